@@ -1,0 +1,57 @@
+# Two commands do everything: `make up` runs ChitLaq, `make test` proves it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+ifdef UV
+install = $(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1)
+else
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
+endif
+
+.PHONY: up down test check bench lock clean
+
+up: $(VENV)/.run  ## start the whole system here and show it
+	@$(BIN)/chitlaq up
+
+down: $(VENV)/.run  ## stop what `chitlaq up --detach` started
+	@$(BIN)/chitlaq down
+
+test: $(VENV)/.dev  ## prove it, on a stack of its own
+	@$(MAKE) --no-print-directory check
+	@$(BIN)/pytest
+
+check: $(VENV)/.dev  ## format, lint, types, import walls
+	@$(BIN)/ruff format --check --quiet src tests
+	@$(BIN)/ruff check --quiet src tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing --no-cache >$(VENV)/walls.log || { cat $(VENV)/walls.log; exit 1; }
+
+bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
+	@$(BIN)/chitlaq bench
+
+lock: $(VENV)/.dev  ## resolve the dependencies anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--upgrade pyproject.toml build.in --output-file requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+		--upgrade --extra dev --constraint requirements.lock pyproject.toml build.in --output-file requirements-dev.lock
+
+clean:  ## remove what was installed here; no data is touched
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ChitLaq needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Name another: make PYTHON=python3.12 up"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian and Ubuntu, install python3-venv."; exit 1; }
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the locked dependencies (once) ..."
+	@$(call install,requirements.lock)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "Installing what the tests need (once) ..."
+	@$(call install,requirements-dev.lock)
+	@touch $@

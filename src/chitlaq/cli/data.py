@@ -1,0 +1,243 @@
+"""Commands about what is stored: migrate, seed, mail, universities."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from chitlaq.cli import output
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+
+T = TypeVar("T")
+
+DEMO_MEMBERS = 2000
+
+mail = typer.Typer(no_args_is_help=True, help="Read the mailbox of the embedded stack.")
+universities = typer.Typer(no_args_is_help=True, help="Whose addresses may register.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(migrate)
+    app.command()(seed)
+    app.add_typer(mail, name="mail")
+    app.add_typer(universities, name="universities")
+
+
+def migrate(
+    provision: Annotated[
+        bool,
+        typer.Option("--provision", help="Make roles and database first, and demo data if empty."),
+    ] = False,
+) -> None:
+    """Bring the database to the shape that this version needs; forwards only.
+
+    Example: chitlaq migrate
+    """
+    from chitlaq.core import migrate as migrations
+    from chitlaq.seed import demo
+
+    home, settings = _installation()
+    if provision:
+        migrations.provision(settings, home)
+    applied = migrations.apply(settings, home)
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("nothing to apply: the database is up to date")
+    if provision:
+        asyncio.run(demo.at_first_start(settings, home, DEMO_MEMBERS))
+
+
+def seed(
+    members: Annotated[int, typer.Option(min=10, max=1_000_000, help="How many members.")] = 2000,
+    posts_per_member: Annotated[int, typer.Option(min=0, max=1000, help="Posts on average.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same number makes the same data.")] = 1,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Delete all members and posts there are, first.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fill an empty database with universities, members, a graph, posts and conversations.
+
+    Example: chitlaq seed --members 2000
+    """
+    from chitlaq.seed import demo
+
+    home, settings = _installation()
+    wanted = demo.Seeding(members, members * posts_per_member, seed)
+    if replace and not yes:
+        count = _run(demo.members_there(settings, home))
+        typer.confirm(f"Delete {count} members with all that they wrote, for good?", abort=True)
+    with output.progress(enabled=not as_json) as advance:
+        report = _run(demo.seed(settings, home, wanted, replace=replace, progress=advance))
+    if as_json:
+        output.print_json(report)
+    else:
+        typer.echo(demo.described(report))
+
+
+@mail.command("list")
+def list_mail(
+    to: Annotated[str | None, typer.Option(help="Only mails to this address.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the newest mails.
+
+    Example: chitlaq mail list --to ada@example.edu
+    """
+    rows = _rows(
+        "SELECT created_at, to_address AS to, subject, sent_at FROM mail.messages"
+        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 100",
+        to,
+    )
+    if as_json:
+        output.print_json(rows)
+    else:
+        output.print_table(
+            ["written", "to", "subject", "sent"],
+            [[row["created_at"], row["to"], row["subject"], row["sent_at"] or "kept here"] for row in rows],
+        )
+
+
+@mail.command("show")
+def show_mail(
+    to: Annotated[str | None, typer.Option(help="The newest mail to this address.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the newest mail, to an address or at all.
+
+    Example: chitlaq mail show --to ada@example.edu --json
+    """
+    rows = _rows(
+        'SELECT to_address AS "to", subject, text, html, links, created_at FROM mail.messages'
+        " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 1",
+        to,
+    )
+    if not rows:
+        raise OperatorError(f"There is no mail{f' to {to}' if to else ''} yet.")
+    if as_json:
+        output.print_json(rows[0])
+    else:
+        typer.echo(f"To: {rows[0]['to']}\nSubject: {rows[0]['subject']}\n\n{rows[0]['text']}")
+
+
+@universities.command("list")
+def list_universities(as_json: Json = False) -> None:
+    """List the universities and the domains of their addresses.
+
+    Example: chitlaq universities list
+    """
+    rows = _rows(
+        "SELECT u.name, array_agg(d.domain ORDER BY d.domain) AS domains FROM auth.universities u"
+        " JOIN auth.university_domains d ON d.university_id = u.id GROUP BY u.name ORDER BY u.name"
+    )
+    if as_json:
+        output.print_json(rows)
+    else:
+        output.print_table(
+            ["university", "domains"], [[row["name"], ", ".join(row["domains"])] for row in rows]
+        )
+
+
+@universities.command("import")
+def import_universities(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns name and domain.")],
+) -> None:
+    """Add universities and domains; what is there already stays.
+
+    Example: chitlaq universities import universities.csv
+    """
+    rows = _read_universities(file)
+    _run(_import(*_installation(), rows))
+    typer.echo(f"{len(rows)} domains are known now.")
+
+
+def _read_universities(file: Path) -> list[tuple[str, str]]:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            reader = csv.DictReader(lines)
+            if not {"name", "domain"} <= set(reader.fieldnames or ()):
+                raise OperatorError(f"{file} must begin with a line naming the columns name,domain.")
+            rows = [(row["name"] or "", row["domain"] or "") for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OperatorError(f"{file} cannot be read: {error}.") from None
+    return [(name.strip(), domain.strip().lower().removeprefix("@")) for name, domain in rows]
+
+
+async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -> None:
+    import asyncpg
+
+    connection = await _connect(home, settings)
+    try:
+        async with connection.transaction():
+            for number, (name, domain) in enumerate(rows, start=2):
+                try:
+                    await connection.execute(
+                        "WITH u AS (INSERT INTO auth.universities (name) VALUES ($1)"
+                        " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
+                        " INSERT INTO auth.university_domains (domain, university_id)"
+                        " SELECT $2, id FROM u"
+                        " ON CONFLICT (domain) DO UPDATE SET university_id = excluded.university_id",
+                        name,
+                        domain,
+                    )
+                except asyncpg.CheckViolationError:
+                    raise OperatorError(
+                        f"Line {number} does not name a university and its domain"
+                        f" ({name!r}, {domain!r}); nothing was imported."
+                    ) from None
+    finally:
+        await connection.close()
+
+
+def _rows(statement: str, *args: object) -> list[dict[str, Any]]:
+    async def read() -> list[dict[str, Any]]:
+        connection = await _connect(*_installation())
+        try:
+            return [dict(row) for row in await connection.fetch(statement, *args)]
+        finally:
+            await connection.close()
+
+    return _run(read())
+
+
+async def _connect(home: Home, settings: Settings) -> Any:
+    import asyncpg
+
+    from chitlaq.core import postgres
+
+    return await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine; an absent database is one sentence, not a traceback."""
+    import asyncpg
+
+    try:
+        return asyncio.run(work)
+    except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
+        raise OperatorError(
+            f"PostgreSQL is not reachable ({error}): is the stack up? `chitlaq ps` tells."
+        ) from None
+    except asyncpg.UndefinedTableError:
+        raise OperatorError("The database is not prepared yet: run `chitlaq migrate`.") from None
+
+
+def _installation() -> tuple[Home, Settings]:
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+
+    home = Home.from_environment()
+    return home, configuration.load(home)

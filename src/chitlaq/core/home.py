@@ -1,0 +1,98 @@
+"""Where everything of one installation lives: the folders under ``CHITLAQ_HOME``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from chitlaq.core.errors import OperatorError
+
+# A Unix socket's path may have 107 bytes; ours add up to 40 under the home.
+MAX_HOME_BYTES = 66
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folders of one installation. Nothing is created by asking for a path."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """Return the home named by ``CHITLAQ_HOME``, or the default of this user.
+
+        The default is ``/var/lib/chitlaq`` for root, else ``chitlaq`` in the XDG data folder.
+
+        Raises:
+            OperatorError: the path is too long for the Unix sockets that live under it.
+        """
+        named = os.environ.get("CHITLAQ_HOME")
+        if named:
+            root = Path(named).expanduser().absolute()
+        elif os.geteuid() == 0:
+            root = Path("/var/lib/chitlaq")
+        else:
+            data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+            root = Path(data) / "chitlaq"
+        if len(os.fsencode(root)) > MAX_HOME_BYTES:
+            raise OperatorError(
+                f"CHITLAQ_HOME is {len(os.fsencode(root))} bytes long ({root}), and Unix sockets"
+                f" under it allow {MAX_HOME_BYTES}: choose a shorter path."
+            )
+        return cls(root)
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "chitlaq.toml"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def postgres_data(self) -> Path:
+        return self.root / "postgres"
+
+    @property
+    def postgres_socket(self) -> Path:
+        """The folder of PostgreSQL's Unix socket, which PostgreSQL's own user may write."""
+        return self.run / "postgres"
+
+    @property
+    def redis_data(self) -> Path:
+        return self.root / "redis"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.run / "redis.sock"
+
+    @property
+    def nginx(self) -> Path:
+        return self.root / "nginx"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def access_log(self) -> Path:
+        """What nginx writes, one JSON object a request; the gateway counts from it."""
+        return self.logs / "nginx-access.log"
+
+    @property
+    def run(self) -> Path:
+        """Sockets, process ids and live metrics: nothing here outlives the stack."""
+        return self.root / "run"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "supervisor.sock"
+
+    def service_socket(self, service: str, worker: int) -> Path:
+        """The Unix socket on which one worker of a service answers the gateway."""
+        return self.run / f"{service}.{worker}.sock"
+
+    def metrics(self, service: str) -> Path:
+        """The folder in which a service's processes share their metrics."""
+        return self.run / "metrics" / service

@@ -1,0 +1,37 @@
+"""The routes that a service declares: written once, at its handlers, and read from there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from litestar.handlers import HTTPRouteHandler
+
+from chitlaq.core.http import OWN_PATHS
+from chitlaq.core.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path template such as ``/posts/{post_id}`` and the methods it answers (none: a WebSocket)."""
+
+    template: str
+    methods: frozenset[str]
+
+    @property
+    def prefix(self) -> str:
+        """The first part of the path, by which the gateway finds the service: ``posts``."""
+        return self.template.split("/")[1]
+
+
+def declared(service: Service) -> Sequence[Route]:
+    """Return a service's routes without those that every service has, shortest first."""
+    routes = []
+    for handler in service.handlers:
+        methods = getattr(handler, "http_methods", ()) if isinstance(handler, HTTPRouteHandler) else ()
+        for path in getattr(handler, "paths", ()):
+            template = re.sub(r":\w+\}", "}", path)
+            if template not in OWN_PATHS:
+                routes.append(Route(template, frozenset(methods)))
+    return sorted(routes, key=lambda route: (len(route.template), route.template))

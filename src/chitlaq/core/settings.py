@@ -1,0 +1,235 @@
+"""Settings: defaults here, then the TOML file, then the environment; the last one wins.
+
+A setting ``[ports] edge`` of the file is ``CHITLAQ_PORTS_EDGE`` in the environment. The names that
+every host already knows keep them: ``DATABASE_URL`` and ``REDIS_URL``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """TCP ports on the local address, as the runbook names them."""
+
+    edge: Port = 8080
+    gateway: Port = 3001
+    websocket: Port = 3002
+    feed: Port = 3003
+    search: Port = 3004
+    auth: Port = 3005
+    postgres: Port = 5432
+    redis: Port = 6379
+
+
+class WorkerCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Processes a service; with two or more the gateway retries on another one."""
+
+    gateway: Workers = 1
+    websocket: Workers = 1
+    feed: Workers = 1
+    search: Workers = 1
+    auth: Workers = 1
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client may ask of the system."""
+
+    body_bytes: Positive = 1_048_576
+    account_requests_per_minute: Positive = 600
+    """Requests a signed-in account may make at each service."""
+    login_attempts_per_minute: Positive = 10
+    """Attempts to log in to one account, whoever makes them."""
+    address_requests_per_second: Positive = 50
+    """Requests from one client address at the gateway, with bursts of four times as many."""
+    address_connections: Positive = 200
+    unlimited_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks (CIDR) that the address limits do not bind: monitoring, this host."""
+
+
+class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    allowed_origins: tuple[str, ...] = ()
+    """Origins such as ``https://app.example.edu`` whose pages may call the API."""
+
+
+class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where mail goes. Without a host it stays in the mailbox that ``chitlaq mail`` shows."""
+
+    host: str = ""
+    port: Port = 587
+    username: str = ""
+    password: str = ""
+    start_tls: bool = True
+    sender: str = "ChitLaq <no-reply@localhost>"
+
+
+class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access_seconds: Positive = 900
+    session_days: Positive = 30
+    verification_hours: Positive = 24
+
+
+class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    slow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    """Requests and queries that take longer are logged as slow."""
+    max_bytes: Positive = 20_000_000
+    keep_files: Positive = 7
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator may decide. Every field has a default that works on one machine."""
+
+    database_url: str = ""
+    """A real PostgreSQL (``postgresql://owner:secret@host/chitlaq``); then none is embedded."""
+    redis_url: str = ""
+    """A real Valkey or Redis (``redis://host:6379/0``); then none is embedded."""
+    host: str = "127.0.0.1"
+    """The address that nginx's ports listen on; ``0.0.0.0`` opens them to the network."""
+    public_url: str = ""
+    """What members type; links in mails begin with it. Default: the edge on localhost."""
+    demo: bool = True
+    """Seed an empty embedded database with demo members; a real one is never seeded by itself."""
+    ports: Ports = Ports()
+    workers: WorkerCounts = WorkerCounts()
+    limits: Limits = Limits()
+    cors: Cors = Cors()
+    smtp: Smtp = Smtp()
+    tokens: Tokens = Tokens()
+    logs: Logs = Logs()
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://localhost:{self.ports.edge}"
+
+    def port_of(self, service: str) -> int:
+        """The TCP port of a component, by its runbook name (``feed-service``: 3003)."""
+        port: int = getattr(self.ports, PORT_FIELDS[service])
+        return port
+
+    def workers_of(self, service: str) -> int:
+        workers: int = getattr(self.workers, PORT_FIELDS[service])
+        return workers
+
+
+PORT_FIELDS: Mapping[str, str] = {
+    "api-gateway": "gateway",
+    "websocket": "websocket",
+    "feed-service": "feed",
+    "search-service": "search",
+    "auth-service": "auth",
+    "postgres": "postgres",
+    "redis": "redis",
+    "nginx": "edge",
+}
+"""The settings' short name of each component that has a port."""
+
+SECRET_FIELDS = frozenset({"smtp.password"})
+URL_FIELDS = frozenset({"database_url", "redis_url"})
+
+
+def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this installation.
+
+    Args:
+        home: the installation; its ``chitlaq.toml`` is read when it exists.
+        environment: variables to read; those of the process by default.
+
+    Raises:
+        OperatorError: an unknown or unfit setting, named with the place it came from.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for dotted, value in _from_file(home.settings_file):
+        _place(values, sources, dotted, value, f"{home.settings_file}")
+    for variable, dotted, value in _from_environment(environment or os.environ):
+        _place(values, sources, dotted, value, f"the environment ({variable})")
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        dotted = path.rstrip("`").split("[")[0]
+        source = sources.get(dotted, str(home.settings_file))
+        raise OperatorError(
+            f"The setting {dotted or '?'} from {source} does not fit: {text}. "
+            "`chitlaq config show` lists all settings with their values."
+        ) from None
+
+
+def fields(
+    struct: type[msgspec.Struct] = Settings, prefix: str = ""
+) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Yield every setting as (dotted name, field), sections flattened."""
+    for field in msgspec.structs.fields(struct):
+        dotted = f"{prefix}{field.name}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from fields(field.type, f"{dotted}.")
+        else:
+            yield dotted, field
+
+
+def variable_of(dotted: str) -> str:
+    """The environment variable of a setting: ``ports.edge`` is ``CHITLAQ_PORTS_EDGE``."""
+    if dotted in URL_FIELDS:
+        return dotted.upper()
+    return "CHITLAQ_" + dotted.replace(".", "_").upper()
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        raise OperatorError(f"{path} cannot be read by this user: check its owner and mode.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} is not valid TOML: {error}.") from None
+    known = dict(fields())
+    for key, value in document.items():
+        flat = {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+        for dotted, item in flat.items():
+            if dotted not in known:
+                near = difflib.get_close_matches(dotted, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
+            yield dotted, item
+
+
+# Variables of the CHITLAQ_ prefix that are not settings.
+_OTHER_VARIABLES = frozenset({"CHITLAQ_HOME"})
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    known = {variable_of(dotted): (dotted, field) for dotted, field in fields()}
+    for variable, text in environment.items():
+        if variable in known:
+            dotted, field = known[variable]
+            is_list = tuple in (field.type, *get_args(field.type)) or "tuple" in str(field.type)
+            value = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+            yield variable, dotted, value
+        elif variable.startswith("CHITLAQ_") and variable not in _OTHER_VARIABLES:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise OperatorError(f"The environment has an unknown setting {variable}.{hint}")
+
+
+def _place(
+    values: dict[str, Any], sources: dict[str, str], dotted: str, value: object, source: str
+) -> None:
+    section, _, name = dotted.rpartition(".")
+    (values.setdefault(section, {}) if section else values)[name] = value
+    sources[dotted] = source

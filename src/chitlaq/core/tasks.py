@@ -1,0 +1,42 @@
+"""Work that runs beside the requests of a process, for as long as the process serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chitlaq.core import logs
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+log = logs.get("tasks")
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+@asynccontextmanager
+async def running(*work: Work) -> AsyncIterator[None]:
+    """Run these until the block ends; one that fails is logged and begun again after a pause."""
+    tasks = [asyncio.create_task(_kept_running(one)) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept_running(work: Work) -> None:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - whatever ends it must be seen and not stay
+            log.error("background task failed", task=str(work), exc_info=error)
+        else:
+            return
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -1,0 +1,1 @@
+"""auth-service: accounts, sessions and tokens."""

@@ -1,0 +1,136 @@
+-- name: university_of_domains
+-- The university of the most exact of these domains; university_domains' primary key.
+SELECT u.id, u.name, d.domain
+FROM auth.university_domains d
+JOIN auth.universities u ON u.id = d.university_id
+WHERE d.domain = ANY($1)
+ORDER BY length(d.domain) DESC
+LIMIT 1;
+
+-- name: release_unverified
+-- Free an address or a name that somebody asked for but never proved; whoever proves it has it.
+DELETE FROM auth.accounts
+WHERE verified_at IS NULL
+  AND (email = $1 OR (username = $2 AND created_at < now() - interval '1 day'));
+
+-- name: insert_account
+-- The new account, not yet verified.
+INSERT INTO auth.accounts (university_id, email, username, display_name, password_hash)
+VALUES ($1, $2, $3, $4, $5)
+RETURNING id, username, display_name, email;
+
+-- name: insert_mail_token
+-- A token that proves an address.
+INSERT INTO auth.mail_tokens (token_hash, account_id, expires_at)
+VALUES ($1, $2, now() + make_interval(hours => $3));
+
+-- name: account_of_mail_token
+-- The account that a verification token belongs to, locked until the transaction ends.
+SELECT a.id, a.university_id, a.username, a.display_name, a.email, a.verified_at, u.name AS university
+FROM auth.mail_tokens t
+JOIN auth.accounts a ON a.id = t.account_id
+JOIN auth.universities u ON u.id = a.university_id
+WHERE t.token_hash = $1 AND t.expires_at > now()
+FOR UPDATE OF a;
+
+-- name: mark_verified
+-- The address is proved.
+UPDATE auth.accounts SET verified_at = now() WHERE id = $1;
+
+-- name: create_member
+-- The profile that others see, made by feed's published function.
+SELECT feed.create_member($1, $2, $3, $4);
+
+-- name: unverified_by_email
+-- An account that waits for its address to be proved.
+SELECT id, display_name, email FROM auth.accounts WHERE email = $1 AND verified_at IS NULL;
+
+-- name: account_by_login
+-- For signing in: by address or username, both unique.
+SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email,
+       a.password_hash, a.verified_at, u.name AS university
+FROM auth.accounts a
+JOIN auth.universities u ON u.id = a.university_id
+LEFT JOIN feed.member_cards c ON c.id = a.id
+WHERE a.email = $1 OR a.username = $1;
+
+-- name: set_password_hash
+-- The same password hashed with newer parameters.
+UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
+
+-- name: insert_session
+-- One more device.
+INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, expires_at)
+VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
+RETURNING id;
+
+-- name: session_by_refresh
+-- The session of a refresh token, the current or the one before, locked until the transaction ends.
+SELECT s.id, s.account_id, s.refresh_hash = $1 AS is_current,
+       s.last_used_at > now() - interval '60 seconds' AS is_recent,
+       a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, u.name AS university
+FROM auth.sessions s
+JOIN auth.accounts a ON a.id = s.account_id
+JOIN auth.universities u ON u.id = a.university_id
+LEFT JOIN feed.member_cards c ON c.id = a.id
+WHERE (s.refresh_hash = $1 OR s.previous_hash = $1) AND s.ended_at IS NULL AND s.expires_at > now()
+FOR UPDATE OF s;
+
+-- name: rotate_session
+-- The next refresh token of a session; its time starts anew.
+UPDATE auth.sessions
+SET previous_hash = refresh_hash, refresh_hash = $2, last_used_at = now(),
+    expires_at = now() + make_interval(days => $3)
+WHERE id = $1;
+
+-- name: end_session
+-- Signed out; nothing happens when it was already.
+UPDATE auth.sessions SET ended_at = now() WHERE id = $1 AND account_id = $2 AND ended_at IS NULL;
+
+-- name: session_account
+-- The account behind a live session, for GET /auth/status.
+SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, u.name AS university
+FROM auth.sessions s
+JOIN auth.accounts a ON a.id = s.account_id
+JOIN auth.universities u ON u.id = a.university_id
+LEFT JOIN feed.member_cards c ON c.id = a.id
+WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > now();
+
+-- name: sessions_of_account
+-- The devices that are signed in, latest first; sessions_by_account.
+SELECT id, user_agent, host(address) AS address, created_at, last_used_at, expires_at
+FROM auth.sessions
+WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
+ORDER BY last_used_at DESC
+LIMIT 100;
+
+-- name: publish_key
+-- The public half of the key that this service signs with.
+INSERT INTO auth.signing_keys (id, public_jwk) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING;
+
+-- name: put_mail
+-- A mail to be sent.
+INSERT INTO mail.messages (to_address, subject, text, html, links, request_id)
+VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: claim_mail
+-- The next mail to send, held by this transaction; others skip it. messages_unsent.
+SELECT id, to_address, subject, text, html, request_id, attempts
+FROM mail.messages
+WHERE sent_at IS NULL AND next_attempt_at <= now()
+ORDER BY next_attempt_at
+LIMIT 1
+FOR UPDATE SKIP LOCKED;
+
+-- name: postpone_mail
+-- It did not go out: again in 10 s, 20 s, 40 s … at most an hour.
+UPDATE mail.messages
+SET attempts = attempts + 1, last_error = $2,
+    next_attempt_at = now() + least(interval '1 hour', interval '10 seconds' * power(2, least(attempts, 20)))
+WHERE id = $1;
+
+-- name: finish_mail
+-- It went out; its secrets need not stay here.
+UPDATE mail.messages
+SET attempts = attempts + 1, sent_at = now(), last_error = NULL, text = '', html = '', links = '{}'
+WHERE id = $1;

@@ -1,0 +1,119 @@
+"""What crosses the border of auth-service."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from email_validator import EmailNotValidError, validate_email
+
+from chitlaq.core.schemas import Incoming
+
+USERNAME = re.compile(r"[a-z0-9_]{3,30}")
+RESERVED_USERNAMES = frozenset(
+    {"admin", "administrator", "chitlaq", "everyone", "moderator", "root", "support", "system"}
+)
+
+Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+DisplayName = Annotated[str, msgspec.Meta(max_length=80)]
+
+
+class Registration(Incoming, frozen=True):
+    """Who wants to join; the address decides the university."""
+
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    password: Password
+    username: Annotated[str, msgspec.Meta(max_length=30)]
+    display_name: DisplayName
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            validate_email(self.email, check_deliverability=False, globally_deliverable=False)
+        except EmailNotValidError as error:
+            raise ValueError(f"email: {error}") from None
+        if not USERNAME.fullmatch(self.username.lower()):
+            raise ValueError("username: 3 to 30 letters, digits or underscores")
+        if self.username.lower() in RESERVED_USERNAMES:
+            raise ValueError("username: this name is reserved")
+        if not self.display_name.strip():
+            raise ValueError("display_name: must not be empty")
+        if self.password.lower() in {self.username.lower(), self.email.lower()}:
+            raise ValueError("password: must not be your name or address")
+
+
+class Verification(Incoming, frozen=True):
+    token: Short
+
+
+class Resend(Incoming, frozen=True):
+    email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
+
+
+class Login(Incoming, frozen=True):
+    """``login`` is the e-mail address or the username."""
+
+    login: Short
+    password: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Refresh(Incoming, frozen=True):
+    refresh_token: Short
+
+
+class User(msgspec.Struct, frozen=True):
+    """An account as its owner sees it."""
+
+    id: UUID
+    username: str
+    display_name: str
+    email: str
+    university: str
+    verified: bool
+
+
+class Registered(msgspec.Struct, frozen=True):
+    user: User
+    verification: str
+
+
+class Verified(msgspec.Struct, frozen=True):
+    user: User
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1)."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+    user: User
+
+
+class AuthStatus(msgspec.Struct, frozen=True):
+    """Whether the sender of the request is signed in, and why not when a token was sent."""
+
+    authenticated: bool
+    user: User | None
+    detail: str
+
+
+class SessionItem(msgspec.Struct, frozen=True):
+    """One device that is signed in."""
+
+    id: UUID
+    user_agent: str
+    address: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class Sessions(msgspec.Struct, frozen=True):
+    items: list[SessionItem]

@@ -1,0 +1,1 @@
+"""feed-service: members' profiles, whom they follow, posts and feeds."""

@@ -1,0 +1,152 @@
+"""Home timelines in Valkey: per member the ids of the posts in the home feed, newest first.
+
+A timeline is a sorted set whose members are the 16 bytes of each post's id, all with score 0: ids
+are UUIDv7, so their order as bytes is their order in time. It is a cache. It is made from
+PostgreSQL when a member comes who has none, extended while it exists, and forgotten when nobody
+asked for a week, when Valkey needs the room, or when Valkey is lost.
+
+Making one must not miss a post that is delivered at the same moment. Hence three steps: put a
+marker of this attempt, so that the timeline exists and deliveries reach it; read PostgreSQL; add
+what was read and mark the timeline complete, but only if this attempt's marker is still there. A
+post committed before the read is in what was read; one committed after is delivered to the marker's
+timeline. Readers use a timeline only when it is marked complete.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from uuid import UUID
+
+from redis.asyncio import Redis
+
+from chitlaq.core import logs, metrics, valkey
+from chitlaq.core.postgres import Database
+
+MAX_LENGTH = 400
+LIFETIME_SECONDS = 7 * 24 * 3600
+
+# Sorts above every id; a timeline read from its newest end begins with it.
+COMPLETE = b"\xff"
+# Attempts' markers sort below every id of this millennium.
+ATTEMPT = b"\x00"
+
+_ADD = """
+for _, key in ipairs(KEYS) do
+  if redis.call('EXISTS', key) == 1 then
+    redis.call('ZADD', key, 0, ARGV[1])
+    local excess = redis.call('ZCARD', key) - tonumber(ARGV[2])
+    if excess > 0 then redis.call('ZREMRANGEBYRANK', key, 0, excess - 1) end
+  end
+end
+"""
+
+_COMPLETE = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZADD', KEYS[1], 0, ARGV[3])
+for i = 4, #ARGV do redis.call('ZADD', KEYS[1], 0, ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
+log = logs.get("timelines")
+
+
+class Timelines:
+    def __init__(self, database: Database, client: Redis) -> None:
+        self._database = database
+        self._client = client
+        self._add = client.register_script(_ADD)
+        self._complete = client.register_script(_COMPLETE)
+        self._to_forget: set[UUID] = set()
+
+    async def ids(self, member: UUID, skip: int, take: int) -> list[UUID]:
+        """Return ids from a member's home timeline, newest first.
+
+        Args:
+            member: whose home feed it is.
+            skip: how many to leave out at the newest end.
+            take: how many are wanted; fewer come at the timeline's end.
+        """
+        if skip + take > MAX_LENGTH:
+            return (await self._from_truth(member, None, skip + take))[skip:]
+        found = await self._cached(member, skip, take)
+        if found is None:
+            metrics.TIMELINE_READS.labels("postgres").inc()
+            return (await self._rebuilt(member))[skip : skip + take]
+        metrics.TIMELINE_READS.labels("valkey").inc()
+        return found
+
+    async def ids_before(self, member: UUID, before: UUID, take: int) -> list[UUID]:
+        """Return the ids that follow ``before``, from PostgreSQL: reading on is rare."""
+        return await self._from_truth(member, before, take)
+
+    async def add(self, members: Sequence[UUID], post: UUID) -> None:
+        """Add a post to those of these members' timelines that exist.
+
+        Raises:
+            redis.RedisError, OSError: Valkey did not do it; doing it again does no harm.
+        """
+        keys = [_key(member) for member in members]
+        await self._add(keys=keys, args=[post.bytes, MAX_LENGTH])
+
+    async def forget(self, *members: UUID) -> None:
+        """Make these members' timelines anew at their next visit; if not now, then soon."""
+        self._to_forget.update(members)
+        await self.forget_pending()
+
+    async def forget_pending(self) -> None:
+        pending = list(self._to_forget)
+        if not pending:
+            return
+        try:
+            await self._client.delete(*(_key(member) for member in pending))
+        except valkey.AWAY as error:
+            self._note("forget timelines", error)
+        else:
+            self._to_forget.difference_update(pending)
+
+    async def _cached(self, member: UUID, skip: int, take: int) -> list[UUID] | None:
+        """Return ids from Valkey, or None when there is no complete timeline."""
+        try:
+            found: list[bytes] = await self._client.execute_command(
+                "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
+            )
+        except valkey.AWAY as error:
+            self._note("read timeline", error)
+            return None
+        if not found or found[0] != COMPLETE:
+            return None
+        return [UUID(bytes=value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
+
+    async def _rebuilt(self, member: UUID) -> list[UUID]:
+        key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.zadd(key, {attempt: 0})
+                pipeline.expire(key, 60, nx=True)
+                await pipeline.execute()
+        except valkey.AWAY as error:
+            self._note("start timeline", error)
+            return await self._from_truth(member, None, MAX_LENGTH)
+        ids = await self._from_truth(member, None, MAX_LENGTH)
+        try:
+            await self._complete(
+                keys=[key],
+                args=[attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)],
+            )
+        except valkey.AWAY as error:
+            self._note("store timeline", error)
+        return ids
+
+    async def _from_truth(self, member: UUID, before: UUID | None, take: int) -> list[UUID]:
+        rows = await self._database.rows("home_timeline", member, before, take)
+        return [row["id"] for row in rows]
+
+    def _note(self, purpose: str, error: Exception) -> None:
+        metrics.VALKEY_ERRORS.labels("feed-service", purpose).inc()
+        log.warning("valkey did not answer", purpose=purpose, error=str(error))
+
+
+def _key(member: UUID) -> bytes:
+    return b"timeline:" + member.bytes

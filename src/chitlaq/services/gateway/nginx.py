@@ -1,0 +1,109 @@
+"""nginx's configuration: the data plane of the edge and the gateway, from the declared routes."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from chitlaq.core.home import Home
+from chitlaq.core.routes import Route
+from chitlaq.core.settings import Settings
+
+CONTROL = "api-gateway"
+RETRY_AFTER_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Upstream:
+    """A service as nginx sees it: the sockets of its workers, and what is forwarded to them."""
+
+    name: str
+    servers: Sequence[str]
+    prefixes: Sequence[str]
+    websockets: Sequence[str]
+
+    @property
+    def pattern(self) -> str:
+        """Matches the forwarded part of a path: ``(?:posts|users)``."""
+        return f"(?:{'|'.join(self.prefixes)})"
+
+
+def render(
+    home: Home, settings: Settings, routes: Mapping[str, Sequence[Route]], user: str | None
+) -> str:
+    """Return a complete ``nginx.conf``.
+
+    Args:
+        home: where the sockets, logs and temporary files are.
+        settings: ports, limits, origins.
+        routes: what each service declares, by its name; the gateway's own under ``api-gateway``.
+        user: the system user of nginx's workers when root starts it.
+    """
+    template = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the text is nginx's, and every value is ours or a setting
+    ).from_string(resources.files(__package__).joinpath("nginx.conf.j2").read_text())
+    services = [
+        _upstream(name, declared, home, settings)
+        for name, declared in routes.items()
+        if name != CONTROL
+    ]
+    return template.render(
+        home=home,
+        settings=settings,
+        services=services,
+        control=_upstream(CONTROL, routes[CONTROL], home, settings),
+        templates=_templates(routes),
+        user=f"{user} {_group_of(user)}" if user and os.geteuid() == 0 else None,
+        retry_after=RETRY_AFTER_SECONDS,
+    )
+
+
+def write(home: Home, text: str) -> Path:
+    """Put the configuration where nginx reads it, with the folders that it writes to."""
+    for folder in (home.nginx, home.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = home.nginx / "nginx.conf"
+    draft = path.with_suffix(".draft")
+    draft.write_text(text)
+    draft.rename(path)
+    return path
+
+
+def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings) -> _Upstream:
+    servers = [
+        f"unix:{home.service_socket(name, worker)}" for worker in range(settings.workers_of(name))
+    ]
+    http = sorted({route.prefix for route in routes if route.methods})
+    sockets = sorted(route.template for route in routes if not route.methods)
+    return _Upstream(name, servers, http, sockets)
+
+
+def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
+    """Pairs for nginx's map from a path to its template; exact paths first, as nginx wants them."""
+    exact: list[tuple[str, str]] = []
+    patterns: list[tuple[str, str]] = []
+    for name, declared in routes.items():
+        for template in sorted({route.template for route in declared}):
+            is_socket = all(not route.methods for route in declared if route.template == template)
+            path = template if name == CONTROL or is_socket else f"/api{template}"
+            if "{" in path:
+                patterns.append(("~^" + re.sub(r"\{\w+\}", "[^/]+", path) + "$", path))
+            else:
+                exact.append((path, path))
+    return exact + patterns
+
+
+def _group_of(user: str) -> str:
+    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name

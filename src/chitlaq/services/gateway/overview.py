@@ -1,0 +1,125 @@
+"""All components in one answer, and one API description out of all services'."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import httpx
+import msgspec
+
+from chitlaq.core import health, logs
+from chitlaq.core.health import Check, Health
+from chitlaq.core.home import Home
+from chitlaq.core.http import OWN_PATHS
+from chitlaq.core.service import Context
+from chitlaq.core.settings import Settings
+
+SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
+ANSWER_SECONDS = 0.9
+
+log = logs.get("overview")
+
+
+class Overview:
+    """Asks the other services over their Unix sockets, as nginx does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._clients = {
+            name: _client(context.home, context.settings, name) for name in SERVICES
+        }
+        self._documents: dict[str, dict[str, Any]] = {}
+
+    async def health(self) -> Health:
+        """Sum up every component; unhealthy when one of them cannot do its work."""
+        own, *others = await asyncio.gather(
+            health.report(self._context.service, self._context.database, self._context.valkey),
+            *(self._health_of(name) for name in SERVICES),
+        )
+        checks = {**own.checks, **dict(zip(SERVICES, others, strict=True))}
+        return health.summary(self._context.service, checks)
+
+    async def openapi(self) -> dict[str, Any]:
+        """Return one OpenAPI document with all forwarded paths as the gateway serves them.
+
+        A service that is away is described by what it said last.
+        """
+        await asyncio.gather(*(self._read_document(name) for name in SERVICES))
+        return _merged(self._documents)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+
+    async def _health_of(self, name: str) -> Check:
+        started = perf_counter()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._clients[name].get("/health")
+            report = msgspec.json.decode(answer.content, type=Health)
+        except (httpx.HTTPError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+            return Check("unhealthy", reason, round(perf_counter() - started, 4))
+        bad = [f"{part} {check.status}" for part, check in report.checks.items() if check.status != "healthy"]
+        return Check(report.status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
+
+    async def _read_document(self, name: str) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await self._clients[name].get("/openapi.json")
+            self._documents[name] = msgspec.json.decode(answer.content, type=dict[str, Any])
+        except (httpx.HTTPError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            log.warning("API description not read", of=name, error=str(error))
+
+
+def _client(home: Home, settings: Settings, name: str) -> httpx.AsyncClient:
+    socket = home.service_socket(name, 0)
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=str(socket)),
+        base_url=f"http://{name}",
+        timeout=ANSWER_SECONDS,
+        headers={"X-Forwarded-Proto": "http"},
+    )
+
+
+def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the services' documents together; schemas get their service's name in front.
+
+    Two services may use one name for different things.
+    """
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    version, security = "", {}
+    for name, document in sorted(documents.items()):
+        prefix = name.removesuffix("-service").capitalize()
+        renamed = msgspec.json.decode(
+            re.sub(
+                rb'"#/components/schemas/([^"]+)"',
+                rb'"#/components/schemas/' + prefix.encode() + rb'.\1"',
+                msgspec.json.encode(document),
+            ),
+            type=dict[str, Any],
+        )
+        version = renamed["info"]["version"]
+        security.update(renamed["components"].get("securitySchemes", {}))
+        for path, item in renamed["paths"].items():
+            if path not in OWN_PATHS:
+                paths[f"/api{path}"] = _tagged(item, prefix)
+        for schema, content in renamed["components"].get("schemas", {}).items():
+            schemas[f"{prefix}.{schema}"] = content
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "ChitLaq", "version": version},
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": schemas, "securitySchemes": security},
+    }
+
+
+def _tagged(item: dict[str, Any], tag: str) -> dict[str, Any]:
+    operations = {"get", "put", "post", "delete", "patch"}
+    return {
+        key: {**value, "tags": [tag]} if key in operations else value for key, value in item.items()
+    }

@@ -1,0 +1,1 @@
+-- The gateway asks PostgreSQL for nothing of its own.

@@ -1,0 +1,80 @@
+"""The gateway's control side: health of all, documentation, edge metrics, web pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.datastructures import State
+
+from chitlaq.core import tasks
+from chitlaq.core.health import Health
+from chitlaq.core.service import Context, Service
+from chitlaq.services.gateway.edge import AccessLog
+from chitlaq.services.gateway.overview import Overview
+from chitlaq.web import pages
+
+
+@get("/api/health", summary="State of every component in one answer")
+async def all_health(state: State) -> Response[Health]:
+    overview: Overview = state.overview
+    report = await overview.health()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
+    return Response(report, status_code=status)
+
+
+@get("/api/openapi.json", summary="The whole API as one OpenAPI 3.1 document")
+async def openapi(state: State) -> dict[str, Any]:
+    overview: Overview = state.overview
+    return await overview.openapi()
+
+
+@get("/api/docs", summary="The whole API: a page in a browser, the document for programs")
+async def docs(request: Request[Any, Any, State]) -> Response[Any]:
+    overview: Overview = request.app.state.overview
+    document = await overview.openapi()
+    if "text/html" in request.headers.get("accept", ""):
+        return pages.html("docs.html", api=document)
+    return Response(document)
+
+
+@get("/", summary="What is running here")
+async def landing(state: State) -> Response[str]:
+    context: Context = state.context
+    overview: Overview = state.overview
+    return pages.html("landing.html", health=await overview.health(), settings=context.settings)
+
+
+@get("/verify", sync_to_thread=False, summary="Where the link in the verification mail leads")
+def verify() -> Response[str]:
+    return pages.html("verify.html")
+
+
+@get("/static/{name:str}", sync_to_thread=False, summary="Style sheets and scripts of the pages")
+def static(name: str) -> Response[bytes]:
+    return pages.static(name)
+
+
+@asynccontextmanager
+async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
+    access_log = AccessLog(context.home)
+    overview = Overview(context)
+    async with tasks.running(access_log.read_forever):
+        yield {"overview": overview, "before_metrics": access_log.read}
+    access_log.read()
+    access_log.close()
+    await overview.close()
+
+
+SERVICE = Service(
+    name="api-gateway",
+    title="ChitLaq gateway",
+    package="chitlaq.services.gateway",
+    role="chitlaq_gateway",
+    handlers=[all_health, openapi, docs, landing, verify, static],
+    run=run,
+    counts_own_requests=False,
+)

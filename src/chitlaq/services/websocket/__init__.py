@@ -1,0 +1,1 @@
+"""websocket: what members hear at once."""

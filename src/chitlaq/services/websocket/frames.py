@@ -1,0 +1,72 @@
+"""The JSON frames of a WebSocket, in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+
+class Ping(msgspec.Struct, tag="ping", frozen=True):
+    """Anyone may ask whether the line is alive."""
+
+
+class Auth(msgspec.Struct, tag="auth", frozen=True):
+    """Sign in with an access token; again with a newer one before it expires."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+
+
+Incoming = Ping | Auth
+
+
+class Pong(msgspec.Struct, tag="pong", frozen=True):
+    timestamp: datetime
+
+
+class SignedIn(msgspec.Struct, tag="signed_in", frozen=True):
+    """The answer to `Auth`: from now on events come, until ``expires_at`` (Unix seconds)."""
+
+    account_id: str
+    expires_at: int
+
+
+class Error(msgspec.Struct, tag="error", frozen=True):
+    """A frame was not understood or not allowed; the socket stays open."""
+
+    detail: str
+    status: int
+
+
+class PostFrame(msgspec.Struct, tag="post", frozen=True):
+    """Somebody whom the member follows wrote a post."""
+
+    post: msgspec.Raw
+
+
+Outgoing = Pong | SignedIn | Error | PostFrame
+
+_decoder = msgspec.json.Decoder(Incoming)
+
+
+def decode(data: str | bytes) -> Incoming:
+    """Read one frame.
+
+    Raises:
+        ValueError: it is not one of ours, with the reason.
+    """
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ValueError(str(error)) from None
+
+
+def encode(frame: Outgoing) -> str:
+    return msgspec.json.encode(frame).decode()
+
+
+def type_of(frame: Incoming | Outgoing) -> str:
+    return str(frame.__struct_config__.tag)

@@ -1,0 +1,82 @@
+"""Events from the other services, turned into frames for those whom they concern."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+from redis.asyncio import Redis
+
+from chitlaq.core import events, logs, metrics, valkey
+from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.services.websocket.frames import PostFrame
+from chitlaq.services.websocket.hub import Hub
+
+WAIT_SECONDS = 5.0
+RECONNECT_SECONDS = 0.5
+# Asking about this many members at once keeps one question under a few milliseconds.
+AUDIENCE_BATCH = 2000
+
+log = logs.get("listener")
+
+
+class _PostCreated(msgspec.Struct, tag=events.POST_CREATED):
+    request_id: str
+    post: msgspec.Raw
+
+
+class _PostHead(msgspec.Struct):
+    id: UUID
+    created_at: datetime
+
+
+class Listener:
+    def __init__(self, database: Database, client: Redis, hub: Hub) -> None:
+        self._database = database
+        self._client = client
+        self._hub = hub
+
+    async def listen_forever(self) -> None:
+        """Hear events for as long as the process runs; subscribe again whenever Valkey was away."""
+        while True:
+            try:
+                await self._listen()
+            except valkey.AWAY as error:
+                log.warning("events are not heard", error=str(error))
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self) -> None:
+        async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
+            await channel.subscribe(events.CHANNEL)
+            while True:
+                message = await channel.get_message(timeout=WAIT_SECONDS)
+                if message is not None:
+                    await self._handle(message["data"])
+
+    async def _handle(self, data: bytes) -> None:
+        try:
+            event = msgspec.json.decode(data, type=_PostCreated)
+            head = msgspec.json.decode(event.post, type=_PostHead)
+        except msgspec.DecodeError as error:
+            log.error("event not understood", error=str(error))
+            return
+        with logs.request_context(event.request_id):
+            try:
+                await self._announce(event, head)
+            except PostgresUnavailableError as error:
+                log.warning("event not delivered", post_id=head.id, error=str(error))
+
+    async def _announce(self, event: _PostCreated, head: _PostHead) -> None:
+        members = self._hub.members()
+        frame = PostFrame(event.post)
+        sent = 0
+        for start in range(0, len(members), AUDIENCE_BATCH):
+            batch = members[start : start + AUDIENCE_BATCH]
+            rows = await self._database.rows("audience", head.id, batch)
+            sent += self._hub.send([row["id"] for row in rows], frame)
+        seconds = (datetime.now(UTC) - head.created_at).total_seconds()
+        metrics.WEBSOCKET_MESSAGE_DURATION.labels("post").observe(max(seconds, 0))
+        if sent:
+            log.info("event delivered", post_id=head.id, sockets=sent)

@@ -1,0 +1,1 @@
+"""Web pages: templates, style sheets and scripts, without a build step."""
