@@ -33,9 +33,9 @@ bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--upgrade pyproject.toml build.in --output-file requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--upgrade --extra dev --constraint requirements.lock pyproject.toml build.in --output-file requirements-dev.lock
 
 clean:  ## remove what was installed here; no data is touched

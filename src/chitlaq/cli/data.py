@@ -107,7 +107,10 @@ def list_mail(
     else:
         output.print_table(
             ["written", "to", "subject", "sent"],
-            [[row["created_at"], row["to"], row["subject"], row["sent_at"] or "kept here"] for row in rows],
+            [
+                [row["created_at"], row["to"], row["subject"], row["sent_at"] or "kept here"]
+                for row in rows
+            ],
         )
 
 
@@ -169,7 +172,9 @@ def _read_universities(file: Path) -> list[tuple[str, str]]:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             if not {"name", "domain"} <= set(reader.fieldnames or ()):
-                raise OperatorError(f"{file} must begin with a line naming the columns name,domain.")
+                raise OperatorError(
+                    f"{file} must begin with a line naming the columns name,domain."
+                )
             rows = [(row["name"] or "", row["domain"] or "") for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OperatorError(f"{file} cannot be read: {error}.") from None

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-from redis.asyncio import Redis
 
 from chitlaq import __version__
 from chitlaq.core import valkey
 from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.core.valkey import Valkey
 
 CHECK_SECONDS = 0.7
 
@@ -52,7 +52,7 @@ def alive(status: str = "alive") -> Alive:
     return Alive(status, os.getpid())
 
 
-async def report(service: str, database: Database, client: Redis) -> Health:
+async def report(service: str, database: Database, client: Valkey) -> Health:
     """Look at what the service stands on. Without PostgreSQL it is unhealthy, without Valkey slow."""
     postgres, redis = await asyncio.gather(_postgres(database), _redis(client))
     return summary(service, {"postgres": postgres, "redis": redis})
@@ -77,12 +77,12 @@ async def _postgres(database: Database) -> Check:
     return Check("healthy", "answers", _since(started))
 
 
-async def _redis(client: Redis) -> Check:
+async def _redis(client: Valkey) -> Check:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await client.ping()
-    except valkey.AWAY as error:
+            await client.execute("PING")
+    except (*valkey.AWAY, TimeoutError) as error:
         detail = str(error) or f"no answer within {CHECK_SECONDS:g} s"
         return Check("degraded", f"working without: {detail}", _since(started))
     return Check("healthy", "answers", _since(started))

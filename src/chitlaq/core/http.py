@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -12,6 +12,7 @@ from typing import Any
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -91,7 +92,7 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     try:
         yield Context(service.name, settings, home, database, client, verifier, account_limit)
     finally:
-        await client.aclose()
+        await client.close()
         await database.close()
 
 
@@ -179,6 +180,9 @@ def _answer_http_exception(
     """Say what the framework refused in our words: 422 names the fields, 400 the place in the text."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         return _answer(problems.invalid(_field_errors(error.extra)))
+    missing = re.match(r"Missing required (?:query|header) parameter '([^']+)'", error.detail)
+    if missing:
+        return _answer(problems.invalid({missing[1]: "is missing"}))
     status = HTTPStatus(error.status_code)
     details = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address.",
@@ -204,8 +208,32 @@ def _field_errors(extra: list[Any]) -> dict[str, str]:
             head, colon, tail = reason.partition(": ")
             named = reason.rpartition("field `")[2].rstrip("`") if "field `" in reason else ""
             field, reason = (head, tail) if colon else (named or "body", reason)
-        errors[field] = reason
+        errors[field] = _plain(reason)
     return errors
+
+
+_PLAIN = (
+    (
+        re.compile(r"Expected `(?:str|array)` of length >= (\d+)"),
+        r"must be at least \1 characters long",
+    ),
+    (
+        re.compile(r"Expected `(?:str|array)` of length <= (\d+)"),
+        r"must be at most \1 characters long",
+    ),
+    (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
+    (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
+    (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
+    (re.compile(r"Object missing required field .*"), "is missing"),
+    (re.compile(r"Object contains unknown field .*"), "is not a field that is known here"),
+)
+
+
+def _plain(reason: str) -> str:
+    """Say what msgspec found in words that somebody who fills in a form understands."""
+    for pattern, words in _PLAIN:
+        reason = pattern.sub(words, reason)
+    return reason
 
 
 def _answer_unreadable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -222,7 +250,7 @@ def _answer_unavailable(_request: Request[Any, Any, Any], error: Exception) -> R
 
 
 def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    log.error("request failed", path=request.scope["path"], exc_info=error)
+    log.error("request failed", path=request.scope["path"], fault=error)
     return _answer(
         Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -245,7 +273,7 @@ class _Observed:
         self._series: dict[tuple[str, str, int], Callable[[float], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         identifier = _header(scope, b"x-request-id") or logs.new_request_id()
@@ -277,11 +305,9 @@ class _Observed:
                 observe = self._series[key] = _series(self._service, *key)
             observe(seconds)
         if method not in {"GET", "HEAD", "OPTIONS"} or status >= 400 or logs.is_slow(seconds):
-            level = logging.ERROR if status >= 500 else logging.INFO
-            event = "slow request" if logs.is_slow(seconds) else "request"
-            log.log(
-                level,
-                event,
+            write = log.error if status >= 500 else log.info
+            write(
+                "slow request" if logs.is_slow(seconds) else "request",
                 method=method,
                 route=route,
                 status=status,

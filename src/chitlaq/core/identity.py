@@ -91,6 +91,8 @@ def _key_id(token: str) -> str:
 
     head = token.partition(".")[0]
     try:
-        return msgspec.json.decode(urlsafe_b64decode(head + "=" * (-len(head) % 4)), type=_Header).kid
+        return msgspec.json.decode(
+            urlsafe_b64decode(head + "=" * (-len(head) % 4)), type=_Header
+        ).kid
     except (msgspec.DecodeError, binascii.Error) as error:
         raise ValueError("no key id") from error

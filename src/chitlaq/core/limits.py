@@ -12,12 +12,18 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
-
 from chitlaq.core import logs, metrics, problems, valkey
+from chitlaq.core.valkey import Script, Valkey
 
 WINDOW_SECONDS = 60
 REMEMBERED_KEYS = 20_000
+
+# Counting and setting the end in one step: a counter without an end would stay for ever.
+_TAKE = Script("""
+local taken = redis.call('INCRBY', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return taken
+""")
 
 log = logs.get("limits")
 
@@ -37,7 +43,7 @@ class Limiter:
     """
 
     def __init__(
-        self, client: Redis, service: str, name: str, per_minute: int, lease: int | None = None
+        self, client: Valkey, service: str, name: str, per_minute: int, lease: int | None = None
     ) -> None:
         self._client = client
         self._service = service
@@ -71,10 +77,9 @@ class Limiter:
         """Take leave for some requests; returns how many, at most 0 when none are left."""
         counter = f"limit:{self._service}:{self._name}:{key}:{window}"
         try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.incrby(counter, self._lease)
-                pipeline.expire(counter, 2 * WINDOW_SECONDS)
-                taken, _ = await pipeline.execute()
+            taken = await self._client.run(
+                _TAKE, [counter.encode()], self._lease, 2 * WINDOW_SECONDS
+            )
         except valkey.AWAY as error:
             metrics.RATE_LIMIT_FAIL_OPEN.labels(self._service, self._name).inc()
             log.warning("rate limit not counted", limit=self._name, error=str(error))

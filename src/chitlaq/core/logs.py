@@ -1,23 +1,64 @@
-"""JSON lines on standard output, one schema, with the request id of whatever is being done."""
+"""JSON lines on standard output, one schema, with the request id of whatever is being done.
+
+A line is ``timestamp``, ``level``, ``service``, ``event``, ``request_id``, ``part`` (of the program),
+then what belongs to the event. structlog would do as much; it brings 0.2 s and 8 MB to the start of
+each process, and this is a page.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import secrets
-import sys
-from collections.abc import Iterator, MutableMapping
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
+from datetime import UTC, datetime
 
 import msgspec
-import structlog
-
-Logger = structlog.typing.FilteringBoundLogger
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _slow_seconds = 0.5
 _service = "chitlaq"
+
+_STANDARD_OUTPUT = 1
+
+
+class Logger:
+    """Writes events of one part of the program; fields are what a reader may want to filter by."""
+
+    def __init__(self, part: str) -> None:
+        self._part = part
+
+    def info(self, event: str, **fields: object) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._write("warning", event, fields)
+
+    def error(self, event: str, *, fault: BaseException | None = None, **fields: object) -> None:
+        """Log what must not happen; ``fault`` brings its traceback along."""
+        if fault is not None:
+            fields["exception"] = "".join(traceback.format_exception(fault))
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        line = {
+            "timestamp": datetime.now(UTC),
+            "level": level,
+            "service": _service,
+            "event": event,
+            "request_id": _request_id.get(),
+            "part": self._part,
+            **fields,
+        }
+        # One write a line: lines of several processes do not mix, and a killed one loses none.
+        os.write(_STANDARD_OUTPUT, msgspec.json.encode(line, enc_hook=str) + b"\n")
+
+
+def get(part: str) -> Logger:
+    return Logger(part)
 
 
 def request_id() -> str:
@@ -39,65 +80,25 @@ def request_context(identifier: str) -> Iterator[None]:
         _request_id.reset(token)
 
 
-def get(name: str) -> Logger:
-    """Return a logger; its lines carry the name as ``part``."""
-    logger: Logger = structlog.get_logger(part=name)
-    return logger
-
-
 def configure(service: str, slow_seconds: float) -> None:
-    """Send every line of this process, the libraries' too, to standard output as JSON."""
+    """Name the process in its lines, and let the libraries' warnings be lines of ours."""
     global _slow_seconds, _service  # noqa: PLW0603 - set once, before anything is logged
     _slow_seconds = slow_seconds
     _service = service
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            _common_fields,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-            _render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
-        cache_logger_on_first_use=True,
-    )
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
-
-
-def note_slow_query(name: str, seconds: float) -> None:
-    """Log a query that took longer than the operator wants."""
-    if seconds >= _slow_seconds:
-        get("postgres").warning("slow query", query=name, duration_seconds=round(seconds, 4))
+    logging.captureWarnings(capture=True)
 
 
 def is_slow(seconds: float) -> bool:
     return seconds >= _slow_seconds
 
 
-def _common_fields(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    event["service"] = _service
-    event.setdefault("request_id", _request_id.get())
-    return event
-
-
-_FIRST = ("timestamp", "level", "service", "event", "request_id")
-
-
-def _render(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
-    ordered = {key: event.pop(key) for key in _FIRST if key in event}
-    return msgspec.json.encode({**ordered, **event}, enc_hook=str)
-
-
 class _LibraryHandler(logging.Handler):
     """What libraries log through the standard module, in our schema."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            log = get(record.name)
-            error = record.exc_info[1] if record.exc_info else None
-            log.log(record.levelno, record.getMessage(), **({"exc_info": error} if error else {}))
-        except Exception:  # noqa: BLE001 - a line that cannot be logged must not end its process
-            self.handleError(record)
+        log = Logger(record.name)
+        if record.levelno >= logging.ERROR:
+            log.error(record.getMessage(), fault=record.exc_info[1] if record.exc_info else None)
+        else:
+            log.warning(record.getMessage())

@@ -39,7 +39,9 @@ def provision(settings: Settings, home: Home) -> None:
             _ensure_database(connection, _database_name(settings))
         for database in {_database_name(settings), maintenance or _database_name(settings)}:
             url = postgres.dsn(settings, home, SUPERUSER, database)
-            with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+            with psycopg.connect(
+                url, autocommit=True, connect_timeout=CONNECT_SECONDS
+            ) as connection:
                 _ensure_statistics(connection)
     except psycopg.OperationalError as error:
         raise OperatorError(f"PostgreSQL is not reachable: {_first_line(error)}.") from None

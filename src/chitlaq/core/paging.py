@@ -46,7 +46,8 @@ def paging(
     page: Annotated[int, Parameter(ge=1, description="Page number, from 1.")] = 1,
     limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items a page.")] = 20,
     cursor: Annotated[
-        str | None, Parameter(description="`next_cursor` of the page before; `page` is then ignored.")
+        str | None,
+        Parameter(description="`next_cursor` of the page before; `page` is then ignored."),
     ] = None,
 ) -> Paging:
     """Read the three parameters of every list.

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logs.get("postgres")
+
 DATABASE = "chitlaq"
 OWNER = "chitlaq"
 
@@ -158,7 +160,8 @@ class Session:
         finally:
             seconds = perf_counter() - started
             metrics.POSTGRESQL_QUERY_DURATION.labels(self._service, name).observe(seconds)
-            logs.note_slow_query(name, seconds)
+            if logs.is_slow(seconds):
+                log.warning("slow query", query=name, duration_seconds=round(seconds, 4))
 
 
 class Database:
@@ -176,7 +179,9 @@ class Database:
             pool = self._pool or await self._open()
             return pool, await pool.acquire(timeout=ACQUIRE_SECONDS)
         except TimeoutError as error:
-            raise PostgresUnavailableError("no connection to PostgreSQL was free in time") from error
+            raise PostgresUnavailableError(
+                "no connection to PostgreSQL was free in time"
+            ) from error
         except _AWAY as error:
             raise PostgresUnavailableError(f"PostgreSQL is not reachable: {error}") from error
 
@@ -219,7 +224,7 @@ class Database:
 
         The block's end is the commit: what is said to a client after it is durable.
         """
-        async with self.session() as session, session._connection.transaction():  # noqa: SLF001
+        async with self.session() as session, session._connection.transaction():
             yield session
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
@@ -273,7 +278,7 @@ class Database:
                 self._pool.terminate()
 
 
-async def _keep_session(_connection: PoolConnectionProxy[Any]) -> None:
+async def _keep_session(_connection: asyncpg.Connection[Any]) -> None:
     """Skip asyncpg's reset of a returned connection: no query of ours changes session state.
 
     It would cost one more round trip for each request.

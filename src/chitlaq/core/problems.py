@@ -61,7 +61,9 @@ def malformed(detail: str) -> Problem:
     return Problem(HTTPStatus.BAD_REQUEST, detail)
 
 
-def not_signed_in(detail: str = "Sign in first: send an access token as a Bearer token.") -> Problem:
+def not_signed_in(
+    detail: str = "Sign in first: send an access token as a Bearer token.",
+) -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, detail)
 
 
@@ -92,6 +94,4 @@ def too_many_requests(retry_after_seconds: int) -> Problem:
 
 
 def unavailable(detail: str, retry_after_seconds: int = 2) -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=retry_after_seconds
-    )
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=retry_after_seconds)

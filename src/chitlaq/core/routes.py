@@ -29,7 +29,9 @@ def declared(service: Service) -> Sequence[Route]:
     """Return a service's routes without those that every service has, shortest first."""
     routes = []
     for handler in service.handlers:
-        methods = getattr(handler, "http_methods", ()) if isinstance(handler, HTTPRouteHandler) else ()
+        methods = (
+            getattr(handler, "http_methods", ()) if isinstance(handler, HTTPRouteHandler) else ()
+        )
         for path in getattr(handler, "paths", ()):
             template = re.sub(r":\w+\}", "}", path)
             if template not in OWN_PATHS:

@@ -27,9 +27,7 @@ def prepare(service: str, settings: Settings, home: Home) -> None:
     logs.configure(service, settings.logs.slow_seconds)
 
 
-def serve(
-    service: str, worker: int, settings: Settings, home: Home, application: ASGIApp
-) -> None:
+def serve(service: str, worker: int, settings: Settings, home: Home, application: ASGIApp) -> None:
     """Answer until SIGTERM; then take no more connections and finish what is in flight.
 
     The worker listens on its Unix socket, for the gateway, and on the service's TCP port, which it

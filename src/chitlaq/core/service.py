@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar.types import ControllerRouterHandler
-from redis.asyncio import Redis
 
 from chitlaq.core.home import Home
 from chitlaq.core.identity import Verifier
 from chitlaq.core.limits import Limiter
 from chitlaq.core.postgres import Database
 from chitlaq.core.settings import Settings
+from chitlaq.core.valkey import Valkey
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Context:
     settings: Settings
     home: Home
     database: Database
-    valkey: Redis
+    valkey: Valkey
     verifier: Verifier
     account_limit: Limiter
 

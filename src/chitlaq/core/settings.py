@@ -195,12 +195,18 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
     except FileNotFoundError:
         return
     except PermissionError:
-        raise OperatorError(f"{path} cannot be read by this user: check its owner and mode.") from None
+        raise OperatorError(
+            f"{path} cannot be read by this user: check its owner and mode."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OperatorError(f"{path} is not valid TOML: {error}.") from None
     known = dict(fields())
     for key, value in document.items():
-        flat = {f"{key}.{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
+        flat = (
+            {f"{key}.{name}": item for name, item in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
         for dotted, item in flat.items():
             if dotted not in known:
                 near = difflib.get_close_matches(dotted, known, n=1)

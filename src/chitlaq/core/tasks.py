@@ -34,8 +34,8 @@ async def _kept_running(work: Work) -> None:
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 - whatever ends it must be seen and not stay
-            log.error("background task failed", task=str(work), exc_info=error)
+        except Exception as error:
+            log.error("background task failed", task=str(work), fault=error)
         else:
             return
         await asyncio.sleep(pause)

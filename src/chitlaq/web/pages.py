@@ -13,7 +13,7 @@ from chitlaq.core import problems
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
-# Nothing from elsewhere, nothing inline: a page that is shown text by members runs no script of theirs.
+# Nothing from elsewhere and nothing inline: what members write never runs as a script.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
@@ -34,7 +34,7 @@ _environment = jinja2.Environment(
 def html(template: str, **values: Any) -> Response[str]:
     """Return a page rendered from a template with these values."""
     text = _environment.get_template(template).render(version=__version__, **values)
-    return Response(text, media_type="text/html; charset=utf-8", headers=SECURITY_HEADERS)
+    return Response(text, media_type="text/html", headers=SECURITY_HEADERS)
 
 
 def static(name: str) -> Response[bytes]:

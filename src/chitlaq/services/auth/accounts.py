@@ -88,7 +88,7 @@ class Accounts:
             row = await session.row("account_of_mail_token", token_hash(token))
             if row is None:
                 raise problems.invalid(
-                    {"token": "not valid, or too old; ask for a new mail at /api/auth/verify/resend"}
+                    {"token": "not valid or too old; ask for a new mail at /api/auth/verify/resend"}
                 )
             is_new = row["verified_at"] is None
             if is_new:

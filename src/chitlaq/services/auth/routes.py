@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,9 @@ async def verify(data: Verification, state: State) -> Verified:
     return Verified(await accounts.verify(data.token))
 
 
-@post("/auth/verify/resend", status_code=202, summary="Mail a new link, if the address waits for one")
+@post(
+    "/auth/verify/resend", status_code=202, summary="Mail a new link, if the address waits for one"
+)
 async def resend(data: Resend, state: State) -> dict[str, str]:
     accounts: Accounts = state.accounts
     limit: Limiter = state.resend_limit
@@ -83,7 +86,7 @@ async def status(request: Request[Any, Any, State]) -> AuthStatus:
     try:
         identity = await http.viewer(request)
     except Problem as problem:
-        if problem.status != problems.HTTPStatus.UNAUTHORIZED:
+        if problem.status is not HTTPStatus.UNAUTHORIZED:
             raise
         return AuthStatus(authenticated=False, user=None, detail=problem.detail)
     if identity is None:

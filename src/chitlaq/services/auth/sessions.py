@@ -55,8 +55,8 @@ class Sessions:
         """Open a session for whoever knows the password.
 
         Raises:
-            Problem: 401 for a wrong name or password (which of them is not said), 403 for an address
-                that was not proved yet, 429 for too many attempts.
+            Problem: 401 for a wrong name or password (which of them is not said), 403 for an
+                address that was not proved yet, 429 for too many attempts.
         """
         login = wanted.login.strip().lower()
         try:

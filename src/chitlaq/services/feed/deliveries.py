@@ -6,10 +6,10 @@ import asyncio
 from uuid import UUID
 
 import msgspec
-from redis.asyncio import Redis
 
 from chitlaq.core import events, logs, metrics, valkey
 from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.core.valkey import Valkey
 from chitlaq.services.feed.events import PostCreated
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.timelines import Timelines
@@ -27,7 +27,7 @@ _FAULTS = (*valkey.AWAY, PostgresUnavailableError)
 
 
 class Deliveries:
-    def __init__(self, database: Database, client: Redis, timelines: Timelines) -> None:
+    def __init__(self, database: Database, client: Valkey, timelines: Timelines) -> None:
         self._database = database
         self._client = client
         self._timelines = timelines
@@ -64,8 +64,8 @@ class Deliveries:
         except _FAULTS as error:
             metrics.DELIVERIES.labels("postponed").inc()
             log.warning("delivery postponed", post_id=post, error=str(error))
-        except Exception as error:  # noqa: BLE001 - the row stays, so it is tried again
-            log.error("delivery failed", post_id=post, exc_info=error)
+        except Exception as error:
+            log.error("delivery failed", post_id=post, fault=error)
         else:
             metrics.DELIVERIES.labels("made").inc()
 
@@ -89,7 +89,7 @@ class Deliveries:
             return
         await self._add_to_followers(author, post_id)
         event = PostCreated(request_id, msgspec.structs.replace(Post.of(row), liked=False))
-        await self._client.publish(events.CHANNEL, msgspec.json.encode(event))
+        await self._client.execute("PUBLISH", events.CHANNEL, msgspec.json.encode(event))
 
     async def _add_to_followers(self, author: UUID, post_id: UUID) -> None:
         after: UUID | None = None

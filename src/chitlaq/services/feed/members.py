@@ -53,7 +53,7 @@ class Members:
         """Return who follows a member (``followers``) or whom they follow (``following``).
 
         Raises:
-            Problem: 404 as for the profile, 403 for a private profile that the viewer does not follow.
+            Problem: 404 as for the profile, 403 for a private one that the viewer does not follow.
         """
         profile = await self.profile(viewer, username)
         if profile.is_private and not profile.is_followed and profile.id != viewer:

@@ -41,8 +41,8 @@ class Posts:
         With an idempotency key that the author used before, the post of that time is returned.
 
         Raises:
-            Problem: 422 for a reply to something the author cannot read, 409 for a key that was used
-                for another text.
+            Problem: 422 for a reply to something the author cannot read, 409 for a key that was
+                used for another text.
         """
         if new.reply_to is not None and await self._row(author, new.reply_to) is None:
             raise problems.invalid({"reply_to": "there is no such post, or it is not yours to see"})

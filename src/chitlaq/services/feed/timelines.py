@@ -18,20 +18,25 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
-from redis.asyncio import Redis
-
 from chitlaq.core import logs, metrics, valkey
 from chitlaq.core.postgres import Database
+from chitlaq.core.valkey import Script, Valkey
 
 MAX_LENGTH = 400
 LIFETIME_SECONDS = 7 * 24 * 3600
+ATTEMPT_SECONDS = 60
 
 # Sorts above every id; a timeline read from its newest end begins with it.
 COMPLETE = b"\xff"
 # Attempts' markers sort below every id of this millennium.
 ATTEMPT = b"\x00"
 
-_ADD = """
+_ATTEMPT = Script("""
+redis.call('ZADD', KEYS[1], 0, ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX')
+""")
+
+_ADD = Script("""
 for _, key in ipairs(KEYS) do
   if redis.call('EXISTS', key) == 1 then
     redis.call('ZADD', key, 0, ARGV[1])
@@ -39,25 +44,23 @@ for _, key in ipairs(KEYS) do
     if excess > 0 then redis.call('ZREMRANGEBYRANK', key, 0, excess - 1) end
   end
 end
-"""
+""")
 
-_COMPLETE = """
+_COMPLETE = Script("""
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 redis.call('ZADD', KEYS[1], 0, ARGV[3])
 for i = 4, #ARGV do redis.call('ZADD', KEYS[1], 0, ARGV[i]) end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
-"""
+""")
 
 log = logs.get("timelines")
 
 
 class Timelines:
-    def __init__(self, database: Database, client: Redis) -> None:
+    def __init__(self, database: Database, client: Valkey) -> None:
         self._database = database
         self._client = client
-        self._add = client.register_script(_ADD)
-        self._complete = client.register_script(_COMPLETE)
         self._to_forget: set[UUID] = set()
 
     async def ids(self, member: UUID, skip: int, take: int) -> list[UUID]:
@@ -85,10 +88,10 @@ class Timelines:
         """Add a post to those of these members' timelines that exist.
 
         Raises:
-            redis.RedisError, OSError: Valkey did not do it; doing it again does no harm.
+            ValkeyUnavailableError, ValkeyReplyError: it was not done; again does no harm.
         """
         keys = [_key(member) for member in members]
-        await self._add(keys=keys, args=[post.bytes, MAX_LENGTH])
+        await self._client.run(_ADD, keys, post.bytes, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
         """Make these members' timelines anew at their next visit; if not now, then soon."""
@@ -100,7 +103,7 @@ class Timelines:
         if not pending:
             return
         try:
-            await self._client.delete(*(_key(member) for member in pending))
+            await self._client.execute("DEL", *(_key(member) for member in pending))
         except valkey.AWAY as error:
             self._note("forget timelines", error)
         else:
@@ -109,7 +112,7 @@ class Timelines:
     async def _cached(self, member: UUID, skip: int, take: int) -> list[UUID] | None:
         """Return ids from Valkey, or None when there is no complete timeline."""
         try:
-            found: list[bytes] = await self._client.execute_command(
+            found: list[bytes] = await self._client.execute(
                 "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
             )
         except valkey.AWAY as error:
@@ -122,18 +125,14 @@ class Timelines:
     async def _rebuilt(self, member: UUID) -> list[UUID]:
         key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)
         try:
-            async with self._client.pipeline(transaction=False) as pipeline:
-                pipeline.zadd(key, {attempt: 0})
-                pipeline.expire(key, 60, nx=True)
-                await pipeline.execute()
+            await self._client.run(_ATTEMPT, [key], attempt, ATTEMPT_SECONDS)
         except valkey.AWAY as error:
             self._note("start timeline", error)
             return await self._from_truth(member, None, MAX_LENGTH)
         ids = await self._from_truth(member, None, MAX_LENGTH)
         try:
-            await self._complete(
-                keys=[key],
-                args=[attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)],
+            await self._client.run(
+                _COMPLETE, [key], attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)
             )
         except valkey.AWAY as error:
             self._note("store timeline", error)

@@ -8,6 +8,7 @@ import os
 from typing import IO
 
 import msgspec
+from prometheus_client import Counter, Histogram
 
 from chitlaq.core import logs, metrics
 from chitlaq.core.home import Home
@@ -87,7 +88,7 @@ class AccessLog:
         return True
 
     def _open(self) -> bool:
-        """Go on where the process before stopped: in this file, or in the one rotated away since."""
+        """Go on where the process before stopped: in this file, or in the one before it."""
         position = self._stored_position()
         for path in (self._path, self._path.with_name(self._path.name + ".1")):
             try:
@@ -141,7 +142,7 @@ class AccessLog:
 
 
 _decoder = msgspec.json.Decoder(_Line)
-_series: dict[tuple[str, str, int], tuple[metrics.Counter, metrics.Histogram]] = {}
+_series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 
 def _count(line: bytes) -> None:

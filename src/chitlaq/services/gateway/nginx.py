@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 
 from chitlaq.core.home import Home
+from chitlaq.core.http import OWN_PATHS
 from chitlaq.core.routes import Route
 from chitlaq.core.settings import Settings
 
@@ -92,7 +93,7 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
 
 def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
     """Pairs for nginx's map from a path to its template; exact paths first, as nginx wants them."""
-    exact: list[tuple[str, str]] = []
+    exact = [(path, path) for path in sorted(OWN_PATHS)]
     patterns: list[tuple[str, str]] = []
     for name, declared in routes.items():
         for template in sorted({route.template for route in declared}):

@@ -8,18 +8,17 @@ from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
-import httpx
 import msgspec
 
-from chitlaq.core import health, logs
+from chitlaq.core import health, local_http, logs
 from chitlaq.core.health import Check, Health
-from chitlaq.core.home import Home
 from chitlaq.core.http import OWN_PATHS
 from chitlaq.core.service import Context
-from chitlaq.core.settings import Settings
 
 SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
 ANSWER_SECONDS = 0.9
+
+_NO_ANSWER = (OSError, TimeoutError, ValueError)
 
 log = logs.get("overview")
 
@@ -29,18 +28,15 @@ class Overview:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._clients = {
-            name: _client(context.home, context.settings, name) for name in SERVICES
-        }
         self._documents: dict[str, dict[str, Any]] = {}
 
     async def health(self) -> Health:
         """Sum up every component; unhealthy when one of them cannot do its work."""
-        own, *others = await asyncio.gather(
-            health.report(self._context.service, self._context.database, self._context.valkey),
-            *(self._health_of(name) for name in SERVICES),
+        others = asyncio.gather(*(self._health_of(name) for name in SERVICES))
+        own = await health.report(
+            self._context.service, self._context.database, self._context.valkey
         )
-        checks = {**own.checks, **dict(zip(SERVICES, others, strict=True))}
+        checks = {**own.checks, **dict(zip(SERVICES, await others, strict=True))}
         return health.summary(self._context.service, checks)
 
     async def openapi(self) -> dict[str, Any]:
@@ -51,38 +47,30 @@ class Overview:
         await asyncio.gather(*(self._read_document(name) for name in SERVICES))
         return _merged(self._documents)
 
-    async def close(self) -> None:
-        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
-
     async def _health_of(self, name: str) -> Check:
         started = perf_counter()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._clients[name].get("/health")
-            report = msgspec.json.decode(answer.content, type=Health)
-        except (httpx.HTTPError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            report = msgspec.json.decode(await self._get(name, "/health"), type=Health)
+        except _NO_ANSWER as error:
             reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
             return Check("unhealthy", reason, round(perf_counter() - started, 4))
-        bad = [f"{part} {check.status}" for part, check in report.checks.items() if check.status != "healthy"]
+        bad = [
+            f"{part} {check.status}"
+            for part, check in report.checks.items()
+            if check.status != "healthy"
+        ]
         return Check(report.status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
+
+    async def _get(self, name: str, target: str) -> bytes:
+        socket = self._context.home.service_socket(name, 0)
+        return (await local_http.get(socket, target, ANSWER_SECONDS))[1]
 
     async def _read_document(self, name: str) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._clients[name].get("/openapi.json")
-            self._documents[name] = msgspec.json.decode(answer.content, type=dict[str, Any])
-        except (httpx.HTTPError, OSError, TimeoutError, msgspec.DecodeError) as error:
+            document = await self._get(name, "/openapi.json")
+            self._documents[name] = msgspec.json.decode(document, type=dict[str, Any])
+        except _NO_ANSWER as error:
             log.warning("API description not read", of=name, error=str(error))
-
-
-def _client(home: Home, settings: Settings, name: str) -> httpx.AsyncClient:
-    socket = home.service_socket(name, 0)
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(uds=str(socket)),
-        base_url=f"http://{name}",
-        timeout=ANSWER_SECONDS,
-        headers={"X-Forwarded-Proto": "http"},
-    )
 
 
 def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

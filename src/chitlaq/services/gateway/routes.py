@@ -66,7 +66,6 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         yield {"overview": overview, "before_metrics": access_log.read}
     access_log.read()
     access_log.close()
-    await overview.close()
 
 
 SERVICE = Service(

@@ -47,7 +47,7 @@ class PostFrame(msgspec.Struct, tag="post", frozen=True):
 
 Outgoing = Pong | SignedIn | Error | PostFrame
 
-_decoder = msgspec.json.Decoder(Incoming)
+_decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
 
 
 def decode(data: str | bytes) -> Incoming:

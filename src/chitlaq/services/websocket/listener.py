@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
-from redis.asyncio import Redis
 
 from chitlaq.core import events, logs, metrics, valkey
 from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.core.valkey import Valkey
 from chitlaq.services.websocket.frames import PostFrame
 from chitlaq.services.websocket.hub import Hub
 
-WAIT_SECONDS = 5.0
 RECONNECT_SECONDS = 0.5
 # Asking about this many members at once keeps one question under a few milliseconds.
 AUDIENCE_BATCH = 2000
@@ -33,7 +32,7 @@ class _PostHead(msgspec.Struct):
 
 
 class Listener:
-    def __init__(self, database: Database, client: Redis, hub: Hub) -> None:
+    def __init__(self, database: Database, client: Valkey, hub: Hub) -> None:
         self._database = database
         self._client = client
         self._hub = hub
@@ -42,18 +41,11 @@ class Listener:
         """Hear events for as long as the process runs; subscribe again whenever Valkey was away."""
         while True:
             try:
-                await self._listen()
+                async for data in self._client.messages(events.CHANNEL):
+                    await self._handle(data)
             except valkey.AWAY as error:
                 log.warning("events are not heard", error=str(error))
             await asyncio.sleep(RECONNECT_SECONDS)
-
-    async def _listen(self) -> None:
-        async with self._client.pubsub(ignore_subscribe_messages=True) as channel:
-            await channel.subscribe(events.CHANNEL)
-            while True:
-                message = await channel.get_message(timeout=WAIT_SECONDS)
-                if message is not None:
-                    await self._handle(message["data"])
 
     async def _handle(self, data: bytes) -> None:
         try:

@@ -56,7 +56,7 @@ async def connect(socket: WebSocket[Any, Any, State]) -> None:
 async def _read(socket: WebSocket[Any, Any, State], connection: Connection) -> None:
     second, count = int(monotonic()), 0
     while True:
-        message = await socket.receive()
+        message: dict[str, Any] = {**await socket.receive()}
         if message["type"] == "websocket.disconnect":
             return
         started = perf_counter()
@@ -75,7 +75,8 @@ async def _read(socket: WebSocket[Any, Any, State], connection: Connection) -> N
 async def _write(socket: WebSocket[Any, Any, State], connection: Connection) -> None:
     with suppress(WebSocketDisconnect):
         while True:
-            await socket.send({"type": "websocket.send", "bytes": None, "text": await connection.waiting.get()})  # fmt: skip
+            text = await connection.waiting.get()
+            await socket.send({"type": "websocket.send", "bytes": None, "text": text})
 
 
 async def _answer(
