@@ -20,7 +20,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from chitlaq import __version__
-from chitlaq.core import health, identity, limits, logs, metrics, paging, postgres, problems, valkey
+from chitlaq.core import health, identity, limits, logs, metrics, postgres, problems, valkey
 from chitlaq.core.home import Home
 from chitlaq.core.problems import Problem
 from chitlaq.core.service import Context, Service
@@ -49,7 +49,6 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         dependencies={
             "viewer": Provide(viewer),
             "member": Provide(member),
-            "paging": Provide(paging.paging, sync_to_thread=False),
         },
         exception_handlers={
             Problem: _answer_problem,
@@ -80,8 +79,8 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
 async def open_context(service: Service, settings: Settings, home: Home) -> AsyncIterator[Context]:
     """Make what a service process stands on; nothing is connected before it is used."""
     queries = {
-        **postgres.load_queries("chitlaq.core"),
-        **postgres.load_queries(service.package),
+        **postgres.load_queries("chitlaq.core", service.name),
+        **postgres.load_queries(service.package, service.name),
     }
     database = postgres.Database(postgres.dsn(settings, home, service.role), service.name, queries)
     client = valkey.connect(settings, home)
@@ -288,11 +287,11 @@ class _Observed:
                 message["headers"] = [*message["headers"], (b"x-request-id", encoded)]
             await send(message)
 
-        with logs.request_context(identifier):
-            try:
-                await self._app(scope, receive, observed_send)
-            finally:
-                self._observe(scope, status, perf_counter() - started)
+        logs.begin_request(identifier)
+        try:
+            await self._app(scope, receive, observed_send)
+        finally:
+            self._observe(scope, status, perf_counter() - started)
 
     def _observe(self, scope: Scope, status: int, seconds: float) -> None:
         method: str = scope["method"]  # type: ignore[typeddict-item]

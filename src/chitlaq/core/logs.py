@@ -70,6 +70,11 @@ def new_request_id() -> str:
     return secrets.token_hex(16)
 
 
+def begin_request(identifier: str) -> None:
+    """Work under this request id until the task ends; each request is a task of its own."""
+    _request_id.set(identifier)
+
+
 @contextlib.contextmanager
 def request_context(identifier: str) -> Iterator[None]:
     """Let everything inside log, query and publish under this request id."""

@@ -19,6 +19,15 @@ T = TypeVar("T")
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
 
+# The parameters of every list. Each handler names them itself: as a dependency of the framework's
+# they would cost each request a task group.
+PageNumber = Annotated[int, Parameter(ge=1, description="Page number, from 1.")]
+PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items a page.")]
+Cursor = Annotated[
+    str | None,
+    Parameter(description="`next_cursor` of the page before; `page` is then ignored."),
+]
+
 
 class Page(msgspec.Struct, Generic[T]):
     """One page of a list; ``next_cursor`` is null on the last one."""
@@ -37,30 +46,24 @@ class Paging:
     limit: int
     before: UUID | None
 
+    @classmethod
+    def of(cls, page: int, limit: int, cursor: str | None) -> Paging:
+        """Read the three parameters of every list.
+
+        Raises:
+            Problem: 422 for a cursor that is not one of ours, or a page deeper than lists are
+                numbered.
+        """
+        wanted = cls(page, limit, _decoded(cursor) if cursor else None)
+        if wanted.offset > MAX_OFFSET:
+            raise problems.invalid(
+                {"page": f"pages reach {MAX_OFFSET} items deep; read on with `cursor` instead"}
+            )
+        return wanted
+
     @property
     def offset(self) -> int:
         return 0 if self.before else (self.page - 1) * self.limit
-
-
-def paging(
-    page: Annotated[int, Parameter(ge=1, description="Page number, from 1.")] = 1,
-    limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items a page.")] = 20,
-    cursor: Annotated[
-        str | None,
-        Parameter(description="`next_cursor` of the page before; `page` is then ignored."),
-    ] = None,
-) -> Paging:
-    """Read the three parameters of every list.
-
-    Raises:
-        Problem: 422 for a cursor that is not one of ours, or a page deeper than lists are numbered.
-    """
-    wanted = Paging(page, limit, _decoded(cursor) if cursor else None)
-    if wanted.offset > MAX_OFFSET:
-        raise problems.invalid(
-            {"page": f"pages reach {MAX_OFFSET} items deep; read on with `cursor` instead"}
-        )
-    return wanted
 
 
 def cursor_after(last: UUID) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
+from prometheus_client import Histogram
 
 from chitlaq.core import logs, metrics
 from chitlaq.core.home import Home
@@ -88,16 +89,17 @@ def dsn(settings: Settings, home: Home, role: str, database: str | None = None) 
 class Query:
     """A named statement. ``is_prepared`` ones keep one text, so that they are planned once."""
 
-    name: str
+    label: str
     sql: str
     is_prepared: bool
+    duration: Histogram
 
 
 _NAME_LINE = re.compile(r"^-- name: (?P<name>\w+)(?P<prepared> \(prepared\))?$", re.MULTILINE)
 
 
-def load_queries(package: str) -> Mapping[str, Query]:
-    """Read the named queries of a package's ``queries.sql``.
+def load_queries(package: str, service: str) -> Mapping[str, Query]:
+    """Read the named queries of a package's ``queries.sql``, as a service sends them.
 
     Raises:
         ValueError: two queries share a name.
@@ -114,23 +116,22 @@ def load_queries(package: str) -> Mapping[str, Query]:
         lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
         sql = "\n".join(lines).rstrip(";")
         prepared = mark["prepared"] is not None
+        label = f"{service}.{name}"
         if prepared:
-            sql = f"/* {package.rpartition('.')[2]}.{name} */ {sql}"
-        queries[name] = Query(name, sql, prepared)
+            sql = f"/* {label} */ {sql}"
+        duration = metrics.POSTGRESQL_QUERY_DURATION.labels(service, name)
+        queries[name] = Query(label, sql, prepared, duration)
     return queries
 
 
 class Session:
     """One connection with the service's named queries; inside `Database.transaction` one transaction."""
 
-    __slots__ = ("_connection", "_queries", "_service")
+    __slots__ = ("_connection", "_queries")
 
-    def __init__(
-        self, connection: PoolConnectionProxy[Any], queries: Mapping[str, Query], service: str
-    ) -> None:
+    def __init__(self, connection: PoolConnectionProxy[Any], queries: Mapping[str, Query]) -> None:
         self._connection = connection
         self._queries = queries
-        self._service = service
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
         return await self._timed(name, self._connection.fetch, args)
@@ -153,13 +154,13 @@ class Session:
         query = self._queries[name]
         sql = query.sql
         if not query.is_prepared:
-            sql = f"/* {self._service}.{name} request_id={logs.request_id()} */ {sql}"
+            sql = f"/* {query.label} request_id={logs.request_id()} */ {sql}"
         started = perf_counter()
         try:
             return await method(sql, *args)
         finally:
             seconds = perf_counter() - started
-            metrics.POSTGRESQL_QUERY_DURATION.labels(self._service, name).observe(seconds)
+            query.duration.observe(seconds)
             if logs.is_slow(seconds):
                 log.warning("slow query", query=name, duration_seconds=round(seconds, 4))
 
@@ -212,7 +213,7 @@ class Database:
         """
         pool, connection = await self._acquire()
         try:
-            yield Session(connection, self._queries, self._service)
+            yield Session(connection, self._queries)
         except _AWAY as error:
             raise PostgresUnavailableError(f"PostgreSQL went away: {error}") from error
         finally:

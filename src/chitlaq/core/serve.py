@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -53,6 +54,11 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    # What was imported stays: the collector need not look at it again and again. Looking for cycles
+    # after every 700 objects took a tenth of the feed's time; a request leaves none behind.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     logs.get("serve").info("started", worker=worker, pid=os.getpid())
     uvicorn.Server(config).run(sockets=sockets)
     logs.get("serve").info("stopped", worker=worker, pid=os.getpid())

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -239,3 +240,16 @@ def _place(
     section, _, name = dotted.rpartition(".")
     (values.setdefault(section, {}) if section else values)[name] = value
     sources[dotted] = source
+
+
+def shown(dotted: str, value: object) -> str:
+    """A setting's value as it may be shown: secrets, and passwords in URLs, are hidden."""
+    if dotted in SECRET_FIELDS:
+        return "********" if value else ""
+    if dotted in URL_FIELDS and value:
+        parts = urlsplit(str(value))
+        head, at, host = parts.netloc.rpartition("@")
+        user = head.partition(":")[0]
+        hidden = f"{user}:********@{host}" if at else host
+        return urlunsplit(parts._replace(netloc=hidden))
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -17,9 +17,6 @@ from chitlaq.services.feed.timelines import Timelines
 
 TAG = re.compile(r"#(\w{1,100})")
 MAX_TAGS = 30
-# Ids read beyond what a page needs, for those that the viewer may not read any more.
-SPARE = 5
-
 log = logs.get("posts")
 
 
@@ -124,7 +121,7 @@ class Posts:
         rows: list[Any] = []
         skip, before = paging.offset, paging.before
         while len(rows) < wanted:
-            take = wanted - len(rows) + SPARE
+            take = wanted - len(rows)
             if before is None:
                 ids = await self._timelines.ids(member, skip, take)
             else:

@@ -13,7 +13,7 @@ from litestar.params import Parameter
 
 from chitlaq.core import problems, tasks
 from chitlaq.core.identity import Identity
-from chitlaq.core.paging import Page, Paging
+from chitlaq.core.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.service import Context, Service
 from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.members import Members
@@ -43,25 +43,44 @@ def _id(viewer: Identity | None) -> UUID | None:
 
 
 @get("/feed/home", summary="The home feed; the latest public posts for those not signed in")
-async def home(viewer: Identity | None, paging: Paging, state: State) -> Page[Post]:
+async def home(
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
+) -> Page[Post]:
     posts: Posts = state.posts
     if viewer is None:
-        return await posts.explore(None, paging)
-    return await posts.home(viewer.account_id, paging)
+        return await posts.explore(None, Paging.of(page, limit, cursor))
+    return await posts.home(viewer.account_id, Paging.of(page, limit, cursor))
 
 
 @get("/feed/explore", summary="The latest public posts")
-async def explore(viewer: Identity | None, paging: Paging, state: State) -> Page[Post]:
+async def explore(
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
+) -> Page[Post]:
     posts: Posts = state.posts
-    return await posts.explore(_id(viewer), paging)
+    return await posts.explore(_id(viewer), Paging.of(page, limit, cursor))
 
 
 @get("/feed/tags/{tag:str}", summary="The latest public posts with a hashtag")
-async def tagged(tag: str, viewer: Identity | None, paging: Paging, state: State) -> Page[Post]:
+async def tagged(
+    tag: str,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
+) -> Page[Post]:
     posts: Posts = state.posts
     if "\x00" in tag:
         raise problems.not_found("tag")
-    return await posts.tagged(_id(viewer), tag, paging)
+    return await posts.tagged(_id(viewer), tag, Paging.of(page, limit, cursor))
 
 
 @post("/posts", summary="Write a post or a reply")
@@ -94,10 +113,15 @@ async def delete_post(post_id: UUID, member: Identity, state: State) -> None:
 
 @get("/posts/{post_id:uuid}/replies", summary="What was answered to a post, oldest first")
 async def replies(
-    post_id: UUID, viewer: Identity | None, paging: Paging, state: State
+    post_id: UUID,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[Post]:
     posts: Posts = state.posts
-    return await posts.replies(_id(viewer), post_id, paging)
+    return await posts.replies(_id(viewer), post_id, Paging.of(page, limit, cursor))
 
 
 @put("/posts/{post_id:uuid}/like", status_code=204, summary="Like a post")
@@ -132,28 +156,43 @@ async def profile(username: str, viewer: Identity | None, state: State) -> Profi
 
 @get("/users/{username:str}/posts", summary="A member's posts, newest first")
 async def posts_of_member(
-    username: str, viewer: Identity | None, paging: Paging, state: State
+    username: str,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[Post]:
     members: Members = state.members
     posts: Posts = state.posts
     author = await members.profile(_id(viewer), username)
-    return await posts.of_member(_id(viewer), author.id, paging)
+    return await posts.of_member(_id(viewer), author.id, Paging.of(page, limit, cursor))
 
 
 @get("/users/{username:str}/followers", summary="Who follows a member")
 async def followers(
-    username: str, viewer: Identity | None, paging: Paging, state: State
+    username: str,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[MemberCard]:
     members: Members = state.members
-    return await members.listed("followers", _id(viewer), username, paging)
+    return await members.listed("followers", _id(viewer), username, Paging.of(page, limit, cursor))
 
 
 @get("/users/{username:str}/following", summary="Whom a member follows")
 async def following(
-    username: str, viewer: Identity | None, paging: Paging, state: State
+    username: str,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[MemberCard]:
     members: Members = state.members
-    return await members.listed("following", _id(viewer), username, paging)
+    return await members.listed("following", _id(viewer), username, Paging.of(page, limit, cursor))
 
 
 @put("/users/{username:str}/follow", status_code=204, summary="Follow a member")

@@ -18,6 +18,8 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
+from asyncpg.pgproto.pgproto import UUID as FastUUID  # a uuid.UUID that is made in C
+
 from chitlaq.core import logs, metrics, valkey
 from chitlaq.core.postgres import Database
 from chitlaq.core.valkey import Script, Valkey
@@ -120,7 +122,7 @@ class Timelines:
             return None
         if not found or found[0] != COMPLETE:
             return None
-        return [UUID(bytes=value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
+        return [FastUUID(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
 
     async def _rebuilt(self, member: UUID) -> list[UUID]:
         key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)

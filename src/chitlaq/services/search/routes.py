@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from chitlaq.core.identity import Identity
-from chitlaq.core.paging import Page, Paging
+from chitlaq.core.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.schemas import without_nul
 from chitlaq.core.service import Context, Service
 from chitlaq.services.search.members import FoundMember, MemberSearch
@@ -23,11 +23,16 @@ SearchText = Annotated[
 
 @get("/search/users", summary="Members by name; public profiles for those not signed in")
 async def users(
-    q: SearchText, viewer: Identity | None, paging: Paging, state: State
+    q: SearchText,
+    viewer: Identity | None,
+    state: State,
+    page: PageNumber = 1,
+    limit: PageLimit = 20,
+    cursor: Cursor = None,
 ) -> Page[FoundMember]:
     search: MemberSearch = state.members
     account_id = viewer.account_id if viewer else None
-    return await search.find(account_id, without_nul("q", q), paging)
+    return await search.find(account_id, without_nul("q", q), Paging.of(page, limit, cursor))
 
 
 @asynccontextmanager

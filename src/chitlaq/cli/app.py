@@ -1,0 +1,37 @@
+"""The command, put together from its groups of words."""
+
+from __future__ import annotations
+
+import typer
+
+from chitlaq import __version__
+from chitlaq.cli import config, data, doctor, exec, serve, stack  # noqa: A004 - the runbook's word
+
+app = typer.Typer(
+    name="chitlaq",
+    help=(
+        "Run ChitLaq, a social network that a university runs for itself.\n\n"
+        "Begin with `chitlaq up`. Exit codes: 0 done, 1 not done (the sentence says why), 2 the words"
+        " were not understood, 3 some component is not healthy."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True),
+) -> None:
+    pass
+
+
+for _module in (stack, exec, data, config, doctor, serve):
+    _module.register(app)

@@ -1,0 +1,41 @@
+"""``chitlaq doctor``: what is missing on this machine, and the mend."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chitlaq.cli import output
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Look at everything that ChitLaq needs here; exit code 1 when something is missing.
+
+    Example: chitlaq doctor
+    """
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+    from chitlaq.stack import control, preflight
+
+    home = Home.from_environment()
+    settings = configuration.load(home)
+    try:
+        control.ask(home, control.Ps())
+        is_running = True
+    except control.NotRunningError:
+        is_running = False
+    findings = preflight.examine(home, settings, is_running=is_running)
+    stack = "running" if is_running else "not running; start it with `chitlaq up`"
+    findings.append(preflight.Finding("stack", "ok", stack))
+    if as_json:
+        output.print_json(findings)
+    else:
+        rows = [[f.name, "ok" if f.state == "ok" else "PROBLEM", f.detail] for f in findings]
+        output.print_table(["checked", "state", "detail"], rows)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(1)

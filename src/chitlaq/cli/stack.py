@@ -1,0 +1,400 @@
+"""Commands about the running stack: up, down, ps, logs, stats, restart."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from chitlaq.cli import output
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+    from chitlaq.stack.control import Status
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+NOT_HEALTHY = 3
+POLL_SECONDS = 0.1
+COLOURS = {
+    "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim", "stopped": "dim",
+    "stopping": "yellow", "backoff": "red", "unresponsive": "red",
+}  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(down)
+    app.command()(ps)
+    app.command()(stats)
+    app.command()(restart)
+    app.command()(logs)
+    app.command(hidden=True)(supervise)
+
+
+def up(
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when everything is healthy.")
+    ] = False,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait for that.")] = 90,
+) -> None:
+    """Start the whole system and show it; Ctrl-C stops it again.
+
+    Example: chitlaq up --detach
+    """
+    from chitlaq.core import secrets
+    from chitlaq.stack import control, preflight
+
+    home, settings = _installation()
+    try:
+        statuses = control.ask(home, control.Ps())
+        typer.echo("ChitLaq is running here already.")
+        _print_statuses(statuses)
+        raise typer.Exit(0 if all(status.is_well for status in statuses) else NOT_HEALTHY)
+    except control.NotRunningError:
+        pass
+    preflight.require(home, settings)
+    secrets.ensure(home)
+    started = time.monotonic()
+    process = _start_supervisor(home)
+    connection = _connect(home, process)
+    if detach:
+        _wait_until_healthy(home, started + timeout)
+        _print_welcome(home, settings, time.monotonic() - started)
+        return
+    _stay(home, settings, connection, started)
+
+
+def down() -> None:
+    """Stop everything that `chitlaq up` started.
+
+    Example: chitlaq down
+    """
+    from chitlaq.stack import control
+
+    home, _ = _installation()
+    try:
+        control.ask(home, control.Stop())
+    except control.NotRunningError:
+        typer.echo("ChitLaq is not running here.")
+        return
+    while home.control_socket.exists():
+        time.sleep(POLL_SECONDS)
+    typer.echo("Stopped.")
+
+
+def ps(as_json: Json = False) -> None:
+    """Show the state of every component; exit code 3 when one is not healthy.
+
+    Example: chitlaq ps --json
+    """
+    from chitlaq.stack import control
+
+    home, _ = _installation()
+    try:
+        statuses = control.ask(home, control.Ps())
+    except control.NotRunningError:
+        if not as_json:
+            raise
+        output.print_json([])
+        raise typer.Exit(NOT_HEALTHY) from None
+    if as_json:
+        output.print_json(statuses)
+    else:
+        _print_statuses(statuses)
+    if not all(status.is_well for status in statuses):
+        raise typer.Exit(NOT_HEALTHY)
+
+
+def stats(as_json: Json = False) -> None:
+    """Show what each component uses: processor, memory, restarts.
+
+    Memory is the proportional share (PSS): what processes share is counted once.
+
+    Example: chitlaq stats
+    """
+    from chitlaq.stack import control, usage
+
+    home, _ = _installation()
+    rows = usage.measure(control.ask(home, control.Ps()))
+    if as_json:
+        output.print_json(rows)
+        return
+    total = usage.total(rows)
+    output.print_table(
+        ["service", "cpu", "memory", "processes", "restarts", "uptime"],
+        [
+            [
+                row.service,
+                f"{row.cpu_percent:.1f} %",
+                f"{row.memory_bytes / 1e6:.0f} MB",
+                row.processes,
+                row.restarts,
+                _duration(row.uptime),
+            ]
+            for row in [*rows, total]
+        ],
+    )
+
+
+def restart(
+    service: Annotated[str, typer.Argument(help="A component, as `chitlaq ps` names it.")],
+) -> None:
+    """Restart one component; services are replaced without losing a request.
+
+    Example: chitlaq restart feed-service
+    """
+    from chitlaq.stack import control
+
+    home, _ = _installation()
+    statuses = control.ask(home, control.Restart(service))
+    _print_statuses([status for status in statuses if status.service == service])
+
+
+def logs(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Components; all when none is named.")
+    ] = None,
+    tail: Annotated[int | None, typer.Option(min=0, help="Only the last lines.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    since: Annotated[
+        str | None, typer.Option(help="Only lines after this: 10m, 2h, 1d, or a time.")
+    ] = None,
+    grep: Annotated[str | None, typer.Option(help="Only lines that match this pattern.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print lines as they were written.")
+    ] = False,
+) -> None:
+    """Show what the components wrote, in the order of time.
+
+    Example: chitlaq logs api-gateway --tail 20
+    """
+    from chitlaq.stack import logview
+
+    home, _ = _installation()
+    view = logview.View(
+        home,
+        services or [],
+        tail=tail,
+        since=logview.moment(since) if since else None,
+        pattern=logview.pattern(grep) if grep else None,
+        is_raw=as_json,
+        is_coloured=sys.stdout.isatty(),
+    )
+    try:
+        for line in view.lines(follow=follow):
+            sys.stdout.write(line + "\n")
+            if follow:
+                sys.stdout.flush()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def supervise() -> None:
+    """Be the supervisor; `chitlaq up` starts this."""
+    from chitlaq.stack import supervisor
+
+    home, settings = _installation()
+    supervisor.supervise(home, settings)
+
+
+# --- up
+
+
+def _start_supervisor(home: Home) -> Any:
+    import subprocess
+
+    from chitlaq.stack import components
+
+    log = (home.logs / "supervisor.log").open("ab")
+    return subprocess.Popen(
+        components.chitlaq("supervise"),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        cwd="/",
+    )
+
+
+def _connect(home: Home, process: Any) -> Any:
+    """Connect to the supervisor as soon as it listens."""
+    from chitlaq.stack import control, logfiles
+
+    while True:
+        try:
+            return control.Connection(home)
+        except control.NotRunningError:
+            if process.poll() is not None:
+                said = logfiles.last_lines(home.logs / "supervisor.log", 1)
+                raise OperatorError(f"The supervisor ended at once: {' '.join(said)}") from None
+            time.sleep(0.02)
+
+
+def _wait_until_healthy(home: Home, deadline: float) -> None:
+    from chitlaq.stack import control
+
+    while True:
+        statuses = control.ask(home, control.Ps())
+        if all(status.is_well for status in statuses):
+            return
+        if time.monotonic() > deadline or any(_is_hopeless(status) for status in statuses):
+            control.ask(home, control.Stop())
+            raise OperatorError(_trouble(home, statuses))
+        time.sleep(POLL_SECONDS)
+
+
+def _is_hopeless(status: Status) -> bool:
+    """Whether waiting on makes no sense: it failed again and again from the start."""
+    return status.state == "backoff" and status.restarts >= 5
+
+
+def _trouble(home: Home, statuses: list[Status]) -> str:
+    """Name the component that is the reason, and what it said last."""
+    from chitlaq.stack import logfiles
+
+    order = ("backoff", "unresponsive", "starting", "waiting")
+    bad = [status for status in statuses if not status.is_well]
+    worst = min(bad, key=lambda status: order.index(status.state) if status.state in order else 9)
+    said = logfiles.last_lines(home.logs / f"{worst.service}.log", 5)
+    detail = f" ({worst.reason})" if worst.reason else ""
+    words = "\n".join(f"    {line}" for line in said) or "    nothing"
+    return (
+        f"{worst.service} did not become healthy: {worst.state}{detail}. Everything was stopped"
+        f" again. It said last:\n{words}"
+    )
+
+
+def _stay(home: Home, settings: Settings, connection: Any, started: float) -> None:
+    """Stay in the foreground: show the components as they come up, stop them with us."""
+    from chitlaq.stack import control
+
+    def leave(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
+    connection.ask(control.Attach())
+    try:
+        _show_until_healthy(home)
+        _print_welcome(home, settings, time.monotonic() - started)
+        typer.echo("Press Ctrl-C to stop.")
+        _show_changes(home)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        typer.echo("\nStopping ...")
+        connection.close()
+        while home.control_socket.exists():
+            time.sleep(POLL_SECONDS)
+        typer.echo("Stopped.")
+
+
+def _show_until_healthy(home: Home) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from chitlaq.stack import control
+
+    console = Console()
+    if not console.is_terminal:
+        _show_changes(home, until_healthy=True)
+        return
+    with Live(console=console, refresh_per_second=10) as live:
+        while True:
+            statuses = control.ask(home, control.Ps())
+            live.update(_table(statuses))
+            if all(status.is_well for status in statuses):
+                return
+            time.sleep(POLL_SECONDS)
+
+
+def _show_changes(home: Home, *, until_healthy: bool = False) -> None:
+    """Print a line whenever a component's state changes."""
+    from chitlaq.stack import control
+
+    seen: dict[str, str] = {}
+    if not until_healthy:
+        seen = {status.name: status.state for status in control.ask(home, control.Ps())}
+    while True:
+        try:
+            statuses = control.ask(home, control.Ps())
+        except control.NotRunningError:
+            typer.echo("Stopped from elsewhere.")
+            return
+        for status in statuses:
+            if seen.get(status.name) != status.state:
+                seen[status.name] = status.state
+                typer.echo(f"{status.name:<16} {status.state:<12} {status.reason}".rstrip())
+        if until_healthy and all(status.is_well for status in statuses):
+            return
+        time.sleep(POLL_SECONDS if until_healthy else 1.0)
+
+
+def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
+    typer.echo(f"\nChitLaq is up after {seconds:.1f} s.\n")
+    typer.echo(f"  Web        {settings.base_url}/")
+    typer.echo(f"  API        {settings.base_url}/api/docs")
+    typer.echo(f"  Gateway    http://localhost:{settings.ports.gateway}/health")
+    typer.echo(f"  Data       {home.root}")
+    demo = home.run / "demo.json"
+    if demo.exists():
+        document = msgspec.json.decode(demo.read_bytes())
+        names = ", ".join(account["email"] for account in document["accounts"][:4])
+        typer.echo(
+            f"\n  Demo accounts: {names}, …\n  Password of all of them: {document['password']}"
+        )
+    typer.echo("")
+
+
+# --- tables
+
+
+def _print_statuses(statuses: list[Status]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(_table(statuses), width=None if console.is_terminal else 160)
+
+
+def _table(statuses: list[Status]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("service", "state", "port", "pid", "uptime", "restarts", ""):
+        table.add_column(column)
+    for status in statuses:
+        colour = COLOURS[status.state]
+        table.add_row(
+            status.name,
+            f"[{colour}]{status.state}[/{colour}]",
+            str(status.port or ""),
+            str(status.pid or ""),
+            _duration(status.uptime) if status.pid else "",
+            str(status.restarts) if status.restarts else "",
+            status.reason,
+        )
+    return table
+
+
+def _duration(seconds: int) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def _installation() -> tuple[Home, Settings]:
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+
+    home = Home.from_environment()
+    return home, configuration.load(home)

@@ -1,0 +1,61 @@
+"""Demo time: when things happened, as PostgreSQL counts it, and ids made of it.
+
+A moment is a number of microseconds since 2000-01-01 UTC, which is how binary COPY sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+MICROSECOND = timedelta(microseconds=1)
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_SHIFT = (POSTGRES_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
+
+# How much is written in each hour of a day: little at night, most in the evening.
+_HOURS = (3, 2, 1, 1, 1, 2, 4, 8, 11, 12, 12, 13, 15, 14, 12, 12, 13, 14, 15, 17, 18, 16, 12, 7)
+_WEEKEND = 0.7
+_UUID_VERSION = 7 << 76 | 2 << 62
+
+
+def moment(time: datetime) -> int:
+    return (time - POSTGRES_EPOCH) // MICROSECOND
+
+
+def time_of(microseconds: int) -> datetime:
+    return POSTGRES_EPOCH + microseconds * MICROSECOND
+
+
+def uuid7(microseconds: int, rng: Random) -> bytes:
+    """Return a UUIDv7 (RFC 9562, 5.7) of that moment, with its microseconds in ``rand_a``.
+
+    So ids of different microseconds sort like their moments, as those of PostgreSQL's uuidv7() do.
+    """
+    milliseconds, rest = divmod(microseconds + _EPOCH_SHIFT, 1000)
+    fraction = rest * 4096 // 1000
+    value = milliseconds << 80 | fraction << 64 | _UUID_VERSION | rng.getrandbits(62)
+    return value.to_bytes(16, "big")
+
+
+def rhythm(count: int, until: int, days: int, rng: Random) -> Iterator[int]:
+    """Yield that many moments of the days before ``until``, rising, each a microsecond of its own."""
+    start = until - days * DAY
+    weights = [
+        weight * (_WEEKEND if time_of(start + day * DAY).weekday() >= 5 else 1.0)
+        for day in range(days)
+        for weight in _HOURS
+    ]
+    total = sum(weights)
+    hour, before, last = 0, 0.0, start
+    for number in range(count):
+        place = (number + rng.random()) / count * total
+        while hour < len(weights) - 1 and before + weights[hour] <= place:
+            before += weights[hour]
+            hour += 1
+        share = min((place - before) / weights[hour], 1.0)
+        last = max(start + int((hour + share) * HOUR), last + 1)
+        yield last

@@ -1,0 +1,103 @@
+"""Who follows whom: mostly within a department and a university, and the popular ones much more."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from random import Random
+from struct import Struct
+
+from chitlaq.seed import names
+from chitlaq.seed.clock import DAY
+from chitlaq.seed.people import People
+
+MEDIAN_FOLLOWED = 40
+MAX_FOLLOWED = 1000
+DEMO_FOLLOWED = 120
+
+_ROW = Struct(">hi16si16siq")
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Members to choose from, the popular ones more often."""
+
+    members: list[int]
+    weights: list[float]
+
+    @classmethod
+    def of(cls, members: list[int], popularity: list[float]) -> _Pool:
+        return cls(members, list(accumulate(popularity[member] for member in members)))
+
+
+class Graph:
+    """The follows of a demo, made while they are read, and what is known of them afterwards."""
+
+    def __init__(self, people: People, until: int, days: int, rng: Random) -> None:
+        self._people = people
+        self._start, self._span = until - (days + 1) * DAY, (days + 1) * DAY
+        self._rng = rng
+        self.followers = [array("I") for _ in range(len(people))]
+        self.following = array("I", bytes(4 * len(people)))
+        everybody = range(len(people))
+        universities: dict[int, list[int]] = {}
+        departments: dict[tuple[int, int], list[int]] = {}
+        for member in everybody:
+            place = people.universities[member]
+            universities.setdefault(place, []).append(member)
+            departments.setdefault((place, people.departments[member]), []).append(member)
+        self._everybody = _Pool.of(list(everybody), people.popularity)
+        self._universities = {
+            key: _Pool.of(members, people.popularity) for key, members in universities.items()
+        }
+        self._departments = {
+            key: _Pool.of(members, people.popularity) for key, members in departments.items()
+        }
+
+    def rows(self) -> Iterator[bytes]:
+        """Yield for each member the rows of feed.follows (follower, followed, since) in binary."""
+        ids, followers, following = self._people.ids, self.followers, self.following
+        random, start, span, pack = self._rng.random, self._start, self._span, _ROW.pack
+        for member in range(len(ids)):
+            chosen = self._chosen(member)
+            following[member] = len(chosen)
+            for followed in chosen:
+                followers[followed].append(member)
+            own = ids[member]
+            yield b"".join(
+                [
+                    pack(3, 16, own, 16, ids[followed], 8, start + int(span * random()))
+                    for followed in chosen
+                ]
+            )
+
+    def _chosen(self, member: int) -> list[int]:
+        """Return whom a member follows, in the order of ids, so that indexes grow at one end."""
+        people, rng = self._people, self._rng
+        most = max(1, min(MAX_FOLLOWED, (len(people) - 1) // 3))
+        demo = range(min(len(names.DEMO), len(people)))
+        if member in demo:
+            wanted, first = min(DEMO_FOLLOWED, max(most, len(demo) - 1)), list(demo)
+        else:
+            wanted, first = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_FOLLOWED) + 1, most), []
+        university = people.universities[member]
+        department = people.departments[member]
+        # The popular ones come up more than once, so half as many again are drawn; the order of
+        # drawing decides who stays.
+        draws = wanted * 3 // 2 + 2
+        near = self._departments[university, department]
+        around = self._universities[university]
+        rest = self._everybody
+        drawn = (
+            rng.choices(near.members, cum_weights=near.weights, k=draws * 45 // 100 + 1)
+            + rng.choices(around.members, cum_weights=around.weights, k=draws * 40 // 100 + 1)
+            + rng.choices(rest.members, cum_weights=rest.weights, k=draws * 15 // 100 + 1)
+        )
+        rng.shuffle(drawn)
+        unique = dict.fromkeys(first + drawn)
+        unique.pop(member, None)
+        if not unique:
+            unique[(member + 1) % len(people)] = None
+        return sorted(islice(unique, wanted))

@@ -1,0 +1,1 @@
+"""The embedded machine: real servers and the services, kept running on one computer."""

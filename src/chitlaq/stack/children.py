@@ -1,0 +1,146 @@
+"""Processes of the supervisor: started in a session of their own, watched, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+READ_BYTES = 1 << 16
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel for a signal when our parent dies; also when it is killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what our children leave behind (the nursery's grandchildren)."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Child:
+    """One running process: its id, its output, its end."""
+
+    def __init__(self, pid: int, output: int, write_log: Callable[[bytes], None]) -> None:
+        self.pid = pid
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._output = output
+        self._write_log = write_log
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(output, False)
+        self._loop.add_reader(output, self._read)
+        self._descriptor = os.pidfd_open(pid)
+        self._loop.add_reader(self._descriptor, self._reap)
+
+    def send(self, signal_number: signal.Signals) -> None:
+        if not self.exited.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal_number)
+
+    async def stop(self, signal_number: signal.Signals, grace_seconds: float) -> None:
+        """Ask it to end; kill it when it does not within the time."""
+        self.send(signal_number)
+        # A stopped process (SIGSTOP) hears nothing before it goes on.
+        self.send(signal.SIGCONT)
+        await asyncio.wait([self.exited], timeout=grace_seconds)
+        if not self.exited.done():
+            self.send(signal.SIGKILL)
+            await self.exited
+        self.kill_group()
+
+    def kill_group(self) -> None:
+        """End what it started and left: nginx's workers would keep the port."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._output, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._write_log(data)
+        else:
+            self._close_output()
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+        except ChildProcessError:
+            code = -1
+        # Its last words may still be in the pipe, which others may hold open.
+        if self._output >= 0:
+            self._read_rest()
+        self.exited.set_result(code)
+
+    def _read_rest(self) -> None:
+        with suppress(OSError):
+            while data := os.read(self._output, READ_BYTES):
+                self._write_log(data)
+        self._close_output()
+
+
+def start(
+    command: Sequence[str],
+    environment: dict[str, str],
+    write_log: Callable[[bytes], None],
+    user_id: int | None = None,
+    group_id: int | None = None,
+    keep_open: Sequence[int] = (),
+) -> Child:
+    """Start a program in a session of its own that ends with us.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    reading, writing = os.pipe()
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            env=environment,
+            start_new_session=True,
+            pass_fds=keep_open,
+            user=user_id,
+            group=group_id,
+            extra_groups=[] if user_id is not None else None,
+            # After the change of user, which would clear it. One thread, so a fork is safe.
+            preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    process.returncode = 0  # the pidfd's watcher waits for it, subprocess need not
+    return Child(process.pid, reading, write_log)
+
+
+def reason_of(code: int) -> str:
+    """Say how a process ended: ``exit code 1``, ``killed by SIGKILL``."""
+    if code < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"

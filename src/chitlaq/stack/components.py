@@ -1,0 +1,152 @@
+"""What the stack consists of: one declaration a component."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
+from chitlaq.stack import nginx, postgres, probes, users, valkey
+from chitlaq.stack.probes import Probe
+
+SERVICES = ("auth-service", "feed-service", "search-service", "websocket", "api-gateway")
+NAMES = ("postgres", "redis", "migrate", *SERVICES, "nginx")
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """How one process is started, known to be ready, watched and stopped.
+
+    Args:
+        service: the runbook's name.
+        worker: which of the service's processes it is.
+        command: program and arguments.
+        waits_for: components that must be ready before this one counts as ready.
+        ready: whether it can take work.
+        alive: whether it still answers at all; asked again and again.
+        prepare: done before each start: folders, configuration.
+        prepare_command: a program that is run before each start.
+        starts_at_once: starts beside what it waits for, so that its start costs no time of its own.
+        from_nursery: forked from a process that has the libraries loaded.
+        once: it ends by itself, and is then done.
+        is_replaceable: a second process may take over before the first one stops.
+        port: the TCP port that people know it by.
+        user_id, group_id: the user it runs as, when not ours.
+    """
+
+    service: str
+    command: list[str]
+    worker: int = 0
+    waits_for: tuple[str, ...] = ()
+    ready: Probe | None = None
+    alive: Probe | None = None
+    prepare: Callable[[], None] | None = None
+    prepare_command: list[str] | None = None
+    starts_at_once: bool = False
+    from_nursery: bool = False
+    once: bool = False
+    is_replaceable: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    reload_signal: signal.Signals | None = None
+    grace_seconds: float = 30.0
+    port: int | None = None
+    user_id: int | None = None
+    group_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique among all processes: ``feed-service``, and ``feed-service.1`` for a second worker."""
+        return f"{self.service}.{self.worker}" if self.worker else self.service
+
+
+def declare(home: Home, settings: Settings) -> list[Component]:
+    """Return the components that these settings ask for, in the order in which they are shown."""
+    return [
+        *([] if settings.database_url else [_postgres(home, settings)]),
+        *([] if settings.redis_url else [_redis(home, settings)]),
+        _migrate(settings),
+        *(
+            _service(home, settings, name, worker)
+            for name in SERVICES
+            for worker in range(settings.workers_of(name))
+        ),
+        _nginx(home, settings),
+    ]
+
+
+def chitlaq(*words: str) -> list[str]:
+    """The command of this very installation."""
+    return [sys.executable, "-m", "chitlaq", *words]
+
+
+def _postgres(home: Home, settings: Settings) -> Component:
+    user = users.service_user()
+    probe = probes.postgres(home.postgres_socket, settings.ports.postgres)
+    return Component(
+        "postgres",
+        postgres.command(home),
+        ready=probe,
+        alive=probe,
+        prepare=lambda: postgres.prepare(home, settings),
+        stop_signal=signal.SIGINT,
+        grace_seconds=60,
+        port=settings.ports.postgres,
+        user_id=user.pw_uid if user else None,
+        group_id=user.pw_gid if user else None,
+    )
+
+
+def _redis(home: Home, settings: Settings) -> Component:
+    probe = probes.redis(home.redis_socket)
+    return Component(
+        "redis",
+        valkey.command(home),
+        ready=probe,
+        alive=probe,
+        prepare=lambda: valkey.prepare(home, settings),
+        port=settings.ports.redis,
+    )
+
+
+def _migrate(settings: Settings) -> Component:
+    return Component(
+        "migrate",
+        chitlaq("migrate", "--provision"),
+        waits_for=() if settings.database_url else ("postgres",),
+        once=True,
+    )
+
+
+def _service(home: Home, settings: Settings, name: str, worker: int) -> Component:
+    socket = home.service_socket(name, worker)
+    return Component(
+        name,
+        chitlaq("serve", name, "--worker", str(worker)),
+        worker=worker,
+        waits_for=("migrate",),
+        ready=probes.service(socket, "/ready"),
+        alive=probes.service(socket, "/live"),
+        starts_at_once=True,
+        from_nursery=True,
+        is_replaceable=True,
+        port=settings.ports.gateway if name == "api-gateway" else settings.port_of(name),
+    )
+
+
+def _nginx(home: Home, settings: Settings) -> Component:
+    probe = probes.http([settings.ports.edge, settings.ports.gateway])
+    return Component(
+        "nginx",
+        nginx.command(home),
+        waits_for=SERVICES,
+        ready=probe,
+        alive=probe,
+        prepare_command=chitlaq("config", "nginx", "--write"),
+        stop_signal=signal.SIGQUIT,
+        reload_signal=signal.SIGHUP,
+        grace_seconds=10,
+        port=settings.ports.edge,
+    )

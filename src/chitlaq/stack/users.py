@@ -1,0 +1,52 @@
+"""The unprivileged user under which PostgreSQL and nginx's workers run when root starts the stack."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from chitlaq.core.errors import OperatorError
+
+NAME = "chitlaq"
+FALLBACK = "nobody"
+
+
+def service_user() -> pwd.struct_passwd | None:
+    """Return that user, made when it is not there yet; None when we are not root anyway."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(NAME)
+    except KeyError:
+        pass
+    useradd = shutil.which("useradd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if useradd is not None:
+        arguments = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME]
+        made = subprocess.run([useradd, *arguments], check=False, capture_output=True, text=True)
+        if made.returncode == 0:
+            return pwd.getpwnam(NAME)
+    try:
+        return pwd.getpwnam(FALLBACK)
+    except KeyError:
+        raise OperatorError(
+            f"PostgreSQL must not run as root, and there is no user for it: make one with"
+            f" `useradd --system {NAME}`."
+        ) from None
+
+
+def can_reach(path: Path, user: pwd.struct_passwd) -> bool:
+    """Whether a user may pass through every folder on the way to a path."""
+    for folder in path.absolute().parents:
+        mode = folder.stat()
+        if mode.st_uid == user.pw_uid:
+            allowed = mode.st_mode & 0o100
+        elif mode.st_gid == user.pw_gid:
+            allowed = mode.st_mode & 0o010
+        else:
+            allowed = mode.st_mode & 0o001
+        if not allowed:
+            return False
+    return True
