@@ -1,4 +1,4 @@
-"""Demo time: when things happened, as PostgreSQL counts it, and ids made of it.
+"""Demo time and chance: when things happened, as PostgreSQL counts it, and ids made of it.
 
 A moment is a number of microseconds since 2000-01-01 UTC, which is how binary COPY sends it.
 """
@@ -20,6 +20,11 @@ _EPOCH_SHIFT = (POSTGRES_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECON
 _HOURS = (3, 2, 1, 1, 1, 2, 4, 8, 11, 12, 12, 13, 15, 14, 12, 12, 13, 14, 15, 17, 18, 16, 12, 7)
 _WEEKEND = 0.7
 _UUID_VERSION = 7 << 76 | 2 << 62
+
+
+def chance(seed: int, purpose: str) -> Random:
+    """Return a generator for one purpose, so that more of one thing does not change another."""
+    return Random(f"{seed}:{purpose}")  # noqa: S311 - nothing here is a secret
 
 
 def moment(time: datetime) -> int:

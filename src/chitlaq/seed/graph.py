@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from random import Random
 from struct import Struct
 
@@ -13,9 +13,10 @@ from chitlaq.seed import names
 from chitlaq.seed.clock import DAY
 from chitlaq.seed.people import People
 
-MEDIAN_FOLLOWED = 40
-MAX_FOLLOWED = 1000
-DEMO_FOLLOWED = 120
+# The popular come up more than once, so of 55 draws some 40 different people are followed.
+MEDIAN_DRAWS = 55
+MAX_DRAWS = 1000
+DEMO_DRAWS = 200
 
 _ROW = Struct(">hi16si16siq")
 
@@ -76,28 +77,20 @@ class Graph:
     def _chosen(self, member: int) -> list[int]:
         """Return whom a member follows, in the order of ids, so that indexes grow at one end."""
         people, rng = self._people, self._rng
-        most = max(1, min(MAX_FOLLOWED, (len(people) - 1) // 3))
-        demo = range(min(len(names.DEMO), len(people)))
-        if member in demo:
-            wanted, first = min(DEMO_FOLLOWED, max(most, len(demo) - 1)), list(demo)
-        else:
-            wanted, first = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_FOLLOWED) + 1, most), []
+        most = max(1, min(MAX_DRAWS, (len(people) - 1) // 2))
+        draws = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_DRAWS) + 1, most)
+        friends: list[int] = []
+        if member < len(names.DEMO):
+            draws, friends = min(DEMO_DRAWS, most), list(range(len(names.DEMO)))
         university = people.universities[member]
-        department = people.departments[member]
-        # The popular ones come up more than once, so half as many again are drawn; the order of
-        # drawing decides who stays.
-        draws = wanted * 3 // 2 + 2
-        near = self._departments[university, department]
+        near = self._departments[university, people.departments[member]]
         around = self._universities[university]
         rest = self._everybody
-        drawn = (
-            rng.choices(near.members, cum_weights=near.weights, k=draws * 45 // 100 + 1)
-            + rng.choices(around.members, cum_weights=around.weights, k=draws * 40 // 100 + 1)
-            + rng.choices(rest.members, cum_weights=rest.weights, k=draws * 15 // 100 + 1)
-        )
-        rng.shuffle(drawn)
-        unique = dict.fromkeys(first + drawn)
-        unique.pop(member, None)
-        if not unique:
-            unique[(member + 1) % len(people)] = None
-        return sorted(islice(unique, wanted))
+        chosen = {
+            *friends,
+            *rng.choices(near.members, cum_weights=near.weights, k=draws * 45 // 100 + 1),
+            *rng.choices(around.members, cum_weights=around.weights, k=draws * 40 // 100),
+            *rng.choices(rest.members, cum_weights=rest.weights, k=draws * 15 // 100),
+        }
+        chosen.discard(member)
+        return sorted(chosen) or [(member + 1) % len(people)]

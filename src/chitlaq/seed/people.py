@@ -17,9 +17,8 @@ from chitlaq.seed.clock import DAY, uuid7
 JOINED_DAYS = 500
 """Members joined within so many days; the last ones before the first post."""
 
-_LETTERS = str.maketrans(
-    {"ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "ß": "ss", "ı": "i", "đ": "d", "æ": "ae"}
-)
+# What does not come apart into a plain letter and an accent; names are in lower case by then.
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "\N{LATIN SMALL LETTER DOTLESS I}": "i"})
 _YEAR_DIGITS = 30  # a suffix such as 07 or 23 looks like a year
 
 
@@ -112,7 +111,7 @@ def _display_name(sources: Sequence[tuple[list[str], ...]], rng: Random) -> str:
 
 def _username(display_name: str, taken: set[str], rng: Random) -> str:
     """Return a free username such as people choose, made of the name."""
-    plain = unicodedata.normalize("NFKD", display_name.translate(_LETTERS).lower())
+    plain = unicodedata.normalize("NFKD", display_name.lower().translate(_LETTERS))
     first, _, last = plain.partition(" ")
     first, last = re.sub("[^a-z]", "", first), re.sub("[^a-z]", "", last)
     styles = (f"{first}_{last}", f"{first}{last}", f"{first[0]}{last}", f"{first}_{last[0]}", first)

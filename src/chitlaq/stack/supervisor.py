@@ -117,6 +117,8 @@ class Supervisor:
         component = instance.component
         while True:
             try:
+                instance.change("starting")
+                await self._prepare(instance)
                 if not component.starts_at_once:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
@@ -148,22 +150,26 @@ class Supervisor:
         """Start the component's process; it is the instance's from now on.
 
         Raises:
-            OSError: it cannot be started, or its preparation failed.
+            OSError: it cannot be started.
         """
-        component = instance.component
-        if component.prepare is not None:
-            component.prepare()
-        if component.prepare_command is not None:
-            await self._prepare(instance, component.prepare_command)
-        child = await self._spawn(instance, component.command)
+        child = await self._spawn(instance, instance.component.command)
         instance.child, instance.started_at = child, time.monotonic()
         return child
 
-    async def _prepare(self, instance: Instance, command: list[str]) -> None:
-        child = await self._spawn(instance, command)
-        code = await child.exited
-        if code != 0:
-            raise OSError(f"its preparation failed: {children.reason_of(code)}")
+    async def _prepare(self, instance: Instance) -> None:
+        """Do what must be done before a start; that needs none of the other components.
+
+        Raises:
+            OSError: it failed.
+        """
+        component = instance.component
+        if component.prepare is not None:
+            await asyncio.to_thread(component.prepare)
+        if component.prepare_command is not None:
+            child = await self._spawn(instance, component.prepare_command)
+            code = await child.exited
+            if code != 0:
+                raise OSError(f"its preparation failed: {children.reason_of(code)}")
 
     async def _spawn(self, instance: Instance, command: list[str]) -> Child:
         component, prefix = instance.component, components.chitlaq()
@@ -325,8 +331,7 @@ class Supervisor:
         component, child = instance.component, instance.child
         assert child is not None
         assert component.reload_signal is not None
-        if component.prepare_command is not None:
-            await self._prepare(instance, component.prepare_command)
+        await self._prepare(instance)
         child.send(component.reload_signal)
         instance.restarts += 1
         self._note(f"{component.name} was reloaded")

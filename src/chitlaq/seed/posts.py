@@ -1,0 +1,197 @@
+"""What members write and like: posts, conversations, hashtags, likes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from itertools import accumulate
+from random import Random
+from struct import Struct
+
+from chitlaq.seed import names
+from chitlaq.seed.clock import HOUR, chance, rhythm, uuid7
+from chitlaq.seed.graph import Graph
+from chitlaq.seed.people import People
+from chitlaq.seed.writing import TOPICS, Writer
+
+BATCH = 2000
+NOBODY = -1
+REPLY_SHARE = 0.36
+RECENT = 400
+"""So many of the latest turns of conversations are still talked about."""
+TRIES = 4
+"""So many of them a member looks at before writing about something else."""
+
+VISIBILITIES = ("public", "university", "followers", "self")
+_PUBLIC, _UNIVERSITY, _FOLLOWERS, _SELF = range(4)
+_SHARES = tuple(accumulate((0.88, 0.07, 0.04, 0.01)))
+
+_LIKE = Struct(">hi16si16siq")
+_POST_HEAD = Struct(">hi16si16si")
+_REPLY_TO = Struct(">i16s")
+_NO_REPLY_TO = Struct(">i").pack(-1)
+_POST_TAIL = Struct(">iiiiiq")
+_LENGTH = Struct(">i")
+_VISIBILITY = tuple(_LENGTH.pack(len(name)) + name.encode() for name in VISIBILITIES)
+
+POST_COLUMNS = (
+    "id", "author_id", "text", "visibility", "reply_to", "likes_count", "replies_count",
+    "created_at",
+)  # fmt: skip
+
+
+class Posts:
+    """All posts as columns; a post is an index, in the order of ids and of time.
+
+    Who answered whom is settled first, then likes are made, then texts: so that each row is sent
+    once, with its counters right, and no text is kept.
+    """
+
+    def __init__(
+        self, people: People, graph: Graph, count: int, until: int, days: int, seed: int
+    ) -> None:
+        self._people, self._graph, self._until = people, graph, until
+        self._likes_rng, self._text_rng = chance(seed, "likes"), chance(seed, "texts")
+        self.count = count
+        self.ids = bytearray()
+        self.authors = array("I")
+        self.moments = array("q")
+        self.parents = array("i")
+        self.topics = bytearray()
+        self.visibilities = bytearray()
+        self.likes_counts = array("I", bytes(4 * count))
+        self.replies_counts = array("I", bytes(4 * count))
+        self.counts_by_author = array("I", bytes(4 * len(people)))
+        self.tagged: dict[str, array[int]] = {}
+        self._settle(days, chance(seed, "posts"))
+
+    @property
+    def replies(self) -> int:
+        return sum(self.replies_counts)
+
+    def _settle(self, days: int, rng: Random) -> None:
+        """Decide for each post who wrote it when, about what, for whom, and in answer to what."""
+        people, random = self._people, rng.random
+        weights = list(accumulate(people.talkativeness))
+        everybody = range(len(people))
+        demo = len(names.DEMO)
+        recent = [NOBODY] * RECENT
+        turn = 0
+        authors: list[int] = []
+        for number, written in enumerate(rhythm(self.count, self._until, days, rng)):
+            if number % BATCH == 0:
+                authors = rng.choices(everybody, cum_weights=weights, k=BATCH)
+                if number == 0:
+                    authors[:demo] = range(demo)
+            author = authors[number % BATCH]
+            parent, topic, visibility = NOBODY, int(random() * TOPICS), _PUBLIC
+            if random() < REPLY_SHARE:
+                parent = self._conversation(author, recent, rng)
+            if parent == NOBODY:
+                dice = random()
+                while dice >= _SHARES[visibility] and visibility < _SELF:
+                    visibility += 1
+            else:
+                topic, visibility = self.topics[parent], self.visibilities[parent]
+                self.replies_counts[parent] += 1
+                recent[turn % RECENT] = parent
+                turn += 1
+            self.ids += uuid7(written, rng)
+            self.authors.append(author)
+            self.moments.append(written)
+            self.parents.append(parent)
+            self.topics.append(topic)
+            self.visibilities.append(visibility)
+            self.counts_by_author[author] += 1
+            if visibility <= _UNIVERSITY and not people.private[author]:
+                recent[turn % RECENT] = number
+                turn += 1
+
+    def _conversation(self, author: int, recent: list[int], rng: Random) -> int:
+        """Return a recent post that the author may read and did not write."""
+        for _ in range(TRIES):
+            candidate = recent[int(rng.random() * RECENT)]
+            if candidate == NOBODY or self.authors[candidate] == author:
+                continue
+            if self.visibilities[candidate] == _PUBLIC or self._same_university(author, candidate):
+                return candidate
+        return NOBODY
+
+    def _same_university(self, member: int, post: int) -> bool:
+        universities = self._people.universities
+        return universities[member] == universities[self.authors[post]]
+
+    def like_rows(self) -> Iterator[bytes]:
+        """Yield for each post its rows of feed.likes (post, member, since) in binary."""
+        people, rng, pack = self._people, self._likes_rng, _LIKE.pack
+        random, pareto = rng.random, rng.paretovariate
+        member_ids, until = people.ids, self._until
+        neighbours: list[list[int]] = [[] for _ in names.UNIVERSITIES]
+        for member, university in enumerate(people.universities):
+            neighbours[university].append(member)
+        for post in range(self.count):
+            author, visibility = self.authors[post], self.visibilities[post]
+            followers = self._graph.followers[author]
+            reach = 0.02 * len(followers) if self.parents[post] == NOBODY else 0.3
+            wanted = int(reach * random() + pareto(1.25) - 0.7)
+            if visibility == _SELF or not wanted:
+                continue
+            # Who may read it: followers always; the university, where it is not for followers only.
+            pool: list[int] | array[int] = followers
+            is_open = visibility <= _UNIVERSITY and not people.private[author]
+            if is_open and (visibility == _UNIVERSITY or wanted > len(followers) // 2):
+                pool = neighbours[people.universities[author]]
+            elif visibility == _UNIVERSITY:
+                continue
+            most = len(pool) // 2
+            if most == 0:
+                continue
+            likers = {pool[int(random() * len(pool))] for _ in range(min(wanted, most))}
+            likers.discard(author)
+            self.likes_counts[post] = len(likers)
+            liked, time = self.ids[16 * post : 16 * post + 16], self.moments[post]
+            yield b"".join(
+                [
+                    pack(
+                        3, 16, liked, 16, member_ids[member], 8,
+                        min(time + int((pareto(0.7) - 0.9) * HOUR), until),
+                    )
+                    for member in sorted(likers)
+                ]
+            )  # fmt: skip
+
+    def rows(self) -> Iterator[bytes]:
+        """Yield for each post its row of feed.posts (`POST_COLUMNS`) in binary; notes its tags."""
+        people, ids, member_ids = self._people, self.ids, self._people.ids
+        writer = Writer(self._text_rng)
+        for post in range(self.count):
+            author, parent = self.authors[post], self.parents[post]
+            department, topic = people.departments[author], self.topics[post]
+            if parent == NOBODY:
+                text, tags = writer.post(topic, department)
+                for tag in tags:
+                    self.tagged.setdefault(tag, array("I")).append(post)
+                reply_to = _NO_REPLY_TO
+            else:
+                text = writer.reply(topic, department, people.usernames[self.authors[parent]])
+                reply_to = _REPLY_TO.pack(16, ids[16 * parent : 16 * parent + 16])
+            encoded = text.encode()
+            own = ids[16 * post : 16 * post + 16]
+            yield b"".join(
+                (
+                    _POST_HEAD.pack(8, 16, own, 16, member_ids[author], len(encoded)),
+                    encoded,
+                    _VISIBILITY[self.visibilities[post]],
+                    reply_to,
+                    _POST_TAIL.pack(
+                        4, self.likes_counts[post], 4, self.replies_counts[post], 8,
+                        self.moments[post],
+                    ),
+                )
+            )  # fmt: skip
+
+    def tag_rows(self) -> Iterator[bytes]:
+        """Yield for each tag its rows of feed.post_tags (tag, post) in binary, in their order."""
+        for tag, posts in sorted(self.tagged.items()):
+            head = b"\x00\x02" + _LENGTH.pack(len(tag)) + tag.encode() + _LENGTH.pack(16)
+            yield b"".join(head + self.ids[16 * post : 16 * post + 16] for post in posts)

@@ -1,0 +1,281 @@
+"""Fill an empty database with demo data, through COPY, in one transaction.
+
+The same seed, sizes and end give the same rows, ids included; only the id of a university that was
+there before is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from random import Random
+from time import monotonic
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from argon2 import PasswordHasher
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.seed import names
+from chitlaq.seed.clock import chance, moment, time_of, uuid7
+from chitlaq.seed.copying import Connection, Progress, copy_rows, without_indexes
+from chitlaq.seed.graph import Graph
+from chitlaq.seed.people import DEPARTMENTS, People, email, people
+from chitlaq.seed.posts import POST_COLUMNS, Posts
+
+DAYS = 120
+"""For so many days posts were written."""
+POSTS_PER_MEMBER = 10
+
+_TABLES = (
+    "auth.accounts",
+    "feed.members",
+    "feed.follows",
+    "feed.posts",
+    "feed.post_tags",
+    "feed.likes",
+)
+
+
+class DemoAccount(msgspec.Struct, frozen=True):
+    username: str
+    email: str
+
+
+class SeedReport(msgspec.Struct, frozen=True):
+    """How many rows there are now, how long it took, and who may log in with the demo password."""
+
+    universities: int
+    members: int
+    follows: int
+    posts: int
+    replies: int
+    likes: int
+    tags: int
+    seconds: float
+    accounts: list[DemoAccount]
+
+
+async def seed(
+    admin_dsn: str,
+    *,
+    members: int,
+    posts: int | None,
+    seed: int,
+    password: str,
+    progress: Progress,
+    replace: bool = False,
+    until: datetime | None = None,
+) -> SeedReport:
+    """Write demo data.
+
+    Args:
+        admin_dsn: the database as the owner of the schema.
+        members: how many; at least the ten demo accounts.
+        posts: how many, replies included; ten a member by default.
+        seed: the same number makes the same data.
+        password: what all demo members log in with.
+        progress: told how far each stage is.
+        replace: delete all accounts that there are first, with all that they wrote.
+        until: when the last post was written; the beginning of today (UTC) by default, so that
+            all of one day's seedings are alike.
+
+    Raises:
+        OperatorError: there are members already, or too few are wanted.
+    """
+    if members < len(names.DEMO):
+        raise OperatorError(
+            f"A demo has at least {len(names.DEMO)} members: ask for more than {members}."
+        )
+    wanted = members * POSTS_PER_MEMBER if posts is None else posts
+    end = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    connection = await asyncpg.connect(admin_dsn, timeout=5)
+    try:
+        async with connection.transaction():
+            await _claim(connection, replace=replace)
+            report = await _write(
+                connection, members, wanted, seed, password, moment(end), progress
+            )
+        # Outside of the transaction, as it must be: plans are right and pages known to be visible
+        # from the first query on, instead of whenever autovacuum comes.
+        for done, table in enumerate(_TABLES):
+            progress("statistics", done, len(_TABLES))
+            await connection.execute(f"VACUUM (ANALYZE) {table}")
+        progress("statistics", len(_TABLES), len(_TABLES))
+    finally:
+        await connection.close()
+    return report
+
+
+async def _claim(connection: Connection, *, replace: bool) -> None:
+    """Make sure that nobody is there, and that nobody comes before the transaction ends."""
+    await connection.execute("LOCK TABLE auth.accounts IN ACCESS EXCLUSIVE MODE")
+    if replace:
+        await connection.execute("TRUNCATE auth.accounts CASCADE")
+        return
+    count = await connection.fetchval("SELECT count(*) FROM auth.accounts")
+    if count:
+        raise OperatorError(
+            f"This database already has {count} members; seed an empty database"
+            " (a fresh CHITLAQ_HOME)."
+        )
+
+
+async def _write(
+    connection: Connection,
+    members: int,
+    posts: int,
+    seed: int,
+    password: str,
+    until: int,
+    progress: Progress,
+) -> SeedReport:
+    started = monotonic()
+    await connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
+    await connection.execute("SET LOCAL work_mem = '128MB'")
+    universities = await _universities(connection, until, chance(seed, "universities"))
+    who = people(members, until, DAYS, chance(seed, "people"))
+    graph = Graph(who, until, DAYS, chance(seed, "graph"))
+    async with without_indexes(connection, _TABLES, progress):
+        follows = await copy_rows(
+            connection,
+            "feed.follows",
+            ("follower_id", "followed_id", "created_at"),
+            graph.rows(),
+            lambda done: progress("follows", done, members),
+        )
+        written = Posts(who, graph, posts, until, DAYS, seed)
+        likes = await copy_rows(
+            connection,
+            "feed.likes",
+            ("post_id", "member_id", "created_at"),
+            written.like_rows(),
+            lambda done: progress("likes", done, posts),
+        )
+        await copy_rows(
+            connection,
+            "feed.posts",
+            POST_COLUMNS,
+            written.rows(),
+            lambda done: progress("posts", done, posts),
+        )
+        tags = await copy_rows(
+            connection,
+            "feed.post_tags",
+            ("tag", "post_id"),
+            written.tag_rows(),
+            lambda done: progress("tags", done, len(written.tagged)),
+        )
+        await _write_people(connection, who, graph, written, universities, seed, password, progress)
+    report = SeedReport(
+        universities=len(universities),
+        members=members,
+        follows=follows,
+        posts=posts,
+        replies=written.replies,
+        likes=likes,
+        tags=tags,
+        seconds=round(monotonic() - started, 2),
+        accounts=[DemoAccount(demo.username, email(demo.username, 0)) for demo in names.DEMO],
+    )
+    await connection.execute(
+        "INSERT INTO demo.seedings (members, posts, seed, report) VALUES ($1, $2, $3, $4::jsonb)",
+        members,
+        posts,
+        seed,
+        msgspec.json.encode(report).decode(),
+    )
+    return report
+
+
+async def _universities(connection: Connection, until: int, rng: Random) -> list[UUID]:
+    """Return the ids of the demo's universities, made where they are not there yet."""
+    ids = []
+    for university in names.UNIVERSITIES:
+        await connection.execute(
+            "INSERT INTO auth.universities (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+            UUID(bytes=uuid7(until, rng)),
+            university.name,
+        )
+        ids.append(
+            await connection.fetchval(
+                "SELECT id FROM auth.universities WHERE name = $1", university.name
+            )
+        )
+        await connection.execute(
+            "INSERT INTO auth.university_domains (domain, university_id) VALUES ($1, $2)"
+            " ON CONFLICT (domain) DO NOTHING",
+            university.domain,
+            ids[-1],
+        )
+    return ids
+
+
+async def _write_people(
+    connection: Connection,
+    who: People,
+    graph: Graph,
+    posts: Posts,
+    universities: list[UUID],
+    seed: int,
+    password: str,
+    progress: Progress,
+) -> None:
+    """Write accounts and members, whose counters are known now."""
+    # The salt comes from the seed so that the rows do too; the password is each installation's own.
+    hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+    password_hash = hasher.hash(password, salt=chance(seed, "salt").randbytes(16))
+
+    def accounts() -> Iterator[tuple[object, ...]]:
+        for member, own in enumerate(who.ids):
+            username, university = who.usernames[member], who.universities[member]
+            joined = time_of(who.joined[member])
+            yield (
+                UUID(bytes=own),
+                universities[university],
+                email(username, university),
+                username,
+                who.display_names[member],
+                password_hash,
+                joined,
+                joined,
+            )
+
+    def members() -> Iterator[tuple[object, ...]]:
+        for member, own in enumerate(who.ids):
+            yield (
+                UUID(bytes=own),
+                universities[who.universities[member]],
+                who.usernames[member],
+                who.display_names[member],
+                who.bios[member],
+                DEPARTMENTS[who.departments[member]],
+                bool(who.private[member]),
+                len(graph.followers[member]),
+                graph.following[member],
+                posts.counts_by_author[member],
+                time_of(who.joined[member]),
+            )
+
+    progress("members", 0, len(who))
+    await connection.copy_records_to_table(
+        "accounts",
+        schema_name="auth",
+        columns=(
+            "id", "university_id", "email", "username", "display_name", "password_hash",
+            "created_at", "verified_at",
+        ),
+        records=accounts(),
+    )  # fmt: skip
+    progress("members", len(who) // 2, len(who))
+    await connection.copy_records_to_table(
+        "members",
+        schema_name="feed",
+        columns=(
+            "id", "university_id", "username", "display_name", "bio", "department", "is_private",
+            "followers_count", "following_count", "posts_count", "created_at",
+        ),
+        records=members(),
+    )  # fmt: skip
+    progress("members", len(who), len(who))

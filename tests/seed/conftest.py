@@ -1,0 +1,99 @@
+"""A PostgreSQL server of these tests' own, and an empty, migrated database for each seeding."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chitlaq.core import migrate, postgres, secrets
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Ports, Settings
+from chitlaq.stack import postgres as server
+from chitlaq.stack import users
+
+START_SECONDS = 30
+
+Installation = tuple[Settings, Home]
+NewDatabase = Callable[[], Awaitable[str]]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """Settings and home of a running, migrated PostgreSQL; gone afterwards."""
+    root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-"))
+    root.chmod(0o755)
+    home, settings = Home(root), Settings(ports=Ports(postgres=free_port()))
+    process = None
+    try:
+        home.run.mkdir()
+        secrets.ensure(home)
+        server.prepare(home, settings)
+        user = users.service_user()
+        with (root / "postgres.log").open("wb") as log:
+            process = subprocess.Popen(
+                server.command(home),
+                stdout=log,
+                stderr=log,
+                cwd=root,
+                user=user.pw_uid if user else None,
+                group=user.pw_gid if user else None,
+                extra_groups=[] if user else None,
+            )
+        asyncio.run(answering(postgres.dsn(settings, home, "postgres", "postgres")))
+        migrate.provision(settings, home)
+        migrate.apply(settings, home)
+        yield settings, home
+    finally:
+        if process is not None:
+            process.send_signal(signal.SIGINT)
+            process.wait(START_SECONDS)
+        shutil.rmtree(root)
+
+
+async def answering(dsn: str) -> None:
+    """Wait until the server takes connections."""
+    async with asyncio.timeout(START_SECONDS):
+        while True:
+            try:
+                connection = await asyncpg.connect(dsn)
+            except (OSError, asyncpg.CannotConnectNowError):
+                await asyncio.sleep(0.05)
+            else:
+                await connection.close()
+                return
+
+
+@pytest.fixture(scope="session")
+def new_database(installation: Installation) -> NewDatabase:
+    """Make a migrated database without members, and return its URL as the schema's owner."""
+    settings, home = installation
+    numbers = count(1)
+
+    async def make() -> str:
+        name = f"seeding_{next(numbers)}"
+        connection = await asyncpg.connect(postgres.dsn(settings, home, "postgres", "postgres"))
+        try:
+            await connection.execute(
+                f"CREATE DATABASE {name} OWNER {postgres.OWNER} TEMPLATE {postgres.DATABASE}"
+            )
+        finally:
+            await connection.close()
+        return postgres.dsn(settings, home, postgres.OWNER, name)
+
+    return make
