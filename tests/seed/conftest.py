@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import asyncpg
+import psycopg
 import pytest
 
 from chitlaq.core import migrate, postgres, secrets
@@ -55,7 +56,7 @@ def installation() -> Iterator[Installation]:
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
             )
-        asyncio.run(answering(postgres.dsn(settings, home, "postgres", "postgres")))
+        wait_until_answering(postgres.dsn(settings, home, "postgres", "postgres"))
         migrate.provision(settings, home)
         migrate.apply(settings, home)
         yield settings, home
@@ -66,17 +67,17 @@ def installation() -> Iterator[Installation]:
         shutil.rmtree(root)
 
 
-async def answering(dsn: str) -> None:
-    """Wait until the server takes connections."""
-    async with asyncio.timeout(START_SECONDS):
-        while True:
-            try:
-                connection = await asyncpg.connect(dsn)
-            except (OSError, asyncpg.CannotConnectNowError):
-                await asyncio.sleep(0.05)
-            else:
-                await connection.close()
-                return
+def wait_until_answering(dsn: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(dsn).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 @pytest.fixture(scope="session")

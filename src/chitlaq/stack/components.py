@@ -137,7 +137,7 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> Componen
 
 
 def _nginx(home: Home, settings: Settings) -> Component:
-    probe = probes.http([settings.ports.edge, settings.ports.gateway])
+    probe = probes.nginx([settings.ports.edge, settings.ports.gateway])
     return Component(
         "nginx",
         nginx.command(home),

@@ -64,14 +64,14 @@ def service(socket: Path, target: str) -> Probe:
     return _bounded(probe)
 
 
-def http(ports: list[int]) -> Probe:
-    """Ready when each of these ports answers in HTTP, whatever it says."""
+def nginx(ports: list[int]) -> Probe:
+    """Ready when nginx answers on each of these ports."""
 
     async def probe(_pid: int) -> bool:
         for port in ports:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(b"OPTIONS /live HTTP/1.0\r\n\r\n")
+                writer.write(b"GET /-/alive HTTP/1.0\r\n\r\n")
                 if not (await reader.readline()).startswith(b"HTTP/"):
                     return False
             finally:
