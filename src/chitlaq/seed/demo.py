@@ -25,12 +25,15 @@ class Seeding(msgspec.Struct, frozen=True):
 async def seed(
     settings: Settings, home: Home, wanted: Seeding, *, replace: bool, progress: Progress
 ) -> SeedReport:
-    """Fill the installation's database with demo data.
+    """Fill the installation's database with demo data; when just that is there already, say so.
 
     Raises:
-        OperatorError: it has members, and they are not to be replaced.
+        OperatorError: it has other members, and they are not to be replaced.
     """
-    return await seeding.seed(
+    before = await _last_report(settings, home, wanted)
+    if before is not None and not replace:
+        return before
+    report = await seeding.seed(
         postgres.dsn(settings, home, postgres.OWNER),
         members=wanted.members,
         posts=wanted.posts,
@@ -39,6 +42,8 @@ async def seed(
         progress=progress,
         replace=replace,
     )
+    _announce(home, report)
+    return report
 
 
 async def members_there(settings: Settings, home: Home) -> int:
@@ -52,10 +57,41 @@ async def members_there(settings: Settings, home: Home) -> int:
 
 async def at_first_start(settings: Settings, home: Home, members: int) -> None:
     """Give an empty embedded database its demo; leave a real one, and one in use, alone."""
-    if not settings.demo or settings.database_url or await members_there(settings, home):
+    if not settings.demo or settings.database_url:
+        return
+    if await members_there(settings, home):
+        before = await _last_report(settings, home, None)
+        if before is not None:
+            _announce(home, before)
         return
     wanted = Seeding(members, members * seeding.POSTS_PER_MEMBER, seed=1)
     await seed(settings, home, wanted, replace=False, progress=lambda _stage, _done, _total: None)
+
+
+async def _last_report(settings: Settings, home: Home, wanted: Seeding | None) -> SeedReport | None:
+    """What the last seeding made, if there was one, and if it was what is wanted."""
+    connection = await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
+    try:
+        row = await connection.fetchrow(
+            "SELECT members, posts, seed, report FROM demo.seedings ORDER BY id DESC LIMIT 1"
+        )
+    finally:
+        await connection.close()
+    if row is None or (wanted and Seeding(row["members"], row["posts"], row["seed"]) != wanted):
+        return None
+    return msgspec.json.decode(row["report"], type=SeedReport)
+
+
+def _announce(home: Home, report: SeedReport) -> None:
+    """Leave the demo accounts where `chitlaq up` shows them from."""
+    path = home.run / "demo.json"
+    home.run.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(
+        msgspec.json.encode(
+            {"password": Secrets(home.secrets).demo_password, "accounts": report.accounts}
+        )
+    )
 
 
 def described(report: SeedReport) -> str:

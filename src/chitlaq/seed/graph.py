@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 from struct import Struct
 
@@ -21,16 +19,15 @@ DEMO_DRAWS = 200
 _ROW = Struct(">hi16si16siq")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """Members to choose from, the popular ones more often."""
+def _tickets(members: Iterable[int], popularity: Sequence[float]) -> array[int]:
+    """Return members as often as they are popular, so that any of these is a weighted choice.
 
-    members: list[int]
-    weights: list[float]
-
-    @classmethod
-    def of(cls, members: list[int], popularity: list[float]) -> _Pool:
-        return cls(members, list(accumulate(popularity[member] for member in members)))
+    That takes a tenth of the time of a search in cumulated weights, which would come 7 million times.
+    """
+    tickets = array("I")
+    for member in members:
+        tickets.extend((member,) * round(2 * popularity[member]))
+    return tickets
 
 
 class Graph:
@@ -49,12 +46,12 @@ class Graph:
             place = people.universities[member]
             universities.setdefault(place, []).append(member)
             departments.setdefault((place, people.departments[member]), []).append(member)
-        self._everybody = _Pool.of(list(everybody), people.popularity)
+        self._everybody = _tickets(everybody, people.popularity)
         self._universities = {
-            key: _Pool.of(members, people.popularity) for key, members in universities.items()
+            key: _tickets(members, people.popularity) for key, members in universities.items()
         }
         self._departments = {
-            key: _Pool.of(members, people.popularity) for key, members in departments.items()
+            key: _tickets(members, people.popularity) for key, members in departments.items()
         }
 
     def rows(self) -> Iterator[bytes]:
@@ -86,11 +83,12 @@ class Graph:
         near = self._departments[university, people.departments[member]]
         around = self._universities[university]
         rest = self._everybody
-        chosen = {
-            *friends,
-            *rng.choices(near.members, cum_weights=near.weights, k=draws * 45 // 100 + 1),
-            *rng.choices(around.members, cum_weights=around.weights, k=draws * 40 // 100),
-            *rng.choices(rest.members, cum_weights=rest.weights, k=draws * 15 // 100),
-        }
+        random = rng.random
+        chosen = set(friends)
+        for tickets, share in ((near, 45), (around, 40), (rest, 15)):
+            number = len(tickets)
+            chosen.update(
+                [tickets[int(random() * number)] for _ in range(draws * share // 100 + 1)]
+            )
         chosen.discard(member)
         return sorted(chosen) or [(member + 1) % len(people)]

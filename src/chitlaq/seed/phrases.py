@@ -25,10 +25,10 @@ SLOTS: dict[str, tuple[str, ...]] = {
         "the bike shed", "the seminar room upstairs", "the common room",
     ),
     "time": (
-        "this morning", "tonight", "tomorrow at noon", "on Thursday", "on Friday evening",
-        "at 8 am", "after the lecture", "before the exam", "this weekend", "on Monday at six",
-        "since yesterday", "at lunch", "between classes", "after midnight", "on Wednesday",
-        "next week", "on Sunday afternoon", "right after the tutorial", "all day", "around seven",
+        "this morning", "tonight", "on Thursday", "on Friday evening", "at 8 am", "at lunch",
+        "after the lecture", "before the exam", "this weekend", "on Monday at six", "around seven",
+        "between classes", "after midnight", "on Wednesday", "on Sunday afternoon", "on Tuesday",
+        "right after the tutorial", "during the break", "at the usual time", "over breakfast",
     ),
     "food": (
         "lentil soup", "pumpkin curry", "the vegan lasagne", "pierogi", "mushroom risotto",
@@ -215,7 +215,7 @@ TOPICS: tuple[Topic, ...] = (
             "From {place} it looked even better.",
             "I was out in it without a coat. {mood}",
             "Lovely. Do you have a picture?",
-            "Meanwhile in the basement lab: no idea what weather is.",
+            "Meanwhile in {place}: no idea what weather is.",
         ),
         ("campus", "weather", "autumn", "views"),
     ),
@@ -223,7 +223,7 @@ TOPICS: tuple[Topic, ...] = (
         (
             "Our first results on {course} are in and they are {how}.",
             "Spent {count} hours on a figure for the {course} paper.",
-            "The experiment ran {time} without a single error.",
+            "The {course} experiment ran {time} without a single error.",
             "Reviewer {count} says that our {course} section is {how}.",
             "Looking for participants for a {course} study {time} in {place}.",
             "Poster session on {course} {time}, come and ask hard questions.",
@@ -232,7 +232,7 @@ TOPICS: tuple[Topic, ...] = (
         (
             "{mood}",
             "It takes {count} minutes and there is {food}.",
-            "My supervisor only said: 'interesting'.",
+            "My supervisor had {food} and only said: 'interesting'.",
             "Repeating it {time} to be sure.",
             "The whole group celebrated with {food}.",
         ),
@@ -273,7 +273,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         (
             "Career fair in {place} {time}: {how}.",
-            "Got the internship! {count} interviews later.",
+            "Got the internship, after {count} interviews and a talk on {course}!",
             "Talk on {course} in industry {time}, doors open early.",
             "Mock interviews {time} in {place}, {count} places left.",
             "Anyone who did an exchange year: was it {how}?",
@@ -301,6 +301,23 @@ ENDINGS = (
     "Thanks!", "See you there.", "Cheers.", "Take care.", "Just saying.", "Tell your friends.",
     "Let me know.", "Ha.", "Honestly.", "Have a good one.",
 )  # fmt: skip
+
+REMARKS = (
+    "Coffee in {place} {time}?",
+    "I will bring {food}.",
+    "Let us talk about it {time}.",
+    "Found {thing} on the way, by the way.",
+    "Half of {club} says the same.",
+    "{mood}",
+    "It was {how} in {place} as well.",
+    "Even {weather} will not stop us.",
+    "Remind me {time}, please.",
+    "I asked {count} people, nobody knew.",
+    "Reminds me of {course}: {how}.",
+    "My whole floor talks about it, all {count} of us.",
+    "There was {food} in {place} too.",
+    "I have {course} {time}, afterwards I am free.",
+)
 
 AGREEMENTS = (
     "Yes!", "Oh nice.", "True.", "Hm.", "Good point.", "Wow.", "Same.", "Really?", "Ha!", "Thanks.",

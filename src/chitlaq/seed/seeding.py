@@ -97,6 +97,13 @@ async def seed(
             report = await _write(
                 connection, members, wanted, seed, password, moment(end), progress
             )
+            await connection.execute(
+                "INSERT INTO demo.seedings (members, posts, seed, report) VALUES ($1, $2, $3, $4)",
+                members,
+                wanted,
+                seed,
+                msgspec.json.encode(report).decode(),
+            )
         # Outside of the transaction, as it must be: plans are right and pages known to be visible
         # from the first query on, instead of whenever autovacuum comes.
         for done, table in enumerate(_TABLES):
@@ -112,13 +119,13 @@ async def _claim(connection: Connection, *, replace: bool) -> None:
     """Make sure that nobody is there, and that nobody comes before the transaction ends."""
     await connection.execute("LOCK TABLE auth.accounts IN ACCESS EXCLUSIVE MODE")
     if replace:
-        await connection.execute("TRUNCATE auth.accounts CASCADE")
+        await connection.execute("TRUNCATE auth.accounts, demo.seedings CASCADE")
         return
     count = await connection.fetchval("SELECT count(*) FROM auth.accounts")
     if count:
         raise OperatorError(
-            f"This database already has {count} members; seed an empty database"
-            " (a fresh CHITLAQ_HOME)."
+            f"This database already has {count} members: seed an empty one (a fresh CHITLAQ_HOME),"
+            " or delete them all with `chitlaq seed --replace`."
         )
 
 

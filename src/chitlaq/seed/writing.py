@@ -38,6 +38,7 @@ class Writer:
     def __init__(self, rng: Random) -> None:
         self._random = rng.random
         self._topics = [_Topic(topic) for topic in phrases.TOPICS]
+        self._remarks = _compiled(phrases.REMARKS)
         self._slots = [
             {**phrases.SLOTS, "course": courses} for courses in names.DEPARTMENTS.values()
         ]
@@ -63,14 +64,14 @@ class Writer:
         random = self._random
         text = self._filled(self._topics[topic].replies, department)
         dice = random()
-        if dice < 0.3:
-            opening = phrases.AGREEMENTS[int(random() * len(phrases.AGREEMENTS))]
-            return f"{opening} {text}"
-        if dice < 0.5:
-            return f"@{to_username} {text}"
         if dice < 0.7:
-            return f"{text} {phrases.ENDINGS[int(random() * len(phrases.ENDINGS))]}"
-        return text
+            text = f"{text} {self._filled(self._remarks, department)}"
+        elif dice < 0.8:
+            text = f"{text} {phrases.ENDINGS[int(random() * len(phrases.ENDINGS))]}"
+        dice = random()
+        if dice < 0.35:
+            return f"{phrases.AGREEMENTS[int(random() * len(phrases.AGREEMENTS))]} {text}"
+        return f"@{to_username} {text}" if dice < 0.6 else text
 
     def _filled(self, templates: tuple[Template, ...], department: int) -> str:
         random = self._random

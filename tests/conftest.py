@@ -1,0 +1,241 @@
+"""One real stack for the whole run: on free ports, in a temporary home, stopped at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+PORTS = ("edge", "gateway", "websocket", "feed", "search", "auth", "postgres", "redis")
+PASSWORD = "correct horse battery"
+
+_numbers = itertools.count(1)
+_run = secrets.token_hex(3)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all held at once, so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 20.0
+) -> Any:
+    """Wait until a condition holds, and return what it gave; fail with the last fault otherwise."""
+    deadline = time.monotonic() + seconds
+    while True:
+        fault: BaseException | None = None
+        try:
+            result = condition()
+            if asyncio.iscoroutine(result):
+                result = await result
+            if result:
+                return result
+        except (AssertionError, httpx.HTTPError, OSError, asyncpg.PostgresError) as error:
+            fault = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not so within {seconds:g} s") from fault
+        await asyncio.sleep(0.05)
+
+
+@dataclass
+class Stack:
+    """A running installation, used as an operator and as a client would."""
+
+    home: Path
+    environment: dict[str, str]
+    ports: dict[str, int]
+
+    @property
+    def gateway(self) -> str:
+        return f"http://127.0.0.1:{self.ports['gateway']}"
+
+    @property
+    def edge(self) -> str:
+        return f"http://127.0.0.1:{self.ports['edge']}"
+
+    def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run ``chitlaq WORDS`` for this installation."""
+        return subprocess.run(
+            [sys.executable, "-m", "chitlaq", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment | options.pop("env", {}),
+            timeout=120,
+            **options,
+        )
+
+    def json(self, *words: str) -> Any:
+        answer = self.command(*words, "--json")
+        assert answer.stdout, answer.stderr
+        return json.loads(answer.stdout)
+
+    def ps(self) -> dict[str, dict[str, Any]]:
+        return {row["service"]: row for row in self.json("ps")}
+
+    def is_healthy(self) -> bool:
+        return all(row["state"] in {"healthy", "done"} for row in self.ps().values())
+
+    def dsn(self, role: str = "postgres", database: str = "chitlaq") -> str:
+        password = (self.home / "secrets" / f"postgres-{role}").read_text().strip()
+        return f"postgresql://{role}:{password}@127.0.0.1:{self.ports['postgres']}/{database}"
+
+    async def sql(self, statement: str, *args: object, role: str = "postgres") -> list[Any]:
+        connection = await asyncpg.connect(self.dsn(role))
+        try:
+            return await connection.fetch(statement, *args)
+        finally:
+            await connection.close()
+
+    def redis(self, *words: str) -> str:
+        return self.command("exec", "redis", "redis-cli", *words).stdout.strip()
+
+    def mail_token(self, address: str) -> str:
+        (link,) = self.json("mail", "show", "--to", address)["links"]
+        found = re.search(r"\?token=(.+)$", link)
+        assert found
+        return found[1]
+
+
+@dataclass
+class Member:
+    """Somebody who is signed in, at the gateway."""
+
+    id: str
+    username: str
+    email: str
+    token: str
+    client: httpx.AsyncClient
+    refresh_token: str = ""
+    headers: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = {"Authorization": f"Bearer {self.token}"}
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.get(path, headers=self.headers, **options)
+
+    async def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        return await self.client.post(path, json=body, headers=self.headers | headers)
+
+    async def put(self, path: str) -> httpx.Response:
+        return await self.client.put(path, headers=self.headers)
+
+    async def patch(self, path: str, body: object) -> httpx.Response:
+        return await self.client.patch(path, json=body, headers=self.headers)
+
+    async def delete(self, path: str) -> httpx.Response:
+        return await self.client.delete(path, headers=self.headers)
+
+    async def write(self, text: str, **fields: Any) -> dict[str, Any]:
+        answer = await self.post("/api/posts", {"text": text, **fields})
+        assert answer.status_code == 201, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def home(self, **params: Any) -> list[dict[str, Any]]:
+        answer = await self.get("/api/feed/home", params={"page": 1, "limit": 10, **params})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]  # type: ignore[no-any-return]
+
+
+def start_stack(**settings: str) -> Stack:
+    home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir="/tmp"))
+    home.chmod(0o755)
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")}
+    for url in ("DATABASE_URL", "REDIS_URL"):
+        environment.pop(url, None)
+    environment |= {
+        "CHITLAQ_HOME": str(home),
+        "CHITLAQ_DEMO": "false",
+        **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
+        **settings,
+    }
+    return Stack(home, environment, ports)
+
+
+def stop_stack(stack: Stack) -> None:
+    stack.command("down")
+    shutil.rmtree(stack.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    stack = start_stack(CHITLAQ_CORS_ALLOWED_ORIGINS="https://app.example.edu")
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+@pytest.fixture(scope="session")
+async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+def name() -> Callable[[], str]:
+    """Usernames that nobody had before."""
+    return lambda: f"m{_run}_{next(_numbers)}"
+
+
+@pytest.fixture
+def join(
+    stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
+) -> Callable[[], Awaitable[Member]]:
+    """Let somebody join: register, verify, log in, all through the gateway."""
+
+    async def join(domain: str = "example.edu") -> Member:
+        username = name()
+        email = f"{username}@{domain}"
+        answer = await client.post(
+            "/api/auth/register",
+            json={
+                "email": email,
+                "password": PASSWORD,
+                "username": username,
+                "display_name": f"Member {username}",
+            },
+        )
+        assert answer.status_code == 201, answer.text
+        (row,) = await stack.sql(
+            "SELECT links FROM mail.messages WHERE to_address = $1 ORDER BY id DESC LIMIT 1", email
+        )
+        token = row["links"][0].partition("?token=")[2]
+        answer = await client.post("/api/auth/verify", json={"token": token})
+        assert answer.status_code == 200, answer.text
+        answer = await client.post(
+            "/api/auth/login", json={"login": username, "password": PASSWORD}
+        )
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        return Member(
+            body["user"]["id"], username, email, body["access_token"], client, body["refresh_token"]
+        )
+
+    return join
