@@ -164,7 +164,9 @@ def start_stack(**settings: str) -> Stack:
     home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir="/tmp"))
     home.chmod(0o755)
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")}
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")
+    }
     for url in ("DATABASE_URL", "REDIS_URL"):
         environment.pop(url, None)
     environment |= {

@@ -46,7 +46,9 @@ BODIES: dict[str, tuple[bytes, int, str | None]] = {
 
 
 async def rows(stack: Stack) -> int:
-    (row,) = await stack.sql("SELECT (SELECT count(*) FROM auth.accounts) + (SELECT count(*) FROM feed.posts)")
+    (row,) = await stack.sql(
+        "SELECT (SELECT count(*) FROM auth.accounts) + (SELECT count(*) FROM feed.posts)"
+    )
     return int(row[0])
 
 
@@ -94,11 +96,11 @@ async def test_bad_paging_names_the_parameter(
         ("/api/search/users?q=" + "x" * 200, 422),
         ("/api/search/users?q=%ff%fe", 200),
         ("/api/search/users?q=%25", 200),
-        ("/api/users/%00", 404),
+        ("/api/users/%00", 400),
         ("/api/users/" + "x" * 5000, 404),
         ("/api/posts/not-an-id", 404),
         ("/api/posts/00000000-0000-0000-0000-000000000000", 404),
-        ("/api/feed/tags/%00", 404),
+        ("/api/feed/tags/%00", 400),
         ("/api/nothing/here", 404),
         ("/api/posts", 405),
         ("/api/feed/home?" + "x" * 10_000, 414),
@@ -112,7 +114,15 @@ async def test_bad_address_is_a_problem(client: httpx.AsyncClient, path: str, st
 
 
 @pytest.mark.parametrize(
-    "header", ["Bearer", "Bearer x", "Basic eDp5", "Bearer a.b.c", "Bearer " + "x" * 3000, "bearer é".encode()]
+    "header",
+    [
+        "Bearer",
+        "Bearer x",
+        "Basic eDp5",
+        "Bearer a.b.c",
+        "Bearer " + "x" * 3000,
+        "bearer é".encode(),
+    ],
 )
 async def test_bad_token_is_401(client: httpx.AsyncClient, header: str | bytes) -> None:
     answer = await client.get("/api/users/me", headers={"Authorization": header})
@@ -196,6 +206,7 @@ def assert_is_problem(answer: httpx.Response, field: str | None = None) -> None:
     assert problem["status"] == answer.status_code
     assert problem["title"]
     assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
     assert len(problem["request_id"]) == 32
     if field is not None:
         assert field in problem["errors"], problem

@@ -22,7 +22,12 @@ async def test_first_day_from_registration_to_being_found(
 
     answer = await client.post(
         "/api/auth/register",
-        json={"email": email, "password": PASSWORD, "username": username, "display_name": "Zoë Ümit"},
+        json={
+            "email": email,
+            "password": PASSWORD,
+            "username": username,
+            "display_name": "Zoë Ümit",
+        },
     )
     assert answer.status_code == 201
     assert answer.json()["verification"] == "sent"
@@ -80,7 +85,12 @@ async def test_foreign_address_is_refused_with_the_reason(client: httpx.AsyncCli
 
 async def test_address_and_name_are_taken_once(client: httpx.AsyncClient, join: Join) -> None:
     member = await join()
-    body = {"email": member.email, "password": PASSWORD, "username": "other_name", "display_name": "A"}
+    body = {
+        "email": member.email,
+        "password": PASSWORD,
+        "username": "other_name",
+        "display_name": "A",
+    }
     answer = await client.post("/api/auth/register", json=body)
     assert answer.status_code == 409
     assert "email" in answer.json()["errors"]
@@ -95,7 +105,12 @@ async def test_unproved_address_can_be_registered_by_its_owner(
 ) -> None:
     username = name()
     email = f"{username}@example.edu"
-    first = {"email": email, "password": "the thief's words", "username": username, "display_name": "T"}
+    first = {
+        "email": email,
+        "password": "the thief's words",
+        "username": username,
+        "display_name": "T",
+    }
     assert (await client.post("/api/auth/register", json=first)).status_code == 201
     stolen = stack.mail_token(email)
     second = first | {"password": PASSWORD, "display_name": "Owner"}
@@ -103,7 +118,9 @@ async def test_unproved_address_can_be_registered_by_its_owner(
     assert (await client.post("/api/auth/verify", json={"token": stolen})).status_code == 422
     token = stack.mail_token(email)
     assert (await client.post("/api/auth/verify", json={"token": token})).status_code == 200
-    thief = await client.post("/api/auth/login", json={"login": email, "password": "the thief's words"})
+    thief = await client.post(
+        "/api/auth/login", json={"login": email, "password": "the thief's words"}
+    )
     assert thief.status_code == 401
 
 
@@ -172,7 +189,9 @@ async def test_post_is_changed_liked_answered_and_deleted(join: Join) -> None:
     reply = await reader.write("an answer", reply_to=post["id"])
     seen = (await reader.get(path)).json()
     assert (seen["likes"], seen["liked"], seen["replies"]) == (1, True, 1)
-    assert [one["id"] for one in (await author.get(f"{path}/replies")).json()["items"]] == [reply["id"]]
+    assert [one["id"] for one in (await author.get(f"{path}/replies")).json()["items"]] == [
+        reply["id"]
+    ]
     assert (await reader.delete(f"{path}/like")).status_code == 204
     assert (await reader.patch(path, {"text": "not mine"})).status_code == 404
     changed = (await author.patch(path, {"text": "other words #two"})).json()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
 from struct import Struct
@@ -123,32 +123,13 @@ class Posts:
 
     def like_rows(self) -> Iterator[bytes]:
         """Yield for each post its rows of feed.likes (post, member, since) in binary."""
-        people, pack = self._people, _LIKE.pack
+        member_ids, until, pack = self._people.ids, self._until, _LIKE.pack
         random = self._likes_rng.random
-        member_ids, until = people.ids, self._until
-        neighbours: list[list[int]] = [[] for _ in names.UNIVERSITIES]
-        for member, university in enumerate(people.universities):
+        neighbours: list[array[int]] = [array("I") for _ in names.UNIVERSITIES]
+        for member, university in enumerate(self._people.universities):
             neighbours[university].append(member)
         for post in range(self.count):
-            author, visibility = self.authors[post], self.visibilities[post]
-            followers = self._graph.followers[author]
-            reach = 0.02 * len(followers) if self.parents[post] == NOBODY else 0.3
-            # A Pareto distribution, as random.paretovariate() gives, in place: a million calls.
-            wanted = int(reach * random() + (1.0 - random()) ** -0.8 - 0.7)
-            if visibility == _SELF or not wanted:
-                continue
-            # Who may read it: followers always; the university, where it is not for followers only.
-            pool: list[int] | array[int] = followers
-            is_open = visibility <= _UNIVERSITY and not people.private[author]
-            if is_open and (visibility == _UNIVERSITY or wanted > len(followers) // 2):
-                pool = neighbours[people.universities[author]]
-            elif visibility == _UNIVERSITY:
-                continue
-            most = len(pool) // 2
-            if most == 0:
-                continue
-            likers = {pool[int(random() * len(pool))] for _ in range(min(wanted, most))}
-            likers.discard(author)
+            likers = self._likers(post, neighbours, random)
             self.likes_counts[post] = len(likers)
             liked, time = self.ids[16 * post : 16 * post + 16], self.moments[post]
             yield b"".join(
@@ -160,6 +141,30 @@ class Posts:
                     for member in sorted(likers)
                 ]
             )  # fmt: skip
+
+    def _likers(
+        self, post: int, neighbours: list[array[int]], random: Callable[[], float]
+    ) -> set[int]:
+        """Choose who likes a post, of those who may read it: few mostly, many of a popular author's.
+
+        Followers always may; all of the university, where the post is not for followers only.
+        """
+        author, visibility = self.authors[post], self.visibilities[post]
+        pool = self._graph.followers[author]
+        reach = 0.02 * len(pool) if self.parents[post] == NOBODY else 0.3
+        # A Pareto distribution, as random.paretovariate() gives, in place: a million calls.
+        wanted = int(reach * random() + (1.0 - random()) ** -0.8 - 0.7)
+        if visibility == _SELF or not wanted:
+            return set()
+        is_open = visibility <= _UNIVERSITY and not self._people.private[author]
+        if is_open and (visibility == _UNIVERSITY or wanted > len(pool) // 2):
+            pool = neighbours[self._people.universities[author]]
+        elif visibility == _UNIVERSITY:
+            return set()
+        number = len(pool)
+        likers = {pool[int(random() * number)] for _ in range(min(wanted, number // 2))}
+        likers.discard(author)
+        return likers
 
     def rows(self) -> Iterator[bytes]:
         """Yield for each post its row of feed.posts (`POST_COLUMNS`) in binary; notes its tags."""

@@ -175,7 +175,7 @@ async def _write(
             lambda done: progress("tags", done, len(written.tagged)),
         )
         await _write_people(connection, who, graph, written, universities, seed, password, progress)
-    report = SeedReport(
+    return SeedReport(
         universities=len(universities),
         members=members,
         follows=follows,
@@ -186,14 +186,6 @@ async def _write(
         seconds=round(monotonic() - started, 2),
         accounts=[DemoAccount(demo.username, email(demo.username, 0)) for demo in names.DEMO],
     )
-    await connection.execute(
-        "INSERT INTO demo.seedings (members, posts, seed, report) VALUES ($1, $2, $3, $4::jsonb)",
-        members,
-        posts,
-        seed,
-        msgspec.json.encode(report).decode(),
-    )
-    return report
 
 
 async def _universities(connection: Connection, until: int, rng: Random) -> list[UUID]:

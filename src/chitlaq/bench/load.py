@@ -1,0 +1,211 @@
+"""A load generator for loopback: keep-alive HTTP/1.1 in raw bytes, bounded in time and connections.
+
+It runs as a process of its own (``python -m chitlaq.bench.load``, a `Load` as JSON on stdin, an
+`Outcome` as JSON on stdout), so that it does not share an interpreter with what it measures. It is
+written for the least work a request: each is built beforehand, and of an answer only the status and
+the length are looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import subprocess
+import sys
+from array import array
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Annotated
+
+import msgspec
+import uvloop
+
+GRACE_SECONDS = 15.0
+"""How long answers may be outstanding after the end of the measurement."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What to send. Each connection goes through the requests by turns, from a place of its own."""
+
+    host: str
+    port: int
+    requests: list[str]
+    connections: Annotated[int, msgspec.Meta(ge=1, le=256)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=120)]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came back; latencies in milliseconds, of whole answers."""
+
+    requests: int
+    seconds: float
+    per_second: float
+    p50: float
+    p95: float
+    p99: float
+    statuses: dict[str, int]
+    broken: int
+    """Connections that ended or made no sense in the middle of an answer."""
+
+
+def get(target: str, token: str | None = None) -> str:
+    """Return a GET request as text, ready to be sent again and again."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+    return (
+        f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
+        f"{authorization}\r\n"
+    )
+
+
+async def measure(load: Load) -> Outcome:
+    """Send a load from another process and return what it saw."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        __name__,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        said, complaint = await process.communicate(msgspec.json.encode(load))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"The load generator failed: {complaint.decode().strip()[-300:]}")
+    return msgspec.json.decode(said, type=Outcome)
+
+
+class _Tally:
+    """What all connections saw together."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.latencies = array("d")
+        self.statuses: dict[bytes, int] = {}
+        self.broken = 0
+
+
+class _Connection(asyncio.Protocol):
+    """One client that sends the next request as soon as the answer to the last one is whole."""
+
+    def __init__(
+        self, requests: Sequence[bytes], place: int, tally: _Tally, done: asyncio.Future[None]
+    ) -> None:
+        self._requests = requests
+        self._place = place
+        self._tally = tally
+        self._done = done
+        self._buffer = b""
+        self._missing = 0
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            self._buffer = data = self._buffer + data if self._buffer else data
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            length = _LENGTH.search(data, 0, end + 2)
+            if length is None:
+                self._fail()
+                return
+            self._missing = end + 4 + int(length[1]) - len(data)
+            status = data[9:12]
+            statuses = self._tally.statuses
+            statuses[status] = statuses.get(status, 0) + 1
+            self._buffer = b""
+        if self._missing < 0:
+            self._fail()
+        elif self._missing == 0:
+            now = perf_counter()
+            self._tally.latencies.append(now - self._sent_at)
+            if now < self._tally.deadline:
+                self._send()
+            else:
+                self._finish()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._tally.broken += 1
+            self._done.set_result(None)
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        requests = self._requests
+        self._place = (self._place + 1) % len(requests)
+        self._sent_at = perf_counter()
+        self._transport.write(requests[self._place])
+
+    def _fail(self) -> None:
+        """An answer without a length, or longer than it said: no use going on."""
+        assert self._transport is not None
+        self._transport.abort()
+
+    def _finish(self) -> None:
+        assert self._transport is not None
+        self._done.set_result(None)
+        self._transport.close()
+
+
+async def run(load: Load) -> Outcome:
+    """Send the load and wait for the last answers.
+
+    Raises:
+        ValueError: the address is another machine's; this is a measure, not a weapon.
+    """
+    if not ipaddress.ip_address(load.host).is_loopback:
+        raise ValueError(f"{load.host} is not a loopback address: only this machine is measured")
+    loop = asyncio.get_running_loop()
+    requests = [request.encode() for request in load.requests]
+    started = perf_counter()
+    tally = _Tally(started + load.seconds)
+    finished = []
+    for number in range(load.connections):
+        done: asyncio.Future[None] = loop.create_future()
+        place = number * len(requests) // load.connections
+
+        def connection(place: int = place, done: asyncio.Future[None] = done) -> _Connection:
+            return _Connection(requests, place, tally, done)
+
+        await loop.create_connection(connection, load.host, load.port)
+        finished.append(done)
+    _, hanging = await asyncio.wait(finished, timeout=load.seconds + GRACE_SECONDS)
+    seconds = perf_counter() - started
+    latencies = sorted(tally.latencies)
+
+    def quantile(share: float) -> float:
+        return round(latencies[int(share * (len(latencies) - 1))] * 1000, 3) if latencies else 0.0
+
+    return Outcome(
+        requests=len(latencies),
+        seconds=round(seconds, 3),
+        per_second=round(len(latencies) / seconds, 1),
+        p50=quantile(0.50),
+        p95=quantile(0.95),
+        p99=quantile(0.99),
+        statuses={status.decode(): count for status, count in sorted(tally.statuses.items())},
+        broken=tally.broken + len(hanging),
+    )
+
+
+def main() -> None:
+    load = msgspec.json.decode(sys.stdin.buffer.read(), type=Load)
+    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(load))))
+
+
+if __name__ == "__main__":
+    main()

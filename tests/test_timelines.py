@@ -1,0 +1,124 @@
+"""Valkey can be lost at any time: feeds are rebuilt, and no post is missed by a timeline."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+
+
+async def reads(stack: Stack, source: str) -> float:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://127.0.0.1:{stack.ports['feed']}/metrics")).text
+    prefix = f'feed_timeline_reads_total{{source="{source}"}} '
+    return sum(float(line[len(prefix) :]) for line in text.splitlines() if line.startswith(prefix))
+
+
+async def test_timeline_comes_from_valkey_and_from_postgresql_when_that_is_emptied(
+    stack: Stack, join: Join
+) -> None:
+    author, follower = await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    posts = [(await author.write(f"number {number}"))["id"] for number in range(5)]
+    assert [item["id"] for item in await follower.home()] == posts[::-1]
+    before = await reads(stack, "valkey")
+    assert [item["id"] for item in await follower.home()] == posts[::-1]
+    assert await reads(stack, "valkey") == before + 1, "the second time it is in Valkey"
+
+    before = await reads(stack, "postgres")
+    assert stack.redis("flushall") == "OK"
+    assert [item["id"] for item in await follower.home()] == posts[::-1]
+    assert await reads(stack, "postgres") == before + 1
+    posts.append((await author.write("after the loss"))["id"])
+    assert [item["id"] for item in await follower.home()] == posts[::-1]
+
+
+async def test_feed_answers_while_valkey_hangs_and_misses_nothing_afterwards(
+    stack: Stack, join: Join
+) -> None:
+    author, follower = await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    first = await author.write("before")
+    assert [item["id"] for item in await follower.home()] == [first["id"]]
+    pid = stack.ps()["redis"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        second = await author.write("while Valkey hangs")
+        assert [item["id"] for item in await follower.home()] == [second["id"], first["id"]]
+        health = (await follower.get("/api/health")).json()
+        assert health["status"] == "degraded"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    # The follower's old timeline is still in Valkey: the delivery must reach it.
+    async def is_complete() -> bool:
+        before = await reads(stack, "valkey")
+        items = await follower.home()
+        from_valkey = await reads(stack, "valkey") > before
+        return from_valkey and [item["id"] for item in items] == [second["id"], first["id"]]
+
+    await eventually(is_complete)
+    (left,) = await stack.sql("SELECT count(*) FROM feed.deliveries")
+    assert left["count"] == 0
+
+
+async def test_post_written_during_a_rebuild_is_in_the_timeline(stack: Stack, join: Join) -> None:
+    """Readers rebuild, authors write, Valkey is emptied in between: nobody misses a post."""
+    author, follower = await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    written: list[str] = []
+
+    async def write() -> None:
+        for number in range(30):
+            written.append((await author.write(f"number {number}"))["id"])
+
+    async def empty() -> None:
+        for _ in range(6):
+            await asyncio.to_thread(stack.redis, "flushall")
+
+    async def read() -> None:
+        for _ in range(60):
+            await follower.home(limit=50)
+
+    await asyncio.gather(write(), empty(), read())
+    assert [item["id"] for item in await follower.home(limit=50)] == written[::-1]
+
+
+async def test_following_and_leaving_change_the_feed_at_once(join: Join) -> None:
+    author, reader = await join(), await join()
+    post = await author.write("written before anyone followed")
+    assert await reader.home() == []
+    await reader.put(f"/api/users/{author.username}/follow")
+    assert [item["id"] for item in await reader.home()] == [post["id"]]
+    profile = (await reader.get(f"/api/users/{author.username}")).json()
+    assert (profile["followers"], profile["is_followed"]) == (1, True)
+    await reader.delete(f"/api/users/{author.username}/follow")
+    assert await reader.home() == []
+    profile = (await reader.get(f"/api/users/{author.username}")).json()
+    assert (profile["followers"], profile["is_followed"]) == (0, False)
+
+
+async def test_delivery_left_behind_is_picked_up(stack: Stack, join: Join) -> None:
+    """As after a kill between the commit and the delivery: the row is all that is left."""
+    author, follower = await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    await author.write("one")
+    assert len(await follower.home()) == 1
+    await stack.sql(
+        "WITH p AS (INSERT INTO feed.posts (author_id, text) VALUES ($1, 'left behind') RETURNING id)"
+        " INSERT INTO feed.deliveries (post_id, request_id) SELECT id, $2 FROM p",
+        author.id,
+        "0" * 32,
+    )
+
+    async def arrived() -> bool:
+        return len(await follower.home()) == 2
+
+    await eventually(arrived)

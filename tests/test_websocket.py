@@ -1,0 +1,134 @@
+"""The WebSocket: nonsense is answered, abuse is ended, events reach those whom they concern."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+
+
+def url(stack: Stack) -> str:
+    return f"ws://127.0.0.1:{stack.ports['gateway']}/ws"
+
+
+async def ask(socket: ClientConnection, frame: str | bytes) -> Any:
+    await socket.send(frame)
+    return json.loads(await socket.recv())
+
+
+async def signed_in(socket: ClientConnection, member: Member) -> None:
+    answer = await ask(socket, json.dumps({"type": "auth", "token": member.token}))
+    assert answer["type"] == "signed_in"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "nonsense", "", "[]", "{}", "null", '{"type":"unknown"}', '{"type":5}', '{"type":"auth"}',
+        '{"type":"auth","token":7}', "[" * 60_000, '{"type":"ping"', b"\xff\xfe", '{"type":"\\ud800"}',
+    ],
+)  # fmt: skip
+async def test_frame_that_is_not_understood_leaves_the_socket_open(
+    stack: Stack, frame: str | bytes
+) -> None:
+    async with websockets.connect(url(stack)) as socket:
+        assert (await ask(socket, frame))["type"] == "error"
+        assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
+
+
+async def test_wrong_token_is_refused_and_the_socket_stays(stack: Stack) -> None:
+    async with websockets.connect(url(stack)) as socket:
+        answer = await ask(socket, '{"type":"auth","token":"wrong"}')
+        assert (answer["type"], answer["status"]) == ("error", 401)
+        assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"), [(['{"type":"ping"}'] * 200, 1008), (["x" * 70_000], 1009)]
+)
+async def test_abuse_closes_with_the_fitting_code(
+    stack: Stack, frames: list[str], code: int
+) -> None:
+    async with websockets.connect(url(stack)) as socket:
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            for frame in frames:
+                await socket.send(frame)
+            while True:
+                await socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code
+
+
+async def test_event_reaches_followers_who_may_read_it_and_nobody_else(
+    stack: Stack, join: Join
+) -> None:
+    author, follower, stranger = await join(), await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    async with (
+        websockets.connect(url(stack)) as first,
+        websockets.connect(url(stack)) as second,
+        websockets.connect(url(stack)) as other,
+        websockets.connect(url(stack)) as anonymous,
+    ):
+        await signed_in(first, follower)
+        await signed_in(second, follower)
+        await signed_in(other, stranger)
+        await author.write("only for me", visibility="self")
+        post = await author.write("for followers", visibility="followers")
+        for socket in (first, second):
+            event = json.loads(await socket.recv())
+            assert event == {"type": "post", "post": post}
+        for socket in (other, anonymous):
+            assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong", (
+                "nothing came before it"
+            )
+
+
+async def test_connections_and_frames_are_counted(stack: Stack) -> None:
+    async def value(name: str) -> float:
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"http://127.0.0.1:{stack.ports['websocket']}/metrics")).text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+    async def is_quiet() -> bool:
+        return await value("websocket_connections_active ") == 0
+
+    await eventually(is_quiet)
+    before = await value('websocket_messages_total{direction="in",type="ping"}')
+    async with websockets.connect(url(stack)) as one, websockets.connect(url(stack)) as two:
+        for socket in (one, two):
+            await ask(socket, '{"type":"ping"}')
+        assert await value("websocket_connections_active ") == 2
+    assert await value('websocket_messages_total{direction="in",type="ping"}') == before + 2
+    await eventually(is_quiet)
+
+
+async def test_events_come_again_after_valkey_was_restarted(stack: Stack, join: Join) -> None:
+    author, follower = await join(), await join()
+    await follower.put(f"/api/users/{author.username}/follow")
+    async with websockets.connect(url(stack)) as socket:
+        await signed_in(socket, follower)
+        assert stack.command("restart", "redis").returncode == 0
+
+        async def arrives() -> bool:
+            await author.write("are you there?")
+            async with asyncio.timeout(1):
+                return bool(json.loads(await socket.recv())["type"] == "post")
+
+        async def arrives_or_not() -> bool:
+            try:
+                return await arrives()
+            except TimeoutError:
+                return False
+
+        await eventually(arrives_or_not)
