@@ -185,7 +185,11 @@ def stop_stack(stack: Stack) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    stack = start_stack(CHITLAQ_CORS_ALLOWED_ORIGINS="https://app.example.edu")
+    stack = start_stack(
+        CHITLAQ_CORS_ALLOWED_ORIGINS="https://app.example.edu",
+        # Binds 127.0.0.2 and others; 127.0.0.1 is not limited by default.
+        CHITLAQ_LIMITS_ADDRESS_REQUESTS_PER_SECOND="5",
+    )
     try:
         answer = stack.command("up", "--detach")
         assert answer.returncode == 0, answer.stderr

@@ -77,7 +77,8 @@ async def test_post_written_during_a_rebuild_is_in_the_timeline(stack: Stack, jo
 
     async def write() -> None:
         for number in range(30):
-            written.append((await author.write(f"number {number}"))["id"])
+            post = await author.write(f"number {number}")
+            written.append(post["id"])
 
     async def empty() -> None:
         for _ in range(6):

@@ -122,8 +122,12 @@ async def _answering(path: Path, port: int, log: Path) -> None:
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        said = log.read_text(errors="replace").strip()[-500:]
+        said = _last_words(log)
         raise RuntimeError(f"The ceiling did not start; it said: {said}") from None
+
+
+def _last_words(log: Path) -> str:
+    return log.read_text(errors="replace").strip()[-500:]
 
 
 def main(path: Path, body: bytes) -> None:

@@ -16,7 +16,7 @@ import sys
 from array import array
 from collections.abc import Sequence
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 import uvloop
@@ -107,8 +107,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are asyncio's in all but ancestry.
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:

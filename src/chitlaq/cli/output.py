@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Advance = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
@@ -18,7 +22,6 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print columns that line up; the last one may be as wide as it likes."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -26,9 +29,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
-    # A pipe has no width of its own: do not fold what a program is going to read.
-    console.print(table, width=None if console.is_terminal else 200)
+    console_for_output().print(table)
+
+
+def console_for_output() -> Console:
+    """The terminal, or a pipe: that has no width of its own, and what a program reads is not folded."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 250)
 
 
 @contextmanager

@@ -359,10 +359,7 @@ def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
 
 
 def _print_statuses(statuses: list[Status]) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(_table(statuses), width=None if console.is_terminal else 160)
+    output.console_for_output().print(_table(statuses))
 
 
 def _table(statuses: list[Status]) -> Table:

@@ -57,6 +57,9 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # The role does not exist yet, at the very first start.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
 )
 
 
@@ -174,6 +177,7 @@ class Database:
         self._queries = queries
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
+        self._pinging: asyncio.Task[str] | None = None
 
     async def _acquire(self) -> tuple[asyncpg.Pool[Any], PoolConnectionProxy[Any]]:
         try:
@@ -251,20 +255,32 @@ class Database:
     async def ping(self, seconds: float) -> None:
         """Ask PostgreSQL for one row within the given time.
 
+        A question that hangs is not cancelled, which would wait for PostgreSQL too: it is left to
+        its own end, and whoever asks meanwhile waits for the same answer.
+
         Raises:
             PostgresUnavailableError: there was no answer, with the reason.
         """
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._ping())
+        done, _ = await asyncio.wait({self._pinging}, timeout=seconds)
+        if not done:
+            raise PostgresUnavailableError(f"no answer within {seconds:g} s")
+        reason = self._pinging.result()
+        if reason:
+            raise PostgresUnavailableError(reason)
+
+    async def _ping(self) -> str:
+        """Return why PostgreSQL does not answer, or nothing when it does."""
         try:
-            async with asyncio.timeout(seconds):
-                pool, connection = await self._acquire()
-                try:
-                    await connection.fetchval("SELECT 1")
-                finally:
-                    await pool.release(connection)
-        except TimeoutError as error:
-            raise PostgresUnavailableError(f"no answer within {seconds:g} s") from error
-        except _AWAY as error:
-            raise PostgresUnavailableError(str(error)) from error
+            pool, connection = await self._acquire()
+            try:
+                await connection.fetchval("SELECT 1")
+            finally:
+                await pool.release(connection)
+        except (PostgresUnavailableError, *_AWAY, TimeoutError) as error:
+            return str(error) or type(error).__name__
+        return ""
 
     @property
     def connections(self) -> tuple[int, int]:
@@ -272,6 +288,8 @@ class Database:
         return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
 
     async def close(self) -> None:
+        if self._pinging is not None:
+            self._pinging.cancel()
         if self._pool is not None:
             try:
                 await asyncio.wait_for(self._pool.close(), timeout=5)

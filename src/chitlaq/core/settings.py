@@ -193,7 +193,7 @@ def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError:
         raise OperatorError(

@@ -129,7 +129,8 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> Componen
         waits_for=("migrate",),
         ready=probes.service(socket, "/ready"),
         alive=probes.service(socket, "/live"),
-        starts_at_once=True,
+        # Except at the very first start, where it would ask for tables that are not there yet.
+        starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
         from_nursery=True,
         is_replaceable=True,
         port=settings.ports.gateway if name == "api-gateway" else settings.port_of(name),

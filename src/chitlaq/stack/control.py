@@ -87,7 +87,7 @@ class Connection:
         self._socket.settimeout(ANSWER_SECONDS)
         try:
             self._socket.connect(str(home.control_socket))
-        except (FileNotFoundError, ConnectionRefusedError):
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             self._socket.close()
             raise NotRunningError(
                 "ChitLaq is not running here: start it with `chitlaq up`."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chitlaq.core import valkey as core_valkey
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import PORT_FIELDS, Settings, variable_of
@@ -75,6 +76,29 @@ def _programs(_home: Home, settings: Settings) -> str:
                 " use Linux on x86-64 or ARM64, or set DATABASE_URL and REDIS_URL to real servers."
             )
     return ", ".join(name for name, _ in wanted)
+
+
+def _urls(_home: Home, settings: Settings) -> str:
+    if settings.redis_url:
+        try:
+            core_valkey.parse_url(settings.redis_url)
+        except ValueError as error:
+            raise OperatorError(
+                f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0."
+            ) from None
+    if settings.database_url and not settings.database_url.startswith(
+        ("postgresql://", "postgres://")
+    ):
+        raise OperatorError(
+            "The setting database_url (DATABASE_URL) is not the URL of a PostgreSQL server: write"
+            " postgresql://USER:PASSWORD@HOST/chitlaq."
+        )
+    real = [
+        name
+        for name, url in (("PostgreSQL", settings.database_url), ("Valkey", settings.redis_url))
+        if url
+    ]
+    return f"{' and '.join(real)} from elsewhere" if real else "PostgreSQL and Valkey embedded"
 
 
 def _home(home: Home, _settings: Settings) -> str:
@@ -161,7 +185,7 @@ def _by_whom(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
             is_listener = connection.status == psutil.CONN_LISTEN
-            if is_listener and connection.laddr[1] == port and connection.pid:
+            if is_listener and tuple(connection.laddr)[1:] == (port,) and connection.pid:
                 return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
     except psutil.Error:
         pass
@@ -170,6 +194,7 @@ def _by_whom(port: int) -> str:
 
 _CHECKS: dict[str, Callable[[Home, Settings], str]] = {
     "python": _python,
+    "servers": _urls,
     "programs": _programs,
     "home": _home,
     "space": _space,

@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
-from asyncpg.pgproto.pgproto import UUID as FastUUID  # a uuid.UUID that is made in C
+from asyncpg.pgproto import pgproto
 
 from chitlaq.core import logs, metrics, valkey
 from chitlaq.core.postgres import Database
@@ -55,6 +55,9 @@ for i = 4, #ARGV do redis.call('ZADD', KEYS[1], 0, ARGV[i]) end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
+
+# A uuid.UUID that is made in C: ten of them a page are made from bytes.
+_Id = pgproto.UUID
 
 log = logs.get("timelines")
 
@@ -122,7 +125,7 @@ class Timelines:
             return None
         if not found or found[0] != COMPLETE:
             return None
-        return [FastUUID(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
+        return [_Id(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
 
     async def _rebuilt(self, member: UUID) -> list[UUID]:
         key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)

@@ -1,0 +1,210 @@
+"""The whole measurement: start-up, memory, the home feed beside its ceiling and the bare query."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import platform
+import signal
+from collections.abc import Callable, Sequence
+from statistics import median
+
+import msgspec
+
+from chitlaq.bench import ceiling, queries
+from chitlaq.bench.installation import Installation, Memory, free_ports, installed
+from chitlaq.bench.load import Load, Outcome, get, measure
+from chitlaq.bench.queries import QueryRate
+from chitlaq.core.secrets import Secrets
+
+MEMBERS = 2000
+SIGNED_IN = 64
+LOGINS_AT_ONCE = 4
+CONNECTIONS = 32
+ROUNDS = 3
+SECONDS = 5.0
+WARM_UP_SECONDS = 2.0
+PGBENCH_CLIENTS = 8
+PGBENCH_SECONDS = 4
+LATER_STARTS = 2
+
+HOST = "127.0.0.1"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Medians over the rounds; latencies in milliseconds."""
+
+    name: str
+    per_second: float
+    p50: float
+    p95: float
+    p99: float
+    ratio: float
+    """Requests a second beside the ceiling's."""
+    rounds: list[Outcome]
+
+
+class Report(msgspec.Struct, frozen=True):
+    cores: int
+    python: str
+    members: int
+    connections: int
+    answer_bytes: int
+    feed: Row
+    ceiling: Row
+    queries: list[QueryRate]
+    first_start_seconds: float
+    later_start_seconds: float
+    memory: list[Memory]
+    memory_megabytes: float
+
+
+async def run(say: Callable[[str], None]) -> Report:
+    """Measure everything on a stack of its own; nothing of it is left, whatever happens.
+
+    Args:
+        say: told what is being done.
+
+    Raises:
+        RuntimeError: something did not start, or answered otherwise than it should.
+    """
+    _end_well_when_terminated()
+    async with installed() as installation:
+        say("first start")
+        first = await installation.start()
+        later = []
+        for number in range(LATER_STARTS):
+            say(f"later start {number + 1} of {LATER_STARTS}")
+            await installation.stop()
+            later.append(await installation.start())
+        say("memory at rest")
+        memory = await installation.memory()
+        say(f"{MEMBERS} members")
+        await installation.command("seed", "--members", str(MEMBERS), "--json")
+        members = await queries.some_members(installation, SIGNED_IN)
+        say(f"signing in {len(members)} of them")
+        tokens = await _sign_in(installation, [username for _, username in members])
+        feed, best, size = await _beside_ceiling(installation, tokens, say)
+        say("pgbench")
+        rates = await queries.measure(
+            installation, [member for member, _ in members], PGBENCH_CLIENTS, PGBENCH_SECONDS
+        )
+    return Report(
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        members=MEMBERS,
+        connections=CONNECTIONS,
+        answer_bytes=size,
+        feed=_row("home feed, signed in", feed, best),
+        ceiling=_row("(a) the same bytes from memory", best, best),
+        queries=rates,
+        first_start_seconds=round(first, 2),
+        later_start_seconds=round(median(later), 2),
+        memory=memory,
+        memory_megabytes=round(sum(row.megabytes for row in memory), 1),
+    )
+
+
+def _end_well_when_terminated() -> None:
+    """Let SIGTERM end like Ctrl-C does: what was started is stopped first."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+async def _beside_ceiling(
+    installation: Installation, tokens: Sequence[str], say: Callable[[str], None]
+) -> tuple[list[Outcome], list[Outcome], int]:
+    """Measure the feed and its ceiling by turns, so that a slow moment of the machine hits both."""
+    gateway = installation.settings.ports.gateway
+    requests = [get(ceiling.TARGET, token) for token in tokens]
+    bodies = [await asyncio.to_thread(_home, gateway, token) for token in tokens]
+    # The answer of median length, sent as it is: as many bytes, and none of the work.
+    body = sorted(bodies, key=len)[len(bodies) // 2]
+    folder = installation.home.root / "ceiling"
+    folder.mkdir(mode=0o755)
+    (port,) = free_ports(1)
+    outcomes: dict[str, list[Outcome]] = {"feed": [], "ceiling": []}
+    async with ceiling.running(folder, body, port):
+        for name, address in (("feed", gateway), ("ceiling", port)):
+            say(f"warming up the {name}")
+            _all_well(name, await _loaded(address, requests, WARM_UP_SECONDS))
+        for number in range(ROUNDS):
+            for name, address in (("feed", gateway), ("ceiling", port)):
+                say(f"{name}, round {number + 1} of {ROUNDS}")
+                outcome = await _loaded(address, requests, SECONDS)
+                _all_well(name, outcome)
+                outcomes[name].append(outcome)
+    return outcomes["feed"], outcomes["ceiling"], len(body)
+
+
+async def _loaded(port: int, requests: list[str], seconds: float) -> Outcome:
+    return await measure(Load(HOST, port, requests, CONNECTIONS, seconds))
+
+
+def _all_well(name: str, outcome: Outcome) -> None:
+    """A fast error page is no result."""
+    if set(outcome.statuses) != {"200"} or outcome.broken:
+        raise RuntimeError(
+            f"The {name} answered {outcome.statuses or 'nothing'} and broke {outcome.broken}"
+            " connections: there is nothing to compare."
+        )
+
+
+async def _sign_in(installation: Installation, usernames: Sequence[str]) -> list[str]:
+    """Return an access token of each member, through the gateway."""
+    turns = asyncio.Semaphore(LOGINS_AT_ONCE)
+    password = Secrets(installation.home.secrets).demo_password
+    port = installation.settings.ports.gateway
+
+    async def one(username: str) -> str:
+        async with turns:
+            return await asyncio.to_thread(_login, port, username, password)
+
+    return await asyncio.gather(*map(one, usernames))
+
+
+class _SignedIn(msgspec.Struct):
+    access_token: str
+
+
+def _login(port: int, username: str, password: str) -> str:
+    body = msgspec.json.encode({"login": username, "password": password})
+    headers = {"Content-Type": "application/json"}
+    answer = _asked(port, "POST", "/api/auth/login", body, headers)
+    return msgspec.json.decode(answer, type=_SignedIn).access_token
+
+
+def _home(port: int, token: str) -> bytes:
+    return _asked(port, "GET", ceiling.TARGET, None, {"Authorization": f"Bearer {token}"})
+
+
+def _asked(
+    port: int, method: str, target: str, body: bytes | None, headers: dict[str, str]
+) -> bytes:
+    connection = http.client.HTTPConnection(HOST, port, timeout=20)
+    try:
+        connection.request(method, target, body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise RuntimeError(f"{method} {target} was answered with {response.status}: {answer!r}")
+    return answer
+
+
+def _row(name: str, outcomes: list[Outcome], best: list[Outcome]) -> Row:
+    per_second = median(outcome.per_second for outcome in outcomes)
+    # Each round has its own neighbour: the median of ratios, not the ratio of medians.
+    ratios = [own.per_second / other.per_second for own, other in zip(outcomes, best, strict=True)]
+    return Row(
+        name,
+        round(per_second, 1),
+        median(outcome.p50 for outcome in outcomes),
+        median(outcome.p95 for outcome in outcomes),
+        median(outcome.p99 for outcome in outcomes),
+        round(median(ratios), 2),
+        outcomes,
+    )

@@ -1,0 +1,167 @@
+"""A stack of the benchmark's own: on free ports, in a temporary home, gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import psutil
+
+from chitlaq.core import settings as configuration
+from chitlaq.core.home import Home
+from chitlaq.core.settings import PORT_FIELDS, Settings
+
+COMMAND_SECONDS = 120
+# The limiter works as always, and lets everything through.
+UNLIMITED = "100000000"
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """One component's memory: proportional share (PSS), so that shared pages count once."""
+
+    component: str
+    processes: int
+    megabytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An installation under test, used through the command as an operator does."""
+
+    home: Home
+    environment: Mapping[str, str]
+    settings: Settings
+
+    async def command(self, *words: str) -> bytes:
+        """Run ``chitlaq WORDS``; returns what it printed.
+
+        Raises:
+            RuntimeError: it failed, with what it said.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "chitlaq",
+            *words,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            said, complaint = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise RuntimeError(
+                f"`chitlaq {' '.join(words)}` failed: {complaint.decode().strip()[-500:]}"
+            )
+        return said
+
+    async def start(self) -> float:
+        """Start everything; returns the seconds until all was healthy."""
+        started = monotonic()
+        await self.command("up", "--detach")
+        return monotonic() - started
+
+    async def stop(self) -> None:
+        await self.command("down")
+
+    async def memory(self) -> list[Memory]:
+        """Measure each component, and what holds them together."""
+        rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
+        families: dict[str, list[psutil.Process]] = {}
+        for row in rows:
+            if row.pid is not None:
+                parent = psutil.Process(row.pid)
+                families.setdefault(row.service, []).extend(
+                    [parent, *parent.children(recursive=True)]
+                )
+        supervisor = _supervisor(families)
+        counted = {process.pid for family in families.values() for process in family}
+        rest = [supervisor, *supervisor.children(recursive=True)]
+        families["supervisor"] = [process for process in rest if process.pid not in counted]
+        return [_memory(name, family) for name, family in families.items()]
+
+
+class _Status(msgspec.Struct):
+    """What is needed of a row of ``chitlaq ps --json``."""
+
+    service: str
+    pid: int | None
+
+
+@asynccontextmanager
+async def installed() -> AsyncIterator[Installation]:
+    """Give an installation that was never started; whatever runs of it at the end is stopped."""
+    root = _new_root()
+    home = Home(root)
+    ports = dict(zip(PORT_FIELDS.values(), free_ports(len(PORT_FIELDS)), strict=True))
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CHITLAQ_") and name not in {"DATABASE_URL", "REDIS_URL"}
+    } | {
+        "CHITLAQ_HOME": str(root),
+        "CHITLAQ_DEMO": "false",
+        "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
+        **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
+    }
+    installation = Installation(home, environment, configuration.load(home, environment))
+    try:
+        yield installation
+    finally:
+        try:
+            await installation.stop()
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+def _new_root() -> Path:
+    """Make a folder that other users (PostgreSQL's, nginx's) may pass through."""
+    root = Path(tempfile.mkdtemp(prefix="chitlaq-bench-"))
+    root.chmod(0o755)
+    return root
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; all are held at once, so that they differ."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(listener.getsockname()[1]) for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def _supervisor(families: Mapping[str, Sequence[psutil.Process]]) -> psutil.Process:
+    """The process that everything else descends from: nginx's parent."""
+    parent = families["nginx"][0].parent()
+    if parent is None:
+        raise RuntimeError("nginx has no supervisor: the stack is going down.")
+    return parent
+
+
+def _memory(name: str, family: Sequence[psutil.Process]) -> Memory:
+    total = 0
+    for process in family:
+        try:
+            total += int(process.memory_full_info().pss)
+        except psutil.AccessDenied:
+            # Another user's process: its resident set, which counts shared pages again.
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return Memory(name, len(family), round(total / 1e6, 1))

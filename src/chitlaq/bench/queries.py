@@ -1,0 +1,126 @@
+"""The bare home feed query, by pgbench: what PostgreSQL alone could do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from chitlaq.bench.installation import Installation
+from chitlaq.core import postgres
+from chitlaq.core.secrets import Secrets
+from chitlaq.stack import postgres as server
+
+FEED = "chitlaq.services.feed"
+ROLE = "chitlaq_feed"
+PAGE = 10
+TIMELINE = 400
+
+_TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
+_LATENCY = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
+
+
+class QueryRate(msgspec.Struct, frozen=True):
+    """What pgbench says: statements a second, and the mean latency in milliseconds."""
+
+    query: str
+    per_second: float
+    latency: float
+
+
+async def some_members(installation: Installation, count: int) -> list[tuple[UUID, str]]:
+    """Return ids and usernames of members all over the network, always the same ones."""
+    connection = await asyncpg.connect(_dsn(installation))
+    try:
+        rows = await connection.fetch(
+            "SELECT id, username FROM feed.members ORDER BY md5(username) LIMIT $1", count
+        )
+        return [(row["id"], row["username"]) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def measure(
+    installation: Installation, members: Sequence[UUID], clients: int, seconds: int
+) -> list[QueryRate]:
+    """Run the two queries of a home feed for these members, prepared, as the service's own role.
+
+    ``home_posts`` reads the posts of a page whose ids are known, which is what a request does when
+    the timeline is in Valkey; ``home_timeline`` makes a timeline, which it does when not.
+    """
+    queries = postgres.load_queries(FEED, "feed-service")
+    hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
+    connection = await asyncpg.connect(_dsn(installation))
+    scripts: dict[str, list[str]] = {"home_posts": [], "home_timeline": []}
+    try:
+        for member in members:
+            rows = await connection.fetch(rebuild, member, None, PAGE + 1)
+            ids = "{" + ",".join(str(row["id"]) for row in rows) + "}"
+            scripts["home_posts"].append(_filled(hydrate, f"'{member}'", f"'{ids}'"))
+            scripts["home_timeline"].append(
+                _filled(rebuild, f"'{member}'::uuid", "NULL", str(TIMELINE))
+            )
+    finally:
+        await connection.close()
+    return [
+        await _pgbench(installation, name, statements, clients, seconds)
+        for name, statements in scripts.items()
+    ]
+
+
+async def _pgbench(
+    installation: Installation, name: str, statements: Sequence[str], clients: int, seconds: int
+) -> QueryRate:
+    """Let pgbench choose one of the statements each time; each is prepared once a client."""
+    folder = installation.home.run
+    files = []
+    for number, statement in enumerate(statements):
+        file = folder / f"pgbench-{name}-{number}.sql"
+        _write(file, statement)
+        files += ["-f", str(file)]
+    process = await asyncio.create_subprocess_exec(
+        str(server.programs(installation.home) / "pgbench"),
+        *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
+        *("-h", str(installation.home.postgres_socket), "-U", ROLE),
+        *("-p", str(installation.settings.ports.postgres)),
+        *files,
+        postgres.DATABASE,
+        env={
+            **os.environ,
+            "PGPASSWORD": Secrets(installation.home.secrets).postgres_password(ROLE),
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        said, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = said.decode()
+    rate, latency = _TPS.search(text), _LATENCY.search(text)
+    if process.returncode or rate is None or latency is None:
+        raise RuntimeError(f"pgbench failed: {complaint.decode().strip()[-500:]}")
+    return QueryRate(name, float(rate[1]), float(latency[1]))
+
+
+def _write(file: Path, statement: str) -> None:
+    file.write_text(f"{statement};\n")
+
+
+def _filled(sql: str, *literals: str) -> str:
+    """Put literals where a query has its parameters; pgbench has no arrays."""
+    return re.sub(r"\$(\d)", lambda place: literals[int(place[1]) - 1], sql)
+
+
+def _dsn(installation: Installation) -> str:
+    return postgres.dsn(installation.settings, installation.home, postgres.OWNER)

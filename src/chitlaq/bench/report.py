@@ -1,0 +1,93 @@
+"""The benchmark's table, as people read it."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from chitlaq.bench.benchmark import Report
+
+AIM_RATIO = 0.5
+AIM_FIRST_START = 20.0
+AIM_LATER_START = 6.0
+AIM_COMPONENT = 90.0
+AIM_STACK = 700.0
+
+
+def rendered(report: Report) -> RenderableType:
+    """Return the tables with each aim beside its figure."""
+    return Group(
+        Text(
+            f"{report.members:,} members, {report.connections} connections,"
+            f" {report.answer_bytes:,} bytes an answer; {report.cores} cores shared with the load"
+            f" generator, Python {report.python}; medians of {len(report.feed.rounds)} rounds by turns"
+        ),
+        _rates(report),
+        _starts(report),
+        _memory(report),
+    )
+
+
+def _rates(report: Report) -> Table:
+    table = _table("GET /api/feed/home", "per second", "p50 ms", "p95 ms", "p99 ms", "ratio to (a)")
+    for row in (report.feed, report.ceiling):
+        aim = f" {_verdict(row.ratio >= AIM_RATIO)} aim {AIM_RATIO}" if row is report.feed else ""
+        table.add_row(
+            row.name,
+            f"{row.per_second:,.0f}",
+            f"{row.p50:.1f}",
+            f"{row.p95:.1f}",
+            f"{row.p99:.1f}",
+            f"{row.ratio:.2f}{aim}",
+        )
+    for rate in report.queries:
+        table.add_row(
+            f"(b) pgbench, {rate.query}",
+            f"{rate.per_second:,.0f}",
+            f"mean {rate.latency:.1f}",
+            "",
+            "",
+            f"{rate.per_second / report.ceiling.per_second:.2f}",
+        )
+    return table
+
+
+def _starts(report: Report) -> Table:
+    table = _table("start", "seconds", "aim")
+    for name, seconds, aim in (
+        ("first, in an empty home", report.first_start_seconds, AIM_FIRST_START),
+        ("later", report.later_start_seconds, AIM_LATER_START),
+    ):
+        table.add_row(name, f"{seconds:.1f}", f"{_verdict(seconds < aim)} under {aim:g}")
+    return table
+
+
+def _memory(report: Report) -> Table:
+    table = _table("memory at rest (PSS)", "processes", "MB", "aim")
+    for row in sorted(report.memory, key=lambda row: -row.megabytes):
+        table.add_row(
+            row.component,
+            str(row.processes),
+            f"{row.megabytes:.1f}",
+            f"{_verdict(row.megabytes < AIM_COMPONENT)} under {AIM_COMPONENT:g}",
+        )
+    table.add_row(
+        "all",
+        str(sum(row.processes for row in report.memory)),
+        f"{report.memory_megabytes:.1f}",
+        f"{_verdict(report.memory_megabytes < AIM_STACK)} under {AIM_STACK:g}",
+    )
+    return table
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", title_justify="left")
+    table.add_column(f"\n{first}")
+    for column in columns:
+        table.add_column(f"\n{column}", justify="right")
+    return table
+
+
+def _verdict(is_met: bool) -> str:
+    return "[green]met,[/green]" if is_met else "[red]missed,[/red]"

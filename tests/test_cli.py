@@ -1,0 +1,313 @@
+"""The command as an operator uses it: the runbook's words, clear sentences, exit codes that mean."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import Member, Stack, eventually, start_stack
+
+Join = Callable[[], Awaitable[Member]]
+
+
+@pytest.fixture
+def empty() -> Iterator[Stack]:
+    """An installation that was never started."""
+    stack = start_stack()
+    yield stack
+    shutil.rmtree(stack.home)
+
+
+def test_ps_lists_every_component(stack: Stack) -> None:
+    rows = stack.json("ps")
+    assert [row["service"] for row in rows] == [
+        "postgres", "redis", "migrate", "auth-service", "feed-service", "search-service", "websocket",
+        "api-gateway", "nginx",
+    ]  # fmt: skip
+    for row in rows:
+        assert set(row) >= {"service", "state", "pid", "restarts", "uptime", "port"}
+    assert stack.command("ps").returncode == 0
+
+
+def test_up_twice_is_harmless(stack: Stack) -> None:
+    before = stack.ps()
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 0
+    assert "already" in answer.stdout
+    assert {name: row["pid"] for name, row in stack.ps().items()} == {
+        name: row["pid"] for name, row in before.items()
+    }
+
+
+def test_clients_of_the_servers_take_the_runbooks_words(stack: Stack) -> None:
+    answer = stack.command("exec", "postgres", "psql", "-U", "postgres", "-c", "SELECT 1;")
+    assert "(1 row)" in answer.stdout
+    statement = "SELECT pg_size_pretty(pg_database_size('chitlaq'));"
+    assert (
+        stack.command("exec", "postgres", "psql", "-U", "postgres", "-c", statement).returncode == 0
+    )
+    slow = "SELECT query, mean_exec_time, calls FROM pg_stat_statements WHERE mean_exec_time > 1000"
+    assert stack.command("exec", "postgres", "psql", "-U", "postgres", "-c", slow).returncode == 0
+    answer = stack.command("exec", "postgres", "pg_isready", "-U", "postgres")
+    assert "accepting connections" in answer.stdout
+    wrong = stack.command("exec", "postgres", "psql", "-U", "postgres", "-c", "SELECT nonsense")
+    assert wrong.returncode == 1
+    assert stack.redis("ping") == "PONG"
+    assert "used_memory_human" in stack.redis("info", "memory")
+    assert "connected_clients" in stack.redis("info", "clients")
+    assert stack.redis("rpush", "test:list", "one", "two") == "2"
+    assert stack.redis("lrange", "test:list", "0", "-1") == "one\ntwo"
+    stack.redis("del", "test:list")
+    refused = stack.command("exec", "redis", "redis-cli", "nonsense")
+    assert refused.returncode == 1
+    assert refused.stdout.startswith("(error) ERR unknown command")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["restart", "nonsense"], "There is no component nonsense; there are postgres, redis"),
+        (["logs", "nonsense"], "There is no component nonsense; there are postgres, redis"),
+        (["logs", "--since", "yesterday"], "'yesterday' is no time: write 10m, 2h, 1d"),
+        (["logs", "--grep", "("], "is no regular expression"),
+        (["exec", "mysql", "mysql"], "exec knows postgres and redis, not mysql"),
+        (["exec", "postgres", "nonsense"], "PostgreSQL has no program nonsense; it has"),
+        (["exec", "redis", "redis-cli"], "Say what to ask"),
+        (
+            ["mail", "show", "--to", "nobody@example.edu"],
+            "There is no mail to nobody@example.edu yet",
+        ),
+        (["serve", "nonsense"], "There is no service nonsense; there are api-gateway"),
+        (["universities", "import", "/nonexistent.csv"], "/nonexistent.csv cannot be read"),
+    ],
+)
+def test_mistake_is_answered_by_one_clear_sentence(
+    stack: Stack, words: list[str], sentence: str
+) -> None:
+    answer = stack.command(*words)
+    assert answer.returncode == 1
+    assert sentence in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+    assert "Traceback" not in answer.stderr
+
+
+def test_unknown_words_are_exit_code_two(stack: Stack) -> None:
+    assert stack.command("nonsense").returncode == 2
+    assert stack.command("ps", "--nonsense").returncode == 2
+
+
+COMMANDS = (
+    "up", "down", "ps", "logs", "stats", "restart", "serve", "exec", "migrate", "seed", "mail", "config",
+    "doctor", "universities",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(stack: Stack, command: str) -> None:
+    help_text = stack.command(command, "--help").stdout
+    assert "Usage:" in help_text
+    if command not in {"mail", "config", "universities"}:
+        assert "Example" in help_text
+
+
+def test_settings_are_shown_without_secrets(stack: Stack) -> None:
+    answer = stack.command(
+        "config", "show",
+        env={"CHITLAQ_SMTP_PASSWORD": "planted", "DATABASE_URL": "postgresql://me:planted@db/chitlaq"},
+    )  # fmt: skip
+    assert "planted" not in answer.stdout
+    assert "postgresql://me:********@db/chitlaq" in answer.stdout
+    rows = {row["setting"]: row for row in stack.json("config", "show")["settings"]}
+    assert rows["ports.edge"]["value"] == str(stack.ports["edge"])
+    assert rows["ports.edge"]["variable"] == "CHITLAQ_PORTS_EDGE"
+
+
+def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
+    secrets = list((stack.home / "secrets").iterdir())
+    assert len(secrets) >= 9
+    assert stat.S_IMODE((stack.home / "secrets").stat().st_mode) == 0o700
+    for file in secrets:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    assert stat.S_IMODE((stack.home / "run" / "supervisor.sock").stat().st_mode) == 0o600
+
+
+def test_generated_nginx_configuration_is_plain_nginx(stack: Stack) -> None:
+    text = stack.command("config", "nginx").stdout
+    assert "location ~ ^/api/(?:feed|posts|users)(?:/|$)" in text
+    assert '"~^/api/posts/[^/]+$" "/api/posts/{post_id}"' in text
+
+
+async def test_logs_are_cut_by_number_time_and_pattern(stack: Stack, join: Join) -> None:
+    member = await join()
+    await member.write("something to log")
+    lines = stack.command("logs", "feed-service", "--tail", "3").stdout.splitlines()
+    assert len(lines) == 3
+    raw = stack.command("logs", "feed-service", "--tail", "3", "--json").stdout.splitlines()
+    for line in raw:
+        entry = json.loads(line)
+        assert list(entry)[:5] == ["timestamp", "level", "service", "event", "request_id"]
+    assert stack.command("logs", "--since", "2999-01-01").stdout == ""
+    matching = stack.command("logs", "feed-service", "--grep", 'method=POST|"POST"').stdout
+    assert matching
+    everything = stack.command("logs", "--tail", "50").stdout.splitlines()
+    assert len(everything) == 50
+    assert all(" | " in line for line in everything)
+    last = stack.command("logs", "nginx", "--tail", "1").stdout
+    assert re.match(r'127\.0\.0\.1 - - \[.*\] "[A-Z]+ /\S* HTTP/1\.1" \d+ \d+ ', last)
+
+
+def test_stats_measure_every_process(stack: Stack) -> None:
+    rows = {row["service"]: row for row in stack.json("stats")}
+    for name in ("postgres", "redis", "feed-service", "nginx"):
+        assert rows[name]["memory_bytes"] > 1_000_000
+    assert rows["nginx"]["processes"] == 3
+    for name in ("auth-service", "feed-service", "search-service", "websocket", "api-gateway"):
+        assert rows[name]["memory_bytes"] < 90_000_000, "the aim of a process at rest"
+
+
+async def test_imported_university_may_register(
+    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "universities.csv"
+    file.write_text("name,domain\nNorth Fjord University,Fjord.Example\n", encoding="utf-8-sig")
+    answer = stack.command("universities", "import", str(file))
+    assert answer.returncode == 0, answer.stderr
+    body = {"email": "liv@fjord.example", "password": "long enough", "username": "liv_fjord",
+            "display_name": "Liv"}  # fmt: skip
+    answer_ = await client.post("/api/auth/register", json=body)
+    assert answer_.status_code == 201, answer_.text
+    assert answer_.json()["user"]["university"] == "North Fjord University"
+    names = [row["name"] for row in stack.json("universities", "list")]
+    assert "North Fjord University" in names
+    file.write_text("name,domain\nGood,good.example\nBad,not a domain\n")
+    answer = stack.command("universities", "import", str(file))
+    assert answer.returncode == 1
+    assert "Line 3" in answer.stderr
+    assert "Good" not in [row["name"] for row in stack.json("universities", "list")]
+
+
+async def test_slow_reload_of_nginx_takes_up_new_settings(
+    stack: Stack, client: httpx.AsyncClient
+) -> None:
+    assert stack.command("restart", "nginx").returncode == 0
+    assert (await client.get("/health")).status_code == 200
+
+
+# --- before anything is started
+
+
+def test_nothing_runs_and_commands_say_so(empty: Stack) -> None:
+    answer = empty.command("ps")
+    assert answer.returncode == 1
+    assert "not running here: start it with `chitlaq up`" in answer.stderr
+    assert empty.command("ps", "--json").stdout.strip() == "[]"
+    assert empty.command("ps", "--json").returncode == 3
+    assert empty.command("down").returncode == 0
+    assert "is the stack up?" in empty.command("mail", "list").stderr or (
+        "`chitlaq up` makes all secrets" in empty.command("mail", "list").stderr
+    )
+
+
+def test_taken_port_is_named_before_anything_starts(empty: Stack) -> None:
+    with socket.create_server(("127.0.0.1", empty.ports["search"])):
+        answer = empty.command("up", "--detach")
+        doctor = empty.command("doctor")
+    assert answer.returncode == 1
+    assert (
+        f"Port {empty.ports['search']}, which search-service needs, is in use by" in answer.stderr
+    )
+    assert "CHITLAQ_PORTS_SEARCH" in answer.stderr
+    assert not (empty.home / "postgres").exists()
+    assert doctor.returncode == 1
+    assert "CHITLAQ_PORTS_SEARCH" in re.sub(r"\s+", "", doctor.stdout)
+
+
+def test_data_of_another_version_is_left_alone(empty: Stack) -> None:
+    (empty.home / "postgres").mkdir()
+    (empty.home / "postgres" / "PG_VERSION").write_text("16\n")
+    answer = empty.command("up", "--detach")
+    assert answer.returncode == 1
+    assert "was written by PostgreSQL 16, and this ChitLaq brings 18" in answer.stderr
+
+
+def test_home_that_cannot_be_written_is_named(empty: Stack) -> None:
+    (empty.home / "file").touch()
+    answer = empty.command("up", env={"CHITLAQ_HOME": str(empty.home / "file" / "home")})
+    assert answer.returncode == 1
+    assert "cannot be written" in answer.stderr
+    assert "CHITLAQ_HOME" in answer.stderr
+
+
+def test_home_with_a_long_path_is_named(empty: Stack) -> None:
+    answer = empty.command("up", env={"CHITLAQ_HOME": "/tmp/" + "x" * 100})
+    assert answer.returncode == 1
+    assert "choose a shorter path" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("CHITLAQ_PORTS_EDGE", "many", "ports.edge from the environment (CHITLAQ_PORTS_EDGE)"),
+        ("CHITLAQ_PORTS_EDGE", "99999", "does not fit: Expected `int` <= 65535"),
+        ("CHITLAQ_PORT_EDGE", "80", "Did you mean CHITLAQ_PORTS_EDGE?"),
+        ("REDIS_URL", "mysql://x", "redis_url"),
+    ],
+)
+def test_setting_that_does_not_fit_is_named(
+    empty: Stack, variable: str, value: str, sentence: str
+) -> None:
+    answer = empty.command("up", "--detach", env={variable: value})
+    assert answer.returncode == 1
+    assert sentence in answer.stderr
+
+
+def test_settings_file_is_read_and_the_environment_wins(empty: Stack) -> None:
+    (empty.home / "chitlaq.toml").write_text(
+        'public_url = "https://one.example"\n[workers]\nfeed = 2\n'
+    )
+    rows = {row["setting"]: row["value"] for row in empty.json("config", "show")["settings"]}
+    assert (rows["public_url"], rows["workers.feed"]) == ("https://one.example", "2")
+    (empty.home / "chitlaq.toml").write_text("[ports]\nedgy = 1\n")
+    answer = empty.command("config", "show")
+    assert answer.returncode == 1
+    assert "unknown setting ports.edgy. Did you mean ports.edge?" in answer.stderr
+    (empty.home / "chitlaq.toml").write_text("= nonsense")
+    assert "is not valid TOML" in empty.command("config", "show").stderr
+    (empty.home / "chitlaq.toml").unlink()
+
+
+async def test_attached_stack_ends_with_its_terminal() -> None:
+    own = start_stack()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "up"],
+        env=own.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        shown = ""
+        while "Press Ctrl-C" not in shown:
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        assert f"http://localhost:{own.ports['edge']}/" in shown
+        assert own.is_healthy()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+        assert own.command("ps").returncode == 1
+        process.stdout.close()
+    finally:
+        process.kill()
+        own.command("down")
+        await eventually(lambda: not (own.home / "run" / "supervisor.sock").exists())
+        shutil.rmtree(own.home, ignore_errors=True)
