@@ -27,7 +27,7 @@ check: $(VENV)/.dev  ## format, lint, types, import walls
 	@$(BIN)/ruff format --check --quiet src tests
 	@$(BIN)/ruff check --quiet src tests
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing --no-cache >$(VENV)/walls.log || { cat $(VENV)/walls.log; exit 1; }
+	@$(BIN)/lint-imports --no-cache >$(VENV)/walls.log 2>&1 || { cat $(VENV)/walls.log; exit 1; }
 
 bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench
