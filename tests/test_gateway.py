@@ -76,6 +76,12 @@ async def test_every_service_answers_the_runbook(stack: Stack, service: str) -> 
         assert (await direct.get("/openapi.json")).json()["openapi"].startswith("3.1")
 
 
+async def test_health_is_asked_by_many_at_once(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports['auth']}") as direct:
+        answers = await asyncio.gather(*(direct.get("/health") for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
 async def test_gateway_answers_the_runbook(stack: Stack, client: httpx.AsyncClient) -> None:
     assert (await client.get("/health")).json()["service"] == "api-gateway"
     metrics = (await client.get("/metrics")).text

@@ -63,7 +63,7 @@ async def measure(
         for member in members:
             rows = await connection.fetch(rebuild, member, None, PAGE + 1)
             ids = "{" + ",".join(str(row["id"]) for row in rows) + "}"
-            scripts["home_posts"].append(_filled(hydrate, f"'{member}'", f"'{ids}'"))
+            scripts["home_posts"].append(_filled(hydrate, f"'{member}'", f"'{ids}'", str(PAGE + 1)))
             scripts["home_timeline"].append(
                 _filled(rebuild, f"'{member}'::uuid", "NULL", str(TIMELINE))
             )

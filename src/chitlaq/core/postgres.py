@@ -261,13 +261,13 @@ class Database:
         Raises:
             PostgresUnavailableError: there was no answer, with the reason.
         """
-        if self._pinging is None or self._pinging.done():
-            self._pinging = asyncio.create_task(self._ping())
-        done, _ = await asyncio.wait({self._pinging}, timeout=seconds)
+        pinging = self._pinging
+        if pinging is None or pinging.done():
+            pinging = self._pinging = asyncio.create_task(self._ping())
+        done, _ = await asyncio.wait({pinging}, timeout=seconds)
         if not done:
             raise PostgresUnavailableError(f"no answer within {seconds:g} s")
-        reason = self._pinging.result()
-        if reason:
+        if reason := pinging.result():
             raise PostgresUnavailableError(reason)
 
     async def _ping(self) -> str:

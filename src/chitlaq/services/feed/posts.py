@@ -17,6 +17,10 @@ from chitlaq.services.feed.timelines import Timelines
 
 TAG = re.compile(r"#(\w{1,100})")
 MAX_TAGS = 30
+# Ids read beyond what a page needs, for those that the viewer may not read: a second question would
+# cost as much as the first, and PostgreSQL stops when it has found enough.
+SPARE = 10
+
 log = logs.get("posts")
 
 
@@ -121,16 +125,16 @@ class Posts:
         rows: list[Any] = []
         skip, before = paging.offset, paging.before
         while len(rows) < wanted:
-            take = wanted - len(rows)
+            take = wanted + SPARE
             if before is None:
                 ids = await self._timelines.ids(member, skip, take)
             else:
                 ids = await self._timelines.ids_before(member, before, take)
             if ids:
-                rows += await self._database.rows("home_posts", member, ids)
-                before = ids[-1]
+                rows += await self._database.rows("home_posts", member, ids, wanted - len(rows))
             if len(ids) < take:
                 break
+            skip, before = skip + take, ids[-1] if before else None
         return _page(rows, paging)
 
     async def explore(self, viewer: UUID | None, paging: Paging) -> Page[Post]:

@@ -82,6 +82,7 @@ FROM (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1 UNION AL
 CROSS JOIN LATERAL (
     SELECT id FROM feed.posts
     WHERE author_id = author.id AND deleted_at IS NULL AND reply_to IS NULL
+      AND (visibility <> 'self' OR author_id = $1)
       AND ($2::uuid IS NULL OR id < $2)
     ORDER BY id DESC
     LIMIT $3
@@ -90,13 +91,14 @@ ORDER BY p.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- Of these posts ($2) the ones that belong in the home feed of a member ($1) and may be read by them,
--- newest first. Who is followed is asked again, so that a timeline that is behind shows nothing wrong.
+-- Of these posts ($2) the newest $3 that belong in the home feed of a member ($1) and may be read by
+-- them. Who is followed is asked again, so that a timeline that is behind shows nothing wrong.
 SELECT p.* FROM feed.readable_posts($1) p
 WHERE p.id = ANY ($2::uuid[])
   AND (p.author_id = $1
        OR EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = p.author_id))
-ORDER BY p.id DESC;
+ORDER BY p.id DESC
+LIMIT $3;
 
 -- name: public_posts (prepared)
 -- The latest public posts, newest first; posts_public.
