@@ -150,7 +150,8 @@ def test_generated_nginx_configuration_is_plain_nginx(stack: Stack) -> None:
 
 async def test_logs_are_cut_by_number_time_and_pattern(stack: Stack, join: Join) -> None:
     member = await join()
-    await member.write("something to log")
+    for number in range(3):
+        await member.write(f"something to log {number}")
     lines = stack.command("logs", "feed-service", "--tail", "3").stdout.splitlines()
     assert len(lines) == 3
     raw = stack.command("logs", "feed-service", "--tail", "3", "--json").stdout.splitlines()

@@ -64,7 +64,8 @@ async def test_abuse_closes_with_the_fitting_code(
         with contextlib.suppress(websockets.ConnectionClosed):
             for frame in frames:
                 await socket.send(frame)
-        await socket.wait_closed()
+            async for _ in socket:
+                pass
         assert socket.close_code == code
 
 
