@@ -167,6 +167,15 @@ async def test_request_id_travels_through_service_query_and_event(stack: Stack, 
     assert row.split()[0] == "127.0.0.1"
 
 
+async def test_head_is_answered_as_get_without_its_body(
+    stack: Stack, client: httpx.AsyncClient
+) -> None:
+    for url in (f"{stack.edge}/", f"{stack.gateway}/api/feed/home", f"{stack.gateway}/health"):
+        answer = await client.head(url)
+        assert answer.status_code == 200, url
+        assert answer.content == b""
+
+
 async def test_client_cannot_choose_its_request_id(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/feed/home", headers={"X-Request-ID": "f" * 32})
     assert answer.headers["x-request-id"] != "f" * 32

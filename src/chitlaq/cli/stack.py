@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from chitlaq.core.home import Home
     from chitlaq.core.settings import Settings
+    from chitlaq.stack import control
     from chitlaq.stack.control import Status
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -64,13 +65,12 @@ def up(
     preflight.require(home, settings)
     secrets.ensure(home)
     started = time.monotonic()
-    process = _start_supervisor(home)
-    connection = _connect(home, process)
     if detach:
+        _start(home).close()
         _wait_until_healthy(home, started + timeout)
         _print_welcome(home, settings, time.monotonic() - started)
-        return
-    _stay(home, settings, connection, started)
+    else:
+        _stay(home, settings, started)
 
 
 def down() -> None:
@@ -210,26 +210,24 @@ def supervise() -> None:
 # --- up
 
 
-def _start_supervisor(home: Home) -> Any:
+def _start(home: Home) -> control.Connection:
+    """Start the supervisor, and connect to it as soon as it listens.
+
+    When somebody else starts it at the same moment, one of the two goes on and both connect to it.
+    """
     import subprocess
 
-    from chitlaq.stack import components
+    from chitlaq.stack import components, control, logfiles
 
-    log = (home.logs / "supervisor.log").open("ab")
-    return subprocess.Popen(
-        components.chitlaq("supervise"),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        cwd="/",
-    )
-
-
-def _connect(home: Home, process: Any) -> Any:
-    """Connect to the supervisor as soon as it listens."""
-    from chitlaq.stack import control, logfiles
-
+    with (home.logs / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            components.chitlaq("supervise"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
     while True:
         try:
             return control.Connection(home)
@@ -274,7 +272,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
     )
 
 
-def _stay(home: Home, settings: Settings, connection: Any, started: float) -> None:
+def _stay(home: Home, settings: Settings, started: float) -> None:
     """Stay in the foreground: show the components as they come up, stop them with us."""
     from chitlaq.stack import control
 
@@ -283,8 +281,10 @@ def _stay(home: Home, settings: Settings, connection: Any, started: float) -> No
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGHUP, leave)
-    connection.ask(control.Attach())
+    connection = None
     try:
+        connection = _start(home)
+        connection.ask(control.Attach())
         _show_until_healthy(home)
         _print_welcome(home, settings, time.monotonic() - started)
         typer.echo("Press Ctrl-C to stop.")
@@ -292,7 +292,8 @@ def _stay(home: Home, settings: Settings, connection: Any, started: float) -> No
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         typer.echo("\nStopping ...")
-        connection.close()
+        if connection is not None:
+            connection.close()
         while home.control_socket.exists():
             time.sleep(POLL_SECONDS)
         typer.echo("Stopped.")

@@ -273,6 +273,9 @@ class _Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
+            # A WebSocket, or the server's word that it starts and stops, which has no headers.
+            if "headers" in scope:
+                logs.begin_request(_header(scope, b"x-request-id") or logs.new_request_id())
             await self._app(scope, receive, send)
             return
         identifier = _header(scope, b"x-request-id") or logs.new_request_id()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets as random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
@@ -67,14 +65,26 @@ def ensure(home: Home) -> Secrets:
     home.secrets.mkdir(parents=True, exist_ok=True)
     home.secrets.chmod(0o700)
     for role in POSTGRES_ROLES:
-        _write_new(home.secrets / f"postgres-{role}", random.token_urlsafe(24))
-    _write_new(home.secrets / "redis", random.token_urlsafe(24))
-    _write_new(home.secrets / "demo-password", f"demo-{random.token_hex(4)}-{random.token_hex(4)}")
-    _write_new(home.secrets / "token-signing-key.pem", _new_signing_key())
+        _write_new(home.secrets / f"postgres-{role}", _new_password)
+    _write_new(home.secrets / "redis", _new_password)
+    _write_new(home.secrets / "demo-password", _new_demo_password)
+    _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
     return Secrets(home.secrets)
 
 
+def _new_password() -> str:
+    return random.token_urlsafe(24)
+
+
+def _new_demo_password() -> str:
+    return f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
+
+
 def _new_signing_key() -> str:
+    # Late, since it takes a quarter of a second and is needed once.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -83,11 +93,11 @@ def _new_signing_key() -> str:
     return pem.decode()
 
 
-def _write_new(path: Path, text: str) -> None:
+def _write_new(path: Path, make: Callable[[], str]) -> None:
     """Write a file that only its owner may read, unless it exists: whole, or not at all."""
     if path.exists():
         return
     draft = path.with_suffix(f".{os.getpid()}")
     draft.touch(mode=0o600)
-    draft.write_text(text + "\n")
+    draft.write_text(make() + "\n")
     draft.rename(path)
