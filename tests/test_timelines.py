@@ -40,6 +40,20 @@ async def test_timeline_comes_from_valkey_and_from_postgresql_when_that_is_empti
     assert [item["id"] for item in await follower.home()] == posts[::-1]
 
 
+async def test_members_who_ask_at_once_each_get_their_own_feed(stack: Stack, join: Join) -> None:
+    members = [await join() for _ in range(6)]
+    expected: dict[str, list[str]] = {}
+    for number, member in enumerate(members):
+        expected[member.username] = [
+            (await member.write(f"{post}", visibility="self"))["id"] for post in range(number)
+        ][::-1]
+    asked = [member for _ in range(20) for member in members]
+    feeds = await asyncio.gather(*(member.home(limit=1 + n % 7) for n, member in enumerate(asked)))
+    for number, (member, feed) in enumerate(zip(asked, feeds, strict=True)):
+        found = [item["id"] for item in feed]
+        assert found == expected[member.username][: 1 + number % 7]
+
+
 async def test_feed_answers_while_valkey_hangs_and_misses_nothing_afterwards(
     stack: Stack, join: Join
 ) -> None:

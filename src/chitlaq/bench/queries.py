@@ -22,13 +22,14 @@ FEED = "chitlaq.services.feed"
 ROLE = "chitlaq_feed"
 PAGE = 10
 TIMELINE = 400
+TOGETHER = 16
 
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _LATENCY = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
 
 
 class QueryRate(msgspec.Struct, frozen=True):
-    """What pgbench says: statements a second, and the mean latency in milliseconds."""
+    """What pgbench says: pages a second, and the mean latency of a statement in milliseconds."""
 
     query: str
     per_second: float
@@ -53,32 +54,67 @@ async def measure(
     """Run the two queries of a home feed for these members, prepared, as the service's own role.
 
     ``home_posts`` reads the posts of a page whose ids are known, which is what a request does when
-    the timeline is in Valkey; ``home_timeline`` makes a timeline, which it does when not.
+    the timeline is in Valkey: for one member, and for as many together as ask at once.
+    ``home_timeline`` makes a timeline, which a request does when it is not there.
     """
     queries = postgres.load_queries(FEED, "feed-service")
     hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
+    pages: list[tuple[UUID, list[str]]] = []
     connection = await asyncpg.connect(_dsn(installation))
-    scripts: dict[str, list[str]] = {"home_posts": [], "home_timeline": []}
     try:
         for member in members:
             rows = await connection.fetch(rebuild, member, None, PAGE + 1)
-            ids = "{" + ",".join(str(row["id"]) for row in rows) + "}"
-            scripts["home_posts"].append(_filled(hydrate, f"'{member}'", f"'{ids}'", str(PAGE + 1)))
-            scripts["home_timeline"].append(
-                _filled(rebuild, f"'{member}'::uuid", "NULL", str(TIMELINE))
-            )
+            pages.append((member, [str(row["id"]) for row in rows]))
     finally:
         await connection.close()
-    return [
-        await _pgbench(installation, name, statements, clients, seconds)
-        for name, statements in scripts.items()
+    groups = [pages[at : at + TOGETHER] for at in range(0, len(pages) - TOGETHER + 1, TOGETHER)]
+    scripts = {
+        "home_posts": (1, [_hydration(hydrate, [page]) for page in pages]),
+        f"home_posts, {TOGETHER} together": (
+            TOGETHER,
+            [_hydration(hydrate, group) for group in groups],
+        ),
+        "home_timeline": (
+            1,
+            [_filled(rebuild, f"'{member}'::uuid", "NULL", str(TIMELINE)) for member in members],
+        ),
+    }
+    rates = []
+    for number, (name, (count, statements)) in enumerate(scripts.items()):
+        per_second, latency = await _pgbench(
+            installation, f"{number}", statements, clients, seconds
+        )
+        rates.append(QueryRate(name, count * per_second, latency))
+    return rates
+
+
+def _hydration(sql: str, pages: Sequence[tuple[UUID, Sequence[str]]]) -> str:
+    """Ask for the posts of these members' pages in one statement."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    ids: list[str] = []
+    for _, page in pages:
+        firsts.append(len(ids) + 1)
+        ids += page
+        lasts.append(len(ids))
+    arrays: list[Sequence[object]] = [
+        [member for member, _ in pages],
+        firsts,
+        lasts,
+        [PAGE + 1] * len(pages),
+        ids,
     ]
+    return _filled(sql, *("'{" + ",".join(map(str, array)) + "}'" for array in arrays))
 
 
 async def _pgbench(
     installation: Installation, name: str, statements: Sequence[str], clients: int, seconds: int
-) -> QueryRate:
-    """Let pgbench choose one of the statements each time; each is prepared once a client."""
+) -> tuple[float, float]:
+    """Let pgbench choose one of the statements each time; each is prepared once a client.
+
+    Returns:
+        Statements a second, and their mean latency in milliseconds.
+    """
     folder = installation.home.run
     files = []
     for number, statement in enumerate(statements):
@@ -110,7 +146,7 @@ async def _pgbench(
     rate, latency = _TPS.search(text), _LATENCY.search(text)
     if process.returncode or rate is None or latency is None:
         raise RuntimeError(f"pgbench failed: {complaint.decode().strip()[-500:]}")
-    return QueryRate(name, float(rate[1]), float(latency[1]))
+    return float(rate[1]), float(latency[1])
 
 
 def _write(file: Path, statement: str) -> None:

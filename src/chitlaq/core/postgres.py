@@ -57,6 +57,9 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # The server has said its last word on this connection and the end of it is not read yet:
+    # nothing was sent.
+    asyncpg.InternalClientError,
     # The role does not exist yet, at the very first start.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from chitlaq.core import logs, metrics, problems
+from chitlaq.core.batching import Batcher
 from chitlaq.core.paging import Page, Paging, cursor_after
 from chitlaq.core.postgres import Database
 from chitlaq.services.feed.deliveries import Deliveries
@@ -24,6 +26,14 @@ SPARE = 10
 log = logs.get("posts")
 
 
+class HomePosts(NamedTuple):
+    """Of these posts the newest ones that belong in a member's home feed."""
+
+    member: UUID
+    ids: list[UUID]
+    wanted: int
+
+
 def tags_of(text: str) -> list[str]:
     """The hashtags of a text, in lower case, each once, in their order."""
     found = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
@@ -35,6 +45,7 @@ class Posts:
         self._database = database
         self._timelines = timelines
         self._deliveries = deliveries
+        self._home_posts = Batcher(self._read_home_posts)
 
     async def write(self, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
         """Store a post and deliver it to those who follow the author.
@@ -131,11 +142,32 @@ class Posts:
             else:
                 ids = await self._timelines.ids_before(member, before, take)
             if ids:
-                rows += await self._database.rows("home_posts", member, ids, wanted - len(rows))
+                rows += await self._home_posts.ask(HomePosts(member, ids, wanted - len(rows)))
             if len(ids) < take:
                 break
             skip, before = skip + take, ids[-1] if before else None
         return _page(rows, paging)
+
+    async def _read_home_posts(self, asked: Sequence[HomePosts]) -> list[list[Any]]:
+        firsts: list[int] = []
+        lasts: list[int] = []
+        ids: list[UUID] = []
+        for one in asked:
+            firsts.append(len(ids) + 1)
+            ids += one.ids
+            lasts.append(len(ids))
+        rows = await self._database.rows(
+            "home_posts",
+            [one.member for one in asked],
+            firsts,
+            lasts,
+            [one.wanted for one in asked],
+            ids,
+        )
+        found: list[list[Any]] = [[] for _ in asked]
+        for row in rows:
+            found[row[0] - 1].append(row[1:])
+        return found
 
     async def explore(self, viewer: UUID | None, paging: Paging) -> Page[Post]:
         """Return a page of everybody's public posts, newest first."""

@@ -91,14 +91,23 @@ ORDER BY p.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- Of these posts ($2) the newest $3 that belong in the home feed of a member ($1) and may be read by
--- them. Who is followed is asked again, so that a timeline that is behind shows nothing wrong.
-SELECT p.* FROM feed.readable_posts($1) p
-WHERE p.id = ANY ($2::uuid[])
-  AND (p.author_id = $1
-       OR EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = p.author_id))
-ORDER BY p.id DESC
-LIMIT $3;
+-- For each of several members ($1): of the posts whose ids stand from place $2 to place $3 in $5, the
+-- newest $4 that belong in the member's home feed and may be read by them, with the question's number.
+-- Who is followed is asked again, so that a timeline that is behind shows nothing wrong. The arrays
+-- are subqueries so that the planner does not count them: it would plan anew for each number of members.
+SELECT asked.number, home.*
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
+     WITH ORDINALITY AS asked (member, first, last, wanted, number)
+CROSS JOIN LATERAL (
+    SELECT p.* FROM feed.readable_posts(asked.member) p
+    WHERE p.id = ANY (($5::uuid[])[asked.first : asked.last])
+      AND (p.author_id = asked.member
+           OR EXISTS (SELECT FROM feed.follows f
+                      WHERE f.follower_id = asked.member AND f.followed_id = p.author_id))
+    ORDER BY p.id DESC
+    LIMIT asked.wanted
+) AS home
+ORDER BY asked.number, home.id DESC;
 
 -- name: public_posts (prepared)
 -- The latest public posts, newest first; posts_public.

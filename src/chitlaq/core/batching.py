@@ -1,0 +1,76 @@
+"""Questions that come at once are asked together.
+
+A round trip to PostgreSQL costs both sides more than many a query in it. `Batcher` sends a question
+that comes alone at once, as if it were not there; what comes while questions are under way waits
+for the next one to return and leaves with all others that wait. So nobody waits for company, and
+the more is asked, the less each question costs: the idea of a group commit, for reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+MAX_TOGETHER = 64
+MAX_UNDER_WAY = 2
+
+
+class Batcher(Generic[Question, Answer]):
+    """Asks questions in batches.
+
+    Args:
+        ask: answers a batch, in the order of its questions; what it raises, each of them gets.
+    """
+
+    def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
+        self._ask = ask
+        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._is_woken = False
+
+    async def ask(self, question: Question) -> Answer:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        self._waiting.append((question, answer))
+        if not self._is_woken and len(self._under_way) < MAX_UNDER_WAY:
+            # At the end of this turn of the loop, with all that the turn brings.
+            self._is_woken = True
+            loop.call_soon(self._send)
+        return await answer
+
+    def _send(self) -> None:
+        self._is_woken = False
+        while self._waiting and len(self._under_way) < MAX_UNDER_WAY:
+            count = min(len(self._waiting), MAX_TOGETHER)
+            batch = [self._waiting.popleft() for _ in range(count)]
+            task = asyncio.create_task(self._answer(batch))
+            self._under_way.add(task)
+            task.add_done_callback(self._returned)
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._send()
+
+    async def _answer(self, batch: list[tuple[Question, asyncio.Future[Answer]]]) -> None:
+        # Who gave up while waiting is not asked for.
+        batch = [(question, future) for question, future in batch if not future.done()]
+        if not batch:
+            return
+        try:
+            answers = await self._ask([question for question, _ in batch])
+            pairs = list(zip(batch, answers, strict=True))
+        except BaseException as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), answer in pairs:
+            if not future.done():
+                future.set_result(answer)
