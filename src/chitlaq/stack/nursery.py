@@ -37,7 +37,6 @@ LIBRARIES = (
     "joserfc.jwt",
     "litestar",
     "litestar.openapi.plugins",
-    "litestar.plugins.pydantic",  # loaded by each application where pydantic is installed
     "typer",
     "uvicorn",
     "uvicorn.lifespan.on",
