@@ -23,7 +23,10 @@ import asyncpg
 import httpx
 import pytest
 
-PORTS = ("edge", "gateway", "websocket", "feed", "search", "auth", "postgres", "redis")
+PORTS = (
+    "edge", "gateway", "websocket", "feed", "search", "auth", "ops", "postgres", "redis",
+    "prometheus", "alertmanager", "node_exporter",
+)  # fmt: skip
 PASSWORD = "correct horse battery"
 
 _numbers = itertools.count(1)
@@ -172,6 +175,7 @@ def start_stack(**settings: str) -> Stack:
     environment |= {
         "CHITLAQ_HOME": str(home),
         "CHITLAQ_DEMO": "false",
+        "CHITLAQ_MONITORING_EMBEDDED": "false",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
         **settings,
     }

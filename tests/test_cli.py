@@ -33,7 +33,7 @@ def test_ps_lists_every_component(stack: Stack) -> None:
     rows = stack.json("ps")
     assert [row["service"] for row in rows] == [
         "postgres", "redis", "migrate", "auth-service", "feed-service", "search-service", "websocket",
-        "api-gateway", "nginx",
+        "api-gateway", "ops-service", "nginx",
     ]  # fmt: skip
     for row in rows:
         assert set(row) >= {"service", "state", "pid", "restarts", "uptime", "port"}

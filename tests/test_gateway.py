@@ -91,6 +91,7 @@ async def test_gateway_answers_the_runbook(stack: Stack, client: httpx.AsyncClie
     assert health["status"] == "healthy"
     assert set(health["checks"]) == {
         "postgres", "redis", "auth-service", "feed-service", "search-service", "websocket",
+        "ops-service",
     }  # fmt: skip
     async with httpx.AsyncClient(base_url=stack.edge) as edge:
         page = await edge.get("/")

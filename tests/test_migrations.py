@@ -42,7 +42,10 @@ async def test_each_migration_applies_to_what_the_one_before_left_with_data(
             " SELECT id, 'kept@example.edu', 'kept', 'Kept', 'x' FROM auth.universities LIMIT 1"
         )
         # As an older version left it: the last migration was not there yet.
-        await connection.execute("DROP SCHEMA demo CASCADE")
+        await connection.execute(
+            "DROP SCHEMA ops CASCADE;"
+            "DROP VIEW feed.delivery_backlog, mail.backlog, auth.account_counts"
+        )
         await connection.execute("DELETE FROM _yoyo_migration WHERE migration_id = $1", NAMES[-1])
         answers = await asyncio.gather(
             *(asyncio.to_thread(stack.command, "migrate", env=environment) for _ in range(3))

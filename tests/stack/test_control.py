@@ -48,4 +48,4 @@ def test_endless_line_ends_its_own_connection_only(stack: Stack) -> None:
 def test_any_bytes_leave_the_supervisor_at_work(stack: Stack, line: bytes) -> None:
     ask(stack, line.replace(b"\n", b"") + b"\n")
     answer = json.loads(ask(stack, b'{"type":"ps"}\n'))
-    assert len(answer["components"]) == 9
+    assert len(answer["components"]) == 10

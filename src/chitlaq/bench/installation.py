@@ -118,6 +118,7 @@ async def installed() -> AsyncIterator[Installation]:
         "CHITLAQ_HOME": str(root),
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
+        "CHITLAQ_MONITORING_EMBEDDED": "false",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
     }
     installation = Installation(home, environment, configuration.load(home, environment))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chitlaq.cli import output
 
-config = typer.Typer(no_args_is_help=True, help="Settings, and nginx's configuration.")
+config = typer.Typer(no_args_is_help=True, help="Settings, and the servers' configuration.")
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +71,91 @@ def nginx(
     home = Home.from_environment()
     settings = configuration.load(home)
     user = users.service_user()
-    declared = {name: routes.declared(services.load(name)) for name in services.PACKAGES}
+    declared = {name: routes.declared(services.load(name)) for name in services.FORWARDED}
     text = generator.render(home, settings, declared, user.pw_name if user else None)
     if write:
         typer.echo(f"wrote {generator.write(home, text)}")
     else:
         typer.echo(text, nl=False)
+
+
+@config.command()
+def prometheus(
+    write: Annotated[
+        bool, typer.Option("--write", help="Check it and put it where Prometheus reads it.")
+    ] = False,
+) -> None:
+    """Print Prometheus's configuration: what it asks, and how often. Rules: `config rules`.
+
+    Example: chitlaq config prometheus
+    """
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+    from chitlaq.ops import configuration as observers
+    from chitlaq.ops import scraping
+    from chitlaq.stack import monitoring
+
+    home = Home.from_environment()
+    settings = configuration.load(home)
+    if write:
+        promtool = monitoring.program(home, "promtool")
+        typer.echo(f"wrote {observers.write_prometheus(home, settings, promtool)}")
+    else:
+        typer.echo(scraping.prometheus(home, settings), nl=False)
+
+
+@config.command()
+def rules() -> None:
+    """Print the alerting and recording rules, for any Prometheus.
+
+    Example: chitlaq config rules > chitlaq-rules.yml
+    """
+    from chitlaq.ops.alerts import rules as declared
+
+    typer.echo(declared.rule_groups(), nl=False)
+
+
+@config.command()
+def dashboards(
+    folder: Annotated[Path, typer.Argument(help="A folder; each dashboard becomes a file in it.")],
+) -> None:
+    """Write Grafana's dashboards, as files that it can provision or import.
+
+    Example: chitlaq config dashboards /etc/grafana/dashboards
+    """
+    from chitlaq.ops.dashboards import rendering
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in rendering.render().items():
+        (folder / name).write_bytes(content)
+        typer.echo(f"wrote {folder / name}")
+
+
+@config.command()
+def alertmanager(
+    write: Annotated[
+        bool, typer.Option("--write", help="Check it and put it where Alertmanager reads it.")
+    ] = False,
+) -> None:
+    """Print Alertmanager's configuration: how alerts are grouped, held back and reported.
+
+    Example: chitlaq config alertmanager
+    """
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+    from chitlaq.ops import configuration as observers
+    from chitlaq.ops.alerts import routing
+    from chitlaq.stack import monitoring, users
+
+    home = Home.from_environment()
+    settings = configuration.load(home)
+    if write:
+        amtool = monitoring.program(home, "amtool")
+        path = observers.write_alertmanager(home, settings, amtool, users.service_user())
+        typer.echo(f"wrote {path}")
+    else:
+        token = str(home.alertmanager / "ops-token")
+        typer.echo(routing.alertmanager_config(observers.webhook(settings), token), nl=False)
 
 
 def _value(settings: Any, dotted: str) -> Any:

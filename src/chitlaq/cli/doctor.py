@@ -31,11 +31,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         is_running = False
     findings = preflight.examine(home, settings, is_running=is_running)
     stack = "running" if is_running else "not running; start it with `chitlaq up`"
+    findings += preflight.observers(home, settings)
     findings.append(preflight.Finding("stack", "ok", stack))
     if as_json:
         output.print_json(findings)
     else:
-        rows = [[f.name, "ok" if f.state == "ok" else "PROBLEM", f.detail] for f in findings]
+        words = {"ok": "ok", "problem": "PROBLEM", "unknown": "UNKNOWN"}
+        rows = [[f.name, words[f.state], f.detail] for f in findings]
         output.print_table(["checked", "state", "detail"], rows)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)

@@ -28,6 +28,7 @@ POLL_SECONDS = 0.1
 COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim", "stopped": "dim",
     "stopping": "yellow", "backoff": "red", "unresponsive": "red",
+    "missing": "yellow",
 }  # fmt: skip
 
 
@@ -243,9 +244,11 @@ def _wait_until_healthy(home: Home, deadline: float) -> None:
 
     while True:
         statuses = control.ask(home, control.Ps())
-        if all(status.is_well for status in statuses):
+        if control.is_up(statuses):
             return
-        if time.monotonic() > deadline or any(_is_hopeless(status) for status in statuses):
+        if time.monotonic() > deadline or any(
+            _is_hopeless(status) for status in statuses if status.is_needed
+        ):
             control.ask(home, control.Stop())
             raise OperatorError(_trouble(home, statuses))
         time.sleep(POLL_SECONDS)
@@ -261,7 +264,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
     from chitlaq.stack import logfiles
 
     order = ("backoff", "unresponsive", "starting", "waiting")
-    bad = [status for status in statuses if not status.is_well]
+    bad = [status for status in statuses if status.is_needed and not status.is_well]
     worst = min(bad, key=lambda status: order.index(status.state) if status.state in order else 9)
     said = logfiles.last_lines(home.logs / f"{worst.service}.log", 5)
     detail = f" ({worst.reason})" if worst.reason else ""
@@ -279,8 +282,9 @@ def _stay(home: Home, settings: Settings, started: float) -> None:
     def leave(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGHUP, leave)
+    # Ctrl-C too: a shell without job control lets its background processes ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
     connection = None
     try:
         connection = _start(home)
@@ -313,7 +317,7 @@ def _show_until_healthy(home: Home) -> None:
         while True:
             statuses = control.ask(home, control.Ps())
             live.update(_table(statuses))
-            if all(status.is_well for status in statuses):
+            if control.is_up(statuses):
                 return
             time.sleep(POLL_SECONDS)
 
@@ -335,7 +339,7 @@ def _show_changes(home: Home, *, until_healthy: bool = False) -> None:
             if seen.get(status.name) != status.state:
                 seen[status.name] = status.state
                 typer.echo(f"{status.name:<16} {status.state:<12} {status.reason}".rstrip())
-        if until_healthy and all(status.is_well for status in statuses):
+        if until_healthy and control.is_up(statuses):
             return
         time.sleep(POLL_SECONDS if until_healthy else 1.0)
 
@@ -345,6 +349,8 @@ def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
     typer.echo(f"  Web        {settings.base_url}/")
     typer.echo(f"  API        {settings.base_url}/api/docs")
     typer.echo(f"  Gateway    http://localhost:{settings.ports.gateway}/health")
+    if settings.embeds("prometheus"):
+        typer.echo(f"  Metrics    http://localhost:{settings.ports.prometheus}/")
     typer.echo(f"  Data       {home.root}")
     demo = home.run / "demo.json"
     if demo.exists():

@@ -6,3 +6,7 @@ class OperatorError(Exception):
 
     The message is one clear sentence: what happened, why, and what to do.
     """
+
+
+class MissingProgramError(OperatorError):
+    """A program that is wanted, and not needed, is not on this machine."""

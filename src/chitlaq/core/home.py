@@ -72,6 +72,19 @@ class Home:
         return self.root / "nginx"
 
     @property
+    def packages(self) -> Path:
+        """Programs that the distribution's packages brought, unpacked and not installed."""
+        return self.root / "packages"
+
+    @property
+    def prometheus(self) -> Path:
+        return self.root / "prometheus"
+
+    @property
+    def alertmanager(self) -> Path:
+        return self.root / "alertmanager"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

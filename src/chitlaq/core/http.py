@@ -20,7 +20,18 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from chitlaq import __version__
-from chitlaq.core import health, identity, limits, logs, metrics, postgres, problems, valkey
+from chitlaq.core import (
+    health,
+    identity,
+    limits,
+    logs,
+    metrics,
+    postgres,
+    problems,
+    tasks,
+    valkey,
+    vitals,
+)
 from chitlaq.core.home import Home
 from chitlaq.core.problems import Problem
 from chitlaq.core.service import Context, Service
@@ -37,12 +48,17 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with open_context(service, settings, home) as context, service.run(context) as made:
+        async with (
+            open_context(service, settings, home) as context,
+            service.run(context) as made,
+            tasks.running(lambda: vitals.watch(context)),
+        ):
             app.state.context = context
             for name, thing in made.items():
                 app.state[name] = thing
             yield
 
+    logs.count_line = metrics.line_counter(service.name)
     app = Litestar(
         route_handlers=[*service.handlers, _health, _live, _ready, _metrics],
         lifespan=[lifespan],
@@ -150,13 +166,12 @@ async def _ready(state: State) -> Response[health.Alive]:
 @get("/metrics", summary="Metrics in Prometheus's text format", media_type="text/plain")
 async def _metrics(state: State) -> Response[bytes]:
     context: Context = state.context
-    opened, idle = context.database.connections
-    pool = metrics.POSTGRESQL_POOL_CONNECTIONS
-    pool.labels(context.service, "idle").set(idle)
-    pool.labels(context.service, "used").set(opened - idle)
+    vitals.note_pool(context)
     if "before_metrics" in state:
         state.before_metrics()
     body, media_type = metrics.exposition()
+    if "more_metrics" in state:
+        body += await state.more_metrics()
     return Response(body, media_type=media_type)
 
 

@@ -1,4 +1,4 @@
-"""Ask a process on this machine over its Unix socket: one GET, no library."""
+"""Ask a process on this machine, over its Unix socket or its port: one GET, no library."""
 
 from __future__ import annotations
 
@@ -17,13 +17,26 @@ async def get(socket: Path, target: str, seconds: float) -> tuple[int, bytes]:
         ValueError: what came is not an HTTP answer.
     """
     async with asyncio.timeout(seconds):
-        reader, writer = await asyncio.open_unix_connection(str(socket), limit=MAX_BYTES)
-        try:
-            request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            writer.write(request.encode())
-            head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
-        finally:
-            writer.close()
+        return await _ask(*await asyncio.open_unix_connection(str(socket), limit=MAX_BYTES), target)
+
+
+async def get_port(port: int, target: str, seconds: float) -> tuple[int, bytes]:
+    """The same from a port of the loopback address."""
+    async with asyncio.timeout(seconds):
+        return await _ask(
+            *await asyncio.open_connection("127.0.0.1", port, limit=MAX_BYTES), target
+        )
+
+
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
+) -> tuple[int, bytes]:
+    try:
+        request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        writer.write(request.encode())
+        head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
     version, _, rest = head.partition(b" ")
     if not version.startswith(b"HTTP/") or not rest[:3].isdigit():
         raise ValueError("not an HTTP answer")

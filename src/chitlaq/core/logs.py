@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -23,6 +23,9 @@ _slow_seconds = 0.5
 _service = "chitlaq"
 
 _STANDARD_OUTPUT = 1
+
+count_line: Callable[[str], None] = lambda _level: None  # noqa: E731
+"""Told the level of each line; set by a process that keeps metrics."""
 
 
 class Logger:
@@ -44,6 +47,7 @@ class Logger:
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
+        count_line(level)
         line = {
             "timestamp": datetime.now(UTC),
             "level": level,

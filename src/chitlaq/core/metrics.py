@@ -1,4 +1,4 @@
-"""The metrics that every service keeps, under the names of the runbook.
+"""The metrics that every service keeps, under the names of the runbook; its own are beside its code.
 
 Processes of one service share their numbers through files (prometheus-client's multiprocess mode),
 so any worker's ``/metrics`` answers for all of them, and a counter outlives the worker that counted.
@@ -9,6 +9,7 @@ that, and the client library decides at import.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -47,6 +48,19 @@ POSTGRESQL_POOL_CONNECTIONS = Gauge(
     ["service", "state"],
     multiprocess_mode="livesum",
 )
+POSTGRESQL_POOL_WAITING = Gauge(
+    "postgresql_pool_waiting",
+    "Requests that wait for a connection of their process's pool.",
+    ["service"],
+    multiprocess_mode="livesum",
+)
+EVENT_LOOP_LAG = Histogram(
+    "event_loop_lag_seconds",
+    "How much later than it should a process came to its next piece of work; measured each second.",
+    ["service"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0),
+)
+LOG_LINES = Counter("log_lines_total", "Lines logged, by level.", ["service", "level"])
 VALKEY_ERRORS = Counter(
     "valkey_errors_total",
     "Commands that Valkey did not answer, by what was done without it.",
@@ -62,43 +76,13 @@ RATE_LIMIT_FAIL_OPEN = Counter(
     "Requests let through uncounted because Valkey did not answer.",
     ["service", "limit"],
 )
-WEBSOCKET_CONNECTIONS = Gauge(
-    "websocket_connections_active",
-    "Open WebSocket connections.",
-    multiprocess_mode="livesum",
-)
-WEBSOCKET_MESSAGES = Counter(
-    "websocket_messages_total",
-    "WebSocket frames, by direction and type.",
-    ["direction", "type"],
-)
-WEBSOCKET_MESSAGE_DURATION = Histogram(
-    "websocket_message_duration_seconds",
-    "Time from a frame's arrival to its answer, and from an event's origin to its delivery.",
-    ["type"],
-    buckets=LATENCY_BUCKETS,
-)
-AUTH_ATTEMPTS = Counter(
-    "auth_attempts_total",
-    "Attempts to log in, by result.",
-    ["result"],
-)
-USER_REGISTRATIONS = Counter(
-    "user_registrations_total",
-    "Accounts whose address was verified.",
-)
-POSTS_CREATED = Counter("posts_created_total", "Posts written.")
-DELIVERIES = Counter(
-    "feed_deliveries_total",
-    "Posts added to their followers' timelines and announced, by result.",
-    ["result"],
-)
-TIMELINE_READS = Counter(
-    "feed_timeline_reads_total",
-    "Home timelines read, by where the ids came from.",
-    ["source"],
-)
 MAILS = Counter("mails_total", "Mails handed over, by result.", ["result"])
+
+
+def line_counter(service: str) -> Callable[[str], None]:
+    """Return what counts a log line of this level, with the labels looked up once."""
+    levels = {level: LOG_LINES.labels(service, level) for level in ("info", "warning", "error")}
+    return lambda level: levels[level].inc()
 
 
 def exposition() -> tuple[bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from importlib import resources
 from urllib.parse import urlsplit
@@ -37,6 +38,7 @@ def provision(settings: Settings, home: Home) -> None:
                 if role != SUPERUSER:
                     _ensure_role(connection, role, secrets.postgres_password(role))
             _ensure_database(connection, _database_name(settings))
+            _let_see_statistics(connection)
         for database in {_database_name(settings), maintenance or _database_name(settings)}:
             url = postgres.dsn(settings, home, SUPERUSER, database)
             with psycopg.connect(
@@ -124,6 +126,12 @@ def _ensure_statistics(connection: psycopg.Connection) -> None:
     loaded = connection.execute("SHOW shared_preload_libraries").fetchone()
     if loaded and "pg_stat_statements" in loaded[0]:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+
+def _let_see_statistics(connection: psycopg.Connection) -> None:
+    """ops-service looks at every session; a user of ``DATABASE_URL`` may be unable to grant that."""
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        connection.execute("GRANT pg_monitor TO chitlaq_ops")
 
 
 def _database_name(settings: Settings) -> str:

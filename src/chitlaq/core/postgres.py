@@ -181,8 +181,11 @@ class Database:
         self._pool: asyncpg.Pool[Any] | None = None
         self._opening = asyncio.Lock()
         self._pinging: asyncio.Task[str] | None = None
+        self.waiting = 0
+        """Requests that wait for a connection now."""
 
     async def _acquire(self) -> tuple[asyncpg.Pool[Any], PoolConnectionProxy[Any]]:
+        self.waiting += 1
         try:
             pool = self._pool or await self._open()
             return pool, await pool.acquire(timeout=ACQUIRE_SECONDS)
@@ -192,6 +195,8 @@ class Database:
             ) from error
         except _AWAY as error:
             raise PostgresUnavailableError(f"PostgreSQL is not reachable: {error}") from error
+        finally:
+            self.waiting -= 1
 
     async def _open(self) -> asyncpg.Pool[Any]:
         async with self._opening:

@@ -19,6 +19,7 @@ POSTGRES_ROLES = (
     "chitlaq_search",
     "chitlaq_websocket",
     "chitlaq_gateway",
+    "chitlaq_ops",
 )
 """The superuser, the owner of the schemas, and one role a service."""
 
@@ -40,6 +41,11 @@ class Secrets:
     def demo_password(self) -> str:
         """The password that all demo members share."""
         return self._read("demo-password")
+
+    @property
+    def ops_token(self) -> str:
+        """What Alertmanager shows to ops-service when it reports alerts."""
+        return self._read("ops-token")
 
     @property
     def signing_key(self) -> str:
@@ -67,6 +73,7 @@ def ensure(home: Home) -> Secrets:
     for role in POSTGRES_ROLES:
         _write_new(home.secrets / f"postgres-{role}", _new_password)
     _write_new(home.secrets / "redis", _new_password)
+    _write_new(home.secrets / "ops-token", _new_password)
     _write_new(home.secrets / "demo-password", _new_demo_password)
     _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
     return Secrets(home.secrets)

@@ -1,7 +1,8 @@
 """Settings: defaults here, then the TOML file, then the environment; the last one wins.
 
 A setting ``[ports] edge`` of the file is ``CHITLAQ_PORTS_EDGE`` in the environment. The names that
-every host already knows keep them: ``DATABASE_URL`` and ``REDIS_URL``.
+every host already knows keep them: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
+``ALERTMANAGER_URL``.
 """
 
 from __future__ import annotations
@@ -33,8 +34,12 @@ class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feed: Port = 3003
     search: Port = 3004
     auth: Port = 3005
+    ops: Port = 3006
     postgres: Port = 5432
     redis: Port = 6379
+    prometheus: Port = 9090
+    alertmanager: Port = 9093
+    node_exporter: Port = 9100
 
 
 class WorkerCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +96,16 @@ class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_files: Positive = 7
 
 
+class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    embedded: bool = True
+    """Run Prometheus, Alertmanager and node-exporter in the stack, where they can be had."""
+    scrape_seconds: Positive = 15
+    retention_days: Positive = 90
+    certificates: tuple[str, ...] = ()
+    """Certificate files (PEM) and endpoints (``host:port``) whose expiry is watched."""
+    fail2ban_database: str = "/var/lib/fail2ban/fail2ban.sqlite3"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may decide. Every field has a default that works on one machine."""
 
@@ -98,6 +113,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A real PostgreSQL (``postgresql://owner:secret@host/chitlaq``); then none is embedded."""
     redis_url: str = ""
     """A real Valkey or Redis (``redis://host:6379/0``); then none is embedded."""
+    prometheus_url: str = ""
+    """A Prometheus elsewhere (``http://host:9090``); then none is embedded."""
+    alertmanager_url: str = ""
+    """An Alertmanager elsewhere (``http://host:9093``); then none is embedded."""
     host: str = "127.0.0.1"
     """The address that nginx's ports listen on; ``0.0.0.0`` opens them to the network."""
     public_url: str = ""
@@ -111,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smtp: Smtp = Smtp()
     tokens: Tokens = Tokens()
     logs: Logs = Logs()
+    monitoring: Monitoring = Monitoring()
 
     @property
     def base_url(self) -> str:
@@ -121,8 +141,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         port: int = getattr(self.ports, PORT_FIELDS[service])
         return port
 
+    def embeds(self, component: str) -> bool:
+        """Whether a component is ours to run, and not one of somebody else's."""
+        if component in {"prometheus", "alertmanager", "node-exporter"}:
+            elsewhere = {"prometheus": self.prometheus_url, "alertmanager": self.alertmanager_url}
+            return self.monitoring.embedded and not elsewhere.get(component)
+        return not {"postgres": self.database_url, "redis": self.redis_url}.get(component)
+
     def workers_of(self, service: str) -> int:
-        workers: int = getattr(self.workers, PORT_FIELDS[service])
+        """Processes of a service; ops-service is always one."""
+        workers: int = getattr(self.workers, PORT_FIELDS[service], 1)
         return workers
 
 
@@ -132,14 +160,18 @@ PORT_FIELDS: Mapping[str, str] = {
     "feed-service": "feed",
     "search-service": "search",
     "auth-service": "auth",
+    "ops-service": "ops",
     "postgres": "postgres",
     "redis": "redis",
     "nginx": "edge",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "node-exporter": "node_exporter",
 }
 """The settings' short name of each component that has a port."""
 
 SECRET_FIELDS = frozenset({"smtp.password"})
-URL_FIELDS = frozenset({"database_url", "redis_url"})
+URL_FIELDS = frozenset({"database_url", "redis_url", "prometheus_url", "alertmanager_url"})
 
 
 def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:

@@ -1,4 +1,4 @@
-"""The five services: each a package with routes, rules, queries and a database role of its own."""
+"""The services: each a package with routes, rules, queries and a database role of its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ PACKAGES = {
     "feed-service": "chitlaq.services.feed",
     "search-service": "chitlaq.services.search",
     "auth-service": "chitlaq.services.auth",
+    "ops-service": "chitlaq.ops",
 }
 """Where each target of ``chitlaq serve`` lives, so that a process imports its own service only."""
+
+FORWARDED = [name for name in PACKAGES if name != "ops-service"]
+"""What members may reach through the gateway; ops-service is for operators, on its own port."""
 
 
 def load(name: str) -> Service:

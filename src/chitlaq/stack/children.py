@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -107,6 +108,7 @@ def start(
     user_id: int | None = None,
     group_id: int | None = None,
     keep_open: Sequence[int] = (),
+    folder: Path | None = None,
 ) -> Child:
     """Start a program in a session of its own that ends with us.
 
@@ -121,6 +123,7 @@ def start(
             stdout=writing,
             stderr=writing,
             env=environment,
+            cwd=folder,
             start_new_session=True,
             pass_fds=keep_open,
             user=user_id,

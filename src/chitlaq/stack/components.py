@@ -6,14 +6,24 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
-from chitlaq.stack import nginx, postgres, probes, users, valkey
+from chitlaq.stack import monitoring, nginx, postgres, probes, users, valkey
 from chitlaq.stack.probes import Probe
 
-SERVICES = ("auth-service", "feed-service", "search-service", "websocket", "api-gateway")
-NAMES = ("postgres", "redis", "migrate", *SERVICES, "nginx")
+SERVICES = (
+    "auth-service",
+    "feed-service",
+    "search-service",
+    "websocket",
+    "api-gateway",
+    "ops-service",
+)
+MONITORING = ("node-exporter", "alertmanager", "prometheus")
+NAMES = ("postgres", "redis", "migrate", *SERVICES, "nginx", *MONITORING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,8 @@ class Component:
     Args:
         service: the runbook's name.
         worker: which of the service's processes it is.
-        command: program and arguments.
+        command: program and arguments; or what finds them, once the component was prepared.
+        is_needed: the stack is not up without it. What is not needed is prepared and started last.
         waits_for: components that must be ready before this one counts as ready.
         ready: whether it can take work.
         alive: whether it still answers at all; asked again and again.
@@ -34,12 +45,14 @@ class Component:
         once: it ends by itself, and is then done.
         is_replaceable: a second process may take over before the first one stops.
         port: the TCP port that people know it by.
+        folder: where it is started; where the supervisor was, when none is given.
         user_id, group_id: the user it runs as, when not ours.
     """
 
     service: str
-    command: list[str]
+    command: list[str] | Callable[[], list[str]]
     worker: int = 0
+    is_needed: bool = True
     waits_for: tuple[str, ...] = ()
     ready: Probe | None = None
     alive: Probe | None = None
@@ -53,6 +66,7 @@ class Component:
     reload_signal: signal.Signals | None = None
     grace_seconds: float = 30.0
     port: int | None = None
+    folder: Path | None = None
     user_id: int | None = None
     group_id: int | None = None
 
@@ -65,8 +79,8 @@ class Component:
 def declare(home: Home, settings: Settings) -> list[Component]:
     """Return the components that these settings ask for, in the order in which they are shown."""
     return [
-        *([] if settings.database_url else [_postgres(home, settings)]),
-        *([] if settings.redis_url else [_redis(home, settings)]),
+        *([_postgres(home, settings)] if settings.embeds("postgres") else []),
+        *([_redis(home, settings)] if settings.embeds("redis") else []),
         _migrate(settings),
         *(
             _service(home, settings, name, worker)
@@ -74,6 +88,7 @@ def declare(home: Home, settings: Settings) -> list[Component]:
             for worker in range(settings.workers_of(name))
         ),
         _nginx(home, settings),
+        *_monitoring(home, settings),
     ]
 
 
@@ -151,3 +166,34 @@ def _nginx(home: Home, settings: Settings) -> Component:
         grace_seconds=10,
         port=settings.ports.edge,
     )
+
+
+def _monitoring(home: Home, settings: Settings) -> list[Component]:
+    """The observers, in the order in which they are useful; none where others do the watching."""
+    commands = {
+        "node-exporter": (monitoring.node_exporter, "/metrics", None),
+        "alertmanager": (monitoring.alertmanager, "/-/ready", "alertmanager"),
+        "prometheus": (monitoring.prometheus, "/-/ready", "prometheus"),
+    }
+    user = users.service_user()
+    return [
+        Component(
+            name,
+            partial(command, home, settings),
+            is_needed=False,
+            waits_for=("nginx",),
+            ready=(probe := probes.http(settings.port_of(name), path)),
+            alive=probe,
+            prepare=partial(monitoring.prepare, home, name),
+            prepare_command=(
+                chitlaq("config", configuration, "--write") if configuration else None
+            ),
+            reload_signal=signal.SIGHUP if configuration else None,
+            port=settings.port_of(name),
+            folder=home.packages,
+            user_id=user.pw_uid if user else None,
+            group_id=user.pw_gid if user else None,
+        )
+        for name, (command, path, configuration) in commands.items()
+        if settings.embeds(name)
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -14,7 +15,15 @@ MAX_LINE = 65_536
 ANSWER_SECONDS = 120.0
 
 State = Literal[
-    "waiting", "starting", "healthy", "unresponsive", "backoff", "stopping", "stopped", "done"
+    "waiting",
+    "starting",
+    "healthy",
+    "unresponsive",
+    "backoff",
+    "stopping",
+    "stopped",
+    "done",
+    "missing",
 ]
 
 
@@ -29,6 +38,7 @@ class Status(msgspec.Struct, frozen=True):
     uptime: int
     port: int | None
     reason: str
+    is_needed: bool = True
 
     @property
     def name(self) -> str:
@@ -36,7 +46,13 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def is_well(self) -> bool:
-        return self.state in {"healthy", "done"}
+        """Whether there is nothing to mend; what is missing is not needed, and says why."""
+        return self.state in {"healthy", "done", "missing"}
+
+
+def is_up(statuses: Iterable[Status]) -> bool:
+    """Whether everything works without which ChitLaq is not up."""
+    return all(status.is_well for status in statuses if status.is_needed)
 
 
 class Ps(msgspec.Struct, tag="ps", frozen=True):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from chitlaq.core import valkey as core_valkey
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import PORT_FIELDS, Settings, variable_of
-from chitlaq.stack import nginx, packages, postgres, users, valkey
+from chitlaq.stack import components, monitoring, nginx, packages, postgres, users, valkey
 
 MIN_FREE_BYTES = 500_000_000
 
@@ -25,7 +25,7 @@ class Finding:
     """One thing that was looked at; ``detail`` says what is so, or what to do."""
 
     name: str
-    state: Literal["ok", "problem"]
+    state: Literal["ok", "problem", "unknown"]
     detail: str
 
 
@@ -45,6 +45,20 @@ def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list
             findings.append(Finding(name, "ok", check(home, settings)))
         except OperatorError as problem:
             findings.append(Finding(name, "problem", str(problem)))
+    return findings
+
+
+def observers(home: Home, settings: Settings) -> list[Finding]:
+    """Look at what watches; without it ChitLaq runs, and nobody knows how well."""
+    findings = []
+    for name in components.MONITORING:
+        if not settings.embeds(name):
+            findings.append(Finding(name, "ok", "runs elsewhere, by the settings"))
+            continue
+        try:
+            findings.append(Finding(name, "ok", str(monitoring.program(home, name))))
+        except MissingProgramError as missing:
+            findings.append(Finding(name, "unknown", str(missing)))
     return findings
 
 
@@ -149,9 +163,7 @@ def _data(home: Home, settings: Settings) -> str:
 
 def _ports(_home: Home, settings: Settings) -> str:
     for component, field in PORT_FIELDS.items():
-        if (component == "postgres" and settings.database_url) or (
-            component == "redis" and settings.redis_url
-        ):
+        if not settings.embeds(component):
             continue
         port = settings.port_of(component)
         host = settings.host if component in {"nginx", "api-gateway"} else "127.0.0.1"

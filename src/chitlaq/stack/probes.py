@@ -81,6 +81,16 @@ def nginx(ports: list[int]) -> Probe:
     return _bounded(probe)
 
 
+def http(port: int, target: str) -> Probe:
+    """Ready when it answers 200 on its port."""
+
+    async def probe(_pid: int) -> bool:
+        status, _ = await local_http.get_port(port, target, PROBE_SECONDS)
+        return status == 200
+
+    return _bounded(probe)
+
+
 def _bounded(probe: Probe) -> Probe:
     async def bounded(pid: int) -> bool:
         try:

@@ -11,12 +11,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.stack import children, components, control, logfiles
@@ -68,6 +70,7 @@ class Instance:
             uptime=int(time.monotonic() - self.started_at) if running else 0,
             port=component.port,
             reason=self.reason,
+            is_needed=component.is_needed,
         )
 
     def change(self, state: State, reason: str = "") -> None:
@@ -117,6 +120,8 @@ class Supervisor:
         component = instance.component
         while True:
             try:
+                if not component.is_needed:
+                    await self._wait_for_needs(instance)
                 instance.change("starting")
                 await self._prepare(instance)
                 if not component.starts_at_once:
@@ -128,6 +133,11 @@ class Supervisor:
                     if component.once:
                         return
                     await self._watch(instance)
+            except MissingProgramError as error:
+                self._note(f"{component.name}: {error}")
+                instance.change("missing", str(error))
+                instance.became_ready.set()
+                return
             except OSError as error:
                 self._note(f"{component.name} cannot be started: {error}")
                 instance.reason = str(error)
@@ -171,8 +181,12 @@ class Supervisor:
             if code != 0:
                 raise OSError(f"its preparation failed: {children.reason_of(code)}")
 
-    async def _spawn(self, instance: Instance, command: list[str]) -> Child:
+    async def _spawn(
+        self, instance: Instance, command: list[str] | Callable[[], list[str]]
+    ) -> Child:
         component, prefix = instance.component, components.chitlaq()
+        if callable(command):
+            command = command()
         if command[: len(prefix)] == prefix:
             return await self._nursery.spawn(command[len(prefix) :], instance.log.write)
         return children.start(
@@ -181,6 +195,7 @@ class Supervisor:
             instance.log.write,
             user_id=component.user_id,
             group_id=component.group_id,
+            folder=component.folder,
         )
 
     async def _until_ready(self, instance: Instance, child: Child) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 
 import asyncpg
 
-from chitlaq.core import logs, mail, metrics, problems
+from chitlaq.core import logs, mail, problems
 from chitlaq.core.postgres import Database, Session
 from chitlaq.core.settings import Settings
-from chitlaq.services.auth import passwords
+from chitlaq.services.auth import metrics, passwords
 from chitlaq.services.auth.schemas import Registration, User
 
 log = logs.get("accounts")

@@ -9,12 +9,12 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from chitlaq.core import logs, metrics, problems
+from chitlaq.core import logs, problems
 from chitlaq.core.identity import ALGORITHM, ISSUER, Identity
 from chitlaq.core.limits import Limiter
 from chitlaq.core.postgres import Database
 from chitlaq.core.settings import Tokens
-from chitlaq.services.auth import passwords
+from chitlaq.services.auth import metrics, passwords
 from chitlaq.services.auth.accounts import token_hash, user_of
 from chitlaq.services.auth.schemas import Login, SessionItem, SignedIn, User
 

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from chitlaq.core import logs, metrics, problems
+from chitlaq.core import logs, problems
 from chitlaq.core.batching import Batcher
 from chitlaq.core.paging import Page, Paging, cursor_after
 from chitlaq.core.postgres import Database
+from chitlaq.services.feed import metrics
 from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.schemas import NewPost, Post, PostChange
 from chitlaq.services.feed.timelines import Timelines

@@ -20,9 +20,11 @@ from uuid import UUID
 
 from asyncpg.pgproto import pgproto
 
-from chitlaq.core import logs, metrics, valkey
+from chitlaq.core import logs, valkey
+from chitlaq.core.metrics import VALKEY_ERRORS
 from chitlaq.core.postgres import Database
 from chitlaq.core.valkey import Script, Valkey
+from chitlaq.services.feed import metrics
 
 MAX_LENGTH = 400
 LIFETIME_SECONDS = 7 * 24 * 3600
@@ -148,7 +150,7 @@ class Timelines:
         return [row["id"] for row in rows]
 
     def _note(self, purpose: str, error: Exception) -> None:
-        metrics.VALKEY_ERRORS.labels("feed-service", purpose).inc()
+        VALKEY_ERRORS.labels("feed-service", purpose).inc()
         log.warning("valkey did not answer", purpose=purpose, error=str(error))
 
 

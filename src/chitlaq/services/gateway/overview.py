@@ -16,6 +16,8 @@ from chitlaq.core.http import OWN_PATHS
 from chitlaq.core.service import Context
 
 SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
+# Members notice nothing when it is away.
+BEHIND_THE_SCENES = "ops-service"
 ANSWER_SECONDS = 0.9
 
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
@@ -32,11 +34,16 @@ class Overview:
 
     async def health(self) -> Health:
         """Sum up every component; unhealthy when one of them cannot do its work."""
-        others = asyncio.gather(*(self._health_of(name) for name in SERVICES))
+        names = (*SERVICES, BEHIND_THE_SCENES)
+        others = asyncio.gather(*(self._health_of(name) for name in names))
         own = await health.report(
             self._context.service, self._context.database, self._context.valkey
         )
-        checks = {**own.checks, **dict(zip(SERVICES, await others, strict=True))}
+        checks = {**own.checks, **dict(zip(names, await others, strict=True))}
+        if checks[BEHIND_THE_SCENES].status == "unhealthy":
+            checks[BEHIND_THE_SCENES] = msgspec.structs.replace(
+                checks[BEHIND_THE_SCENES], status="degraded"
+            )
         return health.summary(self._context.service, checks)
 
     async def openapi(self) -> dict[str, Any]:

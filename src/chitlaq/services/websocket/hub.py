@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
-from chitlaq.core import logs, metrics
+from chitlaq.core import logs
 from chitlaq.core.identity import Identity
+from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.frames import Error, Outgoing, encode, type_of
 
 # What one socket may have waiting: a reader that is further behind is cut off and reads on later.

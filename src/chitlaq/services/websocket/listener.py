@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core import events, logs, metrics, valkey
+from chitlaq.core import events, logs, valkey
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.valkey import Valkey
+from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.frames import PostFrame
 from chitlaq.services.websocket.hub import Hub
 

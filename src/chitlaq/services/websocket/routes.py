@@ -13,11 +13,11 @@ from litestar import WebSocket, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 
-from chitlaq.core import logs, metrics, tasks
+from chitlaq.core import logs, tasks
 from chitlaq.core.postgres import PostgresUnavailableError
 from chitlaq.core.problems import Problem
 from chitlaq.core.service import Context, Service
-from chitlaq.services.websocket import frames
+from chitlaq.services.websocket import frames, metrics
 from chitlaq.services.websocket.hub import Connection, Hub
 from chitlaq.services.websocket.listener import Listener
 

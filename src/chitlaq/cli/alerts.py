@@ -1,0 +1,95 @@
+"""``chitlaq alerts``: what fires, and what fired."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chitlaq.cli import output
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+    from chitlaq.ops.history import Alert
+
+COLOURS = {"P0": "bold red", "P1": "red", "P2": "yellow", "P3": "cyan"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(alerts)
+
+
+def alerts(
+    active: Annotated[bool, typer.Option("--active", help="Only those that fire now.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Only those that are over.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the alerts that fire, and the history of those that fired.
+
+    The history is ops-service's own, in PostgreSQL: Alertmanager keeps none.
+
+    Example: chitlaq alerts --active
+    """
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+
+    if active and resolved:
+        raise typer.BadParameter("--active and --resolved exclude each other: name one or none.")
+    home = Home.from_environment()
+    is_active = True if active else False if resolved else None
+    found = asyncio.run(_read(home, configuration.load(home), is_active, limit))
+    if as_json:
+        output.print_json(found)
+    elif found:
+        _print(found)
+    else:
+        typer.echo("No alert fires." if active else "No alert fired yet.")
+
+
+async def _read(home: Home, settings: Settings, is_active: bool | None, limit: int) -> list[Alert]:
+    from chitlaq.core import postgres
+    from chitlaq.ops import history
+
+    queries = postgres.load_queries("chitlaq.ops", "chitlaq")
+    database = postgres.Database(
+        postgres.dsn(settings, home, "chitlaq_ops"), "chitlaq-alerts", queries
+    )
+    try:
+        return await history.alerts(database, is_active=is_active, limit=limit)
+    except postgres.PostgresUnavailableError as error:
+        raise OperatorError(f"{error}: is the stack up? `chitlaq ps` tells.") from None
+    finally:
+        await database.close()
+
+
+def _print(found: list[Alert]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in ("severity", "since", "lasted", "alert", "what", "procedure"):
+        table.add_column(column, overflow="fold")
+    for alert in found:
+        end = alert.ended_at or datetime.now(UTC)
+        lasted = _duration((end - alert.started_at).total_seconds())
+        table.add_row(
+            Text(alert.severity, style=COLOURS.get(alert.severity, "")),
+            f"{alert.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            lasted if alert.ended_at else f"{lasted}, goes on",
+            alert.name,
+            alert.summary,
+            alert.procedure,
+        )
+    output.console_for_output().print(table)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

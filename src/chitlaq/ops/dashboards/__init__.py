@@ -1,0 +1,1 @@
+"""Dashboards as code: panels as plain data, and Grafana's JSON made of them."""

@@ -1,0 +1,100 @@
+"""The metrics that ops-service exports for others: each declared once, and filled at every scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric's name (a counter's without ``_total``), what it says, and its labels."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+FAMILIES = (
+    Family("component_up", "gauge", "Whether ops-service reached the component.", ("component",)),
+    Family("postgresql_connections_active", "gauge", "Sessions of clients, by state.", ("state",)),
+    Family("postgresql_connections_max", "gauge", "Sessions that the server takes."),
+    Family(
+        "postgresql_cache_hit_ratio",
+        "gauge",
+        "Blocks found in PostgreSQL's memory, of all that were asked for since its statistics began.",
+    ),
+    Family("postgresql_database_size_bytes", "gauge", "Size on disk.", ("database",)),
+    Family("postgresql_locks_count", "gauge", "Locks held or waited for, by mode.", ("mode",)),
+    Family("postgresql_transactions", "counter", "Transactions ended, by result.", ("result",)),
+    Family("postgresql_deadlocks", "counter", "Deadlocks that were broken."),
+    Family("postgresql_oldest_transaction_seconds", "gauge", "Age of the oldest open transaction."),
+    Family(
+        "postgresql_dead_rows",
+        "gauge",
+        "Rows that wait for vacuum, in the twenty tables with most of them.",
+        ("table",),
+    ),
+    Family(
+        "postgresql_replication_lag_bytes",
+        "gauge",
+        "WAL that a standby or archiver has not confirmed yet.",
+        ("application",),
+    ),
+    Family("postgresql_archive_failures", "counter", "Attempts to archive a WAL file that failed."),
+    Family(
+        "postgresql_archive_age_seconds",
+        "gauge",
+        "Time since a WAL file was last archived; only where archiving is on.",
+    ),
+    Family(
+        "postgresql_statements_seconds",
+        "counter",
+        "Time spent executing statements, by role; only with pg_stat_statements.",
+        ("role",),
+    ),
+    Family("postgresql_statements_calls", "counter", "Statements executed, by role.", ("role",)),
+    Family("valkey_memory_bytes", "gauge", "Memory in use."),
+    Family("valkey_memory_max_bytes", "gauge", "Memory that it may use; 0 is no limit."),
+    Family("valkey_clients", "gauge", "Open connections."),
+    Family("valkey_evictions", "counter", "Keys given up for want of room."),
+    Family("valkey_hits", "counter", "Keys asked for and found."),
+    Family("valkey_misses", "counter", "Keys asked for and not found."),
+    Family("valkey_commands", "counter", "Commands answered."),
+    Family("nginx_connections", "gauge", "Connections of clients, by state.", ("state",)),
+    Family("feed_deliveries_waiting", "gauge", "Posts not yet in their followers' timelines."),
+    Family("feed_delivery_oldest_seconds", "gauge", "Age of the oldest of them."),
+    Family("mails_waiting", "gauge", "Mails that failed at least once."),
+    Family("mail_oldest_seconds", "gauge", "Age of the oldest of them."),
+    Family("accounts", "gauge", "Accounts, by whether their address was proved.", ("state",)),
+    Family(
+        "ssl_certificate_expiry_seconds",
+        "gauge",
+        "Time until the certificate expires; negative when it has.",
+        ("source", "name"),
+    ),
+    Family(
+        "fail2ban_banned",
+        "counter",
+        "Addresses banned that fail2ban's database still knows.",
+        ("jail",),
+    ),
+    Family("exporter_errors", "counter", "Times that a source could not be read.", ("source",)),
+)
+
+_BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def of(name: str, values: float | Mapping[str, float] | Mapping[tuple[str, ...], float]) -> Metric:
+    """Return a declared metric with its values: one, or one for each label's value."""
+    family = _BY_NAME[name]
+    make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = make(family.name, family.help, labels=family.labels)
+    by_label = values if isinstance(values, Mapping) else {(): values}
+    for labels, value in by_label.items():
+        metric.add_metric([labels] if isinstance(labels, str) else list(labels), float(value))
+    return metric

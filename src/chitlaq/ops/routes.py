@@ -1,0 +1,69 @@
+"""HTTP in and out of ops-service: for operators and their tools on this machine, not for members."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from chitlaq.core import problems
+from chitlaq.core.paging import PageLimit
+from chitlaq.core.secrets import Secrets
+from chitlaq.core.service import Context, Service
+from chitlaq.ops import history
+from chitlaq.ops.exporter import Exporter
+from chitlaq.ops.history import Alert, Report
+
+Active = Annotated[
+    bool | None, Parameter(description="Only alerts that go on (true) or are over (false).")
+]
+
+
+async def operator(request: Request[Any, Any, State]) -> None:
+    """Let only those pass who know the installation's own token.
+
+    Raises:
+        Problem: 401.
+    """
+    context: Context = request.app.state.context
+    expected = f"Bearer {Secrets(context.home.secrets).ops_token}"
+    if not hmac.compare_digest(
+        request.headers.get("authorization", "").encode(), expected.encode()
+    ):
+        raise problems.not_signed_in("This is for operators: send the token in secrets/ops-token.")
+
+
+@get("/alerts", summary="Alerts that fire or fired, those that go on first")
+async def list_alerts(
+    request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
+) -> list[Alert]:
+    await operator(request)
+    context: Context = request.app.state.context
+    return await history.alerts(context.database, is_active=active, limit=limit)
+
+
+@post("/alerts", status_code=204, summary="Where Alertmanager reports what fires and what is over")
+async def report_alerts(request: Request[Any, Any, State], data: Report) -> None:
+    await operator(request)
+    context: Context = request.app.state.context
+    await history.keep(context.database, data)
+
+
+@asynccontextmanager
+async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
+    yield {"more_metrics": Exporter(context).exposition}
+
+
+SERVICE = Service(
+    name="ops-service",
+    title="ChitLaq operations",
+    package="chitlaq.ops",
+    role="chitlaq_ops",
+    handlers=[list_alerts, report_alerts],
+    run=run,
+)

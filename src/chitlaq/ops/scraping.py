@@ -1,0 +1,68 @@
+"""Prometheus's and Alertmanager's configuration: from the declared ports, rules and routing.
+
+JSON is valid YAML, so nothing but a JSON writer is needed; it is written with indents for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import PORT_FIELDS, Settings
+
+JOBS: Mapping[str, str] = {
+    "api-gateway": "gateway",
+    **{name: field for name, field in PORT_FIELDS.items() if name.endswith("-service")},
+    "websocket": "websocket",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "node": "node_exporter",
+}
+"""Each scrape job and the port that it asks."""
+
+
+def prometheus(home: Home, settings: Settings) -> bytes:
+    """Return ``prometheus.yml``: what is asked, how often, and where alerts go."""
+    period = f"{settings.monitoring.scrape_seconds}s"
+    alertmanager = settings.alertmanager_url.rstrip("/").partition("://")
+    return _written(
+        {
+            "global": {
+                "scrape_interval": period,
+                "scrape_timeout": period if settings.monitoring.scrape_seconds < 10 else "10s",
+                "evaluation_interval": period,
+            },
+            "rule_files": [str(home.prometheus / "rules" / "*.yml")],
+            "alerting": {
+                "alertmanagers": [
+                    {
+                        "scheme": alertmanager[0] or "http",
+                        "static_configs": [
+                            {
+                                "targets": [
+                                    alertmanager[2] or f"127.0.0.1:{settings.ports.alertmanager}"
+                                ]
+                            }
+                        ],
+                    }
+                ]
+            },
+            "scrape_configs": [
+                {
+                    "job_name": job,
+                    "static_configs": [
+                        {"targets": [f"127.0.0.1:{getattr(settings.ports, field)}"]}
+                    ],
+                }
+                for job, field in JOBS.items()
+                if job not in {"prometheus", "alertmanager"} or settings.embeds(job)
+            ],
+        }
+    )
+
+
+def _written(document: Mapping[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document)) + b"\n"

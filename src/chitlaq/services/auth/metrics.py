@@ -1,0 +1,15 @@
+"""What auth-service counts: attempts to log in, and accounts."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+AUTH_ATTEMPTS = Counter(
+    "auth_attempts_total",
+    "Attempts to log in, by result.",
+    ["result"],
+)
+USER_REGISTRATIONS = Counter(
+    "user_registrations_total",
+    "Accounts whose address was verified.",
+)

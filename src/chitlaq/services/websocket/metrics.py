@@ -1,0 +1,24 @@
+"""What the WebSocket service counts: connections, frames, and how long they take."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from chitlaq.core.metrics import LATENCY_BUCKETS
+
+WEBSOCKET_CONNECTIONS = Gauge(
+    "websocket_connections_active",
+    "Open WebSocket connections.",
+    multiprocess_mode="livesum",
+)
+WEBSOCKET_MESSAGES = Counter(
+    "websocket_messages_total",
+    "WebSocket frames, by direction and type.",
+    ["direction", "type"],
+)
+WEBSOCKET_MESSAGE_DURATION = Histogram(
+    "websocket_message_duration_seconds",
+    "Time from a frame's arrival to its answer, and from an event's origin to its delivery.",
+    ["type"],
+    buckets=LATENCY_BUCKETS,
+)

@@ -1,0 +1,187 @@
+"""ops-service's numbers agree with what is there, and what cannot be read is absent, not invented."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import signal
+import sqlite3
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from prometheus_client.parser import text_string_to_metric_families
+
+from chitlaq.ops import bans, certificates
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+async def scrape(stack: Stack) -> Samples:
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.get(f"http://127.0.0.1:{stack.ports['ops']}/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, frozenset(labels.items())))
+
+
+async def test_sessions_and_locks_are_counted(stack: Stack) -> None:
+    before = value(
+        await scrape(stack), "postgresql_connections_active", state="idle_in_transaction"
+    )
+    assert before is not None
+    connections = [await asyncpg.connect(stack.dsn()) for _ in range(3)]
+    try:
+        for connection in connections:
+            await connection.execute("BEGIN")
+            await connection.execute("LOCK TABLE feed.blocks IN ROW EXCLUSIVE MODE")
+        samples = await scrape(stack)
+        now = value(samples, "postgresql_connections_active", state="idle_in_transaction")
+        assert now == before + 3
+        assert (value(samples, "postgresql_locks_count", mode="RowExclusiveLock") or 0) >= 3
+        assert (value(samples, "postgresql_oldest_transaction_seconds") or 0) > 0
+        assert value(samples, "postgresql_connections_max") == 120
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: Join) -> None:
+    before = await scrape(stack)
+    member = await join()
+    post = await member.write("to be delivered")
+    await stack.sql(
+        "INSERT INTO feed.deliveries VALUES ($1::text::uuid, 'test', now() + interval '1 hour')",
+        post["id"],
+    )
+    try:
+        after = await scrape(stack)
+    finally:
+        await stack.sql("DELETE FROM feed.deliveries WHERE request_id = 'test'")
+    verified = value(before, "accounts", state="verified")
+    assert verified is not None
+    assert value(after, "accounts", state="verified") == verified + 1
+    assert (value(after, "feed_deliveries_waiting") or 0) >= 1
+
+
+async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:
+    samples = await scrape(stack)
+    for component in ("postgres", "redis", "nginx"):
+        assert value(samples, "component_up", component=component) == 1
+    errors = value(samples, "exporter_errors_total", source="redis")
+    assert errors is not None
+    pid = stack.ps()["redis"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        samples = await scrape(stack)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert value(samples, "component_up", component="redis") == 0
+    assert value(samples, "component_up", component="postgres") == 1
+    assert value(samples, "exporter_errors_total", source="redis") == errors + 1
+    assert value(samples, "valkey_memory_bytes") is None, "what was not read is not there"
+
+    async def is_back() -> bool:
+        return value(await scrape(stack), "component_up", component="redis") == 1
+
+    await eventually(is_back)
+
+
+async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(stack: Stack) -> None:
+    homes: dict[str, set[str]] = {}
+    async with httpx.AsyncClient(timeout=10) as client:
+        for name in ("gateway", "websocket", "feed", "search", "auth", "ops"):
+            url = f"http://127.0.0.1:{stack.ports[name]}/metrics"
+            seconds = []
+            for _ in range(5):
+                answer = await client.get(url)
+                seconds.append(answer.elapsed.total_seconds())
+            assert answer.status_code == 200
+            for family in text_string_to_metric_families(answer.text):
+                assert family.documentation, family.name
+                homes.setdefault(family.name, set()).add(name)
+            assert min(seconds) < 0.05, f"{name}: {seconds}"
+    assert homes["websocket_connections_active"] == {"websocket"}
+    assert homes["auth_attempts"] == {"auth"}
+    assert homes["event_loop_lag_seconds"] == {
+        "gateway", "websocket", "feed", "search", "auth", "ops"
+    }  # fmt: skip
+
+
+def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
+    """A certificate that names itself, for so many days from now (or ended so many days ago)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    path, key_path = folder / f"{days}.pem", folder / f"{days}.key"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path, key_path
+
+
+async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_path: Path) -> None:
+    long, long_key = make_certificate(tmp_path, 40)
+    ended, _ = make_certificate(tmp_path, -2)
+    broken = tmp_path / "broken.pem"
+    broken.write_text("not a certificate")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(long, long_key)
+    server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=context)
+    endpoint = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        (family,) = await certificates.metrics(
+            [str(long), str(ended), str(broken), str(tmp_path / "absent.pem"), endpoint]
+        )
+    left = {(s.labels["source"], s.labels["name"]): s.value / 86_400 for s in family.samples}
+    assert left.keys() == {("file", str(long)), ("file", str(ended)), ("endpoint", endpoint)}
+    assert round(left["file", str(long)]) == 40
+    assert round(left["file", str(ended)]) == -2
+    assert round(left["endpoint", endpoint]) == 40
+
+
+async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
+    path = tmp_path / "fail2ban.sqlite3"
+    assert await bans.metrics(str(path)) == [], "no fail2ban, no metric"
+    with sqlite3.connect(path) as database:
+        # As fail2ban 1.0 makes it (server/database.py).
+        database.executescript(
+            "CREATE TABLE jails(name TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1);"
+            "CREATE TABLE bans(jail TEXT NOT NULL, ip TEXT, timeofban INTEGER NOT NULL,"
+            " bantime INTEGER NOT NULL, bancount INTEGER NOT NULL default 1, data JSON);"
+            "INSERT INTO jails VALUES ('sshd', 1), ('chitlaq', 1);"
+            "INSERT INTO bans VALUES ('sshd', '192.0.2.1', 1, 600, 1, '{}'),"
+            " ('sshd', '192.0.2.2', 2, 600, 1, '{}');"
+        )
+    (family,) = await bans.metrics(str(path))
+    assert {s.labels["jail"]: s.value for s in family.samples} == {"sshd": 2, "chitlaq": 0}

@@ -1,0 +1,22 @@
+"""The page that lists the metrics is what the code says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chitlaq.cli.metrics import declared_metrics
+from chitlaq.ops import catalogue, usage
+
+PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def test_page_is_what_the_code_declares() -> None:
+    page = catalogue.page(declared_metrics(), usage.by_metric())
+    assert PAGE.read_text() == page, "run `chitlaq metrics > docs/metrics.md`"
+
+
+def test_every_metric_is_said_in_a_sentence_and_each_name_once() -> None:
+    names = [entry.name for entry in declared_metrics()]
+    assert len(names) == len(set(names)) > 40
+    for entry in declared_metrics():
+        assert entry.meaning.endswith("."), entry
