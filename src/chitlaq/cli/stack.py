@@ -170,23 +170,32 @@ def logs(
         str | None, typer.Option(help="Only lines after this: 10m, 2h, 1d, or a time.")
     ] = None,
     grep: Annotated[str | None, typer.Option(help="Only lines that match this pattern.")] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Only errors: that level, and answers of 5xx.")
+    ] = False,
+    slow: Annotated[
+        bool,
+        typer.Option("--slow", help="Only what took longer than the setting logs.slow_seconds."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print lines as they were written.")
     ] = False,
 ) -> None:
     """Show what the components wrote, in the order of time.
 
-    Example: chitlaq logs api-gateway --tail 20
+    Examples: chitlaq logs api-gateway --tail 20 · chitlaq logs --errors --since 1h · chitlaq logs --slow
     """
     from chitlaq.stack import logview
 
-    home, _ = _installation()
+    home, settings = _installation()
     view = logview.View(
         home,
         services or [],
         tail=tail,
         since=logview.moment(since) if since else None,
         pattern=logview.pattern(grep) if grep else None,
+        errors_only=errors,
+        slower_than=settings.logs.slow_seconds if slow else None,
         is_raw=as_json,
         is_coloured=sys.stdout.isatty(),
     )

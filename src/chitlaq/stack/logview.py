@@ -25,6 +25,13 @@ QUIET, PLAIN = "\x1b[2m", "\x1b[0m"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # PostgreSQL's %m: 2026-11-23 14:24:53.351 UTC
 _POSTGRES_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) UTC")
+# Levels of those who do not write JSON: PostgreSQL, nginx's error log, Valkey (# is its warning).
+_ERRORS = re.compile(
+    r"^\S+ \S+ UTC \[\d+\].*? (?:ERROR|FATAL|PANIC): "
+    r"|^\d{4}/\d\d/\d\d \S+ \[(?:error|crit|alert|emerg)\] "
+    r"|^\d+:[A-Z] .{20,26} # "
+)
+_POSTGRES_DURATION = re.compile(r"LOG:  duration: ([\d.]+) ms")
 # nginx's error log: 2026/11/23 14:24:53, in local time
 _NGINX_TIME = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d)")
 
@@ -76,6 +83,8 @@ class View:
         tail: int | None,
         since: datetime | None,
         pattern: re.Pattern[str] | None,
+        errors_only: bool,
+        slower_than: float | None,
         is_raw: bool,
         is_coloured: bool,
     ) -> None:
@@ -88,6 +97,7 @@ class View:
         self._services = list(services) or known
         self._home = home
         self._tail, self._since, self._pattern = tail, since, pattern
+        self._errors_only, self._slower_than = errors_only, slower_than
         self._is_raw, self._is_coloured = is_raw, is_coloured
 
     def lines(self, *, follow: bool) -> Iterator[str]:
@@ -141,6 +151,10 @@ class View:
     def _is_wanted(self, entry: Entry) -> bool:
         if self._since is not None and entry.time < self._since:
             return False
+        if self._errors_only and not is_error(entry.text):
+            return False
+        if self._slower_than is not None and (seconds_of(entry.text) or 0) < self._slower_than:
+            return False
         return self._pattern is None or self._pattern.search(entry.text) is not None
 
     def _rendered(self, entry: Entry) -> str:
@@ -154,7 +168,7 @@ def time_of(text: str) -> datetime | None:
     """When a line says that it was written, in any of the formats that our components use."""
     if text.startswith("{"):
         fields = _fields(text)
-        stamp = fields.get("timestamp") or fields.get("time")
+        stamp = fields.get("timestamp") or fields.get("time") or fields.get("ts")
         try:
             return datetime.fromisoformat(str(stamp)).astimezone(UTC)
         except ValueError:
@@ -168,11 +182,32 @@ def time_of(text: str) -> datetime | None:
     return None
 
 
+def is_error(text: str) -> bool:
+    """Whether a line says that something went wrong that should not: 5xx, and the level of errors."""
+    if text.startswith("{"):
+        fields = _fields(text)
+        return fields.get("level") == "error" or _number(fields.get("status")) >= 500
+    return _ERRORS.match(text) is not None
+
+
+def seconds_of(text: str) -> float | None:
+    """How long what a line tells of took, where it says so."""
+    if text.startswith("{"):
+        fields = _fields(text)
+        seconds = fields.get("duration_seconds", fields.get("request_time"))
+        return None if seconds is None else _number(seconds)
+    found = _POSTGRES_DURATION.search(text)
+    return float(found[1]) / 1000 if found else None
+
+
 def readable(text: str, *, is_coloured: bool) -> str:
     """One line for people: ours as words, the access log as web servers write it, others as is."""
     fields = _fields(text) if text.startswith("{") else {}
     if "remote_addr" in fields:
         return _combined(fields)
+    if "msg" in fields and "ts" in fields:  # Prometheus, Alertmanager, node-exporter
+        fields |= {"event": fields.pop("msg"), "timestamp": fields.pop("ts")}
+        fields.pop("caller", None)
     if "event" not in fields:
         return text
     stamp, level = str(fields.pop("timestamp", "")), str(fields.pop("level", ""))
@@ -207,6 +242,10 @@ def _fields(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _size(path: Path) -> int:

@@ -44,6 +44,10 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 log_min_duration_statement = '500ms'
 log_lock_waits = on
+# What members write, and their addresses, are nobody's business: no values of parameters, no details
+# of errors, which name the values of keys.
+log_parameter_max_length = 0
+log_error_verbosity = terse
 include_if_exists = 'local.conf'
 """
 
