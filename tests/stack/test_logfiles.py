@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import tempfile
-from datetime import UTC, datetime
+import time
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,33 @@ def test_only_so_many_files_are_kept(tmp_path: Path) -> None:
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["a.log", "a.log.1", "a.log.2.gz", "a.log.3.gz"]
     assert (tmp_path / "a.log.1").read_text() == "line number 19\n"
+
+
+def test_each_day_has_a_file_of_its_own(tmp_path: Path) -> None:
+    days = iter([date(2026, 3, 28), date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 31)])
+    today = date(2026, 3, 28)
+    path = tmp_path / "a.log"
+    log = LogFile(path, max_bytes=1000, keep_files=5, today=lambda: today)
+    for number, today in enumerate(days):
+        log.write(f"line {number} of {today}\n".encode())
+    log.close()
+    assert path.read_text() == "line 3 of 2026-03-31\n"
+    assert (tmp_path / "a.log.1").read_text() == "line 2 of 2026-03-29\n"
+    oldest = gzip.decompress((tmp_path / "a.log.2.gz").read_bytes())
+    assert oldest == b"line 0 of 2026-03-28\nline 1 of 2026-03-28\n"
+
+
+def test_file_of_an_earlier_day_is_closed_by_the_first_line_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("from the day before\n")
+    before = time.time() - 86_400
+    os.utime(path, (before, before))
+    log = LogFile(path, max_bytes=1000, keep_files=5)
+    assert path.read_text() == "from the day before\n", "nothing is moved before there is a line"
+    log.write(b"today\n")
+    log.close()
+    assert path.read_text() == "today\n"
+    assert (tmp_path / "a.log.1").read_text() == "from the day before\n"
 
 
 def test_last_words_without_an_end_are_kept(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     """Requests and queries that take longer are logged as slow."""
     max_bytes: Positive = 20_000_000
-    keep_files: Positive = 7
+    """A log that grew so large is rotated; each is anyway when a new day has begun."""
+    keep_files: Positive = 14
 
 
 class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
 """Log files: written by the supervisor, rotated by logrotate's conventions, read back in order.
 
 ``NAME.log`` is being written, ``NAME.log.1`` came before it and is not compressed (somebody may still
-be reading it), ``NAME.log.2.gz`` came before that.
+be reading it), ``NAME.log.2.gz`` came before that. A file holds the lines of one day at most, and is
+rotated before that when it grows too large.
 """
 
 from __future__ import annotations
@@ -9,25 +10,50 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from pathlib import Path
+
+
+def local_day() -> date:
+    """Today, where this machine is."""
+    return datetime.now().astimezone().date()
+
+
+def last_day(path: Path) -> date | None:
+    """The day on which a log was last written to; None when it is empty or not there."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return datetime.fromtimestamp(state.st_mtime).astimezone().date() if state.st_size else None
 
 
 class LogFile:
     """One component's log. Lines are written whole, also across a rotation."""
 
-    def __init__(self, path: Path, max_bytes: int, keep_files: int) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, keep_files: int, today: Callable[[], date] = local_day
+    ) -> None:
         self.path = path
         self._max_bytes = max_bytes
         self._keep_files = keep_files
         self._rest = b""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._today = today
+        # The day of the last line: a file that was written to yesterday, before we were started, is
+        # yesterday's.
+        self._day = last_day(path) or today()
         self._file = path.open("ab", buffering=0)
 
     def write(self, data: bytes) -> None:
         """Take what a process wrote; a line that is not ended yet waits for its end."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
+            if (day := self._today()) != self._day:
+                self._day = day
+                if self._file.tell():
+                    self.rotate()
             self._file.write(lines + newline)
             if self._file.tell() >= self._max_bytes:
                 self.rotate()

@@ -410,10 +410,14 @@ class Supervisor:
     async def _rotate_forever(self) -> None:
         """Rotate the access log, which nginx writes itself and opens anew when told."""
         path, limits = self._home.access_log, self._settings.logs
+        day = logfiles.last_day(path) or logfiles.local_day()
         while True:
             await asyncio.sleep(ROTATION_SECONDS)
+            today, before = logfiles.local_day(), day
+            day = today
             with suppress(FileNotFoundError):
-                if path.stat().st_size >= limits.max_bytes:
+                size = path.stat().st_size
+                if size >= limits.max_bytes or (size and today != before):
                     await asyncio.to_thread(logfiles.rotate, path, limits.keep_files)
                     nginx = self._instances["nginx"].child
                     if nginx is not None:
