@@ -57,10 +57,13 @@ def monitored() -> Iterator[Stack]:
 
 async def query(stack: Stack, expression: str) -> list[dict[str, Any]]:
     async with httpx.AsyncClient(timeout=10) as client:
-        answer = await client.get(
-            f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/query",
-            params={"query": expression},
-        )
+        return await ask(client, stack, expression)
+
+
+async def ask(client: httpx.AsyncClient, stack: Stack, expression: str) -> list[dict[str, Any]]:
+    answer = await client.get(
+        f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/query", params={"query": expression}
+    )
     body = answer.json()
     assert body["status"] == "success", f"{expression}: {body}"
     return list(body["data"]["result"])
@@ -110,8 +113,9 @@ async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_liv
         for asked in panel.queries
     }
     assert len(expressions) > 100
-    for expression in expressions:
-        await query(monitored, expression)
+    async with httpx.AsyncClient(timeout=10) as client:
+        for expression in expressions:
+            await ask(client, monitored, expression)
 
 
 async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
