@@ -187,10 +187,23 @@ async def test_configuration_is_taken_up_without_a_restart(monitored: Stack) -> 
     )
 
 
-def test_machine_without_the_programs_is_told_so(stack: Stack) -> None:
-    environment = {"CHITLAQ_MONITORING_EMBEDDED": "true", "PATH": "/nonexistent"}
-    if any(shutil.which(name) for name in ("prometheus", "alertmanager")):
-        pytest.skip("the programs are on this machine's PATH")
-    answer = stack.command("doctor", "--json", env=environment)
-    assert '"unknown"' in answer.stdout
-    assert "where `chitlaq up` fetches the package" in answer.stdout
+async def test_without_the_programs_everything_else_runs_and_says_what_is_missing() -> None:
+    own = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH="/nonexistent")
+    try:
+        answer = await asyncio.to_thread(own.command, "up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+
+        def all_missing() -> bool:
+            rows = own.ps()
+            return all(rows[name]["state"] == "missing" for name in OBSERVERS)
+
+        await eventually(lambda: asyncio.to_thread(all_missing))
+        assert own.command("ps").returncode == 0
+        assert "no package client" in own.ps()["prometheus"]["reason"]
+        doctor = {row["name"]: row for row in own.json("doctor")}
+        for name in OBSERVERS:
+            assert doctor[name]["state"] == "unknown"
+            assert f"There is no {name} on this machine" in doctor[name]["detail"]
+        assert httpx.get(f"{own.gateway}/health").status_code == 200
+    finally:
+        stop_stack(own)

@@ -20,7 +20,7 @@ from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.stack import users
 
-FETCH_SECONDS = 120
+FETCH_SECONDS = 60
 
 PACKAGES = {
     "node-exporter": "prometheus-node-exporter",
@@ -101,6 +101,9 @@ def _fetch(folder: Path) -> None:
     (apt / "state" / "status").touch()
     options = [
         *("-o", f"Dir::State={apt / 'state'}", "-o", f"Dir::Cache={apt / 'cache'}"),
+        # A machine without a network is to be told so soon.
+        *("-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"),
+        *("-o", "Acquire::Retries=1"),
         # As root it would change to a user who may not write here.
         *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-q"),
     ]
