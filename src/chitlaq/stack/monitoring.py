@@ -144,7 +144,10 @@ def _run(command: Sequence[str], folder: Path) -> None:
     if done.returncode != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
         reason = said[0] if said else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise MissingProgramError(f"The packages could not be fetched: {reason}")
+        raise MissingProgramError(
+            f"The packages could not be fetched: {reason}. Is there a network, and a mirror that has"
+            " them? `chitlaq restart prometheus` tries again."
+        )
 
 
 def prometheus(home: Home, settings: Settings) -> list[str]:
