@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -35,14 +35,10 @@ def alerts(
 
     Example: chitlaq alerts --active
     """
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
-
     if active and resolved:
         raise typer.BadParameter("--active and --resolved exclude each other: name one or none.")
-    home = Home.from_environment()
     is_active = True if active else False if resolved else None
-    found = asyncio.run(_read(home, configuration.load(home), is_active, limit))
+    found = asyncio.run(_read(*installation.here(), is_active, limit))
     if as_json:
         output.print_json(found)
     elif found:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output
 
 config = typer.Typer(no_args_is_help=True, help="Settings, and the servers' configuration.")
 
@@ -23,10 +23,8 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     Example: chitlaq config show
     """
     from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     rows = []
     for dotted, field in configuration.fields():
         value = _value(settings, dotted)
@@ -63,13 +61,10 @@ def nginx(
     """
     from chitlaq import services
     from chitlaq.core import routes
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
     from chitlaq.services.gateway import nginx as generator
     from chitlaq.stack import users
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     user = users.service_user()
     declared = {name: routes.declared(services.load(name)) for name in services.FORWARDED}
     text = generator.render(home, settings, declared, user.pw_name if user else None)
@@ -89,14 +84,11 @@ def prometheus(
 
     Example: chitlaq config prometheus
     """
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
     from chitlaq.ops import configuration as observers
     from chitlaq.ops import scraping
     from chitlaq.stack import monitoring
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     if write:
         promtool = monitoring.program(home, "promtool")
         typer.echo(f"wrote {observers.write_prometheus(home, settings, promtool)}")
@@ -141,14 +133,11 @@ def alertmanager(
 
     Example: chitlaq config alertmanager
     """
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
     from chitlaq.ops import configuration as observers
     from chitlaq.ops.alerts import routing
     from chitlaq.stack import monitoring, users
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     if write:
         amtool = monitoring.program(home, "amtool")
         path = observers.write_alertmanager(home, settings, amtool, users.service_user())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def migrate(
     from chitlaq.core import migrate as migrations
     from chitlaq.seed import demo
 
-    home, settings = _installation()
+    home, settings = installation.here()
     if provision:
         migrations.provision(settings, home)
     applied = migrations.apply(settings, home)
@@ -75,7 +75,7 @@ def seed(
     """
     from chitlaq.seed import demo
 
-    home, settings = _installation()
+    home, settings = installation.here()
     wanted = demo.Seeding(members, members * posts_per_member, seed)
     if replace and not yes:
         count = _run(demo.members_there(settings, home))
@@ -163,7 +163,7 @@ def import_universities(
     Example: chitlaq universities import universities.csv
     """
     rows = _read_universities(file)
-    _run(_import(*_installation(), rows))
+    _run(_import(*installation.here(), rows))
     typer.echo(f"{len(rows)} domains are known now.")
 
 
@@ -209,7 +209,7 @@ async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -
 
 def _rows(statement: str, *args: object) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
-        connection = await _connect(*_installation())
+        connection = await _connect(*installation.here())
         try:
             return [dict(row) for row in await connection.fetch(statement, *args)]
         finally:
@@ -238,11 +238,3 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         ) from None
     except asyncpg.UndefinedTableError:
         raise OperatorError("The database is not prepared yet: run `chitlaq migrate`.") from None
-
-
-def _installation() -> tuple[Home, Settings]:
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
-
-    home = Home.from_environment()
-    return home, configuration.load(home)

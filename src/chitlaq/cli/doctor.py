@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output
 
 
 def register(app: typer.Typer) -> None:
@@ -18,12 +18,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     Example: chitlaq doctor
     """
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
     from chitlaq.stack import control, preflight
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     try:
         control.ask(home, control.Ps())
         is_running = True

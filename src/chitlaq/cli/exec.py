@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from chitlaq.cli import installation
 from chitlaq.core.errors import OperatorError
 
 
@@ -47,13 +48,10 @@ def exec_(
 def _exec_postgres(words: list[str]) -> None:
     from urllib.parse import unquote, urlsplit
 
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
     from chitlaq.core.secrets import POSTGRES_ROLES, Secrets
     from chitlaq.stack import postgres
 
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     program = postgres.programs(home) / words[0]
     if "/" in words[0] or not program.is_file():
         known = ", ".join(sorted(path.name for path in postgres.programs(home).iterdir()))
@@ -94,16 +92,14 @@ def _user_in(words: list[str]) -> str | None:
 
 
 def _exec_redis(words: list[str]) -> None:
-    from chitlaq.core import settings as configuration
     from chitlaq.core import valkey
-    from chitlaq.core.home import Home
 
     if words[0] not in {"redis-cli", "valkey-cli"}:
         raise OperatorError(f"Valkey's client is redis-cli, not {words[0]}.")
     if not words[1:]:
         raise OperatorError("Say what to ask: `chitlaq exec redis redis-cli ping`.")
-    home = Home.from_environment()
-    url = valkey.url(configuration.load(home), home)
+    home, settings = installation.here()
+    url = valkey.url(settings, home)
     try:
         reply = asyncio.run(_ask(url, words[1:]))
     except valkey.ValkeyUnavailableError as error:

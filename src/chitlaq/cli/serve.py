@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chitlaq.cli import installation
 from chitlaq.core.errors import OperatorError
 
 
@@ -23,15 +24,12 @@ def serve(
     """
     from chitlaq import services
     from chitlaq.core import serve as server
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
 
     if target not in services.PACKAGES:
         raise OperatorError(
             f"There is no service {target}; there are {', '.join(services.PACKAGES)}."
         )
-    home = Home.from_environment()
-    settings = configuration.load(home)
+    home, settings = installation.here()
     server.prepare(target, settings, home)
     from chitlaq.core import http
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def up(
     from chitlaq.core import secrets
     from chitlaq.stack import control, preflight
 
-    home, settings = _installation()
+    home, settings = installation.here()
     try:
         statuses = control.ask(home, control.Ps())
         typer.echo("ChitLaq is running here already.")
@@ -81,7 +81,7 @@ def down() -> None:
     """
     from chitlaq.stack import control
 
-    home, _ = _installation()
+    home, _ = installation.here()
     try:
         control.ask(home, control.Stop())
     except control.NotRunningError:
@@ -99,7 +99,7 @@ def ps(as_json: Json = False) -> None:
     """
     from chitlaq.stack import control
 
-    home, _ = _installation()
+    home, _ = installation.here()
     try:
         statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
@@ -124,7 +124,7 @@ def stats(as_json: Json = False) -> None:
     """
     from chitlaq.stack import control, usage
 
-    home, _ = _installation()
+    home, _ = installation.here()
     rows = usage.measure(control.ask(home, control.Ps()))
     if as_json:
         output.print_json(rows)
@@ -155,7 +155,7 @@ def restart(
     """
     from chitlaq.stack import control
 
-    home, _ = _installation()
+    home, _ = installation.here()
     statuses = control.ask(home, control.Restart(service))
     _print_statuses([status for status in statuses if status.service == service])
 
@@ -187,7 +187,7 @@ def logs(
     """
     from chitlaq.stack import logview
 
-    home, settings = _installation()
+    home, settings = installation.here()
     view = logview.View(
         home,
         services or [],
@@ -213,7 +213,7 @@ def supervise() -> None:
     """Be the supervisor; `chitlaq up` starts this."""
     from chitlaq.stack import supervisor
 
-    home, settings = _installation()
+    home, settings = installation.here()
     supervisor.supervise(home, settings)
 
 
@@ -403,11 +403,3 @@ def _duration(seconds: int) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length} {unit}"
     return f"{seconds} s"
-
-
-def _installation() -> tuple[Home, Settings]:
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
-
-    home = Home.from_environment()
-    return home, configuration.load(home)

@@ -21,6 +21,7 @@ from chitlaq.core.settings import Settings
 from chitlaq.stack import users
 
 FETCH_SECONDS = 60
+FETCHED = "fetched"
 
 PACKAGES = {
     "node-exporter": "prometheus-node-exporter",
@@ -48,8 +49,10 @@ def program(home: Home, name: str) -> Path:
     for file in PROGRAMS[name]:
         if found := shutil.which(file):
             return Path(found)
-        if (fetched := home.packages / "usr" / "bin" / file).is_file():
-            return fetched
+        unpacked = home.packages / "usr" / "bin" / file
+        # Without the mark a fetch was cut short, and what lies there may be half.
+        if (home.packages / FETCHED).exists() and unpacked.is_file():
+            return unpacked
     raise MissingProgramError(
         f"There is no {name} on this machine: put it on PATH, or run on Debian or Ubuntu,"
         f" where `chitlaq up` fetches the package {PACKAGES.get(name, 'prometheus')} by itself."
@@ -87,7 +90,7 @@ def fetch(home: Home) -> None:
     home.packages.mkdir(parents=True, exist_ok=True)
     with (home.packages / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if (home.packages / "fetched").exists():
+        if (home.packages / FETCHED).exists():
             return
         _fetch(home.packages)
 
@@ -114,7 +117,7 @@ def _fetch(folder: Path) -> None:
         _run(["dpkg", "-x", str(archive), str(folder)], apt)
     for file in ("prometheus", "prometheus-alertmanager"):
         _find_beside(folder / "usr" / "bin" / file)
-    (folder / "fetched").write_text("\n".join(archive.name for archive in archives) + "\n")
+    (folder / FETCHED).write_text("\n".join(archive.name for archive in archives) + "\n")
     shutil.rmtree(apt)
 
 

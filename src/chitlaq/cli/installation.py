@@ -1,0 +1,22 @@
+"""The installation that a command is about: the home that the environment names, and its settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+
+
+def here() -> tuple[Home, Settings]:
+    """Return home and settings.
+
+    Raises:
+        OperatorError: a path or a setting that does not fit.
+    """
+    from chitlaq.core import settings as configuration
+    from chitlaq.core.home import Home
+
+    home = Home.from_environment()
+    return home, configuration.load(home)

@@ -1,0 +1,25 @@
+"""The observers' programs are used when they are whole, and not before."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.home import Home
+from chitlaq.stack import monitoring
+
+
+def test_program_of_a_fetch_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
+    if any(shutil.which(file) for file in monitoring.PROGRAMS["alertmanager"]):
+        pytest.skip("the program is on this machine's PATH")
+    home = Home(tmp_path)
+    half = home.packages / "usr" / "bin" / "prometheus-alertmanager"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half of it")
+    with pytest.raises(MissingProgramError):
+        monitoring.program(home, "alertmanager")
+    (home.packages / monitoring.FETCHED).touch()
+    assert monitoring.program(home, "alertmanager") == half
