@@ -29,6 +29,7 @@ from chitlaq.core import (
     postgres,
     problems,
     tasks,
+    tracing,
     valkey,
     vitals,
 )
@@ -57,6 +58,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             for name, thing in made.items():
                 app.state[name] = thing
             yield
+        await tracing.close()
 
     logs.count_line = metrics.line_counter(service.name)
     app = Litestar(
@@ -306,15 +308,25 @@ class _Observed:
             await send(message)
 
         logs.begin_request(identifier)
-        try:
-            await self._app(scope, receive, observed_send)
-        finally:
-            self._observe(scope, status, perf_counter() - started)
+        with tracing.request() as span:
+            try:
+                await self._app(scope, receive, observed_send)
+            finally:
+                self._observe(scope, status, perf_counter() - started, span)
 
-    def _observe(self, scope: Scope, status: int, seconds: float) -> None:
+    def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         method: str = scope["method"]  # type: ignore[typeddict-item]
         # Litestar leaves the template there once it has found the route.
         route: str = scope.get("path_template") or "unmatched"
+        span.tell(
+            f"{method} {route}",
+            {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": status,
+            },
+            failed=status >= 500,
+        )
         key = (method, route, status)
         if self._is_counting:
             observe = self._series.get(key)

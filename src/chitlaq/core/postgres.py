@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 from prometheus_client import Histogram
 
-from chitlaq.core import logs, metrics
+from chitlaq.core import logs, metrics, tracing
 from chitlaq.core.home import Home
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.settings import Settings
@@ -163,7 +163,8 @@ class Session:
             sql = f"/* {query.label} request_id={logs.request_id()} */ {sql}"
         started = perf_counter()
         try:
-            return await method(sql, *args)
+            with tracing.query(query.label):
+                return await method(sql, *args)
         finally:
             seconds = perf_counter() - started
             query.duration.observe(seconds)

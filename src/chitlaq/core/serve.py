@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 from litestar.types import ASGIApp
 
-from chitlaq.core import logs
+from chitlaq.core import logs, tracing
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 
@@ -20,12 +20,13 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def prepare(service: str, settings: Settings, home: Home) -> None:
-    """Set up logs and shared metrics; to be called before a module that counts is imported."""
+    """Set up logs, traces and shared metrics; to be called before a module that counts is imported."""
     folder = home.metrics(service)
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     _forget_dead_gauges(folder)
     logs.configure(service, settings.logs.slow_seconds)
+    tracing.configure(service, settings.otel_exporter_otlp_endpoint)
 
 
 def serve(service: str, worker: int, settings: Settings, home: Home, application: ASGIApp) -> None:

@@ -2,7 +2,7 @@
 
 A setting ``[ports] edge`` of the file is ``CHITLAQ_PORTS_EDGE`` in the environment. The names that
 every host already knows keep them: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
-``ALERTMANAGER_URL``.
+``ALERTMANAGER_URL``, ``OTEL_EXPORTER_OTLP_ENDPOINT``.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A Prometheus elsewhere (``http://host:9090``); then none is embedded."""
     alertmanager_url: str = ""
     """An Alertmanager elsewhere (``http://host:9093``); then none is embedded."""
+    otel_exporter_otlp_endpoint: str = ""
+    """A collector that takes OTLP over HTTP (``http://host:4318``); then requests are traced."""
     host: str = "127.0.0.1"
     """The address that nginx's ports listen on; ``0.0.0.0`` opens them to the network."""
     public_url: str = ""
@@ -172,7 +174,15 @@ PORT_FIELDS: Mapping[str, str] = {
 """The settings' short name of each component that has a port."""
 
 SECRET_FIELDS = frozenset({"smtp.password"})
-URL_FIELDS = frozenset({"database_url", "redis_url", "prometheus_url", "alertmanager_url"})
+URL_FIELDS = frozenset(
+    {
+        "database_url",
+        "redis_url",
+        "prometheus_url",
+        "alertmanager_url",
+        "otel_exporter_otlp_endpoint",
+    }
+)
 
 
 def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:

@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import hiredis
 
+from chitlaq.core import tracing
 from chitlaq.core.home import Home
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.settings import Settings
@@ -105,7 +106,8 @@ class Valkey:
         line = self._line
         if line is None or line.is_lost:
             line = await self._connect()
-        return await line.send(command)
+        with tracing.command(str(command[0])):
+            return await line.send(command)
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument) -> Any:
         """Run a Lua script by its hash; its text is sent when Valkey does not know it yet."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core import events, logs, valkey
+from chitlaq.core import events, logs, tracing, valkey
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.valkey import Valkey
 from chitlaq.services.websocket import metrics
@@ -55,7 +55,7 @@ class Listener:
         except msgspec.DecodeError as error:
             log.error("event not understood", error=str(error))
             return
-        with logs.request_context(event.request_id):
+        with logs.request_context(event.request_id), tracing.event(events.POST_CREATED):
             try:
                 await self._announce(event, head)
             except PostgresUnavailableError as error:
