@@ -9,10 +9,12 @@ import platform
 import signal
 from collections.abc import Callable, Sequence
 from statistics import median
+from time import perf_counter
 
 import msgspec
 
-from chitlaq.bench import ceiling, queries
+from chitlaq import services
+from chitlaq.bench import ceiling, queries, unobserved
 from chitlaq.bench.installation import Installation, Memory, free_ports, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.queries import QueryRate
@@ -25,6 +27,8 @@ CONNECTIONS = 32
 ROUNDS = 3
 SECONDS = 5.0
 WARM_UP_SECONDS = 2.0
+COST_ROUNDS = 8
+COST_SECONDS = 2.0
 PGBENCH_CLIENTS = 8
 PGBENCH_SECONDS = 4
 LATER_STARTS = 2
@@ -54,6 +58,12 @@ class Report(msgspec.Struct, frozen=True):
     feed: Row
     ceiling: Row
     queries: list[QueryRate]
+    unobserved: Row
+    """The feed without metrics and logs."""
+    observed: Row
+    """The feed as it is, measured by turns with that; its ratio is beside it, not the ceiling."""
+    scrape_milliseconds: dict[str, float]
+    """How long each service took to answer ``/metrics``."""
     first_start_seconds: float
     later_start_seconds: float
     memory: list[Memory]
@@ -86,6 +96,10 @@ async def run(say: Callable[[str], None]) -> Report:
         say(f"signing in {len(members)} of them")
         tokens = await _sign_in(installation, [username for _, username in members])
         feed, best, size = await _beside_ceiling(installation, tokens, say)
+        requests = [get(ceiling.TARGET, token) for token in tokens]
+        watched, unwatched = await _beside_unobserved(installation, requests, say)
+        say("scrapes")
+        scrapes = await asyncio.to_thread(_scrapes, installation)
         say("pgbench")
         rates = await queries.measure(
             installation, [member for member, _ in members], PGBENCH_CLIENTS, PGBENCH_SECONDS
@@ -99,6 +113,9 @@ async def run(say: Callable[[str], None]) -> Report:
         feed=_row("home feed, signed in", feed, best),
         ceiling=_row("(a) the same bytes from memory", best, best),
         queries=rates,
+        unobserved=_row("without metrics and logs", unwatched, unwatched),
+        observed=_row("with them", watched, unwatched),
+        scrape_milliseconds=scrapes,
         first_start_seconds=round(first, 2),
         later_start_seconds=round(median(later), 2),
         memory=memory,
@@ -137,6 +154,42 @@ async def _beside_ceiling(
                 _all_well(name, outcome)
                 outcomes[name].append(outcome)
     return outcomes["feed"], outcomes["ceiling"], len(body)
+
+
+async def _beside_unobserved(
+    installation: Installation, requests: list[str], say: Callable[[str], None]
+) -> tuple[list[Outcome], list[Outcome]]:
+    """Measure the feed with and without metrics and logs, by turns.
+
+    Every service is scraped once in each watched round, seven times as often as Prometheus does.
+    """
+    folder = installation.home.root / "unobserved"
+    folder.mkdir(mode=0o755)
+    watched: list[Outcome] = []
+    unwatched: list[Outcome] = []
+    async with unobserved.running(installation, folder) as port:
+        say("warming up the feed without metrics and logs")
+        _all_well("unwatched feed", await _loaded(port, requests, WARM_UP_SECONDS))
+        for number in range(COST_ROUNDS):
+            say(f"metrics and logs on and off, round {number + 1} of {COST_ROUNDS}")
+            outcome, _ = await asyncio.gather(
+                _loaded(installation.settings.ports.gateway, requests, COST_SECONDS),
+                asyncio.to_thread(_scrapes, installation),
+            )
+            watched.append(outcome)
+            unwatched.append(await _loaded(port, requests, COST_SECONDS))
+            _all_well("unwatched feed", unwatched[-1])
+    return watched, unwatched
+
+
+def _scrapes(installation: Installation) -> dict[str, float]:
+    """Ask each service for its metrics; returns how many milliseconds each took."""
+    taken = {}
+    for service in services.PACKAGES:
+        started = perf_counter()
+        _asked(installation.settings.port_of(service), "GET", "/metrics", None, {})
+        taken[service] = round((perf_counter() - started) * 1000, 1)
+    return taken
 
 
 async def _loaded(port: int, requests: list[str], seconds: float) -> Outcome:

@@ -7,20 +7,17 @@ own, which logs each request as the edge does.
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from chitlaq.bench import programs
 from chitlaq.core import serve
 from chitlaq.stack import nginx, users
 
-READY_SECONDS = 15.0
 TARGET = "/api/feed/home?page=1&limit=10"
 
 _NGINX = """\
@@ -92,42 +89,8 @@ async def running(folder: Path, body: bytes, port: int) -> AsyncIterator[None]:
         [sys.executable, "-m", __name__, str(path), str(answer)],
         [str(nginx.binary()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
     )
-    processes: list[asyncio.subprocess.Process] = []
-    try:
-        for command in commands:
-            with (folder / "log").open("ab") as log:
-                processes.append(
-                    await asyncio.create_subprocess_exec(
-                        *command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-                    )
-                )
-        await _answering(path, port, folder / "log")
+    async with programs.running(commands, path, port, folder / "log"):
         yield
-    finally:
-        for process in reversed(processes):
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            await process.wait()
-
-
-async def _answering(path: Path, port: int, log: Path) -> None:
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            while True:
-                with suppress(OSError):
-                    _, writer = await asyncio.open_unix_connection(str(path))
-                    writer.close()
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    return
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        said = _last_words(log)
-        raise RuntimeError(f"The ceiling did not start; it said: {said}") from None
-
-
-def _last_words(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-500:]
 
 
 def main(path: Path, body: bytes) -> None:

@@ -11,6 +11,8 @@ from chitlaq.bench.benchmark import Report
 AIM_RATIO = 0.5
 AIM_FIRST_START = 20.0
 AIM_LATER_START = 6.0
+AIM_COST_RATIO = 0.95
+AIM_SCRAPE = 50.0
 AIM_COMPONENT = 90.0
 AIM_STACK = 700.0
 
@@ -24,6 +26,7 @@ def rendered(report: Report) -> RenderableType:
             f" generator, Python {report.python}; medians of {len(report.feed.rounds)} rounds by turns"
         ),
         _rates(report),
+        _cost(report),
         _starts(report),
         _memory(report),
     )
@@ -50,6 +53,22 @@ def _rates(report: Report) -> Table:
             "",
             f"{rate.per_second / report.ceiling.per_second:.2f}",
         )
+    return table
+
+
+def _cost(report: Report) -> Table:
+    table = _table("what watching costs the feed", "per second", "p95 ms", "ratio")
+    for row in (report.unobserved, report.observed):
+        is_met = row.ratio >= AIM_COST_RATIO
+        aim = f" {_verdict(is_met)} aim {AIM_COST_RATIO}" if row is report.observed else ""
+        table.add_row(row.name, f"{row.per_second:,.0f}", f"{row.p95:.1f}", f"{row.ratio:.2f}{aim}")
+    service, slowest = max(report.scrape_milliseconds.items(), key=lambda pair: pair[1])
+    table.add_row(
+        f"slowest scrape, {service}",
+        "",
+        f"{slowest:.1f}",
+        f"{_verdict(slowest < AIM_SCRAPE)} under {AIM_SCRAPE:g}",
+    )
     return table
 
 
