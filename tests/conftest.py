@@ -214,38 +214,42 @@ def name() -> Callable[[], str]:
     return lambda: f"m{_run}_{next(_numbers)}"
 
 
+async def become_member(
+    stack: Stack, client: httpx.AsyncClient, username: str, domain: str = "example.edu"
+) -> Member:
+    """Let somebody join: register, verify, log in, all through the gateway."""
+    email = f"{username}@{domain}"
+    answer = await client.post(
+        "/api/auth/register",
+        json={
+            "email": email,
+            "password": PASSWORD,
+            "username": username,
+            "display_name": f"Member {username}",
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    (row,) = await stack.sql(
+        "SELECT links FROM mail.messages WHERE to_address = $1 ORDER BY id DESC LIMIT 1", email
+    )
+    token = row["links"][0].partition("?token=")[2]
+    answer = await client.post("/api/auth/verify", json={"token": token})
+    assert answer.status_code == 200, answer.text
+    answer = await client.post("/api/auth/login", json={"login": username, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return Member(
+        body["user"]["id"], username, email, body["access_token"], client, body["refresh_token"]
+    )
+
+
 @pytest.fixture
 def join(
     stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
 ) -> Callable[[], Awaitable[Member]]:
-    """Let somebody join: register, verify, log in, all through the gateway."""
+    """Let somebody new join at each call."""
 
     async def join(domain: str = "example.edu") -> Member:
-        username = name()
-        email = f"{username}@{domain}"
-        answer = await client.post(
-            "/api/auth/register",
-            json={
-                "email": email,
-                "password": PASSWORD,
-                "username": username,
-                "display_name": f"Member {username}",
-            },
-        )
-        assert answer.status_code == 201, answer.text
-        (row,) = await stack.sql(
-            "SELECT links FROM mail.messages WHERE to_address = $1 ORDER BY id DESC LIMIT 1", email
-        )
-        token = row["links"][0].partition("?token=")[2]
-        answer = await client.post("/api/auth/verify", json={"token": token})
-        assert answer.status_code == 200, answer.text
-        answer = await client.post(
-            "/api/auth/login", json={"login": username, "password": PASSWORD}
-        )
-        assert answer.status_code == 200, answer.text
-        body = answer.json()
-        return Member(
-            body["user"]["id"], username, email, body["access_token"], client, body["refresh_token"]
-        )
+        return await become_member(stack, client, name(), domain)
 
     return join

@@ -101,10 +101,16 @@ def test_prometheus_understands_each_panel(promtool: str, tmp_path: Path) -> Non
 
 def test_grafana_gets_every_panel_once_and_in_its_place() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="grafana-foundation-sdk is not installed")
-    from chitlaq.ops.dashboards.rendering import render
+    from chitlaq.ops.dashboards.rendering import provisioning, render
 
     rendered = {name: json.loads(text) for name, text in render().items()}
     assert list(rendered) == [f"{dashboard.uid}.json" for dashboard in DASHBOARDS]
+    written = provisioning(Path("/etc/grafana/provisioning"), "http://localhost:9090")
+    (source,) = json.loads(written["datasources/chitlaq.yaml"])["datasources"]
+    (provider,) = json.loads(written["dashboards/chitlaq.yaml"])["providers"]
+    assert {f"dashboards/chitlaq/{name}" for name in rendered} <= written.keys()
+    assert provider["options"]["path"] == "/etc/grafana/provisioning/dashboards/chitlaq"
+    assert source["url"] == "http://localhost:9090"
     for declared in DASHBOARDS:
         document = rendered[f"{declared.uid}.json"]
         assert (document["uid"], document["title"]) == (declared.uid, declared.title)
@@ -113,7 +119,7 @@ def test_grafana_gets_every_panel_once_and_in_its_place() -> None:
         for panel, one in zip(drawn, declared.panels, strict=True):
             assert panel["type"] == one.kind
             assert panel["fieldConfig"]["defaults"]["unit"] == one.unit
-            assert panel["datasource"]["uid"] == "prometheus"
+            assert panel["datasource"]["uid"] == source["uid"]
             assert [target["expr"] for target in panel["targets"]] == [
                 query.expr for query in one.queries
             ]

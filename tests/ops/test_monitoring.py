@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect
 
 from chitlaq.ops.alerts import rules
 from chitlaq.ops.dashboards.catalogue import DASHBOARDS
-from tests.conftest import Stack, eventually, start_stack, stop_stack
+from tests.conftest import Stack, become_member, eventually, start_stack, stop_stack
+from tests.ops.test_dashboards import metrics_of
 
 OBSERVERS = ("node-exporter", "prometheus", "alertmanager")
 
@@ -116,6 +117,53 @@ async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_liv
     async with httpx.AsyncClient(timeout=10) as client:
         for expression in expressions:
             await ask(client, monitored, expression)
+
+
+WITHOUT_SAMPLES = {
+    "fail2ban_banned_total": "fail2ban is not on this machine",
+    "ssl_certificate_expiry_seconds": "no certificate is watched",
+    "postgresql_archive_age_seconds": "nothing is archived",
+    "postgresql_replication_lag_bytes": "there is no standby",
+    "mails_total": "no mail server is set: mails stay in the mailbox",
+    "backup_last_success_timestamp_seconds": "there is no backup",
+    "backup_last_verified_timestamp_seconds": "there is no backup",
+}
+"""Metrics that a system under light load need not have, and why."""
+
+
+async def test_every_panel_has_samples_and_every_rule_has_its_metrics(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    panels = {
+        asked.expr.replace("$__rate_interval", "1m")
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for asked in panel.queries
+    }
+    rules_metrics = {name for alert in rules.alerts() for name in metrics_of(alert.expr)}
+    wanted = sorted(
+        {e for e in panels if not metrics_of(e) & WITHOUT_SAMPLES.keys()}
+        | (rules_metrics - WITHOUT_SAMPLES.keys())
+    )
+    async with (
+        httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as members,
+        httpx.AsyncClient(timeout=10) as client,
+        connect(f"ws://127.0.0.1:{monitored.ports['gateway']}/ws"),
+    ):
+        ada = await become_member(monitored, members, "ada")
+
+        async def missing() -> list[str]:
+            await ada.home()
+            await ada.write("good morning")
+            await members.get("/api/search/users?q=ada")
+            await members.post("/api/auth/login", json={"login": "nobody", "password": "wrong"})
+            return [one for one in wanted if not await ask(client, monitored, one)]
+
+        async def none_missing() -> bool:
+            absent = await missing()
+            assert not absent, "\n".join(absent)
+            return True
+
+        await eventually(none_missing, seconds=40)
 
 
 async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:

@@ -108,19 +108,34 @@ def rules() -> None:
 
 
 @config.command()
-def dashboards(
-    folder: Annotated[Path, typer.Argument(help="A folder; each dashboard becomes a file in it.")],
+def grafana(
+    folder: Annotated[Path, typer.Argument(help="Grafana's provisioning folder.")],
 ) -> None:
-    """Write Grafana's dashboards, as files that it can provision or import.
+    """Write the dashboards and their data source where a Grafana reads them at its start.
 
-    Example: chitlaq config dashboards /etc/grafana/dashboards
+    Example: chitlaq config grafana /etc/grafana/provisioning
     """
     from chitlaq.ops.dashboards import rendering
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in rendering.render().items():
+    _, settings = installation.here()
+    folder = folder.absolute()
+    url = settings.prometheus_url or f"http://localhost:{settings.ports.prometheus}"
+    for name, content in rendering.provisioning(folder, url).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
         typer.echo(f"wrote {folder / name}")
+
+
+@config.command()
+def logrotate() -> None:
+    """Print a configuration for logrotate, for a machine whose logs it rotates.
+
+    Example: chitlaq config logrotate > /etc/logrotate.d/chitlaq
+    """
+    from chitlaq.stack import logfiles
+
+    home, settings = installation.here()
+    typer.echo(logfiles.logrotate(home, settings.logs), nl=False)
 
 
 @config.command()

@@ -1,4 +1,4 @@
-"""Commands about the running stack: up, down, ps, logs, stats, restart."""
+"""Commands about the running stack: up, down, ps, logs, stats, restart, rotate."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     app.command()(ps)
     app.command()(stats)
     app.command()(restart)
+    app.command()(rotate)
     app.command()(logs)
     app.command(hidden=True)(supervise)
 
@@ -158,6 +159,23 @@ def restart(
     home, _ = installation.here()
     statuses = control.ask(home, control.Restart(service))
     _print_statuses([status for status in statuses if status.service == service])
+
+
+def rotate(
+    moved: Annotated[
+        bool,
+        typer.Option("--moved", help="Only open new files: logrotate has moved those so far."),
+    ] = False,
+) -> None:
+    """Begin new log files now; no line is lost. It happens by itself each day, and by size.
+
+    Example: chitlaq rotate
+    """
+    from chitlaq.stack import control
+
+    home, settings = installation.here()
+    control.ask(home, control.Rotate(moved))
+    typer.echo(f"New files in {home.logs}; {settings.logs.keep_files} older ones of each are kept.")
 
 
 def logs(

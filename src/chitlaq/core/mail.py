@@ -48,6 +48,7 @@ async def send_forever(database: Database, smtp: Smtp) -> None:
 
     A mail whose connection broke after the server took it is sent twice rather than not at all.
     """
+    metrics.begin_at_zero(metrics.MAILS, ("sent",), ("failed",))
     while True:
         try:
             while await _send_one(database, smtp):

@@ -82,6 +82,12 @@ RATE_LIMIT_FAIL_OPEN = Counter(
 MAILS = Counter("mails_total", "Mails handed over, by result.", ["result"])
 
 
+def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
+    """Show what has not happened yet, so that a rate sees the first time that it does."""
+    for one in labels:
+        counter.labels(*one)
+
+
 def line_counter(service: str) -> Callable[[str], None]:
     """Return what counts a log line of this level, with the labels looked up once."""
     levels = {level: LOG_LINES.labels(service, level) for level in ("info", "warning", "error")}

@@ -69,11 +69,21 @@ class Restart(msgspec.Struct, tag="restart", frozen=True):
     service: str
 
 
+class Rotate(msgspec.Struct, tag="rotate", frozen=True):
+    """Begin new log files now.
+
+    Args:
+        moved: somebody else (logrotate) has moved those so far: only open the new ones.
+    """
+
+    moved: bool = False
+
+
 class Stop(msgspec.Struct, tag="stop", frozen=True):
     """Stop everything; answered when all of it has ended."""
 
 
-Command = Ps | Attach | Restart | Stop
+Command = Ps | Attach | Restart | Rotate | Stop
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

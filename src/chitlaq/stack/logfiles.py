@@ -10,9 +10,13 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Logs
 
 
 def local_day() -> date:
@@ -59,8 +63,12 @@ class LogFile:
                 self.rotate()
 
     def rotate(self) -> None:
-        self._file.close()
         rotate(self.path, self._keep_files)
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Go on in a new file, after somebody else has moved this one."""
+        self._file.close()
         self._file = self.path.open("ab", buffering=0)
 
     def close(self) -> None:
@@ -68,6 +76,28 @@ class LogFile:
             self._file.write(self._rest + b"\n")
             self._rest = b""
         self._file.close()
+
+
+def logrotate(home: Home, limits: Logs) -> str:
+    """Return what makes logrotate do the same as we do; both may do it, and neither loses a line."""
+    reopen = f"CHITLAQ_HOME={home.root} {sys.executable} -m chitlaq rotate --moved"
+    return f"""\
+# Made by `chitlaq config logrotate`; to be kept as /etc/logrotate.d/chitlaq.
+{home.logs}/*.log {{
+    daily
+    maxsize {limits.max_bytes}
+    rotate {limits.keep_files}
+    compress
+    delaycompress
+    missingok
+    notifempty
+    nocreate
+    sharedscripts
+    postrotate
+        {reopen} >/dev/null
+    endscript
+}}
+"""
 
 
 def rotate(path: Path, keep_files: int) -> None:

@@ -293,6 +293,8 @@ class Supervisor:
         try:
             if isinstance(command, control.Restart):
                 await self._restart(command.service)
+            elif isinstance(command, control.Rotate):
+                await self._rotate(moved=command.moved)
             elif isinstance(command, control.Stop):
                 self._begin_stop()
                 assert self._stopping is not None
@@ -407,6 +409,23 @@ class Supervisor:
         }
         self._own_log.write(msgspec.json.encode(line) + b"\n")
 
+    async def _rotate(self, *, moved: bool) -> None:
+        """Begin new files; those so far are moved first, unless somebody else did."""
+        for log in (*self._logs.values(), self._own_log):
+            if moved:
+                log.reopen()
+            elif log.path.stat().st_size:
+                log.rotate()
+        path = self._home.access_log
+        if not moved and path.exists() and path.stat().st_size:
+            await asyncio.to_thread(logfiles.rotate, path, self._settings.logs.keep_files)
+        self._reopen_access_log()
+
+    def _reopen_access_log(self) -> None:
+        nginx = self._instances["nginx"].child
+        if nginx is not None:
+            nginx.send(signal.SIGUSR1)
+
     async def _rotate_forever(self) -> None:
         """Rotate the access log, which nginx writes itself and opens anew when told."""
         path, limits = self._home.access_log, self._settings.logs
@@ -419,9 +438,7 @@ class Supervisor:
                 size = path.stat().st_size
                 if size >= limits.max_bytes or (size and today != before):
                     await asyncio.to_thread(logfiles.rotate, path, limits.keep_files)
-                    nginx = self._instances["nginx"].child
-                    if nginx is not None:
-                        nginx.send(signal.SIGUSR1)
+                    self._reopen_access_log()
 
 
 def supervise(home: Home, settings: Settings) -> None:

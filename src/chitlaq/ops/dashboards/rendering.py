@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from grafana_foundation_sdk.builders import (
     bargauge,
@@ -33,8 +34,42 @@ _KINDS: Mapping[Kind, type[_Drawn]] = {
 
 
 def render() -> dict[str, bytes]:
-    """Return each dashboard's file name and JSON, as Grafana provisions it from a folder."""
+    """Return each dashboard's file name and JSON."""
     return {f"{one.uid}.json": _rendered(one) for one in DASHBOARDS}
+
+
+def provisioning(folder: Path, prometheus_url: str) -> dict[str, bytes]:
+    """Return all that a Grafana reads at its start: data source, where dashboards are, dashboards.
+
+    Args:
+        folder: Grafana's provisioning folder, for the paths within.
+        prometheus_url: as Grafana reaches it.
+
+    Returns:
+        Paths below the folder, and contents. JSON is valid YAML, which Grafana wants.
+    """
+    source = {
+        "name": "ChitLaq",
+        "type": "prometheus",
+        "uid": DATASOURCE.uid,
+        "access": "proxy",
+        "url": prometheus_url,
+    }
+    provider = {
+        "name": "ChitLaq",
+        "folder": "ChitLaq",
+        "type": "file",
+        "options": {"path": str(folder / "dashboards" / "chitlaq")},
+    }
+    return {
+        "datasources/chitlaq.yaml": _json({"apiVersion": 1, "datasources": [source]}),
+        "dashboards/chitlaq.yaml": _json({"apiVersion": 1, "providers": [provider]}),
+        **{f"dashboards/chitlaq/{name}": content for name, content in render().items()},
+    }
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, cls=JSONEncoder, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _rendered(declared: Dashboard) -> bytes:
@@ -57,7 +92,7 @@ def _rendered(declared: Dashboard) -> bytes:
     drawn = page.build()
     for number, one in enumerate(drawn.panels or [], start=1):
         one.id_val = number
-    return json.dumps(drawn, cls=JSONEncoder, indent=2, sort_keys=True).encode() + b"\n"
+    return _json(drawn)
 
 
 def _others() -> dashboard.DashboardLink:

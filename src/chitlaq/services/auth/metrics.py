@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
+from chitlaq.core.metrics import begin_at_zero
+
 AUTH_ATTEMPTS = Counter(
     "auth_attempts_total",
     "Attempts to log in, by result.",
@@ -13,3 +15,5 @@ USER_REGISTRATIONS = Counter(
     "user_registrations_total",
     "Accounts whose address was verified.",
 )
+
+begin_at_zero(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
+from chitlaq.core.metrics import VALKEY_ERRORS, begin_at_zero
+
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
 DELIVERIES = Counter(
     "feed_deliveries_total",
@@ -14,4 +16,14 @@ TIMELINE_READS = Counter(
     "feed_timeline_reads_total",
     "Home timelines read, by where the ids came from.",
     ["source"],
+)
+
+begin_at_zero(DELIVERIES, ("made",), ("postponed",), ("picked_up",))
+begin_at_zero(TIMELINE_READS, ("valkey",), ("postgres",))
+begin_at_zero(
+    VALKEY_ERRORS,
+    *(
+        ("feed-service", purpose)
+        for purpose in ("forget timelines", "read timeline", "start timeline", "store timeline")
+    ),
 )

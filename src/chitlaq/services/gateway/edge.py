@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from pathlib import Path
+from time import monotonic
 from typing import IO
 
 import msgspec
@@ -14,6 +16,8 @@ from chitlaq.core import logs, metrics
 from chitlaq.core.home import Home
 
 POLL_SECONDS = 0.25
+# nginx's workers write to a file that was moved until each has opened the new one.
+LINGER_SECONDS = 1.0
 READ_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SERVICE = "api-gateway"
@@ -47,10 +51,12 @@ class AccessLog:
 
     def __init__(self, home: Home) -> None:
         self._path = home.access_log
+        self._previous = self._path.with_name(self._path.name + ".1")
         self._position_path = home.run / "access-log.position"
         self._lock_path = home.run / "access-log.lock"
         self._file: IO[bytes] | None = None
         self._rest = b""
+        self._moved_at: float | None = None
         self._lock: IO[bytes] | None = None
 
     async def read_forever(self) -> None:
@@ -66,7 +72,13 @@ class AccessLog:
             return
         while True:
             self._count_to_end()
-            if not self._was_rotated() or not self._open_next():
+            assert self._file is not None
+            inode = os.fstat(self._file.fileno()).st_ino
+            if not self._is_moved(inode):
+                return
+            now = monotonic()
+            self._moved_at = self._moved_at or now
+            if now - self._moved_at < LINGER_SECONDS or not self._open_next(inode):
                 return
 
     def close(self) -> None:
@@ -90,7 +102,7 @@ class AccessLog:
     def _open(self) -> bool:
         """Go on where the process before stopped: in this file, or in the one before it."""
         position = self._stored_position()
-        for path in (self._path, self._path.with_name(self._path.name + ".1")):
+        for path in (self._path, self._previous):
             try:
                 file = path.open("rb")
             except FileNotFoundError:
@@ -100,24 +112,23 @@ class AccessLog:
                 self._file = file
                 return True
             file.close()
-        return self._open_next()
+        return self._open_next(position.inode if position else None)
 
-    def _open_next(self) -> bool:
+    def _open_next(self, done: int | None) -> bool:
+        """Open the file after the one with this inode; false when there is none yet."""
+        # Where that one is no longer the previous file, the previous file was not read either.
+        is_skipped = done is not None and _inode(self._previous) not in {None, done}
         try:
-            file = self._path.open("rb")
+            file = (self._previous if is_skipped else self._path).open("rb")
         except FileNotFoundError:
             return False
         if self._file is not None:
             self._file.close()
-        self._file, self._rest = file, b""
+        self._file, self._rest, self._moved_at = file, b"", None
         return True
 
-    def _was_rotated(self) -> bool:
-        assert self._file is not None
-        try:
-            return self._path.stat().st_ino != os.fstat(self._file.fileno()).st_ino
-        except FileNotFoundError:
-            return False
+    def _is_moved(self, inode: int) -> bool:
+        return _inode(self._path) not in {None, inode}
 
     def _count_to_end(self) -> None:
         assert self._file is not None
@@ -139,6 +150,13 @@ class AccessLog:
         draft = self._position_path.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(position))
         draft.rename(self._position_path)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 _decoder = msgspec.json.Decoder(_Line)
