@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from chitlaq.core.metrics import begin_at_zero
+from chitlaq.core import metrics
 
 AUTH_ATTEMPTS = Counter(
     "auth_attempts_total",
@@ -16,4 +16,4 @@ USER_REGISTRATIONS = Counter(
     "Accounts whose address was verified.",
 )
 
-begin_at_zero(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))
+metrics.begin_at_zero(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))

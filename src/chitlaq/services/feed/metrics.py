@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from chitlaq.core.metrics import VALKEY_ERRORS, begin_at_zero
+from chitlaq.core import metrics
 
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
 DELIVERIES = Counter(
@@ -18,10 +18,10 @@ TIMELINE_READS = Counter(
     ["source"],
 )
 
-begin_at_zero(DELIVERIES, ("made",), ("postponed",), ("picked_up",))
-begin_at_zero(TIMELINE_READS, ("valkey",), ("postgres",))
-begin_at_zero(
-    VALKEY_ERRORS,
+metrics.begin_at_zero(DELIVERIES, ("made",), ("postponed",), ("picked_up",))
+metrics.begin_at_zero(TIMELINE_READS, ("valkey",), ("postgres",))
+metrics.begin_at_zero(
+    metrics.VALKEY_ERRORS,
     *(
         ("feed-service", purpose)
         for purpose in ("forget timelines", "read timeline", "start timeline", "store timeline")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from chitlaq.core.metrics import LATENCY_BUCKETS, begin_at_zero
+from chitlaq.core import metrics
 
 WEBSOCKET_CONNECTIONS = Gauge(
     "websocket_connections_active",
@@ -20,10 +20,10 @@ WEBSOCKET_MESSAGE_DURATION = Histogram(
     "websocket_message_duration_seconds",
     "Time from a frame's arrival to its answer, and from an event's origin to its delivery.",
     ["type"],
-    buckets=LATENCY_BUCKETS,
+    buckets=metrics.LATENCY_BUCKETS,
 )
 
-begin_at_zero(
+metrics.begin_at_zero(
     WEBSOCKET_MESSAGES,
     *(("in", kind) for kind in ("ping", "auth", "invalid")),
     *(("out", kind) for kind in ("pong", "signed_in", "error", "post")),
