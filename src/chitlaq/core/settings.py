@@ -23,6 +23,8 @@ from chitlaq.core.home import Home
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Limit = tuple[float, float]
+"""Where a check warns, and where it is critical; when the first is the larger one, less is worse."""
 
 
 class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +109,56 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fail2ban_database: str = "/var/lib/fail2ban/fail2ban.sqlite3"
 
 
+class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    folder: str = ""
+    """Where backups lie. Default: /opt/backups/chitlaq where that may be written, else in the home."""
+
+
+class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds of the checks: ``warning, critical``, in base units (seconds, bytes, ratio 0 to 1)."""
+
+    load_per_core: Limit = (1.5, 4.0)
+    cpu_used_ratio: Limit = (0.85, 0.97)
+    memory_available_ratio: Limit = (0.15, 0.05)
+    disk_used_ratio: Limit = (0.80, 0.90)
+    disk_busy_ratio: Limit = (0.85, 0.98)
+    large_file_bytes: Limit = (1e9, 1e10)
+    network_used_ratio: Limit = (0.70, 0.95)
+    network_errors_ratio: Limit = (0.001, 0.01)
+    clock_offset_seconds: Limit = (0.05, 0.5)
+    reachable: tuple[str, ...] = ()
+    """Hosts (``host:port``) that this machine must reach: a mail server, a mirror, the network."""
+    component_memory_bytes: Limit = (5e8, 1e9)
+    answer_seconds: Limit = (0.5, 2.0)
+    """A request of a check's own: feed, search, health."""
+    connections_ratio: Limit = (0.80, 0.95)
+    """Connections of PostgreSQL, and clients of Valkey, beside what they take."""
+    database_size_bytes: Limit = (1e11, 5e11)
+    statement_seconds: Limit = (1.0, 10.0)
+    """Mean time of a statement, in pg_stat_statements."""
+    lock_wait_seconds: Limit = (5.0, 60.0)
+    transaction_seconds: Limit = (300.0, 3600.0)
+    cache_hit_ratio: Limit = (0.95, 0.80)
+    dead_rows_ratio: Limit = (0.2, 0.5)
+    valkey_memory_ratio: Limit = (0.85, 0.98)
+    latency_p95_seconds: Limit = (0.5, 2.0)
+    query_p95_seconds: Limit = (0.1, 1.0)
+    websocket_p95_seconds: Limit = (0.5, 2.0)
+    server_errors_ratio: Limit = (0.01, 0.05)
+    refusals_ratio: Limit = (0.3, 0.8)
+    log_errors_a_day: Limit = (10, 1000)
+    slow_lines_a_day: Limit = (50, 5000)
+    ssh_failures_a_day: Limit = (100, 5000)
+    login_failures_ratio: Limit = (0.5, 0.9)
+    address_share: Limit = (0.5, 0.9)
+    """Requests of the busiest address beside all others', of those that the limits bind."""
+    certificate_days: Limit = (14, 3)
+    backup_age_hours: Limit = (26, 50)
+    updates_waiting: Limit = (50, 500)
+    security_updates_waiting: Limit = (1, 20)
+    days_until_full: Limit = (30, 7)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may decide. Every field has a default that works on one machine."""
 
@@ -134,10 +186,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: Tokens = Tokens()
     logs: Logs = Logs()
     monitoring: Monitoring = Monitoring()
+    backups: Backups = Backups()
+    checks: Checks = Checks()
 
     @property
     def base_url(self) -> str:
         return self.public_url.rstrip("/") or f"http://localhost:{self.ports.edge}"
+
+    def backup_folder(self, home: Home) -> Path:
+        """Where backups lie."""
+        if self.backups.folder:
+            return Path(self.backups.folder).expanduser()
+        usual = Path("/opt/backups/chitlaq")
+        return usual if os.access(usual, os.W_OK) else home.root / "backups"
 
     def port_of(self, service: str) -> int:
         """The TCP port of a component, by its runbook name (``feed-service``: 3003)."""

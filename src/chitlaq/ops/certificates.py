@@ -24,7 +24,7 @@ async def metrics(watched: Sequence[str]) -> list[Metric]:
     Args:
         watched: paths of PEM files, and endpoints as ``host:port``.
     """
-    left = await asyncio.gather(*(_left(one) for one in watched), return_exceptions=True)
+    left = await asyncio.gather(*(seconds_left(one) for one in watched), return_exceptions=True)
     known: dict[tuple[str, ...], float] = {}
     for name, seconds in zip(watched, left, strict=True):
         if isinstance(seconds, BaseException):
@@ -38,7 +38,7 @@ def _source(name: str) -> str:
     return "file" if name.startswith("/") else "endpoint"
 
 
-async def _left(name: str) -> float:
+async def seconds_left(name: str) -> float:
     """Seconds until a certificate expires.
 
     Raises:

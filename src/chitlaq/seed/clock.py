@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from chitlaq.core.ids import uuid7_bytes
+
 MICROSECOND = timedelta(microseconds=1)
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -19,7 +21,6 @@ _EPOCH_SHIFT = (POSTGRES_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECON
 # How much is written in each hour of a day: little at night, most in the evening.
 _HOURS = (3, 2, 1, 1, 1, 2, 4, 8, 11, 12, 12, 13, 15, 14, 12, 12, 13, 14, 15, 17, 18, 16, 12, 7)
 _WEEKEND = 0.7
-_UUID_VERSION = 7 << 76 | 2 << 62
 
 
 def chance(seed: int, purpose: str) -> Random:
@@ -36,14 +37,8 @@ def time_of(microseconds: int) -> datetime:
 
 
 def uuid7(microseconds: int, rng: Random) -> bytes:
-    """Return a UUIDv7 (RFC 9562, 5.7) of that moment, with its microseconds in ``rand_a``.
-
-    So ids of different microseconds sort like their moments, as those of PostgreSQL's uuidv7() do.
-    """
-    milliseconds, rest = divmod(microseconds + _EPOCH_SHIFT, 1000)
-    fraction = rest * 4096 // 1000
-    value = milliseconds << 80 | fraction << 64 | _UUID_VERSION | rng.getrandbits(62)
-    return value.to_bytes(16, "big")
+    """Return a UUIDv7 of that moment."""
+    return uuid7_bytes(microseconds + _EPOCH_SHIFT, rng.getrandbits(62))
 
 
 def rhythm(count: int, until: int, days: int, rng: Random) -> Iterator[int]:

@@ -1,0 +1,243 @@
+"""How long there is room: a forecast with its band for each thing that can fill, and growth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chitlaq.core.settings import Limit
+from chitlaq.ops.checks.check import (
+    Check,
+    Finding,
+    Section,
+    Series,
+    Table,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+)
+from chitlaq.ops.checks.system import Range, System, promql
+from chitlaq.ops.checks.words import duration, size
+from chitlaq.ops.forecast import Forecast, until
+
+PAST_SECONDS = 14 * 86_400.0
+STEP_SECONDS = 3600.0
+LEAK_RATIO = 0.2
+"""Growth of a process a day, beside what it holds, from which on it is taken for a leak."""
+LEAK_BYTES = 50_000_000
+
+FILE_SYSTEMS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|fuse.*|nsfs"'
+
+
+def _points(found: Range) -> list[tuple[float, float]]:
+    return [(at, float(value)) for at, value in found.values if math.isfinite(float(value))]
+
+
+def _said(forecast: Forecast) -> str:
+    if forecast.days is None:
+        return forecast.reason
+    if forecast.days == 0:
+        return "full"
+    latest = f"{forecast.latest:.0f}" if forecast.latest is not None else "never"
+    return f"full in {forecast.days:.0f} days ({forecast.earliest:.0f} to {latest})"
+
+
+def _judge(
+    rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[Series]
+) -> Finding:
+    """Say which of several things is full first.
+
+    Args:
+        rows: (name, forecast, growth a day in words).
+        limit: days left.
+        series: the past, as evidence.
+    """
+    known = {name: one.days for name, one, _ in rows if one.days is not None}
+    short = [one.reason for _, one, _ in rows if one.reason.startswith("only")]
+    if not known and len(short) == len(rows):
+        raise Unseen(f"there is nothing to forecast from: {short[0]}")
+    if known:
+        name, forecast = min(
+            ((name, one) for name, one, _ in rows if one.days is not None),
+            key=lambda pair: pair[1].days or 0.0,
+        )
+        said = f"{name}: {_said(forecast)}"
+    else:
+        said = f"{rows[0][0]}: {_said(rows[0][1])}" if len(rows) == 1 else "nothing fills up"
+    return finding(
+        said,
+        {f"days {name}": judged(days, "days", limit) for name, days in known.items()},
+        Table(
+            "forecasts",
+            ["what", "forecast", "growth a day", "explained"],
+            [[name, _said(one), growth, f"{one.explained:.0%}"] for name, one, growth in rows],
+        ),
+        *series,
+    )
+
+
+@check(
+    "capacity.disk",
+    "Days until disks are full",
+    section=Section.CHECKLIST,
+    looks_at="node_filesystem_avail_bytes over 14 days, one row a file system",
+    commands=(promql("node_filesystem_avail_bytes"),),
+    remedy="Order or grow the disk before the earliest day; until then: `chitlaq ops do prune`.",
+    seconds=10.0,
+)
+async def disks(system: System) -> Finding:
+    used = f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}} - node_filesystem_avail_bytes"
+    sizes = {
+        _file_system(one.metric): one.number
+        for one in await system.query(f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}}")
+    }
+    # A device that is mounted twice fills once.
+    found = {
+        one.metric["device"]: one for one in await system.range(used, PAST_SECONDS, STEP_SECONDS)
+    }
+    if not found:
+        raise Unseen("Prometheus knows no file system")
+    rows, series = [], []
+    for one in found.values():
+        name = _file_system(one.metric)
+        forecast = until(_points(one), sizes.get(name, math.inf))
+        rows.append((one.metric["mountpoint"], forecast, f"{size(forecast.per_day)}"))
+        series.append(Series(f"used on {one.metric['mountpoint']}", "bytes", one.points))
+    return _judge(rows, system.limits.days_until_full, series)
+
+
+def _file_system(metric: dict[str, str]) -> str:
+    return f"{metric['device']} {metric['mountpoint']}"
+
+
+def _filling(
+    id: str,  # noqa: A002
+    title: str,
+    what: str,
+    used: str,
+    most: str,
+    remedy: str,
+    *,
+    is_bytes: bool,
+) -> Check:
+    @check(
+        id,
+        title,
+        section=Section.CHECKLIST,
+        looks_at=f"{used}, over 14 days, beside {most}",
+        commands=(promql(used), promql(most)),
+        remedy=remedy,
+        seconds=10.0,
+    )
+    async def filling(system: System) -> Finding:
+        limit = await system.number(most)
+        found = await system.range(used, PAST_SECONDS, STEP_SECONDS)
+        if not found:
+            raise Unseen(f"Prometheus has no samples for {used}")
+        forecast = until(_points(found[0]), limit)
+        growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
+        series = Series(what, "bytes" if is_bytes else "", found[0].points)
+        return _judge([(what, forecast, growth)], system.limits.days_until_full, [series])
+
+    return filling
+
+
+memory = _filling(
+    "capacity.memory",
+    "Days until memory is full",
+    "memory in use",
+    "node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes",
+    "node_memory_MemTotal_bytes",
+    "See who grows: `memory.growth`; then restart it, or add memory.",
+    is_bytes=True,
+)
+connections = _filling(
+    "capacity.connections",
+    "Days until connections run out",
+    "connections to PostgreSQL",
+    "sum(postgresql_connections_active)",
+    "postgresql_connections_max",
+    "More workers need more connections: raise max_connections, or put a pooler between.",
+    is_bytes=False,
+)
+database = _filling(
+    "capacity.database",
+    "Days until the database fills its disk",
+    "the database",
+    "sum(postgresql_database_size_bytes)",
+    # What it has, and what is still free beside it.
+    "sum(postgresql_database_size_bytes)"
+    " + min(node_filesystem_avail_bytes{mountpoint=~'/|/var|/var/lib.*'})",
+    "Grow the disk before the earliest day; see what grows: `database.size`.",
+    is_bytes=True,
+)
+
+
+@check(
+    "memory.growth",
+    "Growth of memory over days",
+    section=Section.HOST,
+    looks_at="component_memory_bytes over 14 days",
+    commands=(promql("component_memory_bytes"), "chitlaq stats"),
+    remedy="`chitlaq restart SERVICE` loses no request; then report it with the series of --details.",
+    seconds=10.0,
+)
+async def growth_of_memory(system: System) -> Finding:
+    found = await system.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
+    if not found:
+        raise Unseen("Prometheus has no samples for component_memory_bytes")
+    rows, leaks, short = [], [], []
+    for one in found:
+        name, points = one.metric["component"], _points(one)
+        forecast = until(points, math.inf)
+        now = points[-1][1] if points else 0.0
+        if forecast.reason.startswith("only"):
+            short.append(forecast.reason)
+        is_steady_growth = forecast.explained >= 0.7 and forecast.per_day > 0
+        if is_steady_growth and forecast.per_day > max(LEAK_RATIO * now, LEAK_BYTES):
+            leaks.append(name)
+        rows.append(
+            [name, size(now), f"{size(forecast.per_day)} a day", f"{forecast.explained:.0%}"]
+        )
+    if len(short) == len(rows):
+        raise Unseen(f"there is nothing to judge: {short[0]}")
+    return finding(
+        f"{', '.join(leaks)} grows day by day" if leaks else "nothing grows day by day",
+        {"growing": Value(len(leaks))},
+        Table("components", ["component", "now", "growth", "explained"], rows),
+        least=Verdict.WARNING if leaks else Verdict.OK,
+    )
+
+
+TESTED = {"members": 100_000, "posts": 1_000_000}
+"""Sizes at which the whole was run and measured (docs/benchmarks.md)."""
+
+
+@check(
+    "growth.members",
+    "Growth",
+    section=Section.MAINTENANCE,
+    looks_at="members and posts in PostgreSQL, now and in the last 30 days",
+    commands=(promql("increase(user_registrations_total[30d])"),),
+    remedy="Beyond what was tested: run `chitlaq seed` with that size on another machine, and measure.",
+)
+async def growth(system: System) -> Finding:
+    (row,) = await system.rows("growth")
+    values, rows = {}, []
+    for name, tested in TESTED.items():
+        total, month = float(row[name]), float(row[f"{name}_month"])
+        values[name] = Value(total)
+        values[f"{name} within 30 days"] = Value(month)
+        values[f"{name} of tested"] = judged(total / tested, "ratio", (0.8, 1.0))
+        days = (tested - total) / (month / 30) if month else math.inf
+        left = "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no end"
+        rows.append([name, f"{total:,.0f}", f"{month:,.0f}", f"{tested:,}", left])
+    return finding(
+        f"{row['members']:,} members, {row['members_month']:,} of them new within 30 days;"
+        f" {row['posts']:,} posts, {row['posts_month']:,} new",
+        values,
+        Table("growth", ["what", "now", "30 days", "tested with", "until then"], rows),
+    )

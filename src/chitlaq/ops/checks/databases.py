@@ -1,0 +1,370 @@
+"""PostgreSQL and Valkey, asked directly."""
+
+from __future__ import annotations
+
+import time
+
+from chitlaq.ops.checks.check import (
+    Finding,
+    NotHere,
+    Section,
+    Table,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+)
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.words import count, duration, share, size
+
+FEW_READS = 10_000
+FEW_ROWS = 10_000
+QUERY_WIDTH = 100
+
+
+def _psql(statement: str) -> str:
+    return f'chitlaq exec postgres psql -U postgres -d chitlaq -c "{statement}"'
+
+
+@check(
+    "database.ready",
+    "PostgreSQL answers",
+    section=Section.HOST,
+    looks_at="a connection and a statement",
+    commands=("chitlaq exec postgres pg_isready -U postgres", _psql("SELECT 1;")),
+    remedy="`chitlaq logs postgres --tail 50` says why; `chitlaq ps` shows whether it is being restarted.",
+)
+async def ready(system: System) -> Finding:
+    started = time.perf_counter()
+    try:
+        (row,) = await system.rows("server")
+    except Unseen as error:
+        return finding(str(error), least=Verdict.CRITICAL)
+    seconds = time.perf_counter() - started
+    return finding(
+        f"PostgreSQL {row['version']}, up for {duration(row['uptime'])}, answered in {duration(seconds)}",
+        {
+            "answer": judged(seconds, "seconds", system.limits.answer_seconds),
+            "uptime": Value(row["uptime"], "seconds"),
+        },
+        least=Verdict.WARNING if row["is_standby"] else Verdict.OK,
+    )
+
+
+@check(
+    "database.connections",
+    "Connections to PostgreSQL",
+    section=Section.HOST,
+    looks_at="pg_stat_activity, beside max_connections",
+    commands=(_psql("SELECT count(*) FROM pg_stat_activity;"),),
+    remedy="See who holds them (--details). Idle in a transaction: `chitlaq ops do kill PID`.",
+)
+async def connections(system: System) -> Finding:
+    rows = await system.rows("sessions")
+    used, most = sum(row["sessions"] for row in rows), rows[0]["most"]
+    return finding(
+        f"{used} of {most} taken",
+        {
+            "used": judged(used / most, "ratio", system.limits.connections_ratio),
+            "connections": Value(used),
+        },
+        Table(
+            "sessions",
+            ["role", "application", "state", "sessions", "oldest"],
+            [
+                [r["role"], r["application"], r["state"], str(r["sessions"]), duration(r["oldest"])]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "database.size",
+    "Size of the database",
+    section=Section.HOST,
+    looks_at="pg_database_size and the largest tables",
+    commands=(_psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
+    remedy="See what grows (--details); `capacity.database` says how long there is room.",
+)
+async def database_size(system: System) -> Finding:
+    rows = await system.rows("tables")
+    total = rows[0]["database_bytes"] if rows else 0
+    return finding(
+        f"{size(total)} in all" + (f", {rows[0]['name']} the largest table" if rows else ""),
+        {"size": judged(total, "bytes", system.limits.database_size_bytes)},
+        Table(
+            "largest tables",
+            ["table", "size", "of it indexes", "rows, about"],
+            [
+                [r["name"], size(r["bytes"]), size(r["index_bytes"]), f"{r['rows']:,.0f}"]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "database.slow_statements",
+    "Slow statements",
+    section=Section.HOST,
+    looks_at="pg_stat_statements, by mean time",
+    commands=(
+        _psql(
+            "SELECT query, mean_exec_time, calls FROM pg_stat_statements"
+            " WHERE mean_exec_time > 1000 ORDER BY mean_exec_time DESC LIMIT 10;"
+        ),
+    ),
+    remedy="The comment in front names service and query: EXPLAIN (ANALYZE, BUFFERS) it, and mind its index.",
+)
+async def slow_statements(system: System) -> Finding:
+    if not (await system.rows("has_statements"))[0]["is_there"]:
+        raise NotHere("pg_stat_statements is not loaded in this server (shared_preload_libraries)")
+    rows = await system.rows("statements_by_mean")
+    slowest = max((row["mean_seconds"] for row in rows), default=0.0)
+    return finding(
+        f"the slowest takes {duration(slowest)} in the mean" if rows else "nothing was counted yet",
+        {"slowest_mean": judged(slowest, "seconds", system.limits.statement_seconds)},
+        Table(
+            "by mean time",
+            ["mean", "calls", "in all", "role", "statement"],
+            [
+                [
+                    duration(r["mean_seconds"]),
+                    f"{r['calls']:,}",
+                    duration(r["total_seconds"]),
+                    r["role"],
+                    " ".join(r["query"].split())[:QUERY_WIDTH],
+                ]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "database.locks",
+    "Waiting for locks",
+    section=Section.PERFORMANCE,
+    looks_at="pg_locks, pg_blocking_pids",
+    commands=(
+        _psql(
+            "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
+        ),
+    ),
+    remedy="End who holds what others wait for: `chitlaq ops do kill PID` (the column `waits for`).",
+)
+async def locks(system: System) -> Finding:
+    rows = await system.rows("lock_waits")
+    longest = max((row["seconds"] for row in rows), default=0.0)
+    held = (await system.rows("lock_count"))[0]["locks"]
+    return finding(
+        f"{count(len(rows), 'session')} waiting, the longest for {duration(longest)}"
+        if rows
+        else "nobody waits",
+        {
+            "longest_wait": judged(longest, "seconds", system.limits.lock_wait_seconds),
+            "waiting": Value(len(rows)),
+            "locks": Value(held),
+        },
+        Table(
+            "who waits for whom",
+            ["process", "waits for", "since", "statement"],
+            [
+                [
+                    str(r["pid"]),
+                    ", ".join(map(str, r["blockers"])),
+                    duration(r["seconds"]),
+                    " ".join(r["query"].split())[:QUERY_WIDTH],
+                ]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "database.activity",
+    "What PostgreSQL is doing",
+    section=Section.INCIDENTS,
+    looks_at="pg_stat_activity: open transactions and statements",
+    commands=(_psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
+    remedy="A transaction that is forgotten keeps vacuum from its work: `chitlaq ops do kill PID`.",
+)
+async def activity(system: System) -> Finding:
+    rows = await system.rows("activity")
+    oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
+    return finding(
+        f"{count(len(rows), 'session')} at work, the oldest transaction open for {duration(oldest)}"
+        if rows
+        else "nothing at the moment",
+        {
+            "oldest_transaction": judged(oldest, "seconds", system.limits.transaction_seconds),
+            "at_work": Value(len(rows)),
+        },
+        Table(
+            "sessions",
+            ["process", "role", "state", "transaction", "statement"],
+            [
+                [
+                    str(r["pid"]),
+                    r["role"] or "",
+                    r["state"],
+                    duration(r["transaction_seconds"] or 0.0),
+                    " ".join(r["query"].split())[:QUERY_WIDTH],
+                ]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "database.cache",
+    "Reads from PostgreSQL's cache",
+    section=Section.PERFORMANCE,
+    looks_at="pg_stat_database: blocks found in shared_buffers beside all that were read",
+    commands=(
+        _psql("SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = 'chitlaq';"),
+    ),
+    remedy="More shared_buffers (a quarter of the memory), or an index: see `database.slow_statements`.",
+)
+async def cache(system: System) -> Finding:
+    (row,) = await system.rows("cache")
+    reads = row["blks_hit"] + row["blks_read"]
+    if reads < FEW_READS:
+        raise Unseen(f"only {count(reads, 'block')} were read since the start: too few to judge")
+    ratio = row["blks_hit"] / reads
+    return finding(
+        f"{share(ratio)} of {reads:,} blocks came from memory",
+        {"hit_ratio": judged(ratio, "ratio", system.limits.cache_hit_ratio)},
+    )
+
+
+@check(
+    "database.dead_rows",
+    "Rows that wait for vacuum",
+    section=Section.MAINTENANCE,
+    looks_at="pg_stat_user_tables",
+    commands=(
+        _psql(
+            "SELECT relname, n_live_tup, n_dead_tup, last_autovacuum FROM pg_stat_user_tables"
+            " ORDER BY n_dead_tup DESC LIMIT 10;"
+        ),
+    ),
+    remedy="`chitlaq ops do vacuum TABLE`; what comes back has an old transaction: `database.activity`.",
+)
+async def dead_rows(system: System) -> Finding:
+    rows = await system.rows("dead_rows")
+    large = [row for row in rows if row["live"] + row["dead"] >= FEW_ROWS]
+    ratios = {row["name"]: row["dead"] / (row["live"] + row["dead"]) for row in large}
+    name, most = max(ratios.items(), key=lambda pair: pair[1], default=("", 0.0))
+    return finding(
+        f"{share(most)} of {name} are dead" if name else "no table is large enough to matter",
+        {"most": judged(most, "ratio", system.limits.dead_rows_ratio)},
+        Table(
+            "tables",
+            ["table", "live", "dead", "last vacuum"],
+            [
+                [
+                    r["name"],
+                    f"{r['live']:,}",
+                    f"{r['dead']:,}",
+                    f"{r['vacuumed']:%Y-%m-%d %H:%M}" if r["vacuumed"] else "never",
+                ]
+                for r in rows
+            ],
+        ),
+    )
+
+
+@check(
+    "redis.ready",
+    "Valkey answers",
+    section=Section.HOST,
+    looks_at="PING",
+    commands=("chitlaq exec redis redis-cli ping",),
+    remedy="Nothing is lost without it, all is slower: `chitlaq logs redis --tail 50`.",
+)
+async def redis_ready(system: System) -> Finding:
+    started = time.perf_counter()
+    try:
+        await system.valkey("PING")
+    except Unseen as error:
+        return finding(str(error), least=Verdict.CRITICAL)
+    seconds = time.perf_counter() - started
+    facts = await system.valkey_facts("server")
+    version = facts.get("valkey_version") or facts.get("redis_version", "?")
+    return finding(
+        f"version {version}, answered in {duration(seconds)}",
+        {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
+    )
+
+
+@check(
+    "redis.memory",
+    "Memory of Valkey",
+    section=Section.HOST,
+    looks_at="INFO memory",
+    commands=("chitlaq exec redis redis-cli info memory",),
+    remedy="It gives up the oldest keys by itself; more memory (`maxmemory`) keeps more timelines ready.",
+)
+async def redis_memory(system: System) -> Finding:
+    facts = await system.valkey_facts("memory")
+    used, most = float(facts["used_memory"]), float(facts["maxmemory"])
+    values = {"used": Value(used, "bytes")}
+    if most:
+        values["used_ratio"] = judged(used / most, "ratio", system.limits.valkey_memory_ratio)
+    return finding(
+        f"{size(used)} of {size(most)}" if most else f"{size(used)}, without a limit", values
+    )
+
+
+@check(
+    "redis.clients",
+    "Clients of Valkey",
+    section=Section.HOST,
+    looks_at="INFO clients, beside maxclients",
+    commands=("chitlaq exec redis redis-cli info clients",),
+    remedy="`chitlaq exec redis redis-cli client list` shows who they are.",
+)
+async def redis_clients(system: System) -> Finding:
+    facts = await system.valkey_facts("clients")
+    connected, most = float(facts["connected_clients"]), float(facts.get("maxclients", 10_000))
+    blocked = float(facts.get("blocked_clients", 0))
+    return finding(
+        f"{connected:.0f} of {most:.0f} connected",
+        {
+            "used": judged(connected / most, "ratio", system.limits.connections_ratio),
+            "connected": Value(connected),
+            "blocked": Value(blocked),
+        },
+    )
+
+
+@check(
+    "redis.stats",
+    "Work of Valkey",
+    section=Section.HOST,
+    looks_at="INFO stats",
+    commands=("chitlaq exec redis redis-cli info stats",),
+    remedy="Refused connections: more maxclients. Keys given up: more maxmemory.",
+)
+async def redis_stats(system: System) -> Finding:
+    facts = await system.valkey_facts("stats")
+    hits, misses = float(facts["keyspace_hits"]), float(facts["keyspace_misses"])
+    refused, evicted = float(facts["rejected_connections"]), float(facts["evicted_keys"])
+    values = {
+        "commands_per_second": Value(float(facts["instantaneous_ops_per_sec"])),
+        "refused": Value(refused),
+        "evicted": Value(evicted),
+    }
+    said = f"{facts['instantaneous_ops_per_sec']} commands/s"
+    if hits + misses:
+        values["hit_ratio"] = Value(hits / (hits + misses), "ratio")
+        said += f", {share(hits / (hits + misses))} of keys found"
+    if refused:
+        said += f"; {count(refused, 'connection')} refused since the start"
+    return finding(said, values, least=Verdict.WARNING if refused else Verdict.OK)

@@ -1,0 +1,355 @@
+"""How fast and how well members are answered, by Prometheus: rate, errors, duration."""
+
+from __future__ import annotations
+
+import math
+
+from chitlaq.core.settings import Limit
+from chitlaq.ops.checks.check import (
+    Check,
+    Finding,
+    Section,
+    Series,
+    Table,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+)
+from chitlaq.ops.checks.system import System, promql
+from chitlaq.ops.checks.words import count, duration, share
+
+GATEWAY = 'service="api-gateway"'
+# A socket is open for hours: its request's duration says nothing about speed.
+MEMBERS = f'{GATEWAY},route!="/ws"'
+FEW_REQUESTS = 20
+DAY_SECONDS = 86_400.0
+STEPS = 96
+
+
+def _p95(selector: str, window: str = "5m", by: str = "le") -> str:
+    return (
+        f"histogram_quantile(0.95, sum by ({by})"
+        f" (rate(http_request_duration_seconds_bucket{{{selector}}}[{window}])))"
+    )
+
+
+async def _day(system: System, title: str, unit: str, expression: str) -> Series:
+    """The last 24 hours of an expression that gives one series; no points where there are none."""
+    found = await system.range(expression, DAY_SECONDS, DAY_SECONDS / STEPS)
+    points = [point for one in found[:1] for point in one.points if math.isfinite(point[1])]
+    return Series(title, unit, points)
+
+
+async def _requests(system: System, selector: str) -> float:
+    """Requests within five minutes; too few say nothing, neither well nor ill.
+
+    Raises:
+        Unseen: Prometheus cannot tell.
+    """
+    expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or vector(0)"
+    return await system.number(expression)
+
+
+@check(
+    "api.latency",
+    "Response times",
+    section=Section.PERFORMANCE,
+    looks_at="http_request_duration_seconds of the gateway, 95th percentile over five minutes",
+    commands=(promql(_p95("")), promql(_p95(MEMBERS, by="le, route"))),
+    remedy="The slowest route names the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
+)
+async def latency(system: System) -> Finding:
+    requests = await _requests(system, MEMBERS)
+    if not requests:
+        return finding("nobody asked within five minutes", {"requests": Value(0)})
+    overall = await system.number(_p95(MEMBERS))
+    routes = sorted(await system.query(_p95(MEMBERS, by="le, route")), key=lambda one: -one.number)
+    return finding(
+        f"95 of 100 answers within {duration(overall)}; {routes[0].metric['route']} the slowest"
+        f" with {duration(routes[0].number)}",
+        {
+            "p95": judged(overall, "seconds", system.limits.latency_p95_seconds),
+            "requests": Value(requests),
+        },
+        Table(
+            "routes",
+            ["route", "95th percentile"],
+            [[one.metric["route"], duration(one.number)] for one in routes],
+        ),
+        await _day(system, "95th percentile", "seconds", _p95(MEMBERS)),
+    )
+
+
+def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
+    selector = f'{GATEWAY},route="{route}"'
+
+    @check(
+        id,
+        title,
+        section=Section.PERFORMANCE,
+        looks_at=f"http_request_duration_seconds of {route}, 95th percentile over five minutes",
+        commands=(promql(_p95(f'route="{route}"')),),
+        remedy="`chitlaq logs --slow --since 15m`, then `chitlaq ops check database.slow_statements`.",
+    )
+    async def one_route(system: System) -> Finding:
+        requests = await _requests(system, selector)
+        if not requests:
+            return finding("nobody asked within five minutes", {"requests": Value(0)})
+        seconds = await system.number(_p95(selector))
+        return finding(
+            f"95 of 100 answers within {duration(seconds)}, of {requests:.0f}",
+            {
+                "p95": judged(seconds, "seconds", system.limits.latency_p95_seconds),
+                "requests": Value(requests),
+            },
+        )
+
+    return one_route
+
+
+feed_latency = _route("api.feed", "Response times of the home feed", "/api/feed/home")
+login_latency = _route("api.login", "Response times of logging in", "/api/auth/login")
+
+
+@check(
+    "api.throughput",
+    "Requests",
+    section=Section.PERFORMANCE,
+    looks_at="http_requests_total of the gateway over five minutes",
+    commands=(promql("sum(rate(http_requests_total[5m]))"),),
+    remedy="More than usual: `chitlaq ops check nginx.addresses`. None at all: is the edge reachable?",
+)
+async def throughput(system: System) -> Finding:
+    expression = f"sum(rate(http_requests_total{{{GATEWAY}}}[5m]))"
+    rate = await system.number(f"{expression} or vector(0)")
+    return finding(
+        f"{rate:.3g} requests/s",
+        {"rate": Value(rate)},
+        await _day(system, "requests a second", "", expression),
+    )
+
+
+def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check:  # noqa: A002
+    selector = f'{GATEWAY},status=~"{statuses}"'
+
+    @check(
+        id,
+        title,
+        section=Section.PERFORMANCE,
+        looks_at="http_requests_total of the gateway by status, over five minutes",
+        commands=(
+            promql(f'sum by (route) (rate(http_requests_total{{status=~"{statuses}"}}[5m]))'),
+        ),
+        remedy=remedy,
+    )
+    async def answers(system: System) -> Finding:
+        requests = await _requests(system, GATEWAY)
+        found = await _requests(system, selector)
+        ratio = found / requests if requests else 0.0
+        # One of two requests is half of them, and says nothing.
+        limits: Limit = getattr(system.limits, limit)
+        value = (
+            judged(ratio, "ratio", limits) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
+        )
+        rows = []
+        if found:
+            by = f"sum by (route, status) (increase(http_requests_total{{{selector}}}[5m])) > 0"
+            rows = [
+                [one.metric.get("status", ""), one.metric.get("route", ""), f"{one.number:.0f}"]
+                for one in sorted(await system.query(by), key=lambda one: -one.number)
+            ]
+        return finding(
+            f"{share(ratio)} of {count(requests, 'request')} within five minutes"
+            if requests
+            else "nobody asked within five minutes",
+            {"share": value, "requests": Value(requests)},
+            Table("by route", ["status", "route", "requests"], rows),
+            await _day(
+                system,
+                "share of requests",
+                "ratio",
+                f"sum(rate(http_requests_total{{{selector}}}[5m]))"
+                f" / sum(rate(http_requests_total{{{GATEWAY}}}[5m]))",
+            ),
+        )
+
+    return answers
+
+
+server_errors = _share(
+    "api.errors",
+    "Faults of ours (5xx)",
+    "5..",
+    "server_errors_ratio",
+    "`chitlaq logs --errors --since 15m`; a component that is down: `chitlaq ps`.",
+)
+refusals = _share(
+    "api.refusals",
+    "Requests refused (4xx)",
+    "4..",
+    "refusals_ratio",
+    "429: somebody asks too much (`nginx.addresses`). 401: tokens, or guessing. 404: a broken link.",
+)
+
+
+@check(
+    "database.latency",
+    "Time of queries",
+    section=Section.PERFORMANCE,
+    looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes",
+    commands=(
+        promql(
+            "histogram_quantile(0.95, sum by (le) (rate(postgresql_query_duration_seconds_bucket[5m])))"
+        ),
+    ),
+    remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
+)
+async def query_latency(system: System) -> Finding:
+    bucket = "rate(postgresql_query_duration_seconds_bucket[5m])"
+    try:
+        overall = await system.number(f"histogram_quantile(0.95, sum by (le) ({bucket}))")
+    except Unseen:
+        if await system.number("sum(rate(postgresql_query_duration_seconds_count[5m]))") == 0:
+            return finding("no query within five minutes")
+        raise
+    found = await system.query(f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))")
+    slowest = sorted(found, key=lambda one: -one.number)
+    return finding(
+        f"95 of 100 queries within {duration(overall)}; {slowest[0].metric['query']} the slowest"
+        f" with {duration(slowest[0].number)}",
+        {"p95": judged(overall, "seconds", system.limits.query_p95_seconds)},
+        Table(
+            "queries",
+            ["service", "query", "95th percentile"],
+            [
+                [one.metric["service"], one.metric["query"], duration(one.number)]
+                for one in slowest[:20]
+            ],
+        ),
+    )
+
+
+@check(
+    "database.transactions",
+    "Transactions",
+    section=Section.PERFORMANCE,
+    looks_at="postgresql_transactions_total over five minutes",
+    commands=(promql("rate(postgresql_transactions_total[5m])"),),
+    remedy="Many rolled back: a service meets errors, its log says which.",
+)
+async def transactions(system: System) -> Finding:
+    rates = {
+        one.metric.get("result", ""): one.number
+        for one in await system.query("rate(postgresql_transactions_total[5m])")
+    }
+    committed, back = rates.get("committed", 0.0), rates.get("rolled_back", 0.0)
+    return finding(
+        f"{committed:.3g}/s committed, {back:.3g}/s rolled back",
+        {"committed": Value(committed), "rolled_back": Value(back)},
+        least=Verdict.WARNING if back > 1 and back > committed / 10 else Verdict.OK,
+    )
+
+
+@check(
+    "websocket.connections",
+    "Open WebSocket connections",
+    section=Section.PERFORMANCE,
+    looks_at="websocket_connections_active",
+    commands=(promql("websocket_connections_active"),),
+    remedy="A sudden fall: `chitlaq logs websocket --since 15m`; clients come back by themselves.",
+)
+async def websocket_connections(system: System) -> Finding:
+    now = await system.number("sum(websocket_connections_active)")
+    before = await system.number("sum(websocket_connections_active offset 10m) or vector(0)")
+    has_fallen = before >= FEW_REQUESTS and now < before / 2
+    return finding(
+        f"{now:.0f} open" + (f", of {before:.0f} ten minutes ago" if has_fallen else ""),
+        {"open": Value(now), "ten_minutes_ago": Value(before)},
+        await _day(system, "open connections", "", "sum(websocket_connections_active)"),
+        least=Verdict.WARNING if has_fallen else Verdict.OK,
+    )
+
+
+@check(
+    "websocket.messages",
+    "WebSocket frames",
+    section=Section.PERFORMANCE,
+    looks_at="websocket_messages_total over five minutes",
+    commands=(promql("rate(websocket_messages_total[5m])"),),
+    remedy="Many of type invalid: a client that is broken, or an attack: `nginx.addresses`.",
+)
+async def websocket_messages(system: System) -> Finding:
+    found = await system.query("sum by (direction, type) (rate(websocket_messages_total[5m]))")
+    rates = {(one.metric["direction"], one.metric["type"]): one.number for one in found}
+    came = sum(rate for (direction, _), rate in rates.items() if direction == "in")
+    went = sum(rate for (direction, _), rate in rates.items() if direction == "out")
+    invalid = rates.get(("in", "invalid"), 0.0)
+    return finding(
+        f"{came:.3g}/s in, {went:.3g}/s out",
+        {"in": Value(came), "out": Value(went), "invalid": Value(invalid)},
+        Table(
+            "by type",
+            ["direction", "type", "a second"],
+            [[d, kind, f"{rate:.3g}"] for (d, kind), rate in sorted(rates.items())],
+        ),
+        least=Verdict.WARNING if invalid > 1 and invalid > came / 10 else Verdict.OK,
+    )
+
+
+@check(
+    "websocket.latency",
+    "Time of WebSocket frames",
+    section=Section.PERFORMANCE,
+    looks_at="websocket_message_duration_seconds, 95th percentile over five minutes",
+    commands=(
+        promql(
+            "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
+        ),
+    ),
+    remedy="`chitlaq ops check websocket.ping database.latency`; slow events: the queue of deliveries.",
+)
+async def websocket_latency(system: System) -> Finding:
+    frames = await system.number(
+        "sum(increase(websocket_message_duration_seconds_count[5m])) or vector(0)"
+    )
+    if not frames:
+        return finding("no frame within five minutes", {"frames": Value(0)})
+    seconds = await system.number(
+        "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
+    )
+    return finding(
+        f"95 of 100 frames within {duration(seconds)}",
+        {
+            "p95": judged(seconds, "seconds", system.limits.websocket_p95_seconds),
+            "frames": Value(frames),
+        },
+    )
+
+
+@check(
+    "api.month",
+    "Response times of a month",
+    section=Section.MAINTENANCE,
+    looks_at="http_request_duration_seconds of the gateway, over 30 days and the 30 before",
+    commands=(promql(_p95("", "30d")),),
+    remedy="Slower than the month before: compare `chitlaq bench --here`, and `database.slow_statements`.",
+    seconds=10.0,
+)
+async def month(system: System) -> Finding:
+    now = await system.number(_p95(MEMBERS, "30d"))
+    values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
+    said = f"95 of 100 answers within {duration(now)}"
+    try:
+        before = await system.number(_p95(MEMBERS, "30d").replace("[30d]", "[30d] offset 30d"))
+    except Unseen:
+        return finding(f"{said}; nothing is known of the month before", values)
+    is_slower = now > 1.5 * before
+    values["p95_before"] = Value(before, "seconds")
+    return finding(
+        f"{said}, {duration(before)} the month before",
+        values,
+        least=Verdict.WARNING if is_slower else Verdict.OK,
+    )

@@ -1,0 +1,83 @@
+-- name: server
+-- Version, uptime in seconds, and whether it only follows another server.
+SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_standby,
+       extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS uptime;
+
+-- name: sessions
+-- Sessions of clients by role, application and state, most first, with how many the server takes.
+SELECT coalesce(usename, '?') AS role, application_name AS application, coalesce(state, '?') AS state,
+       count(*) AS sessions, current_setting('max_connections')::integer AS most,
+       extract(epoch FROM now() - min(backend_start))::float8 AS oldest
+FROM pg_stat_activity WHERE backend_type = 'client backend'
+GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3;
+
+-- name: tables
+-- The largest tables, with their indexes, and the whole database.
+SELECT schemaname || '.' || relname AS name, pg_total_relation_size(relid)::float8 AS bytes,
+       pg_indexes_size(relid)::float8 AS index_bytes, n_live_tup::float8 AS rows,
+       pg_database_size(current_database())::float8 AS database_bytes
+FROM pg_stat_user_tables ORDER BY 2 DESC LIMIT 10;
+
+-- name: has_statements
+-- Whether pg_stat_statements is there to be asked.
+SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS is_there;
+
+-- name: statements_by_mean
+-- The statements that take longest in the mean; times in seconds.
+SELECT coalesce(r.rolname, '?') AS role, s.query, s.calls, s.mean_exec_time / 1000 AS mean_seconds,
+       s.total_exec_time / 1000 AS total_seconds
+FROM pg_stat_statements s
+LEFT JOIN pg_roles r ON r.oid = s.userid
+WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+  -- What is done once at the start, or by an operator's hand, is no member's wait.
+  AND s.calls > 1
+ORDER BY s.mean_exec_time DESC LIMIT 10;
+
+-- name: lock_waits
+-- Sessions that wait for a lock, longest first, and who holds it.
+SELECT a.pid, pg_blocking_pids(a.pid) AS blockers, a.query,
+       extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.state_change))::float8 AS seconds
+FROM pg_stat_activity a
+LEFT JOIN LATERAL (SELECT min(waitstart) AS waitstart FROM pg_locks WHERE pid = a.pid AND NOT granted) l ON true
+WHERE a.wait_event_type = 'Lock'
+ORDER BY 4 DESC LIMIT 20;
+
+-- name: lock_count
+-- Locks that are held or waited for.
+SELECT count(*) AS locks FROM pg_locks;
+
+-- name: activity
+-- Sessions at work or in a transaction, oldest transaction first.
+SELECT pid, usename AS role, coalesce(state, '?') AS state, query,
+       extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds
+FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle'
+ORDER BY xact_start NULLS LAST LIMIT 20;
+
+-- name: cache
+-- Blocks of this database that were found in memory, and those that were not.
+SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database();
+
+-- name: dead_rows
+-- Tables by rows that wait for vacuum.
+SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS dead,
+       greatest(last_vacuum, last_autovacuum) AS vacuumed
+FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, 1 LIMIT 10;
+
+-- name: resolved_alerts
+-- Alerts that ended within a day, by how often.
+SELECT name, severity, count(*) AS times, max(ended_at) AS last_ended,
+       max(extract(epoch FROM ended_at - started_at))::float8 AS longest
+FROM ops.alerts WHERE ended_at > now() - interval '24 hours'
+GROUP BY 1, 2 ORDER BY 3 DESC, 1;
+
+-- name: note_patterns
+-- Remember the patterns of error lines; new is what was first seen within a day.
+INSERT INTO ops.log_patterns AS known (service, pattern, last_seen)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+ON CONFLICT (service, pattern) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)
+RETURNING pattern, first_seen > now() - interval '24 hours' AS is_new;
+
+-- name: growth
+-- Members and posts, now and new within 30 days.
+SELECT members, members_month, posts, posts_month FROM feed.growth;

@@ -1,0 +1,428 @@
+"""The services: processes, health, and one real request to each, as its members make it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import msgspec
+
+from chitlaq.ops.checks.check import (
+    Check,
+    Finding,
+    Section,
+    Table,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+    worst,
+)
+from chitlaq.ops.checks.system import System, promql
+from chitlaq.ops.checks.words import count, duration, size
+from chitlaq.stack import control, usage
+
+JUST_RESTARTED_SECONDS = 3600
+PING_SECONDS = 3.0
+
+
+class _Health(msgspec.Struct):
+    """What is read of an answer to ``GET /health``."""
+
+    status: str
+    uptime: int
+    version: str
+    checks: dict[str, dict[str, Any]] = {}
+
+
+@check(
+    "services.processes",
+    "Processes",
+    section=Section.SERVICES,
+    looks_at="the supervisor",
+    commands=("chitlaq ps",),
+    remedy="Read what it said last: `chitlaq logs SERVICE --tail 50`; then `chitlaq restart SERVICE`.",
+)
+async def processes(system: System) -> Finding:
+    statuses = await system.statuses()
+    bad = [status for status in statuses if not status.is_well]
+    young = [
+        status
+        for status in statuses
+        if status.restarts and status.pid is not None and status.uptime < JUST_RESTARTED_SECONDS
+    ]
+    rows = [
+        [s.name, s.state, str(s.pid or ""), duration(s.uptime), str(s.restarts), s.reason]
+        for s in statuses
+    ]
+    if bad:
+        said = ", ".join(f"{s.name} is {s.state}" for s in bad)
+    elif young:
+        said = "restarted within the hour: " + ", ".join(s.name for s in young)
+    else:
+        said = f"all {len(statuses)} are as they should be"
+    is_down = not control.is_up(statuses)
+    least = Verdict.CRITICAL if is_down else Verdict.WARNING if bad or young else Verdict.OK
+    return finding(
+        said,
+        {
+            "processes": Value(sum(s.pid is not None for s in statuses)),
+            "restarts": Value(sum(s.restarts for s in statuses)),
+        },
+        Table("processes", ["service", "state", "pid", "uptime", "restarts", "reason"], rows),
+        least=least,
+    )
+
+
+@check(
+    "services.resources",
+    "Use of the machine",
+    section=Section.SERVICES,
+    looks_at="each component's processes over half a second",
+    commands=("chitlaq stats",),
+    remedy="Restart what grew (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
+)
+async def resources(system: System) -> Finding:
+    statuses = await system.statuses()
+    rows = await system.blocking(lambda: usage.measure(statuses))
+    if not rows:
+        raise Unseen("no process is running")
+    total = usage.total(rows)
+    largest = max(rows, key=lambda row: row.memory_bytes)
+    return finding(
+        f"{size(total.memory_bytes)} in all, {largest.service} the largest with"
+        f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
+        {
+            "largest": judged(largest.memory_bytes, "bytes", system.limits.component_memory_bytes),
+            "memory": Value(total.memory_bytes, "bytes"),
+            "cpu": Value(total.cpu_percent / 100, "ratio"),
+        },
+        Table(
+            "components",
+            ["service", "cpu", "memory", "processes", "restarts"],
+            [
+                [
+                    r.service,
+                    f"{r.cpu_percent:.1f} %",
+                    size(r.memory_bytes),
+                    str(r.processes),
+                    str(r.restarts),
+                ]
+                for r in rows
+            ],
+        ),
+    )
+
+
+def _health(service: str, name: str) -> Check:
+    @check(
+        f"{name}.health",
+        f"Health of {service}",
+        section=Section.SERVICES,
+        looks_at=f"GET /health of {service}",
+        commands=("curl -s http://localhost:{port:" + service + "}/health | jq .",),
+        remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
+    )
+    async def health(system: System) -> Finding:
+        started = time.perf_counter()
+        try:
+            answer = await system.get(service, "/health")
+        except Unseen as error:
+            # Nobody there is not a lack of knowledge: it was looked at, and it is down.
+            return finding(f"does not answer: {error}", least=Verdict.CRITICAL)
+        seconds = time.perf_counter() - started
+        try:
+            said = msgspec.json.decode(answer.content, type=_Health)
+        except msgspec.DecodeError as error:
+            raise Unseen(f"what answers is not {service}: {error}") from None
+        levels = {"healthy": Verdict.OK, "degraded": Verdict.WARNING}
+        rows = [
+            [thing, str(seen.get("status")), str(seen.get("detail"))]
+            for thing, seen in said.checks.items()
+        ]
+        faults = [f"{row[0]}: {row[2]}" for row in rows if row[1] != "healthy"]
+        return finding(
+            f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up for {duration(said.uptime)}",
+            {
+                "answer": judged(seconds, "seconds", system.limits.answer_seconds),
+                "uptime": Value(said.uptime, "seconds"),
+            },
+            Table("what it stands on", ["what", "state", "detail"], rows),
+            least=levels.get(said.status, Verdict.CRITICAL),
+        )
+
+    return health
+
+
+gateway_health = _health("api-gateway", "gateway")
+websocket_health = _health("websocket", "websocket")
+feed_health = _health("feed-service", "feed")
+search_health = _health("search-service", "search")
+auth_health = _health("auth-service", "auth")
+ops_health = _health("ops-service", "ops")
+
+
+def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check:  # noqa: A002
+    """A real request, and whether its answer is what it should be: a JSON object with this key."""
+
+    @check(
+        id,
+        title,
+        section=Section.SERVICES,
+        looks_at=f"GET {path} of {service}",
+        commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
+        remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request id of the answer.",
+    )
+    async def answers(system: System) -> Finding:
+        started = time.perf_counter()
+        try:
+            answer = await system.get(service, path)
+        except Unseen as error:
+            return finding(f"no answer: {error}", least=Verdict.CRITICAL)
+        seconds = time.perf_counter() - started
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        is_right = answer.status_code == 200 and isinstance(body, dict) and wanted in body
+        identifier = answer.headers.get("x-request-id", "-")
+        said = "as it should be" if is_right else f"not what was wanted, request id {identifier}"
+        return finding(
+            f"answered with {answer.status_code} in {duration(seconds)}, {said}",
+            {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
+            least=Verdict.OK if is_right else Verdict.CRITICAL,
+        )
+
+    return answers
+
+
+gateway_api = _answers(
+    "gateway.api", "Health of all, through the gateway", "api-gateway", "/api/health", "status"
+)
+feed_home = _answers(
+    "feed.home", "A page of the home feed", "feed-service", "/feed/home?page=1&limit=10", "items"
+)
+search_users = _answers(
+    "search.users",
+    "A search for members",
+    "search-service",
+    "/search/users?q=test&page=1&limit=10",
+    "items",
+)
+auth_status = _answers(
+    "auth.status", "Who is signed in", "auth-service", "/auth/status", "authenticated"
+)
+
+
+def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Check:  # noqa: A002
+    @check(
+        id,
+        title,
+        section=Section.SERVICES,
+        looks_at=f"GET /metrics of {service}",
+        commands=(
+            "curl -s http://localhost:{port:" + service + "}/metrics"
+            f' | grep -E "({"|".join(wanted)})"',
+        ),
+        remedy=f"Without metrics its alerts are blind: `chitlaq restart {service}`, then look at its log.",
+    )
+    async def metrics(system: System) -> Finding:
+        try:
+            answer = await system.get(service, "/metrics")
+        except Unseen as error:
+            return finding(f"no answer: {error}", least=Verdict.CRITICAL)
+        names = {line.split("{")[0].split(" ")[0] for line in answer.text.splitlines()}
+        missing = [name for name in wanted if not any(one.startswith(name) for one in names)]
+        samples = sum(not line.startswith("#") for line in answer.text.splitlines())
+        return finding(
+            f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",
+            {"samples": Value(samples), "bytes": Value(len(answer.content), "bytes")},
+            least=Verdict.CRITICAL if missing or answer.status_code != 200 else Verdict.OK,
+        )
+
+    return metrics
+
+
+gateway_metrics = _metrics(
+    "gateway.metrics",
+    "Metrics of the gateway",
+    "api-gateway",
+    ("http_requests_total", "http_request_duration_seconds"),
+)
+websocket_metrics = _metrics(
+    "websocket.metrics",
+    "Metrics of the WebSocket service",
+    "websocket",
+    ("websocket_connections_active", "websocket_messages_total"),
+)
+
+
+@check(
+    "websocket.ping",
+    "A ping over a WebSocket",
+    section=Section.SERVICES,
+    looks_at="a connection of its own to /ws",
+    commands=('wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',),
+    remedy="`chitlaq logs websocket --tail 50`; then `chitlaq restart websocket`: clients come back.",
+)
+async def ping(system: System) -> Finding:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import WebSocketException
+
+    url = f"ws://127.0.0.1:{system.settings.port_of('websocket')}/ws"
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            async with connect(url, proxy=None, close_timeout=0.5) as socket:
+                asked = time.perf_counter()
+                await socket.send('{"type":"ping"}')
+                answer = json.loads(await socket.recv())
+                answered = time.perf_counter()
+    except (OSError, TimeoutError, ValueError, WebSocketException) as error:
+        reason = str(error) or f"no answer within {PING_SECONDS:g} s"
+        return finding(f"no pong: {reason}", least=Verdict.CRITICAL)
+    is_pong = isinstance(answer, dict) and answer.get("type") == "pong"
+    return finding(
+        f"pong after {duration(answered - asked)}" if is_pong else f"not a pong: {answer}",
+        {
+            "connect": judged(asked - started, "seconds", system.limits.answer_seconds),
+            "pong": judged(answered - asked, "seconds", system.limits.answer_seconds),
+        },
+        least=Verdict.OK if is_pong else Verdict.CRITICAL,
+    )
+
+
+@check(
+    "services.targets",
+    "What Prometheus asks",
+    section=Section.CHECKLIST,
+    looks_at="`up` of every target",
+    commands=(promql("up"),),
+    remedy="A target that is down answers nobody: `chitlaq ps`, then its log.",
+)
+async def targets(system: System) -> Finding:
+    found = await system.query("up")
+    down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
+    rows = [
+        [s.metric.get("job", "?"), s.metric.get("instance", "?"), "up" if s.number == 1 else "down"]
+        for s in found
+    ]
+    return finding(
+        f"{', '.join(down)} cannot be asked" if down else f"all {len(found)} answer",
+        {"targets": Value(len(found)), "down": Value(len(down))},
+        Table("targets", ["job", "address", "state"], rows),
+        least=Verdict.WARNING if down else Verdict.OK,
+    )
+
+
+class _Status(msgspec.Struct):
+    state: str
+
+
+class _ActiveAlert(msgspec.Struct, rename="camel"):
+    """What is read of an alert of Alertmanager's API, version 2."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: str
+    status: _Status
+
+
+_SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING}
+
+
+@check(
+    "alerts.active",
+    "Active alerts",
+    section=Section.INCIDENTS,
+    looks_at="Alertmanager, API version 2",
+    commands=(
+        (
+            "curl -s http://localhost:{port:alertmanager}/api/v2/alerts"
+            " | jq '.[] | select(.status.state == \"active\")'"
+        ),
+        "chitlaq alerts --active",
+    ),
+    remedy="Each names its procedure: `chitlaq alerts --active`.",
+)
+async def active_alerts(system: System) -> Finding:
+    try:
+        found = msgspec.json.decode(
+            await system.alertmanager("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
+        )
+    except msgspec.DecodeError as error:
+        raise Unseen(f"Alertmanager's answer was not understood: {error}") from None
+    # Watchdog always fires; its silence would be the alarm.
+    alerts = [one for one in found if one.labels.get("alertname") != "Watchdog"]
+    has_watchdog = len(alerts) < len(found)
+    rows = [
+        [
+            one.labels.get("severity", ""),
+            one.labels.get("alertname", ""),
+            one.annotations.get("summary", ""),
+            one.annotations.get("procedure", ""),
+            one.status.state,
+        ]
+        for one in sorted(alerts, key=lambda one: one.labels.get("severity", "P9"))
+    ]
+    if not has_watchdog:
+        said = "the watchdog does not fire: alerts do not reach Alertmanager"
+    elif alerts:
+        said = f"{count(len(alerts), 'alert')}: {', '.join(row[1] for row in rows[:3])}"
+    else:
+        said = "none, and the watchdog shows that the way is open"
+    severe = worst(
+        (
+            Verdict.OK if has_watchdog else Verdict.WARNING,
+            *(_SEVERE.get(row[0], Verdict.OK) for row in rows),
+        )
+    )
+    return finding(
+        said,
+        {"active": Value(len(alerts))},
+        Table("alerts", ["severity", "alert", "what", "procedure", "state"], rows),
+        least=severe,
+    )
+
+
+FLAPPING = 5
+
+
+@check(
+    "alerts.resolved",
+    "Alerts that are over",
+    section=Section.INCIDENTS,
+    looks_at="ops.alerts, the last 24 hours",
+    commands=("chitlaq alerts --resolved",),
+    remedy="What comes and goes needs its cause mended or its threshold changed.",
+)
+async def resolved_alerts(system: System) -> Finding:
+    rows = await system.rows("resolved_alerts")
+    most = max((row["times"] for row in rows), default=0)
+    total = sum(row["times"] for row in rows)
+    said = f"{count(total, 'alert')} ended within a day"
+    if most >= FLAPPING:
+        said += f"; {rows[0]['name']} came and went {most} times"
+    return finding(
+        said,
+        {"resolved": Value(total), "most_of_one": Value(most)},
+        Table(
+            "alerts",
+            ["times", "severity", "alert", "longest", "last ended"],
+            [
+                [
+                    str(row["times"]),
+                    row["severity"],
+                    row["name"],
+                    duration(row["longest"]),
+                    f"{row['last_ended'].astimezone():%Y-%m-%d %H:%M}",
+                ]
+                for row in rows
+            ],
+        ),
+        least=Verdict.WARNING if most >= FLAPPING else Verdict.OK,
+    )

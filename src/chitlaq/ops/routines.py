@@ -1,0 +1,247 @@
+"""The runbook's routines: which checks each has, and how they are run beside each other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import ids, logs
+from chitlaq.core.errors import OperatorError
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import (
+    WORST_FIRST,
+    Check,
+    Evidence,
+    Finding,
+    NotHere,
+    Section,
+    Unseen,
+    Value,
+    Verdict,
+    worst,
+)
+from chitlaq.ops.checks.system import System
+
+log = logs.get("routines")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one check said in one run."""
+
+    check: str
+    title: str
+    section: Section
+    verdict: Verdict
+    summary: str
+    values: dict[str, Value]
+    evidence: list[Evidence]
+    remedy: str
+    duration_seconds: float
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a routine; results worst first, then in the runbook's order."""
+
+    id: UUID
+    routine: str
+    started_at: datetime
+    duration_seconds: float
+    verdict: Verdict
+    started_by: str
+    host: str
+    results: list[Result]
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    """Checks that belong to a time of day.
+
+    Args:
+        name: the word that is typed.
+        title: what the runbook calls it.
+        checks: ids, in the runbook's order.
+    """
+
+    name: str
+    title: str
+    checks: tuple[str, ...]
+
+
+_HEALTH = (
+    "gateway.health", "websocket.health", "feed.health", "search.health", "auth.health", "ops.health",
+)  # fmt: skip
+_LOGS = (
+    "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
+    "database.log", "redis.log",
+)  # fmt: skip
+
+ROUTINES: Mapping[str, Routine] = {
+    one.name: one
+    for one in (
+        Routine(
+            "morning",
+            "Morning routine: is everything there, and what happened in the night?",
+            (
+                "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
+                "host.interfaces", "host.sockets", "host.reachability", "host.clock",
+                "services.processes", "services.resources", *_HEALTH,
+                "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
+                "feed.home", "search.users", "auth.status",
+                "database.ready", "database.connections", "database.size",
+                "database.slow_statements", "database.locks", "database.activity", "database.cache",
+                "redis.ready", "redis.memory", "redis.clients", "redis.stats",
+                "services.targets", "alerts.active", "alerts.resolved",
+                *_LOGS, "nginx.errors", "nginx.statuses",
+                "backup.database", "backup.configuration",
+            ),
+        ),
+        Routine(
+            "midday",
+            "Midday check: how fast and how well are members answered?",
+            (
+                "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
+                "database.latency", "database.transactions", "database.cache", "database.locks",
+                "websocket.connections", "websocket.messages", "websocket.latency", "websocket.ping",
+                "services.processes", "host.load", "host.memory", "host.bandwidth", "alerts.active",
+            ),
+        ),
+        Routine(
+            "evening",
+            "Evening routine: the day's summary, backups, security, and room for tomorrow.",
+            (
+                "services.processes", "api.latency", "api.errors", "api.refusals", "api.throughput",
+                *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
+                "system.journal", "alerts.active", "alerts.resolved",
+                "backup.database", "backup.configuration",
+                "security.ssh_failed", "security.ssh_accepted", "security.fail2ban", "security.bans",
+                "security.audit", "security.logins", "security.certificates",
+                "host.disk", "host.memory", "capacity.disk", "capacity.memory",
+                "capacity.connections", "capacity.database", "memory.growth",
+            ),
+        ),
+        Routine(
+            "weekly",
+            "Weekly maintenance: updates, rotation, what may be cleared away.",
+            (
+                "updates.all", "updates.security", "logs.rotation", "cleanup.candidates",
+                "host.large_files", "database.dead_rows", "database.slow_statements",
+                "security.certificates", "backup.database", "backup.configuration",
+                "capacity.disk", "capacity.database", "memory.growth",
+            ),
+        ),
+        Routine(
+            "monthly",
+            "Monthly review: speed, room and growth.",
+            (
+                "api.month", "growth.members", "capacity.disk", "capacity.memory",
+                "capacity.connections", "capacity.database", "memory.growth", "database.size",
+                "updates.all", "updates.security",
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def routine(name: str) -> Routine:
+    """Return a routine by its name.
+
+    Raises:
+        OperatorError: there is none of this name.
+    """
+    if name not in ROUTINES:
+        raise OperatorError(f"There is no routine {name}; there are {', '.join(ROUTINES)}.")
+    return ROUTINES[name]
+
+
+OnResult = Callable[[Result, int, int], None]
+"""Told each result as it comes, how many there are, and how many there will be."""
+
+
+async def run(
+    system: System,
+    name: str,
+    checks: Sequence[Check],
+    started_by: str,
+    on_result: OnResult = lambda _result, _done, _total: None,
+) -> Run:
+    """Run checks beside each other, each within its own time; none can stop the others."""
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    results: list[Result] = []
+
+    async def one(check: Check) -> None:
+        result = await judge(check, system)
+        results.append(result)
+        on_result(result, len(results), len(checks))
+
+    await asyncio.gather(*(one(check) for check in checks))
+    order = [check.id for check in checks]
+    results.sort(key=lambda one: (WORST_FIRST.index(one.verdict), order.index(one.check)))
+    return Run(
+        ids.new(),
+        name,
+        started_at,
+        round(time.perf_counter() - started, 3),
+        worst(result.verdict for result in results),
+        started_by,
+        socket.gethostname(),
+        results,
+    )
+
+
+async def run_routine(
+    system: System, name: str, started_by: str, on_result: OnResult = lambda *_: None
+) -> Run:
+    """Run a routine by its name."""
+    checks = [CHECKS[one] for one in routine(name).checks]
+    return await run(system, name, checks, started_by, on_result)
+
+
+async def judge(check: Check, system: System) -> Result:
+    """Run one check, whatever becomes of it: what could not be seen is UNKNOWN, and says why."""
+    started = time.perf_counter()
+    looking = asyncio.ensure_future(check.judge(system))
+    # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
+    await asyncio.wait({looking}, timeout=check.seconds)
+    if looking.done():
+        found = _found(looking)
+    else:
+        looking.cancel()
+        looking.add_done_callback(_forget)
+        found = Finding(Verdict.UNKNOWN, f"it took longer than {check.seconds:g} s")
+    return Result(
+        check.id,
+        check.title,
+        check.section,
+        found.verdict,
+        found.summary,
+        found.values,
+        found.evidence,
+        check.remedy,
+        round(time.perf_counter() - started, 3),
+    )
+
+
+def _found(looking: asyncio.Future[Finding]) -> Finding:
+    try:
+        return looking.result()
+    except NotHere as error:
+        return Finding(Verdict.SKIPPED, str(error))
+    except Unseen as error:
+        return Finding(Verdict.UNKNOWN, str(error))
+    except (Exception, asyncio.CancelledError) as error:
+        # A fault of the check's own is no health of what it looks at.
+        log.error("check failed", fault=error)
+        return Finding(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+
+
+def _forget(looking: asyncio.Future[Finding]) -> None:
+    with suppress(BaseException):
+        looking.result()
