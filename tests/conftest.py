@@ -176,6 +176,7 @@ def start_stack(**settings: str) -> Stack:
         "CHITLAQ_HOME": str(home),
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_MONITORING_EMBEDDED": "false",
+        "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
         **settings,
     }

@@ -119,6 +119,7 @@ async def installed() -> AsyncIterator[Installation]:
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
         "CHITLAQ_MONITORING_EMBEDDED": "false",
+        "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
     }
     installation = Installation(home, environment, configuration.load(home, environment))

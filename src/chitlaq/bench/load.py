@@ -51,13 +51,11 @@ class Outcome(msgspec.Struct, frozen=True):
     """Connections that ended or made no sense in the middle of an answer."""
 
 
-def get(target: str, token: str | None = None) -> str:
+def get(target: str, token: str | None = None, agent: str = "") -> str:
     """Return a GET request as text, ready to be sent again and again."""
-    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-    return (
-        f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n"
-        f"{authorization}\r\n"
-    )
+    headers = f"Authorization: Bearer {token}\r\n" if token else ""
+    headers += f"User-Agent: {agent}\r\n" if agent else ""
+    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{headers}\r\n"
 
 
 async def measure(load: Load) -> Outcome:

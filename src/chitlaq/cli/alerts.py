@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import installation, output
-from chitlaq.core.errors import OperatorError
+from chitlaq.cli import output, records
 
 if TYPE_CHECKING:
-    from chitlaq.core.home import Home
-    from chitlaq.core.settings import Settings
     from chitlaq.ops.history import Alert
 
 COLOURS = {"P0": "bold red", "P1": "red", "P2": "yellow", "P3": "cyan"}
@@ -37,30 +33,16 @@ def alerts(
     """
     if active and resolved:
         raise typer.BadParameter("--active and --resolved exclude each other: name one or none.")
+    from chitlaq.ops import history
+
     is_active = True if active else False if resolved else None
-    found = asyncio.run(_read(*installation.here(), is_active, limit))
+    found = records.ask(lambda database: history.alerts(database, is_active=is_active, limit=limit))
     if as_json:
         output.print_json(found)
     elif found:
         _print(found)
     else:
         typer.echo("No alert fires." if active else "No alert fired yet.")
-
-
-async def _read(home: Home, settings: Settings, is_active: bool | None, limit: int) -> list[Alert]:
-    from chitlaq.core import postgres
-    from chitlaq.ops import history
-
-    queries = postgres.load_queries("chitlaq.ops", "chitlaq")
-    database = postgres.Database(
-        postgres.dsn(settings, home, "chitlaq_ops"), "chitlaq-alerts", queries
-    )
-    try:
-        return await history.alerts(database, is_active=is_active, limit=limit)
-    except postgres.PostgresUnavailableError as error:
-        raise OperatorError(f"{error}: is the stack up? `chitlaq ps` tells.") from None
-    finally:
-        await database.close()
 
 
 def _print(found: list[Alert]) -> None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import typer
 
 from chitlaq import __version__
-from chitlaq.cli import alerts, bench, config, data, doctor, exec, metrics, serve, stack  # noqa: A004 - the runbook's word
+from chitlaq.cli import (
+    alerts,
+    bench,
+    config,
+    data,
+    doctor,
+    exec,  # noqa: A004 - the runbook's word
+    metrics,
+    ops,
+    serve,
+    stack,
+)
 
 app = typer.Typer(
     name="chitlaq",
@@ -33,5 +44,5 @@ def _options(
     pass
 
 
-for _module in (stack, alerts, metrics, exec, data, config, doctor, bench, serve):
+for _module in (stack, ops, alerts, metrics, exec, data, config, doctor, bench, serve):
     _module.register(app)

@@ -1,31 +1,79 @@
-"""``chitlaq bench``: figures as ratios, measured in one run on installations of its own."""
+"""``chitlaq bench``: figures as ratios, measured in one run; and the monthly benchmark."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import installation, output, records
+
+if TYPE_CHECKING:
+    from chitlaq.core.postgres import Database
+    from chitlaq.ops.routines import Run
 
 
 def register(app: typer.Typer) -> None:
     app.command()(bench)
 
 
-def bench(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def bench(
+    here: Annotated[
+        bool,
+        typer.Option(
+            "--here", help="Ask the running system instead, and compare with the last times."
+        ),
+    ] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="With --here: also where members feel the load.")
+    ] = False,
+    operator: Annotated[str | None, typer.Option("--as", help="Who asks, for the record.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Measure the home feed beside its ceiling, start-up and memory; takes a minute or two.
 
-    Nothing that runs here is touched: it starts and stops installations of its own.
+    Nothing that runs here is touched: it starts and stops installations of its own. With --here the
+    running system is asked for a quarter of a minute, and the figures are kept: the runbook's
+    monthly benchmark.
 
-    Example: chitlaq bench
+    Examples: chitlaq bench · chitlaq bench --here
     """
+    if here:
+        _here(records.operator(operator), as_json=as_json, production=production)
+        return
     from chitlaq.bench import benchmark, report
 
-    result = asyncio.run(benchmark.run(lambda text: print(text, file=sys.stderr)))
+    result = asyncio.run(benchmark.run(_say))
     if as_json:
         output.print_json(result)
     else:
         output.console_for_output().print(report.rendered(result))
+
+
+def _here(operator: str, *, as_json: bool, production: bool) -> None:
+    from chitlaq.bench import here
+    from chitlaq.cli import findings
+    from chitlaq.ops import runs
+
+    home, settings = installation.here()
+    if not production:
+        here.refuse_production(settings)
+
+    async def measured(database: Database) -> Run:
+        before = await runs.newest(database, here.ROUTINE, here.COMPARED)
+        run = await here.run(settings, operator, before, _say)
+        await runs.keep(database, home, run)
+        return run
+
+    run = records.ask(measured)
+    if as_json:
+        output.print_json(run)
+    else:
+        shown = findings.rendered(run, {}, {}, details=False)
+        output.console_for_output().print(shown)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

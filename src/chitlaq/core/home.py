@@ -94,6 +94,11 @@ class Home:
         return self.logs / "nginx-access.log"
 
     @property
+    def ops(self) -> Path:
+        """What operations keep beside PostgreSQL: what waits for it, claims, and reports."""
+        return self.root / "ops"
+
+    @property
     def run(self) -> Path:
         """Sockets, process ids and live metrics: nothing here outlives the stack."""
         return self.root / "run"

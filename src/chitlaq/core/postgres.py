@@ -296,6 +296,11 @@ class Database:
         """(open, idle) connections of this process."""
         return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
 
+    def terminate(self) -> None:
+        """Drop the connections, whether the server answers or not."""
+        if self._pool is not None:
+            self._pool.terminate()
+
     async def close(self) -> None:
         if self._pinging is not None:
             self._pinging.cancel()

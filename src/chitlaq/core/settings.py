@@ -114,6 +114,24 @@ class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where backups lie. Default: /opt/backups/chitlaq where that may be written, else in the home."""
 
 
+class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When routines run by themselves, and who hears of it."""
+
+    scheduled: bool = True
+    timezone: str = ""
+    """Of the times below, such as ``Europe/Vienna``. Default: this machine's."""
+    morning: str = "09:00"
+    midday: str = "13:00"
+    evening: str = "18:00"
+    weekly: str = "mon 10:00"
+    monthly: str = "1 10:30"
+    history_days: Positive = 400
+    report_to: tuple[str, ...] = ()
+    """Mail addresses that get the daily report."""
+    notify: tuple[str, ...] = ()
+    """Where its summary goes besides, as URLs of Apprise: ``slack://…``, ``mailto://…``."""
+
+
 class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the checks: ``warning, critical``, in base units (seconds, bytes, ratio 0 to 1)."""
 
@@ -187,6 +205,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logs: Logs = Logs()
     monitoring: Monitoring = Monitoring()
     backups: Backups = Backups()
+    operations: Operations = Operations()
     checks: Checks = Checks()
 
     @property
@@ -234,7 +253,7 @@ PORT_FIELDS: Mapping[str, str] = {
 }
 """The settings' short name of each component that has a port."""
 
-SECRET_FIELDS = frozenset({"smtp.password"})
+SECRET_FIELDS = frozenset({"smtp.password", "operations.notify"})
 URL_FIELDS = frozenset(
     {
         "database_url",

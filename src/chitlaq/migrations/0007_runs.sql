@@ -58,6 +58,7 @@ CREATE TABLE ops.scheduled_runs (
     routine text NOT NULL,
     due_at timestamptz NOT NULL,
     claimed_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
     PRIMARY KEY (routine, due_at)
 );
 

@@ -18,14 +18,18 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from chitlaq.core import local_http, logs
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.service import Context
 from chitlaq.core.settings import Settings
 from chitlaq.core.valkey import Valkey
 from chitlaq.ops import bans, certificates
 from chitlaq.ops.families import of
+from chitlaq.stack import control, usage
 
 SOURCE_SECONDS = 2.0
+MEASURE_SECONDS = 60.0
 # Sources that are components, of which others want to know whether they are up.
 COMPONENTS = frozenset({"postgres", "redis", "nginx"})
 
@@ -45,9 +49,12 @@ class Exporter:
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(settings),
+            "components": self._components,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "fail2ban": lambda: bans.metrics(settings.monitoring.fail2ban_database),
         }
+        self._home = context.home
+        self._memory: dict[str, int] = {}
         self._errors: Counter[str] = Counter()
 
     async def exposition(self) -> bytes:
@@ -58,6 +65,19 @@ class Exporter:
         registry.register(_Given([metric for metrics in found for metric in metrics] + [errors]))
         return generate_latest(registry)
 
+    async def measure_forever(self) -> None:
+        """Measure what takes too long for a scrape, now and then."""
+        while True:
+            try:
+                self._memory = await asyncio.to_thread(_memory, self._home)
+            except (OperatorError, OSError) as error:
+                self._memory = {}
+                log.warning("components not measured", error=str(error))
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _components(self) -> list[Metric]:
+        return [of("component_memory_bytes", self._memory)] if self._memory else []
+
     async def _collect(self, name: str) -> list[Metric]:
         try:
             async with asyncio.timeout(SOURCE_SECONDS):
@@ -66,6 +86,10 @@ class Exporter:
             self._errors[name] += 1
             log.warning("source not read", source=name, error=str(error) or type(error).__name__)
             return [of("component_up", {name: 0})] if name in COMPONENTS else []
+
+
+def _memory(home: Home) -> dict[str, int]:
+    return usage.memory(control.ask(home, control.Ps()))
 
 
 class _Given:

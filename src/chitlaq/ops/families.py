@@ -65,6 +65,12 @@ FAMILIES = (
     Family("valkey_hits", "counter", "Keys asked for and found."),
     Family("valkey_misses", "counter", "Keys asked for and not found."),
     Family("valkey_commands", "counter", "Commands answered."),
+    Family(
+        "component_memory_bytes",
+        "gauge",
+        "Memory that a component's processes hold (proportional share), as the supervisor knows them.",
+        ("component",),
+    ),
     Family("nginx_connections", "gauge", "Connections of clients, by state.", ("state",)),
     Family("feed_deliveries_waiting", "gauge", "Posts not yet in their followers' timelines."),
     Family("feed_delivery_oldest_seconds", "gauge", "Age of the oldest of them."),

@@ -11,13 +11,14 @@ from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.params import Parameter
 
-from chitlaq.core import problems
+from chitlaq.core import problems, tasks
 from chitlaq.core.paging import PageLimit
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.service import Context, Service
 from chitlaq.ops import history
 from chitlaq.ops.exporter import Exporter
 from chitlaq.ops.history import Alert, Report
+from chitlaq.ops.schedule import Scheduler
 
 Active = Annotated[
     bool | None, Parameter(description="Only alerts that go on (true) or are over (false).")
@@ -56,7 +57,10 @@ async def report_alerts(request: Request[Any, Any, State], data: Report) -> None
 
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
-    yield {"more_metrics": Exporter(context).exposition}
+    scheduler = Scheduler(context.home, context.settings.operations, context.database)
+    exporter = Exporter(context)
+    async with tasks.running(scheduler.run_forever, exporter.measure_forever):
+        yield {"more_metrics": exporter.exposition}
 
 
 SERVICE = Service(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,8 @@ from chitlaq.ops.checks.check import (
     worst,
 )
 from chitlaq.ops.checks.system import System
+
+LIBRARIES = ("httpx", "websockets.asyncio.client")
 
 log = logs.get("routines")
 
@@ -78,6 +81,8 @@ class Routine:
 _HEALTH = (
     "gateway.health", "websocket.health", "feed.health", "search.health", "auth.health", "ops.health",
 )  # fmt: skip
+# What others stand on comes first: among results of one verdict the cause stands before its effects.
+_GROUND = ("database.ready", "redis.ready", "services.processes")
 _LOGS = (
     "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
     "database.log", "redis.log",
@@ -90,14 +95,15 @@ ROUTINES: Mapping[str, Routine] = {
             "morning",
             "Morning routine: is everything there, and what happened in the night?",
             (
+                *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock",
-                "services.processes", "services.resources", *_HEALTH,
+                "services.resources", *_HEALTH,
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "feed.home", "search.users", "auth.status",
-                "database.ready", "database.connections", "database.size",
+                "database.connections", "database.size",
                 "database.slow_statements", "database.locks", "database.activity", "database.cache",
-                "redis.ready", "redis.memory", "redis.clients", "redis.stats",
+                "redis.memory", "redis.clients", "redis.stats",
                 "services.targets", "alerts.active", "alerts.resolved",
                 *_LOGS, "nginx.errors", "nginx.statuses",
                 "backup.database", "backup.configuration",
@@ -107,17 +113,19 @@ ROUTINES: Mapping[str, Routine] = {
             "midday",
             "Midday check: how fast and how well are members answered?",
             (
+                *_GROUND,
                 "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
                 "database.latency", "database.transactions", "database.cache", "database.locks",
                 "websocket.connections", "websocket.messages", "websocket.latency", "websocket.ping",
-                "services.processes", "host.load", "host.memory", "host.bandwidth", "alerts.active",
+                "host.load", "host.memory", "host.bandwidth", "alerts.active",
             ),
         ),
         Routine(
             "evening",
             "Evening routine: the day's summary, backups, security, and room for tomorrow.",
             (
-                "services.processes", "api.latency", "api.errors", "api.refusals", "api.throughput",
+                *_GROUND,
+                "api.latency", "api.errors", "api.refusals", "api.throughput",
                 *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved",
                 "backup.database", "backup.configuration",
@@ -165,6 +173,12 @@ OnResult = Callable[[Result, int, int], None]
 """Told each result as it comes, how many there are, and how many there will be."""
 
 
+def load_libraries() -> None:
+    """Load what takes long before anything has a time limit: else a server would seem to be slow."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+
+
 async def run(
     system: System,
     name: str,
@@ -173,6 +187,7 @@ async def run(
     on_result: OnResult = lambda _result, _done, _total: None,
 ) -> Run:
     """Run checks beside each other, each within its own time; none can stop the others."""
+    load_libraries()
     started_at, started = datetime.now(UTC), time.perf_counter()
     results: list[Result] = []
 
@@ -224,9 +239,16 @@ async def judge(check: Check, system: System) -> Result:
         found.summary,
         found.values,
         found.evidence,
-        check.remedy,
+        _remedy(check, found.verdict),
         round(time.perf_counter() - started, 3),
     )
+
+
+def _remedy(check: Check, verdict: Verdict) -> str:
+    """What to do: where nothing was seen, the sight is what needs mending first."""
+    if verdict == Verdict.UNKNOWN:
+        return f"It looks at {check.looks_at}: mend that, then `chitlaq ops check {check.id}`."
+    return check.remedy
 
 
 def _found(looking: asyncio.Future[Finding]) -> Finding:

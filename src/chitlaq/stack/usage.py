@@ -47,6 +47,16 @@ def measure(statuses: Sequence[Status]) -> list[Usage]:
     return rows
 
 
+def memory(statuses: Sequence[Status]) -> dict[str, int]:
+    """Return the bytes that each component holds, over all its processes."""
+    held: dict[str, int] = {}
+    for status in statuses:
+        if status.pid is not None:
+            bytes_ = sum(_memory(process) for process in _family(status.pid))
+            held[status.service] = held.get(status.service, 0) + bytes_
+    return held
+
+
 def total(rows: Sequence[Usage]) -> Usage:
     return Usage(
         "total",

@@ -16,7 +16,7 @@ from chitlaq.ops.checks.check import (
     finding,
     judged,
 )
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import NoRoom, System
 from chitlaq.ops.checks.words import count, duration, share, size
 
 FEW_READS = 10_000
@@ -62,7 +62,11 @@ async def ready(system: System) -> Finding:
     remedy="See who holds them (--details). Idle in a transaction: `chitlaq ops do kill PID`.",
 )
 async def connections(system: System) -> Finding:
-    rows = await system.rows("sessions")
+    try:
+        rows = await system.rows("sessions")
+    except NoRoom as error:
+        # The very state that is looked for leaves no connection to look with.
+        return finding(str(error), least=Verdict.CRITICAL)
     used, most = sum(row["sessions"] for row in rows), rows[0]["most"]
     return finding(
         f"{used} of {most} taken",
@@ -91,9 +95,11 @@ async def connections(system: System) -> Finding:
 )
 async def database_size(system: System) -> Finding:
     rows = await system.rows("tables")
-    total = rows[0]["database_bytes"] if rows else 0
+    if not rows:
+        raise Unseen("this database has no tables: is it the right one, and was it migrated?")
+    total = rows[0]["database_bytes"]
     return finding(
-        f"{size(total)} in all" + (f", {rows[0]['name']} the largest table" if rows else ""),
+        f"{size(total)} in all, {rows[0]['name']} the largest table",
         {"size": judged(total, "bytes", system.limits.database_size_bytes)},
         Table(
             "largest tables",

@@ -24,6 +24,9 @@ from chitlaq.ops.checks.words import count, duration, share
 GATEWAY = 'service="api-gateway"'
 # A socket is open for hours: its request's duration says nothing about speed.
 MEMBERS = f'{GATEWAY},route!="/ws"'
+# A counter that has not counted yet is not there; whether its service is seen tells none from nothing.
+GATEWAY_IS_SEEN = f"0 * sum(event_loop_lag_seconds_count{{{GATEWAY}}})"
+WEBSOCKET_IS_SEEN = "0 * sum(websocket_connections_active)"
 FEW_REQUESTS = 20
 DAY_SECONDS = 86_400.0
 STEPS = 96
@@ -47,9 +50,9 @@ async def _requests(system: System, selector: str) -> float:
     """Requests within five minutes; too few say nothing, neither well nor ill.
 
     Raises:
-        Unseen: Prometheus cannot tell.
+        Unseen: Prometheus cannot tell, or does not see the gateway.
     """
-    expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or vector(0)"
+    expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or {GATEWAY_IS_SEEN}"
     return await system.number(expression)
 
 
@@ -124,7 +127,7 @@ login_latency = _route("api.login", "Response times of logging in", "/api/auth/l
 )
 async def throughput(system: System) -> Finding:
     expression = f"sum(rate(http_requests_total{{{GATEWAY}}}[5m]))"
-    rate = await system.number(f"{expression} or vector(0)")
+    rate = await system.number(f"{expression} or {GATEWAY_IS_SEEN}")
     return finding(
         f"{rate:.3g} requests/s",
         {"rate": Value(rate)},
@@ -313,7 +316,7 @@ async def websocket_messages(system: System) -> Finding:
 )
 async def websocket_latency(system: System) -> Finding:
     frames = await system.number(
-        "sum(increase(websocket_message_duration_seconds_count[5m])) or vector(0)"
+        f"sum(increase(websocket_message_duration_seconds_count[5m])) or {WEBSOCKET_IS_SEEN}"
     )
     if not frames:
         return finding("no frame within five minutes", {"frames": Value(0)})

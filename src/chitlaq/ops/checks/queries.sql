@@ -59,10 +59,10 @@ ORDER BY xact_start NULLS LAST LIMIT 20;
 SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database();
 
 -- name: dead_rows
--- Tables by rows that wait for vacuum.
+-- Tables by rows that wait for vacuum; of those without any, the largest.
 SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS dead,
        greatest(last_vacuum, last_autovacuum) AS vacuumed
-FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, 1 LIMIT 10;
+FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1 LIMIT 10;
 
 -- name: resolved_alerts
 -- Alerts that ended within a day, by how often.

@@ -28,11 +28,14 @@ from chitlaq.stack import control, usage
 
 JUST_RESTARTED_SECONDS = 3600
 PING_SECONDS = 3.0
+COUNTED_SECONDS = 1.0
+"""By when the gateway has read of a request in nginx's log."""
 
 
 class _Health(msgspec.Struct):
     """What is read of an answer to ``GET /health``."""
 
+    service: str
     status: str
     uptime: int
     version: str
@@ -118,19 +121,19 @@ async def resources(system: System) -> Finding:
     )
 
 
-def _health(service: str, name: str) -> Check:
+def _health(id: str, title: str, service: str, path: str = "/health") -> Check:  # noqa: A002
     @check(
-        f"{name}.health",
-        f"Health of {service}",
+        id,
+        title,
         section=Section.SERVICES,
-        looks_at=f"GET /health of {service}",
-        commands=("curl -s http://localhost:{port:" + service + "}/health | jq .",),
+        looks_at=f"GET {path} of {service}",
+        commands=("curl -s http://localhost:{port:" + service + "}" + path + " | jq .",),
         remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
     )
     async def health(system: System) -> Finding:
         started = time.perf_counter()
         try:
-            answer = await system.get(service, "/health")
+            answer = await system.get(service, path)
         except Unseen as error:
             # Nobody there is not a lack of knowledge: it was looked at, and it is down.
             return finding(f"does not answer: {error}", least=Verdict.CRITICAL)
@@ -139,6 +142,8 @@ def _health(service: str, name: str) -> Check:
             said = msgspec.json.decode(answer.content, type=_Health)
         except msgspec.DecodeError as error:
             raise Unseen(f"what answers is not {service}: {error}") from None
+        if said.service != service:
+            raise Unseen(f"what answers is not {service}, it is {said.service}")
         levels = {"healthy": Verdict.OK, "degraded": Verdict.WARNING}
         rows = [
             [thing, str(seen.get("status")), str(seen.get("detail"))]
@@ -158,12 +163,15 @@ def _health(service: str, name: str) -> Check:
     return health
 
 
-gateway_health = _health("api-gateway", "gateway")
-websocket_health = _health("websocket", "websocket")
-feed_health = _health("feed-service", "feed")
-search_health = _health("search-service", "search")
-auth_health = _health("auth-service", "auth")
-ops_health = _health("ops-service", "ops")
+gateway_health = _health("gateway.health", "Health of api-gateway", "api-gateway")
+websocket_health = _health("websocket.health", "Health of websocket", "websocket")
+feed_health = _health("feed.health", "Health of feed-service", "feed-service")
+search_health = _health("search.health", "Health of search-service", "search-service")
+auth_health = _health("auth.health", "Health of auth-service", "auth-service")
+ops_health = _health("ops.health", "Health of ops-service", "ops-service")
+gateway_api = _health(
+    "gateway.api", "Health of all, through the gateway", "api-gateway", "/api/health"
+)
 
 
 def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check:  # noqa: A002
@@ -200,9 +208,6 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
     return answers
 
 
-gateway_api = _answers(
-    "gateway.api", "Health of all, through the gateway", "api-gateway", "/api/health", "status"
-)
 feed_home = _answers(
     "feed.home", "A page of the home feed", "feed-service", "/feed/home?page=1&limit=10", "items"
 )
@@ -216,6 +221,12 @@ search_users = _answers(
 auth_status = _answers(
     "auth.status", "Who is signed in", "auth-service", "/auth/status", "authenticated"
 )
+
+
+def _missing(text: str, wanted: tuple[str, ...]) -> list[str]:
+    """Which of these names no line of an exposition begins with."""
+    lines = text.splitlines()
+    return [name for name in wanted if not any(line.startswith(name) for line in lines)]
 
 
 def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Check:  # noqa: A002
@@ -233,10 +244,13 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
     async def metrics(system: System) -> Finding:
         try:
             answer = await system.get(service, "/metrics")
+            if missing := _missing(answer.text, wanted):
+                # A counter is there from its first count on, and our own question is one.
+                await asyncio.sleep(COUNTED_SECONDS)
+                answer = await system.get(service, "/metrics")
+                missing = _missing(answer.text, wanted)
         except Unseen as error:
             return finding(f"no answer: {error}", least=Verdict.CRITICAL)
-        names = {line.split("{")[0].split(" ")[0] for line in answer.text.splitlines()}
-        missing = [name for name in wanted if not any(one.startswith(name) for one in names)]
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return finding(
             f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",
@@ -332,6 +346,10 @@ class _ActiveAlert(msgspec.Struct, rename="camel"):
     status: _Status
 
 
+def _rank(alert: _ActiveAlert) -> str:
+    return alert.labels.get("severity", "P9")
+
+
 _SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING}
 
 
@@ -359,6 +377,8 @@ async def active_alerts(system: System) -> Finding:
     # Watchdog always fires; its silence would be the alarm.
     alerts = [one for one in found if one.labels.get("alertname") != "Watchdog"]
     has_watchdog = len(alerts) < len(found)
+    # What somebody has silenced, or a worse one stands for, is shown and not counted.
+    active = [one for one in alerts if one.status.state != "suppressed"]
     rows = [
         [
             one.labels.get("severity", ""),
@@ -367,23 +387,26 @@ async def active_alerts(system: System) -> Finding:
             one.annotations.get("procedure", ""),
             one.status.state,
         ]
-        for one in sorted(alerts, key=lambda one: one.labels.get("severity", "P9"))
+        for one in sorted(alerts, key=_rank)
     ]
-    if not has_watchdog:
-        said = "the watchdog does not fire: alerts do not reach Alertmanager"
-    elif alerts:
-        said = f"{count(len(alerts), 'alert')}: {', '.join(row[1] for row in rows[:3])}"
+    if active:
+        names = [one.labels.get("alertname", "?") for one in sorted(active, key=_rank)[:3]]
+        said = f"{count(len(active), 'alert')}: {', '.join(names)}"
     else:
-        said = "none, and the watchdog shows that the way is open"
+        said = "none"
+    if not has_watchdog:
+        said += "; the watchdog does not fire: new alerts do not reach Alertmanager"
+    elif not active:
+        said += ", and the watchdog shows that the way is open"
     severe = worst(
         (
             Verdict.OK if has_watchdog else Verdict.WARNING,
-            *(_SEVERE.get(row[0], Verdict.OK) for row in rows),
+            *(_SEVERE.get(one.labels.get("severity", ""), Verdict.OK) for one in active),
         )
     )
     return finding(
         said,
-        {"active": Value(len(alerts))},
+        {"active": Value(len(active)), "suppressed": Value(len(alerts) - len(active))},
         Table("alerts", ["severity", "alert", "what", "procedure", "state"], rows),
         least=severe,
     )

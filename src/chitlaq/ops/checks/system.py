@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HTTP_SECONDS = 4.0
+# Below the time of a check, so that it can say what did not answer.
+HTTP_SECONDS = 3.0
+CONNECT_SECONDS = 2.0
+SESSION_SECONDS = 3.0
 ROLE = "chitlaq_ops"
 SESSIONS = 4
+
+
+class NoRoom(Unseen):
+    """PostgreSQL answers, and has no connection left to look with."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -268,10 +275,13 @@ class System:
         """Return the rows of a named query.
 
         Raises:
+            NoRoom: all connections are taken.
             Unseen: PostgreSQL is away, or will not say.
         """
         async with self._session() as connection:
-            return await connection.fetch(self._queries[name].sql, *args)  # type: ignore[no-any-return]
+            return await connection.fetch(  # type: ignore[no-any-return]
+                self._queries[name].sql, *args, timeout=SESSION_SECONDS
+            )
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Any]:
@@ -282,13 +292,20 @@ class System:
                         postgres.dsn(self.settings, self.home, ROLE),
                         min_size=0,
                         max_size=SESSIONS,
-                        timeout=HTTP_SECONDS,
+                        timeout=CONNECT_SECONDS,
                         server_settings={"application_name": "chitlaq-checks"},
                     )
-            async with self._pool.acquire(timeout=HTTP_SECONDS) as connection:
-                yield connection
+            async with self._pool.acquire(timeout=SESSION_SECONDS) as connection:
+                try:
+                    yield connection
+                except TimeoutError:
+                    # To give it back would wait once more for a server that does not answer.
+                    connection.terminate()
+                    raise
+        except asyncpg.TooManyConnectionsError as error:
+            raise NoRoom(f"PostgreSQL has no connection left: {error}") from None
         except TimeoutError:
-            raise Unseen(f"PostgreSQL did not answer within {HTTP_SECONDS:g} s") from None
+            raise Unseen(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
             raise Unseen(f"PostgreSQL: {error or type(error).__name__}") from None
 

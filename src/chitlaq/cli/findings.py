@@ -1,0 +1,132 @@
+"""How a run of checks looks in a terminal: the summary first, worst first, details on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from chitlaq.ops import rendering
+from chitlaq.ops.checks.check import Evidence, Lines, Series, Table, Verdict
+from chitlaq.ops.checks.words import duration, share, size
+
+if TYPE_CHECKING:
+    from chitlaq.ops.routines import Result, Run
+    from chitlaq.ops.runs import Note
+
+STYLES = {
+    Verdict.CRITICAL: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+    Verdict.WARNING: "yellow",
+    Verdict.OK: "green",
+    Verdict.SKIPPED: "dim",
+}
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 48
+
+
+def rendered(
+    run: Run,
+    acknowledged: Mapping[str, Note],
+    commands: Mapping[str, Sequence[str]],
+    *,
+    details: bool,
+    everything: bool = True,
+) -> RenderableType:
+    """Return a run for people.
+
+    Args:
+        run: what was found.
+        acknowledged: by check, what an operator said to a fault that is known.
+        commands: by check, what a person would type for the same; shown with the details.
+        details: show evidence and commands.
+        everything: show what is OK, too.
+    """
+    parts: list[RenderableType] = [_head(run), Text()]
+    parts += [
+        _result(one, acknowledged.get(one.check), commands.get(one.check, ()), details=details)
+        for one in run.results
+        if everything or one.verdict not in {Verdict.OK, Verdict.SKIPPED}
+    ]
+    return Group(*parts)
+
+
+def _head(run: Run) -> Text:
+    return Text.assemble(
+        (run.verdict, STYLES[run.verdict]),
+        f"  {run.routine}, {run.started_at.astimezone():%Y-%m-%d %H:%M} on {run.host},"
+        f" in {run.duration_seconds:.1f} s: {rendering.sentence(run)}",
+    )
+
+
+def _result(
+    one: Result, note: Note | None, commands: Sequence[str], *, details: bool
+) -> RenderableType:
+    line = RichTable.grid(padding=(0, 1, 0, 0), expand=False)
+    line.add_column(width=8)
+    line.add_column(width=24, overflow="fold")
+    line.add_column(overflow="fold")
+    said = Text(one.summary)
+    if note is not None:
+        said.append(f"\nacknowledged by {note.operator}: {note.text}", style="cyan")
+    if one.verdict not in {Verdict.OK, Verdict.SKIPPED}:
+        said.append(f"\n→ {one.remedy}", style="dim")
+    line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
+    if not details:
+        return line
+    parts: list[RenderableType] = [line]
+    parts += [Padding(_shown(evidence), (0, 0, 0, 10)) for evidence in one.evidence]
+    parts += [Text(f"          $ {command}", style="dim") for command in commands]
+    return Group(*parts, Text())
+
+
+def _shown(evidence: Evidence) -> RenderableType:
+    if isinstance(evidence, Table):
+        table = RichTable(
+            title=evidence.title,
+            title_justify="left",
+            title_style="italic",
+            box=None,
+            header_style="bold",
+            padding=(0, 2, 0, 0),
+        )
+        for column in evidence.columns:
+            table.add_column(column, overflow="fold")
+        for row in evidence.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        return table
+    if isinstance(evidence, Lines):
+        return Group(Text(evidence.title, style="italic"), *(Text(line) for line in evidence.lines))
+    return _sparkline(evidence)
+
+
+def _sparkline(series: Series) -> Text:
+    values = [value for _, value in series.points]
+    if not values:
+        return Text(f"{series.title}: no samples", style="italic")
+    step = max(len(values) / _WIDTH, 1.0)
+    chosen = [values[int(place * step)] for place in range(int(len(values) / step))]
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    bars = "".join(_BARS[int((value - low) / spread * (len(_BARS) - 1))] for value in chosen)
+    return Text.assemble(
+        (f"{series.title} ", "italic"),
+        bars,
+        f" {quantity(low, series.unit)} to {quantity(high, series.unit)},"
+        f" now {quantity(values[-1], series.unit)}",
+    )
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit, for people."""
+    if unit == "seconds":
+        return duration(value)
+    if unit == "bytes":
+        return size(value)
+    if unit == "ratio":
+        return share(value)
+    return f"{value:,.3g} {unit}".rstrip()

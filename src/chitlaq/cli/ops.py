@@ -1,0 +1,508 @@
+"""``chitlaq ops``: the runbook's routines, what they found, and what operators did."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chitlaq.cli import installation, output, records
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+    from chitlaq.ops.checks.check import Check
+    from chitlaq.ops.routines import OnResult, Result, Run
+    from chitlaq.ops.runs import Note
+
+NOT_WELL = 3
+HISTORY_SECONDS = 3.0
+
+ops = typer.Typer(no_args_is_help=True, help="The runbook: look, judge, record, and act.")
+
+Details = Annotated[bool, typer.Option("--details", help="Show evidence, and the same by hand.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsNagios = Annotated[
+    bool, typer.Option("--nagios", help="Print and exit as a plugin of Nagios and its kin does.")
+]
+AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+Operator = Annotated[
+    str | None, typer.Option("--as", help="Who does this, for the record; default: the user.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(ops, name="ops")
+
+
+def _routine_command(name: str, purpose: str) -> None:
+    def command(
+        details: Details = False,
+        as_json: AsJson = False,
+        as_nagios: AsNagios = False,
+        as_markdown: AsMarkdown = False,
+        operator: Operator = None,
+    ) -> None:
+        from chitlaq.ops import routines
+        from chitlaq.ops.checks.catalogue import CHECKS
+
+        checks = [CHECKS[one] for one in routines.ROUTINES[name].checks]
+        _look(name, checks, operator, _Form(details, as_json, as_nagios, as_markdown))
+
+    command.__doc__ = f"{purpose}\n\nExample: chitlaq ops {name} --details"
+    ops.command(name)(command)
+
+
+# As in `routines.ROUTINES`; the checks are imported only when they are run.
+for _name, _purpose in {
+    "morning": "Is everything there, and what happened in the night?",
+    "midday": "How fast and how well are members answered?",
+    "evening": "The day's summary, backups, security, and room for tomorrow.",
+    "weekly": "Updates, rotation, what may be cleared away.",
+    "monthly": "Speed, room and growth.",
+}.items():
+    _routine_command(_name, _purpose)
+
+
+class _Form:
+    """How a run is printed, and what its exit code says."""
+
+    def __init__(self, details: bool, as_json: bool, as_nagios: bool, as_markdown: bool) -> None:
+        if as_json + as_nagios + as_markdown > 1:
+            raise typer.BadParameter("Choose one of --json, --nagios and --markdown.")
+        self.details = details
+        self.as_json = as_json
+        self.as_nagios = as_nagios
+        self.as_markdown = as_markdown
+
+    @property
+    def is_for_people(self) -> bool:
+        return not (self.as_json or self.as_nagios or self.as_markdown)
+
+    def print(self, run: Run, acknowledged: Mapping[str, Note], settings: Settings) -> None:
+        from chitlaq.ops import rendering
+
+        if self.as_json:
+            output.print_json(run)
+        elif self.as_nagios:
+            typer.echo(rendering.nagios(run))
+        elif self.as_markdown:
+            typer.echo(rendering.markdown(run), nl=False)
+        else:
+            from chitlaq.cli import findings
+            from chitlaq.ops.checks import catalogue
+
+            known = catalogue.CHECKS
+            commands = {
+                one.check: catalogue.commands(known[one.check], settings)
+                for one in run.results
+                if one.check in known
+            }
+            output.console_for_output().print(
+                findings.rendered(run, acknowledged, commands, details=self.details)
+            )
+
+    def code(self, run: Run) -> int:
+        from chitlaq.ops import rendering
+
+        code = rendering.NAGIOS_CODES[run.verdict]
+        return code if self.as_nagios else NOT_WELL if code else 0
+
+
+@ops.command()
+def check(
+    names: Annotated[
+        list[str], typer.Argument(help="Checks by id, or all of a kind: database, api, host.")
+    ],
+    details: Details = False,
+    as_json: AsJson = False,
+    as_nagios: AsNagios = False,
+    as_markdown: AsMarkdown = False,
+    operator: Operator = None,
+) -> None:
+    """Run single checks.
+
+    Examples: chitlaq ops check database · chitlaq ops check host.disk --details
+    """
+    from chitlaq.ops.checks import catalogue
+
+    form = _Form(details, as_json, as_nagios, as_markdown)
+    _look("check", catalogue.named(names), operator, form)
+
+
+def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form) -> None:
+    """Run checks, print and record what they found; the exit code says how it is."""
+    home, settings = installation.here()
+    who = records.operator(operator)
+    with output.progress(enabled=form.is_for_people) as advance:
+
+        def on_result(result: Result, done: int, total: int) -> None:
+            advance(name, done, total)
+
+        run, acknowledged, trouble = asyncio.run(
+            run_and_keep(home, settings, name, checks, who, on_result)
+        )
+    form.print(run, acknowledged, settings)
+    if trouble:
+        typer.echo(f"\n{trouble}", err=not form.is_for_people)
+    # Nothing is waited for any more: a thread that looks at a dead file system would hold us up.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(form.code(run))
+
+
+async def run_and_keep(
+    home: Home,
+    settings: Settings,
+    name: str,
+    checks: Sequence[Check],
+    operator: str,
+    on_result: OnResult,
+) -> tuple[Run, Mapping[str, Note], str]:
+    """Run checks and record what they found.
+
+    Returns:
+        The run, the acknowledgements that hold, and what hindered the recording, or nothing.
+    """
+    from chitlaq.core.postgres import PostgresUnavailableError
+    from chitlaq.ops import routines, runs
+    from chitlaq.ops.checks.system import System
+
+    system = System(home, settings)
+    try:
+        run = await routines.run(system, name, checks, operator, on_result)
+    finally:
+        await system.close()
+    async with records.database(home, settings) as database:
+        try:
+            async with asyncio.timeout(HISTORY_SECONDS):
+                await runs.store(database, run)
+                return run, await runs.acknowledgements(database), ""
+        except (TimeoutError, PostgresUnavailableError):
+            return run, {}, _kept_in_file(home, run)
+
+
+def _kept_in_file(home: Home, run: Run) -> str:
+    from chitlaq.ops import runs
+
+    try:
+        runs.keep_in_file(home, run)
+    except OSError as error:
+        return (
+            f"PostgreSQL is away, and {home.ops} cannot be written ({error.strerror}): this run is"
+            " not recorded. Keep what stands above."
+        )
+    return "PostgreSQL is away: this run is recorded in a file, and stored when it is back."
+
+
+@ops.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List all checks, routines and actions.
+
+    Example: chitlaq ops list
+    """
+    from chitlaq.ops import routines
+    from chitlaq.ops.actions import ACTIONS
+    from chitlaq.ops.checks.catalogue import CHECKS
+
+    where = {one: [r.name for r in routines.ROUTINES.values() if one in r.checks] for one in CHECKS}
+    if as_json:
+        output.print_json(
+            [
+                {
+                    "check": one.id,
+                    "title": one.title,
+                    "section": one.section,
+                    "looks_at": one.looks_at,
+                    "remedy": one.remedy,
+                    "commands": one.commands,
+                    "routines": where[one.id],
+                }
+                for one in CHECKS.values()
+            ]
+        )
+        return
+    output.print_table(
+        ["check", "what", "routines", "looks at"],
+        [[c.id, c.title, ", ".join(where[c.id]), c.looks_at] for c in CHECKS.values()],
+    )
+    typer.echo()
+    output.print_table(
+        ["action", "what", "needs"], [[a.name, a.title, a.target] for a in ACTIONS.values()]
+    )
+
+
+@ops.command()
+def history(
+    routine: Annotated[str | None, typer.Argument(help="Only runs of this routine.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs that were, newest first.
+
+    Example: chitlaq ops history morning
+    """
+    from chitlaq.ops import runs
+
+    found = records.ask(lambda database: runs.listed(database, routine, limit))
+    if as_json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ["run", "routine", "when", "verdict", "by", "took", "found"],
+        [
+            [
+                str(one.id),
+                one.routine,
+                f"{one.started_at.astimezone():%Y-%m-%d %H:%M}",
+                one.verdict,
+                one.started_by,
+                f"{one.duration_seconds:.1f} s",
+                ", ".join(f"{number} {verdict}" for verdict, number in one.counts.items()),
+            ]
+            for one in found
+        ],
+    )
+
+
+@ops.command()
+def show(
+    run_id: Annotated[
+        str, typer.Argument(help="A run of `chitlaq ops history`, or its beginning.")
+    ],
+    details: Details = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Show a run as it was.
+
+    Example: chitlaq ops show 019ab --details
+    """
+    from chitlaq.ops import runs
+
+    run = records.ask(lambda database: runs.find(database, run_id))
+    if run is None:
+        raise OperatorError(f"There is no run {run_id}: `chitlaq ops history` lists them.")
+    _Form(details, as_json, False, as_markdown).print(run, {}, installation.here()[1])
+
+
+@ops.command()
+def diff(
+    routine: Annotated[str, typer.Argument(help="A routine.")] = "morning",
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between the last two runs of a routine.
+
+    Example: chitlaq ops diff morning
+    """
+    from chitlaq.ops import changes, routines, runs
+
+    routines.routine(routine)
+    found = records.ask(lambda database: runs.newest(database, routine, 2))
+    if len(found) < 2:
+        raise OperatorError(f"{routine} ran {len(found)} times: two runs are needed to compare.")
+    after, before = found
+    changed = changes.changes(before, after)
+    if as_json:
+        output.print_json({"before": before.id, "after": after.id, "changes": changed})
+    elif changed:
+        output.print_table(
+            ["check", "was", "is", "now"],
+            [[one.check, one.before, one.after, one.summary] for one in changed],
+        )
+    else:
+        typer.echo(
+            f"Every verdict is as it was at {before.started_at.astimezone():%Y-%m-%d %H:%M}."
+        )
+
+
+@ops.command()
+def note(
+    name: Annotated[str, typer.Argument(metavar="CHECK")],
+    text: Annotated[str, typer.Argument(help="What was seen, thought or done.")],
+    operator: Operator = None,
+) -> None:
+    """Write down an observation to a check.
+
+    Example: chitlaq ops note host.disk "ordered two disks, they come on Friday"
+    """
+    _note(name, "note", text, operator)
+
+
+@ops.command()
+def ack(
+    name: Annotated[str, typer.Argument(metavar="CHECK")],
+    text: Annotated[str, typer.Argument(help="Why it is known, and what is being done.")],
+    operator: Operator = None,
+) -> None:
+    """Acknowledge a fault: it is shown with your words until the check is OK again.
+
+    Example: chitlaq ops ack host.disk "two disks come on Friday"
+    """
+    _note(name, "acknowledgement", text, operator)
+
+
+def _note(name: str, kind: str, text: str, operator: str | None) -> None:
+    from chitlaq.ops import runs
+    from chitlaq.ops.checks import catalogue
+
+    if not text.strip() or len(text) > 5000:
+        raise OperatorError("Write between 1 and 5000 characters.")
+    if name not in catalogue.CHECKS:
+        catalogue.named([name])
+        raise OperatorError(f"{name} is several checks: name one, `chitlaq ops list`.")
+    who = records.operator(operator)
+    records.ask(lambda database: runs.note(database, name, kind, text.strip(), who))
+    typer.echo(f"Written down: {kind} of {who} to {name}.")
+
+
+@ops.command()
+def notes(
+    names: Annotated[list[str] | None, typer.Argument(metavar="CHECK")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show notes and acknowledgements, newest first.
+
+    Example: chitlaq ops notes host.disk
+    """
+    from chitlaq.ops import runs
+
+    found = records.ask(lambda database: runs.notes(database, names, limit))
+    if as_json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ["when", "check", "kind", "by", "text"],
+        [
+            [
+                f"{one.created_at.astimezone():%Y-%m-%d %H:%M}",
+                one.check,
+                one.kind + ("" if one.ended_at is None else ", over"),
+                one.operator,
+                one.text,
+            ]
+            for one in found
+        ],
+    )
+
+
+@ops.command()
+def do(
+    name: Annotated[str, typer.Argument(metavar="ACTION", help="See `chitlaq ops list`.")],
+    target: Annotated[str, typer.Argument(help="What it is done to, where it needs that.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    why: Annotated[str | None, typer.Option("--why", help="The reason, for the record.")] = None,
+    operator: Operator = None,
+) -> None:
+    """Do something that changes something: it is shown first, asked for, and recorded.
+
+    Without a terminal, and without --yes, nothing is done.
+
+    Examples: chitlaq ops do prune · chitlaq ops do kill 4711 --why "holds the lock of incident 3"
+    """
+    from chitlaq.ops import actions
+
+    home, settings = installation.here()
+    action, place = actions.named(name, target), actions.Place(home, settings)
+    plan = asyncio.run(action.plan(place, target))
+    typer.echo(f"{action.title}:")
+    for line in plan or ["nothing: there is nothing to do"]:
+        typer.echo(f"  {line}")
+    if not plan:
+        return
+    is_terminal = sys.stdin.isatty()
+    if not yes and not (is_terminal and typer.confirm("Do it?")):
+        typer.echo("Nothing was done." + ("" if is_terminal else " With --yes and --why it is."))
+        return
+    if not why and is_terminal:
+        why = typer.prompt("Why")
+    if not why:
+        raise OperatorError("Say why, for the record: --why TEXT.")
+    reason = why
+
+    async def carry_out() -> actions.Done:
+        async with records.database(home, settings) as database:
+            return await actions.carry_out(
+                action, place, target, records.operator(operator), reason, database
+            )
+
+    done = asyncio.run(carry_out())
+    typer.echo(done.output)
+    if not done.succeeded:
+        raise OperatorError(f"{name} failed; what it said is above, and in the record.")
+
+
+@ops.command()
+def actions(limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show who did what, when and why.
+
+    Example: chitlaq ops actions
+    """
+    from chitlaq.ops import actions as done_things
+
+    found = records.ask(lambda database: done_things.listed(database, limit))
+    if as_json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ["when", "action", "by", "why", "how it went", "what it said"],
+        [
+            [
+                f"{one.started_at.astimezone():%Y-%m-%d %H:%M}",
+                f"{one.action} {one.target}".strip(),
+                one.operator,
+                one.reason,
+                {True: "done", False: "failed", None: "did not end"}[one.succeeded],
+                one.output.strip().rpartition("\n")[2],
+            ]
+            for one in found
+        ],
+    )
+
+
+@ops.command()
+def watch(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Checks; a choice of the quick ones when none is named."),
+    ] = None,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between looks.")] = 5.0,
+) -> None:
+    """Keep looking: a screen that is renewed, worst first. Ctrl-C ends it.
+
+    Example: chitlaq ops watch database host --every 2
+    """
+    from chitlaq.cli import watching
+    from chitlaq.ops.checks import catalogue
+
+    home, settings = installation.here()
+    checks = catalogue.named(names) if names else watching.usual()
+    asyncio.run(watching.watch(home, settings, checks, every))
+
+
+@ops.command()
+def runbook(
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write the page to this file instead.")
+    ] = None,
+) -> None:
+    """Print the runbook, rendered from the checks, routines and actions.
+
+    Example: chitlaq ops runbook > docs/runbook.md
+    """
+    from chitlaq.ops import runbook as page
+
+    text = page.rendered()
+    if write is None:
+        typer.echo(text, nl=False)
+    else:
+        write.write_text(text)
+        typer.echo(f"wrote {write}")

@@ -1,0 +1,59 @@
+"""``chitlaq ops watch``: the same checks again and again, on one screen."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from chitlaq.cli import findings
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
+from chitlaq.ops import routines
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import Check
+from chitlaq.ops.checks.system import System
+
+USUAL = (
+    "services.processes", "gateway.health", "websocket.health", "feed.health", "search.health",
+    "auth.health", "ops.health", "alerts.active", "api.latency", "api.throughput", "api.errors",
+    "api.refusals", "websocket.connections", "database.connections", "database.locks",
+    "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
+    "host.cpu", "host.bandwidth",
+)  # fmt: skip
+
+
+def usual() -> list[Check]:
+    """The checks that are quick, and that change from one moment to the next."""
+    return [CHECKS[name] for name in USUAL]
+
+
+async def watch(home: Home, settings: Settings, checks: Sequence[Check], every: float) -> None:
+    """Look, show, wait; until interrupted. A pipe gets one look after the other."""
+    console = Console()
+    live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else None
+    with suppress(asyncio.CancelledError), live or nullcontext():
+        while True:
+            system = System(home, settings)
+            try:
+                run = await routines.run(system, "watch", checks, "watch")
+            finally:
+                await system.close()
+            shown = findings.rendered(run, {}, {}, details=False)
+            if live is None:
+                console.print(shown)
+                sys.stdout.flush()
+            else:
+                foot = Text(
+                    f"\n{datetime.now().astimezone():%H:%M:%S}, again every {every:g} s;"
+                    " Ctrl-C ends",
+                    style="dim",
+                )
+                live.update(Group(shown, foot), refresh=True)
+            await asyncio.sleep(every)

@@ -1,0 +1,269 @@
+"""The document that ChitLaq was made from: its sections and commands, and what answers each.
+
+``seed.md`` is that document as it was. It was written for a system that did not exist, and some of its
+lines never ran: where ours differs, the correction says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading of the seed (level 2 to 4), and the commands right below it."""
+
+    level: int
+    title: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What does today what a line of the seed did.
+
+    Args:
+        pattern: matches the seed's line as a whole.
+        by: ids of checks; ``do NAME`` is an action; other words are commands of ``chitlaq``.
+        correction: why the seed's line is not kept as it is.
+    """
+
+    pattern: str
+    by: tuple[str, ...]
+    correction: str = ""
+
+
+_ENCODED = "PromQL in a URL must be encoded, or curl takes brackets and braces for patterns"
+_BY_LE = f"a quantile over a histogram needs `sum by (le)`; {_ENCODED}"
+_V2 = "Alertmanager's API version 1 is gone since 0.27; version 2 answers with a plain list"
+_GREP = "grep finds words; the check groups lines by their level, and marks what is new"
+_LOG = {
+    "api-gateway": "gateway.log",
+    "websocket": "websocket.log",
+    "feed-service": "feed.log",
+    "search-service": "search.log",
+    "auth-service": "auth.log",
+    "postgres": "database.log",
+}
+_NO_DOCKER = "the embedded stack has no Docker; in containers the same check reads the same facts"
+
+
+def _curl(query: str) -> str:
+    return re.escape(f'curl -s "http://localhost:9090/api/v1/query?query={query}" | jq .')
+
+
+ANSWERS: tuple[Answer, ...] = (
+    Answer("uptime", ("host.uptime", "host.load")),
+    Answer("w", ("host.uptime",)),
+    Answer("htop", ("ops watch", "host.cpu"), "a screen is for eyes; a routine needs a verdict"),
+    Answer("df -h", ("host.disk", "capacity.disk")),
+    Answer("du -sh /var/lib/docker", ("host.disk", "host.large_files"), _NO_DOCKER),
+    Answer("du -sh /opt/backups/chitlaq", ("backup.database",)),
+    Answer("free -h", ("host.memory", "capacity.memory")),
+    Answer(r"cat /proc/meminfo .*", ("host.memory",)),
+    Answer(
+        "ping -c 3 google.com",
+        ("host.reachability",),
+        "a machine need not reach a stranger's: name those that it must in `checks.reachable`",
+    ),
+    Answer("ping -c 3 your-domain.com", ("host.reachability",)),
+    Answer("telnet your-domain.com 443", ("host.reachability",)),
+    Answer("docker compose ps", ("services.processes",)),
+    Answer("docker ps -a", ("services.processes",), _NO_DOCKER),
+    Answer("sudo systemctl status docker", ("services.processes",), _NO_DOCKER),
+    Answer("docker stats --no-stream", ("services.resources", "memory.growth")),
+    Answer(r"curl -s http://localhost:3001/health .*", ("gateway.health",)),
+    Answer(r"curl -s http://localhost:3002/health .*", ("websocket.health",)),
+    Answer(r"curl -s http://localhost:3003/health .*", ("feed.health",)),
+    Answer(r"curl -s http://localhost:3004/health .*", ("search.health",)),
+    Answer(r"curl -s http://localhost:3005/health .*", ("auth.health",)),
+    Answer(r'docker compose exec postgres psql .*"SELECT 1;"', ("database.ready",)),
+    Answer("docker compose exec postgres pg_isready -U postgres", ("database.ready",)),
+    Answer(r".*count\(\*\) FROM pg_stat_activity.*", ("database.connections",)),
+    Answer(r".*pg_database_size.*", ("database.size",)),
+    Answer(
+        r".*FROM pg_stat_statements.*",
+        ("database.slow_statements",),
+        "`mean_time` is `mean_exec_time` since PostgreSQL 13, in milliseconds",
+    ),
+    Answer(r".*pg_stat_activity WHERE state = 'active'.*", ("database.activity", "database.locks")),
+    Answer("docker compose exec redis redis-cli ping", ("redis.ready",)),
+    Answer("docker compose exec redis redis-cli info memory", ("redis.memory",)),
+    Answer("docker compose exec redis redis-cli info clients", ("redis.clients",)),
+    Answer("docker compose exec redis redis-cli info stats", ("redis.stats",)),
+    Answer(r'.*/api/v1/alerts .*"active".*', ("alerts.active", "services.targets"), _V2),
+    Answer(
+        r'.*/api/v1/alerts .*"resolved".*',
+        ("alerts.resolved",),
+        f"{_V2}; and it keeps nothing that is over: ops-service does",
+    ),
+    Answer(
+        _curl("histogram_quantile(0.95,rate(http_request_duration_seconds_bucket[5m]))"),
+        ("api.latency",),
+        _BY_LE,
+    ),
+    Answer(_curl("postgresql_query_duration_seconds"), ("database.latency",), _BY_LE),
+    Answer(_curl("websocket_connections_active"), ("websocket.connections",)),
+    Answer(r".*status=~'5\.\.'.*", ("api.errors",), _ENCODED),
+    Answer(r".*status=~'4\.\.'.*", ("api.refusals",), _ENCODED),
+    Answer(_curl("rate(http_requests_total[5m])"), ("api.throughput",), _ENCODED),
+    Answer(r".*route='/api/feed/home'.*", ("api.feed",), _BY_LE),
+    Answer(r".*route='/api/auth/login'.*", ("api.login",), _BY_LE),
+    Answer(
+        _curl("histogram_quantile(0.95,rate(postgresql_query_duration_seconds_bucket[5m]))"),
+        ("database.latency",),
+        _BY_LE,
+    ),
+    Answer(
+        _curl("postgresql_connections_active"), ("database.connections", "capacity.connections")
+    ),
+    Answer(_curl("postgresql_cache_hit_ratio"), ("database.cache",)),
+    Answer(_curl("postgresql_database_size_bytes"), ("database.size", "capacity.database")),
+    Answer(_curl("postgresql_locks_count"), ("database.locks",)),
+    Answer(_curl("rate(postgresql_transactions_total[5m])"), ("database.transactions",), _ENCODED),
+    Answer(_curl("rate(websocket_messages_total[5m])"), ("websocket.messages",), _ENCODED),
+    Answer(
+        _curl("histogram_quantile(0.95,rate(websocket_message_duration_seconds_bucket[5m]))"),
+        ("websocket.latency",),
+        _BY_LE,
+    ),
+    Answer(
+        _curl("node_cpu_seconds_total"),
+        ("host.cpu", "host.load"),
+        "seconds since the start say nothing by themselves: their rate does",
+    ),
+    Answer(_curl("node_memory_MemAvailable_bytes"), ("capacity.memory", "host.memory")),
+    Answer(_curl("node_filesystem_avail_bytes"), ("capacity.disk",)),
+    Answer(_curl("rate(fail2ban_banned_total[5m])"), ("security.bans",), _ENCODED),
+    Answer(_curl("rate(auth_attempts_total[5m])"), ("security.logins",), _ENCODED),
+    Answer(_curl("ssl_certificate_expiry_seconds"), ("security.certificates",)),
+    Answer(
+        _curl("histogram_quantile(0.95,rate(http_request_duration_seconds_bucket[30d]))"),
+        ("api.month",),
+        _BY_LE,
+    ),
+    Answer(_curl("rate(user_registrations_total[30d])"), ("growth.members",), _ENCODED),
+    Answer(r"\./scripts/daily-report\.sh", ("ops report",)),
+    Answer(r"\./scripts/benchmark\.sh", ("bench --here",)),
+    Answer(r"ls -la /opt/backups/chitlaq/config_.*", ("backup.configuration",)),
+    Answer(r"tar -tzf /opt/backups/chitlaq/config_latest\.tar\.gz", ("backup.configuration",)),
+    Answer(
+        r"ls -la /opt/backups/chitlaq/.*",
+        ("backup.database", "backup.configuration"),
+        "a file in a folder is not yet a backup: the check says so until one was restored",
+    ),
+    Answer(
+        r"\./backup-scripts/verify-backup\.sh .*",
+        ("backup.database",),
+        "nothing verifies a backup yet: until then no check calls one good",
+    ),
+    Answer(
+        r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
+        ("backup.database",),
+        "nothing restores a backup for a trial yet: until then no check calls one good",
+    ),
+    Answer(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
+    Answer(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
+    Answer(r"sudo journalctl -u ssh .*tail -20", ("security.ssh_failed", "security.ssh_accepted")),
+    Answer(r"sudo journalctl -u fail2ban .*", ("security.bans", "security.fail2ban")),
+    Answer(r"sudo fail2ban-client status.*", ("security.fail2ban", "security.bans")),
+    Answer("sudo ausearch -ts today | tail -20".replace("|", r"\|"), ("security.audit",)),
+    Answer(r"sudo journalctl .*", ("system.journal",)),
+    Answer(r"top -bn1 .*|iostat -c 1 5|iostat 1 5|ps aux --sort=-%cpu .*", ("host.cpu",)),
+    Answer("cat /proc/loadavg", ("host.load",)),
+    Answer(r"ps aux --sort=-%mem .*", ("host.memory",)),
+    Answer("iostat -x 1 5|iotop -o", ("host.disk_io",)),
+    Answer(r"find /var/lib/docker .*", ("host.large_files",), _NO_DOCKER),
+    Answer("ip addr show|ip route show", ("host.interfaces",)),
+    Answer("cat /proc/net/dev", ("host.interfaces", "host.bandwidth")),
+    Answer("ss -tuln", ("host.sockets",)),
+    Answer("iftop -i eth0", ("host.bandwidth",)),
+    Answer(r"curl -s http://localhost:3001/metrics .*", ("gateway.metrics",)),
+    Answer(r"curl -s http://localhost:3001/api/health .*", ("gateway.api",)),
+    Answer(r"curl -s http://localhost:3002/metrics .*", ("websocket.metrics",)),
+    Answer(r"wscat .*", ("websocket.ping",)),
+    Answer(r'curl -s "http://localhost:3003/feed/home.*', ("feed.home",)),
+    Answer(r'curl -s "http://localhost:3004/search/users.*', ("search.users",)),
+    Answer(r"curl -s http://localhost:3005/auth/status .*", ("auth.status",)),
+    *(
+        Answer(rf"docker compose logs {service}\b.*", (check,), _GREP)
+        for service, check in _LOG.items()
+    ),
+    Answer(
+        r"docker compose logs nginx .*awk.*",
+        ("nginx.addresses",),
+        "the first word of the log's lines was the container's name, not the address",
+    ),
+    Answer(r"docker compose logs nginx .*ssl.*", ("nginx.tls",)),
+    Answer(r"docker compose logs nginx .*-i error.*", ("nginx.errors",)),
+    Answer(
+        r"docker compose logs nginx .*",
+        ("nginx.statuses",),
+        "`4[0-9][0-9]` finds sizes and times, too: the log is JSON, and has a field for the status",
+    ),
+    Answer(
+        r"docker compose logs(?: --tail=50)?|docker compose logs \| grep .*", tuple(_LOG.values())
+    ),
+    Answer("docker compose restart SERVICE_NAME", ("do restart",)),
+    Answer("sudo logrotate -d /etc/logrotate.conf", ("logs.rotation",)),
+    Answer("sudo logrotate -f /etc/logrotate.conf", ("do rotate",)),
+    Answer(
+        "docker system prune -f",
+        ("do prune", "cleanup.candidates"),
+        "it deletes what it should not: list first, ask, then act",
+    ),
+    Answer(
+        r"find /opt/backups/chitlaq .*-delete",
+        ("cleanup.candidates",),
+        "it deletes the last good backup when backups stopped 30 days ago: no backup is pruned by age",
+    ),
+    Answer(
+        r"find /var/log .*-delete",
+        ("do prune", "do rotate"),
+        "it deletes logs that are being written to, of all programs: only rotated ones of ours may go",
+    ),
+    Answer("sudo apt update|sudo apt list --upgradable", ("updates.all",)),
+    Answer(
+        "sudo apt audit",
+        ("updates.security",),
+        "apt has no `audit`: its lists name what mends what",
+    ),
+    Answer("sudo apt upgrade -y", ("do updates",)),
+)
+
+
+@cache
+def sections() -> tuple[Section, ...]:
+    """Return the seed's sections in its order."""
+    return tuple(_parsed(resources.files(__package__).joinpath("seed.md").read_text()))
+
+
+def answer(command: str) -> Answer:
+    """Return what answers a line of the seed.
+
+    Raises:
+        LookupError: nothing does.
+    """
+    for one in ANSWERS:
+        if re.fullmatch(one.pattern, command):
+            return one
+    raise LookupError(f"nothing answers the seed's line {command}")
+
+
+def _parsed(text: str) -> Iterator[Section]:
+    level, title, commands, is_shell = 0, "", [], False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            is_shell = line == "```bash"
+        elif is_shell:
+            if line.strip() and not line.lstrip().startswith("#"):
+                commands.append(line.strip())
+        elif found := re.match(r"(#{2,4}) (.+)", line):
+            if title:
+                yield Section(level, title, tuple(commands))
+            level, title, commands = len(found[1]), found[2], []
+    yield Section(level, title, tuple(commands))

@@ -1,0 +1,226 @@
+"""The history of routines: every run with every result, kept in PostgreSQL, or beside it till then.
+
+A run that meets a PostgreSQL that is away is written to a file, and stored when it is back: the run
+that found the disaster is the one that nobody wants to miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import logs
+from chitlaq.core.home import Home
+from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.ops.checks.check import Evidence, Section, Value, Verdict
+from chitlaq.ops.routines import Result, Run
+
+log = logs.get("runs")
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One run without its results: how many of each verdict."""
+
+    id: UUID
+    routine: str
+    verdict: Verdict
+    started_at: datetime
+    duration_seconds: float
+    started_by: str
+    host: str
+    counts: dict[Verdict, int]
+
+
+async def keep(database: Database, home: Home, run: Run) -> bool:
+    """Store a run; true when it is in PostgreSQL, false when it waits in a file."""
+    try:
+        await store(database, run)
+    except PostgresUnavailableError:
+        keep_in_file(home, run)
+        return False
+    return True
+
+
+def keep_in_file(home: Home, run: Run) -> None:
+    """Keep a run where `store_waiting` finds it."""
+    path = _waiting(home) / f"{run.id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.encode(run))
+    draft.rename(path)
+
+
+async def store(database: Database, run: Run) -> None:
+    """Store a run, once however often it is tried; acknowledgements of what is OK again end.
+
+    Raises:
+        PostgresUnavailableError: nothing was stored.
+    """
+    async with database.transaction() as session:
+        is_new = await session.execute(
+            "store_run",
+            run.id,
+            run.routine,
+            run.verdict,
+            run.started_at,
+            run.duration_seconds,
+            run.started_by,
+            run.host,
+        )
+        if not is_new:
+            return
+        results = run.results
+        await session.execute(
+            "store_results",
+            run.id,
+            [one.check for one in results],
+            [one.title for one in results],
+            [one.section for one in results],
+            [one.verdict for one in results],
+            [one.summary for one in results],
+            [msgspec.json.encode(one.values).decode() for one in results],
+            [msgspec.json.encode(one.evidence).decode() for one in results],
+            [one.remedy for one in results],
+            [one.duration_seconds for one in results],
+        )
+        await session.execute(
+            "end_acknowledgements", [one.check for one in results if one.verdict == Verdict.OK]
+        )
+
+
+async def store_waiting(database: Database, home: Home) -> int:
+    """Store the runs that wait in files; returns how many.
+
+    Raises:
+        PostgresUnavailableError: it is still away.
+    """
+    stored = 0
+    for path in sorted(_waiting(home).glob("*.json")):
+        try:
+            run = msgspec.json.decode(path.read_bytes(), type=Run)
+        except msgspec.DecodeError as error:
+            log.error("file is not a run, and is left aside", path=str(path), error=str(error))
+            path.rename(path.with_suffix(".broken"))
+            continue
+        await store(database, run)
+        path.unlink(missing_ok=True)
+        stored += 1
+    return stored
+
+
+async def listed(database: Database, routine: str | None, limit: int) -> list[Listed]:
+    """Return the newest runs, of one routine or of all."""
+    rows = await database.rows("runs", routine, limit)
+    return [
+        Listed(
+            row["id"],
+            row["routine"],
+            Verdict(row["verdict"]),
+            row["started_at"],
+            row["duration_seconds"],
+            row["started_by"],
+            row["host"],
+            msgspec.json.decode(row["counts"], type=dict[Verdict, int]),
+        )
+        for row in rows
+    ]
+
+
+async def newest(database: Database, routine: str, count: int = 1) -> list[Run]:
+    """Return the newest runs of a routine, whole, newest first."""
+    found = await database.rows("runs", routine, count)
+    return [await _whole(database, row) for row in found]
+
+
+async def find(database: Database, beginning: str) -> Run | None:
+    """Return the newest run whose id begins so."""
+    row = await database.row("run_by_id", beginning)
+    return None if row is None else await _whole(database, row)
+
+
+async def prune(database: Database, days: int) -> int:
+    """Forget runs, actions and patterns older than this; returns how many runs."""
+    async with database.transaction() as session:
+        await session.execute("prune_actions", days)
+        await session.execute("prune_patterns", days)
+        await session.execute("prune_scheduled", days)
+        return await session.execute("prune_runs", days)
+
+
+async def _whole(database: Database, row: Any) -> Run:
+    results = await database.rows("results", row["id"])
+    return Run(
+        row["id"],
+        row["routine"],
+        row["started_at"],
+        row["duration_seconds"],
+        Verdict(row["verdict"]),
+        row["started_by"],
+        row["host"],
+        [
+            Result(
+                one["check_id"],
+                one["title"],
+                Section(one["section"]),
+                Verdict(one["verdict"]),
+                one["summary"],
+                msgspec.json.decode(one["measured"], type=dict[str, Value]),
+                msgspec.json.decode(one["evidence"], type=list[Evidence]),
+                one["remedy"],
+                one["duration_seconds"],
+            )
+            for one in results
+        ],
+    )
+
+
+def _waiting(home: Home) -> Path:
+    return home.ops / "waiting"
+
+
+# --- what operators say
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
+
+    check: str
+    kind: str
+    text: str
+    operator: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+async def note(database: Database, check: str, kind: str, text: str, operator: str) -> None:
+    """Keep a note or an acknowledgement."""
+    async with database.transaction() as session:
+        await session.execute("add_note", check, kind, text, operator)
+
+
+async def notes(database: Database, checks: Sequence[str] | None, limit: int) -> list[Note]:
+    """Return notes, newest first: to these checks, or to all."""
+    rows = await database.rows("notes", None if checks is None else list(checks), limit)
+    return [_note(row) for row in rows]
+
+
+async def acknowledgements(database: Database) -> dict[str, Note]:
+    """Return the acknowledgements that hold, by check."""
+    rows = await database.rows("acknowledgements")
+    return {row["check_id"]: _note(row) for row in rows}
+
+
+def _note(row: Any) -> Note:
+    return Note(
+        row["check_id"],
+        row["kind"],
+        row["text"],
+        row["operator"],
+        row["created_at"],
+        row["ended_at"],
+    )

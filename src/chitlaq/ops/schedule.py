@@ -1,0 +1,260 @@
+"""When routines run by themselves: local times, once each, also after a pause.
+
+A routine is due once a local day (week, month), whatever the clock does: a time that summer time
+leaves out comes an hour later, one that it repeats comes once, the first time (PEP 495). After
+downtime the newest moment that was missed is made up for, and no older one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from chitlaq.core import logs
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
+from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.core.settings import Operations
+from chitlaq.ops import actions, runs
+
+POLL_SECONDS = 20.0
+RUN_SECONDS = 300.0
+PRUNE_EVERY = timedelta(days=1)
+# Whoever claimed a run and did not finish it within this time was killed; as in `claim_run`.
+STALE_SECONDS = 600.0
+KEPT_CLAIMS = 10
+NICENESS = 10
+SCHEDULER = "scheduler"
+
+log = logs.get("schedule")
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When one routine is due: each day, one day of the week (Monday is 0), or one of the month."""
+
+    routine: str
+    at: time
+    weekday: int | None = None
+    day: int | None = None
+
+    def is_due_on(self, date: datetime) -> bool:
+        if self.weekday is not None:
+            return date.weekday() == self.weekday
+        return self.day is None or date.day == self.day
+
+
+def parse(routine: str, text: str) -> Rule:
+    """Read ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
+
+    Raises:
+        OperatorError: it is none of these.
+    """
+    found = re.fullmatch(
+        r"(?:(?P<when>[a-z]{3}|\d{1,2}) )?(?P<at>\d{2}:\d{2})", text.strip().lower()
+    )
+    try:
+        if found is None:
+            raise ValueError
+        at, when = time.fromisoformat(found["at"]), found["when"]
+        if when is None:
+            return Rule(routine, at)
+        if when.isdecimal():
+            # Every month has a 28th.
+            if not 1 <= int(when) <= 28:
+                raise ValueError
+            return Rule(routine, at, day=int(when))
+        return Rule(routine, at, weekday=_WEEKDAYS.index(when))
+    except ValueError:
+        raise OperatorError(
+            f"operations.{routine} is {text!r}: write 09:00, mon 10:00, or 1 10:30 (day 1 to 28)."
+        ) from None
+
+
+def rules(settings: Operations) -> list[Rule]:
+    """Return when each routine is due.
+
+    Raises:
+        OperatorError: a setting cannot be read.
+    """
+    names = ("morning", "midday", "evening", "weekly", "monthly")
+    return [parse(name, getattr(settings, name)) for name in names]
+
+
+def zone(settings: Operations) -> tzinfo | None:
+    """Return the time zone of the schedule; None is this machine's.
+
+    Raises:
+        OperatorError: there is no such zone.
+    """
+    if not settings.timezone:
+        return None
+    try:
+        return ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise OperatorError(
+            f"operations.timezone is {settings.timezone!r}, which is no time zone:"
+            " write Europe/Vienna, or nothing for this machine's."
+        ) from None
+
+
+def last_due(rule: Rule, now: datetime, where: tzinfo | None) -> datetime:
+    """Return the newest moment, not after now, at which a routine was due; in UTC."""
+    return next(moment for moment in _backwards(rule, now, where) if moment <= now)
+
+
+def _backwards(rule: Rule, now: datetime, where: tzinfo | None) -> Iterator[datetime]:
+    # A day ahead, since a moment that summer time moves may belong to the day before.
+    date = now.astimezone(where) + timedelta(days=1)
+    while True:
+        if rule.is_due_on(date):
+            local = datetime.combine(date.date(), rule.at)
+            # Without a zone `astimezone` takes it for this machine's time.
+            aware = local.replace(tzinfo=where) if where is not None else local
+            yield aware.astimezone(UTC)
+        date -= timedelta(days=1)
+
+
+class Scheduler:
+    """Runs what is due, each in a process of its own, for as long as ops-service serves."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Operations,
+        database: Database,
+        run: Callable[[Home, str], Awaitable[bool]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._database = database
+        self._run = run or run_process
+        self._now = now
+        self._pruned_at: datetime | None = None
+
+    async def run_forever(self) -> None:
+        while True:
+            await self.tidy()
+            if self._settings.scheduled:
+                for rule in rules(self._settings):
+                    await self.make_up(rule)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def tidy(self) -> None:
+        """Store what waited for PostgreSQL, and forget once a day what is too old."""
+        try:
+            stored = await runs.store_waiting(self._database, self._home)
+            stored += await actions.store_waiting(self._database, self._home)
+            if stored:
+                log.info("records stored that had waited", records=stored)
+            now = self._now()
+            if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
+                await runs.prune(self._database, self._settings.history_days)
+                self._pruned_at = now
+        except PostgresUnavailableError as error:
+            log.warning("history waits for PostgreSQL", error=str(error))
+
+    async def make_up(self, rule: Rule) -> bool:
+        """Run a routine when it is due and nobody has; returns whether it was run here."""
+        due = last_due(rule, self._now(), zone(self._settings))
+        if not await self._claim(rule.routine, due):
+            return False
+        log.info("routine is due", routine=rule.routine, due_at=due)
+        succeeded = await self._run(self._home, rule.routine)
+        _done(self._claim_file(rule.routine, due)).touch()
+        try:
+            async with self._database.transaction() as session:
+                await session.execute("finish_run", rule.routine, due)
+        except PostgresUnavailableError as error:
+            log.warning("claim waits for PostgreSQL", error=str(error))
+        return succeeded
+
+    async def _claim(self, routine: str, due: datetime) -> bool:
+        """Take a run for ourselves: on this machine by a file, among several by PostgreSQL's row.
+
+        The file serves while PostgreSQL is away, which is when a routine is needed most.
+        """
+        file = self._claim_file(routine, due)
+        if _done(file).exists() or _age_seconds(file) < STALE_SECONDS:
+            return False
+        is_first = not self._claims.exists() or not any(self._claims.glob(f"{routine}-*"))
+        try:
+            async with self._database.transaction() as session:
+                if is_first and not await session.value("has_schedule", routine):
+                    # A new installation does not make up for the time before it.
+                    await session.execute("finish_run", routine, due)
+                    is_ours = False
+                else:
+                    is_ours = bool(await session.value("claim_run", routine, due))
+        except PostgresUnavailableError:
+            is_ours = not is_first
+        self._claims.mkdir(parents=True, exist_ok=True)
+        for old in sorted(self._claims.glob(f"{routine}-*"))[:-KEPT_CLAIMS]:
+            old.unlink(missing_ok=True)
+        (file if is_ours else _done(file)).touch()
+        return is_ours
+
+    def _claim_file(self, routine: str, due: datetime) -> Path:
+        return self._claims / f"{routine}-{due:%Y%m%dT%H%M}"
+
+    @property
+    def _claims(self) -> Path:
+        return self._home.ops / "claims"
+
+
+async def run_process(home: Home, routine: str) -> bool:
+    """Run a routine in a process of its own: what hangs there does not hang here."""
+    process = await asyncio.create_subprocess_exec(
+        *command(routine),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "CHITLAQ_HOME": str(home.root)},
+    )
+    try:
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        async with asyncio.timeout(RUN_SECONDS):
+            _, complaint = await process.communicate()
+    except TimeoutError:
+        log.error("routine did not end", routine=routine, seconds=RUN_SECONDS)
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    # 3 is what it found; everything else is what became of itself.
+    if process.returncode not in {0, 3}:
+        said = complaint.decode(errors="replace").strip()[-500:]
+        log.error("routine failed", routine=routine, code=process.returncode, error=said)
+        return False
+    log.info("routine ended", routine=routine, code=process.returncode)
+    return True
+
+
+def _done(claim: Path) -> Path:
+    return claim.with_suffix(".done")
+
+
+def _age_seconds(file: Path) -> float:
+    """Seconds since a file was touched; endless when it is not there."""
+    try:
+        return datetime.now(UTC).timestamp() - file.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def command(routine: str) -> Sequence[str]:
+    """The evening's is the report, which runs the routine and sends what it found."""
+    words = ["report", "--send"] if routine == "evening" else [routine]
+    return [sys.executable, "-m", "chitlaq", "ops", *words, "--as", SCHEDULER]

@@ -1,0 +1,97 @@
+"""The runbook is what the program does, and answers every line of the document it began as."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.settings import Operations, Settings
+from chitlaq.ops import routines, runbook
+from chitlaq.ops.actions import ACTIONS
+from chitlaq.ops.checks import catalogue
+from chitlaq.ops.runbook import page, seed
+from chitlaq.ops.schedule import rules
+from tests.conftest import Stack
+
+DOCS = Path(__file__).parents[2] / "docs"
+COMMANDS = sorted({command for section in seed.sections() for command in section.commands})
+OTHERS = {"ops watch", "ops report", "bench --here"}
+
+
+def test_page_in_the_docs_is_what_the_program_renders() -> None:
+    assert (DOCS / "runbook.md").read_text() == runbook.rendered(), (
+        "run: chitlaq ops runbook > docs/runbook.md"
+    )
+
+
+def test_seed_is_read_as_a_person_reads_it() -> None:
+    assert len(COMMANDS) > 120
+    assert seed.sections()[0].title == "Executive Summary"
+    assert all(not command.startswith("#") for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_line_of_the_seed_has_a_check_or_an_action(command: str) -> None:
+    found = seed.answer(command)
+    for name in found.by:
+        is_known = name in catalogue.CHECKS or name.removeprefix("do ") in ACTIONS or name in OTHERS
+        assert is_known, name
+
+
+def test_no_answer_is_left_over() -> None:
+    used = {seed.answer(command).pattern for command in COMMANDS}
+    assert {answer.pattern for answer in seed.ANSWERS} == used
+
+
+def test_every_check_is_in_a_routine_and_on_the_page() -> None:
+    in_routines = {name for one in routines.ROUTINES.values() for name in one.checks}
+    assert in_routines <= catalogue.CHECKS.keys()
+    assert catalogue.CHECKS.keys() == in_routines
+    text = runbook.rendered()
+    for name in (*catalogue.CHECKS, *(f"do {action}" for action in ACTIONS)):
+        assert text.count(f'<a id="{page._anchor(name)}"></a>') == 1, name
+
+
+def test_every_link_of_the_page_leads_somewhere() -> None:
+    text = runbook.rendered()
+    anchors = set(re.findall(r'<a id="([^"]+)"></a>', text))
+    assert set(re.findall(r"\(#([^)]+)\)", text)) <= anchors
+
+
+@pytest.mark.parametrize("check", catalogue.CHECKS.values(), ids=lambda check: check.id)
+def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
+    assert isinstance(check, catalogue.Check)
+    assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", check.id)
+    assert check.title
+    assert check.remedy.endswith((".", "?"))
+    assert check.commands
+    for command in catalogue.commands(check, Settings()):
+        assert "{port:" not in command
+        shlex.split(command.replace("\\;", ";"))
+    assert 0 < check.seconds < 30
+
+
+def test_each_routine_has_a_command_and_a_time(stack: Stack) -> None:
+    said = stack.command("ops", "--help").stdout
+    for name in routines.ROUTINES:
+        assert name in said
+    assert [rule.routine for rule in rules(Operations())] == list(routines.ROUTINES)
+
+
+@pytest.mark.parametrize(
+    ("embedded", "containers"),
+    [
+        ("chitlaq ps", "docker compose ps"),
+        ("chitlaq stats", "docker stats --no-stream"),
+        ("chitlaq restart SERVICE", "docker compose restart SERVICE"),
+        ("chitlaq logs websocket --tail 20", "docker compose logs websocket --tail=20"),
+        ("chitlaq exec redis redis-cli ping", "docker compose exec redis redis-cli ping"),
+        ("chitlaq ops do prune", "docker compose exec ops-service chitlaq ops do prune"),
+        ("df -h", "df -h"),
+    ],
+)
+def test_commands_are_said_for_containers_too(embedded: str, containers: str) -> None:
+    assert page.in_containers(embedded) == containers

@@ -1,0 +1,155 @@
+"""What routines found is kept: in PostgreSQL, or beside it until it is back; and what operators say."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chitlaq.core import ids, postgres
+from chitlaq.core.home import Home
+from chitlaq.core.postgres import Database
+from chitlaq.ops import rendering, runs
+from chitlaq.ops.checks.check import Lines, Section, Series, Table, Value, Verdict, worst
+from chitlaq.ops.routines import Result, Run
+from tests.conftest import Stack, free_ports
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def history(dsn: str) -> AsyncIterator[Database]:
+    database = Database(dsn, "test", postgres.load_queries("chitlaq.ops", "test"))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    async with history(stack.dsn("chitlaq_ops")) as database:
+        yield database
+
+
+@pytest.fixture
+def routine() -> str:
+    """A routine of this test alone."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+def result(check: str, verdict: Verdict, summary: str = "as it is") -> Result:
+    return Result(
+        check,
+        f"Title of {check}",
+        Section.HOST,
+        verdict,
+        summary,
+        {"used": Value(0.5, "ratio", 0.8, 0.9), "free": Value(12.0, "bytes")},
+        [
+            Table("t", ["a", "b"], [["1", "<&|'\"%"]]),
+            Lines("l", ["one line", "ünïcödé ☃"]),
+            Series("s", "seconds", [(NOW, 1.5), (NOW + timedelta(hours=1), 2.5)]),
+        ],
+        "mend it",
+        0.25,
+    )
+
+
+def run(routine: str, *results: Result, started_at: datetime = NOW) -> Run:
+    verdict = worst(one.verdict for one in results)
+    return Run(ids.new(), routine, started_at, 1.5, verdict, "ada", "vm", list(results))
+
+
+async def test_run_comes_back_as_it_was(database: Database, routine: str, tmp_path: Path) -> None:
+    kept = run(routine, result("a.b", Verdict.CRITICAL), result("c.d", Verdict.OK))
+    assert await runs.keep(database, Home(tmp_path), kept)
+    assert await runs.newest(database, routine) == [kept]
+    assert await runs.find(database, str(kept.id)[:23]) == kept
+    (listed,) = await runs.listed(database, routine, 10)
+    assert (listed.id, listed.counts) == (kept.id, {Verdict.CRITICAL: 1, Verdict.OK: 1})
+
+
+async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_once(
+    database: Database, routine: str, tmp_path: Path
+) -> None:
+    home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.UNKNOWN))
+    (nobody,) = free_ports(1)
+    async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
+        assert not await runs.keep(away, home, kept)
+        with pytest.raises(postgres.PostgresUnavailableError):
+            await runs.store_waiting(away, home)
+    # A process that was killed between storing and removing the file leaves both.
+    runs.keep_in_file(home, kept)
+    await runs.store(database, kept)
+    assert await runs.store_waiting(database, home) == 1
+    assert await runs.newest(database, routine, 5) == [kept]
+    assert await runs.store_waiting(database, home) == 0
+
+
+async def test_file_that_is_no_run_is_left_aside_and_stops_nobody(
+    database: Database, routine: str, tmp_path: Path
+) -> None:
+    home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.OK))
+    runs.keep_in_file(home, kept)
+    (tmp_path / "ops" / "waiting" / "0.json").write_text("half a fi")
+    assert await runs.store_waiting(database, home) == 1
+    assert (tmp_path / "ops" / "waiting" / "0.broken").exists()
+
+
+async def test_acknowledgement_holds_until_the_check_is_ok_again(
+    database: Database, routine: str
+) -> None:
+    check = f"x.{secrets.token_hex(4)}"
+    await runs.note(database, check, "acknowledgement", "disks come on Friday", "ada")
+    await runs.note(database, check, "acknowledgement", "on Monday", "grace")
+    await runs.note(database, check, "note", "called the supplier", "grace")
+    assert (await runs.acknowledgements(database))[check].text == "on Monday"
+    await runs.store(database, run(routine, result(check, Verdict.WARNING)))
+    assert check in await runs.acknowledgements(database)
+    await runs.store(database, run(routine, result(check, Verdict.OK)))
+    assert check not in await runs.acknowledgements(database)
+    kept = await runs.notes(database, [check], 10)
+    assert [(one.kind, one.operator) for one in kept] == [
+        ("note", "grace"),
+        ("acknowledgement", "grace"),
+        ("acknowledgement", "ada"),
+    ]
+
+
+async def test_history_is_pruned_by_age(database: Database, routine: str) -> None:
+    old = run(routine, result("a.b", Verdict.OK), started_at=NOW - timedelta(days=4000))
+    new = run(routine, result("a.b", Verdict.OK), started_at=datetime.now(UTC))
+    for one in (old, new):
+        await runs.store(database, one)
+    assert await runs.prune(database, 3000) >= 1
+    assert [one.id for one in await runs.newest(database, routine, 5)] == [new.id]
+
+
+def test_plugin_output_has_its_status_figures_and_faults() -> None:
+    text = rendering.nagios(
+        run("morning", result("a.b", Verdict.CRITICAL, "broken | badly"), result("c.d", Verdict.OK))
+    )
+    head, fault = text.splitlines()
+    status, _, figures = head.partition(" | ")
+    assert status == "CHITLAQ CRITICAL - morning: 1 critical, 1 ok"
+    assert "'a.b.used'=0.5;0.8;0.9" in figures.split(" ")
+    assert "'a.b.free'=12B" in figures.split(" ")
+    assert fault == "CRITICAL a.b: broken / badly"
+    falling = msgspec.structs.replace(
+        result("a.b", Verdict.OK), values={"free": Value(0.5, "ratio", 0.15, 0.05)}
+    )
+    assert "'a.b.free'=0.5;0.15:;0.05:" in rendering.nagios(run("check", falling))
+
+
+def test_markdown_is_not_broken_by_what_a_log_line_holds() -> None:
+    evil = "a | b `c` <script> [x](y)\nsecond *line*"
+    page = rendering.markdown(run("morning", result("a.b", Verdict.WARNING, evil)))
+    (row,) = [line for line in page.splitlines() if line.startswith("| WARNING")]
+    assert row.replace("\\|", "").count("|") == 4
+    assert "<script>" not in page.replace("\\<", "")
