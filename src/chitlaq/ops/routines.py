@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +29,6 @@ from chitlaq.ops.checks.check import (
     worst,
 )
 from chitlaq.ops.checks.system import System
-
-LIBRARIES = ("httpx", "websockets.asyncio.client")
 
 log = logs.get("routines")
 
@@ -173,12 +170,6 @@ OnResult = Callable[[Result, int, int], None]
 """Told each result as it comes, how many there are, and how many there will be."""
 
 
-def load_libraries() -> None:
-    """Load what takes long before anything has a time limit: else a server would seem to be slow."""
-    for name in LIBRARIES:
-        importlib.import_module(name)
-
-
 async def run(
     system: System,
     name: str,
@@ -186,8 +177,11 @@ async def run(
     started_by: str,
     on_result: OnResult = lambda _result, _done, _total: None,
 ) -> Run:
-    """Run checks beside each other, each within its own time; none can stop the others."""
-    load_libraries()
+    """Run checks beside each other, each within its own time; none can stop the others.
+
+    Those that take the processor come second: beside them every answer would seem to be slow.
+    """
+    system.prepare()
     started_at, started = datetime.now(UTC), time.perf_counter()
     results: list[Result] = []
 
@@ -196,7 +190,8 @@ async def run(
         results.append(result)
         on_result(result, len(results), len(checks))
 
-    await asyncio.gather(*(one(check) for check in checks))
+    for is_heavy in (False, True):
+        await asyncio.gather(*(one(check) for check in checks if check.is_heavy == is_heavy))
     order = [check.id for check in checks]
     results.sort(key=lambda one: (WORST_FIRST.index(one.verdict), order.index(one.check)))
     return Run(

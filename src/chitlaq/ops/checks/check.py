@@ -150,6 +150,7 @@ class Check:
         remedy: what to do when it is not OK.
         judge: looks, and says what it found.
         seconds: how long it may take; then it is UNKNOWN.
+        is_heavy: it takes the processor, and begins only when those that measure time have ended.
     """
 
     id: str
@@ -160,6 +161,7 @@ class Check:
     remedy: str
     judge: Judge
     seconds: float = SECONDS
+    is_heavy: bool = False
 
 
 def check(
@@ -171,8 +173,9 @@ def check(
     commands: Sequence[str],
     remedy: str,
     seconds: float = SECONDS,
+    is_heavy: bool = False,
 ) -> Callable[[Judge], Check]:
     """Declare the function below as a check; the name then stands for the whole of it."""
     return lambda judge: Check(
-        id, title, section, looks_at, tuple(commands), remedy, judge, seconds
+        id, title, section, looks_at, tuple(commands), remedy, judge, seconds, is_heavy
     )

@@ -96,8 +96,9 @@ async def load(system: System) -> Finding:
     remedy="Stop or move what does not belong here; a service that is busy: `chitlaq stats`, then its logs.",
 )
 async def cpu(system: System) -> Finding:
-    times, rows = await system.blocking(_measure_cpu)
-    busy = 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100
+    times, own, rows = await system.blocking(_measure_cpu)
+    # What the other checks take at this moment is no state of the machine.
+    busy = max(0.0, 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100 - own)
     waiting, stolen = getattr(times, "iowait", 0.0) / 100, getattr(times, "steal", 0.0) / 100
     said = f"{share(busy)} in use, {share(waiting)} waiting for disks"
     if stolen > 0.05:
@@ -113,16 +114,19 @@ async def cpu(system: System) -> Finding:
     )
 
 
-def _measure_cpu() -> tuple[psutil._common.scputimes, list[list[str]]]:  # type: ignore[name-defined]
+def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  # type: ignore[name-defined]
+    """Return shares of the processor in per cent, our own share as a ratio, and who is busiest."""
     processes = list(_processes())
     before = {process.pid: _cpu_seconds(process) for process in processes}
+    own = time.process_time()
     times = psutil.cpu_times_percent(WINDOW_SECONDS)
+    own = (time.process_time() - own) / WINDOW_SECONDS / (os.cpu_count() or 1)
     used = [
         (max(_cpu_seconds(process) - before[process.pid], 0) / WINDOW_SECONDS, process)
         for process in processes
     ]
     top = heapq.nlargest(TOP, used, key=lambda pair: pair[0])
-    return times, [_row(process, f"{cores:.2f}") for cores, process in top if cores > 0]
+    return times, own, [_row(process, f"{cores:.2f}") for cores, process in top if cores > 0]
 
 
 @check(
@@ -136,6 +140,7 @@ def _measure_cpu() -> tuple[psutil._common.scputimes, list[list[str]]]:  # type:
         "ps aux --sort=-%mem | head -10",
     ),
     remedy="See who holds it (--details), restart what leaks (`chitlaq restart SERVICE`), or add memory.",
+    is_heavy=True,
 )
 async def memory(system: System) -> Finding:
     state, swap = psutil.virtual_memory(), psutil.swap_memory()
@@ -246,6 +251,7 @@ async def disk_io(system: System) -> Finding:
     looks_at="files from 100 MB on under CHITLAQ_HOME and /var/log",
     commands=("find $CHITLAQ_HOME /var/log -type f -size +100M -exec ls -lh {} \\;",),
     remedy="Logs that grew: `chitlaq rotate`. PostgreSQL's own files (postgres/) are never deleted by hand.",
+    is_heavy=True,
 )
 async def large_files(system: System) -> Finding:
     files = await system.blocking(lambda: _large_files([system.home.root, Path("/var/log")]))

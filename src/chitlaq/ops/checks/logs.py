@@ -121,6 +121,7 @@ def _log(name: str, service: str) -> Check:
             f"chitlaq logs {service} --slow --since {HOURS}h",
         ),
         remedy="Begin with the patterns marked new; a line's request id leads on: `chitlaq logs --grep ID`.",
+        is_heavy=True,
     )
     async def one_log(system: System) -> Finding:
         found = await _component(system, service)
@@ -173,6 +174,7 @@ redis_log = _log("redis", "redis")
         "chitlaq logs nginx --json --since 24h | jq -r .remote_addr | sort | uniq -c | sort -nr | head -10",
     ),
     remedy="Lower `limits.address_requests_per_second`, or ban the address in the firewall.",
+    is_heavy=True,
 )
 async def addresses(system: System) -> Finding:
     found = await _traffic(system)
@@ -216,6 +218,7 @@ async def addresses(system: System) -> Finding:
         "chitlaq logs nginx --json --since 24h | jq -r .status | sort | uniq -c | sort -nr",
     ),
     remedy="5xx: the route names the service, `chitlaq logs SERVICE --errors`. 4xx: `api.refusals`.",
+    is_heavy=True,
 )
 async def statuses(system: System) -> Finding:
     found = await _traffic(system)
@@ -248,6 +251,7 @@ async def statuses(system: System) -> Finding:
     looks_at=f"logs/nginx.log, the last {HOURS} hours",
     commands=("chitlaq logs nginx --errors --since 24h",),
     remedy="`connect() failed` names a service that was away: `chitlaq ps`, and its log at that time.",
+    is_heavy=True,
 )
 async def nginx_errors(system: System) -> Finding:
     found = await _component(system, "nginx")
@@ -266,6 +270,7 @@ async def nginx_errors(system: System) -> Finding:
     looks_at=f"logs/nginx.log, the last {HOURS} hours",
     commands=("chitlaq logs nginx --since 24h --grep 'ssl|tls|certificate|handshake'",),
     remedy="Old clients are theirs to mend; a certificate is ours: `security.certificates`.",
+    is_heavy=True,
 )
 async def tls_errors(system: System) -> Finding:
     found = await _component(system, "nginx")

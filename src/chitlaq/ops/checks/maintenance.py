@@ -48,6 +48,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         ),
         remedy="`chitlaq ops do updates` shows what would change, and does it when told.",
         seconds=20.0,
+        is_heavy=True,
     )
     async def updates(system: System) -> Finding:
         waiting = [one for one in await _updates(system) if one[3] or not only_security]
@@ -78,6 +79,7 @@ security_updates = _waiting(
     looks_at="rotated logs, fetched package archives, drafts left behind by killed processes",
     commands=("chitlaq ops do prune",),
     remedy="`chitlaq ops do prune` shows each file and why; `--yes` removes them.",
+    is_heavy=True,
 )
 async def candidates(system: System) -> Finding:
     found = await system.blocking(lambda: pruning.candidates(system.home))

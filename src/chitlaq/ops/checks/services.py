@@ -88,6 +88,7 @@ async def processes(system: System) -> Finding:
     looks_at="each component's processes over half a second",
     commands=("chitlaq stats",),
     remedy="Restart what grew (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
+    is_heavy=True,
 )
 async def resources(system: System) -> Finding:
     statuses = await system.statuses()
@@ -244,13 +245,13 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
     async def metrics(system: System) -> Finding:
         try:
             answer = await system.get(service, "/metrics")
-            if missing := _missing(answer.text, wanted):
+            if answer.status_code == 200 and _missing(answer.text, wanted):
                 # A counter is there from its first count on, and our own question is one.
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
-                missing = _missing(answer.text, wanted)
         except Unseen as error:
             return finding(f"no answer: {error}", least=Verdict.CRITICAL)
+        missing = _missing(answer.text, wanted)
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return finding(
             f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",

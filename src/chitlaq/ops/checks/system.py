@@ -7,6 +7,7 @@ bound, nothing blocks the event loop, and what several checks ask is asked once.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -35,6 +36,8 @@ HTTP_SECONDS = 3.0
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
 ROLE = "chitlaq_ops"
+# What httpx and the WebSocket's check load only when they first connect.
+LIBRARIES = ("anyio._backends._asyncio", "h11", "httpcore", "websockets.asyncio.client")
 SESSIONS = 4
 
 
@@ -96,6 +99,16 @@ class System:
     @property
     def limits(self) -> Checks:
         return self.settings.checks
+
+    def prepare(self) -> None:
+        """Load what takes long before anything has a time limit: else servers would seem slow."""
+        import httpx
+
+        for name in LIBRARIES:
+            importlib.import_module(name)
+        if self._http is None:
+            # The certificates that it trusts take a tenth of a second to read.
+            self._http = httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
 
     # --- this machine
 
@@ -188,11 +201,10 @@ class System:
         return await self._get(f"http://127.0.0.1:{self.settings.port_of(service)}{path}")
 
     async def _get(self, url: str, **params: str) -> httpx.Response:
-        # Late: it takes a fifth of a second, and not every command asks.
         import httpx
 
-        if self._http is None:
-            self._http = httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
+        self.prepare()
+        assert self._http is not None
         try:
             return await self._http.get(url, params=params or None)
         except httpx.TimeoutException:
@@ -301,7 +313,9 @@ class System:
                 except TimeoutError:
                     # To give it back would wait once more for a server that does not answer.
                     connection.terminate()
-                    raise
+                    raise Unseen(
+                        f"PostgreSQL did not answer within {SESSION_SECONDS:g} s"
+                    ) from None
         except asyncpg.TooManyConnectionsError as error:
             raise NoRoom(f"PostgreSQL has no connection left: {error}") from None
         except TimeoutError:

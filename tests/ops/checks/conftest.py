@@ -1,0 +1,121 @@
+"""A running installation, looked at as an operator does; and what else may answer in its place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import load
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import Result, judge
+from chitlaq.stack import control
+from chitlaq.stack.control import Status
+from tests.conftest import Stack, free_ports
+
+Look = Callable[..., Awaitable[Result]]
+"""Runs one check by its id; variables of the environment besides change its settings."""
+
+
+def system_of(stack: Stack, **variables: str) -> System:
+    home = Home(stack.home)
+    return System(home, load(home, stack.environment | variables))
+
+
+@pytest.fixture
+async def system(stack: Stack) -> AsyncIterator[System]:
+    system = system_of(stack)
+    yield system
+    await system.close()
+
+
+@pytest.fixture
+def look(stack: Stack) -> Look:
+    async def look(check: str, **variables: str) -> Result:
+        system = system_of(stack, **variables)
+        try:
+            return await judge(CHECKS[check], system)
+        finally:
+            await system.close()
+
+    return look
+
+
+def status_of(stack: Stack, name: str) -> Status:
+    """What the supervisor says of a process, without a command of its own."""
+    statuses = control.ask(Home(stack.home), control.Ps())
+    return next(status for status in statuses if status.name == name)
+
+
+@contextmanager
+def frozen(stack: Stack, name: str) -> Iterator[int]:
+    """A component that hangs, with all its processes; it goes on afterwards."""
+    pid = status_of(stack, name).pid
+    assert pid is not None
+    parent = psutil.Process(pid)
+    # The parent first: it starts no more.
+    family = [parent]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for child in parent.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.suspend()
+                family.append(child)
+        yield pid
+    finally:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    """The port of something that gives the same answer to every request."""
+
+    class Same(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Same)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield str(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def program(folder: Path, *command: str) -> Iterator[None]:
+    """A program that runs meanwhile, and what it says in a file of its folder."""
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A port where nobody listens."""
+    return str(free_ports(1)[0])

@@ -1,0 +1,358 @@
+"""PostgreSQL and Valkey: well, near their limits, waiting for each other, frozen, or not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import asyncpg
+import pytest
+
+from chitlaq.core import valkey
+from chitlaq.core.home import Home
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import Table, Verdict
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import Result, judge
+from tests.conftest import Stack, eventually
+from tests.ops.checks.conftest import Look, answering, frozen
+
+POSTGRESQL = (
+    "database.ready", "database.connections", "database.size", "database.slow_statements",
+    "database.locks", "database.activity", "database.cache", "database.dead_rows",
+)  # fmt: skip
+VALKEY = ("redis.ready", "redis.memory", "redis.clients", "redis.stats")
+UNSEEN = dict.fromkeys((*POSTGRESQL, *VALKEY), Verdict.UNKNOWN) | {
+    "database.ready": Verdict.CRITICAL,
+    "redis.ready": Verdict.CRITICAL,
+}
+"""What each says of a server that does not answer: that it is down is known, and nothing else."""
+
+
+@asynccontextmanager
+async def session(stack: Stack, role: str = "postgres") -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(stack.dsn(role))
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
+async def found(look: Look, check: str, verdict: Verdict, said: str, **variables: str) -> Result:
+    """Wait until a check gives a verdict, in words that hold some others."""
+
+    async def is_found() -> Result:
+        result = await look(check, **variables)
+        assert (result.verdict, said in result.summary) == (verdict, True), result.summary
+        return result
+
+    return await eventually(is_found)
+
+
+def rows(result: Result) -> list[dict[str, str]]:
+    (table,) = result.evidence
+    assert isinstance(table, Table)
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+# --- servers that are not there, or not what they should be
+
+
+async def all_found(look: Look, port: str) -> list[Result]:
+    """What every check finds where PostgreSQL and Valkey should be."""
+    urls = {
+        "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{port}/chitlaq",
+        "REDIS_URL": f"redis://127.0.0.1:{port}/0",
+    }
+    return await asyncio.gather(*(look(check, **urls) for check in UNSEEN))
+
+
+async def test_servers_that_are_away_are_critical_and_what_they_would_tell_unknown(
+    look: Look, nobody: str
+) -> None:
+    results = await all_found(look, nobody)
+    assert {result.check: result.verdict for result in results} == UNSEEN
+    assert not any("itself failed" in result.summary for result in results)
+
+
+async def test_web_server_in_place_of_a_database_is_no_database(look: Look) -> None:
+    with answering(b"<h1>It works!</h1>") as port:
+        results = await all_found(look, port)
+    assert {result.check: result.verdict for result in results} == UNSEEN
+    assert not any("itself failed" in result.summary for result in results)
+
+
+async def test_server_that_hangs_is_critical_within_the_time_of_a_check(
+    stack: Stack, system: System
+) -> None:
+    """Also where it was well a moment ago, and connections to it are open."""
+    for check in ("database.ready", "redis.ready"):
+        assert (await judge(CHECKS[check], system)).verdict is not Verdict.CRITICAL
+    with frozen(stack, "postgres"), frozen(stack, "redis"):
+        results = await asyncio.gather(*(judge(CHECKS[check], system) for check in UNSEEN))
+    assert {result.check: result.verdict for result in results} == UNSEEN
+    assert "did not answer within" in results[0].summary
+    after = await asyncio.gather(*(judge(CHECKS[check], system) for check in VALKEY))
+    assert not any(result.verdict is Verdict.UNKNOWN for result in after), "and it comes back"
+
+
+# --- PostgreSQL
+
+
+@pytest.mark.parametrize("check", ["database.ready", "redis.ready"])
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [("60,90", Verdict.OK), ("0,60", Verdict.WARNING), ("0,0", Verdict.CRITICAL)],
+)
+async def test_server_that_answers_is_held_to_its_time(
+    look: Look, check: str, limits: str, verdict: Verdict
+) -> None:
+    await found(look, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=limits)
+
+
+async def test_connections_near_the_limit_are_a_warning_and_then_critical(
+    stack: Stack, look: Look
+) -> None:
+    async with AsyncExitStack() as taken:
+        for _ in range(60):
+            await taken.enter_async_context(session(stack))
+        for limits, verdict in (
+            ("0.98,0.99", Verdict.OK),
+            ("0.5,0.99", Verdict.WARNING),
+            ("0.2,0.5", Verdict.CRITICAL),
+        ):
+            result = await look("database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=limits)
+            assert result.verdict is verdict, result.summary
+            assert "of 120 taken" in result.summary
+            assert rows(result)[0]["role"] == "postgres", "who holds most is named first"
+
+
+async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
+    async with AsyncExitStack() as taken:
+        with suppress(asyncpg.TooManyConnectionsError):
+            while True:
+                await taken.enter_async_context(session(stack, "chitlaq"))
+        result = await look("database.connections")
+        assert result.verdict is Verdict.CRITICAL
+        assert "no connection left" in result.summary
+        assert (await look("database.ready")).verdict is Verdict.CRITICAL
+    await found(look, "database.connections", Verdict.OK, "taken")
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [("1e12,1e13", Verdict.OK), ("1e6,1e13", Verdict.WARNING), ("1e5,1e6", Verdict.CRITICAL)],
+)
+async def test_size_of_the_database_is_held_to_its_limits(
+    look: Look, limits: str, verdict: Verdict
+) -> None:
+    result = await look("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=limits)
+    assert result.verdict is verdict
+    assert rows(result)[0]["table"] in result.summary
+
+
+@pytest.fixture(scope="module")
+async def empty(stack: Stack) -> AsyncIterator[str]:
+    """A new database on the same server: no tables, no extension, hardly read."""
+    await stack.sql("CREATE DATABASE never_used")
+    password = (stack.home / "secrets" / "postgres-postgres").read_text().strip()
+    yield f"postgresql://postgres:{password}@127.0.0.1:{stack.ports['postgres']}/never_used"
+    await stack.sql("DROP DATABASE never_used WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict", "said"),
+    [
+        ("database.size", Verdict.UNKNOWN, "no tables"),
+        ("database.slow_statements", Verdict.SKIPPED, "pg_stat_statements"),
+        ("database.cache", Verdict.UNKNOWN, "too few to judge"),
+        ("database.dead_rows", Verdict.OK, "no table is large enough"),
+    ],
+)
+async def test_what_a_database_cannot_tell_is_not_made_up(
+    look: Look, empty: str, check: str, verdict: Verdict, said: str
+) -> None:
+    await found(look, check, verdict, said, DATABASE_URL=empty)
+
+
+async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Look) -> None:
+    async with session(stack) as connection:
+        await connection.execute("SELECT pg_stat_statements_reset()")
+        for _ in range(2):
+            await connection.execute("SELECT pg_sleep(0.3) AS a_slow_statement")
+    for limits, verdict in (
+        ("30,60", Verdict.OK),
+        ("0.3,60", Verdict.WARNING),
+        ("0.1,0.3", Verdict.CRITICAL),
+    ):
+        result = await found(
+            look,
+            "database.slow_statements",
+            verdict,
+            "in the mean",
+            CHITLAQ_CHECKS_STATEMENT_SECONDS=limits,
+        )
+        assert "a_slow_statement" in rows(result)[0]["statement"]
+        assert rows(result)[0]["calls"] == "2"
+    await stack.sql("SELECT pg_stat_statements_reset()")
+
+
+async def test_statement_that_was_slow_once_is_no_slow_statement(stack: Stack, look: Look) -> None:
+    async with session(stack) as connection:
+        await connection.execute("SELECT pg_stat_statements_reset()")
+        await connection.execute("SELECT pg_sleep(0.3) AS once_by_hand")
+    result = await look("database.slow_statements", CHITLAQ_CHECKS_STATEMENT_SECONDS="0.3,60")
+    assert result.verdict is Verdict.OK
+    assert not any("once_by_hand" in row["statement"] for row in rows(result))
+
+
+async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
+    stack: Stack, look: Look
+) -> None:
+    await found(look, "database.locks", Verdict.OK, "nobody waits")
+    take = "SELECT pg_advisory_xact_lock(4711)"
+    async with session(stack) as holder, session(stack) as waiter:
+        async with holder.transaction():
+            await holder.execute(take)
+            waiting = asyncio.create_task(waiter.execute(take))
+            for limits, verdict in (
+                ("600,900", Verdict.OK),
+                ("0.01,600", Verdict.WARNING),
+                ("0.01,0.02", Verdict.CRITICAL),
+            ):
+                result = await found(
+                    look,
+                    "database.locks",
+                    verdict,
+                    "1 session waiting",
+                    CHITLAQ_CHECKS_LOCK_WAIT_SECONDS=limits,
+                )
+            (row,) = rows(result)
+            assert row["process"] == str(waiter.get_server_pid())
+            assert row["waits for"] == str(holder.get_server_pid())
+            assert row["statement"] == take
+        await waiting
+    await found(look, "database.locks", Verdict.OK, "nobody waits")
+
+
+async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, look: Look) -> None:
+    async with session(stack) as forgotten, forgotten.transaction():
+        await forgotten.execute("SELECT 'forgotten'")
+        for limits, verdict in (
+            ("600,900", Verdict.OK),
+            ("0.01,600", Verdict.WARNING),
+            ("0.01,0.02", Verdict.CRITICAL),
+        ):
+            result = await found(
+                look,
+                "database.activity",
+                verdict,
+                "at work, the oldest transaction open for ",
+                CHITLAQ_CHECKS_TRANSACTION_SECONDS=limits,
+            )
+        mine = [r for r in rows(result) if r["process"] == str(forgotten.get_server_pid())]
+        assert [row["state"] for row in mine] == ["idle in transaction"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [("0.01,0.001", Verdict.OK), ("1.01,0.01", Verdict.WARNING), ("1.02,1.01", Verdict.CRITICAL)],
+)
+async def test_reads_from_memory_are_held_to_their_share(
+    stack: Stack, look: Look, limits: str, verdict: Verdict
+) -> None:
+    read = "DO $$ BEGIN FOR n IN 1..300 LOOP PERFORM count(*) FROM pg_attribute; END LOOP; END $$"
+    await stack.sql(read)
+    await found(
+        look,
+        "database.cache",
+        verdict,
+        "blocks came from memory",
+        CHITLAQ_CHECKS_CACHE_HIT_RATIO=limits,
+    )
+
+
+async def test_rows_that_wait_for_vacuum_are_judged_by_their_share(
+    stack: Stack, look: Look
+) -> None:
+    async def delete(upto: int) -> None:
+        await stack.sql("DELETE FROM public.much_deleted WHERE n <= $1", upto)
+
+    await stack.sql(
+        "CREATE TABLE public.much_deleted WITH (autovacuum_enabled = false)"
+        " AS SELECT n FROM generate_series(1, 20000) n"
+    )
+    try:
+        await found(look, "database.dead_rows", Verdict.OK, "0 % of public.much_deleted are dead")
+        await delete(6_000)
+        said = "30 % of public.much_deleted are dead"
+        await found(look, "database.dead_rows", Verdict.WARNING, said)
+        await delete(12_000)
+        said = "60 % of public.much_deleted are dead"
+        result = await found(look, "database.dead_rows", Verdict.CRITICAL, said)
+        assert rows(result)[0]["last vacuum"] == "never"
+        await stack.sql("VACUUM public.much_deleted")
+        await found(look, "database.dead_rows", Verdict.OK, "")
+    finally:
+        await stack.sql("DROP TABLE public.much_deleted")
+
+
+# --- Valkey
+
+
+@asynccontextmanager
+async def configured(system: System, name: str, value: str) -> AsyncIterator[None]:
+    """A Valkey with another setting; it gets its own back afterwards."""
+    _, before = await system.valkey("CONFIG", "GET", name)
+    await system.valkey("CONFIG", "SET", name, value)
+    try:
+        yield
+    finally:
+        await system.valkey("CONFIG", "SET", name, before.decode())
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [("0.9,0.99", Verdict.OK), ("1e-9,0.99", Verdict.WARNING), ("1e-9,1e-8", Verdict.CRITICAL)],
+)
+async def test_memory_of_valkey_is_held_to_its_limits(
+    look: Look, limits: str, verdict: Verdict
+) -> None:
+    result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=limits)
+    assert result.verdict is verdict
+    assert result.summary.endswith(" of 268 MB")
+
+
+async def test_valkey_without_a_limit_has_no_share_to_judge(system: System, look: Look) -> None:
+    async with configured(system, "maxmemory", "0"):
+        result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO="1e-9,1e-8")
+    assert (result.verdict, list(result.values)) == (Verdict.OK, ["used"])
+    assert "without a limit" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [("0.9,0.99", Verdict.OK), ("1e-5,0.9", Verdict.WARNING), ("1e-5,2e-5", Verdict.CRITICAL)],
+)
+async def test_clients_of_valkey_are_held_to_their_limits(
+    look: Look, limits: str, verdict: Verdict
+) -> None:
+    result = await look("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=limits)
+    assert result.verdict is verdict
+    assert "connected" in result.summary
+
+
+async def test_connection_that_valkey_refused_is_a_warning(stack: Stack, system: System) -> None:
+    await system.valkey("CONFIG", "RESETSTAT")
+    assert (await judge(CHECKS["redis.stats"], system)).verdict is Verdict.OK
+    connected = (await system.valkey_facts("clients"))["connected_clients"]
+    async with configured(system, "maxclients", connected):
+        refused = valkey.connect(system.settings, Home(stack.home))
+        with pytest.raises(valkey.AWAY):
+            await refused.execute("PING")
+        await refused.close()
+    result = await judge(CHECKS["redis.stats"], system)
+    assert result.verdict is Verdict.WARNING
+    assert " refused since the start" in result.summary
+    await system.valkey("CONFIG", "RESETSTAT")

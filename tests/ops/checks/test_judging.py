@@ -1,0 +1,224 @@
+"""Whatever a check does, it has a verdict within its time, and the others have theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
+from chitlaq.ops.checks.check import (
+    WORST_FIRST,
+    Check,
+    Finding,
+    Judge,
+    NotHere,
+    Section,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    worst,
+)
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import Result, judge, run
+from tests.conftest import eventually
+
+SECONDS = 0.2
+SLEEP = "86399.25"
+"""A sleep that nobody else of this machine sleeps."""
+
+
+enough = asyncio.Event()
+"""Set when a test is over: what would not end may end."""
+
+
+@pytest.fixture
+async def system(tmp_path: Path) -> AsyncIterator[System]:
+    enough.clear()
+    system = System(Home(tmp_path), Settings())
+    yield system
+    await system.close()
+    enough.set()
+
+
+def declared(name: str) -> Callable[[Judge], Check]:
+    return check(
+        f"test.{name}",
+        name,
+        section=Section.HOST,
+        looks_at="nothing",
+        commands=(),
+        remedy="none is needed",
+        seconds=SECONDS,
+    )
+
+
+@declared("well")
+async def well(_system: System) -> Finding:
+    return finding("as it should be", {"things": Value(1)})
+
+
+@declared("fails")
+async def fails(_system: System) -> Finding:
+    raise ZeroDivisionError("a fault of its own")
+
+
+@declared("gives_up")
+async def gives_up(_system: System) -> Finding:
+    raise asyncio.CancelledError
+
+
+@declared("unseen")
+async def unseen(_system: System) -> Finding:
+    raise Unseen("it is dark")
+
+
+@declared("not_here")
+async def not_here(_system: System) -> Finding:
+    raise NotHere("the package lamp brings it")
+
+
+@declared("waits")
+async def waits(_system: System) -> Finding:
+    await asyncio.Event().wait()
+    return finding("never said")
+
+
+@declared("insists")
+async def insists(_system: System) -> Finding:
+    while not enough.is_set():
+        with suppress(asyncio.CancelledError):
+            await enough.wait()
+    return finding("too late")
+
+
+@declared("blocks")
+async def blocks(system: System) -> Finding:
+    """As a file system does that is gone."""
+    await system.blocking(lambda: threading.Event().wait(10 * SECONDS))
+    return finding("too late")
+
+
+@declared("sleeps")
+async def sleeps(system: System) -> Finding:
+    return finding(await system.run("sleep", SLEEP, package="coreutils"))
+
+
+@declared("misuses")
+async def misuses(system: System) -> Finding:
+    return finding(await system.run("sleep", "no time", package="coreutils"))
+
+
+@declared("misses")
+async def misses(system: System) -> Finding:
+    return finding(await system.run("chitlaq-lamp", package="lamp"))
+
+
+@pytest.mark.parametrize(
+    ("one", "verdict", "said"),
+    [
+        (well, Verdict.OK, "as it should be"),
+        (fails, Verdict.UNKNOWN, "the check itself failed: ZeroDivisionError: a fault of its own"),
+        (gives_up, Verdict.UNKNOWN, "the check itself failed: CancelledError"),
+        (unseen, Verdict.UNKNOWN, "it is dark"),
+        (not_here, Verdict.SKIPPED, "the package lamp brings it"),
+        (waits, Verdict.UNKNOWN, "it took longer than 0.2 s"),
+        (insists, Verdict.UNKNOWN, "it took longer than 0.2 s"),
+        (blocks, Verdict.UNKNOWN, "it took longer than 0.2 s"),
+        (misuses, Verdict.UNKNOWN, "sleep failed: "),
+        (misses, Verdict.SKIPPED, "chitlaq-lamp is not on this machine: the package lamp"),
+    ],
+    ids=lambda value: value.id if isinstance(value, Check) else "",
+)
+async def test_every_end_of_a_check_is_a_verdict(
+    system: System, one: Check, verdict: Verdict, said: str
+) -> None:
+    result = await judge(one, system)
+    assert (result.verdict, result.check) == (verdict, one.id)
+    assert result.summary.startswith(said)
+
+
+async def test_a_check_that_fails_or_hangs_stops_no_other(system: System) -> None:
+    heard: list[Result] = []
+    checks = [fails, waits, insists, blocks, unseen, not_here, well]
+    done = await run(system, "some", checks, "a test", lambda one, *_: heard.append(one))
+    assert {one.check for one in done.results} == {one.id for one in checks}
+    assert sorted(one.check for one in heard) == sorted(one.id for one in checks)
+    assert heard[-1].verdict is Verdict.UNKNOWN, "those that hang are heard of last"
+    assert done.verdict is Verdict.UNKNOWN
+    assert done.results[-2:] == [
+        next(one for one in done.results if one.check == "test.well"),
+        next(one for one in done.results if one.check == "test.not_here"),
+    ], "worst first"
+    assert not enough.is_set(), "nobody waited for what does not want to end"
+
+
+async def test_program_of_a_check_that_is_given_up_is_ended(system: System) -> None:
+    result = await judge(sleeps, system)
+    assert result.summary == "it took longer than 0.2 s"
+
+    def is_gone() -> bool:
+        commands = [one.as_dict(["cmdline"])["cmdline"] for one in psutil.Process().children()]
+        return not any(command and command[-1] == SLEEP for command in commands)
+
+    await eventually(is_gone)
+
+
+async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: System) -> None:
+    asked = 0
+    may_answer = asyncio.Event()
+
+    async def ask() -> str:
+        nonlocal asked
+        asked += 1
+        await may_answer.wait()
+        return "answer"
+
+    @declared("impatient")
+    async def impatient(system: System) -> Finding:
+        return finding(await system.once("it", ask))
+
+    assert (await judge(impatient, system)).verdict is Verdict.UNKNOWN
+    may_answer.set()
+    results = await asyncio.gather(judge(impatient, system), judge(impatient, system))
+    assert {result.summary for result in results} == {"answer"}
+    assert asked == 1
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_finding_is_as_bad_as_said_and_never_better_than_its_values(verdict: Verdict) -> None:
+    said = finding(
+        "it", {"high": Value(3, "", 2, 4), "low": Value(0.9, "", 0.5, 0.1)}, least=verdict
+    )
+    assert said.verdict is worst((verdict, Verdict.WARNING))
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        (Value(1), Verdict.OK),
+        (Value(1.9, "", 2, 4), Verdict.OK),
+        (Value(2, "", 2, 4), Verdict.WARNING),
+        (Value(4, "", 2, 4), Verdict.CRITICAL),
+        (Value(0.51, "", 0.5, 0.1), Verdict.OK),
+        (Value(0.5, "", 0.5, 0.1), Verdict.WARNING),
+        (Value(0.1, "", 0.5, 0.1), Verdict.CRITICAL),
+    ],
+)
+def test_a_value_at_its_threshold_is_past_it(value: Value, verdict: Verdict) -> None:
+    assert value.verdict is verdict
+
+
+def test_not_to_know_is_worse_than_a_warning_and_nothing_is_no_verdict() -> None:
+    assert worst(reversed(WORST_FIRST)) is Verdict.CRITICAL
+    assert worst([Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN]) is Verdict.UNKNOWN
+    assert worst([Verdict.SKIPPED, Verdict.OK]) is Verdict.OK
+    assert worst([]) is Verdict.SKIPPED

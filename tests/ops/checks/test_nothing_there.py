@@ -1,0 +1,48 @@
+"""Where ChitLaq never ran, no check finds it well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import PORT_FIELDS, load
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import Verdict
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import run
+from tests.conftest import free_ports
+
+OF_THE_MACHINE = (
+    "host.",  # processor, memory, disks, network and clock are there before us
+    "updates.",  # the distribution's packages
+    "system.",  # the journal
+    "cleanup.",  # temporary files and the package cache; nothing to clear away is well
+    "security.ssh_",  # the machine's own log of who came in
+    "security.fail2ban",
+    "security.bans",
+    "security.audit",
+)
+"""Checks that look at the machine alone, and are right to find it well without an installation."""
+
+
+async def test_no_check_is_green_where_nothing_was_ever_started(tmp_path: Path) -> None:
+    home = Home(tmp_path / "never")
+    ports = dict(zip(PORT_FIELDS.values(), free_ports(len(PORT_FIELDS)), strict=True))
+    environment = {f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()} | {
+        "CHITLAQ_BACKUPS_FOLDER": str(tmp_path / "none")
+    }
+    system = System(home, load(home, environment))
+    try:
+        done = await run(system, "all", list(CHECKS.values()), "a test")
+    finally:
+        await system.close()
+    green = {one.check: one.summary for one in done.results if one.verdict is Verdict.OK}
+    wrong = {name: said for name, said in green.items() if not name.startswith(OF_THE_MACHINE)}
+    assert not wrong
+    late = {
+        one.check: one.duration_seconds
+        for one in done.results
+        if one.duration_seconds > CHECKS[one.check].seconds + 1
+    }
+    assert not late, "each ends within its time"
+    assert not home.root.exists(), "to look leaves nothing behind"

@@ -1,0 +1,324 @@
+"""Speed as Prometheus tells it: real ones, each with a past that was made for it.
+
+The past goes on into the next minutes at the same pace, so that it does not matter when it is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import load
+from chitlaq.ops.checks import performance
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import Check, Series, Verdict
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import Result, judge
+from tests.conftest import eventually, free_ports
+from tests.ops.checks.conftest import answering, program
+from tests.ops.conftest import tool
+
+ALL = [one.id for one in vars(performance).values() if isinstance(one, Check)]
+
+STEP = 15
+PAST, FUTURE = 20 * 60, 15 * 60
+DAY = 86_400
+FALL = 5 * 60
+"""How long ago the sockets fell."""
+BOUNDS = (0.05, 0.1, 0.5, 1.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened in the last minutes, and in the two months before; rates are a second.
+
+    Args:
+        seconds: how long each answer, query and frame took.
+        seconds_before: how long each answer took in the month before this one.
+        sockets_fell_to: how many of a hundred open sockets are left.
+    """
+
+    answers: Mapping[int, float]
+    seconds: float = 0.04
+    seconds_before: float | None = None
+    queries: float = 40.0
+    committed: float = 20.0
+    rolled_back: float = 0.0
+    frames: float = 5.0
+    invalid_frames: float = 0.0
+    sockets_fell_to: int = 100
+
+
+WELL = Story({200: 9.8, 404: 0.2}, seconds_before=0.04)
+STORIES = {
+    "well": WELL,
+    "new": replace(WELL, seconds_before=None),
+    "ill": Story(
+        {200: 8.0, 500: 1.0, 401: 1.0},
+        seconds=0.9,
+        seconds_before=0.04,
+        rolled_back=3.0,
+        invalid_frames=2.0,
+        sockets_fell_to=40,
+    ),
+    "still": Story({200: 0.0}, queries=0.0, committed=0.0, frames=0.0),
+    "seldom": Story({500: 0.02, 404: 0.02}, frames=0.02),
+}
+"""``well``; ``new``, as well and without a past; ``ill``; ``still``, where nobody does anything;
+``seldom``, where a few ask, and nobody gets what was asked for."""
+
+
+def exposition(story: Story, now: float) -> Iterator[str]:
+    """The past of a system as OpenMetrics: every series at every time, families in order."""
+    recent = [now + second for second in range(-PAST, FUTURE, STEP)]
+    # A day apart, up to a day ago: that is enough for a month, and says nothing of five minutes.
+    this_month = [now - day * DAY for day in range(29, 0, -1)]
+    last_month = [now - day * DAY for day in range(59, 30, -1)]
+    gateway = {"service": "api-gateway"}
+    feed, login = "/api/feed/home", "/api/auth/login"
+
+    def line(name: str, labels: Mapping[str, str], value: float, at: float) -> str:
+        inside = ",".join(f'{key}="{text}"' for key, text in labels.items())
+        return f"{name}{{{inside}}} {value:g} {at:.3f}"
+
+    def counter(name: str, labels: Mapping[str, str], rate: float) -> Iterator[str]:
+        for at in recent:
+            yield line(f"{name}_total", labels, rate * (at - now + PAST), at)
+
+    def histogram(
+        name: str, labels: Mapping[str, str], rate: float, seconds: float, times: list[float]
+    ) -> Iterator[str]:
+        for at in times:
+            count = rate * (at - times[0])
+            for bound in BOUNDS:
+                seen = count if seconds <= bound else 0
+                yield line(f"{name}_bucket", {**labels, "le": f"{bound}"}, seen, at)
+            yield line(f"{name}_bucket", {**labels, "le": "+Inf"}, count, at)
+            yield line(f"{name}_count", labels, count, at)
+            yield line(f"{name}_sum", labels, count * seconds, at)
+
+    yield "# TYPE http_requests counter"
+    for status, rate in story.answers.items():
+        for route in (feed, login):
+            labels = {**gateway, "route": route, "status": f"{status}"}
+            yield from counter("http_requests", labels, rate / 2)
+    yield "# TYPE http_request_duration_seconds histogram"
+    name, rate = "http_request_duration_seconds", sum(story.answers.values()) / 2
+    for route in (feed, login):
+        labels = {**gateway, "route": route}
+        if story.seconds_before is not None:
+            yield from histogram(name, labels, rate, story.seconds_before, last_month)
+            yield from histogram(name, labels, rate, story.seconds, this_month)
+        yield from histogram(name, labels, rate, story.seconds, recent)
+    # A socket is a request that lasts for hours.
+    yield from histogram(name, {**gateway, "route": "/ws"}, rate, 3600.0, recent)
+    yield "# TYPE event_loop_lag_seconds histogram"
+    yield from histogram("event_loop_lag_seconds", gateway, 1.0, 0.001, recent)
+    yield "# TYPE postgresql_query_duration_seconds histogram"
+    labels = {"service": "feed", "query": "home_page"}
+    name = "postgresql_query_duration_seconds"
+    yield from histogram(name, labels, story.queries, story.seconds, recent)
+    yield "# TYPE postgresql_transactions counter"
+    for result, rate in (("committed", story.committed), ("rolled_back", story.rolled_back)):
+        yield from counter("postgresql_transactions", {"result": result}, rate)
+    yield "# TYPE websocket_connections_active gauge"
+    for at in recent:
+        is_fallen = at > now - FALL
+        open_now = story.sockets_fell_to if is_fallen else 100
+        yield line("websocket_connections_active", {"service": "websocket"}, open_now, at)
+    yield "# TYPE websocket_messages counter"
+    for direction, kind, rate in (
+        ("in", "ping", story.frames),
+        ("in", "invalid", story.invalid_frames),
+        ("out", "pong", story.frames),
+    ):
+        yield from counter("websocket_messages", {"direction": direction, "type": kind}, rate)
+    if story.frames:
+        yield "# TYPE websocket_message_duration_seconds histogram"
+        name = "websocket_message_duration_seconds"
+        yield from histogram(name, {"type": "ping"}, story.frames, story.seconds, recent)
+    yield "# EOF"
+
+
+async def tell(story: Story | None, folder: Path) -> None:
+    """Make a Prometheus's data of a story."""
+    (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": []}))
+    if story is None:
+        return
+    (folder / "past").write_text("\n".join(exposition(story, time.time())) + "\n")
+    making = await asyncio.create_subprocess_exec(
+        tool("promtool"),
+        *("tsdb", "create-blocks-from", "openmetrics", "past", "data"),
+        cwd=folder,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await making.communicate()
+    assert making.returncode == 0, complaint.decode()
+
+
+@pytest.fixture(scope="module")
+async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
+    """The address of a Prometheus for each story, and of one that knows ``nothing``."""
+    stories: dict[str, Story | None] = {**STORIES, "nothing": None}
+    folders = {name: tmp_path_factory.mktemp(name) for name in stories}
+    await asyncio.gather(*(tell(story, folders[name]) for name, story in stories.items()))
+    ports = dict(zip(stories, free_ports(len(stories)), strict=True))
+    addresses = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    async with AsyncExitStack() as running, httpx.AsyncClient() as client:
+        for name, folder in folders.items():
+            running.enter_context(
+                program(
+                    folder,
+                    tool("prometheus"),
+                    "--config.file=prometheus.yml",
+                    "--storage.tsdb.path=data",
+                    "--storage.tsdb.retention.time=100d",
+                    f"--web.listen-address=127.0.0.1:{ports[name]}",
+                )
+            )
+
+        async def are_ready() -> bool:
+            asked = [client.get(f"{address}/-/ready") for address in addresses.values()]
+            return all(answer.is_success for answer in await asyncio.gather(*asked))
+
+        await eventually(are_ready, seconds=60)
+        yield addresses
+
+
+async def look(check: str, address: str, tmp_path: Path, **variables: str) -> Result:
+    home = Home(tmp_path)
+    system = System(home, load(home, {"PROMETHEUS_URL": address, **variables}))
+    try:
+        return await judge(CHECKS[check], system)
+    finally:
+        await system.close()
+
+
+LATENCY = "CHITLAQ_CHECKS_LATENCY_P95_SECONDS"
+ERRORS = "CHITLAQ_CHECKS_SERVER_ERRORS_RATIO"
+REFUSALS = "CHITLAQ_CHECKS_REFUSALS_RATIO"
+QUERIES = "CHITLAQ_CHECKS_QUERY_P95_SECONDS"
+FRAMES = "CHITLAQ_CHECKS_WEBSOCKET_P95_SECONDS"
+
+OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("check", "story", "verdict", "said", "limits"),
+    [
+        ("api.latency", "well", OK, "95 of 100 answers within 47.5 ms; ", {}),
+        ("api.latency", "ill", WARNING, "95 of 100 answers within 975 ms; ", {}),
+        ("api.latency", "ill", CRITICAL, "within 975 ms", {LATENCY: "0.1,0.5"}),
+        ("api.latency", "still", OK, "nobody asked", {}),
+        ("api.feed", "well", OK, "within 47.5 ms", {}),
+        ("api.feed", "ill", WARNING, "within 975 ms", {}),
+        ("api.feed", "ill", CRITICAL, "within 975 ms", {LATENCY: "0.1,0.5"}),
+        ("api.feed", "still", OK, "nobody asked", {}),
+        ("api.login", "well", OK, "within 47.5 ms", {}),
+        ("api.login", "ill", WARNING, "within 975 ms", {}),
+        ("api.login", "ill", CRITICAL, "within 975 ms", {LATENCY: "0.1,0.5"}),
+        ("api.login", "still", OK, "nobody asked", {}),
+        ("api.throughput", "well", OK, "10 requests/s", {}),
+        ("api.throughput", "still", OK, "0 requests/s", {}),
+        ("api.errors", "well", OK, "0 % of 3,000 requests", {}),
+        ("api.errors", "ill", WARNING, "10 % of 3,000 requests", {ERRORS: "0.05,0.2"}),
+        ("api.errors", "ill", CRITICAL, "10 % of 3,000 requests", {}),
+        ("api.errors", "still", OK, "nobody asked", {}),
+        ("api.errors", "seldom", OK, "50 % of 12 requests", {}),
+        ("api.refusals", "well", OK, "2 % of 3,000 requests", {}),
+        ("api.refusals", "ill", WARNING, "10 % of 3,000 requests", {REFUSALS: "0.05,0.2"}),
+        ("api.refusals", "ill", CRITICAL, "10 % of 3,000 requests", {REFUSALS: "0.01,0.05"}),
+        ("api.refusals", "still", OK, "nobody asked", {}),
+        ("api.refusals", "seldom", OK, "50 % of 12 requests", {}),
+        ("database.latency", "well", OK, "within 47.5 ms; home_page the slowest", {}),
+        ("database.latency", "ill", WARNING, "within 975 ms; home_page the slowest", {}),
+        ("database.latency", "ill", CRITICAL, "within 975 ms", {QUERIES: "0.1,0.5"}),
+        ("database.latency", "still", OK, "no query within five minutes", {}),
+        ("database.transactions", "well", OK, "20/s committed, 0/s rolled back", {}),
+        ("database.transactions", "ill", WARNING, "20/s committed, 3/s rolled back", {}),
+        ("websocket.connections", "well", OK, "100 open", {}),
+        ("websocket.connections", "ill", WARNING, "40 open, of 100 ten minutes ago", {}),
+        ("websocket.messages", "well", OK, "5/s in, 5/s out", {}),
+        ("websocket.messages", "ill", WARNING, "7/s in, 5/s out", {}),
+        ("websocket.messages", "still", OK, "0/s in, 0/s out", {}),
+        ("websocket.latency", "well", OK, "95 of 100 frames within 47.5 ms", {}),
+        ("websocket.latency", "ill", WARNING, "95 of 100 frames within 975 ms", {}),
+        ("websocket.latency", "ill", CRITICAL, "within 975 ms", {FRAMES: "0.1,0.5"}),
+        ("websocket.latency", "still", OK, "no frame within five minutes", {}),
+        ("api.month", "well", OK, "47.5 ms, 47.5 ms the month before", {}),
+        ("api.month", "new", OK, "nothing is known of the month before", {}),
+        ("api.month", "ill", WARNING, "975 ms, 47.5 ms the month before", {LATENCY: "5,9"}),
+        ("api.month", "ill", WARNING, "975 ms", {}),
+        ("api.month", "ill", CRITICAL, "975 ms", {LATENCY: "0.1,0.5"}),
+        ("api.month", "still", UNKNOWN, "no samples", {}),
+    ],
+)
+async def test_what_happened_is_what_is_said_of_it(
+    told: Mapping[str, str],
+    tmp_path: Path,
+    check: str,
+    story: str,
+    verdict: Verdict,
+    said: str,
+    limits: dict[str, str],
+) -> None:
+    result = await look(check, told[story], tmp_path, **limits)
+    assert (result.verdict, said in result.summary) == (verdict, True), result.summary
+
+
+@pytest.mark.parametrize("check", ALL)
+async def test_a_prometheus_that_saw_nothing_is_unknown_and_not_zero(
+    told: Mapping[str, str], tmp_path: Path, check: str
+) -> None:
+    result = await look(check, told["nothing"], tmp_path)
+    assert result.verdict is UNKNOWN, result.summary
+    assert "no samples" in result.summary
+
+
+@pytest.mark.parametrize("check", ALL)
+async def test_a_prometheus_that_is_away_is_unknown(
+    tmp_path: Path, nobody: str, check: str
+) -> None:
+    result = await look(check, f"http://127.0.0.1:{nobody}", tmp_path)
+    assert (result.verdict, nobody in result.summary) == (UNKNOWN, True)
+
+
+@pytest.mark.parametrize("check", ALL)
+async def test_something_else_in_its_place_is_unknown(tmp_path: Path, check: str) -> None:
+    with answering(b"<h1>It works!</h1>") as port:
+        result = await look(check, f"http://127.0.0.1:{port}", tmp_path)
+    assert (result.verdict, "does not answer as Prometheus" in result.summary) == (UNKNOWN, True)
+
+
+async def test_a_route_that_fails_is_named_with_how_often(
+    told: Mapping[str, str], tmp_path: Path
+) -> None:
+    table, day = (await look("api.errors", told["ill"], tmp_path)).evidence
+    assert sorted(table.rows) == [
+        ["500", "/api/auth/login", "150"],
+        ["500", "/api/feed/home", "150"],
+    ]
+    assert isinstance(day, Series)
+    assert day.points[-1][1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [("api.latency", 0.0475), ("api.throughput", 10), ("websocket.connections", 100)],
+)
+async def test_the_day_so_far_is_drawn(
+    told: Mapping[str, str], tmp_path: Path, check: str, value: float
+) -> None:
+    day = (await look(check, told["well"], tmp_path)).evidence[-1]
+    assert isinstance(day, Series)
+    assert day.points[-1][1] == pytest.approx(value)

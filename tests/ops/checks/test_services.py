@@ -1,0 +1,474 @@
+"""Services that are well, slow, degraded, gone, hang, or are something else altogether."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
+from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.ops.checks.check import Verdict
+from chitlaq.ops.checks.system import System
+from chitlaq.ops.routines import Result, judge
+from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
+from tests.ops.checks.conftest import Look, answering, frozen, program, status_of, system_of
+from tests.ops.conftest import tool
+
+HEALTH = {
+    "gateway.health": "GATEWAY",
+    "gateway.api": "GATEWAY",
+    "websocket.health": "WEBSOCKET",
+    "feed.health": "FEED",
+    "search.health": "SEARCH",
+    "auth.health": "AUTH",
+    "ops.health": "OPS",
+}
+ANSWERS = {"feed.home": "FEED", "search.users": "SEARCH", "auth.status": "AUTH"}
+METRICS = {"gateway.metrics": "GATEWAY", "websocket.metrics": "WEBSOCKET"}
+PORTS = HEALTH | ANSWERS | METRICS | {"websocket.ping": "WEBSOCKET"}
+"""The setting of the port that each check asks."""
+
+PATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "60,90"}
+IMPATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "0,60"}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One that is watched, with nothing restarted yet; the observers' programs are there already."""
+    packages = Path(tool("prometheus")).parents[2]
+    stack = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", CHITLAQ_MONITORING_SCRAPE_SECONDS="1")
+    if packages.name == "packages":
+        (stack.home / "packages").symlink_to(packages)
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+async def all_found(stack: Stack, checks: Iterable[str], **variables: str) -> list[Result]:
+    """What several checks find, run beside each other as a routine does."""
+    system = system_of(stack, **variables)
+    try:
+        return await asyncio.gather(*(judge(CHECKS[check], system) for check in checks))
+    finally:
+        await system.close()
+
+
+async def test_metrics_of_the_gateway_are_there_before_anybody_asked(look: Look) -> None:
+    assert (await look("gateway.metrics")).verdict is Verdict.OK
+
+
+async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_is_back(
+    stack: Stack, look: Look
+) -> None:
+    async def is_found(verdict: Verdict, said: str) -> Result:
+        async def is_so() -> Result | None:
+            result = await look("services.processes")
+            assert (result.verdict, said in result.summary) == (verdict, True), result
+            return result
+
+        return await eventually(is_so, seconds=30)
+
+    every = await is_found(Verdict.OK, "are as they should be")
+    assert every.values["restarts"].value == 0
+    with frozen(stack, "alertmanager"):
+        await is_found(Verdict.WARNING, "alertmanager is unresponsive")
+        with frozen(stack, "auth-service") as pid:
+            hanging = [asyncio.create_task(look(check)) for check in ("auth.health", "auth.status")]
+            await is_found(Verdict.CRITICAL, "auth-service is unresponsive")
+            for result in await asyncio.gather(*hanging):
+                assert result.verdict is Verdict.CRITICAL
+                assert "no answer" in result.summary
+            os.kill(pid, signal.SIGKILL)
+    found = await is_found(Verdict.WARNING, "restarted within the hour: auth-service")
+    assert found.values["restarts"].value == 1
+
+
+@pytest.mark.parametrize("check", ["services.processes", "services.resources"])
+async def test_processes_without_a_supervisor_are_unknown(check: str, tmp_path: Path) -> None:
+    system = System(Home(tmp_path), Settings())
+    result = await judge(CHECKS[check], system)
+    await system.close()
+    assert result.verdict is Verdict.UNKNOWN
+    assert "not running" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [
+        ("1e12,1e13", Verdict.OK),
+        ("1,1e13", Verdict.WARNING),
+        ("1,2", Verdict.CRITICAL),
+    ],
+)
+async def test_memory_of_a_component_is_held_to_its_limits(
+    look: Look, limits: str, verdict: Verdict
+) -> None:
+    result = await look("services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=limits)
+    assert result.verdict is verdict
+    assert result.values["largest"].value > 1e7
+
+
+@pytest.mark.parametrize("check", HEALTH)
+async def test_health_of_a_service_that_is_well_is_ok(look: Look, check: str) -> None:
+    async def is_well() -> bool:
+        result = await look(check, **PATIENT)
+        assert result.verdict is Verdict.OK, result
+        assert result.summary.startswith("healthy, up for ")
+        return True
+
+    await eventually(is_well)  # another test's fault may still be healing
+
+
+@pytest.mark.parametrize("check", [*ANSWERS, *METRICS, "websocket.ping"])
+async def test_answer_that_is_as_it_should_be_is_ok(stack: Stack, look: Look, check: str) -> None:
+    async def is_well() -> bool:
+        result = await look(check, **PATIENT)
+        assert result.verdict is Verdict.OK, result
+        return True
+
+    await eventually(is_well)
+
+
+@pytest.mark.parametrize("check", [*HEALTH, *ANSWERS, "websocket.ping"])
+async def test_answer_that_is_right_and_late_is_a_warning_and_then_critical(
+    look: Look, check: str
+) -> None:
+    assert (await look(check, **IMPATIENT)).verdict is Verdict.WARNING
+    late = await look(check, CHITLAQ_CHECKS_ANSWER_SECONDS="0,0")
+    assert late.verdict is Verdict.CRITICAL
+
+
+@pytest.mark.parametrize("check", PORTS)
+async def test_nobody_at_the_port_is_critical(look: Look, check: str, nobody: str) -> None:
+    result = await look(check, **{f"CHITLAQ_PORTS_{PORTS[check]}": nobody})
+    assert result.verdict is Verdict.CRITICAL
+    assert nobody in result.summary
+
+
+@pytest.mark.parametrize(
+    ("check", "body"),
+    [
+        *((check, b"<h1>It works!</h1>") for check in HEALTH),
+        *(("auth.health", body) for body in (b"{}", b"[]", b'{"status": "healthy"}', b"\xff")),
+    ],
+)
+async def test_something_else_at_the_port_of_a_service_is_unknown(
+    look: Look, check: str, body: bytes
+) -> None:
+    with answering(body) as port:
+        result = await look(check, **{f"CHITLAQ_PORTS_{HEALTH[check]}": port})
+    assert result.verdict is Verdict.UNKNOWN
+    assert "what answers is not " in result.summary
+
+
+async def test_health_of_another_service_is_not_taken_for_it(stack: Stack, look: Look) -> None:
+    result = await look("feed.health", CHITLAQ_PORTS_FEED=str(stack.ports["auth"]))
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.summary == "what answers is not feed-service, it is auth-service"
+
+
+async def test_services_without_valkey_are_degraded_which_is_a_warning(stack: Stack) -> None:
+    with frozen(stack, "redis"):
+        results = await all_found(stack, HEALTH, **PATIENT)
+    for result in results:
+        assert result.verdict is Verdict.WARNING, result
+        assert result.summary.startswith("degraded: ")
+        assert "redis" in result.summary
+
+
+async def test_services_without_postgresql_are_unhealthy_which_is_critical(stack: Stack) -> None:
+    with frozen(stack, "postgres"):
+        results = await all_found(stack, HEALTH, **PATIENT)
+    for result in results:
+        assert result.verdict is Verdict.CRITICAL, result
+        assert result.summary.startswith("unhealthy: ")
+        assert "postgres" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "body"),
+    [
+        *((check, 200, b"{}") for check in ANSWERS),
+        ("feed.home", 200, b"<h1>It works!</h1>"),
+        ("feed.home", 200, b"[]"),
+        ("feed.home", 503, b'{"items": []}'),
+    ],
+)
+async def test_answer_that_is_not_what_was_wanted_is_critical(
+    look: Look, check: str, status: int, body: bytes
+) -> None:
+    with answering(body, status) as port:
+        result = await look(check, **{f"CHITLAQ_PORTS_{ANSWERS[check]}": port}, **PATIENT)
+    assert result.verdict is Verdict.CRITICAL
+    assert f"answered with {status}" in result.summary
+    assert "not what was wanted" in result.summary
+
+
+@pytest.mark.parametrize("check", METRICS)
+async def test_metrics_that_are_missing_are_critical_and_named(look: Look, check: str) -> None:
+    with answering(b"some_total 1\nhttp_requests_total 1\n") as port:
+        result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
+    assert result.verdict is Verdict.CRITICAL
+    assert result.summary.endswith(" missing")
+    assert "http_requests_total" not in result.summary
+
+
+@pytest.mark.parametrize("check", METRICS)
+async def test_metrics_that_are_refused_are_critical(look: Look, check: str) -> None:
+    with answering(b"", 503) as port:
+        result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
+    assert result.verdict is Verdict.CRITICAL
+
+
+async def test_web_server_that_knows_no_websocket_is_critical(look: Look) -> None:
+    with answering(b"<h1>It works!</h1>") as port:
+        result = await look("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
+    assert result.verdict is Verdict.CRITICAL
+    assert result.summary.startswith("no pong: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [('{"type": "gong"}', "not a pong: "), ("[]", "not a pong: "), ("Hello!", "no pong: ")],
+)
+async def test_answer_that_is_no_pong_is_critical(look: Look, answer: str, said: str) -> None:
+    async def greet(connection: ServerConnection) -> None:
+        await connection.send(answer)
+        await connection.wait_closed()
+
+    async with serve(greet, "127.0.0.1", 0) as server:
+        port = str(server.sockets[0].getsockname()[1])
+        result = await look("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
+    assert result.verdict is Verdict.CRITICAL
+    assert result.summary.startswith(said)
+
+
+async def test_silence_is_critical_within_the_time_of_a_check(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = str(silent.getsockname()[1])
+        ports = {f"CHITLAQ_PORTS_{setting}": port for setting in PORTS.values()}
+        results = await all_found(stack, PORTS, **ports)
+    for result in results:
+        assert result.verdict is Verdict.CRITICAL, result
+        assert "no answer" in result.summary
+
+
+# --- what Prometheus asks
+
+
+async def test_targets_that_answer_are_ok_and_one_that_hangs_is_a_warning(
+    stack: Stack, look: Look
+) -> None:
+    async def is_found(verdict: Verdict, said: str) -> bool:
+        result = await look("services.targets")
+        assert (result.verdict, result.summary) == (verdict, said)
+        return True
+
+    await eventually(lambda: is_found(Verdict.OK, "all 9 answer"), seconds=30)
+    with frozen(stack, "node-exporter"):
+        await eventually(lambda: is_found(Verdict.WARNING, "node cannot be asked"))
+
+
+@pytest.mark.parametrize("check", ["services.targets", "alerts.active"])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"<h1>It works!</h1>"),
+        (200, b'{"status": "success", "data": {"result": []}}'),
+        (200, b'{"status": "success", "data": {"result": [1]}}'),
+        (400, b'{"status": "error", "error": "it is tired"}'),
+        (404, b""),
+    ],
+)
+async def test_something_else_in_place_of_an_observer_is_unknown(
+    look: Look, check: str, status: int, body: bytes
+) -> None:
+    with answering(body, status) as port:
+        url = f"http://127.0.0.1:{port}/"
+        result = await look(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "the check itself failed" not in result.summary
+
+
+@pytest.mark.parametrize("check", ["services.targets", "alerts.active"])
+async def test_observers_that_are_away_or_none_of_ours_are_unknown(
+    look: Look, check: str, nobody: str
+) -> None:
+    url = f"http://127.0.0.1:{nobody}"
+    away = await look(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
+    assert (away.verdict, nobody in away.summary) == (Verdict.UNKNOWN, True)
+    none = await look(check, CHITLAQ_MONITORING_EMBEDDED="false")
+    assert (none.verdict, "is set" in none.summary) == (Verdict.UNKNOWN, True)
+
+
+# --- alerts
+
+
+class Alertmanager:
+    """A real one without rules behind it: what is pushed to it is all that it knows."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._pushed: list[dict[str, object]] = []
+
+    async def fire(self, name: str, severity: str) -> None:
+        labels = {"alertname": name, "severity": severity}
+        await self._push([{"labels": labels, "annotations": {"summary": f"{name} as it is"}}])
+        self._pushed.append({"labels": labels})
+
+    async def silence(self, name: str) -> None:
+        now = datetime.now(UTC)
+        silence = {
+            "matchers": [{"name": "alertname", "value": name, "isRegex": False}],
+            "startsAt": now.isoformat(),
+            "endsAt": (now + timedelta(hours=1)).isoformat(),
+            "createdBy": "a test",
+            "comment": "known",
+        }
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            (await client.post("/api/v2/silences", json=silence)).raise_for_status()
+
+    async def clear(self) -> None:
+        ended = datetime.now(UTC).isoformat()
+        await self._push([one | {"endsAt": ended} for one in self._pushed])
+        self._pushed.clear()
+
+    async def _push(self, alerts: list[dict[str, object]]) -> None:
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            (await client.post("/api/v2/alerts", json=alerts)).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+async def running_alertmanager(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Alertmanager]:
+    folder = tmp_path_factory.mktemp("alertmanager")
+    configuration = {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+    (folder / "alertmanager.yml").write_text(json.dumps(configuration))
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    with _alertmanager(folder, url):
+
+        async def is_ready() -> bool:
+            async with httpx.AsyncClient(base_url=url) as client:
+                return (await client.get("/-/ready")).is_success
+
+        await eventually(is_ready)
+        yield Alertmanager(url)
+
+
+@contextmanager
+def _alertmanager(folder: Path, url: str) -> Iterator[None]:
+    binary = Path(tool("alertmanager"))
+    unpacked = binary.parents[2] / "usr"
+    if unpacked.is_dir() and not (folder / "usr").exists():
+        (folder / "usr").symlink_to(unpacked)  # its templates lie beside it, by a relative path
+    with program(
+        folder,
+        str(binary),
+        "--config.file=alertmanager.yml",
+        "--storage.path=data",
+        "--cluster.listen-address=",
+        f"--web.listen-address={url.removeprefix('http://')}",
+    ):
+        yield
+
+
+@pytest.fixture
+async def alertmanager(running_alertmanager: Alertmanager) -> AsyncIterator[Alertmanager]:
+    yield running_alertmanager
+    await running_alertmanager.clear()
+
+
+@pytest.mark.parametrize(
+    ("severities", "verdict", "said"),
+    [
+        (["none"], Verdict.OK, "none, and the watchdog shows that the way is open"),
+        (["none", "P3"], Verdict.OK, "1 alert: Alert_P3"),
+        (["none", "P2"], Verdict.WARNING, "1 alert: Alert_P2"),
+        (["none", "P2", "P1"], Verdict.CRITICAL, "2 alerts: Alert_P1, Alert_P2"),
+        (["none", "P0"], Verdict.CRITICAL, "1 alert: Alert_P0"),
+        ([], Verdict.WARNING, "none; the watchdog does not fire: "),
+        (["P0"], Verdict.CRITICAL, "1 alert: Alert_P0; the watchdog does not fire: "),
+    ],
+)
+async def test_alerts_are_as_bad_as_the_worst_and_as_the_watchdogs_silence(
+    look: Look,
+    alertmanager: Alertmanager,
+    severities: list[str],
+    verdict: Verdict,
+    said: str,
+) -> None:
+    for severity in severities:
+        name = "Watchdog" if severity == "none" else f"Alert_{severity}"
+        await alertmanager.fire(name, severity)
+
+    async def is_found() -> bool:
+        result = await look("alerts.active", ALERTMANAGER_URL=alertmanager.url)
+        assert (result.verdict, result.summary.startswith(said)) == (verdict, True), result.summary
+        return True
+
+    await eventually(is_found)
+
+
+async def test_alert_that_somebody_silenced_is_shown_and_not_counted(
+    look: Look, alertmanager: Alertmanager
+) -> None:
+    await alertmanager.fire("Watchdog", "none")
+    await alertmanager.fire("KnownTrouble", "P1")
+    await alertmanager.silence("KnownTrouble")
+
+    async def is_silenced() -> bool:
+        result = await look("alerts.active", ALERTMANAGER_URL=alertmanager.url)
+        assert result.verdict is Verdict.OK, result.summary
+        assert result.values["suppressed"].value == 1
+        assert "KnownTrouble" in str(result.evidence)
+        return True
+
+    await eventually(is_silenced)
+
+
+async def test_alert_that_comes_and_goes_is_a_warning(stack: Stack, look: Look) -> None:
+    async def end(times: int) -> None:
+        await stack.sql(
+            "INSERT INTO ops.alerts"
+            " (fingerprint, name, severity, labels, summary, procedure, started_at, ended_at)"
+            " SELECT 'f', 'Flapping', 'P2', '{}', '', '', clock_timestamp() - interval '1 h', now()"
+            " FROM generate_series(1, $1::integer)",
+            times,
+        )
+
+    try:
+        await end(4)
+        seldom = await look("alerts.resolved")
+        assert (seldom.verdict, seldom.values["most_of_one"].value) == (Verdict.OK, 4)
+        await end(1)
+        often = await look("alerts.resolved")
+        assert often.verdict is Verdict.WARNING
+        assert "Flapping came and went 5 times" in often.summary
+    finally:
+        await stack.sql("DELETE FROM ops.alerts WHERE name = 'Flapping'")
+
+
+async def test_alerts_that_are_over_are_unknown_without_postgresql(look: Look, nobody: str) -> None:
+    away = f"postgresql://postgres@127.0.0.1:{nobody}/chitlaq"
+    assert (await look("alerts.resolved", DATABASE_URL=away)).verdict is Verdict.UNKNOWN
+
+
+def test_the_stack_is_as_the_tests_found_it(stack: Stack) -> None:
+    assert status_of(stack, "postgres").restarts == 0
+    assert status_of(stack, "redis").restarts == 0
