@@ -12,7 +12,7 @@ from rich.text import Text
 
 from chitlaq.ops import rendering
 from chitlaq.ops.checks.check import Evidence, Lines, Series, Table, Verdict
-from chitlaq.ops.checks.words import duration, share, size
+from chitlaq.ops.checks.words import quantity
 
 if TYPE_CHECKING:
     from chitlaq.ops.routines import Result, Run
@@ -119,14 +119,3 @@ def _sparkline(series: Series) -> Text:
         f" {quantity(low, series.unit)} to {quantity(high, series.unit)},"
         f" now {quantity(values[-1], series.unit)}",
     )
-
-
-def quantity(value: float, unit: str) -> str:
-    """A value with its unit, for people."""
-    if unit == "seconds":
-        return duration(value)
-    if unit == "bytes":
-        return size(value)
-    if unit == "ratio":
-        return share(value)
-    return f"{value:,.3g} {unit}".rstrip()

@@ -489,6 +489,63 @@ def watch(
 
 
 @ops.command()
+def report(
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it to those whom the settings name.")
+    ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--to", help="Where the files go; default: ops/reports in the home."),
+    ] = None,
+    operator: Operator = None,
+) -> None:
+    """Run the evening routine and make the day's report: a page in HTML, and the same in Markdown.
+
+    Example: chitlaq ops report --send
+    """
+    from chitlaq.ops import delivery, routines, runs
+    from chitlaq.ops import report as pages
+    from chitlaq.ops.checks.catalogue import CHECKS
+
+    home, settings = installation.here()
+    checks = [CHECKS[one] for one in routines.ROUTINES["evening"].checks]
+
+    async def work() -> tuple[Run, str, list[str]]:
+        from chitlaq.core.postgres import PostgresUnavailableError
+
+        async with records.database(home, settings) as database:
+            try:
+                earlier = await runs.newest(database, "evening")
+            except PostgresUnavailableError:
+                earlier = []
+            run, _, trouble = await run_and_keep(
+                home, settings, "evening", checks, records.operator(operator), lambda *_: None
+            )
+            made = pages.made(run, earlier[0] if earlier else None, settings)
+            target = folder or home.ops / "reports"
+            target.mkdir(parents=True, exist_ok=True)
+            texts = {"html": pages.html(made), "md": pages.markdown(made)}
+            said = []
+            for ending, text in texts.items():
+                path = target / f"{run.started_at.astimezone():%Y-%m-%d}.{ending}"
+                path.write_text(text)
+                said.append(f"wrote {path}")
+            if send:
+                subject = f"{made.title}: {run.verdict}"
+                said += await delivery.deliver(
+                    database, settings.operations, subject, texts["md"], texts["html"]
+                )
+            return run, trouble, said
+
+    run, trouble, said = asyncio.run(work())
+    for line in [*said, *([trouble] if trouble else [])]:
+        typer.echo(line)
+    typer.echo(f"{run.verdict}: the routine, in short, is shown by `chitlaq ops show {run.id}`.")
+    sys.stdout.flush()
+    os._exit(0 if run.verdict in {"OK", "SKIPPED"} else NOT_WELL)
+
+
+@ops.command()
 def runbook(
     write: Annotated[
         Path | None, typer.Option("--write", help="Write the page to this file instead.")

@@ -123,6 +123,7 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 *_GROUND,
                 "api.latency", "api.errors", "api.refusals", "api.throughput",
+                "websocket.connections", "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved",
                 "backup.database", "backup.configuration",

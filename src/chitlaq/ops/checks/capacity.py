@@ -9,6 +9,7 @@ from chitlaq.core.settings import Limit
 from chitlaq.ops.checks.check import (
     Check,
     Finding,
+    NotHere,
     Section,
     Series,
     Table,
@@ -58,7 +59,7 @@ def _judge(
     known = {name: one.days for name, one, _ in rows if one.days is not None}
     short = [one.reason for _, one, _ in rows if one.reason.startswith("only")]
     if not known and len(short) == len(rows):
-        raise Unseen(f"there is nothing to forecast from: {short[0]}")
+        raise NotHere(f"nothing to forecast from yet: {short[0]}")
     if known:
         name, forecast = min(
             ((name, one) for name, one, _ in rows if one.days is not None),
@@ -203,7 +204,7 @@ async def growth_of_memory(system: System) -> Finding:
             [name, size(now), f"{size(forecast.per_day)} a day", f"{forecast.explained:.0%}"]
         )
     if len(short) == len(rows):
-        raise Unseen(f"there is nothing to judge: {short[0]}")
+        raise NotHere(f"nothing to judge yet: {short[0]}")
     return finding(
         f"{', '.join(leaks)} grows day by day" if leaks else "nothing grows day by day",
         {"growing": Value(len(leaks))},

@@ -27,3 +27,14 @@ def share(ratio: float) -> str:
 def count(number: float, one: str, many: str = "") -> str:
     """``1 session``, ``3 sessions``."""
     return f"{number:,.0f} {one if number == 1 else many or one + 's'}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit, for people."""
+    if unit == "seconds":
+        return duration(value)
+    if unit == "bytes":
+        return size(value)
+    if unit == "ratio":
+        return share(value)
+    return f"{value:,.3g} {unit}".rstrip()

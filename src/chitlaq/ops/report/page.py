@@ -1,0 +1,179 @@
+"""The page: what needs attention, what changed, the day in pictures, then everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from chitlaq.core.settings import Settings
+from chitlaq.ops import changes as differences
+from chitlaq.ops import rendering
+from chitlaq.ops.changes import Change
+from chitlaq.ops.checks.check import Lines, Series, Table, Verdict
+from chitlaq.ops.report.plots import Plot, plot
+from chitlaq.ops.routines import Result, Run
+
+BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
+SHOWN_ROWS = 10
+
+CHAPTERS = {
+    "Traffic": ("api.throughput", "websocket.connections"),
+    "Errors": ("api.errors", "api.refusals", "nginx.statuses"),
+    "Speed": ("api.latency",),
+    "Growth": ("growth.members",),
+    "Backups": ("backup.database", "backup.configuration"),
+    "Security": (
+        "security.logins", "security.ssh_failed", "security.ssh_accepted", "security.bans",
+        "security.certificates",
+    ),
+    "Capacity": (
+        "capacity.disk", "capacity.memory", "capacity.connections", "capacity.database",
+        "memory.growth",
+    ),
+    "Alerts": ("alerts.active", "alerts.resolved"),
+    "Logs": (
+        "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
+        "database.log", "redis.log",
+    ),
+}  # fmt: skip
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All that the page shows: the evening's run, and what is different from the one before."""
+
+    run: Run
+    changes: list[Change]
+    compared: bool
+    title: str
+    site: str
+
+
+def made(run: Run, before: Run | None, settings: Settings) -> Report:
+    """Return the report of a run, compared with the one before where there is one."""
+    day = run.started_at.astimezone()
+    return Report(
+        run,
+        differences.changes(before, run),
+        before is not None,
+        f"ChitLaq, {day:%A} {day.day} {day:%B %Y}",
+        settings.base_url,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One result in a chapter: what was found, its pictures, and its tables."""
+
+    name: str
+    result: Result | None
+    plots: tuple[Plot, ...]
+    empty: tuple[str, ...]
+    """Titles of series without samples: said, not left out."""
+    tables: tuple[Table, ...]
+
+
+def _chapters(run: Run) -> list[tuple[str, list[_Entry]]]:
+    found = {one.check: one for one in run.results}
+    return [
+        (title, [_entry(name, found.get(name)) for name in names])
+        for title, names in CHAPTERS.items()
+    ]
+
+
+def _entry(name: str, result: Result | None) -> _Entry:
+    evidence = result.evidence if result else []
+    series = [one for one in evidence if isinstance(one, Series)]
+    plots = [(one.title, plot(one)) for one in series]
+    return _Entry(
+        name,
+        result,
+        tuple(drawn for _, drawn in plots if drawn is not None),
+        tuple(title for title, drawn in plots if drawn is None),
+        tuple(one for one in evidence if isinstance(one, Table) and one.rows),
+    )
+
+
+def html(report: Report) -> str:
+    """Return the page: one file that needs no other."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["coded"] = _coded
+    text = resources.files(__package__).joinpath("report.html.j2").read_text()
+    return environment.from_string(text).render(
+        report=report,
+        run=report.run,
+        sentence=rendering.sentence(report.run),
+        attention=[one for one in report.run.results if one.verdict in BAD],
+        chapters=_chapters(report.run),
+        rows=SHOWN_ROWS,
+        lines=_lines,
+    )
+
+
+def _coded(text: str) -> Markup:
+    """What stands between backticks is what somebody types."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
+
+
+def _lines(result: Result) -> list[Lines]:
+    return [one for one in result.evidence if isinstance(one, Lines) and one.lines]
+
+
+def markdown(report: Report) -> str:
+    """Return the same for those who read text: attention, changes, chapters, then everything."""
+    run = report.run
+    attention = [one for one in run.results if one.verdict in BAD]
+    when = f"{run.started_at.astimezone():%H:%M}"
+    lines = [
+        f"# {rendering.inline(report.title)}: {run.verdict}",
+        "",
+        f"{rendering.inline(report.site)}, looked at {when} on {rendering.inline(run.host)}",
+        f"in {run.duration_seconds:.1f} s: {rendering.sentence(run)}.",
+        "",
+        "## Needs attention",
+        "",
+    ]
+    if attention:
+        lines += [
+            f"- **{one.verdict}** {one.title}: {rendering.inline(one.summary)}  \n"
+            f"  → {rendering.inline(one.remedy)}"
+            for one in attention
+        ]
+    else:
+        lines.append("Nothing.")
+    lines += ["", "## What changed", "", *_changed(report)]
+    for title, entries in _chapters(run):
+        lines += ["", f"## {title}", ""]
+        lines += [_said(entry) for entry in entries]
+        for entry in entries:
+            lines += [f"  - {rendering.inline(p.title)}: {p.words}" for p in entry.plots]
+    lines += ["", "## Everything", "", "| verdict | check | what was found |", "|---|---|---|"]
+    lines += [
+        f"| {one.verdict} | `{one.check}` | {rendering.cell(one.summary)} |" for one in run.results
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _changed(report: Report) -> Sequence[str]:
+    if not report.compared:
+        return ["There is no earlier report to compare with."]
+    if not report.changes:
+        return ["Every verdict is as it was."]
+    return [
+        f"- {one.title}: {one.before} → **{one.after}**, {rendering.inline(one.summary)}"
+        for one in report.changes
+    ]
+
+
+def _said(entry: _Entry) -> str:
+    if entry.result is None:
+        return f"- `{entry.name}`: not looked at"
+    one = entry.result
+    return f"- {one.verdict} {one.title}: {rendering.inline(one.summary)}"
