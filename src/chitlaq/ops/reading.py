@@ -31,7 +31,8 @@ _WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due
 
 _EXPECTED = re.compile(
     # Somebody asked before PostgreSQL had started; and yoyo tries for a table that need not be there.
-    r"FATAL:  the database system is starting up|table \"yoyo_tmp_\w+\" does not exist"
+    r"FATAL:  the database system is starting up"
+    r"|table \"yoyo_tmp_\w+\" does not exist|relation \"yoyo_lock\" already exists"
 )
 """What is logged as an error and is none: each with its reason here."""
 

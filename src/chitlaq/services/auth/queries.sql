@@ -108,11 +108,6 @@ LIMIT 100;
 -- The public half of the key that this service signs with.
 INSERT INTO auth.signing_keys (id, public_jwk) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING;
 
--- name: put_mail
--- A mail to be sent.
-INSERT INTO mail.messages (to_address, subject, text, html, links, request_id)
-VALUES ($1, $2, $3, $4, $5, $6);
-
 -- name: claim_mail
 -- The next mail to send, held by this transaction; others skip it. messages_unsent.
 SELECT id, to_address, subject, text, html, request_id, attempts

@@ -1,0 +1,281 @@
+"""The day's report shows what was found, hides nothing, and no log line can break it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chitlaq.core import ids
+from chitlaq.core.settings import Settings
+from chitlaq.ops import changes, report
+from chitlaq.ops.checks.check import Lines, Section, Series, Table, Verdict, worst
+from chitlaq.ops.report import plots
+from chitlaq.ops.routines import Result, Run
+from tests.conftest import Stack
+
+NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=60)
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "p", "span", "b", "ul", "li",
+    "div", "figure", "figcaption", "svg", "desc", "line", "polyline", "text", "table", "caption",
+    "thead", "tbody", "tr", "th", "td", "pre", "code",
+}  # fmt: skip
+VOID = {"meta", "line", "polyline"}
+
+
+def hours(*values: float, step: int = 1) -> list[tuple[datetime, float]]:
+    return [(NOW + timedelta(hours=step * at), value) for at, value in enumerate(values)]
+
+
+def result(
+    check: str, verdict: Verdict = Verdict.OK, summary: str = "as it is", **more: object
+) -> Result:
+    evidence = more.get("evidence", [])
+    return Result(
+        check, str(more.get("title", f"Title of {check}")), Section.HOST, verdict, summary, {},
+        evidence, "mend `it`", 0.1,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def run(*results: Result) -> Run:
+    verdict = worst(one.verdict for one in results)
+    return Run(ids.new(), "evening", NOW, 1.0, verdict, "ada", "vm", list(results))
+
+
+class Page(HTMLParser):
+    """What a browser makes of it: elements that are balanced, and text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def rows_of(markdown: str) -> list[str]:
+    return [line for line in markdown.splitlines() if line.startswith("|")]
+
+
+def test_what_needs_attention_comes_first_with_what_to_do() -> None:
+    made = report.made(
+        run(
+            result("host.disk", Verdict.CRITICAL, "the disk is full"),
+            result("api.errors", Verdict.UNKNOWN, "Prometheus is away"),
+            result("api.latency", Verdict.OK, "all is quick"),
+        ),
+        None,
+        Settings(),
+    )
+    text = Page(report.html(made)).text
+    places = [text.index(words) for words in ("CRITICAL", "the disk is full", "Prometheus is away")]
+    assert places == sorted(places)
+    assert text.index("Prometheus is away") < text.index("all is quick")
+    assert "What to do: mend it" in text
+    assert "2026" in made.title
+    assert "There is no earlier report" in text
+    plain = report.markdown(made)
+    assert plain.index("the disk is full") < plain.index("all is quick")
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    made = report.made(run(result("api.latency")), None, Settings())
+    for text in (Page(report.html(made)).text, report.markdown(made)):
+        assert text.count("not looked at") > 10
+
+
+def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
+    broken = [*hours(1.0, 2.0, 3.0), *((at + timedelta(hours=20), v) for at, v in hours(4.0, 5.0))]
+    evidence = [
+        Series("with a gap", "seconds", broken),
+        Series("without samples", "ratio", []),
+        Series("no numbers", "ratio", hours(float("nan"))),
+    ]
+    made = report.made(run(result("api.latency", evidence=evidence)), None, Settings())
+    html = report.html(made)
+    assert html.count("<polyline") == 2
+    text = Page(html).text
+    assert "1 s to 5 s, last 5 s" in text
+    assert "without samples: there are no samples to draw" in text
+    assert "no numbers: there are no samples to draw" in text
+
+
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(values=st.lists(NUMBERS, max_size=40), steps=st.lists(st.integers(1, 100), min_size=40))
+def test_any_numbers_stay_within_the_picture(values: list[float], steps: list[int]) -> None:
+    at, points = NOW, []
+    for value, step in zip(values, steps, strict=False):
+        at += timedelta(minutes=step)
+        points.append((at, value))
+    drawn = plots.plot(Series("any", "bytes", points))
+    if drawn is None:
+        assert not [value for value in values if abs(value) < float("inf")]
+        return
+    for line in drawn.lines:
+        for point in line.split():
+            x, y = map(float, point.split(","))
+            assert 0 <= x <= plots.WIDTH
+            assert 0 <= y <= plots.HEIGHT
+
+
+@settings(max_examples=60, deadline=None)
+@given(summary=TEXT, title=TEXT, cells=st.lists(TEXT, min_size=2, max_size=2), line=TEXT)
+def test_no_text_breaks_the_page(summary: str, title: str, cells: list[str], line: str) -> None:
+    evil = f"{summary}</td><script>alert(1)</script>|`x`"
+    evidence = [Table(title, ["a", "b"], [cells, [evil, "2"]]), Lines(title, [line, evil])]
+    found = result("host.disk", Verdict.WARNING, evil, title=title, evidence=evidence)
+    logged = result("gateway.log", Verdict.WARNING, evil, title=title, evidence=evidence)
+    made = report.made(run(found, logged), None, Settings())
+    page = Page(report.html(made))
+    assert set(page.elements) <= ELEMENTS
+    everything = rows_of(report.markdown(made).partition("## Everything")[2])
+    assert {re.sub(r"\\.", "", row).count("|") for row in everything} == {4}
+    assert len(everything) == 4
+
+
+def test_changes_are_complete_and_worst_first() -> None:
+    before = run(result("a.a"), result("b.b", Verdict.CRITICAL), result("c.c"), result("gone.gone"))
+    after = run(
+        result("a.a", Verdict.WARNING),
+        result("b.b"),
+        result("c.c"),
+        result("new.new", Verdict.CRITICAL),
+    )
+    found = [(one.check, one.before, one.after) for one in changes.changes(before, after)]
+    assert found == [
+        ("new.new", Verdict.SKIPPED, Verdict.CRITICAL),
+        ("a.a", Verdict.OK, Verdict.WARNING),
+        ("b.b", Verdict.CRITICAL, Verdict.OK),
+        ("gone.gone", Verdict.OK, Verdict.SKIPPED),
+    ]
+    assert changes.changes(after, after) == []
+    assert changes.changes(None, after) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium on this machine")
+    long = "x" * 300
+    evidence = [
+        Table("long words", ["a", "b"], [[long, "/a/very/long/path/" * 20], ["1", "2"]]),
+        Lines("lines", [long * 3]),
+        Series("requests", "", hours(*(float(n % 7) for n in range(96)))),
+    ]
+    made = report.made(
+        run(
+            result("api.latency", Verdict.CRITICAL, long, evidence=evidence),
+            result("gateway.log", Verdict.WARNING, "words " * 80, evidence=evidence),
+        ),
+        None,
+        Settings(),
+    )
+    (tmp_path / "report.html").write_text(report.html(made))
+    # A frame of that width, since a headless window is never narrower than 500 pixels.
+    (tmp_path / "frame.html").write_text(
+        f"<iframe id=f width={width} height=900 src=report.html></iframe><script>"
+        "onload=()=>{const d=document.getElementById('f').contentDocument.documentElement;"
+        "document.title=d.scrollWidth+' of '+d.clientWidth}</script>"
+    )
+    done = subprocess.run(
+        [
+            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync", "--allow-file-access-from-files",
+            f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--dump-dom",
+            f"file://{tmp_path / 'frame.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+    found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
+    assert found, done.stderr[-500:]
+    assert int(found[1]) <= int(found[2])
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[bytes]]]:
+    """A service that takes notifications: its address, and what came."""
+    came: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"json://127.0.0.1:{server.server_port}/secret-part", came
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_report_is_written_mailed_and_sent(
+    stack: Stack, hook: tuple[str, list[bytes]], tmp_path: Path
+) -> None:
+    url, came = hook
+    answer = stack.command(
+        "ops", "report", "--send", "--to", str(tmp_path),
+        env={
+            "CHITLAQ_OPERATIONS_REPORT_TO": "ops@example.edu",
+            "CHITLAQ_OPERATIONS_NOTIFY": f"{url},nonsense://x",
+        },
+    )  # fmt: skip
+    assert answer.returncode == 3, answer.stderr
+    assert "mailed to ops@example.edu" in answer.stdout
+    assert "sent to json" in answer.stdout
+    assert "not sent to nonsense" in answer.stdout
+    assert "secret-part" not in answer.stdout
+    (page,) = tmp_path.glob("*.html")
+    (plain,) = tmp_path.glob("*.md")
+    assert "Needs attention" in Page(page.read_text()).text
+    mailed = stack.json("mail", "show", "--to", "ops@example.edu")
+    assert mailed["html"] == page.read_text()
+    assert mailed["text"] == plain.read_text()
+    assert "CRITICAL" in mailed["subject"]
+    assert "Needs attention" in json.loads(came[0])["message"]
