@@ -14,10 +14,11 @@ from time import perf_counter
 import msgspec
 
 from chitlaq import services
-from chitlaq.bench import ceiling, queries, unobserved
+from chitlaq.bench import ceiling, queries, routines, unobserved
 from chitlaq.bench.installation import Installation, Memory, free_ports, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.queries import QueryRate
+from chitlaq.bench.routines import Noticed, RoutineCost
 from chitlaq.core.secrets import Secrets
 
 MEMBERS = 2000
@@ -64,6 +65,8 @@ class Report(msgspec.Struct, frozen=True):
     """The feed as it is, measured by turns with that; its ratio is beside it, not the ceiling."""
     scrape_milliseconds: dict[str, float]
     """How long each service took to answer ``/metrics``."""
+    routines: list[RoutineCost]
+    noticed: Noticed
     first_start_seconds: float
     later_start_seconds: float
     memory: list[Memory]
@@ -100,6 +103,9 @@ async def run(say: Callable[[str], None]) -> Report:
         watched, unwatched = await _beside_unobserved(installation, requests, say)
         say("scrapes")
         scrapes = await asyncio.to_thread(_scrapes, installation)
+        say("routines")
+        costs = await routines.costs(installation)
+        noticed = await routines.noticed(installation, requests, say)
         say("pgbench")
         rates = await queries.measure(
             installation, [member for member, _ in members], PGBENCH_CLIENTS, PGBENCH_SECONDS
@@ -116,6 +122,8 @@ async def run(say: Callable[[str], None]) -> Report:
         unobserved=_row("without metrics and logs", unwatched, unwatched),
         observed=_row("with them", watched, unwatched),
         scrape_milliseconds=scrapes,
+        routines=costs,
+        noticed=noticed,
         first_start_seconds=round(first, 2),
         later_start_seconds=round(median(later), 2),
         memory=memory,

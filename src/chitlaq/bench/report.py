@@ -13,6 +13,8 @@ AIM_FIRST_START = 20.0
 AIM_LATER_START = 6.0
 AIM_COST_RATIO = 0.95
 AIM_SCRAPE = 50.0
+AIM_MORNING_SECONDS = 5.0
+AIM_NOTICED_RATIO = 1.1
 AIM_COMPONENT = 90.0
 AIM_STACK = 700.0
 
@@ -27,6 +29,7 @@ def rendered(report: Report) -> RenderableType:
         ),
         _rates(report),
         _cost(report),
+        _routines(report),
         _starts(report),
         _memory(report),
     )
@@ -70,6 +73,27 @@ def _cost(report: Report) -> Table:
         "",
         f"{slowest:.1f} ms",
         f"{_verdict(slowest < AIM_SCRAPE)} under {AIM_SCRAPE:g}",
+    )
+    return table
+
+
+def _routines(report: Report) -> Table:
+    table = _table("routine", "checks", "seconds", "of a core", "aim")
+    for row in report.routines:
+        is_met = row.wall_seconds < AIM_MORNING_SECONDS
+        aim = (
+            f"{_verdict(is_met)} under {AIM_MORNING_SECONDS:g}" if row.routine == "morning" else ""
+        )
+        table.add_row(
+            row.routine, str(row.checks), f"{row.wall_seconds:.1f}", f"{row.cpu_seconds:.1f}", aim
+        )
+    noticed = report.noticed
+    table.add_row(
+        "p95 of the feed beside it, ms",
+        "",
+        f"{noticed.beside:.1f}",
+        f"alone {noticed.alone:.1f}",
+        f"{_verdict(noticed.ratio <= AIM_NOTICED_RATIO)} {noticed.ratio:.2f} of {AIM_NOTICED_RATIO:g}",
     )
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -34,9 +35,18 @@ def usual() -> list[Check]:
     return [CHECKS[name] for name in USUAL]
 
 
+def _end_when_told() -> None:
+    """Let Ctrl-C end it also where a shell in the background lets its children ignore that."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
 async def watch(home: Home, settings: Settings, checks: Sequence[Check], every: float) -> None:
     """Look, show, wait; until interrupted. A pipe gets one look after the other."""
     console = Console()
+    _end_when_told()
     live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else None
     with suppress(asyncio.CancelledError), live or nullcontext():
         while True:

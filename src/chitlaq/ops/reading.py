@@ -22,9 +22,10 @@ READ_BYTES = 12_000_000
 """Of each log, before compression: about 35,000 lines of the access log."""
 SAMPLE_WIDTH = 300
 
-_POSTGRES_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\]\s*\S*?\s*(?=[A-Z]+:)")
+_POSTGRES_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\] .*?(?=[A-Z]+: )")
 _NGINX_HEAD = re.compile(r"^\d{4}/\d\d/\d\d \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?")
 _VALKEY_HEAD = re.compile(r"^\d+:[A-Z] .{20,26} # ")
+_WARNING = re.compile(r'"level": ?"warn')
 _CONNECTION = re.compile(r"connection|disconnect|timed? ?out", re.IGNORECASE)
 _TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
 _WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
@@ -114,7 +115,7 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
             _add(found.errors, service, pattern_of(text), last, text)
         if (logview.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
             _add(found.slow, service, pattern_of(text), last, text)
-        is_worth = logview.is_error(text) or '"level":"warning"' in text or "LOG:" in text
+        is_worth = logview.is_error(text) or _WARNING.search(text) or "LOG:" in text
         if is_worth and _CONNECTION.search(text):
             _add(found.connections, service, pattern_of(text), last, text)
         if is_worth and _TLS.search(text):

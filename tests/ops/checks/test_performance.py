@@ -5,15 +5,11 @@ The past goes on into the next minutes at the same pace, so that it does not mat
 
 from __future__ import annotations
 
-import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chitlaq.core.home import Home
@@ -23,9 +19,8 @@ from chitlaq.ops.checks.catalogue import CHECKS
 from chitlaq.ops.checks.check import Check, Series, Verdict
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
-from tests.conftest import eventually, free_ports
-from tests.ops.checks.conftest import answering, program
-from tests.ops.conftest import tool
+from tests.ops.checks.conftest import answering
+from tests.ops.checks.past import serving
 
 ALL = [one.id for one in vars(performance).values() if isinstance(one, Check)]
 
@@ -149,49 +144,14 @@ def exposition(story: Story, now: float) -> Iterator[str]:
     yield "# EOF"
 
 
-async def tell(story: Story | None, folder: Path) -> None:
-    """Make a Prometheus's data of a story."""
-    (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": []}))
-    if story is None:
-        return
-    (folder / "past").write_text("\n".join(exposition(story, time.time())) + "\n")
-    making = await asyncio.create_subprocess_exec(
-        tool("promtool"),
-        *("tsdb", "create-blocks-from", "openmetrics", "past", "data"),
-        cwd=folder,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, complaint = await making.communicate()
-    assert making.returncode == 0, complaint.decode()
-
-
 @pytest.fixture(scope="module")
 async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
     """The address of a Prometheus for each story, and of one that knows ``nothing``."""
-    stories: dict[str, Story | None] = {**STORIES, "nothing": None}
-    folders = {name: tmp_path_factory.mktemp(name) for name in stories}
-    await asyncio.gather(*(tell(story, folders[name]) for name, story in stories.items()))
-    ports = dict(zip(stories, free_ports(len(stories)), strict=True))
-    addresses = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    async with AsyncExitStack() as running, httpx.AsyncClient() as client:
-        for name, folder in folders.items():
-            running.enter_context(
-                program(
-                    folder,
-                    tool("prometheus"),
-                    "--config.file=prometheus.yml",
-                    "--storage.tsdb.path=data",
-                    "--storage.tsdb.retention.time=100d",
-                    f"--web.listen-address=127.0.0.1:{ports[name]}",
-                )
-            )
-
-        async def are_ready() -> bool:
-            asked = [client.get(f"{address}/-/ready") for address in addresses.values()]
-            return all(answer.is_success for answer in await asyncio.gather(*asked))
-
-        await eventually(are_ready, seconds=60)
+    now = time.time()
+    pasts: dict[str, str | None] = {
+        name: "\n".join(exposition(story, now)) + "\n" for name, story in STORIES.items()
+    }
+    async with serving({**pasts, "nothing": None}, tmp_path_factory.mktemp("told")) as addresses:
         yield addresses
 
 

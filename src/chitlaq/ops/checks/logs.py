@@ -30,6 +30,7 @@ from chitlaq.ops.checks.words import count, share, size
 from chitlaq.ops.reading import Component, Group, Traffic
 
 HOURS = 24
+SYSTEMD = "/run/systemd/system"
 SHOWN = 10
 FEW_REQUESTS = 1000
 ROTATION_SLACK = 1.5
@@ -310,7 +311,7 @@ async def journal_lines(system: System, *words: str) -> list[str]:
         NotHere: this machine has no systemd.
         Unseen: this user may not read it.
     """
-    if not os.path.isdir("/run/systemd/system"):  # noqa: PTH112, ASYNC240 - one look at a tmpfs
+    if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - one look at a tmpfs
         raise NotHere("this machine is not run by systemd: it has no journal")
     text = await system.run(
         "journalctl", "--since", "24 hours ago", "--no-pager", "-q", "-o", "short-iso", *words,

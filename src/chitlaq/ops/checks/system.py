@@ -36,6 +36,8 @@ HTTP_SECONDS = 3.0
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
 ROLE = "chitlaq_ops"
+# Where programs are that an ordinary user's PATH leaves out.
+SYSTEM_FOLDERS = "/usr/sbin:/sbin"
 # What httpx and the WebSocket's check load only when they first connect.
 LIBRARIES = ("anyio._backends._asyncio", "h11", "httpcore", "websockets.asyncio.client")
 SESSIONS = 4
@@ -155,7 +157,7 @@ class System:
             NotHere: it is not installed; the package that brings it is named.
             Unseen: it failed, with what it said.
         """
-        path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+        path = shutil.which(program) or shutil.which(program, path=SYSTEM_FOLDERS)
         if path is None:
             raise NotHere(f"{program} is not on this machine: the package {package} brings it")
         process = await asyncio.create_subprocess_exec(

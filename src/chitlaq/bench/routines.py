@@ -1,0 +1,104 @@
+"""What the runbook's routines cost: their own time, and what members notice while one runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import msgspec
+
+from chitlaq.bench.installation import Installation
+from chitlaq.bench.load import Load, measure
+from chitlaq.ops.routines import ROUTINES
+from chitlaq.ops.schedule import NICENESS
+
+ROUNDS = 4
+SECONDS = 4.0
+# Members who ask one after the other; many at once would measure who waits for whom.
+CONNECTIONS = 4
+FOUND_SOMETHING = 3
+NAME = "morning"
+
+
+class RoutineCost(msgspec.Struct, frozen=True):
+    """One run of a routine, as the schedule starts it; processor time of its process in seconds."""
+
+    routine: str
+    checks: int
+    wall_seconds: float
+    cpu_seconds: float
+
+
+class Noticed(msgspec.Struct, frozen=True):
+    """95th percentile of the home feed in milliseconds, alone and while a routine runs."""
+
+    alone: float
+    beside: float
+    ratio: float
+    """The median over the rounds of one beside the other."""
+
+
+async def costs(installation: Installation) -> list[RoutineCost]:
+    """Run each routine once."""
+    return [await _cost(installation, name) for name in ROUTINES]
+
+
+async def noticed(
+    installation: Installation, requests: list[str], say: Callable[[str], None]
+) -> Noticed:
+    """Measure the feed alone and beside a routine that is run again and again, by turns."""
+    load = Load("127.0.0.1", installation.settings.ports.gateway, requests, CONNECTIONS, SECONDS)
+    alone, beside = [], []
+    for number in range(ROUNDS):
+        say(f"the feed alone and beside a routine, round {number + 1} of {ROUNDS}")
+        alone.append((await measure(load)).p95)
+        routine = asyncio.create_task(_again_and_again(installation))
+        beside.append((await measure(load)).p95)
+        routine.cancel()
+        await asyncio.gather(routine, return_exceptions=True)
+    ratios = [with_it / without for with_it, without in zip(beside, alone, strict=True)]
+    return Noticed(median(alone), median(beside), round(median(ratios), 2))
+
+
+async def _again_and_again(installation: Installation) -> None:
+    while True:
+        await _run(installation, NAME)
+
+
+async def _cost(installation: Installation, name: str) -> RoutineCost:
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
+    await _run(installation, name)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return RoutineCost(
+        name, len(ROUTINES[name].checks), round(perf_counter() - started, 2), round(cpu, 2)
+    )
+
+
+async def _run(installation: Installation, name: str) -> None:
+    """Run a routine as the schedule does: behind everything else.
+
+    Raises:
+        RuntimeError: it failed, with what it said.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chitlaq", "ops", name, "--json", "--as", "bench"),
+        env=dict(installation.environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        _, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode not in {0, FOUND_SOMETHING}:
+        raise RuntimeError(f"`chitlaq ops {name}` failed: {complaint.decode()[-500:]}")

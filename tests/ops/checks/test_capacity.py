@@ -1,0 +1,183 @@
+"""How long there is room, by real Prometheus with two days behind them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.ops.checks.check import Series, Table, Verdict
+from chitlaq.ops.routines import Result
+from tests.conftest import Stack
+from tests.ops.checks.conftest import Look
+from tests.ops.checks.looking import look as looked
+from tests.ops.checks.past import serving
+
+DAY = 86_400.0
+STEP = 240
+"""Seconds between samples: a question of any moment finds one within five minutes."""
+FUTURE = 1200
+
+Share = Callable[[float], float]
+"""What share of a thing is used, so many days before now (negative)."""
+
+STORIES: Mapping[str, tuple[float, Share]] = {
+    # (days of past, share in use)
+    "filling": (2, lambda day: 0.6 + 0.02 * day),
+    "nearly": (2, lambda day: 0.9 + 0.02 * day),
+    "full": (2, lambda day: min(1.0, 1.1 + 0.02 * day)),
+    "flat": (2, lambda _day: 0.5),
+    "shrinking": (2, lambda day: 0.5 - 0.02 * day),
+    "wavy": (2, lambda day: 0.5 + 0.3 * math.sin(day * 12)),
+    "young": (0.2, lambda day: 0.6 + 0.02 * day),
+}
+DISKS = {"/dev/a": 1e12, "/dev/b": 4e11}
+
+
+def exposition(days: float, share: Share, now: float) -> Iterator[str]:
+    times = [now + second for second in range(int(-days * DAY), FUTURE, STEP)]
+
+    def gauge(name: str, values: Mapping[str, Share]) -> Iterator[str]:
+        yield f"# TYPE {name} gauge"
+        for labels, value in values.items():
+            for at in times:
+                yield f"{name}{labels} {value((at - now) / DAY):.0f} {at:.3f}"
+
+    mounts = {
+        '{device="/dev/a",mountpoint="/",fstype="ext4"}': "/dev/a",
+        '{device="/dev/a",mountpoint="/again",fstype="ext4"}': "/dev/a",
+        '{device="/dev/b",mountpoint="/data",fstype="xfs"}': "/dev/b",
+        '{device="tmpfs",mountpoint="/run",fstype="tmpfs"}': "/dev/a",
+    }
+    yield from gauge(
+        "component_memory_bytes",
+        {
+            '{component="feed-service"}': lambda day: 1e9 * share(day),
+            '{component="redis"}': lambda _day: 5e6,
+        },
+    )
+    yield from gauge(
+        "node_filesystem_avail_bytes",
+        {labels: lambda day, d=d: DISKS[d] * (1 - share(day)) for labels, d in mounts.items()},
+    )
+    yield from gauge(
+        "node_filesystem_size_bytes",
+        {labels: lambda _day, d=d: DISKS[d] for labels, d in mounts.items()},
+    )
+    yield from gauge("node_memory_MemAvailable_bytes", {"": lambda day: 1e10 * (1 - share(day))})
+    yield from gauge("node_memory_MemTotal_bytes", {"": lambda _day: 1e10})
+    yield from gauge(
+        "postgresql_connections_active",
+        {'{state="idle"}': lambda day: 400 * share(day), '{state="active"}': lambda _day: 0},
+    )
+    yield from gauge("postgresql_connections_max", {"": lambda _day: 400})
+    yield from gauge(
+        "postgresql_database_size_bytes", {'{database="chitlaq"}': lambda day: 1e12 * share(day)}
+    )
+    yield "# EOF"
+
+
+@pytest.fixture(scope="module")
+async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
+    now = time.time()
+    pasts: dict[str, str | None] = {
+        name: "\n".join(exposition(days, share, now)) + "\n"
+        for name, (days, share) in STORIES.items()
+    }
+    async with serving({**pasts, "nothing": None}, tmp_path_factory.mktemp("told")) as addresses:
+        yield addresses
+
+
+async def forecast(check: str, address: str, tmp_path: Path) -> Result:
+    return await looked(Home(tmp_path), check, PROMETHEUS_URL=address)
+
+
+CAPACITY = ("capacity.disk", "capacity.memory", "capacity.connections", "capacity.database")
+
+
+@pytest.mark.parametrize("check", CAPACITY)
+@pytest.mark.parametrize(
+    ("story", "verdict"),
+    [
+        ("filling", Verdict.WARNING),
+        ("nearly", Verdict.CRITICAL),
+        ("full", Verdict.CRITICAL),
+        ("flat", Verdict.OK),
+        ("shrinking", Verdict.OK),
+        ("wavy", Verdict.OK),
+        ("young", Verdict.SKIPPED),
+        ("nothing", Verdict.UNKNOWN),
+    ],
+)
+async def test_room_is_forecast_where_the_past_is_a_line(
+    told: Mapping[str, str], tmp_path: Path, check: str, story: str, verdict: Verdict
+) -> None:
+    found = await forecast(check, told[story], tmp_path)
+    assert found.verdict == verdict, found.summary
+    if story == "filling":
+        (days,) = {round(value.value) for value in found.values.values()}
+        assert days == 20
+        assert any(isinstance(one, Series) and one.points for one in found.evidence)
+    if verdict == Verdict.OK:
+        assert not found.values, "no forecast is made of what is no line"
+
+
+async def test_each_file_system_has_one_row_though_it_is_mounted_twice(
+    told: Mapping[str, str], tmp_path: Path
+) -> None:
+    found = await forecast("capacity.disk", told["filling"], tmp_path)
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    assert len(table.rows) == len(DISKS)
+    assert not [row for row in table.rows if row[0] == "/run"]
+
+
+@pytest.mark.parametrize(
+    ("story", "verdict"),
+    [
+        ("flat", Verdict.OK),
+        ("wavy", Verdict.OK),
+        ("filling", Verdict.OK),
+        ("young", Verdict.SKIPPED),
+        ("nothing", Verdict.UNKNOWN),
+    ],
+)
+async def test_memory_that_grows_little_or_not_at_all_is_no_leak(
+    told: Mapping[str, str], tmp_path: Path, story: str, verdict: Verdict
+) -> None:
+    found = await forecast("memory.growth", told[story], tmp_path)
+    assert found.verdict == verdict, found.summary
+
+
+async def test_process_that_grows_day_by_day_is_named(tmp_path: Path) -> None:
+    leak = "\n".join(exposition(2, lambda day: 0.5 + 0.2 * day, time.time())) + "\n"
+    async with serving({"leak": leak}, tmp_path) as addresses:
+        found = await forecast("memory.growth", addresses["leak"], tmp_path)
+    assert found.verdict == Verdict.WARNING
+    assert "feed-service" in found.summary
+    assert "redis" not in found.summary
+
+
+@pytest.mark.parametrize(
+    ("tested", "verdict"),
+    [(1_000_000, Verdict.OK), (1, Verdict.CRITICAL)],
+)
+async def test_growth_is_judged_by_what_was_tested(
+    stack: Stack, look: Look, monkeypatch: pytest.MonkeyPatch, tested: int, verdict: Verdict
+) -> None:
+    from chitlaq.ops.checks import capacity
+
+    (row,) = await stack.sql("SELECT count(*) AS members FROM feed.members")
+    if not row["members"]:
+        pytest.skip("nobody has joined yet")
+    monkeypatch.setattr(capacity, "TESTED", {"members": tested})
+    found = await look("growth.members")
+    assert found.verdict == verdict
+    assert found.values["members"].value == row["members"]
+
+
+async def test_growth_without_postgresql_is_unknown(tmp_path: Path) -> None:
+    assert (await looked(Home(tmp_path), "growth.members")).verdict == Verdict.UNKNOWN
