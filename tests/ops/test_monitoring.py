@@ -166,6 +166,34 @@ async def test_every_panel_has_samples_and_every_rule_has_its_metrics(monitored:
         await eventually(none_missing, seconds=40)
 
 
+async def test_routines_see_everything_that_they_ask_prometheus_for(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    async with httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as client:
+
+        async def unseen() -> list[str]:
+            await client.get("/api/feed/home?page=1&limit=10")
+            runs = [
+                await asyncio.to_thread(monitored.json, "ops", name)
+                for name in ("midday", "evening", "monthly")
+            ]
+            results = [result for run in runs for result in run["results"]]
+            assert not [one for one in results if "check itself failed" in one["summary"]]
+            return [
+                f"{one['check']}: {one['summary']}"
+                for one in results
+                if one["verdict"] == "UNKNOWN"
+                and "too few" not in one["summary"]
+                and not one["check"].startswith("updates.")
+            ]
+
+        async def none_unseen() -> bool:
+            missing = await unseen()
+            assert not missing, "\n".join(missing)
+            return True
+
+        await eventually(none_unseen, seconds=90)
+
+
 async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
 

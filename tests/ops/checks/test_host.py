@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from chitlaq.ops.checks import host
 from chitlaq.ops.checks.check import Table, Unseen, Verdict
 from tests.conftest import free_ports
 from tests.ops.checks.looking import look
+from tests.ops.checks.past import serving
 
 
 @pytest.fixture
@@ -160,6 +162,33 @@ async def test_hosts_that_must_be_reached_are_tried(home: Home) -> None:
                 CHITLAQ_PUBLIC_URL=public,
             )
             assert found.verdict == verdict, (reachable, public, found.summary)
+
+
+CLOCKS = {
+    # (seconds from the reference, whether something keeps it there)
+    "kept": (0.001, 1, Verdict.OK),
+    "behind": (-0.1, 1, Verdict.WARNING),
+    "wrong": (2.0, 1, Verdict.CRITICAL),
+    "loose": (0.0, 0, Verdict.WARNING),
+}
+
+
+async def test_clock_is_judged_by_its_distance_and_by_who_keeps_it(tmp_path: Path) -> None:
+    now = time.time()
+    times = [now + second for second in range(-60, 600, 15)]
+    pasts: dict[str, str | None] = {}
+    for name, (offset, sync, _) in CLOCKS.items():
+        lines = ["# TYPE node_timex_offset_seconds gauge"]
+        lines += [f"node_timex_offset_seconds {offset} {at:.3f}" for at in times]
+        lines += ["# TYPE node_timex_sync_status gauge"]
+        lines += [f"node_timex_sync_status {sync} {at:.3f}" for at in times]
+        pasts[name] = "\n".join([*lines, "# EOF"]) + "\n"
+    async with serving(pasts, tmp_path) as addresses:
+        found = {
+            name: (await look(Home(tmp_path), "host.clock", PROMETHEUS_URL=address)).verdict
+            for name, address in addresses.items()
+        }
+    assert found == {name: verdict for name, (_, _, verdict) in CLOCKS.items()}
 
 
 async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
