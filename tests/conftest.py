@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ import asyncpg
 import httpx
 import pytest
 
+from chitlaq.core import ports
+
 PORTS = (
     "edge", "gateway", "websocket", "feed", "search", "auth", "ops", "postgres", "redis",
     "prometheus", "alertmanager", "node_exporter",
@@ -34,12 +35,11 @@ _run = secrets.token_hex(3)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all held at once, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on, and that no other worker of this run is given."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    size = (ports.LAST - ports.FIRST) // 8
+    first = ports.FIRST + worker * size
+    return ports.free_ports(count, first, first + size - 1)
 
 
 async def eventually(
@@ -166,7 +166,7 @@ class Member:
 def start_stack(**settings: str) -> Stack:
     home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir="/tmp"))
     home.chmod(0o755)
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    given = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")
     }
@@ -177,10 +177,10 @@ def start_stack(**settings: str) -> Stack:
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
-        **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
+        **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in given.items()},
         **settings,
     }
-    return Stack(home, environment, ports)
+    return Stack(home, environment, given)
 
 
 def stop_stack(stack: Stack) -> None:

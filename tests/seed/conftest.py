@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import psycopg
 import pytest
+from tests.conftest import free_ports
 
 from chitlaq.core import migrate, postgres, secrets
 from chitlaq.core.home import Home
@@ -28,18 +28,12 @@ Installation = tuple[Settings, Home]
 NewDatabase = Callable[[], Awaitable[str]]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """Settings and home of a running, migrated PostgreSQL; gone afterwards."""
     root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-"))
     root.chmod(0o755)
-    home, settings = Home(root), Settings(ports=Ports(postgres=free_port()))
+    home, settings = Home(root), Settings(ports=Ports(postgres=free_ports(1)[0]))
     process = None
     try:
         home.run.mkdir()

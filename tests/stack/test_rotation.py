@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from prometheus_client import REGISTRY
 
+from chitlaq.core.home import Home
+from chitlaq.services.gateway.edge import AccessLog
 from chitlaq.stack import logfiles
 from tests.conftest import Stack, eventually
 from tests.packages import unpacked
@@ -59,19 +68,33 @@ async def every_line_is_there_once(stack: Stack, identifiers: set[str]) -> None:
         await eventually(all_logged)
 
 
-async def counted(stack: Stack) -> float:
-    """Refused posts, as the gateway has counted them from the access log."""
+async def counted(stack: Stack, method: str = "POST", status: int = 401) -> float:
+    """Requests to ``/api/posts``, as the gateway has counted them from the access log."""
     async with httpx.AsyncClient(timeout=20) as client:
         text = (await client.get(f"{stack.gateway}/metrics")).text
     wanted = (
-        'http_requests_total{method="POST",route="/api/posts",service="api-gateway",status="401"}'
+        f'http_requests_total{{method="{method}",route="/api/posts",service="api-gateway",'
+        f'status="{status}"}}'
     )
     values = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(wanted)]
     return float(values[0]) if values else 0.0
 
 
+async def counted_so_far(stack: Stack) -> float:
+    """The same, when every line that earlier tests left has been read: lines keep their order."""
+    marks = await counted(stack, "PUT", 405)
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        assert (await client.put("/api/posts")).status_code == 405
+
+    async def is_seen() -> bool:
+        return await counted(stack, "PUT", 405) > marks
+
+    await eventually(is_seen)
+    return await counted(stack)
+
+
 async def test_files_begin_anew_when_asked(stack: Stack) -> None:
-    before = await counted(stack)
+    before = await counted_so_far(stack)
 
     def rotate() -> None:
         answer = stack.command("rotate")
@@ -81,7 +104,8 @@ async def test_files_begin_anew_when_asked(stack: Stack) -> None:
     await every_line_is_there_once(stack, identifiers)
 
     async def all_counted() -> bool:
-        return await counted(stack) - before == len(identifiers)
+        assert await counted(stack) - before == len(identifiers)
+        return True
 
     await eventually(all_counted)
 
@@ -121,3 +145,61 @@ def test_rotation_without_lines_makes_no_files(stack: Stack, line: bytes) -> Non
     before = sorted(file.name for file in (stack.home / "logs").glob("redis.log*"))
     ask(stack, line)
     assert sorted(file.name for file in (stack.home / "logs").glob("redis.log*")) == before
+
+
+class Reading(RuleBasedStateMachine):
+    """The gateway's reader, whatever is moved, however it is restarted: each line counts once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="chitlaq-reading-"))
+        self.home = Home(self.root)
+        self.home.run.mkdir()
+        self.home.logs.mkdir()
+        self.reader = AccessLog(self.home)
+        self.ids = itertools.count()
+        self.written = 0
+        self.before = self.counted()
+        self.reader.read()
+
+    def counted(self) -> float:
+        labels = {"service": "api-gateway", "method": "GET", "route": "/reading", "status": "200"}
+        return REGISTRY.get_sample_value("http_requests_total", labels) or 0.0
+
+    @rule(lines=st.integers(1, 5), where=st.sampled_from(("", ".1")))
+    def write(self, lines: int, where: str) -> None:
+        """Into the file, or, as a worker that has not opened the new one yet, into the last one."""
+        path = self.home.access_log.with_name(self.home.access_log.name + where)
+        if where and not path.exists():
+            return
+        with path.open("a") as file:
+            for _ in range(lines):
+                line = {"method": "GET", "route": "/reading", "status": 200, "request_time": 0.1}
+                file.write(json.dumps(line | {"request_id": next(self.ids)}) + "\n")
+        self.written += lines
+        self.reader.read()
+
+    @rule()
+    def rotate(self) -> None:
+        logfiles.rotate(self.home.access_log, keep_files=3)
+        self.reader.read()
+
+    @rule(is_rotated=st.booleans(), lines=st.integers(1, 5))
+    def restart(self, is_rotated: bool, lines: int) -> None:
+        self.reader.close()
+        if is_rotated:
+            logfiles.rotate(self.home.access_log, keep_files=3)
+        self.reader = AccessLog(self.home)
+        self.write(lines, "")
+
+    @invariant()
+    def every_line_is_counted_once(self) -> None:
+        assert self.counted() - self.before == self.written
+
+    def teardown(self) -> None:
+        self.reader.close()
+        shutil.rmtree(self.root)
+
+
+TestReading = Reading.TestCase
+TestReading.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

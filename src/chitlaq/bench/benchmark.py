@@ -15,10 +15,11 @@ import msgspec
 
 from chitlaq import services
 from chitlaq.bench import ceiling, queries, routines, unobserved
-from chitlaq.bench.installation import Installation, Memory, free_ports, installed
+from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
+from chitlaq.core.ports import free_ports
 from chitlaq.core.secrets import Secrets
 
 MEMBERS = 2000

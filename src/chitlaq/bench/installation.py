@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psutil
 
 from chitlaq.core import settings as configuration
 from chitlaq.core.home import Home
+from chitlaq.core.ports import free_ports
 from chitlaq.core.settings import PORT_FIELDS, Settings
 
 COMMAND_SECONDS = 120
@@ -137,15 +137,6 @@ def _new_root() -> Path:
     root = Path(tempfile.mkdtemp(prefix="chitlaq-bench-"))
     root.chmod(0o755)
     return root
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; all are held at once, so that they differ."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 def _supervisor(families: Mapping[str, Sequence[psutil.Process]]) -> psutil.Process:

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chitlaq.bench import programs
-from chitlaq.bench.installation import Installation, free_ports
+from chitlaq.bench.installation import Installation
+from chitlaq.core.ports import free_ports
 from chitlaq.stack import nginx
 
 SERVICE = "feed-service"

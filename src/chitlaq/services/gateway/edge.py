@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from time import monotonic
 from typing import IO
 
@@ -34,29 +35,69 @@ class _Line(msgspec.Struct):
     request_time: float
 
 
-class _Position(msgspec.Struct):
-    """How far the log was read: the file and the first byte that was not."""
+class _Open:
+    """A file of the log that is read to its end: the one being written, or one moved lately.
 
-    inode: int
-    offset: int
+    Args:
+        file: Open at its beginning.
+        positions: Where the process before stopped, by the files' `names`.
+    """
+
+    def __init__(self, file: IO[bytes], positions: Mapping[str, int]) -> None:
+        self.inode = os.fstat(file.fileno()).st_ino
+        self.moved_at: float | None = None
+        self.is_begun = self.name_in(file) in positions
+        self._file = file
+        self._file.seek(positions[self.name_in(file)] if self.is_begun else 0)
+        self._rest = b""
+
+    @staticmethod
+    def name_in(file: IO[bytes]) -> str:
+        """What tells a file from every other: its first line, which has a request id.
+
+        The inode does not do: a file that is deleted leaves its number to the next one.
+        """
+        here = file.tell()
+        file.seek(0)
+        first = file.readline()
+        file.seek(here)
+        return hashlib.sha256(first).hexdigest() if first.endswith(b"\n") else ""
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """The file's name, and the first byte that was not counted."""
+        return self.name_in(self._file), self._file.tell() - len(self._rest)
+
+    def count_to_end(self) -> bool:
+        """Count every whole line that is new; false when there was none."""
+        is_new = False
+        while chunk := self._file.read(READ_BYTES):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                _count(line)
+            is_new = True
+        return is_new
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class AccessLog:
     """Reads the access log to its end, across rotations and across its own restarts.
 
     Of several gateway processes one reads, the one that holds the lock; the counters are shared.
-    The position is written after the lines before it were counted, so a process that is killed in
-    between lets its successor count at most one batch twice.
+    Every file is opened as soon as it is seen and kept until nobody can write to it any more, so
+    that it does not matter how often or how fast files are moved meanwhile. The positions are
+    written after the lines before them were counted: a process that is killed in between lets its
+    successor count at most one batch twice.
     """
 
     def __init__(self, home: Home) -> None:
-        self._path = home.access_log
-        self._previous = self._path.with_name(self._path.name + ".1")
-        self._position_path = home.run / "access-log.position"
+        path = home.access_log
+        self._paths = (path, path.with_name(path.name + ".1"))
+        self._positions_path = home.run / "access-log.positions"
         self._lock_path = home.run / "access-log.lock"
-        self._file: IO[bytes] | None = None
-        self._rest = b""
-        self._moved_at: float | None = None
+        self._files: list[_Open] = []  # Newest first.
         self._lock: IO[bytes] | None = None
 
     async def read_forever(self) -> None:
@@ -68,24 +109,19 @@ class AccessLog:
         """Count every line that nginx has written so far."""
         if not self._holds_lock():
             return
-        if self._file is None and not self._open():
-            return
-        while True:
-            self._count_to_end()
-            assert self._file is not None
-            inode = os.fstat(self._file.fileno()).st_ino
-            if not self._is_moved(inode):
-                return
-            now = monotonic()
-            self._moved_at = self._moved_at or now
-            if now - self._moved_at < LINGER_SECONDS or not self._open_next(inode):
-                return
+        self._open_new()
+        is_new = False
+        for file in reversed(self._files):
+            is_new |= file.count_to_end()
+        if is_new:
+            self._store_positions()
+        self._close_old()
 
     def close(self) -> None:
-        for file in (self._file, self._lock):
+        for file in (*self._files, self._lock):
             if file is not None:
                 file.close()
-        self._file = self._lock = None
+        self._files, self._lock = [], None
 
     def _holds_lock(self) -> bool:
         if self._lock is not None:
@@ -99,64 +135,44 @@ class AccessLog:
         self._lock = lock
         return True
 
-    def _open(self) -> bool:
-        """Go on where the process before stopped: in this file, or in the one before it."""
-        position = self._stored_position()
-        for path in (self._path, self._previous):
+    def _open_new(self) -> None:
+        """Open the files that came since: whole, or from where the process before stopped."""
+        known = {file.inode for file in self._files}
+        positions = {} if known else self._stored_positions()
+        is_first = not known and not positions
+        found: list[_Open] = []
+        # Newest first. What came before a file that is known was read, unless a position says so.
+        for path in self._paths[:1] if is_first else self._paths:
             try:
-                file = path.open("rb")
+                file = _Open(path.open("rb"), positions)
             except FileNotFoundError:
                 continue
-            if position is None or os.fstat(file.fileno()).st_ino == position.inode:
-                file.seek(position.offset if position else 0)
-                self._file = file
-                return True
-            file.close()
-        return self._open_next(position.inode if position else None)
+            if file.inode in known or (found and found[-1].is_begun and not file.is_begun):
+                file.close()
+                break
+            known.add(file.inode)
+            found.append(file)
+        self._files = found + self._files
 
-    def _open_next(self, done: int | None) -> bool:
-        """Open the file after the one with this inode; false when there is none yet."""
-        # Where that one is no longer the previous file, the previous file was not read either.
-        is_skipped = done is not None and _inode(self._previous) not in {None, done}
+    def _close_old(self) -> None:
+        now = monotonic()
+        for file in self._files[1:]:
+            file.moved_at = file.moved_at or now
+            if now - file.moved_at >= LINGER_SECONDS:
+                self._files.remove(file)
+                file.close()
+
+    def _stored_positions(self) -> dict[str, int]:
         try:
-            file = (self._previous if is_skipped else self._path).open("rb")
-        except FileNotFoundError:
-            return False
-        if self._file is not None:
-            self._file.close()
-        self._file, self._rest, self._moved_at = file, b"", None
-        return True
-
-    def _is_moved(self, inode: int) -> bool:
-        return _inode(self._path) not in {None, inode}
-
-    def _count_to_end(self) -> None:
-        assert self._file is not None
-        while chunk := self._file.read(READ_BYTES):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                _count(line)
-            self._store_position(self._file.tell() - len(self._rest))
-
-    def _stored_position(self) -> _Position | None:
-        try:
-            return msgspec.json.decode(self._position_path.read_bytes(), type=_Position)
+            return msgspec.json.decode(self._positions_path.read_bytes(), type=dict[str, int])
         except (FileNotFoundError, msgspec.DecodeError):
-            return None
+            return {}
 
-    def _store_position(self, offset: int) -> None:
-        assert self._file is not None
-        position = _Position(os.fstat(self._file.fileno()).st_ino, offset)
-        draft = self._position_path.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(position))
-        draft.rename(self._position_path)
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
+    def _store_positions(self) -> None:
+        positions = {name: offset for name, offset in (f.position for f in self._files) if name}
+        draft = self._positions_path.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(positions))
+        draft.rename(self._positions_path)
 
 
 _decoder = msgspec.json.Decoder(_Line)
