@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 ifdef UV
-install = $(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement $(1)
+install = $(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement $(1)
 else
-install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(1)
 endif
 
 .PHONY: up down test check bench lock clean
@@ -34,8 +34,10 @@ bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--override overrides.in \
 		--upgrade pyproject.toml build.in --output-file requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--override overrides.in \
 		--upgrade --extra dev --constraint requirements.lock pyproject.toml build.in --output-file requirements-dev.lock
 
 clean:  ## remove what was installed here; no data is touched

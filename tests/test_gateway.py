@@ -228,8 +228,9 @@ async def test_account_limit_is_enforced_and_fails_open(stack: Stack, join: Join
     member = await join()
     direct = f"http://127.0.0.1:{stack.ports['search']}"
     async with httpx.AsyncClient(base_url=direct, headers=member.headers) as search:
-        statuses = [
-            (await search.get("/search/users", params={"q": "zz"})).status_code for _ in range(650)
-        ]
-    assert statuses.count(429) >= 1
+        statuses: list[int] = []
+        # Some of what is used up comes back meanwhile: the slower the machine, the more.
+        while 429 not in statuses and len(statuses) < 3000:
+            statuses.append((await search.get("/search/users", params={"q": "zz"})).status_code)
+    assert statuses.count(429) == 1
     assert statuses.count(200) >= 570, "at most one lease is lost"

@@ -99,6 +99,11 @@ class Home:
         return self.root / "ops"
 
     @property
+    def backup(self) -> Path:
+        """What backups need here: Barman's configuration, and scratch servers while they live."""
+        return self.root / "backup"
+
+    @property
     def run(self) -> Path:
         """Sockets, process ids and live metrics: nothing here outlives the stack."""
         return self.root / "run"

@@ -19,6 +19,8 @@ from chitlaq.core.settings import Settings
 
 CONNECT_SECONDS = 5
 SUPERUSER = "postgres"
+BACKUP = "chitlaq_backup"
+"""The role that copies the server, and the slot that keeps what it has not got yet."""
 # Any number will do, if nobody else locks it.
 _LOCK = 0x43_68_69_74_4C_61_71
 
@@ -39,6 +41,8 @@ def provision(settings: Settings, home: Home) -> None:
                     _ensure_role(connection, role, secrets.postgres_password(role))
             _ensure_database(connection, _database_name(settings))
             _let_see_statistics(connection)
+            if settings.embeds("postgres"):
+                _let_archive(connection, is_wanted=settings.backups.archive != "off")
         for database in {_database_name(settings), maintenance or _database_name(settings)}:
             url = postgres.dsn(settings, home, SUPERUSER, database)
             with psycopg.connect(
@@ -132,6 +136,29 @@ def _let_see_statistics(connection: psycopg.Connection) -> None:
     """ops-service looks at every session; a user of ``DATABASE_URL`` may be unable to grant that."""
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
         connection.execute("GRANT pg_monitor TO chitlaq_ops")
+
+
+def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
+    """Let `BACKUP` copy the server, and keep what it has not got yet, up to max_slot_wal_keep_size."""
+    row = connection.execute(
+        "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [BACKUP]
+    ).fetchone()
+    if row is not None and (row[0] or not is_wanted):
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [BACKUP])
+    if not is_wanted:
+        return
+    connection.execute(
+        sql.SQL(
+            """
+            ALTER ROLE {0} REPLICATION;
+            GRANT pg_read_all_settings, pg_read_all_stats, pg_checkpoint TO {0};
+            GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean),
+                pg_switch_wal(), pg_create_restore_point(text) TO {0}
+            """
+        ).format(sql.Identifier(BACKUP))
+    )
+    if row is None or row[0]:
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [BACKUP])
 
 
 def _database_name(settings: Settings) -> str:

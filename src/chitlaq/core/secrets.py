@@ -20,8 +20,9 @@ POSTGRES_ROLES = (
     "chitlaq_websocket",
     "chitlaq_gateway",
     "chitlaq_ops",
+    "chitlaq_backup",
 )
-"""The superuser, the owner of the schemas, and one role a service."""
+"""The superuser, the owner of the schemas, one role a service, and who copies the whole server."""
 
 
 @dataclass(frozen=True, slots=True)

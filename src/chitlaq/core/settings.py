@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -110,8 +110,31 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups of the embedded PostgreSQL; of one elsewhere only the daily dump is ours."""
+
     folder: str = ""
     """Where backups lie. Default: /opt/backups/chitlaq where that may be written, else in the home."""
+    archive: Literal["off", "on", "synchronous"] = "on"
+    """Whether every change is streamed to the folder as it happens. ``synchronous``: a write is
+    acknowledged only when it is there too, so that it survives the loss of the database's disk."""
+    recipients: tuple[str, ...] = ()
+    """Public age keys (``age1…``) for whom secrets and copies are encrypted: `chitlaq backup key`."""
+    copy_to: str = ""
+    """Where encrypted copies go: a folder (``/mnt/vault``), or ``s3://bucket/prefix``."""
+    s3_endpoint: str = ""
+    """Of an S3 that is not Amazon's: ``https://s3.example.edu``."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    at: str = "02:30"
+    """When the day's backup is made, verified and drilled; local time."""
+    full: str = "sun"
+    """The day of the week of full backups; on the others what changed since."""
+    keep_days: Positive = 7
+    """Any moment of so many days can be restored."""
+    keep_dumps_days: Positive = 30
+    keep_least: Positive = 3
+    """Of each kind so many are kept, however old."""
 
 
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -253,7 +276,7 @@ PORT_FIELDS: Mapping[str, str] = {
 }
 """The settings' short name of each component that has a port."""
 
-SECRET_FIELDS = frozenset({"smtp.password", "operations.notify"})
+SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
 URL_FIELDS = frozenset(
     {
         "database_url",

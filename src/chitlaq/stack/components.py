@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
-from chitlaq.stack import monitoring, nginx, postgres, probes, users, valkey
+from chitlaq.stack import barman, monitoring, nginx, postgres, probes, users, valkey
 from chitlaq.stack.probes import Probe
 
 SERVICES = (
@@ -22,8 +22,9 @@ SERVICES = (
     "api-gateway",
     "ops-service",
 )
+ARCHIVE = "wal-archive"
 MONITORING = ("node-exporter", "alertmanager", "prometheus")
-NAMES = ("postgres", "redis", "migrate", *SERVICES, "nginx", *MONITORING)
+NAMES = ("postgres", "redis", "migrate", *SERVICES, "nginx", ARCHIVE, *MONITORING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def declare(home: Home, settings: Settings) -> list[Component]:
             for worker in range(settings.workers_of(name))
         ),
         _nginx(home, settings),
+        *([_archive(home, settings)] if barman.is_wanted(settings) else []),
         *_monitoring(home, settings),
     ]
 
@@ -165,6 +167,19 @@ def _nginx(home: Home, settings: Settings) -> Component:
         reload_signal=signal.SIGHUP,
         grace_seconds=10,
         port=settings.ports.edge,
+    )
+
+
+def _archive(home: Home, settings: Settings) -> Component:
+    """Receives what PostgreSQL writes, as it is written, into the folder of backups."""
+    return Component(
+        ARCHIVE,
+        barman.command(home, "receive-wal", barman.SERVER),
+        is_needed=False,
+        waits_for=("migrate",),
+        ready=probes.file(barman.streaming(home, settings), "*.partial"),
+        prepare=lambda: barman.prepare(home, settings),
+        stop_signal=signal.SIGINT,
     )
 
 

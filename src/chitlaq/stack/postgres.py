@@ -16,6 +16,8 @@ from chitlaq.core.settings import Settings
 from chitlaq.stack import packages, users
 
 MAJOR = 18
+# The name under which Barman receives what is written.
+SYNCHRONOUS = "barman_receive_wal"
 
 CONFIGURATION = """\
 # Written by ChitLaq at each start. Your own settings go to {data}/local.conf.
@@ -32,6 +34,9 @@ random_page_cost = 1.1
 jit = off
 wal_level = replica
 summarize_wal = on
+# Where the archive is away for long, its gap is better than a full disk here.
+max_slot_wal_keep_size = 8GB
+synchronous_standby_names = '{synchronous}'
 max_wal_size = 2GB
 checkpoint_timeout = 15min
 password_encryption = 'scram-sha-256'
@@ -102,7 +107,10 @@ def prepare(home: Home, settings: Settings) -> None:
         _make_data(home, user)
     (home.postgres_data / "postgresql.conf").write_text(
         CONFIGURATION.format(
-            data=home.postgres_data, port=settings.ports.postgres, socket=home.postgres_socket
+            data=home.postgres_data,
+            port=settings.ports.postgres,
+            socket=home.postgres_socket,
+            synchronous=SYNCHRONOUS if settings.backups.archive == "synchronous" else "",
         )
     )
 

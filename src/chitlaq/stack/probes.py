@@ -54,6 +54,15 @@ def redis(socket: Path) -> Probe:
     return _bounded(probe)
 
 
+def file(folder: Path, pattern: str) -> Probe:
+    """Ready when there is such a file."""
+
+    async def probe(_pid: int) -> bool:
+        return await asyncio.to_thread(lambda: any(folder.glob(pattern)))
+
+    return probe
+
+
 def service(socket: Path, target: str) -> Probe:
     """Ready when this very process says so: during a restart two listen one after the other."""
 

@@ -1,0 +1,150 @@
+"""Logical backups: a dump a day that any later PostgreSQL reads, with what it holds written beside it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from datetime import UTC
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import psycopg
+
+from chitlaq.backups import content, place, records, watching
+from chitlaq.backups.place import Place
+from chitlaq.backups.records import Record
+from chitlaq.core import postgres
+from chitlaq.core.errors import OperatorError
+
+LATEST = "latest_backup.sql"
+CONNECT_SECONDS = 5
+
+
+def make(here: Place) -> Record:
+    """Dump the database, and what is compared of it as of the same moment.
+
+    The dump is in pg_dump's custom format, compressed: `pg_restore` of this and of every
+    later version reads it, in parallel or a table alone.
+
+    Raises:
+        OperatorError: the database is away, there is no room, or pg_dump failed.
+    """
+    name = place.new_id("chitlaq")
+    draft = here.folder / f"{name}.sql.draft"
+    begun = monotonic()
+    try:
+        with psycopg.connect(
+            postgres.dsn(here.settings, here.home, postgres.OWNER), connect_timeout=CONNECT_SECONDS
+        ) as connection:
+            record = _make(here, connection, name, draft)
+    except psycopg.OperationalError as error:
+        raise OperatorError(f"The database cannot be dumped: {str(error).strip()}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    made = msgspec.structs.replace(record, seconds=monotonic() - begun)
+    records.write(here.folder, made)
+    point_to(here.folder / LATEST, Path(made.path))
+    return made
+
+
+def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -> Record:
+    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    row = connection.execute(
+        "SELECT pg_export_snapshot(), pg_database_size(current_database()), now(),"
+        " current_setting('server_version_num')::int"
+    ).fetchone()
+    assert row is not None
+    snapshot, size, moment, version = row
+    expected = _expected_bytes(here, size)
+    place.need_room(here.folder, expected, "A dump")
+    url, password = _without_password(postgres.dsn(here.settings, here.home, postgres.OWNER))
+    draft.touch(mode=0o600)
+    with watching.growing(here.advance, "dump", draft, expected):
+        dumping = subprocess.Popen(
+            ["nice", "-n", str(place.NICENESS), here.program("pg_dump"), "--dbname", url,
+             "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
+             "--no-password", "--file", str(draft)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
+        )  # fmt: skip
+        try:
+            tables = content.take(connection)
+            migration = content.migration(connection)
+            _, complaint = dumping.communicate()
+        finally:
+            if dumping.poll() is None:
+                dumping.kill()
+                dumping.wait()
+    if dumping.returncode != 0:
+        raise OperatorError(f"pg_dump failed: {place.last_words(complaint)}")
+    sync(draft)
+    target = here.folder / f"{name}.sql"
+    digest, size = records.digest(draft), draft.stat().st_size
+    draft.rename(target)
+    return Record(
+        id=name,
+        kind="dump",
+        created_at=moment.astimezone(UTC),
+        seconds=0.0,
+        path=target.name,
+        bytes=size,
+        sha256=digest,
+        postgres=version,
+        migration=migration,
+        tables=tables,
+    )
+
+
+def restore(here: Place, file: Path, url: str, jobs: int = 2) -> None:
+    """Restore a dump into an empty database.
+
+    Raises:
+        OperatorError: pg_restore failed; what it has restored by then stays, and counts for nothing.
+    """
+    bare, password = _without_password(url)
+    with watching.growing(here.advance, "restore", file, file.stat().st_size):
+        place.run(
+            [here.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
+             "--jobs", str(jobs), str(file)],
+            environment={"PGPASSWORD": password},
+        )  # fmt: skip
+
+
+def table_of_contents(here: Place, file: Path) -> list[str]:
+    """The lines of a dump's table of contents.
+
+    Raises:
+        OperatorError: pg_restore cannot read it.
+    """
+    text = place.run([here.program("pg_restore"), "--list", str(file)])
+    return [line for line in text.splitlines() if line and not line.startswith(";")]
+
+
+def point_to(link: Path, target: Path) -> None:
+    """Make a link lead to the newest, in one step."""
+    draft = link.with_name(link.name + ".draft")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.rename(link)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _expected_bytes(here: Place, database_bytes: int) -> int:
+    """About what the dump will take: what the last one took, else a third of the database."""
+    last = records.read(here.folder).newest("dump")
+    return last.bytes * 6 // 5 if last else database_bytes // 3
+
+
+def _without_password(url: str) -> tuple[str, str]:
+    """A connection's URL as others may see it in the list of processes, and its password."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name, _, _ = user.partition(":")
+    return urlunsplit(parts._replace(netloc=f"{name}@{host}")), parts.password or ""

@@ -1,0 +1,215 @@
+"""The archived log of PostgreSQL (WAL): which segments there are, whether they follow each other.
+
+A segment's name is its timeline and its number, 8 and 16 hexadecimal digits; a restore begins a new
+timeline, whose history file says where it left the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from chitlaq.core.errors import OperatorError
+
+SEGMENT_BYTES = 16 << 20
+_SEGMENTS_IN_A_FILE_NAME = 0x1_0000_0000 // SEGMENT_BYTES
+_SEGMENT = re.compile(r"[0-9A-F]{24}")
+_HISTORY = re.compile(r"[0-9A-F]{8}\.history")
+_ZSTD = b"\x28\xb5\x2f\xfd"
+LEDGER = "ledger.jsonl"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """One file of the log."""
+
+    timeline: int
+    number: int
+
+    @classmethod
+    def of(cls, name: str) -> Segment:
+        high, low = int(name[8:16], 16), int(name[16:24], 16)
+        return cls(int(name[:8], 16), high * _SEGMENTS_IN_A_FILE_NAME + low)
+
+    @classmethod
+    def at(cls, timeline: int, position: str) -> Segment:
+        """The segment in which a position such as ``0/41E96D0`` lies."""
+        high, low = position.split("/")
+        return cls(timeline, ((int(high, 16) << 32) + int(low, 16)) // SEGMENT_BYTES)
+
+    @property
+    def name(self) -> str:
+        high, low = divmod(self.number, _SEGMENTS_IN_A_FILE_NAME)
+        return f"{self.timeline:08X}{high:08X}{low:08X}"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What was received of the log: by name, where it lies."""
+
+    segments: Mapping[Segment, Path]
+    histories: Mapping[int, Path]
+
+    def chain(self, begin: Segment) -> list[Segment]:
+        """The segments that lead from one to the end of the newest timeline that descends from it.
+
+        Raises:
+            OperatorError: one is missing, named.
+        """
+        line = self._line(begin.timeline)
+        chain: list[Segment] = []
+        number = begin.number
+        for timeline, left_at in line:
+            last = max(
+                (one.number for one in self.segments if one.timeline == timeline), default=-1
+            )
+            # The segment in which a timeline is left begins anew, under the next one's name.
+            end = last if left_at is None else left_at - 1
+            while number <= end:
+                segment = Segment(timeline, number)
+                if segment not in self.segments:
+                    raise OperatorError(
+                        f"The log has a hole: segment {segment.name} is missing, and nothing after it"
+                        " can be restored."
+                    )
+                chain.append(segment)
+                number += 1
+        if not chain and begin not in self.segments:
+            raise OperatorError(f"The log has nothing from segment {begin.name} on.")
+        return chain
+
+    def _line(self, timeline: int) -> list[tuple[int, int | None]]:
+        """Timelines from one to its newest descendant, each with the number at which it was left."""
+        newest = max([timeline, *self.histories])
+        steps: dict[int, int] = {}
+        if newest in self.histories:
+            for line in plain_text(self.histories[newest]).splitlines():
+                fields = line.split()
+                if len(fields) >= 2 and fields[0].isdecimal():
+                    steps[int(fields[0])] = Segment.at(0, fields[1]).number
+        order = [*sorted(steps), newest]
+        if timeline not in order:
+            order, steps = [timeline], {}
+        order = order[order.index(timeline) :]
+        return [(one, steps.get(one) if one != order[-1] else None) for one in order]
+
+
+def archive(folder: Path, *extra: Path) -> Archive:
+    """Look at what there is: archived, received, and still being received (the last, as ``.partial``).
+
+    Args:
+        folder: Barman's, of the server.
+        extra: other folders with segments, such as the ``pg_wal`` of a server that no longer runs.
+    """
+    segments: dict[Segment, Path] = {}
+    histories: dict[int, Path] = {}
+    for path in _files(folder, extra):
+        name = path.name.removesuffix(".partial")
+        if _SEGMENT.fullmatch(name):
+            # What is whole comes first, and what is being received last.
+            segments.setdefault(Segment.of(name), path)
+        elif _HISTORY.fullmatch(name):
+            histories.setdefault(int(name[:8], 16), path)
+    return Archive(segments, histories)
+
+
+def _files(folder: Path, extra: Sequence[Path]) -> Iterator[Path]:
+    yield from archived(folder)
+    yield from sorted(folder.glob("streaming/*[0-9A-F]"))
+    yield from sorted(folder.glob("streaming/*.history"))
+    for one in extra:
+        yield from sorted(path for path in one.glob("*") if path.is_file())
+    yield from sorted(folder.glob("streaming/*.partial"))
+
+
+def archived(folder: Path) -> list[Path]:
+    """The files of the archive proper, which never change again."""
+    return [
+        *sorted(folder.glob("wals/*.history")),
+        *sorted(path for path in folder.glob("wals/*/*") if _SEGMENT.fullmatch(path.name)),
+    ]
+
+
+def stage(found: Archive, begin: Segment, target: Path) -> int:
+    """Lay out, uncompressed, all segments that a restore from one of them may want; says how many.
+
+    Raises:
+        OperatorError: one is missing, or cannot be read.
+    """
+    target.mkdir(mode=0o700)
+    chain = found.chain(begin)
+    for segment in chain:
+        with (target / segment.name).open("wb") as file:
+            copy_plain(found.segments[segment], file)
+    for timeline, path in found.histories.items():
+        with (target / f"{timeline:08X}.history").open("wb") as file:
+            copy_plain(path, file)
+    return len(chain)
+
+
+def copy_plain(path: Path, target: IO[bytes]) -> None:
+    """Write what a file of the archive holds, uncompressed.
+
+    Raises:
+        OperatorError: it is damaged.
+    """
+    with path.open("rb") as source:
+        is_compressed = source.read(4) == _ZSTD
+        source.seek(0)
+        try:
+            if is_compressed:
+                zstandard.ZstdDecompressor().copy_stream(source, target)
+            else:
+                while chunk := source.read(1 << 20):
+                    target.write(chunk)
+        except zstandard.ZstdError as error:
+            raise OperatorError(f"{path} is damaged: {error}.") from None
+
+
+def plain_text(path: Path) -> str:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    copy_plain(path, buffer)
+    return buffer.getvalue().decode(errors="replace")
+
+
+def ledger(folder: Path) -> dict[str, str]:
+    """The SHA-256 that each file of the archive had when it came, by its name.
+
+    A line that was damaged is none: its file is then found not to be in the ledger.
+    """
+    found = {}
+    try:
+        lines = (folder / LEDGER).read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            name, digest, seal = entry["name"], entry["sha256"], entry["seal"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if seal == _seal(name, digest):
+            found[name] = digest
+    return found
+
+
+def enter(folder: Path, digests: Mapping[str, str]) -> None:
+    """Add files to the ledger."""
+    with (folder / LEDGER).open("a") as file:
+        for name, digest in digests.items():
+            file.write(
+                json.dumps({"name": name, "sha256": digest, "seal": _seal(name, digest)}) + "\n"
+            )
+
+
+def _seal(name: str, digest: str) -> str:
+    return hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16]

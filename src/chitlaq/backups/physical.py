@@ -1,0 +1,185 @@
+"""Physical backups: the server's files through Barman, and every change since as it was received."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+
+from chitlaq.backups import log, place, records, watching
+from chitlaq.backups.log import Archive, Segment
+from chitlaq.backups.place import Place
+from chitlaq.backups.records import Kind, Record
+from chitlaq.core.errors import OperatorError
+from chitlaq.stack import barman
+
+MANIFEST = "backup_manifest"
+
+
+def make(here: Place, *, full: bool) -> Record:
+    """Take a base backup, or what changed since the last one.
+
+    Where there is nothing to add to, or its timeline was left by a restore, it is a full one.
+
+    Raises:
+        OperatorError: the archive is switched off, there is no room, or Barman failed.
+    """
+    if not barman.is_wanted(here.settings):
+        raise OperatorError(
+            "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
+            f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
+        )
+    forget_unfinished(here)
+    parent = None if full else _parent(here)
+    kind: Kind = "incremental" if parent else "full"
+    expected = _expected_bytes(here, kind)
+    place.need_room(here.folder, expected, f"A backup ({kind})")
+    known = {record.id for record in records.read(here.folder).good}
+    begun = monotonic()
+    base = barman.folder(here.home, here.settings) / "base"
+    before = place.size_of(base)
+    words = ["backup", "--immediate-checkpoint"]
+    if parent:
+        words += ["--incremental", barman_id(parent)]
+    with watching.growing(here.advance, kind, base, before + expected):
+        barman.run(here.home, here.settings, *words, barman.SERVER)
+    found = {
+        name: facts
+        for name, facts in barman.backups(here.home, here.settings).items()
+        if f"{'incremental' if facts['backup_type'] == 'incremental' else 'full'}_{name}"
+        not in known
+        and facts["status"] == "DONE"
+    }
+    if not found:
+        raise OperatorError("Barman made a backup and does not list it: see logs of `barman`.")
+    name, facts = max(found.items())
+    base_facts = facts["base_backup_information"]
+    data = data_folder(here, name)
+    record = Record(
+        id=f"{kind}_{name}",
+        kind=kind,
+        created_at=datetime.fromisoformat(base_facts["begin_time"]),
+        seconds=monotonic() - begun,
+        path=str(data.relative_to(here.folder)),
+        bytes=place.size_of(data),
+        sha256=records.digest(data / MANIFEST),
+        postgres=int(facts["postgresql_version"]),
+        parent=parent.id if parent else None,
+        begin_wal=base_facts["begin_wal"],
+        timeline=int(base_facts["timeline"]),
+    )
+    records.write(here.folder, record)
+    archive(here)
+    return record
+
+
+def barman_id(record: Record) -> str:
+    return record.id.partition("_")[2]
+
+
+def data_folder(here: Place, name: str) -> Path:
+    return barman.folder(here.home, here.settings) / "base" / name / "data"
+
+
+def archive(here: Place) -> int:
+    """Move what was received whole to the archive, compressed; returns how many files are new there.
+
+    Each is read once more and entered in the ledger, against which it is verified ever after.
+
+    Raises:
+        OperatorError: Barman failed, or a file that came is damaged.
+    """
+    folder = barman.folder(here.home, here.settings)
+    if any(not path.name.endswith(".partial") for path in folder.glob("streaming/*")):
+        barman.run(here.home, here.settings, "archive-wal", barman.SERVER)
+    known = log.ledger(folder)
+    new = {}
+    for path in log.archived(folder):
+        if path.name in known:
+            continue
+        plain = _Counted()
+        log.copy_plain(path, plain)  # type: ignore[arg-type]
+        if not path.name.endswith(".history") and plain.size != log.SEGMENT_BYTES:
+            raise OperatorError(f"{path} holds {plain.size:,} bytes: it did not come whole.")
+        new[path.name] = records.digest(path)
+    if new:
+        log.enter(folder, new)
+    return len(new)
+
+
+class _Counted:
+    """Takes what is written and only counts it."""
+
+    size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+def forget_unfinished(here: Place) -> list[str]:
+    """Delete what a backup that was killed left behind; returns what it was."""
+    folder = barman.folder(here.home, here.settings)
+    known = {barman_id(one) for one in records.read(here.folder).of("full", "incremental")}
+    damaged = {name.partition("_")[2] for name in records.read(here.folder).damaged}
+    left = sorted(path.name for path in folder.glob("base/*") if path.name not in known | damaged)
+    for name in left:
+        with suppress(OperatorError):
+            barman.forget(here.home, here.settings, name)
+        shutil.rmtree(folder / "base" / name, ignore_errors=True)
+        (folder / "meta" / f"{name}-backup.info").unlink(missing_ok=True)
+    return left
+
+
+def _parent(here: Place) -> Record | None:
+    """The backup that the next one adds to: the newest, where the server still is on its timeline."""
+    found = records.read(here.folder)
+    newest = found.newest("full", "incremental")
+    if newest is None or (newest.verified is not None and not newest.verified.is_good):
+        return None
+    try:
+        found.chain(newest)
+    except KeyError:
+        return None
+    now = received(here)
+    timelines = {segment.timeline for segment in now.segments} | set(now.histories)
+    if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(timelines):
+        return None
+    return newest
+
+
+def received(here: Place, *extra: Path) -> Archive:
+    return log.archive(barman.folder(here.home, here.settings), *extra)
+
+
+def _expected_bytes(here: Place, kind: Kind) -> int:
+    last = records.read(here.folder).newest(kind)
+    if last is not None:
+        return last.bytes * 6 // 5
+    return place.size_of(here.home.postgres_data) if kind == "full" else 0
+
+
+def lay_out(here: Place, chain: Sequence[Record], target: Path, *extra: Path) -> int:
+    """Put together a data directory that PostgreSQL can recover, with the log in ``target/restored``.
+
+    Returns how many segments of the log there are.
+
+    Raises:
+        OperatorError: something is missing or damaged, or there is no room.
+    """
+    found = received(here, *extra)
+    begin = chain[-1].begin_wal
+    assert begin is not None
+    segments = found.chain(Segment.of(begin))
+    wanted = sum(record.bytes for record in chain) + len(segments) * log.SEGMENT_BYTES
+    place.need_room(target.parent, wanted, "The restore")
+    sources = [str(here.folder / record.path) for record in chain]
+    with watching.growing(here.advance, "files", target, sum(record.bytes for record in chain)):
+        place.run([here.program("pg_combinebackup"), "--output", str(target), *sources])
+    with watching.growing(
+        here.advance, "log", target / "restored", len(segments) * log.SEGMENT_BYTES
+    ):
+        return log.stage(found, Segment.of(begin), target / "restored")

@@ -1,0 +1,152 @@
+"""The installation whose backups are made, the lock that lets one do so at a time, and its manners."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
+from chitlaq.stack import postgres, users
+
+Advance = Callable[[str, int, int], None]
+"""Told the stage, how many bytes of it are done, and how many there are."""
+
+NICENESS = 10
+# What is left free beyond what a step needs: a full disk stops the database.
+SPARE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An installation, and whoever wants to know how far a step is."""
+
+    home: Home
+    settings: Settings
+    advance: Advance = lambda _stage, _done, _total: None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of backups."""
+        return self.settings.backup_folder(self.home)
+
+    def program(self, name: str) -> str:
+        """One of PostgreSQL's own programs."""
+        return str(postgres.programs(self.home) / name)
+
+
+@contextmanager
+def alone(home: Home, purpose: str) -> Iterator[None]:
+    """Hold the lock under which backups are made, looked at, restored and deleted.
+
+    Raises:
+        OperatorError: another process holds it, named with what it does.
+    """
+    home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home.backup / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise OperatorError(
+                f"Another process is at the backups ({lock.read().strip() or 'it did not say what'}):"
+                " wait for its end, or stop it."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{purpose}, process {os.getpid()}")
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
+
+
+def need_room(folder: Path, wanted: int, purpose: str) -> None:
+    """Refuse what would fill a disk.
+
+    Raises:
+        OperatorError: less is free than is wanted and some more.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < wanted + SPARE_BYTES:
+        raise OperatorError(
+            f"{purpose} needs about {wanted / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are"
+            f" free: make room (`chitlaq backup prune`), or choose another folder (backups.folder)."
+        )
+
+
+def run(
+    words: list[str],
+    *,
+    user: pwd.struct_passwd | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> str:
+    """Run a program gently to its end, and return what it printed.
+
+    Raises:
+        OperatorError: it failed, with what it said.
+    """
+    done = subprocess.run(
+        ["nice", "-n", str(NICENESS), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        env={**os.environ, "LC_ALL": "C", **(environment or {})},
+        user=user.pw_uid if user else None,
+        group=user.pw_gid if user else None,
+        extra_groups=[] if user else None,
+    )
+    if done.returncode != 0:
+        raise OperatorError(
+            f"{Path(words[0]).name} failed: {last_words(done.stderr or done.stdout)}"
+        )
+    return done.stdout
+
+
+def last_words(text: str, lines: int = 3) -> str:
+    """The end of what a program said, on one line."""
+    said = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return " | ".join(said[-lines:]) or "it said nothing"
+
+
+def give_to_server(path: Path) -> None:
+    """Let the user that PostgreSQL runs as own a folder and what is in it."""
+    user = users.service_user()
+    if user is None:
+        return
+    os.chown(path, user.pw_uid, user.pw_gid)
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            os.chown(Path(folder, name), user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; what goes away meanwhile counts nothing."""
+    if path.is_file():
+        return path.stat().st_size
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                total += Path(folder, name).lstat().st_size
+            except FileNotFoundError:
+                continue
+    return total

@@ -1,0 +1,169 @@
+"""What is known of each backup: one file beside the backups, sealed, so that it outlives the database.
+
+``records/ID.json`` holds the record and the SHA-256 of it. A record that was damaged is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["full", "incremental", "dump", "configuration"]
+KINDS: tuple[Kind, ...] = ("full", "incremental", "dump", "configuration")
+READ_BYTES = 1 << 20
+
+
+class Table(msgspec.Struct, frozen=True):
+    """What is compared of a table: its rows, a sum over their content, and when the newest is from."""
+
+    rows: int
+    content: str
+    newest: str | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What verifying or drilling found, and when. ``lost_seconds``: what a restore would miss."""
+
+    at: datetime
+    is_good: bool
+    detail: str
+    seconds: float
+    lost_seconds: float | None = None
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """An encrypted copy elsewhere, read back after it was written."""
+
+    where: str
+    at: datetime
+    bytes: int
+    sha256: str
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A backup.
+
+    Args:
+        id: its name, and that of its file or folder.
+        created_at: the moment whose data it holds; of a physical one, when it began.
+        seconds: what making it took.
+        path: relative to the folder of backups.
+        bytes: on the disk.
+        sha256: of the file; of a physical backup's own manifest.
+        postgres: the server's version, such as ``180006``.
+        migration: the last migration that the database had.
+        tables: what a dump holds.
+        parent: the backup that an incremental one adds to.
+        begin_wal: the first segment of the log that a restore needs.
+    """
+
+    id: str
+    kind: Kind
+    created_at: datetime
+    seconds: float
+    path: str
+    bytes: int
+    sha256: str
+    postgres: int = 0
+    migration: str = ""
+    tables: Mapping[str, Table] = {}
+    parent: str | None = None
+    begin_wal: str | None = None
+    timeline: int | None = None
+    verified: Verdict | None = None
+    drilled: Verdict | None = None
+    copied: Copy | None = None
+
+    @property
+    def is_physical(self) -> bool:
+        return self.kind in {"full", "incremental"}
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the last look at it, of each kind that there was, found it good."""
+        looks = [look for look in (self.verified, self.drilled) if look is not None]
+        return bool(looks) and all(look.is_good for look in looks)
+
+
+class Records(msgspec.Struct, frozen=True):
+    """All backups, oldest first, and the names of records that cannot be believed."""
+
+    good: Sequence[Record]
+    damaged: Sequence[str]
+
+    def of(self, *kinds: Kind) -> list[Record]:
+        return [record for record in self.good if record.kind in kinds]
+
+    def newest(self, *kinds: Kind) -> Record | None:
+        found = self.of(*kinds)
+        return found[-1] if found else None
+
+    def get(self, name: str) -> Record | None:
+        return next((record for record in self.good if record.id == name), None)
+
+    def chain(self, record: Record) -> list[Record]:
+        """An incremental backup and what it adds to, the full one first.
+
+        Raises:
+            KeyError: one of them is not there.
+        """
+        chain = [record]
+        while (parent := chain[0].parent) is not None:
+            found = self.get(parent)
+            if found is None:
+                raise KeyError(parent)
+            chain.insert(0, found)
+        return chain
+
+
+class _Sealed(msgspec.Struct):
+    record: msgspec.Raw
+    sha256: str
+
+
+def read(folder: Path) -> Records:
+    """Read the records of a folder of backups."""
+    good: list[Record] = []
+    damaged: list[str] = []
+    for path in sorted((folder / "records").glob("*.json")):
+        try:
+            sealed = msgspec.json.decode(path.read_bytes(), type=_Sealed)
+            if hashlib.sha256(bytes(sealed.record)).hexdigest() != sealed.sha256:
+                raise ValueError
+            record = msgspec.json.decode(sealed.record, type=Record)
+            if record.id != path.stem:
+                raise ValueError
+            good.append(record)
+        except (OSError, ValueError):
+            damaged.append(path.stem)
+    return Records(sorted(good, key=lambda record: record.created_at), damaged)
+
+
+def write(folder: Path, record: Record) -> None:
+    """Keep a record, in place of what was known of the same backup."""
+    place = folder / "records"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = msgspec.json.encode(record)
+    sealed = _Sealed(msgspec.Raw(text), hashlib.sha256(text).hexdigest())
+    draft = place / f"{record.id}.draft"
+    with draft.open("wb") as file:
+        file.write(msgspec.json.encode(sealed))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(place / f"{record.id}.json")
+
+
+def forget(folder: Path, record: Record) -> None:
+    (folder / "records" / f"{record.id}.json").unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

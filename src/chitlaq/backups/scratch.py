@@ -1,0 +1,242 @@
+"""Scratch servers: a PostgreSQL of a backup's own, far from the live one, gone when it was looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+import psycopg
+
+from chitlaq.backups import place
+from chitlaq.backups.place import Place
+from chitlaq.core import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
+from chitlaq.core.ports import free_ports
+from chitlaq.core.settings import Settings
+from chitlaq.stack import postgres as server
+from chitlaq.stack import users
+
+PREFIX = "chitlaq_drill_"
+START_SECONDS = 60
+STOP_SECONDS = 60
+POLL_SECONDS = 0.1
+
+# Only who may enter the folder of its socket comes in without a password.
+_ACCESS = """\
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder with a random name, in which a server may be made; never the live one's.
+
+    Args:
+        here: the installation that the backup is of.
+        root: the folder; its data directory is ``root/postgres``.
+        sockets: the folder of its sockets, with a short path.
+    """
+
+    here: Place
+    root: Path
+    sockets: Path
+
+    @property
+    def home(self) -> Home:
+        """A home of its own, with the live one's secrets."""
+        return Home(self.root)
+
+    @property
+    def data(self) -> Path:
+        return self.home.postgres_data
+
+
+@contextmanager
+def made(here: Place) -> Iterator[Scratch]:
+    """Give an empty scratch folder, and take it away with all that is in it.
+
+    Before that, away goes what a drill left that was killed.
+    """
+    sweep(here)
+    root = here.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
+    root.mkdir(parents=True, mode=0o755)
+    for folder in (here.home.root, here.home.backup, root.parent):
+        # PostgreSQL's own user passes through.
+        folder.chmod(folder.stat().st_mode | 0o011)
+    (root / "secrets").symlink_to(here.home.secrets)
+    sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
+    place.give_to_server(sockets)
+    (sockets / "secrets").symlink_to(here.home.secrets)
+    try:
+        yield Scratch(here, root, sockets)
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def sweep(here: Place) -> None:
+    """End the servers of drills that were killed, and delete their folders."""
+    for root in (here.home.backup / "scratch").glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            pid = int((root / "postgres" / "postmaster.pid").read_text().split()[0])
+            process = psutil.Process(pid)
+            if str(root / "postgres") in process.cmdline():
+                process.send_signal(signal.SIGQUIT)
+                process.wait(STOP_SECONDS)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs on a data directory, for us alone."""
+
+    here: Place
+    sockets: Path
+    port: int
+    database: str
+
+    def url(self, database: str = "") -> str:
+        """Of its superuser, over the socket that only we may enter."""
+        name = database or self.database
+        return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port}"
+
+    def connect(self, database: str = "") -> psycopg.Connection:
+        return psycopg.connect(self.url(database), connect_timeout=5)
+
+    @property
+    def home(self) -> Home:
+        """A home for services that ask it, with the live one's secrets, and a short path."""
+        return Home(self.sockets)
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings, with this server in place of the live one."""
+        return msgspec.structs.replace(
+            self.here.settings, database_url=self.url(), redis_url="redis://127.0.0.1:1/0"
+        )
+
+
+@contextmanager
+def running(
+    here: Place,
+    data: Path,
+    sockets: Path,
+    *options: str,
+    database: str = postgres.DATABASE,
+    is_scratch: bool = True,
+) -> Iterator[Server]:
+    """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
+
+    Args:
+        here: the installation.
+        data: the data directory; never the live one.
+        sockets: where its socket lies.
+        options: settings such as ``recovery_target_lsn=0/41E96D0``.
+        database: the one in it that is looked at.
+        is_scratch: nobody needs what is in it afterwards: nothing is waited for to reach the disk.
+
+    Raises:
+        OperatorError: it is the live one, or it does not start, with what it said.
+    """
+    live = here.home.postgres_data
+    if data.resolve() == live.resolve() or (data / "postmaster.pid").exists():
+        raise OperatorError(f"{data} is in use by a live server: nothing was done.")
+    (port,) = free_ports(1)
+    access = sockets / "pg_hba.conf"
+    access.write_text(_ACCESS)
+    place.give_to_server(sockets)
+    user = users.service_user()
+    given = [
+        f"port={port}",
+        "listen_addresses=127.0.0.1",
+        f"unix_socket_directories={sockets}",
+        "unix_socket_permissions=0700",
+        f"hba_file={access}",
+        "synchronous_standby_names=",
+        "archive_mode=off",
+        "log_min_duration_statement=-1",
+        *(("fsync=off", "full_page_writes=off", "summarize_wal=off") if is_scratch else ()),
+        *options,
+    ]
+    words = [here.program("postgres"), "-D", str(data)]
+    for option in given:
+        words += ["-c", option]
+    log = sockets / "postgres.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["nice", "-n", str(place.NICENESS), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=sockets,
+            start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"},
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+        )
+    started = Server(here, sockets, port, database)
+    try:
+        _wait_until_open(started, process, log)
+        yield started
+    finally:
+        _stop(process, is_scratch=is_scratch)
+
+
+def _wait_until_open(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when it takes connections and has recovered all that it was told to."""
+    deadline = time.monotonic() + START_SECONDS
+    is_recovering = False
+    while True:
+        if process.poll() is not None:
+            raise OperatorError(f"The restored server ended: {_complaint(log)}")
+        try:
+            with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
+                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+                if row == (False,):
+                    return
+                is_recovering = True
+        except psycopg.OperationalError as error:
+            # It says so while it replays what it has not made consistent yet.
+            is_recovering |= "starting up" in str(error) or "not yet accepting" in str(error)
+        if is_recovering:
+            deadline = max(deadline, time.monotonic() + START_SECONDS)
+        if time.monotonic() > deadline:
+            raise OperatorError(f"The restored server does not answer: {_complaint(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _complaint(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
+    return place.last_words("\n".join(bad[:2] or lines[-3:]))
+
+
+def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT if is_scratch else signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def fresh(scratch: Scratch) -> None:
+    """Make an empty data directory in a scratch folder, as the live one was made."""
+    scratch.home.run.mkdir(exist_ok=True)
+    server.prepare(scratch.home, scratch.here.settings)

@@ -1,0 +1,181 @@
+"""Barman, which takes physical backups and receives what PostgreSQL writes: the one seam to it.
+
+It is run as a program; its catalogue is read from its own JSON. Restoring does not go through it:
+that takes PostgreSQL's own tools, and works where Barman and its catalogue are gone.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
+from chitlaq.core.migrate import BACKUP
+from chitlaq.core.secrets import Secrets
+from chitlaq.core.settings import Settings
+from chitlaq.stack import postgres
+
+SERVER = "chitlaq"
+
+CONFIGURATION = """\
+; Written by ChitLaq before each use.
+[barman]
+barman_user = {user}
+barman_home = {physical}
+barman_lock_directory = {locks}
+configuration_files_directory = {home}/barman.d
+log_level = WARNING
+
+[{server}]
+description = ChitLaq's PostgreSQL
+conninfo = {connection}
+streaming_conninfo = {connection}
+backup_method = postgres
+streaming_archiver = on
+slot_name = {slot}
+path_prefix = {programs}
+compression = zstd
+"""
+
+
+def is_wanted(settings: Settings) -> bool:
+    """Whether physical backups are ours to take: of the embedded PostgreSQL, unless switched off."""
+    return settings.embeds("postgres") and settings.backups.archive != "off"
+
+
+def folder(home: Home, settings: Settings) -> Path:
+    """Where Barman keeps this server's backups and what it received."""
+    return settings.backup_folder(home) / "physical" / SERVER
+
+
+def streaming(home: Home, settings: Settings) -> Path:
+    """What was received and is not in the archive yet, the last segment as ``.partial``."""
+    return folder(home, settings) / "streaming"
+
+
+def prepare(home: Home, settings: Settings) -> None:
+    """Write the configuration, and make the folders.
+
+    Raises:
+        OperatorError: the folder of backups cannot be made.
+    """
+    place = folder(home, settings).parent
+    locks = home.run / "barman"
+    try:
+        for one in (place, home.backup, home.backup / "barman.d", locks):
+            one.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # In a new folder Barman is not sure that what it receives is this server's own.
+        for name in ("base", "wals", "streaming", "incoming", "errors", "meta"):
+            (place / SERVER / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise OperatorError(
+            f"The folder of backups {place} cannot be made: {error.strerror}."
+        ) from None
+    passwords = home.backup / "pgpass"
+    _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
+    connection = (
+        f"host={home.postgres_socket} port={settings.ports.postgres} user={BACKUP}"
+        f" dbname=postgres passfile={passwords}"
+    )
+    text = CONFIGURATION.format(
+        user=getpass.getuser(),
+        physical=place,
+        locks=locks,
+        home=home.backup,
+        server=SERVER,
+        connection=connection,
+        slot=BACKUP,
+        programs=postgres.programs(home),
+    )
+    _write(_configuration(home), text)
+
+
+def command(home: Home, *words: str) -> list[str]:
+    """Return what runs Barman with its configuration."""
+    return [sys.executable, "-m", "barman.cli", "--config", str(_configuration(home)), *words]
+
+
+def run(home: Home, settings: Settings, *words: str) -> str:
+    """Run Barman to its end, and return what it printed.
+
+    Raises:
+        OperatorError: it failed, with what it said.
+    """
+    prepare(home, settings)
+    done = subprocess.run(
+        command(home, *words),
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=home.root,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )
+    if done.returncode != 0:
+        said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+        reason = " ".join(said[:3] or (done.stderr or done.stdout).strip().splitlines()[-1:])
+        raise OperatorError(f"barman {words[0]} failed: {reason or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def backups(home: Home, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return Barman's catalogue: what it knows of each backup, by its id, oldest first."""
+    listed = json.loads(run(home, settings, "--format", "json", "list-backups", SERVER))
+    names = sorted(one["backup_id"] for one in listed.get(SERVER, []))
+    return {name: show(home, settings, name) for name in names}
+
+
+def show(home: Home, settings: Settings, backup: str) -> dict[str, Any]:
+    text = run(home, settings, "--format", "json", "show-backup", SERVER, backup)
+    found: dict[str, Any] = json.loads(text)[SERVER]
+    return found
+
+
+def forget(home: Home, settings: Settings, backup: str) -> None:
+    """Delete a backup, and what was received before the oldest that is left.
+
+    Raises:
+        OperatorError: Barman refuses, or failed.
+    """
+    run(home, settings, "delete", SERVER, backup)
+
+
+def rescue(home: Home, settings: Settings) -> None:
+    """Put aside what was received of a past that was left behind by a restore.
+
+    The receiver goes on from the newest file that it finds; that of another timeline would stop it.
+    """
+    place = streaming(home, settings)
+    for file in place.glob("*.partial"):
+        aside = place.with_name("left-behind")
+        aside.mkdir(exist_ok=True, mode=0o700)
+        shutil.move(file, aside / file.name)
+
+
+def _configuration(home: Home) -> Path:
+    return home.backup / "barman.conf"
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".draft")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.rename(path)
+
+
+def started_words(*, parent: str | None) -> Sequence[str]:
+    """The words that begin a backup: a full one, or what changed since another."""
+    return [
+        "backup",
+        "--immediate-checkpoint",
+        *(["--incremental", parent] if parent else []),
+        SERVER,
+    ]
