@@ -239,4 +239,7 @@ def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
 def fresh(scratch: Scratch) -> None:
     """Make an empty data directory in a scratch folder, as the live one was made."""
     scratch.home.run.mkdir(exist_ok=True)
-    server.prepare(scratch.home, scratch.here.settings)
+    apart = msgspec.structs.replace(
+        scratch.here.settings.backups, folder=str(scratch.root / "none"), archive="off"
+    )
+    server.prepare(scratch.home, msgspec.structs.replace(scratch.here.settings, backups=apart))

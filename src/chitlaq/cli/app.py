@@ -7,6 +7,7 @@ import typer
 from chitlaq import __version__
 from chitlaq.cli import (
     alerts,
+    backup,
     bench,
     config,
     data,
@@ -44,5 +45,5 @@ def _options(
     pass
 
 
-for _module in (stack, ops, alerts, metrics, exec, data, config, doctor, bench, serve):
+for _module in (stack, ops, backup, alerts, metrics, exec, data, config, doctor, bench, serve):
     _module.register(app)

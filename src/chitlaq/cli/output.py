@@ -40,25 +40,27 @@ def console_for_output() -> Console:
 
 
 @contextmanager
-def progress(*, enabled: bool) -> Iterator[Advance]:
-    """Show a bar a stage, where somebody is looking."""
+def progress(*, enabled: bool, unit: str = "") -> Iterator[Advance]:
+    """Show a bar a stage, where somebody is looking; with ``unit="bytes"`` also what is left of it."""
     if not enabled or not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
         TaskID,
         TextColumn,
         TimeElapsedColumn,
+        TimeRemainingColumn,
     )
 
     columns = (
         TextColumn("{task.description:<12}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        *((DownloadColumn(), TimeRemainingColumn()) if unit else (MofNCompleteColumn(),)),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:

@@ -104,6 +104,11 @@ class Home:
         return self.root / "backup"
 
     @property
+    def pending_restore(self) -> Path:
+        """The plan of a restore that is being done, or was interrupted."""
+        return self.backup / "restore.json"
+
+    @property
     def run(self) -> Path:
         """Sockets, process ids and live metrics: nothing here outlives the stack."""
         return self.root / "run"

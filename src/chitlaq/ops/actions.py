@@ -91,29 +91,34 @@ async def carry_out(
     database: Database,
 ) -> Done:
     """Do it, and keep a record of it whatever happens; a failure is part of the record."""
-    begun = Done(
-        ids.new(), action.name, target, operator, reason, datetime.now(UTC), None, None, ""
-    )
-    await _keep(database, place.home, begun)
+    record = begun(action.name, target, operator, reason)
+    await keep(database, place.home, record)
     try:
         output, succeeded = await action.do(place, target), True
     except (OperatorError, OSError, asyncpg.PostgresError) as error:
         output, succeeded = str(error), False
     except BaseException as error:
-        await _keep(database, place.home, _ended(begun, f"interrupted: {error!r}", succeeded=False))
+        await keep(database, place.home, ended(record, f"interrupted: {error!r}", succeeded=False))
         raise
-    done = _ended(begun, output, succeeded=succeeded)
-    await _keep(database, place.home, done)
+    done = ended(record, output, succeeded=succeeded)
+    await keep(database, place.home, done)
     return done
 
 
-def _ended(begun: Done, output: str, *, succeeded: bool) -> Done:
+def begun(action: str, target: str, operator: str, reason: str) -> Done:
+    """The record of something that begins now."""
+    return Done(ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, "")
+
+
+def ended(begun: Done, output: str, *, succeeded: bool) -> Done:
+    """The same record, with what became of it."""
     return msgspec.structs.replace(
         begun, ended_at=datetime.now(UTC), succeeded=succeeded, output=output[:OUTPUT_WIDTH]
     )
 
 
-async def _keep(database: Database, home: Home, done: Done) -> None:
+async def keep(database: Database, home: Home, done: Done) -> None:
+    """Store a record; in a file, where PostgreSQL is away."""
     try:
         await _store(database, done)
     except PostgresUnavailableError as error:

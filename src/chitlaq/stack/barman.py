@@ -148,12 +148,21 @@ def forget(home: Home, settings: Settings, backup: str) -> None:
     run(home, settings, "delete", SERVER, backup)
 
 
-def rescue(home: Home, settings: Settings) -> None:
-    """Put aside what was received of a past that was left behind by a restore.
+def leave_timeline(home: Home, settings: Settings) -> None:
+    """Archive all that was received, and put aside the last segment, which will not become whole.
 
-    The receiver goes on from the newest file that it finds; that of another timeline would stop it.
+    The receiver goes on from the newest file that it finds; one of a past that a restore has left
+    behind would stop it.
+
+    Raises:
+        OperatorError: Barman failed.
     """
     place = streaming(home, settings)
+    if not any(place.glob("*.partial")):
+        # Barman takes the last file for one that is being received.
+        (place / f"{'F' * 24}.partial").touch()
+    run(home, settings, "archive-wal", SERVER)
+    (place / f"{'F' * 24}.partial").unlink(missing_ok=True)
     for file in place.glob("*.partial"):
         aside = place.with_name("left-behind")
         aside.mkdir(exist_ok=True, mode=0o700)

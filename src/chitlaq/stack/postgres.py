@@ -98,8 +98,10 @@ def prepare(home: Home, settings: Settings) -> None:
     killed leaves nothing half made.
 
     Raises:
-        OperatorError: initdb failed, with what it said.
+        OperatorError: initdb failed, with what it said; or the directory is gone, and there is an
+            archive of what was in it.
     """
+    refuse_without_data(home, settings)
     user = users.service_user()
     home.postgres_socket.mkdir(parents=True, exist_ok=True)
     _own(home.postgres_socket, user)
@@ -113,6 +115,24 @@ def prepare(home: Home, settings: Settings) -> None:
             synchronous=SYNCHRONOUS if settings.backups.archive == "synchronous" else "",
         )
     )
+
+
+def refuse_without_data(home: Home, settings: Settings) -> None:
+    """Refuse to begin anew in the middle of a restore, or where a database was and was archived.
+
+    Raises:
+        OperatorError: what is so, and what to do.
+    """
+    if home.pending_restore.exists():
+        raise OperatorError(
+            "A restore was interrupted: `chitlaq backup restore --resume` finishes it."
+        )
+    folder = settings.backup_folder(home)
+    if data_version(home) is None and any((folder / "physical").glob("*/base/*")):
+        raise OperatorError(
+            f"The database is gone ({home.postgres_data}), and {folder} has backups of it:"
+            " `chitlaq backup restore`. To begin with an empty one instead, move that folder away."
+        )
 
 
 def command(home: Home) -> list[str]:

@@ -158,6 +158,8 @@ def _data(home: Home, settings: Settings) -> str:
             f"{home.postgres_data} was written by PostgreSQL {found}, and this ChitLaq brings"
             f" {postgres.MAJOR}: move it away and restore a dump, or run pg_upgrade on it."
         )
+    if not settings.database_url:
+        postgres.refuse_without_data(home, settings)
     return "none yet" if found is None else f"PostgreSQL {found}"
 
 

@@ -1,0 +1,550 @@
+"""Backups: ``chitlaq backup run``, ``list``, ``verify``, ``drill``, ``restore``, ``prune``, ``status`` …"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chitlaq.cli import installation, output, records
+from chitlaq.cli.ops import NOT_WELL
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.backups.daily import Outcome
+    from chitlaq.backups.place import Place
+    from chitlaq.backups.records import Record, Verdict
+    from chitlaq.backups.restore import Plan, Restored
+    from chitlaq.core.home import Home
+    from chitlaq.core.settings import Settings
+
+backup = typer.Typer(
+    name="backup",
+    help="Backups that are proved: made, verified, restored into a scratch server and compared.",
+    no_args_is_help=True,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it, and do not ask.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="Backups, as `chitlaq backup list` has them.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(backup)
+
+
+@backup.command()
+def run(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="full, incremental, dump, configuration. Default: what the day asks for."
+        ),
+    ] = None,
+    daily: Annotated[
+        bool,
+        typer.Option("--daily", help="Then also verify all, drill, and clear away what is old."),
+    ] = False,
+    operator: Operator = None,
+) -> None:
+    """Back up now, verify what was made, and copy it elsewhere where that is set.
+
+    Examples: chitlaq backup run · chitlaq backup run dump · chitlaq backup run --daily
+    """
+    from chitlaq.backups import daily as work
+    from chitlaq.backups.records import KINDS
+
+    wanted = kinds or []
+    if unknown := [kind for kind in wanted if kind not in KINDS]:
+        raise OperatorError(f"There is no kind {unknown[0]}: write {', '.join(KINDS)}.")
+    with _at(" ".join(["run", *wanted, *(["--daily"] if daily else [])]), operator) as (
+        here,
+        record,
+    ):
+        today = datetime.now().astimezone().date()
+        if daily:
+            done = work.run(here, today, _tell)
+        else:
+            chosen = [kind for kind in KINDS if kind in wanted] or work.kinds_of(here, today)
+            done = work.make(here, chosen, _tell)
+        record(done)
+    _end(done)
+
+
+@backup.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List all backups, and what is known of each.
+
+    Example: chitlaq backup list
+    """
+    from chitlaq.backups import records as store
+
+    home, settings = installation.here()
+    folder = settings.backup_folder(home)
+    found = store.read(folder)
+    if as_json:
+        output.print_json([_as_json(folder, record) for record in found.good])
+        return
+    if not found.good and not found.damaged:
+        typer.echo(f"There is no backup in {folder}. `chitlaq backup run` makes one.")
+        return
+    output.print_table(
+        ["backup", "made", "size", "verified", "restored and compared", "copied"],
+        [
+            [
+                record.id,
+                f"{record.created_at.astimezone():%Y-%m-%d %H:%M}",
+                _size(record.bytes),
+                _when(record.verified),
+                _when(record.drilled),
+                f"{record.copied.at.astimezone():%m-%d %H:%M}" if record.copied else "",
+            ]
+            for record in found.good
+        ]
+        + [
+            [name, "", "", "its record is damaged: it counts for nothing", "", ""]
+            for name in found.damaged
+        ],
+    )
+
+
+@backup.command()
+def status(as_json: AsJson = False) -> None:
+    """Say how the backups are; exit code 3 when something is not well.
+
+    Example: chitlaq backup status
+    """
+    from chitlaq.cli.findings import rendered
+    from chitlaq.cli.ops import run_and_keep
+    from chitlaq.ops.checks import catalogue
+
+    home, settings = installation.here()
+    checks = catalogue.named(["backup"])
+    run, acknowledged, _ = asyncio.run(
+        run_and_keep(home, settings, "check", checks, records.operator(None), lambda *_: None)
+    )
+    if as_json:
+        output.print_json(run)
+    else:
+        commands = {one.id: catalogue.commands(one, settings) for one in checks}
+        output.console_for_output().print(rendered(run, acknowledged, commands, details=False))
+        typer.echo(f"\nBackups lie in {settings.backup_folder(home)}.")
+        _say_what_waits(home, settings)
+    if run.verdict not in {"OK", "SKIPPED"}:
+        raise typer.Exit(NOT_WELL)
+
+
+@backup.command()
+def verify(names: Names = None, operator: Operator = None) -> None:
+    """Look whether backups are still what was written; all of them when none is named.
+
+    Example: chitlaq backup verify chitlaq_20261124T023000
+    """
+    from chitlaq.backups import verify as work
+
+    _judge("verify", names, operator, lambda here, record: work.verify(here, record).verified)
+
+
+@backup.command()
+def drill(
+    names: Names = None,
+    database: Annotated[
+        str, typer.Option(help="Its name in the scratch server, when a dump is restored.")
+    ] = "chitlaq",
+    operator: Operator = None,
+) -> None:
+    """Restore backups into a scratch server and compare; the newest of each kind when none is named.
+
+    Example: chitlaq backup drill
+    """
+    from chitlaq.backups import daily
+    from chitlaq.backups import drill as work
+
+    def do(here: Place, record: Record) -> Verdict | None:
+        return work.drill(here, record, database).drilled
+
+    _judge("drill", names, operator, do, daily.newest_to_drill)
+
+
+@backup.command()
+def restore(
+    name: Annotated[
+        str | None, typer.Argument(help="A backup; the newest that fits by default.")
+    ] = None,
+    to_time: Annotated[
+        str | None, typer.Option("--to-time", help="'2026-11-24 02:15:00', local, or with a zone.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Finish one that was interrupted.")
+    ] = False,
+    yes: Yes = False,
+    operator: Operator = None,
+) -> None:
+    """Put the database back: as it was last, or at a moment. What is there now is kept aside.
+
+    Examples: chitlaq backup restore · chitlaq backup restore --to-time "2026-11-24 02:15"
+    """
+    from chitlaq.backups import restore as work
+
+    moment = _moment(to_time) if to_time else None
+    purpose = "restore" + (f" {name}" if name else "") + (f" to {moment}" if moment else "")
+    home, settings = installation.here()
+    here = _place(home, settings)
+    begun = work.pending(here)
+    if resume and begun is None:
+        raise OperatorError("No restore was interrupted.")
+    if begun is not None and begun.is_swapping and not resume:
+        raise OperatorError(
+            "A restore was interrupted as it took its place: `chitlaq backup restore --resume`."
+        )
+    plan = begun if resume and begun is not None else work.plan(here, name, moment)[0]
+    _show_plan(here, plan)
+    if not yes and not typer.confirm("Do this?", default=False):
+        raise typer.Exit(1)
+    _stop_stack(home)
+    with _at(purpose, operator) as (here, record):
+        restored = work.carry_out(here, plan)
+        record([])
+    _show_restored(restored, plan)
+
+
+@backup.command()
+def prune(yes: Yes = False, operator: Operator = None) -> None:
+    """Show which backups are old enough to go, and why others stay; delete them with --yes.
+
+    Example: chitlaq backup prune --yes
+    """
+    from chitlaq.backups import daily
+
+    home, settings = installation.here()
+    judged = daily.judged(_place(home, settings), datetime.now(UTC))
+    output.print_table(
+        ["backup", "size", "", "because it"],
+        [
+            [one.record.id, _size(one.record.bytes), "stays" if one.is_kept else "goes", one.why]
+            for one in judged
+        ],
+    )
+    gone = [one.record for one in judged if not one.is_kept]
+    if not gone:
+        typer.echo("\nNothing goes.")
+        return
+    freed = _size(sum(record.bytes for record in gone))
+    if not yes:
+        typer.echo(
+            f"\nNothing was deleted. `chitlaq backup prune --yes` deletes {len(gone)} ({freed})."
+        )
+        return
+    with _at("prune", operator) as (here, record):
+        for one in reversed(gone):
+            daily.delete(here, one)
+            typer.echo(f"deleted {one.id}")
+        record([])
+
+
+@backup.command()
+def discard(yes: Yes = False, operator: Operator = None) -> None:
+    """Show what restores have kept aside, and delete it with --yes.
+
+    Example: chitlaq backup discard --yes
+    """
+    import shutil
+
+    from chitlaq.backups import place as places
+    from chitlaq.backups import restore as work
+
+    home, settings = installation.here()
+    found = work.set_aside(_place(home, settings))
+    if not found:
+        typer.echo("Nothing was kept aside.")
+        return
+    for path in found:
+        typer.echo(f"{_size(places.size_of(path)):>10}  {path}")
+    if not yes:
+        typer.echo("\nNothing was deleted. `chitlaq backup discard --yes` deletes it.")
+        return
+    with _at("discard", operator) as (_, record):
+        for path in found:
+            shutil.rmtree(path)
+        record([])
+    typer.echo("Deleted.")
+
+
+@backup.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="Where the private key is written.")],
+) -> None:
+    """Make a pair of keys for encrypted backups: the private one for you, the public one for here.
+
+    Example: chitlaq backup key /media/stick/chitlaq-backup.key
+    """
+    from chitlaq.backups import keys
+
+    private, public = keys.new()
+    if file.exists():
+        raise OperatorError(f"{file} is there already, and a key is never overwritten.")
+    try:
+        file.touch(mode=0o600)
+        file.write_text(
+            f"# The private key of ChitLaq's backups, made {datetime.now().astimezone():%Y-%m-%d}.\n"
+            f"# Whoever has it can read them; without it nobody can.\n# public key: {public}\n{private}\n"
+        )
+    except OSError as error:
+        raise OperatorError(f"{file} cannot be written: {error.strerror}.") from None
+    home, _ = installation.here()
+    typer.echo(
+        f"""\
+The private key is in {file}. Keep it where this machine's end does not reach it, twice: a stick
+in the safe, a password manager. It opens every backup that is made from now on; it is not needed
+for making them, and should not stay on this machine.
+
+The public key goes into {home.settings_file}, and may be seen by anybody:
+
+    [backups]
+    recipients = ["{public}"]
+"""
+    )
+
+
+@backup.command()
+def fetch(
+    source: Annotated[
+        str, typer.Argument(help="Where copies are: /a/folder, or s3://bucket/prefix.")
+    ],
+    identity: Annotated[Path, typer.Option("--identity", help="The file of the private key.")],
+    operator: Operator = None,
+) -> None:
+    """Bring copies back from elsewhere, and secrets and settings that are not here.
+
+    Example: chitlaq backup fetch s3://vault/chitlaq --identity /media/stick/chitlaq-backup.key
+    """
+    from chitlaq.backups import configuration, elsewhere, keys
+
+    private = keys.identity(identity)
+    with _at(f"fetch {source}", operator) as (here, record):
+        fetched = elsewhere.fetch(here, source, private)
+        newest = [one for one in fetched if one.kind == "configuration"][-1:]
+        back = [
+            name
+            for one in newest
+            for name in configuration.unpack(here.folder / one.path, here.home.root, private)
+        ]
+        record([])
+    typer.echo(f"{len(fetched)} backups are in {here.folder}.")
+    if back:
+        typer.echo(f"Settings and secrets that were not here: {len(back)} files put back.")
+    typer.echo("Next: `chitlaq backup restore`.")
+
+
+@backup.command(hidden=True)
+def archive(operator: Operator = None) -> None:
+    """Move what was received to the archive, and copy it elsewhere: done by ops-service."""
+    from chitlaq.backups import elsewhere, physical
+
+    home, settings = installation.here()
+    here = _place(home, settings)
+    from chitlaq.backups import place as places
+
+    with places.alone(home, "archive"):
+        count = physical.archive(here)
+        copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
+    typer.echo(f"{count} archived, {copied} copied, by {records.operator(operator)}")
+
+
+def _judge(
+    what: str,
+    names: Sequence[str] | None,
+    operator: str | None,
+    look: Callable[[Place, Record], Verdict | None],
+    chosen: Callable[[Place], list[Record]] | None = None,
+) -> None:
+    from chitlaq.backups import records as store
+    from chitlaq.backups.daily import Outcome
+
+    with _at(" ".join([what, *(names or [])]), operator) as (here, record):
+        found = store.read(here.folder)
+        wanted = (
+            [_named(found, name) for name in names]
+            if names
+            else (chosen(here) if chosen else list(found.good))
+        )
+        if not wanted:
+            raise OperatorError(f"There is no backup in {here.folder}: `chitlaq backup run`.")
+        done = []
+        for one in wanted:
+            verdict = look(here, one)
+            assert verdict is not None
+            outcome = Outcome(f"{what} {one.id}", verdict.is_good, verdict.detail, verdict.seconds)
+            done.append(outcome)
+            _tell(outcome)
+        record(done)
+    _end(done)
+
+
+def _named(found: Any, name: str) -> Record:
+    """A backup by its id, or by the path of its file."""
+    target = Path(name).resolve().name if "/" in name else name
+    record: Record | None = found.get(target.removesuffix(".tar.gz").removesuffix(".sql"))
+    if record is None:
+        raise OperatorError(
+            f"Nothing is known of {name}: `chitlaq backup list` shows what there is. A file of which"
+            " nothing was written down when it was made cannot be proved."
+        )
+    return record
+
+
+@contextmanager
+def _at(
+    what: str, operator: str | None
+) -> Iterator[tuple[Place, Callable[[Sequence[Outcome]], None]]]:
+    """Hold the lock of the backups, show progress, and keep a record of what was done."""
+    from chitlaq.backups import place as places
+
+    home, settings = installation.here()
+    with (
+        places.alone(home, what),
+        _recorded(home, settings, what, operator) as record,
+        output.progress(enabled=True, unit="bytes") as advance,
+    ):
+        yield places.Place(home, settings, advance), record
+
+
+@contextmanager
+def _recorded(
+    home: Home, settings: Settings, what: str, operator: str | None
+) -> Iterator[Callable[[Sequence[Outcome]], None]]:
+    """Write down who does what, when it begins and what became of it."""
+    from chitlaq.ops import actions
+
+    def keep(done: actions.Done) -> None:
+        async def kept() -> None:
+            async with records.database(home, settings) as database:
+                await actions.keep(database, home, done)
+
+        asyncio.run(kept())
+
+    begun = actions.begun("backup", what, records.operator(operator), "")
+    keep(begun)
+    outcomes: list[Outcome] = []
+    try:
+        yield outcomes.extend
+    except BaseException as error:
+        keep(actions.ended(begun, str(error) or repr(error), succeeded=False))
+        raise
+    said = "\n".join(f"{one.what}: {one.sentence}" for one in outcomes) or "done"
+    keep(actions.ended(begun, said, succeeded=all(one.is_good for one in outcomes)))
+
+
+def _place(home: Home, settings: Settings) -> Place:
+    from chitlaq.backups.place import Place
+
+    return Place(home, settings)
+
+
+def _tell(outcome: Outcome) -> None:
+    mark = "ok " if outcome.is_good else "BAD"
+    typer.echo(f"{mark} {outcome.what}: {outcome.sentence} ({outcome.seconds:.1f} s)")
+
+
+def _end(done: Sequence[Outcome]) -> None:
+    if bad := sum(not one.is_good for one in done):
+        typer.echo(f"\n{bad} of {len(done)} did not go well.", err=True)
+        raise typer.Exit(NOT_WELL)
+
+
+def _as_json(folder: Path, record: Record) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        **msgspec.to_builtins(record),
+        "path": str(folder / record.path),
+        "verified": msgspec.to_builtins(record.verified),
+    }
+
+
+def _show_plan(here: Place, plan: Plan) -> None:
+    from chitlaq.backups import records as store
+
+    record = store.read(here.folder).get(plan.backup)
+    made = f"made {record.created_at.astimezone():%Y-%m-%d %H:%M:%S}" if record else "which is gone"
+    until = (
+        f"and everything after it up to {plan.to_time.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+        if plan.to_time
+        else "and everything that was archived since"
+        if record and record.is_physical
+        else "and nothing later: it is a dump"
+    )
+    typer.echo(
+        f"""\
+This will
+  1. stop ChitLaq, if it runs;
+  2. restore {plan.backup}, {made}, {until};
+  3. put it in place of {here.home.postgres_data}, which is kept as {plan.aside}.
+"""
+    )
+
+
+def _show_restored(restored: Restored, plan: Plan) -> None:
+    typer.echo(f"Restored from {restored.backup}: {restored.rows:,} rows.")
+    if restored.last_commit is not None:
+        typer.echo(
+            f"The last change in it is from {restored.last_commit.astimezone():%Y-%m-%d %H:%M:%S %Z}."
+        )
+    if not restored.is_as_asked and plan.to_time is not None:
+        typer.echo("Nothing was changed between that and the moment that you asked for.")
+    if restored.aside is not None:
+        typer.echo(f"What was there is in {restored.aside}; `chitlaq backup discard` deletes it.")
+    typer.echo("Next: `chitlaq up`, look at it, then `chitlaq backup run full`.")
+
+
+def _say_what_waits(home: Home, settings: Settings) -> None:
+    from chitlaq.backups import restore as work
+
+    here = _place(home, settings)
+    if work.pending(here) is not None:
+        typer.echo("A restore was interrupted: `chitlaq backup restore --resume`.")
+    if work.set_aside(here):
+        typer.echo("Restores have kept what was there before: `chitlaq backup discard`.")
+
+
+def _stop_stack(home: Home) -> None:
+    """Stop ChitLaq, so that nobody writes to what is being replaced."""
+    from chitlaq.stack import control
+
+    try:
+        control.ask(home, control.Stop())
+    except OperatorError:
+        return
+    typer.echo("ChitLaq is stopped.")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise OperatorError(f"--to-time is {text!r}: write '2026-11-24 02:15:00'.") from None
+    moment = moment.astimezone()
+    if moment > datetime.now(UTC) + timedelta(minutes=1):
+        raise OperatorError(f"{text} is not yet.")
+    return moment
+
+
+def _size(bytes_: int) -> str:
+    from chitlaq.ops.checks.words import size
+
+    return size(bytes_)
+
+
+def _when(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "never"
+    when = f"{verdict.at.astimezone():%m-%d %H:%M}"
+    return when if verdict.is_good else f"BAD {when}: {verdict.detail}"
