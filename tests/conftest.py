@@ -177,6 +177,8 @@ def start_stack(**settings: str) -> Stack:
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
+        "CHITLAQ_BACKUPS_FOLDER": str(home / "backups"),
+        "CHITLAQ_BACKUPS_ARCHIVE": "off",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in given.items()},
         **settings,
     }
