@@ -28,7 +28,7 @@ import zstandard
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from chitlaq.backups import keys, log, place, records
+from chitlaq.backups import keys, log, place, records, status
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Copy, Record
 from chitlaq.core.errors import OperatorError
@@ -133,6 +133,7 @@ def copy_log(here: Place) -> int:
                 keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
             _put(here, target, f"log/{path.name}.age", draft)
             done += 1
+    status.log_copied(here)
     return done
 
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from chitlaq.backups import place, records
+from chitlaq.backups import records
 from chitlaq.backups.place import Place
-from chitlaq.backups.records import Kind, Record
+from chitlaq.backups.records import Kind, Record, Records
 
-DATABASE: tuple[Kind, ...] = ("full", "incremental")
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "physical": ("full", "incremental"),
+    "dump": ("dump",),
+    "configuration": ("configuration",),
+}
+# How the ids of each kind begin: all that is known of a backup whose record is damaged.
+_PREFIXES = {
+    "physical": ("full_", "incremental_"),
+    "dump": ("chitlaq_",),
+    "configuration": ("config_",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,30 +29,57 @@ class Standing:
 
     Args:
         name: ``physical``, ``dump`` or ``configuration``.
-        newest: the last that was made.
-        verified_at, drilled_at: when one of the kind was last found good.
-        bad: those of which the last look found something.
-        count, bytes: how many there are, and what they take.
+        records: all of the kind, oldest first.
+        damaged: the names of records of the kind that cannot be believed.
     """
 
     name: str
-    newest: Record | None
-    verified_at: datetime | None
-    drilled_at: datetime | None
-    last_drill: Record | None
-    bad: tuple[Record, ...]
-    count: int
-    bytes: int
+    records: tuple[Record, ...]
+    damaged: tuple[str, ...]
+
+    @property
+    def newest(self) -> Record | None:
+        return self.records[-1] if self.records else None
+
+    @property
+    def bad(self) -> tuple[Record, ...]:
+        """Those of which the last look found something."""
+        return tuple(
+            record
+            for record in self.records
+            if any(look and not look.is_good for look in (record.verified, record.drilled))
+        )
+
+    @property
+    def last_verified(self) -> Record | None:
+        """The one that was found good last."""
+        good = [(r.verified.at, r) for r in self.records if r.verified and r.verified.is_good]
+        return max(good, key=lambda pair: pair[0])[1] if good else None
+
+    @property
+    def last_drilled(self) -> Record | None:
+        """The one that was restored and found the same last."""
+        good = [(r.drilled.at, r) for r in self.records if r.drilled and r.drilled.is_good]
+        return max(good, key=lambda pair: pair[0])[1] if good else None
+
+    @property
+    def bytes(self) -> int:
+        return sum(record.bytes for record in self.records)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """All kinds, and what is beside them."""
+    """All kinds, and what is beside them.
+
+    Args:
+        uncopied: of each kind the newest, where it should be elsewhere and is not.
+        log_copied_at: when the archived log was last all elsewhere.
+    """
 
     folder: Path
     kinds: tuple[Standing, ...]
-    damaged: tuple[str, ...]
     uncopied: tuple[Record, ...]
+    log_copied_at: datetime | None
 
     def of(self, name: str) -> Standing:
         return next(one for one in self.kinds if one.name == name)
@@ -56,45 +93,40 @@ def look(here: Place) -> Status:
     """
     folder = here.folder
     if folder.exists():
-        next(folder.iterdir(), None)
+        # A glob finds nothing where it may not look.
+        for one in (folder, folder / "records"):
+            if one.exists():
+                next(one.iterdir(), None)
     found = records.read(folder)
-    kinds = (
-        _standing(here, "physical", found.of("full", "incremental")),
-        _standing(here, "dump", found.of("dump")),
-        _standing(here, "configuration", found.of("configuration")),
-    )
+    kinds = tuple(_standing(found, name) for name in KINDS)
     wanted = here.settings.backups.copy_to
-    uncopied = [
+    uncopied = tuple(
         one.newest
         for one in kinds
         if wanted
         and one.newest
         and (one.newest.copied is None or one.newest.copied.where != wanted)
-    ]
-    return Status(folder, kinds, tuple(found.damaged), tuple(uncopied))
-
-
-def _standing(here: Place, name: str, of_kind: list[Record]) -> Standing:
-    verified = [r.verified.at for r in of_kind if r.verified is not None and r.verified.is_good]
-    drilled = [r.drilled.at for r in of_kind if r.drilled is not None and r.drilled.is_good]
-    with_drill = [r for r in of_kind if r.drilled is not None and r.drilled.is_good]
-    bad = [
-        r
-        for r in of_kind
-        if any(look is not None and not look.is_good for look in (r.verified, r.drilled))
-    ]
-    return Standing(
-        name,
-        of_kind[-1] if of_kind else None,
-        max(verified, default=None),
-        max(drilled, default=None),
-        max(with_drill, key=_when_drilled, default=None),
-        tuple(bad),
-        len(of_kind),
-        sum(place.size_of(here.folder / r.path) if not r.is_physical else r.bytes for r in of_kind),
     )
+    return Status(folder, kinds, uncopied, _log_copied_at(here))
 
 
-def _when_drilled(record: Record) -> datetime:
-    assert record.drilled is not None
-    return record.drilled.at
+def _standing(found: Records, name: str) -> Standing:
+    damaged = tuple(one for one in found.damaged if one.startswith(_PREFIXES[name]))
+    return Standing(name, tuple(found.of(*KINDS[name])), damaged)
+
+
+def log_copied(here: Place) -> None:
+    """Note that all of the archived log is elsewhere."""
+    note = here.home.backup / "log-copied"
+    note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    note.write_text(here.settings.backups.copy_to)
+
+
+def _log_copied_at(here: Place) -> datetime | None:
+    note = here.home.backup / "log-copied"
+    try:
+        if note.read_text() != here.settings.backups.copy_to:
+            return None
+        return datetime.fromtimestamp(note.stat().st_mtime, UTC)
+    except OSError:
+        return None

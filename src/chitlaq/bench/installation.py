@@ -120,7 +120,7 @@ async def installed() -> AsyncIterator[Installation]:
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
-        "CHITLAQ_BACKUPS_FOLDER": str(home / "backups"),
+        "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),
         "CHITLAQ_BACKUPS_ARCHIVE": "off",
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
     }

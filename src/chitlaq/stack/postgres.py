@@ -17,7 +17,7 @@ from chitlaq.stack import packages, users
 
 MAJOR = 18
 # The name under which Barman receives what is written.
-SYNCHRONOUS = "barman_receive_wal"
+RECEIVER = "barman_receive_wal"
 
 CONFIGURATION = """\
 # Written by ChitLaq at each start. Your own settings go to {data}/local.conf.
@@ -112,7 +112,7 @@ def prepare(home: Home, settings: Settings) -> None:
             data=home.postgres_data,
             port=settings.ports.postgres,
             socket=home.postgres_socket,
-            synchronous=SYNCHRONOUS if settings.backups.archive == "synchronous" else "",
+            synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
         )
     )
 
