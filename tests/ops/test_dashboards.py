@@ -15,15 +15,10 @@ from chitlaq.ops.alerts import rules, slos
 from chitlaq.ops.dashboards.catalogue import DASHBOARDS
 from chitlaq.ops.dashboards.panels import Panel
 
-# Those of Prometheus itself, and of backups, which nobody makes yet.
-_OTHERS = {
+KNOWN = {
+    # Prometheus's own.
     "up",
     "ALERTS",
-    "backup_last_success_timestamp_seconds",
-    "backup_last_verified_timestamp_seconds",
-}
-KNOWN = {
-    *_OTHERS,
     *(entry.name for entry in declared_metrics()),
     *(
         f"{entry.name}_{part}"

@@ -125,8 +125,21 @@ WITHOUT_SAMPLES = {
     "postgresql_archive_age_seconds": "nothing is archived",
     "postgresql_replication_lag_bytes": "there is no standby",
     "mails_total": "no mail server is set: mails stay in the mailbox",
-    "backup_last_success_timestamp_seconds": "there is no backup",
-    "backup_last_verified_timestamp_seconds": "there is no backup",
+    **dict.fromkeys(
+        (
+            "backup_last_success_timestamp_seconds",
+            "backup_last_verified_timestamp_seconds",
+            "backup_last_drilled_timestamp_seconds",
+            "backup_size_bytes",
+            "backup_duration_seconds",
+            "backup_drill_seconds",
+            "backup_lost_seconds",
+        ),
+        "there is no backup",
+    ),
+    "backup_uncopied": "no copies are wished",
+    "backup_log_copied_timestamp_seconds": "no copies are wished",
+    "backup_log_receiving": "tests keep no archive of the log",
 }
 """Metrics that a system under light load need not have, and why."""
 

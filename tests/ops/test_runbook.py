@@ -18,7 +18,9 @@ from tests.conftest import Stack
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = sorted({command for section in seed.sections() for command in section.commands})
-OTHERS = {"ops watch", "ops report", "bench --here"}
+OTHERS = {
+    "ops watch", "ops report", "bench --here", "backup verify", "backup drill", "backup prune",
+}  # fmt: skip
 
 
 def test_page_in_the_docs_is_what_the_program_renders() -> None:

@@ -90,10 +90,14 @@ def newest_to_drill(here: Place) -> list[Record]:
     return [record for record in newest if record is not None]
 
 
-def judged(here: Place, now: datetime) -> list[Judgement]:
+def judged(here: Place, now: datetime, named: Sequence[Record] = ()) -> list[Judgement]:
+    """Say of each backup whether it may go: by the rule, or only of those that are named."""
+    found = records.read(here.folder)
+    if named:
+        return retention.judge_named(found, named)
     settings = here.settings.backups
     rule = Rule(settings.keep_days, settings.keep_dumps_days, settings.keep_least)
-    return retention.judge(records.read(here.folder), rule, now)
+    return retention.judge(found, rule, now)
 
 
 def delete(here: Place, record: Record) -> None:

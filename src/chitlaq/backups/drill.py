@@ -32,10 +32,8 @@ from chitlaq.backups.scratch import Scratch, Server
 from chitlaq.core import migrate, postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.ports import free_ports
-from chitlaq.stack import barman
 
 CONNECT_SECONDS = 5
-RECEIVE_SECONDS = 60
 SERVE_SECONDS = 60
 PIN_TRIES = 400
 PIN_PAUSE_SECONDS = 0.01
@@ -179,7 +177,7 @@ def pin(here: Place) -> Moment:
                 raise OperatorError(
                     "No moment between two writes was found to compare with: too much is written."
                 )
-            lag = _archived(here)
+            lag = physical.complete_segment(here, "chitlaq_drill")
             return Moment(position, content.take(reading), lag)
     except psycopg.OperationalError as error:
         raise OperatorError(
@@ -235,31 +233,6 @@ def _look(reading: psycopg.Connection) -> tuple[str, int, int]:
     ).fetchone()
     assert row is not None
     return row
-
-
-def _archived(here: Place) -> float:
-    """Write a mark into the log, and wait until it has been received; returns the seconds it took.
-
-    Raises:
-        OperatorError: it does not come.
-    """
-    url = postgres.dsn(here.settings, here.home, migrate.BACKUP, "postgres")
-    with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
-        row = connection.execute(
-            "SELECT pg_walfile_name(pg_create_restore_point('chitlaq_drill'))"
-        ).fetchone()
-        assert row is not None
-        begun = monotonic()
-        connection.execute("SELECT pg_switch_wal()")
-    folder = barman.folder(here.home, here.settings)
-    while not (folder / "streaming" / row[0]).exists() and not any(folder.glob(f"wals/*/{row[0]}")):
-        if monotonic() - begun > RECEIVE_SECONDS:
-            raise OperatorError(
-                f"The archive does not receive: segment {row[0]} did not come within"
-                f" {RECEIVE_SECONDS} s. See `chitlaq ps` and `chitlaq logs wal-archive`."
-            )
-        time.sleep(POLL_SECONDS)
-    return monotonic() - begun
 
 
 def _compare(here: Place, server: Server, expected: Mapping[str, Table]) -> None:

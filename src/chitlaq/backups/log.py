@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 LEDGER = "ledger.jsonl"
+BLOCK_BYTES = 1 << 16
+# What compressed log grows to at most, but for what is empty.
+EXPANSION = 10
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,11 +151,35 @@ def stage(found: Archive, begin: Segment, target: Path) -> int:
     chain = found.chain(begin)
     for segment in chain:
         with (target / segment.name).open("wb") as file:
-            copy_plain(found.segments[segment], file)
+            copy_plain(found.segments[segment], _Sparse(file))  # type: ignore[arg-type]
+            file.truncate(max(file.tell(), SEGMENT_BYTES))
     for timeline, path in found.histories.items():
         with (target / f"{timeline:08X}.history").open("wb") as file:
             copy_plain(path, file)
     return len(chain)
+
+
+def expected_bytes(found: Archive, segments: Sequence[Segment]) -> int:
+    """About what segments take on the disk when they are laid out: the rest of one is often empty."""
+    return sum(
+        min(SEGMENT_BYTES, found.segments[one].stat().st_size * EXPANSION) for one in segments
+    )
+
+
+class _Sparse:
+    """Writes a file, and leaves holes where it would write nothing but zeros."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, data: bytes) -> int:
+        for begin in range(0, len(data), BLOCK_BYTES):
+            block = data[begin : begin + BLOCK_BYTES]
+            if block != bytes(len(block)):
+                self._file.write(block)
+            else:
+                self._file.seek(len(block), os.SEEK_CUR)
+        return len(data)
 
 
 def copy_plain(path: Path, target: IO[bytes]) -> None:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
+import psycopg
+
 from chitlaq.backups import log, place, records, watching
 from chitlaq.backups.log import Archive, Segment
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind, Record
+from chitlaq.core import migrate, postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack import barman
 
 MANIFEST = "backup_manifest"
+CONNECT_SECONDS = 5
+RECEIVE_SECONDS = 60
+POLL_SECONDS = 0.1
 
 
 def make(here: Place, *, full: bool) -> Record:
@@ -93,7 +100,7 @@ def archive(here: Place) -> int:
         OperatorError: Barman failed, or a file that came is damaged.
     """
     folder = barman.folder(here.home, here.settings)
-    if any(not path.name.endswith(".partial") for path in folder.glob("streaming/*")):
+    if barman.waiting(here.home, here.settings):
         barman.run(here.home, here.settings, "archive-wal", barman.SERVER)
     known = log.ledger(folder)
     new = {}
@@ -108,6 +115,39 @@ def archive(here: Place) -> int:
     if new:
         log.enter(folder, new)
     return len(new)
+
+
+def complete_segment(here: Place, mark: str = "") -> float:
+    """Let the server begin a new segment of its log, and wait until the one before was received.
+
+    Args:
+        here: the installation.
+        mark: a name to write into the log first; without one nothing is done where nothing was written.
+
+    Returns the seconds that it took.
+
+    Raises:
+        OperatorError: the server is away, or the segment does not come.
+    """
+    url = postgres.dsn(here.settings, here.home, migrate.BACKUP, "postgres")
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+            if mark:
+                connection.execute("SELECT pg_create_restore_point(%s)", [mark])
+            begun = monotonic()
+            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    except psycopg.Error as error:
+        raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
+    assert row is not None
+    folder = barman.folder(here.home, here.settings)
+    while not (folder / "streaming" / row[0]).exists() and not any(folder.glob(f"wals/*/{row[0]}")):
+        if monotonic() - begun > RECEIVE_SECONDS:
+            raise OperatorError(
+                f"The archive does not receive: segment {row[0]} did not come within"
+                f" {RECEIVE_SECONDS} s. See `chitlaq ps` and `chitlaq logs wal-archive`."
+            )
+        time.sleep(POLL_SECONDS)
+    return monotonic() - begun
 
 
 class _Counted:
@@ -174,7 +214,7 @@ def lay_out(here: Place, chain: Sequence[Record], target: Path, *extra: Path) ->
     begin = chain[-1].begin_wal
     assert begin is not None
     segments = found.chain(Segment.of(begin))
-    wanted = sum(record.bytes for record in chain) + len(segments) * log.SEGMENT_BYTES
+    wanted = sum(record.bytes for record in chain) + log.expected_bytes(found, segments)
     place.need_room(target.parent, wanted, "The restore")
     sources = [str(here.folder / record.path) for record in chain]
     with watching.growing(here.advance, "files", target, sum(record.bytes for record in chain)):

@@ -44,12 +44,16 @@ class Place:
         return str(postgres.programs(self.home) / name)
 
 
+class BusyError(OperatorError):
+    """Another process is at the backups."""
+
+
 @contextmanager
 def alone(home: Home, purpose: str) -> Iterator[None]:
     """Hold the lock under which backups are made, looked at, restored and deleted.
 
     Raises:
-        OperatorError: another process holds it, named with what it does.
+        BusyError: another process holds it, named with what it does.
     """
     home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home.backup / "lock").open("a+") as lock:
@@ -57,7 +61,7 @@ def alone(home: Home, purpose: str) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise OperatorError(
+            raise BusyError(
                 f"Another process is at the backups ({lock.read().strip() or 'it did not say what'}):"
                 " wait for its end, or stop it."
             ) from None

@@ -90,6 +90,12 @@ class Record(msgspec.Struct, frozen=True):
         looks = [look for look in (self.verified, self.drilled) if look is not None]
         return bool(looks) and all(look.is_good for look in looks)
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether the last look at it, of either kind, found something."""
+        looks = (self.verified, self.drilled)
+        return any(look is not None and not look.is_good for look in looks)
+
 
 class Records(msgspec.Struct, frozen=True):
     """All backups, oldest first, and the names of records that cannot be believed."""

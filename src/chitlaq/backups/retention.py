@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -50,11 +50,32 @@ def judge(found: Records, rule: Rule, now: datetime) -> list[Judgement]:
     ]
 
 
+def judge_named(found: Records, named: Sequence[Record]) -> list[Judgement]:
+    """Judge those that an operator wants to be rid of, whatever their age."""
+    wanted = {record.id for record in named}
+    reasons: dict[str, str] = {}
+    _newest_proved(reasons, found, "full", "incremental")
+    _newest_proved(reasons, found, "dump")
+    _newest_proved(reasons, found, "configuration")
+    reasons |= {r.id: "was not named" for r in found.good if r.id not in wanted | reasons.keys()}
+    _with_parents(reasons, found)
+    return [
+        Judgement(record, record.id in reasons, reasons.get(record.id, "was named"))
+        for record in found.good
+        if record.id in wanted
+    ]
+
+
 def _by_age(reasons: dict[str, str], records: list[Record], since: datetime, least: int) -> None:
     for record in records:
         if record.created_at >= since:
             reasons.setdefault(record.id, f"is younger than {since:%Y-%m-%d}")
-    for record in records[-least:] if least else []:
+    _newest(reasons, records, least)
+
+
+def _newest(reasons: dict[str, str], records: list[Record], least: int) -> None:
+    """A backup that is known to be bad does not count: it would take a good one's place."""
+    for record in [record for record in records if not record.is_bad][-least:] if least else []:
         reasons.setdefault(record.id, f"is one of the newest {least}")
 
 
@@ -62,10 +83,9 @@ def _physical(reasons: dict[str, str], found: Records, since: datetime, least: i
     """The newest full backup from before the span is where its first moment is restored from."""
     fulls = found.of("full")
     _by_age(reasons, found.of("full", "incremental"), since, 0)
-    for record in [record for record in fulls if record.created_at < since][-1:]:
+    for record in [one for one in fulls if one.created_at < since and not one.is_bad][-1:]:
         reasons.setdefault(record.id, f"leads to every moment since {since:%Y-%m-%d}")
-    for record in fulls[-least:]:
-        reasons.setdefault(record.id, f"is one of the newest {least}")
+    _newest(reasons, fulls, least)
 
 
 def _newest_proved(reasons: dict[str, str], found: Records, *kinds: Kind) -> None:

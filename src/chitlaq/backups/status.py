@@ -44,11 +44,7 @@ class Standing:
     @property
     def bad(self) -> tuple[Record, ...]:
         """Those of which the last look found something."""
-        return tuple(
-            record
-            for record in self.records
-            if any(look and not look.is_good for look in (record.verified, record.drilled))
-        )
+        return tuple(record for record in self.records if record.is_bad)
 
     @property
     def last_verified(self) -> Record | None:

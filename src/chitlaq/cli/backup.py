@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +30,8 @@ backup = typer.Typer(
     help="Backups that are proved: made, verified, restored into a scratch server and compared.",
     no_args_is_help=True,
 )
+
+TERMINATED = 128 + signal.SIGTERM
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
@@ -217,15 +221,21 @@ def restore(
 
 
 @backup.command()
-def prune(yes: Yes = False, operator: Operator = None) -> None:
+def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> None:
     """Show which backups are old enough to go, and why others stay; delete them with --yes.
 
-    Example: chitlaq backup prune --yes
+    Those that are named go whatever their age, but never the newest proved one, nor what others need.
+
+    Examples: chitlaq backup prune --yes · chitlaq backup prune full_20261124T023000 --yes
     """
     from chitlaq.backups import daily
+    from chitlaq.backups import records as store
 
     home, settings = installation.here()
-    judged = daily.judged(_place(home, settings), datetime.now(UTC))
+    here = _place(home, settings)
+    found = store.read(here.folder)
+    named = [_named(found, name) for name in names or []]
+    judged = daily.judged(here, datetime.now(UTC), named)
     output.print_table(
         ["backup", "size", "", "because it"],
         [
@@ -345,17 +355,28 @@ def fetch(
 
 
 @backup.command(hidden=True)
-def archive(operator: Operator = None) -> None:
+def archive(
+    send: Annotated[
+        bool, typer.Option("--send", help="Also what is in a segment that is not full yet.")
+    ] = False,
+    operator: Operator = None,
+) -> None:
     """Move what was received to the archive, and copy it elsewhere: done by ops-service."""
     from chitlaq.backups import elsewhere, physical
+    from chitlaq.backups import place as places
 
     home, settings = installation.here()
     here = _place(home, settings)
-    from chitlaq.backups import place as places
-
-    with places.alone(home, "archive"):
-        count = physical.archive(here)
-        copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
+    try:
+        with places.alone(home, "archive"):
+            if send:
+                physical.complete_segment(here)
+            count = physical.archive(here)
+            copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
+    except places.BusyError as busy:
+        # Whoever is at the backups does it, too.
+        typer.echo(str(busy))
+        return
     typer.echo(f"{count} archived, {copied} copied, by {records.operator(operator)}")
 
 
@@ -408,6 +429,8 @@ def _at(
     """Hold the lock of the backups, show progress, and keep a record of what was done."""
     from chitlaq.backups import place as places
 
+    # Whoever ends this process (ops-service does, when it stops) ends it with what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     home, settings = installation.here()
     with (
         places.alone(home, what),

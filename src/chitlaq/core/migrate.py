@@ -36,6 +36,8 @@ def provision(settings: Settings, home: Home) -> None:
     url = postgres.dsn(settings, home, SUPERUSER, maintenance)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+            # A synchronous archive is not received before this is done.
+            connection.execute("SET synchronous_commit = local")
             for role in POSTGRES_ROLES:
                 if role != SUPERUSER:
                     _ensure_role(connection, role, secrets.postgres_password(role))
@@ -48,6 +50,7 @@ def provision(settings: Settings, home: Home) -> None:
             with psycopg.connect(
                 url, autocommit=True, connect_timeout=CONNECT_SECONDS
             ) as connection:
+                connection.execute("SET synchronous_commit = local")
                 _ensure_statistics(connection)
     except psycopg.OperationalError as error:
         raise OperatorError(f"PostgreSQL is not reachable: {_first_line(error)}.") from None
@@ -139,7 +142,10 @@ def _let_see_statistics(connection: psycopg.Connection) -> None:
 
 
 def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
-    """Let `BACKUP` copy the server, and keep what it has not got yet, up to max_slot_wal_keep_size."""
+    """Let `BACKUP` copy the server, and keep what it has not got yet, up to max_slot_wal_keep_size.
+
+    Migrations, which run before anybody receives, must not wait for a synchronous archive.
+    """
     row = connection.execute(
         "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [BACKUP]
     ).fetchone()
@@ -151,11 +157,12 @@ def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
         sql.SQL(
             """
             ALTER ROLE {0} REPLICATION;
+            ALTER ROLE {1} SET synchronous_commit = local;
             GRANT pg_read_all_settings, pg_read_all_stats, pg_checkpoint TO {0};
             GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean),
                 pg_switch_wal(), pg_create_restore_point(text) TO {0}
             """
-        ).format(sql.Identifier(BACKUP))
+        ).format(sql.Identifier(BACKUP), sql.Identifier(postgres.OWNER))
     )
     if row is None or row[0]:
         connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [BACKUP])

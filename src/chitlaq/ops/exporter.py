@@ -17,6 +17,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
+from chitlaq.backups import status
+from chitlaq.backups.place import Place
 from chitlaq.core import local_http, logs
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
@@ -26,7 +28,8 @@ from chitlaq.core.settings import Settings
 from chitlaq.core.valkey import Valkey
 from chitlaq.ops import bans, certificates
 from chitlaq.ops.families import of
-from chitlaq.stack import control, usage
+from chitlaq.stack import barman, control, usage
+from chitlaq.stack.postgres import RECEIVER
 
 SOURCE_SECONDS = 2.0
 MEASURE_SECONDS = 60.0
@@ -44,13 +47,14 @@ class Exporter:
     def __init__(self, context: Context) -> None:
         database, settings = context.database, context.settings
         self._sources: Mapping[str, Source] = {
-            "postgres": lambda: postgres(database),
+            "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(settings),
             "components": self._components,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
+            "backups": lambda: backups(context.home, settings),
             "fail2ban": lambda: bans.metrics(settings.monitoring.fail2ban_database),
         }
         self._home = context.home
@@ -112,7 +116,7 @@ def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
     return heads.values()
 
 
-async def postgres(database: Database) -> list[Metric]:
+async def postgres(database: Database, settings: Settings) -> list[Metric]:
     """Sessions, size, hits, locks, transactions, replication, archive, dead rows.
 
     Raises:
@@ -159,6 +163,9 @@ async def postgres(database: Database) -> list[Metric]:
         metrics.append(of("postgresql_cache_hit_ratio", size["blks_hit"] / reads))
     if archive["seconds"] is not None:
         metrics.append(of("postgresql_archive_age_seconds", archive["seconds"]))
+    if barman.is_wanted(settings):
+        receivers = {row["application_name"] for row in standbys if row["state"] == "streaming"}
+        metrics.append(of("backup_log_receiving", RECEIVER in receivers))
     return metrics
 
 
@@ -221,6 +228,49 @@ async def nginx(settings: Settings) -> list[Metric]:
         of("component_up", {"nginx": 1}),
         of("nginx_connections", {"active": connections}),
     ]
+
+
+async def backups(home: Home, settings: Settings) -> list[Metric]:
+    """What the records beside the backups say.
+
+    Raises:
+        OSError: the folder of backups may not be looked at.
+    """
+    found = await asyncio.to_thread(status.look, Place(home, settings))
+    newest = {one.name: one.newest for one in found.kinds if one.newest}
+    verified = {one.name: one.last_verified for one in found.kinds}
+    drilled = {one.name: one.last_drilled for one in found.kinds}
+    drills = {name: record.drilled for name, record in drilled.items() if record and record.drilled}
+    values: Mapping[str, Mapping[str, float]] = {
+        "backup_last_success_timestamp_seconds": {
+            name: record.created_at.timestamp() for name, record in newest.items()
+        },
+        "backup_last_verified_timestamp_seconds": {
+            name: record.verified.at.timestamp()
+            for name, record in verified.items()
+            if record and record.verified
+        },
+        "backup_last_drilled_timestamp_seconds": {
+            name: drill.at.timestamp() for name, drill in drills.items()
+        },
+        "backup_size_bytes": {name: record.bytes for name, record in newest.items()},
+        "backup_duration_seconds": {name: record.seconds for name, record in newest.items()},
+        "backup_drill_seconds": {name: drill.seconds for name, drill in drills.items()},
+        "backup_lost_seconds": {
+            name: drill.lost_seconds
+            for name, drill in drills.items()
+            if drill.lost_seconds is not None
+        },
+        "backup_bad": {one.name: len(one.bad) + len(one.damaged) for one in found.kinds},
+    }
+    metrics = [of(name, by_kind) for name, by_kind in values.items()]
+    if settings.backups.copy_to:
+        metrics.append(of("backup_uncopied", len(found.uncopied)))
+        if found.log_copied_at is not None:
+            metrics.append(
+                of("backup_log_copied_timestamp_seconds", found.log_copied_at.timestamp())
+            )
+    return metrics
 
 
 def _established(ports: set[int]) -> int:

@@ -89,6 +89,54 @@ FAMILIES = (
         "Addresses banned that fail2ban's database still knows.",
         ("jail",),
     ),
+    Family(
+        "backup_last_success_timestamp_seconds",
+        "gauge",
+        "When the newest backup was made: a physical one, a dump, a configuration.",
+        ("kind",),
+    ),
+    Family(
+        "backup_last_verified_timestamp_seconds",
+        "gauge",
+        "When a backup was last found unchanged and complete.",
+        ("kind",),
+    ),
+    Family(
+        "backup_last_drilled_timestamp_seconds",
+        "gauge",
+        "When a backup was last restored into a scratch server and found the same.",
+        ("kind",),
+    ),
+    Family("backup_size_bytes", "gauge", "Size of the newest backup.", ("kind",)),
+    Family("backup_duration_seconds", "gauge", "What making the newest backup took.", ("kind",)),
+    Family(
+        "backup_drill_seconds",
+        "gauge",
+        "What the last good drill took, from the backup to an answering service.",
+        ("kind",),
+    ),
+    Family(
+        "backup_lost_seconds",
+        "gauge",
+        "How much of the newest writes the last good drill would have lost.",
+        ("kind",),
+    ),
+    Family("backup_bad", "gauge", "Backups that were found damaged or different.", ("kind",)),
+    Family(
+        "backup_uncopied",
+        "gauge",
+        "Newest backups that should be elsewhere and are not; only where copies are wished.",
+    ),
+    Family(
+        "backup_log_copied_timestamp_seconds",
+        "gauge",
+        "When all of the archived log was last elsewhere; only where copies are wished.",
+    ),
+    Family(
+        "backup_log_receiving",
+        "gauge",
+        "Whether the log (WAL) is being received; only where it is archived.",
+    ),
     Family("exporter_errors", "counter", "Times that a source could not be read.", ("source",)),
 )
 

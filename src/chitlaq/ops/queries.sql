@@ -26,7 +26,7 @@ FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, 1 LIMIT 20;
 
 -- name: replication (prepared)
 -- How far each standby or archiver is behind, in bytes of WAL.
-SELECT application_name, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)), 0)::float8
+SELECT application_name, state, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)), 0)::float8
        AS bytes
 FROM pg_stat_replication;
 

@@ -18,6 +18,7 @@ from chitlaq.core.service import Context, Service
 from chitlaq.ops import history
 from chitlaq.ops.exporter import Exporter
 from chitlaq.ops.history import Alert, Report
+from chitlaq.ops.safekeeping import Safekeeper
 from chitlaq.ops.schedule import Scheduler
 
 Active = Annotated[
@@ -58,8 +59,11 @@ async def report_alerts(request: Request[Any, Any, State], data: Report) -> None
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     scheduler = Scheduler(context.home, context.settings.operations, context.database)
+    safekeeper = Safekeeper(context.home, context.settings)
     exporter = Exporter(context)
-    async with tasks.running(scheduler.run_forever, exporter.measure_forever):
+    async with tasks.running(
+        scheduler.run_forever, safekeeper.run_forever, exporter.measure_forever
+    ):
         yield {"more_metrics": exporter.exposition}
 
 

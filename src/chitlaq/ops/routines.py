@@ -84,6 +84,9 @@ _LOGS = (
     "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
     "database.log", "redis.log",
 )  # fmt: skip
+_BACKUPS = (
+    "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
+)  # fmt: skip
 
 ROUTINES: Mapping[str, Routine] = {
     one.name: one
@@ -103,7 +106,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "redis.memory", "redis.clients", "redis.stats",
                 "services.targets", "alerts.active", "alerts.resolved",
                 *_LOGS, "nginx.errors", "nginx.statuses",
-                "backup.database", "backup.configuration",
+                *_BACKUPS,
             ),
         ),
         Routine(
@@ -126,7 +129,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "websocket.connections", "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved",
-                "backup.database", "backup.configuration",
+                *_BACKUPS,
                 "security.ssh_failed", "security.ssh_accepted", "security.fail2ban", "security.bans",
                 "security.audit", "security.logins", "security.certificates",
                 "host.disk", "host.memory", "capacity.disk", "capacity.memory",
@@ -139,7 +142,7 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 "updates.all", "updates.security", "logs.rotation", "cleanup.candidates",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
-                "security.certificates", "backup.database", "backup.configuration",
+                "security.certificates", *_BACKUPS,
                 "capacity.disk", "capacity.database", "memory.growth",
             ),
         ),

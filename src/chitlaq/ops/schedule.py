@@ -18,6 +18,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import psutil
+
 from chitlaq.core import logs
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
@@ -27,6 +29,7 @@ from chitlaq.ops import actions, runs
 
 POLL_SECONDS = 20.0
 RUN_SECONDS = 300.0
+END_SECONDS = 5.0
 PRUNE_EVERY = timedelta(days=1)
 # Whoever claimed a run and did not finish it within this time was killed; as in `claim_run`.
 STALE_SECONDS = 600.0
@@ -54,8 +57,12 @@ class Rule:
         return self.day is None or date.day == self.day
 
 
-def parse(routine: str, text: str) -> Rule:
+def parse(routine: str, text: str, section: str = "operations") -> Rule:
     """Read ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
+
+    Args:
+        routine: the setting's name.
+        section: that of the settings, for who must mend it.
 
     Raises:
         OperatorError: it is none of these.
@@ -77,7 +84,7 @@ def parse(routine: str, text: str) -> Rule:
         return Rule(routine, at, weekday=_WEEKDAYS.index(when))
     except ValueError:
         raise OperatorError(
-            f"operations.{routine} is {text!r}: write 09:00, mon 10:00, or 1 10:30 (day 1 to 28)."
+            f"{section}.{routine} is {text!r}: write 09:00, mon 10:00, or 1 10:30 (day 1 to 28)."
         ) from None
 
 
@@ -215,8 +222,16 @@ class Scheduler:
 
 async def run_process(home: Home, routine: str) -> bool:
     """Run a routine in a process of its own: what hangs there does not hang here."""
+    words = ["report", "--send"] if routine == "evening" else [routine]
+    # The evening's is the report, which runs the routine and sends what it found.
+    return await run_command(home, ["ops", *words], RUN_SECONDS)
+
+
+async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
+    """Run ``chitlaq WORDS`` where it is in nobody's way; returns whether it came to its end."""
+    what = " ".join(words)
     process = await asyncio.create_subprocess_exec(
-        *command(routine),
+        *(sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -224,22 +239,34 @@ async def run_process(home: Home, routine: str) -> bool:
     )
     try:
         os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        async with asyncio.timeout(RUN_SECONDS):
+        psutil.Process(process.pid).ionice(psutil.IOPRIO_CLASS_IDLE)
+        async with asyncio.timeout(seconds):
             _, complaint = await process.communicate()
     except TimeoutError:
-        log.error("routine did not end", routine=routine, seconds=RUN_SECONDS)
+        log.error("did not end", command=what, seconds=seconds)
         return False
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
     # 3 is what it found; everything else is what became of itself.
     if process.returncode not in {0, 3}:
         said = complaint.decode(errors="replace").strip()[-500:]
-        log.error("routine failed", routine=routine, code=process.returncode, error=said)
+        log.error("failed", command=what, code=process.returncode, error=said)
         return False
-    log.info("routine ended", routine=routine, code=process.returncode)
+    log.info("ended", command=what, code=process.returncode)
     return True
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it, with time to take with it what it has started itself."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _done(claim: Path) -> Path:
@@ -252,9 +279,3 @@ def _age_seconds(file: Path) -> float:
         return datetime.now(UTC).timestamp() - file.stat().st_mtime
     except FileNotFoundError:
         return math.inf
-
-
-def command(routine: str) -> Sequence[str]:
-    """The evening's is the report, which runs the routine and sends what it found."""
-    words = ["report", "--send"] if routine == "evening" else [routine]
-    return [sys.executable, "-m", "chitlaq", "ops", *words, "--as", SCHEDULER]

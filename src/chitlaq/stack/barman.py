@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +58,14 @@ def folder(home: Home, settings: Settings) -> Path:
 def streaming(home: Home, settings: Settings) -> Path:
     """What was received and is not in the archive yet, the last segment as ``.partial``."""
     return folder(home, settings) / "streaming"
+
+
+def waiting(home: Home, settings: Settings) -> list[Path]:
+    """What was received whole and will be in the archive next, oldest first."""
+    place = streaming(home, settings)
+    whole = sorted(path for path in place.glob("*") if not path.name.endswith(".partial"))
+    # Barman takes the last file for one that is being received, where it sees no other.
+    return whole if any(place.glob("*.partial")) else whole[:-1]
 
 
 def prepare(home: Home, settings: Settings) -> None:
@@ -178,13 +185,3 @@ def _write(path: Path, text: str) -> None:
     draft.touch(mode=0o600)
     draft.write_text(text)
     draft.rename(path)
-
-
-def started_words(*, parent: str | None) -> Sequence[str]:
-    """The words that begin a backup: a full one, or what changed since another."""
-    return [
-        "backup",
-        "--immediate-checkpoint",
-        *(["--incremental", parent] if parent else []),
-        SERVER,
-    ]

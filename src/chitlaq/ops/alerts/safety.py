@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chitlaq.ops.alerts.alert import Alert, fires, silent, steady
+from chitlaq.ops.alerts.alert import Alert, Unseen, fires, silent, steady
 
 _HOUR = 3_600
 _DAY = 24 * _HOUR
@@ -19,15 +19,19 @@ def _backup_alerts() -> list[Alert]:
     return [
         Alert(
             name="BackupMissing",
-            expr="absent(backup_last_success_timestamp_seconds)",
+            expr=f"absent({_made('dump')})",
             for_="1h",
             severity="P1",
-            summary="Nobody knows of any backup.",
+            summary="Nobody knows of any dump of the database.",
             procedure="Check Backup Status",
             family="Backup",
             cases=(
-                fires(summary="Nobody knows of any backup.", at="90m"),
-                silent(steady("backup_last_success_timestamp_seconds", 0, 90), at="90m"),
+                fires(
+                    labels={"kind": "dump"},
+                    summary="Nobody knows of any dump of the database.",
+                    at="90m",
+                ),
+                silent(steady(_made("dump"), 0, 90), at="90m"),
             ),
         ),
         Alert(
@@ -35,60 +39,164 @@ def _backup_alerts() -> list[Alert]:
             expr=f"time() - backup_last_success_timestamp_seconds > {26 * _HOUR}",
             for_="5m",
             severity="P1",
-            summary="The last backup is {{ $value | humanizeDuration }} old.",
+            summary="The last backup ({{ $labels.kind }}) is {{ $value | humanizeDuration }} old.",
             procedure="Check Backup Status",
             family="Backup",
             cases=(
                 fires(
-                    steady("backup_last_success_timestamp_seconds", -30 * _HOUR),
-                    summary="The last backup is 1d 6h 30m 0s old.",
+                    steady(_made("dump"), -30 * _HOUR),
+                    steady(_made("physical"), -2 * _HOUR),
+                    labels={"kind": "dump"},
+                    summary="The last backup (dump) is 1d 6h 30m 0s old.",
                 ),
-                silent(steady("backup_last_success_timestamp_seconds", -25 * _HOUR)),
+                silent(steady(_made("dump"), -25 * _HOUR)),
             ),
+        ),
+        Alert(
+            name="BackupBad",
+            expr="backup_bad > 0",
+            for_="5m",
+            severity="P1",
+            summary="{{ $value }} backups ({{ $labels.kind }}) are damaged, or not what was backed up.",
+            procedure="Test Backup Restoration",
+            family="Backup",
+            cases=(
+                fires(
+                    steady('backup_bad{kind="dump"}', 2),
+                    labels={"kind": "dump"},
+                    summary="2 backups (dump) are damaged, or not what was backed up.",
+                ),
+                silent(steady('backup_bad{kind="dump"}', 0)),
+            ),
+            unseen=Unseen(('backup_bad{kind="dump"}',), "ops-service"),
         ),
         Alert(
             name="BackupUnverified",
             expr=f"time() - backup_last_verified_timestamp_seconds > {50 * _HOUR}",
             for_="5m",
             severity="P2",
-            summary="No backup was verified for {{ $value | humanizeDuration }}: whether one can be"
-            " restored is not known.",
-            procedure="Test Backup Restoration",
+            summary="No backup ({{ $labels.kind }}) was found whole for"
+            " {{ $value | humanizeDuration }}.",
+            procedure="Check Backup Status",
             family="Backup",
             cases=(
                 fires(
-                    steady("backup_last_verified_timestamp_seconds", -60 * _HOUR),
-                    summary="No backup was verified for 2d 12h 30m 0s: whether one can be restored"
-                    " is not known.",
+                    steady('backup_last_verified_timestamp_seconds{kind="dump"}', -60 * _HOUR),
+                    labels={"kind": "dump"},
+                    summary="No backup (dump) was found whole for 2d 12h 30m 0s.",
                 ),
-                silent(steady("backup_last_verified_timestamp_seconds", -40 * _HOUR)),
+                silent(steady('backup_last_verified_timestamp_seconds{kind="dump"}', -40 * _HOUR)),
             ),
         ),
         Alert(
-            name="BackupNeverVerified",
-            expr=(
-                "backup_last_success_timestamp_seconds"
-                " unless backup_last_verified_timestamp_seconds"
-            ),
-            for_="3h",
+            name="BackupUndrilled",
+            expr=f"time() - backup_last_drilled_timestamp_seconds > {50 * _HOUR}",
+            for_="5m",
             severity="P2",
-            summary="There are backups, and none was ever verified.",
+            summary="No backup ({{ $labels.kind }}) was restored and compared for"
+            " {{ $value | humanizeDuration }}: whether one can be is not known.",
             procedure="Test Backup Restoration",
             family="Backup",
             cases=(
                 fires(
-                    steady("backup_last_success_timestamp_seconds", 0, 240),
-                    summary="There are backups, and none was ever verified.",
+                    steady(_drilled("dump"), -60 * _HOUR),
+                    labels={"kind": "dump"},
+                    summary="No backup (dump) was restored and compared for 2d 12h 30m 0s: whether"
+                    " one can be is not known.",
+                ),
+                silent(steady(_drilled("dump"), -40 * _HOUR)),
+            ),
+        ),
+        Alert(
+            name="BackupNeverDrilled",
+            expr=(
+                'backup_last_success_timestamp_seconds{kind!="configuration"}'
+                " unless backup_last_drilled_timestamp_seconds"
+            ),
+            for_="3h",
+            severity="P2",
+            summary="There are backups ({{ $labels.kind }}), and none was ever restored.",
+            procedure="Test Backup Restoration",
+            family="Backup",
+            cases=(
+                fires(
+                    steady(_made("dump"), 0, 240),
+                    steady(_drilled("physical"), 0, 240),
+                    labels={"kind": "dump"},
+                    summary="There are backups (dump), and none was ever restored.",
                     at="4h",
                 ),
                 silent(
-                    steady("backup_last_success_timestamp_seconds", 0, 240),
-                    steady("backup_last_verified_timestamp_seconds", 0, 240),
+                    steady(_made("dump"), 0, 240),
+                    steady(_made("configuration"), 0, 240),
+                    steady(_drilled("dump"), 0, 240),
                     at="4h",
                 ),
             ),
         ),
+        Alert(
+            name="BackupNotCopied",
+            expr="backup_uncopied > 0",
+            # The day's backup is copied after it was verified.
+            for_="4h",
+            severity="P2",
+            summary="{{ $value }} of the newest backups are only on this machine.",
+            procedure="Check Backup Status",
+            family="Backup",
+            cases=(
+                fires(
+                    steady("backup_uncopied", 2, 360),
+                    summary="2 of the newest backups are only on this machine.",
+                    at="5h",
+                ),
+                silent(steady("backup_uncopied", 0, 360), at="5h"),
+            ),
+        ),
+        Alert(
+            name="LogNotCopied",
+            expr=f"time() - backup_log_copied_timestamp_seconds > {_HOUR}",
+            for_="15m",
+            severity="P2",
+            summary="The log of the database was not copied elsewhere for"
+            " {{ $value | humanizeDuration }}.",
+            procedure="Check Backup Status",
+            family="Backup",
+            cases=(
+                fires(
+                    steady("backup_log_copied_timestamp_seconds", -2 * _HOUR),
+                    summary="The log of the database was not copied elsewhere for 2h 30m 0s.",
+                ),
+                silent(steady("backup_log_copied_timestamp_seconds", 0)),
+            ),
+        ),
+        Alert(
+            name="LogNotReceived",
+            expr="backup_log_receiving == 0",
+            for_="5m",
+            severity="P1",
+            summary="Nobody receives the log of the database: what is written now would be lost with"
+            " its disk.",
+            procedure="Check Backup Status",
+            family="ArchiveStopped",
+            cases=(
+                fires(
+                    steady("backup_log_receiving", 0),
+                    summary="Nobody receives the log of the database: what is written now would be"
+                    " lost with its disk.",
+                ),
+                silent(steady("backup_log_receiving", 1)),
+                silent(),
+            ),
+        ),
     ]
+
+
+def _made(kind: str) -> str:
+    return f'backup_last_success_timestamp_seconds{{kind="{kind}"}}'
+
+
+def _drilled(kind: str) -> str:
+    return f'backup_last_drilled_timestamp_seconds{{kind="{kind}"}}'
 
 
 def _certificate_alerts() -> list[Alert]:

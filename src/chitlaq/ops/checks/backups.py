@@ -134,7 +134,10 @@ def _age(moment: datetime) -> float:
     return (datetime.now(UTC) - moment).total_seconds()
 
 
-_REMEDY = "`chitlaq backup run`, then `chitlaq backup drill`; what went wrong last is in `chitlaq ops actions`."
+_REMEDY = (
+    "`chitlaq backup run`, then `chitlaq backup drill`; what went wrong last is in"
+    " `chitlaq ops actions`."
+)
 _BAD = " A bad one is deleted with `chitlaq backup prune NAME --yes` when a new one is proved."
 
 

@@ -85,7 +85,7 @@ SELECT members, members_month, posts, posts_month FROM feed.growth;
 -- name: archive
 -- Who receives the log, how many bytes are on the way, and what is kept for him; always one row.
 SELECT r.state, r.sync_state,
-       coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.flush_lsn), 0)::float8 AS behind,
+       coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn), 0)::float8 AS behind,
        s.wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::float8 AS kept
 FROM (VALUES (1)) one
 LEFT JOIN pg_stat_replication r ON r.application_name = $1

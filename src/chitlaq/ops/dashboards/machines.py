@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chitlaq.ops.dashboards.panels import RATE, Dashboard, Row, bars, graph, graphs, number
+from chitlaq.ops.dashboards.panels import RATE, Dashboard, Row, bars, graph, graphs
 
 POSTGRESQL = Dashboard(
     "chitlaq-postgresql",
@@ -72,14 +72,41 @@ POSTGRESQL = Dashboard(
                     "increase(postgresql_archive_failures_total[1h])",
                     "failures",
                 ),
-                number(
-                    "Last backup", "time() - backup_last_success_timestamp_seconds", "s", width=12
-                ),
-                number(
-                    "Last verified",
-                    "time() - backup_last_verified_timestamp_seconds",
+                graph("Log received", "backup_log_receiving", "receiving"),
+            ),
+        ),
+        Row(
+            "Backups",
+            (
+                graph(
+                    "Age of the newest",
+                    "time() - backup_last_success_timestamp_seconds",
+                    "{{kind}}",
                     "s",
-                    width=12,
+                ),
+                graph(
+                    "Since one was found whole",
+                    "time() - backup_last_verified_timestamp_seconds",
+                    "{{kind}}",
+                    "s",
+                ),
+                graph(
+                    "Since one was restored and compared",
+                    "time() - backup_last_drilled_timestamp_seconds",
+                    "{{kind}}",
+                    "s",
+                ),
+                graph("Damaged or different", "backup_bad", "{{kind}}"),
+                graph("Size", "backup_size_bytes", "{{kind}}", "bytes"),
+                graph("Restored in", "backup_drill_seconds", "{{kind}}", "s"),
+                graph("Would be lost", "backup_lost_seconds", "{{kind}}", "s"),
+                graph("Made in", "backup_duration_seconds", "{{kind}}", "s"),
+                graph("Not elsewhere yet", "backup_uncopied", "backups"),
+                graph(
+                    "Since the log was elsewhere",
+                    "time() - backup_log_copied_timestamp_seconds",
+                    "age",
+                    "s",
                 ),
             ),
         ),

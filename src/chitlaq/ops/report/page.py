@@ -27,7 +27,10 @@ CHAPTERS = {
     "Errors": ("api.errors", "api.refusals", "nginx.statuses"),
     "Speed": ("api.latency",),
     "Growth": ("growth.members",),
-    "Backups": ("backup.database", "backup.configuration"),
+    "Backups": (
+        "backup.database", "backup.physical", "backup.archive", "backup.configuration",
+        "backup.copies",
+    ),
     "Security": (
         "security.logins", "security.ssh_failed", "security.ssh_accepted", "security.bans",
         "security.certificates",

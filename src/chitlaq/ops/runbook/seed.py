@@ -62,7 +62,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer("htop", ("ops watch", "host.cpu"), "a screen is for eyes; a routine needs a verdict"),
     Answer("df -h", ("host.disk", "capacity.disk")),
     Answer("du -sh /var/lib/docker", ("host.disk", "host.large_files"), _NO_DOCKER),
-    Answer("du -sh /opt/backups/chitlaq", ("backup.database",)),
+    Answer("du -sh /opt/backups/chitlaq", ("backup.database", "backup.physical")),
     Answer("free -h", ("host.memory", "capacity.memory")),
     Answer(r"cat /proc/meminfo .*", ("host.memory",)),
     Answer(
@@ -153,18 +153,18 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(r"tar -tzf /opt/backups/chitlaq/config_latest\.tar\.gz", ("backup.configuration",)),
     Answer(
         r"ls -la /opt/backups/chitlaq/.*",
-        ("backup.database", "backup.configuration"),
-        "a file in a folder is not yet a backup: the check says so until one was restored",
+        ("backup.database", "backup.physical", "backup.archive", "backup.copies"),
+        "a file in a folder is not yet a backup: the checks say so until one was restored and compared",
     ),
     Answer(
         r"\./backup-scripts/verify-backup\.sh .*",
-        ("backup.database",),
-        "nothing verifies a backup yet: until then no check calls one good",
+        ("backup verify",),
+        "done every day for all of them",
     ),
     Answer(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
-        ("backup.database",),
-        "nothing restores a backup for a trial yet: until then no check calls one good",
+        ("backup drill",),
+        "done every day, into a server of its own, and every table compared, not only counted",
     ),
     Answer(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
     Answer(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
@@ -218,8 +218,8 @@ ANSWERS: tuple[Answer, ...] = (
     ),
     Answer(
         r"find /opt/backups/chitlaq .*-delete",
-        ("cleanup.candidates",),
-        "it deletes the last good backup when backups stopped 30 days ago: no backup is pruned by age",
+        ("backup prune",),
+        "it deletes the last good backup when backups stopped 30 days ago: the newest proved one stays",
     ),
     Answer(
         r"find /var/log .*-delete",
