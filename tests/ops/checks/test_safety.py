@@ -1,4 +1,4 @@
-"""Certificates, bans, backups, and what may be cleared away."""
+"""Certificates, bans, and what may be cleared away."""
 
 from __future__ import annotations
 
@@ -92,56 +92,6 @@ async def test_bans_are_read_from_fail2bans_database(home: Home, tmp_path: Path)
     assert (found.verdict, found.values["bans"].value) == (Verdict.OK, 2)
     path.write_text("no database at all, but a long enough text to be looked at" * 50)
     assert (await look(home, "security.bans", **variable)).verdict == Verdict.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("check", "name"),
-    [
-        ("backup.database", "chitlaq_2026-11-23.sql"),
-        ("backup.configuration", "config_2026-11-23.tar.gz"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("hours", "size", "verdict"),
-    [
-        (None, 0, Verdict.CRITICAL),
-        (1, 1000, Verdict.WARNING),
-        (30, 1000, Verdict.WARNING),
-        (60, 1000, Verdict.CRITICAL),
-        (1, 0, Verdict.CRITICAL),
-    ],
-)
-async def test_backup_that_nobody_restored_is_never_good(
-    home: Home,
-    tmp_path: Path,
-    check: str,
-    name: str,
-    hours: float | None,
-    size: int,
-    verdict: Verdict,
-) -> None:
-    folder = tmp_path / "backups"
-    folder.mkdir()
-    if hours is not None:
-        (folder / name).write_bytes(b"x" * size)
-        then = time.time() - hours * 3600
-        os.utime(folder / name, (then, then))
-        # A link to the newest is not one backup more.
-        (folder / name.replace("2026-11-23", "latest")).symlink_to(folder / name)
-    found = await look(home, check, CHITLAQ_BACKUPS_FOLDER=str(folder))
-    assert found.verdict == verdict
-    assert found.values["backups"].value == (0 if hours is None else 1)
-
-
-async def test_folder_of_backups_that_may_not_be_seen_is_unknown(
-    home: Home, tmp_path: Path
-) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may see everything")
-    folder = tmp_path / "backups"
-    folder.mkdir(mode=0o000)
-    found = await look(home, "backup.database", CHITLAQ_BACKUPS_FOLDER=str(folder))
-    assert found.verdict in {Verdict.UNKNOWN, Verdict.CRITICAL}
 
 
 async def test_what_may_go_is_listed_and_what_is_written_to_is_not(home: Home) -> None:

@@ -1,0 +1,153 @@
+"""What the checks say of backups, by the records beside them."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chitlaq.backups import records
+from chitlaq.backups.records import Copy, Kind, Record, Verdict
+from chitlaq.core.home import Home
+from chitlaq.ops.checks import check
+from tests.ops.checks.looking import look
+
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+OK, WARNING, CRITICAL = check.Verdict.OK, check.Verdict.WARNING, check.Verdict.CRITICAL
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def ago(hours: float) -> datetime:
+    return datetime.now(UTC) - timedelta(hours=hours)
+
+
+def good(hours: float) -> Verdict:
+    return Verdict(ago(hours), True, "as it was", 12.0, 3.0)
+
+
+def bad(hours: float) -> Verdict:
+    return Verdict(ago(hours), False, "12 rows are missing", 12.0)
+
+
+def keep(home: Home, kind: Kind, hours: float, **fields: Any) -> Record:
+    name = {"dump": "chitlaq", "configuration": "config"}.get(kind, kind)
+    made = ago(hours)
+    record = Record(f"{name}_{made:%Y%m%dT%H%M%S%f}", kind, made, 2.0, "file", 1000, "0" * 64)
+    record = msgspec.structs.replace(record, **fields)
+    records.write(home.root / "backups", record)
+    return record
+
+
+async def say(home: Home, name: str, **environment: str) -> Any:
+    folder = {"CHITLAQ_BACKUPS_FOLDER": str(home.root / "backups")}
+    return await look(home, name, **(folder | environment))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("database", "dump"), ("physical", "full")])
+@pytest.mark.parametrize(
+    ("hours", "drilled", "verdict"),
+    [
+        (1, good(1), OK),
+        (1, None, WARNING),
+        (1, bad(1), CRITICAL),
+        (30, good(1), WARNING),
+        (60, good(1), CRITICAL),
+        (1, good(30), WARNING),
+        (1, good(60), CRITICAL),
+    ],
+)
+async def test_backup_is_good_when_it_was_restored_lately(
+    home: Home, name: str, kind: Kind, hours: float, drilled: Verdict | None, verdict: check.Verdict
+) -> None:
+    keep(home, kind, hours, verified=good(1), drilled=drilled)
+    assert (await say(home, f"backup.{name}")).verdict == verdict
+
+
+async def test_drill_of_an_earlier_backup_counts_until_the_newest_is_drilled(home: Home) -> None:
+    keep(home, "dump", 20, drilled=good(20))
+    keep(home, "dump", 1, verified=good(1))
+    assert (await say(home, "backup.database")).verdict == OK
+
+
+async def test_no_backup_is_critical_whatever_lies_in_the_folder(home: Home) -> None:
+    folder = home.root / "backups"
+    folder.mkdir(parents=True)
+    (folder / "chitlaq_20261123T023000.sql").write_bytes(b"x" * 1000)
+    (folder / "config_20261123T023000.tar.gz").write_bytes(b"x" * 1000)
+    for name in ("database", "physical", "configuration"):
+        found = await say(home, f"backup.{name}")
+        assert (found.verdict, found.values["backups"].value) == (CRITICAL, 0)
+
+
+async def test_one_bad_backup_is_critical_beside_good_ones(home: Home) -> None:
+    keep(home, "dump", 30, verified=bad(1), drilled=good(29))
+    keep(home, "dump", 1, verified=good(1), drilled=good(1))
+    found = await say(home, "backup.database")
+    assert found.verdict == CRITICAL
+    assert "12 rows are missing" in found.summary
+
+
+async def test_record_that_was_damaged_is_critical_and_of_its_own_kind_only(home: Home) -> None:
+    keep(home, "dump", 1, verified=good(1), drilled=good(1))
+    record = keep(home, "full", 1, verified=good(1), drilled=good(1))
+    path = home.root / "backups" / "records" / f"{record.id}.json"
+    path.write_bytes(path.read_bytes().replace(b'"bytes":1000', b'"bytes":1001'))
+    assert (await say(home, "backup.database")).verdict == OK
+    found = await say(home, "backup.physical")
+    assert found.verdict == CRITICAL
+    assert record.id in found.summary
+
+
+async def test_configuration_without_secrets_is_a_warning(home: Home) -> None:
+    keep(home, "configuration", 1)
+    assert (await say(home, "backup.configuration")).verdict == WARNING
+    keep(home, "configuration", 0.5, verified=good(0.5))
+    found = await say(home, "backup.configuration")
+    assert found.verdict == WARNING
+    assert "without secrets" in found.summary
+    found = await say(home, "backup.configuration", CHITLAQ_BACKUPS_RECIPIENTS=RECIPIENT)
+    assert found.verdict == OK
+
+
+async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Path) -> None:
+    assert (await say(home, "backup.copies")).verdict == check.Verdict.SKIPPED
+    where = str(tmp_path / "elsewhere")
+    wished = {"CHITLAQ_BACKUPS_COPY_TO": where, "CHITLAQ_BACKUPS_ARCHIVE": "off"}
+    assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
+    keep(home, "dump", 30, copied=Copy(where, ago(30), 10, "0" * 64))
+    assert (await say(home, "backup.copies", **wished)).verdict == OK
+    newest = keep(home, "dump", 1)
+    found = await say(home, "backup.copies", **wished)
+    assert found.verdict == CRITICAL
+    assert newest.id in found.summary
+    keep(home, "dump", 0.5, copied=Copy("/another/place", ago(0.5), 10, "0" * 64))
+    assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
+
+
+async def test_archive_is_looked_at_where_there_is_one(home: Home) -> None:
+    off = {"CHITLAQ_BACKUPS_ARCHIVE": "off"}
+    for name in ("backup.archive", "backup.physical"):
+        assert (await say(home, name, **off)).verdict == check.Verdict.SKIPPED
+    # On, and PostgreSQL is away.
+    assert (await say(home, "backup.archive")).verdict == check.Verdict.UNKNOWN
+
+
+async def test_folder_of_backups_that_may_not_be_seen_is_unknown(home: Home) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may see everything")
+    keep(home, "dump", 1, drilled=good(1))
+    folder = home.root / "backups" / "records"
+    folder.chmod(0o000)
+    try:
+        for name in ("database", "configuration"):
+            assert (await say(home, f"backup.{name}")).verdict == check.Verdict.UNKNOWN
+    finally:
+        folder.chmod(0o700)
