@@ -116,7 +116,9 @@ def copy(here: Place, record: Record) -> Record:
 
 
 def copy_log(here: Place) -> int:
-    """Copy the files of the archived log that are not there yet; returns how many.
+    """Copy the files of the log that were received whole and are not there yet; returns how many.
+
+    The last of them may lie where it was received for long: Barman leaves it there for the receiver.
 
     Raises:
         OperatorError: as `copy`.
@@ -125,11 +127,13 @@ def copy_log(here: Place) -> int:
     there = {path.rpartition("/")[2] for path in _names(target, "log/")}
     done = 0
     with _drafts(here) as folder:
-        for path in log.archived(barman.folder(here.home, here.settings)):
+        for path in log.received_whole(barman.folder(here.home, here.settings)):
             if f"{path.name}.age" in there:
                 continue
-            draft = folder / "log.age"
-            with path.open("rb") as source, draft.open("wb") as sealed:
+            draft, packed = folder / "log.age", folder / "log.zst"
+            with packed.open("wb") as plain:
+                log.copy_compressed(path, plain)
+            with packed.open("rb") as source, draft.open("wb") as sealed:
                 keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
             _put(here, target, f"log/{path.name}.age", draft)
             done += 1

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +126,7 @@ def archive(folder: Path, *extra: Path) -> Archive:
 
 
 def _files(folder: Path, extra: Sequence[Path]) -> Iterator[Path]:
-    yield from archived(folder)
-    yield from sorted(folder.glob("streaming/*[0-9A-F]"))
-    yield from sorted(folder.glob("streaming/*.history"))
+    yield from received_whole(folder)
     for one in extra:
         yield from sorted(path for path in one.glob("*") if path.is_file())
     yield from sorted(folder.glob("streaming/*.partial"))
@@ -138,6 +137,15 @@ def archived(folder: Path) -> list[Path]:
     return [
         *sorted(folder.glob("wals/*.history")),
         *sorted(path for path in folder.glob("wals/*/*") if _SEGMENT.fullmatch(path.name)),
+    ]
+
+
+def received_whole(folder: Path) -> list[Path]:
+    """The files of the archive, and those that are to come into it next."""
+    return [
+        *archived(folder),
+        *sorted(folder.glob("streaming/*[0-9A-F]")),
+        *sorted(folder.glob("streaming/*.history")),
     ]
 
 
@@ -199,6 +207,17 @@ def copy_plain(path: Path, target: IO[bytes]) -> None:
                     target.write(chunk)
         except zstandard.ZstdError as error:
             raise OperatorError(f"{path} is damaged: {error}.") from None
+
+
+def copy_compressed(path: Path, target: IO[bytes]) -> None:
+    """Write a file of the log as the archive has it: compressed, unless it is that already."""
+    with path.open("rb") as source:
+        is_compressed = source.read(4) == _ZSTD
+        source.seek(0)
+        if is_compressed or path.suffix == ".history":
+            shutil.copyfileobj(source, target)
+        else:
+            zstandard.ZstdCompressor(level=3).copy_stream(source, target)
 
 
 def plain_text(path: Path) -> str:

@@ -452,7 +452,11 @@ def _recorded(
             async with records.database(home, settings) as database:
                 await actions.keep(database, home, done)
 
-        asyncio.run(kept())
+        try:
+            asyncio.run(kept())
+        except OperatorError:
+            # A new machine has no secrets yet to open PostgreSQL with.
+            actions.lay_by(home, done)
 
     begun = actions.begun("backup", what, records.operator(operator), "")
     keep(begun)

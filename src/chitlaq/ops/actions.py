@@ -123,11 +123,16 @@ async def keep(database: Database, home: Home, done: Done) -> None:
         await _store(database, done)
     except PostgresUnavailableError as error:
         log.warning("record waits for PostgreSQL", action_id=done.id, error=str(error))
-        folder = home.ops / "waiting-actions"
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f"{done.id}.draft"
-        draft.write_bytes(msgspec.json.encode(done))
-        draft.rename(folder / f"{done.id}.json")
+        lay_by(home, done)
+
+
+def lay_by(home: Home, done: Done) -> None:
+    """Keep a record in a file, until there is a PostgreSQL to store it."""
+    folder = home.ops / "waiting-actions"
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f"{done.id}.draft"
+    draft.write_bytes(msgspec.json.encode(done))
+    draft.rename(folder / f"{done.id}.json")
 
 
 async def _store(database: Database, done: Done) -> None:

@@ -164,6 +164,7 @@ def leave_timeline(home: Home, settings: Settings) -> None:
     Raises:
         OperatorError: Barman failed.
     """
+    prepare(home, settings)
     place = streaming(home, settings)
     if not any(place.glob("*.partial")):
         # Barman takes the last file for one that is being received.

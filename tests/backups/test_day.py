@@ -1,0 +1,347 @@
+"""A day's backups of a live installation: made, verified, restored and compared, copied, and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import date
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from chitlaq.backups import daily, drill, dumps, keys, records, scratch
+from chitlaq.backups.place import Place
+from chitlaq.backups.records import Record, Table
+from chitlaq.core.errors import OperatorError
+from tests.backups.guarded import (
+    author,
+    backups_of,
+    newest,
+    place_of,
+    posts_in,
+    run,
+    servers_in,
+    start_guarded,
+)
+from tests.conftest import PASSWORD, PORTS, Stack, eventually, free_ports, stop_stack
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The file of a private key, and the public one."""
+    private, public = keys.new()
+    path = tmp_path_factory.mktemp("stick") / "chitlaq-backup.key"
+    path.write_text(f"# public key: {public}\n{private}\n")
+    return path, public
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(scope="module")
+async def guarded(key: tuple[Path, str], elsewhere: Path) -> AsyncIterator[Stack]:
+    """An installation with some posts, after its first day's work."""
+    stack = start_guarded(CHITLAQ_BACKUPS_RECIPIENTS=key[1], CHITLAQ_BACKUPS_COPY_TO=str(elsewhere))
+    try:
+        async with author(stack) as ada:
+            for number in range(20):
+                await ada.write(f"post {number}, of the first day")
+            await asyncio.to_thread(run, stack, "run", "--daily")
+            yield stack
+    finally:
+        stop_stack(stack)
+
+
+@pytest.fixture
+def restored(record_of_dump: Record, guarded: Stack) -> Iterator[Record]:
+    yield record_of_dump
+    records.write(place_of(guarded).folder, record_of_dump)
+
+
+@pytest.fixture
+def record_of_dump(guarded: Stack) -> Record:
+    return newest(guarded, "dump")
+
+
+def test_first_day_leaves_one_of_each_kind_verified_drilled_and_copied(
+    guarded: Stack, elsewhere: Path
+) -> None:
+    found = backups_of(guarded)
+    assert sorted(one.kind for one in found.good) == ["configuration", "dump", "full"]
+    for record in found.good:
+        assert record.verified is not None
+        assert record.verified.is_good, record.verified.detail
+        assert record.copied is not None
+        assert (elsewhere / "backups" / f"{record.id}.age").stat().st_size == record.copied.bytes
+        if record.kind != "configuration":
+            assert record.drilled is not None
+            assert record.drilled.is_good, record.drilled.detail
+            assert record.drilled.seconds > 0
+            assert record.drilled.lost_seconds is not None
+            assert record.drilled.lost_seconds < 60
+    assert any((elsewhere / "log").glob("*.age"))
+
+
+def test_list_is_as_the_contract_says(guarded: Stack) -> None:
+    for row in guarded.json("backup", "list"):
+        assert {"id", "kind", "created_at", "bytes", "verified", "drilled", "path"} <= row.keys()
+        assert Path(row["path"]).exists()
+
+
+def test_dump_is_one_that_postgresqls_own_tools_read(guarded: Stack) -> None:
+    here = place_of(guarded)
+    link = here.folder / "latest_backup.sql"
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    text = subprocess.run(
+        [here.program("pg_restore"), "--list", str(link)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "TABLE DATA feed posts" in text
+    assert newest(guarded, "dump").tables["feed.posts"].rows == 20
+
+
+def test_configuration_is_one_that_tar_reads_and_shows_no_secret(guarded: Stack) -> None:
+    link = place_of(guarded).folder / "config_latest.tar.gz"
+    with tarfile.open(link) as archive:
+        names = archive.getnames()
+        texts = [archive.extractfile(name).read() for name in names]  # type: ignore[union-attr]
+    assert "secrets.tar.age" in names
+    assert not any(name.startswith("secrets/") for name in names)
+    for path in (guarded.home / "secrets").iterdir():
+        secret = path.read_bytes().strip()
+        assert not any(secret in text for text in texts), path.name
+
+
+def test_checks_and_metrics_say_so(guarded: Stack) -> None:
+    run_ = guarded.json("backup", "status")
+    verdicts = {one["check"]: one["verdict"] for one in run_["results"]}
+    assert verdicts == dict.fromkeys(
+        ("backup.database", "backup.physical", "backup.archive", "backup.configuration",
+         "backup.copies"),
+        "OK",
+    ), run_  # fmt: skip
+    text = httpx.get(f"http://127.0.0.1:{guarded.ports['ops']}/metrics").text
+    for line in (
+        'backup_last_success_timestamp_seconds{kind="dump"}',
+        'backup_last_drilled_timestamp_seconds{kind="physical"}',
+        'backup_bad{kind="configuration"} 0.0',
+        "backup_log_receiving 1.0",
+        "backup_uncopied 0.0",
+    ):
+        assert line in text
+
+
+def test_next_backup_adds_to_the_last_and_is_restored_as_well(guarded: Stack) -> None:
+    full = newest(guarded, "full")
+    run(guarded, "run", "incremental")
+    incremental = newest(guarded, "incremental")
+    assert incremental.parent == full.id
+    assert incremental.bytes < full.bytes
+    run(guarded, "drill", incremental.id)
+    drilled = newest(guarded, "incremental").drilled
+    assert drilled is not None
+    assert drilled.is_good
+
+
+def test_scripts_of_the_runbook_work_as_it_calls_them(guarded: Stack) -> None:
+    file = place_of(guarded).folder / "latest_backup.sql"
+    for script in ("verify-backup.sh", "test-restore.sh"):
+        done = subprocess.run(
+            [ROOT / "backup-scripts" / script, file],
+            capture_output=True, text=True, env=guarded.environment, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
+        usage = subprocess.run([ROOT / "backup-scripts" / script], capture_output=True, check=False)
+        assert usage.returncode == 2
+
+
+def test_drill_leaves_nothing_and_never_comes_near_the_live_server(guarded: Stack) -> None:
+    here = place_of(guarded)
+    assert servers_in(here.home.backup) == []
+    assert list((here.home.backup / "scratch").iterdir()) == []
+    postmaster = (here.home.postgres_data / "postmaster.pid").read_text().split()[0]
+    run(guarded, "drill", newest(guarded, "dump").id)
+    assert (here.home.postgres_data / "postmaster.pid").read_text().split()[0] == postmaster
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        (lambda was: Table(was.rows + 1, was.content, was.newest), "has 20 rows instead of 21"),
+        (lambda was: Table(was.rows, "1", was.newest), "has other content in its 20 rows"),
+        (lambda was: Table(was.rows, was.content, "2030-01-01"), "instead of 2030-01-01"),
+    ],
+)
+def test_drill_finds_what_is_not_as_it_was(
+    guarded: Stack, restored: Record, table: object, complaint: str
+) -> None:
+    """A dump that is whole, and of which something else was written down."""
+    posts = table(restored.tables["feed.posts"])  # type: ignore[operator]
+    other = msgspec.structs.replace(restored, tables={**restored.tables, "feed.posts": posts})
+    records.write(place_of(guarded).folder, other)
+    answer = guarded.command("backup", "drill", restored.id)
+    assert answer.returncode == 3
+    assert complaint in answer.stdout
+    assert guarded.command("backup", "status").returncode == 3
+
+
+def test_drill_in_the_live_data_directory_is_refused(guarded: Stack) -> None:
+    here = place_of(guarded)
+    with (
+        scratch.made(here) as made,
+        pytest.raises(OperatorError, match="live"),
+        scratch.running(here, here.home.postgres_data, made.sockets),
+    ):
+        raise AssertionError("it was started")
+
+
+def test_one_process_is_at_the_backups_at_a_time(guarded: Stack) -> None:
+    here = place_of(guarded)
+    with (here.home.backup / "lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write("drill, process 1")
+        lock.flush()
+        answer = guarded.command("backup", "run", "dump")
+    assert answer.returncode == 1
+    assert "Another process is at the backups (drill, process 1)" in answer.stderr
+    assert len(backups_of(guarded).of("dump")) == 1
+
+
+def test_dump_of_a_database_without_room_leaves_nothing(guarded: Stack) -> None:
+    """Writing fails in the middle: files may grow to 4 kB only."""
+    here = place_of(guarded)
+    before = {path.name for path in here.folder.iterdir()}
+    for kind in ("dump", "full"):
+        done = subprocess.run(
+            ["bash", "-c", f"ulimit -f 4; exec {ROOT}/.venv/bin/chitlaq backup run {kind}"],
+            capture_output=True, text=True, env=guarded.environment, check=False,
+        )  # fmt: skip
+        assert done.returncode != 0
+        assert "failed" in done.stdout + done.stderr
+    assert {path.name for path in here.folder.iterdir()} == before
+    assert len(backups_of(guarded).of("dump", "full")) == 2
+    # And the next one is as if nothing had been.
+    run(guarded, "run", "dump")
+    assert len(backups_of(guarded).of("dump")) == 2
+    assert guarded.is_healthy()
+
+
+def test_prune_shows_first_and_never_takes_the_newest_proved(guarded: Stack) -> None:
+    run(guarded, "run", "dump")
+    first, *_ = backups_of(guarded).of("dump")
+    said = run(guarded, "prune")
+    assert "Nothing goes" in said
+    proved = [one for one in backups_of(guarded).of("dump") if one.is_proved][-1]
+    assert "stays" in run(guarded, "prune", proved.id, "--yes")
+    assert backups_of(guarded).get(proved.id) is not None
+    said = run(guarded, "prune", first.id)
+    assert "Nothing was deleted" in said
+    assert backups_of(guarded).get(first.id) is not None
+    run(guarded, "prune", first.id, "--yes")
+    assert backups_of(guarded).get(first.id) is None
+    assert not (place_of(guarded).folder / first.path).exists()
+    assert not (place_of(guarded).folder / "records" / f"{first.id}.json").exists()
+
+
+def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(guarded: Stack) -> None:
+    run(guarded, "run", "configuration", "--as", "ada")
+    done = [one for one in guarded.json("ops", "actions") if one["action"] == "backup"]
+    assert any(
+        one["operator"] == "ada" and "configuration" in str(one) and one["succeeded"]
+        for one in done
+    ), done[:2]
+
+
+async def test_log_of_a_moment_ago_is_archived_and_sent(guarded: Stack, elsewhere: Path) -> None:
+    before = set((elsewhere / "log").iterdir())
+    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
+    await asyncio.to_thread(run, guarded, "archive", "--send")
+    assert set((elsewhere / "log").iterdir()) > before
+
+
+async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
+    guarded: Stack, elsewhere: Path, key: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Three commands on a machine that has only the program, the place of copies, and the key."""
+    async with author(guarded, "grace") as grace:
+        post = await grace.write("written after the last backup")
+    await asyncio.to_thread(run, guarded, "archive", "--send")
+    expected = await posts_in(guarded)
+    assert post["id"] in expected
+    new = Stack(
+        Path(str(guarded.home) + "-new"),
+        {
+            **guarded.environment,
+            "CHITLAQ_HOME": str(guarded.home) + "-new",
+            "CHITLAQ_BACKUPS_FOLDER": str(guarded.home) + "-new/backups",
+            "CHITLAQ_BACKUPS_RECIPIENTS": "",
+            "CHITLAQ_BACKUPS_COPY_TO": "",
+        },
+        dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+    )
+    new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
+    try:
+        wrong = tmp_path / "wrong.key"
+        wrong.write_text(keys.new()[0])
+        answer = new.command("backup", "fetch", str(elsewhere), "--identity", str(wrong))
+        assert answer.returncode == 1
+        assert "key" in answer.stderr
+        assert not backups_of(new).good
+
+        run(new, "fetch", str(elsewhere), "--identity", str(key[0]))
+        said = run(new, "restore", "--yes")
+        assert "Restored from" in said
+        assert new.command("up", "--detach").returncode == 0
+        assert await posts_in(new) == expected
+        async with httpx.AsyncClient(base_url=new.gateway, timeout=20) as client:
+            body = {"login": "grace", "password": PASSWORD}
+            answer_ = await client.post("/api/auth/login", json=body)
+            # The signing keys came along: a token from before is still good.
+            assert answer_.status_code == 200
+            status = await client.get("/api/feed/home", headers=grace.headers)
+            assert status.status_code == 200
+    finally:
+        stop_stack(new)
+
+
+async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) -> None:
+    """A dump of a database that `DATABASE_URL` names is compared with what that one held."""
+    here = place_of(guarded)
+    settings = msgspec.structs.replace(here.settings, database_url=guarded.dsn("chitlaq"))
+    there = Place(here.home, settings)
+    assert daily.kinds_of(there, date(2026, 11, 24)) == ["dump", "configuration"]
+    record = await asyncio.to_thread(dumps.make, there)
+    assert record.tables["feed.posts"].rows >= 20
+    drilled = (await asyncio.to_thread(drill.drill, there, record)).drilled
+    assert drilled is not None
+    assert drilled.is_good, drilled.detail
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cleared(guarded: Stack) -> Iterator[None]:
+    yield
+    shutil.rmtree(str(guarded.home) + "-new", ignore_errors=True)
+
+
+async def test_receiver_that_is_killed_comes_back_and_misses_nothing(guarded: Stack) -> None:
+    pid = guarded.ps()["wal-archive"]["pid"]
+    os.kill(pid, 9)
+    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
+    await eventually(lambda: guarded.ps()["wal-archive"]["state"] == "healthy", 30)
+    await asyncio.to_thread(run, guarded, "drill", newest(guarded, "full", "incremental").id)
