@@ -44,26 +44,23 @@ def make(here: Place, *, full: bool) -> Record:
     kind: Kind = "incremental" if parent else "full"
     expected = _expected_bytes(here, kind)
     place.need_room(here.folder, expected, f"A backup ({kind})")
-    known = {record.id for record in records.read(here.folder).good}
     begun = monotonic()
     base = barman.folder(here.home, here.settings) / "base"
-    before = place.size_of(base)
+    before, known = place.size_of(base), {path.name for path in base.glob("*")}
     words = ["backup", "--immediate-checkpoint"]
     if parent:
         words += ["--incremental", barman_id(parent)]
     with watching.growing(here.advance, kind, base, before + expected):
         barman.run(here.home, here.settings, *words, barman.SERVER)
-    found = {
-        name: facts
-        for name, facts in barman.backups(here.home, here.settings).items()
-        if f"{'incremental' if facts['backup_type'] == 'incremental' else 'full'}_{name}"
-        not in known
-        and facts["status"] == "DONE"
-    }
-    if not found:
-        raise OperatorError("Barman made a backup and does not list it: see logs of `barman`.")
-    name, facts = max(found.items())
+    made = sorted(path.name for path in base.glob("*") if path.name not in known)
+    if not made:
+        raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
+    name = made[-1]
+    facts = barman.show(here.home, here.settings, name)
+    if facts["status"] not in {"DONE", "WAITING_FOR_WALS"}:
+        raise OperatorError(f"Barman calls backup {name} {facts['status']}.")
     base_facts = facts["base_backup_information"]
+    _await_segment(here, base_facts["end_wal"])
     data = data_folder(here, name)
     record = Record(
         id=f"{kind}_{name}",
@@ -76,6 +73,7 @@ def make(here: Place, *, full: bool) -> Record:
         postgres=int(facts["postgresql_version"]),
         parent=parent.id if parent else None,
         begin_wal=base_facts["begin_wal"],
+        end_wal=base_facts["end_wal"],
         timeline=int(base_facts["timeline"]),
     )
     records.write(here.folder, record)
@@ -139,15 +137,25 @@ def complete_segment(here: Place, mark: str = "") -> float:
     except psycopg.Error as error:
         raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
     assert row is not None
+    _await_segment(here, row[0])
+    return monotonic() - begun
+
+
+def _await_segment(here: Place, name: str) -> None:
+    """Return when a segment of the log was received whole.
+
+    Raises:
+        OperatorError: it does not come.
+    """
+    begun = monotonic()
     folder = barman.folder(here.home, here.settings)
-    while not (folder / "streaming" / row[0]).exists() and not any(folder.glob(f"wals/*/{row[0]}")):
+    while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
         if monotonic() - begun > RECEIVE_SECONDS:
             raise OperatorError(
-                f"The archive does not receive: segment {row[0]} did not come within"
+                f"The archive does not receive: segment {name} did not come within"
                 f" {RECEIVE_SECONDS} s. See `chitlaq ps` and `chitlaq logs wal-archive`."
             )
         time.sleep(POLL_SECONDS)
-    return monotonic() - begun
 
 
 class _Counted:

@@ -61,6 +61,7 @@ class Record(msgspec.Struct, frozen=True):
         tables: what a dump holds.
         parent: the backup that an incremental one adds to.
         begin_wal: the first segment of the log that a restore needs.
+        end_wal: the last one without which there is none.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Record(msgspec.Struct, frozen=True):
     tables: Mapping[str, Table] = {}
     parent: str | None = None
     begin_wal: str | None = None
+    end_wal: str | None = None
     timeline: int | None = None
     verified: Verdict | None = None
     drilled: Verdict | None = None

@@ -82,18 +82,26 @@ def _look_at_physical(here: Place, record: Record) -> str:
             raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
         place.run([here.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(data)])
     assert record.begin_wal is not None
-    count = verify_log(here, Segment.of(record.begin_wal))
+    assert record.end_wal is not None
+    count = verify_log(here, Segment.of(record.begin_wal), Segment.of(record.end_wal))
     return f"unchanged; {len(chain)} of its chain, {count} segments of the log without a hole"
 
 
-def verify_log(here: Place, begin: Segment) -> int:
+def verify_log(here: Place, begin: Segment, end: Segment) -> int:
     """Look at the archived log from a segment to its end; returns how many segments follow.
+
+    Args:
+        here: the installation.
+        begin: where a backup began, from which the log is replayed.
+        end: where it ended: without that much log it cannot be restored.
 
     Raises:
         OperatorError: one is missing, changed, or cannot be read.
     """
     found = physical.received(here)
     chain = found.chain(begin)
+    if end not in chain:
+        raise OperatorError(f"The log ends before segment {end.name}, which a restore needs.")
     folder = barman.folder(here.home, here.settings)
     known = log.ledger(folder)
     files = [found.segments[segment] for segment in chain]

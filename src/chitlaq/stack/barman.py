@@ -133,14 +133,8 @@ def run(home: Home, settings: Settings, *words: str) -> str:
     return done.stdout
 
 
-def backups(home: Home, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return Barman's catalogue: what it knows of each backup, by its id, oldest first."""
-    listed = json.loads(run(home, settings, "--format", "json", "list-backups", SERVER))
-    names = sorted(one["backup_id"] for one in listed.get(SERVER, []))
-    return {name: show(home, settings, name) for name in names}
-
-
 def show(home: Home, settings: Settings, backup: str) -> dict[str, Any]:
+    """Return what Barman's catalogue has of a backup."""
     text = run(home, settings, "--format", "json", "show-backup", SERVER, backup)
     found: dict[str, Any] = json.loads(text)[SERVER]
     return found
