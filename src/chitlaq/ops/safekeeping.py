@@ -67,7 +67,7 @@ class Safekeeper:
         rule = schedule.parse("at", settings.backups.at, "backups")
         now = self._now()
         due = schedule.last_due(rule, now, schedule.zone(settings.operations))
-        if _touched_at(self._done) >= due:
+        if self._done_at() >= due:
             return False
         if (
             self._tried_at is not None
@@ -79,7 +79,7 @@ class Safekeeper:
         if not await self._run(self._home, ["backup", "run", "--daily"], DAY_SECONDS):
             return False
         self._done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._done.touch()
+        self._done.write_text(now.isoformat())
         return True
 
     async def keep_archive(self) -> bool:
@@ -95,13 +95,13 @@ class Safekeeper:
         words = ["backup", "archive", *(["--send"] if is_to_send else [])]
         return await self._run(self._home, words, ARCHIVE_SECONDS)
 
+    def _done_at(self) -> datetime:
+        """When the day's work was last begun and came to its end; long ago where it never did."""
+        try:
+            return datetime.fromisoformat(self._done.read_text())
+        except (FileNotFoundError, ValueError):
+            return datetime.min.replace(tzinfo=UTC)
+
     @property
     def _done(self) -> Path:
         return self._home.backup / "daily-done"
-
-
-def _touched_at(file: Path) -> datetime:
-    try:
-        return datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return datetime.min.replace(tzinfo=UTC)
