@@ -11,7 +11,9 @@ else
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(1)
 endif
 
-.PHONY: up down test check bench lock clean
+.PHONY: install up down test check bench bench-backups lock clean
+
+install: $(VENV)/.run  ## what `make up` does first, and no more
 
 up: $(VENV)/.run  ## start the whole system here and show it
 	@$(BIN)/chitlaq up
@@ -31,6 +33,9 @@ check: $(VENV)/.dev  ## format, lint, types, import walls
 
 bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench
+
+bench-backups: $(VENV)/.dev  ## measure backups of a million posts; takes a quarter of an hour
+	@$(BIN)/chitlaq bench --backups
 
 lock: $(VENV)/.dev  ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \

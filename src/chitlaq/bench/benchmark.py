@@ -98,7 +98,7 @@ async def run(say: Callable[[str], None]) -> Report:
         await installation.command("seed", "--members", str(MEMBERS), "--json")
         members = await queries.some_members(installation, SIGNED_IN)
         say(f"signing in {len(members)} of them")
-        tokens = await _sign_in(installation, [username for _, username in members])
+        tokens = await sign_in(installation, [username for _, username in members])
         feed, best, size = await _beside_ceiling(installation, tokens, say)
         requests = [get(ceiling.TARGET, token) for token in tokens]
         watched, unwatched = await _beside_unobserved(installation, requests, say)
@@ -209,7 +209,7 @@ def _all_well(name: str, outcome: Outcome) -> None:
         )
 
 
-async def _sign_in(installation: Installation, usernames: Sequence[str]) -> list[str]:
+async def sign_in(installation: Installation, usernames: Sequence[str]) -> list[str]:
     """Return an access token of each member, through the gateway."""
     turns = asyncio.Semaphore(LOGINS_AT_ONCE)
     password = Secrets(installation.home.secrets).demo_password

@@ -43,8 +43,8 @@ class Installation:
     environment: Mapping[str, str]
     settings: Settings
 
-    async def command(self, *words: str) -> bytes:
-        """Run ``chitlaq WORDS``; returns what it printed.
+    async def command(self, *words: str, seconds: float = COMMAND_SECONDS) -> bytes:
+        """Run ``chitlaq WORDS``, no longer than so many seconds; returns what it printed.
 
         Raises:
             RuntimeError: it failed, with what it said.
@@ -60,7 +60,7 @@ class Installation:
             stderr=subprocess.PIPE,
         )
         try:
-            said, complaint = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+            said, complaint = await asyncio.wait_for(process.communicate(), seconds)
         finally:
             if process.returncode is None:
                 process.kill()
@@ -105,8 +105,12 @@ class _Status(msgspec.Struct):
 
 
 @asynccontextmanager
-async def installed() -> AsyncIterator[Installation]:
-    """Give an installation that was never started; whatever runs of it at the end is stopped."""
+async def installed(archive: str = "off") -> AsyncIterator[Installation]:
+    """Give an installation that was never started; whatever runs of it at the end is stopped.
+
+    Args:
+        archive: whether its log is archived, as in `backups.archive`.
+    """
     root = _new_root()
     home = Home(root)
     ports = dict(zip(PORT_FIELDS.values(), free_ports(len(PORT_FIELDS)), strict=True))
@@ -121,7 +125,7 @@ async def installed() -> AsyncIterator[Installation]:
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),
-        "CHITLAQ_BACKUPS_ARCHIVE": "off",
+        "CHITLAQ_BACKUPS_ARCHIVE": archive,
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
     }
     installation = Installation(home, environment, configuration.load(home, environment))

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chitlaq.bench.backups import Report as BackupsReport
 from chitlaq.bench.benchmark import Report
 
 AIM_RATIO = 0.5
@@ -15,6 +16,8 @@ AIM_COST_RATIO = 0.95
 AIM_SCRAPE = 50.0
 AIM_MORNING_SECONDS = 5.0
 AIM_NOTICED_RATIO = 1.1
+AIM_BACKUP_RATIO = 1.15
+AIM_BACKUP_NOTICED = 2.0
 AIM_COMPONENT = 90.0
 AIM_STACK = 700.0
 
@@ -124,6 +127,36 @@ def _memory(report: Report) -> Table:
         f"{_verdict(report.memory_megabytes < AIM_STACK)} under {AIM_STACK:g}",
     )
     return table
+
+
+def backups(report: BackupsReport) -> RenderableType:
+    """Return the table of what backups cost."""
+    table = _table(
+        "step", "seconds", "MB", "bare tool", "MB", "ratio", "feed p95 ms", "beside it", "ratio"
+    )
+    for step in report.steps:
+        ours, bare, ratio = f"{step.seconds:.1f}", "", ""
+        if step.ratio is not None:
+            bare = f"{step.bare_seconds:.1f}"
+            ratio = f"{_verdict(step.ratio <= AIM_BACKUP_RATIO)} {step.ratio:.2f}"
+        table.add_row(
+            step.name,
+            ours,
+            f"{step.bytes / 1e6:,.0f}",
+            bare,
+            f"{step.bare_bytes / 1e6:,.0f}" if step.bare_bytes is not None else "",
+            ratio,
+            f"{step.quiet:.1f}",
+            f"{step.beside:.1f}",
+            f"{_verdict(step.noticed < AIM_BACKUP_NOTICED)} {step.noticed:.2f}",
+        )
+    return Group(
+        Text(
+            f"{report.members:,} members, {report.posts:,} posts, {report.follows:,} follows,"
+            f" {report.database_bytes / 1e9:.1f} GB"
+        ),
+        table,
+    )
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -29,6 +29,12 @@ def bench(
     production: Annotated[
         bool, typer.Option("--production", help="With --here: also where members feel the load.")
     ] = False,
+    backups: Annotated[
+        bool, typer.Option("--backups", help="Measure backups beside PostgreSQL's bare tools.")
+    ] = False,
+    members: Annotated[
+        int, typer.Option(min=10, max=1_000_000, help="With --backups: how many members.")
+    ] = 100_000,
     operator: Annotated[str | None, typer.Option("--as", help="Who asks, for the record.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -38,10 +44,13 @@ def bench(
     running system is asked for a quarter of a minute, and the figures are kept: the runbook's
     monthly benchmark.
 
-    Examples: chitlaq bench · chitlaq bench --here
+    Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups
     """
     if here:
         _here(records.operator(operator), as_json=as_json, production=production)
+        return
+    if backups:
+        _backups(members, as_json=as_json)
         return
     from chitlaq.bench import benchmark, report
 
@@ -50,6 +59,16 @@ def bench(
         output.print_json(result)
     else:
         output.console_for_output().print(report.rendered(result))
+
+
+def _backups(members: int, *, as_json: bool) -> None:
+    from chitlaq.bench import backups, report
+
+    result = asyncio.run(backups.run(members, _say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(report.backups(result))
 
 
 def _here(operator: str, *, as_json: bool, production: bool) -> None:

@@ -1,0 +1,268 @@
+"""What backups cost: beside PostgreSQL's bare tools, by turns, and what members notice meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import asyncpg
+import msgspec
+
+from chitlaq.backups import place, records
+from chitlaq.bench import benchmark, ceiling
+from chitlaq.bench.installation import Installation, installed
+from chitlaq.bench.load import Load, get, measure
+from chitlaq.bench.queries import some_members
+from chitlaq.core import migrate, postgres
+from chitlaq.core.secrets import Secrets
+from chitlaq.stack import postgres as server
+
+SEED_SECONDS = 1800.0
+STEP_SECONDS = 1800.0
+SIGNED_IN = 16
+CONNECTIONS = 4
+WINDOW_SECONDS = 3.0
+QUIET_WINDOWS = 3
+ROUNDS = 3
+# A day's changes between two backups: one post of a hundred, all over the table.
+CHANGE = "UPDATE feed.posts SET text = text || '.' WHERE random() < 0.01"
+
+Tool = Callable[[Installation, Path], Awaitable[int]]
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step, and its bare tool where there is one; medians over the rounds.
+
+    Args:
+        name: what is done.
+        seconds: by ``chitlaq backup``, from its first byte to its record.
+        bytes: on the disk.
+        bare_seconds, bare_bytes: of PostgreSQL's own tool with the same options.
+        ratio: the median over the rounds of one's seconds beside the other's.
+        quiet, beside: 95th percentile of the feed in milliseconds, without and during the step.
+        noticed: one beside the other.
+    """
+
+    name: str
+    seconds: float
+    bytes: int
+    bare_seconds: float | None
+    bare_bytes: int | None
+    ratio: float | None
+    quiet: float
+    beside: float
+    noticed: float
+
+
+class Report(msgspec.Struct, frozen=True):
+    members: int
+    posts: int
+    follows: int
+    database_bytes: int
+    steps: list[Step]
+
+
+async def run(members: int, say: Callable[[str], None]) -> Report:
+    """Measure everything on a stack of its own, with as many members; nothing of it is left.
+
+    Raises:
+        RuntimeError: something did not start, or a step failed, with what it said.
+    """
+    async with installed(archive="on") as installation:
+        say("starting")
+        await installation.start()
+        say(f"{members:,} members")
+        await installation.command(
+            "seed", "--members", str(members), "--json", seconds=SEED_SECONDS
+        )
+        posts, follows, size = await _counted(installation)
+        say(f"{posts:,} posts, {follows:,} follows, {size / 1e9:.1f} GB")
+        names = [name for _, name in await some_members(installation, SIGNED_IN)]
+        tokens = await benchmark.sign_in(installation, names)
+        requests = [get(ceiling.TARGET, token) for token in tokens]
+        load = Load(
+            "127.0.0.1", installation.settings.ports.gateway, requests, CONNECTIONS, WINDOW_SECONDS
+        )
+        measuring = _Measuring(installation, load, say)
+        # Before anything is measured, as in any database that is not new.
+        await _sql(installation, "VACUUM ANALYZE")
+        steps = [
+            await measuring.step("full", "base backup", _base_backup),
+            await measuring.step("dump", "dump", _dump),
+            await measuring.step("incremental", "incremental backup", _incremental),
+            await measuring.look("verify", "verify all"),
+            await measuring.look("drill", "drill of the dump", "dump"),
+            await measuring.look("drill", "drill of the base backup", "full", "incremental"),
+        ]
+    return Report(members, posts, follows, size, steps)
+
+
+class _Measuring:
+    """Runs the steps on one installation."""
+
+    def __init__(self, installation: Installation, load: Load, say: Callable[[str], None]) -> None:
+        self._installation = installation
+        self._load = load
+        self._say = say
+
+    async def step(self, kind: records.Kind, name: str, bare: Tool) -> Step:
+        """Make a backup and let the bare tool make one, by turns; once more beside members."""
+        ours, theirs, sizes = [], [], []
+        for number in range(ROUNDS):
+            self._say(f"{name}, round {number + 1} of {ROUNDS}")
+            if kind == "incremental":
+                await _sql(self._installation, CHANGE)
+            seconds, size = await self._bare(bare)
+            theirs.append(seconds)
+            sizes.append(size)
+            ours.append(await self._made(kind))
+        quiet, beside = await self._noticed(name, ["run", kind])
+        ratios = [one.seconds / other for one, other in zip(ours, theirs, strict=True)]
+        return Step(
+            name,
+            round(median(one.seconds for one in ours), 1),
+            ours[-1].bytes,
+            round(median(theirs), 1),
+            sizes[-1],
+            round(median(ratios), 2),
+            quiet,
+            beside,
+            round(beside / quiet, 2),
+        )
+
+    async def look(self, what: str, name: str, *kinds: records.Kind) -> Step:
+        """Verify or drill, beside members."""
+        newest = [records.read(self._folder).newest(*kinds)] if kinds else []
+        words = [what, *(one.id for one in newest if one is not None)]
+        self._say(name)
+        begun = perf_counter()
+        await _backup(self._installation, *words)
+        seconds = perf_counter() - begun
+        quiet, beside = await self._noticed(name, words)
+        size = sum(one.bytes for one in newest if one is not None)
+        return Step(
+            name, round(seconds, 1), size, None, None, None, quiet, beside, round(beside / quiet, 2)
+        )
+
+    @property
+    def _folder(self) -> Path:
+        return self._installation.settings.backup_folder(self._installation.home)
+
+    async def _made(self, kind: records.Kind) -> records.Record:
+        await _backup(self._installation, "run", kind)
+        record = records.read(self._folder).newest(kind)
+        assert record is not None
+        return record
+
+    async def _bare(self, tool: Tool) -> tuple[float, int]:
+        target = self._installation.home.root / "bare"
+        target.mkdir()
+        try:
+            begun = perf_counter()
+            size = await tool(self._installation, target)
+            return perf_counter() - begun, size
+        finally:
+            shutil.rmtree(target)
+
+    async def _noticed(self, name: str, words: Sequence[str]) -> tuple[float, float]:
+        """The feed's p95 without a step, and in those windows that lie within it."""
+        self._say(f"{name}, beside members")
+        quiet = [(await measure(self._load)).p95 for _ in range(QUIET_WINDOWS)]
+        step = asyncio.create_task(_backup(self._installation, *words))
+        beside: list[float] = []
+        while not step.done():
+            window = await measure(self._load)
+            if not step.done() or not beside:
+                beside.append(window.p95)
+        await step
+        return median(quiet), median(beside)
+
+
+async def _backup(installation: Installation, *words: str) -> None:
+    await installation.command("backup", *words, "--as", "bench", seconds=STEP_SECONDS)
+
+
+async def _base_backup(installation: Installation, target: Path, *more: str) -> int:
+    """As Barman calls it, with the same user's rights and manners."""
+    await _tool(
+        installation,
+        "pg_basebackup",
+        *("--pgdata", str(target / "base"), "--wal-method", "none", "--checkpoint", "fast"),
+        *("--no-sync", *more),
+    )
+    return place.size_of(target / "base")
+
+
+async def _incremental(installation: Installation, target: Path) -> int:
+    folder = installation.settings.backup_folder(installation.home)
+    newest = records.read(folder).newest("full", "incremental")
+    assert newest is not None
+    manifest = folder / newest.path / "backup_manifest"
+    return await _base_backup(installation, target, "--incremental", str(manifest))
+
+
+async def _dump(installation: Installation, target: Path) -> int:
+    file = target / "dump"
+    await _tool(
+        installation,
+        "pg_dump",
+        *("--dbname", postgres.DATABASE, "--format", "custom", "--compress", "gzip:3"),
+        *("--file", str(file)),
+        role=postgres.OWNER,
+    )
+    return file.stat().st_size
+
+
+async def _tool(
+    installation: Installation, program: str, *words: str, role: str = migrate.BACKUP
+) -> None:
+    settings, home = installation.settings, installation.home
+    process = await asyncio.create_subprocess_exec(
+        "nice",
+        *("-n", str(place.NICENESS), str(server.programs(home) / program)),
+        *("--host", str(home.postgres_socket), "--port", str(settings.ports.postgres)),
+        *("--username", role, "--no-password", *words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PGPASSWORD": Secrets(home.secrets).postgres_password(role)},
+    )
+    try:
+        _, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{program} failed: {complaint.decode()[-500:]}")
+
+
+async def _sql(installation: Installation, statement: str) -> None:
+    connection = await asyncpg.connect(
+        postgres.dsn(installation.settings, installation.home, migrate.SUPERUSER)
+    )
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _counted(installation: Installation) -> tuple[int, int, int]:
+    connection = await asyncpg.connect(
+        postgres.dsn(installation.settings, installation.home, migrate.SUPERUSER)
+    )
+    try:
+        row = await connection.fetchrow(
+            "SELECT (SELECT count(*) FROM feed.posts), (SELECT count(*) FROM feed.follows),"
+            " pg_database_size(current_database())"
+        )
+        assert row is not None
+        return row[0], row[1], row[2]
+    finally:
+        await connection.close()
