@@ -20,8 +20,12 @@ Write = Callable[[], Awaitable[str]]
 
 
 def start_guarded(**settings: str) -> Stack:
-    """Start a stack with an archive of its log; the caller stops it."""
-    stack = start_stack(**({"CHITLAQ_BACKUPS_ARCHIVE": "on"} | settings))
+    """Start a stack with an archive of its log, in which one member may do much; the caller stops it."""
+    usual = {
+        "CHITLAQ_BACKUPS_ARCHIVE": "on",
+        "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": "1000000",
+    }
+    stack = start_stack(**(usual | settings))
     answer = stack.command("up", "--detach")
     assert answer.returncode == 0, answer.stderr
     return stack

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,8 +66,11 @@ def lose_the_disk(stack: Stack) -> None:
     """Delete the data directory under a running server, and kill the server."""
     data = stack.home / "postgres"
     pid = int((data / "postmaster.pid").read_text().split()[0])
-    shutil.rmtree(data)
-    os.kill(pid, signal.SIGKILL)
+    while data.exists():
+        # It writes new files meanwhile.
+        shutil.rmtree(data, ignore_errors=True)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def up(stack: Stack) -> None:

@@ -40,6 +40,7 @@ def make(here: Place, *, full: bool) -> Record:
             f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
         )
     forget_unfinished(here)
+    _begin_archive(here)
     parent = None if full else _parent(here)
     kind: Kind = "incremental" if parent else "full"
     expected = _expected_bytes(here, kind)
@@ -79,6 +80,17 @@ def make(here: Place, *, full: bool) -> Record:
     records.write(here.folder, record)
     archive(here)
     return record
+
+
+def _begin_archive(here: Place) -> None:
+    """Let the archive have a first segment: without one Barman does not believe that any will come.
+
+    It leaves the newest that was received where it is, so two are completed.
+    """
+    if not log.archived(barman.folder(here.home, here.settings)):
+        complete_segment(here, "chitlaq_archive")
+        complete_segment(here, "chitlaq_archive")
+        archive(here)
 
 
 def barman_id(record: Record) -> str:
