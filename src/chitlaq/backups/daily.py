@@ -64,7 +64,8 @@ def make(here: Place, kinds: Sequence[Kind], tell: Tell) -> list[Outcome]:
     done = []
     for kind in kinds:
         made: list[Record] = []
-        done.append(_done(tell, kind, partial(_made, here, kind, made)))
+        what = "base backup" if kind in {"full", "incremental"} else kind
+        done.append(_done(tell, what, partial(_made, here, kind, made)))
         for record in made:
             done.append(_done(tell, f"verify {record.id}", partial(_looked, here, record)))
             if here.settings.backups.copy_to:

@@ -16,8 +16,9 @@ from chitlaq.backups import log, place, records, watching
 from chitlaq.backups.log import Archive, Segment
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind, Record
-from chitlaq.core import migrate, postgres
+from chitlaq.core import postgres
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.secrets import BACKUP
 from chitlaq.stack import barman
 
 MANIFEST = "backup_manifest"
@@ -139,7 +140,7 @@ def complete_segment(here: Place, mark: str = "") -> float:
     Raises:
         OperatorError: the server is away, or the segment does not come.
     """
-    url = postgres.dsn(here.settings, here.home, migrate.BACKUP, "postgres")
+    url = postgres.dsn(here.settings, here.home, BACKUP, "postgres")
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
             if mark:

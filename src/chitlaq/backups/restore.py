@@ -20,9 +20,8 @@ from chitlaq.backups import content, drill, log, physical, place, records, scrat
 from chitlaq.backups.log import Segment
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record, Records
-from chitlaq.core import migrate
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.secrets import Secrets
+from chitlaq.core.secrets import SUPERUSER, Secrets
 from chitlaq.stack import barman
 
 ASIDE = "postgres.before-"
@@ -198,11 +197,11 @@ def _recover(
 
 def _describe(here: Place, wanted: Plan, running: scratch.Server, segments: int) -> Restored:
     """Let this installation's passwords open what was restored, and say what is in it."""
-    password = Secrets(here.home.secrets).postgres_password(migrate.SUPERUSER)
+    password = Secrets(here.home.secrets).postgres_password(SUPERUSER)
     with running.connect() as connection:
         connection.execute(
             sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                sql.Identifier(migrate.SUPERUSER), sql.Literal(password)
+                sql.Identifier(SUPERUSER), sql.Literal(password)
             )
         )
         row = connection.execute("SELECT pg_last_xact_replay_timestamp()").fetchone()

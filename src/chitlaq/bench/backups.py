@@ -19,8 +19,8 @@ from chitlaq.bench import benchmark, ceiling
 from chitlaq.bench.installation import Installation, installed
 from chitlaq.bench.load import Load, get, measure
 from chitlaq.bench.queries import some_members
-from chitlaq.core import migrate, postgres
-from chitlaq.core.secrets import Secrets
+from chitlaq.core import postgres
+from chitlaq.core.secrets import BACKUP, SUPERUSER, Secrets
 from chitlaq.stack import postgres as server
 
 SEED_SECONDS = 1800.0
@@ -219,9 +219,7 @@ async def _dump(installation: Installation, target: Path) -> int:
     return file.stat().st_size
 
 
-async def _tool(
-    installation: Installation, program: str, *words: str, role: str = migrate.BACKUP
-) -> None:
+async def _tool(installation: Installation, program: str, *words: str, role: str = BACKUP) -> None:
     settings, home = installation.settings, installation.home
     process = await asyncio.create_subprocess_exec(
         "nice",
@@ -245,7 +243,7 @@ async def _tool(
 
 async def _sql(installation: Installation, statement: str) -> None:
     connection = await asyncpg.connect(
-        postgres.dsn(installation.settings, installation.home, migrate.SUPERUSER)
+        postgres.dsn(installation.settings, installation.home, SUPERUSER)
     )
     try:
         await connection.execute(statement)
@@ -255,7 +253,7 @@ async def _sql(installation: Installation, statement: str) -> None:
 
 async def _counted(installation: Installation) -> tuple[int, int, int]:
     connection = await asyncpg.connect(
-        postgres.dsn(installation.settings, installation.home, migrate.SUPERUSER)
+        postgres.dsn(installation.settings, installation.home, SUPERUSER)
     )
     try:
         row = await connection.fetchrow(

@@ -14,12 +14,10 @@ from yoyo import get_backend, read_migrations
 from chitlaq.core import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
-from chitlaq.core.secrets import POSTGRES_ROLES, Secrets
+from chitlaq.core.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER, Secrets
 from chitlaq.core.settings import Settings
 
 CONNECT_SECONDS = 5
-SUPERUSER = "postgres"
-BACKUP = "chitlaq_backup"
 """The role that copies the server, and the slot that keeps what it has not got yet."""
 # Any number will do, if nobody else locks it.
 _LOCK = 0x43_68_69_74_4C_61_71

@@ -11,8 +11,10 @@ from pathlib import Path
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 
+SUPERUSER = "postgres"
+BACKUP = "chitlaq_backup"
 POSTGRES_ROLES = (
-    "postgres",
+    SUPERUSER,
     "chitlaq",
     "chitlaq_auth",
     "chitlaq_feed",
@@ -20,7 +22,7 @@ POSTGRES_ROLES = (
     "chitlaq_websocket",
     "chitlaq_gateway",
     "chitlaq_ops",
-    "chitlaq_backup",
+    BACKUP,
 )
 """The superuser, the owner of the schemas, one role a service, and who copies the whole server."""
 

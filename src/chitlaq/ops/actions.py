@@ -122,7 +122,7 @@ async def keep(database: Database, home: Home, done: Done) -> None:
     try:
         await _store(database, done)
     except PostgresUnavailableError as error:
-        log.warning("record waits for PostgreSQL", action_id=done.id, error=str(error))
+        log.info("record waits for PostgreSQL", action_id=done.id, error=str(error))
         lay_by(home, done)
 
 

@@ -17,8 +17,7 @@ from typing import Any
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
-from chitlaq.core.migrate import BACKUP
-from chitlaq.core.secrets import Secrets
+from chitlaq.core.secrets import BACKUP, Secrets
 from chitlaq.core.settings import Settings
 from chitlaq.stack import postgres
 

@@ -12,7 +12,7 @@ from chitlaq.backups import status
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record
 from chitlaq.backups.status import Standing, Status
-from chitlaq.core import migrate
+from chitlaq.core.secrets import BACKUP
 from chitlaq.ops.checks.check import (
     Finding,
     NotHere,
@@ -180,7 +180,7 @@ async def physical(system: System) -> Finding:
 )
 async def archive(system: System) -> Finding:
     _need_archive(system)
-    rows = await system.rows("archive", postgres.RECEIVER, migrate.BACKUP)
+    rows = await system.rows("archive", postgres.RECEIVER, BACKUP)
     state, mode, behind, slot, kept = rows[0]
     values = {}
     if kept is not None:
