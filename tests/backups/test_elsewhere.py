@@ -171,6 +171,7 @@ def test_nothing_is_copied_unencrypted(here: Place) -> None:
 @pytest.mark.parametrize(
     ("recipient", "complaint"),
     [("age1nonsense", "no public age key"), (keys.new()[0], "private one: take it away")],
+    ids=["nonsense", "private"],
 )
 def test_key_that_is_none_is_refused_with_what_it_is(recipient: str, complaint: str) -> None:
     with pytest.raises(OperatorError, match=complaint):
