@@ -158,6 +158,20 @@ def test_copy_that_is_deleted_is_no_longer_there(
         elsewhere.fetch(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
 
 
+def test_copies_of_the_log_go_when_no_backup_needs_them(here: Place) -> None:
+    folder = archive_segment(here).parent
+    for number in range(4, 10):
+        (folder / f"0000000100000000{number:08X}").write_bytes(zstandard.compress(b"log"))
+    (folder.parent / "00000002.history").write_text("1\t0/5000028\tno reason\n")
+    elsewhere.copy_log(here)
+    assert elsewhere.trim_log(here) == 0
+    full = msgspec.structs.replace(make(here, "full"), begin_wal=SEGMENT)
+    records.write(here.folder, full)
+    assert elsewhere.trim_log(here) == 3
+    left = elsewhere._names(elsewhere.store(here.settings.backups), "log/")
+    assert [name.rpartition("/")[2][-7:-4] for name in left] == ["007", "008", "009", "ory"]
+
+
 def test_nothing_is_copied_unencrypted(here: Place) -> None:
     record = make(here, "dump")
     settings = msgspec.structs.replace(

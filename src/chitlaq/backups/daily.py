@@ -22,6 +22,7 @@ from chitlaq.backups import (
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind, Record, Verdict
 from chitlaq.backups.retention import Judgement, Rule
+from chitlaq.backups.verify import Seen
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack import barman
 
@@ -47,9 +48,10 @@ def run(here: Place, today: date, tell: Tell) -> list[Outcome]:
     """Do the whole day's work; what fails is told and hinders nothing else."""
     done = make(here, kinds_of(here, today), tell)
     found = records.read(here.folder)
+    seen = Seen()
     for record in found.good:
         if record.verified is None or datetime.now(UTC) - record.verified.at > AGAIN_AFTER:
-            done.append(_done(tell, f"verify {record.id}", partial(_looked, here, record)))
+            done.append(_done(tell, f"verify {record.id}", partial(_looked, here, record, seen)))
     for name in found.damaged:
         done.append(_done(tell, f"record {name}", partial(_damaged, name)))
     for record in newest_to_drill(here):
@@ -105,13 +107,12 @@ def delete(here: Place, record: Record) -> None:
     """Delete a backup, its record, and its copy elsewhere.
 
     Raises:
-        OperatorError: Barman, or the place of the copy, refused.
+        OperatorError: the place of the copy refused.
     """
     if record.copied is not None and record.copied.where == here.settings.backups.copy_to:
         elsewhere.forget(here, record)
     if record.is_physical:
-        barman.forget(here.home, here.settings, physical.barman_id(record))
-        shutil.rmtree((here.folder / record.path).parent, ignore_errors=True)
+        physical.forget(here, physical.barman_id(record))
     else:
         (here.folder / record.path).unlink(missing_ok=True)
     records.forget(here.folder, record)
@@ -136,8 +137,8 @@ def _made(here: Place, kind: Kind, into: list[Record]) -> str:
     return f"{record.id}, {record.bytes / 1e6:,.1f} MB"
 
 
-def _looked(here: Place, record: Record) -> str:
-    return _said(verify.verify(here, record).verified)
+def _looked(here: Place, record: Record, seen: Seen | None = None) -> str:
+    return _said(verify.verify(here, record, seen).verified)
 
 
 def _drilled(here: Place, record: Record) -> str:
@@ -175,6 +176,8 @@ def _pruned(here: Place) -> str:
     # What adds to another goes before it.
     for record in reversed(gone):
         delete(here, record)
+    if gone and here.settings.backups.copy_to:
+        elsewhere.trim_log(here)
     return f"{len(gone)} deleted" if gone else "nothing is old enough"
 
 

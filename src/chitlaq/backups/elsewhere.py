@@ -29,6 +29,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from chitlaq.backups import keys, log, place, records, status
+from chitlaq.backups.log import Segment
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Copy, Record
 from chitlaq.core.errors import OperatorError
@@ -178,6 +179,29 @@ def forget(here: Place, record: Record) -> None:
                 obstore.delete(target, name)
     except BaseError as error:
         raise OperatorError(f"The copy of {record.id} was not deleted: {_first(error)}") from None
+
+
+def trim_log(here: Place) -> int:
+    """Delete the copies of the log that no backup needs any more; returns how many.
+
+    Raises:
+        OperatorError: the place cannot be reached.
+    """
+    begins = [record.begin_wal for record in records.read(here.folder).of("full")]
+    if not begins or None in begins:
+        return 0
+    first = min(Segment.of(name).number for name in begins if name)
+    target = _opened(here)
+    done = 0
+    for name in _names(target, "log/"):
+        plain = name.rpartition("/")[2].removesuffix(".age")
+        if not plain.endswith(".history") and Segment.of(plain).number < first:
+            try:
+                obstore.delete(target, name)
+            except BaseError as error:
+                raise OperatorError(f"{name} was not deleted: {_first(error)}") from None
+            done += 1
+    return done
 
 
 def _bring(here: Place, source: Store, record: Record, folder: Path, identity: str) -> None:

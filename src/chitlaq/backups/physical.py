@@ -188,11 +188,20 @@ def forget_unfinished(here: Place) -> list[str]:
     damaged = {name.partition("_")[2] for name in records.read(here.folder).damaged}
     left = sorted(path.name for path in folder.glob("base/*") if path.name not in known | damaged)
     for name in left:
-        with suppress(OperatorError):
-            barman.forget(here.home, here.settings, name)
-        shutil.rmtree(folder / "base" / name, ignore_errors=True)
-        (folder / "meta" / f"{name}-backup.info").unlink(missing_ok=True)
+        forget(here, name)
     return left
+
+
+def forget(here: Place, name: str) -> None:
+    """Delete a base backup, and what was received before the oldest that is left.
+
+    What Barman has no longer in its catalogue is deleted as well: that is how a kill leaves it.
+    """
+    folder = barman.folder(here.home, here.settings)
+    with suppress(OperatorError):
+        barman.forget(here.home, here.settings, name)
+    shutil.rmtree(folder / "base" / name, ignore_errors=True)
+    (folder / "meta" / f"{name}-backup.info").unlink(missing_ok=True)
 
 
 def _parent(here: Place) -> Record | None:

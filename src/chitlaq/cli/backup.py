@@ -154,7 +154,8 @@ def verify(names: Names = None, operator: Operator = None) -> None:
     """
     from chitlaq.backups import verify as work
 
-    _judge("verify", names, operator, lambda here, record: work.verify(here, record).verified)
+    seen = work.Seen()
+    _judge("verify", names, operator, lambda here, record: work.verify(here, record, seen).verified)
 
 
 @backup.command()
