@@ -6,14 +6,16 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import msgspec
+import obstore
 import pytest
 import zstandard
 from moto.server import ThreadedMotoServer
 
-from chitlaq.backups import elsewhere, keys, log, records, status
+from chitlaq.backups import daily, elsewhere, keys, log, records, status
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind, Record
 from chitlaq.core import settings as configuration
@@ -211,6 +213,40 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
     (kept,) = records.read(here.folder).good
     assert kept.copied is None
     assert not list(here.folder.glob(".copying-*"))
+
+
+def test_copy_that_did_not_arrive_whole_is_no_copy(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place takes it, says nothing, and has something else."""
+    record = make(here, "dump")
+    put = obstore.put
+
+    def lossy(store: Any, name: str, path: Path) -> Any:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        return put(store, name, bytes(content))
+
+    monkeypatch.setattr(obstore, "put", lossy)
+    with pytest.raises(OperatorError, match="is not there as it was written"):
+        elsewhere.copy(here, record)
+    assert status.look(here).uncopied
+
+
+def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    record = elsewhere.copy(here, make(here, "full"))
+    there = machine(tmp_path / "two", **where)
+    half = (there.folder / record.path).with_name("data.draft")
+    half.mkdir(parents=True)
+    (half / "base").write_text("half a file where a folder will be")
+    (there.folder / ".copying-killed").mkdir()
+    assert len(elsewhere.fetch(there, here.settings.backups.copy_to, key[0])) == 1
+    assert not half.exists()
+    assert (there.folder / record.path / "base" / "1").is_dir()
+    daily.tidy(there)
+    assert not list(there.folder.glob(".copying-*"))
 
 
 @pytest.mark.parametrize("url", ["", "relative/folder", "ftp://somewhere/x"])

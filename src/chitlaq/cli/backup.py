@@ -516,8 +516,21 @@ This will
   1. stop ChitLaq, if it runs;
   2. restore {plan.backup}, {made}, {until};
   3. put it in place of {here.home.postgres_data}, which is kept as {plan.aside}.
+{_proof(record)}
 """
     )
+
+
+def _proof(record: Record | None) -> str:
+    """What is known of a backup that is about to be needed."""
+    if record is None:
+        return ""
+    if record.drilled is not None and record.drilled.is_good:
+        when = f"{record.drilled.at.astimezone():%Y-%m-%d %H:%M}"
+        return f"It was restored for a trial at {when}, and was the same, in {record.drilled.seconds:.0f} s."
+    if record.verified is not None and record.verified.is_good:
+        return f"It was unchanged at {record.verified.at.astimezone():%Y-%m-%d %H:%M}."
+    return "Nobody has looked at it since it was made."
 
 
 def _show_restored(restored: Restored, plan: Plan) -> None:
