@@ -28,6 +28,8 @@ def test_name_of_a_segment_is_read_as_it_is_written(timeline: int, number: int) 
 def test_segment_of_a_position() -> None:
     assert Segment.at(3, "0/41E96D0").name == "000000030000000000000004"
     assert Segment.at(1, "1/FF000028").name == "0000000100000001000000FF"
+    assert Segment.before(1, "0/25000001").name == "000000010000000000000025"
+    assert Segment.before(1, "0/25000000").name == "000000010000000000000024"
     assert Segment(1, 256).name == "000000010000000100000000"
 
 

@@ -63,7 +63,7 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
     draft.touch(mode=0o600)
     with watching.growing(here.advance, "dump", draft, expected):
         dumping = subprocess.Popen(
-            ["nice", "-n", str(place.NICENESS), here.program("pg_dump"), "--dbname", url,
+            [here.program("pg_dump"), "--dbname", url,
              "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
              "--no-password", "--file", str(draft)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

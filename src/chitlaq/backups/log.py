@@ -49,6 +49,12 @@ class Segment:
         high, low = position.split("/")
         return cls(timeline, ((int(high, 16) << 32) + int(low, 16)) // SEGMENT_BYTES)
 
+    @classmethod
+    def before(cls, timeline: int, position: str) -> Segment:
+        """The segment that holds the last byte before a position: the one before, at a boundary."""
+        high, low = position.split("/")
+        return cls(timeline, ((int(high, 16) << 32) + int(low, 16) - 1) // SEGMENT_BYTES)
+
     @property
     def name(self) -> str:
         high, low = divmod(self.number, _SEGMENTS_IN_A_FILE_NAME)

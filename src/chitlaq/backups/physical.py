@@ -6,10 +6,11 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+import msgspec
 import psycopg
 
 from chitlaq.backups import log, place, records, watching
@@ -46,7 +47,7 @@ def make(here: Place, *, full: bool) -> Record:
     kind: Kind = "incremental" if parent else "full"
     expected = _expected_bytes(here, kind)
     place.need_room(here.folder, expected, f"A backup ({kind})")
-    begun = monotonic()
+    begun, moment = monotonic(), datetime.now(UTC)
     base = barman.folder(here.home, here.settings) / "base"
     before, known = place.size_of(base), {path.name for path in base.glob("*")}
     words = ["backup", "--immediate-checkpoint"]
@@ -57,30 +58,66 @@ def make(here: Place, *, full: bool) -> Record:
     made = sorted(path.name for path in base.glob("*") if path.name not in known)
     if not made:
         raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
-    name = made[-1]
-    facts = barman.show(here.home, here.settings, name)
-    if facts["status"] not in {"DONE", "WAITING_FOR_WALS"}:
-        raise OperatorError(f"Barman calls backup {name} {facts['status']}.")
-    base_facts = facts["base_backup_information"]
-    _await_segment(here, base_facts["end_wal"])
-    data = data_folder(here, name)
+    data = data_folder(here, made[-1])
+    timeline, begin, end = _span(data)
+    _await_segment(here, end.name)
     record = Record(
-        id=f"{kind}_{name}",
+        id=f"{kind}_{made[-1]}",
         kind=kind,
-        created_at=datetime.fromisoformat(base_facts["begin_time"]),
+        created_at=moment,
         seconds=monotonic() - begun,
         path=str(data.relative_to(here.folder)),
         bytes=place.size_of(data),
         sha256=records.digest(data / MANIFEST),
-        postgres=int(facts["postgresql_version"]),
+        postgres=_version(here),
         parent=parent.id if parent else None,
-        begin_wal=base_facts["begin_wal"],
-        end_wal=base_facts["end_wal"],
-        timeline=int(base_facts["timeline"]),
+        begin_wal=begin.name,
+        end_wal=end.name,
+        timeline=timeline,
     )
     records.write(here.folder, record)
     archive(here)
     return record
+
+
+class _Range(
+    msgspec.Struct, rename={"timeline": "Timeline", "start": "Start-LSN", "end": "End-LSN"}
+):
+    timeline: int
+    start: str
+    end: str
+
+
+class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges"}):
+    """What is read of a `backup_manifest`, which is written when a base backup has ended."""
+
+    ranges: list[_Range]
+
+
+def _span(data: Path) -> tuple[int, Segment, Segment]:
+    """The timeline of a base backup, and the first and the last segment of the log that it needs.
+
+    Raises:
+        OperatorError: it has not come to its end.
+    """
+    try:
+        found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
+        first, last = found[0], found[-1]
+    except (FileNotFoundError, msgspec.DecodeError, IndexError):
+        raise OperatorError(
+            f"{data} has no manifest: the backup did not come to its end."
+        ) from None
+    return (
+        last.timeline,
+        Segment.at(first.timeline, first.start),
+        Segment.before(last.timeline, last.end),
+    )
+
+
+def _version(here: Place) -> int:
+    """The server's version as it says it itself: 180006 of 18.6."""
+    major, minor = place.run([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
+    return int(major) * 10_000 + int(minor)
 
 
 def _begin_archive(here: Place) -> None:

@@ -178,7 +178,7 @@ def running(
     log = sockets / "postgres.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["nice", "-n", str(place.NICENESS), *words],
+            words,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -215,7 +215,7 @@ def restore(
     if not yes and not typer.confirm("Do this?", default=False):
         raise typer.Exit(1)
     _stop_stack(home)
-    with _at(purpose, operator) as (here, record):
+    with _at(purpose, operator, is_gentle=False) as (here, record):
         restored = work.carry_out(here, plan)
         record([])
     _show_restored(restored, plan)
@@ -340,7 +340,7 @@ def fetch(
     from chitlaq.backups import configuration, elsewhere, keys
 
     private = keys.identity(identity)
-    with _at(f"fetch {source}", operator) as (here, record):
+    with _at(f"fetch {source}", operator, is_gentle=False) as (here, record):
         fetched = elsewhere.fetch(here, source, private)
         newest = [one for one in fetched if one.kind == "configuration"][-1:]
         back = [
@@ -425,11 +425,13 @@ def _named(found: Any, name: str) -> Record:
 
 @contextmanager
 def _at(
-    what: str, operator: str | None
+    what: str, operator: str | None, *, is_gentle: bool = True
 ) -> Iterator[tuple[Place, Callable[[Sequence[Outcome]], None]]]:
     """Hold the lock of the backups, show progress, and keep a record of what was done."""
     from chitlaq.backups import place as places
 
+    if is_gentle:
+        places.step_back()
     # Whoever ends this process (ops-service does, when it stops) ends it with what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     home, settings = installation.here()

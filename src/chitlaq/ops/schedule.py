@@ -18,8 +18,6 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import psutil
-
 from chitlaq.core import logs
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
@@ -239,7 +237,6 @@ async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
     )
     try:
         os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        psutil.Process(process.pid).ionice(psutil.IOPRIO_CLASS_IDLE)
         async with asyncio.timeout(seconds):
             _, complaint = await process.communicate()
     except TimeoutError:

@@ -1,19 +1,17 @@
 """Barman, which takes physical backups and receives what PostgreSQL writes: the one seam to it.
 
-It is run as a program; its catalogue is read from its own JSON. Restoring does not go through it:
-that takes PostgreSQL's own tools, and works where Barman and its catalogue are gone.
+It is run as a program, and its catalogue is not ours: what a backup is stands in what PostgreSQL wrote.
+Restoring takes PostgreSQL's own tools, and works where Barman and its catalogue are gone.
 """
 
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
@@ -130,13 +128,6 @@ def run(home: Home, settings: Settings, *words: str) -> str:
         reason = " ".join(said[:3] or (done.stderr or done.stdout).strip().splitlines()[-1:])
         raise OperatorError(f"barman {words[0]} failed: {reason or f'exit code {done.returncode}'}")
     return done.stdout
-
-
-def show(home: Home, settings: Settings, backup: str) -> dict[str, Any]:
-    """Return what Barman's catalogue has of a backup."""
-    text = run(home, settings, "--format", "json", "show-backup", SERVER, backup)
-    found: dict[str, Any] = json.loads(text)[SERVER]
-    return found
 
 
 def forget(home: Home, settings: Settings, backup: str) -> None:
