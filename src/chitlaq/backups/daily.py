@@ -187,6 +187,9 @@ def _done(tell: Tell, what: str, work: Callable[[], str]) -> Outcome:
         sentence, is_good = work(), True
     except (OperatorError, OSError) as error:
         sentence, is_good = str(error), False
+    except Exception as error:
+        # What nobody thought of must not keep the rest of the day's work from being done.
+        sentence, is_good = f"{type(error).__name__}: {error}", False
     outcome = Outcome(what, is_good, sentence, monotonic() - begun)
     tell(outcome)
     return outcome
