@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from chitlaq.core.errors import MissingProgramError
+from chitlaq.stack import debian
 
-def unpacked(package: str, program: str) -> Path:
-    """Return a program from PATH, or out of its package; skip the test where it cannot be had."""
-    found = shutil.which(program)
+FONTS = """\
+<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{root}/cache/fonts</cachedir></fontconfig>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is called, and the variables with which it finds what lies beside it."""
+
+    path: Path
+    environment: Mapping[str, str]
+
+
+def unpacked(package: str, name: str, place: str, *more: str) -> Program:
+    """Return a program from PATH, or out of its package; skip the test where it cannot be had.
+
+    Args:
+        package: its name in Debian.
+        name: the program's.
+        place: where it is in the package.
+        more: packages that it does not depend on, and is to find.
+    """
+    found = shutil.which(name)
     if found:
-        return Path(found)
-    if shutil.which("apt-get") is None:
-        pytest.skip(f"{program} is not on this machine, and there is no package client")
-    folder = Path(tempfile.gettempdir()) / f"chitlaq-packages-{os.getuid()}" / package
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "usr").exists():
-            done = subprocess.run(
-                ["apt-get", "download", "-o", "APT::Sandbox::User=", package],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                pytest.skip(f"{package} could not be fetched: {done.stderr.strip()}")
-            (archive,) = folder.glob("*.deb")
-            subprocess.run(["dpkg", "-x", archive, folder], check=True)
-    for place in ("usr/sbin", "usr/bin", "sbin", "bin"):
-        if (folder / place / program).exists():
-            return folder / place / program
-    raise AssertionError(f"{package} has no {program}")
+        return Program(Path(found), os.environ)
+    root = Path(tempfile.gettempdir()) / f"chitlaq-packages-{os.getuid()}" / package
+    try:
+        debian.unpack(root, [package, *more], with_missing=True, finish=_give_fonts)
+    except MissingProgramError as error:
+        pytest.skip(str(error))
+    libraries = sorted({str(path.parent) for path in root.glob("usr/lib/*/**/*.so*")})
+    libraries += sorted({str(path.parent) for path in root.glob("lib/*/*.so*")})
+    return Program(
+        root / place,
+        {
+            **os.environ,
+            "LD_LIBRARY_PATH": ":".join(libraries),
+            "FONTCONFIG_FILE": str(root / "fonts.conf"),
+        },
+    )
+
+
+def _give_fonts(root: Path) -> None:
+    (root / "fonts.conf").write_text(FONTS.format(root=root))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from chitlaq.ops.checks.check import Lines, Section, Series, Table, Verdict, wor
 from chitlaq.ops.report import plots
 from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack
+from tests.packages import unpacked
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=60)
@@ -190,9 +190,7 @@ def test_changes_are_complete_and_worst_first() -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium on this machine")
+    chromium = unpacked("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
     long = "x" * 300
     evidence = [
         Table("long words", ["a", "b"], [[long, "/a/very/long/path/" * 20], ["1", "2"]]),
@@ -216,8 +214,9 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-            "--disable-component-update", "--disable-sync", "--allow-file-access-from-files",
+            str(chromium.path), "--headless", "--no-sandbox", "--disable-gpu",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--allow-file-access-from-files",
             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--dump-dom",
             f"file://{tmp_path / 'frame.html'}",
         ],
@@ -225,6 +224,7 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
         text=True,
         timeout=60,
         check=False,
+        env=chromium.environment,
     )  # fmt: skip
     found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
     assert found, done.stderr[-500:]

@@ -9,7 +9,7 @@ import pytest
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.home import Home
-from chitlaq.stack import monitoring
+from chitlaq.stack import debian, monitoring
 
 
 def test_program_of_a_fetch_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
@@ -21,5 +21,5 @@ def test_program_of_a_fetch_that_was_cut_short_is_not_used(tmp_path: Path) -> No
     half.write_bytes(b"half of it")
     with pytest.raises(MissingProgramError):
         monitoring.program(home, "alertmanager")
-    (home.packages / monitoring.FETCHED).touch()
+    (home.packages / debian.FETCHED).touch()
     assert monitoring.program(home, "alertmanager") == half

@@ -111,23 +111,27 @@ async def test_files_begin_anew_when_asked(stack: Stack) -> None:
 
 
 async def test_logrotate_does_the_same(stack: Stack, tmp_path: Path) -> None:
-    program = unpacked("logrotate", "logrotate")
+    program = unpacked("logrotate", "logrotate", "usr/sbin/logrotate")
     configuration = tmp_path / "chitlaq"
     configuration.write_text(stack.command("config", "logrotate").stdout)
     configuration.chmod(0o644)
     checked = subprocess.run(
-        [program, "-d", configuration], capture_output=True, text=True, check=False
+        [program.path, "-d", configuration],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=program.environment,
     )
-    assert checked.returncode == 0
+    assert checked.returncode == 0, checked.stderr
     assert "error" not in checked.stderr.lower()
 
     def rotate() -> None:
         done = subprocess.run(
-            [program, "-f", "-s", tmp_path / "state", configuration],
+            [program.path, "-f", "-s", tmp_path / "state", configuration],
             capture_output=True,
             text=True,
             check=False,
-            env=stack.environment,
+            env={**program.environment, **stack.environment},
         )
         assert done.returncode == 0, done.stderr
 

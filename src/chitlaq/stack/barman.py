@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,13 @@ from chitlaq.core.settings import Settings
 from chitlaq.stack import postgres
 
 SERVER = "chitlaq"
+
+# Every ten seconds by default: what it has would seem to be far behind whenever much is written.
+RECEIVER = """\
+#!/bin/sh
+# Written by ChitLaq: the receiver tells the server every second what it has.
+exec {program} "$@" --status-interval=1
+"""
 
 CONFIGURATION = """\
 ; Written by ChitLaq before each use.
@@ -37,7 +45,7 @@ streaming_conninfo = {connection}
 backup_method = postgres
 streaming_archiver = on
 slot_name = {slot}
-path_prefix = {programs}
+path_prefix = {wrapped}:{programs}
 compression = zstd
 """
 
@@ -74,7 +82,7 @@ def prepare(home: Home, settings: Settings) -> None:
     place = folder(home, settings).parent
     locks = home.run / "barman"
     try:
-        for one in (place, home.backup, home.backup / "barman.d", locks):
+        for one in (place, home.backup, home.backup / "barman.d", _wrapped(home), locks):
             one.mkdir(parents=True, exist_ok=True, mode=0o700)
         # In a new folder Barman is not sure that what it receives is this server's own.
         for name in ("base", "wals", "streaming", "incoming", "errors", "meta"):
@@ -85,6 +93,9 @@ def prepare(home: Home, settings: Settings) -> None:
         ) from None
     passwords = home.backup / "pgpass"
     _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
+    programs = postgres.programs(home)
+    receiver = _wrapped(home) / "pg_receivewal"
+    _write(receiver, RECEIVER.format(program=shlex.quote(str(programs / receiver.name))), 0o700)
     connection = (
         f"host={home.postgres_socket} port={settings.ports.postgres} user={BACKUP}"
         f" dbname=postgres passfile={passwords}"
@@ -97,7 +108,8 @@ def prepare(home: Home, settings: Settings) -> None:
         server=SERVER,
         connection=connection,
         slot=BACKUP,
-        programs=postgres.programs(home),
+        wrapped=_wrapped(home),
+        programs=programs,
     )
     _write(_configuration(home), text)
 
@@ -165,8 +177,13 @@ def _configuration(home: Home) -> Path:
     return home.backup / "barman.conf"
 
 
-def _write(path: Path, text: str) -> None:
+def _wrapped(home: Home) -> Path:
+    """The folder of programs that are called with more than Barman has words for."""
+    return home.backup / "programs"
+
+
+def _write(path: Path, text: str, mode: int = 0o600) -> None:
     draft = path.with_name(path.name + ".draft")
-    draft.touch(mode=0o600)
+    draft.touch(mode=mode)
     draft.write_text(text)
     draft.rename(path)

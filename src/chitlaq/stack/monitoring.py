@@ -7,21 +7,15 @@ them would start the distribution's own services on the same ports. What was fet
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
-from chitlaq.stack import users
-
-FETCH_SECONDS = 60
-FETCHED = "fetched"
+from chitlaq.stack import debian, users
 
 PACKAGES = {
     "node-exporter": "prometheus-node-exporter",
@@ -51,7 +45,7 @@ def program(home: Home, name: str) -> Path:
             return Path(found)
         unpacked = home.packages / "usr" / "bin" / file
         # Without the mark a fetch was cut short, and what lies there may be half.
-        if (home.packages / FETCHED).exists() and unpacked.is_file():
+        if (home.packages / debian.FETCHED).exists() and unpacked.is_file():
             return unpacked
     raise MissingProgramError(
         f"There is no {name} on this machine: put it on PATH, or run on Debian or Ubuntu,"
@@ -77,48 +71,20 @@ def prepare(home: Home, component: str) -> None:
 
 
 def fetch(home: Home) -> None:
-    """Fetch and unpack the packages of all components, once; others wait meanwhile.
+    """Fetch and unpack the packages of all components, once.
 
     Raises:
         MissingProgramError: there is no package client, or it failed; with what it said.
     """
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise MissingProgramError(
-            "There is no package client (apt-get) here: install Prometheus, Alertmanager and"
-            " node-exporter, so that they are on PATH."
-        )
-    home.packages.mkdir(parents=True, exist_ok=True)
-    with (home.packages / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (home.packages / FETCHED).exists():
-            return
-        _fetch(home.packages)
+    try:
+        debian.unpack(home.packages, list(PACKAGES.values()), finish=_find_their_files)
+    except MissingProgramError as error:
+        raise MissingProgramError(f"{error} `chitlaq restart prometheus` tries again.") from None
 
 
-def _fetch(folder: Path) -> None:
-    """Download and unpack into a folder, with lists and caches of our own below it."""
-    apt = folder / "apt"
-    shutil.rmtree(apt, ignore_errors=True)
-    for part in ("state/lists/partial", "cache/archives/partial", "packages"):
-        (apt / part).mkdir(parents=True)
-    (apt / "state" / "status").touch()
-    options = [
-        *("-o", f"Dir::State={apt / 'state'}", "-o", f"Dir::Cache={apt / 'cache'}"),
-        # A machine without a network is to be told so soon.
-        *("-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"),
-        *("-o", "Acquire::Retries=1"),
-        # As root it would change to a user who may not write here.
-        *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-q"),
-    ]
-    _run(["apt-get", *options, "update"], apt)
-    _run(["apt-get", *options, "download", *PACKAGES.values()], apt / "packages")
-    archives = sorted((apt / "packages").glob("*.deb"))
-    for archive in archives:
-        _run(["dpkg", "-x", str(archive), str(folder)], apt)
+def _find_their_files(folder: Path) -> None:
     for file in ("prometheus", "prometheus-alertmanager"):
         _find_beside(folder / "usr" / "bin" / file)
-    (folder / FETCHED).write_text("\n".join(archive.name for archive in archives) + "\n")
-    shutil.rmtree(apt)
 
 
 def _find_beside(binary: Path) -> None:
@@ -129,28 +95,6 @@ def _find_beside(binary: Path) -> None:
     """
     content = binary.read_bytes()
     binary.write_bytes(content.replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
-
-
-def _run(command: Sequence[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_SECONDS,
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
-        )
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise MissingProgramError(f"`{command[0]} {command[-1]}` did not end: {error}.") from None
-    if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        reason = said[0] if said else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise MissingProgramError(
-            f"The packages could not be fetched: {reason}. Is there a network, and a mirror that has"
-            " them? `chitlaq restart prometheus` tries again."
-        )
 
 
 def prometheus(home: Home, settings: Settings) -> list[str]:

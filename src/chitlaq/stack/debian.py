@@ -1,0 +1,104 @@
+"""Packages of Debian and Ubuntu, unpacked in a folder and not installed: nothing needs root for that.
+
+They are fetched with the distribution's own client, which checks their signatures.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chitlaq.core.errors import MissingProgramError
+
+FETCH_SECONDS = 60
+INSTALLED = Path("/var/lib/dpkg/status")
+FETCHED = "fetched"
+"""The mark in a folder whose packages are whole; without it a fetch was cut short."""
+
+
+def unpack(
+    folder: Path,
+    names: Sequence[str],
+    *,
+    with_missing: bool = False,
+    finish: Callable[[Path], None] = lambda _folder: None,
+) -> None:
+    """Fetch packages and unpack them into a folder, once; others wait meanwhile.
+
+    Args:
+        folder: becomes a tree as if it were the root of a machine: ``folder/usr/bin/…``.
+        names: of the packages.
+        with_missing: what they depend on comes too, unless it is installed on this machine.
+        finish: told the folder when all is unpacked, before it counts as whole.
+
+    Raises:
+        MissingProgramError: there is no package client, or it failed; with what it said.
+    """
+    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
+        raise MissingProgramError(
+            f"There is no package client (apt-get) here: put {names[0]} on PATH."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / FETCHED).exists():
+            return
+        archives = _fetch(folder / "apt", names, with_missing=with_missing)
+        for archive in archives:
+            _run(["dpkg", "-x", str(archive), str(folder)], folder)
+        finish(folder)
+        (folder / FETCHED).write_text("\n".join(archive.name for archive in archives) + "\n")
+        shutil.rmtree(folder / "apt")
+
+
+def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]:
+    """Download packages, with lists and caches of our own below a folder."""
+    shutil.rmtree(apt, ignore_errors=True)
+    for part in ("state/lists/partial", "cache/archives/partial"):
+        (apt / part).mkdir(parents=True)
+    status = INSTALLED if with_missing else apt / "state" / "status"
+    if not with_missing:
+        status.touch()
+    options = [
+        *("-o", f"Dir::State={apt / 'state'}", "-o", f"Dir::Cache={apt / 'cache'}"),
+        *("-o", f"Dir::State::status={status}"),
+        # A machine without a network is to be told so soon.
+        *("-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"),
+        *("-o", "Acquire::Retries=1"),
+        # As root it would change to a user who may not write here.
+        *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-q"),
+    ]
+    archives = apt / "cache" / "archives"
+    _run(["apt-get", *options, "update"], apt)
+    if with_missing:
+        options += ["--no-install-recommends", "--reinstall", "--download-only", "--yes"]
+        _run(["apt-get", *options, "install", *names], archives)
+    else:
+        _run(["apt-get", *options, "download", *names], archives)
+    return sorted(archives.glob("*.deb"))
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=FETCH_SECONDS,
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+        )
+    except (subprocess.TimeoutExpired, OSError) as error:
+        raise MissingProgramError(f"`{command[0]} {command[-1]}` did not end: {error}.") from None
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+        reason = said[0] if said else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise MissingProgramError(
+            f"The packages could not be fetched: {reason}. Is there a network, and a mirror that has"
+            " them?"
+        )
