@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from chitlaq.core.home import Home
 from chitlaq.ops.checks.check import Series, Table, Verdict
 from chitlaq.ops.routines import Result
-from tests.conftest import Stack
+from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import Look
 from tests.ops.checks.looking import look as looked
 from tests.ops.checks.past import serving
@@ -22,6 +22,7 @@ STEP = 240
 """Seconds between samples: a question of any moment finds one within five minutes."""
 FUTURE = 1200
 
+Join = Callable[[], Awaitable[Member]]
 Share = Callable[[float], float]
 """What share of a thing is used, so many days before now (negative)."""
 
@@ -166,13 +167,17 @@ async def test_process_that_grows_day_by_day_is_named(tmp_path: Path) -> None:
     [(1_000_000, Verdict.OK), (1, Verdict.CRITICAL)],
 )
 async def test_growth_is_judged_by_what_was_tested(
-    stack: Stack, look: Look, monkeypatch: pytest.MonkeyPatch, tested: int, verdict: Verdict
+    stack: Stack,
+    join: Join,
+    look: Look,
+    monkeypatch: pytest.MonkeyPatch,
+    tested: int,
+    verdict: Verdict,
 ) -> None:
     from chitlaq.ops.checks import capacity
 
+    await join()
     (row,) = await stack.sql("SELECT count(*) AS members FROM feed.members")
-    if not row["members"]:
-        pytest.skip("nobody has joined yet")
     monkeypatch.setattr(capacity, "TESTED", {"members": tested})
     found = await look("growth.members")
     assert found.verdict == verdict
