@@ -6,18 +6,23 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from chitlaq.core.home import Home
+from chitlaq.ops import schedule
 from chitlaq.ops.routines import ROUTINES
 from tests.conftest import Stack, eventually, start_stack, stop_stack
 
@@ -105,15 +110,61 @@ def test_fault_that_is_acknowledged_is_shown_with_the_words(stack: Stack) -> Non
 
 
 async def test_two_operators_and_the_scheduler_at_once_do_not_disturb_each_other(
-    stack: Stack,
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"operator-{secrets.token_hex(3)}" for _ in range(3)]
-    answers = await asyncio.gather(
-        *(asyncio.to_thread(stack.json, "ops", "midday", "--as", name) for name in names)
+    for variable, value in stack.environment.items():
+        monkeypatch.setenv(variable, value)
+    names = [f"operator-{secrets.token_hex(3)}" for _ in range(2)]
+    before = {one["id"] for one in stack.json("ops", "history", "midday", "--limit", "100")}
+    *answers, ended = await asyncio.gather(
+        *(asyncio.to_thread(stack.json, "ops", "midday", "--as", name) for name in names),
+        schedule.run_process(Home(stack.home), "midday"),
     )
-    assert len({answer["id"] for answer in answers}) == 3
-    kept = {one["started_by"] for one in stack.json("ops", "history", "midday")}
-    assert set(names) <= kept
+    assert ended
+    assert len({answer["id"] for answer in answers}) == 2
+    kept = [
+        one["started_by"]
+        for one in stack.json("ops", "history", "midday", "--limit", "100")
+        if one["id"] not in before
+    ]
+    assert sorted(kept) == sorted([*names, schedule.SCHEDULER])
+
+
+async def test_log_line_that_would_break_screen_and_database_does_neither(stack: Stack) -> None:
+    line = {"level": "error", "event": "evil", "timestamp": datetime.now(UTC).isoformat()}
+    text = json.dumps(line | {"error": "NUL \0 and \x1b[2J escape"})
+    with (stack.home / "logs" / "search-service.log").open("a") as file:
+        file.write(text + "\n")
+    answer = stack.command("ops", "check", "search.log", "--details")
+    assert "Traceback" not in answer.stderr
+    assert "recorded in a file" not in answer.stdout
+    assert "evil" in answer.stdout
+    assert "\x1b[2J" not in answer.stdout
+    assert "\0" not in answer.stdout
+
+
+async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path: Path) -> None:
+    """A name server that never answers, and look-ups that would wait for it for a minute."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        pytest.skip("only root may give a command other name servers")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:2\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.9.9.9", 53))
+        started = time.monotonic()
+        answer = await asyncio.to_thread(
+            subprocess.run,
+            [
+                "unshare", "--mount", "sh", "-c",
+                'mount --bind "$0" /etc/resolv.conf && exec "$@"', tmp_path / "resolv.conf",
+                sys.executable, "-m", "chitlaq", "ops", "check", "host.reachability",
+            ],
+            env=stack.environment | {"CHITLAQ_CHECKS_REACHABLE": "mail.example.edu:25"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+    assert "mail.example.edu:25 cannot be reached" in answer.stdout, answer.stderr
+    assert time.monotonic() - started < 15
 
 
 async def test_watching_goes_on_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
@@ -135,13 +186,21 @@ async def test_watching_goes_on_until_it_is_interrupted(stack: Stack, tmp_path: 
 
 @pytest.fixture(scope="module")
 def doomed() -> Iterator[Stack]:
-    """A stack of its own, with observers that are set and away."""
+    """A stack of its own, on a small disk of its own for root, with observers that are set and away."""
     stack = start_stack(PROMETHEUS_URL="http://127.0.0.1:9", ALERTMANAGER_URL="http://127.0.0.1:9")
+    mounting = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=500m,mode=755", "tmpfs", stack.home],
+        capture_output=True,
+        check=False,
+    )
     try:
         answer = stack.command("up", "--detach")
         assert answer.returncode == 0, answer.stderr
         yield stack
     finally:
+        stack.command("down")
+        if mounting.returncode == 0:
+            subprocess.run(["umount", "--lazy", stack.home], check=True)
         stop_stack(stack)
 
 
@@ -150,8 +209,19 @@ def family(pid: int) -> list[int]:
     return [pid, *(child.pid for child in parent.children(recursive=True))]
 
 
+async def stored(stack: Stack, routine: str, verdict: str) -> dict[str, Any]:
+    """The newest run of a routine, when it is in the history."""
+
+    def found() -> dict[str, Any] | None:
+        runs = [one for one in stack.json("ops", "history", routine) if one["verdict"] == verdict]
+        return runs[0] if runs else None
+
+    run: dict[str, Any] = await eventually(lambda: asyncio.to_thread(found), seconds=60)
+    return run
+
+
 async def test_disaster_is_told_in_time_cause_first_and_never_green(doomed: Stack) -> None:
-    """PostgreSQL and Valkey hang, Prometheus and Alertmanager are away, and no file can be written."""
+    """PostgreSQL and Valkey hang, Prometheus and Alertmanager are away, the home takes no file."""
     rows = doomed.ps()
     stopped = [*family(rows["postgres"]["pid"]), *family(rows["redis"]["pid"])]
     (doomed.home / "ops").mkdir(exist_ok=True)
@@ -163,31 +233,56 @@ async def test_disaster_is_told_in_time_cause_first_and_never_green(doomed: Stac
         started = time.monotonic()
         answer = await asyncio.to_thread(doomed.command, "ops", "morning")
         seconds = time.monotonic() - started
-        (doomed.home / "ops" / "waiting").unlink()
-        kept = await asyncio.to_thread(doomed.command, "ops", "midday", "--json")
     finally:
+        (doomed.home / "ops" / "waiting").unlink()
         for pid in stopped:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
     assert seconds < 15
     assert answer.returncode == 3
     assert "Traceback" not in answer.stderr
-    assert "not recorded" in answer.stdout
+    assert "recorded in a file" in answer.stdout
     lines = [line for line in answer.stdout.splitlines() if line.strip()]
     assert lines[0].startswith("CRITICAL")
-    assert lines[1].startswith("CRITICAL database.ready"), "the cause before its effects"
+    causes = [line.split()[1] for line in lines if line.startswith("CRITICAL")][1:4]
+    assert {"database.ready", "redis.ready"} <= set(causes), "causes before their effects"
     green = {line.split()[1] for line in lines if line.startswith("OK")}
     blind = ("database.", "redis.", "feed.home", "search.users", "alerts.", "services.targets")
     assert not {name for name in green if name.startswith(blind) and not name.endswith(".log")}
-    run = json.loads(kept.stdout)
-    assert "recorded in a file" in kept.stderr
-    seen = verdicts(run)
-    assert {seen[name] for name in seen if name.startswith("api.")} == {"UNKNOWN"}
+    run = await stored(doomed, "morning", "CRITICAL")
+    seen = verdicts(doomed.json("ops", "show", run["id"]))
+    assert {seen[name] for name in seen if name.startswith("alerts.")} == {"UNKNOWN"}
 
-    def is_stored() -> bool:
-        return any(one["id"] == run["id"] for one in doomed.json("ops", "history", "midday"))
 
-    await eventually(lambda: asyncio.to_thread(is_stored), seconds=60)
+async def test_disk_that_is_full_is_told_and_recorded_as_soon_as_there_is_room(
+    doomed: Stack,
+) -> None:
+    if not doomed.home.is_mount():
+        pytest.skip("this user may not mount a disk that can be full")
+    await eventually(doomed.is_healthy, seconds=60)
+    filling = doomed.home / "filling"
+    with filling.open("wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
+            file.flush()
+    try:
+        answer = await asyncio.to_thread(doomed.command, "ops", "midday")
+        report = await asyncio.to_thread(doomed.command, "ops", "report")
+        action = await asyncio.to_thread(doomed.command, "ops", "do", "rotate", "--yes")
+        weekly = await asyncio.to_thread(doomed.command, "ops", "check", "host.disk")
+    finally:
+        filling.unlink()
+    for said in (answer, report, action, weekly):
+        assert "Traceback" not in said.stderr, said.stderr
+    assert "CRITICAL host.disk" in weekly.stdout
+    assert answer.returncode == 3
+    assert "recorded in a file" in answer.stdout or "recorded" not in answer.stdout
+    await eventually(
+        lambda: (
+            len(doomed.json("ops", "history", "midday")) == 1
+            and len(doomed.json("ops", "history", "evening")) == 1
+        )
+    )
 
 
 def test_without_a_stack_everything_is_unknown_or_critical_and_nothing_fails(

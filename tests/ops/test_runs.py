@@ -14,7 +14,7 @@ import pytest
 from chitlaq.core import ids, postgres
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database
-from chitlaq.ops import rendering, runs
+from chitlaq.ops import actions, rendering, runs
 from chitlaq.ops.checks.check import Lines, Section, Series, Table, Value, Verdict, worst
 from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack, free_ports
@@ -68,7 +68,7 @@ def run(routine: str, *results: Result, started_at: datetime = NOW) -> Run:
 
 async def test_run_comes_back_as_it_was(database: Database, routine: str, tmp_path: Path) -> None:
     kept = run(routine, result("a.b", Verdict.CRITICAL), result("c.d", Verdict.OK))
-    assert await runs.keep(database, Home(tmp_path), kept)
+    assert await runs.keep(database, Home(tmp_path), kept) == ""
     assert await runs.newest(database, routine) == [kept]
     assert await runs.find(database, str(kept.id)[:23]) == kept
     (listed,) = await runs.listed(database, routine, 10)
@@ -81,25 +81,53 @@ async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_onc
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.UNKNOWN))
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
-        assert not await runs.keep(away, home, kept)
+        assert "recorded in a file" in await runs.keep(away, home, kept)
         with pytest.raises(postgres.PostgresUnavailableError):
             await runs.store_waiting(away, home)
     # A process that was killed between storing and removing the file leaves both.
-    runs.keep_in_file(home, kept)
+    runs.lay_by(home, kept)
     await runs.store(database, kept)
     assert await runs.store_waiting(database, home) == 1
     assert await runs.newest(database, routine, 5) == [kept]
     assert await runs.store_waiting(database, home) == 0
 
 
-async def test_file_that_is_no_run_is_left_aside_and_stops_nobody(
+async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
+    database: Database, routine: str, tmp_path: Path
+) -> None:
+    home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.CRITICAL))
+    # A file where the folder should be: for root, too, nothing can be written there.
+    (tmp_path / "ops").write_text("in the way")
+    (nobody,) = free_ports(1)
+    async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
+        assert "recorded in a file" in await runs.keep(away, home, kept)
+    assert await runs.store_waiting(database, home) == 1
+    assert await runs.newest(database, routine, 5) == [kept]
+
+
+async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(
     database: Database, routine: str, tmp_path: Path
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.OK))
-    runs.keep_in_file(home, kept)
-    (tmp_path / "ops" / "waiting" / "0.json").write_text("half a fi")
+    refused = run(routine, result("a.b", Verdict.OK, "bad \0 byte"))
+    runs.lay_by(home, refused)
+    runs.lay_by(home, kept)
+    folder = tmp_path / "ops" / "waiting" / "runs"
+    (folder / "0.json").write_text("half a fi")
     assert await runs.store_waiting(database, home) == 1
-    assert (tmp_path / "ops" / "waiting" / "0.broken").exists()
+    assert {path.stem for path in folder.glob("*.broken")} == {"0", str(refused.id)}
+    assert [one.id for one in await runs.newest(database, routine, 5)] == [kept.id]
+
+
+async def test_action_that_waits_as_half_a_file_stops_nobody(
+    database: Database, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    done = actions.ended(actions.begun("rotate", "", "ada", "test"), "done", succeeded=True)
+    actions.lay_by(home, done)
+    (tmp_path / "ops" / "waiting" / "actions" / "0.json").write_bytes(b"")
+    assert await actions.store_waiting(database, home) == 1
+    assert done in await actions.listed(database, 100)
 
 
 async def test_acknowledgement_holds_until_the_check_is_ok_again(

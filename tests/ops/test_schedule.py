@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -114,14 +115,20 @@ class Site:
         self.now = now
         self.home = Home(folder)
         self.ran: list[str] = []
+        self.succeeds = True
+        self._database = database
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Be another process."""
         self.scheduler = Scheduler(
-            self.home, Operations(timezone="UTC"), database, self.run, lambda: self.now
+            self.home, Operations(timezone="UTC"), self._database, self.run, lambda: self.now
         )
 
     async def run(self, _home: Home, routine: str) -> bool:
         self.ran.append(routine)
         await asyncio.sleep(0)
-        return True
+        return self.succeeds
 
 
 @pytest.fixture
@@ -156,6 +163,19 @@ async def settled(database: Database, rule: Rule, folder: Path) -> Site:
     await site.scheduler.make_up(rule)
     site.now += timedelta(days=1)
     return site
+
+
+async def long_after(database: Database, rule: Rule, site: Site) -> None:
+    """Let more time go by than a run may take; the memory of this process goes with it."""
+    for claim in (site.home.ops / "claims").glob("*"):
+        os.utime(claim, (0, 0))
+    async with database.session() as session:
+        await session._connection.execute(
+            "UPDATE ops.scheduled_runs SET claimed_at = now() - interval '11 minutes'"
+            " WHERE routine = $1",
+            rule.routine,
+        )
+    site.begin_again()
 
 
 async def test_routine_runs_once_however_often_it_is_looked_at(
@@ -201,16 +221,76 @@ async def test_run_whose_process_was_killed_is_run_again(
     with pytest.raises(asyncio.CancelledError):
         await killed.make_up(rule)
     assert not await site.scheduler.make_up(rule), "it may still be running"
-    for claim in (tmp_path / "ops" / "claims").iterdir():
-        os.utime(claim, (0, 0))
-    async with database.session() as session:
-        await session._connection.execute(
-            "UPDATE ops.scheduled_runs SET claimed_at = now() - interval '11 minutes'"
-            " WHERE routine = $1",
-            rule.routine,
-        )
+    await long_after(database, rule, site)
     assert await site.scheduler.make_up(rule)
     assert site.ran == [rule.routine]
+
+
+async def test_run_that_fails_is_tried_again_a_few_times(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    site.succeeds = False
+    for attempt in range(1, schedule.ATTEMPTS + 3):
+        assert not await site.scheduler.make_up(rule)
+        assert not await site.scheduler.make_up(rule), "not at once"
+        assert len(site.ran) == min(attempt, schedule.ATTEMPTS)
+        await long_after(database, rule, site)
+    site.succeeds = True
+    assert not await site.scheduler.make_up(rule)
+    site.now += timedelta(days=1)
+    assert await site.scheduler.make_up(rule), "the next day is another"
+
+
+async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path / "a")
+    other = Site(database, tmp_path / "b", site.now)
+
+    async def die(_home: Home, _routine: str) -> bool:
+        assert not await other.scheduler.make_up(rule)
+        raise asyncio.CancelledError
+
+    killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
+    with pytest.raises(asyncio.CancelledError):
+        await killed.make_up(rule)
+    await long_after(database, rule, other)
+    assert await other.scheduler.make_up(rule)
+    assert other.ran == [rule.routine]
+
+
+async def test_routine_runs_once_also_where_nothing_can_be_written(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    shutil.rmtree(tmp_path / "ops")
+    (tmp_path / "ops").write_text("in the way")
+    for _ in range(3):
+        await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+
+
+async def test_one_thing_that_fails_hinders_no_other(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(database, tmp_path, NOON)
+    looked: list[str] = []
+
+    async def fail() -> None:
+        raise OSError("no space")
+
+    async def note(rule: Rule) -> bool:
+        looked.append(rule.routine)
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(site.scheduler, "tidy", fail)
+    monkeypatch.setattr(site.scheduler, "make_up", note)
+    running = asyncio.create_task(site.scheduler.run_forever())
+    await eventually(lambda: looked)
+    await eventually(lambda: len(looked) == 5)
+    running.cancel()
+    assert looked == ["morning", "midday", "evening", "weekly", "monthly"]
 
 
 async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_is_back(

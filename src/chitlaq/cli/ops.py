@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from chitlaq.ops.runs import Note
 
 NOT_WELL = 3
-HISTORY_SECONDS = 3.0
 
 ops = typer.Typer(no_args_is_help=True, help="The runbook: look, judge, record, and act.")
 
@@ -181,25 +180,11 @@ async def run_and_keep(
     finally:
         await system.close()
     async with records.database(home, settings) as database:
+        trouble = await runs.keep(database, home, run)
         try:
-            async with asyncio.timeout(HISTORY_SECONDS):
-                await runs.store(database, run)
-                return run, await runs.acknowledgements(database), ""
-        except (TimeoutError, PostgresUnavailableError):
-            return run, {}, _kept_in_file(home, run)
-
-
-def _kept_in_file(home: Home, run: Run) -> str:
-    from chitlaq.ops import runs
-
-    try:
-        runs.keep_in_file(home, run)
-    except OSError as error:
-        return (
-            f"PostgreSQL is away, and {home.ops} cannot be written ({error.strerror}): this run is"
-            " not recorded. Keep what stands above."
-        )
-    return "PostgreSQL is away: this run is recorded in a file, and stored when it is back."
+            return run, {} if trouble else await runs.acknowledgements(database), trouble
+        except PostgresUnavailableError as error:
+            return run, {}, f"What is acknowledged is not shown: {error}."
 
 
 @ops.command("list")
@@ -511,25 +496,30 @@ def report(
     checks = [CHECKS[one] for one in routines.ROUTINES["evening"].checks]
 
     async def work() -> tuple[Run, str, list[str]]:
+        from asyncpg import PostgresError
+
         from chitlaq.core.postgres import PostgresUnavailableError
 
         async with records.database(home, settings) as database:
             try:
                 earlier = await runs.newest(database, "evening")
-            except PostgresUnavailableError:
+            except (PostgresUnavailableError, PostgresError):
                 earlier = []
             run, _, trouble = await run_and_keep(
                 home, settings, "evening", checks, records.operator(operator), lambda *_: None
             )
             made = pages.made(run, earlier[0] if earlier else None, settings)
             target = folder or home.ops / "reports"
-            target.mkdir(parents=True, exist_ok=True)
             texts = {"html": pages.html(made), "md": pages.markdown(made)}
             said = []
             for ending, text in texts.items():
                 path = target / f"{run.started_at.astimezone():%Y-%m-%d}.{ending}"
-                path.write_text(text)
-                said.append(f"wrote {path}")
+                try:
+                    target.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text)
+                    said.append(f"wrote {path}")
+                except OSError as error:
+                    said.append(f"not written to {path}: {error.strerror}")
             if send:
                 subject = f"{made.title}: {run.verdict}"
                 said += await delivery.deliver(

@@ -1,4 +1,4 @@
-"""JSON lines on standard output, one schema, with the request id of whatever is being done.
+"""JSON lines on a service's standard output, one schema, with the request id of whatever is being done.
 
 A line is ``timestamp``, ``level``, ``service``, ``event``, ``request_id``, ``part`` (of the program),
 then what belongs to the event. structlog would do as much; it brings 0.2 s and 8 MB to the start of
@@ -22,7 +22,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _slow_seconds = 0.5
 _service = "chitlaq"
 
-_STANDARD_OUTPUT = 1
+# A command's output is what was asked for; only a service's are these lines.
+_descriptor = 2
 
 count_line: Callable[[str], None] = lambda _level: None  # noqa: E731
 """Told the level of each line; set by a process that keeps metrics."""
@@ -58,7 +59,7 @@ class Logger:
             **fields,
         }
         # One write a line: lines of several processes do not mix, and a killed one loses none.
-        os.write(_STANDARD_OUTPUT, msgspec.json.encode(line, enc_hook=str) + b"\n")
+        os.write(_descriptor, msgspec.json.encode(line, enc_hook=str) + b"\n")
 
 
 def get(part: str) -> Logger:
@@ -90,10 +91,11 @@ def request_context(identifier: str) -> Iterator[None]:
 
 
 def configure(service: str, slow_seconds: float) -> None:
-    """Name the process in its lines, and let the libraries' warnings be lines of ours."""
-    global _slow_seconds, _service  # noqa: PLW0603 - set once, before anything is logged
+    """Be a service: name it in the lines, and let the libraries' warnings be lines of ours."""
+    global _slow_seconds, _service, _descriptor  # noqa: PLW0603 - set once, before anything is logged
     _slow_seconds = slow_seconds
     _service = service
+    _descriptor = 1
     logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
     logging.captureWarnings(capture=True)
 

@@ -45,7 +45,7 @@ RETRY_SECONDS = 0.1
 
 
 class PostgresUnavailableError(Exception):
-    """PostgreSQL did not answer: away, starting, or with no connection free in time."""
+    """PostgreSQL did not do it, and may later: away, starting, or without room or a free connection."""
 
 
 # What asyncpg raises when the server is away, starting or shutting down, not when a query is wrong.
@@ -55,7 +55,9 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    # No connection, memory or disk is left: what was asked is not done, and can be asked again.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     # The server has said its last word on this connection and the end of it is not read yet:
     # nothing was sent.
@@ -228,7 +230,7 @@ class Database:
         try:
             yield Session(connection, self._queries)
         except _AWAY as error:
-            raise PostgresUnavailableError(f"PostgreSQL went away: {error}") from error
+            raise PostgresUnavailableError(f"PostgreSQL does not do it: {error}") from error
         finally:
             await pool.release(connection)
 

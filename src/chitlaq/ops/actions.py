@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Settings
-from chitlaq.ops import pruning
+from chitlaq.ops import pruning, waiting
 from chitlaq.ops.checks.check import Section
 from chitlaq.ops.checks.words import count, duration, size
 from chitlaq.stack import control
@@ -33,6 +34,7 @@ CONNECT_SECONDS = 5.0
 VACUUM_SECONDS = 3600.0
 UPDATE_SECONDS = 3600.0
 OUTPUT_WIDTH = 20_000
+WAITING = "actions"
 
 log = logs.get("actions")
 
@@ -121,18 +123,20 @@ async def keep(database: Database, home: Home, done: Done) -> None:
     """Store a record; in a file, where PostgreSQL is away."""
     try:
         await _store(database, done)
-    except PostgresUnavailableError as error:
+    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.info("record waits for PostgreSQL", action_id=done.id, error=str(error))
         lay_by(home, done)
 
 
 def lay_by(home: Home, done: Done) -> None:
-    """Keep a record in a file, until there is a PostgreSQL to store it."""
-    folder = home.ops / "waiting-actions"
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f"{done.id}.draft"
-    draft.write_bytes(msgspec.json.encode(done))
-    draft.rename(folder / f"{done.id}.json")
+    """Keep a record until there is a PostgreSQL to store it.
+
+    What is done is done: where nothing takes the record, the log has it.
+    """
+    try:
+        waiting.lay_by(home, WAITING, str(done.id), done)
+    except OSError as error:
+        log.error("action is not recorded", error=str(error), **msgspec.to_builtins(done))
 
 
 async def _store(database: Database, done: Done) -> None:
@@ -156,11 +160,7 @@ async def store_waiting(database: Database, home: Home) -> int:
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    paths = sorted((home.ops / "waiting-actions").glob("*.json"))
-    for path in paths:
-        await _store(database, msgspec.json.decode(path.read_bytes(), type=Done))
-        path.unlink(missing_ok=True)
-    return len(paths)
+    return await waiting.store(home, WAITING, Done, partial(_store, database))
 
 
 async def listed(database: Database, limit: int) -> list[Done]:

@@ -160,6 +160,11 @@ RETURNING true AS is_claimed;
 INSERT INTO ops.scheduled_runs (routine, due_at, finished_at) VALUES ($1, $2, now())
 ON CONFLICT (routine, due_at) DO UPDATE SET finished_at = now();
 
+-- name: is_run_finished
+-- Whether nothing is left to be done for a run of the schedule.
+SELECT EXISTS (SELECT FROM ops.scheduled_runs
+               WHERE routine = $1 AND due_at = $2 AND finished_at IS NOT NULL) AS is_finished;
+
 -- name: has_schedule
 -- Whether this routine was ever due.
 SELECT EXISTS (SELECT FROM ops.scheduled_runs WHERE routine = $1) AS is_known;

@@ -79,7 +79,7 @@ _HEALTH = (
     "gateway.health", "websocket.health", "feed.health", "search.health", "auth.health", "ops.health",
 )  # fmt: skip
 # What others stand on comes first: among results of one verdict the cause stands before its effects.
-_GROUND = ("database.ready", "redis.ready", "services.processes")
+_GROUND = ("services.processes", "database.ready", "redis.ready")
 _LOGS = (
     "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
     "database.log", "redis.log",
@@ -225,7 +225,7 @@ async def judge(check: Check, system: System) -> Result:
     # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
     await asyncio.wait({looking}, timeout=check.seconds)
     if looking.done():
-        found = _found(looking)
+        found = printable(_found(looking))
     else:
         looking.cancel()
         looking.add_done_callback(_forget)
@@ -261,6 +261,29 @@ def _found(looking: asyncio.Future[Finding]) -> Finding:
         # A fault of the check's own is no health of what it looks at.
         log.error("check failed", fault=error)
         return Finding(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+
+
+# What a log line holds may not move an operator's cursor, and PostgreSQL takes no NUL.
+_UNPRINTABLE = {
+    code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+
+
+def printable(found: Finding) -> Finding:
+    """Return what was found with a mark in the place of each control character."""
+    return msgspec.convert(_printable(msgspec.to_builtins(found)), Finding)
+
+
+def _printable(value: object) -> object:
+    match value:
+        case str():
+            return value.translate(_UNPRINTABLE)
+        case list():
+            return [_printable(one) for one in value]
+        case dict():
+            return {_printable(key): _printable(one) for key, one in value.items()}
+        case _:
+            return value
 
 
 def _forget(looking: asyncio.Future[Finding]) -> None:

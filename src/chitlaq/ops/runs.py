@@ -6,21 +6,24 @@ that found the disaster is the one that nobody wants to miss.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
-from chitlaq.core import logs
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database, PostgresUnavailableError
+from chitlaq.ops import waiting
 from chitlaq.ops.checks.check import Evidence, Section, Value, Verdict
 from chitlaq.ops.routines import Result, Run
 
-log = logs.get("runs")
+STORE_SECONDS = 3.0
+WAITING = "runs"
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -36,23 +39,35 @@ class Listed(msgspec.Struct, frozen=True):
     counts: dict[Verdict, int]
 
 
-async def keep(database: Database, home: Home, run: Run) -> bool:
-    """Store a run; true when it is in PostgreSQL, false when it waits in a file."""
+async def keep(database: Database, home: Home, run: Run) -> str:
+    """Store a run, or lay it by; returns what hindered it to be stored, nothing when it is."""
     try:
-        await store(database, run)
-    except PostgresUnavailableError:
-        keep_in_file(home, run)
-        return False
-    return True
+        async with asyncio.timeout(STORE_SECONDS):
+            await store(database, run)
+    except (TimeoutError, PostgresUnavailableError, asyncpg.PostgresError) as error:
+        reason = str(error) or f"no answer within {STORE_SECONDS:g} s"
+    else:
+        return ""
+    try:
+        lay_by(home, run)
+    except OSError as error:
+        return (
+            f"This run is not recorded: PostgreSQL does not take it ({reason}), and {home.ops} cannot"
+            f" be written ({error.strerror}). Keep what stands above."
+        )
+    return (
+        f"PostgreSQL does not take it ({reason}): this run is recorded in a file, and stored when that"
+        " is mended."
+    )
 
 
-def keep_in_file(home: Home, run: Run) -> None:
-    """Keep a run where `store_waiting` finds it."""
-    path = _waiting(home) / f"{run.id}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(run))
-    draft.rename(path)
+def lay_by(home: Home, run: Run) -> None:
+    """Keep a run until there is a PostgreSQL to store it.
+
+    Raises:
+        OSError: neither the home nor the memory takes it.
+    """
+    waiting.lay_by(home, WAITING, str(run.id), run)
 
 
 async def store(database: Database, run: Run) -> None:
@@ -99,18 +114,7 @@ async def store_waiting(database: Database, home: Home) -> int:
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    stored = 0
-    for path in sorted(_waiting(home).glob("*.json")):
-        try:
-            run = msgspec.json.decode(path.read_bytes(), type=Run)
-        except msgspec.DecodeError as error:
-            log.error("file is not a run, and is left aside", path=str(path), error=str(error))
-            path.rename(path.with_suffix(".broken"))
-            continue
-        await store(database, run)
-        path.unlink(missing_ok=True)
-        stored += 1
-    return stored
+    return await waiting.store(home, WAITING, Run, partial(store, database))
 
 
 async def listed(database: Database, routine: str | None, limit: int) -> list[Listed]:
@@ -177,10 +181,6 @@ async def _whole(database: Database, row: Any) -> Run:
             for one in results
         ],
     )
-
-
-def _waiting(home: Home) -> Path:
-    return home.ops / "waiting"
 
 
 # --- what operators say

@@ -12,10 +12,12 @@ import math
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
+from time import monotonic
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chitlaq.core import logs
@@ -25,12 +27,13 @@ from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Operations
 from chitlaq.ops import actions, runs
 
-POLL_SECONDS = 20.0
+POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
 END_SECONDS = 5.0
 PRUNE_EVERY = timedelta(days=1)
 # Whoever claimed a run and did not finish it within this time was killed; as in `claim_run`.
 STALE_SECONDS = 600.0
+ATTEMPTS = 3
 KEPT_CLAIMS = 10
 NICENESS = 10
 SCHEDULER = "scheduler"
@@ -147,13 +150,15 @@ class Scheduler:
         self._run = run or run_process
         self._now = now
         self._pruned_at: datetime | None = None
+        self._known: dict[Path, Claim] = {}
 
     async def run_forever(self) -> None:
+        """Never ends; what goes wrong with one thing is logged and hinders no other."""
         while True:
-            await self.tidy()
+            await _kept_apart("tidy", self.tidy())
             if self._settings.scheduled:
                 for rule in rules(self._settings):
-                    await self.make_up(rule)
+                    await _kept_apart(rule.routine, self.make_up(rule))
             await asyncio.sleep(POLL_SECONDS)
 
     async def tidy(self) -> None:
@@ -171,13 +176,20 @@ class Scheduler:
             log.warning("history waits for PostgreSQL", error=str(error))
 
     async def make_up(self, rule: Rule) -> bool:
-        """Run a routine when it is due and nobody has; returns whether it was run here."""
+        """Run a routine when it is due and nobody has; returns whether it was run here.
+
+        One that does not come to its end is tried again after a while, `ATTEMPTS` times in all.
+        """
         due = last_due(rule, self._now(), zone(self._settings))
-        if not await self._claim(rule.routine, due):
+        claim = self._claim_of(rule.routine, due)
+        if not await self._claim(claim, rule.routine, due):
             return False
-        log.info("routine is due", routine=rule.routine, due_at=due)
+        attempt = claim.begin()
+        log.info("routine is due", routine=rule.routine, due_at=due, attempt=attempt)
         succeeded = await self._run(self._home, rule.routine)
-        _done(self._claim_file(rule.routine, due)).touch()
+        if not succeeded and attempt < ATTEMPTS:
+            return False
+        claim.end()
         try:
             async with self._database.transaction() as session:
                 await session.execute("finish_run", rule.routine, due)
@@ -185,37 +197,97 @@ class Scheduler:
             log.warning("claim waits for PostgreSQL", error=str(error))
         return succeeded
 
-    async def _claim(self, routine: str, due: datetime) -> bool:
+    async def _claim(self, claim: Claim, routine: str, due: datetime) -> bool:
         """Take a run for ourselves: on this machine by a file, among several by PostgreSQL's row.
 
         The file serves while PostgreSQL is away, which is when a routine is needed most.
         """
-        file = self._claim_file(routine, due)
-        if _done(file).exists() or _age_seconds(file) < STALE_SECONDS:
+        if claim.is_ended or claim.age_seconds < STALE_SECONDS:
             return False
-        is_first = not self._claims.exists() or not any(self._claims.glob(f"{routine}-*"))
+        is_first = not any(self._claims.glob(f"{routine}-*"))
         try:
             async with self._database.transaction() as session:
                 if is_first and not await session.value("has_schedule", routine):
                     # A new installation does not make up for the time before it.
                     await session.execute("finish_run", routine, due)
-                    is_ours = False
+                    is_ours, is_over = False, True
                 else:
                     is_ours = bool(await session.value("claim_run", routine, due))
+                    is_over = bool(await session.value("is_run_finished", routine, due))
         except PostgresUnavailableError:
-            is_ours = not is_first
-        self._claims.mkdir(parents=True, exist_ok=True)
-        for old in sorted(self._claims.glob(f"{routine}-*"))[:-KEPT_CLAIMS]:
-            old.unlink(missing_ok=True)
-        (file if is_ours else _done(file)).touch()
+            is_ours, is_over = not is_first, False
+        if is_over:
+            claim.end()
         return is_ours
 
-    def _claim_file(self, routine: str, due: datetime) -> Path:
-        return self._claims / f"{routine}-{due:%Y%m%dT%H%M}"
+    def _claim_of(self, routine: str, due: datetime) -> Claim:
+        path = self._claims / f"{routine}-{due:%Y%m%dT%H%M}"
+        if path not in self._known:
+            for old in sorted(self._claims.glob(f"{routine}-*"))[:-KEPT_CLAIMS]:
+                old.unlink(missing_ok=True)
+            self._known = {
+                known: claim
+                for known, claim in self._known.items()
+                if not known.name.startswith(f"{routine}-")
+            }
+            self._known[path] = Claim(path)
+        return self._known[path]
 
     @property
     def _claims(self) -> Path:
         return self._home.ops / "claims"
+
+
+class Claim:
+    """What this machine knows of one run that was due: in a file, one byte an attempt, and in memory.
+
+    The memory serves where the disk is full: without it a routine would begin again at each look.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._attempts = 0
+        self._begun_at = -math.inf
+        self._is_ended = False
+
+    @property
+    def is_ended(self) -> bool:
+        return self._is_ended or self._path.with_suffix(".done").exists()
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since it was last begun; endless when it never was."""
+        try:
+            state = self._path.stat()
+        except OSError:
+            return monotonic() - self._begun_at
+        return min(datetime.now(UTC).timestamp() - state.st_mtime, monotonic() - self._begun_at)
+
+    def begin(self) -> int:
+        """Note that it begins now; returns how often it has."""
+        self._attempts, self._begun_at = self._attempts + 1, monotonic()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write("x")
+            self._attempts = max(self._attempts, self._path.stat().st_size)
+        except OSError as error:
+            log.warning("claim is not written", path=str(self._path), error=str(error))
+        return self._attempts
+
+    def end(self) -> None:
+        """Note that nothing is left to be done for it."""
+        self._is_ended = True
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.with_suffix(".done").touch()
+
+
+async def _kept_apart(what: str, work: Coroutine[object, object, object]) -> None:
+    try:
+        await work
+    except Exception as error:
+        log.error("not done", what=what, fault=error)
 
 
 async def run_process(home: Home, routine: str) -> bool:
@@ -264,15 +336,3 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _done(claim: Path) -> Path:
-    return claim.with_suffix(".done")
-
-
-def _age_seconds(file: Path) -> float:
-    """Seconds since a file was touched; endless when it is not there."""
-    try:
-        return datetime.now(UTC).timestamp() - file.stat().st_mtime
-    except FileNotFoundError:
-        return math.inf

@@ -98,13 +98,23 @@ async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_i
     assert found.values["restarts"].value == 1
 
 
-@pytest.mark.parametrize("check", ["services.processes", "services.resources"])
-async def test_processes_without_a_supervisor_are_unknown(check: str, tmp_path: Path) -> None:
-    system = System(Home(tmp_path), Settings())
+@pytest.mark.parametrize(
+    ("check", "elsewhere", "verdict"),
+    [
+        ("services.processes", "", Verdict.CRITICAL),
+        # Something else may keep the services running.
+        ("services.processes", "postgresql://owner:x@db/chitlaq", Verdict.UNKNOWN),
+        ("services.resources", "", Verdict.UNKNOWN),
+    ],
+)
+async def test_stack_that_does_not_run_is_said_with_what_starts_it(
+    check: str, elsewhere: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    system = System(Home(tmp_path), Settings(database_url=elsewhere))
     result = await judge(CHECKS[check], system)
     await system.close()
-    assert result.verdict is Verdict.UNKNOWN
-    assert "not running" in result.summary
+    assert result.verdict is verdict
+    assert "start it with `chitlaq up`" in result.summary
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import importlib
 import shutil
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -29,6 +30,7 @@ from chitlaq.stack.control import Status
 if TYPE_CHECKING:
     import httpx
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # Below the time of a check, so that it can say what did not answer.
@@ -43,8 +45,30 @@ LIBRARIES = ("anyio._backends._asyncio", "h11", "httpcore", "websockets.asyncio.
 SESSIONS = 4
 
 
+class _Unawaited(ThreadPoolExecutor):
+    """Gives each call, such as the look-up of a name, a thread that nobody waits for at the end."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+
 class NoRoom(Unseen):
     """PostgreSQL answers, and has no connection left to look with."""
+
+
+class NotRunning(Unseen):
+    """There is no supervisor here."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -106,11 +130,14 @@ class System:
         """Load what takes long before anything has a time limit: else servers would seem slow."""
         import httpx
 
+        if self._http is not None:
+            return
+        # Where nobody answers for names, a look-up takes longer than any check may.
+        asyncio.get_running_loop().set_default_executor(_Unawaited())
         for name in LIBRARIES:
             importlib.import_module(name)
-        if self._http is None:
-            # The certificates that it trusts take a tenth of a second to read.
-            self._http = httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
+        # The certificates that it trusts take a tenth of a second to read.
+        self._http = httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
 
     # --- this machine
 
@@ -183,7 +210,8 @@ class System:
         """What the supervisor says of each process.
 
         Raises:
-            Unseen: there is none.
+            NotRunning: there is none.
+            Unseen: it does not answer.
         """
 
         async def ask() -> list[Status]:
@@ -191,6 +219,8 @@ class System:
 
         try:
             return await self.once("statuses", ask)
+        except control.NotRunningError as error:
+            raise NotRunning(str(error)) from None
         except (OperatorError, OSError, msgspec.DecodeError) as error:
             raise Unseen(str(error)) from None
 
