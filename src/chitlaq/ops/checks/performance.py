@@ -22,8 +22,10 @@ from chitlaq.ops.checks.system import System, promql
 from chitlaq.ops.checks.words import count, duration, share
 
 GATEWAY = 'service="api-gateway"'
+# What asks for these is a probe, and no member: with them a system that nobody uses seems busy and well.
+MEMBERS = f'{GATEWAY},route!~"(/api)?/(health|live|ready|metrics)"'
 # A socket is open for hours: its request's duration says nothing about speed.
-MEMBERS = f'{GATEWAY},route!="/ws"'
+TIMED = f'{MEMBERS},route!="/ws"'
 # A counter that has not counted yet is not there; whether its service is seen tells none from nothing.
 GATEWAY_IS_SEEN = f"0 * sum(event_loop_lag_seconds_count{{{GATEWAY}}})"
 WEBSOCKET_IS_SEEN = "0 * sum(websocket_connections_active)"
@@ -60,16 +62,16 @@ async def _requests(system: System, selector: str) -> float:
     "api.latency",
     "Response times",
     section=Section.PERFORMANCE,
-    looks_at="http_request_duration_seconds of the gateway, 95th percentile over five minutes",
-    commands=(promql(_p95("")), promql(_p95(MEMBERS, by="le, route"))),
+    looks_at="http_request_duration_seconds of the gateway without probes, 95th percentile over five minutes",
+    commands=(promql(_p95(TIMED)), promql(_p95(TIMED, by="le, route"))),
     remedy="The slowest route names the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
 )
 async def latency(system: System) -> Finding:
-    requests = await _requests(system, MEMBERS)
+    requests = await _requests(system, TIMED)
     if not requests:
         return finding("nobody asked within five minutes", {"requests": Value(0)})
-    overall = await system.number(_p95(MEMBERS))
-    routes = sorted(await system.query(_p95(MEMBERS, by="le, route")), key=lambda one: -one.number)
+    overall = await system.number(_p95(TIMED))
+    routes = sorted(await system.query(_p95(TIMED, by="le, route")), key=lambda one: -one.number)
     return finding(
         f"95 of 100 answers within {duration(overall)}; {routes[0].metric['route']} the slowest"
         f" with {duration(routes[0].number)}",
@@ -82,7 +84,7 @@ async def latency(system: System) -> Finding:
             ["route", "95th percentile"],
             [[one.metric["route"], duration(one.number)] for one in routes],
         ),
-        await _day(system, "95th percentile", "seconds", _p95(MEMBERS)),
+        await _day(system, "95th percentile", "seconds", _p95(TIMED)),
     )
 
 
@@ -121,35 +123,33 @@ login_latency = _route("api.login", "Response times of logging in", "/api/auth/l
     "api.throughput",
     "Requests",
     section=Section.PERFORMANCE,
-    looks_at="http_requests_total of the gateway over five minutes",
-    commands=(promql("sum(rate(http_requests_total[5m]))"),),
+    looks_at="http_requests_total of the gateway over five minutes, without probes",
+    commands=(promql(f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"),),
     remedy="More than usual: `chitlaq ops check nginx.addresses`. None at all: is the edge reachable?",
 )
 async def throughput(system: System) -> Finding:
-    expression = f"sum(rate(http_requests_total{{{GATEWAY}}}[5m]))"
+    expression = f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"
     rate = await system.number(f"{expression} or {GATEWAY_IS_SEEN}")
     return finding(
-        f"{rate:.3g} requests/s",
+        f"{rate:.3g} requests/s" if rate else "nobody asked within five minutes",
         {"rate": Value(rate)},
         await _day(system, "requests a second", "", expression),
     )
 
 
 def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check:  # noqa: A002
-    selector = f'{GATEWAY},status=~"{statuses}"'
+    selector = f'{MEMBERS},status=~"{statuses}"'
 
     @check(
         id,
         title,
         section=Section.PERFORMANCE,
-        looks_at="http_requests_total of the gateway by status, over five minutes",
-        commands=(
-            promql(f'sum by (route) (rate(http_requests_total{{status=~"{statuses}"}}[5m]))'),
-        ),
+        looks_at="http_requests_total of the gateway by status, over five minutes, without probes",
+        commands=(promql(f"sum by (route) (rate(http_requests_total{{{selector}}}[5m]))"),),
         remedy=remedy,
     )
     async def answers(system: System) -> Finding:
-        requests = await _requests(system, GATEWAY)
+        requests = await _requests(system, MEMBERS)
         found = await _requests(system, selector)
         ratio = found / requests if requests else 0.0
         # One of two requests is half of them, and says nothing.
@@ -175,7 +175,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
                 "share of requests",
                 "ratio",
                 f"sum(rate(http_requests_total{{{selector}}}[5m]))"
-                f" / sum(rate(http_requests_total{{{GATEWAY}}}[5m]))",
+                f" / sum(rate(http_requests_total{{{MEMBERS}}}[5m]))",
             ),
         )
 
@@ -337,16 +337,16 @@ async def websocket_latency(system: System) -> Finding:
     "Response times of a month",
     section=Section.MAINTENANCE,
     looks_at="http_request_duration_seconds of the gateway, over 30 days and the 30 before",
-    commands=(promql(_p95("", "30d")),),
+    commands=(promql(_p95(TIMED, "30d")),),
     remedy="Slower than the month before: compare `chitlaq bench --here`, and `database.slow_statements`.",
     seconds=10.0,
 )
 async def month(system: System) -> Finding:
-    now = await system.number(_p95(MEMBERS, "30d"))
+    now = await system.number(_p95(TIMED, "30d"))
     values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
     said = f"95 of 100 answers within {duration(now)}"
     try:
-        before = await system.number(_p95(MEMBERS, "30d").replace("[30d]", "[30d] offset 30d"))
+        before = await system.number(_p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d"))
     except Unseen:
         return finding(f"{said}; nothing is known of the month before", values)
     is_slower = now > 1.5 * before
