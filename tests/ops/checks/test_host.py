@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chitlaq.core.home import Home
@@ -72,7 +76,8 @@ async def test_uptime_is_ok_but_for_the_first_hour(
 
 async def test_file_system_is_listed_once_and_the_homes_own_is_there(home: Home) -> None:
     found = await look(home, "host.disk")
-    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    table = found.evidence[0]
+    assert isinstance(table, Table)
     mounts = [row[0] for row in table.rows]
     assert len({Path(mount).stat().st_dev for mount in mounts}) == len(mounts)
     assert home.root.stat().st_dev in {Path(mount).stat().st_dev for mount in mounts}
@@ -99,6 +104,131 @@ async def test_full_file_system_is_critical(full: Path) -> None:
     found = await look(Home(full / "not-there-yet"), "host.disk")
     assert found.verdict == Verdict.CRITICAL
     assert str(full) in found.summary
+
+
+async def test_what_home_and_backups_take_is_counted_each_file_once(
+    home: Home, tmp_path: Path
+) -> None:
+    backups = tmp_path / "elsewhere"
+    for file, size in ((home.root / "deep/er/file", 3_000_000), (backups / "dump", 1_000_000)):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(os.urandom(size))
+    (home.root / "deep/again").hardlink_to(home.root / "deep/er/file")
+    home = Home(home.root / "deep")
+    found = await look(home, "host.disk", CHITLAQ_BACKUPS_FOLDER=str(backups))
+    assert found.values["taken CHITLAQ_HOME"].value == pytest.approx(3e6, rel=0.1)
+    assert found.values["taken backups"].value == pytest.approx(1e6, rel=0.1)
+    assert "at least" not in found.summary
+
+
+async def test_folder_that_could_not_be_counted_in_time_is_said(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "TAKEN_SECONDS", -1.0)
+    found = await look(home, "host.disk")
+    assert "CHITLAQ_HOME at least" in found.summary
+    assert "did not suffice" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def bare_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc that shows nothing but what a test puts there, as in some containers."""
+    folder = tmp_path / "proc"
+    (folder / "self").mkdir(parents=True)
+    for name in ("filesystems", "self/mounts", "diskstats"):
+        (folder / name).touch()
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(folder))
+    return folder
+
+
+async def test_machine_that_shows_no_file_system_is_unknown(bare_kernel: Path) -> None:
+    # A home in /proc is on no disk.
+    found = await look(Home(Path("/proc/chitlaq")), "host.disk")
+    assert (found.verdict, found.summary) == (
+        Verdict.UNKNOWN,
+        "no file system of a disk was found",
+    )
+
+
+async def test_machine_that_shows_no_disks_is_skipped(home: Home, bare_kernel: Path) -> None:
+    found = await look(home, "host.disk_io")
+    assert found.verdict == Verdict.SKIPPED
+    assert "shows no disks" in found.summary
+
+
+async def test_sockets_that_cannot_be_seen_are_unknown(home: Home, bare_kernel: Path) -> None:
+    found = await look(home, "host.sockets")
+    assert found.verdict == Verdict.UNKNOWN
+    assert "may not see sockets" in found.summary
+
+
+async def test_socket_of_udp_is_listed_and_is_no_door_to_what_speaks_tcp(home: Home) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as listener:
+        listener.bind(("0.0.0.0", 0))
+        port = listener.getsockname()[1]
+        found = await look(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=str(port))
+    assert "postgres" not in found.summary
+    assert found.values["udp"].value >= 1
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    assert ["udp", f"0.0.0.0:{port}", ""] in [list(row[:3]) for row in table.rows]
+
+
+LOOK = """\
+import asyncio, sys
+from pathlib import Path
+from chitlaq.core.home import Home
+from tests.ops.checks.looking import look
+found = asyncio.run(look(Home(Path(sys.argv[1])), "host.interfaces"))
+print(found.verdict, found.summary, *(found.evidence[1].rows or [[]]), sep="\\n")
+"""
+
+
+NO_NETWORK = 77
+CABLE = "ip link add near type veth peer name far; ip link set near up; ip link set far up"
+FOUR = f"{CABLE}; ip address add 192.0.2.1/24 dev near"
+SIX = f"{CABLE}; ip address add 2001:db8::1/64 dev near nodad"
+
+
+@pytest.mark.parametrize(
+    ("network", "verdict", "said", "route"),
+    [
+        ("true", "WARNING", "no interface leads out of this machine", "[]"),
+        (FOUR, "WARNING", "2 interfaces up", "['192.0.2.0/24', '', 'near']"),
+        (FOUR, "WARNING", "no default route: only its own networks", "['192.0.2.0/24', '', 'near']"),
+        (
+            f"{FOUR}; ip route add default via 192.0.2.254",
+            "OK", "2 interfaces up", "['default', '192.0.2.254', 'near']",
+        ),
+        (
+            f"{SIX}; ip -6 route add default via 2001:db8::fe dev near",
+            "OK", "2 interfaces up", "['default', '2001:db8::fe', 'near']",
+        ),
+    ],
+    ids=["nothing", "IPv4 only near", "no default", "IPv4", "IPv6"],
+)  # fmt: skip
+def test_ways_out_of_the_machine_are_judged(
+    home: Home, network: str, verdict: str, said: str, route: str
+) -> None:
+    """In a real network of the test's own, with a cable from one end of it to the other."""
+    if shutil.which("ip") is None and network != "true":
+        pytest.skip("the package iproute2 is not here")
+    alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not make a network of its own")
+    script = f"sh -ec '{network}' || exit {NO_NETWORK}; exec \"$@\""
+    looking = subprocess.run(
+        [*alone, "sh", "-c", script, "sh", sys.executable, "-c", LOOK, home.root],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if looking.returncode == NO_NETWORK:
+        pytest.skip(f"this kernel makes no such network: {looking.stderr}")
+    assert looking.returncode == 0, looking.stderr
+    told = looking.stdout.splitlines()
+    assert told[0] == verdict
+    assert said in told[1]
+    assert route in told[2:]
 
 
 async def test_large_file_is_found_and_tables_are_not_blamed(home: Home) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import ipaddress
 import os
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -37,7 +39,13 @@ WINDOW_SECONDS = 1.0
 JUST_BOOTED_SECONDS = 3600.0
 LARGE_FILE_BYTES = 100_000_000
 WALKED_FILES = 200_000
+TAKEN_SECONDS = 1.5
+"""For the size of a folder."""
+BLOCK_BYTES = 512
 CONNECT_SECONDS = 2.0
+PROC_NET = Path("/proc/net")
+# linux/route.h
+ROUTE_UP, ROUTE_REJECT, ROUTE_LOCAL = 0x1, 0x200, 0x80000000
 LOOPBACK = ("127.", "::1")
 PRIVATE = ("postgres", "redis", "ops-service", "prometheus", "alertmanager", "node-exporter")
 """What nobody outside of this machine may reach: they trust whoever asks, or hold the truth."""
@@ -176,9 +184,10 @@ def _largest_processes() -> list[list[str]]:
     "host.disk",
     "Disk space",
     section=Section.HOST,
-    looks_at="every file system on a disk, and the one under CHITLAQ_HOME",
-    commands=("df -h", "df -i", "du -sh $CHITLAQ_HOME"),
+    looks_at="every file system on a disk, the one under CHITLAQ_HOME, and what that and backups take",
+    commands=("df -h", "df -i", "du -sh $CHITLAQ_HOME", "du -sh /opt/backups/chitlaq"),
     remedy="See what is large: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; or grow it.",
+    is_heavy=True,
 )
 async def disk(system: System) -> Finding:
     rows, values = [], {}
@@ -195,11 +204,52 @@ async def disk(system: System) -> Finding:
         fullest = max(fullest, (mount, max(used, inodes)), key=lambda pair: pair[1])
     if not rows:
         raise Unseen("no file system of a disk was found")
+    said = f"{fullest[0]} is the fullest of {count(len(rows), 'file system')}: {share(fullest[1])}"
+    folders = []
+    for name, folder in (
+        ("CHITLAQ_HOME", system.home.root),
+        ("backups", system.settings.backup_folder(system.home)),
+    ):
+        bytes_, missing = await system.blocking(partial(_taken, folder))
+        at_least = "at least " if missing else ""
+        said += f"; {name} {at_least}{size(bytes_)}"
+        values[f"taken {name}"] = Value(bytes_, "bytes")
+        folders.append([name, str(folder), f"{at_least}{size(bytes_)}", missing])
     return finding(
-        f"{fullest[0]} is the fullest of {count(len(rows), 'file system')}: {share(fullest[1])}",
+        said,
         values,
         Table("file systems", ["mounted at", "size", "free", "used", "inodes used"], rows),
+        Table("folders", ["what", "folder", "size", "not seen"], folders),
     )
+
+
+def _taken(root: Path) -> tuple[int, str]:
+    """What a folder takes on its disk, each file once; and why that is not all, where it is not."""
+    deadline = time.monotonic() + TAKEN_SECONDS
+    total, hidden = 0, 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [str(root)]
+    while waiting:
+        if time.monotonic() > deadline:
+            return total, f"what {TAKEN_SECONDS:g} s did not suffice for"
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue  # gone while we looked, or never there: it takes nothing
+        except OSError:
+            hidden += 1
+            continue
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                state = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif state.st_nlink > 1:
+                    if (state.st_dev, state.st_ino) in seen:
+                        continue
+                    seen.add((state.st_dev, state.st_ino))
+                total += state.st_blocks * BLOCK_BYTES
+    return total, f"{count(hidden, 'folder')} that this user may not read" if hidden else ""
 
 
 def _mounts(home: Path) -> list[str]:
@@ -289,7 +339,7 @@ def _large_files(roots: Iterable[Path]) -> list[tuple[int, Path]]:
     "host.interfaces",
     "Network interfaces",
     section=Section.HOST,
-    looks_at="/proc/net/dev since the machine started",
+    looks_at="/proc/net/dev since the machine started, and the routes of /proc/net",
     commands=("ip addr show", "ip route show", "cat /proc/net/dev"),
     remedy="Look at cable, switch port and driver: `ip -s link`, `dmesg | grep -i eth`.",
 )
@@ -308,17 +358,65 @@ async def interfaces(system: System) -> Finding:
         own = [a.address for a in addresses.get(name, []) if a.family.name.startswith("AF_INET")]
         up = "up" if state.isup else "down"
         rows.append([name, up, ", ".join(own), f"{packets:,}", f"{faults:,}"])
+    routes = await system.blocking(_routes)
+    has_default = any(route[0] == "default" for route in routes)
+    if not outward:
+        said = "no interface leads out of this machine"
+    else:
+        said = (
+            f"{count(len(outward), 'interface')} up, {share(worst_ratio)} of packets lost or broken"
+        )
+        if not has_default:
+            said += "; no default route: only its own networks can be reached"
     return finding(
-        f"{count(len(outward), 'interface')} up, {share(worst_ratio)} of packets lost or broken"
-        if outward
-        else "no interface leads out of this machine",
+        said,
         {
             "interfaces_up": Value(len(outward)),
             "errors": judged(worst_ratio, "ratio", system.limits.network_errors_ratio),
         },
         Table("interfaces", ["name", "state", "addresses", "packets", "errors and drops"], rows),
-        least=Verdict.OK if outward else Verdict.WARNING,
+        Table("routes", ["to", "through", "interface"], routes),
+        least=Verdict.OK if outward and has_default else Verdict.WARNING,
     )
+
+
+def _routes() -> list[list[str]]:
+    """(network, gateway, interface) of the kernel's main tables, but for the machine's own addresses.
+
+    Raises:
+        Unseen: the kernel does not show them.
+    """
+    try:
+        four = (PROC_NET / "route").read_text().splitlines()[1:]
+    except OSError as error:
+        raise Unseen(f"the routes cannot be read: {error}") from None
+    found = []
+    for line in four:
+        name, target, gateway, flags, _, _, _, mask, *_ = line.split()
+        if int(flags, 16) & (ROUTE_UP | ROUTE_REJECT) == ROUTE_UP:
+            network = ipaddress.IPv4Network((_address(target), str(_address(mask))))
+            through = "" if gateway == "00000000" else str(_address(gateway))
+            found.append([str(network), through, name])
+    six = []
+    with suppress(FileNotFoundError):  # a kernel without IPv6
+        six = (PROC_NET / "ipv6_route").read_text().splitlines()
+    for line in six:
+        target, length, _, _, gateway, _, _, _, flags, name = line.split()
+        if int(flags, 16) & (ROUTE_UP | ROUTE_REJECT | ROUTE_LOCAL) == ROUTE_UP:
+            network6 = ipaddress.IPv6Network((bytes.fromhex(target), int(length, 16)))
+            through = (
+                "" if not int(gateway, 16) else str(ipaddress.IPv6Address(bytes.fromhex(gateway)))
+            )
+            found.append([str(network6), through, name])
+    return [
+        ["default" if network in {"0.0.0.0/0", "::/0"} else network, through, name]
+        for network, through, name in found
+    ]
+
+
+def _address(word: str) -> ipaddress.IPv4Address:
+    """The kernel writes it as a number of the machine's own order of bytes."""
+    return ipaddress.IPv4Address(int(word, 16).to_bytes(4, sys.byteorder))
 
 
 @check(
@@ -361,39 +459,45 @@ async def bandwidth(system: System) -> Finding:
     "host.sockets",
     "Listening sockets",
     section=Section.HOST,
-    looks_at="the kernel's table of listening TCP sockets",
+    looks_at="the kernel's tables of listening TCP sockets and of UDP sockets",
     commands=("ss -tuln",),
     remedy="Bind what is private to 127.0.0.1 (`chitlaq config show`), or close its port in the firewall.",
 )
 async def sockets(system: System) -> Finding:
-    listening = await system.blocking(_listening)
+    listening = await system.blocking(partial(_listening, "tcp"))
+    datagrams = await system.blocking(partial(_listening, "udp"))
+    # Ours speak TCP: who else has their numbers with UDP is no door to them.
     ours = _private_ports(system.settings)
     open_to_all = sorted(
         {ours[port] for address, port, _ in listening if port in ours and not _is_loopback(address)}
     )
-    rows = [[f"{address}:{port}", ours.get(port, ""), name] for address, port, name in listening]
+    rows = [
+        ["tcp", f"{address}:{port}", ours.get(port, ""), name] for address, port, name in listening
+    ]
+    rows += [["udp", f"{address}:{port}", "", name] for address, port, name in datagrams]
     return finding(
         f"{', '.join(open_to_all)} can be reached from other machines"
         if open_to_all
-        else f"{count(len(listening), 'socket')} listening, none of the private ones to the network",
-        {"listening": Value(len(listening))},
-        Table("listening", ["address", "component", "process"], rows),
+        else f"{count(len(listening), 'socket')} listening, none of the private ones to the network;"
+        f" {len(datagrams)} of UDP",
+        {"listening": Value(len(listening)), "udp": Value(len(datagrams))},
+        Table("sockets", ["protocol", "address", "component", "process"], rows),
         least=Verdict.CRITICAL if open_to_all else Verdict.OK,
     )
 
 
-def _listening() -> list[tuple[str, int, str]]:
-    """(address, port, process where this user may know it) of each listening TCP socket."""
+def _listening(kind: str) -> list[tuple[str, int, str]]:
+    """(address, port, process where this user may know it) of each socket that waits for others."""
     found = set()
     try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN:
+        for connection in psutil.net_connections(kind):
+            if connection.status == psutil.CONN_LISTEN or (kind == "udp" and not connection.raddr):
                 address, port = tuple(connection.laddr)[:2]
                 name = ""
                 with suppress(psutil.Error, TypeError):
                     name = psutil.Process(connection.pid).name() if connection.pid else ""
                 found.add((str(address), int(str(port)), name))
-    except psutil.AccessDenied as error:
+    except (psutil.Error, OSError) as error:
         raise Unseen(f"this user may not see sockets: {error}") from None
     return sorted(found, key=lambda one: one[1])
 
