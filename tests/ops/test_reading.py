@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chitlaq.bench.here import AGENT
 from chitlaq.core.home import Home
 from chitlaq.ops import reading
 
@@ -122,6 +123,16 @@ def test_what_was_not_read_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) 
     assert found.since > NOW - timedelta(minutes=900)
 
 
+def test_log_of_which_the_end_is_more_than_a_day_was_read_far_enough(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "READ_BYTES", 2000)
+    write(home, "feed-service.log", *(line(60 * (200 - n), level="error") for n in range(200)))
+    assert reading.component(home, "feed-service", SINCE, 0.5).since is not None
+    write(home, "feed-service.log", *(line(60 * (900 - 8 * n)) for n in range(100)))
+    assert reading.component(home, "feed-service", SINCE, 0.5).since is None
+
+
 def test_files_that_were_last_written_before_are_not_opened(home: Home) -> None:
     path = write(home, "feed-service.log.1", line(5, level="error"))
     before = (NOW - timedelta(days=3)).timestamp()
@@ -130,26 +141,79 @@ def test_files_that_were_last_written_before_are_not_opened(home: Home) -> None:
     assert not reading.component(home, "feed-service", SINCE, 0.5).errors
 
 
-def test_access_log_is_counted_by_address_and_status(home: Home) -> None:
-    def access(address: str, status: int, minutes_ago: int = 5) -> str:
-        return json.dumps(
-            {
-                "time": (NOW - timedelta(minutes=minutes_ago)).isoformat(),
-                "remote_addr": address,
-                "status": status,
-                "method": "GET",
-                "route": "/api/feed/home",
-                "request_time": 0.1,
-            }
-        )
+def access(
+    address: str = "10.0.0.1", status: int = 200, minutes_ago: float = 5, agent: str = "Firefox"
+) -> str:
+    return json.dumps(
+        {
+            "time": (NOW - timedelta(minutes=minutes_ago)).isoformat(),
+            "remote_addr": address,
+            "status": status,
+            "method": "GET",
+            "route": "/api/feed/home",
+            "request_time": 0.1,
+            "user_agent": agent,
+        }
+    )
 
+
+def test_access_log_is_counted_by_address_and_status(home: Home) -> None:
     write(
         home, "nginx-access.log",
         access("10.0.0.9", 200, 60 * 25), access("10.0.0.1", 200), access("10.0.0.1", 503),
         access("10.0.0.2", 404), "{}", "garbage",
     )  # fmt: skip
-    found = reading.traffic(home, SINCE)
+    found = reading.traffic(home, SINCE, 14)
     assert found.requests == 3
     assert found.addresses.most_common(1) == [("10.0.0.1", 2)]
     assert dict(found.statuses) == {200: 1, 503: 1, 404: 1}
     assert set(found.failures) == {"503 GET /api/feed/home", "404 GET /api/feed/home"}
+
+
+def spread(home: Home) -> None:
+    """A day's access log in four files, of which the first begins before that day."""
+    with gzip.open(home.logs / "nginx-access.log.3.gz", "wt") as file:
+        file.writelines(access(status=500, minutes_ago=60 * (40 - n)) + "\n" for n in range(20))
+    with gzip.open(home.logs / "nginx-access.log.2.gz", "wt") as file:
+        file.writelines(access(status=500, minutes_ago=60 * (20 - n)) + "\n" for n in range(10))
+    write(home, "nginx-access.log.1", *(access(minutes_ago=60 * (10 - n)) for n in range(8)))
+    write(home, "nginx-access.log", *(access(status=500, minutes_ago=60 - n) for n in range(60)))
+
+
+def test_all_of_the_day_is_counted_whatever_its_size(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "READ_BYTES", 100)
+    spread(home)
+    found = reading.traffic(home, SINCE, 3)
+    # Of the first file those from 24 hours ago to 21.
+    assert (found.requests, found.since) == (4 + 10 + 8 + 60, None)
+    (failures,) = found.failures.values()
+    assert failures.count == 4 + 10 + 60
+    assert failures.last - failures.first == timedelta(hours=23, minutes=59)
+
+
+def test_access_log_that_does_not_reach_back_a_day_says_how_far_it_does(home: Home) -> None:
+    """As many files as are kept, and all of them of today: what came before was deleted."""
+    spread(home)
+    (home.logs / "nginx-access.log.3.gz").unlink()
+    assert reading.traffic(home, SINCE, 3).since is None, "a young system has no more"
+    assert reading.traffic(home, SINCE, 2).since == NOW - timedelta(hours=20)
+
+
+def test_files_that_were_not_counted_in_time_are_not_counted_in_part(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread(home)
+    times = iter([0.0, 1.0, 2.0, reading.COUNT_SECONDS + 1])
+    monkeypatch.setattr(reading, "monotonic", lambda: next(times))
+    found = reading.traffic(home, SINCE, 3)
+    assert (found.requests, found.since) == (8 + 60, NOW - timedelta(hours=10))
+
+
+def test_our_own_benchmark_is_left_out_and_counted_apart(home: Home) -> None:
+    assert reading.BENCHMARK_AGENT == AGENT
+    write(home, "nginx-access.log", access(), *(access(agent=AGENT) for _ in range(5)))
+    found = reading.traffic(home, SINCE, 14)
+    assert (found.requests, found.benchmark) == (1, 5)
+    assert sum(found.addresses.values()) == 1

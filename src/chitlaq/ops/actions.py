@@ -27,6 +27,7 @@ from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Settings
 from chitlaq.ops import pruning, waiting
 from chitlaq.ops.checks.check import Section
+from chitlaq.ops.checks.maintenance import APT_UPGRADE
 from chitlaq.ops.checks.words import count, duration, size
 from chitlaq.stack import control
 
@@ -332,16 +333,20 @@ async def _apt(*words: str, seconds: float) -> str:
 
 
 async def _plan_updates(_place: Place, _target: str) -> list[str]:
-    text = await _apt("-s", "-o", "Debug::NoLocking=1", "upgrade", seconds=120)
+    text = await _apt("-s", "-o", "Debug::NoLocking=1", *APT_UPGRADE, seconds=120)
+    known = [line for line in text.splitlines() if line.startswith("Inst ")]
     return [
-        line.replace("Inst", "update", 1) for line in text.splitlines() if line.startswith("Inst ")
+        "fetch the lists of packages, which may name more than they do now",
+        *(line.replace("Inst", "update", 1) for line in known),
     ]
 
 
 async def _updates(_place: Place, _target: str) -> str:
     if os.geteuid() != 0:
         raise OperatorError("Updating the machine needs root: use sudo.")
-    return await _apt("-y", "upgrade", seconds=UPDATE_SECONDS)
+    # By itself apt goes on with old lists where it got no new ones, and all seems well.
+    fetched = await _apt("-o", "APT::Update::Error-Mode=any", "update", seconds=UPDATE_SECONDS)
+    return fetched + await _apt("-y", *APT_UPGRADE, seconds=UPDATE_SECONDS)
 
 
 ACTIONS: Mapping[str, Action] = {

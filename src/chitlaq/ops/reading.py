@@ -1,17 +1,21 @@
 """What the logs of a time say, in groups: the same words with other numbers are one pattern.
 
-Only so much of each log is read, its newest part first, and how far back that reached is said.
+Only so much of a component's log is read, its newest part first. The access log is counted whole, as
+far as the time allows. How far back either reached is said where that is not all of the time.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
@@ -19,8 +23,14 @@ from chitlaq.core.home import Home
 from chitlaq.stack import logfiles, logview
 
 READ_BYTES = 12_000_000
-"""Of each log, before compression: about 35,000 lines of the access log."""
+"""Of each component's log, before compression."""
+COUNT_SECONDS = 15.0
+"""For the access log: a file of 20 MB takes 0.06 s."""
+BENCHMARK_AGENT = "chitlaq-bench"
+"""How our own benchmark calls itself (`chitlaq bench --here`): it is no member."""
 SAMPLE_WIDTH = 300
+EDGE = timedelta(minutes=15)
+"""So much of the time may be without a request at its beginning, and it was all counted still."""
 
 _POSTGRES_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\] .*?(?=[A-Z]+: )")
 _NGINX_HEAD = re.compile(r"^\d{4}/\d\d/\d\d \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?")
@@ -67,7 +77,24 @@ class _Access(msgspec.Struct):
     status: int
     method: str
     route: str
-    request_time: float
+    user_agent: str = ""
+
+
+_Field = str | list[int | str] | None
+"""A field of the journal: bytes where it is no text, several where it was given several times."""
+
+
+class _Entry(msgspec.Struct):
+    """What is read of an entry of the journal, as `journalctl -o json` gives it."""
+
+    at: str = msgspec.field(name="__REALTIME_TIMESTAMP")
+    priority: str = msgspec.field(name="PRIORITY")
+    unit: _Field = msgspec.field(name="_SYSTEMD_UNIT", default=None)
+    identifier: _Field = msgspec.field(name="SYSLOG_IDENTIFIER", default=None)
+    message: _Field = msgspec.field(name="MESSAGE", default=None)
+
+
+JOURNAL_FIELDS = [one.encode_name for one in msgspec.structs.fields(_Entry)]
 
 
 @dataclass
@@ -88,23 +115,51 @@ class Traffic:
     """The access log over the time."""
 
     requests: int = 0
+    benchmark: int = 0
+    """Requests of our own benchmark, which are in no other figure."""
+    first: datetime | None = None
     since: datetime | None = None
+    """The first request that was counted, where not all of the time was."""
     addresses: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
+
+    def take(self, earlier: Traffic) -> None:
+        """Add what came before."""
+        self.requests += earlier.requests
+        self.benchmark += earlier.benchmark
+        self.first = earlier.first or self.first
+        self.addresses.update(earlier.addresses)
+        self.statuses.update(earlier.statuses)
+        for words, group in earlier.failures.items():
+            later = self.failures.setdefault(words, group)
+            if later is not group:
+                later.count += group.count
+                later.first = group.first
+
+
+@dataclass
+class Journal:
+    """The system's journal over the time, by urgency."""
+
+    errors: dict[str, Group] = field(default_factory=dict)
+    warnings: dict[str, Group] = field(default_factory=dict)
+    first: datetime | None = None
+    entries: int = 0
 
 
 def component(home: Home, service: str, since: datetime, slow_seconds: float) -> Component:
     """Read one component's log."""
     found = Component()
     last = since
-    is_wanted = False
+    is_wanted, is_first = False, True
     for text, is_cut in _lines(home.logs / f"{service}.log", since):
         at = logview.time_of(text)
         if at is not None:
             last, is_wanted = at, at >= since
-            if is_cut and found.since is None:
+            if is_cut and is_first and is_wanted:
                 found.since = at
+            is_first = False
         # A line without a time (a traceback's) belongs to the one before it.
         if not is_wanted or at is None:
             continue
@@ -123,26 +178,89 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
     return found
 
 
-def traffic(home: Home, since: datetime) -> Traffic:
-    """Read nginx's access log."""
+def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
+    """Count nginx's access log, its newest file first, for as long as there is time.
+
+    Args:
+        since: what came before is not looked at.
+        keep_files: how many rotated files are kept; older ones are gone, and what they told with them.
+    """
     found = Traffic()
-    decoder = msgspec.json.Decoder(_Access)
-    for text, is_cut in _lines(home.access_log, since):
+    deadline = monotonic() + COUNT_SECONDS
+    with ExitStack() as stack:
+        # All at once: a file that is renamed meanwhile is neither missed nor counted twice.
+        files = []
+        for file in logfiles.history(home.access_log):
+            with suppress(FileNotFoundError):
+                files.append((file, stack.enter_context(file.open("rb"))))
+        is_cut = len(files) > keep_files
+        for file, log in reversed(files):
+            if os.fstat(log.fileno()).st_mtime < since.timestamp():
+                is_cut = False
+                break
+            lines = gzip.GzipFile(fileobj=log) if file.suffix == ".gz" else log
+            counted = _counted(lines, since, deadline)
+            if counted is None:
+                is_cut = True
+                break
+            found.take(counted)
+    if is_cut and (found.first is None or found.first > since + EDGE):
+        found.since = found.first or datetime.now(UTC)
+    return found
+
+
+def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffic | None:
+    """Count one file; None where the time did not suffice, since half a file is no time at all."""
+    found = Traffic()
+    decode = msgspec.json.Decoder(_Access).decode
+    for number, text in enumerate(lines):
+        if number % 10_000 == 0 and monotonic() > deadline:
+            return None
         try:
-            line = decoder.decode(text)
-        except msgspec.DecodeError:
+            line = decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
+        if found.first is None:
+            found.first = line.time
         if line.time < since:
             continue
-        if is_cut and found.since is None:
-            found.since = line.time
+        if line.user_agent == BENCHMARK_AGENT:
+            found.benchmark += 1
+            continue
         found.requests += 1
         found.addresses[line.remote_addr] += 1
         found.statuses[line.status] += 1
         if line.status >= 400:
             words = f"{line.status} {line.method} {line.route}"
-            _add(found.failures, "nginx", words, line.time, text)
+            _add(found.failures, "nginx", words, line.time, text.decode(errors="replace"))
     return found
+
+
+def journal(lines: Iterable[str]) -> Journal:
+    """Group the journal's warnings and what is worse, given as JSON with a line each, oldest first.
+
+    Raises:
+        msgspec.DecodeError: this is not the journal's format.
+    """
+    found = Journal()
+    decode = msgspec.json.Decoder(_Entry).decode
+    for line in lines:
+        entry = decode(line)
+        at = datetime.fromtimestamp(int(entry.at) / 1e6, UTC)
+        found.first = found.first or at
+        found.entries += 1
+        source = _text(entry.identifier) or _text(entry.unit) or "unknown"
+        said = _text(entry.message) or "(nothing that can be shown)"
+        groups = found.warnings if entry.priority == "4" else found.errors
+        _add(groups, "journal", f"{source}: {pattern_of(said)}", at, said)
+    return found
+
+
+def _text(value: _Field) -> str:
+    if not isinstance(value, list):
+        return value or ""
+    letters = bytes(one for one in value if isinstance(one, int)).decode(errors="replace")
+    return letters or " ".join(one for one in value if isinstance(one, str))
 
 
 def _lines(path: Path, since: datetime) -> Iterator[tuple[str, bool]]:

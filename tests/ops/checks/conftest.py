@@ -27,6 +27,10 @@ Look = Callable[..., Awaitable[Result]]
 """Runs one check by its id; variables of the environment besides change its settings."""
 
 
+Programs = Callable[[str, str], None]
+"""Puts a program on PATH by its name and script."""
+
+
 def system_of(stack: Stack, **variables: str) -> System:
     home = Home(stack.home)
     return System(home, load(home, stack.environment | variables))
@@ -119,3 +123,17 @@ def program(folder: Path, *command: str) -> Iterator[None]:
 def nobody() -> str:
     """A port where nobody listens."""
     return str(free_ports(1)[0])
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    """Puts programs of the machine on PATH, as scripts of sh."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def place(name: str, script: str) -> None:
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+
+    return place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import pytest
 
 from chitlaq.core import settings as configuration
 from chitlaq.core.home import Home
+from chitlaq.ops import reading
 from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Lines, Table, Verdict
+from chitlaq.ops.checks.check import Table, Verdict
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack
@@ -26,10 +26,11 @@ def line(minutes_ago: int = 5, **fields: object) -> str:
     return json.dumps({"timestamp": stamp, "level": "info", "event": "request", **fields})
 
 
-def access(address: str, status: int = 200) -> str:
+def access(address: str, status: int = 200, hours_ago: float = 0, agent: str = "") -> str:
     return json.dumps(
         {
-            "time": NOW.isoformat(),
+            "time": (NOW - timedelta(hours=hours_ago)).isoformat(),
+            "user_agent": agent,
             "remote_addr": address,
             "status": status,
             "method": "GET",
@@ -155,6 +156,75 @@ async def test_statuses_are_judged_by_the_share_of_faults(
     assert (await look(home, "nginx.statuses")).verdict == verdict
 
 
+TRAFFIC = ["nginx.statuses", "nginx.addresses"]
+
+
+@pytest.mark.parametrize("check", TRAFFIC)
+@pytest.mark.parametrize(
+    ("hours", "verdict"), [(23.9, Verdict.OK), (18, Verdict.WARNING), (3, Verdict.UNKNOWN)]
+)
+async def test_traffic_of_which_the_log_keeps_too_little_is_not_well(
+    home: Home, check: str, hours: float, verdict: Verdict
+) -> None:
+    """The files that are kept are full, and the first of their lines is so old."""
+    for number in (1, 0):
+        name = f"nginx-access.log.{number}" if number else "nginx-access.log"
+        plant(home, name, access("10.0.0.1", hours_ago=hours if number else 0), access("10.0.0.2"))
+    found = await look(home, check, CHITLAQ_LOGS_KEEP_FILES="1")
+    assert found.verdict == verdict
+    assert ("read back to" in found.summary) == (verdict != Verdict.OK)
+
+
+@pytest.mark.parametrize("check", TRAFFIC)
+async def test_traffic_that_cannot_be_counted_in_time_is_unknown(
+    home: Home, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    monkeypatch.setattr(reading, "COUNT_SECONDS", -1.0)
+    plant(home, "nginx-access.log", access("10.0.0.1"))
+    assert (await look(home, check)).verdict == Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("check", TRAFFIC)
+async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) -> None:
+    own = [access("203.0.113.9", 503, agent=reading.BENCHMARK_AGENT) for _ in range(3000)]
+    plant(home, "nginx-access.log", access("10.0.0.1"), *own)
+    found = await look(home, check)
+    assert found.verdict == Verdict.OK
+    assert found.values["requests"].value == 1
+    assert "3,000 more of our own benchmark" in found.summary
+
+
+@pytest.mark.parametrize("check", ["feed.log", "nginx.errors", "nginx.tls"])
+@pytest.mark.parametrize(("hours", "verdict"), [(23, Verdict.WARNING), (11, Verdict.UNKNOWN)])
+async def test_log_of_which_a_part_was_read_is_not_well(
+    home: Home, monkeypatch: pytest.MonkeyPatch, check: str, hours: int, verdict: Verdict
+) -> None:
+    monkeypatch.setattr(reading, "READ_BYTES", 1000)
+    name = "feed-service.log" if check == "feed.log" else "nginx.log"
+    plant(home, name, *(line(hours * 60) for _ in range(100)), line(1))
+    found = await look(home, check)
+    assert (found.verdict, "read back to" in found.summary) == (verdict, True)
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"), [(0, Verdict.OK), (2, Verdict.WARNING), (5, Verdict.CRITICAL)]
+)
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("nginx.errors", "[error] 1#1: *7 connect() failed (111: Connection refused)"),
+        ("nginx.tls", "[crit] 1#1: *7 SSL_do_handshake() failed (SSL: error:0A000126)"),
+    ],
+)
+async def test_nginxs_own_log_is_judged_by_the_number_of_lines(
+    home: Home, check: str, words: str, errors: int, verdict: Verdict
+) -> None:
+    local = f"{datetime.now().astimezone():%Y/%m/%d %H:%M:%S}"
+    plant(home, "nginx.log", f"{local} [notice] 1#1: start", *[f"{local} {words}"] * errors)
+    found = await look(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
+    assert found.verdict == verdict
+
+
 async def test_errors_of_nginx_and_of_tls_are_told_apart(home: Home) -> None:
     local = datetime.now().astimezone().strftime("%Y/%m/%d %H:%M:%S")
     plant(
@@ -166,135 +236,3 @@ async def test_errors_of_nginx_and_of_tls_are_told_apart(home: Home) -> None:
     assert (errors.verdict, errors.values["errors"].value) == (Verdict.WARNING, 15)
     tls = await look(home, "nginx.tls")
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)
-    many = await look(home, "nginx.tls", CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="1,2")
-    assert many.verdict == Verdict.CRITICAL
-
-
-@pytest.mark.parametrize(("size", "verdict"), [(900, Verdict.OK), (1600, Verdict.WARNING)])
-async def test_log_that_should_have_been_rotated_is_seen(
-    home: Home, size: int, verdict: Verdict
-) -> None:
-    (home.logs / "feed-service.log").write_bytes(b"x" * size)
-    assert (await look(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")).verdict == verdict
-
-
-async def test_rotation_without_logs_is_unknown(home: Home) -> None:
-    assert (await look(home, "logs.rotation")).verdict == Verdict.UNKNOWN
-
-
-@pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts programs of the machine on PATH, which print what was captured of the real ones."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-
-    def place(name: str, script: str) -> None:
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
-
-    return place
-
-
-SSH = """\
-2026-11-23T08:01:02+0100 vm sshd[71]: Failed password for root from 203.0.113.9 port 22 ssh2
-2026-11-23T08:01:03+0100 vm sshd[72]: Invalid user admin from 203.0.113.9 port 22
-2026-11-23T08:02:02+0100 vm sshd[73]: Accepted publickey for ada from 198.51.100.7 port 22 ssh2"""
-
-
-@pytest.mark.parametrize(
-    ("check", "lines", "limit", "verdict"),
-    [
-        ("security.ssh_failed", SSH, "5,10", Verdict.OK),
-        ("security.ssh_failed", SSH, "2,10", Verdict.WARNING),
-        ("security.ssh_failed", SSH, "1,2", Verdict.CRITICAL),
-        ("security.ssh_accepted", SSH, "5,10", Verdict.OK),
-        (
-            "security.ssh_accepted",
-            SSH.replace("publickey", "password"),
-            "5,10",
-            Verdict.WARNING,
-        ),
-    ],
-)
-async def test_logins_over_ssh_are_read_from_a_file_where_there_is_no_journal(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    check: str, lines: str, limit: str, verdict: Verdict,
-) -> None:  # fmt: skip
-    from chitlaq.ops.checks import logs, security
-
-    monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
-    monkeypatch.setattr(security, "AUTH_LOG", tmp_path / "auth.log")
-    assert (await look(home, check)).verdict == Verdict.SKIPPED
-    (tmp_path / "auth.log").write_text(lines + "\n")
-    found = await look(home, check, CHITLAQ_CHECKS_SSH_FAILURES_A_DAY=limit)
-    assert found.verdict == verdict
-    assert any(isinstance(one, Lines) and one.lines for one in found.evidence)
-
-
-@pytest.mark.parametrize(
-    ("script", "verdict"),
-    [
-        ("exit 0", Verdict.OK),
-        ("for n in $(seq 12); do echo $n error; done", Verdict.WARNING),
-        ("for n in $(seq 1200); do echo $n error; done", Verdict.CRITICAL),
-        ("echo 'No journal files were opened' >&2; exit 1", Verdict.UNKNOWN),
-    ],
-)
-async def test_journal_is_judged_where_there_is_one(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    programs: Callable[[str, str], None], script: str, verdict: Verdict,
-) -> None:  # fmt: skip
-    from chitlaq.ops.checks import logs
-
-    monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
-    assert (await look(home, "system.journal")).verdict == Verdict.SKIPPED
-    monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path))
-    programs("journalctl", script)
-    assert (await look(home, "system.journal")).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("check", "program", "script", "verdict"),
-    [
-        ("security.fail2ban", "fail2ban-client", "echo '`- Jail list:\tsshd, nginx'", Verdict.OK),
-        ("security.fail2ban", "fail2ban-client", "echo '`- Jail list:'", Verdict.WARNING),
-        ("security.fail2ban", "fail2ban-client", "echo 'no socket' >&2; exit 255", Verdict.UNKNOWN),
-        ("security.audit", "ausearch", "echo '<no matches>' >&2; exit 1", Verdict.OK),
-        ("security.audit", "ausearch", "echo 'type=AVC msg=audit(1): denied'", Verdict.WARNING),
-        ("security.audit", "ausearch", "echo 'no permission' >&2; exit 1", Verdict.UNKNOWN),
-        ("updates.all", "apt-get", "echo 'Inst a [1] (2 Debian:12/stable [amd64])'", Verdict.OK),
-        ("updates.security", "apt-get", "echo 'Inst a [1] (2 Debian:12/stable [amd64])'", Verdict.OK),
-        (
-            "updates.security", "apt-get",
-            "echo 'Inst a [1] (2 Debian-Security:12/stable-security [amd64])'", Verdict.WARNING,
-        ),
-        (
-            "updates.security", "apt-get",
-            'for n in $(seq 30); do echo "Inst a$n (2 Debian-Security:12/x [amd64])"; done',
-            Verdict.CRITICAL,
-        ),
-        ("updates.all", "apt-get", 'for n in $(seq 60); do echo "Inst a$n (2 x)"; done', Verdict.WARNING),
-        ("updates.all", "apt-get", 'for n in $(seq 600); do echo "Inst a$n (2 x)"; done', Verdict.CRITICAL),
-        ("updates.all", "apt-get", "echo 'E: broken' >&2; exit 100", Verdict.UNKNOWN),
-    ],
-)  # fmt: skip
-async def test_programs_of_the_machine_are_judged(
-    home: Home, programs: Callable[[str, str], None],
-    check: str, program: str, script: str, verdict: Verdict,
-) -> None:  # fmt: skip
-    programs(program, script)
-    assert (await look(home, check)).verdict == verdict
-
-
-@pytest.mark.parametrize("check", ["security.fail2ban", "security.audit", "updates.all"])
-async def test_program_that_is_missing_is_skipped_and_its_package_named(
-    home: Home, monkeypatch: pytest.MonkeyPatch, check: str
-) -> None:
-    from chitlaq.ops.checks import system
-
-    monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr(system, "SYSTEM_FOLDERS", "/nonexistent")
-    found = await look(home, check)
-    assert found.verdict == Verdict.SKIPPED
-    assert "package" in found.summary

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
+
+import msgspec
 
 from chitlaq.ops import reading
 from chitlaq.ops.checks.check import (
     Check,
     Evidence,
     Finding,
-    Lines,
     NotHere,
     Section,
     Table,
@@ -24,16 +23,22 @@ from chitlaq.ops.checks.check import (
     check,
     finding,
     judged,
+    worst,
 )
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, share, size
+from chitlaq.ops.checks.words import count, share
 from chitlaq.ops.reading import Component, Group, Traffic
 
 HOURS = 24
 SYSTEMD = "/run/systemd/system"
 SHOWN = 10
 FEW_REQUESTS = 1000
-ROTATION_SLACK = 1.5
+JOURNAL_ENTRIES = 20_000
+"""The newest so many of a day are grouped."""
+COMPLAINT_WIDTH = 300
+COUNTED_SECONDS = reading.COUNT_SECONDS + 5
+
+_QUIET_HINT = "Pass -q to turn off this notice."
 
 COMPONENTS = {
     "gateway": "api-gateway",
@@ -65,10 +70,18 @@ async def _traffic(system: System) -> Traffic:
     if not system.home.access_log.exists():
         raise Unseen(f"there is no access log at {system.home.access_log}")
 
+    keep_files = system.settings.logs.keep_files
+
     async def read() -> Traffic:
-        return await system.blocking(partial(reading.traffic, system.home, since))
+        return await system.blocking(partial(reading.traffic, system.home, since, keep_files))
 
     return await system.once("access log", read)
+
+
+def _left_out(found: Traffic) -> str:
+    """What of the day is not in the figures."""
+    own = f"; {found.benchmark:,} more of our own benchmark" if found.benchmark else ""
+    return own + _reach(found.since)
 
 
 def _groups(title: str, groups: Sequence[Group], new: frozenset[str] = frozenset()) -> Evidence:
@@ -92,6 +105,26 @@ def _groups(title: str, groups: Sequence[Group], new: frozenset[str] = frozenset
 def _reach(since: datetime | None) -> str:
     """How far back was read, where that was not all the day."""
     return f" (read back to {since.astimezone():%m-%d %H:%M})" if since else ""
+
+
+def _least(since: datetime | None) -> Verdict:
+    """A day of which a part was not read is not well; one of which most was not is not known."""
+    if since is None:
+        return Verdict.OK
+    hours = (datetime.now(UTC) - since).total_seconds() / 3600
+    return Verdict.UNKNOWN if hours < HOURS / 2 else Verdict.WARNING
+
+
+def _errors_said(errors: Sequence[Group], new: frozenset[str] | None) -> str:
+    """How many errors there are, in how many patterns, and how many of these are new."""
+    said = (
+        f"{count(sum(group.count for group in errors), 'error')} in {count(len(errors), 'pattern')}"
+    )
+    if new:
+        said += f", {len(new)} of them new"
+    elif new is None and errors:
+        said += ", whether new is not known without PostgreSQL"
+    return said
 
 
 async def _new_patterns(system: System, groups: Sequence[Group]) -> frozenset[str] | None:
@@ -130,11 +163,7 @@ def _log(name: str, service: str) -> Check:
         total = sum(group.count for group in errors)
         slow_total = sum(group.count for group in slow)
         new = await _new_patterns(system, errors)
-        said = f"{count(total, 'error')} in {count(len(errors), 'pattern')}"
-        if new:
-            said += f", {len(new)} of them new"
-        elif new is None and errors:
-            said += ", whether new is not known without PostgreSQL"
+        said = _errors_said(errors, new)
         said += f"; {slow_total:,} slow; {count(found.lines, 'line')}{_reach(found.since)}"
         evidence = [_groups("errors", errors, new or frozenset())] if errors else []
         if slow:
@@ -150,7 +179,7 @@ def _log(name: str, service: str) -> Check:
                 "lines": Value(found.lines),
             },
             *evidence,
-            least=Verdict.WARNING if new else Verdict.OK,
+            least=worst((_least(found.since), Verdict.WARNING if new else Verdict.OK)),
         )
 
     return one_log
@@ -175,6 +204,7 @@ redis_log = _log("redis", "redis")
         "chitlaq logs nginx --json --since 24h | jq -r .remote_addr | sort | uniq -c | sort -nr | head -10",
     ),
     remedy="Lower `limits.address_requests_per_second`, or ban the address in the firewall.",
+    seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
 async def addresses(system: System) -> Finding:
@@ -193,7 +223,7 @@ async def addresses(system: System) -> Finding:
     if busiest:
         said += f", {busiest} the busiest with {share(ratio)}"
     return finding(
-        said + _reach(found.since),
+        said + _left_out(found),
         {
             "busiest": judged(ratio, "ratio", system.limits.address_share)
             if is_enough
@@ -206,6 +236,7 @@ async def addresses(system: System) -> Finding:
             ["requests", "address"],
             [[f"{times:,}", address] for address, times in found.addresses.most_common(SHOWN)],
         ),
+        least=_least(found.since),
     )
 
 
@@ -219,6 +250,7 @@ async def addresses(system: System) -> Finding:
         "chitlaq logs nginx --json --since 24h | jq -r .status | sort | uniq -c | sort -nr",
     ),
     remedy="5xx: the route names the service, `chitlaq logs SERVICE --errors`. 4xx: `api.refusals`.",
+    seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
 async def statuses(system: System) -> Finding:
@@ -228,7 +260,7 @@ async def statuses(system: System) -> Finding:
     ratio = failed / found.requests if found.requests else 0.0
     return finding(
         f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
-        + _reach(found.since),
+        + _left_out(found),
         {
             "failed": judged(ratio, "ratio", system.limits.server_errors_ratio)
             if found.requests >= FEW_REQUESTS
@@ -242,6 +274,7 @@ async def statuses(system: System) -> Finding:
             [[str(status), f"{times:,}"] for status, times in sorted(found.statuses.items())],
         ),
         _groups("failed and refused", list(found.failures.values())),
+        least=_least(found.since),
     )
 
 
@@ -261,6 +294,7 @@ async def nginx_errors(system: System) -> Finding:
         f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{_reach(found.since)}",
         {"errors": judged(total, "", system.limits.log_errors_a_day)},
         _groups("errors", list(found.errors.values())),
+        least=_least(found.since),
     )
 
 
@@ -280,6 +314,7 @@ async def tls_errors(system: System) -> Finding:
         f"{count(total, 'line')} about TLS{_reach(found.since)}",
         {"lines": judged(total, "", system.limits.log_errors_a_day)},
         _groups("TLS", list(found.tls.values())),
+        least=_least(found.since),
     )
 
 
@@ -287,20 +322,43 @@ async def tls_errors(system: System) -> Finding:
     "system.journal",
     "System journal",
     section=Section.LOGS,
-    looks_at="journalctl, priority error and worse, the last 24 hours",
+    looks_at="journalctl, priority warning and worse, the last 24 hours",
     commands=(
+        'sudo journalctl --since "24 hours ago" | tail -50',
         'sudo journalctl --since "24 hours ago" -p err | tail -20',
         'sudo journalctl --since "24 hours ago" -p warning | tail -20',
     ),
     remedy="`journalctl -u UNIT -e` for the unit that complains.",
-    seconds=10.0,
+    seconds=20.0,
+    is_heavy=True,
 )
 async def journal(system: System) -> Finding:
-    lines = await journal_lines(system, "-p", "err")
+    # From the end: beside --since, -n alone means the oldest in some versions.
+    lines = await _journal(
+        system, "-p", "warning", "-r", "-n", str(JOURNAL_ENTRIES), "-o", "json",
+        f"--output-fields={','.join(reading.JOURNAL_FIELDS)}",
+    )  # fmt: skip
+    try:
+        found = await system.blocking(partial(reading.journal, lines[::-1]))
+    except msgspec.DecodeError as error:
+        raise Unseen(f"journalctl does not answer as it should: {error}") from None
+    errors, warnings = list(found.errors.values()), list(found.warnings.values())
+    new = await _new_patterns(system, errors)
+    since = found.first if found.entries >= JOURNAL_ENTRIES else None
+    warned = sum(group.count for group in warnings)
+    said = f"{_errors_said(errors, new)}; {count(warned, 'warning')} in"
     return finding(
-        f"{count(len(lines), 'line')} of errors",
-        {"errors": judged(len(lines), "", system.limits.log_errors_a_day)},
-        Lines("last errors", lines[-20:]),
+        f"{said} {count(len(warnings), 'pattern')}{_reach(since)}",
+        {
+            "errors": judged(
+                sum(group.count for group in errors), "", system.limits.log_errors_a_day
+            ),
+            "warnings": Value(warned),
+            "new_patterns": Value(len(new or ())),
+        },
+        _groups("errors", errors, new or frozenset()),
+        _groups("warnings", warnings),
+        least=worst((_least(since), Verdict.WARNING if new else Verdict.OK)),
     )
 
 
@@ -309,54 +367,27 @@ async def journal_lines(system: System, *words: str) -> list[str]:
 
     Raises:
         NotHere: this machine has no systemd.
-        Unseen: this user may not read it.
+        Unseen: there is no journal, or this user may not read all of it.
     """
+    return await _journal(system, "-o", "short-iso", *words)
+
+
+async def _journal(system: System, *words: str) -> list[str]:
     if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - one look at a tmpfs
-        raise NotHere("this machine is not run by systemd: it has no journal")
+        raise NotHere(
+            "this machine is not run by systemd and has no journal: systemd-sysv brings it"
+        )
+
+    async def require_all_of_it() -> None:
+        # It ends with 0 without any file, with a user's own entries only, and past files that are
+        # broken. It complains of each, but not where it is asked for JSON.
+        heard = await system.hear("journalctl", "-n", "1", "--no-pager", package="systemd")
+        if heard.code or heard.complaint:
+            reason = " ".join((heard.complaint or heard.said).replace(_QUIET_HINT, "").split())
+            raise Unseen(f"journalctl does not see all: {reason[:COMPLAINT_WIDTH]}")
+
+    await system.once("journal", require_all_of_it)
     text = await system.run(
-        "journalctl", "--since", "24 hours ago", "--no-pager", "-q", "-o", "short-iso", *words,
-        package="systemd",
-    )  # fmt: skip
-    return text.splitlines()
-
-
-@check(
-    "logs.rotation",
-    "Rotation of logs",
-    section=Section.MAINTENANCE,
-    looks_at="CHITLAQ_HOME/logs: size and age of each file that is written to",
-    commands=("ls -la $CHITLAQ_HOME/logs", "sudo logrotate -d /etc/logrotate.d/chitlaq"),
-    remedy="`chitlaq rotate`; if it does not help, the supervisor does not run, or the disk is full.",
-)
-async def rotation(system: System) -> Finding:
-    files = await system.blocking(lambda: _files(system.home.logs))
-    written = {name: state for name, state in files.items() if name.endswith(".log")}
-    if not written:
-        raise Unseen(f"there are no logs in {system.home.logs}")
-    name, largest = max(written.items(), key=lambda pair: pair[1].st_size)
-    is_late = largest.st_size > system.settings.logs.max_bytes * ROTATION_SLACK
-    total = sum(state.st_size for state in files.values())
-    rows = [
-        [
-            one,
-            size(state.st_size),
-            f"{datetime.fromtimestamp(state.st_mtime).astimezone():%m-%d %H:%M}",
-        ]
-        for one, state in sorted(written.items())
-    ]
-    return finding(
-        f"{name} has {size(largest.st_size)}, and should have been rotated"
-        if is_late
-        else f"{count(len(files), 'file')}, {size(total)} in all, {name} the largest",
-        {"total": Value(total, "bytes"), "largest": Value(largest.st_size, "bytes")},
-        Table("files that are written to", ["file", "size", "last written"], rows),
-        least=Verdict.WARNING if is_late else Verdict.OK,
+        "journalctl", "--since", "24 hours ago", "--no-pager", "-q", *words, package="systemd"
     )
-
-
-def _files(folder: Path) -> dict[str, os.stat_result]:
-    found = {}
-    for file in folder.glob("*.log*"):
-        with suppress(FileNotFoundError):  # rotated away while we looked
-            found[file.name] = file.stat()
-    return found
+    return text.splitlines()

@@ -1,38 +1,96 @@
-"""What must be done now and then: updates of the machine, and what may be cleared away."""
+"""What must be done now and then: updates of the machine, rotation, what may be cleared away."""
 
 from __future__ import annotations
 
+import os
 import re
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
 
 from chitlaq.ops import pruning
-from chitlaq.ops.checks.check import Check, Finding, Section, Table, Value, check, finding, judged
+from chitlaq.ops.checks.check import (
+    Check,
+    Finding,
+    Lines,
+    NotHere,
+    Section,
+    Table,
+    Unseen,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+    worst,
+)
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, size
+from chitlaq.ops.checks.words import count, duration, size
 
 SHOWN = 30
+APT_LISTS = Path("/var/lib/apt/lists")
+APT_STAMPS = Path("/var/lib/apt/periodic")
+ROTATION_SLACK = 1.5
+OLD_ROTATION_SECONDS = 2 * 86_400
+OLD_LISTS_SECONDS = 7 * 86_400
+APT_UPGRADE = ("--with-new-pkgs", "upgrade")
+"""What `apt upgrade` does: new packages may come (a kernel), none goes."""
+FETCH = "`sudo apt update` fetches them, and `chitlaq ops do updates` begins with that"
 
 # Inst libc6 [2.36-9+deb12u4] (2.36-9+deb12u7 Debian:12.5/stable, Debian-Security:12/stable-security [amd64])
 _UPDATE = re.compile(r"^Inst (\S+) (?:\[(\S+)\] )?\((\S+) ([^)]*)\)", re.MULTILINE)
+_STATE = re.compile(r"^Reading state from file: (.+)$", re.MULTILINE)
+_LIST = re.compile(r"(?:Release|Packages)(?:\.\w+)?$")
 
 
-async def _updates(system: System) -> list[tuple[str, str, str, bool]]:
-    """(package, installed, new version, whether it mends a vulnerability) of what waits.
+class _Update(NamedTuple):
+    package: str
+    installed: str
+    new: str
+    mends_vulnerability: bool
+    is_kept_back: bool
+    """It is not installed by the action: others would have to go for it."""
+
+
+async def _updates(system: System) -> list[_Update]:
+    """What waits, by the package manager's lists.
 
     Raises:
         NotHere: the machine has no apt.
+        Unseen: the lists are missing, or so old that they say nothing of today.
     """
 
-    async def ask() -> list[tuple[str, str, str, bool]]:
-        # Simulated, and from the lists as they are: nothing is fetched, and no root is needed.
-        text = await system.run(
-            "apt-get", "-s", "-o", "Debug::NoLocking=1", "dist-upgrade", package="apt"
-        )
+    async def simulated(*words: str) -> list[tuple[str, str, str, str]]:
+        # From the lists as they are: nothing is fetched, and no root is needed.
+        text = await system.run("apt-get", "-s", "-o", "Debug::NoLocking=1", *words, package="apt")
+        return _UPDATE.findall(text)
+
+    async def ask() -> list[_Update]:
+        installable = {name for name, *_ in await simulated(*APT_UPGRADE)}
+        everything = await simulated("dist-upgrade")
+        await system.blocking(_require_fresh_lists)
         return [
-            (name, installed or "", new, "security" in sources.lower())
-            for name, installed, new, sources in _UPDATE.findall(text)
+            _Update(name, installed, new, "security" in sources.lower(), name not in installable)
+            for name, installed, new, sources in everything
         ]
 
     return await system.once("updates", ask)
+
+
+def _require_fresh_lists() -> None:
+    # A list has the time at which the mirror made it, not that at which it was fetched: the newest
+    # counts, since what mends vulnerabilities is listed anew each day. Stamps are of apt's timers.
+    files = [
+        *(file for file in APT_LISTS.glob("*") if _LIST.search(file.name)),
+        *APT_STAMPS.glob("update-*stamp"),
+    ]
+    if not any(file.parent == APT_LISTS for file in files):
+        raise Unseen(f"apt has no lists in {APT_LISTS}: {FETCH}")
+    age = time.time() - max(file.stat().st_mtime for file in files)
+    if age > OLD_LISTS_SECONDS:
+        raise Unseen(f"apt's lists are {duration(age)} old, and know nothing newer: {FETCH}")
 
 
 def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check:  # noqa: A002
@@ -40,7 +98,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         id,
         title,
         section=Section.MAINTENANCE,
-        looks_at="the package manager's lists as they were last fetched, by a simulated upgrade",
+        looks_at="the package manager's lists of the last 7 days (`sudo apt update`), by a simulated upgrade",
         commands=(
             ("sudo apt update", "apt list --upgradable 2>/dev/null | grep -- -security")
             if only_security
@@ -51,15 +109,28 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         is_heavy=True,
     )
     async def updates(system: System) -> Finding:
-        waiting = [one for one in await _updates(system) if one[3] or not only_security]
-        kind = "security update" if only_security else "update"
+        waiting = [
+            one for one in await _updates(system) if one.mends_vulnerability or not only_security
+        ]
+        kept_back = sum(one.is_kept_back for one in waiting)
+        said = f"{count(len(waiting), 'security update' if only_security else 'update')} waiting"
+        if kept_back:
+            said += (
+                f", {kept_back} of them kept back, since others must go: `sudo apt full-upgrade`"
+            )
         return finding(
-            f"{count(len(waiting), kind)} waiting",
-            {"waiting": judged(len(waiting), "", getattr(system.limits, limit))},
+            said,
+            {
+                "waiting": judged(len(waiting), "", getattr(system.limits, limit)),
+                "kept_back": Value(kept_back),
+            },
             Table(
                 "packages",
-                ["package", "installed", "new"],
-                [[name, installed, new] for name, installed, new, _ in waiting[:SHOWN]],
+                ["package", "installed", "new", "kept back"],
+                [
+                    [one.package, one.installed, one.new, "yes" if one.is_kept_back else ""]
+                    for one in waiting[:SHOWN]
+                ],
             ),
         )
 
@@ -93,3 +164,80 @@ async def candidates(system: System) -> Finding:
             [[size(one.bytes), str(one.path), one.reason] for one in found[:SHOWN]],
         ),
     )
+
+
+@check(
+    "logs.rotation",
+    "Rotation of logs",
+    section=Section.MAINTENANCE,
+    looks_at="CHITLAQ_HOME/logs: size and age of each file that is written to; logrotate, where it is",
+    commands=("ls -la $CHITLAQ_HOME/logs", "sudo logrotate -d /etc/logrotate.conf"),
+    remedy="Ours: `chitlaq rotate`; else the supervisor does not run, or the disk is full. The machine's:"
+    " mend what logrotate names, then `sudo logrotate /etc/logrotate.conf`.",
+)
+async def rotation(system: System) -> Finding:
+    files = await system.blocking(lambda: _files(system.home.logs))
+    written = {name: state for name, state in files.items() if name.endswith(".log")}
+    if not written:
+        raise Unseen(f"there are no logs in {system.home.logs}")
+    name, largest = max(written.items(), key=lambda pair: pair[1].st_size)
+    is_late = largest.st_size > system.settings.logs.max_bytes * ROTATION_SLACK
+    total = sum(state.st_size for state in files.values())
+    rows = [
+        [
+            one,
+            size(state.st_size),
+            f"{datetime.fromtimestamp(state.st_mtime).astimezone():%m-%d %H:%M}",
+        ]
+        for one, state in sorted(written.items())
+    ]
+    said = (
+        f"{name} has {size(largest.st_size)}, and should have been rotated"
+        if is_late
+        else f"{count(len(files), 'file')}, {size(total)} in all, {name} the largest"
+    )
+    machine, least, complaints = await _logrotate(system)
+    return finding(
+        f"{said}; {machine}",
+        {"total": Value(total, "bytes"), "largest": Value(largest.st_size, "bytes")},
+        Table("files that are written to", ["file", "size", "last written"], rows),
+        Lines("logrotate", complaints),
+        least=worst((least, Verdict.WARNING if is_late else Verdict.OK)),
+    )
+
+
+def _files(folder: Path) -> dict[str, os.stat_result]:
+    found = {}
+    for file in folder.glob("*.log*"):
+        with suppress(FileNotFoundError):  # rotated away while we looked
+            found[file.name] = file.stat()
+    return found
+
+
+async def _logrotate(system: System) -> tuple[str, Verdict, list[str]]:
+    """What logrotate says of its own settings and its last run: a sentence, how ill, what it said."""
+    try:
+        heard = await system.hear("logrotate", "-d", "/etc/logrotate.conf", package="logrotate")
+    except NotHere as error:
+        return str(error), Verdict.OK, []
+    found = _STATE.search(heard.complaint)
+    if found is None:
+        raise Unseen(f"logrotate does not say where its state is: {heard.complaint[-200:]}")
+    errors = [
+        line
+        for line in heard.complaint.splitlines()
+        # Its state is root's alone to read, and its time anybody's.
+        if line.startswith("error: ") and found[1] not in line
+    ]
+    hidden = [line for line in errors if "Permission denied" in line]
+    if len(errors) > len(hidden):
+        return f"logrotate meets {count(len(errors), 'error')}", Verdict.WARNING, errors
+    if hidden:
+        return "logrotate may not see all as this user: look as root", Verdict.UNKNOWN, hidden
+    try:
+        state = await system.blocking(Path(found[1]).stat)
+    except FileNotFoundError:
+        return "logrotate never ran", Verdict.WARNING, []
+    age = time.time() - state.st_mtime
+    is_old = age > OLD_ROTATION_SECONDS
+    return f"logrotate ran {duration(age)} ago", Verdict.WARNING if is_old else Verdict.OK, []

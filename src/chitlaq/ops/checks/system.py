@@ -71,6 +71,14 @@ class NotRunning(Unseen):
     """There is no supervisor here."""
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """What a program of the machine ended with, what it printed, and what it complained of."""
+
+    code: int
+    said: str
+    complaint: str
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One series of an answer of Prometheus, at the moment that was asked for."""
 
@@ -184,6 +192,18 @@ class System:
             NotHere: it is not installed; the package that brings it is named.
             Unseen: it failed, with what it said.
         """
+        heard = await self.hear(program, *words, package=package)
+        if heard.code:
+            reason = (heard.complaint or heard.said).strip().splitlines()
+            raise Unseen(f"{program} failed: {reason[-1] if reason else 'it said nothing'}")
+        return heard.said
+
+    async def hear(self, program: str, *words: str, package: str) -> Heard:
+        """Return all that a program of the machine says, well or not.
+
+        Raises:
+            NotHere: it is not installed; the package that brings it is named.
+        """
         path = shutil.which(program) or shutil.which(program, path=SYSTEM_FOLDERS)
         if path is None:
             raise NotHere(f"{program} is not on this machine: the package {package} brings it")
@@ -199,10 +219,11 @@ class System:
         finally:
             if process.returncode is None:
                 process.kill()
-        if process.returncode:
-            reason = (complaint or said).decode(errors="replace").strip().splitlines()
-            raise Unseen(f"{program} failed: {reason[-1] if reason else 'it said nothing'}")
-        return said.decode(errors="replace")
+        return Heard(
+            process.returncode or 0,
+            said.decode(errors="replace"),
+            complaint.decode(errors="replace"),
+        )
 
     # --- components
 

@@ -1,0 +1,130 @@
+"""Whether logs are rotated: our own by their size, the machine's by the real logrotate."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.ops.checks import system
+from chitlaq.ops.checks.check import Verdict
+from tests.ops.checks.conftest import Programs
+from tests.ops.checks.looking import look
+from tests.packages import unpacked
+
+DAY = 86_400.0
+OK, WARNING, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN
+
+Settle = Callable[[str], Path]
+"""Gives the machine's logrotate its settings, and returns where it keeps its state."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    home.logs.mkdir(parents=True)
+    (home.logs / "feed-service.log").write_bytes(b"x" * 900)
+    return home
+
+
+@pytest.fixture
+def no_logrotate(programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(system, "SYSTEM_FOLDERS", str(tmp_path / "bin"))
+
+
+@pytest.fixture
+def logrotate(tmp_path: Path, programs: Programs) -> Settle:
+    """The real one, told to read settings of the test's own for those of the machine."""
+    real = unpacked("logrotate", "logrotate", "usr/sbin/logrotate")
+    settings, state = tmp_path / "logrotate.conf", tmp_path / "status"
+    libraries = real.environment.get("LD_LIBRARY_PATH", "")
+    programs(
+        "logrotate",
+        f'test "$*" = "-d /etc/logrotate.conf" || exit 9\n'
+        f'LD_LIBRARY_PATH="{libraries}" exec {real.path} -d -s {state} {settings}',
+    )
+
+    def settle(text: str) -> Path:
+        settings.write_text(text)
+        settings.chmod(0o644)
+        subprocess.run(
+            [real.path, "-s", state, settings],
+            env=dict(real.environment),
+            check=False,
+            capture_output=True,
+        )
+        return state
+
+    return settle
+
+
+@pytest.mark.usefixtures("no_logrotate")
+@pytest.mark.parametrize(("size", "verdict"), [(900, OK), (1600, WARNING)])
+async def test_log_that_should_have_been_rotated_is_seen(
+    home: Home, size: int, verdict: Verdict
+) -> None:
+    (home.logs / "feed-service.log").write_bytes(b"x" * size)
+    found = await look(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")
+    assert found.verdict == verdict
+    assert "the package logrotate brings it" in found.summary
+
+
+async def test_rotation_without_logs_is_unknown(tmp_path: Path) -> None:
+    assert (await look(Home(tmp_path / "none"), "logs.rotation")).verdict == UNKNOWN
+
+
+async def test_logrotate_is_judged_by_when_it_last_ran(home: Home, logrotate: Settle) -> None:
+    state = logrotate("weekly\n")
+    found = await look(home, "logs.rotation")
+    assert found.verdict == OK, found.summary
+    assert "logrotate ran" in found.summary
+    os.utime(state, (time.time() - 3 * DAY,) * 2)
+    found = await look(home, "logs.rotation")
+    assert found.verdict == WARNING
+    assert "logrotate ran 3 d ago" in found.summary
+    state.unlink()
+    found = await look(home, "logs.rotation")
+    assert found.verdict == WARNING
+    assert "logrotate never ran" in found.summary
+
+
+async def test_settings_that_logrotate_does_not_understand_are_a_warning(
+    home: Home, logrotate: Settle, tmp_path: Path
+) -> None:
+    logrotate(f"{tmp_path}/no-such.log {{\n  rotat 3\n}}\n")
+    found = await look(home, "logs.rotation")
+    assert found.verdict == WARNING
+    assert "logrotate meets 2 errors" in found.summary
+    said = "\n".join(found.evidence[-1].lines)  # type: ignore[union-attr]
+    assert "unknown option 'rotat'" in said
+    assert "no-such.log" in said
+
+
+@pytest.mark.parametrize(
+    ("complaint", "verdict", "said"),
+    [
+        ("error: stat of /var/log/x/y failed: Permission denied", UNKNOWN, "look as root"),
+        (
+            "error: error opening state file {state}; assuming empty state: Permission denied",
+            OK,
+            "logrotate ran",
+        ),
+        ("", OK, "logrotate ran"),
+    ],
+)
+async def test_what_logrotate_may_not_see_is_unknown_but_for_its_state(
+    home: Home, tmp_path: Path, programs: Programs, complaint: str, verdict: Verdict, said: str
+) -> None:
+    """A script says what the real one says to an ordinary user: root, as in CI, may see all."""
+    state = tmp_path / "status"
+    state.touch()
+    words = complaint.format(state=state)
+    programs("logrotate", f"echo 'Reading state from file: {state}\n{words}' >&2")
+    found = await look(home, "logs.rotation")
+    assert (found.verdict, said in found.summary) == (verdict, True), found.summary
