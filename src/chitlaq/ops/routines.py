@@ -98,7 +98,7 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock",
-                "services.resources", *_HEALTH,
+                "services.resources", "services.containers", *_HEALTH,
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
                 "feed.home", "search.users", "auth.status",
                 "database.connections", "database.size",

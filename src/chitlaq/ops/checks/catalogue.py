@@ -11,6 +11,7 @@ from chitlaq.core.settings import Settings
 from chitlaq.ops.checks import (
     backups,
     capacity,
+    containers,
     databases,
     host,
     logs,
@@ -22,7 +23,7 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.check import Check
 
 _ROOMS = (
-    host, services, databases, performance, logs, backups, security, maintenance, capacity
+    host, services, containers, databases, performance, logs, backups, security, maintenance, capacity
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {

@@ -61,8 +61,13 @@ ANSWERS: tuple[Answer, ...] = (
     Answer("w", ("host.uptime",)),
     Answer("htop", ("ops watch", "host.cpu"), "a screen is for eyes; a routine needs a verdict"),
     Answer("df -h", ("host.disk", "capacity.disk")),
-    Answer("du -sh /var/lib/docker", ("host.disk", "host.large_files"), _NO_DOCKER),
-    Answer("du -sh /opt/backups/chitlaq", ("backup.database", "backup.physical")),
+    Answer(
+        "du -sh /var/lib/docker",
+        ("host.disk",),
+        "what ChitLaq takes lies in CHITLAQ_HOME, and the check counts that; Docker's own share is"
+        " `docker system df`",
+    ),
+    Answer("du -sh /opt/backups/chitlaq", ("host.disk", "backup.database", "backup.physical")),
     Answer("free -h", ("host.memory", "capacity.memory")),
     Answer(r"cat /proc/meminfo .*", ("host.memory",)),
     Answer(
@@ -73,9 +78,21 @@ ANSWERS: tuple[Answer, ...] = (
     Answer("ping -c 3 your-domain.com", ("host.reachability",)),
     Answer("telnet your-domain.com 443", ("host.reachability",)),
     Answer("docker compose ps", ("services.processes",)),
-    Answer("docker ps -a", ("services.processes",), _NO_DOCKER),
-    Answer("sudo systemctl status docker", ("services.processes",), _NO_DOCKER),
-    Answer("docker stats --no-stream", ("services.resources", "memory.growth")),
+    Answer(
+        "docker ps -a",
+        ("services.containers", "services.processes"),
+        "the embedded stack's processes are the supervisor's, and Docker's containers are others'",
+    ),
+    Answer(
+        "sudo systemctl status docker",
+        ("services.containers",),
+        "a unit that is active may hang: the check asks the daemon itself",
+    ),
+    Answer(
+        "docker stats --no-stream",
+        ("services.resources", "memory.growth"),
+        "`chitlaq stats` measures the processes themselves, in containers or not",
+    ),
     Answer(r"curl -s http://localhost:3001/health .*", ("gateway.health",)),
     Answer(r"curl -s http://localhost:3002/health .*", ("websocket.health",)),
     Answer(r"curl -s http://localhost:3003/health .*", ("feed.health",)),
@@ -172,7 +189,11 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(r"sudo journalctl -u fail2ban .*", ("security.bans", "security.fail2ban")),
     Answer(r"sudo fail2ban-client status.*", ("security.fail2ban", "security.bans")),
     Answer("sudo ausearch -ts today | tail -20".replace("|", r"\|"), ("security.audit",)),
-    Answer(r"sudo journalctl .*", ("system.journal",)),
+    Answer(
+        r"sudo journalctl .*",
+        ("system.journal",),
+        "the last lines of a day are of its last minute; the check groups all that warn, or worse",
+    ),
     Answer(r"top -bn1 .*|iostat -c 1 5|iostat 1 5|ps aux --sort=-%cpu .*", ("host.cpu",)),
     Answer("cat /proc/loadavg", ("host.load",)),
     Answer(r"ps aux --sort=-%mem .*", ("host.memory",)),
@@ -209,7 +230,11 @@ ANSWERS: tuple[Answer, ...] = (
         r"docker compose logs(?: --tail=50)?|docker compose logs \| grep .*", tuple(_LOG.values())
     ),
     Answer("docker compose restart SERVICE_NAME", ("do restart",)),
-    Answer("sudo logrotate -d /etc/logrotate.conf", ("logs.rotation",)),
+    Answer(
+        "sudo logrotate -d /etc/logrotate.conf",
+        ("logs.rotation",),
+        "our own logs need no logrotate: the check looks at both",
+    ),
     Answer("sudo logrotate -f /etc/logrotate.conf", ("do rotate",)),
     Answer(
         "docker system prune -f",
@@ -226,7 +251,8 @@ ANSWERS: tuple[Answer, ...] = (
         ("do prune", "do rotate"),
         "it deletes logs that are being written to, of all programs: only rotated ones of ours may go",
     ),
-    Answer("sudo apt update|sudo apt list --upgradable", ("updates.all",)),
+    Answer("sudo apt update", ("updates.all", "do updates")),
+    Answer("sudo apt list --upgradable", ("updates.all",)),
     Answer(
         "sudo apt audit",
         ("updates.security",),

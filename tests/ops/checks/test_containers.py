@@ -1,0 +1,96 @@
+"""Containers as Docker tells of them.
+
+No Docker daemon can run where the tests run: `docker` is a script that prints lines of the real one's
+format (28.2), with all of its fields. What it says when its daemon is away is asked of the real
+program, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.ops.checks.check import Table, Verdict
+from tests.conftest import free_ports
+from tests.ops.checks.conftest import Programs
+from tests.ops.checks.looking import look
+
+OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN
+
+
+def container(name: str, state: str, status: str) -> str:
+    return json.dumps(
+        {
+            "Command": '"docker-entrypoint.s…"', "CreatedAt": "2026-11-20 09:12:44 +0000 UTC",
+            "ID": "3f4ab8a2d1c0", "Image": "postgres:18", "Labels": "", "LocalVolumes": "1",
+            "Mounts": "chitlaq_data", "Names": name, "Networks": "chitlaq_default", "Platform": None,
+            "Ports": "5432/tcp", "RunningFor": "4 days ago", "Size": "0B", "State": state,
+            "Status": status,
+        }
+    )  # fmt: skip
+
+
+FEED = container("feed-service-1", "running", "Up 4 days (healthy)")
+ANY = container("other-1", "running", "Up 2 minutes")
+MIGRATED = container("migrate-1", "exited", "Exited (0) 4 days ago")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict", "said"),
+    [
+        ([], OK, "0 of 0 containers running, and none in trouble"),
+        ([FEED, ANY, MIGRATED], OK, "2 of 3 containers running, and none in trouble"),
+        (
+            [FEED, container("search-1", "exited", "Exited (137) 2 hours ago")],
+            WARNING,
+            "search-1: Exited (137) 2 hours ago",
+        ),
+        ([FEED, container("auth-1", "paused", "Up 4 days (Paused)")], WARNING, "auth-1: Up 4 days"),
+        ([container("auth-1", "dead", "Dead")], WARNING, "auth-1: Dead"),
+        (
+            [FEED, container("auth-1", "running", "Up 3 hours (unhealthy)")],
+            CRITICAL,
+            "auth-1: Up 3 hours (unhealthy)",
+        ),
+        (
+            [container("ws-1", "restarting", "Restarting (1) 5 seconds ago"), FEED],
+            CRITICAL,
+            "ws-1: Restarting (1) 5 seconds ago",
+        ),
+        (["json"], UNKNOWN, "does not answer as it should"),
+    ],
+)
+async def test_containers_are_judged_by_their_state(
+    home: Home, programs: Programs, lines: list[str], verdict: Verdict, said: str
+) -> None:
+    text = "\n".join(lines)
+    programs("docker", f"cat <<'END'\n{text}\nEND" if lines else "exit 0")
+    found = await look(home, "services.containers")
+    assert (found.verdict, said in found.summary) == (verdict, True), found.summary
+    if verdict != UNKNOWN:
+        (table,) = [one for one in found.evidence if isinstance(one, Table)]
+        assert len(table.rows) == len(lines)
+
+
+async def test_every_container_is_asked_for_and_as_json(home: Home, programs: Programs) -> None:
+    programs("docker", f'test "$*" = "ps -a --format {{{{json .}}}}" && echo \'{FEED}\'')
+    assert (await look(home, "services.containers")).verdict == OK
+
+
+async def test_daemon_that_is_away_is_unknown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("docker") is None:
+        pytest.skip("the package docker.io is not here")
+    (nobody,) = free_ports(1)
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{nobody}")
+    found = await look(home, "services.containers")
+    assert found.verdict == UNKNOWN
+    assert "Cannot connect to the Docker daemon" in found.summary
