@@ -1,10 +1,9 @@
-"""Certificates, bans, and what may be cleared away."""
+"""Certificates, logins of members, and what may be cleared away."""
 
 from __future__ import annotations
 
 import datetime
 import os
-import sqlite3
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chitlaq.core.home import Home
 from chitlaq.ops.checks.check import Verdict
 from tests.ops.checks.looking import look
+from tests.ops.checks.past import serving
 
 DAY = 86_400.0
 
@@ -70,28 +70,43 @@ async def test_certificate_that_cannot_be_read_is_unknown_and_hides_no_other(
     both = f"{good},{tmp_path / 'bad.pem'}"
     found = await look(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=both)
     assert found.verdict == Verdict.UNKNOWN
+    assert found.summary == f"{tmp_path / 'bad.pem'} cannot be read"
     expired = f"{certificate(tmp_path / 'old.pem', -1)},{tmp_path / 'bad.pem'}"
     found = await look(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=expired)
     assert found.verdict == Verdict.CRITICAL
-
-
-async def test_bans_are_read_from_fail2bans_database(home: Home, tmp_path: Path) -> None:
-    path = tmp_path / "fail2ban.sqlite3"
-    variable = {"CHITLAQ_MONITORING_FAIL2BAN_DATABASE": str(path)}
-    assert (await look(home, "security.bans", **variable)).verdict == Verdict.SKIPPED
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE bans (jail TEXT, ip TEXT, timeofban INTEGER, bantime INTEGER)")
-    now = int(time.time())
-    connection.executemany(
-        "INSERT INTO bans VALUES ('sshd', ?, ?, 600)",
-        [("203.0.113.1", now - 60), ("203.0.113.2", now - 3600), ("203.0.113.3", now - 2 * 86_400)],
+    assert found.summary == (
+        f"{tmp_path / 'old.pem'} has expired; {tmp_path / 'bad.pem'} cannot be read"
     )
-    connection.commit()
-    connection.close()
-    found = await look(home, "security.bans", **variable)
-    assert (found.verdict, found.values["bans"].value) == (Verdict.OK, 2)
-    path.write_text("no database at all, but a long enough text to be looked at" * 50)
-    assert (await look(home, "security.bans", **variable)).verdict == Verdict.UNKNOWN
+
+
+LOGINS = {
+    # Rates a second, by result.
+    "well": ({"success": 0.02, "bad_credentials": 0.005}, Verdict.OK, "20 % of 90 attempts"),
+    "guessed": ({"success": 0.01, "bad_credentials": 0.02}, Verdict.WARNING, "66.7 % of 108"),
+    "attacked": ({"success": 0.001, "bad_credentials": 0.1}, Verdict.CRITICAL, "99 % of 364"),
+    "few": ({"success": 0.0, "bad_credentials": 0.003}, Verdict.OK, "100 % of 11 attempts"),
+    "still": ({"success": 0.0, "bad_credentials": 0.0}, Verdict.OK, "nobody tried"),
+    "nothing": (None, Verdict.UNKNOWN, "no samples"),
+}
+
+
+async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: Path) -> None:
+    """By real Prometheus servers, each with an hour that was made for it and goes on as it was."""
+    now = time.time()
+    times = [now + second for second in range(-5400, 600, 15)]
+    pasts: dict[str, str | None] = {}
+    for name, (rates, _, _) in LOGINS.items():
+        lines = [
+            f'auth_attempts_total{{result="{result}"}} {rate * (at - times[0]):g} {at:.3f}'
+            for result, rate in (rates or {}).items()
+            for at in times
+        ]
+        past = "\n".join(["# TYPE auth_attempts counter", *lines, "# EOF"]) + "\n"
+        pasts[name] = past if rates else None
+    async with serving(pasts, tmp_path) as addresses:
+        for name, (_, verdict, said) in LOGINS.items():
+            found = await look(Home(tmp_path), "security.logins", PROMETHEUS_URL=addresses[name])
+            assert (found.verdict, said in found.summary) == (verdict, True), found.summary
 
 
 async def test_what_may_go_is_listed_and_what_is_written_to_is_not(home: Home) -> None:

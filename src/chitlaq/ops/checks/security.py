@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -32,10 +33,26 @@ from chitlaq.ops.checks.words import count, duration, share
 SHOWN = 20
 DAY_SECONDS = 86_400.0
 FEW_ATTEMPTS = 20
+LOG_END_BYTES = 8192
 AUTH_LOG = Path("/var/log/auth.log")
 
 _FAILED = re.compile(r"failed password|invalid user|authentication failure", re.IGNORECASE)
 _ACCEPTED = re.compile(r"accepted (?:publickey|password|keyboard-interactive)", re.IGNORECASE)
+_CLASSIC = re.compile(r"(\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) ")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# `   |- Currently failed:	3`
+_FACT = re.compile(r"[|`]- ([\w ]+):\s*(.*)")
+_JAIL_FACTS = (
+    "Currently failed",
+    "Total failed",
+    "Currently banned",
+    "Total banned",
+    "Banned IP list",
+)
+# type=AVC msg=audit(1763971200.123:42): avc:  denied { read } …
+_REFUSED = re.compile(
+    r"^type=(?:AVC\b.*(?:\bdenied\b|DENIED)|APPARMOR_DENIED\b|USER_AUTH\b.*\bres=(?:failed|0)|ANOM_ABEND\b)"
+)
 _FROM = re.compile(r"\bfrom (\S+)")
 
 
@@ -44,26 +61,80 @@ async def _ssh_lines(system: System) -> list[str]:
 
     Raises:
         NotHere: this machine has neither.
-        Unseen: this user may not read it.
+        Unseen: this user may not read it, or nothing was written to it.
     """
 
     async def read() -> list[str]:
+        since = datetime.now(UTC) - timedelta(days=1)
         try:
             return await journal_lines(system, "-u", "ssh", "-u", "sshd")
-        except NotHere:
-            text = await system.blocking(partial(_read_auth_log, AUTH_LOG))
-        return [line for line in text.splitlines() if "sshd" in line]
+        except (NotHere, Unseen) as reason:
+            # A journal that is not there, or keeps nothing, leaves all to the file.
+            try:
+                return await system.blocking(partial(_read_auth_log, AUTH_LOG, since))
+            except (NotHere, Unseen):
+                if isinstance(reason, Unseen):
+                    raise reason from None
+                raise
 
     return await system.once("ssh", read)
 
 
-def _read_auth_log(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except FileNotFoundError:
-        raise NotHere(f"this machine has neither a journal nor {path}") from None
-    except PermissionError:
-        raise Unseen(f"{path} cannot be read by this user: add it to the group adm") from None
+def _read_auth_log(path: Path, since: datetime) -> list[str]:
+    """Return the SSH server's lines since then, out of the file and the one before it.
+
+    Raises:
+        NotHere: there is no such file.
+        Unseen: it cannot be read, or has no line of the time: then nothing is written to it.
+    """
+    found, is_written = [], False
+    files = [one for one in (path.with_name(f"{path.name}.1"), path) if one.exists()]
+    if not files:
+        raise NotHere(
+            f"this machine has neither a journal (systemd-sysv) nor {path} (the package rsyslog)"
+        )
+    for file in files:
+        if file.stat().st_mtime < since.timestamp():
+            continue
+        try:
+            with file.open(errors="replace") as log:
+                for line in log:
+                    at = _stamp(line, datetime.now().astimezone())
+                    if at is None or at < since:
+                        continue
+                    is_written = True
+                    if "sshd" in line:
+                        found.append(line.rstrip("\n"))
+        except PermissionError:
+            raise Unseen(f"{file} cannot be read by this user: add it to the group adm") from None
+    if not is_written:
+        raise Unseen(f"{path} has no line of the last 24 hours: is rsyslog running?")
+    return found
+
+
+def _stamp(line: str, now: datetime) -> datetime | None:
+    """When a line was written: RFC 3339, or `Nov 24 16:43:01` in local time and without its year."""
+    head, _, _ = line.partition(" ")
+    if head[:1].isdigit():
+        try:
+            at = datetime.fromisoformat(head)
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.astimezone()
+    found = _CLASSIC.match(line)
+    if found is None or found[1] not in _MONTHS:
+        return None
+    # The newest year in which it is not yet to come, but for a clock that was set back.
+    for year in (now.year, now.year - 1):
+        try:
+            at = datetime.fromisoformat(
+                f"{year}-{_MONTHS.index(found[1]) + 1:02}-{int(found[2]):02}T{found[3]}"
+            ).astimezone()
+        except ValueError:
+            continue  # February the 29th
+        if at <= now + timedelta(hours=1):
+            return at
+    return None
 
 
 def _sources(lines: Sequence[str]) -> Table:
@@ -76,7 +147,7 @@ def _sources(lines: Sequence[str]) -> Table:
     "security.ssh_failed",
     "Failed logins over SSH",
     section=Section.SECURITY,
-    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log without systemd",
+    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
     commands=(
         'sudo journalctl -u ssh --since "24 hours ago" | grep -i "failed\\|invalid" | tail -20',
     ),
@@ -97,7 +168,7 @@ async def ssh_failed(system: System) -> Finding:
     "security.ssh_accepted",
     "Logins over SSH",
     section=Section.SECURITY,
-    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log without systemd",
+    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
     commands=('sudo journalctl -u ssh --since "24 hours ago" | grep -i "accepted" | tail -20',),
     remedy="Somebody whom nobody knows: take the machine off the network, then incident P0.",
     seconds=10.0,
@@ -121,24 +192,58 @@ async def ssh_accepted(system: System) -> Finding:
     "security.fail2ban",
     "fail2ban",
     section=Section.SECURITY,
-    looks_at="fail2ban-client status",
+    looks_at="fail2ban-client, the status of each jail, and the end of fail2ban's log",
     commands=(
         "sudo fail2ban-client status",
         "sudo fail2ban-client status sshd",
         'sudo journalctl -u fail2ban --since "24 hours ago" | tail -20',
+        "sudo tail -20 /var/log/fail2ban.log",
     ),
     remedy="`sudo systemctl start fail2ban`; `sudo fail2ban-client -t` checks its configuration.",
+    seconds=10.0,
 )
 async def fail2ban(system: System) -> Finding:
     text = await system.run("fail2ban-client", "status", package="fail2ban")
     found = re.search(r"Jail list:\s*(.*)", text)
     jails = [jail.strip() for jail in found[1].split(",") if jail.strip()] if found else []
+    rows, banned = [], 0
+    for jail in jails:
+        status = await system.run("fail2ban-client", "status", jail, package="fail2ban")
+        facts = {key.strip(): value.strip() for key, value in _FACT.findall(status)}
+        if not facts.keys() >= set(_JAIL_FACTS):
+            raise Unseen(f"fail2ban-client does not tell of {jail} as it should")
+        rows.append([jail, *(facts[fact] for fact in _JAIL_FACTS)])
+        banned += int(facts["Currently banned"])
     return finding(
-        f"watching {', '.join(jails)}" if jails else "it runs, and watches nothing",
-        {"jails": Value(len(jails))},
-        Lines("status", text.splitlines()),
+        f"watching {', '.join(jails)}; {count(banned, 'address', 'addresses')} banned now"
+        if jails
+        else "it runs, and watches nothing",
+        {"jails": Value(len(jails)), "banned": Value(banned)},
+        Table("jails", ["jail", *(fact.lower() for fact in _JAIL_FACTS)], rows),
+        Lines("log", await _fail2bans_log(system)),
         least=Verdict.OK if jails else Verdict.WARNING,
     )
+
+
+async def _fail2bans_log(system: System) -> list[str]:
+    """The last lines of what fail2ban says, wherever it says it; or why they cannot be shown."""
+    target = await system.run("fail2ban-client", "get", "logtarget", package="fail2ban")
+    path = Path(target.strip().rpartition("`- ")[2])
+    try:
+        if path.is_absolute():
+            return await system.blocking(partial(_end_of, path))
+        return (await journal_lines(system, "-u", "fail2ban"))[-SHOWN:]
+    except (NotHere, Unseen) as error:
+        return [f"cannot be shown: {error}"]
+
+
+def _end_of(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_END_BYTES))
+            return log.read().decode(errors="replace").splitlines()[-SHOWN:]
+    except OSError as error:
+        raise Unseen(str(error)) from None
 
 
 @check(
@@ -192,27 +297,35 @@ def _bans(path: Path) -> list[tuple[str, int, int]]:
     "security.audit",
     "Audit",
     section=Section.SECURITY,
-    looks_at="ausearch, refused accesses and anomalies of today",
-    commands=("sudo ausearch -ts today | tail -20",),
+    looks_at="ausearch: all of today by type; refused accesses, failed logins and crashes are judged",
+    commands=("sudo ausearch -ts today | tail -20", "sudo ausearch -i -ts today --success no"),
     remedy="`ausearch -i -a EVENT` tells what was tried, by whom.",
     seconds=10.0,
 )
 async def audit(system: System) -> Finding:
-    try:
-        text = await system.run(
-            "ausearch", "-ts", "today", "-m", "avc,anom_abend,user_auth", "--success", "no",
-            package="auditd",
-        )  # fmt: skip
-    except Unseen as error:
-        if "no matches" in str(error):
-            return finding("nothing was refused today", {"events": Value(0)})
-        raise
-    events = [line for line in text.splitlines() if line.startswith("type=")]
+    # Its own log and no other, whatever standard input is. (Raw, it does not say that nothing matched.)
+    heard = await system.hear(
+        "ausearch", "--input-logs", "-ts", "today", package="auditd"
+    )  # fmt: skip
+    if heard.code and "no matches" not in heard.said + heard.complaint:
+        reason = (heard.complaint or heard.said).strip().splitlines()
+        raise Unseen(f"ausearch failed: {reason[-1] if reason else 'it said nothing'}")
+    records = [line for line in heard.said.splitlines() if line.startswith("type=")]
+    types = Counter(line.split(" ", 1)[0].removeprefix("type=") for line in records)
+    refused = [line for line in records if _REFUSED.search(line)]
     return finding(
-        f"{count(len(events), 'event')} refused today",
-        {"events": Value(len(events))},
-        Lines("last", events[-SHOWN:]),
-        least=Verdict.WARNING if events else Verdict.OK,
+        f"{count(len(records), 'record')} today, {len(refused)} of them of something refused or broken"
+        if records
+        else "nothing was recorded today",
+        {"records": Value(len(records)), "refused": Value(len(refused))},
+        Table(
+            "by type",
+            ["times", "type"],
+            [[f"{times:,}", kind] for kind, times in types.most_common(SHOWN)],
+        ),
+        Lines("last refused", refused[-SHOWN:]),
+        Lines("last", records[-SHOWN:]),
+        least=Verdict.WARNING if refused else Verdict.OK,
     )
 
 
@@ -280,13 +393,17 @@ async def certificates(system: System) -> Finding:
     rows += [
         [name, "expired" if one < 0 else f"{duration(one)} left", ""] for name, one in known.items()
     ]
+    expired = [name for name, seconds in known.items() if seconds < 0]
+    said = []
+    if expired:
+        said.append(f"{', '.join(expired)} {'has' if len(expired) == 1 else 'have'} expired")
     if unread:
-        said = f"{', '.join(unread)} cannot be read"
-    else:
+        said.append(f"{', '.join(unread)} cannot be read")
+    if not said:
         name, seconds = min(known.items(), key=lambda pair: pair[1])
-        said = f"{name} has expired" if seconds < 0 else f"{name} the first, in {duration(seconds)}"
+        said.append(f"{name} the first, in {duration(seconds)}")
     return finding(
-        said,
+        "; ".join(said),
         {
             name: judged(one / DAY_SECONDS, "days", system.limits.certificate_days)
             for name, one in known.items()

@@ -1,0 +1,269 @@
+"""Who was kept out: the real fail2ban with a jail of its own, and the real ausearch on planted logs."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.home import Home
+from chitlaq.ops.checks import logs, system
+from chitlaq.ops.checks.check import Lines, Table, Verdict
+from tests.conftest import eventually
+from tests.ops.checks.conftest import Programs, program
+from tests.ops.checks.looking import look
+from tests.packages import unpacked
+
+OK, WARNING = Verdict.OK, Verdict.WARNING
+UNKNOWN, SKIPPED = Verdict.UNKNOWN, Verdict.SKIPPED
+
+SERVER = """\
+[Definition]
+loglevel = INFO
+logtarget = {target}
+syslogsocket = auto
+socket = {folder}/socket
+pidfile = {folder}/pid
+dbfile = {folder}/bans.sqlite3
+dbpurgeage = 1d
+dbmaxmatches = 10
+allowipv6 = auto
+"""
+JAIL = """\
+[sshd]
+enabled = true
+filter = sshd
+backend = polling
+logpath = {folder}/auth.log
+maxretry = 1
+bantime = 600
+findtime = 600
+action =
+"""
+
+Running = Callable[..., AbstractContextManager[Path]]
+"""Runs fail2ban, and gives the folder that it works in."""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+@pytest.fixture
+def fail2ban(tmp_path: Path, programs: Programs) -> Running:
+    """Runs the real one; its jail bans in its database and on no firewall."""
+    real = unpacked("fail2ban", "fail2ban-client", "usr/bin/fail2ban-client")
+    root = real.path.parents[2]
+    is_unpacked = (root / "usr/lib/python3/dist-packages/fail2ban").exists()
+    modules = str(root / "usr/lib/python3/dist-packages") if is_unpacked else ""
+    filters = (root if is_unpacked else Path("/")) / "etc/fail2ban/filter.d"
+    folder = tmp_path / "fail2ban"
+    (folder / "filter.d").mkdir(parents=True)
+    for name in ("sshd.conf", "common.conf"):
+        (folder / "filter.d" / name).write_text((filters / name).read_text())
+    (folder / "auth.log").touch()
+    environment = ["env", f"PYTHONPATH={modules}", "/usr/bin/python3"]
+    client = [*environment, str(real.path), "-c", str(folder)]
+    programs("fail2ban-client", f'exec {shlex.join(client)} "$@"')
+
+    @contextmanager
+    def running(jails: str = JAIL, target: str = "{folder}/fail2ban.log") -> Iterator[Path]:
+        target = target.format(folder=folder)
+        (folder / "fail2ban.conf").write_text(SERVER.format(folder=folder, target=target))
+        (folder / "jail.conf").write_text(jails.format(folder=folder))
+        server = str(real.path.with_name("fail2ban-server"))
+        with program(folder, *environment, server, "-c", str(folder), "-f", "start"):
+            yield folder
+
+    return running
+
+
+def asked(*words: str) -> str:
+    done = subprocess.run(["fail2ban-client", *words], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+async def test_jails_are_shown_with_whom_they_banned_and_the_end_of_the_log(
+    home: Home, fail2ban: Running
+) -> None:
+    with fail2ban() as folder:
+        await eventually(lambda: "sshd" in asked("status"))
+        with (folder / "auth.log").open("a") as log:
+            for number in (1, 2):
+                log.write(
+                    f"{datetime.now().astimezone():%b %d %H:%M:%S} vm sshd[71]:"
+                    f" Failed password for root from 203.0.113.{number} port 22 ssh2\n"
+                )
+        await eventually(lambda: "Currently banned:\t2" in asked("status", "sshd"))
+        found = await look(home, "security.fail2ban")
+        assert found.verdict == OK
+        assert found.summary == "watching sshd; 2 addresses banned now"
+        table, shown = found.evidence
+        assert isinstance(table, Table)
+        assert [list(row) for row in table.rows] == [
+            ["sshd", "0", "2", "2", "2", "203.0.113.1 203.0.113.2"]
+        ]
+        assert isinstance(shown, Lines)
+        assert any("Ban 203.0.113.2" in line for line in shown.lines)
+        database = folder / "bans.sqlite3"
+        bans = await look(home, "security.bans", CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(database))
+        assert (bans.verdict, bans.values["bans"].value) == (OK, 2)
+
+
+async def test_fail2ban_that_watches_nothing_is_a_warning(home: Home, fail2ban: Running) -> None:
+    with fail2ban(jails=""):
+        await eventually(lambda: "Number of jail" in asked("status"))
+        found = await look(home, "security.fail2ban")
+    assert (found.verdict, found.summary) == (WARNING, "it runs, and watches nothing")
+
+
+async def test_log_of_fail2ban_that_is_elsewhere_is_looked_for_in_the_journal(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail2ban: Running
+) -> None:
+    monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
+    with fail2ban(target="STDOUT"):
+        await eventually(lambda: "sshd" in asked("status"))
+        found = await look(home, "security.fail2ban")
+    assert found.verdict == OK
+    shown = found.evidence[-1]
+    assert isinstance(shown, Lines)
+    assert "cannot be shown: this machine is not run by systemd" in shown.lines[0]
+
+
+async def test_fail2ban_that_does_not_run_is_unknown(home: Home, fail2ban: Running) -> None:
+    found = await look(home, "security.fail2ban")
+    assert found.verdict == UNKNOWN
+    assert "Is fail2ban running?" in found.summary
+
+
+async def test_bans_of_a_day_are_read_from_fail2bans_database(home: Home, tmp_path: Path) -> None:
+    path = tmp_path / "fail2ban.sqlite3"
+    variable = {"CHITLAQ_MONITORING_FAIL2BAN_DATABASE": str(path)}
+    assert (await look(home, "security.bans", **variable)).verdict == SKIPPED
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bans (jail TEXT, ip TEXT, timeofban INTEGER, bantime INTEGER)")
+    now = int(time.time())
+    connection.executemany(
+        "INSERT INTO bans VALUES ('sshd', ?, ?, 600)",
+        [("203.0.113.1", now - 60), ("203.0.113.2", now - 3600), ("203.0.113.3", now - 2 * 86_400)],
+    )
+    connection.commit()
+    connection.close()
+    found = await look(home, "security.bans", **variable)
+    assert (found.verdict, found.values["bans"].value) == (OK, 2)
+    path.write_text("no database at all, but a long enough text to be looked at" * 50)
+    assert (await look(home, "security.bans", **variable)).verdict == UNKNOWN
+
+
+@pytest.fixture
+def ausearch(tmp_path: Path, programs: Programs) -> Callable[..., None]:
+    """The real one, which is given a planted log for the machine's own."""
+    real = unpacked("auditd", "ausearch", "sbin/ausearch")
+    path = tmp_path / "audit.log"
+    libraries = real.environment.get("LD_LIBRARY_PATH", "")
+    programs(
+        "ausearch",
+        'test "$1" = --input-logs || exit 9; shift\n'
+        f'LD_LIBRARY_PATH="{libraries}" exec {real.path} -if {path} "$@"',
+    )
+
+    def plant(*records: str, days_ago: int = 0) -> None:
+        # Of its own day, whatever the hour is.
+        at = (datetime.now().astimezone() - timedelta(days=days_ago)).timestamp()
+        lines = [
+            record.replace("AT", f"{at:.0f}.{number:03}:{number}")
+            for number, record in enumerate(records, start=100)
+        ]
+        path.write_text(path.read_text() if path.exists() else "")
+        with path.open("a") as log:
+            log.writelines(f"{one}\n" for one in lines)
+
+    return plant
+
+
+LOGIN = (
+    "type=USER_LOGIN msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=login id=1000"
+    ' exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
+)
+KNOWN = (
+    "type=USER_AUTH msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=PAM:authentication"
+    ' acct="ada" exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
+)
+STRANGER = KNOWN.replace("success", "failed")
+DENIED = (
+    'type=AVC msg=audit(AT): avc:  denied  { read } for  pid=9 comm="x" name="shadow" dev="sda1"'
+    " ino=3 scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=file permissive=0"
+)
+CONFINED = (
+    'type=APPARMOR_DENIED msg=audit(AT): apparmor="DENIED" operation="open" profile="x"'
+    ' name="/etc/shadow" pid=9 comm="x"'
+)
+CRASHED = (
+    "type=ANOM_ABEND msg=audit(AT): auid=1000 uid=1000 gid=1000 ses=1 pid=9"
+    ' comm="x" exe="/usr/bin/x" sig=11 res=1'
+)
+
+
+async def test_audit_of_today_is_counted_by_type(home: Home, ausearch: Callable[..., None]) -> None:
+    ausearch(STRANGER, DENIED, days_ago=2)
+    ausearch(LOGIN, KNOWN, LOGIN)
+    found = await look(home, "security.audit")
+    assert found.verdict == OK
+    assert found.summary == "3 records today, 0 of them of something refused or broken"
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    assert [list(row) for row in table.rows] == [["2", "USER_LOGIN"], ["1", "USER_AUTH"]]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [STRANGER, DENIED, CONFINED, CRASHED],
+    ids=["login", "access", "profile", "crash"],
+)
+async def test_what_was_refused_or_broke_today_is_a_warning(
+    home: Home, ausearch: Callable[..., None], record: str
+) -> None:
+    ausearch(LOGIN, record)
+    found = await look(home, "security.audit")
+    assert (found.verdict, found.values["refused"].value) == (WARNING, 1)
+
+
+async def test_day_without_any_record_is_well(home: Home, ausearch: Callable[..., None]) -> None:
+    ausearch(STRANGER, days_ago=2)
+    found = await look(home, "security.audit")
+    assert (found.verdict, found.summary) == (OK, "nothing was recorded today")
+
+
+async def test_audit_that_cannot_be_read_is_unknown(
+    home: Home, ausearch: Callable[..., None]
+) -> None:
+    found = await look(home, "security.audit")
+    assert found.verdict == UNKNOWN
+    assert "No such file" in found.summary
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "security.fail2ban",
+        "security.audit",
+        "updates.all",
+        "updates.security",
+        "services.containers",
+    ],
+)
+async def test_program_that_is_missing_is_skipped_and_its_package_named(
+    home: Home, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(system, "SYSTEM_FOLDERS", "/nonexistent")
+    found = await look(home, check)
+    assert found.verdict == SKIPPED
+    assert "package" in found.summary
