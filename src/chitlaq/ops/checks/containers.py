@@ -6,6 +6,7 @@ import msgspec
 
 from chitlaq.ops.checks.check import (
     Finding,
+    NotHere,
     Section,
     Table,
     Unseen,
@@ -45,7 +46,16 @@ class _Container(msgspec.Struct, rename="pascal"):
     remedy="`docker logs NAME` says why; the daemon itself: `sudo journalctl -u docker -e`.",
 )
 async def containers(system: System) -> Finding:
-    text = await system.run("docker", "ps", "-a", "--format", "{{json .}}", package="docker.io")
+    try:
+        text = await system.run("docker", "ps", "-a", "--format", "{{json .}}", package="docker.io")
+    except Unseen as error:
+        if "Cannot connect to the Docker daemon" in str(error) and system.settings.embeds(
+            "postgres"
+        ):
+            raise NotHere(
+                "no Docker daemon runs here, and ChitLaq needs none: it runs its own stack"
+            ) from None
+        raise
     try:
         found = [msgspec.json.decode(line, type=_Container) for line in text.splitlines()]
     except msgspec.DecodeError as error:
