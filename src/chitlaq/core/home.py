@@ -85,6 +85,11 @@ class Home:
         return self.root / "alertmanager"
 
     @property
+    def node_exporter(self) -> Path:
+        """What node-exporter is given to read; ``texts`` holds metrics of others, as files."""
+        return self.root / "node-exporter"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

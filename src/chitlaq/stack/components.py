@@ -186,7 +186,8 @@ def _archive(home: Home, settings: Settings) -> Component:
 def _monitoring(home: Home, settings: Settings) -> list[Component]:
     """The observers, in the order in which they are useful; none where others do the watching."""
     commands = {
-        "node-exporter": (monitoring.node_exporter, "/metrics", None),
+        # Its metrics cost it a look at everything, which a question every two seconds need not.
+        "node-exporter": (monitoring.node_exporter, "/", None),
         "alertmanager": (monitoring.alertmanager, "/-/ready", "alertmanager"),
         "prometheus": (monitoring.prometheus, "/-/ready", "prometheus"),
     }

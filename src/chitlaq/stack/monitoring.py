@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.stack import debian, users
+
+HELP_SECONDS = 5
+UDEV = Path("/run/udev/data")
 
 PACKAGES = {
     "node-exporter": "prometheus-node-exporter",
@@ -65,7 +69,8 @@ def prepare(home: Home, component: str) -> None:
     except MissingProgramError:
         fetch(home)
         program(home, component)
-    for folder in (home.prometheus, home.alertmanager):
+    exporter = home.node_exporter
+    for folder in (home.prometheus, home.alertmanager, exporter / "texts", exporter / "udev"):
         folder.mkdir(parents=True, exist_ok=True)
         _own(folder, users.service_user())
 
@@ -124,11 +129,29 @@ def alertmanager(home: Home, settings: Settings) -> list[str]:
 
 
 def node_exporter(home: Home, settings: Settings) -> list[str]:
-    return [
-        str(program(home, "node-exporter")),
+    """Its words; files ``*.prom`` in the folder of texts are served with the rest."""
+    binary = program(home, "node-exporter")
+    words = [
+        str(binary),
         f"--web.listen-address=127.0.0.1:{settings.ports.node_exporter}",
+        f"--collector.textfile.directory={home.node_exporter / 'texts'}",
         "--log.format=json",
     ]
+    # What Debian switches on, or expects to find, and what would be an error in its log otherwise: of
+    # systemd at each scrape where there is none, of udev at each start. Others may be built without.
+    known = _help(binary)
+    if "--collector.systemd" in known:
+        words.append("--no-collector.systemd")
+    if "--path.udev.data" in known and not UDEV.exists():
+        words.append(f"--path.udev.data={home.node_exporter / 'udev'}")
+    return words
+
+
+def _help(binary: Path) -> str:
+    done = subprocess.run(
+        [binary, "--help"], check=False, capture_output=True, text=True, timeout=HELP_SECONDS
+    )
+    return done.stdout + done.stderr
 
 
 def _own(path: Path, user: pwd.struct_passwd | None) -> None:
