@@ -15,6 +15,10 @@ from hypothesis import strategies as st
 from chitlaq.bench.here import AGENT
 from chitlaq.core.home import Home
 from chitlaq.ops import reading
+from chitlaq.ops.checks.check import Unseen
+from chitlaq.stack import logfiles
+from tests.conftest import Stack
+from tests.stack import last_words
 
 NOW = datetime.now(UTC)
 SINCE = NOW - timedelta(hours=24)
@@ -217,3 +221,31 @@ def test_our_own_benchmark_is_left_out_and_counted_apart(home: Home) -> None:
     found = reading.traffic(home, SINCE, 14)
     assert (found.requests, found.benchmark) == (1, 5)
     assert sum(found.addresses.values()) == 1
+
+
+@pytest.mark.parametrize("program", last_words.PROGRAMS)
+def test_errors_of_every_real_program_are_found(home: Home, program: str, stack: Stack) -> None:
+    lines = last_words.of(program, stack)
+    write(home, "some.log", *lines)
+    found = reading.component(home, "some", SINCE, 0.5)
+    assert found.lines == len(lines)
+    assert found.errors
+    assert not any(str(NOW.year) in pattern for pattern in found.errors), "no time is in a pattern"
+
+
+@pytest.mark.parametrize("service", ["postgres", "redis", "nginx", "feed-service"])
+def test_every_line_of_a_running_component_is_read(stack: Stack, service: str) -> None:
+    there = Home(stack.home)
+    files = logfiles.history(there.logs / f"{service}.log")
+    written = sum(1 for file in files for _ in logfiles.lines(file))
+    assert reading.component(there, service, SINCE, 0.5).lines >= written > 0
+
+
+def test_log_of_which_no_line_says_its_time_is_unseen(home: Home) -> None:
+    write(home, "redis.log", "Tue Nov 24 2026 something in a format of tomorrow", "and more of it")
+    with pytest.raises(Unseen, match=r"redis\.log says when"):
+        reading.component(home, "redis", SINCE, 0.5)
+    write(home, "nginx.log", "wrote /var/lib/chitlaq/nginx/nginx.conf")
+    assert reading.component(home, "nginx", SINCE, 0.5).lines == 1
+    write(home, "redis.log")
+    assert reading.component(home, "redis", SINCE, 0.5).lines == 0

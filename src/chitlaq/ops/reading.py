@@ -20,6 +20,7 @@ from time import monotonic
 import msgspec
 
 from chitlaq.core.home import Home
+from chitlaq.ops.checks.check import Unseen
 from chitlaq.stack import logfiles, logview
 
 READ_BYTES = 12_000_000
@@ -32,10 +33,11 @@ SAMPLE_WIDTH = 300
 EDGE = timedelta(minutes=15)
 """So much of the time may be without a request at its beginning, and it was all counted still."""
 
-_POSTGRES_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\] .*?(?=[A-Z]+: )")
+_POSTGRES_HEAD = re.compile(r"^\S+ \S+ (?:UTC|GMT) \[\d+\] .*?(?=[A-Z]+: )")
+_BARMAN_HEAD = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ ")
 _NGINX_HEAD = re.compile(r"^\d{4}/\d\d/\d\d \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?")
-_VALKEY_HEAD = re.compile(r"^\d+:[A-Z] .{20,26} # ")
-_WARNING = re.compile(r'"level": ?"warn')
+_VALKEY_HEAD = re.compile(r"^\d+:[A-Z] \S+(?: \w+ \d+ [\d:.]+)? # ")
+_WARNING = re.compile(r'"level": ?"warn', re.IGNORECASE)
 _CONNECTION = re.compile(r"connection|disconnect|timed? ?out", re.IGNORECASE)
 _TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
 _WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
@@ -46,6 +48,9 @@ _EXPECTED = re.compile(
     r"|table \"yoyo_tmp_\w+\" does not exist|relation \"yoyo_lock\" already exists"
 )
 """What is logged as an error and is none: each with its reason here."""
+
+_TIMELESS = re.compile(r"^wrote /")
+"""What no time is asked of: our own word that a configuration was written, before each start."""
 
 _PLACEHOLDERS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
@@ -149,33 +154,43 @@ class Journal:
 
 
 def component(home: Home, service: str, since: datetime, slow_seconds: float) -> Component:
-    """Read one component's log."""
+    """Read one component's log.
+
+    Raises:
+        Unseen: it has lines, and none of them is of a kind that is known: what went wrong would not
+            be seen.
+    """
     found = Component()
-    last = since
-    is_wanted, is_first = False, True
-    for text, is_cut in _lines(home.logs / f"{service}.log", since):
-        at = logview.time_of(text)
-        if at is not None:
-            last, is_wanted = at, at >= since
-            if is_cut and is_first and is_wanted:
-                found.since = at
-            is_first = False
-        # A line without a time (a traceback's) belongs to the one before it.
-        if not is_wanted or at is None:
+    path = home.logs / f"{service}.log"
+    is_known = is_empty = True
+    for at, text, is_cut in _timed_lines(path, since):
+        if is_empty or not is_known:
+            is_known = _is_known(text)
+        if is_cut and is_empty and at >= since:
+            found.since = at
+        is_empty = False
+        if at < since:
             continue
         found.lines += 1
         if _EXPECTED.search(text):
             continue
         if logview.is_error(text):
-            _add(found.errors, service, pattern_of(text), last, text)
+            _add(found.errors, service, pattern_of(text), at, text)
         if (logview.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
-            _add(found.slow, service, pattern_of(text), last, text)
+            _add(found.slow, service, pattern_of(text), at, text)
         is_worth = logview.is_error(text) or _WARNING.search(text) or "LOG:" in text
         if is_worth and _CONNECTION.search(text):
-            _add(found.connections, service, pattern_of(text), last, text)
+            _add(found.connections, service, pattern_of(text), at, text)
         if is_worth and _TLS.search(text):
-            _add(found.tls, service, pattern_of(text), last, text)
+            _add(found.tls, service, pattern_of(text), at, text)
+    if not is_known:
+        raise Unseen(f"no line of {path} says when it was written")
     return found
+
+
+def _is_known(text: str) -> bool:
+    is_timed = logview.time_of(text) is not None
+    return is_timed or logview.is_error(text) or _TIMELESS.match(text) is not None
 
 
 def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
@@ -263,9 +278,17 @@ def _text(value: _Field) -> str:
     return letters or " ".join(one for one in value if isinstance(one, str))
 
 
-def _lines(path: Path, since: datetime) -> Iterator[tuple[str, bool]]:
-    """Yield lines, oldest first, with whether older ones were left out for their number."""
-    files: list[Path] = []
+def _timed_lines(path: Path, since: datetime) -> Iterator[tuple[datetime, str, bool]]:
+    """Yield times and lines, oldest first, with whether older ones were left out for their number."""
+    for file, is_cut in _files(path, since):
+        with suppress(FileNotFoundError):  # rotated away while we looked
+            for at, text in logview.timed(_texts(file), file.stat().st_mtime):
+                yield at, text, is_cut
+
+
+def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
+    """A log's files that are read, oldest first, with whether lines before theirs were left out."""
+    files: list[tuple[Path, bool]] = []
     room = READ_BYTES
     is_cut = False
     for file in reversed(logfiles.history(path)):
@@ -280,15 +303,17 @@ def _lines(path: Path, since: datetime) -> Iterator[tuple[str, bool]]:
         if files and size > room:
             is_cut = True
             break
-        files.append(file)
+        files.append((file, _is_long(file, state.st_size)))
         room -= size
-    for file in reversed(files):
-        try:
-            is_long = file.suffix != ".gz" and file.stat().st_size > READ_BYTES
-            for text in _tail(file) if is_long else logfiles.lines(file):
-                yield text, is_cut or is_long
-        except FileNotFoundError:
-            continue
+    return [(file, is_cut or is_long) for file, is_long in reversed(files)]
+
+
+def _is_long(file: Path, size: int) -> bool:
+    return file.suffix != ".gz" and size > READ_BYTES
+
+
+def _texts(file: Path) -> Iterator[str]:
+    return _tail(file) if _is_long(file, file.stat().st_size) else logfiles.lines(file)
 
 
 def _tail(file: Path) -> Iterator[str]:
@@ -335,7 +360,7 @@ def pattern_of(text: str) -> str:
         words = (line.part, line.event or line.msg, line.query, request)
         reason = _generalised(line.error or line.err or fault)
         return ": ".join(word for word in (*words, reason) if word)
-    for head in (_POSTGRES_HEAD, _NGINX_HEAD, _VALKEY_HEAD):
+    for head in (_POSTGRES_HEAD, _BARMAN_HEAD, _NGINX_HEAD, _VALKEY_HEAD):
         text = head.sub(r"\1 " if head is _NGINX_HEAD else "", text, count=1)
     return _generalised(text)
 

@@ -155,5 +155,7 @@ def _compress(source: Path, target: Path) -> None:
     draft = target.with_suffix(".draft")
     with source.open("rb") as plain, gzip.open(draft, "wb", compresslevel=3) as packed:
         shutil.copyfileobj(plain, packed)
+    # When the lines were written, and not when they were packed.
+    shutil.copystat(source, draft)
     draft.rename(target)
     source.unlink()

@@ -33,6 +33,8 @@ def prepare(home: Home, settings: Settings) -> None:
         'save ""',
         "appendonly no",
         "daemonize no",
+        # By default it writes local time, and does not say whose.
+        "log-timestamp-format iso8601",
     ]
     path = _configuration(home)
     path.touch(mode=0o600)
