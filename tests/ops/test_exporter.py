@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
-from chitlaq.ops import bans, certificates
+from chitlaq.ops import certificates
+from chitlaq.ops.bans import Bans
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -172,7 +173,17 @@ async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_
 
 async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
     path = tmp_path / "fail2ban.sqlite3"
-    assert await bans.metrics(str(path)) == [], "no fail2ban, no metric"
+    bans = Bans(str(path))
+    assert await bans.metrics() == [], "no fail2ban, no metric"
+
+    async def counted() -> dict[str, float]:
+        (family,) = await bans.metrics()
+        return {sample.labels["jail"]: sample.value for sample in family.samples}
+
+    def change(statement: str) -> None:
+        with sqlite3.connect(path) as database:
+            database.execute(statement)
+
     with sqlite3.connect(path) as database:
         # As fail2ban 1.0 makes it (server/database.py).
         database.executescript(
@@ -183,5 +194,15 @@ async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
             "INSERT INTO bans VALUES ('sshd', '192.0.2.1', 1, 600, 1, '{}'),"
             " ('sshd', '192.0.2.2', 2, 600, 1, '{}');"
         )
-    (family,) = await bans.metrics(str(path))
-    assert {s.labels["jail"]: s.value for s in family.samples} == {"sshd": 2, "chitlaq": 0}
+    assert await counted() == {"sshd": 2, "chitlaq": 0}
+    insert = "INSERT INTO bans VALUES ('sshd', '192.0.2.{}', {}, 600, 1, '{{}}')"
+    change("DELETE FROM bans WHERE timeofban = 1")
+    assert await counted() == {"sshd": 2, "chitlaq": 0}, "fail2ban forgot one after its day"
+    change(insert.format(3, 3))
+    assert await counted() == {"sshd": 3, "chitlaq": 0}
+    change("DELETE FROM bans")
+    assert await counted() == {"sshd": 3, "chitlaq": 0}, "nobody was banned for a day"
+    change(insert.format(4, 90_000))
+    assert await counted() == {"sshd": 4, "chitlaq": 0}, "also where rows are numbered anew"
+    change("DELETE FROM jails WHERE name = 'sshd'")
+    assert await counted() == {"sshd": 4, "chitlaq": 0}, "nor when the jail goes"

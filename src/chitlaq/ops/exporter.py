@@ -26,7 +26,8 @@ from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.service import Context
 from chitlaq.core.settings import Settings
 from chitlaq.core.valkey import Valkey
-from chitlaq.ops import bans, certificates
+from chitlaq.ops import certificates
+from chitlaq.ops.bans import Bans
 from chitlaq.ops.families import of
 from chitlaq.stack import barman, control, usage
 from chitlaq.stack.postgres import RECEIVER
@@ -55,7 +56,7 @@ class Exporter:
             "components": self._components,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
-            "fail2ban": lambda: bans.metrics(settings.monitoring.fail2ban_database),
+            "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
         }
         self._home = context.home
         self._memory: dict[str, int] = {}

@@ -86,7 +86,7 @@ FAMILIES = (
     Family(
         "fail2ban_banned",
         "counter",
-        "Addresses banned that fail2ban's database still knows.",
+        "Addresses banned: those that fail2ban's database held at the start, and each since.",
         ("jail",),
     ),
     Family(
