@@ -9,7 +9,8 @@ that, and the client library decides at import.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -20,7 +21,10 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from chitlaq.core import metric_files
 
 # Close enough to each other where people begin to notice that a quantile is right within a few per cent.
 LATENCY_BUCKETS = (
@@ -97,7 +101,18 @@ def line_counter(service: str) -> Callable[[str], None]:
 def exposition() -> tuple[bytes, str]:
     """Return what ``GET /metrics`` answers: (text, content type), over all workers."""
     registry: CollectorRegistry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(_Shared(Path(folder)))
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Shared:
+    """The numbers of all processes of the service, those that ended included."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        merged: Iterable[Metric] = metric_files.read(self._folder, MultiProcessCollector.merge)
+        return merged

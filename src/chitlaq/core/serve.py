@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 from litestar.types import ASGIApp
 
-from chitlaq.core import logs, tracing
+from chitlaq.core import logs, metric_files, tracing
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 
@@ -22,9 +22,8 @@ KEEP_ALIVE_SECONDS = 75
 def prepare(service: str, settings: Settings, home: Home) -> None:
     """Set up logs, traces and shared metrics; to be called before a module that counts is imported."""
     folder = home.metrics(service)
-    folder.mkdir(parents=True, exist_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    _forget_dead_gauges(folder)
+    metric_files.begin(folder)
     logs.configure(service, settings.logs.slow_seconds)
     tracing.configure(service, settings.otel_exporter_otlp_endpoint)
 
@@ -62,6 +61,7 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     gc.set_threshold(50_000, 20, 50)
     logs.get("serve").info("started", worker=worker, pid=os.getpid())
     uvicorn.Server(config).run(sockets=sockets)
+    metric_files.forget_gauges(home.metrics(service), os.getpid())
     logs.get("serve").info("stopped", worker=worker, pid=os.getpid())
 
 
@@ -87,11 +87,3 @@ def _tcp_socket(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))
     return listener
-
-
-def _forget_dead_gauges(folder: Path) -> None:
-    """Take away what processes that were killed said of themselves; their counts stay."""
-    for file in folder.glob("gauge_live*.db"):
-        pid = file.stem.rpartition("_")[2]
-        if not Path("/proc", pid).exists():
-            file.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from chitlaq.core import metric_files
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
@@ -188,7 +189,11 @@ class Supervisor:
         if callable(command):
             command = command()
         if command[: len(prefix)] == prefix:
-            return await self._nursery.spawn(command[len(prefix) :], instance.log.write)
+            child = await self._nursery.spawn(command[len(prefix) :], instance.log.write)
+            # One that was killed cannot do it itself, and its gauges would be added to the others'.
+            folder = self._home.metrics(component.service)
+            child.exited.add_done_callback(lambda _: metric_files.forget_gauges(folder, child.pid))
+            return child
         return children.start(
             command,
             self._environment,
