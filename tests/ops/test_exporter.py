@@ -124,6 +124,43 @@ async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(st
     }  # fmt: skip
 
 
+async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
+    """At the services and at the gateway: a series that is born at 400 has no increase."""
+    async with httpx.AsyncClient(timeout=10) as client:
+
+        async def begun(port: str) -> set[tuple[str, str, str]]:
+            answer = await client.get(f"http://127.0.0.1:{stack.ports[port]}/metrics")
+            return {
+                (sample.labels["method"], sample.labels["route"], sample.labels["status"])
+                for family in text_string_to_metric_families(answer.text)
+                for sample in family.samples
+                if sample.name == "http_requests_total"
+            }
+
+        # A template is the same where it is declared and where it is counted.
+        path = "/users/nobody/followers"
+        assert (await client.get(f"{stack.gateway}/api{path}")).status_code == 404
+        template = "/users/{username}/followers"
+        at_gateway = await begun("gateway")
+        at_services = await begun("feed") | await begun("search") | await begun("auth")
+        document = (await client.get(f"{stack.gateway}/api/openapi.json")).json()
+    declared = {
+        (method.upper(), route)
+        for route, methods in document["paths"].items()
+        for method in methods
+    }
+    assert ("POST", "/api/posts") in declared
+    for method, route in declared:
+        for status in ("401", "500", "503"):
+            assert (method, route, status) in at_gateway
+            assert (method, route.removeprefix("/api"), status) in at_services
+    for status in ("200", "500", "503"):
+        assert ("GET", "/health", status) in at_gateway
+    for counted, prefix in ((at_gateway, "/api"), (at_services, "")):
+        named = {route for _, route, _ in counted if "followers" in route}
+        assert named == {prefix + template}
+
+
 def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
     """A certificate that names itself, for so many days from now (or ended so many days ago)."""
     key = ec.generate_private_key(ec.SECP256R1())

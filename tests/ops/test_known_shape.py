@@ -67,15 +67,7 @@ async def test_what_prometheus_says_is_within_five_per_cent(asked: tuple[str, st
             return await query('up{job="shaped"}') == 1
 
         await eventually(is_seen, seconds=30)
-        # One request of each result, so that both series are there before they grow.
-        statuses = [(await client.get(f"{service}/shaped")).status_code for _ in range(21)]
-        assert set(statuses) == {200, 500}
         requests = 'http_requests_total{route="/shaped"}'
-
-        async def both_are_seen() -> bool:
-            return await query(f"sum({requests})") == len(statuses)
-
-        await eventually(both_are_seen)
         limit = asyncio.Semaphore(10)
         durations = []
 
@@ -90,7 +82,7 @@ async def test_what_prometheus_says_is_within_five_per_cent(asked: tuple[str, st
         assert failed == REQUESTS * len(FAILURES) / 100
 
         async def all_are_seen() -> bool:
-            return await query(f"sum({requests})") == REQUESTS + 21
+            return await query(f"sum({requests})") == REQUESTS
 
         await eventually(all_are_seen)
         errors = await query(

@@ -69,7 +69,7 @@ def nginx(
     declared = {name: routes.declared(services.load(name)) for name in services.FORWARDED}
     text = generator.render(home, settings, declared, user.pw_name if user else None)
     if write:
-        typer.echo(f"wrote {generator.write(home, text)}")
+        typer.echo(f"wrote {generator.write(home, text, declared)}")
     else:
         typer.echo(text, nl=False)
 

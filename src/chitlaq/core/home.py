@@ -72,6 +72,11 @@ class Home:
         return self.root / "nginx"
 
     @property
+    def expected_requests(self) -> Path:
+        """What nginx may be asked, written with its configuration; the gateway counts it from zero."""
+        return self.nginx / "expected-requests.json"
+
+    @property
     def packages(self) -> Path:
         """Programs that the distribution's packages brought, unpacked and not installed."""
         return self.root / "packages"

@@ -28,6 +28,7 @@ from chitlaq.core import (
     metrics,
     postgres,
     problems,
+    routes,
     tasks,
     tracing,
     valkey,
@@ -39,9 +40,6 @@ from chitlaq.core.service import Context, Service
 from chitlaq.core.settings import Settings
 
 log = logs.get("http")
-
-OWN_PATHS = frozenset({"/health", "/live", "/ready", "/metrics", "/openapi.json"})
-"""What every service answers of itself; the gateway does not forward these."""
 
 
 def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
@@ -61,6 +59,11 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         await tracing.close()
 
     logs.count_line = metrics.line_counter(service.name)
+    if service.counts_own_requests:
+        for route in routes.declared(service):
+            for method in route.methods:
+                metrics.begin_requests(service.name, method, route.template, route.status)
+        metrics.begin_requests(service.name, "GET", routes.UNMATCHED)
     app = Litestar(
         route_handlers=[*service.handlers, _health, _live, _ready, _metrics],
         lifespan=[lifespan],
@@ -317,7 +320,7 @@ class _Observed:
     def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         method: str = scope["method"]  # type: ignore[typeddict-item]
         # Litestar leaves the template there once it has found the route.
-        route: str = scope.get("path_template") or "unmatched"
+        route: str = scope.get("path_template") or routes.UNMATCHED
         span.tell(
             f"{method} {route}",
             {

@@ -32,6 +32,9 @@ LATENCY_BUCKETS = (
 )  # fmt: skip
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+# What must be heard of at its first burst: refused, not there, too many, not waited for, broken.
+STATUSES = (400, 401, 403, 404, 422, 429, 499, 500, 503)
+
 HTTP_REQUESTS = Counter(
     "http_requests_total",
     "Requests answered.",
@@ -90,6 +93,13 @@ def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
     """Show what has not happened yet, so that a rate sees the first time that it does."""
     for one in labels:
         counter.labels(*one)
+
+
+def begin_requests(service: str, method: str, route: str, *statuses: int) -> None:
+    """Begin a route's requests at zero: with its own statuses, and those that any may be answered with."""
+    for status in {*statuses, *STATUSES}:
+        HTTP_REQUESTS.labels(service, method, route, str(status))
+    HTTP_REQUEST_DURATION.labels(service, method, route)
 
 
 def line_counter(service: str) -> Callable[[str], None]:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from litestar.handlers import HTTPRouteHandler
 
-from chitlaq.core.http import OWN_PATHS
 from chitlaq.core.service import Service
+
+OWN_PATHS = frozenset({"/health", "/live", "/ready", "/metrics", "/openapi.json"})
+"""What every service answers of itself; the gateway does not forward these."""
+
+UNMATCHED = "unmatched"
+"""The route of a request that fits none that is declared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path template such as ``/posts/{post_id}`` and the methods it answers (none: a WebSocket)."""
+    """A path template such as ``/posts/{post_id}``, its methods, and its status when all is well.
+
+    A WebSocket has no methods.
+    """
 
     template: str
     methods: frozenset[str]
+    status: int
 
     @property
     def prefix(self) -> str:
@@ -35,5 +45,6 @@ def declared(service: Service) -> Sequence[Route]:
         for path in getattr(handler, "paths", ()):
             template = re.sub(r":\w+\}", "}", path)
             if template not in OWN_PATHS:
-                routes.append(Route(template, frozenset(methods)))
+                status = getattr(handler, "status_code", HTTPStatus.SWITCHING_PROTOCOLS)
+                routes.append(Route(template, frozenset(methods), int(status)))
     return sorted(routes, key=lambda route: (len(route.template), route.template))

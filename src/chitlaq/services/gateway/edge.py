@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import IO
 
@@ -97,6 +98,8 @@ class AccessLog:
         self._paths = (path, path.with_name(path.name + ".1"))
         self._positions_path = home.run / "access-log.positions"
         self._lock_path = home.run / "access-log.lock"
+        self._expected_path = home.expected_requests
+        self._expected_at = 0
         self._files: list[_Open] = []  # Newest first.
         self._lock: IO[bytes] | None = None
 
@@ -109,6 +112,7 @@ class AccessLog:
         """Count every line that nginx has written so far."""
         if not self._holds_lock():
             return
+        self._begin_expected()
         self._open_new()
         is_new = False
         for file in reversed(self._files):
@@ -122,6 +126,17 @@ class AccessLog:
             if file is not None:
                 file.close()
         self._files, self._lock = [], None
+
+    def _begin_expected(self) -> None:
+        """Count what nginx may be asked from zero, whenever it is given another configuration."""
+        with suppress(FileNotFoundError):
+            written_at = self._expected_path.stat().st_mtime_ns
+            if written_at != self._expected_at:
+                for method, route, status in _expected_decoder.decode(
+                    self._expected_path.read_bytes()
+                ):
+                    metrics.begin_requests(SERVICE, method, route, status)
+                self._expected_at = written_at
 
     def _holds_lock(self) -> bool:
         if self._lock is not None:
@@ -175,6 +190,7 @@ class AccessLog:
         draft.rename(self._positions_path)
 
 
+_expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])
 _decoder = msgspec.json.Decoder(_Line)
 _series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 

@@ -8,14 +8,15 @@ import pwd
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 
 import jinja2
+import msgspec
 
 from chitlaq.core.home import Home
-from chitlaq.core.http import OWN_PATHS
-from chitlaq.core.routes import Route
+from chitlaq.core.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.settings import Settings
 
 CONTROL = "api-gateway"
@@ -71,15 +72,38 @@ def render(
     )
 
 
-def write(home: Home, text: str) -> Path:
-    """Put the configuration where nginx reads it, with the folders that it writes to."""
+def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
+    """Put the configuration where nginx reads it, with the folders that it writes to.
+
+    Beside it goes what may come, from which the gateway knows what to count from zero.
+    """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    path = home.nginx / "nginx.conf"
+    _write(home.expected_requests, msgspec.json.encode(_expected(routes)))
+    return _write(home.nginx / "nginx.conf", text.encode())
+
+
+def _write(path: Path, content: bytes) -> Path:
     draft = path.with_suffix(".draft")
-    draft.write_text(text)
-    draft.rename(path)
-    return path
+    draft.write_bytes(content)
+    return draft.rename(path)
+
+
+def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:
+    """Every method and template that is declared, as the access log has it, with its good status."""
+    expected = [("GET", path, int(HTTPStatus.OK)) for path in sorted(OWN_PATHS)]
+    expected.append(("GET", UNMATCHED, int(HTTPStatus.NOT_FOUND)))
+    for name, declared in routes.items():
+        for route in declared:
+            template = _path(name, route.template, is_socket=not route.methods)
+            methods = sorted(route.methods) or ["GET"]
+            expected += [(method, template, route.status) for method in methods]
+    return expected
+
+
+def _path(service: str, template: str, *, is_socket: bool) -> str:
+    """A service's template as a member writes it."""
+    return template if service == CONTROL or is_socket else f"/api{template}"
 
 
 def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings) -> _Upstream:
@@ -98,7 +122,7 @@ def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
     for name, declared in routes.items():
         for template in sorted({route.template for route in declared}):
             is_socket = all(not route.methods for route in declared if route.template == template)
-            path = template if name == CONTROL or is_socket else f"/api{template}"
+            path = _path(name, template, is_socket=is_socket)
             if "{" in path:
                 patterns.append(("~^" + re.sub(r"\{\w+\}", "[^/]+", path) + "$", path))
             else:

@@ -12,7 +12,7 @@ import msgspec
 
 from chitlaq.core import health, local_http, logs
 from chitlaq.core.health import Check, Health
-from chitlaq.core.http import OWN_PATHS
+from chitlaq.core.routes import OWN_PATHS
 from chitlaq.core.service import Context
 
 SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
