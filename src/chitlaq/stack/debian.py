@@ -15,6 +15,7 @@ from pathlib import Path
 from chitlaq.core.errors import MissingProgramError
 
 FETCH_SECONDS = 60
+"""For each package, and for the lists of what there is."""
 INSTALLED = Path("/var/lib/dpkg/status")
 FETCHED = "fetched"
 """The mark in a folder whose packages are whole; without it a fetch was cut short."""
@@ -56,10 +57,13 @@ def unpack(
 
 
 def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]:
-    """Download packages, with lists and caches of our own below a folder."""
-    shutil.rmtree(apt, ignore_errors=True)
-    for part in ("state/lists/partial", "cache/archives/partial"):
-        (apt / part).mkdir(parents=True)
+    """Download packages, with lists and caches of our own below a folder.
+
+    A package that a try before has left there whole is not fetched again, so that a slow link gets
+    there in the end.
+    """
+    for part in ("state/lists/partial", "cache/archives/partial", "cache/none/partial"):
+        (apt / part).mkdir(parents=True, exist_ok=True)
     status = INSTALLED if with_missing else apt / "state" / "status"
     if not with_missing:
         status.touch()
@@ -74,15 +78,29 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
     ]
     archives = apt / "cache" / "archives"
     _run(["apt-get", *options, "update"], apt)
+    command = ["apt-get", *options, "download", *names]
     if with_missing:
-        options += ["--no-install-recommends", "--reinstall", "--download-only", "--yes"]
-        _run(["apt-get", *options, "install", *names], archives)
-    else:
-        _run(["apt-get", *options, "download", *names], archives)
-    return sorted(archives.glob("*.deb"))
+        more = ["--no-install-recommends", "--reinstall", "--download-only", "--yes"]
+        command = ["apt-get", *options, *more, "install", *names]
+    # Asked where there is nothing, since it leaves out what is there already.
+    none = apt / "cache" / "none"
+    asking = [*command, "--print-uris", "-o", f"Dir::Cache::archives={none}"]
+    files = _files(_run(asking, none))
+    _run(command, archives, FETCH_SECONDS * max(1, len(files)))
+    return [archives / file for file in files]
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
+def _files(uris: str) -> list[str]:
+    """Read the names of the files out of lines of ``'URI' FILE SIZE HASH``."""
+    return [line.split()[1] for line in uris.splitlines() if line.startswith("'")]
+
+
+def _run(command: Sequence[str], folder: Path, seconds: float = FETCH_SECONDS) -> str:
+    """Run a program and return what it printed.
+
+    Raises:
+        MissingProgramError: it failed, with what it said, or did not end in time.
+    """
     try:
         done = subprocess.run(
             command,
@@ -90,7 +108,7 @@ def _run(command: Sequence[str], folder: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=FETCH_SECONDS,
+            timeout=seconds,
             env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
         )
     except (subprocess.TimeoutExpired, OSError) as error:
@@ -102,3 +120,4 @@ def _run(command: Sequence[str], folder: Path) -> None:
             f"The packages could not be fetched: {reason}. Is there a network, and a mirror that has"
             " them?"
         )
+    return done.stdout
