@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
+from statistics import median
 
 import pytest
 from hypothesis import given
@@ -40,17 +42,60 @@ def test_line_is_forecast_exactly(
     assert found.latest is None or found.latest >= found.days * 0.999
 
 
-def test_band_holds_the_truth_most_of_the_time() -> None:
-    held = 0
-    for seed in range(200):
-        chance = random.Random(seed)
-        points = hourly(*(100 + at / 24 * 10 + chance.gauss(0, 8) for at in range(14 * 24)))
-        found = until(points, points[-1][1] + 200)
+def noise(chance: random.Random, kept: float, step: float) -> Iterator[float]:
+    """What comes and goes by itself; so much of each value is kept in the next (AR(1))."""
+    value = chance.gauss(0, step / math.sqrt(1 - kept**2))
+    while True:
+        yield value
+        value = kept * value + chance.gauss(0, step)
+
+
+@pytest.mark.parametrize(
+    ("kept", "step", "ahead", "least", "widest"),
+    [
+        # Independent samples, of a limit that is far and one that is near; samples that hang together
+        # a little, and much; nearly a walk at random.
+        (0.0, 8.0, 20.0, 0.93, 2),
+        (0.0, 1.0, 0.5, 0.95, 0.1),
+        (0.5, 6.0, 20.0, 0.92, 3),
+        (0.9, 4.0, 20.0, 0.92, 10),
+        (0.98, 2.0, 20.0, 0.9, 40),
+    ],
+)
+def test_band_holds_the_truth_as_often_as_it_says_and_is_no_wider_than_it_must_be(
+    kept: float, step: float, ahead: float, least: float, widest: float
+) -> None:
+    """The limit is fixed: not put where the last sample happens to be."""
+    held, widths = 0, []
+    hours, times = 14 * 24, 600
+    for seed in range(times):
+        stray = noise(random.Random(seed), kept, step)
+        points = hourly(*(100 + at / 24 * 10 + next(stray) for at in range(hours)))
+        found = until(points, 100 + 10 * ((hours - 1) / 24 + ahead))
         assert found.days is not None
         assert found.earliest is not None
-        assert found.latest is not None
-        held += found.earliest <= 20 <= found.latest
-    assert held >= 180
+        latest = math.inf if found.latest is None else found.latest
+        held += found.earliest <= ahead <= latest
+        widths.append(latest - found.earliest)
+    assert held / times >= least
+    assert median(widths) < widest, "a band that holds everything says nothing"
+    if kept <= 0.5:
+        assert held / times <= 0.98
+
+
+def test_days_are_counted_from_the_line_and_not_from_the_last_sample() -> None:
+    values = [100 + at / 24 * 10 for at in range(14 * 24)]
+    limit = values[-1] + 200
+    for stray in (-15, 15):
+        days = until(hourly(*values[:-1], values[-1] + stray), limit).days
+        assert days == pytest.approx(20, abs=0.2)
+
+
+def test_growth_that_may_be_none_has_no_latest_day() -> None:
+    """Two levels: a line explains them well, and what hangs together so much may be anything."""
+    found = until(hourly(*(10.0 * (at > 30) + at * 0.01 for at in range(60))), 100.0)
+    assert found.days is not None
+    assert found.latest is None
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def _points(found: Range) -> list[tuple[float, float]]:
 def _said(forecast: Forecast) -> str:
     if forecast.days is None:
         return forecast.reason
-    if forecast.days == 0:
+    if forecast.latest == 0:
         return "full"
     latest = f"{forecast.latest:.0f}" if forecast.latest is not None else "never"
     return f"full in {forecast.days:.0f} days ({forecast.earliest:.0f} to {latest})"
