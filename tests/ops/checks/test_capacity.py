@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -39,6 +41,18 @@ STORIES: Mapping[str, tuple[float, Share]] = {
 DISKS = {"/dev/a": 1e12, "/dev/b": 4e11}
 
 
+def mounted_at(path: Path) -> str:
+    """Where the file system of a path is mounted, asked of the machine's own program."""
+    answer = subprocess.run(
+        ["df", "--output=target", str(path)], capture_output=True, text=True, check=True
+    )
+    return answer.stdout.splitlines()[-1]
+
+
+HERE = mounted_at(Path(tempfile.gettempdir()))
+"""Where the tests' homes lie, and with them the database."""
+
+
 def exposition(days: float, share: Share, now: float) -> Iterator[str]:
     times = [now + second for second in range(int(-days * DAY), FUTURE, STEP)]
 
@@ -49,7 +63,7 @@ def exposition(days: float, share: Share, now: float) -> Iterator[str]:
                 yield f"{name}{labels} {value((at - now) / DAY):.0f} {at:.3f}"
 
     mounts = {
-        '{device="/dev/a",mountpoint="/",fstype="ext4"}': "/dev/a",
+        f'{{device="/dev/a",mountpoint="{HERE}",fstype="ext4"}}': "/dev/a",
         '{device="/dev/a",mountpoint="/again",fstype="ext4"}': "/dev/a",
         '{device="/dev/b",mountpoint="/data",fstype="xfs"}': "/dev/b",
         '{device="tmpfs",mountpoint="/run",fstype="tmpfs"}': "/dev/a",
@@ -136,6 +150,87 @@ async def test_each_file_system_has_one_row_though_it_is_mounted_twice(
     assert not [row for row in table.rows if row[0] == "/run"]
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder on another file system than the tests' homes."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or mounted_at(memory) == HERE:
+        pytest.skip("this machine has one file system")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+def disks_of(now: float, free: Mapping[str, float]) -> str:
+    """A database of 500 GB that grows by 10 GB a day, beside file systems that stay as they are.
+
+    Args:
+        now: Unix seconds.
+        free: bytes that are free, by the labels of the file system.
+    """
+    times = [now + second for second in range(int(-2 * DAY), FUTURE, STEP)]
+    lines = ["# TYPE postgresql_database_size_bytes gauge"]
+    lines += [
+        f"postgresql_database_size_bytes {5e11 + 1e10 * (at - now) / DAY:.0f} {at:.3f}"
+        for at in times
+    ]
+    lines.append("# TYPE node_filesystem_avail_bytes gauge")
+    lines += [
+        f"node_filesystem_avail_bytes{{{labels}}} {left:.0f} {at:.3f}"
+        for labels, left in free.items()
+        for at in times
+    ]
+    return "\n".join([*lines, "# EOF\n"])
+
+
+async def test_database_fills_the_disk_that_it_lies_on(tmp_path: Path, elsewhere: Path) -> None:
+    """With the data on a volume of its own, neither / nor what lies below it says anything."""
+    mount = mounted_at(elsewhere)
+    past = disks_of(
+        time.time(),
+        {
+            f'mountpoint="{HERE}"': 1e9,
+            'mountpoint="/var/lib"': 2e9,
+            f'mountpoint="{elsewhere}-not"': 3e9,
+            f'mountpoint="{mount}"': 1e11,
+        },
+    )
+    home = Home(elsewhere / "home")
+    # The folder may be anywhere, and the home have but a link to it.
+    (elsewhere / "volume").mkdir()
+    linked = Home(tmp_path / "linked")
+    linked.root.mkdir()
+    linked.postgres_data.symlink_to(elsewhere / "volume")
+    async with serving({"past": past}, tmp_path) as addresses:
+        for one in (home, linked):
+            found = await looked(one, "capacity.database", PROMETHEUS_URL=addresses["past"])
+            (days,) = (value.value for value in found.values.values())
+            assert days == pytest.approx(10, abs=0.1)
+
+
+async def test_disk_of_a_database_that_is_not_seen_is_not_guessed(tmp_path: Path) -> None:
+    now = time.time()
+    pasts = {
+        "other": disks_of(now, {'mountpoint="/nowhere"': 1e11}),
+        "many": disks_of(
+            now,
+            {f'mountpoint="{HERE}",instance="{machine}"': 1e11 for machine in ("a", "b")},
+        ),
+    }
+    async with serving(pasts, tmp_path) as addresses:
+        for name, reason in (("other", HERE), ("many", "2 machines")):
+            found = await forecast("capacity.database", addresses[name], tmp_path)
+            assert found.verdict == Verdict.UNKNOWN
+            assert reason in found.summary
+        server = await looked(
+            Home(tmp_path),
+            "capacity.database",
+            PROMETHEUS_URL=addresses["many"],
+            DATABASE_URL="postgresql://owner@db.example.edu/chitlaq",
+        )
+    assert server.verdict == Verdict.SKIPPED
+    assert "DATABASE_URL" in server.summary
+
+
 @pytest.mark.parametrize(
     ("story", "verdict"),
     [
@@ -162,26 +257,38 @@ async def test_process_that_grows_day_by_day_is_named(tmp_path: Path) -> None:
     assert "redis" not in found.summary
 
 
+@pytest.mark.parametrize("what", ["members", "posts"])
 @pytest.mark.parametrize(
-    ("tested", "verdict"),
-    [(1_000_000, Verdict.OK), (1, Verdict.CRITICAL)],
+    ("share", "verdict"),
+    [(0.1, Verdict.OK), (0.9, Verdict.WARNING), (1.1, Verdict.CRITICAL)],
 )
 async def test_growth_is_judged_by_what_was_tested(
     stack: Stack,
     join: Join,
     look: Look,
     monkeypatch: pytest.MonkeyPatch,
-    tested: int,
+    what: str,
+    share: float,
     verdict: Verdict,
 ) -> None:
     from chitlaq.ops.checks import capacity
 
-    await join()
-    (row,) = await stack.sql("SELECT count(*) AS members FROM feed.members")
-    monkeypatch.setattr(capacity, "TESTED", {"members": tested})
+    assert what in capacity.TESTED
+    member = await join()
+    await member.write("one more")
+    gone = await member.write("none more")
+    assert (await member.delete(f"/api/posts/{gone['id']}")).status_code == 204
+    (row,) = await stack.sql(
+        "SELECT (SELECT count(*) FROM feed.members) AS members,"
+        " (SELECT count(*) FROM feed.posts WHERE deleted_at IS NULL) AS posts"
+    )
+    monkeypatch.setattr(capacity, "TESTED", {what: row[what] / share})
     found = await look("growth.members")
     assert found.verdict == verdict
-    assert found.values["members"].value == row["members"]
+    assert found.values[what].value == row[what]
+    # Everything here is younger than 30 days.
+    assert found.values[f"{what} within 30 days"].value == row[what]
+    assert found.values[f"{what} of tested"].value == pytest.approx(share)
 
 
 async def test_growth_without_postgresql_is_unknown(tmp_path: Path) -> None:

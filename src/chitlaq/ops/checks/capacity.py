@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import psutil
 
 from chitlaq.core.settings import Limit
 from chitlaq.ops.checks.check import (
@@ -135,15 +140,20 @@ def _filling(
     )
     async def filling(system: System) -> Finding:
         limit = await system.number(most)
-        found = await system.range(used, PAST_SECONDS, STEP_SECONDS)
-        if not found:
-            raise Unseen(f"Prometheus has no samples for {used}")
-        forecast = until(_points(found[0]), limit)
-        growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
-        series = Series(what, "bytes" if is_bytes else "", found[0].points)
-        return _judge([(what, forecast, growth)], system.limits.days_until_full, [series])
+        return await _fills(system, what, used, limit, is_bytes=is_bytes)
 
     return filling
+
+
+async def _fills(system: System, what: str, used: str, limit: float, *, is_bytes: bool) -> Finding:
+    """Forecast one thing by its series."""
+    found = await system.range(used, PAST_SECONDS, STEP_SECONDS)
+    if not found:
+        raise Unseen(f"Prometheus has no samples for {used}")
+    forecast = until(_points(found[0]), limit)
+    growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
+    series = Series(what, "bytes" if is_bytes else "", found[0].points)
+    return _judge([(what, forecast, growth)], system.limits.days_until_full, [series])
 
 
 memory = _filling(
@@ -164,17 +174,38 @@ connections = _filling(
     "More workers need more connections: raise max_connections, or put a pooler between.",
     is_bytes=False,
 )
-database = _filling(
+DATABASE = "sum(postgresql_database_size_bytes)"
+
+
+@check(
     "capacity.database",
     "Days until the database fills its disk",
-    "the database",
-    "sum(postgresql_database_size_bytes)",
-    # What it has, and what is still free beside it.
-    "sum(postgresql_database_size_bytes)"
-    " + min(node_filesystem_avail_bytes{mountpoint=~'/|/var|/var/lib.*'})",
-    "Grow the disk before the earliest day; see what grows: `database.size`.",
-    is_bytes=True,
+    section=Section.CHECKLIST,
+    looks_at=f"{DATABASE}, over 14 days, beside what is free on the disk of CHITLAQ_HOME/postgres",
+    commands=(promql(DATABASE), "df -h $CHITLAQ_HOME/postgres"),
+    remedy="Grow the disk before the earliest day; see what grows: `database.size`.",
+    seconds=10.0,
 )
+async def database(system: System) -> Finding:
+    if not system.settings.embeds("postgres"):
+        raise NotHere("the database is elsewhere (DATABASE_URL): its disk is not seen from here")
+    mount = await system.blocking(partial(_mount_of, system.home.postgres_data))
+    free = await system.query(f"node_filesystem_avail_bytes{{mountpoint={json.dumps(mount)}}}")
+    machines = {one.metric.get("instance", "") for one in free}
+    if len(machines) > 1:
+        raise Unseen(
+            f"Prometheus knows {mount} of {len(machines)} machines, and not which of them is this one"
+        )
+    # What it has, and what is still free beside it.
+    limit = await system.number(DATABASE) + free[0].number
+    return await _fills(system, "the database", DATABASE, limit, is_bytes=True)
+
+
+def _mount_of(path: Path) -> str:
+    """Where the file system that holds a path is mounted, as node-exporter names it."""
+    mounts = {one.mountpoint for one in psutil.disk_partitions(all=True)}
+    place = path.resolve()
+    return next((str(one) for one in (place, *place.parents) if str(one) in mounts), "/")
 
 
 @check(
