@@ -95,6 +95,9 @@ async def test_session_that_others_wait_for_is_ended(stack: Stack, reason: str) 
         (["kill", "-1"], ""),
         (["kill", "12x"], "is no process"),
         (["kill", "999999999"], "no client's session"),
+        (["kill", "99999999999"], "is no process"),
+        (["kill", "4294967295"], "is no process"),
+        (["kill", "٤٢"], "is no process"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is(
@@ -103,6 +106,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(
     answer = stack.command("ops", "do", *words, "--yes", "--why", "to see it refused")
     assert answer.returncode in {1, 2}
     assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 async def test_vacuum_takes_the_dead_rows_away(stack: Stack, reason: str) -> None:

@@ -36,6 +36,8 @@ VACUUM_SECONDS = 3600.0
 UPDATE_SECONDS = 3600.0
 OUTPUT_WIDTH = 20_000
 WAITING = "actions"
+# PostgreSQL keeps process ids in 32 bits.
+LARGEST_PROCESS = 2**31 - 1
 
 log = logs.get("actions")
 
@@ -263,7 +265,7 @@ async def _vacuum(place: Place, table: str) -> str:
 
 async def _session(place: Place, process: str) -> tuple[int, str]:
     """(process id, what it does) of a client's session."""
-    if not process.isdecimal():
+    if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
         raise OperatorError(f"{process!r} is no process of PostgreSQL: write its number.")
     connection = await _superuser(place)
     try:
