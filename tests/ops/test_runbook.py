@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from chitlaq.core.settings import Operations, Settings
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Operations, Settings, load
 from chitlaq.ops import routines, runbook
 from chitlaq.ops.actions import ACTIONS
 from chitlaq.ops.checks import catalogue
@@ -74,6 +80,78 @@ def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
         assert "{port:" not in command
         shlex.split(command.replace("\\;", ";"))
     assert 0 < check.seconds < 30
+
+
+def test_every_command_by_hand_is_one_to_the_shell_with_nothing_left_to_fill_in(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "a home's folder")
+    settings = load(home, {"CHITLAQ_PORTS_PROMETHEUS": "12345", "CHITLAQ_DEMO": "false"})
+    for check in catalogue.CHECKS.values():
+        for command in catalogue.commands(check, settings, home):
+            answer = subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False)
+            assert answer.returncode == 0, command
+            assert not answer.stderr, command
+            assert not re.search(r"\{port:|\{backups\}|\$[A-Z]", command), command
+    (prometheus, _) = catalogue.commands(catalogue.CHECKS["capacity.database"], settings, home)
+    assert "localhost:12345" in prometheus
+
+
+OURS = ("chitlaq ", "curl ", "ls ", "tar ")
+CHANGE_OR_TAKE_LONG = ("chitlaq ops do", "chitlaq backup")
+OF_OBSERVERS = ("{port:prometheus}", "{port:alertmanager}", "wscat")
+
+
+def rendered(stack: Stack) -> dict[str, str]:
+    """What is printed of our own commands that only read, by what was declared."""
+    home = Home(stack.home)
+    settings = load(home, stack.environment)
+    return {
+        declared: command
+        for check in catalogue.CHECKS.values()
+        for declared, command in zip(
+            check.commands, catalogue.commands(check, settings, home), strict=True
+        )
+        if declared.startswith(OURS)
+        and not declared.startswith(CHANGE_OR_TAKE_LONG)
+        and not any(part in declared for part in OF_OBSERVERS)
+    }
+
+
+def test_what_is_printed_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
+    """Into the shell of an operator who never heard of our variables, but for the home's."""
+    assert stack.command("backup", "run", "configuration").returncode == 0
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    commands = rendered(stack)
+    assert len(commands) > 40
+    for tool in ("curl", "jq"):
+        if shutil.which(tool) is None:
+            commands = {d: c for d, c in commands.items() if tool not in d}
+
+    def paste(command: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+        return command, subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            env={**stack.environment, "PATH": path},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        for command, answer in pool.map(paste, commands.values()):
+            # `chitlaq ps` and its like say with 3 that something is not well.
+            assert answer.returncode in {0, 3}, (command, answer.stdout, answer.stderr)
+
+
+def test_list_prints_what_can_be_pasted_too(stack: Stack) -> None:
+    listed = {one["check"]: one["commands"] for one in stack.json("ops", "list")}
+    assert f"http://localhost:{stack.ports['feed']}/health" in listed["feed.health"][0]
+    assert f"du -sh {stack.home}" in listed["host.disk"]
+    assert f"ls -la {stack.home}/backups/config_*.tar.gz" in listed["backup.configuration"]
+    shown = stack.command("ops", "check", "host.disk", "--details").stdout
+    assert f"$ du -sh {stack.home}" in shown
 
 
 def test_each_routine_has_a_command_and_a_time(stack: Stack) -> None:

@@ -33,8 +33,19 @@ from chitlaq.ops.checks.system import System
 log = logs.get("routines")
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
+
+    check: str
+    kind: str
+    text: str
+    operator: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
 class Result(msgspec.Struct, frozen=True):
-    """What one check said in one run."""
+    """What one check said in one run, and what operators say to it."""
 
     check: str
     title: str
@@ -45,6 +56,7 @@ class Result(msgspec.Struct, frozen=True):
     evidence: list[Evidence]
     remedy: str
     duration_seconds: float
+    notes: list[Note] = []
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -125,7 +137,7 @@ ROUTINES: Mapping[str, Routine] = {
             "Evening routine: the day's summary, backups, security, and room for tomorrow.",
             (
                 *_GROUND,
-                "api.latency", "api.errors", "api.refusals", "api.throughput",
+                "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
                 "websocket.connections", "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved",

@@ -214,8 +214,8 @@ async def archive(system: System) -> Finding:
     section=Section.BACKUPS,
     looks_at="the records beside the backups",
     commands=(
-        "ls -la $BACKUPS/config_*.tar.gz",
-        "tar -tzf $BACKUPS/config_latest.tar.gz",
+        "ls -la {backups}/config_*.tar.gz",
+        "tar -tzf {backups}/config_latest.tar.gz",
     ),
     remedy="`chitlaq backup run configuration`; secrets are in it once `chitlaq backup key` has made a"
     " key.",

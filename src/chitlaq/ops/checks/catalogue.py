@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.ops.checks import (
     backups,
     capacity,
     containers,
     databases,
+    day,
     host,
     logs,
     maintenance,
@@ -23,7 +26,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.check import Check
 
 _ROOMS = (
-    host, services, containers, databases, performance, logs, backups, security, maintenance, capacity
+    host, services, containers, databases, performance, logs, backups, security, maintenance, capacity,
+    day,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {
@@ -51,9 +55,20 @@ def named(words: Sequence[str]) -> list[Check]:
     return list(found.values())
 
 
-def commands(check: Check, settings: Settings) -> list[str]:
-    """Return what a person would type for the same, with the ports of this installation."""
+def commands(check: Check, settings: Settings, home: Home | None = None) -> list[str]:
+    """Return what a person would type for the same, with the ports and folders of this installation.
+
+    Without a home the folders are said as the documentation says them.
+    """
+    root, backups = "$CHITLAQ_HOME", "/opt/backups/chitlaq"
+    if home is not None:
+        # The shell of whoever pastes it need not know our variable.
+        root, backups = (
+            shlex.quote(str(folder)) for folder in (home.root, settings.backup_folder(home))
+        )
     return [
         re.sub(r"\{port:([\w-]+)\}", lambda found: str(settings.port_of(found[1])), command)
+        .replace("{backups}", backups)
+        .replace("$CHITLAQ_HOME", root)
         for command in check.commands
     ]
