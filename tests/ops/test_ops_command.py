@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import re
 import secrets
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +26,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chitlaq.cli import watching
 from chitlaq.core.home import Home
 from chitlaq.ops import schedule
 from chitlaq.ops.routines import ROUTINES
@@ -38,7 +44,7 @@ def test_run_is_as_the_design_says_and_is_in_the_history(stack: Stack) -> None:
     for result in run["results"]:
         assert result.keys() == {
             "check", "title", "section", "verdict", "summary", "values", "evidence", "remedy",
-            "duration_seconds",
+            "duration_seconds", "notes",
         }  # fmt: skip
     assert sorted(verdicts(run)) == sorted(ROUTINES["morning"].checks)
     order = ["CRITICAL", "UNKNOWN", "WARNING", "OK", "SKIPPED"]
@@ -86,7 +92,37 @@ def test_wrong_words_are_answered_with_the_nearest_right_ones(stack: Stack) -> N
     assert "Did you mean database.connections?" in answer.stderr
     assert "There is no routine" in stack.command("ops", "diff", "nightly").stderr
     assert "There is no run" in stack.command("ops", "show", "zzz").stderr
-    assert stack.command("ops", "check", "redis", "--json", "--nagios").returncode == 2
+    assert stack.command("ops", "check", "redis", "--json", "--markdown").returncode == 2
+    answer = stack.command("ops", "history", "mornin")
+    assert answer.returncode == 1
+    assert "Did you mean morning?" in answer.stderr
+    assert stack.command("ops", "history", "check", "--limit", "1").returncode == 0
+    answer = stack.command("ops", "notes", "hst.disk")
+    assert answer.returncode == 1
+    assert "Did you mean host.disk?" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "reason"),
+    [
+        (["check", "host.dsk", "--nagios"], {}, "Did you mean host.disk?"),
+        (["morning", "--nagios"], {"CHITLAQ_CHECKS_DISK_USED_RATIO": "much"}, "disk_used_ratio"),
+        (["midday", "--nagios"], {"CHITLAQ_HOME": "/tmp/" + "x" * 90}, "choose a shorter path"),
+        (["check", "redis", "--json", "--nagios"], {}, "not understood"),
+        (["check", "--nagios"], {}, "not understood"),
+        (["check", "redis", "--nagios", "--detials"], {}, "not understood"),
+    ],
+)
+def test_plugin_that_could_not_look_says_unknown_and_never_warning(
+    stack: Stack, words: list[str], settings: dict[str, str], reason: str
+) -> None:
+    """To Nagios 1 is a warning and 2 is critical: what has gone wrong here is neither."""
+    answer = stack.command("ops", *words, env=settings)
+    assert answer.returncode == 3
+    (line,) = answer.stdout.splitlines()
+    assert line.startswith("CHITLAQ UNKNOWN - ")
+    assert reason in line
+    assert "|" not in line
 
 
 def test_what_changed_is_shown(stack: Stack) -> None:
@@ -100,13 +136,32 @@ def test_what_changed_is_shown(stack: Stack) -> None:
     )
 
 
-def test_fault_that_is_acknowledged_is_shown_with_the_words(stack: Stack) -> None:
-    words = f"known since {secrets.token_hex(4)}"
-    assert stack.command("ops", "ack", "backup.database", words, "--as", "ada").returncode == 0
-    said = stack.command("ops", "check", "backup.database").stdout
+def test_what_operators_say_stands_beside_the_result_wherever_it_is_shown(stack: Stack) -> None:
+    known, seen = (f"{word} {secrets.token_hex(4)}" for word in ("known since", "ordered two"))
+    assert stack.command("ops", "ack", "backup.database", known, "--as", "ada").returncode == 0
+    assert stack.command("ops", "note", "backup.database", seen, "--as", "grace").returncode == 0
+    said = " ".join(stack.command("ops", "check", "backup.database").stdout.split())
     assert "CRITICAL" in said
-    assert f"acknowledged by ada: {words}" in " ".join(said.split())
-    assert stack.json("ops", "notes", "backup.database")[0]["text"] == words
+    assert f"acknowledged by ada: {known}" in said
+    assert f"noted by grace: {seen}" in said
+    run = stack.json("ops", "check", "backup.database")
+    (result,) = run["results"]
+    assert [(one["operator"], one["text"]) for one in result["notes"][-2:]] == [
+        ("ada", known),
+        ("grace", seen),
+    ]
+    page = stack.command("ops", "check", "backup.database", "--markdown").stdout
+    (row,) = [line for line in page.splitlines() if line.startswith("| CRITICAL")]
+    for words in (known, seen):
+        assert words in row
+        assert words in page.replace(row, "")
+    later = f"after it {secrets.token_hex(4)}"
+    stack.command("ops", "note", "backup.database", later)
+    for words in ((), ("--markdown",), ("--json",)):
+        shown = " ".join(stack.command("ops", "show", run["id"], *words).stdout.split())
+        for text in (known, seen, later):
+            assert text in shown, words
+    assert stack.json("ops", "notes", "backup")[0]["text"] == later
 
 
 async def test_two_operators_and_the_scheduler_at_once_do_not_disturb_each_other(
@@ -182,6 +237,70 @@ async def test_watching_goes_on_until_it_is_interrupted(stack: Stack, tmp_path: 
         process.send_signal(signal.SIGINT)
         process.wait(20)
     assert "Traceback" not in seen.read_text()
+
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+HEIGHT, WIDTH = 24, 80
+
+
+class Screen:
+    """A program on a terminal of the size that terminals have."""
+
+    def __init__(self, stack: Stack, *words: str, height: int = HEIGHT) -> None:
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, WIDTH, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "chitlaq", *words],
+            env={**stack.environment, "TERM": "xterm"},
+            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        )  # fmt: skip
+        os.close(theirs)
+        self._ours = ours
+        self._seen = b""
+
+    def lines(self) -> list[str]:
+        """What stands on the last screen that was drawn whole; nothing before there is one."""
+        while select.select([self._ours], [], [], 0)[0]:
+            try:
+                self._seen += os.read(self._ours, 65536)
+            except OSError:
+                break
+        # Each screen begins at home.
+        drawn = self._seen.decode(errors="replace").split("\x1b[H")
+        whole = [ESCAPES.sub("", one) for one in drawn if "Ctrl-C ends" in one]
+        return [line.rstrip() for line in whole[-1].split("\n")] if whole else []
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        os.close(self._ours)
+
+
+@pytest.mark.parametrize("height", [HEIGHT, 12])
+async def test_watching_fits_the_screen_and_says_what_has_no_room(
+    stack: Stack, height: int
+) -> None:
+    words = f"looked at {secrets.token_hex(4)}"
+    stack.command("ops", "note", "alerts.active", words)
+    # Observers are away: many checks cannot be seen.
+    screen = Screen(stack, "ops", "watch", "--every", "1", height=height)
+    try:
+        lines = await eventually(screen.lines, seconds=30)
+    finally:
+        screen.end()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= WIDTH
+    assert "Ctrl-C ends" in [line for line in lines if line][-1]
+    places = [line.split(" ")[0] for line in lines if re.match(r"[A-Z]{2,} ", line)][1:]
+    order = ["CRITICAL", "UNKNOWN", "WARNING", "OK", "SKIPPED"]
+    assert places == sorted(places, key=order.index)
+    (left,) = [line for line in lines if "have no room here" in line]
+    found = re.match(r"(\d+) more have no room here: (.+)", left)
+    assert found
+    assert int(found[1]) + len(places) == len(watching.USUAL)
+    if height == HEIGHT:
+        assert "unknown" not in found[2], "all that is not OK is there"
+        assert any(words in line for line in lines)
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,70 @@ async def test_history_is_pruned_by_age(database: Database, routine: str) -> Non
     assert [one.id for one in await runs.newest(database, routine, 5)] == [new.id]
 
 
+async def test_what_operators_said_about_the_time_of_a_run_stands_with_it(
+    database: Database, stack: Stack, routine: str
+) -> None:
+    bad, good = (f"x.{secrets.token_hex(4)}" for _ in range(2))
+    at = NOW - timedelta(days=100)
+
+    async def say(check: str, kind: str, text: str, days: float, ended: float | None) -> None:
+        await stack.sql(
+            "INSERT INTO ops.notes (check_id, kind, text, operator, created_at, ended_at)"
+            " VALUES ($1, $2, $3, 'ada', $4, $5)",
+            check, kind, text, at + timedelta(days=days),
+            None if ended is None else at + timedelta(days=ended),
+        )  # fmt: skip
+
+    for check in (bad, good):
+        await say(check, "acknowledgement", "over before", -20, -10)
+        await say(check, "acknowledgement", "held", -10, 5)
+        await say(check, "note", "long ago", -8, None)
+        await say(check, "note", "seen", -2, None)
+        await say(check, "note", "the day after", 0.5, None)
+        await say(check, "note", "of another time", 3, None)
+    found = await runs.with_notes(
+        database,
+        run(routine, result(bad, Verdict.WARNING), result(good, Verdict.OK), started_at=at),
+    )
+    said = {one.check: [note.text for note in one.notes] for one in found.results}
+    assert said == {bad: ["held", "seen", "the day after"], good: ["seen", "the day after"]}
+
+
+async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
+    database: Database, stack: Stack
+) -> None:
+    check, long_ago = f"x.{secrets.token_hex(4)}", datetime.now(UTC) - timedelta(days=4000)
+    for kind, text, days in (
+        ("acknowledgement", "holds", None),
+        ("acknowledgement", "over", 1),
+        ("acknowledgement", "over since yesterday", 3999),
+        ("note", "old", None),
+    ):
+        await stack.sql(
+            "INSERT INTO ops.notes (check_id, kind, text, operator, created_at, ended_at)"
+            " VALUES ($1, $2, $3, 'ada', $4, $5)",
+            check, kind, text, long_ago, None if days is None else long_ago + timedelta(days=days),
+        )  # fmt: skip
+    await runs.note(database, check, "note", "new", "ada")
+    for name, ended in (("goes on", None), ("over", long_ago), ("just over", NOW)):
+        await stack.sql(
+            "INSERT INTO ops.alerts"
+            " (fingerprint, name, severity, labels, summary, procedure, started_at, ended_at)"
+            " VALUES ($1, $2, 'P3', '{}', '', '', $3, $4)",
+            f"{check} {name}", check, long_ago, ended,
+        )  # fmt: skip
+    await runs.prune(database, 3000)
+    kept = {one.text for one in await runs.notes(database, [check], 10)}
+    assert kept == {"holds", "over since yesterday", "new"}
+    alerts = await stack.sql("SELECT fingerprint FROM ops.alerts WHERE name = $1", check)
+    assert {row["fingerprint"].removeprefix(f"{check} ") for row in alerts} == {
+        "goes on",
+        "just over",
+    }
+    # For other tests the stack has one alert less that never ends.
+    await stack.sql("DELETE FROM ops.alerts WHERE name = $1", check)
+
+
 def test_plugin_output_has_its_status_figures_and_faults() -> None:
     text = rendering.nagios(
         run("morning", result("a.b", Verdict.CRITICAL, "broken | badly"), result("c.d", Verdict.OK))

@@ -127,19 +127,16 @@ def status(as_json: AsJson = False) -> None:
     Example: chitlaq backup status
     """
     from chitlaq.cli.findings import rendered
-    from chitlaq.cli.ops import run_and_keep
+    from chitlaq.cli.ops import look_and_keep
     from chitlaq.ops.checks import catalogue
 
     home, settings = installation.here()
     checks = catalogue.named(["backup"])
-    run, acknowledged, _ = asyncio.run(
-        run_and_keep(home, settings, "check", checks, records.operator(None), lambda *_: None)
-    )
+    run, _ = asyncio.run(look_and_keep(home, settings, "check", checks, records.operator(None)))
     if as_json:
         output.print_json(run)
     else:
-        commands = {one.id: catalogue.commands(one, settings) for one in checks}
-        output.console_for_output().print(rendered(run, acknowledged, commands, details=False))
+        output.console_for_output().print(rendered(run, {}, details=False))
         typer.echo(f"\nBackups lie in {settings.backup_folder(home)}.")
         _say_what_waits(home, settings)
     if run.verdict not in {"OK", "SKIPPED"}:

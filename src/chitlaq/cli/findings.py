@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -16,7 +16,6 @@ from chitlaq.ops.checks.words import quantity
 
 if TYPE_CHECKING:
     from chitlaq.ops.routines import Result, Run
-    from chitlaq.ops.runs import Note
 
 STYLES = {
     Verdict.CRITICAL: "bold red",
@@ -25,55 +24,83 @@ STYLES = {
     Verdict.OK: "green",
     Verdict.SKIPPED: "dim",
 }
+FINE = frozenset({Verdict.OK, Verdict.SKIPPED})
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 48
 
 
 def rendered(
     run: Run,
-    acknowledged: Mapping[str, Note],
     commands: Mapping[str, Sequence[str]],
     *,
     details: bool,
-    everything: bool = True,
 ) -> RenderableType:
     """Return a run for people.
 
     Args:
         run: what was found.
-        acknowledged: by check, what an operator said to a fault that is known.
         commands: by check, what a person would type for the same; shown with the details.
         details: show evidence and commands.
-        everything: show what is OK, too.
     """
     parts: list[RenderableType] = [_head(run), Text()]
-    parts += [
-        _result(one, acknowledged.get(one.check), commands.get(one.check, ()), details=details)
-        for one in run.results
-        if everything or one.verdict not in {Verdict.OK, Verdict.SKIPPED}
-    ]
+    parts += [_result(one, commands.get(one.check, ()), details=details) for one in run.results]
     return Group(*parts)
+
+
+def fitting(run: Run, console: Console, height: int) -> RenderableType:
+    """Return what of a run has room on a screen, worst first, and how many results have none.
+
+    Args:
+        run: what was found.
+        console: the screen, for its width.
+        height: lines that there are.
+    """
+    parts: list[RenderableType] = [_head(run), Text()]
+    # A line is for those that are not shown.
+    room = height - _lines_of(Group(*parts), console) - 1
+    rows = [_result(one, (), details=False) for one in run.results]
+    bad = [one for one in run.results if one.verdict not in FINE]
+    if sum(_lines_of(row, console) for row in rows[: len(bad)]) > room:
+        # Rather all faults without what to do than some with it.
+        rows = [_result(one, (), details=False, with_remedy=False) for one in run.results]
+    shown = 0
+    for row in rows:
+        room -= _lines_of(row, console)
+        if room < 0:
+            break
+        parts.append(row)
+        shown += 1
+    left = run.results[shown:]
+    if left:
+        parts.append(
+            Text(f"{len(left)} more have no room here: {rendering.sentence(left)}", style="bold")
+        )
+    return Group(*parts)
+
+
+def _lines_of(part: RenderableType, console: Console) -> int:
+    return len(console.render_lines(part))
 
 
 def _head(run: Run) -> Text:
     return Text.assemble(
         (run.verdict, STYLES[run.verdict]),
         f"  {run.routine}, {run.started_at.astimezone():%Y-%m-%d %H:%M} on {run.host},"
-        f" in {run.duration_seconds:.1f} s: {rendering.sentence(run)}",
+        f" in {run.duration_seconds:.1f} s: {rendering.sentence(run.results)}",
     )
 
 
 def _result(
-    one: Result, note: Note | None, commands: Sequence[str], *, details: bool
+    one: Result, commands: Sequence[str], *, details: bool, with_remedy: bool = True
 ) -> RenderableType:
     line = RichTable.grid(padding=(0, 1, 0, 0), expand=False)
     line.add_column(width=8)
     line.add_column(width=24, overflow="fold")
     line.add_column(overflow="fold")
     said = Text(one.summary)
-    if note is not None:
-        said.append(f"\nacknowledged by {note.operator}: {note.text}", style="cyan")
-    if one.verdict not in {Verdict.OK, Verdict.SKIPPED}:
+    for note in one.notes:
+        said.append(f"\n{rendering.said(note)}", style="cyan")
+    if with_remedy and one.verdict not in FINE:
         said.append(f"\n→ {one.remedy}", style="dim")
     line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
     if not details:

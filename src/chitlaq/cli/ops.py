@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,14 @@ from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.core.home import Home
+    from chitlaq.core.postgres import Database
     from chitlaq.core.settings import Settings
     from chitlaq.ops.checks.check import Check
     from chitlaq.ops.routines import OnResult, Result, Run
-    from chitlaq.ops.runs import Note
 
 NOT_WELL = 3
+# What the history has besides the runbook's routines: single checks, and `chitlaq bench --here`.
+KEPT_BESIDE = ("check", "benchmark")
 
 ops = typer.Typer(no_args_is_help=True, help="The runbook: look, judge, record, and act.")
 
@@ -85,7 +88,7 @@ class _Form:
     def is_for_people(self) -> bool:
         return not (self.as_json or self.as_nagios or self.as_markdown)
 
-    def print(self, run: Run, acknowledged: Mapping[str, Note], settings: Settings) -> None:
+    def print(self, run: Run, home: Home, settings: Settings) -> None:
         from chitlaq.ops import rendering
 
         if self.as_json:
@@ -100,12 +103,12 @@ class _Form:
 
             known = catalogue.CHECKS
             commands = {
-                one.check: catalogue.commands(known[one.check], settings)
+                one.check: catalogue.commands(known[one.check], settings, home)
                 for one in run.results
                 if one.check in known
             }
             output.console_for_output().print(
-                findings.rendered(run, acknowledged, commands, details=self.details)
+                findings.rendered(run, commands, details=self.details)
             )
 
     def code(self, run: Run) -> int:
@@ -145,10 +148,8 @@ def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form)
         def on_result(result: Result, done: int, total: int) -> None:
             advance(name, done, total)
 
-        run, acknowledged, trouble = asyncio.run(
-            run_and_keep(home, settings, name, checks, who, on_result)
-        )
-    form.print(run, acknowledged, settings)
+        run, trouble = asyncio.run(look_and_keep(home, settings, name, checks, who, on_result))
+    form.print(run, home, settings)
     if trouble:
         typer.echo(f"\n{trouble}", err=not form.is_for_people)
     # Nothing is waited for any more: a thread that looks at a dead file system would hold us up.
@@ -157,20 +158,19 @@ def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form)
     os._exit(form.code(run))
 
 
-async def run_and_keep(
+async def look_and_keep(
     home: Home,
     settings: Settings,
     name: str,
     checks: Sequence[Check],
     operator: str,
-    on_result: OnResult,
-) -> tuple[Run, Mapping[str, Note], str]:
-    """Run checks and record what they found.
+    on_result: OnResult = lambda *_: None,
+) -> tuple[Run, str]:
+    """Run checks, record what they found, and set beside it what operators say.
 
     Returns:
-        The run, the acknowledgements that hold, and what hindered the recording, or nothing.
+        The run, and what hindered the recording, or nothing.
     """
-    from chitlaq.core.postgres import PostgresUnavailableError
     from chitlaq.ops import routines, runs
     from chitlaq.ops.checks.system import System
 
@@ -181,10 +181,8 @@ async def run_and_keep(
         await system.close()
     async with records.database(home, settings) as database:
         trouble = await runs.keep(database, home, run)
-        try:
-            return run, {} if trouble else await runs.acknowledgements(database), trouble
-        except PostgresUnavailableError as error:
-            return run, {}, f"What is acknowledged is not shown: {error}."
+    # A PostgreSQL that has just failed us is not asked once more.
+    return run if trouble else await records.with_notes(home, settings, run), trouble
 
 
 @ops.command("list")
@@ -195,10 +193,12 @@ def list_(as_json: AsJson = False) -> None:
     """
     from chitlaq.ops import routines
     from chitlaq.ops.actions import ACTIONS
-    from chitlaq.ops.checks.catalogue import CHECKS
+    from chitlaq.ops.checks import catalogue
 
-    where = {one: [r.name for r in routines.ROUTINES.values() if one in r.checks] for one in CHECKS}
+    checks = catalogue.CHECKS
+    where = {one: [r.name for r in routines.ROUTINES.values() if one in r.checks] for one in checks}
     if as_json:
+        home, settings = installation.here()
         output.print_json(
             [
                 {
@@ -207,16 +207,16 @@ def list_(as_json: AsJson = False) -> None:
                     "section": one.section,
                     "looks_at": one.looks_at,
                     "remedy": one.remedy,
-                    "commands": one.commands,
+                    "commands": catalogue.commands(one, settings, home),
                     "routines": where[one.id],
                 }
-                for one in CHECKS.values()
+                for one in checks.values()
             ]
         )
         return
     output.print_table(
         ["check", "what", "routines", "looks at"],
-        [[c.id, c.title, ", ".join(where[c.id]), c.looks_at] for c in CHECKS.values()],
+        [[c.id, c.title, ", ".join(where[c.id]), c.looks_at] for c in checks.values()],
     )
     typer.echo()
     output.print_table(
@@ -237,6 +237,8 @@ def history(
     from chitlaq.ops import runs
 
     found = records.ask(lambda database: runs.listed(database, routine, limit))
+    if not found and routine is not None:
+        _known_in_history(routine)
     if as_json:
         output.print_json(found)
         return
@@ -257,6 +259,19 @@ def history(
     )
 
 
+def _known_in_history(routine: str) -> None:
+    """Raise OperatorError, with the nearest name, for a routine of which there can be no run."""
+    from chitlaq.ops import routines
+
+    known = [*routines.ROUTINES, *KEPT_BESIDE]
+    if routine not in known:
+        near = difflib.get_close_matches(routine, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise OperatorError(
+            f"There is no routine {routine}.{hint} The history has {', '.join(known)}."
+        )
+
+
 @ops.command()
 def show(
     run_id: Annotated[
@@ -272,10 +287,14 @@ def show(
     """
     from chitlaq.ops import runs
 
-    run = records.ask(lambda database: runs.find(database, run_id))
+    async def found(database: Database) -> Run | None:
+        run = await runs.find(database, run_id)
+        return None if run is None else await runs.with_notes(database, run)
+
+    run = records.ask(found)
     if run is None:
         raise OperatorError(f"There is no run {run_id}: `chitlaq ops history` lists them.")
-    _Form(details, as_json, False, as_markdown).print(run, {}, installation.here()[1])
+    _Form(details, as_json, False, as_markdown).print(run, *installation.here())
 
 
 @ops.command()
@@ -359,8 +378,10 @@ def notes(
     Example: chitlaq ops notes host.disk
     """
     from chitlaq.ops import runs
+    from chitlaq.ops.checks import catalogue
 
-    found = records.ask(lambda database: runs.notes(database, names, limit))
+    chosen = [one.id for one in catalogue.named(names)] if names else None
+    found = records.ask(lambda database: runs.notes(database, chosen, limit))
     if as_json:
         output.print_json(found)
         return
@@ -505,8 +526,8 @@ def report(
                 earlier = await runs.newest(database, "evening")
             except (PostgresUnavailableError, PostgresError):
                 earlier = []
-            run, _, trouble = await run_and_keep(
-                home, settings, "evening", checks, records.operator(operator), lambda *_: None
+            run, trouble = await look_and_keep(
+                home, settings, "evening", checks, records.operator(operator)
             )
             made = pages.made(run, earlier[0] if earlier else None, settings)
             target = folder or home.ops / "reports"

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from chitlaq.core.home import Home
     from chitlaq.core.postgres import Database
     from chitlaq.core.settings import Settings
+    from chitlaq.ops.routines import Run
 
 T = TypeVar("T")
+
+NOTES_SECONDS = 3.0
 
 
 @asynccontextmanager
@@ -54,6 +57,18 @@ def ask(work: Callable[[Database], Awaitable[T]]) -> T:
         return asyncio.run(asked())
     except PostgresUnavailableError as error:
         raise OperatorError(f"{error}: is the stack up? `chitlaq ps` tells.") from None
+
+
+async def with_notes(home: Home, settings: Settings, run: Run) -> Run:
+    """Return a run with what operators said to its checks; as it is where PostgreSQL does not tell."""
+    from chitlaq.core.postgres import PostgresUnavailableError
+    from chitlaq.ops import runs
+
+    try:
+        async with asyncio.timeout(NOTES_SECONDS), database(home, settings) as opened:
+            return await runs.with_notes(opened, run)
+    except (TimeoutError, PostgresUnavailableError):
+        return run
 
 
 def operator(named: str | None) -> str:

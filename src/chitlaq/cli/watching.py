@@ -13,7 +13,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from chitlaq.cli import findings
+from chitlaq.cli import findings, records
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.ops import routines
@@ -55,15 +55,15 @@ async def watch(home: Home, settings: Settings, checks: Sequence[Check], every: 
                 run = await routines.run(system, "watch", checks, "watch")
             finally:
                 await system.close()
-            shown = findings.rendered(run, {}, {}, details=False)
+            run = await records.with_notes(home, settings, run)
             if live is None:
-                console.print(shown)
+                console.print(findings.rendered(run, {}, details=False))
                 sys.stdout.flush()
             else:
                 foot = Text(
-                    f"\n{datetime.now().astimezone():%H:%M:%S}, again every {every:g} s;"
-                    " Ctrl-C ends",
+                    f"{datetime.now().astimezone():%H:%M:%S}, again every {every:g} s; Ctrl-C ends",
                     style="dim",
                 )
+                shown = findings.fitting(run, console, console.height - 1)
                 live.update(Group(shown, foot), refresh=True)
             await asyncio.sleep(every)

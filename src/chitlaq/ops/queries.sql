@@ -116,6 +116,15 @@ DELETE FROM ops.runs WHERE started_at < now() - make_interval(days => $1);
 -- Forget actions older than so many days.
 DELETE FROM ops.actions WHERE started_at < now() - make_interval(days => $1);
 
+-- name: prune_alerts
+-- Forget alerts that ended more than so many days ago; one that goes on stays.
+DELETE FROM ops.alerts WHERE ended_at < now() - make_interval(days => $1);
+
+-- name: prune_notes
+-- Forget notes older than so many days, and acknowledgements that ended before; one that holds stays.
+DELETE FROM ops.notes
+WHERE CASE kind WHEN 'note' THEN created_at ELSE ended_at END < now() - make_interval(days => $1);
+
 -- name: prune_patterns
 -- Forget error patterns that were not seen for so many days.
 DELETE FROM ops.log_patterns WHERE last_seen < now() - make_interval(days => $1);
@@ -142,6 +151,16 @@ ORDER BY created_at DESC LIMIT $2;
 -- The acknowledgements that hold.
 SELECT check_id, kind, text, operator, created_at, ended_at
 FROM ops.notes WHERE kind = 'acknowledgement' AND ended_at IS NULL;
+
+-- name: said
+-- What was said to these checks about the time of a run: acknowledgements that held then, notes of the week
+-- before, and both of the day after it; oldest first.
+SELECT check_id, kind, text, operator, created_at, ended_at
+FROM ops.notes
+WHERE check_id = ANY ($1::text[]) AND created_at < $2::timestamptz + interval '1 day'
+  AND CASE kind WHEN 'note' THEN created_at > $2 - interval '7 days'
+                ELSE ended_at IS NULL OR ended_at > $2 END
+ORDER BY created_at;
 
 -- name: end_acknowledgements
 -- These checks are OK again: what was acknowledged is over.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from chitlaq.ops.checks.check import WORST_FIRST, Evidence, Lines, Series, Table, Value, Verdict
 from chitlaq.ops.checks.words import count
-from chitlaq.ops.routines import Result, Run
+from chitlaq.ops.routines import Note, Result, Run
 
 NAGIOS_CODES = {
     Verdict.OK: 0,
@@ -28,9 +28,9 @@ def tally(results: Iterable[Result]) -> dict[Verdict, int]:
     return found
 
 
-def sentence(run: Run) -> str:
+def sentence(results: Iterable[Result]) -> str:
     """``1 critical, 2 warnings, 40 ok``."""
-    counts = tally(run.results)
+    counts = tally(results)
     return ", ".join(
         count(counts[verdict], "warning")
         if verdict == Verdict.WARNING
@@ -50,7 +50,7 @@ def nagios(run: Run) -> str:
         for one in sorted(run.results, key=lambda one: one.check)
         for name, value in one.values.items()
     ]
-    head = f"CHITLAQ {run.verdict} - {run.routine}: {sentence(run)}"
+    head = f"CHITLAQ {run.verdict} - {run.routine}: {sentence(run.results)}"
     faults = [
         f"{one.verdict} {one.check}: {one.summary}".replace("|", "/")
         for one in run.results
@@ -73,22 +73,37 @@ def _figure(name: str, value: Value) -> str:
 def markdown(run: Run) -> str:
     """Return a run as a page in Markdown: the summary, what needs attention, then all."""
     when = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
+    made = f"{when} on {run.host}, by {run.started_by}, in {run.duration_seconds:.1f} s"
     lines = [
         f"# {run.routine}: {run.verdict}",
         "",
-        f"{when} on {run.host}, by {run.started_by}, in {run.duration_seconds:.1f} s: {sentence(run)}.",
+        f"{made}: {sentence(run.results)}.",
         "",
         "| verdict | check | what was found |",
         "|---|---|---|",
-        *(f"| {one.verdict} | `{one.check}` | {cell(one.summary)} |" for one in run.results),
+        *(row(one) for one in run.results),
     ]
     for one in run.results:
         if one.verdict in _BAD:
             lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
+            for note in one.notes:
+                lines += ["", inline(said(note))]
             lines += ["", f"What to do: {one.remedy}"]
             for evidence in one.evidence:
                 lines += _evidence(evidence)
     return "\n".join(lines) + "\n"
+
+
+def said(note: Note) -> str:
+    """``acknowledged by ada: disks come on Friday (24 Nov 09:12)``."""
+    how = "noted" if note.kind == "note" else "acknowledged"
+    return f"{how} by {note.operator}: {note.text} ({note.created_at.astimezone():%d %b %H:%M})"
+
+
+def row(one: Result) -> str:
+    """A result as a row of a table in Markdown, with what operators say to it."""
+    found = "<br>".join(cell(text) for text in (one.summary, *map(said, one.notes)))
+    return f"| {one.verdict} | `{one.check}` | {found} |"
 
 
 def _evidence(evidence: Evidence) -> list[str]:

@@ -20,7 +20,7 @@ from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.ops import waiting
 from chitlaq.ops.checks.check import Evidence, Section, Value, Verdict
-from chitlaq.ops.routines import Result, Run
+from chitlaq.ops.routines import Note, Result, Run
 
 STORE_SECONDS = 3.0
 WAITING = "runs"
@@ -148,8 +148,10 @@ async def find(database: Database, beginning: str) -> Run | None:
 
 
 async def prune(database: Database, days: int) -> int:
-    """Forget runs, actions and patterns older than this; returns how many runs."""
+    """Forget what is older than this and over; returns how many runs."""
     async with database.transaction() as session:
+        await session.execute("prune_alerts", days)
+        await session.execute("prune_notes", days)
         await session.execute("prune_actions", days)
         await session.execute("prune_patterns", days)
         await session.execute("prune_scheduled", days)
@@ -186,17 +188,6 @@ async def _whole(database: Database, row: Any) -> Run:
 # --- what operators say
 
 
-class Note(msgspec.Struct, frozen=True):
-    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
-
-    check: str
-    kind: str
-    text: str
-    operator: str
-    created_at: datetime
-    ended_at: datetime | None
-
-
 async def note(database: Database, check: str, kind: str, text: str, operator: str) -> None:
     """Keep a note or an acknowledgement."""
     async with database.transaction() as session:
@@ -213,6 +204,31 @@ async def acknowledgements(database: Database) -> dict[str, Note]:
     """Return the acknowledgements that hold, by check."""
     rows = await database.rows("acknowledgements")
     return {row["check_id"]: _note(row) for row in rows}
+
+
+async def with_notes(database: Database, run: Run) -> Run:
+    """Return a run with what operators said to its checks, about its time; oldest first.
+
+    An acknowledgement stands where it held and the check was not OK. A note stands for a week; what
+    is said on the day after a run belongs to it, too.
+    """
+    rows = await database.rows("said", [one.check for one in run.results], run.started_at)
+    said = [_note(row) for row in rows]
+    return msgspec.structs.replace(
+        run,
+        results=[
+            msgspec.structs.replace(
+                one,
+                notes=[
+                    note
+                    for note in said
+                    if note.check == one.check
+                    and (note.kind == "note" or one.verdict != Verdict.OK)
+                ],
+            )
+            for one in run.results
+        ],
+    )
 
 
 def _note(row: Any) -> Note:
