@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chitlaq.core import ids
-from chitlaq.core.settings import Settings
-from chitlaq.ops import changes, report
+from chitlaq.core import ids, postgres
+from chitlaq.core.home import Home
+from chitlaq.core.postgres import Database
+from chitlaq.core.settings import Operations, Settings
+from chitlaq.ops import changes, delivery, report
 from chitlaq.ops.checks.check import Lines, Section, Series, Table, Verdict, worst
 from chitlaq.ops.report import plots
-from chitlaq.ops.routines import Result, Run
-from tests.conftest import Stack
+from chitlaq.ops.routines import Note, Result, Run
+from chitlaq.ops.schedule import Scheduler
+from tests.conftest import Stack, free_ports
 from tests.packages import unpacked
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -118,6 +124,45 @@ def test_what_was_not_looked_at_is_said() -> None:
         assert text.count("not looked at") > 10
 
 
+def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
+    said = "5,000 requests; most failed from 10:50 to 11:50: 45 % of 900 requests"
+    found = [result("api.errors"), result("api.day", Verdict.WARNING, said, title="The day")]
+    made = report.made(run(*found), None, Settings())
+    for text in (Page(report.html(made)).text, report.markdown(made)):
+        assert text.index(said) < text.index("Needs attention")
+    without = report.made(run(result("api.errors")), None, Settings())
+    for text in (Page(report.html(without)).text, report.markdown(without)):
+        assert "The day : not looked at" in text or "The day: not looked at" in text
+
+
+def test_what_operators_say_stands_with_its_result() -> None:
+    notes = [
+        Note("host.disk", "acknowledgement", "disks come on *Friday*", "ada", NOW, None),
+        Note("host.disk", "note", "ordered two", "grace", NOW, None),
+    ]
+    full = msgspec.structs.replace(
+        result("capacity.disk", Verdict.WARNING, "nearly full"), notes=notes
+    )
+    fine = msgspec.structs.replace(result("api.latency"), notes=notes[1:])
+    made = report.made(run(full, fine), None, Settings())
+    text = Page(report.html(made)).text
+    # Where it needs attention, in its chapter, and where everything stands.
+    assert text.count("acknowledged by ada: disks come on *Friday*") == 3
+    assert text.count("noted by grace: ordered two") == 5
+    plain = report.markdown(made)
+    assert plain.count("acknowledged by ada: disks come on \\*Friday\\*") == 3
+    assert plain.count("noted by grace: ordered two") == 5
+    assert "acknowledged by ada" in plain.partition("## What changed")[0]
+
+
+def test_what_is_to_be_typed_can_be_copied_from_the_text() -> None:
+    found = result("host.disk", Verdict.CRITICAL, "a `name` of theirs")
+    made = report.made(run(found), None, Settings())
+    plain = report.markdown(made)
+    assert "→ mend `it`" in plain
+    assert "a \\`name\\` of theirs" in plain, "what a log line holds is no command of ours"
+
+
 def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
     broken = [*hours(1.0, 2.0, 3.0), *((at + timedelta(hours=20), v) for at, v in hours(4.0, 5.0))]
     evidence = [
@@ -129,9 +174,16 @@ def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
     html = report.html(made)
     assert html.count("<polyline") == 2
     text = Page(html).text
-    assert "1 s to 5 s, last 5 s" in text
+    assert "with a gap: 1 s to 5 s, last 5 s" in text
     assert "without samples: there are no samples to draw" in text
     assert "no numbers: there are no samples to draw" in text
+
+
+def test_picture_of_a_day_says_on_which_day_it_begins() -> None:
+    drawn = plots.plot(Series("a day", "", hours(*(1.0 for _ in range(25)))))
+    assert drawn is not None
+    begins, ends = NOW.astimezone(), NOW.astimezone() + timedelta(days=1)
+    assert (drawn.first, drawn.last) == (f"{begins:%a %H:%M}", f"{ends:%a %H:%M}")
 
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -188,9 +240,36 @@ def test_changes_are_complete_and_worst_first() -> None:
     assert changes.changes(None, after) == []
 
 
+def browsed(folder: Path, script: str, *words: str, width: int = 1280) -> str:
+    """What a script says of the report in a frame of that width, since no window is so narrow."""
+    chromium = unpacked("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
+    (folder / "frame.html").write_text(
+        '<!doctype html><meta name="color-scheme" content="light dark">'
+        f"<iframe id=f width={width} height=900 src=report.html></iframe><script>"
+        "onload=()=>{const page=document.getElementById('f').contentWindow;"
+        f"document.title=(()=>{{{script}}})()}}</script>"
+    )
+    done = subprocess.run(
+        [
+            str(chromium.path), "--headless", "--no-sandbox", "--disable-gpu",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--allow-file-access-from-files", *words,
+            f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000", "--dump-dom",
+            f"file://{folder / 'frame.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=chromium.environment,
+    )  # fmt: skip
+    found = re.search(r"<title>(.*?)</title>", done.stdout, re.DOTALL)
+    assert found, done.stderr[-500:]
+    return unescape(found[1])
+
+
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
-    chromium = unpacked("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
     long = "x" * 300
     evidence = [
         Table("long words", ["a", "b"], [[long, "/a/very/long/path/" * 20], ["1", "2"]]),
@@ -206,29 +285,80 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
         Settings(),
     )
     (tmp_path / "report.html").write_text(report.html(made))
-    # A frame of that width, since a headless window is never narrower than 500 pixels.
-    (tmp_path / "frame.html").write_text(
-        f"<iframe id=f width={width} height=900 src=report.html></iframe><script>"
-        "onload=()=>{const d=document.getElementById('f').contentDocument.documentElement;"
-        "document.title=d.scrollWidth+' of '+d.clientWidth}</script>"
+    said = browsed(
+        tmp_path,
+        "const d=page.document.documentElement;return d.scrollWidth+' of '+d.clientWidth",
+        width=width,
     )
-    done = subprocess.run(
-        [
-            str(chromium.path), "--headless", "--no-sandbox", "--disable-gpu",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--allow-file-access-from-files",
-            f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000", "--dump-dom",
-            f"file://{tmp_path / 'frame.html'}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=chromium.environment,
-    )  # fmt: skip
-    found = re.search(r"<title>(\d+) of (\d+)</title>", done.stdout)
-    assert found, done.stderr[-500:]
-    assert int(found[1]) <= int(found[2])
+    wide, room = map(int, said.split(" of "))
+    assert wide <= room
+
+
+COLOURS = """
+const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+const light = colour => {
+  const [r, g, b] = parts(colour).map(one => one / 255)
+    .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const ground = element => {
+  for (let at = element; at; at = at.parentElement) {
+    const colour = page.getComputedStyle(at).backgroundColor;
+    if (parts(colour).length < 4 || parts(colour)[3] > 0) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+const found = {};
+for (const element of page.document.body.querySelectorAll("*")) {
+  const style = page.getComputedStyle(element);
+  const words = [...element.childNodes].some(one => one.nodeType === 3 && one.data.trim());
+  const line = element.matches("polyline");
+  if (!(words || line) || element.matches("title, desc")) continue;
+  const ink = element.closest("svg") ? (line ? style.stroke : style.fill) : style.color;
+  const name = `${element.localName}.${element.getAttribute("class") || ""}`;
+  found[name] = Math.min(found[name] ?? 99, contrast(light(ink), light(ground(element))));
+}
+return JSON.stringify({
+  dark: page.matchMedia("(prefers-color-scheme: dark)").matches,
+  ground: light(page.getComputedStyle(page.document.body).backgroundColor),
+  found,
+});
+"""
+
+
+@pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)])
+def test_everything_can_be_read_in_light_and_in_dark(
+    scheme: str, is_dark: bool, tmp_path: Path
+) -> None:
+    """A contrast of 4.5 for text, and 3 for lines: WCAG 2.2, 1.4.3 and 1.4.11."""
+    evidence = [
+        Table("routes", ["route", "p95"], [["/api/feed/home", "80 ms"]]),
+        Lines("newest", ["one line"]),
+        Series("requests", "", hours(*(float(n % 7) for n in range(24)))),
+        Series("nothing", "", []),
+    ]
+    notes = [Note("gateway.log", "note", "seen", "ada", NOW, None)]
+    found = [
+        msgspec.structs.replace(result(name, verdict, evidence=evidence), notes=notes)
+        for name, verdict in zip(
+            ("gateway.log", "feed.log", "auth.log", "search.log", "api.latency"),
+            Verdict,
+            strict=True,
+        )
+    ]
+    before = run(*(result(one.check, Verdict.SKIPPED) for one in found))
+    made = report.made(run(*found), before, Settings())
+    (tmp_path / "report.html").write_text(report.html(made))
+    said = json.loads(browsed(tmp_path, COLOURS, f"--blink-settings=preferredColorScheme={scheme}"))
+    assert said["dark"] is is_dark
+    assert (said["ground"] < 0.1) is is_dark
+    seen = said["found"]
+    names = {f"span.verdict {one}" for one in (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)}
+    names |= {"h1.", "h2.", "p.soft", "p.note", "td.", "th.", "caption.", "pre.", "text.", "code."}
+    assert names | {"polyline."} <= seen.keys()
+    for name, contrast in seen.items():
+        assert contrast >= (3 if name == "polyline." else 4.5), name
 
 
 @pytest.fixture
@@ -253,6 +383,48 @@ def hook() -> Iterator[tuple[str, list[bytes]]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
+    stack: Stack, tmp_path: Path
+) -> None:
+    address = f"ops-{secrets.token_hex(4)}@example.edu"
+    to = Operations(report_to=(address,))
+    (nobody,) = free_ports(1)
+    home = Home(tmp_path)
+    queries = {
+        **postgres.load_queries("chitlaq.core", "test"),
+        **postgres.load_queries("chitlaq.ops", "test"),
+    }
+    away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", queries)
+    back = Database(stack.dsn("chitlaq_ops"), "test", queries)
+    try:
+        (said,) = await delivery.deliver(away, home, to, "the day", "in *text*", "<p>page")
+        assert said.startswith(f"not mailed to {address} yet")
+        with pytest.raises(postgres.PostgresUnavailableError):
+            await delivery.mail_waiting(away, home)
+        (home.ops / "waiting-mail" / "0.json").write_text("half a fi")
+        # As ops-service does, again and again.
+        scheduler = Scheduler(home, Operations(timezone="UTC"), back)
+        for _ in range(2):
+            await scheduler.tidy()
+    finally:
+        await away.close()
+        await back.close()
+    mails = await stack.sql("SELECT * FROM mail.messages WHERE to_address = $1", address)
+    assert [(one["subject"], one["text"], one["html"]) for one in mails] == [
+        ("the day", "in *text*", "<p>page")
+    ]
+    assert not list((home.ops / "waiting-mail").glob("*.json"))
+
+
+async def test_mail_that_can_be_kept_nowhere_is_said(tmp_path: Path) -> None:
+    (nobody,) = free_ports(1)
+    away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", {})
+    (tmp_path / "ops").write_text("in the way")
+    to = Operations(report_to=("ops@example.edu",))
+    (said,) = await delivery.deliver(away, Home(tmp_path), to, "the day", "text", "page")
+    assert "cannot be written" in said
 
 
 def test_report_is_written_mailed_and_sent(

@@ -307,6 +307,23 @@ async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_
     assert site.ran == []
 
 
+async def test_reports_go_with_the_history_that_they_are_of(
+    database: Database, tmp_path: Path
+) -> None:
+    site = Site(database, tmp_path, NOON)
+    folder = site.home.ops / "reports"
+    folder.mkdir(parents=True)
+    day = timedelta(days=Operations().history_days)
+    old, kept = ((NOON - day - timedelta(days=more)).date() for more in (1, 0))
+    names = [f"{date}.{ending}" for date in (old, kept) for ending in ("html", "md")]
+    for name in (*names, "notes.md", f"{old}.txt"):
+        (folder / name).touch()
+    await site.scheduler.tidy()
+    assert {path.name for path in folder.iterdir()} == {
+        f"{kept}.html", f"{kept}.md", "notes.md", f"{old}.txt",
+    }  # fmt: skip
+
+
 async def test_what_is_due_is_run_for_real_and_is_in_the_history(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

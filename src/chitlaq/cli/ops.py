@@ -544,7 +544,7 @@ def report(
             if send:
                 subject = f"{made.title}: {run.verdict}"
                 said += await delivery.deliver(
-                    database, settings.operations, subject, texts["md"], texts["html"]
+                    database, home, settings.operations, subject, texts["md"], texts["html"]
                 )
             return run, trouble, said
 

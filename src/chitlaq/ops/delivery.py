@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
-from chitlaq.core import logs, mail
+import msgspec
+
+from chitlaq.core import ids, logs, mail
+from chitlaq.core.home import Home
 from chitlaq.core.mail import Mail
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Operations
@@ -16,30 +20,77 @@ log = logs.get("delivery")
 
 
 async def deliver(
-    database: Database, settings: Operations, subject: str, text: str, html: str
+    database: Database, home: Home, settings: Operations, subject: str, text: str, html: str
 ) -> list[str]:
     """Send a report to all that the settings name; returns what became of each, one sentence each.
 
     Args:
         database: where mail waits to be sent.
+        home: where it waits when PostgreSQL is away.
         settings: who gets it.
         subject: one line.
         text: in Markdown.
         html: the whole page.
     """
-    said = [await _mail(database, address, subject, text, html) for address in settings.report_to]
+    said = [
+        await _mail(database, home, Mail(address, subject, text, html, []))
+        for address in settings.report_to
+    ]
     said += [await _notify(url, subject, text) for url in settings.notify]
     return said
 
 
-async def _mail(database: Database, address: str, subject: str, text: str, html: str) -> str:
+async def mail_waiting(database: Database, home: Home) -> int:
+    """Mail what waits in files; returns how many.
+
+    Whoever is killed between the mail and its file's end mails twice, rather than not at all.
+
+    Raises:
+        PostgresUnavailableError: it is still away.
+    """
+    mailed = 0
+    for path in sorted(_waiting(home).glob("*.json")):
+        try:
+            waiting = msgspec.json.decode(path.read_bytes(), type=Mail)
+        except msgspec.DecodeError as error:
+            log.error("file is no mail, and is left aside", path=str(path), error=str(error))
+            path.rename(path.with_suffix(".broken"))
+            continue
+        async with database.transaction() as session:
+            await mail.put(session, waiting)
+        path.unlink(missing_ok=True)
+        mailed += 1
+    return mailed
+
+
+async def _mail(database: Database, home: Home, report: Mail) -> str:
+    address = report.to_address
     try:
         async with database.transaction() as session:
-            await mail.put(session, Mail(address, subject, text, html, []))
+            await mail.put(session, report)
     except PostgresUnavailableError as error:
         log.error("report not mailed", address=address, error=str(error))
-        return f"not mailed to {address}: {error}"
+        return _lay_by(home, report)
     return f"mailed to {address}"
+
+
+def _lay_by(home: Home, report: Mail) -> str:
+    path = _waiting(home) / f"{ids.new()}.json"
+    draft = path.with_suffix(".draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(msgspec.json.encode(report))
+        draft.rename(path)
+    except OSError as error:
+        return (
+            f"not mailed to {report.to_address}: PostgreSQL is away, and {path.parent} cannot be"
+            f" written ({error.strerror})"
+        )
+    return f"not mailed to {report.to_address} yet: PostgreSQL is away, and it goes when it is back"
+
+
+def _waiting(home: Home) -> Path:
+    return home.ops / "waiting-mail"
 
 
 async def _notify(url: str, subject: str, text: str) -> str:

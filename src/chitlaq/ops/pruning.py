@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from chitlaq.core.home import Home
@@ -42,6 +43,18 @@ def candidates(home: Home) -> list[Candidate]:
     for path in (home.packages / "apt").rglob("*.deb"):
         consider(path, DRAFT_SECONDS, "an archive whose package is unpacked")
     return sorted(found, key=lambda one: -one.bytes)
+
+
+def old_reports(home: Home, days: int, now: datetime) -> list[Candidate]:
+    """Return the daily reports of days that the history does not have any more, by their name."""
+    oldest = (now - timedelta(days=days)).date().isoformat()
+    reason = f"a report from more than {days} days ago"
+    found: list[Candidate] = []
+    for path in (home.ops / "reports").glob("????-??-??.*"):
+        if path.suffix in {".html", ".md"} and path.stem < oldest:
+            with suppress(OSError):
+                found.append(Candidate(path, path.lstat().st_size, reason))
+    return found
 
 
 def remove(found: list[Candidate]) -> int:

@@ -25,7 +25,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Operations
-from chitlaq.ops import actions, runs
+from chitlaq.ops import actions, delivery, pruning, runs
 
 POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
@@ -166,11 +166,13 @@ class Scheduler:
         try:
             stored = await runs.store_waiting(self._database, self._home)
             stored += await actions.store_waiting(self._database, self._home)
+            stored += await delivery.mail_waiting(self._database, self._home)
             if stored:
                 log.info("records stored that had waited", records=stored)
             now = self._now()
             if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
                 await runs.prune(self._database, self._settings.history_days)
+                pruning.remove(pruning.old_reports(self._home, self._settings.history_days, now))
                 self._pruned_at = now
         except PostgresUnavailableError as error:
             log.warning("history waits for PostgreSQL", error=str(error))

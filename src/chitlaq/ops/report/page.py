@@ -21,6 +21,8 @@ from chitlaq.ops.routines import Result, Run
 
 BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
 SHOWN_ROWS = 10
+DAY = "api.day"
+"""The check whose sentence is said at the head: what the day was, and not only this moment."""
 
 CHAPTERS = {
     "Traffic": ("api.throughput", "websocket.connections"),
@@ -108,16 +110,22 @@ def html(report: Report) -> str:
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["coded"] = _coded
+    environment.filters["said"] = rendering.said
     text = resources.files(__package__).joinpath("report.html.j2").read_text()
     return environment.from_string(text).render(
         report=report,
         run=report.run,
-        sentence=rendering.sentence(report.run),
+        sentence=rendering.sentence(report.run.results),
+        day=_day(report.run),
         attention=[one for one in report.run.results if one.verdict in BAD],
         chapters=_chapters(report.run),
         rows=SHOWN_ROWS,
         lines=_lines,
     )
+
+
+def _day(run: Run) -> Result | None:
+    return next((one for one in run.results if one.check == DAY), None)
 
 
 def _coded(text: str) -> Markup:
@@ -134,19 +142,29 @@ def markdown(report: Report) -> str:
     run = report.run
     attention = [one for one in run.results if one.verdict in BAD]
     when = f"{run.started_at.astimezone():%H:%M}"
+    day = _day(run)
+    told = f"**{day.verdict}** {rendering.inline(day.summary)}" if day else "not looked at"
     lines = [
         f"# {rendering.inline(report.title)}: {run.verdict}",
         "",
         f"{rendering.inline(report.site)}, looked at {when} on {rendering.inline(run.host)}",
-        f"in {run.duration_seconds:.1f} s: {rendering.sentence(run)}.",
+        f"in {run.duration_seconds:.1f} s: {rendering.sentence(run.results)}.",
+        "",
+        f"The day: {told}.",
         "",
         "## Needs attention",
         "",
     ]
     if attention:
         lines += [
-            f"- **{one.verdict}** {one.title}: {rendering.inline(one.summary)}  \n"
-            f"  → {rendering.inline(one.remedy)}"
+            "  \n".join(
+                (
+                    f"- **{one.verdict}** {one.title}: {rendering.inline(one.summary)}",
+                    *(f"  {rendering.inline(rendering.said(note))}" for note in one.notes),
+                    # The remedy is ours, with what is to be typed between backticks.
+                    f"  → {one.remedy}",
+                )
+            )
             for one in attention
         ]
     else:
@@ -154,13 +172,10 @@ def markdown(report: Report) -> str:
     lines += ["", "## What changed", "", *_changed(report)]
     for title, entries in _chapters(run):
         lines += ["", f"## {title}", ""]
-        lines += [_said(entry) for entry in entries]
         for entry in entries:
-            lines += [f"  - {rendering.inline(p.title)}: {p.words}" for p in entry.plots]
+            lines += _said(entry)
     lines += ["", "## Everything", "", "| verdict | check | what was found |", "|---|---|---|"]
-    lines += [
-        f"| {one.verdict} | `{one.check}` | {rendering.cell(one.summary)} |" for one in run.results
-    ]
+    lines += [rendering.row(one) for one in run.results]
     return "\n".join(lines) + "\n"
 
 
@@ -175,8 +190,12 @@ def _changed(report: Report) -> Sequence[str]:
     ]
 
 
-def _said(entry: _Entry) -> str:
+def _said(entry: _Entry) -> list[str]:
     if entry.result is None:
-        return f"- `{entry.name}`: not looked at"
+        return [f"- `{entry.name}`: not looked at"]
     one = entry.result
-    return f"- {one.verdict} {one.title}: {rendering.inline(one.summary)}"
+    return [
+        f"- {one.verdict} {one.title}: {rendering.inline(one.summary)}",
+        *(f"  - {rendering.inline(rendering.said(note))}" for note in one.notes),
+        *(f"  - {rendering.inline(plot.title)}: {plot.words}" for plot in entry.plots),
+    ]

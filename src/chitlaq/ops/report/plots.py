@@ -37,13 +37,16 @@ def plot(series: Series) -> Plot | None:
     low, high = min(0.0, *values), max(values)
     low_said, high_said = quantity(min(values), series.unit), quantity(high, series.unit)
     is_long = points[-1][0] - points[0][0] > timedelta(days=2)
-    stamp = "%d %b" if is_long else "%H:%M"
+    first, last = points[0][0].astimezone(), points[-1][0].astimezone()
+    # The same clock a day later is no clock.
+    clock = "%H:%M" if first.date() == last.date() else "%a %H:%M"
+    stamp = "%d %b" if is_long else clock
     return Plot(
         series.title,
         tuple(_drawn(piece, points[0][0], points[-1][0], low, high) for piece in _pieces(points)),
         f"{low_said} to {high_said}, last {quantity(values[-1], series.unit)}",
-        points[0][0].astimezone().strftime(stamp),
-        points[-1][0].astimezone().strftime(stamp),
+        first.strftime(stamp),
+        last.strftime(stamp),
     )
 
 
