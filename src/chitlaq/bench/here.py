@@ -23,7 +23,6 @@ from chitlaq.ops.routines import Result, Run
 ROUTINE = "benchmark"
 AGENT = "chitlaq-bench"
 CONNECTIONS = 8
-SECONDS = 5.0
 COMPARED = 5
 """Earlier runs whose median this one is compared with."""
 SLOWER, MUCH_SLOWER = 1.5, 3.0
@@ -36,8 +35,12 @@ TARGETS = {
 REMEDY = "Look what is different: `chitlaq ops check host database api`, and `chitlaq ops history`."
 
 
-def refuse_production(settings: Settings) -> None:
+def refuse_production(settings: Settings, seconds: float) -> None:
     """Stop when members would feel the load.
+
+    Args:
+        settings: of the running installation.
+        seconds: how long each target would be asked.
 
     Raises:
         OperatorError: this looks like an installation that members use.
@@ -52,13 +55,17 @@ def refuse_production(settings: Settings) -> None:
     if reason:
         raise OperatorError(
             f"This looks like a system that members use ({reason}): {CONNECTIONS} connections would"
-            f" ask without a pause for {SECONDS * len(TARGETS):.0f} s. Say --production when that is"
+            f" ask without a pause for {seconds * len(TARGETS):.0f} s. Say --production when that is"
             " meant, at an hour when few are there."
         )
 
 
 async def run(
-    settings: Settings, started_by: str, before: Sequence[Run], say: Callable[[str], None]
+    settings: Settings,
+    started_by: str,
+    before: Sequence[Run],
+    seconds: float,
+    say: Callable[[str], None],
 ) -> Run:
     """Send the load, and compare what came back with earlier runs.
 
@@ -66,6 +73,7 @@ async def run(
         settings: of the running installation; its gateway on this machine is asked.
         started_by: who wants to know.
         before: earlier runs, newest first.
+        seconds: how long each target is asked.
         say: told what is being done.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -73,7 +81,7 @@ async def run(
     for name, (title, target) in TARGETS.items():
         say(title)
         load = Load(
-            "127.0.0.1", settings.ports.gateway, [get(target, agent=AGENT)], CONNECTIONS, SECONDS
+            "127.0.0.1", settings.ports.gateway, [get(target, agent=AGENT)], CONNECTIONS, seconds
         )
         results.append(_result(name, title, await measure(load), before))
     return Run(

@@ -29,6 +29,10 @@ def bench(
     production: Annotated[
         bool, typer.Option("--production", help="With --here: also where members feel the load.")
     ] = False,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.1, max=60, help="With --here: how long each of three targets is asked."),
+    ] = 5.0,
     backups: Annotated[
         bool, typer.Option("--backups", help="Measure backups beside PostgreSQL's bare tools.")
     ] = False,
@@ -42,12 +46,12 @@ def bench(
 
     Nothing that runs here is touched: it starts and stops installations of its own. With --here the
     running system is asked for a quarter of a minute, and the figures are kept: the runbook's
-    monthly benchmark.
+    monthly benchmark. Its exit code is 3 when it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups
     """
     if here:
-        _here(records.operator(operator), as_json=as_json, production=production)
+        _here(records.operator(operator), seconds, as_json=as_json, production=production)
         return
     if backups:
         _backups(members, as_json=as_json)
@@ -71,18 +75,20 @@ def _backups(members: int, *, as_json: bool) -> None:
         output.console_for_output().print(report.backups(result))
 
 
-def _here(operator: str, *, as_json: bool, production: bool) -> None:
+def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
     from chitlaq.bench import here
     from chitlaq.cli import findings
+    from chitlaq.cli.ops import NOT_WELL
     from chitlaq.ops import runs
+    from chitlaq.ops.checks.check import Verdict
 
     home, settings = installation.here()
     if not production:
-        here.refuse_production(settings)
+        here.refuse_production(settings, seconds)
 
     async def measured(database: Database) -> Run:
         before = await runs.newest(database, here.ROUTINE, here.COMPARED)
-        run = await here.run(settings, operator, before, _say)
+        run = await here.run(settings, operator, before, seconds, _say)
         await runs.keep(database, home, run)
         return run
 
@@ -90,8 +96,10 @@ def _here(operator: str, *, as_json: bool, production: bool) -> None:
     if as_json:
         output.print_json(run)
     else:
-        shown = findings.rendered(run, {}, {}, details=False)
+        shown = findings.rendered(run, {}, details=False)
         output.console_for_output().print(shown)
+    if run.verdict != Verdict.OK:
+        raise typer.Exit(NOT_WELL)
 
 
 def _say(text: str) -> None:
