@@ -64,6 +64,24 @@ ON CONFLICT (fingerprint, started_at) DO UPDATE
 SET ended_at = coalesce(excluded.ended_at, ops.alerts.ended_at), summary = excluded.summary,
     reported_at = now();
 
+-- name: end_earlier_times
+-- An alert that began anew is over as it was before; whichever of its times was reported first.
+UPDATE ops.alerts AS earlier
+SET ended_at = (SELECT min(started_at) FROM ops.alerts later
+                WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at)
+WHERE fingerprint = $1 AND ended_at IS NULL
+  AND EXISTS (SELECT FROM ops.alerts later
+              WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at);
+
+-- name: alerts_going_on
+-- What has not ended; alerts_active.
+SELECT fingerprint, started_at FROM ops.alerts WHERE ended_at IS NULL;
+
+-- name: end_alert
+-- It is over: since it began anew ($3), or since now, as nobody knows better.
+UPDATE ops.alerts SET ended_at = greatest(started_at, coalesce($3, now()))
+WHERE fingerprint = $1 AND started_at = $2 AND ended_at IS NULL;
+
 -- name: alerts
 -- Alerts, those that go on first, then the newest: all ($1 null), only those that go on (true) or are over
 -- (false).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -53,7 +54,7 @@ async def list_alerts(
 async def report_alerts(request: Request[Any, Any, State], data: Report) -> None:
     await operator(request)
     context: Context = request.app.state.context
-    await history.keep(context.database, data)
+    await history.keep(context.database, context.home, data)
 
 
 @asynccontextmanager
@@ -62,7 +63,11 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     safekeeper = Safekeeper(context.home, context.settings)
     exporter = Exporter(context)
     async with tasks.running(
-        scheduler.run_forever, safekeeper.run_forever, exporter.measure_forever
+        scheduler.run_forever,
+        safekeeper.run_forever,
+        exporter.measure_forever,
+        partial(history.store_waiting_forever, context.database, context.home),
+        partial(history.compare_forever, context.database, context.settings),
     ):
         yield {"more_metrics": exporter.exposition}
 
