@@ -6,11 +6,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
 from chitlaq.ops.alerts import cases, routing, rules, slos
 from chitlaq.ops.alerts.alert import Alert, fires, silent, steady
+from tests.conftest import eventually
 
 PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 SERIES = steady("up", 0)
@@ -63,15 +65,127 @@ def test_case_that_is_wrong_is_noticed(promtool: str, tmp_path: Path) -> None:
         run(promtool, "test", "rules", tmp_path / "tests.yml")
 
 
-def test_alertmanager_reads_the_routes(amtool: str, tmp_path: Path) -> None:
+def test_each_severity_has_its_route_and_its_own_patience(amtool: str, tmp_path: Path) -> None:
     path = tmp_path / "alertmanager.yml"
     path.write_bytes(
         routing.alertmanager_config("http://127.0.0.1:3006/alerts", str(tmp_path / "token"))
     )
     assert "SUCCESS" in run(amtool, "check-config", path)
-    for labels in ("severity=P0", "severity=P3", "alertname=Watchdog", "severity=unheard-of"):
-        said = run(amtool, "config", "routes", "test", f"--config.file={path}", labels)
-        assert said.strip() == routing.RECEIVER
+    wanted = {
+        ("severity=P0",): "P0",
+        ("severity=P1", "alertname=CacheDown"): "P1",
+        ("severity=P2",): "P2",
+        ("severity=P3",): "P3",
+        ("severity=none", "alertname=Watchdog"): routing.WATCHDOG,
+        ("severity=unheard-of",): routing.RECEIVER,
+    }
+    for labels, receiver in wanted.items():
+        said = run(amtool, "config", "routes", "test", f"--config.file={path}", *labels)
+        assert said.strip() == receiver, labels
+    document = msgspec.json.decode(path.read_bytes())
+    repeated = {
+        route["receiver"]: route["repeat_interval"] for route in document["route"]["routes"]
+    }
+    assert repeated == {"watchdog": "5m", "P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
+    assert document["route"]["group_by"] == ["alertname", "service"]
+    for receiver in document["receivers"]:
+        (webhook,) = receiver["webhook_configs"]
+        assert webhook["url"] == "http://127.0.0.1:3006/alerts"
+        assert webhook["send_resolved"]
+
+
+def declared_labels(name: str, /, **labels: str) -> dict[str, str]:
+    """What an alert is sent with: as declared, and what its series and its cases' templates give."""
+    (declared,) = [alert for alert in rules.alerts() if alert.name == name]
+    fixed = {key: value for key, value in declared.all_labels.items() if "{{" not in value}
+    return {"alertname": name, **fixed, **labels}
+
+
+DOWN = {"job": "feed-service", "service": "feed-service", "instance": "10.0.0.5:3003"}
+BURNS = "AvailabilityBurns"
+
+HELD_BACK = [
+    # One subject, one family: the graver speaks.
+    ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/"}, True),
+    ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/srv"}, False),
+    ("BackupTooOld", {"kind": "dump"}, "BackupUnverified", {"kind": "dump"}, True),
+    ("BackupTooOld", {"kind": "configuration"}, "BackupUnverified", {"kind": "dump"}, False),
+    ("CertificateExpiresNow", {"name": "a:443"}, "CertificateExpires", {"name": "a:443"}, True),
+    ("CertificateExpiresNow", {"name": "a:443"}, "CertificateExpires", {"name": "b:443"}, False),
+    (
+        "ReplicationFarBehind",
+        {"application": "a"},
+        "ReplicationBehind",
+        {"application": "b"},
+        False,
+    ),
+    # What is down breaks its promises, and not those of others.
+    ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "feed-service"}, True),
+    ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "auth-service"}, False),
+    ("ServiceDown", DOWN, f"Edge{BURNS}Fast", {"service": "api-gateway"}, False),
+    ("EdgeDown", {"component": "nginx"}, f"Edge{BURNS}Fast", {"service": "api-gateway"}, True),
+    ("DatabaseDown", {}, f"Service{BURNS}Fast", {"service": "auth-service"}, True),
+    # A host takes along what is on it.
+    ("HostDown", {"host": "10.0.0.5"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, True),
+    ("HostDown", {"host": "10.0.0.5"}, "DatabaseDown", {"host": "10.0.0.5"}, True),
+    ("HostDown", {"host": "10.0.0.6"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, False),
+    ("HostDown", {"host": "10.0.0.6"}, "LoginsFail", {}, False),
+    # Who cannot see says so once.
+    ("MonitoringDown", {"job": "node", "service": "node"}, "MemoryLowUnseen", {}, True),
+    ("MonitoringDown", {"job": "node", "service": "node"}, "MailsStuckUnseen", {}, False),
+    ("DatabaseDown", {"component": "postgres"}, "MailsStuckUnseen", {}, True),
+    ("CacheDown", {"component": "redis"}, "MailsStuckUnseen", {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("graver", "by", "lesser", "of", "is_held_back"),
+    HELD_BACK,
+    ids=[f"{one[0]}-{one[2]}-{number}" for number, one in enumerate(HELD_BACK)],
+)
+async def test_graver_alert_holds_back_what_it_explains(
+    graver: str,
+    by: dict[str, str],
+    lesser: str,
+    of: dict[str, str],
+    is_held_back: bool,
+    alertmanager: httpx.AsyncClient,
+) -> None:
+    """Each pair is the only one that this Alertmanager knows, beside one that is surely held back."""
+    witness = {"family": "Witness"}
+    sent = [
+        declared_labels(graver, **by),
+        {"alertname": "Witnessed", "severity": "P0", **witness},
+        declared_labels(lesser, **of),
+        {"alertname": "Witness", "severity": "P1", **witness},
+    ]
+    answer = await alertmanager.post("/api/v2/alerts", json=[{"labels": one} for one in sent])
+    assert answer.status_code == 200, answer.text
+
+    async def held_back() -> dict[str, list[str]]:
+        listed = (await alertmanager.get("/api/v2/alerts")).json()
+        return {one["labels"]["alertname"]: one["status"]["inhibitedBy"] for one in listed}
+
+    async def is_judged() -> bool:
+        return bool((await held_back())["Witness"])
+
+    await eventually(is_judged)
+    found = await held_back()
+    assert bool(found[lesser]) == is_held_back
+    assert not found[graver]
+
+
+def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
+    """A label that is missing among the subject's lets an alert on one thing silence another's."""
+    told_apart = {
+        label
+        for declared in rules.alerts()
+        for case in declared.cases
+        for expected in case.expected
+        for label in expected.labels
+    }
+    # A mount point has one device, and it one kind of file system.
+    assert told_apart - {"fstype"} <= set(routing.SUBJECT)
 
 
 @pytest.mark.parametrize("declared", rules.alerts(), ids=lambda declared: declared.name)

@@ -22,6 +22,9 @@ SEEN_THROUGH = ("prometheus", "node", "ops-service", *ASKED_BY_OPS)
 
 UNSEEN_FOR = "10m"
 
+HOST = "{{ $labels.instance | stripPort }}"
+"""The host that an alert is about, which a host that is down silences; none where a sum has no instance."""
+
 
 class Series(msgspec.Struct, frozen=True):
     """An input series: a selector with equal signs only, and its values in promtool's notation."""
@@ -131,7 +134,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
             "alert": self.name,
             "expr": self.expr,
             "for": self.for_,
-            "labels": self.all_labels,
+            "labels": {"host": HOST, **self.all_labels},
             "annotations": {"summary": self.summary, "procedure": self.procedure},
         }
 

@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
-from chitlaq.ops.alerts.alert import Alert, Unseen, fires, rising, silent, steady
+from chitlaq.ops.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
 
 _SERVING = ("api-gateway", "websocket", "feed-service", "search-service", "auth-service")
 _WATCHING = ("ops-service", "prometheus", "alertmanager", "node")
 _DOWN = "ComponentDown"
 
 
+# A host is what is before the port of the addresses that are asked.
+_BY_HOST = '"host", "$1", "instance", "(.+):[0-9]+"'
+
+
 def _component(component: str) -> str:
     return f'component_up{{component="{component}"}}'
 
 
+def _target(job: str, host: str, port: int, value: float) -> Series:
+    return steady(f'up{{job="{job}",instance="{host}:{port}"}}', value)
+
+
 def alerts() -> list[Alert]:
+    return [_host(), *_components(), *_watching()]
+
+
+def _host() -> Alert:
+    """A host that has gone, as a Prometheus elsewhere sees it: its node-exporter, and all else there.
+
+    Where everything is on one machine Prometheus is gone with it, and this cannot fire: there the
+    silence of Watchdog is the alarm, for somebody outside.
+    """
+    return Alert(
+        name="HostDown",
+        expr=(
+            f"max by (host) (label_replace(up, {_BY_HOST})) == 0"
+            f' and on (host) label_replace(up{{job="node"}}, {_BY_HOST})'
+        ),
+        for_="1m",
+        severity="P0",
+        summary="The host {{ $labels.host }} does not answer, nor does anything on it.",
+        procedure="Service Outage Response",
+        labels={"host": "{{ $labels.host }}"},
+        cases=(
+            fires(
+                _target("node", "10.0.0.5", 9100, 0),
+                _target("feed-service", "10.0.0.5", 3003, 0),
+                _target("node", "10.0.0.6", 9100, 1),
+                labels={"host": "10.0.0.5"},
+                summary="The host 10.0.0.5 does not answer, nor does anything on it.",
+            ),
+            # One thing on it answers; or it is known by one service only.
+            silent(
+                _target("node", "10.0.0.5", 9100, 0), _target("feed-service", "10.0.0.5", 3003, 1)
+            ),
+            silent(_target("feed-service", "10.0.0.5", 3003, 0)),
+        ),
+    )
+
+
+def _components() -> list[Alert]:
     return [
         Alert(
             name="DatabaseDown",
@@ -91,6 +137,11 @@ def alerts() -> list[Alert]:
             ),
             unseen=Unseen(tuple(f'up{{job="{job}"}}' for job in _SERVING), "prometheus"),
         ),
+    ]
+
+
+def _watching() -> list[Alert]:
+    return [
         Alert(
             name="MonitoringDown",
             expr=f'up{{job=~"{"|".join(_WATCHING)}"}} == 0',

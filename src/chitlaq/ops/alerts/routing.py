@@ -13,13 +13,15 @@ import msgspec
 from chitlaq.ops.alerts.alert import ASKED_BY_OPS
 
 RECEIVER = "ops-service"
+"""Of what no route takes; each route's own is named after it, so that it can be asked who gets what."""
+WATCHDOG = "watchdog"
 REPEAT = {"P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
 
 # What two alerts must share to be about the same thing; a label that both lack is shared.
-_SUBJECT = [
-    *("family", "service", "job", "instance", "component"),
-    *("mountpoint", "device", "application", "source", "name"),
-]
+SUBJECT = (
+    *("family", "host", "service", "job", "instance", "component"),
+    *("mountpoint", "device", "database", "application", "slot", "kind", "source", "name", "jail"),
+)
 _GRAVER = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))
 _PROMISES = 'family=~"availability|latency"'
 
@@ -41,19 +43,24 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
             "routes": [
                 # Its silence is the alarm, so it is repeated often.
                 {
+                    "receiver": WATCHDOG,
                     "matchers": ['alertname="Watchdog"'],
                     "group_wait": "0s",
                     "repeat_interval": "5m",
                 },
                 *(
-                    {"matchers": [f'severity="{severity}"'], "repeat_interval": repeat}
+                    {
+                        "receiver": severity,
+                        "matchers": [f'severity="{severity}"'],
+                        "repeat_interval": repeat,
+                    }
                     for severity, repeat in REPEAT.items()
                 ),
             ],
         },
         "receivers": [
             {
-                "name": RECEIVER,
+                "name": name,
                 "webhook_configs": [
                     {
                         "url": webhook_url,
@@ -67,9 +74,12 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
                     }
                 ],
             }
+            for name in (RECEIVER, WATCHDOG, *REPEAT)
         ],
         "inhibit_rules": [
-            *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *_SUBJECT) for p, q in _GRAVER),
+            # Whatever is on a host that is gone is gone with it.
+            _inhibit('alertname="HostDown"', 'alertname!="HostDown"', "host"),
+            *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *SUBJECT) for p, q in _GRAVER),
             # Only what is as grave may silence a P0.
             _inhibit('family="ComponentDown"', f'{_PROMISES},severity!="P0"', "service"),
             _inhibit('alertname="EdgeDown"', _PROMISES, "service"),
