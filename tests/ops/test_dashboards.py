@@ -94,6 +94,48 @@ def test_prometheus_understands_each_panel(promtool: str, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("title", "series"),
+    [
+        ("Scrape jobs down", 'up{job="%s"}'),
+        ("Components down", 'component_up{component="%s"}'),
+    ],
+)
+def test_number_of_what_is_down_is_not_zero_where_nobody_knows(
+    title: str, series: str, promtool: str, tmp_path: Path
+) -> None:
+    (expr,) = [
+        panel.queries[0].expr
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        if panel.title == title
+    ]
+
+    def case(*states: int) -> dict[str, object]:
+        return {
+            "input_series": [
+                {"series": series % number, "values": f"{state}"}
+                for number, state in enumerate(states)
+            ],
+            "promql_expr_test": [
+                {
+                    "expr": expr,
+                    "eval_time": "0m",
+                    "exp_samples": ([{"labels": "{}", "value": states.count(0)}] if states else []),
+                }
+            ],
+        }
+
+    path = tmp_path / "tests.yml"
+    path.write_bytes(
+        msgspec.json.encode({"rule_files": [], "tests": [case(), case(1, 1), case(0, 1, 0)]})
+    )
+    done = subprocess.run(
+        [promtool, "test", "rules", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_grafana_gets_every_panel_once_and_in_its_place() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="grafana-foundation-sdk is not installed")
     from chitlaq.ops.dashboards.rendering import provisioning, render

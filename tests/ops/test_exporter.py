@@ -8,18 +8,23 @@ import os
 import signal
 import sqlite3
 import ssl
-from collections.abc import Awaitable, Callable
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import httpx
+import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
+from chitlaq.core.home import Home
 from chitlaq.ops import certificates
 from chitlaq.ops.bans import Bans
+from chitlaq.stack.postgres import programs
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -78,6 +83,79 @@ async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: J
     assert verified is not None
     assert value(after, "accounts", state="verified") == verified + 1
     assert (value(after, "feed_deliveries_waiting") or 0) >= 1
+
+
+async def test_slot_outlives_its_reader(stack: Stack) -> None:
+    await stack.sql("SELECT pg_create_physical_replication_slot('left_alone', true)")
+    try:
+        samples = await scrape(stack)
+        assert value(samples, "postgresql_replication_slot_active", slot="left_alone") == 0
+        retained = value(samples, "postgresql_replication_slot_retained_bytes", slot="left_alone")
+        assert retained is not None
+        await stack.sql("SELECT pg_logical_emit_message(false, 'test', repeat('x', 100000), true)")
+        now = value(
+            await scrape(stack), "postgresql_replication_slot_retained_bytes", slot="left_alone"
+        )
+        assert now is not None
+        assert now >= retained + 100_000
+    finally:
+        await stack.sql("SELECT pg_drop_replication_slot('left_alone')")
+
+
+@contextmanager
+def receiver(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A standby as PostgreSQL sees one: it receives the log, and says what it has."""
+    folder.mkdir()
+    process = subprocess.Popen(
+        [
+            programs(Home(stack.home)) / "pg_receivewal",
+            f"--dbname={stack.dsn()}?application_name=twins",
+            f"--directory={folder}",
+            "--status-interval=1",
+            "--no-loop",
+        ]
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_of_standbys_of_one_name_the_last_one_counts(stack: Stack, tmp_path: Path) -> None:
+    lags = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), write_lsn) AS lag FROM pg_stat_replication"
+    twins = f"{lags} WHERE application_name = 'twins'"
+
+    async def lag() -> float | None:
+        return value(await scrape(stack), "postgresql_replication_lag_bytes", application="twins")
+
+    with (
+        # It has confirmed nothing, and nothing is known of it.
+        psycopg.connect(stack.dsn(), replication="true", application_name="mute", autocommit=True),
+        receiver(stack, tmp_path / "a") as one,
+        receiver(stack, tmp_path / "b") as other,
+    ):
+
+        async def both_follow() -> bool:
+            found = [row["lag"] for row in await stack.sql(twins)]
+            return len(found) == 2 and all(lag is not None and lag < 10_000 for lag in found)
+
+        for stopped in (one, other):
+            await eventually(both_follow)
+            stopped.send_signal(signal.SIGSTOP)
+            await stack.sql(
+                "SELECT pg_logical_emit_message(false, 'test', repeat('x', 300000), true)"
+            )
+
+            async def one_follows() -> bool:
+                found = sorted(row["lag"] for row in await stack.sql(twins))
+                return bool(found[0] < 10_000 and found[1] > 300_000)
+
+            await eventually(one_follows)
+            assert (await lag() or 0) > 300_000
+            stopped.send_signal(signal.SIGCONT)
+        samples = await scrape(stack)
+    assert value(samples, "postgresql_replication_lag_bytes", application="mute") is None
 
 
 async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:
@@ -198,9 +276,13 @@ async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_
     server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=context)
     endpoint = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        (family,) = await certificates.metrics(
-            [str(long), str(ended), str(broken), str(tmp_path / "absent.pem"), endpoint]
+        absent = tmp_path / "absent.pem"
+        family, readable = await certificates.metrics(
+            [str(long), str(ended), str(broken), str(absent), endpoint]
         )
+    assert {s.labels["name"]: s.value for s in readable.samples} == {
+        str(long): 1, str(ended): 1, str(broken): 0, str(absent): 0, endpoint: 1
+    }, "one that was never read is told of, too"  # fmt: skip
     left = {(s.labels["source"], s.labels["name"]): s.value / 86_400 for s in family.samples}
     assert left.keys() == {("file", str(long)), ("file", str(ended)), ("endpoint", endpoint)}
     assert round(left["file", str(long)]) == 40

@@ -19,19 +19,24 @@ log = logs.get("certificates")
 
 
 async def metrics(watched: Sequence[str]) -> list[Metric]:
-    """Return the seconds that each certificate has left; one that cannot be read is absent.
+    """Return whether each certificate can be read, and the seconds that those have left.
 
     Args:
         watched: paths of PEM files, and endpoints as ``host:port``.
     """
     left = await asyncio.gather(*(seconds_left(one) for one in watched), return_exceptions=True)
     known: dict[tuple[str, ...], float] = {}
+    readable: dict[tuple[str, ...], float] = {}
     for name, seconds in zip(watched, left, strict=True):
+        readable[_source(name), name] = not isinstance(seconds, BaseException)
         if isinstance(seconds, BaseException):
             log.warning("certificate not read", name=name, error=str(seconds))
         else:
             known[_source(name), name] = seconds
-    return [of("ssl_certificate_expiry_seconds", known)]
+    return [
+        of("ssl_certificate_expiry_seconds", known),
+        of("ssl_certificate_readable", readable),
+    ]
 
 
 def _source(name: str) -> str:

@@ -130,6 +130,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         oldest = await session.value("oldest_transaction")
         dead = await session.rows("dead_rows")
         standbys = await session.rows("replication")
+        slots = await session.rows("replication_slots")
         archive = await session.row("archive")
     if size is None or archive is None:
         raise PostgresUnavailableError("the server keeps no statistics of this database")
@@ -156,7 +157,15 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         of("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
         of(
             "postgresql_replication_lag_bytes",
-            {row["application_name"]: row["bytes"] for row in standbys},
+            {row["application_name"]: row["bytes"] for row in standbys if row["bytes"] is not None},
+        ),
+        of(
+            "postgresql_replication_slot_active",
+            {row["slot_name"]: row["active"] for row in slots},
+        ),
+        of(
+            "postgresql_replication_slot_retained_bytes",
+            {row["slot_name"]: row["bytes"] for row in slots if row["bytes"] is not None},
         ),
         of("postgresql_archive_failures", archive["failed_count"]),
     ]
@@ -165,7 +174,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     if archive["seconds"] is not None:
         metrics.append(of("postgresql_archive_age_seconds", archive["seconds"]))
     if barman.is_wanted(settings):
-        receivers = {row["application_name"] for row in standbys if row["state"] == "streaming"}
+        receivers = {row["application_name"] for row in standbys if row["is_streaming"]}
         metrics.append(of("backup_log_receiving", RECEIVER in receivers))
     return metrics
 
@@ -243,6 +252,11 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
     drilled = {one.name: one.last_drilled for one in found.kinds}
     drills = {name: record.drilled for name, record in drilled.items() if record and record.drilled}
     values: Mapping[str, Mapping[str, float]] = {
+        "backup_wanted": {
+            "physical": barman.is_wanted(settings),
+            "dump": True,
+            "configuration": True,
+        },
         "backup_last_success_timestamp_seconds": {
             name: record.created_at.timestamp() for name, record in newest.items()
         },

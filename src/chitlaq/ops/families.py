@@ -42,8 +42,20 @@ FAMILIES = (
     Family(
         "postgresql_replication_lag_bytes",
         "gauge",
-        "WAL that a standby or archiver has not confirmed yet.",
+        "WAL that a standby or archiver has not confirmed yet; of several of one name the last one's.",
         ("application",),
+    ),
+    Family(
+        "postgresql_replication_slot_active",
+        "gauge",
+        "Whether somebody reads from the replication slot.",
+        ("slot",),
+    ),
+    Family(
+        "postgresql_replication_slot_retained_bytes",
+        "gauge",
+        "WAL that is kept for the replication slot.",
+        ("slot",),
     ),
     Family("postgresql_archive_failures", "counter", "Attempts to archive a WAL file that failed."),
     Family(
@@ -84,10 +96,22 @@ FAMILIES = (
         ("source", "name"),
     ),
     Family(
+        "ssl_certificate_readable",
+        "gauge",
+        "Whether a certificate that is watched could be read.",
+        ("source", "name"),
+    ),
+    Family(
         "fail2ban_banned",
         "counter",
         "Addresses banned: those that fail2ban's database held at the start, and each since.",
         ("jail",),
+    ),
+    Family(
+        "backup_wanted",
+        "gauge",
+        "Whether backups of the kind are to be made here.",
+        ("kind",),
     ),
     Family(
         "backup_last_success_timestamp_seconds",

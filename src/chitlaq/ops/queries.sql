@@ -25,10 +25,17 @@ SELECT schemaname || '.' || relname AS name, n_dead_tup AS rows
 FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, 1 LIMIT 20;
 
 -- name: replication (prepared)
--- How far each standby or archiver is behind, in bytes of WAL.
-SELECT application_name, state, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)), 0)::float8
-       AS bytes
-FROM pg_stat_replication;
+-- How far each standby or archiver is behind, in bytes of WAL; null where it has confirmed nothing yet. Of
+-- several of one name the one that is furthest behind.
+SELECT application_name, bool_or(state = 'streaming') AS is_streaming,
+       max(pg_wal_lsn_diff(pg_current_wal_lsn(), coalesce(replay_lsn, write_lsn)))::float8 AS bytes
+FROM pg_stat_replication
+GROUP BY 1;
+
+-- name: replication_slots (prepared)
+-- Who should read the WAL, whether they do, and how much is kept for them; a slot outlives its reader.
+SELECT slot_name, active, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::float8 AS bytes
+FROM pg_replication_slots WHERE NOT temporary;
 
 -- name: archive (prepared)
 -- Failures of the WAL archiver, and seconds since its last success; null when nothing is archived.

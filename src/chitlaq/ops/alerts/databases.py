@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chitlaq.core.secrets import BACKUP
 from chitlaq.ops.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
 
 _MEGABYTE = 1e6
@@ -15,6 +16,10 @@ def _connections(active: int) -> tuple[Series, ...]:
         steady('postgresql_connections_active{state="idle"}', 10),
         steady("postgresql_connections_max", 100),
     )
+
+
+def _slot_active(slot: str, value: float) -> Series:
+    return steady(f'postgresql_replication_slot_active{{slot="{slot}"}}', value)
 
 
 def alerts() -> list[Alert]:
@@ -92,6 +97,50 @@ def _archive_alerts() -> list[Alert]:
                     summary="barman is 512MiB of WAL behind.",
                 ),
                 silent(steady(_LAG, _MEGABYTE)),
+            ),
+        ),
+        Alert(
+            name="ReplicationStopped",
+            # Whoever is gone has left pg_stat_replication; the slot stays. The archive's own is watched by
+            # LogNotReceived.
+            expr=f'postgresql_replication_slot_active{{slot!="{BACKUP}"}} == 0',
+            for_="5m",
+            severity="P1",
+            summary="Nobody reads from the replication slot {{ $labels.slot }}: its standby is away, and"
+            " the log is kept for it until the disk is full.",
+            procedure="Database Health Metrics",
+            cases=(
+                fires(
+                    _slot_active("standby", 0),
+                    _slot_active("other", 1),
+                    labels={"slot": "standby"},
+                    summary="Nobody reads from the replication slot standby: its standby is away, and"
+                    " the log is kept for it until the disk is full.",
+                ),
+                silent(_slot_active("standby", 1), _slot_active(BACKUP, 0)),
+            ),
+        ),
+        Alert(
+            name="SlotRetainsMuch",
+            # PostgreSQL here gives a slot up at 8 GB (stack/postgres.py).
+            expr="postgresql_replication_slot_retained_bytes > 4e9",
+            for_="10m",
+            severity="P2",
+            summary="{{ $value | humanize1024 }}B of WAL are kept for the replication slot"
+            " {{ $labels.slot }}.",
+            procedure="Database Health Metrics",
+            family="ReplicationStopped",
+            cases=(
+                fires(
+                    steady(
+                        'postgresql_replication_slot_retained_bytes{slot="standby"}', 6 * 1024**3
+                    ),
+                    labels={"slot": "standby"},
+                    summary="6GiB of WAL are kept for the replication slot standby.",
+                ),
+                silent(
+                    steady('postgresql_replication_slot_retained_bytes{slot="standby"}', 1e9),
+                ),
             ),
         ),
         Alert(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chitlaq.ops.alerts.alert import Alert, Unseen, fires, silent, steady
+from chitlaq.ops.alerts.alert import Alert, Series, Unseen, fires, silent, steady
 
 _HOUR = 3_600
 _DAY = 24 * _HOUR
 _CERTIFICATE = 'ssl_certificate_expiry_seconds{source="endpoint",name="chat.example.edu:443"}'
+_READABLE = 'ssl_certificate_readable{source="endpoint",name="chat.example.edu:443"}'
 _CERTIFICATE_LABELS = {"source": "endpoint", "name": "chat.example.edu:443"}
 
 
@@ -19,20 +20,29 @@ def _backup_alerts() -> list[Alert]:
     return [
         Alert(
             name="BackupMissing",
-            expr=f"absent({_made('dump')})",
+            expr="backup_wanted == 1 unless backup_last_success_timestamp_seconds",
             for_="1h",
             severity="P1",
-            summary="Nobody knows of any dump of the database.",
+            summary="Nobody knows of any backup ({{ $labels.kind }}).",
             procedure="Check Backup Status",
             family="Backup",
             cases=(
                 fires(
-                    labels={"kind": "dump"},
-                    summary="Nobody knows of any dump of the database.",
+                    *_wanted(),
+                    steady(_made("dump"), 0, 90),
+                    steady(_made("configuration"), 0, 90),
+                    labels={"kind": "physical"},
+                    summary="Nobody knows of any backup (physical).",
                     at="90m",
                 ),
-                silent(steady(_made("dump"), 0, 90), at="90m"),
+                silent(
+                    steady('backup_wanted{kind="physical"}', 0, 90),
+                    steady('backup_wanted{kind="dump"}', 1, 90),
+                    steady(_made("dump"), 0, 90),
+                    at="90m",
+                ),
             ),
+            unseen=Unseen(('backup_wanted{kind="dump"}',), "ops-service"),
         ),
         Alert(
             name="BackupTooOld",
@@ -81,11 +91,34 @@ def _backup_alerts() -> list[Alert]:
             family="Backup",
             cases=(
                 fires(
-                    steady('backup_last_verified_timestamp_seconds{kind="dump"}', -60 * _HOUR),
+                    steady(_verified("dump"), -60 * _HOUR),
                     labels={"kind": "dump"},
                     summary="No backup (dump) was found whole for 2d 12h 30m 0s.",
                 ),
-                silent(steady('backup_last_verified_timestamp_seconds{kind="dump"}', -40 * _HOUR)),
+                silent(steady(_verified("dump"), -40 * _HOUR)),
+            ),
+        ),
+        Alert(
+            name="BackupNeverVerified",
+            expr=(
+                "backup_last_success_timestamp_seconds"
+                " unless backup_last_verified_timestamp_seconds"
+            ),
+            for_="3h",
+            severity="P2",
+            summary="There are backups ({{ $labels.kind }}), and none was ever found whole.",
+            procedure="Check Backup Status",
+            family="Backup",
+            cases=(
+                fires(
+                    steady(_made("dump"), 0, 240),
+                    steady(_made("configuration"), 0, 240),
+                    steady(_verified("dump"), 0, 240),
+                    labels={"kind": "configuration"},
+                    summary="There are backups (configuration), and none was ever found whole.",
+                    at="4h",
+                ),
+                silent(steady(_made("dump"), 0, 240), steady(_verified("dump"), 0, 240), at="4h"),
             ),
         ),
         Alert(
@@ -170,6 +203,35 @@ def _backup_alerts() -> list[Alert]:
             ),
         ),
         Alert(
+            name="LogNeverCopied",
+            # The first is there where the log is archived, the second where copies are wished.
+            expr=(
+                "backup_log_receiving and backup_uncopied"
+                " unless backup_log_copied_timestamp_seconds"
+            ),
+            for_="1h",
+            severity="P2",
+            summary="The log of the database was never copied elsewhere.",
+            procedure="Check Backup Status",
+            family="Backup",
+            cases=(
+                fires(
+                    steady("backup_log_receiving", 1, 120),
+                    steady("backup_uncopied", 0, 120),
+                    summary="The log of the database was never copied elsewhere.",
+                    at="90m",
+                ),
+                silent(steady("backup_log_receiving", 1, 120), at="90m"),
+                silent(steady("backup_uncopied", 0, 120), at="90m"),
+                silent(
+                    steady("backup_log_receiving", 1, 120),
+                    steady("backup_uncopied", 0, 120),
+                    steady("backup_log_copied_timestamp_seconds", 3_600, 120),
+                    at="90m",
+                ),
+            ),
+        ),
+        Alert(
             name="LogNotReceived",
             expr="backup_log_receiving == 0",
             for_="5m",
@@ -193,6 +255,18 @@ def _backup_alerts() -> list[Alert]:
 
 def _made(kind: str) -> str:
     return f'backup_last_success_timestamp_seconds{{kind="{kind}"}}'
+
+
+def _wanted() -> tuple[Series, ...]:
+    """What is wanted where the log is archived, too."""
+    return tuple(
+        steady(f'backup_wanted{{kind="{kind}"}}', 1, 90)
+        for kind in ("physical", "dump", "configuration")
+    )
+
+
+def _verified(kind: str) -> str:
+    return f'backup_last_verified_timestamp_seconds{{kind="{kind}"}}'
 
 
 def _drilled(kind: str) -> str:
@@ -239,23 +313,20 @@ def _certificate_alerts() -> list[Alert]:
         Alert(
             name="CertificateUnread",
             # No twin by `absent`: who watches no certificate has none to miss.
-            expr=(
-                "last_over_time(ssl_certificate_expiry_seconds[1d])"
-                " unless ssl_certificate_expiry_seconds"
-            ),
+            expr="ssl_certificate_readable == 0",
             for_="15m",
             severity="P2",
-            summary="The certificate of {{ $labels.name }} can no longer be read.",
+            summary="The certificate of {{ $labels.name }} cannot be read: when it ends is not known.",
             procedure="Security Metrics",
-            labels={"seen_through": "ops-service"},
             cases=(
                 fires(
-                    steady(_CERTIFICATE, 60 * _DAY, 10),
+                    steady(_READABLE, 0, 1_900),
                     labels=_CERTIFICATE_LABELS,
-                    summary="The certificate of chat.example.edu:443 can no longer be read.",
-                    at="40m",
+                    summary="The certificate of chat.example.edu:443 cannot be read: when it ends is"
+                    " not known.",
+                    at="30h",
                 ),
-                silent(steady(_CERTIFICATE, 60 * _DAY), at="40m"),
+                silent(steady(_READABLE, 1), at="40m"),
                 silent(at="40m"),
             ),
         ),

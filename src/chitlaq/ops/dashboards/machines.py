@@ -66,6 +66,18 @@ POSTGRESQL = Dashboard(
                     "{{application}}",
                     "bytes",
                 ),
+                graph(
+                    "Replication slots that are read",
+                    "postgresql_replication_slot_active",
+                    "{{slot}}",
+                    "bool_on_off",
+                ),
+                graph(
+                    "WAL kept for replication slots",
+                    "postgresql_replication_slot_retained_bytes",
+                    "{{slot}}",
+                    "bytes",
+                ),
                 graph("Last archived", "postgresql_archive_age_seconds", "age", "s"),
                 graph(
                     "Archive failures an hour",
@@ -290,6 +302,12 @@ SECURITY = Dashboard(
                     "Addresses banned an hour",
                     "sum by (jail) (increase(fail2ban_banned_total[1h]))",
                     "{{jail}}",
+                ),
+                bars(
+                    "Certificates that can be read",
+                    "ssl_certificate_readable",
+                    "{{name}}",
+                    "bool_on_off",
                 ),
                 bars("Certificates' time left", "ssl_certificate_expiry_seconds", "{{name}}", "s"),
                 graph("Connections of clients", "nginx_connections", "{{state}}"),

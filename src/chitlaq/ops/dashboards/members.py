@@ -37,8 +37,8 @@ OVERVIEW = Dashboard(
         Row(
             "Now",
             (
-                number("Scrape jobs down", "count(up == 0) or vector(0)"),
-                number("Components down", "count(component_up == 0) or vector(0)"),
+                number("Scrape jobs down", "sum(up == bool 0)"),
+                number("Components down", "sum(component_up == bool 0)"),
                 number(
                     "Alerts", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'
                 ),
