@@ -16,14 +16,16 @@ from pathlib import Path
 import asyncpg
 import httpx
 import psycopg
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
 from chitlaq.core.home import Home
-from chitlaq.ops import certificates
+from chitlaq.ops import certificates, logged
 from chitlaq.ops.bans import Bans
+from chitlaq.stack import logfiles
 from chitlaq.stack.postgres import programs
 from tests.conftest import Member, Stack, eventually
 
@@ -156,6 +158,50 @@ async def test_of_standbys_of_one_name_the_last_one_counts(stack: Stack, tmp_pat
             stopped.send_signal(signal.SIGCONT)
         samples = await scrape(stack)
     assert value(samples, "postgresql_replication_lag_bytes", application="mute") is None
+
+
+async def test_errors_of_those_who_keep_no_metrics_are_counted(stack: Stack) -> None:
+    async def errors() -> float | None:
+        return value(await scrape(stack), "log_lines_total", service="postgres", level="error")
+
+    before = await errors()
+    assert before is not None, "what has not happened yet is 0"
+    for _ in range(7):
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await stack.sql("SELECT 1 / 0")
+
+    async def are_counted() -> bool:
+        return (await errors() or 0) >= before + 7
+
+    await eventually(are_counted)
+
+
+def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
+    path = tmp_path / "postgres.log"
+    error = b"2026-11-23 14:24:53.351 UTC [7] a@b c ERROR:  division by zero\n"
+    plain = b"2026-11-23 14:24:53.351 UTC [7] a@b c LOG:  checkpoint starting: time\n"
+    path.write_bytes(9 * error)
+    log = logged.Log(path)
+    assert log.errors() == 0, "what was there before is not new"
+
+    def write(data: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+    write(plain + 2 * error + error[:20])
+    assert log.errors() == 2
+    write(error[20:])
+    assert log.errors() == 1
+    write(3 * error)
+    logfiles.rotate(path, 4)
+    assert log.errors() == 3, "the new file need not be there yet"
+    write(4 * error)
+    assert log.errors() == 4
+    assert log.errors() == 0
+    later = logged.Log(tmp_path / "nginx.log")
+    assert later.errors() == 0
+    (tmp_path / "nginx.log").write_bytes(b"2026/11/23 14:24:53 [crit] 7#7: no room\n")
+    assert later.errors() == 1
 
 
 async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from chitlaq.core import problems, tasks
 from chitlaq.core.paging import PageLimit
 from chitlaq.core.secrets import Secrets
 from chitlaq.core.service import Context, Service
-from chitlaq.ops import history
+from chitlaq.ops import history, logged
 from chitlaq.ops.exporter import Exporter
 from chitlaq.ops.history import Alert, Report
 from chitlaq.ops.safekeeping import Safekeeper
@@ -66,6 +66,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         scheduler.run_forever,
         safekeeper.run_forever,
         exporter.measure_forever,
+        partial(logged.count_forever, context.home, context.settings),
         partial(history.store_waiting_forever, context.database, context.home),
         partial(history.compare_forever, context.database, context.settings),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chitlaq.ops.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
 
+_ERRORS = 'log_lines_total{{service="{}",level="error"}}'
 _SERVICE = {"service": "feed-service"}
 
 
@@ -44,10 +45,20 @@ def _trouble_alerts() -> list[Alert]:
                     labels=_SERVICE,
                     summary="feed-service logged 100 errors within ten minutes.",
                 ),
+                fires(
+                    rising(_ERRORS.format("postgres"), 20),
+                    labels={"service": "postgres"},
+                    summary="postgres logged 200 errors within ten minutes.",
+                ),
                 silent(
                     rising('log_lines_total{service="feed-service",level="error"}', 1),
                     rising('log_lines_total{service="feed-service",level="info"}', 900),
                 ),
+            ),
+            # A service that answers has counted its lines, too; ops-service counts for those that keep
+            # no metrics, of which nginx is here whatever the settings say.
+            unseen=Unseen(
+                tuple(_ERRORS.format(one) for one in ("nginx", "ops-service")), "ops-service"
             ),
         ),
         Alert(
