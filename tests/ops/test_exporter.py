@@ -22,12 +22,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
+from chitlaq.core import postgres
 from chitlaq.core.home import Home
-from chitlaq.ops import certificates, logged
+from chitlaq.core.postgres import Database
+from chitlaq.core.settings import Settings
+from chitlaq.ops import certificates, exporter, logged
 from chitlaq.ops.bans import Bans
 from chitlaq.stack import logfiles
 from chitlaq.stack.postgres import programs
-from tests.conftest import Member, Stack, eventually
+from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -85,6 +88,60 @@ async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: J
     assert verified is not None
     assert value(after, "accounts", state="verified") == verified + 1
     assert (value(after, "feed_deliveries_waiting") or 0) >= 1
+
+
+async def test_member_is_active_once_on_however_many_devices(stack: Stack, join: Join) -> None:
+    queries = postgres.load_queries("chitlaq.ops", "test")
+    database = Database(stack.dsn("chitlaq_ops"), "test", queries)
+
+    async def active() -> dict[str, float]:
+        (family,) = await exporter.active_members(database)
+        return {sample.labels["window"]: sample.value for sample in family.samples}
+
+    async def used(member: Member, days: int) -> None:
+        await stack.sql(
+            "UPDATE auth.sessions SET last_used_at = now() - make_interval(days => $2)"
+            " WHERE account_id = $1::text::uuid",
+            member.id,
+            days,
+        )
+
+    try:
+        before = await active()
+        ada, bob, eve, old = [await join() for _ in range(4)]
+        again = {"login": ada.username, "password": PASSWORD}
+        assert (await ada.client.post("/api/auth/login", json=again)).status_code == 200
+        for member, days in ((bob, 3), (eve, 20), (old, 40)):
+            await used(member, days)
+        after = await active()
+    finally:
+        await database.close()
+    assert {window: after[window] - before[window] for window in after} == {
+        "1d": 1, "7d": 2, "30d": 3
+    }  # fmt: skip
+
+
+async def test_database_with_another_clock_is_noticed(stack: Stack) -> None:
+    await stack.sql("CREATE SCHEMA skewed")
+    await stack.sql(
+        "CREATE FUNCTION skewed.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+        " AS $$SELECT pg_catalog.clock_timestamp() + interval '1 hour'$$"
+    )
+    await stack.sql("GRANT USAGE ON SCHEMA skewed TO chitlaq_ops")
+    queries = postgres.load_queries("chitlaq.ops", "test")
+    dsn = f"{stack.dsn('chitlaq_ops')}?search_path=skewed,pg_catalog"
+    database = Database(dsn, "test", queries)
+    try:
+        metrics = {metric.name: metric for metric in await exporter.postgres(database, Settings())}
+        (sample,) = metrics["clock_difference_seconds"].samples
+        assert sample.labels == {"component": "postgres"}
+        assert round(sample.value / 60) == 60
+    finally:
+        await database.close()
+        await stack.sql("DROP SCHEMA skewed CASCADE")
+    same = value(await scrape(stack), "clock_difference_seconds", component="postgres")
+    assert same is not None
+    assert round(same / 60) == 0
 
 
 async def test_slot_outlives_its_reader(stack: Stack) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
+from time import time
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -53,13 +54,15 @@ class Exporter:
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(settings),
-            "components": self._components,
+            "components": self._measured,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
         }
         self._home = context.home
-        self._memory: dict[str, int] = {}
+        self._database = database
+        self._memory: list[Metric] = []
+        self._active: list[Metric] = []
         self._errors: Counter[str] = Counter()
 
     async def exposition(self) -> bytes:
@@ -76,12 +79,17 @@ class Exporter:
             try:
                 self._memory = await asyncio.to_thread(_memory, self._home)
             except (OperatorError, OSError) as error:
-                self._memory = {}
+                self._memory = []
                 log.warning("components not measured", error=str(error))
+            try:
+                self._active = await active_members(self._database)
+            except PostgresUnavailableError as error:
+                self._active = []
+                log.warning("active members not counted", error=str(error))
             await asyncio.sleep(MEASURE_SECONDS)
 
-    async def _components(self) -> list[Metric]:
-        return [of("component_memory_bytes", self._memory)] if self._memory else []
+    async def _measured(self) -> list[Metric]:
+        return [*self._memory, *self._active]
 
     async def _collect(self, name: str) -> list[Metric]:
         try:
@@ -93,8 +101,8 @@ class Exporter:
             return [of("component_up", {name: 0})] if name in COMPONENTS else []
 
 
-def _memory(home: Home) -> dict[str, int]:
-    return usage.memory(control.ask(home, control.Ps()))
+def _memory(home: Home) -> list[Metric]:
+    return [of("component_memory_bytes", usage.memory(control.ask(home, control.Ps())))]
 
 
 class _Given:
@@ -126,6 +134,10 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     async with database.session() as session:
         connections = await session.rows("connections")
         size = await session.row("databases")
+        asked_at = time()
+        their_time = await session.value("clock")
+        # They looked when the question had come, and the answer was on its way as long.
+        our_time = (asked_at + time()) / 2
         locks = await session.rows("locks")
         oldest = await session.value("oldest_transaction")
         dead = await session.rows("dead_rows")
@@ -141,6 +153,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     reads = size["blks_hit"] + size["blks_read"]
     metrics = [
         of("component_up", {"postgres": 1}),
+        of("clock_difference_seconds", {"postgres": their_time - our_time}),
         of(
             "postgresql_connections_active",
             {state.replace(" ", "_"): count for state, count in states.items()},
@@ -153,6 +166,8 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
             {"committed": size["xact_commit"], "rolled_back": size["xact_rollback"]},
         ),
         of("postgresql_deadlocks", size["deadlocks"]),
+        of("postgresql_blocks_hit", size["blks_hit"]),
+        of("postgresql_blocks_read", size["blks_read"]),
         of("postgresql_oldest_transaction_seconds", oldest),
         of("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
         of(
@@ -204,6 +219,18 @@ async def queues(database: Database) -> list[Metric]:
         of("mail_oldest_seconds", waiting["oldest_mail"]),
         of("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
     ]
+
+
+async def active_members(database: Database) -> list[Metric]:
+    """Members who were here within a day, a week, a month.
+
+    Raises:
+        PostgresUnavailableError: PostgreSQL is away.
+    """
+    row = await database.row("active_members")
+    if row is None:
+        raise PostgresUnavailableError("the active members have no row")
+    return [of("members_active", {"1d": row["day"], "7d": row["week"], "30d": row["month"]})]
 
 
 async def redis(client: Valkey) -> list[Metric]:

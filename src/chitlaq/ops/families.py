@@ -21,6 +21,12 @@ class Family:
 
 FAMILIES = (
     Family("component_up", "gauge", "Whether ops-service reached the component.", ("component",)),
+    Family(
+        "clock_difference_seconds",
+        "gauge",
+        "How far a component's clock is ahead of ops-service's.",
+        ("component",),
+    ),
     Family("postgresql_connections_active", "gauge", "Sessions of clients, by state.", ("state",)),
     Family("postgresql_connections_max", "gauge", "Sessions that the server takes."),
     Family(
@@ -28,6 +34,8 @@ FAMILIES = (
         "gauge",
         "Blocks found in PostgreSQL's memory, of all that were asked for since its statistics began.",
     ),
+    Family("postgresql_blocks_hit", "counter", "Blocks found in PostgreSQL's memory."),
+    Family("postgresql_blocks_read", "counter", "Blocks that had to be read."),
     Family("postgresql_database_size_bytes", "gauge", "Size on disk.", ("database",)),
     Family("postgresql_locks_count", "gauge", "Locks held or waited for, by mode.", ("mode",)),
     Family("postgresql_transactions", "counter", "Transactions ended, by result.", ("result",)),
@@ -88,6 +96,12 @@ FAMILIES = (
     Family("feed_delivery_oldest_seconds", "gauge", "Age of the oldest of them."),
     Family("mails_waiting", "gauge", "Mails that failed at least once."),
     Family("mail_oldest_seconds", "gauge", "Age of the oldest of them."),
+    Family(
+        "members_active",
+        "gauge",
+        "Members who logged in or went on within the time; looked at once a minute.",
+        ("window",),
+    ),
     Family("accounts", "gauge", "Accounts, by whether their address was proved.", ("state",)),
     Family(
         "ssl_certificate_expiry_seconds",

@@ -10,6 +10,10 @@ GROUP BY 1;
 SELECT datname, pg_database_size(datid) AS bytes, xact_commit, xact_rollback, deadlocks, blks_hit, blks_read
 FROM pg_stat_database WHERE datname = current_database();
 
+-- name: clock (prepared)
+-- The server's time, in seconds since 1970.
+SELECT extract(epoch FROM clock_timestamp())::float8 AS seconds;
+
 -- name: locks (prepared)
 -- Locks that are held or waited for, by mode.
 SELECT mode, count(*) AS locks FROM pg_locks GROUP BY mode;
@@ -62,6 +66,10 @@ FROM feed.delivery_backlog d, mail.backlog m;
 -- name: accounts (prepared)
 -- Accounts by state.
 SELECT state, accounts FROM auth.account_counts;
+
+-- name: active_members (prepared)
+-- Members who were here within a day, a week, a month.
+SELECT day, week, month FROM auth.active_members;
 
 -- name: keep_alert
 -- Note that an alert fires, or how it ended; the same report again changes nothing.

@@ -199,7 +199,7 @@ def _other_alerts() -> list[Alert]:
         ),
         Alert(
             name="ClockWrong",
-            # Whether the kernel's clock is kept in step (sync_status) cannot be seen in a container.
+            # Where no time service tells the kernel, it says 0: ClockUnkept is for that.
             expr="abs(node_timex_offset_seconds) > 0.05",
             for_="10m",
             severity="P2",
@@ -214,5 +214,46 @@ def _other_alerts() -> list[Alert]:
                 ),
                 silent(steady("node_timex_offset_seconds", 0.01)),
             ),
+        ),
+        Alert(
+            name="ClockUnkept",
+            expr="node_timex_sync_status == 0",
+            for_="1h",
+            severity="P3",
+            summary="No time service keeps the clock, or none that the kernel knows of: how far it is"
+            " off cannot be known.",
+            procedure="System Health Overview",
+            family="ClockWrong",
+            cases=(
+                fires(
+                    steady("node_timex_sync_status", 0, 120),
+                    steady("node_timex_offset_seconds", 0, 120),
+                    summary="No time service keeps the clock, or none that the kernel knows of: how far"
+                    " it is off cannot be known.",
+                    at="90m",
+                ),
+                silent(steady("node_timex_sync_status", 1, 120), at="90m"),
+            ),
+            unseen=Unseen(("node_timex_sync_status",), "node"),
+        ),
+        Alert(
+            name="DatabaseClockDiffers",
+            expr="abs(clock_difference_seconds) > 1",
+            for_="10m",
+            severity="P2",
+            summary="The clock of {{ $labels.component }} differs from ours by"
+            " {{ $value | humanizeDuration }}: sessions and codes end too early or too late.",
+            procedure="System Health Overview",
+            family="ClockWrong",
+            cases=(
+                fires(
+                    steady('clock_difference_seconds{component="postgres"}', -90),
+                    labels={"component": "postgres"},
+                    summary="The clock of postgres differs from ours by 1m 30s: sessions and codes end"
+                    " too early or too late.",
+                ),
+                silent(steady('clock_difference_seconds{component="postgres"}', 0.2)),
+            ),
+            unseen=Unseen(('clock_difference_seconds{component="postgres"}',), "postgres"),
         ),
     ]

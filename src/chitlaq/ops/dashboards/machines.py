@@ -46,7 +46,19 @@ POSTGRESQL = Dashboard(
                 graph("Locks", "postgresql_locks_count", "{{mode}}"),
                 graph("Oldest transaction", "postgresql_oldest_transaction_seconds", "oldest", "s"),
                 graph("Deadlocks an hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"),
-                graph("Cache hits", "postgresql_cache_hit_ratio", "hits", "percentunit"),
+                graph(
+                    "Cache hits",
+                    f"rate(postgresql_blocks_hit_total{RATE}) / (rate(postgresql_blocks_hit_total{RATE})"
+                    f" + rate(postgresql_blocks_read_total{RATE}) > 0)",
+                    "hits",
+                    "percentunit",
+                ),
+                graph(
+                    "Cache hits since the statistics began",
+                    "postgresql_cache_hit_ratio",
+                    "hits",
+                    "percentunit",
+                ),
                 bars("Dead rows", "topk(10, postgresql_dead_rows)", "{{table}}"),
                 graph(
                     "Slowest queries of services, 95 %",
@@ -256,6 +268,12 @@ HOST = Dashboard(
                     (f"rate(node_network_transmit_errs_total{{{_WIRE}}}{RATE})", "{{device}} out"),
                 ),
                 graph("Clock's offset", "node_timex_offset_seconds", "offset", "s"),
+                graph(
+                    "Clock kept by a time service", "node_timex_sync_status", "kept", "bool_on_off"
+                ),
+                graph(
+                    "Clocks that differ from ours", "clock_difference_seconds", "{{component}}", "s"
+                ),
             ),
         ),
     ),

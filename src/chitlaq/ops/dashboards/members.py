@@ -223,11 +223,9 @@ BUSINESS = Dashboard(
             (
                 number("Accounts", 'sum(accounts{state="verified"})', width=4),
                 number("Not verified", 'sum(accounts{state="unverified"})', width=4),
+                graph("Active members", "members_active", "within {{window}}"),
                 graph(
-                    "Registrations a day",
-                    "sum(increase(user_registrations_total[1d]))",
-                    "verified",
-                    width=16,
+                    "Registrations a day", "sum(increase(user_registrations_total[1d]))", "verified"
                 ),
             ),
         ),
@@ -244,6 +242,8 @@ BUSINESS = Dashboard(
                     "Messages and posts delivered live, an hour",
                     'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
                     "{{type}}",
+                    description="What goes out over WebSocket, by type. Messages will be among them"
+                    " when there are conversations; now there are none.",
                 ),
             ),
         ),
