@@ -393,19 +393,8 @@ async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_
     assert round(left["endpoint", endpoint]) == 40
 
 
-async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
-    path = tmp_path / "fail2ban.sqlite3"
-    bans = Bans(str(path))
-    assert await bans.metrics() == [], "no fail2ban, no metric"
-
-    async def counted() -> dict[str, float]:
-        (family,) = await bans.metrics()
-        return {sample.labels["jail"]: sample.value for sample in family.samples}
-
-    def change(statement: str) -> None:
-        with sqlite3.connect(path) as database:
-            database.execute(statement)
-
+def make_bans(path: Path) -> None:
+    """fail2ban's database, with two bans in one of two jails."""
     with sqlite3.connect(path) as database:
         # As fail2ban 1.0 makes it (server/database.py).
         database.executescript(
@@ -416,6 +405,22 @@ async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
             "INSERT INTO bans VALUES ('sshd', '192.0.2.1', 1, 600, 1, '{}'),"
             " ('sshd', '192.0.2.2', 2, 600, 1, '{}');"
         )
+
+
+async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
+    path = tmp_path / "fail2ban.sqlite3"
+    bans = Bans(str(path))
+    assert await bans.metrics() == [], "no fail2ban, no metric"
+    make_bans(path)
+
+    async def counted() -> dict[str, float]:
+        (family,) = await bans.metrics()
+        return {sample.labels["jail"]: sample.value for sample in family.samples}
+
+    def change(statement: str) -> None:
+        with sqlite3.connect(path) as database:
+            database.execute(statement)
+
     assert await counted() == {"sshd": 2, "chitlaq": 0}
     insert = "INSERT INTO bans VALUES ('sshd', '192.0.2.{}', {}, 600, 1, '{{}}')"
     change("DELETE FROM bans WHERE timeofban = 1")
