@@ -69,16 +69,20 @@ def write_alertmanager(
 
 
 def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
-    draft = path.with_name(f".{path.name}")
+    # Prometheus reads whatever ends in .yml among its rules, hidden files, too.
+    draft = path.with_name(f"{path.name}.draft")
     path.parent.mkdir(parents=True, exist_ok=True)
     draft.write_bytes(content)
-    checked = subprocess.run(
-        [*check, draft], check=False, capture_output=True, text=True, timeout=CHECK_SECONDS
-    )
-    if checked.returncode != 0:
-        raise OperatorError(
-            f"{check[0]} refuses the generated {path.name}:"
-            f" {(checked.stderr or checked.stdout).strip()}"
+    try:
+        checked = subprocess.run(
+            [*check, draft], check=False, capture_output=True, text=True, timeout=CHECK_SECONDS
         )
-    draft.rename(path)
+        if checked.returncode != 0:
+            raise OperatorError(
+                f"{check[0]} refuses the generated {path.name}:"
+                f" {(checked.stderr or checked.stdout).strip()}"
+            )
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
     return path
