@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
+from chitlaq.cli.metrics import declared_metrics
 from chitlaq.core import postgres
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database
@@ -286,6 +287,7 @@ async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> 
 
 async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(stack: Stack) -> None:
     homes: dict[str, set[str]] = {}
+    declared = {entry.name: entry for entry in declared_metrics()}
     async with httpx.AsyncClient(timeout=10) as client:
         for name in ("gateway", "websocket", "feed", "search", "auth", "ops"):
             url = f"http://127.0.0.1:{stack.ports[name]}/metrics"
@@ -296,6 +298,10 @@ async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(st
             assert answer.status_code == 200
             for family in text_string_to_metric_families(answer.text):
                 assert family.documentation, family.name
+                full = f"{family.name}_total" if family.type == "counter" else family.name
+                for sample in family.samples:
+                    labels = sample.labels.keys() - {"le"}
+                    assert labels == set(declared[full].labels), f"{full} is not as docs/metrics.md"
                 homes.setdefault(family.name, set()).add(name)
             assert min(seconds) < 0.05, f"{name}: {seconds}"
     assert homes["websocket_connections_active"] == {"websocket"}

@@ -64,7 +64,7 @@ def page(found: Iterable[Entry], used: Mapping[str, Sequence[str]]) -> str:
 
     Args:
         found: the metrics.
-        used: for each metric's name the alerts and dashboards that ask for it.
+        used: for each metric's name the alerts, dashboards and checks that ask for it.
     """
     lines = [
         HEAD,

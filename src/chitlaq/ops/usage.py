@@ -1,4 +1,4 @@
-"""Which alerts and dashboards ask for which metric."""
+"""Which alerts, dashboards and checks ask for which metric."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from chitlaq.ops.alerts import rules, slos
+from chitlaq.ops.checks.catalogue import CHECKS
 from chitlaq.ops.dashboards.catalogue import DASHBOARDS
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+# As a check's command asks (checks/system.py); what else stands in a command is no PromQL.
+_ASKED = re.compile(r"--data-urlencode 'query=([^']*)'")
 _PARTS = ("_bucket", "_sum", "_count")
 
 
@@ -24,6 +27,10 @@ def by_metric() -> Mapping[str, Sequence[str]]:
         for panel in dashboard.panels:
             for query in panel.queries:
                 _note(used, query.expr, f"dashboard {dashboard.title}")
+    for check in CHECKS.values():
+        for command in check.commands:
+            for expression in _ASKED.findall(command):
+                _note(used, expression, f"check {check.id}")
     return {name: list(places) for name, places in used.items()}
 
 
