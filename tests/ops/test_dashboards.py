@@ -11,9 +11,12 @@ import msgspec
 import pytest
 
 from chitlaq.cli.metrics import declared_metrics
+from chitlaq.core.home import Home
+from chitlaq.core.settings import Settings
 from chitlaq.ops.alerts import rules, slos
 from chitlaq.ops.dashboards.catalogue import DASHBOARDS
 from chitlaq.ops.dashboards.panels import Panel
+from chitlaq.stack import preflight
 
 KNOWN = {
     # Prometheus's own.
@@ -171,3 +174,24 @@ def test_grafana_gets_every_panel_once_and_in_its_place() -> None:
         assert all(column < 24 for column, _ in taken)
         numbers = [panel["id"] for panel in document["panels"]]
         assert len(numbers) == len(set(numbers))
+
+
+def test_doctor_finds_a_grafana_and_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> preflight.Finding:
+        findings = preflight.observers(Home(tmp_path), Settings())
+        return next(finding for finding in findings if finding.name == "grafana")
+
+    monkeypatch.setattr(preflight, "GRAFANA_PROVISIONING", tmp_path / "provisioning")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert found().state == "ok"
+    assert found().detail.startswith("none here")
+    (tmp_path / "grafana-server").write_text("#!/bin/sh\n")
+    (tmp_path / "grafana-server").chmod(0o755)
+    assert found().state == "unknown"
+    assert "`chitlaq config grafana FOLDER`" in found().detail
+    (tmp_path / "provisioning").mkdir()
+    assert f"`chitlaq config grafana {tmp_path / 'provisioning'}`" in found().detail
+    (tmp_path / "provisioning" / "dashboards" / "chitlaq").mkdir(parents=True)
+    assert found().state == "ok"

@@ -18,6 +18,8 @@ from chitlaq.core.settings import PORT_FIELDS, Settings, variable_of
 from chitlaq.stack import components, monitoring, nginx, packages, postgres, users, valkey
 
 MIN_FREE_BYTES = 500_000_000
+# Where its packages look for data sources and dashboards.
+GRAFANA_PROVISIONING = Path("/etc/grafana/provisioning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,24 @@ def observers(home: Home, settings: Settings) -> list[Finding]:
             findings.append(Finding(name, "ok", str(monitoring.program(home, name))))
         except MissingProgramError as missing:
             findings.append(Finding(name, "unknown", str(missing)))
-    return findings
+    return [*findings, _grafana()]
+
+
+def _grafana() -> Finding:
+    """Look for a Grafana: it is another's, and what it is provisioned with is for its owner to say."""
+    found = shutil.which("grafana-server") or shutil.which("grafana")
+    if found is None and not GRAFANA_PROVISIONING.is_dir():
+        return Finding("grafana", "ok", "none here; `chitlaq config grafana FOLDER` serves one")
+    where = found or str(GRAFANA_PROVISIONING)
+    if (GRAFANA_PROVISIONING / "dashboards" / "chitlaq").is_dir():
+        return Finding("grafana", "ok", f"{where}, with our dashboards")
+    folder = GRAFANA_PROVISIONING if GRAFANA_PROVISIONING.is_dir() else "FOLDER"
+    return Finding(
+        "grafana",
+        "unknown",
+        f"{where}, without our dashboards: `chitlaq config grafana {folder}` provisions them,"
+        " then restart it",
+    )
 
 
 def require(home: Home, settings: Settings) -> None:
