@@ -99,6 +99,8 @@ def test_every_command_by_hand_is_one_to_the_shell_with_nothing_left_to_fill_in(
 
 OURS = ("chitlaq ", "curl ", "ls ", "tar ")
 CHANGE_OR_TAKE_LONG = ("chitlaq ops do", "chitlaq backup")
+# The other components' are the same words.
+LOGS_OF = ("nginx", "postgres")
 OF_OBSERVERS = ("{port:prometheus}", "{port:alertmanager}", "wscat")
 
 
@@ -115,6 +117,7 @@ def rendered(stack: Stack) -> dict[str, str]:
         if declared.startswith(OURS)
         and not declared.startswith(CHANGE_OR_TAKE_LONG)
         and not any(part in declared for part in OF_OBSERVERS)
+        and (not declared.startswith("chitlaq logs") or declared.split()[2] in LOGS_OF)
     }
 
 
@@ -123,7 +126,7 @@ def test_what_is_printed_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
     assert stack.command("backup", "run", "configuration").returncode == 0
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     commands = rendered(stack)
-    assert len(commands) > 40
+    assert len(commands) > 30
     for tool in ("curl", "jq"):
         if shutil.which(tool) is None:
             commands = {d: c for d, c in commands.items() if tool not in d}
