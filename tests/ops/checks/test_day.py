@@ -91,6 +91,18 @@ def exposition(story: Story, now: float) -> Iterator[str]:
         lines["durations"].append(
             f'{name}_bucket{{{labels},le="+Inf"}} {quick + slow:.6f} {at:.3f}'
         )
+        # Probes ask all day long, are well, and are no members; a socket is no answer that is waited for.
+        asked = 5.0 * (second + story.hours * HOUR)
+        gateway = 'service="api-gateway"'
+        lines["requests"].append(
+            f'http_requests_total{{{gateway},route="/health",status="200"}} {asked:.6f} {at:.3f}'
+        )
+        for route, within in (("/health", True), ("/ws", False)):
+            for bound in (*BOUNDS, "+Inf"):
+                seen = asked if within or bound == "+Inf" else 0
+                lines["durations"].append(
+                    f'{name}_bucket{{{gateway},route="{route}",le="{bound}"}} {seen:.6f} {at:.3f}'
+                )
         lines["lag"].append(
             f'event_loop_lag_seconds_count{{service="api-gateway"}} {second + 1e6} {at:.3f}'
         )

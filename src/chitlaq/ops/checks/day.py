@@ -20,7 +20,7 @@ from chitlaq.ops.checks.check import (
     judged,
     worst,
 )
-from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY, GATEWAY_IS_SEEN, MEMBERS
+from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY_IS_SEEN, MEMBERS, TIMED
 from chitlaq.ops.checks.system import System, promql
 from chitlaq.ops.checks.words import count, duration, share
 
@@ -29,7 +29,7 @@ STEP_SECONDS = 600.0
 HOUR = timedelta(hours=1)
 OK = Verdict.OK
 
-FAULTS = f'{GATEWAY},status=~"5.."'
+FAULTS = f'{MEMBERS},status=~"5.."'
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _requests(selector: str, window: str) -> str:
 def _p95(window: str) -> str:
     return (
         "histogram_quantile(0.95, sum by (le)"
-        f" (rate(http_request_duration_seconds_bucket{{{MEMBERS}}}[{window}])))"
+        f" (rate(http_request_duration_seconds_bucket{{{TIMED}}}[{window}])))"
     )
 
 
@@ -63,7 +63,7 @@ def _p95(window: str) -> str:
     looks_at="http_requests_total and http_request_duration_seconds of the gateway over 24 hours, and"
     " each hour of them",
     commands=(
-        promql(_requests(GATEWAY, "24h")),
+        promql(_requests(MEMBERS, "24h")),
         promql(_requests(FAULTS, "24h")),
         promql(_p95("24h")),
     ),
@@ -75,7 +75,7 @@ async def day(system: System) -> Finding:
     hours = await _hours(system)
     if not hours:
         raise Unseen("Prometheus saw no gateway within 24 hours")
-    all_of_them = f"({_requests(GATEWAY, '24h')} or {GATEWAY_IS_SEEN})"
+    all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
     asked = await system.number(all_of_them)
     failed = await system.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
     limits = system.limits
@@ -126,7 +126,7 @@ async def _hours(system: System) -> Mapping[datetime, _Hour]:
     """Return each hour by its end; they overlap, and none is there of which nothing is known."""
     # One question, so that all answers are of the same moments.
     asked = {
-        "requests": f"({_requests(GATEWAY, '1h')} or {GATEWAY_IS_SEEN})",
+        "requests": f"({_requests(MEMBERS, '1h')} or {GATEWAY_IS_SEEN})",
         "failed": _requests(FAULTS, "1h"),
         "p95": _p95("1h"),
     }
