@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,9 @@ def rendered(stack: Stack) -> dict[str, str]:
 def test_what_is_printed_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
     """Into the shell of an operator who never heard of our variables, but for the home's."""
     assert stack.command("backup", "run", "configuration").returncode == 0
+    # On any real day nginx has complained, too, and not in JSON.
+    with (stack.home / "logs" / "nginx.log").open("a") as log:
+        log.write(f"{datetime.now(UTC):%Y/%m/%d %H:%M:%S} [warn] 7#7: *1 a line in words\n")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     commands = rendered(stack)
     assert len(commands) > 30

@@ -201,7 +201,11 @@ redis_log = _log("redis", "redis")
     section=Section.LOGS,
     looks_at=f"nginx's access log, the last {HOURS} hours",
     commands=(
-        "chitlaq logs nginx --json --since 24h | jq -r .remote_addr | sort | uniq -c | sort -nr | head -10",
+        # Among its lines are those of nginx's error log, which are no JSON.
+        (
+            "chitlaq logs nginx --json --since 24h | jq -Rr 'fromjson? | .remote_addr'"
+            " | sort | uniq -c | sort -nr | head -10"
+        ),
     ),
     remedy="Lower `limits.address_requests_per_second`, or ban the address in the firewall.",
     seconds=COUNTED_SECONDS,
@@ -247,7 +251,7 @@ async def addresses(system: System) -> Finding:
     looks_at=f"nginx's access log, the last {HOURS} hours",
     commands=(
         "chitlaq logs nginx --tail 20",
-        "chitlaq logs nginx --json --since 24h | jq -r .status | sort | uniq -c | sort -nr",
+        "chitlaq logs nginx --json --since 24h | jq -Rr 'fromjson? | .status' | sort | uniq -c | sort -nr",
     ),
     remedy="5xx: the route names the service, `chitlaq logs SERVICE --errors`. 4xx: `api.refusals`.",
     seconds=COUNTED_SECONDS,
