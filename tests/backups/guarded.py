@@ -19,13 +19,20 @@ from tests.conftest import Member, Stack, become_member, start_stack
 Write = Callable[[], Awaitable[str]]
 
 
-def start_guarded(**settings: str) -> Stack:
-    """Start a stack with an archive of its log, in which one member may do much; the caller stops it."""
+def start_guarded(file: str = "", **settings: str) -> Stack:
+    """Start a stack with an archive of its log, in which one member may do much; the caller stops it.
+
+    Args:
+        file: what its ``chitlaq.toml`` says.
+        settings: variables of its environment.
+    """
     usual = {
         "CHITLAQ_BACKUPS_ARCHIVE": "on",
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": "1000000",
     }
     stack = start_stack(**(usual | settings))
+    if file:
+        (stack.home / "chitlaq.toml").write_text(file)
     answer = stack.command("up", "--detach")
     assert answer.returncode == 0, answer.stderr
     return stack

@@ -50,9 +50,23 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def guarded(key: tuple[Path, str], elsewhere: Path) -> AsyncIterator[Stack]:
-    """An installation with some posts, after its first day's work."""
-    stack = start_guarded(CHITLAQ_BACKUPS_RECIPIENTS=key[1], CHITLAQ_BACKUPS_COPY_TO=str(elsewhere))
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where backups lie: not where they would without a setting."""
+    return tmp_path_factory.mktemp("disk") / "backups"
+
+
+@pytest.fixture(scope="module")
+async def guarded(key: tuple[Path, str], elsewhere: Path, disk: Path) -> AsyncIterator[Stack]:
+    """An installation with some posts and its settings in a file, after its first day's work."""
+    file = f"""\
+[backups]
+folder = "{disk}"
+recipients = ["{key[1]}"]
+copy_to = "{elsewhere}"
+"""
+    stack = start_guarded(file, CHITLAQ_BACKUPS_FOLDER=str(disk))
+    del stack.environment["CHITLAQ_BACKUPS_FOLDER"]
+    del stack.environment["CHITLAQ_BACKUPS_ARCHIVE"]
     try:
         async with author(stack) as ada:
             for number in range(20):
@@ -90,7 +104,7 @@ def test_first_day_leaves_one_of_each_kind_verified_drilled_and_copied(
             assert record.drilled.seconds > 0
             assert record.drilled.lost_seconds is not None
             assert record.drilled.lost_seconds < 60
-    assert any((elsewhere / "log").glob("*.age"))
+    assert any((elsewhere / "log").glob("*/*.age"))
 
 
 def test_list_is_as_the_contract_says(guarded: Stack) -> None:
@@ -269,55 +283,10 @@ def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(guarded: S
 
 
 async def test_log_of_a_moment_ago_is_archived_and_sent(guarded: Stack, elsewhere: Path) -> None:
-    before = set((elsewhere / "log").iterdir())
+    before = set((elsewhere / "log").glob("*/*.age"))
     await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
     await asyncio.to_thread(run, guarded, "archive", "--send")
-    assert set((elsewhere / "log").iterdir()) > before
-
-
-async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
-    guarded: Stack, elsewhere: Path, key: tuple[Path, str], tmp_path: Path
-) -> None:
-    """Three commands on a machine that has only the program, the place of copies, and the key."""
-    async with author(guarded, "grace") as grace:
-        post = await grace.write("written after the last backup")
-    await asyncio.to_thread(run, guarded, "archive", "--send")
-    expected = await posts_in(guarded)
-    assert post["id"] in expected
-    new = Stack(
-        Path(str(guarded.home) + "-new"),
-        {
-            **guarded.environment,
-            "CHITLAQ_HOME": str(guarded.home) + "-new",
-            "CHITLAQ_BACKUPS_FOLDER": str(guarded.home) + "-new/backups",
-            "CHITLAQ_BACKUPS_RECIPIENTS": "",
-            "CHITLAQ_BACKUPS_COPY_TO": "",
-        },
-        dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
-    )
-    new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
-    try:
-        wrong = tmp_path / "wrong.key"
-        wrong.write_text(keys.new()[0])
-        answer = new.command("backup", "fetch", str(elsewhere), "--identity", str(wrong))
-        assert answer.returncode == 1
-        assert "key" in answer.stderr
-        assert not backups_of(new).good
-
-        run(new, "fetch", str(elsewhere), "--identity", str(key[0]))
-        said = run(new, "restore", "--yes")
-        assert "Restored from" in said
-        assert new.command("up", "--detach").returncode == 0
-        assert await posts_in(new) == expected
-        async with httpx.AsyncClient(base_url=new.gateway, timeout=20) as client:
-            body = {"login": "grace", "password": PASSWORD}
-            answer_ = await client.post("/api/auth/login", json=body)
-            # The signing keys came along: a token from before is still good.
-            assert answer_.status_code == 200
-            status = await client.get("/api/feed/home", headers=grace.headers)
-            assert status.status_code == 200
-    finally:
-        stop_stack(new)
+    assert set((elsewhere / "log").glob("*/*.age")) > before
 
 
 async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) -> None:
@@ -345,3 +314,75 @@ async def test_receiver_that_is_killed_comes_back_and_misses_nothing(guarded: St
     await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
     await eventually(lambda: guarded.ps()["wal-archive"]["state"] == "healthy", 30)
     await asyncio.to_thread(run, guarded, "drill", newest(guarded, "full", "incremental").id)
+
+
+async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
+    guarded: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Three commands on a machine that has only the program, the place of copies, and the key."""
+    async with author(guarded, "grace") as grace:
+        post = await grace.write("written after the last backup")
+    await asyncio.to_thread(run, guarded, "run", "dump", "configuration")
+    await asyncio.to_thread(run, guarded, "archive", "--send")
+    expected = await posts_in(guarded)
+    assert post["id"] in expected
+    guarded.command("down")
+    shutil.rmtree(guarded.home)
+    shutil.rmtree(disk)
+    copied = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
+    new = Stack(
+        Path(str(guarded.home) + "-new"),
+        {**guarded.environment, "CHITLAQ_HOME": str(guarded.home) + "-new"},
+        dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
+    )
+    new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
+    try:
+        wrong = tmp_path / "wrong.key"
+        wrong.write_text(keys.new()[0])
+        answer = new.command("backup", "fetch", str(elsewhere), "--identity", str(wrong))
+        assert answer.returncode == 1
+        assert "key" in answer.stderr
+        assert not backups_of(new).good
+
+        run(new, "fetch", str(elsewhere), "--identity", str(key[0]))
+        # The settings came first, and said where the rest belongs; nobody else may read it.
+        assert place_of(new).folder == disk
+        files = [path for path in disk.glob("physical/*/*/**/*") if path.is_file()]
+        for path in (disk, *disk.glob("*.sql"), *disk.glob("*.gz"), *files):
+            assert path.stat().st_mode & 0o077 == 0, path
+        newest_dump = newest(new, "dump")
+        assert (disk / "latest_backup.sql").resolve() == disk / newest_dump.path
+        assert (disk / "config_latest.tar.gz").exists()
+        brought = backups_of(new).good
+        said = run(new, "restore", "--yes")
+        assert "Restored from" in said
+        assert new.command("up", "--detach").returncode == 0
+        assert await posts_in(new) == expected
+        async with httpx.AsyncClient(base_url=new.gateway, timeout=20) as client:
+            body = {"login": "grace", "password": PASSWORD}
+            answer_ = await client.post("/api/auth/login", json=body)
+            # The signing keys came along: a token from before is still good.
+            assert answer_.status_code == 200
+            status = await client.get("/api/feed/home", headers=grace.headers)
+            assert status.status_code == 200
+
+        # It might be a rehearsal: nothing is changed where the copies are until somebody says so.
+        answer = new.command("backup", "run", "full")
+        assert answer.returncode == 1
+        assert "the copies of another machine" in answer.stdout
+        verdicts = {
+            one["check"]: (one["verdict"], one["summary"])
+            for one in new.json("backup", "status")["results"]
+        }
+        assert verdicts["backup.copies"][0] == "CRITICAL"
+        assert "another machine" in verdicts["backup.copies"][1]
+        assert {one: one.read_bytes() for one in elsewhere.rglob("*") if one.is_file()} == copied
+        # The new base backup is Barman's first: nothing that was fetched went because of it.
+        run(new, "verify", *(one.id for one in brought))
+
+        run(new, "take-over", "--yes")
+        run(new, "run", "incremental")
+        assert newest(new, "full", "incremental").kind == "incremental"
+        run(new, "drill", newest(new, "incremental").id)
+    finally:
+        stop_stack(new)

@@ -1,110 +1,35 @@
-"""Copies elsewhere: in a folder and in an S3, encrypted, read back, brought home whole or not at all."""
+"""Copies elsewhere: in a folder and in an S3, encrypted, read back, of one machine, deleted by the rule."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import msgspec
 import obstore
 import pytest
-import zstandard
-from moto.server import ThreadedMotoServer
 
-from chitlaq.backups import daily, elsewhere, keys, log, records, status
+from chitlaq.backups import daily, elsewhere, keys, log, records, status, vault, verify
+from chitlaq.backups.log import Segment
 from chitlaq.backups.place import Place
-from chitlaq.backups.records import Kind, Record
-from chitlaq.core import settings as configuration
+from chitlaq.backups.records import Kind
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.home import Home
 from chitlaq.stack import barman
+from tests.backups.copying import (
+    BUCKET,
+    OTHER_SYSTEM,
+    SEGMENT,
+    SYSTEM,
+    archive_segment,
+    fetched,
+    machine,
+    made_at,
+    make,
+    segment,
+)
 from tests.conftest import free_ports
-
-BUCKET = "vault"
-SEGMENT = "000000010000000000000007"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """A server that speaks S3, with an empty bucket."""
-    (port,) = free_ports(1)
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    try:
-        boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="a",
-            aws_secret_access_key="b",
-        ).create_bucket(Bucket=BUCKET)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def key() -> tuple[str, str]:
-    return keys.new()
-
-
-@pytest.fixture(params=["folder", "s3"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """The settings that name a place of copies, new for each test."""
-    if request.param == "folder":
-        return {"CHITLAQ_BACKUPS_COPY_TO": str(tmp_path / "elsewhere")}
-    return {
-        "CHITLAQ_BACKUPS_COPY_TO": f"s3://{BUCKET}/{tmp_path.name}",
-        "CHITLAQ_BACKUPS_S3_ENDPOINT": request.getfixturevalue("s3"),
-        "CHITLAQ_BACKUPS_S3_REGION": "us-east-1",
-        "CHITLAQ_BACKUPS_S3_ACCESS_KEY_ID": "a",
-        "CHITLAQ_BACKUPS_S3_SECRET_ACCESS_KEY": "b",
-    }
-
-
-def machine(root: Path, **settings: str) -> Place:
-    home = Home(root)
-    folder = {"CHITLAQ_BACKUPS_FOLDER": str(root / "backups"), "CHITLAQ_HOME": str(root)}
-    return Place(home, configuration.load(home, {**folder, **settings}))
-
-
-@pytest.fixture
-def here(tmp_path: Path, where: dict[str, str], key: tuple[str, str]) -> Place:
-    return machine(tmp_path / "one", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
-
-
-def make(here: Place, kind: Kind) -> Record:
-    """A backup with any content."""
-    moment = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
-    name = f"{kind}_20261124T023000"
-    path = f"physical/chitlaq/base/{name}/data" if kind == "full" else f"{name}.sql"
-    target = here.folder / path
-    content = random.Random(name).randbytes(300_000)
-    if kind == "full":
-        (target / "base" / "1").mkdir(parents=True)
-        (target / "pg_wal").mkdir()
-        (target / "base" / "1" / "16384").write_bytes(content)
-        file = target / "backup_manifest"
-        file.write_text("{}")
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        file = target
-    record = Record(name, kind, moment, 1.0, path, 300_000, records.digest(file))
-    records.write(here.folder, record)
-    return record
-
-
-def archive_segment(here: Place) -> Path:
-    folder = barman.folder(here.home, here.settings)
-    path = folder / "wals" / SEGMENT[:16] / SEGMENT
-    path.parent.mkdir(parents=True)
-    path.write_bytes(zstandard.compress(b"\1" * log.SEGMENT_BYTES))
-    return path
 
 
 def test_what_is_copied_comes_back_as_it_was_on_another_machine(
@@ -112,7 +37,7 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
 ) -> None:
     kinds: tuple[Kind, ...] = ("full", "dump")
     made = [make(here, kind) for kind in kinds]
-    segment = archive_segment(here)
+    archived = archive_segment(here)
     assert {one.id for one in status.look(here).uncopied} == {one.id for one in made}
     for record in made:
         copied = elsewhere.copy(here, record).copied
@@ -123,18 +48,18 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
     assert not status.look(here).uncopied
 
     there = machine(tmp_path / "two", **where)
-    fetched = elsewhere.fetch(there, here.settings.backups.copy_to, key[0])
-    assert {one.id for one in fetched} == {one.id for one in made}
+    brought = fetched(there, here.settings.backups.copy_to, key[0])
+    assert {one.id for one in brought} == {one.id for one in made}
     for record in made:
         paths = [path for path in (here.folder / record.path).rglob("*") if path.is_file()]
         for path in paths or [here.folder / record.path]:
             assert (there.folder / path.relative_to(here.folder)).read_bytes() == path.read_bytes()
     assert (there.folder / "physical/chitlaq/base" / made[0].id / "data" / "pg_wal").is_dir()
     (back,) = log.archived(barman.folder(there.home, there.settings))
-    assert back.read_bytes() == segment.read_bytes()
+    assert back.read_bytes() == archived.read_bytes()
     assert log.ledger(barman.folder(there.home, there.settings)) == {SEGMENT: records.digest(back)}
     # Again: what is there stays.
-    assert len(elsewhere.fetch(there, here.settings.backups.copy_to, key[0])) == 2
+    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 2
 
 
 def test_copy_shows_nobody_what_is_in_it(
@@ -145,7 +70,7 @@ def test_copy_shows_nobody_what_is_in_it(
     there = machine(tmp_path / "two", **where)
     for private in (keys.new()[0], "AGE-SECRET-KEY-1NONSENSE"):
         with pytest.raises(OperatorError, match="key"):
-            elsewhere.fetch(there, here.settings.backups.copy_to, private)
+            fetched(there, here.settings.backups.copy_to, private)
     assert not records.read(there.folder).good
     assert not (there.folder / record.path).exists()
 
@@ -157,21 +82,151 @@ def test_copy_that_is_deleted_is_no_longer_there(
     elsewhere.forget(here, record)
     elsewhere.forget(here, record)
     with pytest.raises(OperatorError, match="holds no copies"):
-        elsewhere.fetch(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
+        fetched(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
+
+
+def log_elsewhere(here: Place) -> list[str]:
+    """The last digits of the segments that are elsewhere."""
+    names = vault.names(vault.store(here.settings.backups), "log/")
+    return sorted(name.removesuffix(".age")[-3:] for name in names)
 
 
 def test_copies_of_the_log_go_when_no_backup_needs_them(here: Place) -> None:
-    folder = archive_segment(here).parent
+    folder = barman.folder(here.home, here.settings)
     for number in range(4, 10):
-        (folder / f"0000000100000000{number:08X}").write_bytes(zstandard.compress(b"log"))
-    (folder.parent / "00000002.history").write_text("1\t0/5000028\tno reason\n")
+        archive_segment(here, f"0000000100000000{number:08X}")
+    (folder / "wals" / "00000002.history").write_text("1\t0/5000028\tno reason\n")
     elsewhere.copy_log(here)
     assert elsewhere.trim_log(here) == 0
-    full = msgspec.structs.replace(make(here, "full"), begin_wal=SEGMENT)
-    records.write(here.folder, full)
+    elsewhere.copy(here, make(here, "full"))
     assert elsewhere.trim_log(here) == 3
-    left = elsewhere._names(elsewhere.store(here.settings.backups), "log/")
-    assert [name.rpartition("/")[2][-7:-4] for name in left] == ["007", "008", "009", "ory"]
+    assert log_elsewhere(here) == ["007", "008", "009", "ory"]
+    assert elsewhere.trim_log(here) == 0
+    assert elsewhere.copy_log(here) == 0
+
+
+def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(here: Place) -> None:
+    """It may need any of it: this machine may have been put in another's place."""
+    archive_segment(here, "000000010000000000000004")
+    elsewhere.copy_log(here)
+    elsewhere.copy(here, make(here, "full"))
+    target = vault.store(here.settings.backups)
+    obstore.put(target, "records/full_20261120T023000.age", b"sealed")
+    assert elsewhere.trim_log(here) == 0
+    vault.delete(target, "records/full_20261120T023000.age")
+    assert elsewhere.trim_log(here) == 1
+
+
+def test_another_servers_log_under_the_same_names_is_copied_too(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    """A dump was restored: what begins is another server, and counts its segments anew."""
+    archive_segment(here)
+    assert elsewhere.copy_log(here) == 1
+    shutil.rmtree(barman.folder(here.home, here.settings))
+    archive_segment(here, content=segment(OTHER_SYSTEM))
+    assert elsewhere.copy_log(here) == 1
+    elsewhere.copy(here, make(here, "full", system=OTHER_SYSTEM))
+    there = machine(tmp_path / "two", **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    (back,) = log.archived(barman.folder(there.home, there.settings))
+    assert log.system_of(back) == OTHER_SYSTEM
+
+
+def test_log_of_another_server_is_never_taken_for_the_backups_own(here: Place) -> None:
+    path = archive_segment(here, content=segment(OTHER_SYSTEM))
+    log.enter(barman.folder(here.home, here.settings), {path.name: records.digest(path)})
+    at = Segment.of(SEGMENT)
+    assert verify.verify_log(here, at, at, OTHER_SYSTEM, verify.Seen()) == 1
+    with pytest.raises(OperatorError, match="is of another server"):
+        verify.verify_log(here, at, at, SYSTEM, verify.Seen())
+
+
+def content_of(here: Place) -> dict[str, bytes]:
+    target = vault.store(here.settings.backups)
+    return {name: bytes(obstore.get(target, name).bytes()) for name in vault.names(target, "")}
+
+
+def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    archive_segment(here)
+    for kind in ("full", "dump"):
+        elsewhere.copy(here, make(here, kind))  # type: ignore[arg-type]
+    elsewhere.copy_log(here)
+    before = content_of(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    dump = fetched(there, here.settings.backups.copy_to, key[0])[-1]
+    archive_segment(there, "000000020000000000000008")
+    rule = daily.rule(there)
+    for work in (
+        lambda: elsewhere.copy(there, make(there, "dump", 4)),
+        lambda: elsewhere.copy_log(there),
+        lambda: elsewhere.forget(there, dump),
+        lambda: elsewhere.prune(there, rule, made_at(2) + timedelta(days=400)),
+        lambda: elsewhere.trim_log(there),
+    ):
+        with pytest.raises(OperatorError, match=r"of another machine.*chitlaq backup take-over"):
+            work()
+    assert content_of(here) == before
+    assert "another machine" in status.look(there).refused
+    # Production goes on as if nothing had been.
+    archive_segment(here, "000000010000000000000008")
+    assert elsewhere.copy_log(here) == 1
+    assert not status.look(here).refused
+
+
+def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    archive_segment(here)
+    elsewhere.copy(here, make(here, "full"))
+    elsewhere.copy_log(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    elsewhere.take_over(there)
+    # What it brought from there is not sent again.
+    assert elsewhere.copy_log(there) == 0
+    assert not status.look(there).uncopied
+    archive_segment(there, "000000020000000000000008")
+    assert elsewhere.copy_log(there) == 1
+    with pytest.raises(OperatorError, match="another machine"):
+        elsewhere.copy_log(here)
+
+
+def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    """Two machines that left the same timeline: neither takes the other's files for its own."""
+    archive_segment(here)
+    elsewhere.copy(here, make(here, "full"))
+    elsewhere.copy_log(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    elsewhere.take_over(there)
+    for one in (there, here):
+        folder = barman.folder(one.home, one.settings)
+        (folder / "wals" / "00000002.history").write_text(f"1\t0/8000000\t{one.home.root}\n")
+        archive_segment(one, "000000020000000000000008")
+    assert elsewhere.copy_log(there) == 2
+    vault.take_over(here)
+    (here.home.backup / "log-copied").unlink()
+    with pytest.raises(
+        OperatorError, match="2 files of the log are there under the names of others"
+    ):
+        elsewhere.copy_log(here)
+    assert status.look(here).log_copied_at is None
+    elsewhere.take_over(here)
+    assert elsewhere.copy_log(here) == 2
+    third = machine(tmp_path / "three", **where)
+    fetched(third, here.settings.backups.copy_to, key[0])
+    history = barman.folder(third.home, third.settings) / "wals" / "00000002.history"
+    assert str(here.home.root) in history.read_text()
+
+
+def test_name_of_a_machine_is_its_own_and_stays(here: Place, tmp_path: Path) -> None:
+    assert vault.machine(here.home) == vault.machine(here.home)
+    assert vault.machine(here.home) != vault.machine(machine(tmp_path / "two").home)
 
 
 def test_nothing_is_copied_unencrypted(here: Place) -> None:
@@ -208,7 +263,7 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
         CHITLAQ_BACKUPS_S3_SECRET_ACCESS_KEY="b",
     )
     record = make(here, "dump")
-    with pytest.raises(OperatorError, match="was not copied"):
+    with pytest.raises(OperatorError, match="does not answer"):
         elsewhere.copy(here, record)
     (kept,) = records.read(here.folder).good
     assert kept.copied is None
@@ -222,7 +277,9 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
     record = make(here, "dump")
     put = obstore.put
 
-    def lossy(store: Any, name: str, path: Path) -> Any:
+    def lossy(store: Any, name: str, path: Path | bytes) -> Any:
+        if isinstance(path, bytes):
+            return put(store, name, path)
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         return put(store, name, bytes(content))
@@ -242,7 +299,7 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
     half.mkdir(parents=True)
     (half / "base").write_text("half a file where a folder will be")
     (there.folder / ".copying-killed").mkdir()
-    assert len(elsewhere.fetch(there, here.settings.backups.copy_to, key[0])) == 1
+    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 1
     assert not half.exists()
     assert (there.folder / record.path / "base" / "1").is_dir()
     daily.tidy(there)
@@ -253,4 +310,4 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
 def test_place_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     here = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
     with pytest.raises(OperatorError, match="s3://bucket/prefix"):
-        elsewhere.store(here.settings.backups)
+        vault.store(here.settings.backups)

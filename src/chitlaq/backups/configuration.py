@@ -6,30 +6,38 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from typing import IO, Any
+from urllib.parse import quote
 
 from chitlaq.backups import dumps, keys, place, records
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record
+from chitlaq.core import settings as configured
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.settings import Settings
 
 LATEST = "config_latest.tar.gz"
+SETTINGS = "chitlaq.toml"
 MANIFEST = "MANIFEST.json"
 SECRETS = "secrets.tar.age"
+REDACTED = "chitlaq.redacted.toml"
 # What is made anew at each start, or lies elsewhere in the backups, or belongs to one process.
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
-_LARGEST_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
 
 
 def make(here: Place) -> Record:
     """Put settings, generated files, certificates and uploads into one archive.
 
     A file in which a secret stands goes into a second archive inside, encrypted to
-    `backups.recipients`; where there are none it is left out, and the record says so by its check.
+    `backups.recipients`; where there are none it is left out, and the record says so by its check. Of
+    the settings then a version without secrets is kept.
 
     Raises:
         OperatorError: a recipient is no key, or there is no room.
@@ -37,7 +45,7 @@ def make(here: Place) -> Record:
     begun = monotonic()
     name = place.new_id("config")
     target, draft = here.folder / f"{name}.tar.gz", here.folder / f"{name}.draft"
-    here.folder.mkdir(parents=True, exist_ok=True)
+    place.made(here.folder)
     secret, open_ = _sorted_by_secrecy(here)
     place.need_room(
         here.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
@@ -51,10 +59,14 @@ def make(here: Place) -> Record:
                 manifest[str(path.relative_to(here.home.root))] = records.digest(path)
                 archive.add(path, arcname=str(path.relative_to(here.home.root)))
             if here.settings.backups.recipients:
-                sealed = keys.encrypt(_packed(here, secret), here.settings.backups.recipients)
-                manifest[SECRETS] = hashlib.sha256(sealed).hexdigest()
-                _add(archive, SECRETS, sealed)
-            _add(archive, MANIFEST, json.dumps(manifest, indent=1).encode())
+                here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with tempfile.TemporaryFile(dir=here.folder) as sealed:
+                    _packed(here, secret, sealed)
+                    manifest[SECRETS] = _add(archive, SECRETS, sealed)
+            elif here.home.settings_file in secret:
+                redacted = io.BytesIO(_redacted(here.home.settings_file))
+                manifest[REDACTED] = _add(archive, REDACTED, redacted)
+            _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
         dumps.sync(draft)
         digest, size = records.digest(draft), draft.stat().st_size
         draft.rename(target)
@@ -83,7 +95,7 @@ def look(path: Path) -> str:
     """
     with tarfile.open(path) as archive:
         found = {
-            member.name: hashlib.sha256(file.read()).hexdigest()
+            member.name: hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             for member in archive
             if member.isfile() and (file := archive.extractfile(member)) is not None
         }
@@ -121,20 +133,32 @@ def unpack(path: Path, home: Path, identity: str | None) -> list[str]:
     look(path)
     done = []
     with tarfile.open(path) as archive:
-        done += _put_back(archive, home, {MANIFEST, SECRETS})
+        done += _put_back(archive, home, {MANIFEST, SECRETS, REDACTED})
         if identity is not None and SECRETS in archive.getnames():
             source = archive.extractfile(SECRETS)
             assert source is not None
-            inner = keys.decrypt(source.read(), identity)
-            with tarfile.open(fileobj=io.BytesIO(inner)) as secrets:
-                done += _put_back(secrets, home, set())
+            with tempfile.TemporaryFile(dir=home) as inner:
+                keys.decrypt_stream(source, inner, identity)
+                inner.seek(0)
+                with tarfile.open(fileobj=inner) as secrets:
+                    done += _put_back(secrets, home, set())
     return done
 
 
 def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[str]:
+    """Put back the files of an archive.
+
+    Raises:
+        OperatorError: one is none that a backup of the configuration has: somebody else wrote it.
+    """
     done = []
     for member in archive:
-        if not member.isfile() or member.name in others or (home / member.name).exists():
+        if not member.isfile() or member.name in others:
+            continue
+        parts = Path(member.name).parts
+        if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", *_FOLDERS}:
+            raise OperatorError(f"It would write {member.name}: it was not made here.")
+        if (home / member.name).exists():
             continue
         archive.extract(member, home, filter="data")
         if member.name.startswith("secrets/"):
@@ -146,26 +170,73 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
 
 def _sorted_by_secrecy(here: Place) -> tuple[list[Path], list[Path]]:
     """The files to keep: those in which a secret stands, and the others."""
-    secrets = sorted(path for path in here.home.secrets.glob("*") if path.is_file())
-    values = [value for path in secrets if (value := path.read_bytes().strip())]
-    values += [
-        value.encode()
-        for value in (
-            here.settings.smtp.password,
-            here.settings.backups.s3_secret_access_key,
-            *here.settings.operations.notify,
-        )
-        if value
-    ]
-    hidden: list[Path] = list(secrets)
+    hidden = sorted(path for path in here.home.secrets.glob("*") if path.is_file())
+    values = [value for path in hidden if (value := path.read_bytes().strip())]
+    every = [(name, _value(here.settings, name)) for name, _ in configured.fields()]
+    said = _said(here.home.settings_file)
+    for secret in configured.secrets_in([*every, *(said or ())]):
+        values += _written(secret)
     open_: list[Path] = []
     for path in _files(here):
-        text = path.read_bytes() if path.stat().st_size < _LARGEST_BYTES else b""
-        is_secret = (
-            path.suffix == ".key" or b"PRIVATE KEY" in text or any(v in text for v in values)
-        )
+        if path == here.home.settings_file:
+            # Told from what it means: a secret may be written in many ways.
+            is_secret = said is None or bool(configured.secrets_in(said))
+        else:
+            is_secret = path.suffix == ".key" or _holds(path, [b"PRIVATE KEY", *values])
         (hidden if is_secret else open_).append(path)
     return hidden, open_
+
+
+def _value(settings: Settings, dotted: str) -> Any:
+    section, _, name = dotted.rpartition(".")
+    return getattr(getattr(settings, section) if section else settings, name)
+
+
+def _said(path: Path) -> list[tuple[str, Any]] | None:
+    """What a file of settings says; None where it cannot be read as one."""
+    try:
+        return list(configured.from_file(path))
+    except OperatorError:
+        return None
+
+
+def _written(value: str) -> list[bytes]:
+    """A secret as it may stand in a file: as it is, and as JSON, TOML, YAML and URLs write it."""
+    forms = {value, json.dumps(value)[1:-1], value.replace("'", "''"), quote(value, safe="")}
+    forms.add(json.dumps(value, ensure_ascii=False)[1:-1])
+    return [form.encode() for form in sorted(forms)]
+
+
+def _redacted(path: Path) -> bytes:
+    """A file of settings without what is secret, so that the others are not lost where there is no key."""
+    lines = ["# Secrets were left out: there was no key to encrypt them to (`chitlaq backup key`)."]
+    section = ""
+    # Settings of no section come first in TOML.
+    for dotted, value in sorted(_said(path) or (), key=lambda one: one[0].rpartition(".")[0]):
+        before, _, name = dotted.rpartition(".")
+        if before != section:
+            lines.append(f"\n[{before}]")
+            section = before
+        is_secret = bool(configured.secrets_in([(dotted, value)]))
+        lines.append(
+            f"# {name} was left out"
+            if is_secret
+            else f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        )
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _holds(path: Path, values: Sequence[bytes]) -> bool:
+    """Whether one of some values stands in a file, which may be a large one."""
+    overlap = max(map(len, values)) - 1
+    with path.open("rb") as file:
+        before = b""
+        while chunk := file.read(_READ_BYTES):
+            text = before + chunk
+            if any(value in text for value in values):
+                return True
+            before = text[-overlap:] if overlap else b""
+    return False
 
 
 def _files(here: Place) -> Iterator[Path]:
@@ -178,16 +249,23 @@ def _files(here: Place) -> Iterator[Path]:
                 yield path
 
 
-def _packed(here: Place, paths: list[Path]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path in paths:
-            archive.add(path, arcname=str(path.relative_to(here.home.root)))
-    return buffer.getvalue()
+def _packed(here: Place, paths: Sequence[Path], target: IO[bytes]) -> None:
+    """Write an archive of files, encrypted; on their own disk, and under no name, for a moment."""
+    with tempfile.TemporaryFile(dir=here.home.backup) as plain:
+        with tarfile.open(fileobj=plain, mode="w") as archive:
+            for path in paths:
+                archive.add(path, arcname=str(path.relative_to(here.home.root)))
+        plain.seek(0)
+        keys.encrypt_stream(plain, target, here.settings.backups.recipients)
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> str:
+    """Put a file into an archive, and return its SHA-256."""
+    content.seek(0)
+    digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), 0o600
+    entry.size, entry.mode = content.seek(0, io.SEEK_END), 0o600
     entry.mtime = int(datetime.now(UTC).timestamp())
-    archive.addfile(entry, io.BytesIO(content))
+    content.seek(0)
+    archive.addfile(entry, content)
+    return digest

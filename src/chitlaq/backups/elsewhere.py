@@ -1,13 +1,16 @@
-"""Encrypted copies elsewhere: in a folder, or any S3, through obstore; read back after they are written.
+"""Encrypted copies elsewhere, read back after they are written, and deleted by the same rule as here.
 
-What lies elsewhere, under the folder or prefix of one installation:
+What lies elsewhere, under the folder or prefix of one machine:
 
+- ``owner``: the machine that may write there;
 - ``backups/ID.age``: a dump or a configuration; of a physical backup its folder as a tar in zstd;
-- ``log/NAME.age``: a file of the archived log;
+- ``log/SYSTEM/NAME.age``: a file of the archived log, under the system identifier of the server that
+  wrote it, since another server's files have the same names;
 - ``records/ID.age``: the record of a backup that is there whole.
 
 Everything is encrypted to `backups.recipients`: who holds the place learns names, sizes and times, and
-this machine cannot read its own copies either.
+this machine cannot read its own copies either. So the register says what is there: the records of all
+copies, and the SHA-256 of each file of the log, in ``elsewhere/`` beside the backups.
 """
 
 from __future__ import annotations
@@ -16,93 +19,63 @@ import hashlib
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import msgspec
-import obstore
 import zstandard
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, S3Store
 
-from chitlaq.backups import keys, log, place, records, status
+from chitlaq.backups import keys, log, place, records, retention, status, vault
 from chitlaq.backups.log import Segment
 from chitlaq.backups.place import Place
-from chitlaq.backups.records import Copy, Record
+from chitlaq.backups.records import Copy, Record, Records
+from chitlaq.backups.retention import Rule
+from chitlaq.backups.vault import Store
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.settings import Backups
 from chitlaq.stack import barman
 
-READ_BYTES = 1 << 20
-
-Store = Any
-"""One of obstore's stores, which share no class."""
+# What the register says of a file of the log that is on its way, or was when a process was killed.
+BEGUN = "begun"
 
 
-def store(settings: Backups, url: str = "") -> Store:
-    """Open the place of copies.
+def register(here: Place, url: str) -> Path:
+    """The folder in which stands what is known of the copies at a place."""
+    return here.folder / "elsewhere" / hashlib.sha256(url.encode()).hexdigest()[:12]
 
-    Args:
-        settings: what an S3 needs.
-        url: ``s3://bucket/prefix`` or a folder; `backups.copy_to` by default.
 
-    Raises:
-        OperatorError: it is neither, or the folder cannot be made.
-    """
-    wanted = url or settings.copy_to
-    if wanted.startswith("s3://"):
-        options: dict[str, Any] = {"region": settings.s3_region}
-        if settings.s3_endpoint:
-            options |= {
-                "endpoint": settings.s3_endpoint,
-                "virtual_hosted_style_request": False,
-                "client_options": {"allow_http": settings.s3_endpoint.startswith("http://")},
-            }
-        if settings.s3_access_key_id:
-            options |= {
-                "access_key_id": settings.s3_access_key_id,
-                "secret_access_key": settings.s3_secret_access_key,
-            }
-        try:
-            return S3Store.from_url(wanted, **options)
-        except BaseError as error:
-            raise OperatorError(f"{wanted} cannot be used: {_first(error)}") from None
-    path = Path(wanted).expanduser()
-    if not path.is_absolute():
-        raise OperatorError(
-            f"backups.copy_to is {wanted!r}: write /a/folder or s3://bucket/prefix."
-        )
-    try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be made: {error.strerror}.") from None
-    return LocalStore(str(path))
+def copies(here: Place) -> Records:
+    """The backups of which copies are at the place, with the verdicts that were found here."""
+    where = here.settings.backups.copy_to
+    found = records.read(register(here, where))
+    known = {one.id: one for one in found.good}
+    for record in records.read(here.folder).good:
+        if record.id in known or (record.copied is not None and record.copied.where == where):
+            known[record.id] = record
+    return Records(sorted(known.values(), key=lambda one: one.created_at), found.damaged)
 
 
 def copy(here: Place, record: Record) -> Record:
     """Copy a backup, and write down that it is there.
 
     Raises:
-        OperatorError: there is no key to encrypt it to, the place cannot be written, or what is read
-            back is not what was written.
+        OperatorError: there is no key to encrypt it to, the place cannot be written or is another
+            machine's, or what is read back is not what was written.
     """
-    target = _opened(here)
-    name = f"backups/{record.id}.age"
-    with _drafts(here) as folder:
+    target = vault.ours(here)
+    source = here.folder / record.path
+    # Of a physical backup also the packed folder.
+    room = record.bytes * (2 if record.is_physical else 1)
+    with drafts(here.folder, room, "A copy") as folder:
         draft = folder / "copy.age"
-        with draft.open("wb") as sealed:
-            if record.is_physical:
-                packed = folder / "packed"
-                _pack(here.folder / record.path, packed)
-                with packed.open("rb") as source:
-                    keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
-            else:
-                with (here.folder / record.path).open("rb") as source:
-                    keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
-        digest = _put(here, target, name, draft)
+        if record.is_physical:
+            packed = folder / "packed"
+            _pack(source, packed)
+            source = packed
+        _encrypt(here, source, draft)
+        digest = vault.put(here, target, f"backups/{record.id}.age", draft)
         size = draft.stat().st_size
         copied = msgspec.structs.replace(
             record, copied=Copy(here.settings.backups.copy_to, datetime.now(UTC), size, digest)
@@ -111,7 +84,8 @@ def copy(here: Place, record: Record) -> Record:
         description.write_bytes(
             keys.encrypt(msgspec.json.encode(copied), here.settings.backups.recipients)
         )
-        _put(here, target, f"records/{record.id}.age", description)
+        vault.put(here, target, f"records/{record.id}.age", description)
+    records.write(register(here, here.settings.backups.copy_to), copied)
     records.write(here.folder, copied)
     return copied
 
@@ -122,188 +96,212 @@ def copy_log(here: Place) -> int:
     The last of them may lie where it was received for long: Barman leaves it there for the receiver.
 
     Raises:
-        OperatorError: as `copy`.
+        OperatorError: as `copy`; or a file of that name is there, and is not known to be this one.
     """
-    target = _opened(here)
-    there = {path.rpartition("/")[2] for path in _names(target, "log/")}
-    done = 0
-    with _drafts(here) as folder:
-        for path in log.received_whole(barman.folder(here.home, here.settings)):
-            if f"{path.name}.age" in there:
-                continue
-            draft, packed = folder / "log.age", folder / "log.zst"
-            with packed.open("wb") as plain:
-                log.copy_compressed(path, plain)
-            with packed.open("rb") as source, draft.open("wb") as sealed:
-                keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
-            _put(here, target, f"log/{path.name}.age", draft)
-            done += 1
+    target = vault.ours(here)
+    files = log.received_whole(barman.folder(here.home, here.settings))
+    known = register(here, here.settings.backups.copy_to)
+    done, strange = 0, list[str]()
+    damaged = list[str]()
+    system = log.system(files)
+    if system is not None:
+        there = vault.names(target, f"log/{system}/")
+        entered, fulls = log.ledger(known), copies(here).of("full")
+        with drafts(here.folder, log.SEGMENT_BYTES * 2, "A copy of the log") as folder:
+            for path in files:
+                name = f"{system}/{path.name}"
+                if not _is_wanted(name, fulls, str(system)):
+                    continue
+                said = entered.get(name) if f"log/{name}.age" in there else BEGUN
+                if said == BEGUN:
+                    try:
+                        digest = _looked_at(path, system)
+                    except OperatorError as error:
+                        damaged.append(str(error))
+                        continue
+                    _copy_file_of_log(here, target, path, name, digest, folder)
+                    done += 1
+                elif said is None or _is_other(path, said):
+                    strange.append(name)
+    if strange:
+        raise OperatorError(
+            f"{len(strange)} files of the log are there under the names of others, which were not copied"
+            f" from here: {strange[0]}. When this machine's are the right ones: `chitlaq backup"
+            " take-over`."
+        )
+    if damaged:
+        raise OperatorError(f"{len(damaged)} files of the log were not copied: {damaged[0]}")
     status.log_copied(here)
     return done
 
 
-def fetch(here: Place, url: str, identity: str) -> list[Record]:
-    """Bring all copies into the folder of backups, as they were; what is there already stays.
+def _is_other(path: Path, digest: str) -> bool:
+    """Whether a file is not the one that was copied under its name.
+
+    Who leaves a timeline writes its history first, so the few small files tell.
+    """
+    return path.suffix == ".history" and log.plain_digest(path) != digest
+
+
+def _looked_at(path: Path, system: int) -> str:
+    """The SHA-256 of what a file of the log holds.
 
     Raises:
-        OperatorError: the key is not the one, or a copy is damaged: it is left out, and named.
+        OperatorError: it is damaged, or another server's.
     """
-    source = store(here.settings.backups, url)
-    names = _names(source, "records/")
-    if not names:
-        raise OperatorError(f"{url} holds no copies of backups.")
-    fetched: list[Record] = []
-    with _drafts(here) as folder:
-        for name in names:
-            record = msgspec.json.decode(_opened_bytes(source, name, folder, identity), type=Record)
-            here.advance(f"fetch {record.id}", 0, record.bytes)
-            if not (here.folder / record.path).exists():
-                _bring(here, source, record, folder, identity)
-            records.write(here.folder, record)
-            fetched.append(record)
-            here.advance(f"fetch {record.id}", record.bytes, record.bytes)
-        _bring_log(here, source, folder, identity)
-    return sorted(fetched, key=lambda record: record.created_at)
+    if path.suffix != ".history" and log.system_of(path) != system:
+        raise OperatorError(f"{path} was written by another server than the newest of the log.")
+    return log.plain_digest(path)
+
+
+def _copy_file_of_log(
+    here: Place, target: Store, path: Path, name: str, digest: str, folder: Path
+) -> None:
+    known = register(here, here.settings.backups.copy_to)
+    known.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Before it is there: what a kill leaves is then known to be ours, and copied again.
+    log.enter(known, {name: BEGUN})
+    draft, packed = folder / "log.age", folder / "log.zst"
+    with packed.open("wb") as plain:
+        log.copy_compressed(path, plain)
+    _encrypt(here, packed, draft)
+    vault.put(here, target, f"log/{name}.age", draft)
+    log.enter(known, {name: digest})
+
+
+def take_over(here: Place) -> None:
+    """Make the place this machine's own. What is there under the names of its files gives way to them.
+
+    Raises:
+        OperatorError: the place cannot be reached.
+    """
+    vault.take_over(here)
+    known = register(here, here.settings.backups.copy_to)
+    known.mkdir(parents=True, exist_ok=True, mode=0o700)
+    there = {_plain(name) for name in vault.names(vault.ours(here), "log/")}
+    files = log.received_whole(barman.folder(here.home, here.settings))
+    ours, entered = {f"{log.system(files)}/{path.name}": path for path in files}, log.ledger(known)
+    log.enter(
+        known,
+        {
+            name: BEGUN
+            for name in sorted(there)
+            # Those that were brought from there, or copied from here, are the same.
+            if name not in entered or (name in ours and _is_other(ours[name], entered[name]))
+        },
+    )
 
 
 def forget(here: Place, record: Record) -> None:
     """Delete a copy.
 
     Raises:
-        OperatorError: the place cannot be reached.
+        OperatorError: the place cannot be reached, or is another machine's.
     """
-    target = _opened(here)
-    try:
-        for name in (f"records/{record.id}.age", f"backups/{record.id}.age"):
-            if name in _names(target, name.rpartition("/")[0] + "/"):
-                obstore.delete(target, name)
-    except BaseError as error:
-        raise OperatorError(f"The copy of {record.id} was not deleted: {_first(error)}") from None
+    target = vault.ours(here)
+    # A copy without its record is none.
+    for name in (f"records/{record.id}.age", f"backups/{record.id}.age"):
+        vault.delete(target, name)
+    records.forget(register(here, here.settings.backups.copy_to), record)
+    local = records.read(here.folder).get(record.id)
+    if local is not None:
+        records.write(here.folder, msgspec.structs.replace(local, copied=None))
+
+
+def prune(here: Place, rule: Rule, now: datetime) -> int:
+    """Delete the copies that are old enough, and the log that no other needs; returns how many went.
+
+    Raises:
+        OperatorError: one could not be deleted: the others were, and it is tried again next time.
+    """
+    gone = [one.record for one in retention.judge(copies(here), rule, now) if not one.is_kept]
+    failed = []
+    # What adds to another goes before it.
+    for record in reversed(gone):
+        try:
+            forget(here, record)
+        except OperatorError as error:
+            failed.append(str(error))
+    if failed:
+        raise OperatorError(f"{len(failed)} of {len(gone)} copies stay for now: {failed[0]}")
+    return len(gone) + trim_log(here)
 
 
 def trim_log(here: Place) -> int:
-    """Delete the copies of the log that no backup needs any more; returns how many.
+    """Delete the copies of the log that no copy of a backup needs any more; returns how many.
+
+    Nothing is deleted where there are copies of base backups of which nothing is known here: they
+    may need it.
 
     Raises:
-        OperatorError: the place cannot be reached.
+        OperatorError: the place cannot be reached, or is another machine's.
     """
-    begins = [record.begin_wal for record in records.read(here.folder).of("full")]
-    if not begins or None in begins:
+    target = vault.ours(here)
+    fulls = copies(here).of("full")
+    there = {
+        name.removeprefix("records/").removesuffix(".age")
+        for name in vault.names(target, "records/")
+        if name.startswith("records/full_")
+    }
+    if not fulls or there - {one.id for one in fulls}:
         return 0
-    first = min(Segment.of(name).number for name in begins if name)
-    target = _opened(here)
-    done = 0
-    for name in _names(target, "log/"):
-        plain = name.rpartition("/")[2].removesuffix(".age")
-        if not plain.endswith(".history") and Segment.of(plain).number < first:
-            try:
-                obstore.delete(target, name)
-            except BaseError as error:
-                raise OperatorError(f"{name} was not deleted: {_first(error)}") from None
-            done += 1
-    return done
+    current = log.system(log.received_whole(barman.folder(here.home, here.settings)))
+    of_log = vault.names(target, "log/")
+    gone = [name for name in of_log if not _is_wanted(_plain(name), fulls, str(current))]
+    for name in gone:
+        vault.delete(target, name)
+    if gone:
+        left = {_plain(name) for name in of_log.keys() - gone}
+        log.keep(register(here, here.settings.backups.copy_to), left)
+    return len(gone)
 
 
-def _bring(here: Place, source: Store, record: Record, folder: Path, identity: str) -> None:
-    plain = _decrypted(source, f"backups/{record.id}.age", folder, identity)
-    target = here.folder / record.path
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not record.is_physical:
-        if records.digest(plain) != record.sha256:
-            raise OperatorError(f"The copy of {record.id} is not what was backed up.")
-        shutil.move(plain, target)
-        return
-    draft = target.with_name("data.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    with (
-        plain.open("rb") as file,
-        zstandard.ZstdDecompressor().stream_reader(file) as unzipped,
-        tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as archive,
-    ):
-        archive.extractall(draft, filter="tar")
-    draft.rename(target)
+def _is_wanted(name: str, fulls: Iterable[Record], current: str) -> bool:
+    """Whether a copied file of the log may be needed by the copy of a base backup, or by the next one."""
+    system, _, plain = name.rpartition("/")
+    if not log.is_segment(plain):
+        return True
+    begins = _begins(fulls, system)
+    if not begins:
+        return system == current
+    return any(Segment.of(plain).number >= begin for begin in begins)
 
 
-def _bring_log(here: Place, source: Store, folder: Path, identity: str) -> None:
-    base = barman.folder(here.home, here.settings)
-    known = log.ledger(base)
-    new = {}
-    for name in _names(source, "log/"):
-        plain_name = name.rpartition("/")[2].removesuffix(".age")
-        is_history = plain_name.endswith(".history")
-        target = base / "wals" / ("" if is_history else plain_name[:16]) / plain_name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            shutil.move(_decrypted(source, name, folder, identity), target)
-        if plain_name not in known:
-            new[plain_name] = records.digest(target)
-    if new:
-        log.enter(base, new)
+def _begins(fulls: Iterable[Record], system: str) -> list[int]:
+    """The first segments that copies of a server's base backups need.
+
+    Those from before records named their server may need any.
+    """
+    return [
+        Segment.of(one.begin_wal).number
+        for one in fulls
+        if one.begin_wal and (one.system is None or str(one.system) == system)
+    ]
 
 
-def _opened(here: Place) -> Store:
-    if not here.settings.backups.recipients:
-        raise OperatorError(
-            "Copies are made only encrypted, and backups.recipients names no key:"
-            " `chitlaq backup key` makes one."
-        )
-    keys.recipients(here.settings.backups.recipients)
-    return store(here.settings.backups)
-
-
-def _put(here: Place, target: Store, name: str, path: Path) -> str:
-    """Write a file there, read it back, and return its SHA-256."""
-    wanted, size = records.digest(path), path.stat().st_size
-    here.advance(f"copy {name.rpartition('/')[2]}", 0, size)
-    try:
-        obstore.put(target, name, path)
-        digest = hashlib.sha256()
-        for chunk in obstore.get(target, name).stream(min_chunk_size=READ_BYTES):
-            digest.update(chunk)
-    except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not copied: {_first(error)}") from None
-    if digest.hexdigest() != wanted:
-        raise OperatorError(f"{name} is not there as it was written.")
-    here.advance(f"copy {name.rpartition('/')[2]}", size, size)
-    return wanted
-
-
-def _names(source: Store, prefix: str) -> list[str]:
-    try:
-        return sorted(
-            entry["path"] for batch in obstore.list(source, prefix=prefix) for entry in batch
-        )
-    except BaseError as error:
-        raise OperatorError(f"Copies cannot be listed: {_first(error)}") from None
-
-
-def _decrypted(source: Store, name: str, folder: Path, identity: str) -> Path:
-    """Bring an object here and decrypt it; returns the file."""
-    sealed, plain = folder / "sealed", folder / "plain"
-    try:
-        with sealed.open("wb") as file:
-            for chunk in obstore.get(source, name).stream(min_chunk_size=READ_BYTES):
-                file.write(chunk)
-    except BaseError as error:
-        raise OperatorError(f"{name} was not fetched: {_first(error)}") from None
-    with sealed.open("rb") as file, plain.open("wb") as target:
-        keys.decrypt_stream(file, target, identity)
-    return plain
-
-
-def _opened_bytes(source: Store, name: str, folder: Path, identity: str) -> bytes:
-    return _decrypted(source, name, folder, identity).read_bytes()
+def _plain(name: str) -> str:
+    """What a copied file of the log is called in the register: ``SYSTEM/NAME``."""
+    return name.removeprefix("log/").removesuffix(".age")
 
 
 @contextmanager
-def _drafts(here: Place) -> Iterator[Path]:
-    """A folder for what is on its way, beside the backups: it may be as large as one."""
-    place.need_room(here.folder, 0, "A copy")
-    folder = Path(tempfile.mkdtemp(prefix=".copying-", dir=here.folder))
+def drafts(parent: Path, room: int, purpose: str) -> Iterator[Path]:
+    """A folder for what is on its way, beside the backups: it may be as large as one.
+
+    Raises:
+        OperatorError: there is no room.
+    """
+    place.need_room(parent, room, purpose)
+    folder = Path(tempfile.mkdtemp(prefix=".copying-", dir=parent))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _encrypt(here: Place, path: Path, target: Path) -> None:
+    with path.open("rb") as source, target.open("wb") as sealed:
+        keys.encrypt_stream(source, sealed, here.settings.backups.recipients)
 
 
 def _pack(folder: Path, target: Path) -> None:
@@ -314,7 +312,3 @@ def _pack(folder: Path, target: Path) -> None:
         tarfile.open(fileobj=cast("IO[bytes]", zipped), mode="w|") as archive,
     ):
         archive.add(folder, arcname=".")
-
-
-def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

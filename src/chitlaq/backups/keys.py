@@ -58,19 +58,6 @@ def encrypt(data: bytes, keys: Sequence[str]) -> bytes:
     return sealed
 
 
-def decrypt(data: bytes, key: str) -> bytes:
-    """Decrypt with a private key.
-
-    Raises:
-        OperatorError: it is not the right one, or the data is damaged.
-    """
-    try:
-        plain: bytes = pyrage.decrypt(data, [_private(key)])
-    except pyrage.DecryptError as error:
-        raise OperatorError(f"Not decrypted ({error}): it is another key's, or damaged.") from None
-    return plain
-
-
 def encrypt_stream(source: IO[bytes], target: IO[bytes], keys: Sequence[str]) -> None:
     pyrage.encrypt_io(source, target, recipients(keys))
 

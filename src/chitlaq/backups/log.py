@@ -11,7 +11,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import struct
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -29,6 +31,10 @@ LEDGER = "ledger.jsonl"
 BLOCK_BYTES = 1 << 16
 # What compressed log grows to at most, but for what is empty.
 EXPANSION = 10
+# The first page of a segment begins with XLogLongPageHeaderData: the flag says so, and behind 24 bytes
+# comes the system identifier (access/xlog_internal.h).
+_LONG_HEADER = 0x0002
+_HEADER = struct.Struct("<2xH20xQ")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -196,13 +202,23 @@ class _Sparse:
         return len(data)
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """Open a file of the log, also when it went on to the archive since it was seen."""
+    name = path.name.removesuffix(".partial")
+    folder = path.parent.parent
+    for one in (path, path.with_name(name), folder / "wals" / name[:16] / name):
+        with suppress(FileNotFoundError):
+            return one.open("rb")
+    return path.open("rb")
+
+
 def copy_plain(path: Path, target: IO[bytes]) -> None:
     """Write what a file of the archive holds, uncompressed.
 
     Raises:
         OperatorError: it is damaged.
     """
-    with path.open("rb") as source:
+    with _opened(path) as source:
         is_compressed = source.read(4) == _ZSTD
         source.seek(0)
         try:
@@ -217,13 +233,78 @@ def copy_plain(path: Path, target: IO[bytes]) -> None:
 
 def copy_compressed(path: Path, target: IO[bytes]) -> None:
     """Write a file of the log as the archive has it: compressed, unless it is that already."""
-    with path.open("rb") as source:
+    with _opened(path) as source:
         is_compressed = source.read(4) == _ZSTD
         source.seek(0)
         if is_compressed or path.suffix == ".history":
             shutil.copyfileobj(source, target)
         else:
             zstandard.ZstdCompressor(level=3).copy_stream(source, target)
+
+
+def system_of(path: Path) -> int:
+    """The system identifier of the server that wrote a segment, which its first page says.
+
+    Raises:
+        OperatorError: it is no segment, or damaged.
+    """
+    with _opened(path) as source:
+        is_compressed = source.read(4) == _ZSTD
+        source.seek(0)
+        try:
+            plain = zstandard.ZstdDecompressor().stream_reader(source) if is_compressed else source
+            header = plain.read(_HEADER.size)
+        except zstandard.ZstdError as error:
+            raise OperatorError(f"{path} is damaged: {error}.") from None
+    if len(header) == _HEADER.size:
+        flags, system = _HEADER.unpack(header)
+        if flags & _LONG_HEADER:
+            return int(system)
+    raise OperatorError(f"{path} does not begin as a segment of the log does.")
+
+
+def system(files: Sequence[Path]) -> int | None:
+    """The system identifier of the server that wrote a log: what its newest segment says that can be read.
+
+    Raises:
+        OperatorError: none can be.
+    """
+    segments = [path for path in files if is_segment(path.name)]
+    damage: OperatorError | None = None
+    for path in sorted(segments, key=lambda path: Segment.of(path.name), reverse=True):
+        try:
+            return system_of(path)
+        except OperatorError as error:
+            damage = error
+    if damage is not None:
+        raise damage
+    return None
+
+
+def is_segment(name: str) -> bool:
+    return _SEGMENT.fullmatch(name) is not None
+
+
+def is_history(name: str) -> bool:
+    return _HISTORY.fullmatch(name) is not None
+
+
+def plain_digest(path: Path) -> str:
+    """The SHA-256 of what a file of the log holds, uncompressed: the same before and after archiving."""
+    digest = _Digest()
+    copy_plain(path, digest)  # type: ignore[arg-type]
+    return digest.sum.hexdigest()
+
+
+class _Digest:
+    """Takes what is written and only sums it."""
+
+    def __init__(self) -> None:
+        self.sum = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sum.update(data)
+        return len(data)
 
 
 def plain_text(path: Path) -> str:
@@ -262,6 +343,18 @@ def enter(folder: Path, digests: Mapping[str, str]) -> None:
             file.write(
                 json.dumps({"name": name, "sha256": digest, "seal": _seal(name, digest)}) + "\n"
             )
+
+
+def keep(folder: Path, names: Container[str]) -> None:
+    """Take out of the ledger what is none of these."""
+    kept = {name: digest for name, digest in ledger(folder).items() if name in names}
+    draft = folder / f"{LEDGER}.new"
+    draft.mkdir()
+    try:
+        enter(draft, kept)
+        (draft / LEDGER).rename(folder / LEDGER)
+    finally:
+        shutil.rmtree(draft)
 
 
 def _seal(name: str, digest: str) -> str:

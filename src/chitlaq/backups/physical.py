@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -74,9 +73,11 @@ def make(here: Place, *, full: bool) -> Record:
         begin_wal=begin.name,
         end_wal=end.name,
         timeline=timeline,
+        system=system_of(data),
     )
     records.write(here.folder, record)
-    archive(here)
+    with place.archiving(here.home):
+        archive(here)
     return record
 
 
@@ -88,10 +89,11 @@ class _Range(
     end: str
 
 
-class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges"}):
+class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "System-Identifier"}):
     """What is read of a `backup_manifest`, which is written when a base backup has ended."""
 
     ranges: list[_Range]
+    system: int
 
 
 def _span(data: Path) -> tuple[int, Segment, Segment]:
@@ -114,6 +116,18 @@ def _span(data: Path) -> tuple[int, Segment, Segment]:
     )
 
 
+def system_of(data: Path) -> int:
+    """The system identifier of the server that a base backup is of.
+
+    Raises:
+        OperatorError: it has no manifest that says so.
+    """
+    try:
+        return msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).system
+    except (OSError, msgspec.DecodeError):
+        raise OperatorError(f"{data} has no manifest that says whose it is.") from None
+
+
 def _version(here: Place) -> int:
     """The server's version as it says it itself: 180006 of 18.6."""
     major, minor = place.run([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
@@ -128,7 +142,8 @@ def _begin_archive(here: Place) -> None:
     if not log.archived(barman.folder(here.home, here.settings)):
         complete_segment(here, "chitlaq_archive")
         complete_segment(here, "chitlaq_archive")
-        archive(here)
+        with place.archiving(here.home):
+            archive(here)
 
 
 def barman_id(record: Record) -> str:
@@ -230,26 +245,55 @@ def forget_unfinished(here: Place) -> list[str]:
 
 
 def forget(here: Place, name: str) -> None:
-    """Delete a base backup, and what was received before the oldest that is left.
+    """Delete a base backup, whether Barman has it in its catalogue or not.
 
-    What Barman has no longer in its catalogue is deleted as well: that is how a kill leaves it.
+    Barman itself would also delete the log from before the oldest backup that it knows, and it does not
+    know those that were fetched: that is `trim_log`'s business.
     """
     folder = barman.folder(here.home, here.settings)
-    with suppress(OperatorError):
-        barman.forget(here.home, here.settings, name)
     shutil.rmtree(folder / "base" / name, ignore_errors=True)
-    (folder / "meta" / f"{name}-backup.info").unlink(missing_ok=True)
+    barman.catalogued(here.home, here.settings, name).unlink(missing_ok=True)
+
+
+def trim_log(here: Place) -> int:
+    """Delete the archived log that no base backup needs any more; returns how many files went.
+
+    Where a record cannot be believed, its backup may need any.
+    """
+    found = records.read(here.folder)
+    begins = [one.begin_wal for one in found.of("full")]
+    if not begins or None in begins or any(name.startswith("full_") for name in found.damaged):
+        return 0
+    first = min(Segment.of(name).number for name in begins if name)
+    folder = barman.folder(here.home, here.settings)
+    gone = [
+        path
+        for path in log.archived(folder)
+        if log.is_segment(path.name) and Segment.of(path.name).number < first
+    ]
+    for path in gone:
+        path.unlink()
+    if gone:
+        log.keep(folder, {path.name for path in log.archived(folder)})
+    return len(gone)
 
 
 def _parent(here: Place) -> Record | None:
-    """The backup that the next one adds to: the newest, where the server still is on its timeline."""
+    """The backup that the next one adds to: the newest, where the server still is on its timeline.
+
+    Barman must know it, and all that it adds to: it does not know what was fetched.
+    """
     found = records.read(here.folder)
     newest = found.newest("full", "incremental")
     if newest is None or (newest.verified is not None and not newest.verified.is_good):
         return None
     try:
-        found.chain(newest)
+        chain = found.chain(newest)
     except KeyError:
+        return None
+    if not all(
+        barman.catalogued(here.home, here.settings, barman_id(one)).exists() for one in chain
+    ):
         return None
     now = received(here)
     timelines = {segment.timeline for segment in now.segments} | set(now.histories)

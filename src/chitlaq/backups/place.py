@@ -50,15 +50,31 @@ class BusyError(OperatorError):
     """Another process is at the backups."""
 
 
+LOCK = "lock"
+LOG_LOCK = "log-lock"
+
+
 @contextmanager
-def alone(home: Home, purpose: str) -> Iterator[None]:
-    """Hold the lock under which backups are made, looked at, restored and deleted.
+def archiving(home: Home) -> Iterator[None]:
+    """Hold the lock under which the archived log changes, waiting for whoever has it.
+
+    It is another than that of the backups: the log is archived and sent while the day's work goes on.
+    """
+    home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home.backup / LOG_LOCK).open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def alone(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
+    """Hold the lock under which backups are made, looked at, restored and deleted; or that of the log.
 
     Raises:
         BusyError: another process holds it, named with what it does.
     """
     home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home.backup / "lock").open("a+") as lock:
+    with (home.backup / name).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -87,6 +103,35 @@ def step_back() -> None:
     here.ionice(psutil.IOPRIO_CLASS_IDLE)
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """Let nobody else read what is written meanwhile: it holds all that members have."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def made(folder: Path) -> None:
+    """Make a folder of backups, which nobody else may enter; one that is there is closed to others.
+
+    Raises:
+        OperatorError: it cannot be made.
+    """
+    try:
+        with private():
+            folder.mkdir(parents=True, exist_ok=True)
+        now = folder.stat()
+        if now.st_uid == os.geteuid() and now.st_mode & 0o007:
+            folder.chmod(now.st_mode & 0o770)
+    except OSError as error:
+        raise OperatorError(
+            f"The folder of backups {folder} cannot be made: {error.strerror}. Another one:"
+            " backups.folder, or CHITLAQ_BACKUPS_FOLDER."
+        ) from None
+
+
 def new_id(kind: str) -> str:
     return f"{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
@@ -97,7 +142,8 @@ def need_room(folder: Path, wanted: int, purpose: str) -> None:
     Raises:
         OperatorError: less is free than is wanted and some more.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with private():
+        folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
         raise OperatorError(

@@ -62,6 +62,7 @@ class Record(msgspec.Struct, frozen=True):
         parent: the backup that an incremental one adds to.
         begin_wal: the first segment of the log that a restore needs.
         end_wal: the last one without which there is none.
+        system: of a physical one, PostgreSQL's system identifier of the server that it is of.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Record(msgspec.Struct, frozen=True):
     begin_wal: str | None = None
     end_wal: str | None = None
     timeline: int | None = None
+    system: int | None = None
     verified: Verdict | None = None
     drilled: Verdict | None = None
     copied: Copy | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,12 +71,14 @@ class Status:
     Args:
         uncopied: of each kind the newest, where it should be elsewhere and is not.
         log_copied_at: when the archived log was last all elsewhere.
+        refused: why nothing may be written there; nothing when it may.
     """
 
     folder: Path
     kinds: tuple[Standing, ...]
     uncopied: tuple[Record, ...]
     log_copied_at: datetime | None
+    refused: str
 
     def of(self, name: str) -> Standing:
         return next(one for one in self.kinds if one.name == name)
@@ -95,15 +98,21 @@ def look(here: Place) -> Status:
                 next(one.iterdir(), None)
     found = records.read(folder)
     kinds = tuple(_standing(found, name) for name in KINDS)
+    return Status(folder, kinds, tuple(uncopied(here, found)), _log_copied_at(here), _refusal(here))
+
+
+def uncopied(here: Place, found: Records) -> list[Record]:
+    """Of each kind the newest, and what it adds to, where they should be elsewhere and are not."""
     wanted = here.settings.backups.copy_to
-    uncopied = tuple(
-        one.newest
-        for one in kinds
-        if wanted
-        and one.newest
-        and (one.newest.copied is None or one.newest.copied.where != wanted)
-    )
-    return Status(folder, kinds, uncopied, _log_copied_at(here))
+    if not wanted:
+        return []
+    chosen: dict[str, Record] = {}
+    for kinds in KINDS.values():
+        if newest := found.newest(*kinds):
+            with suppress(KeyError):
+                chosen |= {one.id: one for one in found.chain(newest)}
+            chosen[newest.id] = newest
+    return [one for one in chosen.values() if one.copied is None or one.copied.where != wanted]
 
 
 def _standing(found: Records, name: str) -> Standing:
@@ -116,6 +125,28 @@ def log_copied(here: Place) -> None:
     note = here.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     note.write_text(here.settings.backups.copy_to)
+
+
+def has_copied(here: Place) -> bool:
+    """Whether this machine itself has copied to the place before."""
+    return _log_copied_at(here) is not None
+
+
+def refused(here: Place, why: str) -> None:
+    """Note why nothing may be written elsewhere, or with nothing that it may."""
+    note = here.home.backup / "copies-refused"
+    if why:
+        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        note.write_text(why)
+    else:
+        note.unlink(missing_ok=True)
+
+
+def _refusal(here: Place) -> str:
+    try:
+        return (here.home.backup / "copies-refused").read_text()
+    except OSError:
+        return ""
 
 
 def _log_copied_at(here: Place) -> datetime | None:

@@ -102,17 +102,19 @@ def _look_at_physical(here: Place, record: Record, seen: Seen) -> str:
         seen.backups.add(one.id)
     assert record.begin_wal is not None
     assert record.end_wal is not None
-    count = verify_log(here, Segment.of(record.begin_wal), Segment.of(record.end_wal), seen)
+    system = physical.system_of(here.folder / record.path)
+    count = verify_log(here, Segment.of(record.begin_wal), Segment.of(record.end_wal), system, seen)
     return f"unchanged; {len(chain)} of its chain, {count} segments of the log without a hole"
 
 
-def verify_log(here: Place, begin: Segment, end: Segment, seen: Seen) -> int:
+def verify_log(here: Place, begin: Segment, end: Segment, system: int, seen: Seen) -> int:
     """Look at the archived log from a segment to its end; returns how many segments follow.
 
     Args:
         here: the installation.
         begin: where a backup began, from which the log is replayed.
         end: where it ended: without that much log it cannot be restored.
+        system: the server that it is of: another's log has the same names.
         seen: what need not be read again.
 
     Raises:
@@ -125,6 +127,14 @@ def verify_log(here: Place, begin: Segment, end: Segment, seen: Seen) -> int:
     folder = barman.folder(here.home, here.settings)
     known = log.ledger(folder)
     files = [found.segments[segment] for segment in chain]
+    for path in files:
+        # What is just being received may not have begun.
+        if path in seen.log or path.suffix == ".partial":
+            continue
+        if (other := log.system_of(path)) != system:
+            raise OperatorError(
+                f"{path} is of another server ({other}) than the backup ({system})."
+            )
     for path in [*files, *found.histories.values()]:
         if path in seen.log or "wals" not in path.relative_to(folder).parts:
             continue

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +20,7 @@ from chitlaq.core.errors import OperatorError
 if TYPE_CHECKING:
     from chitlaq.backups.daily import Outcome
     from chitlaq.backups.place import Place
-    from chitlaq.backups.records import Record, Verdict
+    from chitlaq.backups.records import Record, Records, Verdict
     from chitlaq.backups.restore import Plan, Restored
     from chitlaq.core.home import Home
     from chitlaq.core.settings import Settings
@@ -32,6 +32,8 @@ backup = typer.Typer(
 )
 
 TERMINATED = 128 + signal.SIGTERM
+# What the runbook counts in a restored database, and what people call it.
+_COUNTED = {"auth.accounts": "users", "feed.posts": "posts"}
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
@@ -57,9 +59,15 @@ def run(
         bool,
         typer.Option("--daily", help="Then also verify all, drill, and clear away what is old."),
     ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(hidden=True, help="With --daily: what was done since then is not done again."),
+    ] = None,
     operator: Operator = None,
 ) -> None:
     """Back up now, verify what was made, and copy it elsewhere where that is set.
+
+    Exit code 1 when something could not be made, copied or cleared away; 3 when something was found.
 
     Examples: chitlaq backup run · chitlaq backup run dump · chitlaq backup run --daily
     """
@@ -75,7 +83,7 @@ def run(
     ):
         today = datetime.now().astimezone().date()
         if daily:
-            done = work.run(here, today, _tell)
+            done = work.run(here, today, _tell, _moment(since, "--since") if since else None)
         else:
             chosen = [kind for kind in KINDS if kind in wanted] or work.kinds_of(here, today)
             done = work.make(here, chosen, _tell)
@@ -171,7 +179,16 @@ def drill(
     from chitlaq.backups import drill as work
 
     def do(here: Place, record: Record) -> Verdict | None:
-        return work.drill(here, record, database).drilled
+        drilled = work.drill(here, record, database).drilled
+        if drilled is not None and drilled.is_good and record.tables:
+            # The scratch server is gone when somebody could ask it: this is its answer.
+            counts = ", ".join(
+                f"{record.tables[table].rows:,} {what}"
+                for table, what in _COUNTED.items()
+                if table in record.tables
+            )
+            typer.echo(f"{database} held {counts}.")
+        return drilled
 
     _judge("drill", names, operator, do, daily.newest_to_drill)
 
@@ -226,13 +243,13 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
 
     Examples: chitlaq backup prune --yes · chitlaq backup prune full_20261124T023000 --yes
     """
-    from chitlaq.backups import daily
+    from chitlaq.backups import daily, elsewhere
     from chitlaq.backups import records as store
 
     home, settings = installation.here()
     here = _place(home, settings)
     found = store.read(here.folder)
-    named = [_named(found, name) for name in names or []]
+    named = [_named(here, found, name) for name in names or []]
     judged = daily.judged(here, datetime.now(UTC), named)
     output.print_table(
         ["backup", "size", "", "because it"],
@@ -242,7 +259,7 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
         ],
     )
     gone = [one.record for one in judged if not one.is_kept]
-    if not gone:
+    if not gone and not yes:
         typer.echo("\nNothing goes.")
         return
     freed = _size(sum(record.bytes for record in gone))
@@ -251,11 +268,15 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
             f"\nNothing was deleted. `chitlaq backup prune --yes` deletes {len(gone)} ({freed})."
         )
         return
-    with _at("prune", operator) as (here, record):
-        for one in reversed(gone):
-            daily.delete(here, one)
-            typer.echo(f"deleted {one.id}")
-        record([])
+    with _at(" ".join(["prune", *(names or [])]), operator) as (here, record):
+        if named:
+            done = [daily.delete(here, one, _tell) for one in reversed(gone)]
+            copied = {one.id for one in elsewhere.copies(here).good}
+            done += [daily.delete_copy(here, one, _tell) for one in gone if one.id in copied]
+        else:
+            done = daily.prune(here, datetime.now(UTC), _tell)
+        record(done)
+    _end(done)
 
 
 @backup.command()
@@ -328,28 +349,85 @@ def fetch(
         str, typer.Argument(help="Where copies are: /a/folder, or s3://bucket/prefix.")
     ],
     identity: Annotated[Path, typer.Option("--identity", help="The file of the private key.")],
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Older backups too, and not only what a restore needs.")
+    ] = False,
     operator: Operator = None,
 ) -> None:
     """Bring copies back from elsewhere, and secrets and settings that are not here.
 
+    The newest base backup with its log, the newest dump and configuration; nothing is changed there.
+    What cannot be brought is named (exit code 3), and the next newest is brought in its place.
+
     Example: chitlaq backup fetch s3://vault/chitlaq --identity /media/stick/chitlaq-backup.key
     """
-    from chitlaq.backups import configuration, elsewhere, keys
+    from dataclasses import replace
+
+    from chitlaq.backups import fetch as work
+    from chitlaq.backups import keys
+    from chitlaq.backups import verify as looking
+    from chitlaq.backups.daily import Outcome
 
     private = keys.identity(identity)
-    with _at(f"fetch {source}", operator, is_gentle=False) as (here, record):
-        fetched = elsewhere.fetch(here, source, private)
-        newest = [one for one in fetched if one.kind == "configuration"][-1:]
-        back = [
-            name
-            for one in newest
-            for name in configuration.unpack(here.folder / one.path, here.home.root, private)
+    with (
+        _at(f"fetch {source}", operator, is_gentle=False) as (here, record),
+        work.opened(here, source, private) as copies,
+    ):
+        back = work.settings(here, copies)
+        # They may say where backups lie.
+        _, settings = installation.here()
+        there = replace(here, settings=settings)
+        fetched = work.bring(there, copies, is_all=is_all)
+        seen = looking.Seen()
+        done = [
+            Outcome(f"fetch {name}", is_good=False, sentence=why, seconds=0.0)
+            for name, why in copies.failed.items()
         ]
-        record([])
-    typer.echo(f"{len(fetched)} backups are in {here.folder}.")
+        for one in done:
+            _tell(one)
+        for backup_ in fetched:
+            verdict = looking.verify(there, backup_, seen).verified
+            assert verdict is not None
+            what = f"verify {backup_.id}"
+            done.append(Outcome(what, verdict.is_good, verdict.detail, verdict.seconds))
+            _tell(done[-1])
+        record(done)
+    typer.echo(f"{len(fetched)} backups are in {there.folder}.")
     if back:
         typer.echo(f"Settings and secrets that were not here: {len(back)} files put back.")
     typer.echo("Next: `chitlaq backup restore`.")
+    if settings.backups.copy_to:
+        typer.echo(
+            f"Nothing is copied from here to {settings.backups.copy_to}, which is another machine's."
+            " When this one takes its place for good: `chitlaq backup take-over`."
+        )
+    _end(done)
+
+
+@backup.command("take-over")
+def take_over(yes: Yes = False, operator: Operator = None) -> None:
+    """Make the place of copies this machine's own, when it takes the place of the one before.
+
+    Until then nothing is copied or deleted there: a rehearsal of the worst day must not touch the copies
+    of the machine that lives.
+
+    Example: chitlaq backup take-over
+    """
+    from chitlaq.backups import elsewhere
+    from chitlaq.backups import place as places
+
+    _, settings = installation.here()
+    where = settings.backups.copy_to
+    if not where:
+        raise OperatorError("No place for copies is set: backups.copy_to.")
+    typer.echo(f"The machine that copied to {where} until now will be refused there.")
+    if not yes and not typer.confirm("Is it gone for good?", default=False):
+        raise typer.Exit(1)
+    with _at("take-over", operator) as (here, record):
+        with places.archiving(here.home):
+            elsewhere.take_over(here)
+        record([])
+    typer.echo(f"{where} is this machine's. Next: `chitlaq backup run`.")
 
 
 @backup.command(hidden=True)
@@ -366,13 +444,13 @@ def archive(
     home, settings = installation.here()
     here = _place(home, settings)
     try:
-        with places.alone(home, "archive"):
-            if send:
-                physical.complete_segment(here)
+        if send:
+            physical.complete_segment(here)
+        with places.alone(home, "archive", places.LOG_LOCK):
             count = physical.archive(here)
             copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
     except places.BusyError as busy:
-        # Whoever is at the backups does it, too.
+        # Whoever is at the log does it, too.
         typer.echo(str(busy))
         return
     typer.echo(f"{count} archived, {copied} copied, by {records.operator(operator)}")
@@ -391,7 +469,7 @@ def _judge(
     with _at(" ".join([what, *(names or [])]), operator) as (here, record):
         found = store.read(here.folder)
         wanted = (
-            [_named(found, name) for name in names]
+            [_named(here, found, name) for name in names]
             if names
             else (chosen(here) if chosen else list(found.good))
         )
@@ -408,23 +486,55 @@ def _judge(
     _end(done)
 
 
-def _named(found: Any, name: str) -> Record:
-    """A backup by its id, or by the path of its file."""
-    target = Path(name).resolve().name if "/" in name else name
-    record: Record | None = found.get(target.removesuffix(".tar.gz").removesuffix(".sql"))
+def _named(here: Place, found: Records, name: str) -> Record:
+    """A backup by its id, or by a file that is it or is the same.
+
+    Raises:
+        OperatorError: there is none, or the file is another.
+    """
+    record = found.get(name)
+    if record is not None:
+        return record
+    path = Path(name)
+    suffix = next((one for one in (".sql", ".tar.gz") if name.endswith(one)), "")
+    if not path.exists():
+        if "/" in name or suffix:
+            raise OperatorError(f"There is no file {path.absolute()}.")
+        raise OperatorError(
+            f"Nothing is known of {name}: `chitlaq backup list` shows what there is."
+        )
+    file = path.resolve()
+    for record in found.good:
+        if file == (here.folder / record.path).resolve():
+            return record
+    record = _same(found, file) if file.is_file() else None
     if record is None:
         raise OperatorError(
-            f"Nothing is known of {name}: `chitlaq backup list` shows what there is. A file of which"
-            " nothing was written down when it was made cannot be proved."
+            f"{file} is none of the backups that records know, byte by byte: nothing was written down"
+            " of it when it was made, or it has changed since. It cannot be proved."
         )
+    typer.echo(
+        f"{file} is the same, byte by byte, as {here.folder / record.path}, which is looked at."
+    )
     return record
+
+
+def _same(found: Records, file: Path) -> Record | None:
+    """The backup whose file was, when it was made, what a file elsewhere is."""
+    from chitlaq.backups import records as store
+
+    digest = store.digest(file)
+    return next((one for one in found.of("dump", "configuration") if one.sha256 == digest), None)
 
 
 @contextmanager
 def _at(
     what: str, operator: str | None, *, is_gentle: bool = True
 ) -> Iterator[tuple[Place, Callable[[Sequence[Outcome]], None]]]:
-    """Hold the lock of the backups, show progress, and keep a record of what was done."""
+    """Hold the lock of the backups, show progress, and keep a record of what was done.
+
+    Where it is not gentle nothing may wait, and nobody else may be at the log either.
+    """
     from chitlaq.backups import place as places
 
     if is_gentle:
@@ -434,6 +544,7 @@ def _at(
     home, settings = installation.here()
     with (
         places.alone(home, what),
+        nullcontext() if is_gentle else places.archiving(home),
         _recorded(home, settings, what, operator) as record,
         output.progress(enabled=True, unit="bytes") as advance,
     ):
@@ -484,7 +595,7 @@ def _tell(outcome: Outcome) -> None:
 def _end(done: Sequence[Outcome]) -> None:
     if bad := sum(not one.is_good for one in done):
         typer.echo(f"\n{bad} of {len(done)} did not go well.", err=True)
-        raise typer.Exit(NOT_WELL)
+        raise typer.Exit(NOT_WELL if all(one.is_good or one.is_finding for one in done) else 1)
 
 
 def _as_json(folder: Path, record: Record) -> dict[str, Any]:
@@ -566,11 +677,11 @@ def _stop_stack(home: Home) -> None:
     typer.echo("ChitLaq is stopped.")
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, option: str = "--to-time") -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise OperatorError(f"--to-time is {text!r}: write '2026-11-24 02:15:00'.") from None
+        raise OperatorError(f"{option} is {text!r}: write '2026-11-24 02:15:00'.") from None
     moment = moment.astimezone()
     if moment > datetime.now(UTC) + timedelta(minutes=1):
         raise OperatorError(f"{text} is not yet.")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -300,7 +300,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for dotted, value in _from_file(home.settings_file):
+    for dotted, value in from_file(home.settings_file):
         _place(values, sources, dotted, value, f"{home.settings_file}")
     for variable, dotted, value in _from_environment(environment or os.environ):
         _place(values, sources, dotted, value, f"the environment ({variable})")
@@ -335,7 +335,37 @@ def variable_of(dotted: str) -> str:
     return "CHITLAQ_" + dotted.replace(".", "_").upper()
 
 
-def _from_file(path: Path) -> Iterator[tuple[str, Any]]:
+def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
+    """The secrets among settings, given by dotted name: whole ones, and the passwords in URLs."""
+    found: list[str] = []
+    for dotted, value in values:
+        for text in value if isinstance(value, tuple | list) else (value,):
+            if not isinstance(text, str) or not text:
+                continue
+            if dotted in SECRET_FIELDS:
+                found.append(text)
+            if "://" in text:
+                found += _passwords(text)
+    return found
+
+
+def _passwords(url: str) -> list[str]:
+    """The passwords in a URL, as they stand there and as they are meant."""
+    try:
+        parts = urlsplit(url)
+        given = [parts.password] if parts.password else []
+        given += [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
+    except ValueError:
+        return [url]
+    return [*given, *map(unquote, given)]
+
+
+def from_file(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield every setting that stands in a file as (dotted name, value); none where there is no file.
+
+    Raises:
+        OperatorError: it cannot be read, or has a setting that there is not.
+    """
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)

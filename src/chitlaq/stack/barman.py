@@ -47,6 +47,9 @@ streaming_archiver = on
 slot_name = {slot}
 path_prefix = {wrapped}:{programs}
 compression = zstd
+; Barman deletes the log from before the first backup that it knows, and it does not know those that were
+; fetched from elsewhere: with this it deletes none, and we what no backup needs.
+worm_mode = on
 """
 
 
@@ -82,7 +85,14 @@ def prepare(home: Home, settings: Settings) -> None:
     place = folder(home, settings).parent
     locks = home.run / "barman"
     try:
-        for one in (place, home.backup, home.backup / "barman.d", _wrapped(home), locks):
+        for one in (
+            place.parent,
+            place,
+            home.backup,
+            home.backup / "barman.d",
+            _wrapped(home),
+            locks,
+        ):
             one.mkdir(parents=True, exist_ok=True, mode=0o700)
         # In a new folder Barman is not sure that what it receives is this server's own.
         for name in ("base", "wals", "streaming", "incoming", "errors", "meta"):
@@ -142,13 +152,9 @@ def run(home: Home, settings: Settings, *words: str) -> str:
     return done.stdout
 
 
-def forget(home: Home, settings: Settings, backup: str) -> None:
-    """Delete a backup, and what was received before the oldest that is left.
-
-    Raises:
-        OperatorError: Barman refuses, or failed.
-    """
-    run(home, settings, "delete", SERVER, backup)
+def catalogued(home: Home, settings: Settings, backup: str) -> Path:
+    """The file by which Barman knows a backup."""
+    return folder(home, settings) / "meta" / f"{backup}-backup.info"
 
 
 def leave_timeline(home: Home, settings: Settings) -> None:

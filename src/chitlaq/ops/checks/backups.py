@@ -264,6 +264,8 @@ async def copies(system: System) -> Finding:
     if not newest:
         return _none(found, "backup to copy")
     values = {"uncopied": Value(len(found.uncopied))}
+    if found.refused:
+        return finding(found.refused, values, least=Verdict.CRITICAL)
     if barman.is_wanted(system.settings):
         if found.log_copied_at is None:
             return finding(f"the log was never copied to {where}", values, least=Verdict.CRITICAL)

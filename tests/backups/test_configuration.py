@@ -1,0 +1,137 @@
+"""Backups of the configuration: no secret stands in them unencrypted, however it is written; none is lost."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from chitlaq.backups import configuration, keys, vault
+from chitlaq.backups.place import Place
+from chitlaq.core.errors import OperatorError
+from tests.backups.copying import machine
+
+# As an operator writes it, and what of it is a secret.
+SECRET_LINES = {
+    'database_url = "postgresql://owner:HUNTER2secret@db/chitlaq"': "HUNTER2secret",
+    'database_url = "postgresql://owner@db/chitlaq?password=HUNTER2secret"': "HUNTER2secret",
+    'redis_url = "redis://:p%40ssw0rd@cache:6379/0"': "p%40ssw0rd",
+    '[smtp]\npassword = "quo\\"te"': 'quo\\"te',
+    '[smtp]\npassword = "\\u0068idden"': "idden",
+    '[operations]\nnotify = ["slack://tokenA/tokenB"]': "tokenA",
+    '[backups]\ns3_secret_access_key = "s3cr3t"\ns3_endpoint = "https://s3.example.edu"': "s3cr3t",
+}
+
+
+@pytest.fixture
+def key() -> tuple[str, str]:
+    return keys.new()
+
+
+def installed(root: Path, file: str, **settings: str) -> Place:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "chitlaq.toml").write_text(file)
+    return machine(root, **settings)
+
+
+def archive_of(here: Place) -> Path:
+    return here.folder / configuration.make(here).path
+
+
+def everything_in(path: Path) -> bytes:
+    with tarfile.open(path) as archive:
+        return b"".join(
+            name.encode() + archive.extractfile(name).read()  # type: ignore[union-attr]
+            for name in archive.getnames()
+        )
+
+
+@pytest.mark.parametrize("line", SECRET_LINES)
+@pytest.mark.parametrize("has_key", [True, False], ids=["key", "no key"])
+def test_secret_of_the_settings_stands_in_no_backup(
+    tmp_path: Path, key: tuple[str, str], line: str, *, has_key: bool
+) -> None:
+    recipient = {"CHITLAQ_BACKUPS_RECIPIENTS": key[1]} if has_key else {}
+    here = installed(tmp_path / "one", f'host = "0.0.0.0"\n{line}\n', **recipient)
+    path = archive_of(here)
+    assert SECRET_LINES[line].encode() not in everything_in(path)
+    back = tmp_path / "two"
+    back.mkdir()
+    done = configuration.unpack(path, back, key[0])
+    if has_key:
+        assert done == ["chitlaq.toml"]
+        file = here.home.settings_file
+        assert (back / "chitlaq.toml").read_bytes() == file.read_bytes()
+    else:
+        # What is no secret is not lost, and is not taken for the whole.
+        assert done == []
+        with tarfile.open(path) as archive:
+            found = archive.extractfile(configuration.REDACTED)
+            assert found is not None
+            assert tomllib.loads(found.read().decode())["host"] == "0.0.0.0"
+
+
+def test_settings_without_a_secret_may_be_read_by_whoever_restores(tmp_path: Path) -> None:
+    path = archive_of(installed(tmp_path / "one", 'redis_url = "redis://cache:6379/0"\n'))
+    with tarfile.open(path) as archive:
+        assert "chitlaq.toml" in archive.getnames()
+
+
+def test_settings_that_cannot_be_read_are_taken_for_secret(tmp_path: Path) -> None:
+    here = installed(tmp_path / "one", "")
+    here.home.settings_file.write_text('[smtp]\npassword = "HUNTER2\n')
+    assert b"HUNTER2" not in everything_in(archive_of(here))
+
+
+def test_secret_is_found_in_a_large_file_wherever_it_stands(
+    tmp_path: Path, key: tuple[str, str]
+) -> None:
+    here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
+    here.home.secrets.mkdir()
+    (here.home.secrets / "superuser").write_text("HUNTER2secret")
+    media = here.home.root / "media"
+    media.mkdir()
+    # Across the end of what is read at once.
+    for number, before in enumerate((0, (1 << 20) - 6, 3 << 20)):
+        (media / f"{number}.bin").write_bytes(bytes(before) + b"HUNTER2secret" + bytes(100))
+    (media / "photo.bin").write_bytes(bytes(2 << 20))
+    with tarfile.open(archive_of(here)) as archive:
+        assert [name for name in archive.getnames() if "media" in name] == ["media/photo.bin"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../cron", "/etc/cron.d/x", "postgres/pg_hba.conf", "secrets/../../x"]
+)
+def test_archive_that_would_write_what_is_no_configuration_is_refused(
+    tmp_path: Path, key: tuple[str, str], name: str
+) -> None:
+    """Whoever has the public key and may write to the place of copies could have put it there."""
+    target = tmp_path / "config.tar.gz"
+    inner, sealed = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as archive:
+        configuration._add(archive, name, io.BytesIO(b"* * * * * root evil"))
+    inner.seek(0)
+    keys.encrypt_stream(inner, sealed, [key[1]])
+    with tarfile.open(target, "w:gz") as archive:
+        digest = configuration._add(archive, configuration.SECRETS, sealed)
+        manifest = f'{{"{configuration.SECRETS}": "{digest}"}}'.encode()
+        configuration._add(archive, configuration.MANIFEST, io.BytesIO(manifest))
+    home = tmp_path / "deep" / "home"
+    home.mkdir(parents=True)
+    with pytest.raises(OperatorError, match="was not made here"):
+        configuration.unpack(target, home, key[0])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [target]
+
+
+def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
+    """Who restores the configuration elsewhere is not taken for the machine that it is of."""
+    here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
+    name = vault.machine(here.home)
+    path = archive_of(here)
+    back = tmp_path / "two"
+    back.mkdir()
+    configuration.unpack(path, back, key[0])
+    assert not any(name in one.read_text() for one in back.rglob("*") if one.is_file())
