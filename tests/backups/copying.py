@@ -38,7 +38,7 @@ def make(here: Place, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record
     """A backup with any content."""
     moment = made_at(hour)
     name = f"{kind}_{moment:%Y%m%dT%H%M%S}"
-    path = f"physical/chitlaq/base/{name}/data" if kind == "full" else f"{name}.sql"
+    path = f"physical/chitlaq/base/{moment:%Y%m%dT%H%M%S}/data" if kind == "full" else f"{name}.sql"
     target = here.folder / path
     content = random.Random(name).randbytes(300_000)
     if kind == "full":

@@ -54,7 +54,7 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
         paths = [path for path in (here.folder / record.path).rglob("*") if path.is_file()]
         for path in paths or [here.folder / record.path]:
             assert (there.folder / path.relative_to(here.folder)).read_bytes() == path.read_bytes()
-    assert (there.folder / "physical/chitlaq/base" / made[0].id / "data" / "pg_wal").is_dir()
+    assert (there.folder / made[0].path / "pg_wal").is_dir()
     (back,) = log.archived(barman.folder(there.home, there.settings))
     assert back.read_bytes() == archived.read_bytes()
     assert log.ledger(barman.folder(there.home, there.settings)) == {SEGMENT: records.digest(back)}

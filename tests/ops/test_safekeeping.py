@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,7 +53,8 @@ async def test_new_installation_has_its_first_backup_at_once_and_the_next_a_day_
     machine: Machine,
 ) -> None:
     assert await machine.keeper.make_up()
-    assert machine.ran == [["backup", "run", "--daily"]]
+    (words,) = machine.ran
+    assert words[:4] == ["backup", "run", "--daily", "--since"]
     assert not await machine.keeper.make_up()
     machine.now += timedelta(days=1)
     assert await machine.keeper.make_up()
@@ -72,6 +74,10 @@ async def test_what_failed_is_tried_again_after_a_while(machine: Machine) -> Non
     machine.succeeds = True
     machine.now += timedelta(seconds=safekeeping.AGAIN_AFTER_SECONDS)
     assert await machine.keeper.make_up()
+    # From the same moment on: what was done then is not done twice.
+    first, again = machine.ran
+    assert first == again
+    assert datetime.fromisoformat(first[-1]) <= machine.now
 
 
 async def test_after_days_of_downtime_one_backup_is_made(machine: Machine) -> None:
@@ -109,3 +115,29 @@ async def test_what_was_written_is_sent_elsewhere_every_few_minutes(
     assert await machine.keeper.keep_archive()
     assert machine.ran == [["backup", "archive", "--send"]]
     assert not await machine.keeper.keep_archive()
+
+
+async def test_log_is_archived_while_the_days_work_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take hours, and what is written meanwhile must not wait for it."""
+    monkeypatch.setattr(safekeeping, "FIRST_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(safekeeping, "POLL_SECONDS", 0.01)
+    archived, is_day_over = asyncio.Event(), asyncio.Event()
+
+    async def run(_home: Home, words: Sequence[str], _seconds: float) -> bool:
+        if "--daily" in words:
+            machine.received("000000010000000000000001", "000000010000000000000002.partial")
+            await is_day_over.wait()
+        else:
+            archived.set()
+        return True
+
+    keeper = Safekeeper(machine.home, machine.settings, run, lambda: machine.now)
+    keeping = asyncio.create_task(keeper.run_forever())
+    try:
+        await asyncio.wait_for(archived.wait(), 30)
+        assert not is_day_over.is_set()
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

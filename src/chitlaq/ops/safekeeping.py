@@ -53,10 +53,10 @@ class Safekeeper:
         if not self._settings.operations.scheduled:
             return
         await asyncio.sleep(FIRST_AFTER_SECONDS)
-        while True:
-            await self.keep_archive()
-            await self.make_up()
-            await asyncio.sleep(POLL_SECONDS)
+        # The day's work takes hours where there is much; the log does not wait for it.
+        async with asyncio.TaskGroup() as tasks:
+            for work in (self.keep_archive, self.make_up):
+                tasks.create_task(_again_and_again(work))
 
     async def make_up(self) -> bool:
         """Do the day's work when it is due and was not done; returns whether it was done here.
@@ -76,7 +76,9 @@ class Safekeeper:
             return False
         self._tried_at = now
         log.info("backups are due", due_at=due)
-        if not await self._run(self._home, ["backup", "run", "--daily"], DAY_SECONDS):
+        # What was done already is not done again when something else failed.
+        words = ["backup", "run", "--daily", "--since", due.isoformat()]
+        if not await self._run(self._home, words, DAY_SECONDS):
             return False
         self._done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._done.write_text(now.isoformat())
@@ -105,3 +107,9 @@ class Safekeeper:
     @property
     def _done(self) -> Path:
         return self._home.backup / "daily-done"
+
+
+async def _again_and_again(work: Callable[[], Awaitable[bool]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(POLL_SECONDS)
