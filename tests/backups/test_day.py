@@ -180,8 +180,37 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(guarded: Stack) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
+        # The runbook's next line asks chitlaq_test how many users it has: that is gone by then.
+        assert ("chitlaq_test held" in done.stdout) == (script == "test-restore.sh")
         usage = subprocess.run([ROOT / "backup-scripts" / script], capture_output=True, check=False)
         assert usage.returncode == 2
+
+
+def test_file_that_is_named_is_the_one_that_is_judged(guarded: Stack, tmp_path: Path) -> None:
+    """A stick's content under a backup's name is not good because the backup is."""
+    folder = place_of(guarded).folder
+    record = newest(guarded, "dump")
+    garbage, same = tmp_path / record.path, tmp_path / "renamed.sql"
+    garbage.write_text("garbage")
+    shutil.copy(folder / record.path, same)
+    said = {
+        garbage: "is none of the backups that records know",
+        tmp_path / "gone" / record.path: "There is no file",
+    }
+    for word in ("verify", "drill"):
+        for path, complaint in said.items():
+            answer = guarded.command("backup", word, str(path))
+            assert answer.returncode == 1, answer.stdout
+            assert complaint in answer.stderr
+    done = run(guarded, "verify", str(same))
+    assert f"{same} is the same, byte by byte, as {folder / record.path}" in done
+    # From within the folder, as one types it.
+    asked = subprocess.run(
+        [ROOT / "backup-scripts" / "verify-backup.sh", "latest_backup.sql"],
+        capture_output=True, text=True, env=guarded.environment, check=False, cwd=folder,
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert f"ok  verify {record.id}" in asked.stdout
 
 
 def test_drill_leaves_nothing_and_never_comes_near_the_live_server(guarded: Stack) -> None:
