@@ -290,6 +290,35 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
     assert status.look(here).uncopied
 
 
+def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is left by a kill between writing and reading back, too: it is known to be ours."""
+    archive_segment(here)
+    elsewhere.copy(here, make(here, "full"))
+    put = obstore.put
+    with monkeypatch.context() as patched:
+        patched.setattr(obstore, "put", lambda store, name, _: put(store, name, b"half"))
+        patched.setattr(vault, "_owner", lambda _: vault.machine(here.home))
+        with pytest.raises(OperatorError, match="is not there as it was written"):
+            elsewhere.copy_log(here)
+    assert status.look(here).log_copied_at is None
+    assert elsewhere.copy_log(here) == 1
+    assert elsewhere.copy_log(here) == 0
+
+
+def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
+    here: Place,
+) -> None:
+    """The log is archived while a backup is drilled."""
+    path = archive_segment(here)
+    folder = barman.folder(here.home, here.settings)
+    for seen in (SEGMENT, f"{SEGMENT}.partial"):
+        assert log.plain_digest(folder / "streaming" / seen) == log.plain_digest(path)
+    with pytest.raises(FileNotFoundError):
+        log.plain_digest(folder / "streaming" / "000000010000000000000008")
+
+
 def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
     here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
