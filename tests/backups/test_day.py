@@ -318,6 +318,11 @@ async def test_log_of_a_moment_ago_is_archived_and_sent(guarded: Stack, elsewher
     assert set((elsewhere / "log").glob("*/*.age")) > before
 
 
+async def test_log_in_which_nothing_was_written_is_not_waited_for(guarded: Stack) -> None:
+    await guarded.sql("SELECT pg_switch_wal()")
+    await asyncio.to_thread(run, guarded, "archive", "--send")
+
+
 async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) -> None:
     """A dump of a database that `DATABASE_URL` names is compared with what that one held."""
     here = place_of(guarded)

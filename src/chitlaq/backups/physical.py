@@ -198,7 +198,9 @@ def complete_segment(here: Place, mark: str = "") -> float:
             if mark:
                 connection.execute("SELECT pg_create_restore_point(%s)", [mark])
             begun = monotonic()
-            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+            # Where nothing was written since the last one that is where the next begins: the segment of
+            # the byte before it is the one that comes.
+            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal() - 1)").fetchone()
     except psycopg.Error as error:
         raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
     assert row is not None
