@@ -19,6 +19,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
 from chitlaq.stack import postgres, users
+from chitlaq.stack.children import ends_with_us
 
 Advance = Callable[[str, int, int], None]
 """Told the stage, how many bytes of it are done, and how many there are."""
@@ -176,6 +177,7 @@ def run(
         user=user.pw_uid if user else None,
         group=user.pw_gid if user else None,
         extra_groups=[] if user else None,
+        preexec_fn=ends_with_us,
     )
     if done.returncode != 0:
         raise OperatorError(

@@ -19,6 +19,7 @@ from chitlaq.core.home import Home
 from chitlaq.core.secrets import BACKUP, Secrets
 from chitlaq.core.settings import Settings
 from chitlaq.stack import postgres
+from chitlaq.stack.children import ends_with_us
 
 SERVER = "chitlaq"
 
@@ -144,6 +145,7 @@ def run(home: Home, settings: Settings, *words: str) -> str:
         stdin=subprocess.DEVNULL,
         cwd=home.root,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
+        preexec_fn=ends_with_us,
     )
     if done.returncode != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]

@@ -23,6 +23,14 @@ def die_with_parent(signal_number: int) -> None:
     _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
+def ends_with_us() -> None:
+    """Let a program that we start, and whose work nobody wants without us, end when we are killed.
+
+    For `preexec_fn`: after a change of user, which would clear it.
+    """
+    die_with_parent(signal.SIGKILL)
+
+
 def adopt_orphans() -> None:
     """Become the parent of what our children leave behind (the nursery's grandchildren)."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
