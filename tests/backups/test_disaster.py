@@ -22,7 +22,7 @@ import msgspec
 import pytest
 import yoyo
 
-from chitlaq.backups import dumps, records, restore
+from chitlaq.backups import dumps, plans, records
 from chitlaq.backups.place import Place
 from tests.backups.guarded import (
     Writers,
@@ -124,6 +124,29 @@ async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
     await asyncio.wait_for(writing, 20)
 
 
+async def test_archive_has_what_the_servers_own_log_lost(synchronous: Stack) -> None:
+    """The server is killed, and of its last segment the disk gives back zeros; the archive has it all."""
+    stack = synchronous
+    async with author(stack, "linus") as linus:
+        await asyncio.to_thread(run, stack, "run", "full")
+        acknowledged = {(await linus.write(f"post {number}"))["id"] for number in range(20)}
+    (row,) = await stack.sql("SELECT pg_walfile_name(pg_current_wal_lsn()) AS name")
+    data = stack.home / "postgres"
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    stack.command("down")
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    path = data / "pg_wal" / row["name"]
+    with path.open("r+b") as file:
+        # Its first page is as it was.
+        file.seek(8192)
+        file.write(bytes(path.stat().st_size - 8192))
+    shutil.rmtree(data / "base")
+    said = await asyncio.to_thread(run, stack, "restore", "--yes")
+    assert "that one was taken" in said
+    await asyncio.to_thread(up, stack)
+    assert acknowledged <= await posts_in(stack)
+
+
 def children(pid: int) -> list[int]:
     import psutil
 
@@ -178,8 +201,11 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(guarded: 
     ("text", "complaint"),
     [
         ("yesterday", "write '2026-11-24 02:15:00'"),
-        ("2020-01-01", "There is no physical backup from before that moment"),
-        ("2999-01-01", "is not yet"),
+        ("2020-01-01", "write '2026-11-24 02:15:00'"),
+        ("2020-02-30 14:03", "write '2026-11-24 02:15:00'"),
+        ("2020-01-01 14:03 CET", "write '2026-11-24 02:15:00'"),
+        ("2020-01-01 14:03", "There is no physical backup from before that moment"),
+        ("2999-01-01 00:00Z", "is not yet"),
     ],
 )
 def test_moment_that_cannot_be_restored_is_refused_before_anything_is_done(
@@ -272,10 +298,11 @@ async def test_restore_that_was_killed_within_the_swap_is_finished(
     expected = await posts_in(stack)
     here = place_of(stack)
     stack.command("down")
-    plan, _ = restore.plan(here, None, None)
+    plan = plans.choose(here)
     copy = here.home.root / "postgres.restoring"
     shutil.copytree(here.home.postgres_data, copy, symlinks=True)
-    restore._keep(here, msgspec.structs.replace(plan, is_swapping=True))
+    restored = plans.Restored(plan.backup, 1, None, 10)
+    plans.keep(here, msgspec.structs.replace(plan, restored=restored))
     for path in (copy, *copy.rglob("*")):
         owner = (here.home.postgres_data / path.relative_to(copy)).lstat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

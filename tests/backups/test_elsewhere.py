@@ -12,7 +12,6 @@ import obstore
 import pytest
 
 from chitlaq.backups import daily, elsewhere, keys, log, records, status, vault, verify
-from chitlaq.backups.log import Segment
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind
 from chitlaq.core.errors import OperatorError
@@ -21,7 +20,6 @@ from tests.backups.copying import (
     BUCKET,
     OTHER_SYSTEM,
     SEGMENT,
-    SYSTEM,
     archive_segment,
     fetched,
     machine,
@@ -136,10 +134,10 @@ def test_another_servers_log_under_the_same_names_is_copied_too(
 def test_log_of_another_server_is_never_taken_for_the_backups_own(here: Place) -> None:
     path = archive_segment(here, content=segment(OTHER_SYSTEM))
     log.enter(barman.folder(here.home, here.settings), {path.name: records.digest(path)})
-    at = Segment.of(SEGMENT)
-    assert verify.verify_log(here, at, at, OTHER_SYSTEM, verify.Seen()) == 1
+    theirs, ours = make(here, "full", 2, system=OTHER_SYSTEM), make(here, "full", 3)
+    assert verify.verify_log(here, theirs, verify.Seen()) == 1
     with pytest.raises(OperatorError, match="is of another server"):
-        verify.verify_log(here, at, at, SYSTEM, verify.Seen())
+        verify.verify_log(here, ours, verify.Seen())
 
 
 def content_of(here: Place) -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import psycopg
 from psycopg import sql
@@ -38,14 +38,18 @@ FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
 """
 
 
-def take(connection: psycopg.Connection) -> dict[str, Table]:
-    """Count and sum every table as this transaction sees it.
+def take(
+    connection: psycopg.Connection, tell: Callable[[int, int], None] = lambda _done, _all: None
+) -> dict[str, Table]:
+    """Count and sum every table as this transaction sees it; says how many of them are done.
 
     The sum is over 64-bit hashes of the rows' text: it does not depend on their order.
     """
     connection.execute(_SETTINGS)
     found = {}
-    for schema, table, newest in connection.execute(_TABLES).fetchall():
+    tables = connection.execute(_TABLES).fetchall()
+    for number, (schema, table, newest) in enumerate(tables):
+        tell(number, len(tables))
         # By hand, since a table's planner would otherwise choose what order to read in.
         row = connection.execute(
             sql.SQL(
@@ -60,6 +64,7 @@ def take(connection: psycopg.Connection) -> dict[str, Table]:
         ).fetchone()
         assert row is not None
         found[f"{schema}.{table}"] = Table(*row)
+    tell(len(tables), len(tables))
     return found
 
 

@@ -21,6 +21,7 @@ from chitlaq.backups import (
     status,
     verify,
 )
+from chitlaq.backups.looking import UnseenError
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Kind, Record, Records, Verdict
 from chitlaq.backups.retention import Judgement, Rule
@@ -45,6 +46,7 @@ class Outcome:
         seconds: what it took.
         is_finding: whether it was done, and what is not well is what was found: to do it again finds
             the same.
+        is_seen: what is said is of what was to be looked at, and not that it could not be.
     """
 
     what: str
@@ -52,6 +54,7 @@ class Outcome:
     sentence: str
     seconds: float
     is_finding: bool = True
+    is_seen: bool = True
 
 
 Tell = Callable[[Outcome], None]
@@ -223,7 +226,8 @@ def _log_copied(here: Place) -> str:
 def _damaged(name: str) -> str:
     raise OperatorError(
         f"The record of {name} was damaged: its backup counts for nothing. Delete"
-        f" records/{name}.json, and make a new backup."
+        f" records/{name}.json: the next `chitlaq backup run` describes a base backup anew from its own"
+        " files, and looks at it."
     )
 
 
@@ -255,13 +259,16 @@ def _copies_pruned(here: Place, now: datetime) -> str:
 
 def _done(tell: Tell, what: str, work: Callable[[], str], *, is_finding: bool = True) -> Outcome:
     begun = monotonic()
+    is_seen = True
     try:
         sentence, is_good = work(), True
+    except UnseenError as error:
+        sentence, is_good, is_seen = str(error), False, False
     except (OperatorError, OSError) as error:
         sentence, is_good = str(error), False
     except Exception as error:
         # What nobody thought of must not keep the rest of the day's work from being done.
         sentence, is_good = f"{type(error).__name__}: {error}", False
-    outcome = Outcome(what, is_good, sentence, monotonic() - begun, is_finding)
+    outcome = Outcome(what, is_good, sentence, monotonic() - begun, is_finding, is_seen)
     tell(outcome)
     return outcome

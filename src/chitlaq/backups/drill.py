@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,8 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from chitlaq.backups import content, dumps, physical, place, records, scratch
+from chitlaq.backups import content, dumps, physical, place, records, recovery, scratch
+from chitlaq.backups.looking import UnseenError, is_unseen
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record, Table, Verdict
 from chitlaq.backups.scratch import Scratch, Server
@@ -55,6 +56,7 @@ def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Rec
 
     Raises:
         OperatorError: it is no backup of the database. What is wrong with it is in the verdict.
+        UnseenError: it could not be restored for a trial, and what was known of it stays.
     """
     if record.kind == "configuration":
         raise OperatorError(f"{record.id} holds no database: `chitlaq backup verify` looks at it.")
@@ -67,6 +69,8 @@ def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Rec
             detail, lost = _drill_physical(here, record)
         is_good = True
     except (OperatorError, OSError, psycopg.Error) as error:
+        if is_unseen(error):
+            raise UnseenError(place.last_words(str(error))) from None
         detail, is_good = place.last_words(str(error)), False
     verdict = Verdict(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
     judged = msgspec.structs.replace(record, drilled=verdict)
@@ -76,15 +80,17 @@ def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Rec
 
 def _drill_dump(here: Place, record: Record, database: str) -> tuple[str, float]:
     begun = monotonic()
-    file = here.folder / record.path
-    if records.digest(file) != record.sha256:
-        raise OperatorError(f"{file} has changed since it was made: its SHA-256 is another.")
+    dumps.need_unchanged(here, record)
     rows = sum(table.rows for table in record.tables.values())
-    place.need_room(here.home.backup, record.bytes * 8, "The drill")
+    place.need_room(here.home.backup, dumps.room(record), "The drill")
     with scratch.made(here) as made:
-        scratch.fresh(made)
+        try:
+            scratch.fresh(made)
+        except OperatorError as error:
+            # Nothing of the backup is in it yet.
+            raise UnseenError(str(error)) from None
         with scratch.running(here, made.data, made.sockets, database=database) as server:
-            fill(here, server, file)
+            fill(here, server, record, made.data)
             seconds = monotonic() - begun
             _compare(here, server, record.tables)
             _ask(here, made, server)
@@ -95,7 +101,7 @@ def _drill_dump(here: Place, record: Record, database: str) -> tuple[str, float]
     )
 
 
-def fill(here: Place, server: Server, file: Path) -> None:
+def fill(here: Place, server: Server, record: Record, data: Path) -> None:
     """Restore a dump into an empty server: roles, database, and all that is in it.
 
     Raises:
@@ -106,7 +112,7 @@ def fill(here: Place, server: Server, file: Path) -> None:
             sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
         )
     migrate.provision(server.settings, server.home)
-    dumps.restore(here, file, server.url())
+    dumps.restore(here, record, server.url(), data)
 
 
 def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
@@ -114,16 +120,17 @@ def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
         chain = records.read(here.folder).chain(record)
     except KeyError as missing:
         raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
+    timeline = _timeline_of_now(here, record)
     here.advance("moment", 0, 1)
     moment = pin(here)
     here.advance("moment", 1, 1)
     begun = monotonic()
     with scratch.made(here) as made:
-        segments = prepare(here, chain, made.data)
+        staged = recovery.prepare(here, chain, timeline, made.data)
         options = (
             f"recovery_target_lsn={moment.position}",
             "recovery_target_inclusive=off",
-            *recovery(made.data),
+            *recovery.options(made.data, timeline),
         )
         with scratch.running(here, made.data, made.sockets, *options) as server:
             seconds = monotonic() - begun
@@ -135,36 +142,32 @@ def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
             _ask(here, made, server)
     rows = sum(table.rows for table in moment.tables.values())
     return (
-        f"restored in {seconds:.1f} s with {segments} segments of the log, all {rows:,} rows as they"
-        " were, indexes sound, a service reads them"
+        f"restored in {seconds:.1f} s with {len(staged.segments)} segments of the log, all {rows:,} rows"
+        " as they were, indexes sound, a service reads them"
     ), moment.lag_seconds
 
 
-def prepare(here: Place, chain: Sequence[Record], data: Path, *extra: Path) -> int:
-    """Lay out a data directory that recovers when it is started with `recovery`'s options."""
-    segments = physical.lay_out(here, chain, data, *extra)
-    (data / "recovery.signal").touch(mode=0o600)
-    # What belonged to whoever was replaced.
-    (data / "postgresql.auto.conf").write_text("")
-    data.chmod(0o700)
-    place.give_to_server(data)
-    return segments
+def _timeline_of_now(here: Place, record: Record) -> int:
+    """The timeline that the live server writes, where a backup leads there.
 
-
-def recovery(data: Path) -> tuple[str, ...]:
-    """The options with which a laid out data directory recovers and goes on as a server of its own."""
-    return (
-        f'restore_command=cp "{data}/restored/%f" "%p"',
-        "recovery_target_timeline=latest",
-        "recovery_target_action=promote",
-    )
+    Raises:
+        UnseenError: a restore went back to before it.
+    """
+    found = physical.received(here)
+    now = max(found.timelines, default=1)
+    if now not in recovery.timelines(here, found, record):
+        raise UnseenError(
+            "It is of a time that a restore has left behind, and the live database, to compare with, is"
+            f" not: `chitlaq backup verify {record.id}` looks at it."
+        )
+    return now
 
 
 def pin(here: Place) -> Moment:
     """Find a moment between two writes, and note what the live database held then.
 
     Raises:
-        OperatorError: the database is away, or too much is written for such a moment to be found.
+        UnseenError: the database is away, or too much is written for such a moment to be found.
     """
     url = postgres.dsn(here.settings, here.home, postgres.OWNER)
     try:
@@ -174,15 +177,23 @@ def pin(here: Place) -> Moment:
         ):
             position = _between_writes(reading, other) or _with_writers_held(reading, other)
             if position is None:
-                raise OperatorError(
+                raise UnseenError(
                     "No moment between two writes was found to compare with: too much is written."
                 )
-            lag = physical.complete_segment(here, "chitlaq_drill")
+            lag = _completed(here)
             return Moment(position, content.take(reading), lag)
     except psycopg.OperationalError as error:
-        raise OperatorError(
+        raise UnseenError(
             f"The live database, to compare with, is away: {str(error).strip()}"
         ) from None
+
+
+def _completed(here: Place) -> float:
+    try:
+        return physical.complete_segment(here, "chitlaq_drill")
+    except OperatorError as error:
+        # The archive is behind or away: that is another check's to say.
+        raise UnseenError(str(error)) from None
 
 
 def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
@@ -237,14 +248,15 @@ def _look(reading: psycopg.Connection) -> tuple[str, int, int]:
 
 def _compare(here: Place, server: Server, expected: Mapping[str, Table]) -> None:
     """Raise when the restored database is not what it should be."""
-    here.advance("compare", 0, 1)
     with server.connect() as connection:
-        said = content.differences(expected, content.take(connection))
+        said = content.differences(
+            expected,
+            content.take(connection, lambda done, all_: here.advance("compare", done, all_)),
+        )
         said += content.broken_constraints(connection)
     if said:
         more = f", and {len(said) - 5} more" if len(said) > 5 else ""
         raise OperatorError(f"What was restored differs: {'; '.join(said[:5])}{more}.")
-    here.advance("compare", 1, 1)
 
 
 def _ask(here: Place, made: Scratch, server: Server) -> None:

@@ -20,6 +20,9 @@ from chitlaq.core.errors import OperatorError
 
 LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
+# Of a dump, where it was not written down what the database took.
+COMPRESSION = 8
+EMPTY_SERVER_BYTES = 80_000_000
 
 
 def make(here: Place) -> Record:
@@ -81,7 +84,7 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
         raise OperatorError(f"pg_dump failed: {place.last_words(complaint)}")
     sync(draft)
     target = here.folder / f"{name}.sql"
-    digest, size = records.digest(draft), draft.stat().st_size
+    digest, bytes_ = records.digest(draft), draft.stat().st_size
     draft.rename(target)
     return Record(
         id=name,
@@ -89,22 +92,54 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
         created_at=moment.astimezone(UTC),
         seconds=0.0,
         path=target.name,
-        bytes=size,
+        bytes=bytes_,
         sha256=digest,
         postgres=version,
         migration=migration,
         tables=tables,
+        database_bytes=size,
     )
 
 
-def restore(here: Place, file: Path, url: str, jobs: int = 2) -> None:
+def room(record: Record) -> int:
+    """About the bytes that a dump takes in a server of its own, with that server's log."""
+    database = record.database_bytes or record.bytes * COMPRESSION
+    return EMPTY_SERVER_BYTES + database * 3 // 2
+
+
+def need_unchanged(here: Place, record: Record) -> None:
+    """Compare a dump, or any other backup that is one file, with what was written down of it.
+
+    Raises:
+        OperatorError: it is gone, or another.
+    """
+    path = here.folder / record.path
+    if not path.exists():
+        raise OperatorError(f"{path} is gone.")
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise OperatorError(f"{path} has {size:,} bytes instead of {record.bytes:,}.")
+    stage = f"check {record.id}"
+    if records.digest(path, lambda done: here.advance(stage, done, size)) != record.sha256:
+        raise OperatorError(f"{path} has changed since it was made: its SHA-256 is another.")
+
+
+def restore(here: Place, record: Record, url: str, data: Path, jobs: int = 2) -> None:
     """Restore a dump into an empty database.
+
+    Args:
+        here: the installation.
+        record: the dump.
+        url: the database.
+        data: the server's data directory, which grows meanwhile.
+        jobs: how many tables are restored at once.
 
     Raises:
         OperatorError: pg_restore failed; what it has restored by then stays, and counts for nothing.
     """
     bare, password = _without_password(url)
-    with watching.growing(here.advance, "restore", file, file.stat().st_size):
+    file = here.folder / record.path
+    with watching.growing(here.advance, "restore", data, room(record)):
         place.run(
             [here.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
              "--jobs", str(jobs), str(file)],

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import struct
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import zstandard
 
+from chitlaq.backups import pages
+from chitlaq.backups.pages import PAGE_BYTES
 from chitlaq.core.errors import OperatorError
 
 SEGMENT_BYTES = 16 << 20
@@ -28,9 +29,8 @@ _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 _ZSTD = b"\x28\xb5\x2f\xfd"
 LEDGER = "ledger.jsonl"
-BLOCK_BYTES = 1 << 16
-# What compressed log grows to at most, but for what is empty.
-EXPANSION = 10
+# The folder of a server's own segments.
+PG_WAL = "pg_wal"
 # The first page of a segment begins with XLogLongPageHeaderData: the flag says so, and behind 24 bytes
 # comes the system identifier (access/xlog_internal.h).
 _LONG_HEADER = 0x0002
@@ -50,16 +50,19 @@ class Segment:
         return cls(int(name[:8], 16), high * _SEGMENTS_IN_A_FILE_NAME + low)
 
     @classmethod
-    def at(cls, timeline: int, position: str) -> Segment:
-        """The segment in which a position such as ``0/41E96D0`` lies."""
-        high, low = position.split("/")
-        return cls(timeline, ((int(high, 16) << 32) + int(low, 16)) // SEGMENT_BYTES)
+    def at(cls, timeline: int, position: int) -> Segment:
+        """The segment in which a position lies."""
+        return cls(timeline, position // SEGMENT_BYTES)
 
     @classmethod
-    def before(cls, timeline: int, position: str) -> Segment:
+    def before(cls, timeline: int, position: int) -> Segment:
         """The segment that holds the last byte before a position: the one before, at a boundary."""
-        high, low = position.split("/")
-        return cls(timeline, ((int(high, 16) << 32) + int(low, 16) - 1) // SEGMENT_BYTES)
+        return cls(timeline, (position - 1) // SEGMENT_BYTES)
+
+    @property
+    def begin(self) -> int:
+        """The position of its first byte."""
+        return self.number * SEGMENT_BYTES
 
     @property
     def name(self) -> str:
@@ -67,55 +70,99 @@ class Segment:
         return f"{self.timeline:08X}{high:08X}{low:08X}"
 
 
+def position(text: str) -> int:
+    """A position in the log, written such as ``0/41E96D0``."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def as_text(position: int) -> str:
+    """A position as PostgreSQL writes it."""
+    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
+
+
+class DamagedError(OperatorError):
+    """The archived log is damaged or has a hole: nothing after it can be restored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What was received of the log: by name, where it lies."""
+    """What was received of the log.
+
+    Args:
+        segments: where each lies.
+        histories: of each timeline that a restore began, the file that says where it left another.
+        others: where else a segment lies: a server that was killed has its own, and one is longer.
+    """
 
     segments: Mapping[Segment, Path]
     histories: Mapping[int, Path]
+    others: Mapping[Segment, Sequence[Path]] = field(default_factory=dict)
 
-    def chain(self, begin: Segment) -> list[Segment]:
-        """The segments that lead from one to the end of the newest timeline that descends from it.
+    @property
+    def timelines(self) -> list[int]:
+        return sorted({segment.timeline for segment in self.segments} | self.histories.keys())
+
+    def line(self, timeline: int) -> dict[int, int | None]:
+        """The timelines that lead to one, each with the position at which it was left for the next."""
+        line: dict[int, int | None] = {}
+        if timeline in self.histories:
+            for text in plain_text(self.histories[timeline]).splitlines():
+                fields = text.split()
+                with suppress(IndexError, ValueError):
+                    line[int(fields[0])] = position(fields[1])
+        line[timeline] = None
+        return line
+
+    def lines_through(self, timeline: int, position: int) -> list[int]:
+        """The timelines to which a position on one leads: itself, and those that left it later."""
+        found = []
+        for one in sorted({timeline, *self.timelines}):
+            line = self.line(one)
+            left_at = line.get(timeline)
+            if timeline in line and (left_at is None or position <= left_at):
+                found.append(one)
+        return found
+
+    def chain(self, begin: Segment, timeline: int, *, is_up_to_hole: bool = False) -> list[Segment]:
+        """The segments that lead from one to the end of a timeline.
+
+        Args:
+            begin: the first, of that timeline or of one that led to it.
+            timeline: where it ends.
+            is_up_to_hole: what leads to the first that is missing is enough.
 
         Raises:
-            OperatorError: one is missing, named.
+            DamagedError: one is missing, named.
         """
-        line = self._line(begin.timeline)
+        line = self.line(timeline)
+        order = list(line)
+        if begin.timeline not in line:
+            raise DamagedError(f"No timeline leads from segment {begin.name} to {timeline}.")
         chain: list[Segment] = []
         number = begin.number
-        for timeline, left_at in line:
-            last = max(
-                (one.number for one in self.segments if one.timeline == timeline), default=-1
-            )
+        for one in order[order.index(begin.timeline) :]:
+            left_at = line[one]
             # The segment in which a timeline is left begins anew, under the next one's name.
-            end = last if left_at is None else left_at - 1
+            end = (
+                left_at // SEGMENT_BYTES - 1
+                if left_at is not None
+                else max((s.number for s in self.segments if s.timeline == one), default=-1)
+            )
             while number <= end:
-                segment = Segment(timeline, number)
+                segment = Segment(one, number)
                 if segment not in self.segments:
-                    raise OperatorError(
+                    if is_up_to_hole:
+                        return chain
+                    raise DamagedError(
                         f"The log has a hole: segment {segment.name} is missing, and nothing after it"
                         " can be restored."
                     )
                 chain.append(segment)
                 number += 1
-        if not chain and begin not in self.segments:
-            raise OperatorError(f"The log has nothing from segment {begin.name} on.")
+        if not chain:
+            raise DamagedError(f"The log has nothing from segment {begin.name} on.")
         return chain
-
-    def _line(self, timeline: int) -> list[tuple[int, int | None]]:
-        """Timelines from one to its newest descendant, each with the number at which it was left."""
-        newest = max([timeline, *self.histories])
-        steps: dict[int, int] = {}
-        if newest in self.histories:
-            for line in plain_text(self.histories[newest]).splitlines():
-                fields = line.split()
-                if len(fields) >= 2 and fields[0].isdecimal():
-                    steps[int(fields[0])] = Segment.at(0, fields[1]).number
-        order = [*sorted(steps), newest]
-        if timeline not in order:
-            order, steps = [timeline], {}
-        order = order[order.index(timeline) :]
-        return [(one, steps.get(one) if one != order[-1] else None) for one in order]
 
 
 def archive(folder: Path, *extra: Path) -> Archive:
@@ -127,21 +174,45 @@ def archive(folder: Path, *extra: Path) -> Archive:
     """
     segments: dict[Segment, Path] = {}
     histories: dict[int, Path] = {}
+    others: dict[Segment, list[Path]] = {}
     for path in _files(folder, extra):
         name = path.name.removesuffix(".partial")
         if _SEGMENT.fullmatch(name):
-            # What is whole comes first, and what is being received last.
-            segments.setdefault(Segment.of(name), path)
+            segment = Segment.of(name)
+            # What is whole comes first, and what was being received last.
+            if segments.setdefault(segment, path) != path:
+                others.setdefault(segment, []).append(path)
         elif _HISTORY.fullmatch(name):
             histories.setdefault(int(name[:8], 16), path)
-    return Archive(segments, histories)
+    return Archive(segments, histories, others)
 
 
 def _files(folder: Path, extra: Sequence[Path]) -> Iterator[Path]:
     yield from received_whole(folder)
     for one in extra:
-        yield from sorted(path for path in one.glob("*") if path.is_file())
+        for path in sorted(path for path in one.glob("*") if path.is_file()):
+            # PostgreSQL keeps files for segments to come, with what was in them before.
+            if not _SEGMENT.fullmatch(path.name) or _is_begun(path):
+                yield path
     yield from sorted(folder.glob("streaming/*.partial"))
+    # What was being received when a restore left its timeline.
+    yield from sorted(folder.glob("left-behind/*.partial"))
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether the first page of a segment was written."""
+    with path.open("rb") as file:
+        return pages.page(file.read(PAGE_BYTES), Segment.of(path.name).begin) is not None
+
+
+def is_segment(name: str) -> bool:
+    """Whether a file's name is that of a whole segment."""
+    return _SEGMENT.fullmatch(name) is not None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a segment was received to its end."""
+    return path.parent.name != PG_WAL and path.suffix != ".partial"
 
 
 def archived(folder: Path) -> list[Path]:
@@ -161,47 +232,6 @@ def received_whole(folder: Path) -> list[Path]:
     ]
 
 
-def stage(found: Archive, begin: Segment, target: Path) -> int:
-    """Lay out, uncompressed, all segments that a restore from one of them may want; says how many.
-
-    Raises:
-        OperatorError: one is missing, or cannot be read.
-    """
-    target.mkdir(mode=0o700)
-    chain = found.chain(begin)
-    for segment in chain:
-        with (target / segment.name).open("wb") as file:
-            copy_plain(found.segments[segment], _Sparse(file))  # type: ignore[arg-type]
-            file.truncate(max(file.tell(), SEGMENT_BYTES))
-    for timeline, path in found.histories.items():
-        with (target / f"{timeline:08X}.history").open("wb") as file:
-            copy_plain(path, file)
-    return len(chain)
-
-
-def expected_bytes(found: Archive, segments: Sequence[Segment]) -> int:
-    """About what segments take on the disk when they are laid out: the rest of one is often empty."""
-    return sum(
-        min(SEGMENT_BYTES, found.segments[one].stat().st_size * EXPANSION) for one in segments
-    )
-
-
-class _Sparse:
-    """Writes a file, and leaves holes where it would write nothing but zeros."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-
-    def write(self, data: bytes) -> int:
-        for begin in range(0, len(data), BLOCK_BYTES):
-            block = data[begin : begin + BLOCK_BYTES]
-            if block != bytes(len(block)):
-                self._file.write(block)
-            else:
-                self._file.seek(len(block), os.SEEK_CUR)
-        return len(data)
-
-
 def _opened(path: Path) -> IO[bytes]:
     """Open a file of the log, also when it went on to the archive since it was seen."""
     name = path.name.removesuffix(".partial")
@@ -216,7 +246,7 @@ def copy_plain(path: Path, target: IO[bytes]) -> None:
     """Write what a file of the archive holds, uncompressed.
 
     Raises:
-        OperatorError: it is damaged.
+        DamagedError: it cannot be read.
     """
     with _opened(path) as source:
         is_compressed = source.read(4) == _ZSTD
@@ -228,7 +258,7 @@ def copy_plain(path: Path, target: IO[bytes]) -> None:
                 while chunk := source.read(1 << 20):
                     target.write(chunk)
         except zstandard.ZstdError as error:
-            raise OperatorError(f"{path} is damaged: {error}.") from None
+            raise DamagedError(f"{path} is damaged: {error}.") from None
 
 
 def copy_compressed(path: Path, target: IO[bytes]) -> None:
@@ -279,10 +309,6 @@ def system(files: Sequence[Path]) -> int | None:
     if damage is not None:
         raise damage
     return None
-
-
-def is_segment(name: str) -> bool:
-    return _SEGMENT.fullmatch(name) is not None
 
 
 def is_history(name: str) -> bool:
@@ -359,3 +385,17 @@ def keep(folder: Path, names: Container[str]) -> None:
 
 def _seal(name: str, digest: str) -> str:
     return hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16]
+
+
+def need_unchanged(path: Path, known: Mapping[str, str]) -> None:
+    """Compare a file of the archive with the ledger, where it stands there.
+
+    Raises:
+        DamagedError: it is not what came.
+    """
+    wanted = known.get(path.name)
+    if wanted is None or "wals" not in (path.parent.name, path.parent.parent.name):
+        return
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+            raise DamagedError(f"{path} has changed since it came.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -40,7 +40,7 @@ def make(here: Place, *, full: bool) -> Record:
             "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
             f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
         )
-    forget_unfinished(here)
+    settle(here)
     _begin_archive(here)
     parent = None if full else _parent(here)
     kind: Kind = "incremental" if parent else "full"
@@ -58,27 +58,67 @@ def make(here: Place, *, full: bool) -> Record:
     if not made:
         raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
     data = data_folder(here, made[-1])
-    timeline, begin, end = _span(data)
-    _await_segment(here, end.name)
-    record = Record(
-        id=f"{kind}_{made[-1]}",
-        kind=kind,
+    record = msgspec.structs.replace(
+        _described(here, data),
         created_at=moment,
         seconds=monotonic() - begun,
-        path=str(data.relative_to(here.folder)),
-        bytes=place.size_of(data),
-        sha256=records.digest(data / MANIFEST),
         postgres=_version(here),
         parent=parent.id if parent else None,
-        begin_wal=begin.name,
-        end_wal=end.name,
-        timeline=timeline,
-        system=system_of(data),
     )
+    assert record.end_wal is not None
+    _await_segment(here, record.end_wal)
     records.write(here.folder, record)
     with place.archiving(here.home):
         archive(here)
     return record
+
+
+def _described(here: Place, data: Path) -> Record:
+    """The record of a base backup as it can be told from its files; it was not looked at.
+
+    Raises:
+        OperatorError: it has not come to its end.
+    """
+    timeline, begin, end = span(data)
+    label = (data / "backup_label").read_text(errors="replace")
+    said = dict(line.split(": ", 1) for line in label.splitlines() if ": " in line)
+    moment = datetime.strptime(said["START TIME"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    ended = datetime.fromtimestamp((data / MANIFEST).stat().st_mtime, UTC)
+    first = said.get("INCREMENTAL FROM LSN")
+    kind: Kind = "full" if first is None else "incremental"
+    return Record(
+        id=f"{kind}_{data.parent.name}",
+        kind=kind,
+        created_at=moment,
+        seconds=max(0.0, (ended - moment).total_seconds()),
+        path=str(data.relative_to(here.folder)),
+        bytes=place.size_of(data),
+        sha256=records.digest(data / MANIFEST),
+        postgres=int((data / "PG_VERSION").read_text()) * 10_000,
+        parent=None if first is None else _beginning_at(here, log.position(first)),
+        begin_wal=Segment.at(timeline, begin).name,
+        end_wal=Segment.before(timeline, end).name,
+        timeline=timeline,
+        system=system_of(data),
+    )
+
+
+def _beginning_at(here: Place, position: int) -> str:
+    """The name of the base backup that began at a position: what adds to it says no more of it.
+
+    Raises:
+        OperatorError: it is gone.
+    """
+    for data in data_folders(here):
+        with suppress(OperatorError):
+            if span(data)[1] == position:
+                kind = "incremental" if _is_incremental(data) else "full"
+                return f"{kind}_{data.parent.name}"
+    raise OperatorError(f"The backup that began at {log.as_text(position)} is gone.")
+
+
+def _is_incremental(data: Path) -> bool:
+    return "INCREMENTAL FROM LSN" in (data / "backup_label").read_text(errors="replace")
 
 
 class _Range(
@@ -96,8 +136,8 @@ class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "Syste
     system: int
 
 
-def _span(data: Path) -> tuple[int, Segment, Segment]:
-    """The timeline of a base backup, and the first and the last segment of the log that it needs.
+def span(data: Path) -> tuple[int, int, int]:
+    """The timeline of a base backup, and the positions between which a restore needs all of the log.
 
     Raises:
         OperatorError: it has not come to its end.
@@ -105,15 +145,11 @@ def _span(data: Path) -> tuple[int, Segment, Segment]:
     try:
         found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
         first, last = found[0], found[-1]
-    except (FileNotFoundError, msgspec.DecodeError, IndexError):
+        return last.timeline, log.position(first.start), log.position(last.end)
+    except (FileNotFoundError, msgspec.DecodeError, IndexError, ValueError):
         raise OperatorError(
             f"{data} has no manifest: the backup did not come to its end."
         ) from None
-    return (
-        last.timeline,
-        Segment.at(first.timeline, first.start),
-        Segment.before(last.timeline, last.end),
-    )
 
 
 def system_of(data: Path) -> int:
@@ -152,6 +188,11 @@ def barman_id(record: Record) -> str:
 
 def data_folder(here: Place, name: str) -> Path:
     return barman.folder(here.home, here.settings) / "base" / name / "data"
+
+
+def data_folders(here: Place) -> list[Path]:
+    """The data directories of all base backups, whole or not."""
+    return sorted(barman.folder(here.home, here.settings).glob("base/*/data"))
 
 
 def archive(here: Place) -> int:
@@ -235,15 +276,30 @@ class _Counted:
         return len(data)
 
 
-def forget_unfinished(here: Place) -> list[str]:
-    """Delete what a backup that was killed left behind; returns what it was."""
-    folder = barman.folder(here.home, here.settings)
-    known = {barman_id(one) for one in records.read(here.folder).of("full", "incremental")}
-    damaged = {name.partition("_")[2] for name in records.read(here.folder).damaged}
-    left = sorted(path.name for path in folder.glob("base/*") if path.name not in known | damaged)
-    for name in left:
-        forget(here, name)
-    return left
+def settle(here: Place) -> list[str]:
+    """Delete what a backup that was killed left behind, and give whole ones without a record one.
+
+    What has a manifest came to its end. Nothing of it is deleted because of what is not known of it:
+    the folder of records may be what was lost. Returns the names of new records.
+    """
+    found = records.read(here.folder)
+    known = {barman_id(one) for one in found.of("full", "incremental")}
+    known |= {name.partition("_")[2] for name in found.damaged}
+    new = []
+    for base in sorted(barman.folder(here.home, here.settings).glob("base/*")):
+        if base.name in known:
+            continue
+        if not (base / "data" / MANIFEST).exists():
+            forget(here, base.name)
+            continue
+        try:
+            record = _described(here, base / "data")
+        except (OperatorError, OSError, ValueError, KeyError):
+            # It stays where it is, and counts for nothing.
+            continue
+        records.write(here.folder, record)
+        new.append(record.id)
+    return new
 
 
 def forget(here: Place, name: str) -> None:
@@ -253,6 +309,8 @@ def forget(here: Place, name: str) -> None:
     know those that were fetched: that is `trim_log`'s business.
     """
     folder = barman.folder(here.home, here.settings)
+    # From here on it is none, however far this comes.
+    (folder / "base" / name / "data" / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / "base" / name, ignore_errors=True)
     barman.catalogued(here.home, here.settings, name).unlink(missing_ok=True)
 
@@ -297,9 +355,9 @@ def _parent(here: Place) -> Record | None:
         barman.catalogued(here.home, here.settings, barman_id(one)).exists() for one in chain
     ):
         return None
-    now = received(here)
-    timelines = {segment.timeline for segment in now.segments} | set(now.histories)
-    if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(timelines):
+    if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(
+        received(here).timelines, default=0
+    ):
         return None
     return newest
 
@@ -315,24 +373,19 @@ def _expected_bytes(here: Place, kind: Kind) -> int:
     return place.size_of(here.home.postgres_data) if kind == "full" else 0
 
 
-def lay_out(here: Place, chain: Sequence[Record], target: Path, *extra: Path) -> int:
-    """Put together a data directory that PostgreSQL can recover, with the log in ``target/restored``.
-
-    Returns how many segments of the log there are.
+def verify_files(here: Place, record: Record) -> None:
+    """Read a base backup, and compare each file with the manifest that PostgreSQL wrote with it.
 
     Raises:
-        OperatorError: something is missing or damaged, or there is no room.
+        OperatorError: something is missing, or has changed.
     """
-    found = received(here, *extra)
-    begin = chain[-1].begin_wal
-    assert begin is not None
-    segments = found.chain(Segment.of(begin))
-    wanted = sum(record.bytes for record in chain) + log.expected_bytes(found, segments)
-    place.need_room(target.parent, wanted, "The restore")
-    sources = [str(here.folder / record.path) for record in chain]
-    with watching.growing(here.advance, "files", target, sum(record.bytes for record in chain)):
-        place.run([here.program("pg_combinebackup"), "--output", str(target), *sources])
-    with watching.growing(
-        here.advance, "log", target / "restored", len(segments) * log.SEGMENT_BYTES
-    ):
-        return log.stage(found, Segment.of(begin), target / "restored")
+    data = here.folder / record.path
+    if not (data / MANIFEST).exists():
+        raise OperatorError(f"{data / MANIFEST} is gone.")
+    if records.digest(data / MANIFEST) != record.sha256:
+        raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
+    watching.run(
+        here.advance,
+        f"check {record.id}",
+        [here.program("pg_verifybackup"), "--no-parse-wal", "--progress", str(data)],
+    )

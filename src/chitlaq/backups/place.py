@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from chitlaq.backups.looking import UnseenError
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
@@ -49,6 +50,10 @@ class Place:
 
 class BusyError(OperatorError):
     """Another process is at the backups."""
+
+
+class NoRoomError(UnseenError):
+    """A disk would be full."""
 
 
 LOCK = "lock"
@@ -141,13 +146,13 @@ def need_room(folder: Path, wanted: int, purpose: str) -> None:
     """Refuse what would fill a disk.
 
     Raises:
-        OperatorError: less is free than is wanted and some more.
+        NoRoomError: less is free than is wanted and some more.
     """
     with private():
         folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
-        raise OperatorError(
+        raise NoRoomError(
             f"{purpose} needs about {wanted / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are"
             f" free: make room (`chitlaq backup prune`), or choose another folder (backups.folder)."
         )

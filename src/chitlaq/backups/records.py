@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -59,6 +59,7 @@ class Record(msgspec.Struct, frozen=True):
         postgres: the server's version, such as ``180006``.
         migration: the last migration that the database had.
         tables: what a dump holds.
+        database_bytes: what the database took that a dump was made of; 0 where nobody asked.
         parent: the backup that an incremental one adds to.
         begin_wal: the first segment of the log that a restore needs.
         end_wal: the last one without which there is none.
@@ -75,6 +76,7 @@ class Record(msgspec.Struct, frozen=True):
     postgres: int = 0
     migration: str = ""
     tables: Mapping[str, Table] = {}
+    database_bytes: int = 0
     parent: str | None = None
     begin_wal: str | None = None
     end_wal: str | None = None
@@ -173,7 +175,11 @@ def forget(folder: Path, record: Record) -> None:
     (folder / "records" / f"{record.id}.json").unlink(missing_ok=True)
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
+def digest(path: Path, tell: Callable[[int], None] = lambda _: None) -> str:
+    """The SHA-256 of a file; says now and then how many bytes were read."""
+    found = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(READ_BYTES):
+            found.update(chunk)
+            tell(file.tell())
+    return found.hexdigest()

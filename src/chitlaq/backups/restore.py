@@ -8,144 +8,129 @@ between is finished; ``chitlaq up`` refuses to start meanwhile.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 
 import msgspec
+import psycopg
 from psycopg import sql
 
-from chitlaq.backups import content, drill, log, physical, place, records, scratch
-from chitlaq.backups.log import Segment
+from chitlaq.backups import (
+    content,
+    drill,
+    dumps,
+    log,
+    physical,
+    place,
+    plans,
+    records,
+    recovery,
+    scratch,
+    staging,
+)
+from chitlaq.backups.log import SEGMENT_BYTES, DamagedError, Segment
 from chitlaq.backups.place import Place
-from chitlaq.backups.records import Record, Records
+from chitlaq.backups.plans import ASIDE, Plan, Restored
+from chitlaq.backups.records import Record
+from chitlaq.backups.staging import Staged
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.secrets import SUPERUSER, Secrets
 from chitlaq.stack import barman
 
-ASIDE = "postgres.before-"
 _NOTHING_LATER = "recovery ended before configured recovery target was reached"
+_UP_TO_DAMAGE = (
+    " `--up-to-damage` restores what comes before it; a copy elsewhere may be whole"
+    " (`chitlaq backup fetch`, on another machine or into another folder)."
+)
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What a restore will do.
-
-    Args:
-        backup: the record's id.
-        to_time: the moment whose data is wanted; the last that there is when none is given.
-        aside: the name under which the data directory of today is kept.
-        is_swapping: what was restored is whole, and the two change places.
-    """
-
-    backup: str
-    to_time: datetime | None
-    aside: str
-    is_swapping: bool = False
-
-
-class Restored(msgspec.Struct, frozen=True):
-    """What is there after a restore. ``last_commit``: nothing later is in it."""
-
-    backup: str
-    segments: int
-    last_commit: datetime | None
-    rows: int
-    aside: Path | None
-    is_as_asked: bool
-
-
-def plan(here: Place, name: str | None, to_time: datetime | None) -> tuple[Plan, Record]:
-    """Choose the backup and say what will be done; looks only.
+def check(here: Place, wanted: Plan) -> None:
+    """Look whether a plan can be carried out, with nothing stopped: what it needs is there, unchanged,
+    and there is room.
 
     Raises:
-        OperatorError: there is no backup for it, or the database is not ours to restore.
+        OperatorError: what is not so.
     """
-    if not here.settings.embeds("postgres"):
-        raise OperatorError(
-            "The database is elsewhere (DATABASE_URL), and its files are not ours to put back. A dump"
-            f" is restored there with `pg_restore --dbname URL {here.folder}/latest_backup.sql`."
+    if wanted.is_swapping:
+        return
+    chain = _chain(here, wanted)
+    if not chain[-1].is_physical:
+        place.need_room(here.home.root, dumps.room(chain[-1]), "The restore")
+        dumps.need_unchanged(here, chain[-1])
+        return
+    found = physical.received(here, *_last_written(here, chain[-1]))
+    begin = chain[-1].begin_wal
+    assert begin is not None
+    with _hinting():
+        segments = found.chain(
+            Segment.of(begin), wanted.timeline, is_up_to_hole=wanted.is_up_to_damage
         )
-    found = records.read(here.folder)
-    record = _chosen(found, name, to_time)
-    moment = datetime.now(UTC)
-    return Plan(record.id, to_time, f"{ASIDE}{moment:%Y%m%dT%H%M%S}"), record
-
-
-def _chosen(found: Records, name: str | None, to_time: datetime | None) -> Record:
-    if name is not None:
-        record = found.get(name)
-        if record is None or record.kind == "configuration":
-            known = ", ".join(one.id for one in found.of("full", "incremental", "dump")[-5:])
-            raise OperatorError(
-                f"There is no backup {name} of the database. The newest: {known or 'none'}."
+        place.need_room(here.home.root, recovery.room(found, chain, segments), "The restore")
+        if not wanted.is_up_to_damage:
+            known = log.ledger(barman.folder(here.home, here.settings))
+            staging.check(
+                found,
+                segments,
+                known,
+                lambda done: here.advance(
+                    "check log", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
+                ),
             )
-        if to_time is not None and not _is_before(record, to_time):
-            raise OperatorError(f"{name} was made after {to_time:%Y-%m-%d %H:%M:%S %Z}.")
-        return record
-    fitting = [
-        record
-        for record in found.of("full", "incremental")
-        if (to_time is None or _is_before(record, to_time)) and _may_be_good(found, record)
-    ]
-    if fitting:
-        return fitting[-1]
-    if to_time is not None:
-        first = next(iter(found.of("full")), None)
-        since = f"the first is from {first.created_at:%Y-%m-%d %H:%M:%S %Z}" if first else "none"
-        raise OperatorError(f"There is no physical backup from before that moment: {since}.")
-    dumps = [record for record in found.of("dump") if _may_be_good(found, record)]
-    if not dumps:
-        raise OperatorError(
-            "There is no backup of the database here. From elsewhere: `chitlaq backup fetch`."
-        )
-    return dumps[-1]
+    for record in chain:
+        physical.verify_files(here, record)
 
 
-def _is_before(record: Record, moment: datetime) -> bool:
-    """Whether a physical backup was whole at a moment, and so can be rolled forward to it."""
-    return record.created_at + timedelta(seconds=record.seconds) <= moment
+def _chain(here: Place, wanted: Plan) -> list[Record]:
+    """The backup of a plan and what it adds to.
 
-
-def _may_be_good(found: Records, record: Record) -> bool:
-    """Whether nothing bad is known of a backup and those that it adds to."""
+    Raises:
+        OperatorError: one of them is gone.
+    """
+    found = records.read(here.folder)
+    record = found.get(wanted.backup)
+    if record is None:
+        raise OperatorError(f"The backup {wanted.backup} is gone.")
     try:
-        chain = found.chain(record)
-    except KeyError:
-        return False
-    return not any(one.verified is not None and not one.verified.is_good for one in chain)
+        return found.chain(record)
+    except KeyError as missing:
+        raise OperatorError(f"{wanted.backup} adds to {missing.args[0]}, which is gone.") from None
 
 
-def pending(here: Place) -> Plan | None:
-    """The restore that was interrupted, if there is one."""
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Say of damage in the log what can be done."""
     try:
-        return msgspec.json.decode(here.home.pending_restore.read_bytes(), type=Plan)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return None
+        yield
+    except DamagedError as error:
+        raise DamagedError(f"{error}{_UP_TO_DAMAGE}") from None
 
 
 def carry_out(here: Place, wanted: Plan) -> Restored:
     """Do it, with everything stopped; what is interrupted is done again from the same plan.
 
     Raises:
-        OperatorError: the backup is damaged, or there is no room; the data directory of today is as
-            it was.
+        OperatorError: the backup is damaged, there is no room, or the database still runs; the data
+            directory of today is as it was.
     """
-    _keep(here, wanted)
-    target = here.home.root / "postgres.restoring"
-    if wanted.is_swapping:
-        return _swap(here, wanted, target, None)
+    if running := scratch.running_on(here.home.postgres_data):
+        raise OperatorError(
+            f"PostgreSQL still runs on {here.home.postgres_data} (process {running.pid}): stop it first."
+        )
+    plans.keep(here, wanted)
+    target = here.home.restoring_data
+    if wanted.restored is not None:
+        return _swap(here, wanted, target, wanted.restored)
     scratch.sweep(here)
     shutil.rmtree(target, ignore_errors=True)
-    found = records.read(here.folder)
-    record = found.get(wanted.backup)
-    if record is None:
-        raise OperatorError(f"The backup {wanted.backup} is gone.")
     try:
-        if record.kind == "dump":
-            restored = _from_dump(here, wanted, record, target)
+        chain = _chain(here, wanted)
+        if chain[-1].is_physical:
+            with _hinting():
+                restored = _from_files(here, wanted, chain, target)
         else:
-            restored = _from_files(here, wanted, found.chain(record), target)
+            restored = _from_dump(here, wanted, chain[-1], target)
     except BaseException:
         # What is there today was not touched.
         shutil.rmtree(target, ignore_errors=True)
@@ -154,82 +139,103 @@ def carry_out(here: Place, wanted: Plan) -> Restored:
     return _swap(here, wanted, target, restored)
 
 
-def _keep(here: Place, wanted: Plan) -> None:
-    here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = here.home.pending_restore.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.encode(wanted))
-    draft.rename(here.home.pending_restore)
-
-
 def _from_files(here: Place, wanted: Plan, chain: Sequence[Record], target: Path) -> Restored:
-    last_written = _last_written(here, chain[-1])
-    segments = drill.prepare(here, chain, target, *last_written)
-    options = list(drill.recovery(target))
-    is_as_asked = True
+    staged = recovery.prepare(
+        here,
+        chain,
+        wanted.timeline,
+        target,
+        *_last_written(here, chain[-1]),
+        is_up_to_damage=wanted.is_up_to_damage,
+    )
+    options = recovery.options(target, wanted.timeline)
     if wanted.to_time is not None:
-        options.append(
-            f"recovery_target_time={wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
+        moment = f"{wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
+        try:
+            restored, _ = _recover(
+                here, wanted, target, staged, *options, f"recovery_target_time={moment}"
+            )
+        except OperatorError as error:
+            if _NOTHING_LATER not in str(error):
+                raise
+        else:
+            return restored
+    # All of the log is wanted, or it ends before the moment.
+    restored, reached = _recover(here, wanted, target, staged, *options)
+    damage = staged.damage
+    if unread := staged.unread(reached):
+        damage = (
+            f"The log cannot be read after {log.as_text(reached)}, and goes on in segment"
+            f" {unread.name}: it is damaged there."
         )
-    try:
-        restored = _recover(here, wanted, target, segments, options)
-    except OperatorError as error:
-        if _NOTHING_LATER not in str(error):
-            raise
-        # Nothing was written after the moment: what the log ends with is what was there then.
-        restored = _recover(here, wanted, target, segments, options[:-1])
-        is_as_asked = False
-    shutil.rmtree(target / "restored", ignore_errors=True)
-    return msgspec.structs.replace(restored, is_as_asked=is_as_asked)
+    if damage and not wanted.is_up_to_damage:
+        raise DamagedError(damage)
+    return msgspec.structs.replace(restored, is_as_asked=wanted.to_time is None, damage=damage)
 
 
 def _recover(
-    here: Place, wanted: Plan, target: Path, segments: int, options: Sequence[str]
-) -> Restored:
-    here.advance("recover", 0, 1)
+    here: Place, wanted: Plan, target: Path, staged: Staged, *options: str
+) -> tuple[Restored, int]:
+    """Let what was laid out recover; returns also the position up to which it has replayed the log."""
+    begin, end = staged.segments[0].begin, staged.segments[-1].begin + SEGMENT_BYTES
     with (
         scratch.made(here) as made,
-        scratch.running(here, target, made.sockets, *options, is_scratch=False) as running,
-    ):
-        restored = _describe(here, wanted, running, segments)
-    here.advance("recover", 1, 1)
-    return restored
+        scratch.running(
+            here, target, made.sockets, *options, is_scratch=False,
+            tell=lambda at: here.advance("recover", max(0, at - begin), end - begin),
+        ) as running,
+    ):  # fmt: skip
+        here.advance("recover", end - begin, end - begin)
+        return _describe(here, wanted, running, staged)
 
 
-def _describe(here: Place, wanted: Plan, running: scratch.Server, segments: int) -> Restored:
-    """Let this installation's passwords open what was restored, and say what is in it."""
+def _describe(
+    here: Place, wanted: Plan, running: scratch.Server, staged: Staged | None
+) -> tuple[Restored, int]:
+    """Let this installation's passwords open what was restored, and say what is in it.
+
+    Raises:
+        OperatorError: it cannot be read.
+    """
     password = Secrets(here.home.secrets).postgres_password(SUPERUSER)
-    with running.connect() as connection:
-        connection.execute(
-            sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                sql.Identifier(SUPERUSER), sql.Literal(password)
+    try:
+        with running.connect() as connection:
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(SUPERUSER), sql.Literal(password)
+                )
             )
-        )
-        row = connection.execute("SELECT pg_last_xact_replay_timestamp()").fetchone()
-        tables = content.take(connection)
-        connection.execute("CHECKPOINT")
-    return Restored(
+            row = connection.execute(
+                "SELECT pg_last_xact_replay_timestamp(), pg_last_wal_replay_lsn() - '0/0'"
+            ).fetchone()
+            tables = content.take(connection, lambda done, all_: here.advance("read", done, all_))
+            connection.execute("CHECKPOINT")
+    except psycopg.Error as error:
+        raise OperatorError(
+            f"What was restored cannot be read: {place.last_words(str(error))}"
+        ) from None
+    assert row is not None
+    restored = Restored(
         wanted.backup,
-        segments,
-        row[0].astimezone(UTC) if row and row[0] else None,
+        len(staged.segments) if staged else 0,
+        row[0].astimezone(UTC) if row[0] else None,
         sum(table.rows for table in tables.values()),
-        None,
-        is_as_asked=True,
+        notes=staged.notes if staged else (),
     )
+    return restored, int(row[1] or 0)
 
 
 def _last_written(here: Place, record: Record) -> list[Path]:
-    """The log in the data directory of today, when it is there and of the same server.
+    """The log in the data directory of today, and in those that restores kept, of the same server.
 
     What was written last may not have been received; where the files survive it is not lost.
     """
-    folder = here.home.postgres_data / "pg_wal"
-    control = here.folder / record.path
-    if not folder.is_dir():
-        return []
-    with suppress(OperatorError):
-        if _identity(here, control) == _identity(here, here.home.postgres_data):
-            return [folder]
-    return []
+    found = []
+    for data in (here.home.postgres_data, *sorted(here.home.root.glob(f"{ASIDE}*"))):
+        with suppress(OperatorError):
+            if _identity(here, data) == _identity(here, here.folder / record.path):
+                found.append(data / log.PG_WAL)
+    return found
 
 
 def _identity(here: Place, data: Path) -> str:
@@ -238,22 +244,20 @@ def _identity(here: Place, data: Path) -> str:
 
 
 def _from_dump(here: Place, wanted: Plan, record: Record, target: Path) -> Restored:
-    file = here.folder / record.path
-    if records.digest(file) != record.sha256:
-        raise OperatorError(f"{file} has changed since it was made: choose another backup.")
-    place.need_room(here.home.root, record.bytes * 8, "The restore")
+    dumps.need_unchanged(here, record)
+    place.need_room(here.home.root, dumps.room(record), "The restore")
     with scratch.made(here) as made:
         scratch.fresh(made)
         with scratch.running(here, made.data, made.sockets, is_scratch=False) as running:
-            drill.fill(here, running, file)
-            restored = _describe(here, wanted, running, 0)
+            drill.fill(here, running, record, made.data)
+            restored, _ = _describe(here, wanted, running, None)
         made.data.rename(target)
     return msgspec.structs.replace(restored, last_commit=record.created_at)
 
 
-def _swap(here: Place, wanted: Plan, target: Path, restored: Restored | None) -> Restored:
+def _swap(here: Place, wanted: Plan, target: Path, restored: Restored) -> Restored:
     """Let what was restored take the place of what is there. May be done again from any point."""
-    _keep(here, msgspec.structs.replace(wanted, is_swapping=True))
+    plans.keep(here, msgspec.structs.replace(wanted, restored=restored))
     live, aside = here.home.postgres_data, here.home.root / wanted.aside
     if target.exists():
         if live.exists():
@@ -263,39 +267,56 @@ def _swap(here: Place, wanted: Plan, target: Path, restored: Restored | None) ->
         raise OperatorError(
             f"{target} is gone, and {live} too: remove {here.home.pending_restore}."
         )
-    record = records.read(here.folder).get(wanted.backup)
-    if record is not None and record.is_physical:
-        _continue_log(here)
-    else:
+    if not restored.segments:
+        # What a dump was restored into is a server of its own.
         _begin_log_anew(here, wanted)
+    elif (live / recovery.RESTORED).exists():
+        _continue_log(here)
     here.home.pending_restore.unlink(missing_ok=True)
-    kept = aside if aside.exists() else None
-    if restored is None:
-        return Restored(wanted.backup, 0, None, 0, kept, is_as_asked=True)
-    return msgspec.structs.replace(restored, aside=kept)
+    return msgspec.structs.replace(restored, aside=str(aside) if aside.exists() else "")
 
 
 def _continue_log(here: Place) -> None:
-    """Lead the archive on to the timeline that the restore began, without a hole."""
+    """Lead the archive on to the timeline that the restore began, without a hole.
+
+    Also what was replayed and had not been received goes there. At the end the log that was laid out is
+    deleted: as long as it is there, this can be done again.
+    """
     barman.leave_timeline(here.home, here.settings)
     physical.archive(here)
-    wal = here.home.postgres_data / "pg_wal"
+    wal = here.home.postgres_data / log.PG_WAL
+    laid_out = here.home.postgres_data / recovery.RESTORED
     histories = sorted(wal.glob("*.history"))
-    if not histories:
+    if histories:
+        timeline = int(histories[-1].name[:8], 16)
+        current = Segment.of(_current_segment(here))
+        line = log.Archive({}, {timeline: histories[-1]}).line(timeline)
+        left_at = max((at for at in line.values() if at is not None), default=0)
+        for path in [
+            *histories,
+            *sorted(wal.glob(f"{timeline:08X}*")),
+            *sorted(laid_out.glob("*")),
+        ]:
+            if path.suffix == ".history":
+                _receive(here, path)
+            elif log.is_segment(path.name):
+                segment = Segment.of(path.name)
+                is_replayed = segment.begin + SEGMENT_BYTES <= left_at
+                is_written = segment.timeline == timeline and segment.number < current.number
+                if is_replayed or is_written:
+                    _receive(here, path)
+    shutil.rmtree(laid_out)
+
+
+def _receive(here: Place, path: Path) -> None:
+    """Put a file of the log where those are that came whole, unless it is there or in the archive."""
+    known = {one.name for one in log.received_whole(barman.folder(here.home, here.settings))}
+    if path.name in known:
         return
     streaming = barman.streaming(here.home, here.settings)
-    timeline = int(histories[-1].name[:8], 16)
-    current = Segment.of(_current_segment(here))
-    known = {path.name for path in log.archived(barman.folder(here.home, here.settings))}
-    for path in [*histories, *sorted(wal.glob(f"{timeline:08X}*"))]:
-        is_history = path.suffix == ".history"
-        is_whole = is_history or (
-            len(path.name) == 24 and Segment.of(path.name).number < current.number
-        )
-        if is_whole and path.name not in known:
-            draft = streaming.with_name("arriving")
-            shutil.copyfile(path, draft)
-            draft.rename(streaming / path.name)
+    draft = streaming.with_name("arriving")
+    shutil.copyfile(path, draft)
+    draft.rename(streaming / path.name)
 
 
 def _current_segment(here: Place) -> str:
@@ -306,16 +327,22 @@ def _current_segment(here: Place) -> str:
 
 
 def _begin_log_anew(here: Place, wanted: Plan) -> None:
-    """Put aside the archive of the server that is no more: the one from a dump is another."""
+    """Put aside the archive of the server that is no more: the one from a dump is another.
+
+    Its records go first: without the files that they tell of they would be believed. May be done again
+    from any point.
+    """
     folder = barman.folder(here.home, here.settings)
-    if not folder.exists():
-        return
     name = wanted.aside.removeprefix(ASIDE)
     kept = folder.with_name(f"{folder.name}.before-{name}")
-    folder.rename(kept)
-    for record in records.read(here.folder).of("full", "incremental"):
+    left = records.read(here.folder).of("full", "incremental")
+    if left:
+        (folder / "records").mkdir(parents=True, exist_ok=True, mode=0o700)
+    for record in left:
         path = here.folder / "records" / f"{record.id}.json"
-        path.rename(kept / path.name)
+        path.rename(folder / "records" / path.name)
+    if folder.exists():
+        folder.rename(kept)
 
 
 def set_aside(here: Place) -> list[Path]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,20 @@ from chitlaq.core.ports import free_ports
 from chitlaq.core.settings import Settings
 from chitlaq.stack import postgres as server
 from chitlaq.stack import users
+from chitlaq.stack.children import die_with_parent
 
 PREFIX = "chitlaq_drill_"
+SOCKETS = "sockets"
 START_SECONDS = 60
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
+
+_REFUSALS = (
+    "the database system is starting up",
+    "the database system is not yet accepting connections",
+    "the database system is shutting down",
+    "Consistent recovery state has not been yet reached.",
+)
 
 # Only who may enter the folder of its socket comes in without a password.
 _ACCESS = """\
@@ -79,6 +88,8 @@ def made(here: Place) -> Iterator[Scratch]:
         folder.chmod(folder.stat().st_mode | 0o011)
     (root / "secrets").symlink_to(here.home.secrets)
     sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
+    # Whoever comes after a kill finds it by this.
+    (root / SOCKETS).symlink_to(sockets)
     place.give_to_server(sockets)
     (sockets / "secrets").symlink_to(here.home.secrets)
     try:
@@ -89,15 +100,34 @@ def made(here: Place) -> Iterator[Scratch]:
 
 
 def sweep(here: Place) -> None:
-    """End the servers of drills that were killed, and delete their folders."""
+    """End the servers of drills and restores that were killed, and delete their folders."""
+    restoring = running_on(here.home.restoring_data)
+    if restoring is not None:
+        _end(restoring)
     for root in (here.home.backup / "scratch").glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError, ValueError, psutil.Error):
-            pid = int((root / "postgres" / "postmaster.pid").read_text().split()[0])
-            process = psutil.Process(pid)
-            if str(root / "postgres") in process.cmdline():
-                process.send_signal(signal.SIGQUIT)
-                process.wait(STOP_SECONDS)
+        process = running_on(root / "postgres")
+        if process is not None:
+            _end(process)
+        with contextlib.suppress(OSError):
+            sockets = (root / SOCKETS).readlink()
+            if sockets.name.startswith(PREFIX):
+                shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
+
+
+def running_on(data: Path) -> psutil.Process | None:
+    """The server that runs on a data directory, if there is one."""
+    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+        process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+        if process.is_running() and str(data) in process.cmdline():
+            return process
+    return None
+
+
+def _end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(signal.SIGQUIT)
+        process.wait(STOP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +168,7 @@ def running(
     *options: str,
     database: str = postgres.DATABASE,
     is_scratch: bool = True,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Server]:
     """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
 
@@ -148,6 +179,7 @@ def running(
         options: settings such as ``recovery_target_lsn=0/41E96D0``.
         database: the one in it that is looked at.
         is_scratch: nobody needs what is in it afterwards: nothing is waited for to reach the disk.
+        tell: told up to where it has replayed the log, while it does.
 
     Raises:
         OperatorError: it is the live one, or it does not start, with what it said.
@@ -188,16 +220,20 @@ def running(
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,
             extra_groups=[] if user else None,
+            # The child of a process with threads does nothing here but one call of the kernel.
+            preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
         )
     started = Server(here, sockets, port, database)
     try:
-        _wait_until_open(started, process, log)
+        _wait_until_open(started, process, log, tell)
         yield started
     finally:
         _stop(process, is_scratch=is_scratch)
 
 
-def _wait_until_open(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_open(
+    server: Server, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
+) -> None:
     """Return when it takes connections and has recovered all that it was told to."""
     deadline = time.monotonic() + START_SECONDS
     is_recovering = False
@@ -206,9 +242,13 @@ def _wait_until_open(server: Server, process: subprocess.Popen[bytes], log: Path
             raise OperatorError(f"The restored server ended: {_complaint(log)}")
         try:
             with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
-                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
-                if row == (False,):
+                row = connection.execute(
+                    "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'"
+                ).fetchone()
+                assert row is not None
+                if not row[0]:
                     return
+                tell(int(row[1] or 0))
                 is_recovering = True
         except psycopg.OperationalError as error:
             # It says so while it replays what it has not made consistent yet.
@@ -221,7 +261,12 @@ def _wait_until_open(server: Server, process: subprocess.Popen[bytes], log: Path
 
 
 def _complaint(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
+    # Those that a server refuses while it starts are we, who ask whether it has.
+    lines = [
+        line
+        for line in log.read_text(errors="replace").splitlines()
+        if not line.endswith(_REFUSALS)
+    ]
     bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
     return place.last_words("\n".join(bad[:2] or lines[-3:]))
 

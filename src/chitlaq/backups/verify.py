@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import tarfile
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 import msgspec
 
-from chitlaq.backups import configuration, dumps, log, physical, place, records
-from chitlaq.backups.log import Segment
-from chitlaq.backups.physical import MANIFEST
+from chitlaq.backups import configuration, dumps, log, physical, records, recovery, staging
+from chitlaq.backups.log import Archive, Segment
+from chitlaq.backups.looking import UnseenError, is_unseen
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record, Verdict
 from chitlaq.core.errors import OperatorError
@@ -34,14 +37,17 @@ def verify(here: Place, record: Record, seen: Seen | None = None) -> Record:
         here: the installation.
         record: the backup.
         seen: what need not be read again, where all are looked at one after the other.
+
+    Raises:
+        UnseenError: it could not be looked at, and what was known of it stays.
     """
     begun = monotonic()
-    here.advance(f"verify {record.id}", 0, 1)
     try:
         detail, is_good = _look(here, record, seen or Seen()), True
     except (OperatorError, OSError) as error:
+        if is_unseen(error):
+            raise UnseenError(str(error)) from None
         detail, is_good = str(error), False
-    here.advance(f"verify {record.id}", 1, 1)
     verdict = Verdict(datetime.now(UTC), is_good, detail, monotonic() - begun)
     judged = msgspec.structs.replace(record, verified=verdict)
     records.write(here.folder, judged)
@@ -56,19 +62,8 @@ def _look(here: Place, record: Record, seen: Seen) -> str:
     return _look_at_physical(here, record, seen)
 
 
-def _need_same(here: Place, record: Record) -> None:
-    path = here.folder / record.path
-    if not path.exists():
-        raise OperatorError(f"{path} is gone.")
-    size = path.stat().st_size
-    if size != record.bytes:
-        raise OperatorError(f"{path} has {size:,} bytes instead of {record.bytes:,}.")
-    if records.digest(path) != record.sha256:
-        raise OperatorError(f"{path} has changed since it was made: its SHA-256 is another.")
-
-
 def _look_at_dump(here: Place, record: Record) -> str:
-    _need_same(here, record)
+    dumps.need_unchanged(here, record)
     lines = dumps.table_of_contents(here, here.folder / record.path)
     tables = sum(" TABLE DATA " in line for line in lines)
     if tables < len(record.tables):
@@ -78,7 +73,7 @@ def _look_at_dump(here: Place, record: Record) -> str:
 
 
 def _look_at_configuration(here: Place, record: Record) -> str:
-    _need_same(here, record)
+    dumps.need_unchanged(here, record)
     try:
         return configuration.look(here.folder / record.path)
     except (tarfile.TarError, EOFError) as error:
@@ -93,54 +88,67 @@ def _look_at_physical(here: Place, record: Record, seen: Seen) -> str:
     for one in chain:
         if one.id in seen.backups:
             continue
-        data = here.folder / one.path
-        if not (data / MANIFEST).exists():
-            raise OperatorError(f"{data / MANIFEST} is gone.")
-        if records.digest(data / MANIFEST) != one.sha256:
-            raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
-        place.run([here.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(data)])
+        physical.verify_files(here, one)
         seen.backups.add(one.id)
-    assert record.begin_wal is not None
-    assert record.end_wal is not None
-    system = physical.system_of(here.folder / record.path)
-    count = verify_log(here, Segment.of(record.begin_wal), Segment.of(record.end_wal), system, seen)
+    count = verify_log(here, record, seen)
     return f"unchanged; {len(chain)} of its chain, {count} segments of the log without a hole"
 
 
-def verify_log(here: Place, begin: Segment, end: Segment, system: int, seen: Seen) -> int:
-    """Look at the archived log from a segment to its end; returns how many segments follow.
+def verify_log(here: Place, record: Record, seen: Seen) -> int:
+    """Look at the log that a base backup is rolled forward with; returns how many segments it has.
+
+    That is the log of the newest timeline that it leads to: of its own alone where a restore has gone
+    back to before it, and it is as good as ever for the moments of that time.
 
     Args:
         here: the installation.
-        begin: where a backup began, from which the log is replayed.
-        end: where it ended: without that much log it cannot be restored.
-        system: the server that it is of: another's log has the same names.
+        record: the backup.
         seen: what need not be read again.
 
     Raises:
-        OperatorError: one is missing, changed, or cannot be read.
+        OperatorError: a segment is missing, changed, or cannot be read.
     """
+    assert record.begin_wal is not None
+    assert record.end_wal is not None
     found = physical.received(here)
-    chain = found.chain(begin)
-    if end not in chain:
+    end = Segment.of(record.end_wal)
+    chain = found.chain(Segment.of(record.begin_wal), recovery.timelines(here, found, record)[-1])
+    if chain[-1].number < end.number:
         raise OperatorError(f"The log ends before segment {end.name}, which a restore needs.")
     folder = barman.folder(here.home, here.settings)
     known = log.ledger(folder)
     files = [found.segments[segment] for segment in chain]
-    for path in files:
+    system = physical.system_of(here.folder / record.path)
+    todo = [path for path in (*files, *found.histories.values()) if path not in seen.log]
+    for number, path in enumerate(todo):
+        here.advance("check log", number, len(todo))
         # What is just being received may not have begun.
-        if path in seen.log or path.suffix == ".partial":
-            continue
-        if (other := log.system_of(path)) != system:
+        if log.is_whole(path) and path.suffix != ".history" and log.system_of(path) != system:
             raise OperatorError(
-                f"{path} is of another server ({other}) than the backup ({system})."
+                f"{path} is of another server ({log.system_of(path)}) than the backup ({system})."
             )
-    for path in [*files, *found.histories.values()]:
-        if path in seen.log or "wals" not in path.relative_to(folder).parts:
+        if "wals" not in path.relative_to(folder).parts:
             continue
         if path.name not in known:
             raise OperatorError(f"{path} is not in the ledger, or its line there was damaged.")
-        if records.digest(path) != known[path.name]:
-            raise OperatorError(f"{path} has changed since it came.")
+        log.need_unchanged(path, known)
         seen.log.add(path)
+    _read_what_is_to_come(here, found, chain, seen)
     return len(chain)
+
+
+def _read_what_is_to_come(
+    here: Place, found: Archive, chain: Sequence[Segment], seen: Seen
+) -> None:
+    """Read the segments that came whole and that the archive, and so the ledger, has not yet."""
+    for segment in chain:
+        path = found.segments[segment]
+        if path in seen.log or path.parent.name != "streaming" or not log.is_whole(path):
+            continue
+        with tempfile.TemporaryDirectory(dir=here.home.backup) as folder:
+            laid_out = Path(folder) / "log"
+            staged = staging.stage(found, [segment], laid_out, {}, partial(recovery.reach, here))
+            reached = recovery.reach(here, laid_out, segment)
+            if staged.unread(reached):
+                raise OperatorError(f"{path} cannot be read after {log.as_text(reached)}.")
+        seen.log.add(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +21,8 @@ from chitlaq.core.errors import OperatorError
 if TYPE_CHECKING:
     from chitlaq.backups.daily import Outcome
     from chitlaq.backups.place import Place
+    from chitlaq.backups.plans import Plan, Restored
     from chitlaq.backups.records import Record, Records, Verdict
-    from chitlaq.backups.restore import Plan, Restored
     from chitlaq.core.home import Home
     from chitlaq.core.settings import Settings
 
@@ -31,6 +32,8 @@ backup = typer.Typer(
     no_args_is_help=True,
 )
 
+# Of a command that could not look at a backup, and found nothing bad.
+NOT_SEEN = 4
 TERMINATED = 128 + signal.SIGTERM
 # What the runbook counts in a restored database, and what people call it.
 _COUNTED = {"auth.accounts": "users", "feed.posts": "posts"}
@@ -199,8 +202,19 @@ def restore(
         str | None, typer.Argument(help="A backup; the newest that fits by default.")
     ] = None,
     to_time: Annotated[
-        str | None, typer.Option("--to-time", help="'2026-11-24 02:15:00', local, or with a zone.")
+        str | None,
+        typer.Option("--to-time", help="'2026-11-24 02:15:00' or 02:15, local, or with a zone."),
     ] = None,
+    timeline: Annotated[
+        int | None,
+        typer.Option("--timeline", help="Instead of the one that was written at that moment."),
+    ] = None,
+    up_to_damage: Annotated[
+        bool,
+        typer.Option(
+            "--up-to-damage", help="Where the log is damaged, what came before is enough."
+        ),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish one that was interrupted.")
     ] = False,
@@ -211,26 +225,39 @@ def restore(
 
     Examples: chitlaq backup restore · chitlaq backup restore --to-time "2026-11-24 02:15"
     """
+    from chitlaq.backups import physical, plans
+    from chitlaq.backups import place as places
     from chitlaq.backups import restore as work
 
     moment = _moment(to_time) if to_time else None
     purpose = "restore" + (f" {name}" if name else "") + (f" to {moment}" if moment else "")
     home, settings = installation.here()
     here = _place(home, settings)
-    begun = work.pending(here)
+    try:
+        begun = plans.pending(here)
+    except plans.UnreadablePlanError:
+        if resume:
+            raise
+        begun = None
     if resume and begun is None:
         raise OperatorError("No restore was interrupted.")
     if begun is not None and begun.is_swapping and not resume:
         raise OperatorError(
             "A restore was interrupted as it took its place: `chitlaq backup restore --resume`."
         )
-    plan = begun if resume and begun is not None else work.plan(here, name, moment)[0]
+    if begun is not None and resume:
+        plan = begun
+    else:
+        with places.alone(home, purpose):
+            physical.settle(here)
+        plan = plans.choose(here, name, moment, timeline, is_up_to_damage=up_to_damage)
     _show_plan(here, plan)
     if not yes and not typer.confirm("Do this?", default=False):
         raise typer.Exit(1)
-    _stop_stack(home)
     with _at(purpose, operator, is_gentle=False) as (here, record):
-        restored = work.carry_out(here, plan)
+        work.check(here, plan)
+        with _stopped_stack(here):
+            restored = work.carry_out(here, plan)
         record([])
     _show_restored(restored, plan)
 
@@ -465,6 +492,7 @@ def _judge(
 ) -> None:
     from chitlaq.backups import records as store
     from chitlaq.backups.daily import Outcome
+    from chitlaq.backups.looking import UnseenError
 
     with _at(" ".join([what, *(names or [])]), operator) as (here, record):
         found = store.read(here.folder)
@@ -477,9 +505,14 @@ def _judge(
             raise OperatorError(f"There is no backup in {here.folder}: `chitlaq backup run`.")
         done = []
         for one in wanted:
-            verdict = look(here, one)
-            assert verdict is not None
-            outcome = Outcome(f"{what} {one.id}", verdict.is_good, verdict.detail, verdict.seconds)
+            try:
+                verdict = look(here, one)
+                assert verdict is not None
+                outcome = Outcome(
+                    f"{what} {one.id}", verdict.is_good, verdict.detail, verdict.seconds
+                )
+            except UnseenError as error:
+                outcome = Outcome(f"{what} {one.id}", False, str(error), 0.0, is_seen=False)
             done.append(outcome)
             _tell(outcome)
         record(done)
@@ -588,14 +621,17 @@ def _place(home: Home, settings: Settings) -> Place:
 
 
 def _tell(outcome: Outcome) -> None:
-    mark = "ok " if outcome.is_good else "BAD"
+    mark = "ok " if outcome.is_good else "BAD" if outcome.is_seen else "NOT LOOKED AT"
     typer.echo(f"{mark} {outcome.what}: {outcome.sentence} ({outcome.seconds:.1f} s)")
 
 
 def _end(done: Sequence[Outcome]) -> None:
     if bad := sum(not one.is_good for one in done):
         typer.echo(f"\n{bad} of {len(done)} did not go well.", err=True)
-        raise typer.Exit(NOT_WELL if all(one.is_good or one.is_finding for one in done) else 1)
+        if any(not one.is_good and not one.is_finding for one in done):
+            raise typer.Exit(1)
+        is_seen = any(one.is_seen and not one.is_good for one in done)
+        raise typer.Exit(NOT_WELL if is_seen else NOT_SEEN)
 
 
 def _as_json(folder: Path, record: Record) -> dict[str, Any]:
@@ -624,67 +660,134 @@ def _show_plan(here: Place, plan: Plan) -> None:
         f"""\
 This will
   1. stop ChitLaq, if it runs;
-  2. restore {plan.backup}, {made}, {until};
+  2. restore {plan.backup}, {made}, {until}{_along(here, record, plan)};
   3. put it in place of {here.home.postgres_data}, which is kept as {plan.aside}.
-{_proof(record)}
+{_proof(record)}{_instead(here, record)}
 """
     )
 
 
+def _instead(here: Place, record: Record | None) -> str:
+    """Say it where a dump is all that is left, though there are base backups."""
+    from chitlaq.backups import records as store
+
+    if record is None or record.is_physical:
+        return ""
+    found = store.read(here.folder)
+    bad = found.of("full", "incremental")
+    if not bad:
+        return ""
+    return f"\nThere are {len(bad)} base backups, too: `chitlaq backup list` says what is known of them."
+
+
+def _along(here: Place, record: Record | None, plan: Plan) -> str:
+    """The timeline, where there is more than one: each restore has begun another."""
+    from chitlaq.backups import physical
+
+    timelines = physical.received(here).timelines
+    if record is None or not record.is_physical or len(timelines) < 2:
+        return ""
+    newest = ", the newest" if plan.timeline == timelines[-1] else f" of {timelines[-1]}"
+    return f", along timeline {plan.timeline}{newest}"
+
+
 def _proof(record: Record | None) -> str:
-    """What is known of a backup that is about to be needed."""
+    """What is known of a backup that is about to be needed: the worst first."""
     if record is None:
         return ""
-    if record.drilled is not None and record.drilled.is_good:
+    looks = [look for look in (record.drilled, record.verified) if look is not None]
+    bad = sorted((look for look in looks if not look.is_good), key=lambda look: look.at)
+    if bad:
+        when = f"{bad[-1].at.astimezone():%Y-%m-%d %H:%M}"
+        return f"IT IS KNOWN TO BE BAD, since {when}: {bad[-1].detail}"
+    if record.drilled is not None:
         when = f"{record.drilled.at.astimezone():%Y-%m-%d %H:%M}"
         return f"It was restored for a trial at {when}, and was the same, in {record.drilled.seconds:.0f} s."
-    if record.verified is not None and record.verified.is_good:
+    if record.verified is not None:
         return f"It was unchanged at {record.verified.at.astimezone():%Y-%m-%d %H:%M}."
     return "Nobody has looked at it since it was made."
 
 
 def _show_restored(restored: Restored, plan: Plan) -> None:
     typer.echo(f"Restored from {restored.backup}: {restored.rows:,} rows.")
+    for note in restored.notes:
+        typer.echo(note)
     if restored.last_commit is not None:
         typer.echo(
             f"The last change in it is from {restored.last_commit.astimezone():%Y-%m-%d %H:%M:%S %Z}."
         )
-    if not restored.is_as_asked and plan.to_time is not None:
-        typer.echo("Nothing was changed between that and the moment that you asked for.")
-    if restored.aside is not None:
+    if restored.damage:
+        typer.echo(f"{restored.damage} What was written after that is not there.")
+    elif not restored.is_as_asked:
+        typer.echo("The log ends there: it has no later change from before the moment asked for.")
+    if restored.aside:
         typer.echo(f"What was there is in {restored.aside}; `chitlaq backup discard` deletes it.")
+        if plan.left is not None:
+            typer.echo(f"`chitlaq backup restore --timeline {plan.left}` goes back to it.")
     typer.echo("Next: `chitlaq up`, look at it, then `chitlaq backup run full`.")
 
 
 def _say_what_waits(home: Home, settings: Settings) -> None:
+    from chitlaq.backups import plans
     from chitlaq.backups import restore as work
 
     here = _place(home, settings)
-    if work.pending(here) is not None:
+    if plans.is_pending(here):
         typer.echo("A restore was interrupted: `chitlaq backup restore --resume`.")
     if work.set_aside(here):
         typer.echo("Restores have kept what was there before: `chitlaq backup discard`.")
 
 
-def _stop_stack(home: Home) -> None:
-    """Stop ChitLaq, so that nobody writes to what is being replaced."""
+@contextmanager
+def _stopped_stack(here: Place) -> Iterator[None]:
+    """Stop ChitLaq, so that nobody writes to what is being replaced; say what to do when that fails.
+
+    Raises:
+        OperatorError: it runs, and could not be stopped.
+    """
+    from chitlaq.backups import plans
     from chitlaq.stack import control
 
     try:
-        control.ask(home, control.Stop())
-    except OperatorError:
-        return
-    typer.echo("ChitLaq is stopped.")
+        control.ask(here.home, control.Stop())
+        typer.echo("ChitLaq is stopped.")
+    except control.NotRunningError:
+        pass
+    try:
+        yield
+    except BaseException:
+        if plans.is_pending(here):
+            typer.echo(
+                "ChitLaq is down: `chitlaq backup restore --resume` finishes this.", err=True
+            )
+        elif here.home.postgres_data.exists():
+            typer.echo("ChitLaq is down: `chitlaq up` starts what was there.", err=True)
+        raise
 
 
 def _moment(text: str, option: str = "--to-time") -> datetime:
+    """A moment as people write it: a day and a time, or a time of today; local, or with a zone.
+
+    Raises:
+        OperatorError: it is none, or not yet.
+    """
+    found = re.fullmatch(
+        r"(?:(\d{4}-\d\d-\d\d)[ T])?(\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?",
+        text.strip(),
+    )
     try:
-        moment = datetime.fromisoformat(text.strip())
+        if found is None:
+            raise ValueError
+        day = found[1] or f"{datetime.now().astimezone():%Y-%m-%d}"
+        moment = datetime.fromisoformat(f"{day} {found[2]}{found[3] or ''}").astimezone()
     except ValueError:
-        raise OperatorError(f"{option} is {text!r}: write '2026-11-24 02:15:00'.") from None
-    moment = moment.astimezone()
+        raise OperatorError(
+            f"{option} is {text!r}: write '2026-11-24 02:15:00', '2026-11-24 02:15' or '02:15' (today),"
+            " in this machine's time zone; or with another, as in '2026-11-24 02:15:00+01:00' or"
+            " '2026-11-24T02:15:00Z'."
+        ) from None
     if moment > datetime.now(UTC) + timedelta(minutes=1):
-        raise OperatorError(f"{text} is not yet.")
+        raise OperatorError(f"{text} ({moment:%Y-%m-%d %H:%M:%S %Z}) is not yet.")
     return moment
 
 

@@ -55,6 +55,11 @@ class Home:
         return self.root / "postgres"
 
     @property
+    def restoring_data(self) -> Path:
+        """Where a restore lays out what takes the data directory's place."""
+        return self.root / "postgres.restoring"
+
+    @property
     def postgres_socket(self) -> Path:
         """The folder of PostgreSQL's Unix socket, which PostgreSQL's own user may write."""
         return self.run / "postgres"

@@ -128,7 +128,8 @@ def refuse_without_data(home: Home, settings: Settings) -> None:
             "A restore was interrupted: `chitlaq backup restore --resume` finishes it."
         )
     folder = settings.backup_folder(home)
-    if data_version(home) is None and any((folder / "physical").glob("*/base/*")):
+    backups = (*folder.glob("physical/*/base/*"), *folder.glob("chitlaq_*.sql"))
+    if data_version(home) is None and backups:
         raise OperatorError(
             f"The database is gone ({home.postgres_data}), and {folder} has backups of it:"
             " `chitlaq backup restore`. To begin with an empty one instead, move that folder away."

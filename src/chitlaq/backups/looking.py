@@ -1,0 +1,33 @@
+"""Whether what went wrong says something of a backup, or only that it could not be looked at."""
+
+from __future__ import annotations
+
+import errno
+
+from chitlaq.core.errors import OperatorError
+
+_OF_THE_MACHINE = {
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
+    errno.EACCES, errno.EPERM,
+}  # fmt: skip
+# As PostgreSQL's programs say it.
+_SAID = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "Cannot allocate memory",
+    "Permission denied",
+)
+
+
+class UnseenError(OperatorError):
+    """A backup could not be looked at: nothing is known now that was not known before."""
+
+
+def is_unseen(error: Exception) -> bool:
+    """Whether a look at a backup failed for the machine's sake, and not for the backup's."""
+    if isinstance(error, UnseenError):
+        return True
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        return True
+    return any(text in str(error) for text in _SAID)
