@@ -23,7 +23,7 @@ from chitlaq.core import ids, postgres
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database
 from chitlaq.core.settings import Operations, Settings
-from chitlaq.ops import changes, delivery, report
+from chitlaq.ops import changes, delivery, report, waiting
 from chitlaq.ops.checks.check import Lines, Section, Series, Table, Verdict, worst
 from chitlaq.ops.report import plots
 from chitlaq.ops.routines import Note, Result, Run
@@ -403,7 +403,7 @@ async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
         assert said.startswith(f"not mailed to {address} yet")
         with pytest.raises(postgres.PostgresUnavailableError):
             await delivery.mail_waiting(away, home)
-        (home.ops / "waiting-mail" / "0.json").write_text("half a fi")
+        (home.ops / "waiting" / "mail" / "0.json").write_text("half a fi")
         # As ops-service does, again and again.
         scheduler = Scheduler(home, Operations(timezone="UTC"), back)
         for _ in range(2):
@@ -415,13 +415,16 @@ async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
     assert [(one["subject"], one["text"], one["html"]) for one in mails] == [
         ("the day", "in *text*", "<p>page")
     ]
-    assert not list((home.ops / "waiting-mail").glob("*.json"))
+    assert not list((home.ops / "waiting" / "mail").glob("*.json"))
 
 
-async def test_mail_that_can_be_kept_nowhere_is_said(tmp_path: Path) -> None:
+async def test_mail_that_can_be_kept_nowhere_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (nobody,) = free_ports(1)
     away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", {})
     (tmp_path / "ops").write_text("in the way")
+    monkeypatch.setattr(waiting, "MEMORY", tmp_path / "ops")
     to = Operations(report_to=("ops@example.edu",))
     (said,) = await delivery.deliver(away, Home(tmp_path), to, "the day", "text", "page")
     assert "cannot be written" in said

@@ -14,7 +14,7 @@ import pytest
 from chitlaq.core import ids, postgres
 from chitlaq.core.home import Home
 from chitlaq.core.postgres import Database
-from chitlaq.ops import actions, rendering, runs
+from chitlaq.ops import actions, rendering, runs, waiting
 from chitlaq.ops.checks.check import Lines, Section, Series, Table, Value, Verdict, worst
 from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack, free_ports
@@ -103,6 +103,18 @@ async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
         assert "recorded in a file" in await runs.keep(away, home, kept)
     assert await runs.store_waiting(database, home) == 1
     assert await runs.newest(database, routine, 5) == [kept]
+
+
+async def test_run_that_nothing_takes_is_said_to_be_lost(
+    routine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ops").write_text("in the way")
+    monkeypatch.setattr(waiting, "MEMORY", tmp_path / "ops")
+    (nobody,) = free_ports(1)
+    async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
+        said = await runs.keep(away, Home(tmp_path), run(routine, result("a.b", Verdict.OK)))
+    assert "not recorded" in said
+    assert "Keep what stands above" in said
 
 
 async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(

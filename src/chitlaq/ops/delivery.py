@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
-import msgspec
+import asyncpg
 
 from chitlaq.core import ids, logs, mail
 from chitlaq.core.home import Home
 from chitlaq.core.mail import Mail
 from chitlaq.core.postgres import Database, PostgresUnavailableError
 from chitlaq.core.settings import Operations
+from chitlaq.ops import waiting
 
+WAITING = "mail"
 NOTIFY_SECONDS = 20.0
 
 log = logs.get("delivery")
@@ -48,49 +50,33 @@ async def mail_waiting(database: Database, home: Home) -> int:
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    mailed = 0
-    for path in sorted(_waiting(home).glob("*.json")):
-        try:
-            waiting = msgspec.json.decode(path.read_bytes(), type=Mail)
-        except msgspec.DecodeError as error:
-            log.error("file is no mail, and is left aside", path=str(path), error=str(error))
-            path.rename(path.with_suffix(".broken"))
-            continue
-        async with database.transaction() as session:
-            await mail.put(session, waiting)
-        path.unlink(missing_ok=True)
-        mailed += 1
-    return mailed
+    return await waiting.store(home, WAITING, Mail, partial(_put, database))
+
+
+async def _put(database: Database, report: Mail) -> None:
+    async with database.transaction() as session:
+        await mail.put(session, report)
 
 
 async def _mail(database: Database, home: Home, report: Mail) -> str:
     address = report.to_address
     try:
-        async with database.transaction() as session:
-            await mail.put(session, report)
-    except PostgresUnavailableError as error:
+        await _put(database, report)
+    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.error("report not mailed", address=address, error=str(error))
         return _lay_by(home, report)
     return f"mailed to {address}"
 
 
 def _lay_by(home: Home, report: Mail) -> str:
-    path = _waiting(home) / f"{ids.new()}.json"
-    draft = path.with_suffix(".draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.json.encode(report))
-        draft.rename(path)
+        waiting.lay_by(home, WAITING, str(ids.new()), report)
     except OSError as error:
         return (
-            f"not mailed to {report.to_address}: PostgreSQL is away, and {path.parent} cannot be"
-            f" written ({error.strerror})"
+            f"not mailed to {report.to_address}: PostgreSQL is away, and {home.ops} cannot be written"
+            f" ({error.strerror})"
         )
     return f"not mailed to {report.to_address} yet: PostgreSQL is away, and it goes when it is back"
-
-
-def _waiting(home: Home) -> Path:
-    return home.ops / "waiting-mail"
 
 
 async def _notify(url: str, subject: str, text: str) -> str:

@@ -27,13 +27,14 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
 log = logs.get("waiting")
 
 
-def lay_by(home: Home, kind: str, name: str, record: msgspec.Struct) -> None:
+def lay_by(home: Home, kind: str, name: str, record: object) -> None:
     """Keep a record until `store` finds it; it is on the disk, or in memory, when this returns.
 
     Args:
         home: the installation.
-        kind: what waits with it: ``runs``, ``actions``.
+        kind: what waits with it: ``runs``, ``actions``, ``mail``.
         name: the record's own; a later one of the same name takes its place.
+        record: what JSON can hold.
 
     Raises:
         OSError: neither takes it.

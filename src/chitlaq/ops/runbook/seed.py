@@ -181,7 +181,8 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
         ("backup drill",),
-        "done every day, into a server of its own, and every table compared, not only counted",
+        "done every day, into a server of its own, and every table compared, not only counted; that server"
+        " is gone when the drill ends, so `test-restore.sh` itself says how many users and posts it held",
     ),
     Answer(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
     Answer(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
