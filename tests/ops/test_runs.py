@@ -101,8 +101,11 @@ async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         assert "recorded in a file" in await runs.keep(away, home, kept)
+    folder = waiting.in_memory(home, runs.WAITING)
+    assert folder.stat().st_mode & 0o777 == 0o700
     assert await runs.store_waiting(database, home) == 1
     assert await runs.newest(database, routine, 5) == [kept]
+    assert not folder.exists()
 
 
 async def test_run_that_nothing_takes_is_said_to_be_lost(

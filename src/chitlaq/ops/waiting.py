@@ -44,7 +44,7 @@ def lay_by(home: Home, kind: str, name: str, record: object) -> None:
         _write(_at_home(home, kind), name, content)
     except OSError as error:
         log.warning("home takes no record: it waits in memory", record=name, error=str(error))
-        _write(_in_memory(home, kind), name, content)
+        _write(in_memory(home, kind), name, content)
 
 
 async def store(home: Home, kind: str, type_: type[T], put: Callable[[T], Awaitable[None]]) -> int:
@@ -77,11 +77,14 @@ async def store(home: Home, kind: str, type_: type[T], put: Callable[[T], Awaita
             raise PostgresUnavailableError(str(error)) from error
         path.unlink(missing_ok=True)
         stored += 1
+    with suppress(OSError):
+        # Memory is not ours to leave things in; where something still waits, it stays.
+        in_memory(home, kind).rmdir()
     return stored
 
 
 def _waiting(home: Home, kind: str) -> Iterator[Path]:
-    for folder in (_at_home(home, kind), _in_memory(home, kind)):
+    for folder in (_at_home(home, kind), in_memory(home, kind)):
         # In memory anyone may have made it.
         with suppress(OSError):
             if folder.stat().st_uid == os.getuid():
@@ -92,7 +95,8 @@ def _at_home(home: Home, kind: str) -> Path:
     return home.ops / "waiting" / kind
 
 
-def _in_memory(home: Home, kind: str) -> Path:
+def in_memory(home: Home, kind: str) -> Path:
+    """The folder of those that the home did not take."""
     name = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
     # No folder between, which somebody else could have made before us.
     return MEMORY / f"chitlaq-{os.getuid()}-{name}-{kind}"
