@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,11 @@ import pytest
 from chitlaq.core import secrets
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
-from chitlaq.core.settings import Settings
+from chitlaq.core.settings import Monitoring, Settings
 from chitlaq.ops import configuration
 
-# A host cannot be one with a path.
-UNFIT = Settings(alertmanager_url="http://alerts.example.edu/behind/a/path")
+# Longer than Prometheus can count.
+UNFIT = Settings(monitoring=Monitoring(scrape_seconds=10**13))
 
 
 @pytest.fixture
@@ -37,11 +38,22 @@ def test_prometheus_keeps_its_configuration_when_promtool_refuses_the_new_one(
 ) -> None:
     path = configuration.write_prometheus(home, Settings(), Path(promtool))
     before = path.read_bytes()
-    with pytest.raises(OperatorError, match=r"refuses the generated prometheus\.yml:.*valid host"):
+    with pytest.raises(OperatorError, match=r"refuses the generated prometheus\.yml:.*duration"):
         configuration.write_prometheus(home, UNFIT, Path(promtool))
     assert path.read_bytes() == before
     configuration.write_prometheus(home, Settings(alertmanager_url="http://b:9093"), Path(promtool))
     assert path.read_bytes() != before, "and takes one that is fit"
+
+
+def test_alertmanager_behind_a_path_is_found(home: Home, promtool: str) -> None:
+    elsewhere = Settings(alertmanager_url="https://watch.example.edu/alerts/")
+    text = configuration.write_prometheus(home, elsewhere, Path(promtool)).read_text()
+    (found,) = json.loads(text)["alerting"]["alertmanagers"]
+    assert found == {
+        "scheme": "https",
+        "path_prefix": "/alerts",
+        "static_configs": [{"targets": ["watch.example.edu"]}],
+    }
 
 
 def test_prometheus_keeps_its_rules_when_promtool_refuses_the_new_ones(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,7 +28,9 @@ JOBS: Mapping[str, str] = {
 def prometheus(home: Home, settings: Settings) -> bytes:
     """Return ``prometheus.yml``: what is asked, how often, and where alerts go."""
     period = f"{settings.monitoring.scrape_seconds}s"
-    alertmanager = settings.alertmanager_url.rstrip("/").partition("://")
+    alertmanager = urlsplit(
+        settings.alertmanager_url or f"http://127.0.0.1:{settings.ports.alertmanager}"
+    )
     return _written(
         {
             "global": {
@@ -39,14 +42,9 @@ def prometheus(home: Home, settings: Settings) -> bytes:
             "alerting": {
                 "alertmanagers": [
                     {
-                        "scheme": alertmanager[0] or "http",
-                        "static_configs": [
-                            {
-                                "targets": [
-                                    alertmanager[2] or f"127.0.0.1:{settings.ports.alertmanager}"
-                                ]
-                            }
-                        ],
+                        "scheme": alertmanager.scheme,
+                        "path_prefix": alertmanager.path.rstrip("/"),
+                        "static_configs": [{"targets": [alertmanager.netloc]}],
                     }
                 ]
             },
