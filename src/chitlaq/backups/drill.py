@@ -175,6 +175,7 @@ def pin(here: Place) -> Moment:
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as reading,
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as other,
         ):
+            place.step_back_too(here, reading)
             position = _between_writes(reading, other) or _with_writers_held(reading, other)
             if position is None:
                 raise UnseenError(

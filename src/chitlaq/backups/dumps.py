@@ -53,6 +53,7 @@ def make(here: Place) -> Record:
 
 
 def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -> Record:
+    place.step_back_too(here, connection)
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = connection.execute(
         "SELECT pg_export_snapshot(), pg_database_size(current_database()), now(),"
@@ -72,6 +73,8 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
         )  # fmt: skip
+        # It compresses for as long as all the rest takes; on our half it would do so beside the count.
+        place.keep_to(dumping.pid, place.PROCESSORS)
         try:
             tables = content.take(connection)
             migration = content.migration(connection)
