@@ -15,7 +15,7 @@ import psycopg
 from chitlaq.backups import content, place, records, watching
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record
-from chitlaq.core import postgres
+from chitlaq.core import manners, postgres
 from chitlaq.core.errors import OperatorError
 
 LATEST = "latest_backup.sql"
@@ -74,7 +74,7 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
             env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
         )  # fmt: skip
         # It compresses for as long as all the rest takes; on our half it would do so beside the count.
-        place.keep_to(dumping.pid, place.PROCESSORS)
+        manners.keep_to(dumping.pid, manners.PROCESSORS)
         try:
             tables = content.take(connection)
             migration = content.migration(connection)

@@ -7,8 +7,8 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from chitlaq.backups.looking import UnseenError
+from chitlaq.core import manners
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.home import Home
 from chitlaq.core.settings import Settings
@@ -30,8 +31,6 @@ Advance = Callable[[str, int, int], None]
 """Told the stage, how many bytes of it are done, and how many there are."""
 
 NICENESS = 10
-PROCESSORS = sorted(os.sched_getaffinity(0))
-"""Those that this process may use, before it steps back."""
 # What is left free beyond what a step needs: a full disk stops the database.
 SPARE_BYTES = 200_000_000
 
@@ -107,30 +106,20 @@ def alone(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
 def step_back() -> None:
     """Let this process, and all that it starts, come after everything else at processor and disk.
 
-    It keeps to half of the processors: however low a priority is, members wait twice as long where all
-    are busy (docs/benchmarks.md). The processes of the live server are not among those that it starts.
+    It keeps to half of the processors. The processes of the live server are not among those that it
+    starts.
     """
     here = psutil.Process()
     if here.nice() < NICENESS:
         here.nice(NICENESS)
     here.ionice(psutil.IOPRIO_CLASS_IDLE)
-    keep_to(here.pid, _half())
+    manners.keep_to(here.pid, manners.half())
 
 
 def step_back_too(here: Place, connection: psycopg.Connection) -> None:
     """Let the live server's process behind a connection keep to our half, too; one elsewhere is not ours."""
     if here.settings.embeds("postgres"):
-        keep_to(connection.info.backend_pid, _half())
-
-
-def keep_to(process: int, processors: Sequence[int]) -> None:
-    """Let a process run on these processors alone; where it may not be told so, it goes on as it is."""
-    with suppress(psutil.Error, OSError):
-        psutil.Process(process).cpu_affinity(list(processors))
-
-
-def _half() -> Sequence[int]:
-    return PROCESSORS[len(PROCESSORS) // 2 :]
+        manners.keep_to(connection.info.backend_pid, manners.half())
 
 
 @contextmanager

@@ -171,9 +171,12 @@ async def look_and_keep(
     Returns:
         The run, and what hindered the recording, or nothing.
     """
+    from chitlaq.core import manners
     from chitlaq.ops import routines, runs
     from chitlaq.ops.checks.system import System
 
+    # Whoever looks how the system is must not be what makes it slow.
+    manners.keep_to(os.getpid(), manners.half())
     system = System(home, settings)
     try:
         run = await routines.run(system, name, checks, operator, on_result)
