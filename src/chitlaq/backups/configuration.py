@@ -14,7 +14,7 @@ from time import monotonic
 from typing import IO, Any
 from urllib.parse import quote
 
-from chitlaq.backups import dumps, keys, place, records
+from chitlaq.backups import dumps, keys, place, records, tars
 from chitlaq.backups.place import Place
 from chitlaq.backups.records import Record
 from chitlaq.core import settings as configured
@@ -160,7 +160,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
             raise OperatorError(f"It would write {member.name}: it was not made here.")
         if (home / member.name).exists():
             continue
-        archive.extract(member, home, filter="data")
+        tars.unpack_one(archive, member, home)
         if member.name.startswith("secrets/"):
             (home / "secrets").chmod(0o700)
             (home / member.name).chmod(0o600)

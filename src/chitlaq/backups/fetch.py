@@ -29,6 +29,7 @@ from chitlaq.backups import (
     place,
     records,
     status,
+    tars,
     vault,
 )
 from chitlaq.backups.log import Segment
@@ -286,7 +287,7 @@ def _bring_folder(here: Place, copies: Copies, record: Record, folder: Path) -> 
         tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as archive,
     ):
         draft.mkdir(parents=True)
-        archive.extractall(draft, filter="data")
+        tars.unpack(archive, draft)
     if records.digest(draft / physical.MANIFEST) != record.sha256:
         shutil.rmtree(draft)
         raise OperatorError("it is not what was backed up.")
