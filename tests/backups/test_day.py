@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import psutil
 import pytest
 
 from chitlaq.backups import daily, drill, dumps, keys, records, scratch
@@ -340,6 +341,24 @@ async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) 
 def cleared(guarded: Stack) -> Iterator[None]:
     yield
     shutil.rmtree(str(guarded.home) + "-new", ignore_errors=True)
+
+
+async def test_receiver_that_is_far_behind_is_a_warning(guarded: Stack) -> None:
+    receiver = psutil.Process(guarded.ps()["wal-archive"]["pid"])
+    stopped = [receiver, *receiver.children(recursive=True)]
+    for process in stopped:
+        process.suspend()
+    try:
+        await guarded.sql(
+            "SELECT count(pg_logical_emit_message(false, 'test', repeat('x', 1000000)))"
+            " FROM generate_series(1, 80)"
+        )
+        said = await asyncio.to_thread(guarded.command, "backup", "status")
+    finally:
+        for process in stopped:
+            process.resume()
+    assert "WARNING  backup.archive" in said.stdout
+    assert "on the way" in said.stdout
 
 
 async def test_receiver_that_is_killed_comes_back_and_misses_nothing(guarded: Stack) -> None:

@@ -14,6 +14,7 @@ from chitlaq.backups import records
 from chitlaq.backups.records import Copy, Kind, Record, Verdict
 from chitlaq.core.home import Home
 from chitlaq.ops.checks import check
+from tests.conftest import Stack
 from tests.ops.checks.looking import look
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -138,6 +139,30 @@ async def test_archive_is_looked_at_where_there_is_one(home: Home) -> None:
         assert (await say(home, name, **off)).verdict == check.Verdict.SKIPPED
     # On, and PostgreSQL is away.
     assert (await say(home, "backup.archive")).verdict == check.Verdict.UNKNOWN
+
+
+async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
+    found = await look(
+        Home(stack.home), "backup.archive", **stack.environment | {"CHITLAQ_BACKUPS_ARCHIVE": "on"}
+    )
+    assert found.verdict == CRITICAL
+    assert "nobody receives the log" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("hours", "verdict"), [(None, CRITICAL), (0.1, OK), (2, WARNING), (7, CRITICAL)]
+)
+async def test_log_elsewhere_is_judged_by_its_age(
+    home: Home, tmp_path: Path, hours: float | None, verdict: check.Verdict
+) -> None:
+    where = str(tmp_path / "elsewhere")
+    keep(home, "dump", 1, copied=Copy(where, ago(1), 10, "0" * 64))
+    if hours is not None:
+        note = home.backup / "log-copied"
+        note.parent.mkdir(parents=True)
+        note.write_text(where)
+        os.utime(note, (ago(hours).timestamp(),) * 2)
+    assert (await say(home, "backup.copies", CHITLAQ_BACKUPS_COPY_TO=where)).verdict == verdict
 
 
 async def test_folder_of_backups_that_may_not_be_seen_is_unknown(home: Home) -> None:
