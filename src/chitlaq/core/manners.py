@@ -10,8 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-import psutil
-
 PROCESSORS = sorted(os.sched_getaffinity(0))
 """Those that this process may use, before it keeps to half of them."""
 
@@ -22,5 +20,5 @@ def half() -> Sequence[int]:
 
 def keep_to(process: int, processors: Sequence[int]) -> None:
     """Let a process run on these processors alone; where it may not be told so, it goes on as it is."""
-    with suppress(psutil.Error, OSError):
-        psutil.Process(process).cpu_affinity(list(processors))
+    with suppress(OSError):
+        os.sched_setaffinity(process, processors)

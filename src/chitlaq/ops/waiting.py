@@ -32,7 +32,7 @@ def lay_by(home: Home, kind: str, name: str, record: object) -> None:
 
     Args:
         home: the installation.
-        kind: what waits with it: ``runs``, ``actions``, ``mail``.
+        kind: what waits with it: ``runs``, ``actions``, ``alerts``, ``mail``.
         name: the record's own; a later one of the same name takes its place.
         record: what JSON can hold.
 
