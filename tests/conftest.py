@@ -22,7 +22,9 @@ import asyncpg
 import httpx
 import pytest
 
-from chitlaq.core import ports
+from chitlaq.core.installation import ports
+
+pytest_plugins = ["tests.observers"]
 
 PORTS = (
     "edge", "gateway", "websocket", "feed", "search", "auth", "ops", "postgres", "redis",

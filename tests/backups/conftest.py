@@ -9,9 +9,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from chitlaq.backups import keys
-from chitlaq.backups.place import Place
-from tests.backups.copying import BUCKET, machine
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import encryption
+from tests.backups.machines import BUCKET, machine
 from tests.conftest import free_ports
 
 
@@ -36,7 +36,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def key() -> tuple[str, str]:
-    return keys.new()
+    return encryption.new()
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.backups import configuration, keys, vault
-from chitlaq.backups.place import Place
+from chitlaq.backups import configuration
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.core.errors import OperatorError
-from tests.backups.copying import machine
+from tests.backups.machines import machine
 
 # As an operator writes it, and what of it is a secret.
 SECRET_LINES = {
@@ -28,7 +29,7 @@ SECRET_LINES = {
 
 @pytest.fixture
 def key() -> tuple[str, str]:
-    return keys.new()
+    return encryption.new()
 
 
 def installed(root: Path, file: str, **settings: str) -> Place:
@@ -114,7 +115,7 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
     with tarfile.open(fileobj=inner, mode="w") as archive:
         configuration._add(archive, name, io.BytesIO(b"* * * * * root evil"))
     inner.seek(0)
-    keys.encrypt_stream(inner, sealed, [key[1]])
+    encryption.encrypt_stream(inner, sealed, [key[1]])
     with tarfile.open(target, "w:gz") as archive:
         digest = configuration._add(archive, configuration.SECRETS, sealed)
         manifest = f'{{"{configuration.SECRETS}": "{digest}"}}'.encode()
@@ -129,7 +130,7 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
 def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
     """Who restores the configuration elsewhere is not taken for the machine that it is of."""
     here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
-    name = vault.machine(here.home)
+    name = object_store.machine(here.home)
     path = archive_of(here)
     back = tmp_path / "two"
     back.mkdir()

@@ -9,13 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chitlaq.backups import daily, elsewhere, place, records, status, vault
+from chitlaq.backups import context, daily
+from chitlaq.backups.catalog import records, status
+from chitlaq.backups.catalog.records import Record, Verdict
+from chitlaq.backups.context import Place
 from chitlaq.backups.daily import Outcome
-from chitlaq.backups.place import Place
-from chitlaq.backups.records import Record, Verdict
+from chitlaq.backups.offsite import copies, object_store
 from chitlaq.cli import backup
 from chitlaq.core.errors import OperatorError
-from tests.backups.copying import archive_segment, machine, made_at, make
+from tests.backups.machines import archive_segment, machine, made_at, make
 
 LATER = made_at(2) + timedelta(days=400)
 
@@ -66,7 +68,7 @@ def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(here: Pla
     )  # fmt: skip
     records.write(here.folder, child)
     assert [one.id for one in status.look(here).uncopied] == [full.id, child.id]
-    elsewhere.copy(here, child)
+    copies.copy(here, child)
     assert [one.id for one in status.look(here).uncopied] == [full.id]
 
 
@@ -95,8 +97,8 @@ def test_what_was_done_since_a_moment_is_not_done_again(
 def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
     here: Place, tmp_path: Path
 ) -> None:
-    old = [elsewhere.copy(here, make(here, "dump", hour)) for hour in (2, 3)]
-    elsewhere.copy(here, proved(here, make(here, "dump", 4)))
+    old = [copies.copy(here, make(here, "dump", hour)) for hour in (2, 3)]
+    copies.copy(here, proved(here, make(here, "dump", 4)))
     place_of_copies, aside = tmp_path / "elsewhere", tmp_path / "aside"
     place_of_copies.rename(aside)
     place_of_copies.write_text("no folder")
@@ -106,9 +108,9 @@ def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
     assert len(records.read(here.folder).good) == 1
     place_of_copies.unlink()
     aside.rename(place_of_copies)
-    assert len(elsewhere.copies(here).of("dump")) == 3
+    assert len(copies.copies(here).of("dump")) == 3
     assert all(one.is_good for one in daily.prune(here, LATER, silent))
-    names = vault.names(vault.store(here.settings.backups), "backups/")
+    names = object_store.names(object_store.store(here.settings.backups), "backups/")
     assert list(names) == ["backups/dump_20261124T043000.age"]
 
 
@@ -170,9 +172,9 @@ def test_nobody_else_may_enter_the_folder_of_backups(here: Place) -> None:
     daily.tidy(here)
     assert here.folder.stat().st_mode & 0o007 == 0
     new = here.folder / "another"
-    place.made(new)
+    context.made(new)
     assert new.stat().st_mode & 0o777 == 0o700
     file = here.folder / "file"
     file.touch()
     with pytest.raises(OperatorError, match=r"backups\.folder"):
-        place.made(file / "below")
+        context.made(file / "below")

@@ -17,11 +17,15 @@ import msgspec
 import psutil
 import pytest
 
-from chitlaq.backups import daily, drill, dumps, keys, records, scratch
-from chitlaq.backups.place import Place
-from chitlaq.backups.records import Record, Table
+from chitlaq.backups import daily
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record, Table
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import encryption
+from chitlaq.backups.postgres import dump, scratch
+from chitlaq.backups.proof import drill
 from chitlaq.core.errors import OperatorError
-from tests.backups.guarded import (
+from tests.backups.backed_up_stack import (
     author,
     backups_of,
     newest,
@@ -39,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The file of a private key, and the public one."""
-    private, public = keys.new()
+    private, public = encryption.new()
     path = tmp_path_factory.mktemp("stick") / "chitlaq-backup.key"
     path.write_text(f"# public key: {public}\n{private}\n")
     return path, public
@@ -330,7 +334,7 @@ async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) 
     settings = msgspec.structs.replace(here.settings, database_url=guarded.dsn("chitlaq"))
     there = Place(here.home, settings)
     assert daily.kinds_of(there, date(2026, 11, 24)) == ["dump", "configuration"]
-    record = await asyncio.to_thread(dumps.make, there)
+    record = await asyncio.to_thread(dump.make, there)
     assert record.tables["feed.posts"].rows >= 20
     drilled = (await asyncio.to_thread(drill.drill, there, record)).drilled
     assert drilled is not None
@@ -391,7 +395,7 @@ async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
     new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
     try:
         wrong = tmp_path / "wrong.key"
-        wrong.write_text(keys.new()[0])
+        wrong.write_text(encryption.new()[0])
         answer = new.command("backup", "fetch", str(elsewhere), "--identity", str(wrong))
         assert answer.returncode == 1
         assert "key" in answer.stderr

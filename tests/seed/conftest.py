@@ -14,13 +14,14 @@ from pathlib import Path
 import asyncpg
 import psycopg
 import pytest
-from tests.conftest import free_ports
 
-from chitlaq.core import migrate, postgres, secrets
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Ports, Settings
-from chitlaq.stack import postgres as server
-from chitlaq.stack import users
+from chitlaq.core.data import migrations, postgres
+from chitlaq.core.installation import secrets
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Ports, Settings
+from chitlaq.stack.install import users
+from chitlaq.stack.servers import postgres as server
+from tests.conftest import free_ports
 
 START_SECONDS = 30
 
@@ -51,8 +52,8 @@ def installation() -> Iterator[Installation]:
                 extra_groups=[] if user else None,
             )
         wait_until_answering(postgres.dsn(settings, home, "postgres", "postgres"))
-        migrate.provision(settings, home)
-        migrate.apply(settings, home)
+        migrations.provision(settings, home)
+        migrations.apply(settings, home)
         yield settings, home
     finally:
         if process is not None:

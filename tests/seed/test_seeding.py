@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Settings
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
 from chitlaq.seed import demo
 from chitlaq.seed.seeding import SeedReport, seed
 
@@ -324,6 +324,6 @@ async def test_first_start_seeds_once_and_only_where_it_may(
 
 
 def _owner(settings: Settings, home: Home) -> str:
-    from chitlaq.core import postgres
+    from chitlaq.core.data import postgres
 
     return postgres.dsn(settings, home, postgres.OWNER)

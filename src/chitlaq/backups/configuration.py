@@ -14,12 +14,15 @@ from time import monotonic
 from typing import IO, Any
 from urllib.parse import quote
 
-from chitlaq.backups import dumps, keys, place, records, tars
-from chitlaq.backups.place import Place
-from chitlaq.backups.records import Record
-from chitlaq.core import settings as configured
+from chitlaq.backups import context, safe_extract
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import encryption
+from chitlaq.backups.postgres import dump
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.settings import Settings
+from chitlaq.core.installation import settings as configured
+from chitlaq.core.installation.settings import Settings
 
 LATEST = "config_latest.tar.gz"
 SETTINGS = "chitlaq.toml"
@@ -43,11 +46,11 @@ def make(here: Place) -> Record:
         OperatorError: a recipient is no key, or there is no room.
     """
     begun = monotonic()
-    name = place.new_id("config")
+    name = context.new_id("config")
     target, draft = here.folder / f"{name}.tar.gz", here.folder / f"{name}.draft"
-    place.made(here.folder)
+    context.made(here.folder)
     secret, open_ = _sorted_by_secrecy(here)
-    place.need_room(
+    context.need_room(
         here.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
     )
     moment = datetime.now(UTC)
@@ -67,7 +70,7 @@ def make(here: Place) -> Record:
                 redacted = io.BytesIO(_redacted(here.home.settings_file))
                 manifest[REDACTED] = _add(archive, REDACTED, redacted)
             _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
-        dumps.sync(draft)
+        dump.sync(draft)
         digest, size = records.digest(draft), draft.stat().st_size
         draft.rename(target)
     finally:
@@ -82,7 +85,7 @@ def make(here: Place) -> Record:
         sha256=digest,
     )
     records.write(here.folder, record)
-    dumps.point_to(here.folder / LATEST, Path(target.name))
+    dump.point_to(here.folder / LATEST, Path(target.name))
     return record
 
 
@@ -138,7 +141,7 @@ def unpack(path: Path, home: Path, identity: str | None) -> list[str]:
             source = archive.extractfile(SECRETS)
             assert source is not None
             with tempfile.TemporaryFile(dir=home) as inner:
-                keys.decrypt_stream(source, inner, identity)
+                encryption.decrypt_stream(source, inner, identity)
                 inner.seek(0)
                 with tarfile.open(fileobj=inner) as secrets:
                     done += _put_back(secrets, home, set())
@@ -160,7 +163,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
             raise OperatorError(f"It would write {member.name}: it was not made here.")
         if (home / member.name).exists():
             continue
-        tars.unpack_one(archive, member, home)
+        safe_extract.unpack_one(archive, member, home)
         if member.name.startswith("secrets/"):
             (home / "secrets").chmod(0o700)
             (home / member.name).chmod(0o600)
@@ -256,7 +259,7 @@ def _packed(here: Place, paths: Sequence[Path], target: IO[bytes]) -> None:
             for path in paths:
                 archive.add(path, arcname=str(path.relative_to(here.home.root)))
         plain.seek(0)
-        keys.encrypt_stream(plain, target, here.settings.backups.recipients)
+        encryption.encrypt_stream(plain, target, here.settings.backups.recipients)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> str:

@@ -9,25 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from time import monotonic
 
-from chitlaq.backups import (
-    configuration,
-    drill,
-    dumps,
-    elsewhere,
-    physical,
-    place,
-    records,
-    retention,
-    status,
-    verify,
-)
-from chitlaq.backups.looking import UnseenError
-from chitlaq.backups.place import Place
-from chitlaq.backups.records import Kind, Record, Records, Verdict
-from chitlaq.backups.retention import Judgement, Rule
-from chitlaq.backups.verify import Seen
+from chitlaq.backups import configuration, context
+from chitlaq.backups.catalog import records, retention, status
+from chitlaq.backups.catalog.records import Kind, Record, Records, Verdict
+from chitlaq.backups.catalog.retention import Judgement, Rule
+from chitlaq.backups.context import Place
+from chitlaq.backups.errors import UnseenError
+from chitlaq.backups.offsite import copies
+from chitlaq.backups.postgres import base_backup, dump
+from chitlaq.backups.proof import drill, verify
+from chitlaq.backups.proof.verify import Seen
 from chitlaq.core.errors import OperatorError
-from chitlaq.stack import barman
+from chitlaq.stack.servers import barman
 
 # What was looked at lately is not looked at again by the same day's work.
 AGAIN_AFTER = timedelta(hours=1)
@@ -177,7 +170,7 @@ def delete_copy(here: Place, record: Record, tell: Tell) -> Outcome:
 
 def tidy(here: Place) -> None:
     """Clear away what was on its way when a process was killed."""
-    place.made(here.folder)
+    context.made(here.folder)
     for path in (*here.folder.glob("*.draft"), *here.folder.glob("records/*.draft")):
         path.unlink(missing_ok=True)
     for path in here.folder.glob(".copying-*"):
@@ -186,11 +179,11 @@ def tidy(here: Place) -> None:
 
 def _made(here: Place, kind: Kind, into: list[Record]) -> str:
     if kind == "dump":
-        record = dumps.make(here)
+        record = dump.make(here)
     elif kind == "configuration":
         record = configuration.make(here)
     else:
-        record = physical.make(here, full=kind == "full")
+        record = base_backup.make(here, full=kind == "full")
     into.append(record)
     return f"{record.id}, {record.bytes / 1e6:,.1f} MB"
 
@@ -213,14 +206,14 @@ def _said(verdict: Verdict | None) -> str:
 def _copied(here: Place, record: Record) -> str:
     # Its verdict was written down meanwhile.
     newest = records.read(here.folder).get(record.id) or record
-    copied = elsewhere.copy(here, newest).copied
+    copied = copies.copy(here, newest).copied
     assert copied is not None
     return f"to {copied.where}, {copied.bytes / 1e6:,.1f} MB, read back"
 
 
 def _log_copied(here: Place) -> str:
-    with place.archiving(here.home):
-        return f"{elsewhere.copy_log(here)} new files"
+    with context.archiving(here.home):
+        return f"{copies.copy_log(here)} new files"
 
 
 def _damaged(name: str) -> str:
@@ -233,7 +226,7 @@ def _damaged(name: str) -> str:
 
 def _deleted(here: Place, record: Record) -> str:
     if record.is_physical:
-        physical.forget(here, physical.barman_id(record))
+        base_backup.forget(here, base_backup.barman_id(record))
     else:
         (here.folder / record.path).unlink(missing_ok=True)
     records.forget(here.folder, record)
@@ -241,19 +234,19 @@ def _deleted(here: Place, record: Record) -> str:
 
 
 def _copy_deleted(here: Place, record: Record) -> str:
-    elsewhere.forget(here, record)
+    copies.forget(here, record)
     return here.settings.backups.copy_to
 
 
 def _trimmed(here: Place, gone: int) -> str:
-    with place.archiving(here.home):
-        trimmed = physical.trim_log(here)
+    with context.archiving(here.home):
+        trimmed = base_backup.trim_log(here)
     return f"{gone} backups and {trimmed} files of the log" if gone or trimmed else _NOTHING_OLD
 
 
 def _copies_pruned(here: Place, now: datetime) -> str:
-    with place.archiving(here.home):
-        gone = elsewhere.prune(here, rule(here), now)
+    with context.archiving(here.home):
+        gone = copies.prune(here, rule(here), now)
     return f"{gone} deleted" if gone else _NOTHING_OLD
 
 

@@ -14,14 +14,15 @@ from time import perf_counter
 import asyncpg
 import msgspec
 
-from chitlaq.backups import place, records
-from chitlaq.bench import benchmark, ceiling
+from chitlaq.backups import context
+from chitlaq.backups.catalog import records
+from chitlaq.bench import baseline, benchmark
 from chitlaq.bench.installation import Installation, installed
 from chitlaq.bench.load import Load, get, measure
 from chitlaq.bench.queries import some_members
-from chitlaq.core import postgres
-from chitlaq.core.secrets import BACKUP, SUPERUSER, Secrets
-from chitlaq.stack import postgres as server
+from chitlaq.core.data import postgres
+from chitlaq.core.installation.secrets import BACKUP, SUPERUSER, Secrets
+from chitlaq.stack.servers import postgres as server
 
 SEED_SECONDS = 1800.0
 STEP_SECONDS = 1800.0
@@ -85,7 +86,7 @@ async def run(members: int, say: Callable[[str], None]) -> Report:
         say(f"{posts:,} posts, {follows:,} follows, {size / 1e9:.1f} GB")
         names = [name for _, name in await some_members(installation, SIGNED_IN)]
         tokens = await benchmark.sign_in(installation, names)
-        requests = [get(ceiling.TARGET, token) for token in tokens]
+        requests = [get(baseline.TARGET, token) for token in tokens]
         load = Load(
             "127.0.0.1", installation.settings.ports.gateway, requests, CONNECTIONS, WINDOW_SECONDS
         )
@@ -198,7 +199,7 @@ async def _base_backup(installation: Installation, target: Path, *more: str) -> 
         *("--pgdata", str(target / "base"), "--wal-method", "none", "--checkpoint", "fast"),
         *more,
     )
-    return place.size_of(target / "base")
+    return context.size_of(target / "base")
 
 
 async def _incremental(installation: Installation, target: Path) -> int:
@@ -224,7 +225,7 @@ async def _dump(installation: Installation, target: Path) -> int:
 async def _tool(installation: Installation, program: str, *words: str, role: str = BACKUP) -> None:
     settings, home = installation.settings, installation.home
     process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", str(place.NICENESS)),
+        *("nice", "-n", str(context.NICENESS)),
         str(server.programs(home) / program),
         *("--host", str(home.postgres_socket), "--port", str(settings.ports.postgres)),
         *("--username", role, "--no-password", *words),

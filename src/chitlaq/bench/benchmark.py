@@ -14,13 +14,13 @@ from time import perf_counter
 import msgspec
 
 from chitlaq import services
-from chitlaq.bench import ceiling, queries, routines, unobserved
+from chitlaq.bench import baseline, queries, routines, without_telemetry
 from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
-from chitlaq.core.ports import free_ports
-from chitlaq.core.secrets import Secrets
+from chitlaq.core.installation.ports import free_ports
+from chitlaq.core.installation.secrets import Secrets
 
 MEMBERS = 2000
 SIGNED_IN = 64
@@ -100,7 +100,7 @@ async def run(say: Callable[[str], None]) -> Report:
         say(f"signing in {len(members)} of them")
         tokens = await sign_in(installation, [username for _, username in members])
         feed, best, size = await _beside_ceiling(installation, tokens, say)
-        requests = [get(ceiling.TARGET, token) for token in tokens]
+        requests = [get(baseline.TARGET, token) for token in tokens]
         watched, unwatched = await _beside_unobserved(installation, requests, say)
         say("scrapes")
         scrapes = await asyncio.to_thread(_scrapes, installation)
@@ -144,7 +144,7 @@ async def _beside_ceiling(
 ) -> tuple[list[Outcome], list[Outcome], int]:
     """Measure the feed and its ceiling by turns, so that a slow moment of the machine hits both."""
     gateway = installation.settings.ports.gateway
-    requests = [get(ceiling.TARGET, token) for token in tokens]
+    requests = [get(baseline.TARGET, token) for token in tokens]
     bodies = [await asyncio.to_thread(_home, gateway, token) for token in tokens]
     # The answer of median length, sent as it is: as many bytes, and none of the work.
     body = sorted(bodies, key=len)[len(bodies) // 2]
@@ -152,7 +152,7 @@ async def _beside_ceiling(
     folder.mkdir(mode=0o755)
     (port,) = free_ports(1)
     outcomes: dict[str, list[Outcome]] = {"feed": [], "ceiling": []}
-    async with ceiling.running(folder, body, port):
+    async with baseline.running(folder, body, port):
         for name, address in (("feed", gateway), ("ceiling", port)):
             say(f"warming up the {name}")
             _all_well(name, await _loaded(address, requests, WARM_UP_SECONDS))
@@ -173,7 +173,7 @@ async def _beside_unobserved(
     folder.mkdir(mode=0o755)
     watched: list[Outcome] = []
     unwatched: list[Outcome] = []
-    async with unobserved.running(installation, folder) as port:
+    async with without_telemetry.running(installation, folder) as port:
         say("warming up the feed without metrics and logs")
         _all_well("unwatched feed", await _loaded(port, requests, WARM_UP_SECONDS))
         for number in range(COST_ROUNDS):
@@ -234,7 +234,7 @@ def _login(port: int, username: str, password: str) -> str:
 
 
 def _home(port: int, token: str) -> bytes:
-    return _asked(port, "GET", ceiling.TARGET, None, {"Authorization": f"Bearer {token}"})
+    return _asked(port, "GET", baseline.TARGET, None, {"Authorization": f"Bearer {token}"})
 
 
 def _asked(

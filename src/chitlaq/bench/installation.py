@@ -17,10 +17,10 @@ from time import monotonic
 import msgspec
 import psutil
 
-from chitlaq.core import settings as configuration
-from chitlaq.core.home import Home
-from chitlaq.core.ports import free_ports
-from chitlaq.core.settings import PORT_FIELDS, Settings
+from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.ports import free_ports
+from chitlaq.core.installation.settings import PORT_FIELDS, Settings
 
 COMMAND_SECONDS = 120
 # The limiter works as always, and lets everything through.

@@ -14,9 +14,9 @@ import asyncpg
 import msgspec
 
 from chitlaq.bench.installation import Installation
-from chitlaq.core import postgres
-from chitlaq.core.secrets import Secrets
-from chitlaq.stack import postgres as server
+from chitlaq.core.data import postgres
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.stack.servers import postgres as server
 
 FEED = "chitlaq.services.feed"
 ROLE = "chitlaq_feed"

@@ -15,7 +15,7 @@ import msgspec
 from chitlaq.bench.installation import Installation
 from chitlaq.bench.load import Load, measure
 from chitlaq.ops.routines import ROUTINES
-from chitlaq.ops.schedule import NICENESS
+from chitlaq.ops.schedule.scheduler import NICENESS
 
 ROUNDS = 4
 SECONDS = 4.0

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import output, records
+from chitlaq.cli import history_db, output
 
 if TYPE_CHECKING:
-    from chitlaq.ops.history import Alert
+    from chitlaq.ops.history.alert_history import Alert
 
 COLOURS = {"P0": "bold red", "P1": "red", "P2": "yellow", "P3": "cyan"}
 
@@ -33,10 +33,12 @@ def alerts(
     """
     if active and resolved:
         raise typer.BadParameter("--active and --resolved exclude each other: name one or none.")
-    from chitlaq.ops import history
+    from chitlaq.ops.history import alert_history
 
     is_active = True if active else False if resolved else None
-    found = records.ask(lambda database: history.alerts(database, is_active=is_active, limit=limit))
+    found = history_db.ask(
+        lambda database: alert_history.alerts(database, is_active=is_active, limit=limit)
+    )
     if as_json:
         output.print_json(found)
     elif found:

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chitlaq.cli import installation, output, records
+from chitlaq.cli import history_db, installation, output
 from chitlaq.cli.ops import NOT_WELL
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
+    from chitlaq.backups.catalog.records import Record, Records, Verdict
+    from chitlaq.backups.context import Place
     from chitlaq.backups.daily import Outcome
-    from chitlaq.backups.place import Place
-    from chitlaq.backups.plans import Plan, Restored
-    from chitlaq.backups.records import Record, Records, Verdict
-    from chitlaq.core.home import Home
-    from chitlaq.core.settings import Settings
+    from chitlaq.backups.restore.plan import Plan, Restored
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
 
 backup = typer.Typer(
     name="backup",
@@ -75,7 +75,7 @@ def run(
     Examples: chitlaq backup run · chitlaq backup run dump · chitlaq backup run --daily
     """
     from chitlaq.backups import daily as work
-    from chitlaq.backups.records import KINDS
+    from chitlaq.backups.catalog.records import KINDS
 
     wanted = kinds or []
     if unknown := [kind for kind in wanted if kind not in KINDS]:
@@ -100,7 +100,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: chitlaq backup list
     """
-    from chitlaq.backups import records as store
+    from chitlaq.backups.catalog import records as store
 
     home, settings = installation.here()
     folder = settings.backup_folder(home)
@@ -137,13 +137,13 @@ def status(as_json: AsJson = False) -> None:
 
     Example: chitlaq backup status
     """
-    from chitlaq.cli.findings import rendered
     from chitlaq.cli.ops import look_and_keep
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.cli.run_view import rendered
+    from chitlaq.ops.checks import registry
 
     home, settings = installation.here()
-    checks = catalogue.named(["backup"])
-    run, _ = asyncio.run(look_and_keep(home, settings, "check", checks, records.operator(None)))
+    checks = registry.named(["backup"])
+    run, _ = asyncio.run(look_and_keep(home, settings, "check", checks, history_db.operator(None)))
     if as_json:
         output.print_json(run)
     else:
@@ -160,7 +160,7 @@ def verify(names: Names = None, operator: Operator = None) -> None:
 
     Example: chitlaq backup verify chitlaq_20261124T023000
     """
-    from chitlaq.backups import verify as work
+    from chitlaq.backups.proof import verify as work
 
     seen = work.Seen()
     _judge("verify", names, operator, lambda here, record: work.verify(here, record, seen).verified)
@@ -179,7 +179,7 @@ def drill(
     Example: chitlaq backup drill
     """
     from chitlaq.backups import daily
-    from chitlaq.backups import drill as work
+    from chitlaq.backups.proof import drill as work
 
     def do(here: Place, record: Record) -> Verdict | None:
         drilled = work.drill(here, record, database).drilled
@@ -225,9 +225,10 @@ def restore(
 
     Examples: chitlaq backup restore · chitlaq backup restore --to-time "2026-11-24 02:15"
     """
-    from chitlaq.backups import physical, plans
-    from chitlaq.backups import place as places
-    from chitlaq.backups import restore as work
+    from chitlaq.backups import context as places
+    from chitlaq.backups.postgres import base_backup
+    from chitlaq.backups.restore import plan as plans
+    from chitlaq.backups.restore import restore as work
 
     moment = _moment(to_time) if to_time else None
     purpose = "restore" + (f" {name}" if name else "") + (f" to {moment}" if moment else "")
@@ -249,7 +250,7 @@ def restore(
         plan = begun
     else:
         with places.alone(home, purpose):
-            physical.settle(here)
+            base_backup.settle(here)
         plan = plans.choose(here, name, moment, timeline, is_up_to_damage=up_to_damage)
     _show_plan(here, plan)
     if not yes and not typer.confirm("Do this?", default=False):
@@ -270,8 +271,9 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
 
     Examples: chitlaq backup prune --yes · chitlaq backup prune full_20261124T023000 --yes
     """
-    from chitlaq.backups import daily, elsewhere
-    from chitlaq.backups import records as store
+    from chitlaq.backups import daily
+    from chitlaq.backups.catalog import records as store
+    from chitlaq.backups.offsite import copies as elsewhere
 
     home, settings = installation.here()
     here = _place(home, settings)
@@ -314,8 +316,8 @@ def discard(yes: Yes = False, operator: Operator = None) -> None:
     """
     import shutil
 
-    from chitlaq.backups import place as places
-    from chitlaq.backups import restore as work
+    from chitlaq.backups import context as places
+    from chitlaq.backups.restore import restore as work
 
     home, settings = installation.here()
     found = work.set_aside(_place(home, settings))
@@ -342,9 +344,9 @@ def key(
 
     Example: chitlaq backup key /media/stick/chitlaq-backup.key
     """
-    from chitlaq.backups import keys
+    from chitlaq.backups.offsite import encryption
 
-    private, public = keys.new()
+    private, public = encryption.new()
     if file.exists():
         raise OperatorError(f"{file} is there already, and a key is never overwritten.")
     try:
@@ -390,12 +392,12 @@ def fetch(
     """
     from dataclasses import replace
 
-    from chitlaq.backups import fetch as work
-    from chitlaq.backups import keys
-    from chitlaq.backups import verify as looking
     from chitlaq.backups.daily import Outcome
+    from chitlaq.backups.offsite import encryption
+    from chitlaq.backups.offsite import fetch as work
+    from chitlaq.backups.proof import verify as looking
 
-    private = keys.identity(identity)
+    private = encryption.identity(identity)
     with (
         _at(f"fetch {source}", operator, is_gentle=False) as (here, record),
         work.opened(here, source, private) as copies,
@@ -440,8 +442,8 @@ def take_over(yes: Yes = False, operator: Operator = None) -> None:
 
     Example: chitlaq backup take-over
     """
-    from chitlaq.backups import elsewhere
-    from chitlaq.backups import place as places
+    from chitlaq.backups import context as places
+    from chitlaq.backups.offsite import copies as elsewhere
 
     _, settings = installation.here()
     where = settings.backups.copy_to
@@ -465,22 +467,23 @@ def archive(
     operator: Operator = None,
 ) -> None:
     """Move what was received to the archive, and copy it elsewhere: done by ops-service."""
-    from chitlaq.backups import elsewhere, physical
-    from chitlaq.backups import place as places
+    from chitlaq.backups import context as places
+    from chitlaq.backups.offsite import copies as elsewhere
+    from chitlaq.backups.postgres import base_backup
 
     home, settings = installation.here()
     here = _place(home, settings)
     try:
         if send:
-            physical.complete_segment(here)
+            base_backup.complete_segment(here)
         with places.alone(home, "archive", places.LOG_LOCK):
-            count = physical.archive(here)
+            count = base_backup.archive(here)
             copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
     except places.BusyError as busy:
         # Whoever is at the log does it, too.
         typer.echo(str(busy))
         return
-    typer.echo(f"{count} archived, {copied} copied, by {records.operator(operator)}")
+    typer.echo(f"{count} archived, {copied} copied, by {history_db.operator(operator)}")
 
 
 def _judge(
@@ -490,9 +493,9 @@ def _judge(
     look: Callable[[Place, Record], Verdict | None],
     chosen: Callable[[Place], list[Record]] | None = None,
 ) -> None:
-    from chitlaq.backups import records as store
+    from chitlaq.backups.catalog import records as store
     from chitlaq.backups.daily import Outcome
-    from chitlaq.backups.looking import UnseenError
+    from chitlaq.backups.errors import UnseenError
 
     with _at(" ".join([what, *(names or [])]), operator) as (here, record):
         found = store.read(here.folder)
@@ -554,7 +557,7 @@ def _named(here: Place, found: Records, name: str) -> Record:
 
 def _same(found: Records, file: Path) -> Record | None:
     """The backup whose file was, when it was made, what a file elsewhere is."""
-    from chitlaq.backups import records as store
+    from chitlaq.backups.catalog import records as store
 
     digest = store.digest(file)
     return next((one for one in found.of("dump", "configuration") if one.sha256 == digest), None)
@@ -568,7 +571,7 @@ def _at(
 
     Where it is not gentle nothing may wait, and nobody else may be at the log either.
     """
-    from chitlaq.backups import place as places
+    from chitlaq.backups import context as places
 
     if is_gentle:
         places.step_back()
@@ -589,11 +592,11 @@ def _recorded(
     home: Home, settings: Settings, what: str, operator: str | None
 ) -> Iterator[Callable[[Sequence[Outcome]], None]]:
     """Write down who does what, when it begins and what became of it."""
-    from chitlaq.ops import actions
+    from chitlaq.ops.actions import catalogue as actions
 
     def keep(done: actions.Done) -> None:
         async def kept() -> None:
-            async with records.database(home, settings) as database:
+            async with history_db.database(home, settings) as database:
                 await actions.keep(database, home, done)
 
         try:
@@ -602,7 +605,7 @@ def _recorded(
             # A new machine has no secrets yet to open PostgreSQL with.
             actions.lay_by(home, done)
 
-    begun = actions.begun("backup", what, records.operator(operator), "")
+    begun = actions.begun("backup", what, history_db.operator(operator), "")
     keep(begun)
     outcomes: list[Outcome] = []
     try:
@@ -615,7 +618,7 @@ def _recorded(
 
 
 def _place(home: Home, settings: Settings) -> Place:
-    from chitlaq.backups.place import Place
+    from chitlaq.backups.context import Place
 
     return Place(home, settings)
 
@@ -645,7 +648,7 @@ def _as_json(folder: Path, record: Record) -> dict[str, Any]:
 
 
 def _show_plan(here: Place, plan: Plan) -> None:
-    from chitlaq.backups import records as store
+    from chitlaq.backups.catalog import records as store
 
     record = store.read(here.folder).get(plan.backup)
     made = f"made {record.created_at.astimezone():%Y-%m-%d %H:%M:%S}" if record else "which is gone"
@@ -669,7 +672,7 @@ This will
 
 def _instead(here: Place, record: Record | None) -> str:
     """Say it where a dump is all that is left, though there are base backups."""
-    from chitlaq.backups import records as store
+    from chitlaq.backups.catalog import records as store
 
     if record is None or record.is_physical:
         return ""
@@ -682,9 +685,9 @@ def _instead(here: Place, record: Record | None) -> str:
 
 def _along(here: Place, record: Record | None, plan: Plan) -> str:
     """The timeline, where there is more than one: each restore has begun another."""
-    from chitlaq.backups import physical
+    from chitlaq.backups.postgres import base_backup
 
-    timelines = physical.received(here).timelines
+    timelines = base_backup.received(here).timelines
     if record is None or not record.is_physical or len(timelines) < 2:
         return ""
     newest = ", the newest" if plan.timeline == timelines[-1] else f" of {timelines[-1]}"
@@ -728,8 +731,8 @@ def _show_restored(restored: Restored, plan: Plan) -> None:
 
 
 def _say_what_waits(home: Home, settings: Settings) -> None:
-    from chitlaq.backups import plans
-    from chitlaq.backups import restore as work
+    from chitlaq.backups.restore import plan as plans
+    from chitlaq.backups.restore import restore as work
 
     here = _place(home, settings)
     if plans.is_pending(here):
@@ -745,8 +748,8 @@ def _stopped_stack(here: Place) -> Iterator[None]:
     Raises:
         OperatorError: it runs, and could not be stopped.
     """
-    from chitlaq.backups import plans
-    from chitlaq.stack import control
+    from chitlaq.backups.restore import plan as plans
+    from chitlaq.stack.supervisor import control
 
     try:
         control.ask(here.home, control.Stop())
@@ -792,7 +795,7 @@ def _moment(text: str, option: str = "--to-time") -> datetime:
 
 
 def _size(bytes_: int) -> str:
-    from chitlaq.ops.checks.words import size
+    from chitlaq.core.formatting import size
 
     return size(bytes_)
 

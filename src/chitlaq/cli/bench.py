@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import installation, output, records
+from chitlaq.cli import history_db, installation, output
 
 if TYPE_CHECKING:
-    from chitlaq.core.postgres import Database
+    from chitlaq.core.data.postgres import Database
     from chitlaq.ops.routines import Run
 
 
@@ -51,7 +51,7 @@ def bench(
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups
     """
     if here:
-        _here(records.operator(operator), seconds, as_json=as_json, production=production)
+        _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
         return
     if backups:
         _backups(members, as_json=as_json)
@@ -76,27 +76,27 @@ def _backups(members: int, *, as_json: bool) -> None:
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
-    from chitlaq.bench import here
-    from chitlaq.cli import findings
+    from chitlaq.bench import production as here
+    from chitlaq.cli import run_view
     from chitlaq.cli.ops import NOT_WELL
-    from chitlaq.ops import runs
-    from chitlaq.ops.checks.check import Verdict
+    from chitlaq.ops.checks.model import Verdict
+    from chitlaq.ops.history import run_history
 
     home, settings = installation.here()
     if not production:
         here.refuse_production(settings, seconds)
 
     async def measured(database: Database) -> Run:
-        before = await runs.newest(database, here.ROUTINE, here.COMPARED)
+        before = await run_history.newest(database, here.ROUTINE, here.COMPARED)
         run = await here.run(settings, operator, before, seconds, _say)
-        await runs.keep(database, home, run)
+        await run_history.keep(database, home, run)
         return run
 
-    run = records.ask(measured)
+    run = history_db.ask(measured)
     if as_json:
         output.print_json(run)
     else:
-        shown = findings.rendered(run, {}, details=False)
+        shown = run_view.rendered(run, {}, details=False)
         output.console_for_output().print(shown)
     if run.verdict != Verdict.OK:
         raise typer.Exit(NOT_WELL)

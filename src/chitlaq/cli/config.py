@@ -22,7 +22,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     Example: chitlaq config show
     """
-    from chitlaq.core import settings as configuration
+    from chitlaq.core.installation import settings as configuration
 
     home, settings = installation.here()
     rows = []
@@ -60,9 +60,9 @@ def nginx(
     Example: chitlaq config nginx > /etc/nginx/nginx.conf
     """
     from chitlaq import services
-    from chitlaq.core import routes
+    from chitlaq.core.http import routes
     from chitlaq.services.gateway import nginx as generator
-    from chitlaq.stack import users
+    from chitlaq.stack.install import users
 
     home, settings = installation.here()
     user = users.service_user()
@@ -84,16 +84,16 @@ def prometheus(
 
     Example: chitlaq config prometheus
     """
-    from chitlaq.ops import configuration as observers
-    from chitlaq.ops import scraping
-    from chitlaq.stack import monitoring
+    from chitlaq.monitoring import prometheus_config
+    from chitlaq.monitoring import provisioning as observers
+    from chitlaq.stack.servers import observers as monitoring
 
     home, settings = installation.here()
     if write:
         promtool = monitoring.program(home, "promtool")
         typer.echo(f"wrote {observers.write_prometheus(home, settings, promtool)}")
     else:
-        typer.echo(scraping.prometheus(home, settings), nl=False)
+        typer.echo(prometheus_config.prometheus(home, settings), nl=False)
 
 
 @config.command()
@@ -102,7 +102,7 @@ def rules() -> None:
 
     Example: chitlaq config rules > chitlaq-rules.yml
     """
-    from chitlaq.ops.alerts import rules as declared
+    from chitlaq.monitoring.alerts import rules as declared
 
     typer.echo(declared.rule_groups(), nl=False)
 
@@ -115,7 +115,7 @@ def grafana(
 
     Example: chitlaq config grafana /etc/grafana/provisioning
     """
-    from chitlaq.ops.dashboards import rendering
+    from chitlaq.monitoring.dashboards import rendering
 
     _, settings = installation.here()
     folder = folder.absolute()
@@ -132,10 +132,10 @@ def logrotate() -> None:
 
     Example: chitlaq config logrotate > /etc/logrotate.d/chitlaq
     """
-    from chitlaq.stack import logfiles
+    from chitlaq.logs import files
 
     home, settings = installation.here()
-    typer.echo(logfiles.logrotate(home, settings.logs), nl=False)
+    typer.echo(files.logrotate(home, settings.logs), nl=False)
 
 
 @config.command()
@@ -148,9 +148,10 @@ def alertmanager(
 
     Example: chitlaq config alertmanager
     """
-    from chitlaq.ops import configuration as observers
-    from chitlaq.ops.alerts import routing
-    from chitlaq.stack import monitoring, users
+    from chitlaq.monitoring import provisioning as observers
+    from chitlaq.monitoring.alerts import routing
+    from chitlaq.stack.install import users
+    from chitlaq.stack.servers import observers as monitoring
 
     home, settings = installation.here()
     if write:

@@ -14,8 +14,8 @@ from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
-    from chitlaq.core.home import Home
-    from chitlaq.core.settings import Settings
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def migrate(
 
     Example: chitlaq migrate
     """
-    from chitlaq.core import migrate as migrations
+    from chitlaq.core.data import migrations
     from chitlaq.seed import demo
 
     home, settings = installation.here()
@@ -221,7 +221,7 @@ def _rows(statement: str, *args: object) -> list[dict[str, Any]]:
 async def _connect(home: Home, settings: Settings) -> Any:
     import asyncpg
 
-    from chitlaq.core import postgres
+    from chitlaq.core.data import postgres
 
     return await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
 

@@ -18,7 +18,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
     Example: chitlaq doctor
     """
-    from chitlaq.stack import control, preflight
+    from chitlaq.stack.install import preflight
+    from chitlaq.stack.supervisor import control
 
     home, settings = installation.here()
     try:

@@ -48,8 +48,8 @@ def exec_(
 def _exec_postgres(words: list[str]) -> None:
     from urllib.parse import unquote, urlsplit
 
-    from chitlaq.core.secrets import POSTGRES_ROLES, Secrets
-    from chitlaq.stack import postgres
+    from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
+    from chitlaq.stack.servers import postgres
 
     home, settings = installation.here()
     program = postgres.programs(home) / words[0]
@@ -92,7 +92,7 @@ def _user_in(words: list[str]) -> str | None:
 
 
 def _exec_redis(words: list[str]) -> None:
-    from chitlaq.core import valkey
+    from chitlaq.core.data import valkey
 
     if words[0] not in {"redis-cli", "valkey-cli"}:
         raise OperatorError(f"Valkey's client is redis-cli, not {words[0]}.")
@@ -111,7 +111,7 @@ def _exec_redis(words: list[str]) -> None:
 
 
 async def _ask(url: str, words: list[str]) -> Any:
-    from chitlaq.core.valkey import Valkey
+    from chitlaq.core.data.valkey import Valkey
 
     client = Valkey(url)
     try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chitlaq.core.home import Home
-    from chitlaq.core.settings import Settings
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
 
 
 def here() -> tuple[Home, Settings]:
@@ -15,8 +15,8 @@ def here() -> tuple[Home, Settings]:
     Raises:
         OperatorError: a path or a setting that does not fit.
     """
-    from chitlaq.core import settings as configuration
-    from chitlaq.core.home import Home
+    from chitlaq.core.installation import settings as configuration
+    from chitlaq.core.installation.home import Home
 
     home = Home.from_environment()
     return home, configuration.load(home)

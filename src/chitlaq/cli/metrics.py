@@ -9,7 +9,7 @@ import typer
 from chitlaq.cli import output
 
 if TYPE_CHECKING:
-    from chitlaq.ops.catalogue import Entry
+    from chitlaq.ops.reference.metric_reference import Entry
 
 
 def register(app: typer.Typer) -> None:
@@ -21,24 +21,24 @@ def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
     Example: chitlaq metrics > docs/metrics.md
     """
-    from chitlaq.ops import catalogue, usage
+    from chitlaq.ops.reference import metric_reference, metric_usage
 
     found = declared_metrics()
     if as_json:
         output.print_json(found)
     else:
-        typer.echo(catalogue.page(found, usage.by_metric()), nl=False)
+        typer.echo(metric_reference.page(found, metric_usage.by_metric()), nl=False)
 
 
 def declared_metrics() -> list[Entry]:
     """Return what all services and ops-service's exporter declare."""
-    from chitlaq.core import metrics as everywhere
-    from chitlaq.ops import catalogue
+    from chitlaq.core.telemetry import metrics as everywhere
+    from chitlaq.ops.reference import metric_reference
     from chitlaq.services.auth import metrics as auth
     from chitlaq.services.feed import metrics as feed
     from chitlaq.services.websocket import metrics as websocket
 
-    return catalogue.entries(
+    return metric_reference.entries(
         {
             "every service": everywhere,
             "auth-service": auth,

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import installation, output, records
+from chitlaq.cli import history_db, installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
-    from chitlaq.core.home import Home
-    from chitlaq.core.postgres import Database
-    from chitlaq.core.settings import Settings
-    from chitlaq.ops.checks.check import Check
+    from chitlaq.core.data.postgres import Database
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
+    from chitlaq.ops.checks.model import Check
     from chitlaq.ops.routines import OnResult, Result, Run
 
 NOT_WELL = 3
@@ -53,7 +53,7 @@ def _routine_command(name: str, purpose: str) -> None:
         operator: Operator = None,
     ) -> None:
         from chitlaq.ops import routines
-        from chitlaq.ops.checks.catalogue import CHECKS
+        from chitlaq.ops.checks.registry import CHECKS
 
         checks = [CHECKS[one] for one in routines.ROUTINES[name].checks]
         _look(name, checks, operator, _Form(details, as_json, as_nagios, as_markdown))
@@ -89,7 +89,7 @@ class _Form:
         return not (self.as_json or self.as_nagios or self.as_markdown)
 
     def print(self, run: Run, home: Home, settings: Settings) -> None:
-        from chitlaq.ops import rendering
+        from chitlaq.ops.report import text as rendering
 
         if self.as_json:
             output.print_json(run)
@@ -98,21 +98,21 @@ class _Form:
         elif self.as_markdown:
             typer.echo(rendering.markdown(run), nl=False)
         else:
-            from chitlaq.cli import findings
-            from chitlaq.ops.checks import catalogue
+            from chitlaq.cli import run_view
+            from chitlaq.ops.checks import registry
 
-            known = catalogue.CHECKS
+            known = registry.CHECKS
             commands = {
-                one.check: catalogue.commands(known[one.check], settings, home)
+                one.check: registry.commands(known[one.check], settings, home)
                 for one in run.results
                 if one.check in known
             }
             output.console_for_output().print(
-                findings.rendered(run, commands, details=self.details)
+                run_view.rendered(run, commands, details=self.details)
             )
 
     def code(self, run: Run) -> int:
-        from chitlaq.ops import rendering
+        from chitlaq.ops.report import text as rendering
 
         code = rendering.NAGIOS_CODES[run.verdict]
         return code if self.as_nagios else NOT_WELL if code else 0
@@ -133,16 +133,16 @@ def check(
 
     Examples: chitlaq ops check database · chitlaq ops check host.disk --details
     """
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.ops.checks import registry
 
     form = _Form(details, as_json, as_nagios, as_markdown)
-    _look("check", catalogue.named(names), operator, form)
+    _look("check", registry.named(names), operator, form)
 
 
 def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form) -> None:
     """Run checks, print and record what they found; the exit code says how it is."""
     home, settings = installation.here()
-    who = records.operator(operator)
+    who = history_db.operator(operator)
     with output.progress(enabled=form.is_for_people) as advance:
 
         def on_result(result: Result, done: int, total: int) -> None:
@@ -171,21 +171,22 @@ async def look_and_keep(
     Returns:
         The run, and what hindered the recording, or nothing.
     """
-    from chitlaq.core import manners
-    from chitlaq.ops import routines, runs
+    from chitlaq.core.host import cpu_affinity
+    from chitlaq.ops import routines
     from chitlaq.ops.checks.system import System
+    from chitlaq.ops.history import run_history
 
     # Whoever looks how the system is must not be what makes it slow.
-    manners.keep_to(os.getpid(), manners.half())
+    cpu_affinity.keep_to(os.getpid(), cpu_affinity.half())
     system = System(home, settings)
     try:
         run = await routines.run(system, name, checks, operator, on_result)
     finally:
         await system.close()
-    async with records.database(home, settings) as database:
-        trouble = await runs.keep(database, home, run)
+    async with history_db.database(home, settings) as database:
+        trouble = await run_history.keep(database, home, run)
     # A PostgreSQL that has just failed us is not asked once more.
-    return run if trouble else await records.with_notes(home, settings, run), trouble
+    return run if trouble else await history_db.with_notes(home, settings, run), trouble
 
 
 @ops.command("list")
@@ -195,10 +196,10 @@ def list_(as_json: AsJson = False) -> None:
     Example: chitlaq ops list
     """
     from chitlaq.ops import routines
-    from chitlaq.ops.actions import ACTIONS
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.ops.actions.catalogue import ACTIONS
+    from chitlaq.ops.checks import registry
 
-    checks = catalogue.CHECKS
+    checks = registry.CHECKS
     where = {one: [r.name for r in routines.ROUTINES.values() if one in r.checks] for one in checks}
     if as_json:
         home, settings = installation.here()
@@ -210,7 +211,7 @@ def list_(as_json: AsJson = False) -> None:
                     "section": one.section,
                     "looks_at": one.looks_at,
                     "remedy": one.remedy,
-                    "commands": catalogue.commands(one, settings, home),
+                    "commands": registry.commands(one, settings, home),
                     "routines": where[one.id],
                 }
                 for one in checks.values()
@@ -237,9 +238,9 @@ def history(
 
     Example: chitlaq ops history morning
     """
-    from chitlaq.ops import runs
+    from chitlaq.ops.history import run_history
 
-    found = records.ask(lambda database: runs.listed(database, routine, limit))
+    found = history_db.ask(lambda database: run_history.listed(database, routine, limit))
     if not found and routine is not None:
         _known_in_history(routine)
     if as_json:
@@ -288,13 +289,13 @@ def show(
 
     Example: chitlaq ops show 019ab --details
     """
-    from chitlaq.ops import runs
+    from chitlaq.ops.history import run_history
 
     async def found(database: Database) -> Run | None:
-        run = await runs.find(database, run_id)
-        return None if run is None else await runs.with_notes(database, run)
+        run = await run_history.find(database, run_id)
+        return None if run is None else await run_history.with_notes(database, run)
 
-    run = records.ask(found)
+    run = history_db.ask(found)
     if run is None:
         raise OperatorError(f"There is no run {run_id}: `chitlaq ops history` lists them.")
     _Form(details, as_json, False, as_markdown).print(run, *installation.here())
@@ -309,14 +310,15 @@ def diff(
 
     Example: chitlaq ops diff morning
     """
-    from chitlaq.ops import changes, routines, runs
+    from chitlaq.ops import routines
+    from chitlaq.ops.history import run_diff, run_history
 
     routines.routine(routine)
-    found = records.ask(lambda database: runs.newest(database, routine, 2))
+    found = history_db.ask(lambda database: run_history.newest(database, routine, 2))
     if len(found) < 2:
         raise OperatorError(f"{routine} ran {len(found)} times: two runs are needed to compare.")
     after, before = found
-    changed = changes.changes(before, after)
+    changed = run_diff.changes(before, after)
     if as_json:
         output.print_json({"before": before.id, "after": after.id, "changes": changed})
     elif changed:
@@ -357,16 +359,16 @@ def ack(
 
 
 def _note(name: str, kind: str, text: str, operator: str | None) -> None:
-    from chitlaq.ops import runs
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.ops.checks import registry
+    from chitlaq.ops.history import run_history
 
     if not text.strip() or len(text) > 5000:
         raise OperatorError("Write between 1 and 5000 characters.")
-    if name not in catalogue.CHECKS:
-        catalogue.named([name])
+    if name not in registry.CHECKS:
+        registry.named([name])
         raise OperatorError(f"{name} is several checks: name one, `chitlaq ops list`.")
-    who = records.operator(operator)
-    records.ask(lambda database: runs.note(database, name, kind, text.strip(), who))
+    who = history_db.operator(operator)
+    history_db.ask(lambda database: run_history.note(database, name, kind, text.strip(), who))
     typer.echo(f"Written down: {kind} of {who} to {name}.")
 
 
@@ -380,11 +382,11 @@ def notes(
 
     Example: chitlaq ops notes host.disk
     """
-    from chitlaq.ops import runs
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.ops.checks import registry
+    from chitlaq.ops.history import run_history
 
-    chosen = [one.id for one in catalogue.named(names)] if names else None
-    found = records.ask(lambda database: runs.notes(database, chosen, limit))
+    chosen = [one.id for one in registry.named(names)] if names else None
+    found = history_db.ask(lambda database: run_history.notes(database, chosen, limit))
     if as_json:
         output.print_json(found)
         return
@@ -417,7 +419,7 @@ def do(
 
     Examples: chitlaq ops do prune · chitlaq ops do kill 4711 --why "holds the lock of incident 3"
     """
-    from chitlaq.ops import actions
+    from chitlaq.ops.actions import catalogue as actions
 
     home, settings = installation.here()
     action, place = actions.named(name, target), actions.Place(home, settings)
@@ -438,9 +440,9 @@ def do(
     reason = why
 
     async def carry_out() -> actions.Done:
-        async with records.database(home, settings) as database:
+        async with history_db.database(home, settings) as database:
             return await actions.carry_out(
-                action, place, target, records.operator(operator), reason, database
+                action, place, target, history_db.operator(operator), reason, database
             )
 
     done = asyncio.run(carry_out())
@@ -455,9 +457,9 @@ def actions(limit: Limit = 20, as_json: AsJson = False) -> None:
 
     Example: chitlaq ops actions
     """
-    from chitlaq.ops import actions as done_things
+    from chitlaq.ops.actions import catalogue as done_things
 
-    found = records.ask(lambda database: done_things.listed(database, limit))
+    found = history_db.ask(lambda database: done_things.listed(database, limit))
     if as_json:
         output.print_json(found)
         return
@@ -489,11 +491,11 @@ def watch(
 
     Example: chitlaq ops watch database host --every 2
     """
-    from chitlaq.cli import watching
-    from chitlaq.ops.checks import catalogue
+    from chitlaq.cli import watch as watching
+    from chitlaq.ops.checks import registry
 
     home, settings = installation.here()
-    checks = catalogue.named(names) if names else watching.usual()
+    checks = registry.named(names) if names else watching.usual()
     asyncio.run(watching.watch(home, settings, checks, every))
 
 
@@ -512,9 +514,11 @@ def report(
 
     Example: chitlaq ops report --send
     """
-    from chitlaq.ops import delivery, routines, runs
     from chitlaq.ops import report as pages
-    from chitlaq.ops.checks.catalogue import CHECKS
+    from chitlaq.ops import routines
+    from chitlaq.ops.checks.registry import CHECKS
+    from chitlaq.ops.history import run_history
+    from chitlaq.ops.report import delivery
 
     home, settings = installation.here()
     checks = [CHECKS[one] for one in routines.ROUTINES["evening"].checks]
@@ -522,15 +526,15 @@ def report(
     async def work() -> tuple[Run, str, list[str]]:
         from asyncpg import PostgresError
 
-        from chitlaq.core.postgres import PostgresUnavailableError
+        from chitlaq.core.data.postgres import PostgresUnavailableError
 
-        async with records.database(home, settings) as database:
+        async with history_db.database(home, settings) as database:
             try:
-                earlier = await runs.newest(database, "evening")
+                earlier = await run_history.newest(database, "evening")
             except (PostgresUnavailableError, PostgresError):
                 earlier = []
             run, trouble = await look_and_keep(
-                home, settings, "evening", checks, records.operator(operator)
+                home, settings, "evening", checks, history_db.operator(operator)
             )
             made = pages.made(run, earlier[0] if earlier else None, settings)
             target = folder or home.ops / "reports"

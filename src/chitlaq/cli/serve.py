@@ -23,7 +23,7 @@ def serve(
     Example: chitlaq serve feed-service
     """
     from chitlaq import services
-    from chitlaq.core import serve as server
+    from chitlaq.core.http import server
 
     if target not in services.PACKAGES:
         raise OperatorError(
@@ -31,7 +31,7 @@ def serve(
         )
     home, settings = installation.here()
     server.prepare(target, settings, home)
-    from chitlaq.core import http
+    from chitlaq.core.http import app as http
 
     service = services.load(target)
     server.serve(target, worker, settings, home, http.create_app(service, settings, home))

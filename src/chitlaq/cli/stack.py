@@ -16,10 +16,10 @@ from chitlaq.core.errors import OperatorError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from chitlaq.core.home import Home
-    from chitlaq.core.settings import Settings
-    from chitlaq.stack import control
-    from chitlaq.stack.control import Status
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.installation.settings import Settings
+    from chitlaq.stack.supervisor import control
+    from chitlaq.stack.supervisor.control import Status
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -53,8 +53,9 @@ def up(
 
     Example: chitlaq up --detach
     """
-    from chitlaq.core import secrets
-    from chitlaq.stack import control, preflight
+    from chitlaq.core.installation import secrets
+    from chitlaq.stack.install import preflight
+    from chitlaq.stack.supervisor import control
 
     home, settings = installation.here()
     try:
@@ -80,7 +81,7 @@ def down() -> None:
 
     Example: chitlaq down
     """
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     home, _ = installation.here()
     try:
@@ -98,7 +99,7 @@ def ps(as_json: Json = False) -> None:
 
     Example: chitlaq ps --json
     """
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     home, _ = installation.here()
     try:
@@ -123,14 +124,14 @@ def stats(as_json: Json = False) -> None:
 
     Example: chitlaq stats
     """
-    from chitlaq.stack import control, usage
+    from chitlaq.stack.supervisor import control, resource_usage
 
     home, _ = installation.here()
-    rows = usage.measure(control.ask(home, control.Ps()))
+    rows = resource_usage.measure(control.ask(home, control.Ps()))
     if as_json:
         output.print_json(rows)
         return
-    total = usage.total(rows)
+    total = resource_usage.total(rows)
     output.print_table(
         ["service", "cpu", "memory", "processes", "restarts", "uptime"],
         [
@@ -154,7 +155,7 @@ def restart(
 
     Example: chitlaq restart feed-service
     """
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     home, _ = installation.here()
     statuses = control.ask(home, control.Restart(service))
@@ -171,7 +172,7 @@ def rotate(
 
     Example: chitlaq rotate
     """
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     home, settings = installation.here()
     control.ask(home, control.Rotate(moved))
@@ -203,7 +204,7 @@ def logs(
 
     Examples: chitlaq logs api-gateway --tail 20 · chitlaq logs --errors --since 1h · chitlaq logs --slow
     """
-    from chitlaq.stack import logview
+    from chitlaq.logs import view as logview
 
     home, settings = installation.here()
     view = logview.View(
@@ -229,7 +230,7 @@ def logs(
 
 def supervise() -> None:
     """Be the supervisor; `chitlaq up` starts this."""
-    from chitlaq.stack import supervisor
+    from chitlaq.stack.supervisor import supervisor
 
     home, settings = installation.here()
     supervisor.supervise(home, settings)
@@ -245,7 +246,9 @@ def _start(home: Home) -> control.Connection:
     """
     import subprocess
 
-    from chitlaq.stack import components, control, logfiles
+    from chitlaq.logs import files
+    from chitlaq.stack.servers import components
+    from chitlaq.stack.supervisor import control
 
     with (home.logs / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
@@ -261,13 +264,13 @@ def _start(home: Home) -> control.Connection:
             return control.Connection(home)
         except control.NotRunningError:
             if process.poll() is not None:
-                said = logfiles.last_lines(home.logs / "supervisor.log", 1)
+                said = files.last_lines(home.logs / "supervisor.log", 1)
                 raise OperatorError(f"The supervisor ended at once: {' '.join(said)}") from None
             time.sleep(0.02)
 
 
 def _wait_until_healthy(home: Home, deadline: float) -> None:
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     while True:
         statuses = control.ask(home, control.Ps())
@@ -288,12 +291,12 @@ def _is_hopeless(status: Status) -> bool:
 
 def _trouble(home: Home, statuses: list[Status]) -> str:
     """Name the component that is the reason, and what it said last."""
-    from chitlaq.stack import logfiles
+    from chitlaq.logs import files
 
     order = ("backoff", "unresponsive", "starting", "waiting")
     bad = [status for status in statuses if status.is_needed and not status.is_well]
     worst = min(bad, key=lambda status: order.index(status.state) if status.state in order else 9)
-    said = logfiles.last_lines(home.logs / f"{worst.service}.log", 5)
+    said = files.last_lines(home.logs / f"{worst.service}.log", 5)
     detail = f" ({worst.reason})" if worst.reason else ""
     words = "\n".join(f"    {line}" for line in said) or "    nothing"
     return (
@@ -304,7 +307,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
 
 def _stay(home: Home, settings: Settings, started: float) -> None:
     """Stay in the foreground: show the components as they come up, stop them with us."""
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     def leave(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
@@ -334,7 +337,7 @@ def _show_until_healthy(home: Home) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     console = Console()
     if not console.is_terminal:
@@ -351,7 +354,7 @@ def _show_until_healthy(home: Home) -> None:
 
 def _show_changes(home: Home, *, until_healthy: bool = False) -> None:
     """Print a line whenever a component's state changes."""
-    from chitlaq.stack import control
+    from chitlaq.stack.supervisor import control
 
     seen: dict[str, str] = {}
     if not until_healthy:

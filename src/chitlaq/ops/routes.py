@@ -12,15 +12,17 @@ from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.params import Parameter
 
-from chitlaq.core import problems, tasks
-from chitlaq.core.paging import PageLimit
-from chitlaq.core.secrets import Secrets
-from chitlaq.core.service import Context, Service
-from chitlaq.ops import history, logged
-from chitlaq.ops.exporter import Exporter
-from chitlaq.ops.history import Alert, Report
-from chitlaq.ops.safekeeping import Safekeeper
-from chitlaq.ops.schedule import Scheduler
+from chitlaq.core import tasks
+from chitlaq.core.http import problems
+from chitlaq.core.http.paging import PageLimit
+from chitlaq.core.http.service import Context, Service
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.monitoring.exporter import log_errors
+from chitlaq.monitoring.exporter.exporter import Exporter
+from chitlaq.ops.history import alert_history
+from chitlaq.ops.history.alert_history import Alert, Report
+from chitlaq.ops.schedule.backup_scheduler import Safekeeper
+from chitlaq.ops.schedule.scheduler import Scheduler
 
 Active = Annotated[
     bool | None, Parameter(description="Only alerts that go on (true) or are over (false).")
@@ -47,14 +49,14 @@ async def list_alerts(
 ) -> list[Alert]:
     await operator(request)
     context: Context = request.app.state.context
-    return await history.alerts(context.database, is_active=active, limit=limit)
+    return await alert_history.alerts(context.database, is_active=active, limit=limit)
 
 
 @post("/alerts", status_code=204, summary="Where Alertmanager reports what fires and what is over")
 async def report_alerts(request: Request[Any, Any, State], data: Report) -> None:
     await operator(request)
     context: Context = request.app.state.context
-    await history.keep(context.database, context.home, data)
+    await alert_history.keep(context.database, context.home, data)
 
 
 @asynccontextmanager
@@ -66,9 +68,9 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         scheduler.run_forever,
         safekeeper.run_forever,
         exporter.measure_forever,
-        partial(logged.count_forever, context.home, context.settings),
-        partial(history.store_waiting_forever, context.database, context.home),
-        partial(history.compare_forever, context.database, context.settings),
+        partial(log_errors.count_forever, context.home, context.settings),
+        partial(alert_history.store_waiting_forever, context.database, context.home),
+        partial(alert_history.compare_forever, context.database, context.settings),
     ):
         yield {"more_metrics": exporter.exposition}
 

@@ -13,21 +13,21 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core import ids, logs
+from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import (
+from chitlaq.core.telemetry import logs
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
     Evidence,
     Finding,
-    NotHere,
     Section,
-    Unseen,
     Value,
     Verdict,
     worst,
 )
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 
 log = logs.get("routines")

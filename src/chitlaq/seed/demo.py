@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncpg
 import msgspec
 
-from chitlaq.core import postgres
-from chitlaq.core.home import Home
-from chitlaq.core.secrets import Secrets
-from chitlaq.core.settings import Settings
+from chitlaq.core.data import postgres
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.installation.settings import Settings
 from chitlaq.seed import seeding
 from chitlaq.seed.copying import Progress
 from chitlaq.seed.seeding import SeedReport

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chitlaq.core.service import Service
+    from chitlaq.core.http.service import Service
 
 PACKAGES = {
     "api-gateway": "chitlaq.services.gateway",

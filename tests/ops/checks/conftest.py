@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chitlaq.core.home import Home
-from chitlaq.core.settings import load
-from chitlaq.ops.checks.catalogue import CHECKS
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import load
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
-from chitlaq.stack import control
-from chitlaq.stack.control import Status
+from chitlaq.stack.supervisor import control
+from chitlaq.stack.supervisor.control import Status
 from tests.conftest import Stack, free_ports
 
 Look = Callable[..., Awaitable[Result]]

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from chitlaq.backups import records
-from chitlaq.backups.records import Copy, Kind, Record, Verdict
-from chitlaq.core.home import Home
-from chitlaq.ops.checks import check
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Copy, Kind, Record, Verdict
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks import model
 from tests.conftest import Stack
-from tests.ops.checks.looking import look
+from tests.ops.checks.run_check import look
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
-OK, WARNING, CRITICAL = check.Verdict.OK, check.Verdict.WARNING, check.Verdict.CRITICAL
+OK, WARNING, CRITICAL = model.Verdict.OK, model.Verdict.WARNING, model.Verdict.CRITICAL
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def say(home: Home, name: str, **environment: str) -> Any:
     ],
 )
 async def test_backup_is_good_when_it_was_restored_lately(
-    home: Home, name: str, kind: Kind, hours: float, drilled: Verdict | None, verdict: check.Verdict
+    home: Home, name: str, kind: Kind, hours: float, drilled: Verdict | None, verdict: model.Verdict
 ) -> None:
     keep(home, kind, hours, verified=good(1), drilled=drilled)
     assert (await say(home, f"backup.{name}")).verdict == verdict
@@ -119,7 +119,7 @@ async def test_configuration_without_secrets_is_a_warning(home: Home) -> None:
 
 
 async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Path) -> None:
-    assert (await say(home, "backup.copies")).verdict == check.Verdict.SKIPPED
+    assert (await say(home, "backup.copies")).verdict == model.Verdict.SKIPPED
     where = str(tmp_path / "elsewhere")
     wished = {"CHITLAQ_BACKUPS_COPY_TO": where, "CHITLAQ_BACKUPS_ARCHIVE": "off"}
     assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
@@ -136,9 +136,9 @@ async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Pat
 async def test_archive_is_looked_at_where_there_is_one(home: Home) -> None:
     off = {"CHITLAQ_BACKUPS_ARCHIVE": "off"}
     for name in ("backup.archive", "backup.physical"):
-        assert (await say(home, name, **off)).verdict == check.Verdict.SKIPPED
+        assert (await say(home, name, **off)).verdict == model.Verdict.SKIPPED
     # On, and PostgreSQL is away.
-    assert (await say(home, "backup.archive")).verdict == check.Verdict.UNKNOWN
+    assert (await say(home, "backup.archive")).verdict == model.Verdict.UNKNOWN
 
 
 async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
@@ -153,7 +153,7 @@ async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
     ("hours", "verdict"), [(None, CRITICAL), (0.1, OK), (2, WARNING), (7, CRITICAL)]
 )
 async def test_log_elsewhere_is_judged_by_its_age(
-    home: Home, tmp_path: Path, hours: float | None, verdict: check.Verdict
+    home: Home, tmp_path: Path, hours: float | None, verdict: model.Verdict
 ) -> None:
     where = str(tmp_path / "elsewhere")
     keep(home, "dump", 1, copied=Copy(where, ago(1), 10, "0" * 64))
@@ -173,6 +173,6 @@ async def test_folder_of_backups_that_may_not_be_seen_is_unknown(home: Home) -> 
     folder.chmod(0o000)
     try:
         for name in ("database", "configuration"):
-            assert (await say(home, f"backup.{name}")).verdict == check.Verdict.UNKNOWN
+            assert (await say(home, f"backup.{name}")).verdict == model.Verdict.UNKNOWN
     finally:
         folder.chmod(0o700)

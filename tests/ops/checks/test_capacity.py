@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
-from chitlaq.ops.checks.check import Series, Table, Verdict
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Series, Table, Verdict
 from chitlaq.ops.routines import Result
 from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import Look
-from tests.ops.checks.looking import look as looked
-from tests.ops.checks.past import serving
+from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.run_check import look as looked
 
 DAY = 86_400.0
 STEP = 240

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
-from chitlaq.ops.checks.check import Table, Verdict
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.looking import look
+from tests.ops.checks.run_check import look
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = (
     Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.SKIPPED,

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import asyncpg
 import pytest
 
-from chitlaq.core import valkey
-from chitlaq.core.home import Home
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Table, Verdict
+from chitlaq.core.data import valkey
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack, eventually

@@ -15,12 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chitlaq.core.home import Home
+from chitlaq.core.installation.home import Home
+from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks import host
-from chitlaq.ops.checks.check import Table, Unseen, Verdict
+from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
-from tests.ops.checks.looking import look
-from tests.ops.checks.past import serving
+from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.run_check import look
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import logs, system
-from chitlaq.ops.checks.check import Lines, Table, Verdict
+from chitlaq.ops.checks.model import Lines, Table, Verdict
 from tests.conftest import eventually
+from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs, program
-from tests.ops.checks.looking import look
-from tests.packages import unpacked
+from tests.ops.checks.run_check import look
 
 OK, WARNING = Verdict.OK, Verdict.WARNING
 UNKNOWN, SKIPPED = Verdict.UNKNOWN, Verdict.SKIPPED

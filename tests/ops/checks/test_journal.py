@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import logs, security
-from chitlaq.ops.checks.check import Lines, Table, Verdict
+from chitlaq.ops.checks.model import Lines, Table, Verdict
+from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.looking import look
-from tests.packages import unpacked
+from tests.ops.checks.run_check import look
 
 NOW = datetime.now().astimezone()
 OK, WARNING, CRITICAL = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL

@@ -11,16 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Settings
-from chitlaq.ops.checks.check import (
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
     Finding,
     Judge,
-    NotHere,
     Section,
-    Unseen,
     Value,
     Verdict,
     check,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core import settings as configuration
-from chitlaq.core.home import Home
-from chitlaq.ops import reading
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Table, Verdict
+from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation.home import Home
+from chitlaq.logs import analysis
+from chitlaq.ops.checks.model import Table, Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack
-from tests.ops.checks.looking import look
+from tests.ops.checks.run_check import look
 
 NOW = datetime.now(UTC)
 
@@ -179,14 +179,14 @@ async def test_traffic_of_which_the_log_keeps_too_little_is_not_well(
 async def test_traffic_that_cannot_be_counted_in_time_is_unknown(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
-    monkeypatch.setattr(reading, "COUNT_SECONDS", -1.0)
+    monkeypatch.setattr(analysis, "COUNT_SECONDS", -1.0)
     plant(home, "nginx-access.log", access("10.0.0.1"))
     assert (await look(home, check)).verdict == Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("check", TRAFFIC)
 async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) -> None:
-    own = [access("203.0.113.9", 503, agent=reading.BENCHMARK_AGENT) for _ in range(3000)]
+    own = [access("203.0.113.9", 503, agent=analysis.BENCHMARK_AGENT) for _ in range(3000)]
     plant(home, "nginx-access.log", access("10.0.0.1"), *own)
     found = await look(home, check)
     assert found.verdict == Verdict.OK
@@ -199,7 +199,7 @@ async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) 
 async def test_log_of_which_a_part_was_read_is_not_well(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str, hours: int, verdict: Verdict
 ) -> None:
-    monkeypatch.setattr(reading, "READ_BYTES", 1000)
+    monkeypatch.setattr(analysis, "READ_BYTES", 1000)
     name = "feed-service.log" if check == "feed.log" else "nginx.log"
     plant(home, name, *(line(hours * 60) for _ in range(100)), line(1))
     found = await look(home, check)

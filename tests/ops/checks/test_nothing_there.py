@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chitlaq.core.home import Home
-from chitlaq.core.settings import PORT_FIELDS, load
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Verdict
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import PORT_FIELDS, load
+from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import run
 from tests.conftest import free_ports

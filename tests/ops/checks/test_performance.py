@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
-from chitlaq.core.settings import load
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks import performance
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Check, Series, Verdict
+from chitlaq.ops.checks.model import Check, Series, Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
 from tests.ops.checks.conftest import answering
-from tests.ops.checks.past import serving
+from tests.ops.checks.prometheus_history import serving
 
 ALL = [one.id for one in vars(performance).values() if isinstance(one, Check)]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.home import Home
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import system
-from chitlaq.ops.checks.check import Verdict
+from chitlaq.ops.checks.model import Verdict
+from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.looking import look
-from tests.packages import unpacked
+from tests.ops.checks.run_check import look
 
 DAY = 86_400.0
 OK, WARNING, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN

@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chitlaq.core.home import Home
-from chitlaq.ops.checks.check import Verdict
-from tests.ops.checks.looking import look
-from tests.ops.checks.past import serving
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Verdict
+from tests.ops.checks.prometheus_history import serving
+from tests.ops.checks.run_check import look
 
 DAY = 86_400.0
 

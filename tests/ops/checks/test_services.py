@@ -16,15 +16,15 @@ import httpx
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Settings
-from chitlaq.ops.checks.catalogue import CHECKS
-from chitlaq.ops.checks.check import Verdict
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
+from tests.observers import tool
 from tests.ops.checks.conftest import Look, answering, frozen, program, status_of, system_of
-from tests.ops.conftest import tool
 
 HEALTH = {
     "gateway.health": "GATEWAY",

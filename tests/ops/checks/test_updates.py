@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Settings
-from chitlaq.ops.actions import ACTIONS, Place
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.actions.catalogue import ACTIONS, Place
 from chitlaq.ops.checks import maintenance
-from chitlaq.ops.checks.check import Verdict
+from chitlaq.ops.checks.model import Verdict
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.looking import look
+from tests.ops.checks.run_check import look
 
 DAY = 86_400.0
 OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN

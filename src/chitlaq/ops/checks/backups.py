@@ -8,26 +8,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from chitlaq.backups import status
-from chitlaq.backups.place import Place
-from chitlaq.backups.records import Record
-from chitlaq.backups.status import Standing, Status
-from chitlaq.core.secrets import BACKUP
-from chitlaq.ops.checks.check import (
-    Finding,
-    NotHere,
-    Section,
-    Table,
-    Unseen,
-    Value,
-    Verdict,
-    check,
-    finding,
-    judged,
-)
+from chitlaq.backups.catalog import status
+from chitlaq.backups.catalog.records import Record
+from chitlaq.backups.catalog.status import Standing, Status
+from chitlaq.backups.context import Place
+from chitlaq.core.formatting import count, duration, size
+from chitlaq.core.installation.secrets import BACKUP
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, duration, size
-from chitlaq.stack import barman, postgres
+from chitlaq.stack.servers import barman, postgres
 
 SHOWN = 5
 # How much of the log may be on its way to the archive, and how old what is elsewhere.

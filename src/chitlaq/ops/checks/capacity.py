@@ -10,15 +10,16 @@ from pathlib import Path
 
 import psutil
 
-from chitlaq.core.settings import Limit
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import duration, size
+from chitlaq.core.installation.settings import Limit
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.forecast import Forecast, until
+from chitlaq.ops.checks.model import (
     Check,
     Finding,
-    NotHere,
     Section,
     Series,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
@@ -26,8 +27,6 @@ from chitlaq.ops.checks.check import (
     judged,
 )
 from chitlaq.ops.checks.system import Range, System, promql
-from chitlaq.ops.checks.words import duration, size
-from chitlaq.ops.forecast import Forecast, until
 
 PAST_SECONDS = 14 * 86_400.0
 STEP_SECONDS = 3600.0

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from chitlaq.ops.checks.check import (
-    Finding,
-    NotHere,
-    Section,
-    Table,
-    Unseen,
-    Value,
-    Verdict,
-    check,
-    finding,
-    worst,
-)
+from chitlaq.core.formatting import count
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, worst
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count
 
 
 class _Container(msgspec.Struct, rename="pascal"):

@@ -5,20 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from chitlaq.ops.checks.check import (
-    Finding,
-    NotHere,
-    Section,
-    Table,
-    Unseen,
-    Value,
-    Verdict,
-    check,
-    finding,
-    judged,
-)
+from chitlaq.core.formatting import count, duration, share, size
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
 from chitlaq.ops.checks.system import NoRoom, System
-from chitlaq.ops.checks.words import count, duration, share, size
 
 FEW_READS = 10_000
 PATIENCE_SECONDS = 0.3

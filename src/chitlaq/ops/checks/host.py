@@ -18,21 +18,11 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from chitlaq.core.settings import PORT_FIELDS, Settings
-from chitlaq.ops.checks.check import (
-    Finding,
-    NotHere,
-    Section,
-    Table,
-    Unseen,
-    Value,
-    Verdict,
-    check,
-    finding,
-    judged,
-)
+from chitlaq.core.formatting import count, duration, share, size
+from chitlaq.core.installation.settings import PORT_FIELDS, Settings
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, duration, share, size
 
 TOP = 10
 WINDOW_SECONDS = 1.0

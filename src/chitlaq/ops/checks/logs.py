@@ -9,15 +9,16 @@ from functools import partial
 
 import msgspec
 
-from chitlaq.ops import reading
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import count, share
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.logs import analysis
+from chitlaq.logs.analysis import Component, Group, Traffic
+from chitlaq.ops.checks.model import (
     Check,
     Evidence,
     Finding,
-    NotHere,
     Section,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
@@ -26,8 +27,6 @@ from chitlaq.ops.checks.check import (
     worst,
 )
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, share
-from chitlaq.ops.reading import Component, Group, Traffic
 
 HOURS = 24
 SYSTEMD = "/run/systemd/system"
@@ -36,7 +35,7 @@ FEW_REQUESTS = 1000
 JOURNAL_ENTRIES = 20_000
 """The newest so many of a day are grouped."""
 COMPLAINT_WIDTH = 300
-COUNTED_SECONDS = reading.COUNT_SECONDS + 5
+COUNTED_SECONDS = analysis.COUNT_SECONDS + 5
 
 _QUIET_HINT = "Pass -q to turn off this notice."
 
@@ -60,7 +59,7 @@ async def _component(system: System, service: str) -> Component:
         raise Unseen(f"there is no log of {service} in {system.home.logs}")
 
     async def read() -> Component:
-        return await system.blocking(partial(reading.component, system.home, service, since, slow))
+        return await system.blocking(partial(analysis.component, system.home, service, since, slow))
 
     return await system.once(f"log {service}", read)
 
@@ -73,7 +72,7 @@ async def _traffic(system: System) -> Traffic:
     keep_files = system.settings.logs.keep_files
 
     async def read() -> Traffic:
-        return await system.blocking(partial(reading.traffic, system.home, since, keep_files))
+        return await system.blocking(partial(analysis.traffic, system.home, since, keep_files))
 
     return await system.once("access log", read)
 
@@ -340,10 +339,10 @@ async def journal(system: System) -> Finding:
     # From the end: beside --since, -n alone means the oldest in some versions.
     lines = await _journal(
         system, "-p", "warning", "-r", "-n", str(JOURNAL_ENTRIES), "-o", "json",
-        f"--output-fields={','.join(reading.JOURNAL_FIELDS)}",
+        f"--output-fields={','.join(analysis.JOURNAL_FIELDS)}",
     )  # fmt: skip
     try:
-        found = await system.blocking(partial(reading.journal, lines[::-1]))
+        found = await system.blocking(partial(analysis.journal, lines[::-1]))
     except msgspec.DecodeError as error:
         raise Unseen(f"journalctl does not answer as it should: {error}") from None
     errors, warnings = list(found.errors.values()), list(found.warnings.values())

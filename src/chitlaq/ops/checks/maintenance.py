@@ -10,15 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from chitlaq.ops import pruning
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import count, duration, size
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.actions import cleanup
+from chitlaq.ops.checks.model import (
     Check,
     Finding,
     Lines,
-    NotHere,
     Section,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
@@ -27,7 +27,6 @@ from chitlaq.ops.checks.check import (
     worst,
 )
 from chitlaq.ops.checks.system import System
-from chitlaq.ops.checks.words import count, duration, size
 
 SHOWN = 30
 APT_LISTS = Path("/var/lib/apt/lists")
@@ -153,7 +152,7 @@ security_updates = _waiting(
     is_heavy=True,
 )
 async def candidates(system: System) -> Finding:
-    found = await system.blocking(lambda: pruning.candidates(system.home))
+    found = await system.blocking(lambda: cleanup.candidates(system.home))
     total = sum(one.bytes for one in found)
     return finding(
         f"{count(len(found), 'file')}, {size(total)} in all",

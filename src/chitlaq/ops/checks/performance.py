@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 
-from chitlaq.core.settings import Limit
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.installation.settings import Limit
+from chitlaq.core.unseen import Unseen
+from chitlaq.ops.checks.model import (
     Check,
     Finding,
     Section,
     Series,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
@@ -19,7 +20,6 @@ from chitlaq.ops.checks.check import (
     judged,
 )
 from chitlaq.ops.checks.system import System, promql
-from chitlaq.ops.checks.words import count, duration, share
 
 GATEWAY = 'service="api-gateway"'
 # What asks for these is a probe, and no member: with them a system that nobody uses seems busy and well.

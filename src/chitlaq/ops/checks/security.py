@@ -12,23 +12,22 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from chitlaq.ops import certificates as certificate_files
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.monitoring.exporter import certificates as certificate_files
+from chitlaq.ops.checks.logs import journal_lines
+from chitlaq.ops.checks.model import (
     Finding,
     Lines,
-    NotHere,
     Section,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
     finding,
     judged,
 )
-from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.system import System, promql
-from chitlaq.ops.checks.words import count, duration, share
 
 SHOWN = 20
 DAY_SECONDS = 86_400.0

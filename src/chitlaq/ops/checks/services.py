@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from chitlaq.ops.checks.check import (
+from chitlaq.core.formatting import count, duration, size
+from chitlaq.core.unseen import Unseen
+from chitlaq.ops.checks.model import (
     Check,
     Finding,
     Section,
     Table,
-    Unseen,
     Value,
     Verdict,
     check,
@@ -23,8 +24,7 @@ from chitlaq.ops.checks.check import (
     worst,
 )
 from chitlaq.ops.checks.system import NotRunning, System, promql
-from chitlaq.ops.checks.words import count, duration, size
-from chitlaq.stack import control, usage
+from chitlaq.stack.supervisor import control, resource_usage
 
 JUST_RESTARTED_SECONDS = 3600
 PING_SECONDS = 3.0
@@ -98,10 +98,10 @@ async def processes(system: System) -> Finding:
 )
 async def resources(system: System) -> Finding:
     statuses = await system.statuses()
-    rows = await system.blocking(lambda: usage.measure(statuses))
+    rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
         raise Unseen("no process is running")
-    total = usage.total(rows)
+    total = resource_usage.total(rows)
     largest = max(rows, key=lambda row: row.memory_bytes)
     return finding(
         f"{size(total.memory_bytes)} in all, {largest.service} the largest with"

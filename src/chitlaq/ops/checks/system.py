@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import asyncpg
 import msgspec
 
-from chitlaq.core import postgres, valkey
+from chitlaq.core.data import postgres, valkey
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.home import Home
-from chitlaq.core.settings import Checks, Settings
-from chitlaq.ops.checks.check import NotHere, Unseen
-from chitlaq.stack import control
-from chitlaq.stack.control import Status
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Checks, Settings
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.stack.supervisor import control
+from chitlaq.stack.supervisor.control import Status
 
 if TYPE_CHECKING:
     import httpx

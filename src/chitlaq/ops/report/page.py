@@ -11,11 +11,11 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from chitlaq.core.settings import Settings
-from chitlaq.ops import changes as differences
-from chitlaq.ops import rendering
-from chitlaq.ops.changes import Change
-from chitlaq.ops.checks.check import Lines, Series, Table, Verdict
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks.model import Lines, Series, Table, Verdict
+from chitlaq.ops.history import run_diff as differences
+from chitlaq.ops.history.run_diff import Change
+from chitlaq.ops.report import text as rendering
 from chitlaq.ops.report.plots import Plot, plot
 from chitlaq.ops.routines import Result, Run
 

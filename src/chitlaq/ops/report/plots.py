@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from chitlaq.ops.checks.check import Series
-from chitlaq.ops.checks.words import quantity
+from chitlaq.core.formatting import quantity
+from chitlaq.ops.checks.model import Series
 
 WIDTH, HEIGHT = 320, 96
 LEFT, RIGHT, TOP, BOTTOM = 4, 4, 8, 18

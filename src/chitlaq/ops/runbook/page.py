@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chitlaq.core.settings import Settings
-from chitlaq.ops.actions import ACTIONS, Action
-from chitlaq.ops.checks import catalogue
-from chitlaq.ops.checks.check import Check
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.actions.catalogue import ACTIONS, Action
+from chitlaq.ops.checks import registry
+from chitlaq.ops.checks.model import Check
 from chitlaq.ops.routines import ROUTINES
 from chitlaq.ops.runbook import seed
 
@@ -82,7 +82,7 @@ def _chapters() -> Iterator[str]:
                 yield from _procedure(name)
         if again:
             yield f"See above: {', '.join(_link(name) for name in again)}.\n"
-    everything = (*catalogue.CHECKS, *(f"do {name}" for name in ACTIONS))
+    everything = (*registry.CHECKS, *(f"do {name}" for name in ACTIONS))
     yield "## What that document did not ask for\n"
     for name in everything:
         if name not in told:
@@ -100,8 +100,8 @@ def _has_commands(sections: tuple[seed.Section, ...], index: int) -> bool:
 
 
 def _procedure(name: str) -> Iterator[str]:
-    if name in catalogue.CHECKS:
-        yield from _check(catalogue.CHECKS[name])
+    if name in registry.CHECKS:
+        yield from _check(registry.CHECKS[name])
     elif name.startswith("do "):
         yield from _action(ACTIONS[name.removeprefix("do ")])
     else:
@@ -111,7 +111,7 @@ def _procedure(name: str) -> Iterator[str]:
 def _check(check: Check) -> Iterator[str]:
     yield f'<a id="{_anchor(check.id)}"></a>\n**{check.title}**: `chitlaq ops check {check.id}`\n'
     yield f"Looks at {check.looks_at}. When it is not OK: {check.remedy}\n"
-    embedded = catalogue.commands(check, Settings())
+    embedded = registry.commands(check, Settings())
     yield from _by_hand(embedded)
 
 

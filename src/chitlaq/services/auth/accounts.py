@@ -9,9 +9,11 @@ from typing import Any
 
 import asyncpg
 
-from chitlaq.core import logs, mail, problems
-from chitlaq.core.postgres import Database, Session
-from chitlaq.core.settings import Settings
+from chitlaq.core.data import mail
+from chitlaq.core.data.postgres import Database, Session
+from chitlaq.core.http import problems
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics, passwords
 from chitlaq.services.auth.schemas import Registration, User
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from chitlaq.core import metrics
+from chitlaq.core.telemetry import metrics
 
 AUTH_ATTEMPTS = Counter(
     "auth_attempts_total",

@@ -14,12 +14,15 @@ import msgspec
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
 
-from chitlaq.core import addresses, http, logs, mail, postgres, problems, tasks
-from chitlaq.core.identity import Identity
-from chitlaq.core.limits import Limiter
-from chitlaq.core.problems import Problem
-from chitlaq.core.secrets import Secrets
-from chitlaq.core.service import Context, Service
+from chitlaq.core import tasks
+from chitlaq.core.data import mail, postgres
+from chitlaq.core.http import app, client_address, problems
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.limits import Limiter
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context, Service
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.accounts import Accounts
 from chitlaq.services.auth.schemas import (
     AuthStatus,
@@ -65,7 +68,7 @@ async def resend(data: Resend, state: State) -> dict[str, str]:
 async def login(data: Login, request: Request[Any, Any, State]) -> SignedIn:
     sessions: Sessions = request.app.state.sessions
     user_agent = request.headers.get("user-agent", "").replace("\x00", "")
-    return await sessions.login(data, user_agent, addresses.client_address(request))
+    return await sessions.login(data, user_agent, client_address.client_address(request))
 
 
 @post("/auth/refresh", status_code=200, summary="Exchange a refresh token for new tokens")
@@ -84,7 +87,7 @@ async def logout(member: Identity, state: State) -> None:
 async def status(request: Request[Any, Any, State]) -> AuthStatus:
     sessions: Sessions = request.app.state.sessions
     try:
-        identity = await http.viewer(request)
+        identity = await app.viewer(request)
     except Problem as problem:
         if problem.status is not HTTPStatus.UNAUTHORIZED:
             raise

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from email_validator import EmailNotValidError, validate_email
 
-from chitlaq.core.schemas import Incoming
+from chitlaq.core.http.schemas import Incoming
 
 USERNAME = re.compile(r"[a-z0-9_]{3,30}")
 RESERVED_USERNAMES = frozenset(

@@ -9,11 +9,12 @@ from uuid import UUID
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from chitlaq.core import logs, problems
-from chitlaq.core.identity import ALGORITHM, ISSUER, Identity
-from chitlaq.core.limits import Limiter
-from chitlaq.core.postgres import Database
-from chitlaq.core.settings import Tokens
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
+from chitlaq.core.http.identity import ALGORITHM, ISSUER, Identity
+from chitlaq.core.http.limits import Limiter
+from chitlaq.core.installation.settings import Tokens
+from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics, passwords
 from chitlaq.services.auth.accounts import token_hash, user_of
 from chitlaq.services.auth.schemas import Login, SessionItem, SignedIn, User

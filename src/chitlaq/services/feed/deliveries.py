@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core import events, logs, valkey
-from chitlaq.core.postgres import Database, PostgresUnavailableError
-from chitlaq.core.valkey import Valkey
+from chitlaq.core.data import events, valkey
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.telemetry import logs
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.events import PostCreated
 from chitlaq.services.feed.schemas import Post

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chitlaq.core.events import POST_CREATED
+from chitlaq.core.data.events import POST_CREATED
 from chitlaq.services.feed.schemas import Post
 
 

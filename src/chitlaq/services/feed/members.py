@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from chitlaq.core import logs, problems
-from chitlaq.core.paging import Page, Paging, cursor_after
-from chitlaq.core.postgres import Database
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
+from chitlaq.core.http.paging import Page, Paging, cursor_after
+from chitlaq.core.telemetry import logs
 from chitlaq.services.feed.schemas import MemberCard, Profile, ProfileChange
 from chitlaq.services.feed.timelines import Timelines
 

@@ -9,10 +9,11 @@ from uuid import UUID
 
 import asyncpg
 
-from chitlaq.core import logs, problems
-from chitlaq.core.batching import Batcher
-from chitlaq.core.paging import Page, Paging, cursor_after
-from chitlaq.core.postgres import Database
+from chitlaq.core.data.batching import Batcher
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
+from chitlaq.core.http.paging import Page, Paging, cursor_after
+from chitlaq.core.telemetry import logs
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.schemas import NewPost, Post, PostChange

@@ -11,10 +11,11 @@ from litestar import delete, get, patch, post, put
 from litestar.datastructures import State
 from litestar.params import Parameter
 
-from chitlaq.core import problems, tasks
-from chitlaq.core.identity import Identity
-from chitlaq.core.paging import Cursor, Page, PageLimit, PageNumber, Paging
-from chitlaq.core.service import Context, Service
+from chitlaq.core import tasks
+from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
+from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.members import Members
 from chitlaq.services.feed.posts import Posts

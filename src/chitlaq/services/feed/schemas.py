@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.schemas import Incoming
+from chitlaq.core.http.schemas import Incoming
 
 Visibility = Literal["public", "university", "followers", "self"]
 PostText = Annotated[str, msgspec.Meta(max_length=5000)]

@@ -20,10 +20,11 @@ from uuid import UUID
 
 from asyncpg.pgproto import pgproto
 
-from chitlaq.core import logs, valkey
-from chitlaq.core.metrics import VALKEY_ERRORS
-from chitlaq.core.postgres import Database
-from chitlaq.core.valkey import Script, Valkey
+from chitlaq.core.data import valkey
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.valkey import Script, Valkey
+from chitlaq.core.telemetry import logs
+from chitlaq.core.telemetry.metrics import VALKEY_ERRORS
 from chitlaq.services.feed import metrics
 
 MAX_LENGTH = 400

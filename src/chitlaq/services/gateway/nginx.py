@@ -15,9 +15,9 @@ from pathlib import Path
 import jinja2
 import msgspec
 
-from chitlaq.core.home import Home
-from chitlaq.core.routes import OWN_PATHS, UNMATCHED, Route
-from chitlaq.core.settings import Settings
+from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
 
 CONTROL = "api-gateway"
 RETRY_AFTER_SECONDS = 2

@@ -11,11 +11,11 @@ from litestar import Request, Response, get
 from litestar.datastructures import State
 
 from chitlaq.core import tasks
-from chitlaq.core.health import Health
-from chitlaq.core.service import Context, Service
-from chitlaq.services.gateway.edge import AccessLog
-from chitlaq.services.gateway.overview import Overview
-from chitlaq.web import pages
+from chitlaq.core.http.health import Health
+from chitlaq.core.http.service import Context, Service
+from chitlaq.services.gateway.access_log_metrics import AccessLog
+from chitlaq.services.gateway.aggregate import Overview
+from chitlaq.web.site import pages
 
 
 @get("/api/health", summary="State of every component in one answer")

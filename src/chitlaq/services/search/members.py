@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.paging import Page, Paging
-from chitlaq.core.postgres import Database
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.paging import Page, Paging
 
 TRIGRAM = 3
 

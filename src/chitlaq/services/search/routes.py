@@ -10,10 +10,10 @@ from litestar import get
 from litestar.datastructures import State
 from litestar.params import Parameter
 
-from chitlaq.core.identity import Identity
-from chitlaq.core.paging import Cursor, Page, PageLimit, PageNumber, Paging
-from chitlaq.core.schemas import without_nul
-from chitlaq.core.service import Context, Service
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
+from chitlaq.core.http.schemas import without_nul
+from chitlaq.core.http.service import Context, Service
 from chitlaq.services.search.members import FoundMember, MemberSearch
 
 SearchText = Annotated[

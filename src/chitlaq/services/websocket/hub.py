@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
-from chitlaq.core import logs
-from chitlaq.core.identity import Identity
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.frames import Error, Outgoing, encode, type_of
 

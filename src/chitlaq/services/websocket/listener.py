@@ -8,9 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core import events, logs, tracing, valkey
-from chitlaq.core.postgres import Database, PostgresUnavailableError
-from chitlaq.core.valkey import Valkey
+from chitlaq.core.data import events, valkey
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.telemetry import logs, tracing
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.frames import PostFrame
 from chitlaq.services.websocket.hub import Hub

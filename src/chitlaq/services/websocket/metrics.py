@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from chitlaq.core import metrics
+from chitlaq.core.telemetry import metrics
 
 WEBSOCKET_CONNECTIONS = Gauge(
     "websocket_connections_active",

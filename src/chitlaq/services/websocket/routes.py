@@ -13,10 +13,11 @@ from litestar import WebSocket, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 
-from chitlaq.core import logs, tasks
-from chitlaq.core.postgres import PostgresUnavailableError
-from chitlaq.core.problems import Problem
-from chitlaq.core.service import Context, Service
+from chitlaq.core import tasks
+from chitlaq.core.data.postgres import PostgresUnavailableError
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context, Service
+from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import frames, metrics
 from chitlaq.services.websocket.hub import Connection, Hub
 from chitlaq.services.websocket.listener import Listener

@@ -1,0 +1,1 @@
+"""Encrypted copies in another place, and fetching them back."""

@@ -1,0 +1,231 @@
+"""The place of copies: a folder or any S3, through obstore; and whose it is.
+
+A place belongs to one machine, named in its object ``owner``: two that write under the same names would
+take each other's files for their own. Who only reads, as a rehearsal of the worst day does, needs not
+own it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from chitlaq.backups.catalog import records, status
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import encryption
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Backups
+
+READ_BYTES = 1 << 20
+OWNER = "owner"
+
+Store = Any
+"""One of obstore's stores, which share no class."""
+
+
+class NotOursError(OperatorError):
+    """The place belongs to another machine."""
+
+
+def store(settings: Backups, url: str = "", *, is_made: bool = False) -> Store:
+    """Open the place of copies.
+
+    Args:
+        settings: what an S3 needs.
+        url: ``s3://bucket/prefix`` or a folder; `backups.copy_to` by default.
+        is_made: whether a folder is made where there is none.
+
+    Raises:
+        OperatorError: it is neither, or the folder is not there, or cannot be made.
+    """
+    wanted = url or settings.copy_to
+    if wanted.startswith("s3://"):
+        options: dict[str, Any] = {"region": settings.s3_region}
+        if settings.s3_endpoint:
+            options |= {
+                "endpoint": settings.s3_endpoint,
+                "virtual_hosted_style_request": False,
+                "client_options": {"allow_http": settings.s3_endpoint.startswith("http://")},
+            }
+        if settings.s3_access_key_id:
+            options |= {
+                "access_key_id": settings.s3_access_key_id,
+                "secret_access_key": settings.s3_secret_access_key,
+            }
+        try:
+            return S3Store.from_url(wanted, **options)
+        except BaseError as error:
+            raise OperatorError(f"{wanted} cannot be used: {_first(error)}") from None
+    path = Path(wanted).expanduser()
+    if not path.is_absolute():
+        raise OperatorError(
+            f"The place of copies is {wanted!r}: write /a/folder or s3://bucket/prefix."
+        )
+    try:
+        if is_made:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        elif not path.is_dir():
+            raise OperatorError(f"There is no folder {path}.")
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be made: {error.strerror}.") from None
+    return LocalStore(str(path))
+
+
+def ours(here: Place) -> Store:
+    """Open the place of copies to write there, or to delete.
+
+    Raises:
+        NotOursError: it belongs to another machine.
+        OperatorError: there is no key to encrypt to, or the place cannot be reached.
+    """
+    if not here.settings.backups.recipients:
+        raise OperatorError(
+            "Copies are made only encrypted, and backups.recipients names no key:"
+            " `chitlaq backup key` makes one."
+        )
+    encryption.recipients(here.settings.backups.recipients)
+    target = store(here.settings.backups, is_made=True)
+    owner, us = _owner(target), machine(here.home)
+    if owner is None and (not names(target, "") or status.has_copied(here)):
+        # New, or from before places had an owner.
+        _write_owner(target, us)
+        owner = _owner(target)
+    if owner != us:
+        refusal = (
+            f"{here.settings.backups.copy_to} holds the copies of another machine: nothing is copied"
+            " or deleted there. When this one takes its place for good: `chitlaq backup take-over`."
+        )
+        status.refused(here, refusal)
+        raise NotOursError(refusal)
+    status.refused(here, "")
+    return target
+
+
+def take_over(here: Place) -> None:
+    """Make the place this machine's own: whoever had it before is refused from now on.
+
+    Raises:
+        OperatorError: the place cannot be written.
+    """
+    target = store(here.settings.backups, is_made=True)
+    _write_owner(target, machine(here.home))
+    ours(here)
+
+
+def machine(home: Home) -> str:
+    """This machine's name at the place of copies: random, made once, and in no backup."""
+    path = home.backup / "machine"
+    if not path.exists():
+        home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = secrets.token_hex(16)
+        draft = path.with_name(f"machine-{name}")
+        draft.write_text(name)
+        # Whoever is first names it; what is read is always whole.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()
+
+
+def names(source: Store, folder: str) -> dict[str, int]:
+    """What lies in a folder such as ``log/``, by its name, and how many bytes it has.
+
+    Raises:
+        OperatorError: the place cannot be reached.
+    """
+    try:
+        found = {
+            entry["path"]: entry["size"]
+            for batch in obstore.list(source, prefix=folder or None)
+            for entry in batch
+        }
+    except BaseError as error:
+        raise OperatorError(f"Copies cannot be listed: {_first(error)}") from None
+    return dict(sorted(found.items()))
+
+
+def put(here: Place, target: Store, name: str, path: Path) -> str:
+    """Write a file there, read it back, and return its SHA-256.
+
+    Raises:
+        OperatorError: the place cannot be written, or what is read back is not what was written.
+    """
+    wanted, size = records.digest(path), path.stat().st_size
+    stage = f"copy {name.rpartition('/')[2]}"
+    here.advance(stage, 0, size)
+    try:
+        obstore.put(target, name, path)
+        digest = hashlib.sha256()
+        for chunk in obstore.get(target, name).stream(min_chunk_size=READ_BYTES):
+            digest.update(chunk)
+    except (BaseError, OSError) as error:
+        raise OperatorError(f"{name} was not copied: {_first(error)}") from None
+    if digest.hexdigest() != wanted:
+        raise OperatorError(f"{name} is not there as it was written.")
+    here.advance(stage, size, size)
+    return wanted
+
+
+def decrypted(source: Store, name: str, identity: str, target: Path) -> None:
+    """Bring an object here and decrypt it, for nobody else to read.
+
+    Raises:
+        OperatorError: the key is not the one, or the object is damaged or gone; it is named.
+    """
+    sealed = target.with_name(f"{target.name}.age")
+    try:
+        target.touch(mode=0o600)
+        with sealed.open("wb") as file:
+            for chunk in obstore.get(source, name).stream(min_chunk_size=READ_BYTES):
+                file.write(chunk)
+        with sealed.open("rb") as file, target.open("wb") as plain:
+            encryption.decrypt_stream(file, plain, identity)
+    except (BaseError, OSError) as error:
+        raise OperatorError(f"{name} was not fetched: {_first(error)}") from None
+    except OperatorError as error:
+        raise OperatorError(f"{name}: {error}") from None
+    finally:
+        sealed.unlink(missing_ok=True)
+
+
+def delete(target: Store, name: str) -> None:
+    """Delete an object.
+
+    Raises:
+        OperatorError: the place cannot be reached, or refuses.
+    """
+    try:
+        obstore.delete(target, name)
+    except FileNotFoundError:
+        return
+    except (BaseError, OSError) as error:
+        raise OperatorError(f"{name} was not deleted: {_first(error)}") from None
+
+
+def _owner(source: Store) -> str | None:
+    try:
+        return bytes(obstore.get(source, OWNER).bytes()).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    except (BaseError, OSError) as error:
+        raise OperatorError(f"The place of copies does not answer: {_first(error)}") from None
+
+
+def _write_owner(target: Store, name: str) -> None:
+    try:
+        obstore.put(target, OWNER, name.encode())
+    except (BaseError, OSError) as error:
+        raise OperatorError(f"The place of copies cannot be written: {_first(error)}") from None
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

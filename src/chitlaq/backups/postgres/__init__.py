@@ -1,0 +1,1 @@
+"""Base backups and dumps of PostgreSQL, scratch servers, fingerprints."""

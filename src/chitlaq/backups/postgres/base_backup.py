@@ -1,0 +1,393 @@
+"""Physical backups: the server's files through Barman, and every change since as it was received."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import psycopg
+
+from chitlaq.backups import context, progress
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.context import Place
+from chitlaq.backups.wal import archive as log
+from chitlaq.backups.wal.archive import Archive, Segment
+from chitlaq.core.data import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.secrets import BACKUP
+from chitlaq.stack.servers import barman
+
+MANIFEST = "backup_manifest"
+CONNECT_SECONDS = 5
+RECEIVE_SECONDS = 60
+POLL_SECONDS = 0.1
+
+
+def make(here: Place, *, full: bool) -> Record:
+    """Take a base backup, or what changed since the last one.
+
+    Where there is nothing to add to, or its timeline was left by a restore, it is a full one.
+
+    Raises:
+        OperatorError: the archive is switched off, there is no room, or Barman failed.
+    """
+    if not barman.is_wanted(here.settings):
+        raise OperatorError(
+            "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
+            f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
+        )
+    settle(here)
+    _begin_archive(here)
+    parent = None if full else _parent(here)
+    kind: Kind = "incremental" if parent else "full"
+    expected = _expected_bytes(here, kind)
+    context.need_room(here.folder, expected, f"A backup ({kind})")
+    begun, moment = monotonic(), datetime.now(UTC)
+    base = barman.folder(here.home, here.settings) / "base"
+    before, known = context.size_of(base), {path.name for path in base.glob("*")}
+    words = ["backup", "--immediate-checkpoint"]
+    if parent:
+        words += ["--incremental", barman_id(parent)]
+    with progress.growing(here.advance, kind, base, before + expected):
+        barman.run(here.home, here.settings, *words, barman.SERVER)
+    made = sorted(path.name for path in base.glob("*") if path.name not in known)
+    if not made:
+        raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
+    data = data_folder(here, made[-1])
+    record = msgspec.structs.replace(
+        _described(here, data),
+        created_at=moment,
+        seconds=monotonic() - begun,
+        postgres=_version(here),
+        parent=parent.id if parent else None,
+    )
+    assert record.end_wal is not None
+    _await_segment(here, record.end_wal)
+    records.write(here.folder, record)
+    with context.archiving(here.home):
+        archive(here)
+    return record
+
+
+def _described(here: Place, data: Path) -> Record:
+    """The record of a base backup as it can be told from its files; it was not looked at.
+
+    Raises:
+        OperatorError: it has not come to its end.
+    """
+    timeline, begin, end = span(data)
+    label = (data / "backup_label").read_text(errors="replace")
+    said = dict(line.split(": ", 1) for line in label.splitlines() if ": " in line)
+    moment = datetime.strptime(said["START TIME"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    ended = datetime.fromtimestamp((data / MANIFEST).stat().st_mtime, UTC)
+    first = said.get("INCREMENTAL FROM LSN")
+    kind: Kind = "full" if first is None else "incremental"
+    return Record(
+        id=f"{kind}_{data.parent.name}",
+        kind=kind,
+        created_at=moment,
+        seconds=max(0.0, (ended - moment).total_seconds()),
+        path=str(data.relative_to(here.folder)),
+        bytes=context.size_of(data),
+        sha256=records.digest(data / MANIFEST),
+        postgres=int((data / "PG_VERSION").read_text()) * 10_000,
+        parent=None if first is None else _beginning_at(here, log.position(first)),
+        begin_wal=Segment.at(timeline, begin).name,
+        end_wal=Segment.before(timeline, end).name,
+        timeline=timeline,
+        system=system_of(data),
+    )
+
+
+def _beginning_at(here: Place, position: int) -> str:
+    """The name of the base backup that began at a position: what adds to it says no more of it.
+
+    Raises:
+        OperatorError: it is gone.
+    """
+    for data in data_folders(here):
+        with suppress(OperatorError):
+            if span(data)[1] == position:
+                kind = "incremental" if _is_incremental(data) else "full"
+                return f"{kind}_{data.parent.name}"
+    raise OperatorError(f"The backup that began at {log.as_text(position)} is gone.")
+
+
+def _is_incremental(data: Path) -> bool:
+    return "INCREMENTAL FROM LSN" in (data / "backup_label").read_text(errors="replace")
+
+
+class _Range(
+    msgspec.Struct, rename={"timeline": "Timeline", "start": "Start-LSN", "end": "End-LSN"}
+):
+    timeline: int
+    start: str
+    end: str
+
+
+class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "System-Identifier"}):
+    """What is read of a `backup_manifest`, which is written when a base backup has ended."""
+
+    ranges: list[_Range]
+    system: int
+
+
+def span(data: Path) -> tuple[int, int, int]:
+    """The timeline of a base backup, and the positions between which a restore needs all of the log.
+
+    Raises:
+        OperatorError: it has not come to its end.
+    """
+    try:
+        found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
+        first, last = found[0], found[-1]
+        return last.timeline, log.position(first.start), log.position(last.end)
+    except (FileNotFoundError, msgspec.DecodeError, IndexError, ValueError):
+        raise OperatorError(
+            f"{data} has no manifest: the backup did not come to its end."
+        ) from None
+
+
+def system_of(data: Path) -> int:
+    """The system identifier of the server that a base backup is of.
+
+    Raises:
+        OperatorError: it has no manifest that says so.
+    """
+    try:
+        return msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).system
+    except (OSError, msgspec.DecodeError):
+        raise OperatorError(f"{data} has no manifest that says whose it is.") from None
+
+
+def _version(here: Place) -> int:
+    """The server's version as it says it itself: 180006 of 18.6."""
+    major, minor = context.run([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
+    return int(major) * 10_000 + int(minor)
+
+
+def _begin_archive(here: Place) -> None:
+    """Let the archive have a first segment: without one Barman does not believe that any will come.
+
+    It leaves the newest that was received where it is, so two are completed.
+    """
+    if not log.archived(barman.folder(here.home, here.settings)):
+        complete_segment(here, "chitlaq_archive")
+        complete_segment(here, "chitlaq_archive")
+        with context.archiving(here.home):
+            archive(here)
+
+
+def barman_id(record: Record) -> str:
+    return record.id.partition("_")[2]
+
+
+def data_folder(here: Place, name: str) -> Path:
+    return barman.folder(here.home, here.settings) / "base" / name / "data"
+
+
+def data_folders(here: Place) -> list[Path]:
+    """The data directories of all base backups, whole or not."""
+    return sorted(barman.folder(here.home, here.settings).glob("base/*/data"))
+
+
+def archive(here: Place) -> int:
+    """Move what was received whole to the archive, compressed; returns how many files are new there.
+
+    Each is read once more and entered in the ledger, against which it is verified ever after.
+
+    Raises:
+        OperatorError: Barman failed, or a file that came is damaged.
+    """
+    folder = barman.folder(here.home, here.settings)
+    if barman.waiting(here.home, here.settings):
+        barman.run(here.home, here.settings, "archive-wal", barman.SERVER)
+    known = log.ledger(folder)
+    new = {}
+    for path in log.archived(folder):
+        if path.name in known:
+            continue
+        plain = _Counted()
+        log.copy_plain(path, plain)  # type: ignore[arg-type]
+        if not path.name.endswith(".history") and plain.size != log.SEGMENT_BYTES:
+            raise OperatorError(f"{path} holds {plain.size:,} bytes: it did not come whole.")
+        new[path.name] = records.digest(path)
+    if new:
+        log.enter(folder, new)
+    return len(new)
+
+
+def complete_segment(here: Place, mark: str = "") -> float:
+    """Let the server begin a new segment of its log, and wait until the one before was received.
+
+    Args:
+        here: the installation.
+        mark: a name to write into the log first; without one nothing is done where nothing was written.
+
+    Returns the seconds that it took.
+
+    Raises:
+        OperatorError: the server is away, or the segment does not come.
+    """
+    url = postgres.dsn(here.settings, here.home, BACKUP, "postgres")
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+            if mark:
+                connection.execute("SELECT pg_create_restore_point(%s)", [mark])
+            begun = monotonic()
+            # Where nothing was written since the last one that is where the next begins: the segment of
+            # the byte before it is the one that comes.
+            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal() - 1)").fetchone()
+    except psycopg.Error as error:
+        raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
+    assert row is not None
+    _await_segment(here, row[0])
+    return monotonic() - begun
+
+
+def _await_segment(here: Place, name: str) -> None:
+    """Return when a segment of the log was received whole.
+
+    Raises:
+        OperatorError: it does not come.
+    """
+    begun = monotonic()
+    folder = barman.folder(here.home, here.settings)
+    while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
+        if monotonic() - begun > RECEIVE_SECONDS:
+            raise OperatorError(
+                f"The archive does not receive: segment {name} did not come within"
+                f" {RECEIVE_SECONDS} s. See `chitlaq ps` and `chitlaq logs wal-archive`."
+            )
+        time.sleep(POLL_SECONDS)
+
+
+class _Counted:
+    """Takes what is written and only counts it."""
+
+    size = 0
+
+    def write(self, data: bytes) -> int:
+        self.size += len(data)
+        return len(data)
+
+
+def settle(here: Place) -> list[str]:
+    """Delete what a backup that was killed left behind, and give whole ones without a record one.
+
+    What has a manifest came to its end. Nothing of it is deleted because of what is not known of it:
+    the folder of records may be what was lost. Returns the names of new records.
+    """
+    found = records.read(here.folder)
+    known = {barman_id(one) for one in found.of("full", "incremental")}
+    known |= {name.partition("_")[2] for name in found.damaged}
+    new = []
+    for base in sorted(barman.folder(here.home, here.settings).glob("base/*")):
+        if base.name in known:
+            continue
+        if not (base / "data" / MANIFEST).exists():
+            forget(here, base.name)
+            continue
+        try:
+            record = _described(here, base / "data")
+        except (OperatorError, OSError, ValueError, KeyError):
+            # It stays where it is, and counts for nothing.
+            continue
+        records.write(here.folder, record)
+        new.append(record.id)
+    return new
+
+
+def forget(here: Place, name: str) -> None:
+    """Delete a base backup, whether Barman has it in its catalogue or not.
+
+    Barman itself would also delete the log from before the oldest backup that it knows, and it does not
+    know those that were fetched: that is `trim_log`'s business.
+    """
+    folder = barman.folder(here.home, here.settings)
+    # From here on it is none, however far this comes.
+    (folder / "base" / name / "data" / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder / "base" / name, ignore_errors=True)
+    barman.catalogued(here.home, here.settings, name).unlink(missing_ok=True)
+
+
+def trim_log(here: Place) -> int:
+    """Delete the archived log that no base backup needs any more; returns how many files went.
+
+    Where a record cannot be believed, its backup may need any.
+    """
+    found = records.read(here.folder)
+    begins = [one.begin_wal for one in found.of("full")]
+    if not begins or None in begins or any(name.startswith("full_") for name in found.damaged):
+        return 0
+    first = min(Segment.of(name).number for name in begins if name)
+    folder = barman.folder(here.home, here.settings)
+    gone = [
+        path
+        for path in log.archived(folder)
+        if log.is_segment(path.name) and Segment.of(path.name).number < first
+    ]
+    for path in gone:
+        path.unlink()
+    if gone:
+        log.keep(folder, {path.name for path in log.archived(folder)})
+    return len(gone)
+
+
+def _parent(here: Place) -> Record | None:
+    """The backup that the next one adds to: the newest, where the server still is on its timeline.
+
+    Barman must know it, and all that it adds to: it does not know what was fetched.
+    """
+    found = records.read(here.folder)
+    newest = found.newest("full", "incremental")
+    if newest is None or (newest.verified is not None and not newest.verified.is_good):
+        return None
+    try:
+        chain = found.chain(newest)
+    except KeyError:
+        return None
+    if not all(
+        barman.catalogued(here.home, here.settings, barman_id(one)).exists() for one in chain
+    ):
+        return None
+    if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(
+        received(here).timelines, default=0
+    ):
+        return None
+    return newest
+
+
+def received(here: Place, *extra: Path) -> Archive:
+    return log.archive(barman.folder(here.home, here.settings), *extra)
+
+
+def _expected_bytes(here: Place, kind: Kind) -> int:
+    last = records.read(here.folder).newest(kind)
+    if last is not None:
+        return last.bytes * 6 // 5
+    return context.size_of(here.home.postgres_data) if kind == "full" else 0
+
+
+def verify_files(here: Place, record: Record) -> None:
+    """Read a base backup, and compare each file with the manifest that PostgreSQL wrote with it.
+
+    Raises:
+        OperatorError: something is missing, or has changed.
+    """
+    data = here.folder / record.path
+    if not (data / MANIFEST).exists():
+        raise OperatorError(f"{data / MANIFEST} is gone.")
+    if records.digest(data / MANIFEST) != record.sha256:
+        raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
+    progress.run(
+        here.advance,
+        f"check {record.id}",
+        [here.program("pg_verifybackup"), "--no-parse-wal", "--progress", str(data)],
+    )

@@ -1,0 +1,123 @@
+"""What a database holds, in a form that two of them can be compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import psycopg
+from psycopg import sql
+
+from chitlaq.backups.catalog.records import Table
+
+# The text of a row must not depend on who asks.
+_SETTINGS = """
+SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
+SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0
+"""
+
+_TABLES = """
+SELECT n.nspname, c.relname,
+    (SELECT attname FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'created_at'
+        AND NOT attisdropped)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_temp%'
+ORDER BY 1, 2
+"""
+
+# Each side of a foreign key that has no other side: an index that was damaged hides it from PostgreSQL.
+_FOREIGN_KEYS = """
+SELECT c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text,
+    (SELECT array_agg(a.attname ORDER BY k.i) FROM unnest(c.conkey) WITH ORDINALITY k(n, i)
+        JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n),
+    (SELECT array_agg(a.attname ORDER BY k.i) FROM unnest(c.confkey) WITH ORDINALITY k(n, i)
+        JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n),
+    c.convalidated
+FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
+"""
+
+
+def take(
+    connection: psycopg.Connection, tell: Callable[[int, int], None] = lambda _done, _all: None
+) -> dict[str, Table]:
+    """Count and sum every table as this transaction sees it; says how many of them are done.
+
+    The sum is over 64-bit hashes of the rows' text: it does not depend on their order.
+    """
+    connection.execute(_SETTINGS)
+    found = {}
+    tables = connection.execute(_TABLES).fetchall()
+    for number, (schema, table, newest) in enumerate(tables):
+        tell(number, len(tables))
+        # By hand, since a table's planner would otherwise choose what order to read in.
+        row = connection.execute(
+            sql.SQL(
+                "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text,"
+                " {newest} FROM {table} t"
+            ).format(
+                newest=sql.SQL("max({})::text").format(sql.Identifier(newest))
+                if newest
+                else sql.SQL("NULL"),
+                table=sql.Identifier(schema, table),
+            )
+        ).fetchone()
+        assert row is not None
+        found[f"{schema}.{table}"] = Table(*row)
+    tell(len(tables), len(tables))
+    return found
+
+
+def differences(expected: Mapping[str, Table], found: Mapping[str, Table]) -> list[str]:
+    """Say in words how a restored database differs from what it should hold; nothing when it does not."""
+    said = []
+    for name in sorted({*expected, *found}):
+        wanted, had = expected.get(name), found.get(name)
+        if wanted == had:
+            continue
+        if wanted is None or had is None:
+            said.append(f"{name} is {'not expected' if wanted is None else 'missing'}")
+        elif wanted.rows != had.rows:
+            said.append(f"{name} has {had.rows:,} rows instead of {wanted.rows:,}")
+        elif wanted.newest != had.newest:
+            said.append(f"{name} ends at {had.newest} instead of {wanted.newest}")
+        else:
+            said.append(f"{name} has other content in its {had.rows:,} rows")
+    return said
+
+
+def broken_constraints(connection: psycopg.Connection) -> list[str]:
+    """Name the foreign keys that some row breaks, and constraints that were never validated."""
+    connection.execute(_SETTINGS)
+    broken = []
+    rows = connection.execute(_FOREIGN_KEYS).fetchall()
+    for name, child, parent, columns, referred, is_validated in rows:
+        if not is_validated:
+            broken.append(f"{name} was never validated")
+            continue
+        pairs = sql.SQL(" AND ").join(
+            sql.SQL("p.{} = c.{}").format(sql.Identifier(there), sql.Identifier(here))
+            for here, there in zip(columns, referred, strict=True)
+        )
+        given = sql.SQL(" AND ").join(
+            sql.SQL("c.{} IS NOT NULL").format(sql.Identifier(here)) for here in columns
+        )
+        row = connection.execute(
+            sql.SQL(
+                "SELECT count(*) FROM {child} c WHERE {given}"
+                " AND NOT EXISTS (SELECT FROM {parent} p WHERE {pairs})"
+            ).format(child=sql.SQL(child), given=given, parent=sql.SQL(parent), pairs=pairs)
+        ).fetchone()
+        assert row is not None
+        if row[0]:
+            broken.append(f"{name} is broken by {row[0]:,} rows of {child}")
+    return broken
+
+
+def migration(connection: psycopg.Connection) -> str:
+    """The last migration that a database had; nothing when it never had one."""
+    row = connection.execute("SELECT to_regclass('public._yoyo_migration')").fetchone()
+    if row is None or row[0] is None:
+        return ""
+    last = connection.execute("SELECT max(migration_id) FROM public._yoyo_migration").fetchone()
+    return str(last[0] or "") if last else ""

@@ -1,0 +1,290 @@
+"""Scratch servers: a PostgreSQL of a backup's own, far from the live one, gone when it was looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+import psycopg
+
+from chitlaq.backups import context
+from chitlaq.backups.context import Place
+from chitlaq.core.data import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.ports import free_ports
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import users
+from chitlaq.stack.servers import postgres as server
+from chitlaq.stack.supervisor.process import die_with_parent
+
+PREFIX = "chitlaq_drill_"
+SOCKETS = "sockets"
+START_SECONDS = 60
+STOP_SECONDS = 60
+POLL_SECONDS = 0.1
+
+_REFUSALS = (
+    "the database system is starting up",
+    "the database system is not yet accepting connections",
+    "the database system is shutting down",
+    "Consistent recovery state has not been yet reached.",
+)
+
+# Only who may enter the folder of its socket comes in without a password.
+_ACCESS = """\
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder with a random name, in which a server may be made; never the live one's.
+
+    Args:
+        here: the installation that the backup is of.
+        root: the folder; its data directory is ``root/postgres``.
+        sockets: the folder of its sockets, with a short path.
+    """
+
+    here: Place
+    root: Path
+    sockets: Path
+
+    @property
+    def home(self) -> Home:
+        """A home of its own, with the live one's secrets."""
+        return Home(self.root)
+
+    @property
+    def data(self) -> Path:
+        return self.home.postgres_data
+
+
+@contextmanager
+def made(here: Place) -> Iterator[Scratch]:
+    """Give an empty scratch folder, and take it away with all that is in it.
+
+    Before that, away goes what a drill left that was killed.
+    """
+    sweep(here)
+    root = here.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
+    root.mkdir(parents=True, mode=0o755)
+    for folder in (here.home.root, here.home.backup, root.parent):
+        # PostgreSQL's own user passes through.
+        folder.chmod(folder.stat().st_mode | 0o011)
+    (root / "secrets").symlink_to(here.home.secrets)
+    sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
+    # Whoever comes after a kill finds it by this.
+    (root / SOCKETS).symlink_to(sockets)
+    context.give_to_server(sockets)
+    (sockets / "secrets").symlink_to(here.home.secrets)
+    try:
+        yield Scratch(here, root, sockets)
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def sweep(here: Place) -> None:
+    """End the servers of drills and restores that were killed, and delete their folders."""
+    restoring = running_on(here.home.restoring_data)
+    if restoring is not None:
+        _end(restoring)
+    for root in (here.home.backup / "scratch").glob(f"{PREFIX}*"):
+        process = running_on(root / "postgres")
+        if process is not None:
+            _end(process)
+        with contextlib.suppress(OSError):
+            sockets = (root / SOCKETS).readlink()
+            if sockets.name.startswith(PREFIX):
+                shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def running_on(data: Path) -> psutil.Process | None:
+    """The server that runs on a data directory, if there is one."""
+    with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
+        process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
+        if process.is_running() and str(data) in process.cmdline():
+            return process
+    return None
+
+
+def _end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(signal.SIGQUIT)
+        process.wait(STOP_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs on a data directory, for us alone."""
+
+    here: Place
+    sockets: Path
+    port: int
+    database: str
+
+    def url(self, database: str = "") -> str:
+        """Of its superuser, over the socket that only we may enter."""
+        name = database or self.database
+        return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port}"
+
+    def connect(self, database: str = "") -> psycopg.Connection:
+        return psycopg.connect(self.url(database), connect_timeout=5)
+
+    @property
+    def home(self) -> Home:
+        """A home for services that ask it, with the live one's secrets, and a short path."""
+        return Home(self.sockets)
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings, with this server in place of the live one."""
+        return msgspec.structs.replace(
+            self.here.settings, database_url=self.url(), redis_url="redis://127.0.0.1:1/0"
+        )
+
+
+@contextmanager
+def running(
+    here: Place,
+    data: Path,
+    sockets: Path,
+    *options: str,
+    database: str = postgres.DATABASE,
+    is_scratch: bool = True,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Iterator[Server]:
+    """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
+
+    Args:
+        here: the installation.
+        data: the data directory; never the live one.
+        sockets: where its socket lies.
+        options: settings such as ``recovery_target_lsn=0/41E96D0``.
+        database: the one in it that is looked at.
+        is_scratch: nobody needs what is in it afterwards: nothing is waited for to reach the disk.
+        tell: told up to where it has replayed the log, while it does.
+
+    Raises:
+        OperatorError: it is the live one, or it does not start, with what it said.
+    """
+    live = here.home.postgres_data
+    if data.resolve() == live.resolve() or (data / "postmaster.pid").exists():
+        raise OperatorError(f"{data} is in use by a live server: nothing was done.")
+    (port,) = free_ports(1)
+    access = sockets / "pg_hba.conf"
+    access.write_text(_ACCESS)
+    context.give_to_server(sockets)
+    user = users.service_user()
+    given = [
+        f"port={port}",
+        "listen_addresses=127.0.0.1",
+        f"unix_socket_directories={sockets}",
+        "unix_socket_permissions=0700",
+        f"hba_file={access}",
+        "synchronous_standby_names=",
+        "archive_mode=off",
+        "log_min_duration_statement=-1",
+        *(("fsync=off", "full_page_writes=off", "summarize_wal=off") if is_scratch else ()),
+        *options,
+    ]
+    words = [here.program("postgres"), "-D", str(data)]
+    for option in given:
+        words += ["-c", option]
+    log = sockets / "postgres.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=sockets,
+            start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"},
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            # The child of a process with threads does nothing here but one call of the kernel.
+            preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
+        )
+    started = Server(here, sockets, port, database)
+    try:
+        _wait_until_open(started, process, log, tell)
+        yield started
+    finally:
+        _stop(process, is_scratch=is_scratch)
+
+
+def _wait_until_open(
+    server: Server, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
+) -> None:
+    """Return when it takes connections and has recovered all that it was told to."""
+    deadline = time.monotonic() + START_SECONDS
+    is_recovering = False
+    while True:
+        if process.poll() is not None:
+            raise OperatorError(f"The restored server ended: {_complaint(log)}")
+        try:
+            with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
+                row = connection.execute(
+                    "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'"
+                ).fetchone()
+                assert row is not None
+                if not row[0]:
+                    return
+                tell(int(row[1] or 0))
+                is_recovering = True
+        except psycopg.OperationalError as error:
+            # It says so while it replays what it has not made consistent yet.
+            is_recovering |= "starting up" in str(error) or "not yet accepting" in str(error)
+        if is_recovering:
+            deadline = max(deadline, time.monotonic() + START_SECONDS)
+        if time.monotonic() > deadline:
+            raise OperatorError(f"The restored server does not answer: {_complaint(log)}")
+        time.sleep(POLL_SECONDS)
+
+
+def _complaint(log: Path) -> str:
+    # Those that a server refuses while it starts are we, who ask whether it has.
+    lines = [
+        line
+        for line in log.read_text(errors="replace").splitlines()
+        if not line.endswith(_REFUSALS)
+    ]
+    bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
+    return context.last_words("\n".join(bad[:2] or lines[-3:]))
+
+
+def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGQUIT if is_scratch else signal.SIGINT)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def fresh(scratch: Scratch) -> None:
+    """Make an empty data directory in a scratch folder, as the live one was made."""
+    scratch.home.run.mkdir(exist_ok=True)
+    apart = msgspec.structs.replace(
+        scratch.here.settings.backups, folder=str(scratch.root / "none"), archive="off"
+    )
+    server.prepare(scratch.home, msgspec.structs.replace(scratch.here.settings, backups=apart))

@@ -1,0 +1,64 @@
+"""How far a program is, told from what it has written so far."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chitlaq.backups.context import Advance, last_words, size_of
+from chitlaq.core.errors import OperatorError
+from chitlaq.stack.supervisor.process import ends_with_us
+
+POLL_SECONDS = 0.5
+# As PostgreSQL's programs say it with --progress, each time over the last.
+_PROGRESS = re.compile(r" *(\d+)/(\d+) kB")
+
+
+@contextmanager
+def growing(advance: Advance, stage: str, path: Path, expected: int) -> Iterator[None]:
+    """Tell of a stage while a file or folder grows to about the expected bytes."""
+    is_done = threading.Event()
+
+    def look() -> None:
+        while not is_done.wait(POLL_SECONDS):
+            done = size_of(path) if path.exists() else 0
+            advance(stage, done, max(expected, done + 1))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        watcher.join()
+    size = size_of(path) if path.exists() else 0
+    advance(stage, size, size)
+
+
+def run(advance: Advance, stage: str, words: list[str]) -> None:
+    """Run a program of PostgreSQL's that says how far it is, to its end.
+
+    Raises:
+        OperatorError: it failed, with what it said.
+    """
+    # The child of a process with threads does nothing here but one call of the kernel.
+    process = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, errors="replace", env={**os.environ, "LC_ALL": "C"}, preexec_fn=ends_with_us,  # noqa: PLW1509
+    )  # fmt: skip
+    said = []
+    with process:
+        assert process.stderr is not None
+        # A carriage return ends a line here, too.
+        for line in process.stderr:
+            if progress := _PROGRESS.match(line):
+                advance(stage, int(progress[1]) * 1000, int(progress[2]) * 1000)
+            else:
+                said.append(line)
+    if process.returncode != 0:
+        raise OperatorError(f"{Path(words[0]).name} failed: {last_words(''.join(said))}")

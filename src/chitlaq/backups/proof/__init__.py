@@ -1,0 +1,1 @@
+"""Verification and restore drills: what makes a backup a good one."""

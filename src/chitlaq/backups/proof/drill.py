@@ -1,0 +1,327 @@
+"""The drill: a backup is restored into a scratch server, and compared with what it should hold.
+
+A dump is compared with what was written down from the very snapshot that it was made of. A physical
+backup is compared with the live database as of a moment between two writes: the log is replayed up to
+exactly there. Nothing else says that the log leads from the backup to now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from chitlaq.backups import context
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record, Table, Verdict
+from chitlaq.backups.context import Place
+from chitlaq.backups.errors import UnseenError, is_unseen
+from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
+from chitlaq.backups.postgres.scratch import Scratch, Server
+from chitlaq.core.data import migrations, postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.ports import free_ports
+
+CONNECT_SECONDS = 5
+SERVE_SECONDS = 60
+PIN_TRIES = 400
+PIN_PAUSE_SECONDS = 0.01
+LOCK_TRIES = 20
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the live database held at a position of its log; ``lag_seconds`` until that was archived."""
+
+    position: str
+    tables: Mapping[str, Table]
+    lag_seconds: float
+
+
+def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Record:
+    """Restore a backup, compare it, ask a service about it, and write down what was found.
+
+    Raises:
+        OperatorError: it is no backup of the database. What is wrong with it is in the verdict.
+        UnseenError: it could not be restored for a trial, and what was known of it stays.
+    """
+    if record.kind == "configuration":
+        raise OperatorError(f"{record.id} holds no database: `chitlaq backup verify` looks at it.")
+    begun = monotonic()
+    lost: float | None = None
+    try:
+        if record.kind == "dump":
+            detail, lost = _drill_dump(here, record, database)
+        else:
+            detail, lost = _drill_physical(here, record)
+        is_good = True
+    except (OperatorError, OSError, psycopg.Error) as error:
+        if is_unseen(error):
+            raise UnseenError(context.last_words(str(error))) from None
+        detail, is_good = context.last_words(str(error)), False
+    verdict = Verdict(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
+    judged = msgspec.structs.replace(record, drilled=verdict)
+    records.write(here.folder, judged)
+    return judged
+
+
+def _drill_dump(here: Place, record: Record, database: str) -> tuple[str, float]:
+    begun = monotonic()
+    dump.need_unchanged(here, record)
+    rows = sum(table.rows for table in record.tables.values())
+    context.need_room(here.home.backup, dump.room(record), "The drill")
+    with scratch.made(here) as made:
+        try:
+            scratch.fresh(made)
+        except OperatorError as error:
+            # Nothing of the backup is in it yet.
+            raise UnseenError(str(error)) from None
+        with scratch.running(here, made.data, made.sockets, database=database) as server:
+            fill(here, server, record, made.data)
+            seconds = monotonic() - begun
+            _compare(here, server, record.tables)
+            _ask(here, made, server)
+    lost = (datetime.now(UTC) - record.created_at).total_seconds()
+    return (
+        f"restored in {seconds:.1f} s, all {rows:,} rows as they were, a service reads them",
+        lost,
+    )
+
+
+def fill(here: Place, server: Server, record: Record, data: Path) -> None:
+    """Restore a dump into an empty server: roles, database, and all that is in it.
+
+    Raises:
+        OperatorError: it does not take it.
+    """
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
+        )
+    migrations.provision(server.settings, server.home)
+    dump.restore(here, record, server.url(), data)
+
+
+def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
+    try:
+        chain = records.read(here.folder).chain(record)
+    except KeyError as missing:
+        raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
+    timeline = _timeline_of_now(here, record)
+    here.advance("moment", 0, 1)
+    moment = pin(here)
+    here.advance("moment", 1, 1)
+    begun = monotonic()
+    with scratch.made(here) as made:
+        staged = recovery.prepare(here, chain, timeline, made.data)
+        options = (
+            f"recovery_target_lsn={moment.position}",
+            "recovery_target_inclusive=off",
+            *recovery.options(made.data, timeline),
+        )
+        with scratch.running(here, made.data, made.sockets, *options) as server:
+            seconds = monotonic() - begun
+            _compare(here, server, moment.tables)
+            context.run(
+                [here.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
+                 "--username", "postgres", "--install-missing", server.database]
+            )  # fmt: skip
+            _ask(here, made, server)
+    rows = sum(table.rows for table in moment.tables.values())
+    return (
+        f"restored in {seconds:.1f} s with {len(staged.segments)} segments of the log, all {rows:,} rows"
+        " as they were, indexes sound, a service reads them"
+    ), moment.lag_seconds
+
+
+def _timeline_of_now(here: Place, record: Record) -> int:
+    """The timeline that the live server writes, where a backup leads there.
+
+    Raises:
+        UnseenError: a restore went back to before it.
+    """
+    found = base_backup.received(here)
+    now = max(found.timelines, default=1)
+    if now not in recovery.timelines(here, found, record):
+        raise UnseenError(
+            "It is of a time that a restore has left behind, and the live database, to compare with, is"
+            f" not: `chitlaq backup verify {record.id}` looks at it."
+        )
+    return now
+
+
+def pin(here: Place) -> Moment:
+    """Find a moment between two writes, and note what the live database held then.
+
+    Raises:
+        UnseenError: the database is away, or too much is written for such a moment to be found.
+    """
+    url = postgres.dsn(here.settings, here.home, postgres.OWNER)
+    try:
+        with (
+            psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as reading,
+            psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as other,
+        ):
+            context.step_back_too(here, reading)
+            position = _between_writes(reading, other) or _with_writers_held(reading, other)
+            if position is None:
+                raise UnseenError(
+                    "No moment between two writes was found to compare with: too much is written."
+                )
+            lag = _completed(here)
+            return Moment(position, fingerprint.take(reading), lag)
+    except psycopg.OperationalError as error:
+        raise UnseenError(
+            f"The live database, to compare with, is away: {str(error).strip()}"
+        ) from None
+
+
+def _completed(here: Place) -> float:
+    try:
+        return base_backup.complete_segment(here, "chitlaq_drill")
+    except OperatorError as error:
+        # The archive is behind or away: that is another check's to say.
+        raise UnseenError(str(error)) from None
+
+
+def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
+    """A snapshot in which nothing was on its way, and the position of the log at that moment.
+
+    Nothing was written between the two looks at the log, and no transaction was open that could
+    have written its end and not have said so yet.
+    """
+    for _ in range(PIN_TRIES):
+        before = _position(other)
+        position, xmin, xmax = _look(reading)
+        if position == before and xmin == xmax:
+            return position
+        time.sleep(PIN_PAUSE_SECONDS)
+    return None
+
+
+def _with_writers_held(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
+    """The same while writers wait for some milliseconds: for those who never leave a gap."""
+    tables = [
+        sql.Identifier(*name)
+        for name in other.execute(
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        )
+    ]
+    for _ in range(LOCK_TRIES):
+        with suppress(psycopg.errors.LockNotAvailable), other.transaction():
+            other.execute("SET LOCAL lock_timeout = '300ms'")
+            other.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.SQL(", ").join(tables)))
+            return _look(reading)[0]
+        time.sleep(0.5)
+    return None
+
+
+def _position(connection: psycopg.Connection) -> str:
+    row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _look(reading: psycopg.Connection) -> tuple[str, int, int]:
+    reading.rollback()
+    reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    row = reading.execute(
+        "SELECT pg_current_wal_insert_lsn()::text, pg_snapshot_xmin(s)::text::bigint,"
+        " pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
+    ).fetchone()
+    assert row is not None
+    return row
+
+
+def _compare(here: Place, server: Server, expected: Mapping[str, Table]) -> None:
+    """Raise when the restored database is not what it should be."""
+    with server.connect() as connection:
+        said = fingerprint.differences(
+            expected,
+            fingerprint.take(connection, lambda done, all_: here.advance("compare", done, all_)),
+        )
+        said += fingerprint.broken_constraints(connection)
+    if said:
+        more = f", and {len(said) - 5} more" if len(said) > 5 else ""
+        raise OperatorError(f"What was restored differs: {'; '.join(said[:5])}{more}.")
+
+
+def _ask(here: Place, made: Scratch, server: Server) -> None:
+    """Bring the database to this version's shape, and let feed-service read the home feed from it.
+
+    Raises:
+        OperatorError: it does not answer as it should.
+    """
+    here.advance("ask", 0, 1)
+    migrations.provision(server.settings, server.home)
+    migrations.apply(server.settings, server.home)
+    (port,) = free_ports(1)
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("CHITLAQ_")
+    } | {
+        "CHITLAQ_HOME": str(server.home.root),
+        "CHITLAQ_PORTS_FEED": str(port),
+        "DATABASE_URL": server.settings.database_url,
+        "REDIS_URL": server.settings.redis_url,
+    }
+    log = made.sockets / "feed-service.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chitlaq", "serve", "feed-service"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
+        )  # fmt: skip
+    try:
+        shown = _home_feed(port, process)
+    except OperatorError as error:
+        said = context.last_words(log.read_text(errors="replace"), 1)
+        raise OperatorError(
+            f"feed-service does not read what was restored: {error} {said}"
+        ) from None
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    with server.connect() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM (SELECT FROM feed.posts WHERE visibility = 'public' LIMIT 1) p"
+        ).fetchone()
+    if row and row[0] and not shown:
+        raise OperatorError("feed-service shows no post, and there are public ones.")
+    here.advance("ask", 1, 1)
+
+
+def _home_feed(port: int, process: subprocess.Popen[bytes]) -> int:
+    """Posts on the first page of the home feed."""
+    deadline = monotonic() + SERVE_SECONDS
+    problem = "it does not listen."
+    while monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/feed/home?limit=10", timeout=10
+            ) as answer:
+                return len(json.load(answer)["items"])
+        except urllib.error.HTTPError as error:
+            problem = f"it answers {error.code}."
+        except (OSError, ValueError, KeyError) as error:
+            problem = f"{error}."
+        time.sleep(POLL_SECONDS)
+    raise OperatorError(problem)

@@ -1,0 +1,1 @@
+"""Restores: the plan, and carrying it out."""

@@ -1,0 +1,348 @@
+"""The worst day: put the database back, as it was last or at a moment, and keep what was there.
+
+What is restored is laid out beside the live data directory and recovers there; only then do the two
+change places. A restore that is interrupted before that begins anew, one that is interrupted in
+between is finished; ``chitlaq up`` refuses to start meanwhile.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC
+from pathlib import Path
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from chitlaq.backups import context
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record
+from chitlaq.backups.context import Place
+from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
+from chitlaq.backups.proof import drill
+from chitlaq.backups.restore import plan
+from chitlaq.backups.restore.plan import ASIDE, Plan, Restored
+from chitlaq.backups.wal import archive, staging
+from chitlaq.backups.wal.archive import SEGMENT_BYTES, DamagedError, Segment
+from chitlaq.backups.wal.staging import Staged
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.secrets import SUPERUSER, Secrets
+from chitlaq.stack.servers import barman
+
+_NOTHING_LATER = "recovery ended before configured recovery target was reached"
+_UP_TO_DAMAGE = (
+    " `--up-to-damage` restores what comes before it; a copy elsewhere may be whole"
+    " (`chitlaq backup fetch`, on another machine or into another folder)."
+)
+
+
+def check(here: Place, wanted: Plan) -> None:
+    """Look whether a plan can be carried out, with nothing stopped: what it needs is there, unchanged,
+    and there is room.
+
+    Raises:
+        OperatorError: what is not so.
+    """
+    if wanted.is_swapping:
+        return
+    chain = _chain(here, wanted)
+    if not chain[-1].is_physical:
+        context.need_room(here.home.root, dump.room(chain[-1]), "The restore")
+        dump.need_unchanged(here, chain[-1])
+        return
+    found = base_backup.received(here, *_last_written(here, chain[-1]))
+    begin = chain[-1].begin_wal
+    assert begin is not None
+    with _hinting():
+        segments = found.chain(
+            Segment.of(begin), wanted.timeline, is_up_to_hole=wanted.is_up_to_damage
+        )
+        context.need_room(here.home.root, recovery.room(found, chain, segments), "The restore")
+        if not wanted.is_up_to_damage:
+            known = archive.ledger(barman.folder(here.home, here.settings))
+            staging.check(
+                found,
+                segments,
+                known,
+                lambda done: here.advance(
+                    "check log", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
+                ),
+            )
+    for record in chain:
+        base_backup.verify_files(here, record)
+
+
+def _chain(here: Place, wanted: Plan) -> list[Record]:
+    """The backup of a plan and what it adds to.
+
+    Raises:
+        OperatorError: one of them is gone.
+    """
+    found = records.read(here.folder)
+    record = found.get(wanted.backup)
+    if record is None:
+        raise OperatorError(f"The backup {wanted.backup} is gone.")
+    try:
+        return found.chain(record)
+    except KeyError as missing:
+        raise OperatorError(f"{wanted.backup} adds to {missing.args[0]}, which is gone.") from None
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Say of damage in the log what can be done."""
+    try:
+        yield
+    except DamagedError as error:
+        raise DamagedError(f"{error}{_UP_TO_DAMAGE}") from None
+
+
+def carry_out(here: Place, wanted: Plan) -> Restored:
+    """Do it, with everything stopped; what is interrupted is done again from the same plan.
+
+    Raises:
+        OperatorError: the backup is damaged, there is no room, or the database still runs; the data
+            directory of today is as it was.
+    """
+    if running := scratch.running_on(here.home.postgres_data):
+        raise OperatorError(
+            f"PostgreSQL still runs on {here.home.postgres_data} (process {running.pid}): stop it first."
+        )
+    plan.keep(here, wanted)
+    target = here.home.restoring_data
+    if wanted.restored is not None:
+        return _swap(here, wanted, target, wanted.restored)
+    scratch.sweep(here)
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        chain = _chain(here, wanted)
+        if chain[-1].is_physical:
+            with _hinting():
+                restored = _from_files(here, wanted, chain, target)
+        else:
+            restored = _from_dump(here, wanted, chain[-1], target)
+    except BaseException:
+        # What is there today was not touched.
+        shutil.rmtree(target, ignore_errors=True)
+        here.home.pending_restore.unlink(missing_ok=True)
+        raise
+    return _swap(here, wanted, target, restored)
+
+
+def _from_files(here: Place, wanted: Plan, chain: Sequence[Record], target: Path) -> Restored:
+    staged = recovery.prepare(
+        here,
+        chain,
+        wanted.timeline,
+        target,
+        *_last_written(here, chain[-1]),
+        is_up_to_damage=wanted.is_up_to_damage,
+    )
+    options = recovery.options(target, wanted.timeline)
+    if wanted.to_time is not None:
+        moment = f"{wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
+        try:
+            restored, _ = _recover(
+                here, wanted, target, staged, *options, f"recovery_target_time={moment}"
+            )
+        except OperatorError as error:
+            if _NOTHING_LATER not in str(error):
+                raise
+        else:
+            return restored
+    # All of the log is wanted, or it ends before the moment.
+    restored, reached = _recover(here, wanted, target, staged, *options)
+    damage = staged.damage
+    if unread := staged.unread(reached):
+        damage = (
+            f"The log cannot be read after {archive.as_text(reached)}, and goes on in segment"
+            f" {unread.name}: it is damaged there."
+        )
+    if damage and not wanted.is_up_to_damage:
+        raise DamagedError(damage)
+    return msgspec.structs.replace(restored, is_as_asked=wanted.to_time is None, damage=damage)
+
+
+def _recover(
+    here: Place, wanted: Plan, target: Path, staged: Staged, *options: str
+) -> tuple[Restored, int]:
+    """Let what was laid out recover; returns also the position up to which it has replayed the log."""
+    begin, end = staged.segments[0].begin, staged.segments[-1].begin + SEGMENT_BYTES
+    with (
+        scratch.made(here) as made,
+        scratch.running(
+            here, target, made.sockets, *options, is_scratch=False,
+            tell=lambda at: here.advance("recover", max(0, at - begin), end - begin),
+        ) as running,
+    ):  # fmt: skip
+        here.advance("recover", end - begin, end - begin)
+        return _describe(here, wanted, running, staged)
+
+
+def _describe(
+    here: Place, wanted: Plan, running: scratch.Server, staged: Staged | None
+) -> tuple[Restored, int]:
+    """Let this installation's passwords open what was restored, and say what is in it.
+
+    Raises:
+        OperatorError: it cannot be read.
+    """
+    password = Secrets(here.home.secrets).postgres_password(SUPERUSER)
+    try:
+        with running.connect() as connection:
+            connection.execute(
+                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(SUPERUSER), sql.Literal(password)
+                )
+            )
+            row = connection.execute(
+                "SELECT pg_last_xact_replay_timestamp(), pg_last_wal_replay_lsn() - '0/0'"
+            ).fetchone()
+            tables = fingerprint.take(
+                connection, lambda done, all_: here.advance("read", done, all_)
+            )
+            connection.execute("CHECKPOINT")
+    except psycopg.Error as error:
+        raise OperatorError(
+            f"What was restored cannot be read: {context.last_words(str(error))}"
+        ) from None
+    assert row is not None
+    restored = Restored(
+        wanted.backup,
+        len(staged.segments) if staged else 0,
+        row[0].astimezone(UTC) if row[0] else None,
+        sum(table.rows for table in tables.values()),
+        notes=staged.notes if staged else (),
+    )
+    return restored, int(row[1] or 0)
+
+
+def _last_written(here: Place, record: Record) -> list[Path]:
+    """The log in the data directory of today, and in those that restores kept, of the same server.
+
+    What was written last may not have been received; where the files survive it is not lost.
+    """
+    found = []
+    for data in (here.home.postgres_data, *sorted(here.home.root.glob(f"{ASIDE}*"))):
+        with suppress(OperatorError):
+            if _identity(here, data) == _identity(here, here.folder / record.path):
+                found.append(data / archive.PG_WAL)
+    return found
+
+
+def _identity(here: Place, data: Path) -> str:
+    text = context.run([here.program("pg_controldata"), str(data)])
+    return next(line for line in text.splitlines() if "system identifier" in line)
+
+
+def _from_dump(here: Place, wanted: Plan, record: Record, target: Path) -> Restored:
+    dump.need_unchanged(here, record)
+    context.need_room(here.home.root, dump.room(record), "The restore")
+    with scratch.made(here) as made:
+        scratch.fresh(made)
+        with scratch.running(here, made.data, made.sockets, is_scratch=False) as running:
+            drill.fill(here, running, record, made.data)
+            restored, _ = _describe(here, wanted, running, None)
+        made.data.rename(target)
+    return msgspec.structs.replace(restored, last_commit=record.created_at)
+
+
+def _swap(here: Place, wanted: Plan, target: Path, restored: Restored) -> Restored:
+    """Let what was restored take the place of what is there. May be done again from any point."""
+    plan.keep(here, msgspec.structs.replace(wanted, restored=restored))
+    live, aside = here.home.postgres_data, here.home.root / wanted.aside
+    if target.exists():
+        if live.exists():
+            live.rename(aside)
+        target.rename(live)
+    if not live.exists():
+        raise OperatorError(
+            f"{target} is gone, and {live} too: remove {here.home.pending_restore}."
+        )
+    if not restored.segments:
+        # What a dump was restored into is a server of its own.
+        _begin_log_anew(here, wanted)
+    elif (live / recovery.RESTORED).exists():
+        _continue_log(here)
+    here.home.pending_restore.unlink(missing_ok=True)
+    return msgspec.structs.replace(restored, aside=str(aside) if aside.exists() else "")
+
+
+def _continue_log(here: Place) -> None:
+    """Lead the archive on to the timeline that the restore began, without a hole.
+
+    Also what was replayed and had not been received goes there. At the end the log that was laid out is
+    deleted: as long as it is there, this can be done again.
+    """
+    barman.leave_timeline(here.home, here.settings)
+    base_backup.archive(here)
+    wal = here.home.postgres_data / archive.PG_WAL
+    laid_out = here.home.postgres_data / recovery.RESTORED
+    histories = sorted(wal.glob("*.history"))
+    if histories:
+        timeline = int(histories[-1].name[:8], 16)
+        current = Segment.of(_current_segment(here))
+        line = archive.Archive({}, {timeline: histories[-1]}).line(timeline)
+        left_at = max((at for at in line.values() if at is not None), default=0)
+        for path in [
+            *histories,
+            *sorted(wal.glob(f"{timeline:08X}*")),
+            *sorted(laid_out.glob("*")),
+        ]:
+            if path.suffix == ".history":
+                _receive(here, path)
+            elif archive.is_segment(path.name):
+                segment = Segment.of(path.name)
+                is_replayed = segment.begin + SEGMENT_BYTES <= left_at
+                is_written = segment.timeline == timeline and segment.number < current.number
+                if is_replayed or is_written:
+                    _receive(here, path)
+    shutil.rmtree(laid_out)
+
+
+def _receive(here: Place, path: Path) -> None:
+    """Put a file of the log where those are that came whole, unless it is there or in the archive."""
+    known = {one.name for one in archive.received_whole(barman.folder(here.home, here.settings))}
+    if path.name in known:
+        return
+    streaming = barman.streaming(here.home, here.settings)
+    draft = streaming.with_name("arriving")
+    shutil.copyfile(path, draft)
+    draft.rename(streaming / path.name)
+
+
+def _current_segment(here: Place) -> str:
+    """The segment that a stopped server goes on to write."""
+    text = context.run([here.program("pg_controldata"), str(here.home.postgres_data)])
+    line = next(line for line in text.splitlines() if "REDO WAL file" in line)
+    return line.rpartition(" ")[2]
+
+
+def _begin_log_anew(here: Place, wanted: Plan) -> None:
+    """Put aside the archive of the server that is no more: the one from a dump is another.
+
+    Its records go first: without the files that they tell of they would be believed. May be done again
+    from any point.
+    """
+    folder = barman.folder(here.home, here.settings)
+    name = wanted.aside.removeprefix(ASIDE)
+    kept = folder.with_name(f"{folder.name}.before-{name}")
+    left = records.read(here.folder).of("full", "incremental")
+    if left:
+        (folder / "records").mkdir(parents=True, exist_ok=True, mode=0o700)
+    for record in left:
+        path = here.folder / "records" / f"{record.id}.json"
+        path.rename(folder / "records" / path.name)
+    if folder.exists():
+        folder.rename(kept)
+
+
+def set_aside(here: Place) -> list[Path]:
+    """What restores have kept: data directories, and archives of servers that are no more."""
+    return [
+        *sorted(here.home.root.glob(f"{ASIDE}*")),
+        *sorted(barman.folder(here.home, here.settings).parent.glob("*.before-*")),
+    ]

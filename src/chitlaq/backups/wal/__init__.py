@@ -1,0 +1,1 @@
+"""The WAL archive: segments, pages, staging."""

@@ -1,0 +1,78 @@
+"""The home feed as it would be without metrics and logs: what watching costs, measured.
+
+``python -m chitlaq.bench.without_telemetry`` is one more worker of the stack's feed-service that counts and
+logs nothing. `running` puts an nginx of its own before it: the stack's configuration, without the
+access log. PostgreSQL, Valkey and everything else are the stack's.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from chitlaq.bench import processes
+from chitlaq.bench.installation import Installation
+from chitlaq.core.installation.ports import free_ports
+from chitlaq.stack.servers import nginx
+
+SERVICE = "feed-service"
+WORKER = 63
+
+
+@asynccontextmanager
+async def running(installation: Installation, folder: Path) -> AsyncIterator[int]:
+    """Keep the unwatched feed running; gives the port of its gateway.
+
+    Args:
+        installation: a running one.
+        folder: an empty folder, which other users may enter.
+    """
+    home, ports = installation.home, installation.settings.ports
+    edge, gateway = free_ports(2)
+    socket = home.service_socket(SERVICE, WORKER)
+    text = (home.nginx / "nginx.conf").read_text()
+    text = re.sub(r"access_log \S+ edge;", "access_log off;", text)
+    for before, after in (
+        (f":{ports.edge};", f":{edge};"),
+        (f":{ports.gateway};", f":{gateway};"),
+        (f"{home.run}/nginx.pid", f"{folder}/nginx.pid"),
+        (f"{home.nginx}/", f"{folder}/"),
+        (str(home.service_socket(SERVICE, 0)), str(socket)),
+    ):
+        text = text.replace(before, after)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(text)
+    commands = (
+        [sys.executable, "-m", __name__],
+        [str(nginx.binary()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
+    )
+    environment = {**installation.environment, "CHITLAQ_PORTS_FEED": str(free_ports(1)[0])}
+    async with processes.running(commands, socket, gateway, folder / "log", environment):
+        yield gateway
+
+
+def main() -> None:
+    """Serve as ``chitlaq serve`` does, with everything that counts or logs put to sleep."""
+    from prometheus_client import Counter, Gauge, Histogram
+
+    from chitlaq import services
+    from chitlaq.core.http import app, server
+    from chitlaq.core.installation import settings
+    from chitlaq.core.installation.home import Home
+    from chitlaq.core.telemetry import logs
+
+    home = Home.from_environment()
+    configured = settings.load(home)
+    logs.configure(SERVICE, configured.logs.slow_seconds)
+    sleeping = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "set"), (logs.Logger, "_write"))
+    for owner, name in sleeping:
+        setattr(owner, name, lambda *_, **__: None)
+    application = app.create_app(services.load(SERVICE), configured, home)
+    server.serve(SERVICE, WORKER, configured, home, application)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""How a run of checks looks in a terminal: the summary first, worst first, details on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from chitlaq.core.formatting import quantity
+from chitlaq.ops.checks.model import Evidence, Lines, Series, Table, Verdict
+from chitlaq.ops.report import text
+
+if TYPE_CHECKING:
+    from chitlaq.ops.routines import Result, Run
+
+STYLES = {
+    Verdict.CRITICAL: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+    Verdict.WARNING: "yellow",
+    Verdict.OK: "green",
+    Verdict.SKIPPED: "dim",
+}
+FINE = frozenset({Verdict.OK, Verdict.SKIPPED})
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 48
+
+
+def rendered(
+    run: Run,
+    commands: Mapping[str, Sequence[str]],
+    *,
+    details: bool,
+) -> RenderableType:
+    """Return a run for people.
+
+    Args:
+        run: what was found.
+        commands: by check, what a person would type for the same; shown with the details.
+        details: show evidence and commands.
+    """
+    parts: list[RenderableType] = [_head(run), Text()]
+    parts += [_result(one, commands.get(one.check, ()), details=details) for one in run.results]
+    return Group(*parts)
+
+
+def fitting(run: Run, console: Console, height: int) -> RenderableType:
+    """Return what of a run has room on a screen, worst first, and how many results have none.
+
+    Args:
+        run: what was found.
+        console: the screen, for its width.
+        height: lines that there are.
+    """
+    parts: list[RenderableType] = [_head(run), Text()]
+    # A line is for those that are not shown.
+    room = height - _lines_of(Group(*parts), console) - 1
+    rows = [_result(one, (), details=False) for one in run.results]
+    bad = [one for one in run.results if one.verdict not in FINE]
+    if sum(_lines_of(row, console) for row in rows[: len(bad)]) > room:
+        # Rather all faults without what to do than some with it.
+        rows = [_result(one, (), details=False, with_remedy=False) for one in run.results]
+    shown = 0
+    for row in rows:
+        room -= _lines_of(row, console)
+        if room < 0:
+            break
+        parts.append(row)
+        shown += 1
+    left = run.results[shown:]
+    if left:
+        parts.append(
+            Text(f"{len(left)} more have no room here: {text.sentence(left)}", style="bold")
+        )
+    return Group(*parts)
+
+
+def _lines_of(part: RenderableType, console: Console) -> int:
+    return len(console.render_lines(part))
+
+
+def _head(run: Run) -> Text:
+    return Text.assemble(
+        (run.verdict, STYLES[run.verdict]),
+        f"  {run.routine}, {run.started_at.astimezone():%Y-%m-%d %H:%M} on {run.host},"
+        f" in {run.duration_seconds:.1f} s: {text.sentence(run.results)}",
+    )
+
+
+def _result(
+    one: Result, commands: Sequence[str], *, details: bool, with_remedy: bool = True
+) -> RenderableType:
+    line = RichTable.grid(padding=(0, 1, 0, 0), expand=False)
+    line.add_column(width=8)
+    line.add_column(width=24, overflow="fold")
+    line.add_column(overflow="fold")
+    said = Text(one.summary)
+    for note in one.notes:
+        said.append(f"\n{text.said(note)}", style="cyan")
+    if with_remedy and one.verdict not in FINE:
+        said.append(f"\n→ {one.remedy}", style="dim")
+    line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
+    if not details:
+        return line
+    parts: list[RenderableType] = [line]
+    parts += [Padding(_shown(evidence), (0, 0, 0, 10)) for evidence in one.evidence]
+    parts += [Text(f"          $ {command}", style="dim") for command in commands]
+    return Group(*parts, Text())
+
+
+def _shown(evidence: Evidence) -> RenderableType:
+    if isinstance(evidence, Table):
+        table = RichTable(
+            title=evidence.title,
+            title_justify="left",
+            title_style="italic",
+            box=None,
+            header_style="bold",
+            padding=(0, 2, 0, 0),
+        )
+        for column in evidence.columns:
+            table.add_column(column, overflow="fold")
+        for row in evidence.rows:
+            table.add_row(*(Text(cell) for cell in row))
+        return table
+    if isinstance(evidence, Lines):
+        return Group(Text(evidence.title, style="italic"), *(Text(line) for line in evidence.lines))
+    return _sparkline(evidence)
+
+
+def _sparkline(series: Series) -> Text:
+    values = [value for _, value in series.points]
+    if not values:
+        return Text(f"{series.title}: no samples", style="italic")
+    step = max(len(values) / _WIDTH, 1.0)
+    chosen = [values[int(place * step)] for place in range(int(len(values) / step))]
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    bars = "".join(_BARS[int((value - low) / spread * (len(_BARS) - 1))] for value in chosen)
+    return Text.assemble(
+        (f"{series.title} ", "italic"),
+        bars,
+        f" {quantity(low, series.unit)} to {quantity(high, series.unit)},"
+        f" now {quantity(values[-1], series.unit)}",
+    )

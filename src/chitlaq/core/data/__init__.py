@@ -1,0 +1,1 @@
+"""PostgreSQL, Valkey, and what is built on them: batching, events, mail, migrations."""

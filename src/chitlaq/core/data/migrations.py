@@ -1,0 +1,174 @@
+"""Bring a database to the shape that this version needs: roles, then migrations, forwards only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from importlib import resources
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+from yoyo import get_backend, read_migrations
+
+from chitlaq.core.data import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER, Secrets
+from chitlaq.core.installation.settings import Settings
+
+CONNECT_SECONDS = 5
+"""The role that copies the server, and the slot that keeps what it has not got yet."""
+# Any number will do, if nobody else locks it.
+_LOCK = 0x43_68_69_74_4C_61_71
+
+
+def provision(settings: Settings, home: Home) -> None:
+    """Make the roles, the database and what needs a superuser; what is there already stays.
+
+    Raises:
+        OperatorError: the server is away, or the user of ``DATABASE_URL`` may not do that.
+    """
+    secrets = Secrets(home.secrets)
+    maintenance = None if settings.database_url else SUPERUSER
+    url = postgres.dsn(settings, home, SUPERUSER, maintenance)
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
+            # A synchronous archive is not received before this is done.
+            connection.execute("SET synchronous_commit = local")
+            for role in POSTGRES_ROLES:
+                if role != SUPERUSER:
+                    _ensure_role(connection, role, secrets.postgres_password(role))
+            _ensure_database(connection, _database_name(settings))
+            _let_see_statistics(connection)
+            if settings.embeds("postgres"):
+                _let_archive(connection, is_wanted=settings.backups.archive != "off")
+        for database in {_database_name(settings), maintenance or _database_name(settings)}:
+            url = postgres.dsn(settings, home, SUPERUSER, database)
+            with psycopg.connect(
+                url, autocommit=True, connect_timeout=CONNECT_SECONDS
+            ) as connection:
+                connection.execute("SET synchronous_commit = local")
+                _ensure_statistics(connection)
+    except psycopg.OperationalError as error:
+        raise OperatorError(f"PostgreSQL is not reachable: {_first_line(error)}.") from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise OperatorError(
+            f"The user of DATABASE_URL may not prepare the database ({_first_line(error)}):"
+            " give it CREATEROLE and the ownership of the database, or name a superuser."
+        ) from None
+
+
+def apply(settings: Settings, home: Home) -> Sequence[str]:
+    """Apply the migrations that the database has not seen yet; returns their names.
+
+    Each runs in a transaction. A second process waits: the lock is PostgreSQL's, which ends with
+    its connection, and not yoyo's row in a table, which a killed process would leave behind.
+
+    Raises:
+        OperatorError: the server is away, or a newer version of ChitLaq used the database.
+    """
+    url = postgres.dsn(settings, home, postgres.OWNER)
+    try:
+        with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as lock:
+            lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+            return _apply(url)
+    except psycopg.OperationalError as error:
+        raise OperatorError(f"PostgreSQL is not reachable: {_first_line(error)}.") from None
+
+
+def _apply(url: str) -> Sequence[str]:
+    backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    migrations = read_migrations(str(resources.files("chitlaq").joinpath("migrations")))
+    try:
+        known = {migration.hash for migration in migrations}
+        if not known.issuperset(backend.get_applied_migration_hashes()):
+            raise OperatorError(
+                "The database was used by a newer version of ChitLaq: run that version, or restore"
+                " a backup of this one. Migrations go forwards only."
+            )
+        waiting = backend.to_apply(migrations)
+        backend.apply_migrations(waiting)
+    finally:
+        backend.connection.close()
+    return [migration.id for migration in waiting]
+
+
+def _ensure_role(connection: psycopg.Connection, role: str, password: str) -> None:
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    action = sql.SQL("ALTER" if exists else "CREATE")
+    connection.execute(
+        sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+            action, sql.Identifier(role), sql.Literal(password)
+        )
+    )
+
+
+def _ensure_database(connection: psycopg.Connection, name: str) -> None:
+    row = connection.execute(
+        "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [name]
+    ).fetchone()
+    owner, database = sql.Identifier(postgres.OWNER), sql.Identifier(name)
+    connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(owner))
+    if row is None:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
+                database, owner
+            )
+        )
+    elif row[0] != postgres.OWNER:
+        connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for role in POSTGRES_ROLES:
+        if role not in {SUPERUSER, postgres.OWNER}:
+            connection.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(role))
+            )
+
+
+def _ensure_statistics(connection: psycopg.Connection) -> None:
+    """The runbook's slow statements come from pg_stat_statements, where the server has it loaded."""
+    loaded = connection.execute("SHOW shared_preload_libraries").fetchone()
+    if loaded and "pg_stat_statements" in loaded[0]:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+
+
+def _let_see_statistics(connection: psycopg.Connection) -> None:
+    """ops-service looks at every session; a user of ``DATABASE_URL`` may be unable to grant that."""
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+        connection.execute("GRANT pg_monitor TO chitlaq_ops")
+
+
+def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
+    """Let `BACKUP` copy the server, and keep what it has not got yet, up to max_slot_wal_keep_size.
+
+    Migrations, which run before anybody receives, must not wait for a synchronous archive.
+    """
+    row = connection.execute(
+        "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [BACKUP]
+    ).fetchone()
+    if row is not None and (row[0] or not is_wanted):
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [BACKUP])
+    if not is_wanted:
+        return
+    connection.execute(
+        sql.SQL(
+            """
+            ALTER ROLE {0} REPLICATION;
+            ALTER ROLE {1} SET synchronous_commit = local;
+            GRANT pg_read_all_settings, pg_read_all_stats, pg_checkpoint TO {0};
+            GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean),
+                pg_switch_wal(), pg_create_restore_point(text) TO {0}
+            """
+        ).format(sql.Identifier(BACKUP), sql.Identifier(postgres.OWNER))
+    )
+    if row is None or row[0]:
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [BACKUP])
+
+
+def _database_name(settings: Settings) -> str:
+    return urlsplit(settings.database_url).path.lstrip("/") or postgres.DATABASE
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,320 @@
+"""PostgreSQL: where it is, named queries, and a pool that comes back by itself.
+
+Queries live in ``queries.sql`` beside the code that uses them. Each begins with ``-- name: NAME``
+and a sentence on what it gives. Every statement that is sent carries a comment with the service,
+the name and the request id, so that a line of ``pg_stat_activity`` or of PostgreSQL's log leads back
+to a request. A statement whose text changes with each request cannot be prepared once, which costs
+a round trip and a plan; the hottest reads are therefore marked ``-- name: NAME (prepared)``, carry
+the comment without the request id, and are logged with it by the service when they are slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import asyncpg
+from prometheus_client import Histogram
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs, metrics, tracing
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+T = TypeVar("T")
+
+log = logs.get("postgres")
+
+DATABASE = "chitlaq"
+OWNER = "chitlaq"
+
+POOL_SIZE = 10
+ACQUIRE_SECONDS = 3.0
+QUERY_SECONDS = 15.0
+RETRY_SECONDS = 0.1
+
+
+class PostgresUnavailableError(Exception):
+    """PostgreSQL did not do it, and may later: away, starting, or without room or a free connection."""
+
+
+# What asyncpg raises when the server is away, starting or shutting down, not when a query is wrong.
+_AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    # No connection, memory or disk is left: what was asked is not done, and can be asked again.
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    # The server has said its last word on this connection and the end of it is not read yet:
+    # nothing was sent.
+    asyncpg.InternalClientError,
+    # The role does not exist yet, at the very first start.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+def dsn(settings: Settings, home: Home, role: str, database: str | None = None) -> str:
+    """Return the connection URL of a role.
+
+    Args:
+        settings: with ``database_url`` set, that server; else the embedded one's Unix socket.
+        home: the installation, for the socket and the role's password.
+        role: ``postgres`` stands for whoever may create roles and databases: the embedded server's
+            superuser, or the user of ``database_url``.
+        database: another database than the installation's.
+    """
+    if settings.database_url:
+        url = urlsplit(settings.database_url)
+        path = f"/{database}" if database else url.path
+        if role == "postgres":
+            return urlunsplit(url._replace(path=path))
+        password = Secrets(home.secrets).postgres_password(role)
+        host = url.netloc.rpartition("@")[2]
+        return urlunsplit(url._replace(netloc=f"{role}:{quote(password)}@{host}", path=path))
+    password = Secrets(home.secrets).postgres_password(role)
+    return (
+        f"postgresql://{role}:{quote(password)}@/{database or DATABASE}"
+        f"?host={quote(str(home.postgres_socket))}&port={settings.ports.postgres}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A named statement. ``is_prepared`` ones keep one text, so that they are planned once."""
+
+    label: str
+    sql: str
+    is_prepared: bool
+    duration: Histogram
+
+
+_NAME_LINE = re.compile(r"^-- name: (?P<name>\w+)(?P<prepared> \(prepared\))?$", re.MULTILINE)
+
+
+def load_queries(package: str, service: str) -> Mapping[str, Query]:
+    """Read the named queries of a package's ``queries.sql``, as a service sends them.
+
+    Raises:
+        ValueError: two queries share a name.
+    """
+    text = resources.files(package).joinpath("queries.sql").read_text()
+    queries: dict[str, Query] = {}
+    marks = list(_NAME_LINE.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    for mark, end in zip(marks, ends, strict=False):
+        name = mark["name"]
+        if name in queries:
+            raise ValueError(f"{package}/queries.sql has two queries named {name}")
+        body = text[mark.end() : end]
+        lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
+        sql = "\n".join(lines).rstrip(";")
+        prepared = mark["prepared"] is not None
+        label = f"{service}.{name}"
+        if prepared:
+            sql = f"/* {label} */ {sql}"
+        duration = metrics.POSTGRESQL_QUERY_DURATION.labels(service, name)
+        queries[name] = Query(label, sql, prepared, duration)
+    return queries
+
+
+class Session:
+    """One connection with the service's named queries; inside `Database.transaction` one transaction."""
+
+    __slots__ = ("_connection", "_queries")
+
+    def __init__(self, connection: PoolConnectionProxy[Any], queries: Mapping[str, Query]) -> None:
+        self._connection = connection
+        self._queries = queries
+
+    async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
+        return await self._timed(name, self._connection.fetch, args)
+
+    async def row(self, name: str, *args: object) -> asyncpg.Record | None:
+        return await self._timed(name, self._connection.fetchrow, args)
+
+    async def value(self, name: str, *args: object) -> Any:
+        return await self._timed(name, self._connection.fetchval, args)
+
+    async def execute(self, name: str, *args: object) -> int:
+        """Run a statement and return how many rows it touched."""
+        status: str = await self._timed(name, self._connection.execute, args)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+    async def _timed(
+        self, name: str, method: Callable[..., Awaitable[T]], args: Sequence[object]
+    ) -> T:
+        query = self._queries[name]
+        sql = query.sql
+        if not query.is_prepared:
+            sql = f"/* {query.label} request_id={logs.request_id()} */ {sql}"
+        started = perf_counter()
+        try:
+            with tracing.query(query.label):
+                return await method(sql, *args)
+        finally:
+            seconds = perf_counter() - started
+            query.duration.observe(seconds)
+            if logs.is_slow(seconds):
+                log.warning("slow query", query=name, duration_seconds=round(seconds, 4))
+
+
+class Database:
+    """A service's pool of connections, under the service's own role."""
+
+    def __init__(self, url: str, service: str, queries: Mapping[str, Query]) -> None:
+        self._url = url
+        self._service = service
+        self._queries = queries
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._opening = asyncio.Lock()
+        self._pinging: asyncio.Task[str] | None = None
+        self.waiting = 0
+        """Requests that wait for a connection now."""
+
+    async def _acquire(self) -> tuple[asyncpg.Pool[Any], PoolConnectionProxy[Any]]:
+        self.waiting += 1
+        try:
+            pool = self._pool or await self._open()
+            return pool, await pool.acquire(timeout=ACQUIRE_SECONDS)
+        except TimeoutError as error:
+            raise PostgresUnavailableError(
+                "no connection to PostgreSQL was free in time"
+            ) from error
+        except _AWAY as error:
+            raise PostgresUnavailableError(f"PostgreSQL is not reachable: {error}") from error
+        finally:
+            self.waiting -= 1
+
+    async def _open(self) -> asyncpg.Pool[Any]:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._url,
+                    min_size=1,
+                    max_size=POOL_SIZE,
+                    timeout=ACQUIRE_SECONDS,
+                    command_timeout=QUERY_SECONDS,
+                    max_inactive_connection_lifetime=300,
+                    reset=_keep_session,
+                    # Texts that carry a request id never come twice: only the prepared reads and
+                    # the transaction's own words are worth a place.
+                    statement_cache_size=60,
+                    server_settings={"application_name": self._service},
+                )
+            return self._pool
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Borrow a connection for single statements.
+
+        Raises:
+            PostgresUnavailableError: PostgreSQL is away, or all connections stay in use.
+        """
+        pool, connection = await self._acquire()
+        try:
+            yield Session(connection, self._queries)
+        except _AWAY as error:
+            raise PostgresUnavailableError(f"PostgreSQL does not do it: {error}") from error
+        finally:
+            await pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Borrow a connection and make everything inside happen together or not at all.
+
+        The block's end is the commit: what is said to a client after it is durable.
+        """
+        async with self.session() as session, session._connection.transaction():
+            yield session
+
+    async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
+        """Read with a single statement; read again once when the connection turned out dead."""
+        return await self._read(lambda session: session.rows(name, *args))
+
+    async def row(self, name: str, *args: object) -> asyncpg.Record | None:
+        return await self._read(lambda session: session.row(name, *args))
+
+    async def value(self, name: str, *args: object) -> Any:
+        return await self._read(lambda session: session.value(name, *args))
+
+    async def _read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        try:
+            async with self.session() as session:
+                return await work(session)
+        except PostgresUnavailableError:
+            # A server that was restarted leaves dead connections behind: they are gone now.
+            await asyncio.sleep(RETRY_SECONDS)
+            async with self.session() as session:
+                return await work(session)
+
+    async def ping(self, seconds: float) -> None:
+        """Ask PostgreSQL for one row within the given time.
+
+        A question that hangs is not cancelled, which would wait for PostgreSQL too: it is left to
+        its own end, and whoever asks meanwhile waits for the same answer.
+
+        Raises:
+            PostgresUnavailableError: there was no answer, with the reason.
+        """
+        pinging = self._pinging
+        if pinging is None or pinging.done():
+            pinging = self._pinging = asyncio.create_task(self._ping())
+        done, _ = await asyncio.wait({pinging}, timeout=seconds)
+        if not done:
+            raise PostgresUnavailableError(f"no answer within {seconds:g} s")
+        if reason := pinging.result():
+            raise PostgresUnavailableError(reason)
+
+    async def _ping(self) -> str:
+        """Return why PostgreSQL does not answer, or nothing when it does."""
+        try:
+            pool, connection = await self._acquire()
+            try:
+                await connection.fetchval("SELECT 1")
+            finally:
+                await pool.release(connection)
+        except (PostgresUnavailableError, *_AWAY, TimeoutError) as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """(open, idle) connections of this process."""
+        return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
+
+    def terminate(self) -> None:
+        """Drop the connections, whether the server answers or not."""
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def close(self) -> None:
+        if self._pinging is not None:
+            self._pinging.cancel()
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), timeout=5)
+            except TimeoutError:
+                self._pool.terminate()
+
+
+async def _keep_session(_connection: asyncpg.Connection[Any]) -> None:
+    """Skip asyncpg's reset of a returned connection: no query of ours changes session state.
+
+    It would cost one more round trip for each request.
+    """

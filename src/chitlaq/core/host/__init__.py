@@ -1,0 +1,1 @@
+"""The machine: CPU affinity, files, programs, local HTTP."""

@@ -1,0 +1,361 @@
+"""The HTTP side of every service: one application, the same answers to the same faults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from chitlaq import __version__
+from chitlaq.core import tasks
+from chitlaq.core.data import postgres, valkey
+from chitlaq.core.http import health, identity, limits, problems, routes
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context, Service
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs, metrics, runtime_metrics, tracing
+
+log = logs.get("http")
+
+
+def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
+    """Return the ASGI application of one service process."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with (
+            open_context(service, settings, home) as context,
+            service.run(context) as made,
+            tasks.running(lambda: runtime_metrics.watch(context)),
+        ):
+            app.state.context = context
+            for name, thing in made.items():
+                app.state[name] = thing
+            yield
+        await tracing.close()
+
+    logs.count_line = metrics.line_counter(service.name)
+    if service.counts_own_requests:
+        for route in routes.declared(service):
+            for method in route.methods:
+                metrics.begin_requests(service.name, method, route.template, route.status)
+        metrics.begin_requests(service.name, "GET", routes.UNMATCHED)
+    app = Litestar(
+        route_handlers=[*service.handlers, _health, _live, _ready, _metrics],
+        lifespan=[lifespan],
+        dependencies={
+            "viewer": Provide(viewer),
+            "member": Provide(member),
+        },
+        exception_handlers={
+            Problem: _answer_problem,
+            HTTPException: _answer_http_exception,
+            postgres.PostgresUnavailableError: _answer_unavailable,
+            RecursionError: _answer_unreadable,
+            UnicodeError: _answer_unreadable,
+            Exception: _answer_fault,
+        },
+        openapi_config=OpenAPIConfig(
+            title=service.title,
+            version=__version__,
+            path="/openapi.json",
+            render_plugins=[JsonRenderPlugin(path="/")],
+            components=Components(
+                security_schemes={
+                    "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+                }
+            ),
+        ),
+        request_max_body_size=settings.limits.body_bytes,
+        logging_config=None,
+    )
+    return _Observed(app, service.name, is_counting=service.counts_own_requests)
+
+
+@asynccontextmanager
+async def open_context(service: Service, settings: Settings, home: Home) -> AsyncIterator[Context]:
+    """Make what a service process stands on; nothing is connected before it is used."""
+    queries = {
+        **postgres.load_queries("chitlaq.core.data", service.name),
+        **postgres.load_queries(service.package, service.name),
+    }
+    database = postgres.Database(postgres.dsn(settings, home, service.role), service.name, queries)
+    client = valkey.connect(settings, home)
+    account_limit = limits.Limiter(
+        client, service.name, "account", settings.limits.account_requests_per_minute
+    )
+    verifier = identity.Verifier(database)
+    try:
+        yield Context(service.name, settings, home, database, client, verifier, account_limit)
+    finally:
+        await client.close()
+        await database.close()
+
+
+async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
+    """Whoever is asking, or nobody when no token was sent; counts towards the account's limit.
+
+    Raises:
+        Problem: 401 for a token that is not valid, 429 for too many requests.
+    """
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise problems.not_signed_in("The Authorization header must read `Bearer TOKEN`.")
+    context: Context = request.app.state.context
+    who = await context.verifier.verify(token)
+    await context.account_limit.spend(who.account_id.hex)
+    return who
+
+
+async def member(viewer: identity.Identity | None) -> identity.Identity:
+    """Whoever is asking, who must be signed in.
+
+    Raises:
+        Problem: 401.
+    """
+    if viewer is None:
+        raise problems.not_signed_in()
+    return viewer
+
+
+@get("/health", summary="State of the service and of what it stands on")
+async def _health(state: State) -> Response[health.Health]:
+    context: Context = state.context
+    report = await health.report(context.service, context.database, context.valkey)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
+    return Response(report, status_code=status)
+
+
+@get("/live", summary="Whether the process answers at all")
+async def _live() -> health.Alive:
+    return health.alive()
+
+
+@get("/ready", summary="Whether the service can take requests now")
+async def _ready(state: State) -> Response[health.Alive]:
+    context: Context = state.context
+    try:
+        await context.database.ping(health.CHECK_SECONDS)
+    except postgres.PostgresUnavailableError as error:
+        return Response(health.alive(f"not ready: {error}"), status_code=503)
+    return Response(health.alive("ready"))
+
+
+@get("/metrics", summary="Metrics in Prometheus's text format", media_type="text/plain")
+async def _metrics(state: State) -> Response[bytes]:
+    context: Context = state.context
+    runtime_metrics.note_pool(context)
+    if "before_metrics" in state:
+        state.before_metrics()
+    body, media_type = metrics.exposition()
+    if "more_metrics" in state:
+        body += await state.more_metrics()
+    return Response(body, media_type=media_type)
+
+
+def _answer(problem: Problem) -> Response[bytes]:
+    return Response(
+        problem.body(),
+        status_code=problem.status,
+        media_type=problems.MEDIA_TYPE,
+        headers=problem.headers(),
+    )
+
+
+def _answer_problem(_request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    return _answer(problem)
+
+
+def _answer_http_exception(
+    _request: Request[Any, Any, Any], error: HTTPException
+) -> Response[bytes]:
+    """Say what the framework refused in our words: 422 names the fields, 400 the place in the text."""
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        return _answer(problems.invalid(_field_errors(error.extra)))
+    missing = re.match(r"Missing required (?:query|header) parameter '([^']+)'", error.detail)
+    if missing:
+        return _answer(problems.invalid({missing[1]: "is missing"}))
+    status = HTTPStatus(error.status_code)
+    details = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this address.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address does not know that method.",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this service takes.",
+    }
+    answer = _answer(Problem(status, details.get(status, error.detail)))
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+def _field_errors(extra: list[Any]) -> dict[str, str]:
+    """Turn what msgspec said of each field into {field: reason}."""
+    errors: dict[str, str] = {}
+    for item in extra:
+        message, field = str(item.get("message", "not valid")), str(item.get("key", ""))
+        reason, _, path = message.partition(" - at `$")
+        if path:
+            field = path.strip(".`") or field
+        if not field or field == "data":
+            # A struct's own check says "field: reason"; a missing field is named in the message.
+            head, colon, tail = reason.partition(": ")
+            named = reason.rpartition("field `")[2].rstrip("`") if "field `" in reason else ""
+            field, reason = (head, tail) if colon else (named or "body", reason)
+        errors[field] = _plain(reason)
+    return errors
+
+
+_PLAIN = (
+    (
+        re.compile(r"Expected `(?:str|array)` of length >= (\d+)"),
+        r"must be at least \1 characters long",
+    ),
+    (
+        re.compile(r"Expected `(?:str|array)` of length <= (\d+)"),
+        r"must be at most \1 characters long",
+    ),
+    (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
+    (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
+    (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
+    (re.compile(r"Object missing required field .*"), "is missing"),
+    (re.compile(r"Object contains unknown field .*"), "is not a field that is known here"),
+)
+
+
+def _plain(reason: str) -> str:
+    """Say what msgspec found in words that somebody who fills in a form understands."""
+    for pattern, words in _PLAIN:
+        reason = pattern.sub(words, reason)
+    return reason
+
+
+def _answer_unreadable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    if isinstance(error, RecursionError):
+        return _answer(problems.malformed("The body is nested too deeply."))
+    return _answer(problems.malformed("The request is not valid UTF-8."))
+
+
+def _answer_unavailable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.warning("database unavailable", error=str(error))
+    return _answer(
+        problems.unavailable("The database is not reachable at the moment; nothing was stored.")
+    )
+
+
+def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    log.error("request failed", path=request.scope["path"], fault=error)
+    return _answer(
+        Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "This is a fault of ours; it was logged under the request id.",
+        )
+    )
+
+
+class _Observed:
+    """Around the application: request ids, metrics, and a log line where one is worth reading.
+
+    Reads that went well and fast are not logged here: the gateway's access log has each of them,
+    with the same request id. Writes, refusals, faults and whatever was slow are.
+    """
+
+    def __init__(self, app: ASGIApp, service: str, *, is_counting: bool) -> None:
+        self._app = app
+        self._is_counting = is_counting
+        self._service = service
+        self._series: dict[tuple[str, str, int], Callable[[float], None]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            # A WebSocket, or the server's word that it starts and stops, which has no headers.
+            if "headers" in scope:
+                logs.begin_request(_header(scope, b"x-request-id") or logs.new_request_id())
+            await self._app(scope, receive, send)
+            return
+        identifier = _header(scope, b"x-request-id") or logs.new_request_id()
+        encoded = identifier.encode()
+        started = perf_counter()
+        status = 499
+
+        async def observed_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", encoded)]
+            await send(message)
+
+        logs.begin_request(identifier)
+        with tracing.request() as span:
+            try:
+                await self._app(scope, receive, observed_send)
+            finally:
+                self._observe(scope, status, perf_counter() - started, span)
+
+    def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
+        method: str = scope["method"]  # type: ignore[typeddict-item]
+        # Litestar leaves the template there once it has found the route.
+        route: str = scope.get("path_template") or routes.UNMATCHED
+        span.tell(
+            f"{method} {route}",
+            {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": status,
+            },
+            failed=status >= 500,
+        )
+        key = (method, route, status)
+        if self._is_counting:
+            observe = self._series.get(key)
+            if observe is None:
+                observe = self._series[key] = _series(self._service, *key)
+            observe(seconds)
+        if method not in {"GET", "HEAD", "OPTIONS"} or status >= 400 or logs.is_slow(seconds):
+            write = log.error if status >= 500 else log.info
+            write(
+                "slow request" if logs.is_slow(seconds) else "request",
+                method=method,
+                route=route,
+                status=status,
+                duration_seconds=round(seconds, 4),
+            )
+
+
+def _series(service: str, method: str, route: str, status: int) -> Callable[[float], None]:
+    """Return what counts one request of these labels, with the labels looked up once."""
+    known_method = method if method in _METHODS else "other"
+    counter = metrics.HTTP_REQUESTS.labels(service, known_method, route, str(status))
+    histogram = metrics.HTTP_REQUEST_DURATION.labels(service, known_method, route)
+
+    def observe(seconds: float) -> None:
+        counter.inc()
+        histogram.observe(seconds)
+
+    return observe
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    """Return a request id as the gateway made it, or nothing: others' ids are not repeated."""
+    for name, value in scope["headers"]:
+        if name == wanted and len(value) == 32 and value.isalnum():
+            return value.decode()
+    return ""

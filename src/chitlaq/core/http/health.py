@@ -1,0 +1,92 @@
+"""Whether a service can do its work, said within a second whatever hangs behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from chitlaq import __version__
+from chitlaq.core.data import valkey
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.valkey import Valkey
+
+CHECK_SECONDS = 0.7
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+_started = time.monotonic()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that a service needs: its state, and why when it is not healthy."""
+
+    status: Status
+    detail: str
+    duration_seconds: float
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The answer of ``GET /health``; ``uptime`` in whole seconds."""
+
+    status: Status
+    timestamp: datetime
+    version: str
+    uptime: int
+    service: str
+    checks: dict[str, Check]
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The answer of ``GET /live`` and ``GET /ready``."""
+
+    status: str
+    pid: int
+
+
+def alive(status: str = "alive") -> Alive:
+    return Alive(status, os.getpid())
+
+
+async def report(service: str, database: Database, client: Valkey) -> Health:
+    """Look at what the service stands on. Without PostgreSQL it is unhealthy, without Valkey slow."""
+    postgres, redis = await asyncio.gather(_postgres(database), _redis(client))
+    return summary(service, {"postgres": postgres, "redis": redis})
+
+
+def summary(service: str, checks: dict[str, Check]) -> Health:
+    """Sum up: as bad as the worst check."""
+    states = {check.status for check in checks.values()}
+    worst: Status = (
+        "unhealthy" if "unhealthy" in states else "degraded" if "degraded" in states else "healthy"
+    )
+    uptime = int(time.monotonic() - _started)
+    return Health(worst, datetime.now(UTC), __version__, uptime, service, checks)
+
+
+async def _postgres(database: Database) -> Check:
+    started = time.perf_counter()
+    try:
+        await database.ping(CHECK_SECONDS)
+    except PostgresUnavailableError as error:
+        return Check("unhealthy", str(error), _since(started))
+    return Check("healthy", "answers", _since(started))
+
+
+async def _redis(client: Valkey) -> Check:
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await client.execute("PING")
+    except (*valkey.AWAY, TimeoutError) as error:
+        detail = str(error) or f"no answer within {CHECK_SECONDS:g} s"
+        return Check("degraded", f"working without: {detail}", _since(started))
+    return Check("healthy", "answers", _since(started))
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 4)

@@ -1,0 +1,91 @@
+"""How often an account may ask: counters in Valkey that all processes share.
+
+Counting each request in Valkey would cost each request a round trip. A process therefore takes
+leave for several requests at once and hands it out from memory; an account can so be stopped up to
+one lease a process too early within a minute, never let through too often. Without Valkey requests
+pass uncounted, and a metric says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from chitlaq.core.data import valkey
+from chitlaq.core.data.valkey import Script, Valkey
+from chitlaq.core.http import problems
+from chitlaq.core.telemetry import logs, metrics
+
+WINDOW_SECONDS = 60
+REMEMBERED_KEYS = 20_000
+
+# Counting and setting the end in one step: a counter without an end would stay for ever.
+_TAKE = Script("""
+local taken = redis.call('INCRBY', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return taken
+""")
+
+log = logs.get("limits")
+
+
+@dataclass(slots=True)
+class _Lease:
+    window: int
+    left: int
+
+
+class Limiter:
+    """At most ``per_minute`` requests a key and minute of the clock.
+
+    Args:
+        name: of the limit, in metrics and in Valkey's keys.
+        lease: requests that a process takes leave for at once; 1 counts each exactly.
+    """
+
+    def __init__(
+        self, client: Valkey, service: str, name: str, per_minute: int, lease: int | None = None
+    ) -> None:
+        self._client = client
+        self._service = service
+        self._name = name
+        self._per_minute = per_minute
+        self._lease = lease if lease is not None else max(1, per_minute // 20)
+        self._leases: OrderedDict[str, _Lease] = OrderedDict()
+        for counter in (metrics.RATE_LIMITED, metrics.RATE_LIMIT_FAIL_OPEN):
+            metrics.begin_at_zero(counter, (service, name))
+
+    async def spend(self, key: str) -> None:
+        """Count one request.
+
+        Raises:
+            Problem: 429, with the seconds until the minute is over.
+        """
+        now = time.time()
+        window = int(now // WINDOW_SECONDS)
+        lease = self._leases.get(key)
+        if lease is None or lease.window != window:
+            lease = self._leases[key] = _Lease(window, 0)
+            self._leases.move_to_end(key)
+            if len(self._leases) > REMEMBERED_KEYS:
+                self._leases.popitem(last=False)
+        if lease.left == 0:
+            lease.left = await self._take(key, window)
+        if lease.left <= 0:
+            metrics.RATE_LIMITED.labels(self._service, self._name).inc()
+            raise problems.too_many_requests(int((window + 1) * WINDOW_SECONDS - now) + 1)
+        lease.left -= 1
+
+    async def _take(self, key: str, window: int) -> int:
+        """Take leave for some requests; returns how many, at most 0 when none are left."""
+        counter = f"limit:{self._service}:{self._name}:{key}:{window}"
+        try:
+            taken = await self._client.run(
+                _TAKE, [counter.encode()], self._lease, 2 * WINDOW_SECONDS
+            )
+        except valkey.AWAY as error:
+            metrics.RATE_LIMIT_FAIL_OPEN.labels(self._service, self._name).inc()
+            log.warning("rate limit not counted", limit=self._name, error=str(error))
+            return 1
+        return self._lease - max(0, int(taken) - self._per_minute)

@@ -1,0 +1,97 @@
+"""Errors as clients see them: RFC 9457 problem documents, and the exceptions that become one."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from chitlaq.core.telemetry import logs
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """An answer other than success.
+
+    Args:
+        status: the HTTP status.
+        detail: one sentence to the person at the other end: what happened and what to do.
+        errors: for 422, what is wrong with which field.
+        retry_after_seconds: for 429 and 503, when to come back.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        errors: dict[str, str] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_seconds = retry_after_seconds
+
+    def body(self) -> bytes:
+        document: dict[str, Any] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail,
+            "request_id": logs.request_id(),
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return msgspec.json.encode(document)
+
+    def headers(self) -> dict[str, str]:
+        headers = {}
+        if self.status is HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        if self.retry_after_seconds is not None:
+            headers["Retry-After"] = str(self.retry_after_seconds)
+        return headers
+
+
+def malformed(detail: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, detail)
+
+
+def not_signed_in(
+    detail: str = "Sign in first: send an access token as a Bearer token.",
+) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail)
+
+
+def not_found(what: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no such {what}, or it is not yours to see.")
+
+
+def forbidden(detail: str) -> Problem:
+    return Problem(HTTPStatus.FORBIDDEN, detail)
+
+
+def conflict(detail: str, field: str | None = None) -> Problem:
+    return Problem(HTTPStatus.CONFLICT, detail, errors={field: detail} if field else None)
+
+
+def invalid(errors: dict[str, str]) -> Problem:
+    """422: the body or the query was understood, but these fields do not fit."""
+    listed = "; ".join(f"{field}: {reason}" for field, reason in errors.items())
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
+
+
+def too_many_requests(retry_after_seconds: int) -> Problem:
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        f"Too many requests; try again in {retry_after_seconds} s.",
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def unavailable(detail: str, retry_after_seconds: int = 2) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=retry_after_seconds)

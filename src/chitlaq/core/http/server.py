@@ -1,0 +1,89 @@
+"""Run one worker of one service: its sockets, its server, its end without losing a request."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from pathlib import Path
+
+import uvicorn
+from litestar.types import ASGIApp
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs, multiprocess_metrics, tracing
+
+BACKLOG = 1024
+GRACE_SECONDS = 20
+KEEP_ALIVE_SECONDS = 75
+
+
+def prepare(service: str, settings: Settings, home: Home) -> None:
+    """Set up logs, traces and shared metrics; to be called before a module that counts is imported."""
+    folder = home.metrics(service)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    multiprocess_metrics.begin(folder)
+    logs.configure(service, settings.logs.slow_seconds)
+    tracing.configure(service, settings.otel_exporter_otlp_endpoint)
+
+
+def serve(service: str, worker: int, settings: Settings, home: Home, application: ASGIApp) -> None:
+    """Answer until SIGTERM; then take no more connections and finish what is in flight.
+
+    The worker listens on its Unix socket, for the gateway, and on the service's TCP port, which it
+    may share with other workers and with its own predecessor.
+    """
+    sockets = [_unix_socket(home.service_socket(service, worker))]
+    if service != "api-gateway":  # nginx has the gateway's port
+        sockets.append(_tcp_socket(settings.port_of(service)))
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=65_536,
+        ws_ping_interval=30,
+        ws_ping_timeout=30,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    # What was imported stays: the collector need not look at it again and again. Looking for cycles
+    # after every 700 objects took a tenth of the feed's time; a request leaves none behind.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    logs.get("serve").info("started", worker=worker, pid=os.getpid())
+    uvicorn.Server(config).run(sockets=sockets)
+    multiprocess_metrics.forget_gauges(home.metrics(service), os.getpid())
+    logs.get("serve").info("stopped", worker=worker, pid=os.getpid())
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """Listen at a path, replacing a predecessor's socket in one step.
+
+    Connections that already wait at the predecessor stay with it; new ones come here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(draft))
+    draft.chmod(0o666)
+    listener.listen(BACKLOG)
+    draft.rename(path)
+    return listener
+
+
+def _tcp_socket(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener

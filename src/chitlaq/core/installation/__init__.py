@@ -1,0 +1,1 @@
+"""One installation: home, settings, secrets, ports."""

@@ -1,0 +1,113 @@
+"""Secrets: made at the first start, one file each with mode 0600, never a default value."""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+
+SUPERUSER = "postgres"
+BACKUP = "chitlaq_backup"
+POSTGRES_ROLES = (
+    SUPERUSER,
+    "chitlaq",
+    "chitlaq_auth",
+    "chitlaq_feed",
+    "chitlaq_search",
+    "chitlaq_websocket",
+    "chitlaq_gateway",
+    "chitlaq_ops",
+    BACKUP,
+)
+"""The superuser, the owner of the schemas, one role a service, and who copies the whole server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secrets of one installation, read when asked for."""
+
+    folder: Path
+
+    def postgres_password(self, role: str) -> str:
+        return self._read(f"postgres-{role}")
+
+    @property
+    def redis_password(self) -> str:
+        return self._read("redis")
+
+    @property
+    def demo_password(self) -> str:
+        """The password that all demo members share."""
+        return self._read("demo-password")
+
+    @property
+    def ops_token(self) -> str:
+        """What Alertmanager shows to ops-service when it reports alerts."""
+        return self._read("ops-token")
+
+    @property
+    def signing_key(self) -> str:
+        """The Ed25519 private key (PEM) that signs access tokens; only auth-service reads it."""
+        return self._read("token-signing-key.pem")
+
+    def _read(self, name: str) -> str:
+        path = self.folder / name
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            raise OperatorError(
+                f"The secret {path} does not exist yet: `chitlaq up` makes all secrets at its first start."
+            ) from None
+        except PermissionError:
+            raise OperatorError(
+                f"The secret {path} belongs to another user: run as the user that started ChitLaq."
+            ) from None
+
+
+def ensure(home: Home) -> Secrets:
+    """Make every secret that does not exist yet, and return them all."""
+    home.secrets.mkdir(parents=True, exist_ok=True)
+    home.secrets.chmod(0o700)
+    for role in POSTGRES_ROLES:
+        _write_new(home.secrets / f"postgres-{role}", _new_password)
+    _write_new(home.secrets / "redis", _new_password)
+    _write_new(home.secrets / "ops-token", _new_password)
+    _write_new(home.secrets / "demo-password", _new_demo_password)
+    _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
+    return Secrets(home.secrets)
+
+
+def _new_password() -> str:
+    return random.token_urlsafe(24)
+
+
+def _new_demo_password() -> str:
+    return f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
+
+
+def _new_signing_key() -> str:
+    # Late, since it takes a quarter of a second and is needed once.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return pem.decode()
+
+
+def _write_new(path: Path, make: Callable[[], str]) -> None:
+    """Write a file that only its owner may read, unless it exists: whole, or not at all."""
+    if path.exists():
+        return
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(make() + "\n")
+    draft.rename(path)

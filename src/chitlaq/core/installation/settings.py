@@ -1,0 +1,431 @@
+"""Settings: defaults here, then the TOML file, then the environment; the last one wins.
+
+A setting ``[ports] edge`` of the file is ``CHITLAQ_PORTS_EDGE`` in the environment. The names that
+every host already knows keep them: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
+``ALERTMANAGER_URL``, ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+
+import msgspec
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Limit = tuple[float, float]
+"""Where a check warns, and where it is critical; when the first is the larger one, less is worse."""
+
+
+class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """TCP ports on the local address, as the runbook names them."""
+
+    edge: Port = 8080
+    gateway: Port = 3001
+    websocket: Port = 3002
+    feed: Port = 3003
+    search: Port = 3004
+    auth: Port = 3005
+    ops: Port = 3006
+    postgres: Port = 5432
+    redis: Port = 6379
+    prometheus: Port = 9090
+    alertmanager: Port = 9093
+    node_exporter: Port = 9100
+
+
+class WorkerCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Processes a service; with two or more the gateway retries on another one."""
+
+    gateway: Workers = 1
+    websocket: Workers = 1
+    feed: Workers = 1
+    search: Workers = 1
+    auth: Workers = 1
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client may ask of the system."""
+
+    body_bytes: Positive = 1_048_576
+    account_requests_per_minute: Positive = 600
+    """Requests a signed-in account may make at each service."""
+    login_attempts_per_minute: Positive = 10
+    """Attempts to log in to one account, whoever makes them."""
+    address_requests_per_second: Positive = 50
+    """Requests from one client address at the gateway, with bursts of four times as many."""
+    address_connections: Positive = 200
+    unlimited_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
+    """Addresses or networks (CIDR) that the address limits do not bind: monitoring, this host."""
+
+
+class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    allowed_origins: tuple[str, ...] = ()
+    """Origins such as ``https://app.example.edu`` whose pages may call the API."""
+
+
+class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where mail goes. Without a host it stays in the mailbox that ``chitlaq mail`` shows."""
+
+    host: str = ""
+    port: Port = 587
+    username: str = ""
+    password: str = ""
+    start_tls: bool = True
+    sender: str = "ChitLaq <no-reply@localhost>"
+
+
+class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access_seconds: Positive = 900
+    session_days: Positive = 30
+    verification_hours: Positive = 24
+
+
+class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    slow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    """Requests and queries that take longer are logged as slow."""
+    max_bytes: Positive = 20_000_000
+    """A log that grew so large is rotated; each is anyway when a new day has begun."""
+    keep_files: Positive = 14
+
+
+class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    embedded: bool = True
+    """Run Prometheus, Alertmanager and node-exporter in the stack, where they can be had."""
+    scrape_seconds: Positive = 15
+    retention_days: Positive = 90
+    certificates: tuple[str, ...] = ()
+    """Certificate files (PEM) and endpoints (``host:port``) whose expiry is watched."""
+    fail2ban_database: str = "/var/lib/fail2ban/fail2ban.sqlite3"
+
+
+class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups of the embedded PostgreSQL; of one elsewhere only the daily dump is ours."""
+
+    folder: str = ""
+    """Where backups lie. Default: /opt/backups/chitlaq where that may be written, else in the home."""
+    archive: Literal["off", "on", "synchronous"] = "on"
+    """Whether every change is streamed to the folder as it happens. ``synchronous``: a write is
+    acknowledged only when it is there too, so that it survives the loss of the database's disk."""
+    recipients: tuple[str, ...] = ()
+    """Public age keys (``age1…``) for whom secrets and copies are encrypted: `chitlaq backup key`."""
+    copy_to: str = ""
+    """Where encrypted copies go: a folder (``/mnt/vault``), or ``s3://bucket/prefix``."""
+    s3_endpoint: str = ""
+    """Of an S3 that is not Amazon's: ``https://s3.example.edu``."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: str = ""
+    at: str = "02:30"
+    """When the day's backup is made, verified and drilled; local time."""
+    full: str = "sun"
+    """The day of the week of full backups; on the others what changed since."""
+    keep_days: Positive = 7
+    """Any moment of so many days can be restored."""
+    keep_dumps_days: Positive = 30
+    keep_least: Positive = 3
+    """Of each kind so many are kept, however old."""
+
+
+class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When routines run by themselves, and who hears of it."""
+
+    scheduled: bool = True
+    timezone: str = ""
+    """Of the times below, such as ``Europe/Vienna``. Default: this machine's."""
+    morning: str = "09:00"
+    midday: str = "13:00"
+    evening: str = "18:00"
+    weekly: str = "mon 10:00"
+    monthly: str = "1 10:30"
+    history_days: Positive = 400
+    report_to: tuple[str, ...] = ()
+    """Mail addresses that get the daily report."""
+    notify: tuple[str, ...] = ()
+    """Where its summary goes besides, as URLs of Apprise: ``slack://…``, ``mailto://…``."""
+
+
+class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Thresholds of the checks: ``warning, critical``, in base units (seconds, bytes, ratio 0 to 1)."""
+
+    load_per_core: Limit = (1.5, 4.0)
+    cpu_used_ratio: Limit = (0.85, 0.97)
+    memory_available_ratio: Limit = (0.15, 0.05)
+    disk_used_ratio: Limit = (0.80, 0.90)
+    disk_busy_ratio: Limit = (0.85, 0.98)
+    large_file_bytes: Limit = (1e9, 1e10)
+    network_used_ratio: Limit = (0.70, 0.95)
+    network_errors_ratio: Limit = (0.001, 0.01)
+    clock_offset_seconds: Limit = (0.05, 0.5)
+    reachable: tuple[str, ...] = ()
+    """Hosts (``host:port``) that this machine must reach: a mail server, a mirror, the network."""
+    component_memory_bytes: Limit = (5e8, 1e9)
+    answer_seconds: Limit = (0.5, 2.0)
+    """A request of a check's own: feed, search, health."""
+    connections_ratio: Limit = (0.80, 0.95)
+    """Connections of PostgreSQL, and clients of Valkey, beside what they take."""
+    database_size_bytes: Limit = (1e11, 5e11)
+    statement_seconds: Limit = (1.0, 10.0)
+    """Mean time of a statement, in pg_stat_statements."""
+    lock_wait_seconds: Limit = (5.0, 60.0)
+    transaction_seconds: Limit = (300.0, 3600.0)
+    cache_hit_ratio: Limit = (0.95, 0.80)
+    dead_rows_ratio: Limit = (0.2, 0.5)
+    valkey_memory_ratio: Limit = (0.85, 0.98)
+    latency_p95_seconds: Limit = (0.5, 2.0)
+    query_p95_seconds: Limit = (0.1, 1.0)
+    websocket_p95_seconds: Limit = (0.5, 2.0)
+    server_errors_ratio: Limit = (0.01, 0.05)
+    refusals_ratio: Limit = (0.3, 0.8)
+    log_errors_a_day: Limit = (10, 1000)
+    slow_lines_a_day: Limit = (50, 5000)
+    ssh_failures_a_day: Limit = (100, 5000)
+    login_failures_ratio: Limit = (0.5, 0.9)
+    address_share: Limit = (0.5, 0.9)
+    """Requests of the busiest address beside all others', of those that the limits bind."""
+    certificate_days: Limit = (14, 3)
+    backup_age_hours: Limit = (26, 50)
+    updates_waiting: Limit = (50, 500)
+    security_updates_waiting: Limit = (1, 20)
+    days_until_full: Limit = (30, 7)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything an operator may decide. Every field has a default that works on one machine."""
+
+    database_url: str = ""
+    """A real PostgreSQL (``postgresql://owner:secret@host/chitlaq``); then none is embedded."""
+    redis_url: str = ""
+    """A real Valkey or Redis (``redis://host:6379/0``); then none is embedded."""
+    prometheus_url: str = ""
+    """A Prometheus elsewhere (``http://host:9090``); then none is embedded."""
+    alertmanager_url: str = ""
+    """An Alertmanager elsewhere (``http://host:9093``); then none is embedded."""
+    otel_exporter_otlp_endpoint: str = ""
+    """A collector that takes OTLP over HTTP (``http://host:4318``); then requests are traced."""
+    host: str = "127.0.0.1"
+    """The address that nginx's ports listen on; ``0.0.0.0`` opens them to the network."""
+    public_url: str = ""
+    """What members type; links in mails begin with it. Default: the edge on localhost."""
+    demo: bool = True
+    """Seed an empty embedded database with demo members; a real one is never seeded by itself."""
+    ports: Ports = Ports()
+    workers: WorkerCounts = WorkerCounts()
+    limits: Limits = Limits()
+    cors: Cors = Cors()
+    smtp: Smtp = Smtp()
+    tokens: Tokens = Tokens()
+    logs: Logs = Logs()
+    monitoring: Monitoring = Monitoring()
+    backups: Backups = Backups()
+    operations: Operations = Operations()
+    checks: Checks = Checks()
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://localhost:{self.ports.edge}"
+
+    def backup_folder(self, home: Home) -> Path:
+        """Where backups lie."""
+        if self.backups.folder:
+            return Path(self.backups.folder).expanduser()
+        usual = Path("/opt/backups/chitlaq")
+        return usual if os.access(usual, os.W_OK) else home.root / "backups"
+
+    def port_of(self, service: str) -> int:
+        """The TCP port of a component, by its runbook name (``feed-service``: 3003)."""
+        port: int = getattr(self.ports, PORT_FIELDS[service])
+        return port
+
+    def embeds(self, component: str) -> bool:
+        """Whether a component is ours to run, and not one of somebody else's."""
+        if component in {"prometheus", "alertmanager", "node-exporter"}:
+            elsewhere = {"prometheus": self.prometheus_url, "alertmanager": self.alertmanager_url}
+            return self.monitoring.embedded and not elsewhere.get(component)
+        return not {"postgres": self.database_url, "redis": self.redis_url}.get(component)
+
+    def workers_of(self, service: str) -> int:
+        """Processes of a service; ops-service is always one."""
+        workers: int = getattr(self.workers, PORT_FIELDS[service], 1)
+        return workers
+
+
+PORT_FIELDS: Mapping[str, str] = {
+    "api-gateway": "gateway",
+    "websocket": "websocket",
+    "feed-service": "feed",
+    "search-service": "search",
+    "auth-service": "auth",
+    "ops-service": "ops",
+    "postgres": "postgres",
+    "redis": "redis",
+    "nginx": "edge",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "node-exporter": "node_exporter",
+}
+"""The settings' short name of each component that has a port."""
+
+SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
+URL_FIELDS = frozenset(
+    {
+        "database_url",
+        "redis_url",
+        "prometheus_url",
+        "alertmanager_url",
+        "otel_exporter_otlp_endpoint",
+    }
+)
+
+
+def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of this installation.
+
+    Args:
+        home: the installation; its ``chitlaq.toml`` is read when it exists.
+        environment: variables to read; those of the process by default.
+
+    Raises:
+        OperatorError: an unknown or unfit setting, named with the place it came from.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for dotted, value in from_file(home.settings_file):
+        _place(values, sources, dotted, value, f"{home.settings_file}")
+    for variable, dotted, value in _from_environment(environment or os.environ):
+        _place(values, sources, dotted, value, f"the environment ({variable})")
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        dotted = path.rstrip("`").split("[")[0]
+        source = sources.get(dotted, str(home.settings_file))
+        raise OperatorError(
+            f"The setting {dotted or '?'} from {source} does not fit: {text}. "
+            "`chitlaq config show` lists all settings with their values."
+        ) from None
+
+
+def fields(
+    struct: type[msgspec.Struct] = Settings, prefix: str = ""
+) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Yield every setting as (dotted name, field), sections flattened."""
+    for field in msgspec.structs.fields(struct):
+        dotted = f"{prefix}{field.name}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from fields(field.type, f"{dotted}.")
+        else:
+            yield dotted, field
+
+
+def variable_of(dotted: str) -> str:
+    """The environment variable of a setting: ``ports.edge`` is ``CHITLAQ_PORTS_EDGE``."""
+    if dotted in URL_FIELDS:
+        return dotted.upper()
+    return "CHITLAQ_" + dotted.replace(".", "_").upper()
+
+
+def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
+    """The secrets among settings, given by dotted name: whole ones, and the passwords in URLs."""
+    found: list[str] = []
+    for dotted, value in values:
+        for text in value if isinstance(value, tuple | list) else (value,):
+            if not isinstance(text, str) or not text:
+                continue
+            if dotted in SECRET_FIELDS:
+                found.append(text)
+            if "://" in text:
+                found += _passwords(text)
+    return found
+
+
+def _passwords(url: str) -> list[str]:
+    """The passwords in a URL, as they stand there and as they are meant."""
+    try:
+        parts = urlsplit(url)
+        given = [parts.password] if parts.password else []
+        given += [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
+    except ValueError:
+        return [url]
+    return [*given, *map(unquote, given)]
+
+
+def from_file(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield every setting that stands in a file as (dotted name, value); none where there is no file.
+
+    Raises:
+        OperatorError: it cannot be read, or has a setting that there is not.
+    """
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        raise OperatorError(
+            f"{path} cannot be read by this user: check its owner and mode."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{path} is not valid TOML: {error}.") from None
+    known = dict(fields())
+    for key, value in document.items():
+        flat = (
+            {f"{key}.{name}": item for name, item in value.items()}
+            if isinstance(value, dict)
+            else {key: value}
+        )
+        for dotted, item in flat.items():
+            if dotted not in known:
+                near = difflib.get_close_matches(dotted, known, n=1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
+            yield dotted, item
+
+
+# Variables of the CHITLAQ_ prefix that are not settings.
+_OTHER_VARIABLES = frozenset({"CHITLAQ_HOME"})
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    known = {variable_of(dotted): (dotted, field) for dotted, field in fields()}
+    for variable, text in environment.items():
+        if variable in known:
+            dotted, field = known[variable]
+            is_list = tuple in (field.type, *get_args(field.type)) or "tuple" in str(field.type)
+            value = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+            yield variable, dotted, value
+        elif variable.startswith("CHITLAQ_") and variable not in _OTHER_VARIABLES:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise OperatorError(f"The environment has an unknown setting {variable}.{hint}")
+
+
+def _place(
+    values: dict[str, Any], sources: dict[str, str], dotted: str, value: object, source: str
+) -> None:
+    section, _, name = dotted.rpartition(".")
+    (values.setdefault(section, {}) if section else values)[name] = value
+    sources[dotted] = source
+
+
+def shown(dotted: str, value: object) -> str:
+    """A setting's value as it may be shown: secrets, and passwords in URLs, are hidden."""
+    if dotted in SECRET_FIELDS:
+        return "********" if value else ""
+    if dotted in URL_FIELDS and value:
+        parts = urlsplit(str(value))
+        head, at, host = parts.netloc.rpartition("@")
+        user = head.partition(":")[0]
+        hidden = f"{user}:********@{host}" if at else host
+        return urlunsplit(parts._replace(netloc=hidden))
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

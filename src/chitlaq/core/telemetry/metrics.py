@@ -1,0 +1,130 @@
+"""The metrics that every service keeps, under the names of the runbook; its own are beside its code.
+
+Processes of one service share their numbers through files (prometheus-client's multiprocess mode),
+so any worker's ``/metrics`` answers for all of them, and a counter outlives the worker that counted.
+The folder is named in ``PROMETHEUS_MULTIPROC_DIR`` before this module is imported: `core.serve` does
+that, and the client library decides at import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from chitlaq.core.telemetry import multiprocess_metrics
+
+# Close enough to each other where people begin to notice that a quantile is right within a few per cent.
+LATENCY_BUCKETS = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0
+)  # fmt: skip
+QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+# What must be heard of at its first burst: refused, not there, too many, not waited for, broken.
+STATUSES = (400, 401, 403, 404, 422, 429, 499, 500, 503)
+
+HTTP_REQUESTS = Counter(
+    "http_requests_total",
+    "Requests answered.",
+    ["service", "method", "route", "status"],
+)
+HTTP_REQUEST_DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Time from a request's first byte to its answer's last.",
+    ["service", "method", "route"],
+    buckets=LATENCY_BUCKETS,
+)
+POSTGRESQL_QUERY_DURATION = Histogram(
+    "postgresql_query_duration_seconds",
+    "Time a service waited for a named query.",
+    ["service", "query"],
+    buckets=QUERY_BUCKETS,
+)
+POSTGRESQL_POOL_CONNECTIONS = Gauge(
+    "postgresql_pool_connections",
+    "Connections that a service's processes hold, by state.",
+    ["service", "state"],
+    multiprocess_mode="livesum",
+)
+POSTGRESQL_POOL_WAITING = Gauge(
+    "postgresql_pool_waiting",
+    "Requests that wait for a connection of their process's pool.",
+    ["service"],
+    multiprocess_mode="livesum",
+)
+EVENT_LOOP_LAG = Histogram(
+    "event_loop_lag_seconds",
+    "How much later than it should a process came to its next piece of work; measured each second.",
+    ["service"],
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0),
+)
+LOG_LINES = Counter("log_lines_total", "Lines logged, by level.", ["service", "level"])
+VALKEY_ERRORS = Counter(
+    "valkey_errors_total",
+    "Commands that Valkey did not answer, by what was done without it.",
+    ["service", "purpose"],
+)
+RATE_LIMITED = Counter(
+    "rate_limited_total",
+    "Requests refused because an account or address asked too often.",
+    ["service", "limit"],
+)
+RATE_LIMIT_FAIL_OPEN = Counter(
+    "rate_limit_fail_open_total",
+    "Requests let through uncounted because Valkey did not answer.",
+    ["service", "limit"],
+)
+MAILS = Counter("mails_total", "Mails handed over, by result.", ["result"])
+
+
+def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
+    """Show what has not happened yet, so that a rate sees the first time that it does."""
+    for one in labels:
+        counter.labels(*one)
+
+
+def begin_requests(service: str, method: str, route: str, *statuses: int) -> None:
+    """Begin a route's requests at zero: with its own statuses, and those that any may be answered with."""
+    for status in {*statuses, *STATUSES}:
+        HTTP_REQUESTS.labels(service, method, route, str(status))
+    HTTP_REQUEST_DURATION.labels(service, method, route)
+
+
+def line_counter(service: str) -> Callable[[str], None]:
+    """Return what counts a log line of this level, with the labels looked up once."""
+    levels = {level: LOG_LINES.labels(service, level) for level in ("info", "warning", "error")}
+    return lambda level: levels[level].inc()
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return what ``GET /metrics`` answers: (text, content type), over all workers."""
+    registry: CollectorRegistry = REGISTRY
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        registry.register(_Shared(Path(folder)))
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Shared:
+    """The numbers of all processes of the service, those that ended included."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        merged: Iterable[Metric] = multiprocess_metrics.read(
+            self._folder, MultiProcessCollector.merge
+        )
+        return merged

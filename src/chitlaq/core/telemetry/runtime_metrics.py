@@ -1,0 +1,33 @@
+"""How a process itself is doing: whether its event loop keeps up, and who waits for a connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chitlaq.core.http.service import Context
+from chitlaq.core.telemetry import metrics
+
+PERIOD_SECONDS = 1.0
+
+
+async def watch(context: Context) -> None:
+    """Measure each second, for as long as the process serves.
+
+    The lag is what `asyncio.sleep` slept too long: what every request then waited, too.
+    """
+    loop = asyncio.get_running_loop()
+    lag = metrics.EVENT_LOOP_LAG.labels(context.service)
+    while True:
+        wanted = loop.time() + PERIOD_SECONDS
+        await asyncio.sleep(PERIOD_SECONDS)
+        lag.observe(max(0.0, loop.time() - wanted))
+        note_pool(context)
+
+
+def note_pool(context: Context) -> None:
+    """Set the gauges of this process's connections; a scrape adds up those of all processes."""
+    opened, idle = context.database.connections
+    pool = metrics.POSTGRESQL_POOL_CONNECTIONS
+    pool.labels(context.service, "idle").set(idle)
+    pool.labels(context.service, "used").set(opened - idle)
+    metrics.POSTGRESQL_POOL_WAITING.labels(context.service).set(context.database.waiting)

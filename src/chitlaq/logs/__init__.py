@@ -1,0 +1,1 @@
+"""Log files: rotation, reading, analysis."""

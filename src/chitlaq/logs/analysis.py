@@ -1,0 +1,374 @@
+"""What the logs of a time say, in groups: the same words with other numbers are one pattern.
+
+Only so much of a component's log is read, its newest part first. The access log is counted whole, as
+far as the time allows. How far back either reached is said where that is not all of the time.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import msgspec
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.unseen import Unseen
+from chitlaq.logs import files as logfiles
+from chitlaq.logs import view
+
+READ_BYTES = 12_000_000
+"""Of each component's log, before compression."""
+COUNT_SECONDS = 15.0
+"""For the access log: a file of 20 MB takes 0.06 s."""
+BENCHMARK_AGENT = "chitlaq-bench"
+"""How our own benchmark calls itself (`chitlaq bench --here`): it is no member."""
+SAMPLE_WIDTH = 300
+EDGE = timedelta(minutes=15)
+"""So much of the time may be without a request at its beginning, and it was all counted still."""
+
+_POSTGRES_HEAD = re.compile(r"^\S+ \S+ (?:UTC|GMT) \[\d+\] .*?(?=[A-Z]+: )")
+_BARMAN_HEAD = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ ")
+_NGINX_HEAD = re.compile(r"^\d{4}/\d\d/\d\d \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?")
+_VALKEY_HEAD = re.compile(r"^\d+:[A-Z] \S+(?: \w+ \d+ [\d:.]+)? # ")
+_WARNING = re.compile(r'"level": ?"warn', re.IGNORECASE)
+_CONNECTION = re.compile(r"connection|disconnect|timed? ?out", re.IGNORECASE)
+_TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
+_WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
+
+_EXPECTED = re.compile(
+    # Somebody asked before PostgreSQL had started; and yoyo tries for a table that need not be there.
+    r"FATAL:  the database system is starting up"
+    r"|table \"yoyo_tmp_\w+\" does not exist|relation \"yoyo_lock\" already exists"
+    # Valkey's advice for who lets it write snapshots: ours writes nothing.
+    r"|WARNING Memory overcommit must be enabled"
+)
+"""What is logged as an error and is none: each with its reason here."""
+
+_TIMELESS = re.compile(r"^wrote /")
+"""What no time is asked of: our own word that a configuration was written, before each start."""
+
+_PLACEHOLDERS = (
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
+    (re.compile(r"\b[0-9a-f]{16,}\b"), "<id>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<address>"),
+    (re.compile(r'"[^"]*"'), '"…"'),
+    (re.compile(r"'[^']*'"), "'…'"),
+    (re.compile(r"(?:/[\w.\-]+){2,}"), "<path>"),
+    (re.compile(r"\b\d+(?:\.\d+)?\b"), "<n>"),
+)
+
+
+class Group(msgspec.Struct):
+    """Lines of one pattern: how many, when first and last, and the last of them."""
+
+    service: str
+    pattern: str
+    count: int
+    first: datetime
+    last: datetime
+    sample: str
+
+
+class _Access(msgspec.Struct):
+    """What is read of a line of the access log."""
+
+    time: datetime
+    remote_addr: str
+    status: int
+    method: str
+    route: str
+    user_agent: str = ""
+
+
+_Field = str | list[int | str] | None
+"""A field of the journal: bytes where it is no text, several where it was given several times."""
+
+
+class _Entry(msgspec.Struct):
+    """What is read of an entry of the journal, as `journalctl -o json` gives it."""
+
+    at: str = msgspec.field(name="__REALTIME_TIMESTAMP")
+    priority: str = msgspec.field(name="PRIORITY")
+    unit: _Field = msgspec.field(name="_SYSTEMD_UNIT", default=None)
+    identifier: _Field = msgspec.field(name="SYSLOG_IDENTIFIER", default=None)
+    message: _Field = msgspec.field(name="MESSAGE", default=None)
+
+
+JOURNAL_FIELDS = [one.encode_name for one in msgspec.structs.fields(_Entry)]
+
+
+@dataclass
+class Component:
+    """One component's log over the time: its lines, and those worth a look in groups."""
+
+    lines: int = 0
+    since: datetime | None = None
+    """The first line that was read, where not all of the time was."""
+    errors: dict[str, Group] = field(default_factory=dict)
+    slow: dict[str, Group] = field(default_factory=dict)
+    connections: dict[str, Group] = field(default_factory=dict)
+    tls: dict[str, Group] = field(default_factory=dict)
+
+
+@dataclass
+class Traffic:
+    """The access log over the time."""
+
+    requests: int = 0
+    benchmark: int = 0
+    """Requests of our own benchmark, which are in no other figure."""
+    first: datetime | None = None
+    since: datetime | None = None
+    """The first request that was counted, where not all of the time was."""
+    addresses: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: dict[str, Group] = field(default_factory=dict)
+
+    def take(self, earlier: Traffic) -> None:
+        """Add what came before."""
+        self.requests += earlier.requests
+        self.benchmark += earlier.benchmark
+        self.first = earlier.first or self.first
+        self.addresses.update(earlier.addresses)
+        self.statuses.update(earlier.statuses)
+        for words, group in earlier.failures.items():
+            later = self.failures.setdefault(words, group)
+            if later is not group:
+                later.count += group.count
+                later.first = group.first
+
+
+@dataclass
+class Journal:
+    """The system's journal over the time, by urgency."""
+
+    errors: dict[str, Group] = field(default_factory=dict)
+    warnings: dict[str, Group] = field(default_factory=dict)
+    first: datetime | None = None
+    entries: int = 0
+
+
+def component(home: Home, service: str, since: datetime, slow_seconds: float) -> Component:
+    """Read one component's log.
+
+    Raises:
+        Unseen: it has lines, and none of them is of a kind that is known: what went wrong would not
+            be seen.
+    """
+    found = Component()
+    path = home.logs / f"{service}.log"
+    is_known = is_empty = True
+    for at, text, is_cut in _timed_lines(path, since):
+        if is_empty or not is_known:
+            is_known = _is_known(text)
+        if is_cut and is_empty and at >= since:
+            found.since = at
+        is_empty = False
+        if at < since:
+            continue
+        found.lines += 1
+        if _EXPECTED.search(text):
+            continue
+        if view.is_error(text):
+            _add(found.errors, service, pattern_of(text), at, text)
+        if (view.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
+            _add(found.slow, service, pattern_of(text), at, text)
+        is_worth = view.is_error(text) or _WARNING.search(text) or "LOG:" in text
+        if is_worth and _CONNECTION.search(text):
+            _add(found.connections, service, pattern_of(text), at, text)
+        if is_worth and _TLS.search(text):
+            _add(found.tls, service, pattern_of(text), at, text)
+    if not is_known:
+        raise Unseen(f"no line of {path} says when it was written")
+    return found
+
+
+def _is_known(text: str) -> bool:
+    is_timed = view.time_of(text) is not None
+    return is_timed or view.is_error(text) or _TIMELESS.match(text) is not None
+
+
+def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
+    """Count nginx's access log, its newest file first, for as long as there is time.
+
+    Args:
+        since: what came before is not looked at.
+        keep_files: how many rotated files are kept; older ones are gone, and what they told with them.
+    """
+    found = Traffic()
+    deadline = monotonic() + COUNT_SECONDS
+    with ExitStack() as stack:
+        # All at once: a file that is renamed meanwhile is neither missed nor counted twice.
+        files = []
+        for file in logfiles.history(home.access_log):
+            with suppress(FileNotFoundError):
+                files.append((file, stack.enter_context(file.open("rb"))))
+        is_cut = len(files) > keep_files
+        for file, log in reversed(files):
+            if os.fstat(log.fileno()).st_mtime < since.timestamp():
+                is_cut = False
+                break
+            lines = gzip.GzipFile(fileobj=log) if file.suffix == ".gz" else log
+            counted = _counted(lines, since, deadline)
+            if counted is None:
+                is_cut = True
+                break
+            found.take(counted)
+    if is_cut and (found.first is None or found.first > since + EDGE):
+        found.since = found.first or datetime.now(UTC)
+    return found
+
+
+def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffic | None:
+    """Count one file; None where the time did not suffice, since half a file is no time at all."""
+    found = Traffic()
+    decode = msgspec.json.Decoder(_Access).decode
+    for number, text in enumerate(lines):
+        if number % 10_000 == 0 and monotonic() > deadline:
+            return None
+        try:
+            line = decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        if found.first is None:
+            found.first = line.time
+        if line.time < since:
+            continue
+        if line.user_agent == BENCHMARK_AGENT:
+            found.benchmark += 1
+            continue
+        found.requests += 1
+        found.addresses[line.remote_addr] += 1
+        found.statuses[line.status] += 1
+        if line.status >= 400:
+            words = f"{line.status} {line.method} {line.route}"
+            _add(found.failures, "nginx", words, line.time, text.decode(errors="replace"))
+    return found
+
+
+def journal(lines: Iterable[str]) -> Journal:
+    """Group the journal's warnings and what is worse, given as JSON with a line each, oldest first.
+
+    Raises:
+        msgspec.DecodeError: this is not the journal's format.
+    """
+    found = Journal()
+    decode = msgspec.json.Decoder(_Entry).decode
+    for line in lines:
+        entry = decode(line)
+        at = datetime.fromtimestamp(int(entry.at) / 1e6, UTC)
+        found.first = found.first or at
+        found.entries += 1
+        source = _text(entry.identifier) or _text(entry.unit) or "unknown"
+        said = _text(entry.message) or "(nothing that can be shown)"
+        groups = found.warnings if entry.priority == "4" else found.errors
+        _add(groups, "journal", f"{source}: {pattern_of(said)}", at, said)
+    return found
+
+
+def _text(value: _Field) -> str:
+    if not isinstance(value, list):
+        return value or ""
+    letters = bytes(one for one in value if isinstance(one, int)).decode(errors="replace")
+    return letters or " ".join(one for one in value if isinstance(one, str))
+
+
+def _timed_lines(path: Path, since: datetime) -> Iterator[tuple[datetime, str, bool]]:
+    """Yield times and lines, oldest first, with whether older ones were left out for their number."""
+    for file, is_cut in _files(path, since):
+        with suppress(FileNotFoundError):  # rotated away while we looked
+            for at, text in view.timed(_texts(file), file.stat().st_mtime):
+                yield at, text, is_cut
+
+
+def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
+    """A log's files that are read, oldest first, with whether lines before theirs were left out."""
+    files: list[tuple[Path, bool]] = []
+    room = READ_BYTES
+    is_cut = False
+    for file in reversed(logfiles.history(path)):
+        try:
+            state = file.stat()
+        except FileNotFoundError:
+            continue  # rotated away while we looked
+        if state.st_mtime < since.timestamp():
+            break
+        # Lines of JSON shrink to about a tenth.
+        size = state.st_size * (10 if file.suffix == ".gz" else 1)
+        if files and size > room:
+            is_cut = True
+            break
+        files.append((file, _is_long(file, state.st_size)))
+        room -= size
+    return [(file, is_cut or is_long) for file, is_long in reversed(files)]
+
+
+def _is_long(file: Path, size: int) -> bool:
+    return file.suffix != ".gz" and size > READ_BYTES
+
+
+def _texts(file: Path) -> Iterator[str]:
+    return _tail(file) if _is_long(file, file.stat().st_size) else logfiles.lines(file)
+
+
+def _tail(file: Path) -> Iterator[str]:
+    with file.open("rb") as log:
+        log.seek(-READ_BYTES, os.SEEK_END)
+        log.readline()
+        for line in log:
+            yield line.decode(errors="replace").rstrip("\n")
+
+
+def _add(groups: dict[str, Group], service: str, pattern: str, at: datetime, text: str) -> None:
+    group = groups.get(pattern)
+    if group is None:
+        groups[pattern] = Group(service, pattern, 1, at, at, text[:SAMPLE_WIDTH])
+    else:
+        group.count += 1
+        group.last, group.sample = at, text[:SAMPLE_WIDTH]
+
+
+class _Line(msgspec.Struct):
+    """What makes the pattern of a JSON line; others' names for the same beside ours."""
+
+    event: str = ""
+    msg: str = ""
+    part: str = ""
+    error: str = ""
+    err: str = ""
+    exception: str = ""
+    query: str = ""
+    method: str = ""
+    route: str = ""
+    status: int = 0
+
+
+def pattern_of(text: str) -> str:
+    """Return a line's words without what differs from one time to the next."""
+    if text.startswith("{"):
+        try:
+            line = msgspec.json.decode(text, type=_Line)
+        except msgspec.DecodeError:
+            return _generalised(text)
+        fault = line.exception.strip().rpartition("\n")[2]
+        request = f"{line.status} {line.method} {line.route}" if line.route else ""
+        words = (line.part, line.event or line.msg, line.query, request)
+        reason = _generalised(line.error or line.err or fault)
+        return ": ".join(word for word in (*words, reason) if word)
+    for head in (_POSTGRES_HEAD, _BARMAN_HEAD, _NGINX_HEAD, _VALKEY_HEAD):
+        text = head.sub(r"\1 " if head is _NGINX_HEAD else "", text, count=1)
+    return _generalised(text)
+
+
+def _generalised(text: str) -> str:
+    for found, placeholder in _PLACEHOLDERS:
+        text = found.sub(placeholder, text)
+    return text[:SAMPLE_WIDTH]

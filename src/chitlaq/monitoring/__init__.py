@@ -1,0 +1,1 @@
+"""What Prometheus and Alertmanager watch: exporter, alerts, dashboards, their configuration."""

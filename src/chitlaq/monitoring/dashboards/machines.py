@@ -1,0 +1,341 @@
+"""Dashboards on what the services stand on: PostgreSQL, Valkey, the machine; and on security."""
+
+from __future__ import annotations
+
+from chitlaq.monitoring.dashboards.panels import RATE, Dashboard, Row, bars, graph, graphs
+
+POSTGRESQL = Dashboard(
+    "chitlaq-postgresql",
+    "ChitLaq: PostgreSQL",
+    (
+        Row(
+            "Use",
+            (
+                graph("Sessions", "postgresql_connections_active", "{{state}}"),
+                graph(
+                    "Share of sessions taken",
+                    "sum without (state) (postgresql_connections_active)"
+                    " / postgresql_connections_max",
+                    "taken",
+                    "percentunit",
+                ),
+                graph(
+                    "Transactions",
+                    f"sum by (result) (rate(postgresql_transactions_total{RATE}))",
+                    "{{result}}",
+                    "ops",
+                ),
+                graph(
+                    "Time spent by role",
+                    f"sum by (role) (rate(postgresql_statements_seconds_total{RATE}))",
+                    "{{role}}",
+                    "percentunit",
+                ),
+                graph(
+                    "Statements by role",
+                    f"sum by (role) (rate(postgresql_statements_calls_total{RATE}))",
+                    "{{role}}",
+                    "ops",
+                ),
+                graph("Size", "postgresql_database_size_bytes", "{{database}}", "bytes"),
+            ),
+        ),
+        Row(
+            "Trouble",
+            (
+                graph("Locks", "postgresql_locks_count", "{{mode}}"),
+                graph("Oldest transaction", "postgresql_oldest_transaction_seconds", "oldest", "s"),
+                graph("Deadlocks an hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"),
+                graph(
+                    "Cache hits",
+                    f"rate(postgresql_blocks_hit_total{RATE}) / (rate(postgresql_blocks_hit_total{RATE})"
+                    f" + rate(postgresql_blocks_read_total{RATE}) > 0)",
+                    "hits",
+                    "percentunit",
+                ),
+                graph(
+                    "Cache hits since the statistics began",
+                    "postgresql_cache_hit_ratio",
+                    "hits",
+                    "percentunit",
+                ),
+                bars("Dead rows", "topk(10, postgresql_dead_rows)", "{{table}}"),
+                graph(
+                    "Slowest queries of services, 95 %",
+                    "topk(10, histogram_quantile(0.95, sum by (query, le)"
+                    f" (rate(postgresql_query_duration_seconds_bucket{RATE}))))",
+                    "{{query}}",
+                    "s",
+                ),
+            ),
+        ),
+        Row(
+            "Safety",
+            (
+                graph(
+                    "WAL not confirmed",
+                    "postgresql_replication_lag_bytes",
+                    "{{application}}",
+                    "bytes",
+                ),
+                graph(
+                    "Replication slots that are read",
+                    "postgresql_replication_slot_active",
+                    "{{slot}}",
+                    "bool_on_off",
+                ),
+                graph(
+                    "WAL kept for replication slots",
+                    "postgresql_replication_slot_retained_bytes",
+                    "{{slot}}",
+                    "bytes",
+                ),
+                graph("Last archived", "postgresql_archive_age_seconds", "age", "s"),
+                graph(
+                    "Archive failures an hour",
+                    "increase(postgresql_archive_failures_total[1h])",
+                    "failures",
+                ),
+                graph("Log received", "backup_log_receiving", "receiving"),
+            ),
+        ),
+        Row(
+            "Backups",
+            (
+                graph(
+                    "Age of the newest",
+                    "time() - backup_last_success_timestamp_seconds",
+                    "{{kind}}",
+                    "s",
+                ),
+                graph(
+                    "Since one was found whole",
+                    "time() - backup_last_verified_timestamp_seconds",
+                    "{{kind}}",
+                    "s",
+                ),
+                graph(
+                    "Since one was restored and compared",
+                    "time() - backup_last_drilled_timestamp_seconds",
+                    "{{kind}}",
+                    "s",
+                ),
+                graph("Damaged or different", "backup_bad", "{{kind}}"),
+                graph("Size", "backup_size_bytes", "{{kind}}", "bytes"),
+                graph("Restored in", "backup_drill_seconds", "{{kind}}", "s"),
+                graph("Would be lost", "backup_lost_seconds", "{{kind}}", "s"),
+                graph("Made in", "backup_duration_seconds", "{{kind}}", "s"),
+                graph("Not elsewhere yet", "backup_uncopied", "backups"),
+                graph(
+                    "Since the log was elsewhere",
+                    "time() - backup_log_copied_timestamp_seconds",
+                    "age",
+                    "s",
+                ),
+            ),
+        ),
+    ),
+)
+
+VALKEY = Dashboard(
+    "chitlaq-valkey",
+    "ChitLaq: Valkey",
+    (
+        Row(
+            "Use",
+            (
+                graphs(
+                    "Memory",
+                    "bytes",
+                    ("valkey_memory_bytes", "used"),
+                    ("valkey_memory_max_bytes > 0", "limit"),
+                ),
+                graph("Clients", "valkey_clients", "clients"),
+                graph("Commands", f"rate(valkey_commands_total{RATE})", "commands", "ops"),
+                graph(
+                    "Keys found",
+                    f"rate(valkey_hits_total{RATE})"
+                    f" / (rate(valkey_hits_total{RATE}) + rate(valkey_misses_total{RATE}) > 0)",
+                    "found",
+                    "percentunit",
+                ),
+                graph("Keys given up", f"rate(valkey_evictions_total{RATE})", "evictions", "eps"),
+                graph(
+                    "Work done without Valkey",
+                    f"sum by (service, purpose) (rate(valkey_errors_total{RATE}))",
+                    "{{service}} {{purpose}}",
+                    "eps",
+                ),
+            ),
+        ),
+    ),
+)
+
+_DISK = 'device!~"loop.*|ram.*"'
+_WIRE = 'device!~"lo|veth.*"'
+
+HOST = Dashboard(
+    "chitlaq-host",
+    "ChitLaq: host (use, saturation, errors)",
+    (
+        Row(
+            "Processors",
+            (
+                graph(
+                    "Use",
+                    "sum by (mode) (rate(node_cpu_seconds_total"
+                    f'{{mode!="idle"}}{RATE})) / scalar(count(node_cpu_seconds_total{{mode="idle"}}))',
+                    "{{mode}}",
+                    "percentunit",
+                    width=12,
+                ),
+                graph(
+                    "Saturation: load of a processor",
+                    'node_load1 / on (instance) count by (instance) (node_cpu_seconds_total{mode="idle"})',
+                    "load",
+                    width=12,
+                ),
+            ),
+        ),
+        Row(
+            "Memory",
+            (
+                graphs(
+                    "Use",
+                    "bytes",
+                    ("node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes", "used"),
+                    ("node_memory_MemTotal_bytes", "all"),
+                    width=12,
+                ),
+                graph(
+                    "Saturation: pages swapped",
+                    f"rate(node_vmstat_pswpin{RATE}) + rate(node_vmstat_pswpout{RATE})",
+                    "pages",
+                    "ops",
+                    width=12,
+                ),
+            ),
+        ),
+        Row(
+            "Disks",
+            (
+                graph(
+                    "Use: time busy",
+                    f"rate(node_disk_io_time_seconds_total{{{_DISK}}}{RATE})",
+                    "{{device}}",
+                    "percentunit",
+                ),
+                graph(
+                    "Saturation: requests waiting",
+                    f"rate(node_disk_io_time_weighted_seconds_total{{{_DISK}}}{RATE})",
+                    "{{device}}",
+                ),
+                graph(
+                    "Room",
+                    'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}',
+                    "{{mountpoint}}",
+                    "bytes",
+                ),
+                graphs(
+                    "Bytes",
+                    "Bps",
+                    (f"rate(node_disk_read_bytes_total{{{_DISK}}}{RATE})", "{{device}} read"),
+                    (f"rate(node_disk_written_bytes_total{{{_DISK}}}{RATE})", "{{device}} written"),
+                    width=12,
+                ),
+                graph(
+                    "Room in 24 hours",
+                    'predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}[6h], 86400)',
+                    "{{mountpoint}}",
+                    "bytes",
+                    width=12,
+                ),
+            ),
+        ),
+        Row(
+            "Network and clock",
+            (
+                graphs(
+                    "Use",
+                    "Bps",
+                    (f"rate(node_network_receive_bytes_total{{{_WIRE}}}{RATE})", "{{device}} in"),
+                    (f"rate(node_network_transmit_bytes_total{{{_WIRE}}}{RATE})", "{{device}} out"),
+                ),
+                graphs(
+                    "Errors",
+                    "eps",
+                    (f"rate(node_network_receive_errs_total{{{_WIRE}}}{RATE})", "{{device}} in"),
+                    (f"rate(node_network_transmit_errs_total{{{_WIRE}}}{RATE})", "{{device}} out"),
+                ),
+                graph("Clock's offset", "node_timex_offset_seconds", "offset", "s"),
+                graph(
+                    "Clock kept by a time service", "node_timex_sync_status", "kept", "bool_on_off"
+                ),
+                graph(
+                    "Clocks that differ from ours", "clock_difference_seconds", "{{component}}", "s"
+                ),
+            ),
+        ),
+    ),
+)
+
+SECURITY = Dashboard(
+    "chitlaq-security",
+    "ChitLaq: security",
+    (
+        Row(
+            "Logging in",
+            (
+                graph(
+                    "Attempts",
+                    f"sum by (result) (rate(auth_attempts_total{RATE}))",
+                    "{{result}}",
+                    "eps",
+                ),
+                graph(
+                    "Requests refused",
+                    f"sum by (service, limit) (rate(rate_limited_total{RATE}))",
+                    "{{service}} {{limit}}",
+                    "reqps",
+                ),
+                graph(
+                    "Requests let through uncounted",
+                    f"sum by (service, limit) (rate(rate_limit_fail_open_total{RATE}))",
+                    "{{service}} {{limit}}",
+                    "reqps",
+                ),
+            ),
+        ),
+        Row(
+            "At the door",
+            (
+                graph(
+                    "Not signed in, or not allowed",
+                    "sum by (status) (rate(http_requests_total"
+                    f'{{service="api-gateway",status=~"401|403|429"}}{RATE}))',
+                    "{{status}}",
+                    "reqps",
+                ),
+                graph(
+                    "Addresses banned an hour",
+                    "sum by (jail) (increase(fail2ban_banned_total[1h]))",
+                    "{{jail}}",
+                ),
+                bars(
+                    "Certificates that can be read",
+                    "ssl_certificate_readable",
+                    "{{name}}",
+                    "bool_on_off",
+                ),
+                bars("Certificates' time left", "ssl_certificate_expiry_seconds", "{{name}}", "s"),
+                graph("Connections of clients", "nginx_connections", "{{state}}"),
+                graph(
+                    "Sources that could not be read, an hour",
+                    "sum by (source) (increase(exporter_errors_total[1h]))",
+                    "{{source}}",
+                ),
+            ),
+        ),
+    ),
+    span="now-1d",
+)

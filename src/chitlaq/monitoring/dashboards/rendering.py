@@ -1,0 +1,123 @@
+"""Grafana's JSON, made with Grafana's own library, which only this module and development need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    timeseries,
+)
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import BigValueGraphMode
+from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
+
+from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from chitlaq.monitoring.dashboards.panels import Dashboard, Kind, Panel
+
+DATASOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
+TAG = "chitlaq"
+HEIGHT = 8
+
+_Drawn = timeseries.Panel | stat.Panel | bargauge.Panel
+_KINDS: Mapping[Kind, type[_Drawn]] = {
+    "timeseries": timeseries.Panel,
+    "stat": stat.Panel,
+    "bargauge": bargauge.Panel,
+}
+
+
+def render() -> dict[str, bytes]:
+    """Return each dashboard's file name and JSON."""
+    return {f"{one.uid}.json": _rendered(one) for one in DASHBOARDS}
+
+
+def provisioning(folder: Path, prometheus_url: str) -> dict[str, bytes]:
+    """Return all that a Grafana reads at its start: data source, where dashboards are, dashboards.
+
+    Args:
+        folder: Grafana's provisioning folder, for the paths within.
+        prometheus_url: as Grafana reaches it.
+
+    Returns:
+        Paths below the folder, and contents. JSON is valid YAML, which Grafana wants.
+    """
+    source = {
+        "name": "ChitLaq",
+        "type": "prometheus",
+        "uid": DATASOURCE.uid,
+        "access": "proxy",
+        "url": prometheus_url,
+    }
+    provider = {
+        "name": "ChitLaq",
+        "folder": "ChitLaq",
+        "type": "file",
+        "options": {"path": str(folder / "dashboards" / "chitlaq")},
+    }
+    return {
+        "datasources/chitlaq.yaml": _json({"apiVersion": 1, "datasources": [source]}),
+        "dashboards/chitlaq.yaml": _json({"apiVersion": 1, "providers": [provider]}),
+        **{f"dashboards/chitlaq/{name}": content for name, content in render().items()},
+    }
+
+
+def _json(document: object) -> bytes:
+    return json.dumps(document, cls=JSONEncoder, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def _rendered(declared: Dashboard) -> bytes:
+    page = (
+        dashboard.Dashboard(declared.title)
+        .uid(declared.uid)
+        .tags([TAG])
+        # It is changed in the code, where the next start would not overwrite it.
+        .readonly()
+        .refresh("30s")
+        .time(declared.span, "now")
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .link(_others())
+    )
+    for row in declared.rows:
+        page.with_row(dashboard.Row(row.title))
+        for panel in row.panels:
+            page.with_panel(_drawn(panel))
+    drawn = page.build()
+    for number, one in enumerate(drawn.panels or [], start=1):
+        one.id_val = number
+    return _json(drawn)
+
+
+def _others() -> dashboard.DashboardLink:
+    return dashboard.DashboardLink("ChitLaq").tags([TAG]).as_dropdown(True).keep_time(True)
+
+
+def _drawn(panel: Panel) -> _Drawn:
+    drawn = _KINDS[panel.kind]()
+    drawn.title(panel.title).unit(panel.unit).datasource(DATASOURCE)
+    drawn.span(panel.width).height(HEIGHT if panel.kind != "stat" else HEIGHT // 2)
+    if panel.description:
+        drawn.description(panel.description)
+    if panel.unit in {"percentunit", "bool_on_off"}:
+        drawn.min(0)
+    for number, query in enumerate(panel.queries):
+        asked = (
+            prometheus.Dataquery()
+            .expr(query.expr)
+            .legend_format(query.legend)
+            .ref_id(chr(ord("A") + number))
+            .datasource(DATASOURCE)
+        )
+        drawn.with_target(asked.range() if panel.kind == "timeseries" else asked.instant())
+    if isinstance(drawn, stat.Panel):
+        drawn.graph_mode(BigValueGraphMode.NONE)
+    if isinstance(drawn, stat.Panel | bargauge.Panel):
+        drawn.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+    return drawn

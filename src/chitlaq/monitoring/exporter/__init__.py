@@ -1,0 +1,1 @@
+"""What ops-service exports for components that export nothing of themselves."""

@@ -1,0 +1,329 @@
+"""What no other process can say of itself: PostgreSQL, Valkey, nginx, queues, certificates, bans.
+
+Everything is looked at when Prometheus asks, each source by itself: one that fails or is slow takes
+only its own metrics with it, and ``exporter_errors_total`` counts that. Nothing is ever guessed: what
+could not be read is absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from time import time
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+
+from chitlaq.backups.catalog import status
+from chitlaq.backups.context import Place
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import local_http
+from chitlaq.core.http.service import Context
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs
+from chitlaq.monitoring.exporter import certificates
+from chitlaq.monitoring.exporter.exported_metrics import of
+from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.stack.servers import barman
+from chitlaq.stack.servers.postgres import RECEIVER
+from chitlaq.stack.supervisor import control, resource_usage
+
+SOURCE_SECONDS = 2.0
+MEASURE_SECONDS = 60.0
+# Sources that are components, of which others want to know whether they are up.
+COMPONENTS = frozenset({"postgres", "redis", "nginx"})
+
+log = logs.get("exporter")
+
+Source = Callable[[], Awaitable[list[Metric]]]
+
+
+class Exporter:
+    """Collects everything anew for each scrape."""
+
+    def __init__(self, context: Context) -> None:
+        database, settings = context.database, context.settings
+        self._sources: Mapping[str, Source] = {
+            "postgres": lambda: postgres(database, settings),
+            "statements": lambda: statements(database),
+            "queues": lambda: queues(database),
+            "redis": lambda: redis(context.valkey),
+            "nginx": lambda: nginx(settings),
+            "components": self._measured,
+            "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
+            "backups": lambda: backups(context.home, settings),
+            "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
+        }
+        self._home = context.home
+        self._database = database
+        self._memory: list[Metric] = []
+        self._active: list[Metric] = []
+        self._errors: Counter[str] = Counter()
+
+    async def exposition(self) -> bytes:
+        """Return the text of all sources that answered."""
+        found = await asyncio.gather(*(self._collect(name) for name in self._sources))
+        errors = of("exporter_errors", {name: self._errors[name] for name in self._sources})
+        registry = CollectorRegistry()
+        registry.register(_Given([metric for metrics in found for metric in metrics] + [errors]))
+        return generate_latest(registry)
+
+    async def measure_forever(self) -> None:
+        """Measure what takes too long for a scrape, now and then."""
+        while True:
+            try:
+                self._memory = await asyncio.to_thread(_memory, self._home)
+            except (OperatorError, OSError) as error:
+                self._memory = []
+                log.warning("components not measured", error=str(error))
+            try:
+                self._active = await active_members(self._database)
+            except PostgresUnavailableError as error:
+                self._active = []
+                log.warning("active members not counted", error=str(error))
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _measured(self) -> list[Metric]:
+        return [*self._memory, *self._active]
+
+    async def _collect(self, name: str) -> list[Metric]:
+        try:
+            async with asyncio.timeout(SOURCE_SECONDS):
+                return await self._sources[name]()
+        except Exception as error:
+            self._errors[name] += 1
+            log.warning("source not read", source=name, error=str(error) or type(error).__name__)
+            return [of("component_up", {name: 0})] if name in COMPONENTS else []
+
+
+def _memory(home: Home) -> list[Metric]:
+    return [of("component_memory_bytes", resource_usage.memory(control.ask(home, control.Ps())))]
+
+
+class _Given:
+    """Hands collected metrics to the client library's text writer."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return _merged(self._metrics)
+
+
+def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
+    """Put the samples of metrics with one name under one head, as the format wants it."""
+    heads: dict[str, Metric] = {}
+    for metric in metrics:
+        head = heads.setdefault(metric.name, metric)
+        if head is not metric:
+            head.samples += metric.samples
+    return heads.values()
+
+
+async def postgres(database: Database, settings: Settings) -> list[Metric]:
+    """Sessions, size, hits, locks, transactions, replication, archive, dead rows.
+
+    Raises:
+        PostgresUnavailableError: PostgreSQL is away.
+    """
+    async with database.session() as session:
+        connections = await session.rows("connections")
+        size = await session.row("databases")
+        asked_at = time()
+        their_time = await session.value("clock")
+        # They looked when the question had come, and the answer was on its way as long.
+        our_time = (asked_at + time()) / 2
+        locks = await session.rows("locks")
+        oldest = await session.value("oldest_transaction")
+        dead = await session.rows("dead_rows")
+        standbys = await session.rows("replication")
+        slots = await session.rows("replication_slots")
+        archive = await session.row("archive")
+    if size is None or archive is None:
+        raise PostgresUnavailableError("the server keeps no statistics of this database")
+    states = dict.fromkeys(("active", "idle", "idle in transaction", "other"), 0)
+    for row in connections:
+        state = row["state"] if row["state"] in states else "other"
+        states[state] += row["connections"]
+    reads = size["blks_hit"] + size["blks_read"]
+    metrics = [
+        of("component_up", {"postgres": 1}),
+        of("clock_difference_seconds", {"postgres": their_time - our_time}),
+        of(
+            "postgresql_connections_active",
+            {state.replace(" ", "_"): count for state, count in states.items()},
+        ),
+        of("postgresql_connections_max", connections[0]["most"]),
+        of("postgresql_database_size_bytes", {size["datname"]: size["bytes"]}),
+        of("postgresql_locks_count", {row["mode"]: row["locks"] for row in locks}),
+        of(
+            "postgresql_transactions",
+            {"committed": size["xact_commit"], "rolled_back": size["xact_rollback"]},
+        ),
+        of("postgresql_deadlocks", size["deadlocks"]),
+        of("postgresql_blocks_hit", size["blks_hit"]),
+        of("postgresql_blocks_read", size["blks_read"]),
+        of("postgresql_oldest_transaction_seconds", oldest),
+        of("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
+        of(
+            "postgresql_replication_lag_bytes",
+            {row["application_name"]: row["bytes"] for row in standbys if row["bytes"] is not None},
+        ),
+        of(
+            "postgresql_replication_slot_active",
+            {row["slot_name"]: row["active"] for row in slots},
+        ),
+        of(
+            "postgresql_replication_slot_retained_bytes",
+            {row["slot_name"]: row["bytes"] for row in slots if row["bytes"] is not None},
+        ),
+        of("postgresql_archive_failures", archive["failed_count"]),
+    ]
+    if reads:
+        metrics.append(of("postgresql_cache_hit_ratio", size["blks_hit"] / reads))
+    if archive["seconds"] is not None:
+        metrics.append(of("postgresql_archive_age_seconds", archive["seconds"]))
+    if barman.is_wanted(settings):
+        receivers = {row["application_name"] for row in standbys if row["is_streaming"]}
+        metrics.append(of("backup_log_receiving", RECEIVER in receivers))
+    return metrics
+
+
+async def statements(database: Database) -> list[Metric]:
+    """Time and calls by role, where pg_stat_statements is loaded."""
+    if not await database.value("has_statements"):
+        return []
+    rows = await database.rows("statements")
+    return [
+        of("postgresql_statements_seconds", {row["role"]: row["seconds"] for row in rows}),
+        of("postgresql_statements_calls", {row["role"]: row["calls"] for row in rows}),
+    ]
+
+
+async def queues(database: Database) -> list[Metric]:
+    """What waits to be done, and the accounts."""
+    waiting = await database.row("backlogs")
+    accounts = await database.rows("accounts")
+    if waiting is None:
+        raise PostgresUnavailableError("the backlogs have no row")
+    states = {"verified": 0, "unverified": 0}
+    return [
+        of("feed_deliveries_waiting", waiting["deliveries"]),
+        of("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
+        of("mails_waiting", waiting["mails"]),
+        of("mail_oldest_seconds", waiting["oldest_mail"]),
+        of("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
+    ]
+
+
+async def active_members(database: Database) -> list[Metric]:
+    """Members who were here within a day, a week, a month.
+
+    Raises:
+        PostgresUnavailableError: PostgreSQL is away.
+    """
+    row = await database.row("active_members")
+    if row is None:
+        raise PostgresUnavailableError("the active members have no row")
+    return [of("members_active", {"1d": row["day"], "7d": row["week"], "30d": row["month"]})]
+
+
+async def redis(client: Valkey) -> list[Metric]:
+    """Memory, hits and clients, from INFO."""
+    info: bytes = await client.execute("INFO", "everything")
+    values = dict(
+        line.split(":", 1) for line in info.decode().splitlines() if ":" in line and line[0] != "#"
+    )
+    return [
+        of("component_up", {"redis": 1}),
+        of("valkey_memory_bytes", float(values["used_memory"])),
+        of("valkey_memory_max_bytes", float(values["maxmemory"])),
+        of("valkey_clients", float(values["connected_clients"])),
+        of("valkey_evictions", float(values["evicted_keys"])),
+        of("valkey_hits", float(values["keyspace_hits"])),
+        of("valkey_misses", float(values["keyspace_misses"])),
+        of("valkey_commands", float(values["total_commands_processed"])),
+    ]
+
+
+async def nginx(settings: Settings) -> list[Metric]:
+    """Whether nginx answers, and its clients' connections as the kernel counts them.
+
+    The embedded nginx is built without its status module.
+    """
+    ports = {settings.ports.edge, settings.ports.gateway}
+    status, _ = await local_http.get_port(settings.ports.gateway, "/-/alive", SOURCE_SECONDS)
+    if status != HTTPStatus.NO_CONTENT:
+        raise ValueError(f"nginx answered {status}")
+    connections = await asyncio.to_thread(_established, ports)
+    return [
+        of("component_up", {"nginx": 1}),
+        of("nginx_connections", {"active": connections}),
+    ]
+
+
+async def backups(home: Home, settings: Settings) -> list[Metric]:
+    """What the records beside the backups say.
+
+    Raises:
+        OSError: the folder of backups may not be looked at.
+    """
+    found = await asyncio.to_thread(status.look, Place(home, settings))
+    newest = {one.name: one.newest for one in found.kinds if one.newest}
+    verified = {one.name: one.last_verified for one in found.kinds}
+    drilled = {one.name: one.last_drilled for one in found.kinds}
+    drills = {name: record.drilled for name, record in drilled.items() if record and record.drilled}
+    values: Mapping[str, Mapping[str, float]] = {
+        "backup_wanted": {
+            "physical": barman.is_wanted(settings),
+            "dump": True,
+            "configuration": True,
+        },
+        "backup_last_success_timestamp_seconds": {
+            name: record.created_at.timestamp() for name, record in newest.items()
+        },
+        "backup_last_verified_timestamp_seconds": {
+            name: record.verified.at.timestamp()
+            for name, record in verified.items()
+            if record and record.verified
+        },
+        "backup_last_drilled_timestamp_seconds": {
+            name: drill.at.timestamp() for name, drill in drills.items()
+        },
+        "backup_size_bytes": {name: record.bytes for name, record in newest.items()},
+        "backup_duration_seconds": {name: record.seconds for name, record in newest.items()},
+        "backup_drill_seconds": {name: drill.seconds for name, drill in drills.items()},
+        "backup_lost_seconds": {
+            name: drill.lost_seconds
+            for name, drill in drills.items()
+            if drill.lost_seconds is not None
+        },
+        "backup_bad": {one.name: len(one.bad) + len(one.damaged) for one in found.kinds},
+    }
+    metrics = [of(name, by_kind) for name, by_kind in values.items()]
+    if settings.backups.copy_to:
+        metrics.append(of("backup_uncopied", len(found.uncopied)))
+        if found.log_copied_at is not None:
+            metrics.append(
+                of("backup_log_copied_timestamp_seconds", found.log_copied_at.timestamp())
+            )
+    return metrics
+
+
+def _established(ports: set[int]) -> int:
+    """Count the connections that were made to these ports and are open (proc_pid_net(5))."""
+    count = 0
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(FileNotFoundError), Path(table).open() as lines:
+            next(lines)
+            for line in lines:
+                _, local, _, state = line.split(maxsplit=4)[:4]
+                count += state == "01" and int(local.rpartition(":")[2], 16) in ports
+    return count

@@ -1,0 +1,92 @@
+"""Errors in the logs of those who keep no metrics of their own: PostgreSQL, Valkey, nginx, the observers.
+
+They are counted beside the services' own, under the same name, from the moment ops-service starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from chitlaq import inventory
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs, metrics
+from chitlaq.logs import view
+from chitlaq.stack.servers import barman
+
+POLL_SECONDS = 5.0
+READ_BYTES = 1 << 20
+
+log = logs.get("logged")
+
+
+class Log:
+    """A log that is read on as it grows, through its rotations."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rest = b""
+        self._file = self._opened()
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
+
+    def errors(self) -> int:
+        """Return how many whole lines that say of an error are new."""
+        count = self._count()
+        if self._is_moved():
+            # What was written before the move is read by now, and nobody goes on writing there.
+            if self._file is not None:
+                count += self._count()
+                self._file.close()
+            self._rest = b""
+            self._file = self._opened()
+            count += self._count()
+        return count
+
+    def _count(self) -> int:
+        count = 0
+        while self._file is not None and (chunk := self._file.read(READ_BYTES)):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            count += sum(view.is_error(line.decode(errors="replace")) for line in lines)
+        return count
+
+    def _is_moved(self) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False  # moved, and the new one is not made yet
+        return self._file is None or not os.path.samestat(there, os.fstat(self._file.fileno()))
+
+    def _opened(self) -> IO[bytes] | None:
+        try:
+            return self._path.open("rb")
+        except FileNotFoundError:
+            return None
+
+
+def followed(home: Home, settings: Settings) -> Mapping[str, Log]:
+    """The logs that are here, by component; those of a server elsewhere are not."""
+    names = [
+        *("postgres", "redis", "nginx", *inventory.MONITORING),
+        *([inventory.ARCHIVE] if barman.is_wanted(settings) else []),
+    ]
+    return {name: Log(home.logs / f"{name}.log") for name in names if settings.embeds(name)}
+
+
+async def count_forever(home: Home, settings: Settings) -> None:
+    """Count the errors of all of them, for as long as ops-service serves."""
+    found = await asyncio.to_thread(followed, home, settings)
+    metrics.begin_at_zero(metrics.LOG_LINES, *((name, "error") for name in found))
+    while True:
+        for name, one in found.items():
+            try:
+                errors = await asyncio.to_thread(one.errors)
+            except OSError as error:
+                log.warning("log not read", component=name, error=str(error))
+            else:
+                metrics.LOG_LINES.labels(name, "error").inc(errors)
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,66 @@
+"""Prometheus's and Alertmanager's configuration: from the declared ports, rules and routing.
+
+JSON is valid YAML, so nothing but a JSON writer is needed; it is written with indents for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import PORT_FIELDS, Settings
+
+JOBS: Mapping[str, str] = {
+    "api-gateway": "gateway",
+    **{name: field for name, field in PORT_FIELDS.items() if name.endswith("-service")},
+    "websocket": "websocket",
+    "prometheus": "prometheus",
+    "alertmanager": "alertmanager",
+    "node": "node_exporter",
+}
+"""Each scrape job and the port that it asks."""
+
+
+def prometheus(home: Home, settings: Settings) -> bytes:
+    """Return ``prometheus.yml``: what is asked, how often, and where alerts go."""
+    period = f"{settings.monitoring.scrape_seconds}s"
+    alertmanager = urlsplit(
+        settings.alertmanager_url or f"http://127.0.0.1:{settings.ports.alertmanager}"
+    )
+    return _written(
+        {
+            "global": {
+                "scrape_interval": period,
+                "scrape_timeout": period if settings.monitoring.scrape_seconds < 10 else "10s",
+                "evaluation_interval": period,
+            },
+            "rule_files": [str(home.prometheus / "rules" / "*.yml")],
+            "alerting": {
+                "alertmanagers": [
+                    {
+                        "scheme": alertmanager.scheme,
+                        "path_prefix": alertmanager.path.rstrip("/"),
+                        "static_configs": [{"targets": [alertmanager.netloc]}],
+                    }
+                ]
+            },
+            "scrape_configs": [
+                {
+                    "job_name": job,
+                    "static_configs": [
+                        {"targets": [f"127.0.0.1:{getattr(settings.ports, field)}"]}
+                    ],
+                }
+                for job, field in JOBS.items()
+                if job not in {"prometheus", "alertmanager"} or settings.embeds(job)
+            ],
+        }
+    )
+
+
+def _written(document: Mapping[str, Any]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(document)) + b"\n"

@@ -1,0 +1,1 @@
+"""What operators do: shown first, asked for, recorded."""

@@ -1,0 +1,175 @@
+"""The day behind us, by Prometheus: how much was asked, how well it was answered, and the worst hours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.installation.settings import Limit
+from chitlaq.core.unseen import Unseen
+from chitlaq.ops.checks.model import (
+    Finding,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    finding,
+    judged,
+    worst,
+)
+from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY_IS_SEEN, MEMBERS, TIMED
+from chitlaq.ops.checks.system import System, promql
+
+DAY_SECONDS = 86_400.0
+STEP_SECONDS = 600.0
+HOUR = timedelta(hours=1)
+OK = Verdict.OK
+
+FAULTS = f'{MEMBERS},status=~"5.."'
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """What was asked within one hour; p95 in seconds, 0 where nobody asked."""
+
+    requests: float
+    failed: float
+    p95: float
+
+    @property
+    def ratio(self) -> float:
+        return min(1.0, self.failed / self.requests) if self.requests else 1.0
+
+
+def _requests(selector: str, window: str) -> str:
+    return f"sum(increase(http_requests_total{{{selector}}}[{window}]))"
+
+
+def _p95(window: str) -> str:
+    return (
+        "histogram_quantile(0.95, sum by (le)"
+        f" (rate(http_request_duration_seconds_bucket{{{TIMED}}}[{window}])))"
+    )
+
+
+@check(
+    "api.day",
+    "The day",
+    section=Section.PERFORMANCE,
+    looks_at="http_requests_total and http_request_duration_seconds of the gateway over 24 hours, and"
+    " each hour of them",
+    commands=(
+        promql(_requests(MEMBERS, "24h")),
+        promql(_requests(FAULTS, "24h")),
+        promql(_p95("24h")),
+    ),
+    remedy="What happened in the worst hour: `chitlaq logs --errors --since 24h`,"
+    " `chitlaq alerts --resolved`.",
+    seconds=10.0,
+)
+async def day(system: System) -> Finding:
+    hours = await _hours(system)
+    if not hours:
+        raise Unseen("Prometheus saw no gateway within 24 hours")
+    all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
+    asked = await system.number(all_of_them)
+    failed = await system.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
+    limits = system.limits
+    known, unseen = _known(hours)
+    since = "" if known > DAY_SECONDS - 3600 else f" since {_clock(min(hours))}"
+    said = [f"{count(round(asked), 'request')} within 24 hours{since}"]
+    values = {"requests": Value(round(asked))}
+    verdicts = []
+    if round(asked):
+        said.append(f"{share(failed / asked)} of them failed (5xx)")
+        values["failed"] = _judged(failed / asked, "ratio", limits.server_errors_ratio, asked)
+    if any(one.p95 for one in hours.values()):
+        p95 = await system.number(_p95("24h"))
+        said.append(f"95 of 100 were answered within {duration(p95)}")
+        values["p95"] = _judged(p95, "seconds", limits.latency_p95_seconds, asked)
+    # By how many failed, and not by their share: one of one is no outage.
+    at = max(hours, key=lambda at: hours[at].failed)
+    if round(hours[at].failed):
+        ratio, requests = hours[at].ratio, hours[at].requests
+        said.append(
+            f"most failed {_between(at)}: {share(ratio)} of {count(round(requests), 'request')}"
+        )
+        values["failed in the worst hour"] = Value(ratio, "ratio")
+        verdicts.append(_of_an_hour(_judged(ratio, "ratio", limits.server_errors_ratio, requests)))
+    busy = [at for at, one in hours.items() if one.requests >= FEW_REQUESTS and one.p95]
+    if busy:
+        at = max(busy, key=lambda at: hours[at].p95)
+        said.append(f"slowest {_between(at)}: 95 of 100 within {duration(hours[at].p95)}")
+        values["p95 in the slowest hour"] = Value(hours[at].p95, "seconds")
+        verdicts.append(_of_an_hour(judged(hours[at].p95, "seconds", limits.latency_p95_seconds)))
+    if unseen:
+        said.append(f"{duration(unseen)} of that time were not seen")
+        verdicts.append(Verdict.UNKNOWN)
+    return finding("; ".join(said), values, _by_the_hour(hours), least=worst((*verdicts, OK)))
+
+
+def _judged(value: float, unit: str, limit: Limit, requests: float) -> Value:
+    """A value with its limits, unless it is of so few requests that it says nothing."""
+    return judged(value, unit, limit) if requests >= FEW_REQUESTS else Value(value, unit)
+
+
+def _of_an_hour(value: Value) -> Verdict:
+    """What was critical for an hour that is over is no emergency any more, and must not be missed."""
+    return Verdict.WARNING if value.verdict == Verdict.CRITICAL else OK
+
+
+async def _hours(system: System) -> Mapping[datetime, _Hour]:
+    """Return each hour by its end; they overlap, and none is there of which nothing is known."""
+    # One question, so that all answers are of the same moments.
+    asked = {
+        "requests": f"({_requests(MEMBERS, '1h')} or {GATEWAY_IS_SEEN})",
+        "failed": _requests(FAULTS, "1h"),
+        "p95": _p95("1h"),
+    }
+    expression = " or ".join(
+        f'label_replace({one}, "what", "{name}", "", "")' for name, one in asked.items()
+    )
+    found = {
+        one.metric["what"]: {at: value for at, value in one.points if math.isfinite(value)}
+        for one in await system.range(expression, DAY_SECONDS, STEP_SECONDS)
+    }
+    failed, p95 = found.get("failed", {}), found.get("p95", {})
+    return {
+        at: _Hour(requests, failed.get(at, 0.0), p95.get(at, 0.0))
+        for at, requests in found.get("requests", {}).items()
+    }
+
+
+def _known(hours: Mapping[datetime, _Hour]) -> tuple[float, float]:
+    """(seconds from the first to the last that is known, how many of them are not)."""
+    known = (max(hours) - min(hours)).total_seconds()
+    return known, known - (len(hours) - 1) * STEP_SECONDS
+
+
+def _clock(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M}"
+
+
+def _between(end: datetime) -> str:
+    return f"from {_clock(end - HOUR)} to {_clock(end)}"
+
+
+def _by_the_hour(hours: Mapping[datetime, _Hour]) -> Table:
+    newest_first = sorted(hours, reverse=True)[:: int(HOUR.total_seconds() / STEP_SECONDS)]
+    return Table(
+        "by the hour",
+        ["hour", "requests", "failed", "95 of 100 within"],
+        [
+            [
+                f"{_clock(at - HOUR)} to {_clock(at)}",
+                f"{hours[at].requests:,.0f}",
+                f"{hours[at].failed:,.0f}",
+                duration(hours[at].p95) if hours[at].p95 else "",
+            ]
+            for at in newest_first
+        ],
+    )

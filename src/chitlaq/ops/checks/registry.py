@@ -1,0 +1,74 @@
+"""All checks, by their id."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks import (
+    backups,
+    capacity,
+    containers,
+    daily_traffic,
+    databases,
+    host,
+    logs,
+    maintenance,
+    performance,
+    security,
+    services,
+)
+from chitlaq.ops.checks.model import Check
+
+_ROOMS = (
+    host, services, containers, databases, performance, logs, backups, security, maintenance, capacity,
+    daily_traffic,
+)  # fmt: skip
+
+CHECKS: Mapping[str, Check] = {
+    declared.id: declared
+    for room in _ROOMS
+    for declared in vars(room).values()
+    if isinstance(declared, Check)
+}
+
+
+def named(words: Sequence[str]) -> list[Check]:
+    """Return the checks that an operator names: by id, or by what stands before the point.
+
+    Raises:
+        OperatorError: there is no such check; the nearest is named.
+    """
+    found: dict[str, Check] = {}
+    for word in words:
+        chosen = [one for one in CHECKS.values() if word in {one.id, one.id.partition(".")[0]}]
+        if not chosen:
+            near = difflib.get_close_matches(word, CHECKS, n=1, cutoff=0.4)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise OperatorError(f"There is no check {word}.{hint} `chitlaq ops list` shows all.")
+        found |= {one.id: one for one in chosen}
+    return list(found.values())
+
+
+def commands(check: Check, settings: Settings, home: Home | None = None) -> list[str]:
+    """Return what a person would type for the same, with the ports and folders of this installation.
+
+    Without a home the folders are said as the documentation says them.
+    """
+    root, backups = "$CHITLAQ_HOME", "/opt/backups/chitlaq"
+    if home is not None:
+        # The shell of whoever pastes it need not know our variable.
+        root, backups = (
+            shlex.quote(str(folder)) for folder in (home.root, settings.backup_folder(home))
+        )
+    return [
+        re.sub(r"\{port:([\w-]+)\}", lambda found: str(settings.port_of(found[1])), command)
+        .replace("{backups}", backups)
+        .replace("$CHITLAQ_HOME", root)
+        for command in check.commands
+    ]

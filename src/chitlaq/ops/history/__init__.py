@@ -1,0 +1,1 @@
+"""What operations remember: runs, alerts, and what waits to be stored."""

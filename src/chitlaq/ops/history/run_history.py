@@ -1,0 +1,242 @@
+"""The history of routines: every run with every result, kept in PostgreSQL, or beside it till then.
+
+A run that meets a PostgreSQL that is away is written to a file, and stored when it is back: the run
+that found the disaster is the one that nobody wants to miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Evidence, Section, Value, Verdict
+from chitlaq.ops.history import outbox
+from chitlaq.ops.routines import Note, Result, Run
+
+STORE_SECONDS = 3.0
+WAITING = "runs"
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One run without its results: how many of each verdict."""
+
+    id: UUID
+    routine: str
+    verdict: Verdict
+    started_at: datetime
+    duration_seconds: float
+    started_by: str
+    host: str
+    counts: dict[Verdict, int]
+
+
+async def keep(database: Database, home: Home, run: Run) -> str:
+    """Store a run, or lay it by; returns what hindered it to be stored, nothing when it is."""
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            await store(database, run)
+    except (TimeoutError, PostgresUnavailableError, asyncpg.PostgresError) as error:
+        reason = str(error) or f"no answer within {STORE_SECONDS:g} s"
+    else:
+        return ""
+    try:
+        lay_by(home, run)
+    except OSError as error:
+        return (
+            f"This run is not recorded: PostgreSQL does not take it ({reason}), and {home.ops} cannot"
+            f" be written ({error.strerror}). Keep what stands above."
+        )
+    return (
+        f"PostgreSQL does not take it ({reason}): this run is recorded in a file, and stored when that"
+        " is mended."
+    )
+
+
+def lay_by(home: Home, run: Run) -> None:
+    """Keep a run until there is a PostgreSQL to store it.
+
+    Raises:
+        OSError: neither the home nor the memory takes it.
+    """
+    outbox.lay_by(home, WAITING, str(run.id), run)
+
+
+async def store(database: Database, run: Run) -> None:
+    """Store a run, once however often it is tried; acknowledgements of what is OK again end.
+
+    Raises:
+        PostgresUnavailableError: nothing was stored.
+    """
+    async with database.transaction() as session:
+        is_new = await session.execute(
+            "store_run",
+            run.id,
+            run.routine,
+            run.verdict,
+            run.started_at,
+            run.duration_seconds,
+            run.started_by,
+            run.host,
+        )
+        if not is_new:
+            return
+        results = run.results
+        await session.execute(
+            "store_results",
+            run.id,
+            [one.check for one in results],
+            [one.title for one in results],
+            [one.section for one in results],
+            [one.verdict for one in results],
+            [one.summary for one in results],
+            [msgspec.json.encode(one.values).decode() for one in results],
+            [msgspec.json.encode(one.evidence).decode() for one in results],
+            [one.remedy for one in results],
+            [one.duration_seconds for one in results],
+        )
+        await session.execute(
+            "end_acknowledgements", [one.check for one in results if one.verdict == Verdict.OK]
+        )
+
+
+async def store_waiting(database: Database, home: Home) -> int:
+    """Store the runs that wait in files; returns how many.
+
+    Raises:
+        PostgresUnavailableError: it is still away.
+    """
+    return await outbox.store(home, WAITING, Run, partial(store, database))
+
+
+async def listed(database: Database, routine: str | None, limit: int) -> list[Listed]:
+    """Return the newest runs, of one routine or of all."""
+    rows = await database.rows("runs", routine, limit)
+    return [
+        Listed(
+            row["id"],
+            row["routine"],
+            Verdict(row["verdict"]),
+            row["started_at"],
+            row["duration_seconds"],
+            row["started_by"],
+            row["host"],
+            msgspec.json.decode(row["counts"], type=dict[Verdict, int]),
+        )
+        for row in rows
+    ]
+
+
+async def newest(database: Database, routine: str, count: int = 1) -> list[Run]:
+    """Return the newest runs of a routine, whole, newest first."""
+    found = await database.rows("runs", routine, count)
+    return [await _whole(database, row) for row in found]
+
+
+async def find(database: Database, beginning: str) -> Run | None:
+    """Return the newest run whose id begins so."""
+    row = await database.row("run_by_id", beginning)
+    return None if row is None else await _whole(database, row)
+
+
+async def prune(database: Database, days: int) -> int:
+    """Forget what is older than this and over; returns how many runs."""
+    async with database.transaction() as session:
+        await session.execute("prune_alerts", days)
+        await session.execute("prune_notes", days)
+        await session.execute("prune_actions", days)
+        await session.execute("prune_patterns", days)
+        await session.execute("prune_scheduled", days)
+        return await session.execute("prune_runs", days)
+
+
+async def _whole(database: Database, row: Any) -> Run:
+    results = await database.rows("results", row["id"])
+    return Run(
+        row["id"],
+        row["routine"],
+        row["started_at"],
+        row["duration_seconds"],
+        Verdict(row["verdict"]),
+        row["started_by"],
+        row["host"],
+        [
+            Result(
+                one["check_id"],
+                one["title"],
+                Section(one["section"]),
+                Verdict(one["verdict"]),
+                one["summary"],
+                msgspec.json.decode(one["measured"], type=dict[str, Value]),
+                msgspec.json.decode(one["evidence"], type=list[Evidence]),
+                one["remedy"],
+                one["duration_seconds"],
+            )
+            for one in results
+        ],
+    )
+
+
+# --- what operators say
+
+
+async def note(database: Database, check: str, kind: str, text: str, operator: str) -> None:
+    """Keep a note or an acknowledgement."""
+    async with database.transaction() as session:
+        await session.execute("add_note", check, kind, text, operator)
+
+
+async def notes(database: Database, checks: Sequence[str] | None, limit: int) -> list[Note]:
+    """Return notes, newest first: to these checks, or to all."""
+    rows = await database.rows("notes", None if checks is None else list(checks), limit)
+    return [_note(row) for row in rows]
+
+
+async def acknowledgements(database: Database) -> dict[str, Note]:
+    """Return the acknowledgements that hold, by check."""
+    rows = await database.rows("acknowledgements")
+    return {row["check_id"]: _note(row) for row in rows}
+
+
+async def with_notes(database: Database, run: Run) -> Run:
+    """Return a run with what operators said to its checks, about its time; oldest first.
+
+    An acknowledgement stands where it held and the check was not OK. A note stands for a week; what
+    is said on the day after a run belongs to it, too.
+    """
+    rows = await database.rows("said", [one.check for one in run.results], run.started_at)
+    said = [_note(row) for row in rows]
+    return msgspec.structs.replace(
+        run,
+        results=[
+            msgspec.structs.replace(
+                one,
+                notes=[
+                    note
+                    for note in said
+                    if note.check == one.check
+                    and (note.kind == "note" or one.verdict != Verdict.OK)
+                ],
+            )
+            for one in run.results
+        ],
+    )
+
+
+def _note(row: Any) -> Note:
+    return Note(
+        row["check_id"],
+        row["kind"],
+        row["text"],
+        row["operator"],
+        row["created_at"],
+        row["ended_at"],
+    )

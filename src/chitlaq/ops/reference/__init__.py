@@ -1,0 +1,1 @@
+"""The metrics page: what is measured, and what uses it."""

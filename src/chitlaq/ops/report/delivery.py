@@ -1,0 +1,103 @@
+"""How a report reaches people: by mail as all mail goes, and by whatever Apprise knows."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+import asyncpg
+
+from chitlaq.core import ids
+from chitlaq.core.data import mail
+from chitlaq.core.data.mail import Mail
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Operations
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.history import outbox
+
+WAITING = "mail"
+NOTIFY_SECONDS = 20.0
+
+log = logs.get("delivery")
+
+
+async def deliver(
+    database: Database, home: Home, settings: Operations, subject: str, text: str, html: str
+) -> list[str]:
+    """Send a report to all that the settings name; returns what became of each, one sentence each.
+
+    Args:
+        database: where mail waits to be sent.
+        home: where it waits when PostgreSQL is away.
+        settings: who gets it.
+        subject: one line.
+        text: in Markdown.
+        html: the whole page.
+    """
+    said = [
+        await _mail(database, home, Mail(address, subject, text, html, []))
+        for address in settings.report_to
+    ]
+    said += [await _notify(url, subject, text) for url in settings.notify]
+    return said
+
+
+async def mail_waiting(database: Database, home: Home) -> int:
+    """Mail what waits in files; returns how many.
+
+    Whoever is killed between the mail and its file's end mails twice, rather than not at all.
+
+    Raises:
+        PostgresUnavailableError: it is still away.
+    """
+    return await outbox.store(home, WAITING, Mail, partial(_put, database))
+
+
+async def _put(database: Database, report: Mail) -> None:
+    async with database.transaction() as session:
+        await mail.put(session, report)
+
+
+async def _mail(database: Database, home: Home, report: Mail) -> str:
+    address = report.to_address
+    try:
+        await _put(database, report)
+    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
+        log.error("report not mailed", address=address, error=str(error))
+        return _lay_by(home, report)
+    return f"mailed to {address}"
+
+
+def _lay_by(home: Home, report: Mail) -> str:
+    try:
+        outbox.lay_by(home, WAITING, str(ids.new()), report)
+    except OSError as error:
+        return (
+            f"not mailed to {report.to_address}: PostgreSQL is away, and {home.ops} cannot be written"
+            f" ({error.strerror})"
+        )
+    return f"not mailed to {report.to_address} yet: PostgreSQL is away, and it goes when it is back"
+
+
+async def _notify(url: str, subject: str, text: str) -> str:
+    # Late: it brings a hundred services along.
+    import apprise
+
+    # What stands behind the scheme is a secret.
+    name = url.partition("://")[0]
+    target = apprise.Apprise()
+    if not target.add(url):
+        return f"not sent to {name}: Apprise does not understand this URL (operations.notify)"
+    is_sent = False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(NOTIFY_SECONDS):
+            is_sent = bool(
+                await target.async_notify(
+                    body=text, title=subject, body_format=apprise.NotifyFormat.MARKDOWN
+                )
+            )
+    if not is_sent:
+        log.error("report not sent", service=name)
+    return f"sent to {name}" if is_sent else f"not sent to {name}: it did not take it"

@@ -1,0 +1,134 @@
+"""A run for programs and for paper: Nagios's plugin line, and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chitlaq.core.formatting import count
+from chitlaq.ops.checks.model import WORST_FIRST, Evidence, Lines, Series, Table, Value, Verdict
+from chitlaq.ops.routines import Note, Result, Run
+
+NAGIOS_CODES = {
+    Verdict.OK: 0,
+    Verdict.SKIPPED: 0,
+    Verdict.WARNING: 1,
+    Verdict.CRITICAL: 2,
+    Verdict.UNKNOWN: 3,
+}
+"""Exit codes of the Monitoring Plugins' guidelines."""
+_NAGIOS_UNITS = {"seconds": "s", "bytes": "B"}
+_BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
+
+
+def tally(results: Iterable[Result]) -> dict[Verdict, int]:
+    """How many results of each verdict."""
+    found = dict.fromkeys(Verdict, 0)
+    for one in results:
+        found[one.verdict] += 1
+    return found
+
+
+def sentence(results: Iterable[Result]) -> str:
+    """``1 critical, 2 warnings, 40 ok``."""
+    counts = tally(results)
+    return ", ".join(
+        count(counts[verdict], "warning")
+        if verdict == Verdict.WARNING
+        else f"{counts[verdict]} {verdict.lower()}"
+        for verdict in WORST_FIRST
+        if counts[verdict]
+    )
+
+
+def nagios(run: Run) -> str:
+    """Return the plugin's output: a line of status and performance data, then a line a fault.
+
+    https://www.monitoring-plugins.org/doc/guidelines.html, with base units and ratios as they are.
+    """
+    figures = [
+        _figure(f"{one.check}.{name}", value)
+        for one in sorted(run.results, key=lambda one: one.check)
+        for name, value in one.values.items()
+    ]
+    head = f"CHITLAQ {run.verdict} - {run.routine}: {sentence(run.results)}"
+    faults = [
+        f"{one.verdict} {one.check}: {one.summary}".replace("|", "/")
+        for one in run.results
+        if one.verdict in _BAD
+    ]
+    return "\n".join([f"{head} | {' '.join(figures)}" if figures else head, *faults])
+
+
+def _figure(name: str, value: Value) -> str:
+    label = name.replace("'", "").replace("=", "_")
+    unit = _NAGIOS_UNITS.get(value.unit, "")
+    limits = ""
+    if value.warning is not None and value.critical is not None:
+        # `10:` alerts below ten, `10` above it.
+        end = ":" if value.warning > value.critical else ""
+        limits = f";{value.warning:g}{end};{value.critical:g}{end}"
+    return f"'{label}'={value.value:.15g}{unit}{limits}"
+
+
+def markdown(run: Run) -> str:
+    """Return a run as a page in Markdown: the summary, what needs attention, then all."""
+    when = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
+    made = f"{when} on {run.host}, by {run.started_by}, in {run.duration_seconds:.1f} s"
+    lines = [
+        f"# {run.routine}: {run.verdict}",
+        "",
+        f"{made}: {sentence(run.results)}.",
+        "",
+        "| verdict | check | what was found |",
+        "|---|---|---|",
+        *(row(one) for one in run.results),
+    ]
+    for one in run.results:
+        if one.verdict in _BAD:
+            lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
+            for note in one.notes:
+                lines += ["", inline(said(note))]
+            lines += ["", f"What to do: {one.remedy}"]
+            for evidence in one.evidence:
+                lines += _evidence(evidence)
+    return "\n".join(lines) + "\n"
+
+
+def said(note: Note) -> str:
+    """``acknowledged by ada: disks come on Friday (24 Nov 09:12)``."""
+    how = "noted" if note.kind == "note" else "acknowledged"
+    return f"{how} by {note.operator}: {note.text} ({note.created_at.astimezone():%d %b %H:%M})"
+
+
+def row(one: Result) -> str:
+    """A result as a row of a table in Markdown, with what operators say to it."""
+    found = "<br>".join(cell(text) for text in (one.summary, *map(said, one.notes)))
+    return f"| {one.verdict} | `{one.check}` | {found} |"
+
+
+def _evidence(evidence: Evidence) -> list[str]:
+    if isinstance(evidence, Table):
+        if not evidence.rows:
+            return []
+        return [
+            "",
+            f"| {' | '.join(map(cell, evidence.columns))} |",
+            "|" + "---|" * len(evidence.columns),
+            *(f"| {' | '.join(map(cell, row))} |" for row in evidence.rows),
+        ]
+    if isinstance(evidence, Lines):
+        return ["", *(f"    {line}" for line in evidence.lines)]
+    assert isinstance(evidence, Series)
+    return []
+
+
+def cell(text: str) -> str:
+    """Text that stays within its cell, whatever a log line has in it."""
+    return inline(text).replace("|", "\\|")
+
+
+def inline(text: str) -> str:
+    """Text on one line, of which Markdown makes nothing else."""
+    for mark in ("\\", "`", "*", "_", "<", "["):
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

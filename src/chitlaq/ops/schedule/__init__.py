@@ -1,0 +1,1 @@
+"""Routines and backups at their times."""

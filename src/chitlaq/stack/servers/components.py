@@ -1,0 +1,206 @@
+"""What the stack consists of: one declaration a component."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from chitlaq import inventory
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import users
+from chitlaq.stack.servers import barman, nginx, observers, postgres, valkey
+from chitlaq.stack.supervisor import probes
+from chitlaq.stack.supervisor.probes import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """How one process is started, known to be ready, watched and stopped.
+
+    Args:
+        service: the runbook's name.
+        worker: which of the service's processes it is.
+        command: program and arguments; or what finds them, once the component was prepared.
+        is_needed: the stack is not up without it. What is not needed is prepared and started last.
+        waits_for: components that must be ready before this one counts as ready.
+        ready: whether it can take work.
+        alive: whether it still answers at all; asked again and again.
+        prepare: done before each start: folders, configuration.
+        prepare_command: a program that is run before each start.
+        starts_at_once: starts beside what it waits for, so that its start costs no time of its own.
+        from_nursery: forked from a process that has the libraries loaded.
+        once: it ends by itself, and is then done.
+        is_replaceable: a second process may take over before the first one stops.
+        port: the TCP port that people know it by.
+        folder: where it is started; where the supervisor was, when none is given.
+        user_id, group_id: the user it runs as, when not ours.
+    """
+
+    service: str
+    command: list[str] | Callable[[], list[str]]
+    worker: int = 0
+    is_needed: bool = True
+    waits_for: tuple[str, ...] = ()
+    ready: Probe | None = None
+    alive: Probe | None = None
+    prepare: Callable[[], None] | None = None
+    prepare_command: list[str] | None = None
+    starts_at_once: bool = False
+    from_nursery: bool = False
+    once: bool = False
+    is_replaceable: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    reload_signal: signal.Signals | None = None
+    grace_seconds: float = 30.0
+    port: int | None = None
+    folder: Path | None = None
+    user_id: int | None = None
+    group_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique among all processes: ``feed-service``, and ``feed-service.1`` for a second worker."""
+        return f"{self.service}.{self.worker}" if self.worker else self.service
+
+
+def declare(home: Home, settings: Settings) -> list[Component]:
+    """Return the components that these settings ask for, in the order in which they are shown."""
+    return [
+        *([_postgres(home, settings)] if settings.embeds("postgres") else []),
+        *([_redis(home, settings)] if settings.embeds("redis") else []),
+        _migrate(settings),
+        *(
+            _service(home, settings, name, worker)
+            for name in inventory.SERVICES
+            for worker in range(settings.workers_of(name))
+        ),
+        _nginx(home, settings),
+        *([_archive(home, settings)] if barman.is_wanted(settings) else []),
+        *_monitoring(home, settings),
+    ]
+
+
+def chitlaq(*words: str) -> list[str]:
+    """The command of this very installation."""
+    return [sys.executable, "-m", "chitlaq", *words]
+
+
+def _postgres(home: Home, settings: Settings) -> Component:
+    user = users.service_user()
+    probe = probes.postgres(home.postgres_socket, settings.ports.postgres)
+    return Component(
+        "postgres",
+        postgres.command(home),
+        ready=probe,
+        alive=probe,
+        prepare=lambda: postgres.prepare(home, settings),
+        stop_signal=signal.SIGINT,
+        grace_seconds=60,
+        port=settings.ports.postgres,
+        user_id=user.pw_uid if user else None,
+        group_id=user.pw_gid if user else None,
+    )
+
+
+def _redis(home: Home, settings: Settings) -> Component:
+    probe = probes.redis(home.redis_socket)
+    return Component(
+        "redis",
+        valkey.command(home),
+        ready=probe,
+        alive=probe,
+        prepare=lambda: valkey.prepare(home, settings),
+        port=settings.ports.redis,
+    )
+
+
+def _migrate(settings: Settings) -> Component:
+    return Component(
+        "migrate",
+        chitlaq("migrate", "--provision"),
+        waits_for=() if settings.database_url else ("postgres",),
+        once=True,
+    )
+
+
+def _service(home: Home, settings: Settings, name: str, worker: int) -> Component:
+    socket = home.service_socket(name, worker)
+    return Component(
+        name,
+        chitlaq("serve", name, "--worker", str(worker)),
+        worker=worker,
+        waits_for=("migrate",),
+        ready=probes.service(socket, "/ready"),
+        alive=probes.service(socket, "/live"),
+        # Except at the very first start, where it would ask for tables that are not there yet.
+        starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
+        from_nursery=True,
+        is_replaceable=True,
+        port=settings.ports.gateway if name == "api-gateway" else settings.port_of(name),
+    )
+
+
+def _nginx(home: Home, settings: Settings) -> Component:
+    probe = probes.nginx([settings.ports.edge, settings.ports.gateway])
+    return Component(
+        "nginx",
+        nginx.command(home),
+        waits_for=inventory.SERVICES,
+        ready=probe,
+        alive=probe,
+        prepare_command=chitlaq("config", "nginx", "--write"),
+        stop_signal=signal.SIGQUIT,
+        reload_signal=signal.SIGHUP,
+        grace_seconds=10,
+        port=settings.ports.edge,
+    )
+
+
+def _archive(home: Home, settings: Settings) -> Component:
+    """Receives what PostgreSQL writes, as it is written, into the folder of backups."""
+    return Component(
+        inventory.ARCHIVE,
+        barman.command(home, "receive-wal", barman.SERVER),
+        is_needed=False,
+        waits_for=("migrate",),
+        ready=probes.file(barman.streaming(home, settings), "*.partial"),
+        prepare=lambda: barman.prepare(home, settings),
+        stop_signal=signal.SIGINT,
+    )
+
+
+def _monitoring(home: Home, settings: Settings) -> list[Component]:
+    """The observers, in the order in which they are useful; none where others do the watching."""
+    commands = {
+        # Its metrics cost it a look at everything, which a question every two seconds need not.
+        "node-exporter": (observers.node_exporter, "/", None),
+        "alertmanager": (observers.alertmanager, "/-/ready", "alertmanager"),
+        "prometheus": (observers.prometheus, "/-/ready", "prometheus"),
+    }
+    user = users.service_user()
+    return [
+        Component(
+            name,
+            partial(command, home, settings),
+            is_needed=False,
+            waits_for=("nginx",),
+            ready=(probe := probes.http(settings.port_of(name), path)),
+            alive=probe,
+            prepare=partial(observers.prepare, home, name),
+            prepare_command=(
+                chitlaq("config", configuration, "--write") if configuration else None
+            ),
+            reload_signal=signal.SIGHUP if configuration else None,
+            port=settings.port_of(name),
+            folder=home.packages,
+            user_id=user.pw_uid if user else None,
+            group_id=user.pw_gid if user else None,
+        )
+        for name, (command, path, configuration) in commands.items()
+        if settings.embeds(name)
+    ]

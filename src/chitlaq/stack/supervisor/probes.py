@@ -1,0 +1,111 @@
+"""Whether a component answers: asked for real, over the sockets that others use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from chitlaq.core.host import local_http
+
+PROBE_SECONDS = 1.0
+
+Probe = Callable[[int], Awaitable[bool]]
+"""Asks whether the process with this id answers."""
+
+
+def postgres(socket_folder: Path, port: int) -> Probe:
+    """Ready when the server asks for a password or gives one more answer of the protocol.
+
+    The startup packet is what pg_isready sends; an error while starting or stopping has the
+    SQLSTATE class 57P.
+    """
+
+    async def probe(_pid: int) -> bool:
+        reader, writer = await asyncio.open_unix_connection(str(socket_folder / f".s.PGSQL.{port}"))
+        try:
+            body = struct.pack("!i", 196608) + b"user\0postgres\0database\0postgres\0\0"
+            writer.write(struct.pack("!i", len(body) + 4) + body)
+            kind = await reader.readexactly(1)
+            if kind == b"E":
+                (length,) = struct.unpack("!i", await reader.readexactly(4))
+                return b"C57P" not in await reader.readexactly(length - 4)
+            return kind == b"R"
+        finally:
+            writer.close()
+
+    return _bounded(probe)
+
+
+def redis(socket: Path) -> Probe:
+    """Ready when it answers at all, and not that it is still loading."""
+
+    async def probe(_pid: int) -> bool:
+        reader, writer = await asyncio.open_unix_connection(str(socket))
+        try:
+            writer.write(b"PING\r\n")
+            answer = await reader.readline()
+            return answer.startswith((b"+PONG", b"-NOAUTH"))
+        finally:
+            writer.close()
+
+    return _bounded(probe)
+
+
+def file(folder: Path, pattern: str) -> Probe:
+    """Ready when there is such a file."""
+
+    async def probe(_pid: int) -> bool:
+        return await asyncio.to_thread(lambda: any(folder.glob(pattern)))
+
+    return probe
+
+
+def service(socket: Path, target: str) -> Probe:
+    """Ready when this very process says so: during a restart two listen one after the other."""
+
+    async def probe(pid: int) -> bool:
+        status, body = await local_http.get(socket, target, PROBE_SECONDS)
+        return status == 200 and json.loads(body).get("pid") == pid
+
+    return _bounded(probe)
+
+
+def nginx(ports: list[int]) -> Probe:
+    """Ready when nginx answers on each of these ports."""
+
+    async def probe(_pid: int) -> bool:
+        for port in ports:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                writer.write(b"GET /-/alive HTTP/1.0\r\n\r\n")
+                if not (await reader.readline()).startswith(b"HTTP/"):
+                    return False
+            finally:
+                writer.close()
+        return True
+
+    return _bounded(probe)
+
+
+def http(port: int, target: str) -> Probe:
+    """Ready when it answers 200 on its port."""
+
+    async def probe(_pid: int) -> bool:
+        status, _ = await local_http.get_port(port, target, PROBE_SECONDS)
+        return status == 200
+
+    return _bounded(probe)
+
+
+def _bounded(probe: Probe) -> Probe:
+    async def bounded(pid: int) -> bool:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await probe(pid)
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            return False
+
+    return bounded

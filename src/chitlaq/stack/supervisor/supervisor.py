@@ -1,0 +1,476 @@
+"""The process that keeps all others running: starts, watches, restarts, stops them.
+
+Why it is our own, and not a process manager from elsewhere: docs/decisions/0001-own-supervisor.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from chitlaq import inventory
+from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import multiprocess_metrics
+from chitlaq.logs import files
+from chitlaq.logs.files import LogFile
+from chitlaq.stack.servers import components
+from chitlaq.stack.servers.components import Component
+from chitlaq.stack.supervisor import control, process
+from chitlaq.stack.supervisor.control import State, Status
+from chitlaq.stack.supervisor.fork_server import Nursery
+from chitlaq.stack.supervisor.process import Child
+
+POLL_SECONDS = 0.05
+WATCH_SECONDS = 2.0
+MISSED_ANSWERS = 5
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 15.0
+CALM_SECONDS = 30.0
+ROTATION_SECONDS = 5.0
+# New connections reach a successor; those that already wait at its predecessor get this long.
+HANDOVER_SECONDS = 0.3
+
+
+def pause_after(failures: int) -> float:
+    """Seconds to wait before a start that follows so many failures: doubling, and bounded."""
+    return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
+
+
+class Instance:
+    """One component as it is right now."""
+
+    def __init__(self, component: Component, log: LogFile) -> None:
+        self.component = component
+        self.log = log
+        self.state: State = "waiting"
+        self.reason = ""
+        self.restarts = 0
+        self.child: Child | None = None
+        self.started_at = 0.0
+        self.became_ready = asyncio.Event()
+        self.failures = 0
+
+    def status(self) -> Status:
+        component = self.component
+        running = self.child is not None and not self.child.exited.done()
+        return Status(
+            service=component.service,
+            worker=component.worker,
+            state=self.state,
+            pid=self.child.pid if running and self.child else None,
+            restarts=self.restarts,
+            uptime=int(time.monotonic() - self.started_at) if running else 0,
+            port=component.port,
+            reason=self.reason,
+            is_needed=component.is_needed,
+        )
+
+    def change(self, state: State, reason: str = "") -> None:
+        self.state, self.reason = state, reason
+
+
+class Supervisor:
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._home = home
+        self._settings = settings
+        self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
+        declared = components.declare(home, settings)
+        self._logs = {name: self._open_log(name) for name in {c.service for c in declared}}
+        self._instances = {c.name: Instance(c, self._logs[c.service]) for c in declared}
+        self._own_log = self._open_log("supervisor")
+        self._nursery = Nursery(self._environment, self._own_log.write)
+        self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._stopping: asyncio.Future[None] | None = None
+        self._ended = asyncio.Event()
+        self._busy = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Run the stack until a signal, a command or the end of an attached terminal stops it."""
+        process.adopt_orphans()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._begin_stop)
+        self._nursery.open()
+        for name, instance in self._instances.items():
+            self._keepers[name] = asyncio.create_task(self._keep(instance))
+        server = await asyncio.start_unix_server(
+            self._serve, str(self._home.control_socket), limit=control.MAX_LINE
+        )
+        self._home.control_socket.chmod(0o600)
+        rotation = asyncio.create_task(self._rotate_forever())
+        self._note("supervisor started")
+        await self._ended.wait()
+        rotation.cancel()
+        self._home.control_socket.unlink(missing_ok=True)
+        server.close()
+        self._note("supervisor stopped")
+
+    # --- one component's life
+
+    async def _keep(self, instance: Instance) -> None:
+        """Keep one component running: start it, watch it, start it again when it ends."""
+        component = instance.component
+        while True:
+            try:
+                if not component.is_needed:
+                    await self._wait_for_needs(instance)
+                instance.change("starting")
+                await self._prepare(instance)
+                if not component.starts_at_once:
+                    await self._wait_for_needs(instance)
+                instance.change("starting")
+                child = await self._start(instance)
+                if await self._until_ready(instance, child):
+                    instance.failures = 0 if component.once else instance.failures
+                    if component.once:
+                        return
+                    await self._watch(instance)
+            except MissingProgramError as error:
+                self._note(f"{component.name}: {error}")
+                instance.change("missing", str(error))
+                instance.became_ready.set()
+                return
+            except OSError as error:
+                self._note(f"{component.name} cannot be started: {error}")
+                instance.reason = str(error)
+            except Exception as error:
+                self._note(f"{component.name}: {error}")
+                instance.reason = str(error)
+            await self._pause(instance)
+
+    async def _wait_for_needs(self, instance: Instance) -> None:
+        for need in self._needs(instance):
+            if not need.became_ready.is_set():
+                instance.change("waiting", f"for {need.component.name}")
+                await need.became_ready.wait()
+
+    def _needs(self, instance: Instance) -> list[Instance]:
+        wanted = instance.component.waits_for
+        return [other for other in self._instances.values() if other.component.service in wanted]
+
+    async def _start(self, instance: Instance) -> Child:
+        """Start the component's process; it is the instance's from now on.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        child = await self._spawn(instance, instance.component.command)
+        instance.child, instance.started_at = child, time.monotonic()
+        return child
+
+    async def _prepare(self, instance: Instance) -> None:
+        """Do what must be done before a start; that needs none of the other components.
+
+        Raises:
+            OSError: it failed.
+        """
+        component = instance.component
+        if component.prepare is not None:
+            await asyncio.to_thread(component.prepare)
+        if component.prepare_command is not None:
+            child = await self._spawn(instance, component.prepare_command)
+            code = await child.exited
+            if code != 0:
+                raise OSError(f"its preparation failed: {process.reason_of(code)}")
+
+    async def _spawn(
+        self, instance: Instance, command: list[str] | Callable[[], list[str]]
+    ) -> Child:
+        component, prefix = instance.component, components.chitlaq()
+        if callable(command):
+            command = command()
+        if command[: len(prefix)] == prefix:
+            child = await self._nursery.spawn(command[len(prefix) :], instance.log.write)
+            # One that was killed cannot do it itself, and its gauges would be added to the others'.
+            folder = self._home.metrics(component.service)
+            child.exited.add_done_callback(
+                lambda _: multiprocess_metrics.forget_gauges(folder, child.pid)
+            )
+            return child
+        return process.start(
+            command,
+            self._environment,
+            instance.log.write,
+            user_id=component.user_id,
+            group_id=component.group_id,
+            folder=component.folder,
+        )
+
+    async def _until_ready(self, instance: Instance, child: Child) -> bool:
+        """Wait until a new process is ready, or has done its work; false when it ended before."""
+        component = instance.component
+        if component.once:
+            code = await child.exited
+            if code == 0:
+                instance.change("done")
+                instance.became_ready.set()
+            else:
+                instance.reason = process.reason_of(code)
+            return code == 0
+        await self._wait_for_needs_quietly(instance, child)
+        while not child.exited.done():
+            if component.ready is None or await component.ready(child.pid):
+                instance.change("healthy")
+                instance.became_ready.set()
+                return True
+            await asyncio.wait([child.exited], timeout=POLL_SECONDS)
+        instance.reason = process.reason_of(child.exited.result())
+        return False
+
+    async def _wait_for_needs_quietly(self, instance: Instance, child: Child) -> None:
+        """A component that starts at once is ready only when what it needs is."""
+        for need in self._needs(instance):
+            ready = asyncio.create_task(need.became_ready.wait())
+            either: tuple[asyncio.Future[Any], ...] = (ready, child.exited)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+
+    async def _watch(self, instance: Instance) -> None:
+        """Return when the process has ended, or was killed because it no longer answered."""
+        missed = 0
+        while instance.child is not None:
+            child = instance.child
+            await asyncio.wait([child.exited], timeout=WATCH_SECONDS)
+            if instance.child is not child:
+                missed = 0  # a successor took over
+                continue
+            if child.exited.done():
+                child.kill_group()
+                instance.reason = process.reason_of(child.exited.result())
+                return
+            if instance.state == "stopping" or instance.component.alive is None:
+                continue
+            missed = 0 if await instance.component.alive(child.pid) else missed + 1
+            if instance.child is child and not child.exited.done():
+                self._judge(instance, missed)
+            if missed >= MISSED_ANSWERS:
+                self._note(f"{instance.component.name} does not answer and is killed")
+                child.send(signal.SIGKILL)
+
+    def _judge(self, instance: Instance, missed: int) -> None:
+        if missed:
+            instance.change("unresponsive", f"{missed} questions without an answer")
+        elif instance.state == "unresponsive":
+            instance.change("healthy")
+
+    async def _pause(self, instance: Instance) -> None:
+        """Wait before the next start: longer after each failure, short after a calm time."""
+        if time.monotonic() - instance.started_at > CALM_SECONDS:
+            instance.failures = 0
+        seconds = pause_after(instance.failures)
+        instance.failures += 1
+        instance.restarts += 1
+        name, reason = instance.component.name, instance.reason
+        self._note(f"{name} ended ({reason}); next start in {seconds:g} s")
+        instance.change("backoff", f"{reason}; next start in {seconds:g} s")
+        await asyncio.sleep(seconds)
+
+    # --- commands
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one command's connection, line by line."""
+        try:
+            while line := await reader.readline():
+                answer, is_attached = await self._answer(line)
+                writer.write(msgspec.json.encode(answer) + b"\n")
+                await writer.drain()
+                if is_attached:
+                    await reader.read()
+                    self._note("the terminal went away")
+                    self._begin_stop()
+        except (OSError, ValueError):
+            pass  # the other side went away, or sent a line without end
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> tuple[control.Answer, bool]:
+        try:
+            command = control.decode(line)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            return control.Answer(error=f"Not a command: {error}"), False
+        try:
+            if isinstance(command, control.Restart):
+                await self._restart(command.service)
+            elif isinstance(command, control.Rotate):
+                await self._rotate(moved=command.moved)
+            elif isinstance(command, control.Stop):
+                self._begin_stop()
+                assert self._stopping is not None
+                await asyncio.shield(self._stopping)
+        except OSError as error:
+            return control.Answer(self._statuses(), str(error)), False
+        return control.Answer(self._statuses()), isinstance(command, control.Attach)
+
+    def _statuses(self) -> list[Status]:
+        return [instance.status() for instance in self._instances.values()]
+
+    async def _restart(self, service: str) -> None:
+        """Restart one component's processes, one after the other, without losing a request.
+
+        Raises:
+            OSError: there is no such component, or its successor did not become ready.
+        """
+        chosen = [i for i in self._instances.values() if i.component.service == service]
+        if not chosen or any(instance.component.once for instance in chosen):
+            names = [n for n in inventory.NAMES if n != "migrate"]
+            raise OSError(f"There is no component {service}; there are {', '.join(names)}.")
+        async with self._busy:
+            for instance in chosen:
+                running = instance.child is not None and not instance.child.exited.done()
+                if running and instance.component.is_replaceable:
+                    await self._replace(instance)
+                elif running and instance.component.reload_signal is not None:
+                    await self._reload(instance)
+                else:
+                    await self._stop_and_start(instance)
+
+    async def _replace(self, instance: Instance) -> None:
+        """Start a successor beside a running process, and let that one finish when it is ready."""
+        component, old = instance.component, instance.child
+        assert old is not None
+        new = await self._spawn(instance, component.command)
+        while component.ready is not None and not await component.ready(new.pid):
+            if new.exited.done():
+                reason = process.reason_of(new.exited.result())
+                raise OSError(f"The new {component.name} ended ({reason}); the old one goes on.")
+            await asyncio.sleep(POLL_SECONDS)
+        instance.child, instance.started_at = new, time.monotonic()
+        instance.restarts += 1
+        instance.change("healthy")
+        await asyncio.sleep(HANDOVER_SECONDS)
+        await old.stop(component.stop_signal, component.grace_seconds)
+        self._note(f"{component.name} was replaced")
+
+    async def _reload(self, instance: Instance) -> None:
+        """Let a running process take up a configuration that is written anew and was checked."""
+        component, child = instance.component, instance.child
+        assert child is not None
+        assert component.reload_signal is not None
+        await self._prepare(instance)
+        child.send(component.reload_signal)
+        instance.restarts += 1
+        self._note(f"{component.name} was reloaded")
+
+    async def _stop_and_start(self, instance: Instance) -> None:
+        component, child = instance.component, instance.child
+        keeper = self._keepers[component.name]
+        keeper.cancel()
+        if child is not None:
+            instance.change("stopping")
+            await child.stop(component.stop_signal, component.grace_seconds)
+        instance.became_ready.clear()
+        instance.restarts += 1
+        self._keepers[component.name] = asyncio.create_task(self._keep(instance))
+        await instance.became_ready.wait()
+
+    # --- the end
+
+    def _begin_stop(self) -> None:
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop())
+
+    async def _stop(self) -> None:
+        """Stop everything, those who need others before those whom they need."""
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        remaining = list(self._instances.values())
+        while remaining:
+            needed = {need for instance in remaining for need in instance.component.waits_for}
+            layer = [i for i in remaining if i.component.service not in needed]
+            await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
+            remaining = [instance for instance in remaining if instance not in layer]
+        self._nursery.close()
+        for log in self._logs.values():
+            log.close()
+        asyncio.get_running_loop().call_later(0.1, self._ended.set)
+
+    async def _stop_instance(self, instance: Instance) -> None:
+        if instance.child is not None and not instance.child.exited.done():
+            instance.change("stopping")
+            component = instance.component
+            await instance.child.stop(component.stop_signal, component.grace_seconds)
+        instance.change("stopped")
+
+    # --- logs
+
+    def _open_log(self, service: str) -> LogFile:
+        path = self._home.logs / f"{service}.log"
+        return LogFile(path, self._settings.logs.max_bytes, self._settings.logs.keep_files)
+
+    def _note(self, text: str) -> None:
+        line = {
+            "timestamp": datetime.now(UTC),
+            "level": "info",
+            "service": "supervisor",
+            "event": text,
+        }
+        self._own_log.write(msgspec.json.encode(line) + b"\n")
+
+    async def _rotate(self, *, moved: bool) -> None:
+        """Begin new files; those so far are moved first, unless somebody else did."""
+        for log in (*self._logs.values(), self._own_log):
+            if moved:
+                log.reopen()
+            elif log.path.stat().st_size:
+                log.rotate()
+        path = self._home.access_log
+        if not moved and path.exists() and path.stat().st_size:
+            await asyncio.to_thread(files.rotate, path, self._settings.logs.keep_files)
+        self._reopen_access_log()
+
+    def _reopen_access_log(self) -> None:
+        nginx = self._instances["nginx"].child
+        if nginx is not None:
+            nginx.send(signal.SIGUSR1)
+
+    async def _rotate_forever(self) -> None:
+        """Rotate the access log, which nginx writes itself and opens anew when told."""
+        path, limits = self._home.access_log, self._settings.logs
+        day = files.last_day(path) or files.local_day()
+        while True:
+            await asyncio.sleep(ROTATION_SECONDS)
+            today, before = files.local_day(), day
+            day = today
+            with suppress(FileNotFoundError):
+                size = path.stat().st_size
+                if size >= limits.max_bytes or (size and today != before):
+                    await asyncio.to_thread(files.rotate, path, limits.keep_files)
+                    self._reopen_access_log()
+
+
+def supervise(home: Home, settings: Settings) -> None:
+    """Be the supervisor of this home, unless there is one already."""
+    for folder in (home.run, home.logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (home.run / "supervisor.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("Another supervisor runs here already.")
+        home.control_socket.unlink(missing_ok=True)
+        _forget_metrics(home)
+        with asyncio.Runner() as runner:
+            runner.run(_main(home, settings))
+
+
+async def _main(home: Home, settings: Settings) -> None:
+    await Supervisor(home, settings).run()
+
+
+def _forget_metrics(home: Home) -> None:
+    """Counters begin at zero with each start of the stack, as Prometheus expects of a restart."""
+    for file in (home.run / "metrics").glob("*/*.db"):
+        file.unlink(missing_ok=True)

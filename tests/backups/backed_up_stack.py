@@ -1,0 +1,115 @@
+"""Stacks whose log is archived, and what is needed to look at their backups from within."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record
+from chitlaq.backups.context import Place
+from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation.home import Home
+from tests.conftest import Member, Stack, become_member, start_stack
+
+Write = Callable[[], Awaitable[str]]
+
+
+def start_guarded(file: str = "", **settings: str) -> Stack:
+    """Start a stack with an archive of its log, in which one member may do much; the caller stops it.
+
+    Args:
+        file: what its ``chitlaq.toml`` says.
+        settings: variables of its environment.
+    """
+    usual = {
+        "CHITLAQ_BACKUPS_ARCHIVE": "on",
+        "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": "1000000",
+    }
+    stack = start_stack(**(usual | settings))
+    if file:
+        (stack.home / "chitlaq.toml").write_text(file)
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 0, answer.stderr
+    return stack
+
+
+def place_of(stack: Stack) -> Place:
+    home = Home(stack.home)
+    return Place(home, configuration.load(home, stack.environment))
+
+
+def backups_of(stack: Stack) -> records.Records:
+    return records.read(place_of(stack).folder)
+
+
+def run(stack: Stack, *words: str) -> str:
+    """Run ``chitlaq backup WORDS``, which must go well."""
+    answer = stack.command("backup", *words)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def newest(stack: Stack, *kinds: records.Kind) -> Record:
+    found = backups_of(stack).newest(*kinds)
+    assert found is not None
+    return found
+
+
+@asynccontextmanager
+async def author(stack: Stack, username: str = "ada") -> AsyncIterator[Member]:
+    """Somebody who writes posts."""
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
+        yield await become_member(stack, client, username)
+
+
+class Writers:
+    """Members who write posts as fast as they are answered, and remember what was acknowledged."""
+
+    def __init__(self, member: Member, count: int = 4) -> None:
+        self.acknowledged: list[str] = []
+        self._member = member
+        self._count = count
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Writers:
+        self._tasks = [asyncio.create_task(self._write()) for _ in range(self._count)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        while True:
+            try:
+                answer = await self._member.post("/api/posts", {"text": "written under load"})
+            except httpx.TransportError:
+                await asyncio.sleep(0.02)
+                continue
+            if answer.status_code == 201:
+                self.acknowledged.append(answer.json()["id"])
+            else:
+                await asyncio.sleep(0.02)
+
+
+async def posts_in(stack: Stack) -> set[str]:
+    return {str(row["id"]) for row in await stack.sql("SELECT id FROM feed.posts")}
+
+
+def servers_in(folder: Path) -> list[int]:
+    """Processes of PostgreSQL that run on a data directory below a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(word.startswith(str(folder).encode()) for word in words) and b"-D" in words:
+            found.append(int(path.parent.name))
+    return found

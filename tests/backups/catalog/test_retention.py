@@ -1,0 +1,126 @@
+"""What may be deleted, and what never: rules that hold for any history of backups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chitlaq.backups.catalog import retention
+from chitlaq.backups.catalog.records import Kind, Record, Records, Verdict
+from chitlaq.backups.catalog.retention import Rule
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+DATABASE: tuple[Kind, ...] = ("full", "incremental")
+GROUPS: tuple[tuple[Kind, ...], ...] = (DATABASE, ("dump",), ("configuration",))
+
+
+def record(kind: Kind, days: float, number: int, **fields: Any) -> Record:
+    made = NOW - timedelta(days=days)
+    plain = Record(f"{kind}_{number}", kind, made, 1.0, "path", 1, "0" * 64)
+    return msgspec.structs.replace(plain, **fields)
+
+
+def verdict(is_good: bool | None) -> Verdict | None:
+    return None if is_good is None else Verdict(NOW, is_good, "", 1.0)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Records:
+    """Any order of backups, looked at or not, each incremental one on the physical one before it."""
+    ages = sorted(draw(st.lists(st.floats(0, 90), max_size=25)), reverse=True)
+    made: list[Record] = []
+    for number, days in enumerate(ages):
+        before = [one for one in made if one.is_physical]
+        kinds: list[Kind] = ["full", "dump", "configuration"]
+        kind = draw(st.sampled_from([*kinds, *(["incremental"] if before else [])]))
+        made.append(
+            record(
+                kind,  # type: ignore[arg-type]
+                days,
+                number,
+                parent=before[-1].id if kind == "incremental" else None,
+                verified=verdict(draw(st.sampled_from([True, False, None]))),
+                drilled=verdict(draw(st.sampled_from([True, False, None]))),
+            )
+        )
+    return Records(made, [])
+
+
+rules = st.builds(Rule, st.integers(1, 30), st.integers(1, 60), st.integers(0, 5))
+
+
+@given(histories(), rules)
+def test_what_is_kept_can_be_restored_and_what_is_proved_last_is_kept(
+    found: Records, rule: Rule
+) -> None:
+    judged = retention.judge(found, rule, NOW)
+    assert [one.record for one in judged] == list(found.good)
+    kept = {one.record.id for one in judged if one.is_kept}
+    assert all(one.why for one in judged)
+    for one in found.good:
+        if one.id in kept:
+            assert {parent.id for parent in found.chain(one)} <= kept
+    for kinds in GROUPS:
+        proved = [one for one in found.of(*kinds) if one.is_proved]
+        assert not proved or proved[-1].id in kept
+
+
+@given(histories(), rules)
+def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
+    found: Records, rule: Rule
+) -> None:
+    kept = {one.record.id for one in retention.judge(found, rule, NOW) if one.is_kept}
+    kinds: tuple[Kind, ...] = ("full", "dump", "configuration")
+    for kind in kinds:
+        usable = [one.id for one in found.of(kind) if not one.is_bad]
+        least = usable[-rule.keep_least :] if rule.keep_least else []
+        assert set(least) <= kept
+
+
+@given(histories(), rules, st.floats(0, 1))
+def test_every_moment_of_the_promised_days_has_a_backup_before_it(
+    found: Records, rule: Rule, where: float
+) -> None:
+    """Where there was one before, pruning does not take it away."""
+    moment = NOW - timedelta(days=rule.keep_days * where)
+    kept = {one.record.id for one in retention.judge(found, rule, NOW) if one.is_kept}
+    before = [one for one in found.of("full") if one.created_at < moment and not one.is_bad]
+    assert not before or any(one.id in kept for one in before)
+
+
+@given(histories(), rules)
+def test_what_pruning_leaves_it_leaves_again(found: Records, rule: Rule) -> None:
+    kept = [one.record for one in retention.judge(found, rule, NOW) if one.is_kept]
+    again = retention.judge(Records(kept, []), rule, NOW)
+    assert all(one.is_kept for one in again)
+
+
+@given(histories(), st.data())
+def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
+    found: Records, data: st.DataObject
+) -> None:
+    if not found.good:
+        return
+    named = data.draw(
+        st.lists(st.sampled_from(list(found.good)), min_size=1, unique_by=lambda one: one.id)
+    )
+    judged = retention.judge_named(found, named)
+    assert {one.record.id for one in judged} == {one.id for one in named}
+    gone = {one.record.id for one in judged if not one.is_kept}
+    for one in found.good:
+        if one.id not in gone:
+            assert not {parent.id for parent in found.chain(one)} & gone
+    for kinds in GROUPS:
+        proved = [one for one in found.of(*kinds) if one.is_proved]
+        assert not proved or proved[-1].id not in gone
+
+
+def test_backups_that_stopped_a_year_ago_are_all_that_there_is_and_stay() -> None:
+    """What `find -mtime +30 -delete` would have deleted to the last one."""
+    old = [record("dump", 365 + age, age, verified=verdict(True)) for age in (3, 2, 1)]
+    judged = retention.judge(Records(old, []), Rule(7, 30, 3), NOW)
+    assert all(one.is_kept for one in judged)

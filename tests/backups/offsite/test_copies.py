@@ -1,0 +1,348 @@
+"""Copies elsewhere: in a folder and in an S3, encrypted, read back, of one machine, deleted by the rule."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import obstore
+import pytest
+
+from chitlaq.backups import daily
+from chitlaq.backups.catalog import records, status
+from chitlaq.backups.catalog.records import Kind
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import copies, encryption, object_store
+from chitlaq.backups.proof import verify
+from chitlaq.backups.wal import archive
+from chitlaq.core.errors import OperatorError
+from chitlaq.stack.servers import barman
+from tests.backups.machines import (
+    BUCKET,
+    OTHER_SYSTEM,
+    SEGMENT,
+    archive_segment,
+    fetched,
+    machine,
+    made_at,
+    make,
+    segment,
+)
+from tests.conftest import free_ports
+
+
+def test_what_is_copied_comes_back_as_it_was_on_another_machine(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    kinds: tuple[Kind, ...] = ("full", "dump")
+    made = [make(here, kind) for kind in kinds]
+    archived = archive_segment(here)
+    assert {one.id for one in status.look(here).uncopied} == {one.id for one in made}
+    for record in made:
+        copied = copies.copy(here, record).copied
+        assert copied is not None
+        assert copied.where == here.settings.backups.copy_to
+    assert copies.copy_log(here) == 1
+    assert copies.copy_log(here) == 0
+    assert not status.look(here).uncopied
+
+    there = machine(tmp_path / "two", **where)
+    brought = fetched(there, here.settings.backups.copy_to, key[0])
+    assert {one.id for one in brought} == {one.id for one in made}
+    for record in made:
+        paths = [path for path in (here.folder / record.path).rglob("*") if path.is_file()]
+        for path in paths or [here.folder / record.path]:
+            assert (there.folder / path.relative_to(here.folder)).read_bytes() == path.read_bytes()
+    assert (there.folder / made[0].path / "pg_wal").is_dir()
+    (back,) = archive.archived(barman.folder(there.home, there.settings))
+    assert back.read_bytes() == archived.read_bytes()
+    assert archive.ledger(barman.folder(there.home, there.settings)) == {
+        SEGMENT: records.digest(back)
+    }
+    # Again: what is there stays.
+    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 2
+
+
+def test_copy_shows_nobody_what_is_in_it(
+    here: Place, where: dict[str, str], tmp_path: Path
+) -> None:
+    record = make(here, "dump")
+    copies.copy(here, record)
+    there = machine(tmp_path / "two", **where)
+    for private in (encryption.new()[0], "AGE-SECRET-KEY-1NONSENSE"):
+        with pytest.raises(OperatorError, match="key"):
+            fetched(there, here.settings.backups.copy_to, private)
+    assert not records.read(there.folder).good
+    assert not (there.folder / record.path).exists()
+
+
+def test_copy_that_is_deleted_is_no_longer_there(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    record = copies.copy(here, make(here, "dump"))
+    copies.forget(here, record)
+    copies.forget(here, record)
+    with pytest.raises(OperatorError, match="holds no copies"):
+        fetched(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
+
+
+def log_elsewhere(here: Place) -> list[str]:
+    """The last digits of the segments that are elsewhere."""
+    names = object_store.names(object_store.store(here.settings.backups), "log/")
+    return sorted(name.removesuffix(".age")[-3:] for name in names)
+
+
+def test_copies_of_the_log_go_when_no_backup_needs_them(here: Place) -> None:
+    folder = barman.folder(here.home, here.settings)
+    for number in range(4, 10):
+        archive_segment(here, f"0000000100000000{number:08X}")
+    (folder / "wals" / "00000002.history").write_text("1\t0/5000028\tno reason\n")
+    copies.copy_log(here)
+    assert copies.trim_log(here) == 0
+    copies.copy(here, make(here, "full"))
+    assert copies.trim_log(here) == 3
+    assert log_elsewhere(here) == ["007", "008", "009", "ory"]
+    assert copies.trim_log(here) == 0
+    assert copies.copy_log(here) == 0
+
+
+def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(here: Place) -> None:
+    """It may need any of it: this machine may have been put in another's place."""
+    archive_segment(here, "000000010000000000000004")
+    copies.copy_log(here)
+    copies.copy(here, make(here, "full"))
+    target = object_store.store(here.settings.backups)
+    obstore.put(target, "records/full_20261120T023000.age", b"sealed")
+    assert copies.trim_log(here) == 0
+    object_store.delete(target, "records/full_20261120T023000.age")
+    assert copies.trim_log(here) == 1
+
+
+def test_another_servers_log_under_the_same_names_is_copied_too(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    """A dump was restored: what begins is another server, and counts its segments anew."""
+    archive_segment(here)
+    assert copies.copy_log(here) == 1
+    shutil.rmtree(barman.folder(here.home, here.settings))
+    archive_segment(here, content=segment(OTHER_SYSTEM))
+    assert copies.copy_log(here) == 1
+    copies.copy(here, make(here, "full", system=OTHER_SYSTEM))
+    there = machine(tmp_path / "two", **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    (back,) = archive.archived(barman.folder(there.home, there.settings))
+    assert archive.system_of(back) == OTHER_SYSTEM
+
+
+def test_log_of_another_server_is_never_taken_for_the_backups_own(here: Place) -> None:
+    path = archive_segment(here, content=segment(OTHER_SYSTEM))
+    archive.enter(barman.folder(here.home, here.settings), {path.name: records.digest(path)})
+    theirs, ours = make(here, "full", 2, system=OTHER_SYSTEM), make(here, "full", 3)
+    assert verify.verify_log(here, theirs, verify.Seen()) == 1
+    with pytest.raises(OperatorError, match="is of another server"):
+        verify.verify_log(here, ours, verify.Seen())
+
+
+def content_of(here: Place) -> dict[str, bytes]:
+    target = object_store.store(here.settings.backups)
+    return {
+        name: bytes(obstore.get(target, name).bytes()) for name in object_store.names(target, "")
+    }
+
+
+def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    archive_segment(here)
+    for kind in ("full", "dump"):
+        copies.copy(here, make(here, kind))  # type: ignore[arg-type]
+    copies.copy_log(here)
+    before = content_of(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    dump = fetched(there, here.settings.backups.copy_to, key[0])[-1]
+    archive_segment(there, "000000020000000000000008")
+    rule = daily.rule(there)
+    for work in (
+        lambda: copies.copy(there, make(there, "dump", 4)),
+        lambda: copies.copy_log(there),
+        lambda: copies.forget(there, dump),
+        lambda: copies.prune(there, rule, made_at(2) + timedelta(days=400)),
+        lambda: copies.trim_log(there),
+    ):
+        with pytest.raises(OperatorError, match=r"of another machine.*chitlaq backup take-over"):
+            work()
+    assert content_of(here) == before
+    assert "another machine" in status.look(there).refused
+    # Production goes on as if nothing had been.
+    archive_segment(here, "000000010000000000000008")
+    assert copies.copy_log(here) == 1
+    assert not status.look(here).refused
+
+
+def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    archive_segment(here)
+    copies.copy(here, make(here, "full"))
+    copies.copy_log(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    copies.take_over(there)
+    # What it brought from there is not sent again.
+    assert copies.copy_log(there) == 0
+    assert not status.look(there).uncopied
+    archive_segment(there, "000000020000000000000008")
+    assert copies.copy_log(there) == 1
+    with pytest.raises(OperatorError, match="another machine"):
+        copies.copy_log(here)
+
+
+def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    """Two machines that left the same timeline: neither takes the other's files for its own."""
+    archive_segment(here)
+    copies.copy(here, make(here, "full"))
+    copies.copy_log(here)
+    there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
+    fetched(there, here.settings.backups.copy_to, key[0])
+    copies.take_over(there)
+    for one in (there, here):
+        folder = barman.folder(one.home, one.settings)
+        (folder / "wals" / "00000002.history").write_text(f"1\t0/8000000\t{one.home.root}\n")
+        archive_segment(one, "000000020000000000000008")
+    assert copies.copy_log(there) == 2
+    object_store.take_over(here)
+    (here.home.backup / "log-copied").unlink()
+    with pytest.raises(
+        OperatorError, match="2 files of the log are there under the names of others"
+    ):
+        copies.copy_log(here)
+    assert status.look(here).log_copied_at is None
+    copies.take_over(here)
+    assert copies.copy_log(here) == 2
+    third = machine(tmp_path / "three", **where)
+    fetched(third, here.settings.backups.copy_to, key[0])
+    history = barman.folder(third.home, third.settings) / "wals" / "00000002.history"
+    assert str(here.home.root) in history.read_text()
+
+
+def test_name_of_a_machine_is_its_own_and_stays(here: Place, tmp_path: Path) -> None:
+    assert object_store.machine(here.home) == object_store.machine(here.home)
+    assert object_store.machine(here.home) != object_store.machine(machine(tmp_path / "two").home)
+
+
+def test_nothing_is_copied_unencrypted(here: Place) -> None:
+    record = make(here, "dump")
+    settings = msgspec.structs.replace(
+        here.settings, backups=msgspec.structs.replace(here.settings.backups, recipients=())
+    )
+    with pytest.raises(OperatorError, match="only encrypted"):
+        copies.copy(Place(here.home, settings), record)
+    assert status.look(here).uncopied
+
+
+@pytest.mark.parametrize(
+    ("recipient", "complaint"),
+    [("age1nonsense", "no public age key"), (encryption.new()[0], "private one: take it away")],
+    ids=["nonsense", "private"],
+)
+def test_key_that_is_none_is_refused_with_what_it_is(recipient: str, complaint: str) -> None:
+    with pytest.raises(OperatorError, match=complaint):
+        encryption.recipients([recipient])
+
+
+def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
+    tmp_path: Path, key: tuple[str, str]
+) -> None:
+    (port,) = free_ports(1)
+    here = machine(
+        tmp_path / "one",
+        CHITLAQ_BACKUPS_RECIPIENTS=key[1],
+        CHITLAQ_BACKUPS_COPY_TO=f"s3://{BUCKET}/x",
+        CHITLAQ_BACKUPS_S3_ENDPOINT=f"http://127.0.0.1:{port}",
+        CHITLAQ_BACKUPS_S3_REGION="us-east-1",
+        CHITLAQ_BACKUPS_S3_ACCESS_KEY_ID="a",
+        CHITLAQ_BACKUPS_S3_SECRET_ACCESS_KEY="b",
+    )
+    record = make(here, "dump")
+    with pytest.raises(OperatorError, match="does not answer"):
+        copies.copy(here, record)
+    (kept,) = records.read(here.folder).good
+    assert kept.copied is None
+    assert not list(here.folder.glob(".copying-*"))
+
+
+def test_copy_that_did_not_arrive_whole_is_no_copy(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place takes it, says nothing, and has something else."""
+    record = make(here, "dump")
+    put = obstore.put
+
+    def lossy(store: Any, name: str, path: Path | bytes) -> Any:
+        if isinstance(path, bytes):
+            return put(store, name, path)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        return put(store, name, bytes(content))
+
+    monkeypatch.setattr(obstore, "put", lossy)
+    with pytest.raises(OperatorError, match="is not there as it was written"):
+        copies.copy(here, record)
+    assert status.look(here).uncopied
+
+
+def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is left by a kill between writing and reading back, too: it is known to be ours."""
+    archive_segment(here)
+    copies.copy(here, make(here, "full"))
+    put = obstore.put
+    with monkeypatch.context() as patched:
+        patched.setattr(obstore, "put", lambda store, name, _: put(store, name, b"half"))
+        patched.setattr(object_store, "_owner", lambda _: object_store.machine(here.home))
+        with pytest.raises(OperatorError, match="is not there as it was written"):
+            copies.copy_log(here)
+    assert status.look(here).log_copied_at is None
+    assert copies.copy_log(here) == 1
+    assert copies.copy_log(here) == 0
+
+
+def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
+    here: Place,
+) -> None:
+    """The log is archived while a backup is drilled."""
+    path = archive_segment(here)
+    folder = barman.folder(here.home, here.settings)
+    for seen in (SEGMENT, f"{SEGMENT}.partial"):
+        assert archive.plain_digest(folder / "streaming" / seen) == archive.plain_digest(path)
+    with pytest.raises(FileNotFoundError):
+        archive.plain_digest(folder / "streaming" / "000000010000000000000008")
+
+
+def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
+    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+) -> None:
+    record = copies.copy(here, make(here, "full"))
+    there = machine(tmp_path / "two", **where)
+    half = (there.folder / record.path).with_name("data.draft")
+    half.mkdir(parents=True)
+    (half / "base").write_text("half a file where a folder will be")
+    (there.folder / ".copying-killed").mkdir()
+    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 1
+    assert not half.exists()
+    assert (there.folder / record.path / "base" / "1").is_dir()
+    daily.tidy(there)
+    assert not list(there.folder.glob(".copying-*"))
+
+
+@pytest.mark.parametrize("url", ["", "relative/folder", "ftp://somewhere/x"])
+def test_place_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    here = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
+    with pytest.raises(OperatorError, match="s3://bucket/prefix"):
+        object_store.store(here.settings.backups)

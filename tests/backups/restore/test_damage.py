@@ -1,0 +1,275 @@
+"""Damage of every kind, in every kind of file: always found, and never called good.
+
+The archive of the log, base backups, dumps, configurations and their copies elsewhere are changed by a
+byte at fifty random places each, cut short, emptied and taken away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.context import Place
+from chitlaq.backups.offsite import copies as elsewhere
+from chitlaq.backups.offsite import encryption, fetch
+from chitlaq.backups.postgres import base_backup
+from chitlaq.backups.proof import drill, verify
+from chitlaq.backups.wal import archive
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.servers import barman
+from tests.backups.backed_up_stack import author, newest, place_of, run, start_guarded
+from tests.conftest import Stack, stop_stack
+
+PLACES = 50
+# A copy is fetched with all others for each place: its encryption vouches for every byte alike.
+FETCHED = 2
+# What pg_verifybackup does not look at, because a restore writes it anew.
+WRITTEN_ANEW = {"postgresql.auto.conf"}
+
+
+@pytest.fixture(scope="module")
+def key() -> tuple[str, str]:
+    return encryption.new()
+
+
+@pytest.fixture(scope="module")
+async def guarded(
+    key: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
+    """An installation with a full and an incremental backup, a dump, and copies elsewhere."""
+    stack = start_guarded(
+        CHITLAQ_BACKUPS_RECIPIENTS=key[1],
+        CHITLAQ_BACKUPS_COPY_TO=str(tmp_path_factory.mktemp("elsewhere")),
+    )
+    try:
+        async with author(stack) as ada:
+            for number in range(5):
+                await ada.write(f"post {number}")
+        await asyncio.to_thread(run, stack, "run", "full", "dump", "configuration")
+        for _ in range(3):
+            await stack.sql("SELECT pg_switch_wal(), pg_logical_emit_message(true, 'test', 'x')")
+        await asyncio.to_thread(run, stack, "run", "incremental")
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+@pytest.fixture(scope="module")
+def here(guarded: Stack) -> Place:
+    return place_of(guarded)
+
+
+@contextmanager
+def changed(path: Path, change: Callable[[bytearray], object]) -> Iterator[None]:
+    """A file is another for the length of a block."""
+    before = path.read_bytes()
+    content = bytearray(before)
+    change(content)
+    try:
+        path.write_bytes(bytes(content))
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+def flipped(place: int) -> Callable[[bytearray], object]:
+    def flip(content: bytearray) -> None:
+        content[place] ^= 1 << (place % 8)
+
+    return flip
+
+
+CUT = {
+    "cut short": lambda content: content.__delitem__(slice(len(content) // 2, None)),
+    "empty": lambda content: content.clear(),
+    "longer": lambda content: content.extend(b"x"),
+}
+
+
+def places(path: Path) -> list[int]:
+    """Fifty places in a file; the same in every run, for the same length."""
+    size = path.stat().st_size
+    chosen = random.Random(size)
+    return [chosen.randrange(size) for _ in range(PLACES)]
+
+
+def is_found_good(here: Place, record: Record) -> bool:
+    verdict = verify.verify(here, record).verified
+    assert verdict is not None
+    records.write(here.folder, record)
+    return verdict.is_good
+
+
+@pytest.mark.parametrize("kind", ["dump", "configuration"])
+def test_changed_byte_is_found_wherever_it_is(guarded: Stack, here: Place, kind: Kind) -> None:
+    record = newest(guarded, kind)
+    path = here.folder / record.path
+    assert is_found_good(here, record)
+    for place in places(path):
+        with changed(path, flipped(place)):
+            assert not is_found_good(here, record), f"byte {place}"
+    assert is_found_good(here, record)
+
+
+@pytest.mark.parametrize("kind", ["full", "incremental"])
+def test_changed_byte_of_a_base_backup_is_found(guarded: Stack, here: Place, kind: Kind) -> None:
+    record = newest(guarded, kind)
+    data = here.folder / record.path
+    files = [
+        path
+        for path in sorted(data.rglob("*"))
+        if path.is_file() and path.stat().st_size and path.name not in WRITTEN_ANEW
+    ]
+    chosen = random.Random(len(files))
+    for _ in range(PLACES):
+        path = chosen.choice(files)
+        with changed(path, flipped(chosen.randrange(path.stat().st_size))):
+            assert not is_found_good(here, record), path
+    assert is_found_good(here, record)
+
+
+def test_damaged_full_backup_makes_what_adds_to_it_bad_too(guarded: Stack, here: Place) -> None:
+    full, incremental = newest(guarded, "full"), newest(guarded, "incremental")
+    manifest = here.folder / full.path / base_backup.MANIFEST
+    with changed(manifest, flipped(1000)):
+        assert not is_found_good(here, incremental)
+    with gone(here.folder / "records" / f"{full.id}.json"):
+        assert not is_found_good(here, incremental)
+
+
+@contextmanager
+def gone(path: Path) -> Iterator[None]:
+    away = path.with_name(f"{path.name}.away")
+    path.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(path)
+
+
+def archived(here: Place) -> Path:
+    """A segment in the middle of the archived log."""
+    folder = barman.folder(here.home, here.settings)
+    begin = records.read(here.folder).of("full")[-1].begin_wal
+    assert begin is not None
+    later = [path for path in archive.archived(folder) if path.name > begin]
+    assert len(later) >= 2
+    return later[0]
+
+
+def test_changed_byte_of_the_archived_log_is_found(guarded: Stack, here: Place) -> None:
+    full = newest(guarded, "full")
+    path = archived(here)
+    for place in places(path):
+        with changed(path, flipped(place)):
+            assert not is_found_good(here, full), f"byte {place}"
+    assert is_found_good(here, full)
+
+
+def test_missing_segment_of_the_log_is_a_hole_with_its_name(guarded: Stack, here: Place) -> None:
+    full = newest(guarded, "full")
+    path = archived(here)
+    with gone(path):
+        verdict = verify.verify(here, full).verified
+        assert verdict is not None
+        assert not verdict.is_good
+        assert path.name in verdict.detail
+        drilled = drill.drill(here, full).drilled
+        assert drilled is not None
+        assert not drilled.is_good
+        assert path.name in drilled.detail
+    records.write(here.folder, full)
+
+
+@pytest.mark.parametrize("how", CUT)
+def test_file_that_is_cut_short_emptied_or_longer_is_found(
+    guarded: Stack, here: Place, how: str
+) -> None:
+    full, dump = newest(guarded, "full"), newest(guarded, "dump")
+    settings = newest(guarded, "configuration")
+    data = here.folder / full.path
+    for record, path in (
+        (dump, here.folder / dump.path),
+        (settings, here.folder / settings.path),
+        (full, data / "global" / "pg_control"),
+        (full, data / "backup_label"),
+        (full, data / base_backup.MANIFEST),
+        (full, archived(here)),
+    ):
+        with changed(path, CUT[how]):
+            assert not is_found_good(here, record), path
+            if record is dump:
+                drilled = drill.drill(here, record).drilled
+                assert drilled is not None
+                assert not drilled.is_good
+                records.write(here.folder, record)
+    for record, path in ((dump, here.folder / dump.path), (full, data / "base")):
+        with gone(path):
+            assert not is_found_good(here, record), path
+
+
+def test_damaged_dump_is_no_longer_what_a_restore_takes(guarded: Stack, here: Place) -> None:
+    dump = newest(guarded, "dump")
+    with changed(here.folder / dump.path, flipped(2000)):
+        answer = guarded.command("backup", "verify", dump.id)
+        assert answer.returncode == 3
+        assert "has changed since it was made" in answer.stdout
+        assert guarded.command("backup", "status").returncode == 3
+        shown = guarded.command("backup", "restore", input="n\n").stdout
+        assert dump.id not in shown
+        assert "incremental_" in shown
+    run(guarded, "verify", dump.id)
+
+
+def fetched(here: Place, root: Path, identity: str) -> tuple[list[Record], set[str]]:
+    """What a new machine brings from the copies, and what it says that it could not."""
+    backups = msgspec.structs.replace(here.settings.backups, folder=str(root / "backups"))
+    there = Place(Home(root), msgspec.structs.replace(here.settings, backups=backups))
+    with fetch.opened(there, here.settings.backups.copy_to, identity) as copies:
+        fetch.settings(there, copies)
+        brought = fetch.bring(there, copies)
+        return brought, set(copies.failed)
+
+
+@pytest.mark.parametrize("kind", ["full", "incremental", "dump", "configuration", "record", "log"])
+def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_coming(
+    guarded: Stack, here: Place, key: tuple[str, str], tmp_path: Path, kind: str
+) -> None:
+    elsewhere.copy_log(here)
+    target = Path(here.settings.backups.copy_to)
+    if kind == "log":
+        begin = newest(guarded, "full").begin_wal or ""
+        path = next(one for one in sorted((target / "log").glob("*/*.age")) if one.stem > begin)
+    elif kind == "record":
+        path = target / "records" / f"{newest(guarded, 'dump').id}.age"
+    else:
+        path = target / "backups" / f"{newest(guarded, kind).id}.age"  # type: ignore[arg-type]
+    name = str(path.relative_to(target))
+    whole, failed = fetched(here, tmp_path / "whole", key[0])
+    assert failed == set()
+    for place in places(path)[:FETCHED]:
+        root = tmp_path / str(place)
+        with changed(path, flipped(place)):
+            brought, failed = fetched(here, root, key[0])
+        assert failed == {name}, place
+        hurt = {path.stem}
+        if kind == "full":
+            hurt.add(newest(guarded, "incremental").id)
+        ids = {one.id for one in brought}
+        assert {one.id for one in whole} - hurt == ids
+        assert kind != "log" or not list((root / "backups").glob(f"physical/*/wals/*/{path.stem}"))
+        shutil.rmtree(root)
+
+
+def test_live_server_was_not_touched_by_any_of_this(guarded: Stack) -> None:
+    assert guarded.is_healthy()
+    assert newest(guarded, "dump").tables["feed.posts"].rows == 5

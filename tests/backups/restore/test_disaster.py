@@ -1,0 +1,364 @@
+"""The worst day: the database's disk is gone, rows were deleted, a restore is interrupted.
+
+Attacks the promises that nothing acknowledged is lost with the disk where the archive is synchronous,
+that any moment can be restored, and that a step which was killed can be done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+import yoyo
+
+from chitlaq.backups.catalog import records
+from chitlaq.backups.context import Place
+from chitlaq.backups.postgres import dump
+from chitlaq.backups.restore import plan as plans
+from tests.backups.backed_up_stack import (
+    Writers,
+    author,
+    backups_of,
+    newest,
+    place_of,
+    posts_in,
+    run,
+    servers_in,
+    start_guarded,
+)
+from tests.conftest import Stack, eventually, stop_stack
+
+MIGRATIONS = Path(__file__).parents[3] / "src" / "chitlaq" / "migrations"
+
+
+@pytest.fixture(scope="module")
+async def synchronous() -> AsyncIterator[Stack]:
+    stack = start_guarded(CHITLAQ_BACKUPS_ARCHIVE="synchronous")
+    try:
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+@pytest.fixture(scope="module")
+async def guarded() -> AsyncIterator[Stack]:
+    stack = start_guarded()
+    try:
+        async with author(stack) as ada:
+            for number in range(10):
+                await ada.write(f"post {number}")
+        await asyncio.to_thread(run, stack, "run", "full", "dump")
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+def lose_the_disk(stack: Stack) -> None:
+    """Delete the data directory under a running server, and kill the server."""
+    data = stack.home / "postgres"
+    pid = int((data / "postmaster.pid").read_text().split()[0])
+    while data.exists():
+        # It writes new files meanwhile.
+        shutil.rmtree(data, ignore_errors=True)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def up(stack: Stack) -> None:
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> None:
+    stack = synchronous
+    async with author(stack) as ada, Writers(ada) as writers:
+        await eventually(lambda: len(writers.acknowledged) > 50)
+        await asyncio.to_thread(run, stack, "run", "full")
+        before = len(writers.acknowledged)
+        await eventually(lambda: len(writers.acknowledged) > before + 200)
+        await asyncio.to_thread(lose_the_disk, stack)
+        acknowledged = list(writers.acknowledged)
+    stack.command("down")
+    # Nothing new is put where the data was.
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 1
+    assert "chitlaq backup restore" in answer.stdout + answer.stderr
+    assert not (stack.home / "postgres" / "PG_VERSION").exists()
+
+    said = await asyncio.to_thread(run, stack, "restore", "--yes")
+    assert "Restored from full_" in said
+    await asyncio.to_thread(up, stack)
+    assert set(acknowledged) <= await posts_in(stack)
+    # The archive goes on without a hole: the next backup is made and drilled on the new timeline.
+    await asyncio.to_thread(run, stack, "run", "full")
+    await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)
+
+
+async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
+    synchronous: Stack,
+) -> None:
+    """A write is not acknowledged before it was received: while nobody receives, it waits."""
+    stack = synchronous
+    pid = stack.ps()["wal-archive"]["pid"]
+    family = [pid, *children(pid)]
+    for one in family:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        writing = asyncio.create_task(
+            stack.sql("SELECT pg_logical_emit_message(true, 'test', 'x')")
+        )
+        _, waiting = await asyncio.wait([writing], timeout=1)
+        assert waiting
+    finally:
+        for one in family:
+            os.kill(one, signal.SIGCONT)
+    await asyncio.wait_for(writing, 20)
+
+
+async def test_archive_has_what_the_servers_own_log_lost(synchronous: Stack) -> None:
+    """The server is killed, and of its last segment the disk gives back zeros; the archive has it all."""
+    stack = synchronous
+    async with author(stack, "linus") as linus:
+        await asyncio.to_thread(run, stack, "run", "full")
+        acknowledged = {(await linus.write(f"post {number}"))["id"] for number in range(20)}
+    (row,) = await stack.sql("SELECT pg_walfile_name(pg_current_wal_lsn()) AS name")
+    data = stack.home / "postgres"
+    os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    stack.command("down")
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    path = data / "pg_wal" / row["name"]
+    with path.open("r+b") as file:
+        # Its first page is as it was.
+        file.seek(8192)
+        file.write(bytes(path.stat().st_size - 8192))
+    shutil.rmtree(data / "base")
+    said = await asyncio.to_thread(run, stack, "restore", "--yes")
+    assert "that one was taken" in said
+    await asyncio.to_thread(up, stack)
+    assert acknowledged <= await posts_in(stack)
+
+
+def children(pid: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+async def test_disk_is_gone_and_the_archive_is_not_synchronous(guarded: Stack) -> None:
+    """All but the last seconds is there; here everything, since what is received is received at once."""
+    stack = guarded
+    async with author(stack, "linus") as linus, Writers(linus) as writers:
+        await eventually(lambda: len(writers.acknowledged) > 100)
+        at = time.monotonic()
+        acknowledged_before = len(writers.acknowledged)
+        await eventually(lambda: time.monotonic() - at > 1)
+        await asyncio.to_thread(lose_the_disk, stack)
+        acknowledged = list(writers.acknowledged)
+    await asyncio.to_thread(run, stack, "restore", "--yes")
+    await asyncio.to_thread(up, stack)
+    there = await posts_in(stack)
+    assert set(acknowledged[:acknowledged_before]) <= there
+    # A second of writes is all that may be on its way.
+    assert len(set(acknowledged) - there) <= len(acknowledged) - acknowledged_before
+
+
+async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(guarded: Stack) -> None:
+    stack = guarded
+    await asyncio.to_thread(run, stack, "run", "full")
+    async with author(stack, "grace") as grace:
+        kept = (await grace.write("from before the mistake"))["id"]
+        (row,) = await stack.sql("SELECT clock_timestamp() AS now")
+        moment = row["now"].astimezone(UTC)
+        await stack.sql("DELETE FROM feed.posts")
+        later = (await grace.write("from after the mistake"))["id"]
+    assert await posts_in(stack) == {later}
+    said = await asyncio.to_thread(run, stack, "restore", "--to-time", moment.isoformat(), "--yes")
+    assert "kept" in said or "is in" in said
+    await asyncio.to_thread(up, stack)
+    there = await posts_in(stack)
+    assert kept in there
+    assert later not in there
+    assert len(there) > 10
+    # What was replaced is aside until it is discarded.
+    aside = list(stack.home.glob("postgres.before-*"))
+    assert len(aside) == 1
+    assert "Nothing was deleted" in await asyncio.to_thread(run, stack, "discard")
+    assert aside[0].exists()
+    await asyncio.to_thread(run, stack, "discard", "--yes")
+    assert not aside[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("yesterday", "write '2026-11-24 02:15:00'"),
+        ("2020-01-01", "write '2026-11-24 02:15:00'"),
+        ("2020-02-30 14:03", "write '2026-11-24 02:15:00'"),
+        ("2020-01-01 14:03 CET", "write '2026-11-24 02:15:00'"),
+        ("2020-01-01 14:03", "There is no physical backup from before that moment"),
+        ("2999-01-01 00:00Z", "is not yet"),
+    ],
+)
+def test_moment_that_cannot_be_restored_is_refused_before_anything_is_done(
+    guarded: Stack, text: str, complaint: str
+) -> None:
+    answer = guarded.command("backup", "restore", "--to-time", text, "--yes")
+    assert answer.returncode == 1
+    assert complaint in answer.stderr
+    assert guarded.is_healthy()
+
+
+def test_restore_asks_and_does_nothing_without_a_yes(guarded: Stack) -> None:
+    answer = guarded.command("backup", "restore", input="n\n")
+    assert answer.returncode == 1
+    assert "which is kept as" in answer.stdout
+    assert guarded.is_healthy()
+
+
+async def killed_when(stack: Stack, condition: Callable[[], object], *words: str) -> None:
+    """Start ``chitlaq backup WORDS`` and kill it with all that it started, once a condition holds."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "backup", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=stack.environment,
+    )  # fmt: skip
+    try:
+        while not condition():
+            assert process.poll() is None, "it ended before it could be killed"
+            await asyncio.sleep(0.001)
+    finally:
+        family = [process.pid, *children(process.pid)]
+        for pid in family:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+STEPS: dict[str, tuple[Callable[[Place], object], tuple[str, ...]]] = {
+    "dump": (lambda here: list(here.folder.glob("*.sql.draft")), ("run", "dump")),
+    "base backup": (
+        lambda here: len(list(here.folder.glob("physical/chitlaq/base/*/data/base"))) > fulls(here),
+        ("run", "full"),
+    ),
+    "scratch server": (lambda here: servers_in(here.home.backup), ("drill",)),
+}  # fmt: skip
+
+
+def fulls(here: Place) -> int:
+    return len(records.read(here.folder).of("full", "incremental"))
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_backup_or_drill_that_was_killed_leaves_nothing_and_can_be_done_again(
+    guarded: Stack, step: str
+) -> None:
+    condition, words = STEPS[step]
+    here = place_of(guarded)
+    before = [record.id for record in backups_of(guarded).good]
+    await killed_when(guarded, lambda: condition(here), *words)
+    assert [record.id for record in backups_of(guarded).good] == before
+    await asyncio.to_thread(run, guarded, *words)
+    assert not list(here.folder.glob("*.draft"))
+    assert not list((here.home.backup / "scratch").glob("*"))
+    assert servers_in(here.home.backup) == []
+    assert fulls(here) == len(list(here.folder.glob("physical/chitlaq/base/*")))
+    assert guarded.is_healthy()
+
+
+async def test_restore_that_was_killed_before_the_swap_begins_anew(guarded: Stack) -> None:
+    stack = guarded
+    expected = await posts_in(stack)
+    here = place_of(stack)
+    target = stack.home / "postgres.restoring"
+    await killed_when(stack, (target / "global").exists, "restore", "--yes")
+    # What is there was not touched, and is not used by accident while a restore waits.
+    assert (here.home.postgres_data / "PG_VERSION").exists()
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 1
+    assert "--resume" in answer.stdout + answer.stderr
+    await asyncio.to_thread(run, stack, "restore", "--resume", "--yes")
+    assert not target.exists()
+    await asyncio.to_thread(up, stack)
+    assert await posts_in(stack) == expected
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+async def test_restore_that_was_killed_within_the_swap_is_finished(
+    guarded: Stack, is_moved: bool
+) -> None:
+    """As it is left by a kill before, and between, the two renames."""
+    stack = guarded
+    expected = await posts_in(stack)
+    here = place_of(stack)
+    stack.command("down")
+    plan = plans.choose(here)
+    copy = here.home.root / "postgres.restoring"
+    shutil.copytree(here.home.postgres_data, copy, symlinks=True)
+    restored = plans.Restored(plan.backup, 1, None, 10)
+    plans.keep(here, msgspec.structs.replace(plan, restored=restored))
+    for path in (copy, *copy.rglob("*")):
+        owner = (here.home.postgres_data / path.relative_to(copy)).lstat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    if is_moved:
+        here.home.postgres_data.rename(here.home.root / plan.aside)
+    answer = stack.command("backup", "restore", "--yes")
+    assert answer.returncode == 1
+    assert "--resume" in answer.stderr
+    await asyncio.to_thread(run, stack, "restore", "--resume", "--yes")
+    assert (here.home.root / plan.aside).exists()
+    await asyncio.to_thread(run, stack, "discard", "--yes")
+    await asyncio.to_thread(up, stack)
+    assert await posts_in(stack) == expected
+
+
+async def test_restore_without_room_leaves_what_is_there(guarded: Stack) -> None:
+    """Writing fails in the middle: files may grow to 64 kB only."""
+    expected = await posts_in(guarded)
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {root}/.venv/bin/chitlaq backup restore --yes"],
+        capture_output=True, text=True, env=guarded.environment, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert not (guarded.home / "postgres.restoring").exists()
+    await asyncio.to_thread(up, guarded)
+    assert await posts_in(guarded) == expected
+
+
+async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
+    guarded: Stack,
+) -> None:
+    stack = guarded
+    names = sorted(path.stem for path in MIGRATIONS.glob("*.sql") if path.stem[0].isdigit())
+    await stack.sql("CREATE DATABASE old OWNER chitlaq TEMPLATE template0")
+    url = stack.dsn("chitlaq", "old")
+    backend = yoyo.get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    try:
+        every = yoyo.read_migrations(str(MIGRATIONS))
+        backend.apply_migrations(every.filter(lambda one: one.id != names[-1]))
+    finally:
+        backend.connection.close()
+    here = place_of(stack)
+    old = Place(here.home, msgspec.structs.replace(here.settings, database_url=url))
+    record = await asyncio.to_thread(dump.make, old)
+    assert record.migration == names[-2]
+    await asyncio.to_thread(run, stack, "drill", record.id)
+    await asyncio.to_thread(run, stack, "restore", record.id, "--yes")
+    await asyncio.to_thread(up, stack)
+    (row,) = await stack.sql("SELECT max(migration_id) AS last FROM public._yoyo_migration")
+    assert row["last"] == names[-1]
+    assert stack.is_healthy()
+    # The archive of the server that is no more was put aside; a new one begins.
+    assert not backups_of(stack).of("full")
+    await asyncio.to_thread(run, stack, "run", "full")
+    await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)
+    assert newest(stack, "full").created_at > datetime.now(UTC).replace(year=2020)

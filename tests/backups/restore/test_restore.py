@@ -1,0 +1,570 @@
+"""Restoring what is damaged, to several moments one after the other, and killed in the middle of each step.
+
+Attacks the promises that a restore never takes a part for the whole, that any moment can be had whatever
+was restored before, that what is there is touched by nothing that fails, and that whatever was killed is
+done again or finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record, Verdict
+from chitlaq.backups.context import Place
+from chitlaq.backups.errors import UnseenError
+from chitlaq.backups.postgres import base_backup
+from chitlaq.backups.proof import drill
+from chitlaq.backups.restore import plan as plans
+from chitlaq.backups.restore import restore
+from chitlaq.backups.wal import archive
+from chitlaq.cli import backup as command
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.servers import barman, postgres
+from tests.backups.backed_up_stack import (
+    backups_of,
+    newest,
+    place_of,
+    posts_in,
+    run,
+    servers_in,
+    start_guarded,
+)
+from tests.backups.killed_command import killed_at, leftovers, own_temporary_folder
+from tests.conftest import Stack, eventually, stop_stack
+
+ROOT = Path(__file__).parents[3]
+# What pg_verifybackup does not look at, because a restore writes it anew.
+WRITTEN_ANEW = {"postgresql.auto.conf"}
+
+
+@pytest.fixture(scope="module")
+async def guarded() -> AsyncIterator[Stack]:
+    """An installation with a full and an incremental backup, some archived log, and a dump."""
+    stack = start_guarded()
+    own_temporary_folder(stack)
+    try:
+        await stack.sql("CREATE TABLE public.notes (id serial PRIMARY KEY, text text)")
+        await stack.sql("ALTER TABLE public.notes OWNER TO chitlaq")
+        await asyncio.to_thread(run, stack, "run", "full", "dump", "configuration")
+        for number in range(4):
+            await note(stack, f"segment {number}")
+            await stack.sql("SELECT pg_switch_wal()")
+        await asyncio.to_thread(run, stack, "archive")
+        await asyncio.to_thread(run, stack, "run", "incremental")
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+@pytest.fixture(scope="module")
+def here(guarded: Stack) -> Place:
+    return place_of(guarded)
+
+
+async def note(stack: Stack, text: str) -> datetime:
+    """Write something down; returns a moment at which it was there, and nothing later."""
+    await stack.sql("INSERT INTO public.notes (text) VALUES ($1)", text)
+    (row,) = await stack.sql("SELECT clock_timestamp() AS now")
+    return row["now"].astimezone(UTC)  # type: ignore[no-any-return]
+
+
+async def notes(stack: Stack) -> list[str]:
+    return [row["text"] for row in await stack.sql("SELECT text FROM public.notes ORDER BY id")]
+
+
+def up(stack: Stack) -> None:
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << (place % 8)
+    path.write_bytes(bytes(content))
+
+
+# What is damaged.
+
+
+def test_damage_is_found_before_anything_is_stopped_and_named(
+    guarded: Stack, here: Place, tmp_path: Path
+) -> None:
+    """A byte at each of some random places of what a restore reads: of any of them it takes nothing."""
+    chosen = random.Random(7)
+    full, incremental, dump = (
+        newest(guarded, "full"), newest(guarded, "incremental"), newest(guarded, "dump")
+    )  # fmt: skip
+    base = [
+        path
+        for record in (full, incremental)
+        for path in sorted((here.folder / record.path).rglob("*"))
+        if path.is_file() and path.stat().st_size and path.name not in WRITTEN_ANEW
+    ]
+    assert full.begin_wal is not None
+    folder = barman.folder(here.home, here.settings)
+    segments = [path for path in archive.archived(folder) if path.name >= full.begin_wal]
+    assert len(segments) >= 2
+    # On a machine where the server's own log is not: here it would stand in for the archive's.
+    other = Place(Home(tmp_path), here.settings)
+    for files, name in (
+        (base, incremental.id),
+        (segments, full.id),
+        ([here.folder / dump.path], dump.id),
+    ):
+        for _ in range(8):
+            path = chosen.choice(files)
+            before = path.read_bytes()
+            flip(path, chosen.randrange(len(before)))
+            try:
+                with pytest.raises(OperatorError) as error:
+                    restore.check(other, plans.choose(other, name))
+            finally:
+                path.write_bytes(before)
+            assert path.name in str(error.value), path
+    restore.check(other, plans.choose(other))
+    path = here.folder / full.path / "global" / "pg_control"
+    before = path.read_bytes()
+    flip(path, 100)
+    answer = guarded.command("backup", "restore", "--yes")
+    path.write_bytes(before)
+    assert answer.returncode == 1
+    assert "global/pg_control" in answer.stderr
+    assert guarded.is_healthy()
+
+
+async def test_what_follows_damage_is_never_given_up_in_silence(
+    guarded: Stack, here: Place
+) -> None:
+    """In what no ledger knows yet: the end of the log that was received, with the data directory gone."""
+    await note(guarded, "before the damage")
+    (row,) = await guarded.sql("SELECT pg_current_wal_insert_lsn() - '0/0' AS at")
+    await note(guarded, "in the damage")
+    expected = await notes(guarded)
+    streaming = barman.streaming(here.home, here.settings)
+    (partial,) = streaming.glob("*.partial")
+    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 20000))")
+    await asyncio.sleep(1)
+    guarded.command("down")
+    live, away = here.home.postgres_data, here.home.root / "away"
+    live.rename(away)
+    before = partial.read_bytes()
+    flip(partial, int(row["at"]) % archive.SEGMENT_BYTES + 40)
+
+    answer = guarded.command("backup", "restore", "--yes")
+    assert answer.returncode == 1
+    assert partial.name.removesuffix(".partial") in answer.stderr
+    assert "is damaged there" in answer.stderr
+    assert not live.exists()
+    assert not here.home.pending_restore.exists()
+    # Nor is it said that nothing was changed until then.
+    answer = guarded.command(
+        "backup", "restore", "--yes", "--to-time", datetime.now(UTC).isoformat(" ")
+    )
+    assert answer.returncode == 1
+    assert "is damaged there" in answer.stderr
+
+    # Unless that much is what is wanted.
+    said = await asyncio.to_thread(run, guarded, "restore", "--up-to-damage", "--yes")
+    assert "What was written after that is not there" in said
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected[:-1]
+
+    # The server's own log goes further, and is taken where it is there.
+    guarded.command("down")
+    shutil.rmtree(live)
+    away.rename(live)
+    (left,) = streaming.with_name("left-behind").glob(f"{partial.name}")
+    assert left.read_bytes() != before
+    said = await asyncio.to_thread(run, guarded, "restore", "--timeline", "1", "--yes")
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected
+    await asyncio.to_thread(run, guarded, "run", "full", "dump")
+
+
+# Moments.
+
+
+async def test_any_moment_can_be_had_whatever_was_restored_before(
+    guarded: Stack, here: Place
+) -> None:
+    earlier = await note(guarded, "earlier")
+    wanted = await note(guarded, "wanted")
+    await asyncio.to_thread(run, guarded, "run", "full")
+    abandoned = newest(guarded, "full")
+    latest = await note(guarded, "a mistake")
+    before = await notes(guarded)
+
+    # Too early. The newest backup is from after the moment, and another is taken.
+    await asyncio.to_thread(run, guarded, "restore", "--to-time", earlier.isoformat(" "), "--yes")
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == before[:-2]
+    after = await note(guarded, "after the first restore")
+
+    # What is of the time that was left is as good as before, and nothing says otherwise.
+    await asyncio.to_thread(run, guarded, "verify", abandoned.id)
+    answer = guarded.command("backup", "drill", abandoned.id)
+    assert answer.returncode == command.NOT_SEEN
+    assert "left behind" in answer.stdout
+    verified = newest(guarded, "full")
+    assert not verified.is_bad
+    # The next one adds to none of that time.
+    await asyncio.to_thread(run, guarded, "run", "incremental")
+    assert newest(guarded, "full", "incremental").kind == "full"
+
+    # Then the moment that was meant: of what the first restore left behind.
+    said = await asyncio.to_thread(
+        run, guarded, "restore", "--to-time", wanted.isoformat(" "), "--yes"
+    )
+    assert "along timeline" in said
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == before[:-1]
+    # From the backup that was made just before, and the end of the log that was left.
+    await asyncio.to_thread(run, guarded, "restore", "--to-time", latest.isoformat(" "), "--yes")
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == before
+    # And of what was written between the two.
+    await asyncio.to_thread(run, guarded, "restore", "--to-time", after.isoformat(" "), "--yes")
+    await asyncio.to_thread(up, guarded)
+    assert (await notes(guarded))[-1] == "after the first restore"
+    await asyncio.to_thread(run, guarded, "run", "full", "dump")
+    await asyncio.to_thread(run, guarded, "discard", "--yes")
+
+
+async def test_moment_after_the_last_change_gives_the_last_change(guarded: Stack) -> None:
+    await note(guarded, "the last change")
+    expected = await notes(guarded)
+    guarded.command("down")
+    moment = datetime.now(UTC).isoformat(" ")
+    said = await asyncio.to_thread(run, guarded, "restore", "--to-time", moment, "--yes")
+    assert "no later change from before the moment" in said
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected
+
+
+def test_dump_holds_one_moment_and_no_other_is_promised(guarded: Stack) -> None:
+    name = newest(guarded, "dump").id
+    now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    answer = guarded.command("backup", "restore", name, "--to-time", now, "--yes")
+    assert answer.returncode == 1
+    assert "holds one moment only" in answer.stderr
+    answer = guarded.command("backup", "restore", "--timeline", "77", "--yes")
+    assert "no timeline 77" in answer.stderr
+    assert guarded.is_healthy()
+
+
+def test_time_without_a_day_is_of_today() -> None:
+    now = datetime.now().astimezone()
+    assert command._moment("00:00") == now.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert command._moment("2026-01-02 03:04:05.5+01:00") == datetime(
+        2026, 1, 2, 2, 4, 5, 500_000, tzinfo=UTC
+    )
+    assert command._moment("2026-01-02T03:04Z") == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+
+
+# What is known of a backup.
+
+
+def test_lost_records_cost_no_backup(guarded: Stack, here: Place) -> None:
+    """What is whole gets a record anew, which says nothing good of it; what is not goes."""
+    before = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
+    known = here.folder / "records"
+    known.rename(here.folder / "records.away")
+    half = barman.folder(here.home, here.settings) / "base" / "20200101T000000"
+    (half / "data" / "base").mkdir(parents=True)
+    try:
+        base_backup.settle(here)
+        after = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
+        assert not half.exists()
+        assert after.keys() == before.keys()
+        for name, record in after.items():
+            assert (here.folder / record.path / base_backup.MANIFEST).exists()
+            assert record.verified is None
+            for field in ("kind", "parent", "begin_wal", "end_wal", "timeline", "sha256", "bytes"):
+                assert getattr(record, field) == getattr(before[name], field), field
+        restore.check(here, plans.choose(here))
+    finally:
+        shutil.rmtree(known)
+        (here.folder / "records.away").rename(known)
+
+
+def judged(record: Record, *, is_good: bool) -> Record:
+    return msgspec.structs.replace(
+        record, drilled=Verdict(datetime.now(UTC), is_good, "posts differ", 1.0)
+    )
+
+
+def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
+    guarded: Stack, here: Place
+) -> None:
+    record = newest(guarded, "full", "incremental")
+    records.write(here.folder, judged(record, is_good=False))
+    try:
+        assert plans.choose(here).backup != record.id
+        shown = guarded.command("backup", "restore", record.id, input="n\n").stdout
+        assert "KNOWN TO BE BAD" in shown
+        assert "posts differ" in shown
+        assert "was the same" not in shown
+    finally:
+        records.write(here.folder, record)
+
+
+def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
+    guarded: Stack, here: Place
+) -> None:
+    physical_, dump = newest(guarded, "full", "incremental"), newest(guarded, "dump")
+    # The live database is away.
+    (port,) = [guarded.ports["edge"]]
+    ports = msgspec.structs.replace(here.settings.ports, postgres=port)
+    away = Place(
+        Home(here.home.root), msgspec.structs.replace(here.settings, ports=ports), here.advance
+    )
+    socket_ = here.home.postgres_socket
+    socket_.rename(socket_.with_name("postgres.away"))
+    try:
+        with pytest.raises(UnseenError, match="away"):
+            drill.drill(away, physical_)
+    finally:
+        socket_.with_name("postgres.away").rename(socket_)
+    # And there is no room.
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup drill {dump.id}"],
+        capture_output=True, text=True, env=guarded.environment, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == command.NOT_SEEN, done.stdout + done.stderr
+    assert "NOT LOOKED AT" in done.stdout
+    assert newest(guarded, "full", "incremental") == physical_
+    assert newest(guarded, "dump") == dump
+
+
+@pytest.mark.parametrize("left", ["physical/chitlaq/base/20261124T023000", "chitlaq_1.sql"])
+def test_no_empty_database_is_made_where_there_are_backups(
+    here: Place, tmp_path: Path, left: str
+) -> None:
+    settings = msgspec.structs.replace(
+        here.settings,
+        backups=msgspec.structs.replace(here.settings.backups, folder=str(tmp_path / "backups")),
+    )
+    postgres.refuse_without_data(Home(tmp_path), settings)
+    (tmp_path / "backups" / left).mkdir(parents=True)
+    with pytest.raises(OperatorError, match="chitlaq backup restore"):
+        postgres.refuse_without_data(Home(tmp_path), settings)
+
+
+# What is in the way.
+
+
+def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
+    guarded: Stack, here: Place
+) -> None:
+    from chitlaq.backups import context
+
+    with context.alone(here.home, "drill"):
+        answer = guarded.command("backup", "restore", "--yes")
+    assert answer.returncode == 1
+    assert "Another process is at the backups" in answer.stderr
+    assert guarded.is_healthy()
+
+
+def test_data_of_a_server_that_runs_is_not_replaced(guarded: Stack, here: Place) -> None:
+    with pytest.raises(OperatorError, match="still runs"):
+        restore.carry_out(here, plans.choose(here))
+    assert not here.home.pending_restore.exists()
+    assert guarded.is_healthy()
+
+
+def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
+    tmp_path: Path, here: Place
+) -> None:
+    home = Home(tmp_path)
+    home.run.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(home.control_socket))
+        listening.listen()
+
+        def hang_up() -> None:
+            listening.accept()[0].close()
+
+        answering = threading.Thread(target=hang_up)
+        answering.start()
+        with (
+            pytest.raises((OperatorError, OSError)),
+            command._stopped_stack(Place(home, here.settings)),
+        ):
+            raise AssertionError("it went on")
+        answering.join()
+
+
+# What is killed.
+
+
+async def test_restore_that_fails_says_that_what_was_there_can_be_started(
+    guarded: Stack, here: Place
+) -> None:
+    """There is no room for it: files may grow to 64 kB only."""
+    expected = await notes(guarded)
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup restore --yes"],
+        capture_output=True, text=True, env=guarded.environment, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "`chitlaq up` starts what was there" in done.stderr
+    assert leftovers(guarded) == []
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected
+
+
+async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
+    guarded: Stack, here: Place
+) -> None:
+    """While PostgreSQL recovers: it ends as well, and the next one finds nothing of it."""
+    expected = await notes(guarded)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "backup", "restore", "--yes"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=guarded.environment,
+    )  # fmt: skip
+    target = here.home.restoring_data
+    while not (target / "postmaster.pid").exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        await asyncio.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    await eventually(lambda: servers_in(target) == [])
+    # A plan that did not reach the disk is no way out of it.
+    plan = here.home.pending_restore.read_bytes()
+    here.home.pending_restore.write_bytes(plan[: len(plan) // 2])
+    answer = guarded.command("backup", "restore", "--resume", "--yes")
+    assert answer.returncode == 1
+    assert "begin anew" in answer.stderr
+    here.home.pending_restore.write_bytes(plan)
+    await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    assert not target.exists()
+    assert leftovers(guarded) == []
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected
+
+
+SWAP = [
+    # Before the first change of names, between the two, and as the archive is led on.
+    ("os.rename", "postgres.before-"),
+    ("os.rename", "postgres.restoring"),
+    ("os.rename", "arriving"),
+    ("shutil.rmtree", "postgres/restored"),
+]
+
+
+async def test_restore_that_was_killed_as_it_took_its_place_is_finished(guarded: Stack) -> None:
+    expected = await notes(guarded)
+    resume: tuple[str, ...] = ()
+    for call, part in SWAP:
+        await asyncio.to_thread(killed_at, guarded, call, part, "restore", *resume, "--yes")
+        resume = ("--resume",)
+    assert "--resume" in guarded.command("up", "--detach").stderr
+    answer = guarded.command("backup", "restore", "--yes")
+    assert answer.returncode == 1
+    assert "--resume" in answer.stderr
+    said = await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    assert ": 0 rows" not in said
+    assert not (guarded.home / "postgres" / "restored").exists()
+    await asyncio.to_thread(up, guarded)
+    assert await notes(guarded) == expected
+    await asyncio.to_thread(run, guarded, "run", "full")
+    await asyncio.to_thread(run, guarded, "drill", newest(guarded, "full").id)
+
+
+STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
+    ("a base backup that adds to another, before its record", "os.rename", "records/incremental_",
+     ("run", "incremental")),
+    ("the archive, before the ledger has what came", "open", "ledger.jsonl", ("archive", "--send")),
+    ("a configuration, before it has its name", "os.rename", "config_", ("run", "configuration")),
+    ("discarding what was kept", "os.rmdir", "pg_wal", ("discard", "--yes")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "part", "words"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS]
+)
+async def test_step_that_was_killed_can_be_done_again(
+    guarded: Stack, here: Place, call: str, part: str, words: tuple[str, ...]
+) -> None:
+    await note(guarded, "to be archived")
+    await guarded.sql("SELECT pg_switch_wal()")
+    before = {one.id for one in backups_of(guarded).good}
+    await asyncio.to_thread(killed_at, guarded, call, part, *words)
+    assert {one.id for one in backups_of(guarded).good} == before
+    await asyncio.to_thread(run, guarded, *words)
+    assert not list(here.folder.glob("*.draft"))
+    bases = {path.name for path in here.folder.glob("physical/chitlaq/base/*")}
+    assert bases == {
+        base_backup.barman_id(one) for one in backups_of(guarded).of("full", "incremental")
+    }
+    assert guarded.is_healthy()
+    await asyncio.to_thread(run, guarded, "verify")
+
+
+async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
+    guarded: Stack, here: Place
+) -> None:
+    found = backups_of(guarded)
+    parents = {one.parent for one in found.good}
+    first = next(one for one in found.of("full") if one.id not in parents)
+    assert first != found.newest("full")
+    await asyncio.to_thread(
+        killed_at, guarded, "os.remove", f"records/{first.id}", "prune", first.id, "--yes"
+    )
+    answer = guarded.command("backup", "verify", first.id)
+    assert answer.returncode == 3
+    assert "is gone" in answer.stdout
+    await asyncio.to_thread(run, guarded, "prune", first.id, "--yes")
+    assert backups_of(guarded).get(first.id) is None
+    await asyncio.to_thread(run, guarded, "verify")
+
+
+async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_aside(
+    guarded: Stack, here: Place
+) -> None:
+    """Killed while it fills its server, and wherever it puts the archive of the old one aside."""
+    dump = newest(guarded, "dump")
+    expected = dump.tables["public.notes"].rows
+    words = ("restore", dump.id, "--yes")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "backup", *words],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=guarded.environment,
+    )  # fmt: skip
+    while not list((here.home.backup / "scratch").glob("*/postgres/postmaster.pid")):
+        assert process.poll() is None, "it ended before it could be killed"
+        await asyncio.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    await asyncio.to_thread(
+        killed_at, guarded, "os.rename", "chitlaq/records/", "restore", "--resume", "--yes"
+    )
+    await asyncio.to_thread(
+        killed_at, guarded, "os.rename", "chitlaq.before-", "restore", "--resume", "--yes"
+    )
+    # As it is left by a kill after the last of it.
+    plan = here.home.pending_restore.read_bytes()
+    said = await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    assert ": 0 rows" not in said
+    here.home.pending_restore.write_bytes(plan)
+    await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    assert not backups_of(guarded).of("full", "incremental")
+    assert leftovers(guarded) == []
+    await asyncio.to_thread(up, guarded)
+    assert len(await notes(guarded)) == expected
+    assert await posts_in(guarded) == set()

@@ -1,0 +1,109 @@
+"""The end of the log is told from damage: nothing that was written after a damaged record is forgotten.
+
+The log here is made as PostgreSQL makes it: records one after the other over pages of 8 kB, each with its
+length and the position of the one before, and cut where a server may leave off that is killed.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from chitlaq.backups.wal import pages
+from chitlaq.backups.wal.pages import PAGE_BYTES, Page
+
+PAGES = 6
+HEAD = 24
+BASE = 0x3000000 + PAGE_BYTES
+
+
+def written(lengths: list[int]) -> tuple[bytearray, list[int]]:
+    """Records over some pages, and where each begins; then nothing."""
+    data = bytearray(PAGES * PAGE_BYTES)
+    begins: list[int] = []
+    at = 0
+
+    def put(content: bytes) -> None:
+        nonlocal at
+        for index, byte in enumerate(content):
+            if at % PAGE_BYTES == 0:
+                rest = len(content) - index if index else 0
+                struct.pack_into("<HHIQI", data, at, 0xD118, 1 if rest else 0, 1, BASE + at, rest)
+                at += HEAD
+            data[at] = byte
+            at += 1
+
+    for length in lengths:
+        if at + length + 200 > len(data):
+            break
+        at += -at % 8
+        first = at + HEAD if at % PAGE_BYTES == 0 else at
+        before = BASE + begins[-1] if begins else 0
+        put(struct.pack("<IIQ", length, 1, before) + b"\xaa" * (length - 16))
+        begins.append(first)
+    return data, begins
+
+
+def found(data: bytearray) -> list[Page]:
+    read = (
+        pages.page(bytes(data[at : at + PAGE_BYTES]), BASE + at, is_used_again=False)
+        for at in range(0, len(data), PAGE_BYTES)
+    )
+    return [one for one in read if one is not None]
+
+
+def end_of(data: bytearray) -> int:
+    return len(bytes(data).rstrip(b"\0"))
+
+
+LENGTHS = st.lists(st.integers(32, 12_000), min_size=2, max_size=40)
+
+
+@given(LENGTHS)
+def test_log_that_was_replayed_to_its_end_has_nothing_unread(lengths: list[int]) -> None:
+    data, begins = written(lengths)
+    assume(begins)
+    end = end_of(data)
+    assert pages.unread(found(data), BASE + end + -end % 8, is_received=True) is None
+
+
+@given(LENGTHS, st.data())
+def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
+    lengths: list[int], choice: st.DataObject
+) -> None:
+    data, begins = written(lengths)
+    cut = choice.draw(st.integers(1, PAGES - 1)) * PAGE_BYTES
+    torn = [one for one in begins if one < cut]
+    assume(torn and end_of(data) > cut)
+    # Where the cut is between two records there is nothing torn.
+    assume(data[cut + 2] == 1)
+    data[cut:] = bytes(len(data) - cut)
+    assert pages.unread(found(data), BASE + torn[-1], is_received=True) is None
+
+
+@given(LENGTHS, st.data())
+def test_replay_that_ended_at_any_record_but_the_last_left_something_unread(
+    lengths: list[int], choice: st.DataObject
+) -> None:
+    """One bit of that record was flipped, wherever in it: its length, what it says, or its pages' heads."""
+    data, begins = written(lengths)
+    assume(len(begins) >= 2)
+    number = choice.draw(st.integers(0, len(begins) - 2))
+    begin = begins[number]
+    # A length that seems to go on for pages is what is most like the end of the log.
+    flipped = choice.draw(
+        st.integers(begin, begins[number + 1] - 1) | st.integers(begin + 1, begin + 2)
+    )
+    data[flipped] ^= 1 << choice.draw(st.integers(0, 7))
+    at = pages.unread(found(data), BASE + begins[number], is_received=True)
+    assert at is not None
+
+
+def test_pages_that_an_earlier_segment_left_in_a_file_are_none() -> None:
+    data, _ = written([100] * 20)
+    page = bytes(data[:PAGE_BYTES])
+    assert pages.page(page, BASE) is not None
+    assert pages.page(page, BASE + 10 * PAGE_BYTES) is None
+    assert pages.page(bytes(PAGE_BYTES), BASE) is None

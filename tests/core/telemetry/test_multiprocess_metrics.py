@@ -1,0 +1,235 @@
+"""What several processes of a service count is counted once, whoever of them ends, and however."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import multiprocess
+from prometheus_client.parser import text_string_to_metric_families
+
+from chitlaq.core.telemetry import multiprocess_metrics
+from tests.conftest import Stack, eventually, start_stack, stop_stack
+
+COUNTING = """
+import os, signal, sys
+from pathlib import Path
+from chitlaq.core import metric_files
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
+from prometheus_client import Counter, Gauge, Histogram
+counter, histogram = Counter("asked_total", "x", ["by"]), Histogram("took_seconds", "x", buckets=[1, 2])
+gauge = Gauge("open", "x", multiprocess_mode="livesum")
+for _ in range(int(sys.argv[2])):
+    counter.labels("somebody").inc()
+    histogram.observe(1.5)
+gauge.set(1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def count_and_be_killed(folder: Path, times: int) -> None:
+    folder.mkdir(exist_ok=True)
+    subprocess.run([sys.executable, "-c", COUNTING, str(folder), str(times)], check=False)
+
+
+def numbers(files: Sequence[str]) -> tuple[float, float, float]:
+    """The counter, and the histogram's count and middle bucket."""
+    samples = {
+        (sample.name, sample.labels.get("le")): float(sample.value)
+        for metric in multiprocess.MultiProcessCollector.merge(files)
+        for sample in metric.samples
+    }
+    return (
+        samples.get(("asked_total", None), 0),
+        samples.get(("took_seconds_count", None), 0),
+        samples.get(("took_seconds_bucket", "2.0"), 0),
+    )
+
+
+def seen(folder: Path) -> tuple[float, float, float]:
+    return multiprocess_metrics.read(folder, numbers)
+
+
+def test_what_the_dead_counted_is_folded_into_one_file_of_a_kind(tmp_path: Path) -> None:
+    for times in (3, 4, 5):
+        count_and_be_killed(tmp_path, times)
+    assert len(list(tmp_path.glob("*.db"))) == 9
+    for _ in range(2):
+        multiprocess_metrics.begin(tmp_path)
+        assert seen(tmp_path) == (12, 12, 12)
+        assert sorted(file.name for file in tmp_path.glob("*.db")) == [
+            "counter_sum-1.db",
+            "histogram_sum-1.db",
+        ]
+    count_and_be_killed(tmp_path, 6)
+    multiprocess_metrics.begin(tmp_path)
+    assert seen(tmp_path) == (18, 18, 18)
+    assert len(list(tmp_path.glob("*.db"))) == 2
+
+
+def test_what_the_living_count_is_left_to_them(tmp_path: Path) -> None:
+    count_and_be_killed(tmp_path, 3)
+    (file,) = tmp_path.glob("counter_*.db")
+    living = file.rename(tmp_path / f"counter_{os.getpid()}.db")
+    multiprocess_metrics.begin(tmp_path)
+    assert living.exists()
+    assert seen(tmp_path) == (3, 3, 3)
+
+
+def test_each_number_is_seen_once_wherever_the_folding_is_killed(tmp_path: Path) -> None:
+    """At each line of it, and each time some more is there to be folded."""
+
+    def fold_and_be_killed_at(line: int) -> bool:
+        """Whether it was, in a process of its own."""
+        lines = iter(range(line))
+
+        def trace(frame: Any, event: str, _: object) -> Any:
+            if frame.f_code.co_filename != multiprocess_metrics.__file__:
+                return None
+            if event == "line" and next(lines, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return trace
+
+        pid = os.fork()
+        if pid == 0:
+            sys.settrace(trace)
+            multiprocess_metrics.begin(tmp_path)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        return os.WIFSIGNALED(status)
+
+    count_and_be_killed(tmp_path, 3)
+    originals = {file.name: file.read_bytes() for file in tmp_path.glob("[ch]*_*.db")}
+    total, line = 3, 0
+    is_killed = True
+    while is_killed:
+        is_killed = fold_and_be_killed_at(line)
+        assert seen(tmp_path) == (total, total, total), f"killed at line {line}"
+        multiprocess_metrics.begin(tmp_path)
+        assert seen(tmp_path) == (total, total, total), f"after line {line}"
+        for name, content in originals.items():
+            (tmp_path / name).write_bytes(content)
+        total, line = total + 3, line + 1
+    assert line > 30
+
+
+def test_each_number_is_seen_once_while_others_fold(tmp_path: Path) -> None:
+    """At each line of our reading and of the library's."""
+
+    def seen_with_fold_at(line: int) -> tuple[tuple[float, float, float], bool]:
+        """What is seen, and whether it was folded before the reading was done."""
+        lines = iter(range(line))
+        is_folded = False
+
+        def trace(frame: Any, event: str, _: object) -> Any:
+            nonlocal is_folded
+            if frame.f_code.co_filename not in (
+                multiprocess_metrics.__file__,
+                multiprocess.__file__,
+            ):
+                return None
+            if event == "line" and not is_folded and next(lines, None) is None:
+                is_folded = True
+                multiprocess_metrics.begin(tmp_path)  # Nothing is traced while a trace is at work.
+            return trace
+
+        sys.settrace(trace)
+        try:
+            return seen(tmp_path), is_folded
+        finally:
+            sys.settrace(None)
+
+    count_and_be_killed(tmp_path, 3)
+    originals = {file.name: file.read_bytes() for file in tmp_path.glob("[ch]*_*.db")}
+    total, line = 3, 0
+    is_folded = True
+    while is_folded:
+        found, is_folded = seen_with_fold_at(line)
+        assert found == (total, total, total), f"folded at line {line}"
+        multiprocess_metrics.begin(tmp_path)
+        for name, content in originals.items():
+            (tmp_path / name).write_bytes(content)
+        total, line = total + 3, line + 1
+    assert line > 30
+
+
+@pytest.fixture(scope="module")
+def doubled() -> Iterator[Stack]:
+    """A stack with two processes of feed-service."""
+    stack = start_stack(CHITLAQ_WORKERS_FEED="2")
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+def restart(stack: Stack) -> None:
+    assert stack.command("restart", "feed-service").returncode == 0
+
+
+def kill_one(stack: Stack) -> None:
+    def pids() -> dict[int, int]:
+        rows = [row for row in stack.json("ps") if row["service"] == "feed-service"]
+        return {row["worker"]: row["pid"] for row in rows if row["state"] == "healthy"}
+
+    before = pids()
+    os.kill(before[1], signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = pids()
+        return len(now) == 2 and now[1] != before[1]
+
+    for _ in range(200):
+        if is_back():
+            return
+    raise AssertionError("no process took the place of the one that was killed")
+
+
+async def feed(stack: Stack, name: str, **labels: str) -> float:
+    """The sum of a metric over what one of the two processes answers."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.get(f"http://127.0.0.1:{stack.ports['feed']}/metrics")
+    assert answer.status_code == 200
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+async def test_two_processes_count_each_request_once_and_say_what_postgresql_says(
+    doubled: Stack,
+) -> None:
+    refused = {"route": "/posts", "method": "POST", "status": "401"}
+    changes: Sequence[Callable[[Stack], None]] = (lambda _: None, restart, kill_one, restart)
+    for number, change in enumerate(changes, start=1):
+        change(doubled)
+        async with httpx.AsyncClient(base_url=doubled.gateway, timeout=20) as client:
+            for _ in range(30):
+                answer = await client.post("/api/posts", json={"text": "nobody is signed in"})
+                assert answer.status_code == 401
+        for _ in range(4):
+            assert await feed(doubled, "http_requests_total", **refused) == 30 * number
+
+        async def is_as_postgresql_says() -> bool:
+            said = await feed(doubled, "postgresql_pool_connections")
+            (row,) = await doubled.sql(
+                "SELECT count(*) AS held FROM pg_stat_activity WHERE usename = 'chitlaq_feed'"
+            )
+            return said == row["held"] > 0
+
+        await eventually(is_as_postgresql_says)
+    folder = doubled.home / "run" / "metrics" / "feed-service"
+    pids = [file.stem.rpartition("_")[2] for file in folder.glob("counter_[0-9]*.db")]
+    dead = [pid for pid in pids if not Path("/proc", pid).exists()]
+    assert len(dead) <= 1, "the last predecessor's, which the next process folds"

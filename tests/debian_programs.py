@@ -1,0 +1,61 @@
+"""Programs of the distribution's packages, unpacked and not installed, for tests that need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.errors import MissingProgramError
+from chitlaq.stack.install import apt_unpack
+
+FONTS = """\
+<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>{root}/usr/share/fonts</dir><cachedir>{root}/cache/fonts</cachedir></fontconfig>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is called, and the variables with which it finds what lies beside it."""
+
+    path: Path
+    environment: Mapping[str, str]
+
+
+def unpacked(package: str, name: str, place: str, *more: str) -> Program:
+    """Return a program from PATH, or out of its package; skip the test where it cannot be had.
+
+    Args:
+        package: its name in Debian.
+        name: the program's.
+        place: where it is in the package.
+        more: packages that it does not depend on, and is to find.
+    """
+    found = shutil.which(name)
+    if found:
+        return Program(Path(found), os.environ)
+    root = Path(tempfile.gettempdir()) / f"chitlaq-packages-{os.getuid()}" / package
+    try:
+        apt_unpack.unpack(root, [package, *more], with_missing=True, finish=_give_fonts)
+    except MissingProgramError as error:
+        pytest.skip(str(error))
+    libraries = sorted({str(path.parent) for path in root.glob("usr/lib/*/**/*.so*")})
+    libraries += sorted({str(path.parent) for path in root.glob("lib/*/*.so*")})
+    return Program(
+        root / place,
+        {
+            **os.environ,
+            "LD_LIBRARY_PATH": ":".join(libraries),
+            "FONTCONFIG_FILE": str(root / "fonts.conf"),
+        },
+    )
+
+
+def _give_fonts(root: Path) -> None:
+    (root / "fonts.conf").write_text(FONTS.format(root=root))

@@ -1,0 +1,149 @@
+"""Logs: no line is lost or torn by a rotation, and they are read back in the order of time."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chitlaq.cli.exec import shown
+from chitlaq.logs import files as logfiles
+from chitlaq.logs import view
+from chitlaq.logs.files import LogFile
+from chitlaq.stack.supervisor.supervisor import LONGEST_PAUSE_SECONDS, pause_after
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lines=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=30), max_size=80
+    ),
+    cuts=st.lists(st.integers(1, 60), min_size=1, max_size=40),
+    max_bytes=st.integers(20, 400),
+)
+def test_every_line_is_there_once_and_whole(
+    lines: list[str], cuts: list[int], max_bytes: int
+) -> None:
+    """However a process's output is cut into pieces, and wherever rotations fall."""
+    data = b"".join(line.encode() + b"\n" for line in lines)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "component.log"
+        log = LogFile(path, max_bytes, keep_files=10_000)
+        start = 0
+        for index in range(len(data)):
+            size = cuts[index % len(cuts)]
+            if start >= len(data):
+                break
+            log.write(data[start : start + size])
+            start += size
+        log.close()
+        files = logfiles.history(path)
+        found = b"".join(
+            gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+            for file in files
+        )
+        assert found == data
+        for file in files[:-2]:
+            assert file.suffix == ".gz"
+
+
+def test_only_so_many_files_are_kept(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "a.log", max_bytes=10, keep_files=3)
+    for number in range(20):
+        log.write(f"line number {number}\n".encode())
+    log.close()
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["a.log", "a.log.1", "a.log.2.gz", "a.log.3.gz"]
+    assert (tmp_path / "a.log.1").read_text() == "line number 19\n"
+
+
+def test_each_day_has_a_file_of_its_own(tmp_path: Path) -> None:
+    days = iter([date(2026, 3, 28), date(2026, 3, 28), date(2026, 3, 29), date(2026, 3, 31)])
+    today = date(2026, 3, 28)
+    path = tmp_path / "a.log"
+    log = LogFile(path, max_bytes=1000, keep_files=5, today=lambda: today)
+    for number, today in enumerate(days):
+        log.write(f"line {number} of {today}\n".encode())
+    log.close()
+    assert path.read_text() == "line 3 of 2026-03-31\n"
+    assert (tmp_path / "a.log.1").read_text() == "line 2 of 2026-03-29\n"
+    oldest = gzip.decompress((tmp_path / "a.log.2.gz").read_bytes())
+    assert oldest == b"line 0 of 2026-03-28\nline 1 of 2026-03-28\n"
+
+
+def test_file_of_an_earlier_day_is_closed_by_the_first_line_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    path.write_text("from the day before\n")
+    before = time.time() - 86_400
+    os.utime(path, (before, before))
+    log = LogFile(path, max_bytes=1000, keep_files=5)
+    assert path.read_text() == "from the day before\n", "nothing is moved before there is a line"
+    log.write(b"today\n")
+    log.close()
+    assert path.read_text() == "today\n"
+    assert (tmp_path / "a.log.1").read_text() == "from the day before\n"
+
+
+def test_last_words_without_an_end_are_kept(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "a.log", max_bytes=1000, keep_files=3)
+    log.write(b"whole\nand half")
+    log.close()
+    assert (tmp_path / "a.log").read_text() == "whole\nand half\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            '{"timestamp":"2026-01-31T09:00:00.5Z","event":"x"}',
+            datetime(2026, 1, 31, 9, 0, 0, 500_000, UTC),
+        ),
+        ('{"time":"2026-01-31T10:00:00+01:00","status":200}', datetime(2026, 1, 31, 9, tzinfo=UTC)),
+        (
+            "2026-01-31 09:00:00.250 UTC [7] a@b LOG: x",
+            datetime(2026, 1, 31, 9, 0, 0, 250_000, UTC),
+        ),
+        ("    at some place", None),
+        ("{broken", None),
+        ('{"timestamp":"never"}', None),
+        ("[1, 2]", None),
+    ],
+)
+def test_time_of_a_line_is_found_in_every_format(line: str, expected: datetime | None) -> None:
+    assert view.time_of(line) == expected
+
+
+@given(st.text())
+def test_any_line_can_be_shown(line: str) -> None:
+    assert isinstance(view.readable(line, is_coloured=False), str)
+
+
+def test_pauses_grow_and_are_bounded() -> None:
+    pauses = [pause_after(failures) for failures in range(20)]
+    assert pauses[0] == 0.2
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("reply", "for_people", "for_pipes"),
+    [
+        (b"PONG", "PONG", "PONG"),
+        (7, "(integer) 7", "7"),
+        (None, "(nil)", ""),
+        ([], "(empty array)", ""),
+        ([b"a", 2, [b"b", None]], "1) a\n2) (integer) 2\n3) 1) b\n   2) (nil)", "a\n2\nb\n"),
+    ],
+)
+def test_replies_are_shown_as_redis_cli_does(
+    reply: object, for_people: str, for_pipes: str
+) -> None:
+    assert shown(reply, raw=False) == for_people
+    assert shown(reply, raw=True) == for_pipes

@@ -1,0 +1,241 @@
+"""Every alert fires when it should and keeps silent when it should: Prometheus's own tools say so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from chitlaq.monitoring.alerts import cases, routing, rules, slos
+from chitlaq.monitoring.alerts.alert import Alert, fires, silent, steady
+from tests.conftest import eventually
+
+PAGE = Path(__file__).parents[3] / "docs" / "alerts.md"
+SERIES = steady("up", 0)
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def alert(**changes: object) -> Alert:
+    given = {
+        "name": "Down",
+        "expr": "up == 0",
+        "for_": "1m",
+        "severity": "P1",
+        "summary": "It is down.",
+        "procedure": "Service Outage Response",
+        "cases": (fires(SERIES, summary="It is down."), silent()),
+        **changes,
+    }
+    return Alert(**given)
+
+
+def test_prometheus_reads_the_rules(promtool: str, tmp_path: Path) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_bytes(rules.rule_groups())
+    said = run(promtool, "check", "rules", path)
+    count = len(rules.alerts()) + len(slos.recording_rules())
+    assert f"{count} rules found" in said
+
+
+@pytest.mark.parametrize("group", rules.groups())
+def test_each_alert_fires_and_keeps_silent_as_declared(
+    group: str, promtool: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yml").write_bytes(rules.rule_groups(only=group))
+    (tmp_path / "tests.yml").write_bytes(cases.test_file("rules.yml", group))
+    run(promtool, "test", "rules", tmp_path / "tests.yml")
+
+
+def test_case_that_is_wrong_is_noticed(promtool: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_bytes(rules.rule_groups(only="components"))
+    document = msgspec.json.decode(cases.test_file("rules.yml", "components"))
+    silenced = next(test for test in document["tests"] if test["name"] == "DatabaseDown is silent")
+    silenced["input_series"][0]["values"] = "0+0x60"
+    (tmp_path / "tests.yml").write_bytes(msgspec.json.encode(document))
+    with pytest.raises(AssertionError, match="DatabaseDown"):
+        run(promtool, "test", "rules", tmp_path / "tests.yml")
+
+
+def test_each_severity_has_its_route_and_its_own_patience(amtool: str, tmp_path: Path) -> None:
+    path = tmp_path / "alertmanager.yml"
+    path.write_bytes(
+        routing.alertmanager_config("http://127.0.0.1:3006/alerts", str(tmp_path / "token"))
+    )
+    assert "SUCCESS" in run(amtool, "check-config", path)
+    wanted = {
+        ("severity=P0",): "P0",
+        ("severity=P1", "alertname=CacheDown"): "P1",
+        ("severity=P2",): "P2",
+        ("severity=P3",): "P3",
+        ("severity=none", "alertname=Watchdog"): routing.WATCHDOG,
+        ("severity=unheard-of",): routing.RECEIVER,
+    }
+    for labels, receiver in wanted.items():
+        said = run(amtool, "config", "routes", "test", f"--config.file={path}", *labels)
+        assert said.strip() == receiver, labels
+    document = msgspec.json.decode(path.read_bytes())
+    repeated = {
+        route["receiver"]: route["repeat_interval"] for route in document["route"]["routes"]
+    }
+    assert repeated == {"watchdog": "5m", "P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
+    assert document["route"]["group_by"] == ["alertname", "service"]
+    for receiver in document["receivers"]:
+        (webhook,) = receiver["webhook_configs"]
+        assert webhook["url"] == "http://127.0.0.1:3006/alerts"
+        assert webhook["send_resolved"]
+
+
+def declared_labels(name: str, /, **labels: str) -> dict[str, str]:
+    """What an alert is sent with: as declared, and what its series and its cases' templates give."""
+    (declared,) = [alert for alert in rules.alerts() if alert.name == name]
+    fixed = {key: value for key, value in declared.all_labels.items() if "{{" not in value}
+    return {"alertname": name, **fixed, **labels}
+
+
+DOWN = {"job": "feed-service", "service": "feed-service", "instance": "10.0.0.5:3003"}
+BURNS = "AvailabilityBurns"
+
+HELD_BACK = [
+    # One subject, one family: the graver speaks.
+    ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/"}, True),
+    ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/srv"}, False),
+    ("BackupTooOld", {"kind": "dump"}, "BackupUnverified", {"kind": "dump"}, True),
+    ("BackupTooOld", {"kind": "configuration"}, "BackupUnverified", {"kind": "dump"}, False),
+    ("CertificateExpiresNow", {"name": "a:443"}, "CertificateExpires", {"name": "a:443"}, True),
+    ("CertificateExpiresNow", {"name": "a:443"}, "CertificateExpires", {"name": "b:443"}, False),
+    (
+        "ReplicationFarBehind",
+        {"application": "a"},
+        "ReplicationBehind",
+        {"application": "b"},
+        False,
+    ),
+    # What is down breaks its promises, and not those of others.
+    ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "feed-service"}, True),
+    ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "auth-service"}, False),
+    ("ServiceDown", DOWN, f"Edge{BURNS}Fast", {"service": "api-gateway"}, False),
+    ("EdgeDown", {"component": "nginx"}, f"Edge{BURNS}Fast", {"service": "api-gateway"}, True),
+    ("DatabaseDown", {}, f"Service{BURNS}Fast", {"service": "auth-service"}, True),
+    # A host takes along what is on it.
+    ("HostDown", {"host": "10.0.0.5"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, True),
+    ("HostDown", {"host": "10.0.0.5"}, "DatabaseDown", {"host": "10.0.0.5"}, True),
+    ("HostDown", {"host": "10.0.0.6"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, False),
+    ("HostDown", {"host": "10.0.0.6"}, "LoginsFail", {}, False),
+    # Who cannot see says so once.
+    ("MonitoringDown", {"job": "node", "service": "node"}, "MemoryLowUnseen", {}, True),
+    ("MonitoringDown", {"job": "node", "service": "node"}, "MailsStuckUnseen", {}, False),
+    ("DatabaseDown", {"component": "postgres"}, "MailsStuckUnseen", {}, True),
+    ("CacheDown", {"component": "redis"}, "MailsStuckUnseen", {}, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("graver", "by", "lesser", "of", "is_held_back"),
+    HELD_BACK,
+    ids=[f"{one[0]}-{one[2]}-{number}" for number, one in enumerate(HELD_BACK)],
+)
+async def test_graver_alert_holds_back_what_it_explains(
+    graver: str,
+    by: dict[str, str],
+    lesser: str,
+    of: dict[str, str],
+    is_held_back: bool,
+    alertmanager: httpx.AsyncClient,
+) -> None:
+    """Each pair is the only one that this Alertmanager knows, beside one that is surely held back."""
+    witness = {"family": "Witness"}
+    sent = [
+        declared_labels(graver, **by),
+        {"alertname": "Witnessed", "severity": "P0", **witness},
+        declared_labels(lesser, **of),
+        {"alertname": "Witness", "severity": "P1", **witness},
+    ]
+    answer = await alertmanager.post("/api/v2/alerts", json=[{"labels": one} for one in sent])
+    assert answer.status_code == 200, answer.text
+
+    async def held_back() -> dict[str, list[str]]:
+        listed = (await alertmanager.get("/api/v2/alerts")).json()
+        return {one["labels"]["alertname"]: one["status"]["inhibitedBy"] for one in listed}
+
+    async def is_judged() -> bool:
+        return bool((await held_back())["Witness"])
+
+    await eventually(is_judged)
+    found = await held_back()
+    assert bool(found[lesser]) == is_held_back
+    assert not found[graver]
+
+
+def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
+    """A label that is missing among the subject's lets an alert on one thing silence another's."""
+    told_apart = {
+        label
+        for declared in rules.alerts()
+        for case in declared.cases
+        for expected in case.expected
+        for label in expected.labels
+    }
+    # A mount point has one device, and it one kind of file system; of lines only errors are counted.
+    assert told_apart - {"fstype", "level"} <= set(routing.SUBJECT)
+
+
+@pytest.mark.parametrize("declared", rules.alerts(), ids=lambda declared: declared.name)
+def test_each_alert_says_what_it_means_and_what_to_do(declared: Alert) -> None:
+    assert declared.severity in {*routing.REPEAT, "none"}
+    assert re.fullmatch(r"[^\n]+\.", declared.summary), "one sentence"
+    assert declared.procedure[0].isupper()
+    assert any(case.expected for case in declared.cases)
+    assert not all(case.expected for case in declared.cases)
+    for field in ("severity", "family"):
+        assert declared.rule["labels"][field]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"cases": ()}, "fires"),
+        ({"cases": (silent(),)}, "fires"),
+        ({"cases": (fires(SERIES, summary="It is down."),)}, "silent"),
+        ({"summary": " "}, "summary"),
+        ({"procedure": ""}, "procedure"),
+        ({"expr": ""}, "expr"),
+        ({"name": "is down"}, "name"),
+    ],
+)
+def test_alert_without_its_parts_cannot_be_made(changes: dict[str, object], complaint: str) -> None:
+    assert alert().rule["alert"] == "Down"
+    with pytest.raises(ValueError, match=complaint):
+        alert(**changes)
+
+
+@pytest.mark.parametrize("missing", ["severity", "summary", "procedure", "cases", "for_"])
+def test_no_part_of_an_alert_has_a_default(missing: str) -> None:
+    given = {field: getattr(alert(), field) for field in ("name", "expr", "for_", "severity")}
+    given |= {field: getattr(alert(), field) for field in ("summary", "procedure", "cases")}
+    del given[missing]
+    with pytest.raises(TypeError, match=missing):
+        Alert(**given)
+
+
+def test_graver_alert_of_a_family_is_about_the_same_labels() -> None:
+    """An inhibition compares labels; a family whose alerts differ in theirs would not inhibit."""
+    families: dict[str, set[frozenset[str]]] = {}
+    for declared in rules.alerts():
+        family = declared.all_labels["family"]
+        own = frozenset(declared.all_labels) - {"severity", "family"}
+        families.setdefault(family, set()).add(own)
+    doubled = {family for family, labels in families.items() if len(labels) > 1}
+    assert doubled <= {"ComponentDown"}, "components are told apart on purpose"
+
+
+def test_page_lists_the_alerts_that_are_declared() -> None:
+    assert PAGE.read_text() == rules.alerts_page(), "write docs/alerts.md anew with alerts_page()"

@@ -1,0 +1,441 @@
+"""ops-service's numbers agree with what is there, and what cannot be read is absent, not invented."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import signal
+import sqlite3
+import ssl
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from prometheus_client.parser import text_string_to_metric_families
+
+from chitlaq.cli.metrics import declared_metrics
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.logs import files
+from chitlaq.monitoring.exporter import certificates, exporter, log_errors
+from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.stack.servers.postgres import programs
+from tests.conftest import PASSWORD, Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+async def scrape(stack: Stack) -> Samples:
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.get(f"http://127.0.0.1:{stack.ports['ops']}/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((name, frozenset(labels.items())))
+
+
+async def test_sessions_and_locks_are_counted(stack: Stack) -> None:
+    before = value(
+        await scrape(stack), "postgresql_connections_active", state="idle_in_transaction"
+    )
+    assert before is not None
+    connections = [await asyncpg.connect(stack.dsn()) for _ in range(3)]
+    try:
+        for connection in connections:
+            await connection.execute("BEGIN")
+            await connection.execute("LOCK TABLE feed.blocks IN ROW EXCLUSIVE MODE")
+        samples = await scrape(stack)
+        now = value(samples, "postgresql_connections_active", state="idle_in_transaction")
+        assert now == before + 3
+        assert (value(samples, "postgresql_locks_count", mode="RowExclusiveLock") or 0) >= 3
+        assert (value(samples, "postgresql_oldest_transaction_seconds") or 0) > 0
+        assert value(samples, "postgresql_connections_max") == 120
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: Join) -> None:
+    before = await scrape(stack)
+    member = await join()
+    post = await member.write("to be delivered")
+    await stack.sql(
+        "INSERT INTO feed.deliveries VALUES ($1::text::uuid, 'test', now() + interval '1 hour')",
+        post["id"],
+    )
+    try:
+        after = await scrape(stack)
+    finally:
+        await stack.sql("DELETE FROM feed.deliveries WHERE request_id = 'test'")
+    verified = value(before, "accounts", state="verified")
+    assert verified is not None
+    assert value(after, "accounts", state="verified") == verified + 1
+    assert (value(after, "feed_deliveries_waiting") or 0) >= 1
+
+
+async def test_member_is_active_once_on_however_many_devices(stack: Stack, join: Join) -> None:
+    queries = postgres.load_queries("chitlaq.ops", "test")
+    database = Database(stack.dsn("chitlaq_ops"), "test", queries)
+
+    async def active() -> dict[str, float]:
+        (family,) = await exporter.active_members(database)
+        return {sample.labels["window"]: sample.value for sample in family.samples}
+
+    async def used(member: Member, days: int) -> None:
+        await stack.sql(
+            "UPDATE auth.sessions SET last_used_at = now() - make_interval(days => $2)"
+            " WHERE account_id = $1::text::uuid",
+            member.id,
+            days,
+        )
+
+    try:
+        before = await active()
+        ada, bob, eve, old = [await join() for _ in range(4)]
+        again = {"login": ada.username, "password": PASSWORD}
+        assert (await ada.client.post("/api/auth/login", json=again)).status_code == 200
+        for member, days in ((bob, 3), (eve, 20), (old, 40)):
+            await used(member, days)
+        after = await active()
+    finally:
+        await database.close()
+    assert {window: after[window] - before[window] for window in after} == {
+        "1d": 1, "7d": 2, "30d": 3
+    }  # fmt: skip
+
+
+async def test_database_with_another_clock_is_noticed(stack: Stack) -> None:
+    await stack.sql("CREATE SCHEMA skewed")
+    await stack.sql(
+        "CREATE FUNCTION skewed.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+        " AS $$SELECT pg_catalog.clock_timestamp() + interval '1 hour'$$"
+    )
+    await stack.sql("GRANT USAGE ON SCHEMA skewed TO chitlaq_ops")
+    queries = postgres.load_queries("chitlaq.ops", "test")
+    dsn = f"{stack.dsn('chitlaq_ops')}?search_path=skewed,pg_catalog"
+    database = Database(dsn, "test", queries)
+    try:
+        metrics = {metric.name: metric for metric in await exporter.postgres(database, Settings())}
+        (sample,) = metrics["clock_difference_seconds"].samples
+        assert sample.labels == {"component": "postgres"}
+        assert round(sample.value / 60) == 60
+    finally:
+        await database.close()
+        await stack.sql("DROP SCHEMA skewed CASCADE")
+    same = value(await scrape(stack), "clock_difference_seconds", component="postgres")
+    assert same is not None
+    assert round(same / 60) == 0
+
+
+async def test_slot_outlives_its_reader(stack: Stack) -> None:
+    await stack.sql("SELECT pg_create_physical_replication_slot('left_alone', true)")
+    try:
+        samples = await scrape(stack)
+        assert value(samples, "postgresql_replication_slot_active", slot="left_alone") == 0
+        retained = value(samples, "postgresql_replication_slot_retained_bytes", slot="left_alone")
+        assert retained is not None
+        await stack.sql("SELECT pg_logical_emit_message(false, 'test', repeat('x', 100000), true)")
+        now = value(
+            await scrape(stack), "postgresql_replication_slot_retained_bytes", slot="left_alone"
+        )
+        assert now is not None
+        assert now >= retained + 100_000
+    finally:
+        await stack.sql("SELECT pg_drop_replication_slot('left_alone')")
+
+
+@contextmanager
+def receiver(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A standby as PostgreSQL sees one: it receives the log, and says what it has."""
+    folder.mkdir()
+    process = subprocess.Popen(
+        [
+            programs(Home(stack.home)) / "pg_receivewal",
+            f"--dbname={stack.dsn()}?application_name=twins",
+            f"--directory={folder}",
+            "--status-interval=1",
+            "--no-loop",
+        ]
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_of_standbys_of_one_name_the_last_one_counts(stack: Stack, tmp_path: Path) -> None:
+    lags = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), write_lsn) AS lag FROM pg_stat_replication"
+    twins = f"{lags} WHERE application_name = 'twins'"
+
+    async def lag() -> float | None:
+        return value(await scrape(stack), "postgresql_replication_lag_bytes", application="twins")
+
+    with (
+        # It has confirmed nothing, and nothing is known of it.
+        psycopg.connect(stack.dsn(), replication="true", application_name="mute", autocommit=True),
+        receiver(stack, tmp_path / "a") as one,
+        receiver(stack, tmp_path / "b") as other,
+    ):
+
+        async def both_follow() -> bool:
+            found = [row["lag"] for row in await stack.sql(twins)]
+            return len(found) == 2 and all(lag is not None and lag < 10_000 for lag in found)
+
+        for stopped in (one, other):
+            await eventually(both_follow)
+            stopped.send_signal(signal.SIGSTOP)
+            await stack.sql(
+                "SELECT pg_logical_emit_message(false, 'test', repeat('x', 300000), true)"
+            )
+
+            async def one_follows() -> bool:
+                found = sorted(row["lag"] for row in await stack.sql(twins))
+                return bool(found[0] < 10_000 and found[1] > 300_000)
+
+            await eventually(one_follows)
+            assert (await lag() or 0) > 300_000
+            stopped.send_signal(signal.SIGCONT)
+        samples = await scrape(stack)
+    assert value(samples, "postgresql_replication_lag_bytes", application="mute") is None
+
+
+async def test_errors_of_those_who_keep_no_metrics_are_counted(stack: Stack) -> None:
+    async def errors() -> float | None:
+        return value(await scrape(stack), "log_lines_total", service="postgres", level="error")
+
+    before = await errors()
+    assert before is not None, "what has not happened yet is 0"
+    for _ in range(7):
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await stack.sql("SELECT 1 / 0")
+
+    async def are_counted() -> bool:
+        return (await errors() or 0) >= before + 7
+
+    await eventually(are_counted)
+
+
+def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
+    path = tmp_path / "postgres.log"
+    error = b"2026-11-23 14:24:53.351 UTC [7] a@b c ERROR:  division by zero\n"
+    plain = b"2026-11-23 14:24:53.351 UTC [7] a@b c LOG:  checkpoint starting: time\n"
+    path.write_bytes(9 * error)
+    log = log_errors.Log(path)
+    assert log.errors() == 0, "what was there before is not new"
+
+    def write(data: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+    write(plain + 2 * error + error[:20])
+    assert log.errors() == 2
+    write(error[20:])
+    assert log.errors() == 1
+    write(3 * error)
+    files.rotate(path, 4)
+    assert log.errors() == 3, "the new file need not be there yet"
+    write(4 * error)
+    assert log.errors() == 4
+    assert log.errors() == 0
+    later = log_errors.Log(tmp_path / "nginx.log")
+    assert later.errors() == 0
+    (tmp_path / "nginx.log").write_bytes(b"2026/11/23 14:24:53 [crit] 7#7: no room\n")
+    assert later.errors() == 1
+
+
+async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:
+    samples = await scrape(stack)
+    for component in ("postgres", "redis", "nginx"):
+        assert value(samples, "component_up", component=component) == 1
+    errors = value(samples, "exporter_errors_total", source="redis")
+    assert errors is not None
+    pid = stack.ps()["redis"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        samples = await scrape(stack)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert value(samples, "component_up", component="redis") == 0
+    assert value(samples, "component_up", component="postgres") == 1
+    assert value(samples, "exporter_errors_total", source="redis") == errors + 1
+    assert value(samples, "valkey_memory_bytes") is None, "what was not read is not there"
+
+    async def is_back() -> bool:
+        return value(await scrape(stack), "component_up", component="redis") == 1
+
+    await eventually(is_back)
+
+
+async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(stack: Stack) -> None:
+    homes: dict[str, set[str]] = {}
+    declared = {entry.name: entry for entry in declared_metrics()}
+    async with httpx.AsyncClient(timeout=10) as client:
+        for name in ("gateway", "websocket", "feed", "search", "auth", "ops"):
+            url = f"http://127.0.0.1:{stack.ports[name]}/metrics"
+            seconds = []
+            for _ in range(5):
+                answer = await client.get(url)
+                seconds.append(answer.elapsed.total_seconds())
+            assert answer.status_code == 200
+            for family in text_string_to_metric_families(answer.text):
+                assert family.documentation, family.name
+                full = f"{family.name}_total" if family.type == "counter" else family.name
+                for sample in family.samples:
+                    labels = sample.labels.keys() - {"le"}
+                    assert labels == set(declared[full].labels), f"{full} is not as docs/metrics.md"
+                homes.setdefault(family.name, set()).add(name)
+            assert min(seconds) < 0.05, f"{name}: {seconds}"
+    assert homes["websocket_connections_active"] == {"websocket"}
+    assert homes["auth_attempts"] == {"auth"}
+    assert homes["event_loop_lag_seconds"] == {
+        "gateway", "websocket", "feed", "search", "auth", "ops"
+    }  # fmt: skip
+
+
+async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
+    """At the services and at the gateway: a series that is born at 400 has no increase."""
+    async with httpx.AsyncClient(timeout=10) as client:
+
+        async def begun(port: str) -> set[tuple[str, str, str]]:
+            answer = await client.get(f"http://127.0.0.1:{stack.ports[port]}/metrics")
+            return {
+                (sample.labels["method"], sample.labels["route"], sample.labels["status"])
+                for family in text_string_to_metric_families(answer.text)
+                for sample in family.samples
+                if sample.name == "http_requests_total"
+            }
+
+        # A template is the same where it is declared and where it is counted.
+        path = "/users/nobody/followers"
+        assert (await client.get(f"{stack.gateway}/api{path}")).status_code == 404
+        template = "/users/{username}/followers"
+        at_gateway = await begun("gateway")
+        at_services = await begun("feed") | await begun("search") | await begun("auth")
+        document = (await client.get(f"{stack.gateway}/api/openapi.json")).json()
+    declared = {
+        (method.upper(), route)
+        for route, methods in document["paths"].items()
+        for method in methods
+    }
+    assert ("POST", "/api/posts") in declared
+    for method, route in declared:
+        for status in ("401", "500", "503"):
+            assert (method, route, status) in at_gateway
+            assert (method, route.removeprefix("/api"), status) in at_services
+    for status in ("200", "500", "503"):
+        assert ("GET", "/health", status) in at_gateway
+    for counted, prefix in ((at_gateway, "/api"), (at_services, "")):
+        named = {route for _, route, _ in counted if "followers" in route}
+        assert named == {prefix + template}
+
+
+def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
+    """A certificate that names itself, for so many days from now (or ended so many days ago)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .sign(key, hashes.SHA256())
+    )
+    path, key_path = folder / f"{days}.pem", folder / f"{days}.key"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path, key_path
+
+
+async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_path: Path) -> None:
+    long, long_key = make_certificate(tmp_path, 40)
+    ended, _ = make_certificate(tmp_path, -2)
+    broken = tmp_path / "broken.pem"
+    broken.write_text("not a certificate")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(long, long_key)
+    server = await asyncio.start_server(lambda _, w: w.close(), "127.0.0.1", 0, ssl=context)
+    endpoint = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        absent = tmp_path / "absent.pem"
+        family, readable = await certificates.metrics(
+            [str(long), str(ended), str(broken), str(absent), endpoint]
+        )
+    assert {s.labels["name"]: s.value for s in readable.samples} == {
+        str(long): 1, str(ended): 1, str(broken): 0, str(absent): 0, endpoint: 1
+    }, "one that was never read is told of, too"  # fmt: skip
+    left = {(s.labels["source"], s.labels["name"]): s.value / 86_400 for s in family.samples}
+    assert left.keys() == {("file", str(long)), ("file", str(ended)), ("endpoint", endpoint)}
+    assert round(left["file", str(long)]) == 40
+    assert round(left["file", str(ended)]) == -2
+    assert round(left["endpoint", endpoint]) == 40
+
+
+def make_bans(path: Path) -> None:
+    """fail2ban's database, with two bans in one of two jails."""
+    with sqlite3.connect(path) as database:
+        # As fail2ban 1.0 makes it (server/database.py).
+        database.executescript(
+            "CREATE TABLE jails(name TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1);"
+            "CREATE TABLE bans(jail TEXT NOT NULL, ip TEXT, timeofban INTEGER NOT NULL,"
+            " bantime INTEGER NOT NULL, bancount INTEGER NOT NULL default 1, data JSON);"
+            "INSERT INTO jails VALUES ('sshd', 1), ('chitlaq', 1);"
+            "INSERT INTO bans VALUES ('sshd', '192.0.2.1', 1, 600, 1, '{}'),"
+            " ('sshd', '192.0.2.2', 2, 600, 1, '{}');"
+        )
+
+
+async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
+    path = tmp_path / "fail2ban.sqlite3"
+    bans = Bans(str(path))
+    assert await bans.metrics() == [], "no fail2ban, no metric"
+    make_bans(path)
+
+    async def counted() -> dict[str, float]:
+        (family,) = await bans.metrics()
+        return {sample.labels["jail"]: sample.value for sample in family.samples}
+
+    def change(statement: str) -> None:
+        with sqlite3.connect(path) as database:
+            database.execute(statement)
+
+    assert await counted() == {"sshd": 2, "chitlaq": 0}
+    insert = "INSERT INTO bans VALUES ('sshd', '192.0.2.{}', {}, 600, 1, '{{}}')"
+    change("DELETE FROM bans WHERE timeofban = 1")
+    assert await counted() == {"sshd": 2, "chitlaq": 0}, "fail2ban forgot one after its day"
+    change(insert.format(3, 3))
+    assert await counted() == {"sshd": 3, "chitlaq": 0}
+    change("DELETE FROM bans")
+    assert await counted() == {"sshd": 3, "chitlaq": 0}, "nobody was banned for a day"
+    change(insert.format(4, 90_000))
+    assert await counted() == {"sshd": 4, "chitlaq": 0}, "also where rows are numbered anew"
+    change("DELETE FROM jails WHERE name = 'sshd'")
+    assert await counted() == {"sshd": 4, "chitlaq": 0}, "nor when the jail goes"

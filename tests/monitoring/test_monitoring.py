@@ -1,0 +1,378 @@
+"""The observers, for real: fetched, configured, reloaded; what PromQL says is what was done."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import Record, Verdict
+from chitlaq.monitoring.alerts import rules, slos
+from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
+from tests.monitoring.dashboards.test_dashboards import metrics_of
+from tests.monitoring.exporter.test_exporter import make_bans, make_certificate
+
+OBSERVERS = ("node-exporter", "prometheus", "alertmanager")
+
+RUNBOOK = (
+    "histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket[5m])))",
+    "sum(rate(http_requests_total[5m]))",
+    'sum(rate(http_requests_total{status=~"4.."}[5m]))',
+    (
+        "histogram_quantile(0.95, sum by (le)"
+        ' (rate(http_request_duration_seconds_bucket{route="/api/feed/home"}[5m])))'
+    ),
+    "histogram_quantile(0.95, sum by (le) (rate(postgresql_query_duration_seconds_bucket[5m])))",
+    "postgresql_connections_active",
+    "postgresql_cache_hit_ratio",
+    "postgresql_database_size_bytes",
+    "postgresql_locks_count",
+    "rate(postgresql_transactions_total[5m])",
+    "websocket_connections_active",
+    "node_cpu_seconds_total",
+    "node_memory_MemAvailable_bytes",
+    "node_filesystem_avail_bytes",
+    "node_load1",
+)
+"""The runbook's own queries, corrected where its line never ran (design.md says which)."""
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that is watched; its packages are fetched by itself, as at a first start.
+
+    It has what an installation has after some days: backups, a certificate, bans, a standby's slot.
+    """
+    if shutil.which("apt-get") is None and shutil.which("prometheus") is None:
+        pytest.skip("neither a package client nor Prometheus is on this machine")
+    folder = tmp_path_factory.mktemp("watched")
+    certificate, _ = make_certificate(folder, 40)
+    make_bans(folder / "fail2ban.sqlite3")
+    (nobody,) = free_ports(1)
+    stack = start_stack(
+        CHITLAQ_MONITORING_EMBEDDED="true",
+        CHITLAQ_MONITORING_SCRAPE_SECONDS="1",
+        CHITLAQ_MONITORING_CERTIFICATES=str(certificate),
+        CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(folder / "fail2ban.sqlite3"),
+        CHITLAQ_BACKUPS_COPY_TO=str(folder / "vault"),
+        # Mails are counted, and stay where their links can be read.
+        CHITLAQ_SMTP_HOST="127.0.0.1",
+        CHITLAQ_SMTP_PORT=str(nobody),
+    )
+    make_backups(stack, str(folder / "vault"))
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        asyncio.run(stack.sql("SELECT pg_create_physical_replication_slot('standby', true)"))
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+def make_backups(stack: Stack, vault: str) -> None:
+    """The records of a backup of each kind, verified, restored and copied."""
+    now = datetime.now(UTC)
+    looked = Verdict(now, is_good=True, detail="as it was", seconds=2.0, lost_seconds=1.0)
+    for kind in ("full", "dump", "configuration"):
+        record = Record(
+            f"{kind}_1",
+            kind,
+            now,
+            3.0,
+            f"{kind}/1",
+            1000,
+            "0" * 64,
+            verified=looked,
+            drilled=looked,
+        )
+        records.write(stack.home / "backups", record)
+    (stack.home / "backup").mkdir()
+    (stack.home / "backup" / "log-copied").write_text(vault)
+
+
+async def query(stack: Stack, expression: str) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(timeout=10) as client:
+        return await ask(client, stack, expression)
+
+
+async def ask(client: httpx.AsyncClient, stack: Stack, expression: str) -> list[dict[str, Any]]:
+    answer = await client.get(
+        f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/query", params={"query": expression}
+    )
+    body = answer.json()
+    assert body["status"] == "success", f"{expression}: {body}"
+    return list(body["data"]["result"])
+
+
+async def observers_are_healthy(stack: Stack) -> None:
+    async def are_settled() -> bool:
+        rows = await asyncio.to_thread(stack.ps)
+        missing = [rows[name] for name in OBSERVERS if rows[name]["state"] == "missing"]
+        if missing:
+            pytest.skip(missing[0]["reason"])
+        return all(rows[name]["state"] == "healthy" for name in OBSERVERS)
+
+    await eventually(are_settled, seconds=90)
+
+
+async def test_every_target_is_asked_and_answers(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+
+    async def all_up() -> bool:
+        found = await query(monitored, "up")
+        return len(found) == 9 and all(sample["value"][1] == "1" for sample in found)
+
+    await eventually(all_up, seconds=30)
+
+
+async def test_queries_of_the_runbook_return_samples(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    async with httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as client:
+        for _ in range(20):
+            assert (await client.get("/api/feed/home?page=1&limit=10")).status_code == 200
+            assert (await client.get("/api/nothing/here")).status_code == 404
+
+            await asyncio.sleep(0.1)
+    for expression in RUNBOOK:
+        assert await eventually(lambda e=expression: query(monitored, e), seconds=20), expression
+
+
+async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_live_server(
+    monitored: Stack,
+) -> None:
+    await observers_are_healthy(monitored)
+    expressions = {alert.expr for alert in rules.alerts()} | {
+        asked.expr.replace("$__rate_interval", "1m")
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for asked in panel.queries
+    }
+    assert len(expressions) > 100
+    async with httpx.AsyncClient(timeout=10) as client:
+        for expression in expressions:
+            await ask(client, monitored, expression)
+
+
+WITHOUT_SAMPLES = {
+    "postgresql_archive_age_seconds": "nothing is archived",
+    "postgresql_replication_lag_bytes": "there is no standby",
+    "backup_log_receiving": "tests keep no archive of the log",
+}
+"""Metrics that a system under light load need not have, and why."""
+
+NEVER_HAPPENED = {
+    'status=~"5.."': "no request failed; the rule takes 0 for it",
+    'service="websocket",route!~': "it has no route for members before there are conversations",
+}
+"""Matchers that nothing need match, and why."""
+
+
+def selectors_of(expr: str) -> set[str]:
+    """The selectors of an expression; one for each value, where a matcher names several."""
+    found = set()
+    for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", expr):
+        named = re.search(r'(\w+)=~"(\w[\w-]*(?:\|\w[\w-]*)+)"', matchers)
+        if named is None:
+            found.add(f"{name}{{{matchers}}}")
+            continue
+        for value in named[2].split("|"):
+            one = matchers.replace(named[0], f'{named[1]}="{value}"')
+            found.add(f"{name}{{{one}}}")
+    return found | metrics_of(re.sub(r"[a-zA-Z_:][\w:]*\{[^}]*\}", "0", expr))
+
+
+def is_askable(expr: str) -> bool:
+    return not (
+        metrics_of(expr) & WITHOUT_SAMPLES.keys()
+        or any(matcher in expr for matcher in NEVER_HAPPENED)
+    )
+
+
+def test_selectors_keep_their_matchers_and_name_each_value() -> None:
+    expr = 'rate(a{x="1",y=~"b|c-d",z!~"e|f"}[5m]) / g > 0 and absent(h{i="j"})'
+    assert selectors_of(expr) == {
+        'a{x="1",y="b",z!~"e|f"}', 'a{x="1",y="c-d",z!~"e|f"}', "g", 'h{i="j"}'
+    }  # fmt: skip
+
+
+async def test_every_panel_has_samples_and_every_rule_its_series(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    panels = {
+        asked.expr.replace("$__rate_interval", "1m")
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for asked in panel.queries
+    }
+    rules_ask = [alert.expr for alert in rules.alerts()]
+    rules_ask += [rule["expr"] for rule in slos.recording_rules()]
+    selectors = {selector for expr in rules_ask for selector in selectors_of(expr)}
+    wanted = {expr for expr in panels | selectors if is_askable(expr)}
+    async with (
+        httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as members,
+        httpx.AsyncClient(timeout=10) as client,
+        connect(f"ws://127.0.0.1:{monitored.ports['gateway']}/ws"),
+    ):
+        ada = await become_member(monitored, members, "ada")
+
+        async def missing() -> list[str]:
+            await ada.home()
+            await ada.write("good morning")
+            await members.get("/api/search/users?q=ada")
+            await members.post("/api/auth/login", json={"login": "nobody", "password": "wrong"})
+            return [one for one in sorted(wanted) if not await ask(client, monitored, one)]
+
+        async def none_missing() -> bool:
+            absent = await missing()
+            assert not absent, "\n".join(absent)
+            return True
+
+        await eventually(none_missing, seconds=40)
+
+
+OF_THE_MACHINE = ("updates.", "system.", "security.ssh_", "security.fail2ban", "security.audit")
+"""Checks of what need not be there to be seen where tests run: apt's lists, the system's own logs."""
+
+
+async def test_routines_see_everything_that_they_ask_prometheus_for(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    async with httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as client:
+
+        async def unseen() -> list[str]:
+            await client.get("/api/feed/home?page=1&limit=10")
+            runs = [
+                await asyncio.to_thread(monitored.json, "ops", name)
+                for name in ("midday", "evening", "monthly")
+            ]
+            results = [result for run in runs for result in run["results"]]
+            assert not [one for one in results if "check itself failed" in one["summary"]]
+            return [
+                f"{one['check']}: {one['summary']}"
+                for one in results
+                if one["verdict"] == "UNKNOWN"
+                and "too few" not in one["summary"]
+                and not one["check"].startswith(OF_THE_MACHINE)
+            ]
+
+        async def none_unseen() -> bool:
+            missing = await unseen()
+            assert not missing, "\n".join(missing)
+            return True
+
+        await eventually(none_unseen, seconds=90)
+
+
+async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+
+    async def all_evaluated() -> bool:
+        async with httpx.AsyncClient(timeout=10) as client:
+            url = f"http://127.0.0.1:{monitored.ports['prometheus']}/api/v1/rules"
+            groups = (await client.get(url)).json()["data"]["groups"]
+        health = [rule["health"] for group in groups for rule in group["rules"]]
+        return len(health) > 60 and set(health) == {"ok"}
+
+    await eventually(all_evaluated, seconds=30)
+
+
+async def test_what_is_counted_is_what_was_done(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    expression = 'sum(http_requests_total{service="api-gateway",route="/api/search/users"})'
+    # Other tests of this stack may have searched before.
+    before = sum(float(sample["value"][1]) for sample in await query(monitored, expression))
+    async with httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as client:
+        for _ in range(300):
+            assert (await client.get("/api/search/users?q=ada")).status_code == 200
+
+    async def counted() -> bool:
+        found = await query(monitored, expression)
+        return bool(found) and float(found[0]["value"][1]) == before + 300
+
+    await eventually(counted, seconds=20)
+
+
+async def test_open_sockets_are_what_prometheus_says(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+
+    async def open_now() -> float:
+        found = await query(monitored, "sum(websocket_connections_active)")
+        return float(found[0]["value"][1]) if found else -1
+
+    async def are_open(count: int) -> bool:
+        return await open_now() == count
+
+    url = f"ws://127.0.0.1:{monitored.ports['gateway']}/ws"
+    async with AsyncExitStack() as sockets:
+        for _ in range(40):
+            await sockets.enter_async_context(connect(url))
+        await eventually(lambda: are_open(40))
+    await eventually(lambda: are_open(0))
+
+
+async def test_alert_reaches_the_history_through_alertmanager(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+
+    async def watchdog_is_kept() -> bool:
+        alerts = await asyncio.to_thread(monitored.json, "alerts", "--active")
+        return any(alert["name"] == "Watchdog" for alert in alerts)
+
+    await eventually(watchdog_is_kept, seconds=60)
+
+
+async def test_alert_that_alertmanager_does_not_know_is_over(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    await monitored.sql(
+        "INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)"
+        " VALUES ('gone', 'Gone', 'P2', '{}', 'It is so.', 'Disk', now() - interval '1 hour')"
+    )
+
+    async def is_over() -> bool:
+        (row,) = await monitored.sql("SELECT ended_at FROM ops.alerts WHERE name = 'Gone'")
+        return row["ended_at"] is not None
+
+    await eventually(is_over, seconds=60)
+
+
+async def test_configuration_is_taken_up_without_a_restart(monitored: Stack) -> None:
+    await observers_are_healthy(monitored)
+    before = (await asyncio.to_thread(monitored.ps))["prometheus"]["pid"]
+    path = monitored.home / "prometheus" / "prometheus.yml"
+    path.write_text("broken by hand")
+    answer = await asyncio.to_thread(monitored.command, "restart", "prometheus")
+    assert answer.returncode == 0, answer.stderr
+    assert (await asyncio.to_thread(monitored.ps))["prometheus"]["pid"] == before
+    assert '"scrape_configs"' in path.read_text(), "it was written anew, and checked"
+    assert await eventually(
+        lambda: query(monitored, "prometheus_config_last_reload_successful == 1"), seconds=10
+    )
+
+
+async def test_without_the_programs_everything_else_runs_and_says_what_is_missing() -> None:
+    own = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH="/nonexistent")
+    try:
+        answer = await asyncio.to_thread(own.command, "up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+
+        def all_missing() -> bool:
+            rows = own.ps()
+            return all(rows[name]["state"] == "missing" for name in OBSERVERS)
+
+        await eventually(lambda: asyncio.to_thread(all_missing))
+        assert own.command("ps").returncode == 0
+        assert "no package client" in own.ps()["prometheus"]["reason"]
+        doctor = {row["name"]: row for row in own.json("doctor")}
+        for name in OBSERVERS:
+            assert doctor[name]["state"] == "unknown"
+            assert f"There is no {name} on this machine" in doctor[name]["detail"]
+        assert httpx.get(f"{own.gateway}/health").status_code == 200
+    finally:
+        stop_stack(own)

@@ -1,0 +1,66 @@
+"""Real Prometheus servers, each with a past that was made for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import eventually, free_ports
+from tests.observers import tool
+from tests.ops.checks.conftest import program
+
+
+@asynccontextmanager
+async def serving(pasts: Mapping[str, str | None], base: Path) -> AsyncIterator[Mapping[str, str]]:
+    """Run a Prometheus for each past, in OpenMetrics' text; one without a past knows nothing.
+
+    Returns:
+        The address of each, by name.
+    """
+    folders = {name: base / name for name in pasts}
+    for folder in folders.values():
+        folder.mkdir()
+    await asyncio.gather(*(_tell(past, folders[name]) for name, past in pasts.items()))
+    ports = dict(zip(pasts, free_ports(len(pasts)), strict=True))
+    addresses = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    async with AsyncExitStack() as running, httpx.AsyncClient() as client:
+        for name, folder in folders.items():
+            running.enter_context(
+                program(
+                    folder,
+                    tool("prometheus"),
+                    "--config.file=prometheus.yml",
+                    "--storage.tsdb.path=data",
+                    "--storage.tsdb.retention.time=100d",
+                    f"--web.listen-address=127.0.0.1:{ports[name]}",
+                )
+            )
+
+        async def are_ready() -> bool:
+            asked = [client.get(f"{address}/-/ready") for address in addresses.values()]
+            return all(answer.is_success for answer in await asyncio.gather(*asked))
+
+        await eventually(are_ready, seconds=60)
+        yield addresses
+
+
+async def _tell(past: str | None, folder: Path) -> None:
+    """Make a Prometheus's data of a past."""
+    (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": []}))
+    if past is None:
+        return
+    (folder / "past").write_text(past)
+    making = await asyncio.create_subprocess_exec(
+        tool("promtool"),
+        *("tsdb", "create-blocks-from", "openmetrics", "past", "data"),
+        cwd=folder,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await making.communicate()
+    assert making.returncode == 0, complaint.decode()

@@ -1,0 +1,240 @@
+"""What Alertmanager reports is kept: every alert once, from its first moment to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import msgspec
+import psutil
+import pytest
+
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.history import alert_history
+from chitlaq.ops.history.alert_history import Report
+from tests.conftest import Stack, eventually, free_ports
+
+STARTED = "2026-11-23T10:00:00.000Z"
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def report(
+    fingerprint: str,
+    *,
+    ended: str | None = None,
+    name: str = "DiskFull",
+    started: str = STARTED,
+) -> dict[str, Any]:
+    """What Alertmanager's webhook sends, as its documentation shows it."""
+    return {
+        "version": "4",
+        "groupKey": '{}:{alertname="DiskFull"}',
+        "status": "firing",
+        "receiver": "ops-service",
+        "alerts": [
+            {
+                "status": "resolved" if ended else "firing",
+                "labels": {"alertname": name, "severity": "P1", "mountpoint": "/"},
+                "annotations": {"summary": "The disk is full.", "procedure": "Disk"},
+                "startsAt": started,
+                "endsAt": ended or NEVER,
+                "generatorURL": "http://localhost:9090/graph",
+                "fingerprint": fingerprint,
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def ops(stack: Stack) -> httpx.Client:
+    token = (stack.home / "secrets" / "ops-token").read_text().strip()
+    return httpx.Client(
+        base_url=f"http://127.0.0.1:{stack.ports['ops']}",
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+def test_alert_is_kept_once_from_beginning_to_end(stack: Stack, ops: httpx.Client) -> None:
+    for _ in range(3):
+        assert ops.post("/alerts", json=report("f1")).status_code == 204
+    (alert,) = [a for a in stack.json("alerts", "--active") if a["name"] == "DiskFull"]
+    assert alert["severity"] == "P1"
+    assert alert["summary"] == "The disk is full."
+    assert alert["labels"]["mountpoint"] == "/"
+    assert alert["ended_at"] is None
+
+    assert ops.post("/alerts", json=report("f1", ended="2026-11-23T10:05:00Z")).status_code == 204
+    assert [a for a in stack.json("alerts", "--active") if a["name"] == "DiskFull"] == []
+    (alert,) = [a for a in stack.json("alerts", "--resolved") if a["name"] == "DiskFull"]
+    assert alert["ended_at"] == "2026-11-23T10:05:00Z"
+    late = ops.post("/alerts", json=report("f1"))
+    assert late.status_code == 204
+    assert [a for a in stack.json("alerts", "--active") if a["name"] == "DiskFull"] == [], (
+        "a report that comes late does not begin it again"
+    )
+    shown = stack.command("alerts").stdout
+    assert "DiskFull" in shown
+    assert "5 min" in shown
+
+
+def test_end_before_the_beginning_is_the_beginning(stack: Stack, ops: httpx.Client) -> None:
+    answer = ops.post("/alerts", json=report("f2", ended="2026-11-23T09:00:00Z", name="Skewed"))
+    assert answer.status_code == 204
+    (alert,) = [a for a in stack.json("alerts", "--resolved") if a["name"] == "Skewed"]
+    assert alert["ended_at"] == alert["started_at"]
+
+
+def test_only_the_installations_own_token_may_report(stack: Stack, ops: httpx.Client) -> None:
+    for headers in ({"Authorization": "Bearer wrong"}, {"Authorization": ""}):
+        answer = ops.post("/alerts", json=report("f3", name="Forged"), headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert ops.get("/alerts", headers=headers).status_code == 401
+    assert all(alert["name"] != "Forged" for alert in stack.json("alerts"))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"alerts":[{}]}', b'{"alerts":[{"status":1}]}'])
+def test_report_that_is_none_is_refused(ops: httpx.Client, body: bytes) -> None:
+    answer = ops.post("/alerts", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in {400, 422}
+
+
+def test_members_cannot_reach_the_alerts(stack: Stack) -> None:
+    for path in ("/api/alerts", "/alerts"):
+        assert httpx.get(f"{stack.edge}{path}").status_code == 404
+
+
+def test_active_and_resolved_exclude_each_other(stack: Stack) -> None:
+    answer = stack.command("alerts", "--active", "--resolved")
+    assert answer.returncode == 2
+    assert "exclude each other" in answer.stderr
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    queries = postgres.load_queries("chitlaq.ops", "test")
+    opened = Database(stack.dsn("chitlaq_ops"), "test", queries)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def named(stack: Stack, which: str, name: str) -> list[dict[str, Any]]:
+    return [alert for alert in stack.json("alerts", which) if alert["name"] == name]
+
+
+async def test_alert_that_fires_while_postgresql_is_down_is_kept(
+    stack: Stack, ops: httpx.Client
+) -> None:
+    server = psutil.Process(stack.ps()["postgres"]["pid"])
+    supervisor = server.parent()
+    assert supervisor is not None
+    # Else it starts PostgreSQL again at once.
+    supervisor.suspend()
+    try:
+        server.send_signal(signal.SIGINT)
+        await eventually(lambda: server.status() == psutil.STATUS_ZOMBIE)
+        for name, fingerprint in (("DatabaseDown", "f4"), ("EdgeDown", "f5")):
+            assert ops.post("/alerts", json=report(fingerprint, name=name)).status_code == 204
+        over = report("f4", name="DatabaseDown", ended="2026-11-23T10:02:00Z")
+        assert ops.post("/alerts", json=over).status_code == 204
+        waiting = sorted((stack.home / "ops" / "waiting" / "alerts").glob("*.json"))
+        assert len(waiting) == 3
+        # Half a report, as no program of ours leaves one behind.
+        waiting[0].with_name("0.json").write_bytes(waiting[0].read_bytes()[:100])
+    finally:
+        supervisor.resume()
+
+    def are_kept() -> bool:
+        over = [alert["ended_at"] for alert in named(stack, "--resolved", "DatabaseDown")]
+        going_on = named(stack, "--active", "EdgeDown")
+        return over == ["2026-11-23T10:02:00Z"] and len(going_on) == 1
+
+    await eventually(lambda: asyncio.to_thread(are_kept), seconds=40)
+    assert [path.name for path in waiting[0].parent.iterdir()] == ["0.broken"]
+
+
+def test_alert_that_comes_back_goes_on_once(stack: Stack, ops: httpx.Client) -> None:
+    again = "2026-11-23T11:00:00Z"
+    # The later one first: a report that waited comes late.
+    for started in (again, STARTED, again):
+        answer = ops.post("/alerts", json=report("f6", name="Returning", started=started))
+        assert answer.status_code == 204
+    (active,) = named(stack, "--active", "Returning")
+    assert active["started_at"] == again
+    (before,) = named(stack, "--resolved", "Returning")
+    assert before["ended_at"] == again
+
+
+async def raise_alert(
+    alertmanager: httpx.AsyncClient, ended: datetime | None = None, **labels: str
+) -> None:
+    now = datetime.now(UTC)
+    alert = {
+        "labels": labels,
+        "annotations": {"summary": "It is so.", "procedure": "Disk"},
+        "startsAt": (now - timedelta(minutes=5)).isoformat(),
+        "endsAt": (ended or now + timedelta(hours=1)).isoformat(),
+    }
+    answer = await alertmanager.post("/api/v2/alerts", json=[alert])
+    assert answer.status_code == 200, answer.text
+
+
+async def test_alert_that_ends_while_it_is_held_back_ends_here(
+    stack: Stack, database: Database, alertmanager: httpx.AsyncClient
+) -> None:
+    settings = Settings(alertmanager_url=str(alertmanager.base_url))
+    lesser = {"alertname": "HeldBack", "severity": "P2", "family": "Held"}
+    await raise_alert(alertmanager, **lesser)
+    await raise_alert(alertmanager, alertname="Held", severity="P0", family="Held")
+
+    async def there() -> dict[str, Any]:
+        listed = (await alertmanager.get("/api/v2/alerts")).json()
+        return {alert["labels"]["alertname"]: alert for alert in listed}
+
+    async def is_held_back() -> Any:
+        return (await there())["HeldBack"]["status"]["inhibitedBy"]
+
+    await eventually(is_held_back)
+    for alert in (await there()).values():
+        fired = {**alert, "status": "firing", "endsAt": NEVER}
+        await alert_history.store(database, msgspec.convert({"alerts": [fired]}, Report))
+
+    async def going_on() -> set[str]:
+        return {
+            alert.name
+            for alert in await alert_history.alerts(database, is_active=True, limit=100)
+            if alert.labels.get("family") == "Held"
+        }
+
+    await alert_history.compare(database, settings, grace_seconds=0)
+    assert await going_on() == {"Held", "HeldBack"}, "what is only held back goes on"
+    await raise_alert(alertmanager, ended=datetime.now(UTC), **lesser)
+
+    async def is_dropped() -> bool:
+        return "HeldBack" not in await there()
+
+    await eventually(is_dropped)
+    await alert_history.compare(database, settings, grace_seconds=3600)
+    assert await going_on() == {"Held", "HeldBack"}, "who has just started knows of nothing yet"
+    await alert_history.compare(database, settings, grace_seconds=0)
+    assert await going_on() == {"Held"}
+
+
+async def test_nothing_is_over_where_alertmanager_does_not_answer(
+    stack: Stack, ops: httpx.Client, database: Database
+) -> None:
+    assert ops.post("/alerts", json=report("f7", name="Unanswered")).status_code == 204
+    (port,) = free_ports(1)
+    with pytest.raises(OSError, match="refused"):
+        await alert_history.compare(
+            database, Settings(alertmanager_url=f"http://127.0.0.1:{port}"), grace_seconds=0
+        )
+    assert len(named(stack, "--active", "Unanswered")) == 1

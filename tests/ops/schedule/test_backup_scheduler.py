@@ -1,0 +1,143 @@
+"""Backups run by themselves: once a day, again after a failure, and the archive as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.schedule import backup_scheduler
+from chitlaq.ops.schedule.backup_scheduler import Safekeeper
+from chitlaq.stack.servers import barman
+
+
+class Machine:
+    """An installation whose clock and commands the test holds in its hand."""
+
+    def __init__(self, root: Path, **settings: str) -> None:
+        self.home = Home(root)
+        folder = {"CHITLAQ_BACKUPS_FOLDER": str(root / "backups")}
+        zone = {"CHITLAQ_OPERATIONS_TIMEZONE": "Europe/Vienna"}
+        self.settings = configuration.load(self.home, {**folder, **zone, **settings})
+        self.now = datetime.now(UTC)
+        self.ran: list[Sequence[str]] = []
+        self.succeeds = True
+        self.keeper = self.restarted()
+
+    def restarted(self) -> Safekeeper:
+        self.keeper = Safekeeper(self.home, self.settings, self.run, lambda: self.now)
+        return self.keeper
+
+    async def run(self, _home: Home, words: Sequence[str], _seconds: float) -> bool:
+        self.ran.append(words)
+        return self.succeeds
+
+    def received(self, *names: str) -> None:
+        folder = barman.streaming(self.home, self.settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (folder / name).touch()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+async def test_new_installation_has_its_first_backup_at_once_and_the_next_a_day_later(
+    machine: Machine,
+) -> None:
+    assert await machine.keeper.make_up()
+    (words,) = machine.ran
+    assert words[:4] == ["backup", "run", "--daily", "--since"]
+    assert not await machine.keeper.make_up()
+    machine.now += timedelta(days=1)
+    assert await machine.keeper.make_up()
+    assert len(machine.ran) == 2
+
+
+async def test_restart_does_not_do_the_days_work_twice(machine: Machine) -> None:
+    assert await machine.keeper.make_up()
+    assert not await machine.restarted().make_up()
+
+
+async def test_what_failed_is_tried_again_after_a_while(machine: Machine) -> None:
+    machine.succeeds = False
+    assert not await machine.keeper.make_up()
+    assert not await machine.keeper.make_up()
+    assert len(machine.ran) == 1
+    machine.succeeds = True
+    machine.now += timedelta(seconds=backup_scheduler.AGAIN_AFTER_SECONDS)
+    assert await machine.keeper.make_up()
+    # From the same moment on: what was done then is not done twice.
+    first, again = machine.ran
+    assert first == again
+    assert datetime.fromisoformat(first[-1]) <= machine.now
+
+
+async def test_after_days_of_downtime_one_backup_is_made(machine: Machine) -> None:
+    assert await machine.keeper.make_up()
+    machine.now += timedelta(days=5)
+    assert await machine.restarted().make_up()
+    machine.now += timedelta(seconds=backup_scheduler.AGAIN_AFTER_SECONDS)
+    assert not await machine.keeper.make_up()
+
+
+async def test_archive_is_kept_when_something_was_received_whole(machine: Machine) -> None:
+    first, second = "000000010000000000000001", "000000010000000000000002"
+    assert not await machine.keeper.keep_archive()
+    machine.received(f"{first}.partial")
+    assert not await machine.keeper.keep_archive()
+    machine.received(first, f"{second}.partial")
+    assert await machine.keeper.keep_archive()
+    assert machine.ran == [["backup", "archive"]]
+
+
+async def test_without_an_archive_there_is_nothing_to_keep(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, CHITLAQ_BACKUPS_ARCHIVE="off")
+    machine.received("000000010000000000000001", "000000010000000000000002.partial")
+    assert not await machine.keeper.keep_archive()
+    assert machine.ran == []
+
+
+async def test_what_was_written_is_sent_elsewhere_every_few_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, CHITLAQ_BACKUPS_COPY_TO=str(tmp_path / "elsewhere"))
+    assert not await machine.keeper.keep_archive()
+    clock = backup_scheduler.monotonic() + backup_scheduler.SEND_SECONDS + 1
+    monkeypatch.setattr(backup_scheduler, "monotonic", lambda: clock)
+    assert await machine.keeper.keep_archive()
+    assert machine.ran == [["backup", "archive", "--send"]]
+    assert not await machine.keeper.keep_archive()
+
+
+async def test_log_is_archived_while_the_days_work_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take hours, and what is written meanwhile must not wait for it."""
+    monkeypatch.setattr(backup_scheduler, "FIRST_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(backup_scheduler, "POLL_SECONDS", 0.01)
+    archived, is_day_over = asyncio.Event(), asyncio.Event()
+
+    async def run(_home: Home, words: Sequence[str], _seconds: float) -> bool:
+        if "--daily" in words:
+            machine.received("000000010000000000000001", "000000010000000000000002.partial")
+            await is_day_over.wait()
+        else:
+            archived.set()
+        return True
+
+    keeper = Safekeeper(machine.home, machine.settings, run, lambda: machine.now)
+    keeping = asyncio.create_task(keeper.run_forever())
+    try:
+        await asyncio.wait_for(archived.wait(), 30)
+        assert not is_day_over.is_set()
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

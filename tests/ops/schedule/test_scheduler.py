@@ -1,0 +1,338 @@
+"""Routines run once when they are due: across summer time, downtime, several machines, a lost PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Operations
+from chitlaq.ops.schedule import scheduler
+from chitlaq.ops.schedule.scheduler import Rule, Scheduler, last_due, parse
+from tests.conftest import Stack, eventually, free_ports
+
+VIENNA = ZoneInfo("Europe/Vienna")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=VIENNA)
+
+
+@pytest.mark.parametrize(
+    ("rule", "now", "due"),
+    [
+        ("09:00", "2026-11-23 09:00", "2026-11-23 09:00"),
+        ("09:00", "2026-11-23 08:59", "2026-11-22 09:00"),
+        ("mon 10:00", "2026-11-25 12:00", "2026-11-23 10:00"),
+        ("mon 10:00", "2026-11-23 09:59", "2026-11-16 10:00"),
+        ("1 10:30", "2026-11-23 12:00", "2026-11-01 10:30"),
+        ("28 00:00", "2026-03-01 12:00", "2026-02-28 00:00"),
+        # Summer time begins at 02:00, which becomes 03:00; it ends at 03:00, which becomes 02:00.
+        ("09:00", "2026-03-29 09:00", "2026-03-29 09:00"),
+        ("09:00", "2026-10-25 08:59", "2026-10-24 09:00"),
+        ("02:30", "2026-03-29 03:29", "2026-03-28 02:30"),
+        ("02:30", "2026-03-29 03:30", "2026-03-29 03:30"),
+    ],
+)
+def test_due_moment_is_the_local_one(rule: str, now: str, due: str) -> None:
+    assert last_due(parse("morning", rule), at(now), VIENNA) == at(due)
+
+
+def test_hour_that_comes_twice_is_due_once() -> None:
+    rule = parse("morning", "02:30")
+    first = at("2026-10-25 02:30")
+    again = first.replace(fold=1)
+    assert again.astimezone(UTC) - first.astimezone(UTC) == timedelta(hours=1)
+    assert last_due(rule, first, VIENNA) == first.astimezone(UTC)
+    assert last_due(rule, again, VIENNA) == first.astimezone(UTC)
+
+
+RULES = st.builds(
+    Rule,
+    st.just("morning"),
+    st.times().map(lambda time: time.replace(second=0, microsecond=0)),
+    weekday=st.none() | st.integers(0, 6),
+)
+
+
+@given(
+    rule=RULES,
+    now=st.integers(1_735_689_600, 1_893_456_000).map(lambda at: datetime.fromtimestamp(at, UTC)),
+    zone=st.sampled_from(
+        ["Europe/Vienna", "UTC", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"]
+    ),
+)
+def test_due_moments_come_once_a_period(rule: Rule, now: datetime, zone: str) -> None:
+    where = ZoneInfo(zone)
+    due = last_due(rule, now, where)
+    period = timedelta(days=1 if rule.weekday is None else 7)
+    assert due <= now < due + period + timedelta(hours=2)
+    before = last_due(rule, due - timedelta(microseconds=1), where)
+    dates = [moment.astimezone(where).date() for moment in (before, due)]
+    assert dates[1] - dates[0] == timedelta(days=period.days)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "9:00", "25:00", "moon 10:00", "0 10:00", "29 10:00", "mon", "x"]
+)
+def test_time_that_cannot_be_read_is_refused_with_the_setting(text: str) -> None:
+    with pytest.raises(OperatorError, match=r"operations\.weekly"):
+        parse("weekly", text)
+
+
+def test_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(OperatorError, match="no time zone"):
+        scheduler.zone(Operations(timezone="Europe/Atlantis"))
+
+
+@asynccontextmanager
+async def history(dsn: str) -> AsyncIterator[Database]:
+    database = Database(dsn, "test", postgres.load_queries("chitlaq.ops", "test"))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+class Site:
+    """A scheduler that counts what it runs, on a machine and at a time of the test's own."""
+
+    def __init__(self, database: Database, folder: Path, now: datetime) -> None:
+        self.now = now
+        self.home = Home(folder)
+        self.ran: list[str] = []
+        self.succeeds = True
+        self._database = database
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Be another process."""
+        self.scheduler = Scheduler(
+            self.home, Operations(timezone="UTC"), self._database, self.run, lambda: self.now
+        )
+
+    async def run(self, _home: Home, routine: str) -> bool:
+        self.ran.append(routine)
+        await asyncio.sleep(0)
+        return self.succeeds
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    async with history(stack.dsn("chitlaq_ops")) as database:
+        yield database
+
+
+@pytest.fixture
+def rule() -> Rule:
+    """A routine of this test alone."""
+    return parse(f"test-{secrets.token_hex(4)}", "09:00")
+
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+async def test_new_installation_does_not_make_up_for_the_time_before_it(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = Site(database, tmp_path, NOON)
+    assert not await site.scheduler.make_up(rule)
+    assert site.ran == []
+    site.now += timedelta(days=1)
+    assert await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+
+
+async def settled(database: Database, rule: Rule, folder: Path) -> Site:
+    """A site whose routine was due yesterday for the first time."""
+    site = Site(database, folder, NOON)
+    await site.scheduler.make_up(rule)
+    site.now += timedelta(days=1)
+    return site
+
+
+async def long_after(database: Database, rule: Rule, site: Site) -> None:
+    """Let more time go by than a run may take; the memory of this process goes with it."""
+    for claim in (site.home.ops / "claims").glob("*"):
+        os.utime(claim, (0, 0))
+    async with database.session() as session:
+        await session._connection.execute(
+            "UPDATE ops.scheduled_runs SET claimed_at = now() - interval '11 minutes'"
+            " WHERE routine = $1",
+            rule.routine,
+        )
+    site.begin_again()
+
+
+async def test_routine_runs_once_however_often_it_is_looked_at(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    for _ in range(5):
+        await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+    again = Site(database, tmp_path, site.now)
+    await again.scheduler.make_up(rule)
+    assert again.ran == [], "a scheduler that was restarted knows"
+
+
+async def test_of_several_machines_one_runs_it(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    first = await settled(database, rule, tmp_path / "a")
+    sites = [first, *(Site(database, tmp_path / name, first.now) for name in "bcd")]
+    await asyncio.gather(*(site.scheduler.make_up(rule) for site in sites))
+    assert sum(len(site.ran) for site in sites) == 1
+
+
+async def test_after_downtime_only_the_newest_is_made_up_for(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    site.now += timedelta(days=9)
+    await site.scheduler.make_up(rule)
+    await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+
+
+async def test_run_whose_process_was_killed_is_run_again(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+
+    async def die(_home: Home, _routine: str) -> bool:
+        raise asyncio.CancelledError
+
+    killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
+    with pytest.raises(asyncio.CancelledError):
+        await killed.make_up(rule)
+    assert not await site.scheduler.make_up(rule), "it may still be running"
+    await long_after(database, rule, site)
+    assert await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+
+
+async def test_run_that_fails_is_tried_again_a_few_times(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    site.succeeds = False
+    for attempt in range(1, scheduler.ATTEMPTS + 3):
+        assert not await site.scheduler.make_up(rule)
+        assert not await site.scheduler.make_up(rule), "not at once"
+        assert len(site.ran) == min(attempt, scheduler.ATTEMPTS)
+        await long_after(database, rule, site)
+    site.succeeds = True
+    assert not await site.scheduler.make_up(rule)
+    site.now += timedelta(days=1)
+    assert await site.scheduler.make_up(rule), "the next day is another"
+
+
+async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path / "a")
+    other = Site(database, tmp_path / "b", site.now)
+
+    async def die(_home: Home, _routine: str) -> bool:
+        assert not await other.scheduler.make_up(rule)
+        raise asyncio.CancelledError
+
+    killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
+    with pytest.raises(asyncio.CancelledError):
+        await killed.make_up(rule)
+    await long_after(database, rule, other)
+    assert await other.scheduler.make_up(rule)
+    assert other.ran == [rule.routine]
+
+
+async def test_routine_runs_once_also_where_nothing_can_be_written(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    shutil.rmtree(tmp_path / "ops")
+    (tmp_path / "ops").write_text("in the way")
+    for _ in range(3):
+        await site.scheduler.make_up(rule)
+    assert site.ran == [rule.routine]
+
+
+async def test_one_thing_that_fails_hinders_no_other(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(database, tmp_path, NOON)
+    looked: list[str] = []
+
+    async def fail() -> None:
+        raise OSError("no space")
+
+    async def note(rule: Rule) -> bool:
+        looked.append(rule.routine)
+        raise RuntimeError("what nobody thought of")
+
+    monkeypatch.setattr(site.scheduler, "tidy", fail)
+    monkeypatch.setattr(site.scheduler, "make_up", note)
+    running = asyncio.create_task(site.scheduler.run_forever())
+    await eventually(lambda: looked)
+    await eventually(lambda: len(looked) == 5)
+    running.cancel()
+    assert looked == ["morning", "midday", "evening", "weekly", "monthly"]
+
+
+async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_is_back(
+    database: Database, rule: Rule, tmp_path: Path
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    (nobody,) = free_ports(1)
+    async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
+        alone = Site(away, tmp_path, site.now)
+        assert await alone.scheduler.make_up(rule)
+        assert not await alone.scheduler.make_up(rule)
+        assert alone.ran == [rule.routine]
+    assert not await site.scheduler.make_up(rule)
+    assert site.ran == []
+
+
+async def test_reports_go_with_the_history_that_they_are_of(
+    database: Database, tmp_path: Path
+) -> None:
+    site = Site(database, tmp_path, NOON)
+    folder = site.home.ops / "reports"
+    folder.mkdir(parents=True)
+    day = timedelta(days=Operations().history_days)
+    old, kept = ((NOON - day - timedelta(days=more)).date() for more in (1, 0))
+    names = [f"{date}.{ending}" for date in (old, kept) for ending in ("html", "md")]
+    for name in (*names, "notes.md", f"{old}.txt"):
+        (folder / name).touch()
+    await site.scheduler.tidy()
+    assert {path.name for path in folder.iterdir()} == {
+        f"{kept}.html", f"{kept}.md", "notes.md", f"{old}.txt",
+    }  # fmt: skip
+
+
+async def test_what_is_due_is_run_for_real_and_is_in_the_history(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in stack.environment.items():
+        monkeypatch.setenv(name, value)
+    assert await scheduler.run_process(Home(stack.home), "midday")
+
+    def is_kept() -> bool:
+        runs = stack.json("ops", "history", "midday")
+        return any(run["started_by"] == scheduler.SCHEDULER for run in runs)
+
+    await eventually(lambda: asyncio.to_thread(is_kept))
