@@ -11,7 +11,13 @@ else
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $(1)
 endif
 
-.PHONY: install up down test check bench bench-backups lock clean
+DOCS ?= docs
+UPGRADE ?= --upgrade
+
+.PHONY: help install up down check test test-long coverage docs bench bench-backups lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 install: $(VENV)/.run  ## what `make up` does first, and no more
 
@@ -21,9 +27,22 @@ up: $(VENV)/.run  ## start the whole system here and show it
 down: $(VENV)/.run  ## stop what `chitlaq up --detach` started
 	@$(BIN)/chitlaq down
 
-test: $(VENV)/.dev  ## prove it, on a stack of its own
-	@$(MAKE) --no-print-directory check
+test: check  ## prove it, on stacks of its own
 	@$(BIN)/pytest
+
+test-long: check  ## the same, and the exhaustive forms: every step of a restore, millions of rows
+	@$(BIN)/pytest -m ""
+
+coverage: $(VENV)/.dev  ## list the lines that no test reaches, in every process
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+docs: $(VENV)/.run  ## write the generated pages anew
+	@$(BIN)/python -c 'from chitlaq.monitoring.alerts import rules; print(end=rules.alerts_page())' >$(DOCS)/alerts.md
+	@$(BIN)/chitlaq metrics >$(DOCS)/metrics.md
+	@$(BIN)/chitlaq ops runbook >$(DOCS)/runbook.md
 
 check: $(VENV)/.dev  ## format, lint, types, import walls
 	@$(BIN)/ruff format --check --quiet src tests
@@ -37,13 +56,13 @@ bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 bench-backups: $(VENV)/.dev  ## measure backups of a million posts; takes a quarter of an hour
 	@$(BIN)/chitlaq bench --backups
 
-lock: $(VENV)/.dev  ## resolve the dependencies anew (needs uv)
+lock: $(VENV)/.dev  ## resolve the dependencies anew; with UPGRADE= only what is missing (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--override overrides.in \
-		--upgrade pyproject.toml build.in --output-file requirements.lock
+		$(UPGRADE) pyproject.toml build.in --output-file requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--override overrides.in \
-		--upgrade --extra dev --constraint requirements.lock pyproject.toml build.in --output-file requirements-dev.lock
+		$(UPGRADE) --extra dev --constraint requirements.lock pyproject.toml build.in --output-file requirements-dev.lock
 
 clean:  ## remove what was installed here; no data is touched
 	rm -rf $(VENV)

@@ -1,0 +1,93 @@
+"""What the repository says about itself is true: targets, pages, paths, links."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "chitlaq"
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+HANGS = """
+    import asyncio
+
+    async def test_event_that_never_comes():
+        await asyncio.get_running_loop().create_future()
+
+    async def test_next_one():
+        await asyncio.sleep(0)
+"""
+
+
+def make(*words: str) -> str:
+    """Run make with the programs of this Python, and nothing installed anew."""
+    folder = Path(sys.executable).parent
+    kept = ("-o", ".venv/.run", "-o", ".venv/.dev")
+    return subprocess.run(
+        ["make", "--silent", *kept, f"BIN={folder}", *words],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+
+
+def test_help_lists_every_target_with_a_sentence() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.+)$", makefile, re.M)
+    assert phony
+    listed = dict(line.split(maxsplit=1) for line in make("help").splitlines())
+    assert set(listed) == set(phony[1].split())
+    assert all(listed.values())
+
+
+def test_make_docs_writes_the_pages_that_are_committed(tmp_path: Path) -> None:
+    make("docs", f"DOCS={tmp_path}")
+    written = sorted(tmp_path.iterdir())
+    assert [page.name for page in written] == ["alerts.md", "metrics.md", "runbook.md"]
+    for page in written:
+        assert page.read_text() == (ROOT / "docs" / page.name).read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_decision_names_files_that_are_there(page: Path) -> None:
+    for path in re.findall(r"`([a-z_/]+/(?:[a-z_]+\.py)?)`", page.read_text()):
+        assert (SOURCE / path).exists(), f"{page.name} names {path}"
+
+
+def test_first_decision_says_how_large_the_supervisor_became() -> None:
+    said = re.search(r"about ([\d,]+) lines", DECISIONS[0].read_text())
+    assert said
+    lines = sum(
+        len(module.read_text().splitlines())
+        for module in (SOURCE / "stack" / "supervisor").glob("*.py")
+    )
+    assert int(said[1].replace(",", "")) == pytest.approx(lines, rel=0.15)
+
+
+def test_test_that_waits_for_ever_fails_and_the_next_one_runs(tmp_path: Path) -> None:
+    lines = [line.removeprefix("    ") for line in HANGS.splitlines()]
+    (tmp_path / "test_hangs.py").write_text("\n".join(lines))
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+    answer = subprocess.run(
+        [*command, "-c", str(ROOT / "pyproject.toml"), "--timeout=1", str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Timeout (>1.0s)" in answer.stdout
+    assert "1 failed, 1 passed" in answer.stdout
