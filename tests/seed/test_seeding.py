@@ -212,7 +212,7 @@ async def test_nobody_answered_or_liked_what_they_may_not_read(
 async def test_tags_are_those_that_the_feed_service_finds_in_the_text(
     connection: asyncpg.Connection[Any],
 ) -> None:
-    from chitlaq.services.feed.posts import tags_of
+    from chitlaq.services.feed.posts.posts import tags_of
 
     rows = await connection.fetch(
         "SELECT text, array(SELECT tag FROM feed.post_tags WHERE post_id = id) AS tags FROM feed.posts"

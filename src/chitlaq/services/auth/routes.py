@@ -23,7 +23,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.telemetry import logs
-from chitlaq.services.auth.accounts import Accounts
+from chitlaq.services.auth.accounts.accounts import Accounts
 from chitlaq.services.auth.schemas import (
     AuthStatus,
     Login,
@@ -36,7 +36,7 @@ from chitlaq.services.auth.schemas import (
     Verified,
 )
 from chitlaq.services.auth.schemas import Sessions as SessionList
-from chitlaq.services.auth.sessions import Sessions, Signer
+from chitlaq.services.auth.sessions.sessions import Sessions, Signer
 
 log = logs.get("auth")
 

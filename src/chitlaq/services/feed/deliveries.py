@@ -13,8 +13,8 @@ from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.events import PostCreated
-from chitlaq.services.feed.schemas import Post
-from chitlaq.services.feed.timelines import Timelines
+from chitlaq.services.feed.posts.schemas import Post
+from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 1000
 CLAIM_BATCH = 50

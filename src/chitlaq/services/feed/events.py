@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from chitlaq.core.data.events import POST_CREATED
-from chitlaq.services.feed.schemas import Post
+from chitlaq.services.feed.posts.schemas import Post
 
 
 class PostCreated(msgspec.Struct, frozen=True, tag=POST_CREATED):

@@ -17,9 +17,9 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.deliveries import Deliveries
-from chitlaq.services.feed.members import Members
-from chitlaq.services.feed.posts import Posts
-from chitlaq.services.feed.schemas import (
+from chitlaq.services.feed.members.members import Members
+from chitlaq.services.feed.posts.posts import Posts
+from chitlaq.services.feed.posts.schemas import (
     MemberCard,
     NewPost,
     Post,
@@ -27,7 +27,7 @@ from chitlaq.services.feed.schemas import (
     Profile,
     ProfileChange,
 )
-from chitlaq.services.feed.timelines import Timelines
+from chitlaq.services.feed.timelines.cache import Timelines
 
 IdempotencyKey = Annotated[
     str | None,

@@ -14,7 +14,7 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
 from chitlaq.core.http.service import Context, Service
-from chitlaq.services.search.members import FoundMember, MemberSearch
+from chitlaq.services.search.members.members import FoundMember, MemberSearch
 
 SearchText = Annotated[
     str, Parameter(min_length=1, max_length=100, description="A name, or a part of one.")

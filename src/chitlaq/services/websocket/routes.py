@@ -18,9 +18,10 @@ from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.telemetry import logs
-from chitlaq.services.websocket import frames, metrics
-from chitlaq.services.websocket.hub import Connection, Hub
+from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.listener import Listener
+from chitlaq.services.websocket.sockets import frames
+from chitlaq.services.websocket.sockets.hub import Connection, Hub
 
 # RFC 6455, 7.4.1: 1008 is a policy that was violated, 1013 asks to try again later.
 POLICY_VIOLATION = 1008

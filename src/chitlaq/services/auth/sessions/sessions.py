@@ -15,8 +15,9 @@ from chitlaq.core.http.identity import ALGORITHM, ISSUER, Identity
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.installation.settings import Tokens
 from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics, passwords
-from chitlaq.services.auth.accounts import token_hash, user_of
+from chitlaq.services.auth import metrics
+from chitlaq.services.auth.accounts import passwords
+from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.schemas import Login, SessionItem, SignedIn, User
 
 log = logs.get("sessions")

@@ -11,7 +11,7 @@ from uuid import UUID
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
-from chitlaq.services.websocket.frames import Error, Outgoing, encode, type_of
+from chitlaq.services.websocket.sockets.frames import Error, Outgoing, encode, type_of
 
 # What one socket may have waiting: a reader that is further behind is cut off and reads on later.
 MAX_WAITING = 256

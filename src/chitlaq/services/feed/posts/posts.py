@@ -16,8 +16,8 @@ from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.core.telemetry import logs
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.deliveries import Deliveries
-from chitlaq.services.feed.schemas import NewPost, Post, PostChange
-from chitlaq.services.feed.timelines import Timelines
+from chitlaq.services.feed.posts.schemas import NewPost, Post, PostChange
+from chitlaq.services.feed.timelines.cache import Timelines
 
 TAG = re.compile(r"#(\w{1,100})")
 MAX_TAGS = 30

@@ -8,8 +8,8 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.core.telemetry import logs
-from chitlaq.services.feed.schemas import MemberCard, Profile, ProfileChange
-from chitlaq.services.feed.timelines import Timelines
+from chitlaq.services.feed.posts.schemas import MemberCard, Profile, ProfileChange
+from chitlaq.services.feed.timelines.cache import Timelines
 
 log = logs.get("members")
 

@@ -14,7 +14,8 @@ from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics, passwords
+from chitlaq.services.auth import metrics
+from chitlaq.services.auth.accounts import passwords
 from chitlaq.services.auth.schemas import Registration, User
 
 log = logs.get("accounts")

@@ -1,0 +1,1 @@
+"""The graph: who follows and who blocks whom."""

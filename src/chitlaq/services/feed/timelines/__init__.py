@@ -1,0 +1,1 @@
+"""Timelines: the home feed, explore and hashtags."""
