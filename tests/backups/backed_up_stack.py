@@ -11,7 +11,7 @@ import httpx
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from tests.conftest import Member, Stack, become_member, start_stack
@@ -38,12 +38,12 @@ def start_guarded(file: str = "", **settings: str) -> Stack:
     return stack
 
 
-def place_of(stack: Stack) -> Place:
+def place_of(stack: Stack) -> BackupContext:
     home = Home(stack.home)
-    return Place(home, configuration.load(home, stack.environment))
+    return BackupContext(home, configuration.load(home, stack.environment))
 
 
-def backups_of(stack: Stack) -> records.Records:
+def backups_of(stack: Stack) -> records.Catalog:
     return records.read(place_of(stack).folder)
 
 

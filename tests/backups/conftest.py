@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption
 from tests.backups.machines import BUCKET, machine
 from tests.conftest import free_ports
@@ -36,7 +36,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def key() -> tuple[str, str]:
-    return encryption.new()
+    return encryption.generate_keys()
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -54,5 +54,5 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, where: dict[str, str], key: tuple[str, str]) -> Place:
+def here(tmp_path: Path, where: dict[str, str], key: tuple[str, str]) -> BackupContext:
     return machine(tmp_path / "one", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)

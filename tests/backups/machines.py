@@ -13,7 +13,7 @@ import zstandard
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import fetch
 from chitlaq.backups.wal import archive
 from chitlaq.core.installation import settings as configuration
@@ -26,17 +26,17 @@ SYSTEM = 7_400_000_000_000_000_001
 OTHER_SYSTEM = SYSTEM + 1
 
 
-def machine(root: Path, **settings: str) -> Place:
+def machine(root: Path, **settings: str) -> BackupContext:
     home = Home(root)
     folder = {"CHITLAQ_BACKUPS_FOLDER": str(root / "backups"), "CHITLAQ_HOME": str(root)}
-    return Place(home, configuration.load(home, {**folder, **settings}))
+    return BackupContext(home, configuration.load(home, {**folder, **settings}))
 
 
 def made_at(hour: int) -> datetime:
     return datetime(2026, 11, 24, hour, 30, tzinfo=UTC)
 
 
-def make(here: Place, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
+def make(here: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
     """A backup with any content."""
     moment = made_at(hour)
     name = f"{kind}_{moment:%Y%m%dT%H%M%S}"
@@ -66,7 +66,7 @@ def segment(system: int = SYSTEM, content: bytes = b"\1") -> bytes:
     return zstandard.compress(header.ljust(archive.SEGMENT_BYTES, content))
 
 
-def archive_segment(here: Place, name: str = SEGMENT, content: bytes | None = None) -> Path:
+def archive_segment(here: BackupContext, name: str = SEGMENT, content: bytes | None = None) -> Path:
     folder = barman.folder(here.home, here.settings)
     path = folder / "wals" / name[:16] / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +74,10 @@ def archive_segment(here: Place, name: str = SEGMENT, content: bytes | None = No
     return path
 
 
-def fetched(there: Place, url: str, identity: str, *, is_all: bool = False) -> list[Record]:
+def fetched(there: BackupContext, url: str, identity: str, *, is_all: bool = False) -> list[Record]:
     """What was brought, where nothing went wrong."""
-    with fetch.opened(there, url, identity) as copies:
-        fetch.settings(there, copies)
-        brought = fetch.bring(there, copies, is_all=is_all)
+    with fetch.open_copies(there, url, identity) as copies:
+        fetch.fetch_settings(there, copies)
+        brought = fetch.fetch_backups(there, copies, is_all=is_all)
         assert copies.failed == {}
         return brought

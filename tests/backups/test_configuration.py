@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chitlaq.backups import configuration
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.core.errors import OperatorError
 from tests.backups.machines import machine
@@ -29,17 +29,17 @@ SECRET_LINES = {
 
 @pytest.fixture
 def key() -> tuple[str, str]:
-    return encryption.new()
+    return encryption.generate_keys()
 
 
-def installed(root: Path, file: str, **settings: str) -> Place:
+def installed(root: Path, file: str, **settings: str) -> BackupContext:
     root.mkdir(parents=True, exist_ok=True)
     (root / "chitlaq.toml").write_text(file)
     return machine(root, **settings)
 
 
-def archive_of(here: Place) -> Path:
-    return here.folder / configuration.make(here).path
+def archive_of(here: BackupContext) -> Path:
+    return here.folder / configuration.take(here).path
 
 
 def everything_in(path: Path) -> bytes:
@@ -61,7 +61,7 @@ def test_secret_of_the_settings_stands_in_no_backup(
     assert SECRET_LINES[line].encode() not in everything_in(path)
     back = tmp_path / "two"
     back.mkdir()
-    done = configuration.unpack(path, back, key[0])
+    done = configuration.restore(path, back, key[0])
     if has_key:
         assert done == ["chitlaq.toml"]
         file = here.home.settings_file
@@ -123,16 +123,16 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
     home = tmp_path / "deep" / "home"
     home.mkdir(parents=True)
     with pytest.raises(OperatorError, match="was not made here"):
-        configuration.unpack(target, home, key[0])
+        configuration.restore(target, home, key[0])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [target]
 
 
 def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
     """Who restores the configuration elsewhere is not taken for the machine that it is of."""
     here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
-    name = object_store.machine(here.home)
+    name = object_store.machine_id(here.home)
     path = archive_of(here)
     back = tmp_path / "two"
     back.mkdir()
-    configuration.unpack(path, back, key[0])
+    configuration.restore(path, back, key[0])
     assert not any(name in one.read_text() for one in back.rglob("*") if one.is_file())

@@ -12,8 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from chitlaq.backups import context
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import NICENESS, BackupContext, pin_backend
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from tests.conftest import Stack
@@ -40,7 +39,7 @@ def test_who_steps_back_leaves_half_of_the_processors_to_others_with_all_that_it
     ).stdout
     nice, processors, disk = json.loads(said)
     mine = os.sched_getaffinity(0)
-    assert nice == context.NICENESS
+    assert nice == NICENESS
     assert set(processors) < mine
     assert len(processors) == (len(mine) + 1) // 2
     assert disk == "IOPRIO_CLASS_IDLE"
@@ -58,6 +57,6 @@ def test_live_servers_process_steps_back_where_the_server_is_ours(
     with psycopg.connect(stack.dsn()) as connection:
         process = psutil.Process(connection.info.backend_pid)
         before = process.cpu_affinity()
-        context.step_back_too(Place(home, settings), connection)
+        pin_backend(BackupContext(home, settings), connection)
         after = process.cpu_affinity()
     assert after == (before[len(before) // 2 :] if is_ours else before)

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chitlaq.backups import context, daily
+from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Record, Verdict
-from chitlaq.backups.context import Place
-from chitlaq.backups.daily import Outcome
+from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.context import BackupContext, make_private_folder
+from chitlaq.backups.daily import StepOutcome
 from chitlaq.backups.offsite import copies, object_store
 from chitlaq.cli import backup
 from chitlaq.core.errors import OperatorError
@@ -22,12 +22,12 @@ from tests.backups.machines import archive_segment, machine, made_at, make
 LATER = made_at(2) + timedelta(days=400)
 
 
-def silent(_: Outcome) -> None:
+def silent(_: StepOutcome) -> None:
     pass
 
 
 @pytest.fixture
-def here(tmp_path: Path, key: tuple[str, str]) -> Place:
+def here(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
     """A machine whose place of copies the test can take away."""
     return machine(
         tmp_path / "one",
@@ -37,89 +37,89 @@ def here(tmp_path: Path, key: tuple[str, str]) -> Place:
     )
 
 
-def proved(here: Place, record: Record) -> Record:
-    judged = msgspec.structs.replace(record, verified=Verdict(made_at(3), True, "", 1.0))
+def proved(here: BackupContext, record: Record) -> Record:
+    judged = msgspec.structs.replace(record, verified=ProofResult(made_at(3), True, "", 1.0))
     records.write(here.folder, judged)
     return judged
 
 
-def test_copy_that_failed_is_made_with_the_next_work(here: Place, tmp_path: Path) -> None:
+def test_copy_that_failed_is_made_with_the_next_work(here: BackupContext, tmp_path: Path) -> None:
     full, dump = make(here, "full"), make(here, "dump")
     archive_segment(here)
     target = tmp_path / "elsewhere"
     target.write_text("no folder")
-    done = daily.make(here, [], silent)
+    done = daily.take_backups(here, [], silent)
     assert [one.is_good for one in done] == [False, False, False]
     assert not any(one.is_finding for one in done)
     assert not list(here.folder.glob(".copying-*"))
     target.unlink()
-    done = daily.make(here, [], silent)
-    assert [one.what for one in done] == [f"copy {full.id}", f"copy {dump.id}", "copy log"]
+    done = daily.take_backups(here, [], silent)
+    assert [one.step for one in done] == [f"copy {full.id}", f"copy {dump.id}", "copy log"]
     assert all(one.is_good for one in done)
-    assert not status.look(here).uncopied
-    assert [one.what for one in daily.make(here, [], silent)] == ["copy log"]
+    assert not status.read(here).uncopied
+    assert [one.step for one in daily.take_backups(here, [], silent)] == ["copy log"]
 
 
-def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(here: Place) -> None:
+def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(here: BackupContext) -> None:
     full = make(here, "full")
     child = msgspec.structs.replace(
         full, id="incremental_20261125T023000", kind="incremental", parent=full.id,
         created_at=made_at(2) + timedelta(days=1),
     )  # fmt: skip
     records.write(here.folder, child)
-    assert [one.id for one in status.look(here).uncopied] == [full.id, child.id]
-    copies.copy(here, child)
-    assert [one.id for one in status.look(here).uncopied] == [full.id]
+    assert [one.id for one in status.read(here).uncopied] == [full.id, child.id]
+    copies.copy_backup(here, child)
+    assert [one.id for one in status.read(here).uncopied] == [full.id]
 
 
 def test_what_was_done_since_a_moment_is_not_done_again(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A place that is away all day does not cost a base backup every quarter of an hour."""
     now = datetime.now(UTC)
     for kind in ("full", "dump", "configuration"):
         record = make(here, kind)  # type: ignore[arg-type]
-        good = Verdict(now, True, "", 1.0)
+        good = ProofResult(now, True, "", 1.0)
         records.write(
             here.folder,
             msgspec.structs.replace(record, created_at=now, verified=good, drilled=good),
         )
     asked: list[str] = []
-    monkeypatch.setattr(daily, "_made", lambda _here, kind, _into: asked.append(kind) or kind)
+    monkeypatch.setattr(daily, "_take", lambda _here, kind, _into: asked.append(kind) or kind)
     done = daily.run(here, date(2026, 11, 24), silent, now - timedelta(minutes=1))
     assert asked == []
-    assert not any(one.what.startswith(("verify", "drill")) for one in done)
-    assert sum(one.what.startswith("copy") for one in done) == 4
+    assert not any(one.step.startswith(("verify", "drill")) for one in done)
+    assert sum(one.step.startswith("copy") for one in done) == 4
     daily.run(here, date(2026, 11, 24), silent, now + timedelta(minutes=1))
     assert asked == ["incremental", "dump", "configuration"]
 
 
 def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
-    here: Place, tmp_path: Path
+    here: BackupContext, tmp_path: Path
 ) -> None:
-    old = [copies.copy(here, make(here, "dump", hour)) for hour in (2, 3)]
-    copies.copy(here, proved(here, make(here, "dump", 4)))
+    old = [copies.copy_backup(here, make(here, "dump", hour)) for hour in (2, 3)]
+    copies.copy_backup(here, proved(here, make(here, "dump", 4)))
     place_of_copies, aside = tmp_path / "elsewhere", tmp_path / "aside"
     place_of_copies.rename(aside)
     place_of_copies.write_text("no folder")
-    done = {one.what: one for one in daily.prune(here, LATER, silent)}
+    done = {one.step: one for one in daily.prune(here, LATER, silent)}
     assert not done["prune copies"].is_good
     assert all(not (here.folder / one.path).exists() for one in old)
     assert len(records.read(here.folder).good) == 1
     place_of_copies.unlink()
     aside.rename(place_of_copies)
-    assert len(copies.copies(here).of("dump")) == 3
+    assert len(copies.known_copies(here).of("dump")) == 3
     assert all(one.is_good for one in daily.prune(here, LATER, silent))
-    names = object_store.names(object_store.store(here.settings.backups), "backups/")
+    names = object_store.list_objects(object_store.open_store(here.settings.backups), "backups/")
     assert list(names) == ["backups/dump_20261124T043000.age"]
 
 
-def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(here: Place) -> None:
+def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(here: BackupContext) -> None:
     first, second = make(here, "dump", 2), make(here, "dump", 3)
     proved(here, make(here, "dump", 4))
     (here.folder / second.path).unlink()
     (here.folder / second.path).mkdir()
-    done = {one.what: one for one in daily.prune(here, LATER, silent)}
+    done = {one.step: one for one in daily.prune(here, LATER, silent)}
     assert not done[f"delete {second.id}"].is_good
     assert done[f"delete {first.id}"].is_good
     assert not (here.folder / first.path).exists()
@@ -127,7 +127,7 @@ def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(here: Place) ->
 
 
 def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_be_read(
-    here: Place,
+    here: BackupContext,
 ) -> None:
     older = archive_segment(here, "000000010000000000000006")
     needed = archive_segment(here)
@@ -142,7 +142,7 @@ def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_b
     assert needed.exists()
 
 
-def test_base_backup_goes_and_leaves_the_log_that_others_need(here: Place) -> None:
+def test_base_backup_goes_and_leaves_the_log_that_others_need(here: BackupContext) -> None:
     """Also where Barman's catalogue is gone, or never had what was fetched."""
     make(here, "full", 2)
     proved(here, make(here, "full", 4))
@@ -157,24 +157,24 @@ def test_base_backup_goes_and_leaves_the_log_that_others_need(here: Place) -> No
 
 def test_what_could_not_be_done_ends_otherwise_than_what_was_found() -> None:
     """ops-service does again what failed, and not what would only be found again."""
-    found = Outcome("verify x", is_good=False, sentence="", seconds=0.0)
-    failed = Outcome("dump", is_good=False, sentence="", seconds=0.0, is_finding=False)
+    found = StepOutcome("verify x", is_good=False, detail="", seconds=0.0)
+    failed = StepOutcome("dump", is_good=False, detail="", seconds=0.0, is_finding=False)
     for done, code in (([found], 3), ([found, failed], 1)):
         with pytest.raises(backup.typer.Exit) as ended:
             backup._end(done)
         assert ended.value.exit_code == code
-    backup._end([Outcome("dump", is_good=True, sentence="", seconds=0.0, is_finding=False)])
+    backup._end([StepOutcome("dump", is_good=True, detail="", seconds=0.0, is_finding=False)])
 
 
-def test_nobody_else_may_enter_the_folder_of_backups(here: Place) -> None:
+def test_nobody_else_may_enter_the_folder_of_backups(here: BackupContext) -> None:
     here.folder.mkdir(parents=True, mode=0o755)
     here.folder.chmod(0o755)
-    daily.tidy(here)
+    daily.remove_drafts(here)
     assert here.folder.stat().st_mode & 0o007 == 0
     new = here.folder / "another"
-    context.made(new)
+    make_private_folder(new)
     assert new.stat().st_mode & 0o777 == 0o700
     file = here.folder / "file"
     file.touch()
     with pytest.raises(OperatorError, match=r"backups\.folder"):
-        context.made(file / "below")
+        make_private_folder(file / "below")

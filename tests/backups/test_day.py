@@ -19,8 +19,8 @@ import pytest
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Table
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import Record, TableFingerprint
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption
 from chitlaq.backups.postgres import dump, scratch
 from chitlaq.backups.proof import drill
@@ -43,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The file of a private key, and the public one."""
-    private, public = encryption.new()
+    private, public = encryption.generate_keys()
     path = tmp_path_factory.mktemp("stick") / "chitlaq-backup.key"
     path.write_text(f"# public key: {public}\n{private}\n")
     return path, public
@@ -230,9 +230,18 @@ def test_drill_leaves_nothing_and_never_comes_near_the_live_server(guarded: Stac
 @pytest.mark.parametrize(
     ("table", "complaint"),
     [
-        (lambda was: Table(was.rows + 1, was.content, was.newest), "has 20 rows instead of 21"),
-        (lambda was: Table(was.rows, "1", was.newest), "has other content in its 20 rows"),
-        (lambda was: Table(was.rows, was.content, "2030-01-01"), "instead of 2030-01-01"),
+        (
+            lambda was: TableFingerprint(was.rows + 1, was.content, was.newest),
+            "has 20 rows instead of 21",
+        ),
+        (
+            lambda was: TableFingerprint(was.rows, "1", was.newest),
+            "has other content in its 20 rows",
+        ),
+        (
+            lambda was: TableFingerprint(was.rows, was.content, "2030-01-01"),
+            "instead of 2030-01-01",
+        ),
     ],
 )
 def test_drill_finds_what_is_not_as_it_was(
@@ -251,9 +260,9 @@ def test_drill_finds_what_is_not_as_it_was(
 def test_drill_in_the_live_data_directory_is_refused(guarded: Stack) -> None:
     here = place_of(guarded)
     with (
-        scratch.made(here) as made,
+        scratch.scratch_folder(here) as made,
         pytest.raises(OperatorError, match="live"),
-        scratch.running(here, here.home.postgres_data, made.sockets),
+        scratch.running_server(here, here.home.postgres_data, made.sockets),
     ):
         raise AssertionError("it was started")
 
@@ -332,9 +341,9 @@ async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) 
     """A dump of a database that `DATABASE_URL` names is compared with what that one held."""
     here = place_of(guarded)
     settings = msgspec.structs.replace(here.settings, database_url=guarded.dsn("chitlaq"))
-    there = Place(here.home, settings)
-    assert daily.kinds_of(there, date(2026, 11, 24)) == ["dump", "configuration"]
-    record = await asyncio.to_thread(dump.make, there)
+    there = BackupContext(here.home, settings)
+    assert daily.kinds_due(there, date(2026, 11, 24)) == ["dump", "configuration"]
+    record = await asyncio.to_thread(dump.take, there)
     assert record.tables["feed.posts"].rows >= 20
     drilled = (await asyncio.to_thread(drill.drill, there, record)).drilled
     assert drilled is not None
@@ -395,7 +404,7 @@ async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
     new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
     try:
         wrong = tmp_path / "wrong.key"
-        wrong.write_text(encryption.new()[0])
+        wrong.write_text(encryption.generate_keys()[0])
         answer = new.command("backup", "fetch", str(elsewhere), "--identity", str(wrong))
         assert answer.returncode == 1
         assert "key" in answer.stderr

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Verdict
+from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.monitoring.alerts import rules, slos
 from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
 from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
@@ -82,7 +82,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def make_backups(stack: Stack, vault: str) -> None:
     """The records of a backup of each kind, verified, restored and copied."""
     now = datetime.now(UTC)
-    looked = Verdict(now, is_good=True, detail="as it was", seconds=2.0, lost_seconds=1.0)
+    looked = ProofResult(now, is_good=True, detail="as it was", seconds=2.0, lost_seconds=1.0)
     for kind in ("full", "dump", "configuration"):
         record = Record(
             f"{kind}_1",

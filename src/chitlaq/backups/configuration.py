@@ -14,10 +14,15 @@ from time import monotonic
 from typing import IO, Any
 from urllib.parse import quote
 
-from chitlaq.backups import context, safe_extract
+from chitlaq.backups import safe_extract
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import (
+    BackupContext,
+    make_private_folder,
+    new_backup_id,
+    require_free_space,
+)
 from chitlaq.backups.offsite import encryption
 from chitlaq.backups.postgres import dump
 from chitlaq.core.errors import OperatorError
@@ -35,7 +40,7 @@ _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt
 _READ_BYTES = 1 << 20
 
 
-def make(here: Place) -> Record:
+def take(here: BackupContext) -> Record:
     """Put settings, generated files, certificates and uploads into one archive.
 
     A file in which a secret stands goes into a second archive inside, encrypted to
@@ -46,11 +51,11 @@ def make(here: Place) -> Record:
         OperatorError: a recipient is no key, or there is no room.
     """
     begun = monotonic()
-    name = context.new_id("config")
+    name = new_backup_id("config")
     target, draft = here.folder / f"{name}.tar.gz", here.folder / f"{name}.draft"
-    context.made(here.folder)
-    secret, open_ = _sorted_by_secrecy(here)
-    context.need_room(
+    make_private_folder(here.folder)
+    secret, open_ = _split_by_secrecy(here)
+    require_free_space(
         here.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
     )
     moment = datetime.now(UTC)
@@ -64,13 +69,13 @@ def make(here: Place) -> Record:
             if here.settings.backups.recipients:
                 here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with tempfile.TemporaryFile(dir=here.folder) as sealed:
-                    _packed(here, secret, sealed)
+                    _write_encrypted(here, secret, sealed)
                     manifest[SECRETS] = _add(archive, SECRETS, sealed)
             elif here.home.settings_file in secret:
-                redacted = io.BytesIO(_redacted(here.home.settings_file))
+                redacted = io.BytesIO(_redact(here.home.settings_file))
                 manifest[REDACTED] = _add(archive, REDACTED, redacted)
             _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
-        dump.sync(draft)
+        dump.fsync_file(draft)
         digest, size = records.digest(draft), draft.stat().st_size
         draft.rename(target)
     finally:
@@ -85,11 +90,11 @@ def make(here: Place) -> Record:
         sha256=digest,
     )
     records.write(here.folder, record)
-    dump.point_to(here.folder / LATEST, Path(target.name))
+    dump.point_link(here.folder / LATEST, Path(target.name))
     return record
 
 
-def look(path: Path) -> str:
+def verify(path: Path) -> str:
     """Compare an archive with its own manifest, and say what it holds.
 
     Raises:
@@ -122,7 +127,7 @@ def has_secrets(path: Path) -> bool:
         return False
 
 
-def unpack(path: Path, home: Path, identity: str | None) -> list[str]:
+def restore(path: Path, home: Path, identity: str | None) -> list[str]:
     """Put back what an archive holds and is not there; returns the names of what was put back.
 
     Args:
@@ -133,7 +138,7 @@ def unpack(path: Path, home: Path, identity: str | None) -> list[str]:
     Raises:
         OperatorError: the key is not the one, or the archive is damaged.
     """
-    look(path)
+    verify(path)
     done = []
     with tarfile.open(path) as archive:
         done += _put_back(archive, home, {MANIFEST, SECRETS, REDACTED})
@@ -163,7 +168,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
             raise OperatorError(f"It would write {member.name}: it was not made here.")
         if (home / member.name).exists():
             continue
-        safe_extract.unpack_one(archive, member, home)
+        safe_extract.extract_member(archive, member, home)
         if member.name.startswith("secrets/"):
             (home / "secrets").chmod(0o700)
             (home / member.name).chmod(0o600)
@@ -171,21 +176,21 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
     return done
 
 
-def _sorted_by_secrecy(here: Place) -> tuple[list[Path], list[Path]]:
+def _split_by_secrecy(here: BackupContext) -> tuple[list[Path], list[Path]]:
     """The files to keep: those in which a secret stands, and the others."""
     hidden = sorted(path for path in here.home.secrets.glob("*") if path.is_file())
     values = [value for path in hidden if (value := path.read_bytes().strip())]
     every = [(name, _value(here.settings, name)) for name, _ in configured.fields()]
-    said = _said(here.home.settings_file)
+    said = _settings_in(here.home.settings_file)
     for secret in configured.secrets_in([*every, *(said or ())]):
-        values += _written(secret)
+        values += _encodings(secret)
     open_: list[Path] = []
     for path in _files(here):
         if path == here.home.settings_file:
             # Told from what it means: a secret may be written in many ways.
             is_secret = said is None or bool(configured.secrets_in(said))
         else:
-            is_secret = path.suffix == ".key" or _holds(path, [b"PRIVATE KEY", *values])
+            is_secret = path.suffix == ".key" or _contains(path, [b"PRIVATE KEY", *values])
         (hidden if is_secret else open_).append(path)
     return hidden, open_
 
@@ -195,7 +200,7 @@ def _value(settings: Settings, dotted: str) -> Any:
     return getattr(getattr(settings, section) if section else settings, name)
 
 
-def _said(path: Path) -> list[tuple[str, Any]] | None:
+def _settings_in(path: Path) -> list[tuple[str, Any]] | None:
     """What a file of settings says; None where it cannot be read as one."""
     try:
         return list(configured.from_file(path))
@@ -203,19 +208,21 @@ def _said(path: Path) -> list[tuple[str, Any]] | None:
         return None
 
 
-def _written(value: str) -> list[bytes]:
+def _encodings(value: str) -> list[bytes]:
     """A secret as it may stand in a file: as it is, and as JSON, TOML, YAML and URLs write it."""
     forms = {value, json.dumps(value)[1:-1], value.replace("'", "''"), quote(value, safe="")}
     forms.add(json.dumps(value, ensure_ascii=False)[1:-1])
     return [form.encode() for form in sorted(forms)]
 
 
-def _redacted(path: Path) -> bytes:
+def _redact(path: Path) -> bytes:
     """A file of settings without what is secret, so that the others are not lost where there is no key."""
     lines = ["# Secrets were left out: there was no key to encrypt them to (`chitlaq backup key`)."]
     section = ""
     # Settings of no section come first in TOML.
-    for dotted, value in sorted(_said(path) or (), key=lambda one: one[0].rpartition(".")[0]):
+    for dotted, value in sorted(
+        _settings_in(path) or (), key=lambda one: one[0].rpartition(".")[0]
+    ):
         before, _, name = dotted.rpartition(".")
         if before != section:
             lines.append(f"\n[{before}]")
@@ -229,7 +236,7 @@ def _redacted(path: Path) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _holds(path: Path, values: Sequence[bytes]) -> bool:
+def _contains(path: Path, values: Sequence[bytes]) -> bool:
     """Whether one of some values stands in a file, which may be a large one."""
     overlap = max(map(len, values)) - 1
     with path.open("rb") as file:
@@ -242,7 +249,7 @@ def _holds(path: Path, values: Sequence[bytes]) -> bool:
     return False
 
 
-def _files(here: Place) -> Iterator[Path]:
+def _files(here: BackupContext) -> Iterator[Path]:
     if here.home.settings_file.exists():
         yield here.home.settings_file
     for folder in _FOLDERS:
@@ -252,7 +259,7 @@ def _files(here: Place) -> Iterator[Path]:
                 yield path
 
 
-def _packed(here: Place, paths: Sequence[Path], target: IO[bytes]) -> None:
+def _write_encrypted(here: BackupContext, paths: Sequence[Path], target: IO[bytes]) -> None:
     """Write an archive of files, encrypted; on their own disk, and under no name, for a moment."""
     with tempfile.TemporaryFile(dir=here.home.backup) as plain:
         with tarfile.open(fileobj=plain, mode="w") as archive:

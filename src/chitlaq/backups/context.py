@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from chitlaq.backups.errors import UnseenError
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import cpu_affinity
 from chitlaq.core.installation.home import Home
@@ -28,7 +28,7 @@ from chitlaq.stack.supervisor.process import ends_with_us
 if TYPE_CHECKING:
     import psycopg
 
-Advance = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told the stage, how many bytes of it are done, and how many there are."""
 
 NICENESS = 10
@@ -37,12 +37,12 @@ SPARE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BackupContext:
     """An installation, and whoever wants to know how far a step is."""
 
     home: Home
     settings: Settings
-    advance: Advance = lambda _stage, _done, _total: None
+    report_progress: ProgressCallback = lambda _stage, _done, _total: None
 
     @property
     def folder(self) -> Path:
@@ -58,28 +58,28 @@ class BusyError(OperatorError):
     """Another process is at the backups."""
 
 
-class NoRoomError(UnseenError):
+class InsufficientSpaceError(InconclusiveError):
     """A disk would be full."""
 
 
 LOCK = "lock"
-LOG_LOCK = "log-lock"
+WAL_LOCK = "log-lock"
 
 
 @contextmanager
-def archiving(home: Home) -> Iterator[None]:
+def wal_lock(home: Home) -> Iterator[None]:
     """Hold the lock under which the archived log changes, waiting for whoever has it.
 
     It is another than that of the backups: the log is archived and sent while the day's work goes on.
     """
     home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (home.backup / LOG_LOCK).open("a+") as lock:
+    with (home.backup / WAL_LOCK).open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def alone(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
+def exclusive_lock(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
     """Hold the lock under which backups are made, looked at, restored and deleted; or that of the log.
 
     Raises:
@@ -104,7 +104,7 @@ def alone(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
             lock.truncate(0)
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Let this process, and all that it starts, come after everything else at processor and disk.
 
     It keeps to half of the processors. The processes of the live server are not among those that it
@@ -117,14 +117,14 @@ def step_back() -> None:
     cpu_affinity.keep_to(here.pid, cpu_affinity.half())
 
 
-def step_back_too(here: Place, connection: psycopg.Connection) -> None:
+def pin_backend(here: BackupContext, connection: psycopg.Connection) -> None:
     """Let the live server's process behind a connection keep to our half, too; one elsewhere is not ours."""
     if here.settings.embeds("postgres"):
         cpu_affinity.keep_to(connection.info.backend_pid, cpu_affinity.half())
 
 
 @contextmanager
-def private() -> Iterator[None]:
+def private_umask() -> Iterator[None]:
     """Let nobody else read what is written meanwhile: it holds all that members have."""
     before = os.umask(0o077)
     try:
@@ -133,14 +133,14 @@ def private() -> Iterator[None]:
         os.umask(before)
 
 
-def made(folder: Path) -> None:
+def make_private_folder(folder: Path) -> None:
     """Make a folder of backups, which nobody else may enter; one that is there is closed to others.
 
     Raises:
         OperatorError: it cannot be made.
     """
     try:
-        with private():
+        with private_umask():
             folder.mkdir(parents=True, exist_ok=True)
         now = folder.stat()
         if now.st_uid == os.geteuid() and now.st_mode & 0o007:
@@ -152,27 +152,27 @@ def made(folder: Path) -> None:
         ) from None
 
 
-def new_id(kind: str) -> str:
+def new_backup_id(kind: str) -> str:
     return f"{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
 
-def need_room(folder: Path, wanted: int, purpose: str) -> None:
+def require_free_space(folder: Path, wanted: int, purpose: str) -> None:
     """Refuse what would fill a disk.
 
     Raises:
         NoRoomError: less is free than is wanted and some more.
     """
-    with private():
+    with private_umask():
         folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
-        raise NoRoomError(
+        raise InsufficientSpaceError(
             f"{purpose} needs about {wanted / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are"
             f" free: make room (`chitlaq backup prune`), or choose another folder (backups.folder)."
         )
 
 
-def run(
+def run_program(
     words: list[str],
     *,
     user: pwd.struct_passwd | None = None,
@@ -200,18 +200,18 @@ def run(
     )
     if done.returncode != 0:
         raise OperatorError(
-            f"{Path(words[0]).name} failed: {last_words(done.stderr or done.stdout)}"
+            f"{Path(words[0]).name} failed: {last_lines(done.stderr or done.stdout)}"
         )
     return done.stdout
 
 
-def last_words(text: str, lines: int = 3) -> str:
+def last_lines(text: str, lines: int = 3) -> str:
     """The end of what a program said, on one line."""
     said = [line.strip() for line in text.strip().splitlines() if line.strip()]
     return " | ".join(said[-lines:]) or "it said nothing"
 
 
-def give_to_server(path: Path) -> None:
+def chown_to_postgres(path: Path) -> None:
     """Let the user that PostgreSQL runs as own a folder and what is in it."""
     user = users.service_user()
     if user is None:

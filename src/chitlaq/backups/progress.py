@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chitlaq.backups.context import Advance, last_words, size_of
+from chitlaq.backups.context import ProgressCallback, last_lines, size_of
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.supervisor.process import ends_with_us
 
@@ -20,7 +20,9 @@ _PROGRESS = re.compile(r" *(\d+)/(\d+) kB")
 
 
 @contextmanager
-def growing(advance: Advance, stage: str, path: Path, expected: int) -> Iterator[None]:
+def track_growth(
+    advance: ProgressCallback, stage: str, path: Path, expected: int
+) -> Iterator[None]:
     """Tell of a stage while a file or folder grows to about the expected bytes."""
     is_done = threading.Event()
 
@@ -40,7 +42,7 @@ def growing(advance: Advance, stage: str, path: Path, expected: int) -> Iterator
     advance(stage, size, size)
 
 
-def run(advance: Advance, stage: str, words: list[str]) -> None:
+def run_with_progress(advance: ProgressCallback, stage: str, words: list[str]) -> None:
     """Run a program of PostgreSQL's that says how far it is, to its end.
 
     Raises:
@@ -61,4 +63,4 @@ def run(advance: Advance, stage: str, words: list[str]) -> None:
             else:
                 said.append(line)
     if process.returncode != 0:
-        raise OperatorError(f"{Path(words[0]).name} failed: {last_words(''.join(said))}")
+        raise OperatorError(f"{Path(words[0]).name} failed: {last_lines(''.join(said))}")

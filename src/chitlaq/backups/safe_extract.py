@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from chitlaq.core.errors import OperatorError
 
 
-def unpack(archive: tarfile.TarFile, folder: Path) -> None:
+def extract_all(archive: tarfile.TarFile, folder: Path) -> None:
     """Write all that an archive holds below a folder; takes and raises what `unpack_one` does."""
     for member in archive:
-        unpack_one(archive, member, folder)
+        extract_member(archive, member, folder)
 
 
-def unpack_one(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+def extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     """Write one member of an archive below a folder.
 
     Raises:

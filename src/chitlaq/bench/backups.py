@@ -14,8 +14,8 @@ from time import perf_counter
 import asyncpg
 import msgspec
 
-from chitlaq.backups import context
 from chitlaq.backups.catalog import records
+from chitlaq.backups.context import NICENESS, size_of
 from chitlaq.bench import baseline, benchmark
 from chitlaq.bench.installation import Installation, installed
 from chitlaq.bench.load import Load, get, measure
@@ -199,7 +199,7 @@ async def _base_backup(installation: Installation, target: Path, *more: str) -> 
         *("--pgdata", str(target / "base"), "--wal-method", "none", "--checkpoint", "fast"),
         *more,
     )
-    return context.size_of(target / "base")
+    return size_of(target / "base")
 
 
 async def _incremental(installation: Installation, target: Path) -> int:
@@ -225,7 +225,7 @@ async def _dump(installation: Installation, target: Path) -> int:
 async def _tool(installation: Installation, program: str, *words: str, role: str = BACKUP) -> None:
     settings, home = installation.settings, installation.home
     process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", str(context.NICENESS)),
+        *("nice", "-n", str(NICENESS)),
         str(server.programs(home) / program),
         *("--host", str(home.postgres_socket), "--port", str(settings.ports.postgres)),
         *("--username", role, "--no-password", *words),

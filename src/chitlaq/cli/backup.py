@@ -19,10 +19,10 @@ from chitlaq.cli.ops import NOT_WELL
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
-    from chitlaq.backups.catalog.records import Record, Records, Verdict
-    from chitlaq.backups.context import Place
-    from chitlaq.backups.daily import Outcome
-    from chitlaq.backups.restore.plan import Plan, Restored
+    from chitlaq.backups.catalog.records import Catalog, ProofResult, Record
+    from chitlaq.backups.context import BackupContext
+    from chitlaq.backups.daily import StepOutcome
+    from chitlaq.backups.restore.plan import RestorePlan, RestoreResult
     from chitlaq.core.installation.home import Home
     from chitlaq.core.installation.settings import Settings
 
@@ -88,8 +88,8 @@ def run(
         if daily:
             done = work.run(here, today, _tell, _moment(since, "--since") if since else None)
         else:
-            chosen = [kind for kind in KINDS if kind in wanted] or work.kinds_of(here, today)
-            done = work.make(here, chosen, _tell)
+            chosen = [kind for kind in KINDS if kind in wanted] or work.kinds_due(here, today)
+            done = work.take_backups(here, chosen, _tell)
         record(done)
     _end(done)
 
@@ -162,7 +162,7 @@ def verify(names: Names = None, operator: Operator = None) -> None:
     """
     from chitlaq.backups.proof import verify as work
 
-    seen = work.Seen()
+    seen = work.AlreadyVerified()
     _judge("verify", names, operator, lambda here, record: work.verify(here, record, seen).verified)
 
 
@@ -181,7 +181,7 @@ def drill(
     from chitlaq.backups import daily
     from chitlaq.backups.proof import drill as work
 
-    def do(here: Place, record: Record) -> Verdict | None:
+    def do(here: BackupContext, record: Record) -> ProofResult | None:
         drilled = work.drill(here, record, database).drilled
         if drilled is not None and drilled.is_good and record.tables:
             # The scratch server is gone when somebody could ask it: this is its answer.
@@ -235,7 +235,7 @@ def restore(
     home, settings = installation.here()
     here = _place(home, settings)
     try:
-        begun = plans.pending(here)
+        begun = plans.load_pending(here)
     except plans.UnreadablePlanError:
         if resume:
             raise
@@ -249,16 +249,16 @@ def restore(
     if begun is not None and resume:
         plan = begun
     else:
-        with places.alone(home, purpose):
-            base_backup.settle(here)
+        with places.exclusive_lock(home, purpose):
+            base_backup.reconcile(here)
         plan = plans.choose(here, name, moment, timeline, is_up_to_damage=up_to_damage)
     _show_plan(here, plan)
     if not yes and not typer.confirm("Do this?", default=False):
         raise typer.Exit(1)
     with _at(purpose, operator, is_gentle=False) as (here, record):
-        work.check(here, plan)
+        work.preflight(here, plan)
         with _stopped_stack(here):
-            restored = work.carry_out(here, plan)
+            restored = work.execute(here, plan)
         record([])
     _show_restored(restored, plan)
 
@@ -279,7 +279,7 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
     here = _place(home, settings)
     found = store.read(here.folder)
     named = [_named(here, found, name) for name in names or []]
-    judged = daily.judged(here, datetime.now(UTC), named)
+    judged = daily.retention_decisions(here, datetime.now(UTC), named)
     output.print_table(
         ["backup", "size", "", "because it"],
         [
@@ -300,7 +300,7 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
     with _at(" ".join(["prune", *(names or [])]), operator) as (here, record):
         if named:
             done = [daily.delete(here, one, _tell) for one in reversed(gone)]
-            copied = {one.id for one in elsewhere.copies(here).good}
+            copied = {one.id for one in elsewhere.known_copies(here).good}
             done += [daily.delete_copy(here, one, _tell) for one in gone if one.id in copied]
         else:
             done = daily.prune(here, datetime.now(UTC), _tell)
@@ -320,7 +320,7 @@ def discard(yes: Yes = False, operator: Operator = None) -> None:
     from chitlaq.backups.restore import restore as work
 
     home, settings = installation.here()
-    found = work.set_aside(_place(home, settings))
+    found = work.kept_aside(_place(home, settings))
     if not found:
         typer.echo("Nothing was kept aside.")
         return
@@ -346,7 +346,7 @@ def key(
     """
     from chitlaq.backups.offsite import encryption
 
-    private, public = encryption.new()
+    private, public = encryption.generate_keys()
     if file.exists():
         raise OperatorError(f"{file} is there already, and a key is never overwritten.")
     try:
@@ -392,24 +392,24 @@ def fetch(
     """
     from dataclasses import replace
 
-    from chitlaq.backups.daily import Outcome
+    from chitlaq.backups.daily import StepOutcome
     from chitlaq.backups.offsite import encryption
     from chitlaq.backups.offsite import fetch as work
     from chitlaq.backups.proof import verify as looking
 
-    private = encryption.identity(identity)
+    private = encryption.read_identity(identity)
     with (
         _at(f"fetch {source}", operator, is_gentle=False) as (here, record),
-        work.opened(here, source, private) as copies,
+        work.open_copies(here, source, private) as copies,
     ):
-        back = work.settings(here, copies)
+        back = work.fetch_settings(here, copies)
         # They may say where backups lie.
         _, settings = installation.here()
         there = replace(here, settings=settings)
-        fetched = work.bring(there, copies, is_all=is_all)
-        seen = looking.Seen()
+        fetched = work.fetch_backups(there, copies, is_all=is_all)
+        seen = looking.AlreadyVerified()
         done = [
-            Outcome(f"fetch {name}", is_good=False, sentence=why, seconds=0.0)
+            StepOutcome(f"fetch {name}", is_good=False, detail=why, seconds=0.0)
             for name, why in copies.failed.items()
         ]
         for one in done:
@@ -418,7 +418,7 @@ def fetch(
             verdict = looking.verify(there, backup_, seen).verified
             assert verdict is not None
             what = f"verify {backup_.id}"
-            done.append(Outcome(what, verdict.is_good, verdict.detail, verdict.seconds))
+            done.append(StepOutcome(what, verdict.is_good, verdict.detail, verdict.seconds))
             _tell(done[-1])
         record(done)
     typer.echo(f"{len(fetched)} backups are in {there.folder}.")
@@ -453,7 +453,7 @@ def take_over(yes: Yes = False, operator: Operator = None) -> None:
     if not yes and not typer.confirm("Is it gone for good?", default=False):
         raise typer.Exit(1)
     with _at("take-over", operator) as (here, record):
-        with places.archiving(here.home):
+        with places.wal_lock(here.home):
             elsewhere.take_over(here)
         record([])
     typer.echo(f"{where} is this machine's. Next: `chitlaq backup run`.")
@@ -475,10 +475,10 @@ def archive(
     here = _place(home, settings)
     try:
         if send:
-            base_backup.complete_segment(here)
-        with places.alone(home, "archive", places.LOG_LOCK):
-            count = base_backup.archive(here)
-            copied = elsewhere.copy_log(here) if settings.backups.copy_to else 0
+            base_backup.switch_segment(here)
+        with places.exclusive_lock(home, "archive", places.WAL_LOCK):
+            count = base_backup.archive_wal(here)
+            copied = elsewhere.copy_wal(here) if settings.backups.copy_to else 0
     except places.BusyError as busy:
         # Whoever is at the log does it, too.
         typer.echo(str(busy))
@@ -490,12 +490,12 @@ def _judge(
     what: str,
     names: Sequence[str] | None,
     operator: str | None,
-    look: Callable[[Place, Record], Verdict | None],
-    chosen: Callable[[Place], list[Record]] | None = None,
+    look: Callable[[BackupContext, Record], ProofResult | None],
+    chosen: Callable[[BackupContext], list[Record]] | None = None,
 ) -> None:
     from chitlaq.backups.catalog import records as store
-    from chitlaq.backups.daily import Outcome
-    from chitlaq.backups.errors import UnseenError
+    from chitlaq.backups.daily import StepOutcome
+    from chitlaq.backups.errors import InconclusiveError
 
     with _at(" ".join([what, *(names or [])]), operator) as (here, record):
         found = store.read(here.folder)
@@ -511,18 +511,20 @@ def _judge(
             try:
                 verdict = look(here, one)
                 assert verdict is not None
-                outcome = Outcome(
+                outcome = StepOutcome(
                     f"{what} {one.id}", verdict.is_good, verdict.detail, verdict.seconds
                 )
-            except UnseenError as error:
-                outcome = Outcome(f"{what} {one.id}", False, str(error), 0.0, is_seen=False)
+            except InconclusiveError as error:
+                outcome = StepOutcome(
+                    f"{what} {one.id}", False, str(error), 0.0, is_conclusive=False
+                )
             done.append(outcome)
             _tell(outcome)
         record(done)
     _end(done)
 
 
-def _named(here: Place, found: Records, name: str) -> Record:
+def _named(here: BackupContext, found: Catalog, name: str) -> Record:
     """A backup by its id, or by a file that is it or is the same.
 
     Raises:
@@ -555,7 +557,7 @@ def _named(here: Place, found: Records, name: str) -> Record:
     return record
 
 
-def _same(found: Records, file: Path) -> Record | None:
+def _same(found: Catalog, file: Path) -> Record | None:
     """The backup whose file was, when it was made, what a file elsewhere is."""
     from chitlaq.backups.catalog import records as store
 
@@ -566,7 +568,7 @@ def _same(found: Records, file: Path) -> Record | None:
 @contextmanager
 def _at(
     what: str, operator: str | None, *, is_gentle: bool = True
-) -> Iterator[tuple[Place, Callable[[Sequence[Outcome]], None]]]:
+) -> Iterator[tuple[BackupContext, Callable[[Sequence[StepOutcome]], None]]]:
     """Hold the lock of the backups, show progress, and keep a record of what was done.
 
     Where it is not gentle nothing may wait, and nobody else may be at the log either.
@@ -574,23 +576,23 @@ def _at(
     from chitlaq.backups import context as places
 
     if is_gentle:
-        places.step_back()
+        places.lower_priority()
     # Whoever ends this process (ops-service does, when it stops) ends it with what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     home, settings = installation.here()
     with (
-        places.alone(home, what),
-        nullcontext() if is_gentle else places.archiving(home),
+        places.exclusive_lock(home, what),
+        nullcontext() if is_gentle else places.wal_lock(home),
         _recorded(home, settings, what, operator) as record,
         output.progress(enabled=True, unit="bytes") as advance,
     ):
-        yield places.Place(home, settings, advance), record
+        yield places.BackupContext(home, settings, advance), record
 
 
 @contextmanager
 def _recorded(
     home: Home, settings: Settings, what: str, operator: str | None
-) -> Iterator[Callable[[Sequence[Outcome]], None]]:
+) -> Iterator[Callable[[Sequence[StepOutcome]], None]]:
     """Write down who does what, when it begins and what became of it."""
     from chitlaq.ops.actions import catalogue as actions
 
@@ -607,33 +609,33 @@ def _recorded(
 
     begun = actions.begun("backup", what, history_db.operator(operator), "")
     keep(begun)
-    outcomes: list[Outcome] = []
+    outcomes: list[StepOutcome] = []
     try:
         yield outcomes.extend
     except BaseException as error:
         keep(actions.ended(begun, str(error) or repr(error), succeeded=False))
         raise
-    said = "\n".join(f"{one.what}: {one.sentence}" for one in outcomes) or "done"
+    said = "\n".join(f"{one.step}: {one.detail}" for one in outcomes) or "done"
     keep(actions.ended(begun, said, succeeded=all(one.is_good for one in outcomes)))
 
 
-def _place(home: Home, settings: Settings) -> Place:
-    from chitlaq.backups.context import Place
+def _place(home: Home, settings: Settings) -> BackupContext:
+    from chitlaq.backups.context import BackupContext
 
-    return Place(home, settings)
-
-
-def _tell(outcome: Outcome) -> None:
-    mark = "ok " if outcome.is_good else "BAD" if outcome.is_seen else "NOT LOOKED AT"
-    typer.echo(f"{mark} {outcome.what}: {outcome.sentence} ({outcome.seconds:.1f} s)")
+    return BackupContext(home, settings)
 
 
-def _end(done: Sequence[Outcome]) -> None:
+def _tell(outcome: StepOutcome) -> None:
+    mark = "ok " if outcome.is_good else "BAD" if outcome.is_conclusive else "NOT LOOKED AT"
+    typer.echo(f"{mark} {outcome.step}: {outcome.detail} ({outcome.seconds:.1f} s)")
+
+
+def _end(done: Sequence[StepOutcome]) -> None:
     if bad := sum(not one.is_good for one in done):
         typer.echo(f"\n{bad} of {len(done)} did not go well.", err=True)
         if any(not one.is_good and not one.is_finding for one in done):
             raise typer.Exit(1)
-        is_seen = any(one.is_seen and not one.is_good for one in done)
+        is_seen = any(one.is_conclusive and not one.is_good for one in done)
         raise typer.Exit(NOT_WELL if is_seen else NOT_SEEN)
 
 
@@ -647,7 +649,7 @@ def _as_json(folder: Path, record: Record) -> dict[str, Any]:
     }
 
 
-def _show_plan(here: Place, plan: Plan) -> None:
+def _show_plan(here: BackupContext, plan: RestorePlan) -> None:
     from chitlaq.backups.catalog import records as store
 
     record = store.read(here.folder).get(plan.backup)
@@ -670,7 +672,7 @@ This will
     )
 
 
-def _instead(here: Place, record: Record | None) -> str:
+def _instead(here: BackupContext, record: Record | None) -> str:
     """Say it where a dump is all that is left, though there are base backups."""
     from chitlaq.backups.catalog import records as store
 
@@ -683,11 +685,11 @@ def _instead(here: Place, record: Record | None) -> str:
     return f"\nThere are {len(bad)} base backups, too: `chitlaq backup list` says what is known of them."
 
 
-def _along(here: Place, record: Record | None, plan: Plan) -> str:
+def _along(here: BackupContext, record: Record | None, plan: RestorePlan) -> str:
     """The timeline, where there is more than one: each restore has begun another."""
     from chitlaq.backups.postgres import base_backup
 
-    timelines = base_backup.received(here).timelines
+    timelines = base_backup.wal_archive(here).timelines
     if record is None or not record.is_physical or len(timelines) < 2:
         return ""
     newest = ", the newest" if plan.timeline == timelines[-1] else f" of {timelines[-1]}"
@@ -711,7 +713,7 @@ def _proof(record: Record | None) -> str:
     return "Nobody has looked at it since it was made."
 
 
-def _show_restored(restored: Restored, plan: Plan) -> None:
+def _show_restored(restored: RestoreResult, plan: RestorePlan) -> None:
     typer.echo(f"Restored from {restored.backup}: {restored.rows:,} rows.")
     for note in restored.notes:
         typer.echo(note)
@@ -737,12 +739,12 @@ def _say_what_waits(home: Home, settings: Settings) -> None:
     here = _place(home, settings)
     if plans.is_pending(here):
         typer.echo("A restore was interrupted: `chitlaq backup restore --resume`.")
-    if work.set_aside(here):
+    if work.kept_aside(here):
         typer.echo("Restores have kept what was there before: `chitlaq backup discard`.")
 
 
 @contextmanager
-def _stopped_stack(here: Place) -> Iterator[None]:
+def _stopped_stack(here: BackupContext) -> Iterator[None]:
     """Stop ChitLaq, so that nobody writes to what is being replaced; say what to do when that fails.
 
     Raises:
@@ -800,7 +802,7 @@ def _size(bytes_: int) -> str:
     return size(bytes_)
 
 
-def _when(verdict: Verdict | None) -> str:
+def _when(verdict: ProofResult | None) -> str:
     if verdict is None:
         return "never"
     when = f"{verdict.at.astimezone():%m-%d %H:%M}"

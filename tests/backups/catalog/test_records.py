@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Table, Verdict
+from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
 
 MOMENT = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 RECORD = Record(
@@ -21,9 +21,9 @@ RECORD = Record(
     path="chitlaq_20261124T023000.sql",
     bytes=1234,
     sha256="ab" * 32,
-    tables={"feed.posts": Table(12, "-7", "2026-11-24 02:29:59+00")},
-    verified=Verdict(MOMENT, True, "as it was", 0.5),
-    drilled=Verdict(MOMENT, False, "feed.posts has 11 rows instead of 12", 4.0, 1.5),
+    tables={"feed.posts": TableFingerprint(12, "-7", "2026-11-24 02:29:59+00")},
+    verified=ProofResult(MOMENT, True, "as it was", 0.5),
+    drilled=ProofResult(MOMENT, False, "feed.posts has 11 rows instead of 12", 4.0, 1.5),
 )
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.backups.catalog import retention
-from chitlaq.backups.catalog.records import Kind, Record, Records, Verdict
-from chitlaq.backups.catalog.retention import Rule
+from chitlaq.backups.catalog.records import Catalog, Kind, ProofResult, Record
+from chitlaq.backups.catalog.retention import RetentionPolicy
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 DATABASE: tuple[Kind, ...] = ("full", "incremental")
@@ -24,12 +24,12 @@ def record(kind: Kind, days: float, number: int, **fields: Any) -> Record:
     return msgspec.structs.replace(plain, **fields)
 
 
-def verdict(is_good: bool | None) -> Verdict | None:
-    return None if is_good is None else Verdict(NOW, is_good, "", 1.0)
+def verdict(is_good: bool | None) -> ProofResult | None:
+    return None if is_good is None else ProofResult(NOW, is_good, "", 1.0)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> Records:
+def histories(draw: st.DrawFn) -> Catalog:
     """Any order of backups, looked at or not, each incremental one on the physical one before it."""
     ages = sorted(draw(st.lists(st.floats(0, 90), max_size=25)), reverse=True)
     made: list[Record] = []
@@ -47,17 +47,17 @@ def histories(draw: st.DrawFn) -> Records:
                 drilled=verdict(draw(st.sampled_from([True, False, None]))),
             )
         )
-    return Records(made, [])
+    return Catalog(made, [])
 
 
-rules = st.builds(Rule, st.integers(1, 30), st.integers(1, 60), st.integers(0, 5))
+rules = st.builds(RetentionPolicy, st.integers(1, 30), st.integers(1, 60), st.integers(0, 5))
 
 
 @given(histories(), rules)
 def test_what_is_kept_can_be_restored_and_what_is_proved_last_is_kept(
-    found: Records, rule: Rule
+    found: Catalog, rule: RetentionPolicy
 ) -> None:
-    judged = retention.judge(found, rule, NOW)
+    judged = retention.decide(found, rule, NOW)
     assert [one.record for one in judged] == list(found.good)
     kept = {one.record.id for one in judged if one.is_kept}
     assert all(one.why for one in judged)
@@ -71,9 +71,9 @@ def test_what_is_kept_can_be_restored_and_what_is_proved_last_is_kept(
 
 @given(histories(), rules)
 def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
-    found: Records, rule: Rule
+    found: Catalog, rule: RetentionPolicy
 ) -> None:
-    kept = {one.record.id for one in retention.judge(found, rule, NOW) if one.is_kept}
+    kept = {one.record.id for one in retention.decide(found, rule, NOW) if one.is_kept}
     kinds: tuple[Kind, ...] = ("full", "dump", "configuration")
     for kind in kinds:
         usable = [one.id for one in found.of(kind) if not one.is_bad]
@@ -83,32 +83,32 @@ def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
 
 @given(histories(), rules, st.floats(0, 1))
 def test_every_moment_of_the_promised_days_has_a_backup_before_it(
-    found: Records, rule: Rule, where: float
+    found: Catalog, rule: RetentionPolicy, where: float
 ) -> None:
     """Where there was one before, pruning does not take it away."""
     moment = NOW - timedelta(days=rule.keep_days * where)
-    kept = {one.record.id for one in retention.judge(found, rule, NOW) if one.is_kept}
+    kept = {one.record.id for one in retention.decide(found, rule, NOW) if one.is_kept}
     before = [one for one in found.of("full") if one.created_at < moment and not one.is_bad]
     assert not before or any(one.id in kept for one in before)
 
 
 @given(histories(), rules)
-def test_what_pruning_leaves_it_leaves_again(found: Records, rule: Rule) -> None:
-    kept = [one.record for one in retention.judge(found, rule, NOW) if one.is_kept]
-    again = retention.judge(Records(kept, []), rule, NOW)
+def test_what_pruning_leaves_it_leaves_again(found: Catalog, rule: RetentionPolicy) -> None:
+    kept = [one.record for one in retention.decide(found, rule, NOW) if one.is_kept]
+    again = retention.decide(Catalog(kept, []), rule, NOW)
     assert all(one.is_kept for one in again)
 
 
 @given(histories(), st.data())
 def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
-    found: Records, data: st.DataObject
+    found: Catalog, data: st.DataObject
 ) -> None:
     if not found.good:
         return
     named = data.draw(
         st.lists(st.sampled_from(list(found.good)), min_size=1, unique_by=lambda one: one.id)
     )
-    judged = retention.judge_named(found, named)
+    judged = retention.decide_named(found, named)
     assert {one.record.id for one in judged} == {one.id for one in named}
     gone = {one.record.id for one in judged if not one.is_kept}
     for one in found.good:
@@ -122,5 +122,5 @@ def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
 def test_backups_that_stopped_a_year_ago_are_all_that_there_is_and_stay() -> None:
     """What `find -mtime +30 -delete` would have deleted to the last one."""
     old = [record("dump", 365 + age, age, verified=verdict(True)) for age in (3, 2, 1)]
-    judged = retention.judge(Records(old, []), Rule(7, 30, 3), NOW)
+    judged = retention.decide(Catalog(old, []), RetentionPolicy(7, 30, 3), NOW)
     assert all(one.is_kept for one in judged)

@@ -14,7 +14,7 @@ import pytest
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
 from chitlaq.backups.catalog.records import Kind
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, object_store
 from chitlaq.backups.proof import verify
 from chitlaq.backups.wal import archive
@@ -35,19 +35,19 @@ from tests.conftest import free_ports
 
 
 def test_what_is_copied_comes_back_as_it_was_on_another_machine(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     kinds: tuple[Kind, ...] = ("full", "dump")
     made = [make(here, kind) for kind in kinds]
     archived = archive_segment(here)
-    assert {one.id for one in status.look(here).uncopied} == {one.id for one in made}
+    assert {one.id for one in status.read(here).uncopied} == {one.id for one in made}
     for record in made:
-        copied = copies.copy(here, record).copied
+        copied = copies.copy_backup(here, record).copied
         assert copied is not None
         assert copied.where == here.settings.backups.copy_to
-    assert copies.copy_log(here) == 1
-    assert copies.copy_log(here) == 0
-    assert not status.look(here).uncopied
+    assert copies.copy_wal(here) == 1
+    assert copies.copy_wal(here) == 0
+    assert not status.read(here).uncopied
 
     there = machine(tmp_path / "two", **where)
     brought = fetched(there, here.settings.backups.copy_to, key[0])
@@ -57,9 +57,9 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
         for path in paths or [here.folder / record.path]:
             assert (there.folder / path.relative_to(here.folder)).read_bytes() == path.read_bytes()
     assert (there.folder / made[0].path / "pg_wal").is_dir()
-    (back,) = archive.archived(barman.folder(there.home, there.settings))
+    (back,) = archive.archived_files(barman.folder(there.home, there.settings))
     assert back.read_bytes() == archived.read_bytes()
-    assert archive.ledger(barman.folder(there.home, there.settings)) == {
+    assert archive.read_ledger(barman.folder(there.home, there.settings)) == {
         SEGMENT: records.digest(back)
     }
     # Again: what is there stays.
@@ -67,12 +67,12 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
 
 
 def test_copy_shows_nobody_what_is_in_it(
-    here: Place, where: dict[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], tmp_path: Path
 ) -> None:
     record = make(here, "dump")
-    copies.copy(here, record)
+    copies.copy_backup(here, record)
     there = machine(tmp_path / "two", **where)
-    for private in (encryption.new()[0], "AGE-SECRET-KEY-1NONSENSE"):
+    for private in (encryption.generate_keys()[0], "AGE-SECRET-KEY-1NONSENSE"):
         with pytest.raises(OperatorError, match="key"):
             fetched(there, here.settings.backups.copy_to, private)
     assert not records.read(there.folder).good
@@ -80,133 +80,138 @@ def test_copy_shows_nobody_what_is_in_it(
 
 
 def test_copy_that_is_deleted_is_no_longer_there(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    record = copies.copy(here, make(here, "dump"))
-    copies.forget(here, record)
-    copies.forget(here, record)
+    record = copies.copy_backup(here, make(here, "dump"))
+    copies.delete(here, record)
+    copies.delete(here, record)
     with pytest.raises(OperatorError, match="holds no copies"):
         fetched(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
 
 
-def log_elsewhere(here: Place) -> list[str]:
+def log_elsewhere(here: BackupContext) -> list[str]:
     """The last digits of the segments that are elsewhere."""
-    names = object_store.names(object_store.store(here.settings.backups), "log/")
+    names = object_store.list_objects(object_store.open_store(here.settings.backups), "log/")
     return sorted(name.removesuffix(".age")[-3:] for name in names)
 
 
-def test_copies_of_the_log_go_when_no_backup_needs_them(here: Place) -> None:
+def test_copies_of_the_log_go_when_no_backup_needs_them(here: BackupContext) -> None:
     folder = barman.folder(here.home, here.settings)
     for number in range(4, 10):
         archive_segment(here, f"0000000100000000{number:08X}")
     (folder / "wals" / "00000002.history").write_text("1\t0/5000028\tno reason\n")
-    copies.copy_log(here)
-    assert copies.trim_log(here) == 0
-    copies.copy(here, make(here, "full"))
-    assert copies.trim_log(here) == 3
+    copies.copy_wal(here)
+    assert copies.trim_wal(here) == 0
+    copies.copy_backup(here, make(here, "full"))
+    assert copies.trim_wal(here) == 3
     assert log_elsewhere(here) == ["007", "008", "009", "ory"]
-    assert copies.trim_log(here) == 0
-    assert copies.copy_log(here) == 0
+    assert copies.trim_wal(here) == 0
+    assert copies.copy_wal(here) == 0
 
 
-def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(here: Place) -> None:
+def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
+    here: BackupContext,
+) -> None:
     """It may need any of it: this machine may have been put in another's place."""
     archive_segment(here, "000000010000000000000004")
-    copies.copy_log(here)
-    copies.copy(here, make(here, "full"))
-    target = object_store.store(here.settings.backups)
+    copies.copy_wal(here)
+    copies.copy_backup(here, make(here, "full"))
+    target = object_store.open_store(here.settings.backups)
     obstore.put(target, "records/full_20261120T023000.age", b"sealed")
-    assert copies.trim_log(here) == 0
+    assert copies.trim_wal(here) == 0
     object_store.delete(target, "records/full_20261120T023000.age")
-    assert copies.trim_log(here) == 1
+    assert copies.trim_wal(here) == 1
 
 
 def test_another_servers_log_under_the_same_names_is_copied_too(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """A dump was restored: what begins is another server, and counts its segments anew."""
     archive_segment(here)
-    assert copies.copy_log(here) == 1
+    assert copies.copy_wal(here) == 1
     shutil.rmtree(barman.folder(here.home, here.settings))
     archive_segment(here, content=segment(OTHER_SYSTEM))
-    assert copies.copy_log(here) == 1
-    copies.copy(here, make(here, "full", system=OTHER_SYSTEM))
+    assert copies.copy_wal(here) == 1
+    copies.copy_backup(here, make(here, "full", system=OTHER_SYSTEM))
     there = machine(tmp_path / "two", **where)
     fetched(there, here.settings.backups.copy_to, key[0])
-    (back,) = archive.archived(barman.folder(there.home, there.settings))
-    assert archive.system_of(back) == OTHER_SYSTEM
+    (back,) = archive.archived_files(barman.folder(there.home, there.settings))
+    assert archive.segment_system_identifier(back) == OTHER_SYSTEM
 
 
-def test_log_of_another_server_is_never_taken_for_the_backups_own(here: Place) -> None:
+def test_log_of_another_server_is_never_taken_for_the_backups_own(here: BackupContext) -> None:
     path = archive_segment(here, content=segment(OTHER_SYSTEM))
-    archive.enter(barman.folder(here.home, here.settings), {path.name: records.digest(path)})
+    archive.add_to_ledger(
+        barman.folder(here.home, here.settings), {path.name: records.digest(path)}
+    )
     theirs, ours = make(here, "full", 2, system=OTHER_SYSTEM), make(here, "full", 3)
-    assert verify.verify_log(here, theirs, verify.Seen()) == 1
+    assert verify.verify_wal(here, theirs, verify.AlreadyVerified()) == 1
     with pytest.raises(OperatorError, match="is of another server"):
-        verify.verify_log(here, ours, verify.Seen())
+        verify.verify_wal(here, ours, verify.AlreadyVerified())
 
 
-def content_of(here: Place) -> dict[str, bytes]:
-    target = object_store.store(here.settings.backups)
+def content_of(here: BackupContext) -> dict[str, bytes]:
+    target = object_store.open_store(here.settings.backups)
     return {
-        name: bytes(obstore.get(target, name).bytes()) for name in object_store.names(target, "")
+        name: bytes(obstore.get(target, name).bytes())
+        for name in object_store.list_objects(target, "")
     }
 
 
 def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     archive_segment(here)
     for kind in ("full", "dump"):
-        copies.copy(here, make(here, kind))  # type: ignore[arg-type]
-    copies.copy_log(here)
+        copies.copy_backup(here, make(here, kind))  # type: ignore[arg-type]
+    copies.copy_wal(here)
     before = content_of(here)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
     dump = fetched(there, here.settings.backups.copy_to, key[0])[-1]
     archive_segment(there, "000000020000000000000008")
-    rule = daily.rule(there)
+    rule = daily.retention_policy(there)
     for work in (
-        lambda: copies.copy(there, make(there, "dump", 4)),
-        lambda: copies.copy_log(there),
-        lambda: copies.forget(there, dump),
+        lambda: copies.copy_backup(there, make(there, "dump", 4)),
+        lambda: copies.copy_wal(there),
+        lambda: copies.delete(there, dump),
         lambda: copies.prune(there, rule, made_at(2) + timedelta(days=400)),
-        lambda: copies.trim_log(there),
+        lambda: copies.trim_wal(there),
     ):
         with pytest.raises(OperatorError, match=r"of another machine.*chitlaq backup take-over"):
             work()
     assert content_of(here) == before
-    assert "another machine" in status.look(there).refused
+    assert "another machine" in status.read(there).refused
     # Production goes on as if nothing had been.
     archive_segment(here, "000000010000000000000008")
-    assert copies.copy_log(here) == 1
-    assert not status.look(here).refused
+    assert copies.copy_wal(here) == 1
+    assert not status.read(here).refused
 
 
 def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     archive_segment(here)
-    copies.copy(here, make(here, "full"))
-    copies.copy_log(here)
+    copies.copy_backup(here, make(here, "full"))
+    copies.copy_wal(here)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
     fetched(there, here.settings.backups.copy_to, key[0])
     copies.take_over(there)
     # What it brought from there is not sent again.
-    assert copies.copy_log(there) == 0
-    assert not status.look(there).uncopied
+    assert copies.copy_wal(there) == 0
+    assert not status.read(there).uncopied
     archive_segment(there, "000000020000000000000008")
-    assert copies.copy_log(there) == 1
+    assert copies.copy_wal(there) == 1
     with pytest.raises(OperatorError, match="another machine"):
-        copies.copy_log(here)
+        copies.copy_wal(here)
 
 
 def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """Two machines that left the same timeline: neither takes the other's files for its own."""
     archive_segment(here)
-    copies.copy(here, make(here, "full"))
-    copies.copy_log(here)
+    copies.copy_backup(here, make(here, "full"))
+    copies.copy_wal(here)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
     fetched(there, here.settings.backups.copy_to, key[0])
     copies.take_over(there)
@@ -214,45 +219,50 @@ def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_alou
         folder = barman.folder(one.home, one.settings)
         (folder / "wals" / "00000002.history").write_text(f"1\t0/8000000\t{one.home.root}\n")
         archive_segment(one, "000000020000000000000008")
-    assert copies.copy_log(there) == 2
+    assert copies.copy_wal(there) == 2
     object_store.take_over(here)
     (here.home.backup / "log-copied").unlink()
     with pytest.raises(
         OperatorError, match="2 files of the log are there under the names of others"
     ):
-        copies.copy_log(here)
-    assert status.look(here).log_copied_at is None
+        copies.copy_wal(here)
+    assert status.read(here).wal_copied_at is None
     copies.take_over(here)
-    assert copies.copy_log(here) == 2
+    assert copies.copy_wal(here) == 2
     third = machine(tmp_path / "three", **where)
     fetched(third, here.settings.backups.copy_to, key[0])
     history = barman.folder(third.home, third.settings) / "wals" / "00000002.history"
     assert str(here.home.root) in history.read_text()
 
 
-def test_name_of_a_machine_is_its_own_and_stays(here: Place, tmp_path: Path) -> None:
-    assert object_store.machine(here.home) == object_store.machine(here.home)
-    assert object_store.machine(here.home) != object_store.machine(machine(tmp_path / "two").home)
+def test_name_of_a_machine_is_its_own_and_stays(here: BackupContext, tmp_path: Path) -> None:
+    assert object_store.machine_id(here.home) == object_store.machine_id(here.home)
+    assert object_store.machine_id(here.home) != object_store.machine_id(
+        machine(tmp_path / "two").home
+    )
 
 
-def test_nothing_is_copied_unencrypted(here: Place) -> None:
+def test_nothing_is_copied_unencrypted(here: BackupContext) -> None:
     record = make(here, "dump")
     settings = msgspec.structs.replace(
         here.settings, backups=msgspec.structs.replace(here.settings.backups, recipients=())
     )
     with pytest.raises(OperatorError, match="only encrypted"):
-        copies.copy(Place(here.home, settings), record)
-    assert status.look(here).uncopied
+        copies.copy_backup(BackupContext(here.home, settings), record)
+    assert status.read(here).uncopied
 
 
 @pytest.mark.parametrize(
     ("recipient", "complaint"),
-    [("age1nonsense", "no public age key"), (encryption.new()[0], "private one: take it away")],
+    [
+        ("age1nonsense", "no public age key"),
+        (encryption.generate_keys()[0], "private one: take it away"),
+    ],
     ids=["nonsense", "private"],
 )
 def test_key_that_is_none_is_refused_with_what_it_is(recipient: str, complaint: str) -> None:
     with pytest.raises(OperatorError, match=complaint):
-        encryption.recipients([recipient])
+        encryption.parse_recipients([recipient])
 
 
 def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
@@ -270,14 +280,14 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
     )
     record = make(here, "dump")
     with pytest.raises(OperatorError, match="does not answer"):
-        copies.copy(here, record)
+        copies.copy_backup(here, record)
     (kept,) = records.read(here.folder).good
     assert kept.copied is None
     assert not list(here.folder.glob(".copying-*"))
 
 
 def test_copy_that_did_not_arrive_whole_is_no_copy(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The place takes it, says nothing, and has something else."""
     record = make(here, "dump")
@@ -292,43 +302,43 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
 
     monkeypatch.setattr(obstore, "put", lossy)
     with pytest.raises(OperatorError, match="is not there as it was written"):
-        copies.copy(here, record)
-    assert status.look(here).uncopied
+        copies.copy_backup(here, record)
+    assert status.read(here).uncopied
 
 
 def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is left by a kill between writing and reading back, too: it is known to be ours."""
     archive_segment(here)
-    copies.copy(here, make(here, "full"))
+    copies.copy_backup(here, make(here, "full"))
     put = obstore.put
     with monkeypatch.context() as patched:
         patched.setattr(obstore, "put", lambda store, name, _: put(store, name, b"half"))
-        patched.setattr(object_store, "_owner", lambda _: object_store.machine(here.home))
+        patched.setattr(object_store, "_owner", lambda _: object_store.machine_id(here.home))
         with pytest.raises(OperatorError, match="is not there as it was written"):
-            copies.copy_log(here)
-    assert status.look(here).log_copied_at is None
-    assert copies.copy_log(here) == 1
-    assert copies.copy_log(here) == 0
+            copies.copy_wal(here)
+    assert status.read(here).wal_copied_at is None
+    assert copies.copy_wal(here) == 1
+    assert copies.copy_wal(here) == 0
 
 
 def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
-    here: Place,
+    here: BackupContext,
 ) -> None:
     """The log is archived while a backup is drilled."""
     path = archive_segment(here)
     folder = barman.folder(here.home, here.settings)
     for seen in (SEGMENT, f"{SEGMENT}.partial"):
-        assert archive.plain_digest(folder / "streaming" / seen) == archive.plain_digest(path)
+        assert archive.content_digest(folder / "streaming" / seen) == archive.content_digest(path)
     with pytest.raises(FileNotFoundError):
-        archive.plain_digest(folder / "streaming" / "000000010000000000000008")
+        archive.content_digest(folder / "streaming" / "000000010000000000000008")
 
 
 def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
-    here: Place, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    record = copies.copy(here, make(here, "full"))
+    record = copies.copy_backup(here, make(here, "full"))
     there = machine(tmp_path / "two", **where)
     half = (there.folder / record.path).with_name("data.draft")
     half.mkdir(parents=True)
@@ -337,7 +347,7 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
     assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 1
     assert not half.exists()
     assert (there.folder / record.path / "base" / "1").is_dir()
-    daily.tidy(there)
+    daily.remove_drafts(there)
     assert not list(there.folder.glob(".copying-*"))
 
 
@@ -345,4 +355,4 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
 def test_place_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     here = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
     with pytest.raises(OperatorError, match="s3://bucket/prefix"):
-        object_store.store(here.settings.backups)
+        object_store.open_store(here.settings.backups)

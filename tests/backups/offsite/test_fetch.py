@@ -18,8 +18,8 @@ import pytest
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Record, Verdict
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies as elsewhere
 from chitlaq.backups.offsite import encryption, fetch, object_store
 from chitlaq.backups.wal import archive
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def here(tmp_path: Path, key: tuple[str, str]) -> Place:
+def here(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
     return machine(
         tmp_path / "one",
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
@@ -40,20 +40,20 @@ def here(tmp_path: Path, key: tuple[str, str]) -> Place:
 
 
 @pytest.fixture
-def there(tmp_path: Path) -> Place:
+def there(tmp_path: Path) -> BackupContext:
     """The new machine."""
     return machine(tmp_path / "two")
 
 
 def brought(
-    here: Place, there: Place, identity: str, *, is_all: bool = False
+    here: BackupContext, there: BackupContext, identity: str, *, is_all: bool = False
 ) -> tuple[set[str], dict[str, str]]:
-    with fetch.opened(there, here.settings.backups.copy_to, identity) as copies:
-        found = fetch.bring(there, copies, is_all=is_all)
+    with fetch.open_copies(there, here.settings.backups.copy_to, identity) as copies:
+        found = fetch.fetch_backups(there, copies, is_all=is_all)
         return {one.id for one in found}, copies.failed
 
 
-def spoil(here: Place, name: str) -> None:
+def spoil(here: BackupContext, name: str) -> None:
     path = Path(here.settings.backups.copy_to) / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -61,11 +61,11 @@ def spoil(here: Place, name: str) -> None:
 
 
 def test_newest_of_each_kind_is_brought_and_all_where_that_is_wished(
-    here: Place, there: Place, key: tuple[str, str]
+    here: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
-        elsewhere.copy(here, make(here, "dump", hour))
-        elsewhere.copy(here, make(here, "full", hour))
+        elsewhere.copy_backup(here, make(here, "dump", hour))
+        elsewhere.copy_backup(here, make(here, "full", hour))
     newest = {"dump_20261124T033000", "full_20261124T033000"}
     assert brought(here, there, key[0]) == (newest, {})
     every = {one.id for one in records.read(here.folder).good}
@@ -73,25 +73,25 @@ def test_newest_of_each_kind_is_brought_and_all_where_that_is_wished(
 
 
 def test_next_newest_is_brought_where_the_newest_is_damaged(
-    here: Place, there: Place, key: tuple[str, str]
+    here: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
-        elsewhere.copy(here, make(here, "dump", hour))
+        elsewhere.copy_backup(here, make(here, "dump", hour))
     archive_segment(here)
-    elsewhere.copy(here, make(here, "full"))
-    elsewhere.copy_log(here)
+    elsewhere.copy_backup(here, make(here, "full"))
+    elsewhere.copy_wal(here)
     spoil(here, "backups/dump_20261124T033000.age")
     found, failed = brought(here, there, key[0])
     assert found == {"dump_20261124T023000", "full_20261124T023000"}
     assert failed.keys() == {"backups/dump_20261124T033000.age"}
-    assert len(archive.archived(barman.folder(there.home, there.settings))) == 1
+    assert len(archive.archived_files(barman.folder(there.home, there.settings))) == 1
     assert (there.folder / "latest_backup.sql").resolve().stem == "dump_20261124T023000"
 
 
 def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
-    here: Place, there: Place, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    here: BackupContext, there: BackupContext, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere.copy(here, make(here, "dump"))
+    elsewhere.copy_backup(here, make(here, "dump"))
     usage = shutil.disk_usage(here.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_500_000))
     with pytest.raises(OperatorError, match="What is fetched needs about"):
@@ -100,11 +100,11 @@ def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
 
 
 def test_what_was_found_on_another_machine_is_not_what_is_known_here(
-    here: Place, there: Place, key: tuple[str, str]
+    here: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
-    good = Verdict(datetime.now(UTC), True, "", 1.0)
+    good = ProofResult(datetime.now(UTC), True, "", 1.0)
     record = msgspec.structs.replace(make(here, "dump"), verified=good, drilled=good)
-    elsewhere.copy(here, record)
+    elsewhere.copy_backup(here, record)
     brought(here, there, key[0])
     (back,) = records.read(there.folder).good
     assert back.verified is None
@@ -113,13 +113,13 @@ def test_what_was_found_on_another_machine_is_not_what_is_known_here(
 
 @pytest.mark.parametrize("is_known_bad", [True, False])
 def test_damaged_backup_gives_way_to_its_copy(
-    here: Place, key: tuple[str, str], *, is_known_bad: bool
+    here: BackupContext, key: tuple[str, str], *, is_known_bad: bool
 ) -> None:
     """And where it is the same, what was found of it here stays."""
-    record = elsewhere.copy(here, make(here, "dump"))
+    record = elsewhere.copy_backup(here, make(here, "dump"))
     path = here.folder / record.path
     whole = path.read_bytes()
-    bad = Verdict(datetime.now(UTC), False, "changed", 1.0)
+    bad = ProofResult(datetime.now(UTC), False, "changed", 1.0)
     if is_known_bad:
         records.write(here.folder, msgspec.structs.replace(record, verified=bad))
     else:
@@ -128,20 +128,20 @@ def test_damaged_backup_gives_way_to_its_copy(
     (back,) = records.read(here.folder).good
     assert path.read_bytes() == whole
     assert back.verified is None
-    good = msgspec.structs.replace(back, verified=Verdict(datetime.now(UTC), True, "", 1.0))
+    good = msgspec.structs.replace(back, verified=ProofResult(datetime.now(UTC), True, "", 1.0))
     records.write(here.folder, good)
     brought(here, here, key[0])
     assert list(records.read(here.folder).good) == [good]
 
 
 def test_damaged_segment_of_the_log_gives_way_to_its_copy(
-    here: Place, key: tuple[str, str]
+    here: BackupContext, key: tuple[str, str]
 ) -> None:
     path = archive_segment(here)
     folder = barman.folder(here.home, here.settings)
-    archive.enter(folder, {path.name: records.digest(path)})
-    elsewhere.copy(here, make(here, "full"))
-    elsewhere.copy_log(here)
+    archive.add_to_ledger(folder, {path.name: records.digest(path)})
+    elsewhere.copy_backup(here, make(here, "full"))
+    elsewhere.copy_wal(here)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     fetched(here, here.settings.backups.copy_to, key[0])
@@ -149,9 +149,9 @@ def test_damaged_segment_of_the_log_gives_way_to_its_copy(
 
 
 def test_backup_is_not_brought_to_the_log_of_another_server(
-    here: Place, there: Place, key: tuple[str, str]
+    here: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
-    elsewhere.copy(here, make(here, "full"))
+    elsewhere.copy_backup(here, make(here, "full"))
     kept = archive_segment(there, content=segment(OTHER_SYSTEM))
     found, failed = brought(here, there, key[0])
     assert not found
@@ -174,15 +174,15 @@ FORGED: dict[str, Callable[[Record], Record]] = {
 
 @pytest.mark.parametrize("how", FORGED)
 def test_record_that_leads_out_of_the_folder_is_not_believed(
-    here: Place, there: Place, key: tuple[str, str], tmp_path: Path, how: str
+    here: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
 ) -> None:
     """Whoever has the public key and may write to the place can encrypt what they like."""
-    record = elsewhere.copy(here, make(here, "dump"))
-    make_whole = elsewhere.copy(here, make(here, "dump", 1))
+    record = elsewhere.copy_backup(here, make(here, "dump"))
+    make_whole = elsewhere.copy_backup(here, make(here, "dump", 1))
     forged = msgspec.json.encode(FORGED[how](record))
     name = f"records/{record.id}.age"
     obstore.put(
-        object_store.store(here.settings.backups), name, encryption.encrypt(forged, [key[1]])
+        object_store.open_store(here.settings.backups), name, encryption.encrypt(forged, [key[1]])
     )
     before = {path for path in tmp_path.rglob("*") if there.home.root not in path.parents}
     found, failed = brought(here, there, key[0])
@@ -193,12 +193,12 @@ def test_record_that_leads_out_of_the_folder_is_not_believed(
 
 
 def test_folder_that_would_be_unpacked_elsewhere_is_not(
-    here: Place, there: Place, key: tuple[str, str], tmp_path: Path
+    here: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path
 ) -> None:
     record = make(here, "full")
     data = here.folder / record.path
     (data / "away").symlink_to(tmp_path)
-    elsewhere.copy(here, record)
+    elsewhere.copy_backup(here, record)
     found, failed = brought(here, there, key[0])
     assert not found
     assert failed.keys() == {f"backups/{record.id}.age"}
@@ -223,7 +223,9 @@ else:
 """
 
 
-def start(what: str, one: Place, copies: str, key: tuple[str, str], limit: str = "") -> list[str]:
+def start(
+    what: str, one: BackupContext, copies: str, key: tuple[str, str], limit: str = ""
+) -> list[str]:
     work = [sys.executable, "-c", _WORK, what, str(one.home.root), copies, key[1], key[0]]
     return ["bash", "-c", f'{limit} exec "$@"', "bash", *work]
 
@@ -240,7 +242,7 @@ def killed_when(words: list[str], condition: Callable[[], object]) -> None:
         process.wait()
 
 
-def large(here: Place) -> list[Record]:
+def large(here: BackupContext) -> list[Record]:
     """Backups that take a while, and some log."""
     made = [make(here, "full"), make(here, "dump")]
     for number in range(7, 12):
@@ -254,7 +256,7 @@ def large(here: Place) -> list[Record]:
 
 @pytest.mark.parametrize("at", ["on its way", "there"])
 def test_copying_that_was_killed_is_done_again_cleanly(
-    here: Place, there: Place, key: tuple[str, str], at: str
+    here: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
     made = large(here)
     target = Path(here.settings.backups.copy_to)
@@ -263,19 +265,19 @@ def test_copying_that_was_killed_is_done_again_cleanly(
         "there": lambda: list(target.glob("log/*/*.age")),
     }[at]
     killed_when(start("copy", here, str(target), key), condition)
-    done = daily.make(here, [], lambda _: None)
+    done = daily.take_backups(here, [], lambda _: None)
     assert all(one.is_good for one in done), done
     assert not list(here.folder.glob(".copying-*"))
     assert {one.id for one in fetched(there, str(target), key[0])} == {one.id for one in made}
-    assert len(archive.archived(barman.folder(there.home, there.settings))) == 5
+    assert len(archive.archived_files(barman.folder(there.home, there.settings))) == 5
 
 
 @pytest.mark.parametrize("at", ["on its way", "log"])
 def test_fetching_that_was_killed_is_done_again_cleanly(
-    here: Place, there: Place, key: tuple[str, str], at: str
+    here: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
     made = large(here)
-    assert all(one.is_good for one in daily.make(here, [], lambda _: None))
+    assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
     condition = {
         "on its way": lambda: list(there.folder.glob(".copying-*/plain*")),
         "log": lambda: list(there.folder.glob("physical/*/wals/*/*")),
@@ -284,23 +286,23 @@ def test_fetching_that_was_killed_is_done_again_cleanly(
     brought_ = fetched(there, here.settings.backups.copy_to, key[0])
     assert {one.id for one in brought_} == {one.id for one in made}
     base = barman.folder(there.home, there.settings)
-    assert len(archive.archived(base)) == 5
-    assert archive.ledger(base) == {
-        path.name: records.digest(path) for path in archive.archived(base)
+    assert len(archive.archived_files(base)) == 5
+    assert archive.read_ledger(base) == {
+        path.name: records.digest(path) for path in archive.archived_files(base)
     }
-    daily.tidy(there)
+    daily.remove_drafts(there)
     assert not list(there.folder.glob(".copying-*"))
 
 
 @pytest.mark.parametrize("what", ["copy", "fetch"])
 def test_without_room_nothing_half_is_called_whole(
-    here: Place, there: Place, key: tuple[str, str], what: str
+    here: BackupContext, there: BackupContext, key: tuple[str, str], what: str
 ) -> None:
     """Writing fails in the middle: files may grow to 20 MB only."""
     made = large(here)
     target = here.settings.backups.copy_to
     if what == "fetch":
-        assert all(one.is_good for one in daily.make(here, [], lambda _: None))
+        assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
     one = here if what == "copy" else there
     done = subprocess.run(
         start(what, one, target, key, "ulimit -f 20000;"),
@@ -309,8 +311,8 @@ def test_without_room_nothing_half_is_called_whole(
     assert done.returncode in {1, 3}, done.stderr
     assert not list(one.folder.glob(".copying-*"))
     if what == "copy":
-        assert made[1].id in {record.id for record in status.look(here).uncopied}
-        assert all(one.is_good for one in daily.make(here, [], lambda _: None))
+        assert made[1].id in {record.id for record in status.read(here).uncopied}
+        assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
     else:
         assert made[1].id not in {record.id for record in records.read(there.folder).good}
     assert {one.id for one in fetched(there, target, key[0])} == {one.id for one in made}

@@ -18,7 +18,7 @@ import pytest
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies as elsewhere
 from chitlaq.backups.offsite import encryption, fetch
 from chitlaq.backups.postgres import base_backup
@@ -38,7 +38,7 @@ WRITTEN_ANEW = {"postgresql.auto.conf"}
 
 @pytest.fixture(scope="module")
 def key() -> tuple[str, str]:
-    return encryption.new()
+    return encryption.generate_keys()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ async def guarded(
 
 
 @pytest.fixture(scope="module")
-def here(guarded: Stack) -> Place:
+def here(guarded: Stack) -> BackupContext:
     return place_of(guarded)
 
 
@@ -102,7 +102,7 @@ def places(path: Path) -> list[int]:
     return [chosen.randrange(size) for _ in range(PLACES)]
 
 
-def is_found_good(here: Place, record: Record) -> bool:
+def is_found_good(here: BackupContext, record: Record) -> bool:
     verdict = verify.verify(here, record).verified
     assert verdict is not None
     records.write(here.folder, record)
@@ -110,7 +110,9 @@ def is_found_good(here: Place, record: Record) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["dump", "configuration"])
-def test_changed_byte_is_found_wherever_it_is(guarded: Stack, here: Place, kind: Kind) -> None:
+def test_changed_byte_is_found_wherever_it_is(
+    guarded: Stack, here: BackupContext, kind: Kind
+) -> None:
     record = newest(guarded, kind)
     path = here.folder / record.path
     assert is_found_good(here, record)
@@ -121,7 +123,9 @@ def test_changed_byte_is_found_wherever_it_is(guarded: Stack, here: Place, kind:
 
 
 @pytest.mark.parametrize("kind", ["full", "incremental"])
-def test_changed_byte_of_a_base_backup_is_found(guarded: Stack, here: Place, kind: Kind) -> None:
+def test_changed_byte_of_a_base_backup_is_found(
+    guarded: Stack, here: BackupContext, kind: Kind
+) -> None:
     record = newest(guarded, kind)
     data = here.folder / record.path
     files = [
@@ -137,7 +141,9 @@ def test_changed_byte_of_a_base_backup_is_found(guarded: Stack, here: Place, kin
     assert is_found_good(here, record)
 
 
-def test_damaged_full_backup_makes_what_adds_to_it_bad_too(guarded: Stack, here: Place) -> None:
+def test_damaged_full_backup_makes_what_adds_to_it_bad_too(
+    guarded: Stack, here: BackupContext
+) -> None:
     full, incremental = newest(guarded, "full"), newest(guarded, "incremental")
     manifest = here.folder / full.path / base_backup.MANIFEST
     with changed(manifest, flipped(1000)):
@@ -156,17 +162,17 @@ def gone(path: Path) -> Iterator[None]:
         away.rename(path)
 
 
-def archived(here: Place) -> Path:
+def archived(here: BackupContext) -> Path:
     """A segment in the middle of the archived log."""
     folder = barman.folder(here.home, here.settings)
     begin = records.read(here.folder).of("full")[-1].begin_wal
     assert begin is not None
-    later = [path for path in archive.archived(folder) if path.name > begin]
+    later = [path for path in archive.archived_files(folder) if path.name > begin]
     assert len(later) >= 2
     return later[0]
 
 
-def test_changed_byte_of_the_archived_log_is_found(guarded: Stack, here: Place) -> None:
+def test_changed_byte_of_the_archived_log_is_found(guarded: Stack, here: BackupContext) -> None:
     full = newest(guarded, "full")
     path = archived(here)
     for place in places(path):
@@ -175,7 +181,9 @@ def test_changed_byte_of_the_archived_log_is_found(guarded: Stack, here: Place) 
     assert is_found_good(here, full)
 
 
-def test_missing_segment_of_the_log_is_a_hole_with_its_name(guarded: Stack, here: Place) -> None:
+def test_missing_segment_of_the_log_is_a_hole_with_its_name(
+    guarded: Stack, here: BackupContext
+) -> None:
     full = newest(guarded, "full")
     path = archived(here)
     with gone(path):
@@ -192,7 +200,7 @@ def test_missing_segment_of_the_log_is_a_hole_with_its_name(guarded: Stack, here
 
 @pytest.mark.parametrize("how", CUT)
 def test_file_that_is_cut_short_emptied_or_longer_is_found(
-    guarded: Stack, here: Place, how: str
+    guarded: Stack, here: BackupContext, how: str
 ) -> None:
     full, dump = newest(guarded, "full"), newest(guarded, "dump")
     settings = newest(guarded, "configuration")
@@ -217,7 +225,9 @@ def test_file_that_is_cut_short_emptied_or_longer_is_found(
             assert not is_found_good(here, record), path
 
 
-def test_damaged_dump_is_no_longer_what_a_restore_takes(guarded: Stack, here: Place) -> None:
+def test_damaged_dump_is_no_longer_what_a_restore_takes(
+    guarded: Stack, here: BackupContext
+) -> None:
     dump = newest(guarded, "dump")
     with changed(here.folder / dump.path, flipped(2000)):
         answer = guarded.command("backup", "verify", dump.id)
@@ -230,21 +240,21 @@ def test_damaged_dump_is_no_longer_what_a_restore_takes(guarded: Stack, here: Pl
     run(guarded, "verify", dump.id)
 
 
-def fetched(here: Place, root: Path, identity: str) -> tuple[list[Record], set[str]]:
+def fetched(here: BackupContext, root: Path, identity: str) -> tuple[list[Record], set[str]]:
     """What a new machine brings from the copies, and what it says that it could not."""
     backups = msgspec.structs.replace(here.settings.backups, folder=str(root / "backups"))
-    there = Place(Home(root), msgspec.structs.replace(here.settings, backups=backups))
-    with fetch.opened(there, here.settings.backups.copy_to, identity) as copies:
-        fetch.settings(there, copies)
-        brought = fetch.bring(there, copies)
+    there = BackupContext(Home(root), msgspec.structs.replace(here.settings, backups=backups))
+    with fetch.open_copies(there, here.settings.backups.copy_to, identity) as copies:
+        fetch.fetch_settings(there, copies)
+        brought = fetch.fetch_backups(there, copies)
         return brought, set(copies.failed)
 
 
 @pytest.mark.parametrize("kind", ["full", "incremental", "dump", "configuration", "record", "log"])
 def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_coming(
-    guarded: Stack, here: Place, key: tuple[str, str], tmp_path: Path, kind: str
+    guarded: Stack, here: BackupContext, key: tuple[str, str], tmp_path: Path, kind: str
 ) -> None:
-    elsewhere.copy_log(here)
+    elsewhere.copy_wal(here)
     target = Path(here.settings.backups.copy_to)
     if kind == "log":
         begin = newest(guarded, "full").begin_wal or ""

@@ -23,7 +23,7 @@ import pytest
 import yoyo
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import dump
 from chitlaq.backups.restore import plan as plans
 from tests.backups.backed_up_stack import (
@@ -243,7 +243,7 @@ async def killed_when(stack: Stack, condition: Callable[[], object], *words: str
         process.wait()
 
 
-STEPS: dict[str, tuple[Callable[[Place], object], tuple[str, ...]]] = {
+STEPS: dict[str, tuple[Callable[[BackupContext], object], tuple[str, ...]]] = {
     "dump": (lambda here: list(here.folder.glob("*.sql.draft")), ("run", "dump")),
     "base backup": (
         lambda here: len(list(here.folder.glob("physical/chitlaq/base/*/data/base"))) > fulls(here),
@@ -253,7 +253,7 @@ STEPS: dict[str, tuple[Callable[[Place], object], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def fulls(here: Place) -> int:
+def fulls(here: BackupContext) -> int:
     return len(records.read(here.folder).of("full", "incremental"))
 
 
@@ -303,8 +303,8 @@ async def test_restore_that_was_killed_within_the_swap_is_finished(
     plan = plans.choose(here)
     copy = here.home.root / "postgres.restoring"
     shutil.copytree(here.home.postgres_data, copy, symlinks=True)
-    restored = plans.Restored(plan.backup, 1, None, 10)
-    plans.keep(here, msgspec.structs.replace(plan, restored=restored))
+    restored = plans.RestoreResult(plan.backup, 1, None, 10)
+    plans.save(here, msgspec.structs.replace(plan, restored=restored))
     for path in (copy, *copy.rglob("*")):
         owner = (here.home.postgres_data / path.relative_to(copy)).lstat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
@@ -348,8 +348,8 @@ async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
     finally:
         backend.connection.close()
     here = place_of(stack)
-    old = Place(here.home, msgspec.structs.replace(here.settings, database_url=url))
-    record = await asyncio.to_thread(dump.make, old)
+    old = BackupContext(here.home, msgspec.structs.replace(here.settings, database_url=url))
+    record = await asyncio.to_thread(dump.take, old)
     assert record.migration == names[-2]
     await asyncio.to_thread(run, stack, "drill", record.id)
     await asyncio.to_thread(run, stack, "restore", record.id, "--yes")

@@ -24,9 +24,9 @@ import msgspec
 import pytest
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Verdict
-from chitlaq.backups.context import Place
-from chitlaq.backups.errors import UnseenError
+from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.context import BackupContext
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.proof import drill
 from chitlaq.backups.restore import plan as plans
@@ -73,7 +73,7 @@ async def guarded() -> AsyncIterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def here(guarded: Stack) -> Place:
+def here(guarded: Stack) -> BackupContext:
     return place_of(guarded)
 
 
@@ -103,7 +103,7 @@ def flip(path: Path, place: int) -> None:
 
 
 def test_damage_is_found_before_anything_is_stopped_and_named(
-    guarded: Stack, here: Place, tmp_path: Path
+    guarded: Stack, here: BackupContext, tmp_path: Path
 ) -> None:
     """A byte at each of some random places of what a restore reads: of any of them it takes nothing."""
     chosen = random.Random(7)
@@ -118,10 +118,10 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
     ]
     assert full.begin_wal is not None
     folder = barman.folder(here.home, here.settings)
-    segments = [path for path in archive.archived(folder) if path.name >= full.begin_wal]
+    segments = [path for path in archive.archived_files(folder) if path.name >= full.begin_wal]
     assert len(segments) >= 2
     # On a machine where the server's own log is not: here it would stand in for the archive's.
-    other = Place(Home(tmp_path), here.settings)
+    other = BackupContext(Home(tmp_path), here.settings)
     for files, name in (
         (base, incremental.id),
         (segments, full.id),
@@ -133,11 +133,11 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
             flip(path, chosen.randrange(len(before)))
             try:
                 with pytest.raises(OperatorError) as error:
-                    restore.check(other, plans.choose(other, name))
+                    restore.preflight(other, plans.choose(other, name))
             finally:
                 path.write_bytes(before)
             assert path.name in str(error.value), path
-    restore.check(other, plans.choose(other))
+    restore.preflight(other, plans.choose(other))
     path = here.folder / full.path / "global" / "pg_control"
     before = path.read_bytes()
     flip(path, 100)
@@ -149,7 +149,7 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
 
 
 async def test_what_follows_damage_is_never_given_up_in_silence(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     """In what no ledger knows yet: the end of the log that was received, with the data directory gone."""
     await note(guarded, "before the damage")
@@ -201,7 +201,7 @@ async def test_what_follows_damage_is_never_given_up_in_silence(
 
 
 async def test_any_moment_can_be_had_whatever_was_restored_before(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     earlier = await note(guarded, "earlier")
     wanted = await note(guarded, "wanted")
@@ -280,7 +280,7 @@ def test_time_without_a_day_is_of_today() -> None:
 # What is known of a backup.
 
 
-def test_lost_records_cost_no_backup(guarded: Stack, here: Place) -> None:
+def test_lost_records_cost_no_backup(guarded: Stack, here: BackupContext) -> None:
     """What is whole gets a record anew, which says nothing good of it; what is not goes."""
     before = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
     known = here.folder / "records"
@@ -288,7 +288,7 @@ def test_lost_records_cost_no_backup(guarded: Stack, here: Place) -> None:
     half = barman.folder(here.home, here.settings) / "base" / "20200101T000000"
     (half / "data" / "base").mkdir(parents=True)
     try:
-        base_backup.settle(here)
+        base_backup.reconcile(here)
         after = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
         assert not half.exists()
         assert after.keys() == before.keys()
@@ -297,7 +297,7 @@ def test_lost_records_cost_no_backup(guarded: Stack, here: Place) -> None:
             assert record.verified is None
             for field in ("kind", "parent", "begin_wal", "end_wal", "timeline", "sha256", "bytes"):
                 assert getattr(record, field) == getattr(before[name], field), field
-        restore.check(here, plans.choose(here))
+        restore.preflight(here, plans.choose(here))
     finally:
         shutil.rmtree(known)
         (here.folder / "records.away").rename(known)
@@ -305,12 +305,12 @@ def test_lost_records_cost_no_backup(guarded: Stack, here: Place) -> None:
 
 def judged(record: Record, *, is_good: bool) -> Record:
     return msgspec.structs.replace(
-        record, drilled=Verdict(datetime.now(UTC), is_good, "posts differ", 1.0)
+        record, drilled=ProofResult(datetime.now(UTC), is_good, "posts differ", 1.0)
     )
 
 
 def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     record = newest(guarded, "full", "incremental")
     records.write(here.folder, judged(record, is_good=False))
@@ -325,19 +325,21 @@ def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
 
 
 def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     physical_, dump = newest(guarded, "full", "incremental"), newest(guarded, "dump")
     # The live database is away.
     (port,) = [guarded.ports["edge"]]
     ports = msgspec.structs.replace(here.settings.ports, postgres=port)
-    away = Place(
-        Home(here.home.root), msgspec.structs.replace(here.settings, ports=ports), here.advance
+    away = BackupContext(
+        Home(here.home.root),
+        msgspec.structs.replace(here.settings, ports=ports),
+        here.report_progress,
     )
     socket_ = here.home.postgres_socket
     socket_.rename(socket_.with_name("postgres.away"))
     try:
-        with pytest.raises(UnseenError, match="away"):
+        with pytest.raises(InconclusiveError, match="away"):
             drill.drill(away, physical_)
     finally:
         socket_.with_name("postgres.away").rename(socket_)
@@ -354,7 +356,7 @@ def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
 
 @pytest.mark.parametrize("left", ["physical/chitlaq/base/20261124T023000", "chitlaq_1.sql"])
 def test_no_empty_database_is_made_where_there_are_backups(
-    here: Place, tmp_path: Path, left: str
+    here: BackupContext, tmp_path: Path, left: str
 ) -> None:
     settings = msgspec.structs.replace(
         here.settings,
@@ -370,26 +372,26 @@ def test_no_empty_database_is_made_where_there_are_backups(
 
 
 def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
-    from chitlaq.backups import context
+    from chitlaq.backups.context import exclusive_lock
 
-    with context.alone(here.home, "drill"):
+    with exclusive_lock(here.home, "drill"):
         answer = guarded.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert "Another process is at the backups" in answer.stderr
     assert guarded.is_healthy()
 
 
-def test_data_of_a_server_that_runs_is_not_replaced(guarded: Stack, here: Place) -> None:
+def test_data_of_a_server_that_runs_is_not_replaced(guarded: Stack, here: BackupContext) -> None:
     with pytest.raises(OperatorError, match="still runs"):
-        restore.carry_out(here, plans.choose(here))
+        restore.execute(here, plans.choose(here))
     assert not here.home.pending_restore.exists()
     assert guarded.is_healthy()
 
 
 def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
-    tmp_path: Path, here: Place
+    tmp_path: Path, here: BackupContext
 ) -> None:
     home = Home(tmp_path)
     home.run.mkdir()
@@ -404,7 +406,7 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
         answering.start()
         with (
             pytest.raises((OperatorError, OSError)),
-            command._stopped_stack(Place(home, here.settings)),
+            command._stopped_stack(BackupContext(home, here.settings)),
         ):
             raise AssertionError("it went on")
         answering.join()
@@ -414,7 +416,7 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
 
 
 async def test_restore_that_fails_says_that_what_was_there_can_be_started(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     """There is no room for it: files may grow to 64 kB only."""
     expected = await notes(guarded)
@@ -430,7 +432,7 @@ async def test_restore_that_fails_says_that_what_was_there_can_be_started(
 
 
 async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     """While PostgreSQL recovers: it ends as well, and the next one finds nothing of it."""
     expected = await notes(guarded)
@@ -500,7 +502,7 @@ STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("call", "part", "words"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS]
 )
 async def test_step_that_was_killed_can_be_done_again(
-    guarded: Stack, here: Place, call: str, part: str, words: tuple[str, ...]
+    guarded: Stack, here: BackupContext, call: str, part: str, words: tuple[str, ...]
 ) -> None:
     await note(guarded, "to be archived")
     await guarded.sql("SELECT pg_switch_wal()")
@@ -518,7 +520,7 @@ async def test_step_that_was_killed_can_be_done_again(
 
 
 async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     found = backups_of(guarded)
     parents = {one.parent for one in found.good}
@@ -536,7 +538,7 @@ async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
 
 
 async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_aside(
-    guarded: Stack, here: Place
+    guarded: Stack, here: BackupContext
 ) -> None:
     """Killed while it fills its server, and wherever it puts the archive of the old one aside."""
     dump = newest(guarded, "dump")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.wal import archive, staging
-from chitlaq.backups.wal.archive import SEGMENT_BYTES, Archive, Segment
+from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalArchive
 from chitlaq.core.errors import OperatorError
 
 
@@ -20,22 +20,22 @@ def nowhere(folder: Path, segment: Segment) -> int:
     raise AssertionError("there was nothing to choose")
 
 
-def archive_of(*segments: Segment) -> Archive:
-    return Archive({segment: Path(segment.name) for segment in segments}, {})
+def archive_of(*segments: Segment) -> WalArchive:
+    return WalArchive({segment: Path(segment.name) for segment in segments}, {})
 
 
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**40 - 1))
 def test_name_of_a_segment_is_read_as_it_is_written(timeline: int, number: int) -> None:
     segment = Segment(timeline, number)
-    assert Segment.of(segment.name) == segment
+    assert Segment.from_name(segment.name) == segment
 
 
 def test_segment_of_a_position() -> None:
-    at = archive.position
-    assert Segment.at(3, at("0/41E96D0")).name == "000000030000000000000004"
-    assert Segment.at(1, at("1/FF000028")).name == "0000000100000001000000FF"
-    assert Segment.before(1, at("0/25000001")).name == "000000010000000000000025"
-    assert Segment.before(1, at("0/25000000")).name == "000000010000000000000024"
+    at = archive.parse_lsn
+    assert Segment.containing(3, at("0/41E96D0")).name == "000000030000000000000004"
+    assert Segment.containing(1, at("1/FF000028")).name == "0000000100000001000000FF"
+    assert Segment.ending_at(1, at("0/25000001")).name == "000000010000000000000025"
+    assert Segment.ending_at(1, at("0/25000000")).name == "000000010000000000000024"
     assert Segment(1, 256).name == "000000010000000100000000"
 
 
@@ -56,15 +56,15 @@ def test_restored_server_goes_on_on_a_timeline_of_its_own(tmp_path: Path) -> Non
     history.write_text("1\t0/5000028\tno recovery target specified\n")
     first = [Segment(1, number) for number in range(2, 8)]
     second = [Segment(2, number) for number in range(5, 7)]
-    found = Archive({one: Path(one.name) for one in (*first, *second)}, {2: history})
+    found = WalArchive({one: Path(one.name) for one in (*first, *second)}, {2: history})
     assert found.chain(first[0], 2) == [*first[:3], *second]
     # And what it left behind is there as it was.
     assert found.chain(first[0], 1) == first
     # What was made before it was left leads to both, what was made later only to its own.
-    assert found.lines_through(1, archive.position("0/5000000")) == [1, 2]
-    assert found.lines_through(1, archive.position("0/5000029")) == [1]
+    assert found.timelines_through(1, archive.parse_lsn("0/5000000")) == [1, 2]
+    assert found.timelines_through(1, archive.parse_lsn("0/5000029")) == [1]
     # Where the new timeline begins late there is a hole.
-    late = Archive({one: Path(one.name) for one in (*first, second[1])}, {2: history})
+    late = WalArchive({one: Path(one.name) for one in (*first, second[1])}, {2: history})
     with pytest.raises(OperatorError, match=second[0].name):
         late.chain(first[0], 2)
 
@@ -78,7 +78,7 @@ def test_laid_out_segment_is_what_was_received_and_takes_no_room_for_zeros(
     path = tmp_path / segment.name
     path.write_bytes(zstandard.compress(content) if is_compressed else content)
     target = tmp_path / "restored"
-    staged = staging.stage(Archive({segment: path}, {}), [segment], target, {}, nowhere)
+    staged = staging.stage(WalArchive({segment: path}, {}), [segment], target, {}, nowhere)
     assert staged.segments == [segment]
     laid_out = target / segment.name
     assert laid_out.read_bytes() == content
@@ -100,16 +100,16 @@ def test_segment_that_changed_since_it_came_is_not_laid_out(tmp_path: Path) -> N
     segment, path, _ = archived_segment(tmp_path, "as it came")
     known = {segment.name: records.digest(path)}
     path.write_bytes(zstandard.compress(b"another".ljust(SEGMENT_BYTES, b"\0")))
-    found = Archive({segment: path}, {})
-    with pytest.raises(archive.DamagedError, match=segment.name):
+    found = WalArchive({segment: path}, {})
+    with pytest.raises(archive.WalDamagedError, match=segment.name):
         staging.stage(found, [segment], tmp_path / "a", known, nowhere)
-    with pytest.raises(archive.DamagedError, match=segment.name):
+    with pytest.raises(archive.WalDamagedError, match=segment.name):
         staging.check(found, [segment], known, lambda _: None)
     first = Segment(1, 6)
     before = path.with_name(first.name)
     before.write_bytes(zstandard.compress(bytes(SEGMENT_BYTES)))
     staged = staging.stage(
-        Archive({first: before, segment: path}, {}),
+        WalArchive({first: before, segment: path}, {}),
         [first, segment],
         tmp_path / "b",
         known,
@@ -127,7 +127,7 @@ def test_servers_own_segment_stands_in_for_one_that_changed(tmp_path: Path) -> N
     own = tmp_path / "pg_wal" / segment.name
     own.parent.mkdir()
     own.write_bytes(content)
-    found = Archive({segment: path}, {}, {segment: [own]})
+    found = WalArchive({segment: path}, {}, {segment: [own]})
     staged = staging.stage(found, [segment], tmp_path / "a", known, lambda *_: 0)
     assert (staged.folder / segment.name).read_bytes() == content
     assert any("has changed since it came" in one for one in staged.notes)
@@ -146,10 +146,10 @@ def test_of_two_that_were_being_written_the_one_that_reaches_further_is_taken(
 
     def reach(folder: Path, one: Segment) -> int:
         said = (folder / one.name).read_bytes()
-        return segment.begin + (200 if said.startswith(longer.encode()) else 100)
+        return segment.start_lsn + (200 if said.startswith(longer.encode()) else 100)
 
     staged = staging.stage(
-        Archive({segment: own}, {}, {segment: [received]}), [segment], tmp_path / "a", {}, reach
+        WalArchive({segment: own}, {}, {segment: [received]}), [segment], tmp_path / "a", {}, reach
     )
     assert (staged.folder / segment.name).read_bytes().startswith(longer.encode())
     assert staged.is_received == (longer == "streaming")
@@ -162,19 +162,19 @@ def test_damaged_ledger_vouches_for_nothing_that_was_changed(
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
     entered = {f"segment{number}": f"{number:064x}" for number in range(4)}
-    archive.enter(folder, entered)
+    archive.add_to_ledger(folder, entered)
     path = folder / archive.LEDGER
     content = bytearray(path.read_bytes())
     where = data.draw(st.integers(0, len(content) - 1))
     content[where] ^= data.draw(st.integers(1, 255))
     path.write_bytes(bytes(content))
-    found = archive.ledger(folder)
+    found = archive.read_ledger(folder)
     assert found.items() <= entered.items()
 
 
 def test_line_that_was_cut_short_takes_only_itself(tmp_path: Path) -> None:
-    archive.enter(tmp_path, {"one": "1" * 64, "two": "2" * 64})
+    archive.add_to_ledger(tmp_path, {"one": "1" * 64, "two": "2" * 64})
     path = tmp_path / archive.LEDGER
     path.write_bytes(path.read_bytes()[:-20])
-    assert archive.ledger(tmp_path) == {"one": "1" * 64}
+    assert archive.read_ledger(tmp_path) == {"one": "1" * 64}
     assert json.loads(path.read_text().splitlines()[0])["name"] == "one"

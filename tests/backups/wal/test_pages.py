@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chitlaq.backups.wal import pages
-from chitlaq.backups.wal.pages import PAGE_BYTES, Page
+from chitlaq.backups.wal.pages import PAGE_BYTES, WalPage
 
 PAGES = 6
 HEAD = 24
@@ -46,9 +46,9 @@ def written(lengths: list[int]) -> tuple[bytearray, list[int]]:
     return data, begins
 
 
-def found(data: bytearray) -> list[Page]:
+def found(data: bytearray) -> list[WalPage]:
     read = (
-        pages.page(bytes(data[at : at + PAGE_BYTES]), BASE + at, is_used_again=False)
+        pages.parse_page(bytes(data[at : at + PAGE_BYTES]), BASE + at, is_used_again=False)
         for at in range(0, len(data), PAGE_BYTES)
     )
     return [one for one in read if one is not None]
@@ -66,7 +66,7 @@ def test_log_that_was_replayed_to_its_end_has_nothing_unread(lengths: list[int])
     data, begins = written(lengths)
     assume(begins)
     end = end_of(data)
-    assert pages.unread(found(data), BASE + end + -end % 8, is_received=True) is None
+    assert pages.first_unreplayed(found(data), BASE + end + -end % 8, is_received=True) is None
 
 
 @given(LENGTHS, st.data())
@@ -80,7 +80,7 @@ def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
     # Where the cut is between two records there is nothing torn.
     assume(data[cut + 2] == 1)
     data[cut:] = bytes(len(data) - cut)
-    assert pages.unread(found(data), BASE + torn[-1], is_received=True) is None
+    assert pages.first_unreplayed(found(data), BASE + torn[-1], is_received=True) is None
 
 
 @given(LENGTHS, st.data())
@@ -97,13 +97,13 @@ def test_replay_that_ended_at_any_record_but_the_last_left_something_unread(
         st.integers(begin, begins[number + 1] - 1) | st.integers(begin + 1, begin + 2)
     )
     data[flipped] ^= 1 << choice.draw(st.integers(0, 7))
-    at = pages.unread(found(data), BASE + begins[number], is_received=True)
+    at = pages.first_unreplayed(found(data), BASE + begins[number], is_received=True)
     assert at is not None
 
 
 def test_pages_that_an_earlier_segment_left_in_a_file_are_none() -> None:
     data, _ = written([100] * 20)
     page = bytes(data[:PAGE_BYTES])
-    assert pages.page(page, BASE) is not None
-    assert pages.page(page, BASE + 10 * PAGE_BYTES) is None
-    assert pages.page(bytes(PAGE_BYTES), BASE) is None
+    assert pages.parse_page(page, BASE) is not None
+    assert pages.parse_page(page, BASE + 10 * PAGE_BYTES) is None
+    assert pages.parse_page(bytes(PAGE_BYTES), BASE) is None

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Copy, Kind, Record, Verdict
+from chitlaq.backups.catalog.records import Kind, OffsiteCopy, ProofResult, Record
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import model
 from tests.conftest import Stack
@@ -30,12 +30,12 @@ def ago(hours: float) -> datetime:
     return datetime.now(UTC) - timedelta(hours=hours)
 
 
-def good(hours: float) -> Verdict:
-    return Verdict(ago(hours), True, "as it was", 12.0, 3.0)
+def good(hours: float) -> ProofResult:
+    return ProofResult(ago(hours), True, "as it was", 12.0, 3.0)
 
 
-def bad(hours: float) -> Verdict:
-    return Verdict(ago(hours), False, "12 rows are missing", 12.0)
+def bad(hours: float) -> ProofResult:
+    return ProofResult(ago(hours), False, "12 rows are missing", 12.0)
 
 
 def keep(home: Home, kind: Kind, hours: float, **fields: Any) -> Record:
@@ -66,7 +66,12 @@ async def say(home: Home, name: str, **environment: str) -> Any:
     ],
 )
 async def test_backup_is_good_when_it_was_restored_lately(
-    home: Home, name: str, kind: Kind, hours: float, drilled: Verdict | None, verdict: model.Verdict
+    home: Home,
+    name: str,
+    kind: Kind,
+    hours: float,
+    drilled: ProofResult | None,
+    verdict: model.Verdict,
 ) -> None:
     keep(home, kind, hours, verified=good(1), drilled=drilled)
     assert (await say(home, f"backup.{name}")).verdict == verdict
@@ -123,13 +128,13 @@ async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Pat
     where = str(tmp_path / "elsewhere")
     wished = {"CHITLAQ_BACKUPS_COPY_TO": where, "CHITLAQ_BACKUPS_ARCHIVE": "off"}
     assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
-    keep(home, "dump", 30, copied=Copy(where, ago(30), 10, "0" * 64))
+    keep(home, "dump", 30, copied=OffsiteCopy(where, ago(30), 10, "0" * 64))
     assert (await say(home, "backup.copies", **wished)).verdict == OK
     newest = keep(home, "dump", 1)
     found = await say(home, "backup.copies", **wished)
     assert found.verdict == CRITICAL
     assert newest.id in found.summary
-    keep(home, "dump", 0.5, copied=Copy("/another/place", ago(0.5), 10, "0" * 64))
+    keep(home, "dump", 0.5, copied=OffsiteCopy("/another/place", ago(0.5), 10, "0" * 64))
     assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
 
 
@@ -156,7 +161,7 @@ async def test_log_elsewhere_is_judged_by_its_age(
     home: Home, tmp_path: Path, hours: float | None, verdict: model.Verdict
 ) -> None:
     where = str(tmp_path / "elsewhere")
-    keep(home, "dump", 1, copied=Copy(where, ago(1), 10, "0" * 64))
+    keep(home, "dump", 1, copied=OffsiteCopy(where, ago(1), 10, "0" * 64))
     if hours is not None:
         note = home.backup / "log-copied"
         note.parent.mkdir(parents=True)

@@ -19,7 +19,7 @@ KINDS: tuple[Kind, ...] = ("full", "incremental", "dump", "configuration")
 READ_BYTES = 1 << 20
 
 
-class Table(msgspec.Struct, frozen=True):
+class TableFingerprint(msgspec.Struct, frozen=True):
     """What is compared of a table: its rows, a sum over their content, and when the newest is from."""
 
     rows: int
@@ -27,7 +27,7 @@ class Table(msgspec.Struct, frozen=True):
     newest: str | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ProofResult(msgspec.Struct, frozen=True):
     """What verifying or drilling found, and when. ``lost_seconds``: what a restore would miss."""
 
     at: datetime
@@ -37,7 +37,7 @@ class Verdict(msgspec.Struct, frozen=True):
     lost_seconds: float | None = None
 
 
-class Copy(msgspec.Struct, frozen=True):
+class OffsiteCopy(msgspec.Struct, frozen=True):
     """An encrypted copy elsewhere, read back after it was written."""
 
     where: str
@@ -75,16 +75,16 @@ class Record(msgspec.Struct, frozen=True):
     sha256: str
     postgres: int = 0
     migration: str = ""
-    tables: Mapping[str, Table] = {}
+    tables: Mapping[str, TableFingerprint] = {}
     database_bytes: int = 0
     parent: str | None = None
     begin_wal: str | None = None
     end_wal: str | None = None
     timeline: int | None = None
     system: int | None = None
-    verified: Verdict | None = None
-    drilled: Verdict | None = None
-    copied: Copy | None = None
+    verified: ProofResult | None = None
+    drilled: ProofResult | None = None
+    copied: OffsiteCopy | None = None
 
     @property
     def is_physical(self) -> bool:
@@ -103,7 +103,7 @@ class Record(msgspec.Struct, frozen=True):
         return any(look is not None and not look.is_good for look in looks)
 
 
-class Records(msgspec.Struct, frozen=True):
+class Catalog(msgspec.Struct, frozen=True):
     """All backups, oldest first, and the names of records that cannot be believed."""
 
     good: Sequence[Record]
@@ -139,7 +139,7 @@ class _Sealed(msgspec.Struct):
     sha256: str
 
 
-def read(folder: Path) -> Records:
+def read(folder: Path) -> Catalog:
     """Read the records of a folder of backups."""
     good: list[Record] = []
     damaged: list[str] = []
@@ -154,7 +154,7 @@ def read(folder: Path) -> Records:
             good.append(record)
         except (OSError, ValueError):
             damaged.append(path.stem)
-    return Records(sorted(good, key=lambda record: record.created_at), damaged)
+    return Catalog(sorted(good, key=lambda record: record.created_at), damaged)
 
 
 def write(folder: Path, record: Record) -> None:
@@ -171,7 +171,7 @@ def write(folder: Path, record: Record) -> None:
     draft.rename(place / f"{record.id}.json")
 
 
-def forget(folder: Path, record: Record) -> None:
+def delete(folder: Path, record: Record) -> None:
     (folder / "records" / f"{record.id}.json").unlink(missing_ok=True)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chitlaq.backups.catalog.records import Kind, Record, Records
+from chitlaq.backups.catalog.records import Catalog, Kind, Record
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetentionPolicy:
     """How long backups are kept.
 
     Args:
@@ -25,7 +25,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class RetentionDecision:
     """Whether a backup stays, and why."""
 
     record: Record
@@ -33,24 +33,26 @@ class Judgement:
     why: str
 
 
-def judge(found: Records, rule: Rule, now: datetime) -> list[Judgement]:
+def decide(found: Catalog, rule: RetentionPolicy, now: datetime) -> list[RetentionDecision]:
     """Judge every backup, oldest first."""
     reasons: dict[str, str] = {}
     since = now - timedelta(days=rule.keep_dumps_days)
     _by_age(reasons, found.of("dump"), since, rule.keep_least)
     _by_age(reasons, found.of("configuration"), since, rule.keep_least)
-    _physical(reasons, found, now - timedelta(days=rule.keep_days), rule.keep_least)
+    _base_backups(reasons, found, now - timedelta(days=rule.keep_days), rule.keep_least)
     _newest_proved(reasons, found, "full", "incremental")
     _newest_proved(reasons, found, "dump")
     _newest_proved(reasons, found, "configuration")
     _with_parents(reasons, found)
     return [
-        Judgement(record, record.id in reasons, reasons.get(record.id, _old(record, rule)))
+        RetentionDecision(
+            record, record.id in reasons, reasons.get(record.id, _expired(record, rule))
+        )
         for record in found.good
     ]
 
 
-def judge_named(found: Records, named: Sequence[Record]) -> list[Judgement]:
+def decide_named(found: Catalog, named: Sequence[Record]) -> list[RetentionDecision]:
     """Judge those that an operator wants to be rid of, whatever their age."""
     wanted = {record.id for record in named}
     reasons: dict[str, str] = {}
@@ -60,7 +62,7 @@ def judge_named(found: Records, named: Sequence[Record]) -> list[Judgement]:
     reasons |= {r.id: "was not named" for r in found.good if r.id not in wanted | reasons.keys()}
     _with_parents(reasons, found)
     return [
-        Judgement(record, record.id in reasons, reasons.get(record.id, "was named"))
+        RetentionDecision(record, record.id in reasons, reasons.get(record.id, "was named"))
         for record in found.good
         if record.id in wanted
     ]
@@ -79,7 +81,7 @@ def _newest(reasons: dict[str, str], records: list[Record], least: int) -> None:
         reasons.setdefault(record.id, f"is one of the newest {least}")
 
 
-def _physical(reasons: dict[str, str], found: Records, since: datetime, least: int) -> None:
+def _base_backups(reasons: dict[str, str], found: Catalog, since: datetime, least: int) -> None:
     """The newest full backup from before the span is where its first moment is restored from."""
     fulls = found.of("full")
     _by_age(reasons, found.of("full", "incremental"), since, 0)
@@ -88,13 +90,13 @@ def _physical(reasons: dict[str, str], found: Records, since: datetime, least: i
     _newest(reasons, fulls, least)
 
 
-def _newest_proved(reasons: dict[str, str], found: Records, *kinds: Kind) -> None:
+def _newest_proved(reasons: dict[str, str], found: Catalog, *kinds: Kind) -> None:
     proved = [record for record in found.of(*kinds) if record.is_proved]
     for record in proved[-1:]:
         reasons[record.id] = "is the newest that was proved"
 
 
-def _with_parents(reasons: dict[str, str], found: Records) -> None:
+def _with_parents(reasons: dict[str, str], found: Catalog) -> None:
     children: Mapping[str, Record] = {record.id: record for record in found.good}
     for name in list(reasons):
         parent = children[name].parent
@@ -103,6 +105,6 @@ def _with_parents(reasons: dict[str, str], found: Records) -> None:
             parent = children[parent].parent
 
 
-def _old(record: Record, rule: Rule) -> str:
+def _expired(record: Record, rule: RetentionPolicy) -> str:
     days = rule.keep_days if record.is_physical else rule.keep_dumps_days
     return f"is older than {days} days"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, Record, Records
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import Catalog, Kind, Record
+from chitlaq.backups.context import BackupContext
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "physical": ("full", "incremental"),
@@ -25,7 +25,7 @@ _PREFIXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KindStatus:
     """One kind of backup.
 
     Args:
@@ -65,26 +65,26 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class BackupStatus:
     """All kinds, and what is beside them.
 
     Args:
         uncopied: of each kind the newest, where it should be elsewhere and is not.
         log_copied_at: when the archived log was last all elsewhere.
-        refused: why nothing may be written there; nothing when it may.
+        refusal: why nothing may be written there; nothing when it may.
     """
 
     folder: Path
-    kinds: tuple[Standing, ...]
+    kinds: tuple[KindStatus, ...]
     uncopied: tuple[Record, ...]
-    log_copied_at: datetime | None
-    refused: str
+    wal_copied_at: datetime | None
+    refusal: str
 
-    def of(self, name: str) -> Standing:
+    def of(self, name: str) -> KindStatus:
         return next(one for one in self.kinds if one.name == name)
 
 
-def look(here: Place) -> Status:
+def read(here: BackupContext) -> BackupStatus:
     """Read the records.
 
     Raises:
@@ -97,11 +97,13 @@ def look(here: Place) -> Status:
             if one.exists():
                 next(one.iterdir(), None)
     found = records.read(folder)
-    kinds = tuple(_standing(found, name) for name in KINDS)
-    return Status(folder, kinds, tuple(uncopied(here, found)), _log_copied_at(here), _refusal(here))
+    kinds = tuple(_kind_status(found, name) for name in KINDS)
+    return BackupStatus(
+        folder, kinds, tuple(uncopied(here, found)), _wal_copied_at(here), _refusal(here)
+    )
 
 
-def uncopied(here: Place, found: Records) -> list[Record]:
+def uncopied(here: BackupContext, found: Catalog) -> list[Record]:
     """Of each kind the newest, and what it adds to, where they should be elsewhere and are not."""
     wanted = here.settings.backups.copy_to
     if not wanted:
@@ -115,24 +117,24 @@ def uncopied(here: Place, found: Records) -> list[Record]:
     return [one for one in chosen.values() if one.copied is None or one.copied.where != wanted]
 
 
-def _standing(found: Records, name: str) -> Standing:
+def _kind_status(found: Catalog, name: str) -> KindStatus:
     damaged = tuple(one for one in found.damaged if one.startswith(_PREFIXES[name]))
-    return Standing(name, tuple(found.of(*KINDS[name])), damaged)
+    return KindStatus(name, tuple(found.of(*KINDS[name])), damaged)
 
 
-def log_copied(here: Place) -> None:
+def record_wal_copied(here: BackupContext) -> None:
     """Note that all of the archived log is elsewhere."""
     note = here.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     note.write_text(here.settings.backups.copy_to)
 
 
-def has_copied(here: Place) -> bool:
+def has_copied(here: BackupContext) -> bool:
     """Whether this machine itself has copied to the place before."""
-    return _log_copied_at(here) is not None
+    return _wal_copied_at(here) is not None
 
 
-def refused(here: Place, why: str) -> None:
+def record_refusal(here: BackupContext, why: str) -> None:
     """Note why nothing may be written elsewhere, or with nothing that it may."""
     note = here.home.backup / "copies-refused"
     if why:
@@ -142,14 +144,14 @@ def refused(here: Place, why: str) -> None:
         note.unlink(missing_ok=True)
 
 
-def _refusal(here: Place) -> str:
+def _refusal(here: BackupContext) -> str:
     try:
         return (here.home.backup / "copies-refused").read_text()
     except OSError:
         return ""
 
 
-def _log_copied_at(here: Place) -> datetime | None:
+def _wal_copied_at(here: BackupContext) -> datetime | None:
     note = here.home.backup / "log-copied"
     try:
         if note.read_text() != here.settings.backups.copy_to:

@@ -28,13 +28,12 @@ from typing import IO, cast
 import msgspec
 import zstandard
 
-from chitlaq.backups import context
 from chitlaq.backups.catalog import records, retention, status
-from chitlaq.backups.catalog.records import Copy, Record, Records
-from chitlaq.backups.catalog.retention import Rule
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import Catalog, OffsiteCopy, Record
+from chitlaq.backups.catalog.retention import RetentionPolicy
+from chitlaq.backups.context import BackupContext, require_free_space
 from chitlaq.backups.offsite import encryption, object_store
-from chitlaq.backups.offsite.object_store import Store
+from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.wal import archive as log
 from chitlaq.backups.wal.archive import Segment
 from chitlaq.core.errors import OperatorError
@@ -44,34 +43,34 @@ from chitlaq.stack.servers import barman
 BEGUN = "begun"
 
 
-def register(here: Place, url: str) -> Path:
+def registry_folder(here: BackupContext, url: str) -> Path:
     """The folder in which stands what is known of the copies at a place."""
     return here.folder / "elsewhere" / hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
-def copies(here: Place) -> Records:
+def known_copies(here: BackupContext) -> Catalog:
     """The backups of which copies are at the place, with the verdicts that were found here."""
     where = here.settings.backups.copy_to
-    found = records.read(register(here, where))
+    found = records.read(registry_folder(here, where))
     known = {one.id: one for one in found.good}
     for record in records.read(here.folder).good:
         if record.id in known or (record.copied is not None and record.copied.where == where):
             known[record.id] = record
-    return Records(sorted(known.values(), key=lambda one: one.created_at), found.damaged)
+    return Catalog(sorted(known.values(), key=lambda one: one.created_at), found.damaged)
 
 
-def copy(here: Place, record: Record) -> Record:
+def copy_backup(here: BackupContext, record: Record) -> Record:
     """Copy a backup, and write down that it is there.
 
     Raises:
         OperatorError: there is no key to encrypt it to, the place cannot be written or is another
             machine's, or what is read back is not what was written.
     """
-    target = object_store.ours(here)
+    target = object_store.open_owned(here)
     source = here.folder / record.path
     # Of a physical backup also the packed folder.
     room = record.bytes * (2 if record.is_physical else 1)
-    with drafts(here.folder, room, "A copy") as folder:
+    with draft_folder(here.folder, room, "A copy") as folder:
         draft = folder / "copy.age"
         if record.is_physical:
             packed = folder / "packed"
@@ -81,19 +80,20 @@ def copy(here: Place, record: Record) -> Record:
         digest = object_store.put(here, target, f"backups/{record.id}.age", draft)
         size = draft.stat().st_size
         copied = msgspec.structs.replace(
-            record, copied=Copy(here.settings.backups.copy_to, datetime.now(UTC), size, digest)
+            record,
+            copied=OffsiteCopy(here.settings.backups.copy_to, datetime.now(UTC), size, digest),
         )
         description = folder / "record.age"
         description.write_bytes(
             encryption.encrypt(msgspec.json.encode(copied), here.settings.backups.recipients)
         )
         object_store.put(here, target, f"records/{record.id}.age", description)
-    records.write(register(here, here.settings.backups.copy_to), copied)
+    records.write(registry_folder(here, here.settings.backups.copy_to), copied)
     records.write(here.folder, copied)
     return copied
 
 
-def copy_log(here: Place) -> int:
+def copy_wal(here: BackupContext) -> int:
     """Copy the files of the log that were received whole and are not there yet; returns how many.
 
     The last of them may lie where it was received for long: Barman leaves it there for the receiver.
@@ -101,16 +101,16 @@ def copy_log(here: Place) -> int:
     Raises:
         OperatorError: as `copy`; or a file of that name is there, and is not known to be this one.
     """
-    target = object_store.ours(here)
-    files = log.received_whole(barman.folder(here.home, here.settings))
-    known = register(here, here.settings.backups.copy_to)
+    target = object_store.open_owned(here)
+    files = log.complete_files(barman.folder(here.home, here.settings))
+    known = registry_folder(here, here.settings.backups.copy_to)
     done, strange = 0, list[str]()
     damaged = list[str]()
-    system = log.system(files)
+    system = log.system_identifier(files)
     if system is not None:
-        there = object_store.names(target, f"log/{system}/")
-        entered, fulls = log.ledger(known), copies(here).of("full")
-        with drafts(here.folder, log.SEGMENT_BYTES * 2, "A copy of the log") as folder:
+        there = object_store.list_objects(target, f"log/{system}/")
+        entered, fulls = log.read_ledger(known), known_copies(here).of("full")
+        with draft_folder(here.folder, log.SEGMENT_BYTES * 2, "A copy of the log") as folder:
             for path in files:
                 name = f"{system}/{path.name}"
                 if not _is_wanted(name, fulls, str(system)):
@@ -118,13 +118,13 @@ def copy_log(here: Place) -> int:
                 said = entered.get(name) if f"log/{name}.age" in there else BEGUN
                 if said == BEGUN:
                     try:
-                        digest = _looked_at(path, system)
+                        digest = _validated_digest(path, system)
                     except OperatorError as error:
                         damaged.append(str(error))
                         continue
-                    _copy_file_of_log(here, target, path, name, digest, folder)
+                    _copy_wal_file(here, target, path, name, digest, folder)
                     done += 1
-                elif said is None or _is_other(path, said):
+                elif said is None or _differs(path, said):
                     strange.append(name)
     if strange:
         raise OperatorError(
@@ -134,103 +134,111 @@ def copy_log(here: Place) -> int:
         )
     if damaged:
         raise OperatorError(f"{len(damaged)} files of the log were not copied: {damaged[0]}")
-    status.log_copied(here)
+    status.record_wal_copied(here)
     return done
 
 
-def _is_other(path: Path, digest: str) -> bool:
+def _differs(path: Path, digest: str) -> bool:
     """Whether a file is not the one that was copied under its name.
 
     Who leaves a timeline writes its history first, so the few small files tell.
     """
-    return path.suffix == ".history" and log.plain_digest(path) != digest
+    return path.suffix == ".history" and log.content_digest(path) != digest
 
 
-def _looked_at(path: Path, system: int) -> str:
+def _validated_digest(path: Path, system: int) -> str:
     """The SHA-256 of what a file of the log holds.
 
     Raises:
         OperatorError: it is damaged, or another server's.
     """
-    if path.suffix != ".history" and log.system_of(path) != system:
+    if path.suffix != ".history" and log.segment_system_identifier(path) != system:
         raise OperatorError(f"{path} was written by another server than the newest of the log.")
-    return log.plain_digest(path)
+    return log.content_digest(path)
 
 
-def _copy_file_of_log(
-    here: Place, target: Store, path: Path, name: str, digest: str, folder: Path
+def _copy_wal_file(
+    here: BackupContext, target: ObjectStore, path: Path, name: str, digest: str, folder: Path
 ) -> None:
-    known = register(here, here.settings.backups.copy_to)
+    known = registry_folder(here, here.settings.backups.copy_to)
     known.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Before it is there: what a kill leaves is then known to be ours, and copied again.
-    log.enter(known, {name: BEGUN})
+    log.add_to_ledger(known, {name: BEGUN})
     draft, packed = folder / "log.age", folder / "log.zst"
     with packed.open("wb") as plain:
-        log.copy_compressed(path, plain)
+        log.compress(path, plain)
     _encrypt(here, packed, draft)
     object_store.put(here, target, f"log/{name}.age", draft)
-    log.enter(known, {name: digest})
+    log.add_to_ledger(known, {name: digest})
 
 
-def take_over(here: Place) -> None:
+def take_over(here: BackupContext) -> None:
     """Make the place this machine's own. What is there under the names of its files gives way to them.
 
     Raises:
         OperatorError: the place cannot be reached.
     """
     object_store.take_over(here)
-    known = register(here, here.settings.backups.copy_to)
+    known = registry_folder(here, here.settings.backups.copy_to)
     known.mkdir(parents=True, exist_ok=True, mode=0o700)
-    there = {_plain(name) for name in object_store.names(object_store.ours(here), "log/")}
-    files = log.received_whole(barman.folder(here.home, here.settings))
-    ours, entered = {f"{log.system(files)}/{path.name}": path for path in files}, log.ledger(known)
-    log.enter(
+    there = {
+        _registry_name(name)
+        for name in object_store.list_objects(object_store.open_owned(here), "log/")
+    }
+    files = log.complete_files(barman.folder(here.home, here.settings))
+    ours, entered = (
+        {f"{log.system_identifier(files)}/{path.name}": path for path in files},
+        log.read_ledger(known),
+    )
+    log.add_to_ledger(
         known,
         {
             name: BEGUN
             for name in sorted(there)
             # Those that were brought from there, or copied from here, are the same.
-            if name not in entered or (name in ours and _is_other(ours[name], entered[name]))
+            if name not in entered or (name in ours and _differs(ours[name], entered[name]))
         },
     )
 
 
-def forget(here: Place, record: Record) -> None:
+def delete(here: BackupContext, record: Record) -> None:
     """Delete a copy.
 
     Raises:
         OperatorError: the place cannot be reached, or is another machine's.
     """
-    target = object_store.ours(here)
+    target = object_store.open_owned(here)
     # A copy without its record is none.
     for name in (f"records/{record.id}.age", f"backups/{record.id}.age"):
         object_store.delete(target, name)
-    records.forget(register(here, here.settings.backups.copy_to), record)
+    records.delete(registry_folder(here, here.settings.backups.copy_to), record)
     local = records.read(here.folder).get(record.id)
     if local is not None:
         records.write(here.folder, msgspec.structs.replace(local, copied=None))
 
 
-def prune(here: Place, rule: Rule, now: datetime) -> int:
+def prune(here: BackupContext, rule: RetentionPolicy, now: datetime) -> int:
     """Delete the copies that are old enough, and the log that no other needs; returns how many went.
 
     Raises:
         OperatorError: one could not be deleted: the others were, and it is tried again next time.
     """
-    gone = [one.record for one in retention.judge(copies(here), rule, now) if not one.is_kept]
+    gone = [
+        one.record for one in retention.decide(known_copies(here), rule, now) if not one.is_kept
+    ]
     failed = []
     # What adds to another goes before it.
     for record in reversed(gone):
         try:
-            forget(here, record)
+            delete(here, record)
         except OperatorError as error:
             failed.append(str(error))
     if failed:
         raise OperatorError(f"{len(failed)} of {len(gone)} copies stay for now: {failed[0]}")
-    return len(gone) + trim_log(here)
+    return len(gone) + trim_wal(here)
 
 
-def trim_log(here: Place) -> int:
+def trim_wal(here: BackupContext) -> int:
     """Delete the copies of the log that no copy of a backup needs any more; returns how many.
 
     Nothing is deleted where there are copies of base backups of which nothing is known here: they
@@ -239,23 +247,23 @@ def trim_log(here: Place) -> int:
     Raises:
         OperatorError: the place cannot be reached, or is another machine's.
     """
-    target = object_store.ours(here)
-    fulls = copies(here).of("full")
+    target = object_store.open_owned(here)
+    fulls = known_copies(here).of("full")
     there = {
         name.removeprefix("records/").removesuffix(".age")
-        for name in object_store.names(target, "records/")
+        for name in object_store.list_objects(target, "records/")
         if name.startswith("records/full_")
     }
     if not fulls or there - {one.id for one in fulls}:
         return 0
-    current = log.system(log.received_whole(barman.folder(here.home, here.settings)))
-    of_log = object_store.names(target, "log/")
-    gone = [name for name in of_log if not _is_wanted(_plain(name), fulls, str(current))]
+    current = log.system_identifier(log.complete_files(barman.folder(here.home, here.settings)))
+    of_log = object_store.list_objects(target, "log/")
+    gone = [name for name in of_log if not _is_wanted(_registry_name(name), fulls, str(current))]
     for name in gone:
         object_store.delete(target, name)
     if gone:
-        left = {_plain(name) for name in of_log.keys() - gone}
-        log.keep(register(here, here.settings.backups.copy_to), left)
+        left = {_registry_name(name) for name in of_log.keys() - gone}
+        log.prune_ledger(registry_folder(here, here.settings.backups.copy_to), left)
     return len(gone)
 
 
@@ -264,37 +272,37 @@ def _is_wanted(name: str, fulls: Iterable[Record], current: str) -> bool:
     system, _, plain = name.rpartition("/")
     if not log.is_segment(plain):
         return True
-    begins = _begins(fulls, system)
+    begins = _first_segments(fulls, system)
     if not begins:
         return system == current
-    return any(Segment.of(plain).number >= begin for begin in begins)
+    return any(Segment.from_name(plain).number >= begin for begin in begins)
 
 
-def _begins(fulls: Iterable[Record], system: str) -> list[int]:
+def _first_segments(fulls: Iterable[Record], system: str) -> list[int]:
     """The first segments that copies of a server's base backups need.
 
     Those from before records named their server may need any.
     """
     return [
-        Segment.of(one.begin_wal).number
+        Segment.from_name(one.begin_wal).number
         for one in fulls
         if one.begin_wal and (one.system is None or str(one.system) == system)
     ]
 
 
-def _plain(name: str) -> str:
+def _registry_name(name: str) -> str:
     """What a copied file of the log is called in the register: ``SYSTEM/NAME``."""
     return name.removeprefix("log/").removesuffix(".age")
 
 
 @contextmanager
-def drafts(parent: Path, room: int, purpose: str) -> Iterator[Path]:
+def draft_folder(parent: Path, room: int, purpose: str) -> Iterator[Path]:
     """A folder for what is on its way, beside the backups: it may be as large as one.
 
     Raises:
         OperatorError: there is no room.
     """
-    context.need_room(parent, room, purpose)
+    require_free_space(parent, room, purpose)
     folder = Path(tempfile.mkdtemp(prefix=".copying-", dir=parent))
     try:
         yield folder
@@ -302,7 +310,7 @@ def drafts(parent: Path, room: int, purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _encrypt(here: Place, path: Path, target: Path) -> None:
+def _encrypt(here: BackupContext, path: Path, target: Path) -> None:
     with path.open("rb") as source, target.open("wb") as sealed:
         encryption.encrypt_stream(source, sealed, here.settings.backups.recipients)
 

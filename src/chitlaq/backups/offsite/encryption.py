@@ -11,13 +11,13 @@ import pyrage
 from chitlaq.core.errors import OperatorError
 
 
-def new() -> tuple[str, str]:
+def generate_keys() -> tuple[str, str]:
     """Make a pair of keys; returns the private one and the public one."""
     identity = pyrage.x25519.Identity.generate()
     return str(identity), str(identity.to_public())
 
 
-def recipients(keys: Sequence[str]) -> list[pyrage.x25519.Recipient]:
+def parse_recipients(keys: Sequence[str]) -> list[pyrage.x25519.Recipient]:
     """Read public keys.
 
     Raises:
@@ -35,7 +35,7 @@ def recipients(keys: Sequence[str]) -> list[pyrage.x25519.Recipient]:
     return found
 
 
-def identity(path: Path) -> str:
+def read_identity(path: Path) -> str:
     """Read a private key from a file as `chitlaq backup key` or age-keygen writes it.
 
     Raises:
@@ -54,12 +54,12 @@ def identity(path: Path) -> str:
 
 
 def encrypt(data: bytes, keys: Sequence[str]) -> bytes:
-    sealed: bytes = pyrage.encrypt(data, recipients(keys))
+    sealed: bytes = pyrage.encrypt(data, parse_recipients(keys))
     return sealed
 
 
 def encrypt_stream(source: IO[bytes], target: IO[bytes], keys: Sequence[str]) -> None:
-    pyrage.encrypt_io(source, target, recipients(keys))
+    pyrage.encrypt_io(source, target, parse_recipients(keys))
 
 
 def decrypt_stream(source: IO[bytes], target: IO[bytes], key: str) -> None:

@@ -20,13 +20,19 @@ from typing import IO, cast
 import msgspec
 import zstandard
 
-from chitlaq.backups import configuration, context, safe_extract
+from chitlaq.backups import configuration, safe_extract
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Kind, Record, Records
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import Catalog, Kind, Record
+from chitlaq.backups.context import (
+    BackupContext,
+    make_private_folder,
+    private_umask,
+    require_free_space,
+    run_program,
+)
 from chitlaq.backups.offsite import copies as elsewhere
 from chitlaq.backups.offsite import object_store
-from chitlaq.backups.offsite.object_store import Store
+from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.wal import archive as log
 from chitlaq.backups.wal.archive import Segment
@@ -40,7 +46,7 @@ _SUFFIXES: Mapping[Kind, str] = {"dump": ".sql", "configuration": ".tar.gz"}
 
 
 @dataclass(slots=True)
-class Copies:
+class RemoteCopies:
     """What lies at a place of copies.
 
     Args:
@@ -54,48 +60,48 @@ class Copies:
     """
 
     url: str
-    source: Store
+    source: ObjectStore
     sizes: Mapping[str, int]
     identity: str
-    found: Records
+    found: Catalog
     failed: dict[str, str]
     drafts: Path
 
     def decrypted(self, name: str, folder: Path) -> Path:
         plain = folder / "plain"
-        object_store.decrypted(self.source, name, self.identity, plain)
+        object_store.fetch_decrypted(self.source, name, self.identity, plain)
         return plain
 
 
 @contextmanager
-def opened(here: Place, url: str, identity: str) -> Iterator[Copies]:
+def open_copies(here: BackupContext, url: str, identity: str) -> Iterator[RemoteCopies]:
     """Read the records of all copies.
 
     Raises:
         OperatorError: there are none, the key is not the one, or no record can be read.
     """
-    source = object_store.store(here.settings.backups, url)
-    sizes = object_store.names(source, "")
+    source = object_store.open_store(here.settings.backups, url)
+    sizes = object_store.list_objects(source, "")
     names = [name for name in sizes if name.startswith("records/")]
     if not names:
         raise OperatorError(f"{url} holds no copies of backups.")
     here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with elsewhere.drafts(here.home.backup, 0, "What is fetched") as folder:
+    with elsewhere.draft_folder(here.home.backup, 0, "What is fetched") as folder:
         found: list[Record] = []
         failed: dict[str, str] = {}
         for name in names:
             try:
-                found.append(_record(source, name, identity, folder))
+                found.append(_read_record(source, name, identity, folder))
             except OperatorError as error:
-                failed[name] = _why(name, error)
+                failed[name] = _reason(name, error)
         if not found:
             name, why = next(iter(failed.items()))
             raise OperatorError(f"{name}: {why}")
         ordered = sorted(found, key=lambda record: record.created_at)
-        yield Copies(url, source, sizes, identity, Records(ordered, []), failed, folder)
+        yield RemoteCopies(url, source, sizes, identity, Catalog(ordered, []), failed, folder)
 
 
-def settings(here: Place, copies: Copies) -> list[str]:
+def fetch_settings(here: BackupContext, copies: RemoteCopies) -> list[str]:
     """Put back the settings, secrets and uploads that are not here, from the newest copy of them.
 
     They come first: they may say where backups lie.
@@ -103,15 +109,17 @@ def settings(here: Place, copies: Copies) -> list[str]:
     for record in reversed(copies.found.of("configuration")):
         name = f"backups/{record.id}.age"
         try:
-            context.need_room(copies.drafts, copies.sizes.get(name, 0) * 3, "What is fetched")
-            plain = _file(copies, record, copies.drafts).rename(copies.drafts / record.id)
-            return configuration.unpack(plain, here.home.root, copies.identity)
+            require_free_space(copies.drafts, copies.sizes.get(name, 0) * 3, "What is fetched")
+            plain = _decrypt_file(copies, record, copies.drafts).rename(copies.drafts / record.id)
+            return configuration.restore(plain, here.home.root, copies.identity)
         except (OperatorError, *_UNREADABLE) as error:
-            copies.failed[name] = _why(name, error)
+            copies.failed[name] = _reason(name, error)
     return []
 
 
-def bring(here: Place, copies: Copies, *, is_all: bool = False) -> list[Record]:
+def fetch_backups(
+    here: BackupContext, copies: RemoteCopies, *, is_all: bool = False
+) -> list[Record]:
     """Bring what a restore needs: the newest base backup with its log, dump and configuration.
 
     What is here already and is the same stays, with what was found of it here. Of what was brought
@@ -125,8 +133,8 @@ def bring(here: Place, copies: Copies, *, is_all: bool = False) -> list[Record]:
     Raises:
         OperatorError: there is no room.
     """
-    context.made(here.folder)
-    known = elsewhere.register(here, copies.url)
+    make_private_folder(here.folder)
+    known = elsewhere.registry_folder(here, copies.url)
     for record in copies.found.good:
         records.write(known, record)
     wanted = {
@@ -134,33 +142,33 @@ def bring(here: Place, copies: Copies, *, is_all: bool = False) -> list[Record]:
         for name, kinds in status.KINDS.items()
     }
     first = [chain for chains in wanted.values() for chain in (chains if is_all else chains[:1])]
-    _need_room(here, copies, first)
+    _require_space(here, copies, first)
     done: dict[str, Record | None] = {}
-    with elsewhere.drafts(here.folder, 0, "What is fetched") as folder:
+    with elsewhere.draft_folder(here.folder, 0, "What is fetched") as folder:
         for chains in wanted.values():
             for chain in chains:
                 for record in chain:
                     if record.id not in done:
-                        done[record.id] = _tried(here, copies, record, folder)
+                        done[record.id] = _try_fetch(here, copies, record, folder)
                     if done[record.id] is None:
                         break
                 else:
                     if not is_all:
                         break
         brought = [record for record in done.values() if record is not None]
-        _bring_log(here, copies, [one for one in brought if one.is_physical], folder)
-    _point_links(here)
+        _fetch_wal(here, copies, [one for one in brought if one.is_physical], folder)
+    _update_links(here)
     return sorted(brought, key=lambda record: record.created_at)
 
 
-def _record(source: Store, name: str, identity: str, folder: Path) -> Record:
+def _read_record(source: ObjectStore, name: str, identity: str, folder: Path) -> Record:
     """Read the record of a copy.
 
     Raises:
         OperatorError: it cannot be read, or leads elsewhere than into the folder of backups.
     """
     plain = folder / "record"
-    object_store.decrypted(source, name, identity, plain)
+    object_store.fetch_decrypted(source, name, identity, plain)
     try:
         record = msgspec.json.decode(plain.read_bytes(), type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -180,7 +188,7 @@ def _record(source: Store, name: str, identity: str, folder: Path) -> Record:
     return record
 
 
-def _chain(copies: Copies, record: Record) -> list[Record]:
+def _chain(copies: RemoteCopies, record: Record) -> list[Record]:
     """A backup and what it adds to, as far as that is known."""
     try:
         return copies.found.chain(record)
@@ -189,44 +197,48 @@ def _chain(copies: Copies, record: Record) -> list[Record]:
         return [record]
 
 
-def _need_room(here: Place, copies: Copies, chains: Sequence[Sequence[Record]]) -> None:
+def _require_space(
+    here: BackupContext, copies: RemoteCopies, chains: Sequence[Sequence[Record]]
+) -> None:
     wanted = {one.id: one for chain in chains for one in chain}
     missing = [one for one in wanted.values() if not (here.folder / one.path).exists()]
     # What is on its way lies here encrypted and decrypted.
     largest = max((copies.sizes.get(f"backups/{one.id}.age", 0) for one in missing), default=0)
     begins = [one for one in wanted.values() if one.is_physical]
-    of_log = sum(copies.sizes[name] for name in _log_of(copies, begins).values())
-    context.need_room(
+    of_log = sum(copies.sizes[name] for name in _wal_objects(copies, begins).values())
+    require_free_space(
         here.folder, sum(one.bytes for one in missing) + of_log + 2 * largest, "What is fetched"
     )
 
 
-def _tried(here: Place, copies: Copies, record: Record, folder: Path) -> Record | None:
+def _try_fetch(
+    here: BackupContext, copies: RemoteCopies, record: Record, folder: Path
+) -> Record | None:
     """Bring a backup unless it is here; what hinders that is noted."""
     name = f"backups/{record.id}.age"
     if name in copies.failed:
         return None
-    here.advance(f"fetch {record.id}", 0, record.bytes)
+    here.report_progress(f"fetch {record.id}", 0, record.bytes)
     local = records.read(here.folder).get(record.id)
     try:
         if record.is_physical:
-            _need_same_server(here, record)
+            _require_same_server(here, record)
         if _is_same(here, record) and not (local is not None and local.is_bad):
             kept = local if local is not None and local.sha256 == record.sha256 else None
         else:
             kept = None
-            (_bring_folder if record.is_physical else _bring_file)(here, copies, record, folder)
+            (_fetch_folder if record.is_physical else _fetch_file)(here, copies, record, folder)
     except (OperatorError, *_UNREADABLE) as error:
-        copies.failed[name] = _why(name, error)
+        copies.failed[name] = _reason(name, error)
         return None
     # What was found of it on another machine says nothing of what is here.
     judged = kept or msgspec.structs.replace(record, verified=None, drilled=None)
     records.write(here.folder, judged)
-    here.advance(f"fetch {record.id}", record.bytes, record.bytes)
+    here.report_progress(f"fetch {record.id}", record.bytes, record.bytes)
     return judged
 
 
-def _is_same(here: Place, record: Record) -> bool:
+def _is_same(here: BackupContext, record: Record) -> bool:
     """Whether what is here is what the record says, byte by byte."""
     path = here.folder / record.path
     try:
@@ -234,16 +246,16 @@ def _is_same(here: Place, record: Record) -> bool:
             return records.digest(path) == record.sha256
         if records.digest(path / base_backup.MANIFEST) != record.sha256:
             return False
-        context.run([here.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(path)])
+        run_program([here.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(path)])
     except (OperatorError, OSError):
         return False
     return True
 
 
-def _need_same_server(here: Place, record: Record) -> None:
+def _require_same_server(here: BackupContext, record: Record) -> None:
     """Raise where the archive here is another server's: its log has the same names."""
     folder = barman.folder(here.home, here.settings)
-    system = log.system(log.received_whole(folder))
+    system = log.system_identifier(log.complete_files(folder))
     if system is not None and record.system is not None and system != record.system:
         raise OperatorError(
             f"it is of another server ({record.system}) than the log in {folder} ({system}). To bring"
@@ -251,7 +263,7 @@ def _need_same_server(here: Place, record: Record) -> None:
         )
 
 
-def _file(copies: Copies, record: Record, folder: Path) -> Path:
+def _decrypt_file(copies: RemoteCopies, record: Record, folder: Path) -> Path:
     """The decrypted copy of a dump or a configuration."""
     plain = copies.decrypted(f"backups/{record.id}.age", folder)
     if records.digest(plain) != record.sha256:
@@ -259,29 +271,29 @@ def _file(copies: Copies, record: Record, folder: Path) -> Path:
     return plain
 
 
-def _bring_file(here: Place, copies: Copies, record: Record, folder: Path) -> None:
+def _fetch_file(here: BackupContext, copies: RemoteCopies, record: Record, folder: Path) -> None:
     plain = copies.drafts / record.id
     if not plain.exists():
-        plain = _file(copies, record, folder)
+        plain = _decrypt_file(copies, record, folder)
     draft = folder / "moved"
     # The settings may have been fetched to another disk, before they said where backups lie.
     shutil.move(plain, draft)
     draft.rename(here.folder / record.path)
 
 
-def _bring_folder(here: Place, copies: Copies, record: Record, folder: Path) -> None:
+def _fetch_folder(here: BackupContext, copies: RemoteCopies, record: Record, folder: Path) -> None:
     plain = copies.decrypted(f"backups/{record.id}.age", folder)
     target = here.folder / record.path
     draft = target.with_name("data.draft")
     shutil.rmtree(draft, ignore_errors=True)
     with (
-        context.private(),
+        private_umask(),
         plain.open("rb") as file,
         zstandard.ZstdDecompressor().stream_reader(file) as unzipped,
         tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as archive,
     ):
         draft.mkdir(parents=True)
-        safe_extract.unpack(archive, draft)
+        safe_extract.extract_all(archive, draft)
     if records.digest(draft / base_backup.MANIFEST) != record.sha256:
         shutil.rmtree(draft)
         raise OperatorError("it is not what was backed up.")
@@ -289,58 +301,60 @@ def _bring_folder(here: Place, copies: Copies, record: Record, folder: Path) -> 
     draft.rename(target)
 
 
-def _log_of(copies: Copies, backups: Sequence[Record]) -> dict[str, str]:
+def _wal_objects(copies: RemoteCopies, backups: Sequence[Record]) -> dict[str, str]:
     """The copied files of the log that base backups need, by their names, and where they lie."""
     begins = [one.begin_wal for one in backups if one.begin_wal]
     if not begins:
         return {}
-    first = min(Segment.of(name).number for name in begins)
+    first = min(Segment.from_name(name).number for name in begins)
     found = {}
     # Before records named their server its log lay in no folder of its own.
     for prefix in ("log/", *{f"log/{one.system}/" for one in backups if one.system}):
         for name in copies.sizes:
             plain = name.removeprefix(prefix).removesuffix(".age")
-            is_segment = log.is_segment(plain) and Segment.of(plain).number >= first
+            is_segment = log.is_segment(plain) and Segment.from_name(plain).number >= first
             if is_segment or log.is_history(plain):
                 found[plain] = name
     return found
 
 
-def _bring_log(here: Place, copies: Copies, backups: Sequence[Record], folder: Path) -> None:
+def _fetch_wal(
+    here: BackupContext, copies: RemoteCopies, backups: Sequence[Record], folder: Path
+) -> None:
     if not backups:
         return
     base = barman.folder(here.home, here.settings)
-    system = base_backup.system_of(here.folder / backups[-1].path)
-    known, copied = log.ledger(base), elsewhere.register(here, copies.url)
-    for plain_name, name in _log_of(copies, backups).items():
+    system = base_backup.system_identifier(here.folder / backups[-1].path)
+    known, copied = log.read_ledger(base), elsewhere.registry_folder(here, copies.url)
+    for plain_name, name in _wal_objects(copies, backups).items():
         hashed = "" if log.is_history(plain_name) else plain_name[:16]
         target = base / "wals" / hashed / plain_name
         if target.exists() and records.digest(target) == known.get(plain_name):
             continue
-        here.advance(f"fetch {plain_name}", 0, copies.sizes[name])
+        here.report_progress(f"fetch {plain_name}", 0, copies.sizes[name])
         try:
             # With its name, by which the log knows what it is.
             plain = copies.decrypted(name, folder).rename(folder / plain_name)
-            if log.is_segment(plain_name) and log.system_of(plain) != system:
+            if log.is_segment(plain_name) and log.segment_system_identifier(plain) != system:
                 raise OperatorError("another server wrote it.")
-            digest, content = records.digest(plain), log.plain_digest(plain)
+            digest, content = records.digest(plain), log.content_digest(plain)
         except (OperatorError, OSError) as error:
-            copies.failed[name] = _why(name, error)
+            copies.failed[name] = _reason(name, error)
             continue
-        with context.private():
+        with private_umask():
             target.parent.mkdir(parents=True, exist_ok=True)
         plain.rename(target)
-        log.enter(base, {plain_name: digest})
-        log.enter(copied, {f"{system}/{plain_name}": content})
-        here.advance(f"fetch {plain_name}", copies.sizes[name], copies.sizes[name])
+        log.add_to_ledger(base, {plain_name: digest})
+        log.add_to_ledger(copied, {f"{system}/{plain_name}": content})
+        here.report_progress(f"fetch {plain_name}", copies.sizes[name], copies.sizes[name])
 
 
-def _point_links(here: Place) -> None:
+def _update_links(here: BackupContext) -> None:
     found = records.read(here.folder)
     for kind, link in (("dump", dump.LATEST), ("configuration", configuration.LATEST)):
         if newest := found.newest(cast("Kind", kind)):
-            dump.point_to(here.folder / link, Path(newest.path))
+            dump.point_link(here.folder / link, Path(newest.path))
 
 
-def _why(name: str, error: Exception) -> str:
+def _reason(name: str, error: Exception) -> str:
     return str(error).removeprefix(f"{name}: ")

@@ -19,7 +19,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
@@ -28,15 +28,15 @@ from chitlaq.core.installation.settings import Backups
 READ_BYTES = 1 << 20
 OWNER = "owner"
 
-Store = Any
+ObjectStore = Any
 """One of obstore's stores, which share no class."""
 
 
-class NotOursError(OperatorError):
+class ForeignOwnerError(OperatorError):
     """The place belongs to another machine."""
 
 
-def store(settings: Backups, url: str = "", *, is_made: bool = False) -> Store:
+def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> ObjectStore:
     """Open the place of copies.
 
     Args:
@@ -64,7 +64,7 @@ def store(settings: Backups, url: str = "", *, is_made: bool = False) -> Store:
         try:
             return S3Store.from_url(wanted, **options)
         except BaseError as error:
-            raise OperatorError(f"{wanted} cannot be used: {_first(error)}") from None
+            raise OperatorError(f"{wanted} cannot be used: {_first_line(error)}") from None
     path = Path(wanted).expanduser()
     if not path.is_absolute():
         raise OperatorError(
@@ -80,7 +80,7 @@ def store(settings: Backups, url: str = "", *, is_made: bool = False) -> Store:
     return LocalStore(str(path))
 
 
-def ours(here: Place) -> Store:
+def open_owned(here: BackupContext) -> ObjectStore:
     """Open the place of copies to write there, or to delete.
 
     Raises:
@@ -92,10 +92,10 @@ def ours(here: Place) -> Store:
             "Copies are made only encrypted, and backups.recipients names no key:"
             " `chitlaq backup key` makes one."
         )
-    encryption.recipients(here.settings.backups.recipients)
-    target = store(here.settings.backups, is_made=True)
-    owner, us = _owner(target), machine(here.home)
-    if owner is None and (not names(target, "") or status.has_copied(here)):
+    encryption.parse_recipients(here.settings.backups.recipients)
+    target = open_store(here.settings.backups, is_made=True)
+    owner, us = _owner(target), machine_id(here.home)
+    if owner is None and (not list_objects(target, "") or status.has_copied(here)):
         # New, or from before places had an owner.
         _write_owner(target, us)
         owner = _owner(target)
@@ -104,24 +104,24 @@ def ours(here: Place) -> Store:
             f"{here.settings.backups.copy_to} holds the copies of another machine: nothing is copied"
             " or deleted there. When this one takes its place for good: `chitlaq backup take-over`."
         )
-        status.refused(here, refusal)
-        raise NotOursError(refusal)
-    status.refused(here, "")
+        status.record_refusal(here, refusal)
+        raise ForeignOwnerError(refusal)
+    status.record_refusal(here, "")
     return target
 
 
-def take_over(here: Place) -> None:
+def take_over(here: BackupContext) -> None:
     """Make the place this machine's own: whoever had it before is refused from now on.
 
     Raises:
         OperatorError: the place cannot be written.
     """
-    target = store(here.settings.backups, is_made=True)
-    _write_owner(target, machine(here.home))
-    ours(here)
+    target = open_store(here.settings.backups, is_made=True)
+    _write_owner(target, machine_id(here.home))
+    open_owned(here)
 
 
-def machine(home: Home) -> str:
+def machine_id(home: Home) -> str:
     """This machine's name at the place of copies: random, made once, and in no backup."""
     path = home.backup / "machine"
     if not path.exists():
@@ -136,7 +136,7 @@ def machine(home: Home) -> str:
     return path.read_text()
 
 
-def names(source: Store, folder: str) -> dict[str, int]:
+def list_objects(source: ObjectStore, folder: str) -> dict[str, int]:
     """What lies in a folder such as ``log/``, by its name, and how many bytes it has.
 
     Raises:
@@ -149,11 +149,11 @@ def names(source: Store, folder: str) -> dict[str, int]:
             for entry in batch
         }
     except BaseError as error:
-        raise OperatorError(f"Copies cannot be listed: {_first(error)}") from None
+        raise OperatorError(f"Copies cannot be listed: {_first_line(error)}") from None
     return dict(sorted(found.items()))
 
 
-def put(here: Place, target: Store, name: str, path: Path) -> str:
+def put(here: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
     """Write a file there, read it back, and return its SHA-256.
 
     Raises:
@@ -161,21 +161,21 @@ def put(here: Place, target: Store, name: str, path: Path) -> str:
     """
     wanted, size = records.digest(path), path.stat().st_size
     stage = f"copy {name.rpartition('/')[2]}"
-    here.advance(stage, 0, size)
+    here.report_progress(stage, 0, size)
     try:
         obstore.put(target, name, path)
         digest = hashlib.sha256()
         for chunk in obstore.get(target, name).stream(min_chunk_size=READ_BYTES):
             digest.update(chunk)
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not copied: {_first(error)}") from None
+        raise OperatorError(f"{name} was not copied: {_first_line(error)}") from None
     if digest.hexdigest() != wanted:
         raise OperatorError(f"{name} is not there as it was written.")
-    here.advance(stage, size, size)
+    here.report_progress(stage, size, size)
     return wanted
 
 
-def decrypted(source: Store, name: str, identity: str, target: Path) -> None:
+def fetch_decrypted(source: ObjectStore, name: str, identity: str, target: Path) -> None:
     """Bring an object here and decrypt it, for nobody else to read.
 
     Raises:
@@ -190,14 +190,14 @@ def decrypted(source: Store, name: str, identity: str, target: Path) -> None:
         with sealed.open("rb") as file, target.open("wb") as plain:
             encryption.decrypt_stream(file, plain, identity)
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not fetched: {_first(error)}") from None
+        raise OperatorError(f"{name} was not fetched: {_first_line(error)}") from None
     except OperatorError as error:
         raise OperatorError(f"{name}: {error}") from None
     finally:
         sealed.unlink(missing_ok=True)
 
 
-def delete(target: Store, name: str) -> None:
+def delete(target: ObjectStore, name: str) -> None:
     """Delete an object.
 
     Raises:
@@ -208,24 +208,26 @@ def delete(target: Store, name: str) -> None:
     except FileNotFoundError:
         return
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not deleted: {_first(error)}") from None
+        raise OperatorError(f"{name} was not deleted: {_first_line(error)}") from None
 
 
-def _owner(source: Store) -> str | None:
+def _owner(source: ObjectStore) -> str | None:
     try:
         return bytes(obstore.get(source, OWNER).bytes()).decode(errors="replace")
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:
-        raise OperatorError(f"The place of copies does not answer: {_first(error)}") from None
+        raise OperatorError(f"The place of copies does not answer: {_first_line(error)}") from None
 
 
-def _write_owner(target: Store, name: str) -> None:
+def _write_owner(target: ObjectStore, name: str) -> None:
     try:
         obstore.put(target, OWNER, name.encode())
     except (BaseError, OSError) as error:
-        raise OperatorError(f"The place of copies cannot be written: {_first(error)}") from None
+        raise OperatorError(
+            f"The place of copies cannot be written: {_first_line(error)}"
+        ) from None
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]

@@ -12,12 +12,18 @@ from time import monotonic
 import msgspec
 import psycopg
 
-from chitlaq.backups import context, progress
+from chitlaq.backups import progress
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import (
+    BackupContext,
+    require_free_space,
+    run_program,
+    size_of,
+    wal_lock,
+)
 from chitlaq.backups.wal import archive as log
-from chitlaq.backups.wal.archive import Archive, Segment
+from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import BACKUP
@@ -29,7 +35,7 @@ RECEIVE_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
-def make(here: Place, *, full: bool) -> Record:
+def take(here: BackupContext, *, full: bool) -> Record:
     """Take a base backup, or what changed since the last one.
 
     Where there is nothing to add to, or its timeline was left by a restore, it is a full one.
@@ -42,46 +48,46 @@ def make(here: Place, *, full: bool) -> Record:
             "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
             f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
         )
-    settle(here)
-    _begin_archive(here)
-    parent = None if full else _parent(here)
+    reconcile(here)
+    _ensure_archive_started(here)
+    parent = None if full else _incremental_parent(here)
     kind: Kind = "incremental" if parent else "full"
     expected = _expected_bytes(here, kind)
-    context.need_room(here.folder, expected, f"A backup ({kind})")
+    require_free_space(here.folder, expected, f"A backup ({kind})")
     begun, moment = monotonic(), datetime.now(UTC)
     base = barman.folder(here.home, here.settings) / "base"
-    before, known = context.size_of(base), {path.name for path in base.glob("*")}
+    before, known = size_of(base), {path.name for path in base.glob("*")}
     words = ["backup", "--immediate-checkpoint"]
     if parent:
         words += ["--incremental", barman_id(parent)]
-    with progress.growing(here.advance, kind, base, before + expected):
+    with progress.track_growth(here.report_progress, kind, base, before + expected):
         barman.run(here.home, here.settings, *words, barman.SERVER)
     made = sorted(path.name for path in base.glob("*") if path.name not in known)
     if not made:
         raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
     data = data_folder(here, made[-1])
     record = msgspec.structs.replace(
-        _described(here, data),
+        _describe(here, data),
         created_at=moment,
         seconds=monotonic() - begun,
-        postgres=_version(here),
+        postgres=_server_version(here),
         parent=parent.id if parent else None,
     )
     assert record.end_wal is not None
-    _await_segment(here, record.end_wal)
+    _wait_for_segment(here, record.end_wal)
     records.write(here.folder, record)
-    with context.archiving(here.home):
-        archive(here)
+    with wal_lock(here.home):
+        archive_wal(here)
     return record
 
 
-def _described(here: Place, data: Path) -> Record:
+def _describe(here: BackupContext, data: Path) -> Record:
     """The record of a base backup as it can be told from its files; it was not looked at.
 
     Raises:
         OperatorError: it has not come to its end.
     """
-    timeline, begin, end = span(data)
+    timeline, begin, end = wal_range(data)
     label = (data / "backup_label").read_text(errors="replace")
     said = dict(line.split(": ", 1) for line in label.splitlines() if ": " in line)
     moment = datetime.strptime(said["START TIME"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
@@ -94,18 +100,18 @@ def _described(here: Place, data: Path) -> Record:
         created_at=moment,
         seconds=max(0.0, (ended - moment).total_seconds()),
         path=str(data.relative_to(here.folder)),
-        bytes=context.size_of(data),
+        bytes=size_of(data),
         sha256=records.digest(data / MANIFEST),
         postgres=int((data / "PG_VERSION").read_text()) * 10_000,
-        parent=None if first is None else _beginning_at(here, log.position(first)),
-        begin_wal=Segment.at(timeline, begin).name,
-        end_wal=Segment.before(timeline, end).name,
+        parent=None if first is None else _backup_starting_at(here, log.parse_lsn(first)),
+        begin_wal=Segment.containing(timeline, begin).name,
+        end_wal=Segment.ending_at(timeline, end).name,
         timeline=timeline,
-        system=system_of(data),
+        system=system_identifier(data),
     )
 
 
-def _beginning_at(here: Place, position: int) -> str:
+def _backup_starting_at(here: BackupContext, position: int) -> str:
     """The name of the base backup that began at a position: what adds to it says no more of it.
 
     Raises:
@@ -113,10 +119,10 @@ def _beginning_at(here: Place, position: int) -> str:
     """
     for data in data_folders(here):
         with suppress(OperatorError):
-            if span(data)[1] == position:
+            if wal_range(data)[1] == position:
                 kind = "incremental" if _is_incremental(data) else "full"
                 return f"{kind}_{data.parent.name}"
-    raise OperatorError(f"The backup that began at {log.as_text(position)} is gone.")
+    raise OperatorError(f"The backup that began at {log.format_lsn(position)} is gone.")
 
 
 def _is_incremental(data: Path) -> bool:
@@ -138,7 +144,7 @@ class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "Syste
     system: int
 
 
-def span(data: Path) -> tuple[int, int, int]:
+def wal_range(data: Path) -> tuple[int, int, int]:
     """The timeline of a base backup, and the positions between which a restore needs all of the log.
 
     Raises:
@@ -147,14 +153,14 @@ def span(data: Path) -> tuple[int, int, int]:
     try:
         found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
         first, last = found[0], found[-1]
-        return last.timeline, log.position(first.start), log.position(last.end)
+        return last.timeline, log.parse_lsn(first.start), log.parse_lsn(last.end)
     except (FileNotFoundError, msgspec.DecodeError, IndexError, ValueError):
         raise OperatorError(
             f"{data} has no manifest: the backup did not come to its end."
         ) from None
 
 
-def system_of(data: Path) -> int:
+def system_identifier(data: Path) -> int:
     """The system identifier of the server that a base backup is of.
 
     Raises:
@@ -166,38 +172,38 @@ def system_of(data: Path) -> int:
         raise OperatorError(f"{data} has no manifest that says whose it is.") from None
 
 
-def _version(here: Place) -> int:
+def _server_version(here: BackupContext) -> int:
     """The server's version as it says it itself: 180006 of 18.6."""
-    major, minor = context.run([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
+    major, minor = run_program([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
     return int(major) * 10_000 + int(minor)
 
 
-def _begin_archive(here: Place) -> None:
+def _ensure_archive_started(here: BackupContext) -> None:
     """Let the archive have a first segment: without one Barman does not believe that any will come.
 
     It leaves the newest that was received where it is, so two are completed.
     """
-    if not log.archived(barman.folder(here.home, here.settings)):
-        complete_segment(here, "chitlaq_archive")
-        complete_segment(here, "chitlaq_archive")
-        with context.archiving(here.home):
-            archive(here)
+    if not log.archived_files(barman.folder(here.home, here.settings)):
+        switch_segment(here, "chitlaq_archive")
+        switch_segment(here, "chitlaq_archive")
+        with wal_lock(here.home):
+            archive_wal(here)
 
 
 def barman_id(record: Record) -> str:
     return record.id.partition("_")[2]
 
 
-def data_folder(here: Place, name: str) -> Path:
+def data_folder(here: BackupContext, name: str) -> Path:
     return barman.folder(here.home, here.settings) / "base" / name / "data"
 
 
-def data_folders(here: Place) -> list[Path]:
+def data_folders(here: BackupContext) -> list[Path]:
     """The data directories of all base backups, whole or not."""
     return sorted(barman.folder(here.home, here.settings).glob("base/*/data"))
 
 
-def archive(here: Place) -> int:
+def archive_wal(here: BackupContext) -> int:
     """Move what was received whole to the archive, compressed; returns how many files are new there.
 
     Each is read once more and entered in the ledger, against which it is verified ever after.
@@ -208,22 +214,22 @@ def archive(here: Place) -> int:
     folder = barman.folder(here.home, here.settings)
     if barman.waiting(here.home, here.settings):
         barman.run(here.home, here.settings, "archive-wal", barman.SERVER)
-    known = log.ledger(folder)
+    known = log.read_ledger(folder)
     new = {}
-    for path in log.archived(folder):
+    for path in log.archived_files(folder):
         if path.name in known:
             continue
-        plain = _Counted()
-        log.copy_plain(path, plain)  # type: ignore[arg-type]
+        plain = _ByteCounter()
+        log.decompress(path, plain)  # type: ignore[arg-type]
         if not path.name.endswith(".history") and plain.size != log.SEGMENT_BYTES:
             raise OperatorError(f"{path} holds {plain.size:,} bytes: it did not come whole.")
         new[path.name] = records.digest(path)
     if new:
-        log.enter(folder, new)
+        log.add_to_ledger(folder, new)
     return len(new)
 
 
-def complete_segment(here: Place, mark: str = "") -> float:
+def switch_segment(here: BackupContext, mark: str = "") -> float:
     """Let the server begin a new segment of its log, and wait until the one before was received.
 
     Args:
@@ -247,11 +253,11 @@ def complete_segment(here: Place, mark: str = "") -> float:
     except psycopg.Error as error:
         raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
     assert row is not None
-    _await_segment(here, row[0])
+    _wait_for_segment(here, row[0])
     return monotonic() - begun
 
 
-def _await_segment(here: Place, name: str) -> None:
+def _wait_for_segment(here: BackupContext, name: str) -> None:
     """Return when a segment of the log was received whole.
 
     Raises:
@@ -268,7 +274,7 @@ def _await_segment(here: Place, name: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-class _Counted:
+class _ByteCounter:
     """Takes what is written and only counts it."""
 
     size = 0
@@ -278,7 +284,7 @@ class _Counted:
         return len(data)
 
 
-def settle(here: Place) -> list[str]:
+def reconcile(here: BackupContext) -> list[str]:
     """Delete what a backup that was killed left behind, and give whole ones without a record one.
 
     What has a manifest came to its end. Nothing of it is deleted because of what is not known of it:
@@ -292,10 +298,10 @@ def settle(here: Place) -> list[str]:
         if base.name in known:
             continue
         if not (base / "data" / MANIFEST).exists():
-            forget(here, base.name)
+            delete(here, base.name)
             continue
         try:
-            record = _described(here, base / "data")
+            record = _describe(here, base / "data")
         except (OperatorError, OSError, ValueError, KeyError):
             # It stays where it is, and counts for nothing.
             continue
@@ -304,7 +310,7 @@ def settle(here: Place) -> list[str]:
     return new
 
 
-def forget(here: Place, name: str) -> None:
+def delete(here: BackupContext, name: str) -> None:
     """Delete a base backup, whether Barman has it in its catalogue or not.
 
     Barman itself would also delete the log from before the oldest backup that it knows, and it does not
@@ -317,7 +323,7 @@ def forget(here: Place, name: str) -> None:
     barman.catalogued(here.home, here.settings, name).unlink(missing_ok=True)
 
 
-def trim_log(here: Place) -> int:
+def trim_wal(here: BackupContext) -> int:
     """Delete the archived log that no base backup needs any more; returns how many files went.
 
     Where a record cannot be believed, its backup may need any.
@@ -326,21 +332,21 @@ def trim_log(here: Place) -> int:
     begins = [one.begin_wal for one in found.of("full")]
     if not begins or None in begins or any(name.startswith("full_") for name in found.damaged):
         return 0
-    first = min(Segment.of(name).number for name in begins if name)
+    first = min(Segment.from_name(name).number for name in begins if name)
     folder = barman.folder(here.home, here.settings)
     gone = [
         path
-        for path in log.archived(folder)
-        if log.is_segment(path.name) and Segment.of(path.name).number < first
+        for path in log.archived_files(folder)
+        if log.is_segment(path.name) and Segment.from_name(path.name).number < first
     ]
     for path in gone:
         path.unlink()
     if gone:
-        log.keep(folder, {path.name for path in log.archived(folder)})
+        log.prune_ledger(folder, {path.name for path in log.archived_files(folder)})
     return len(gone)
 
 
-def _parent(here: Place) -> Record | None:
+def _incremental_parent(here: BackupContext) -> Record | None:
     """The backup that the next one adds to: the newest, where the server still is on its timeline.
 
     Barman must know it, and all that it adds to: it does not know what was fetched.
@@ -358,24 +364,24 @@ def _parent(here: Place) -> Record | None:
     ):
         return None
     if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(
-        received(here).timelines, default=0
+        wal_archive(here).timelines, default=0
     ):
         return None
     return newest
 
 
-def received(here: Place, *extra: Path) -> Archive:
-    return log.archive(barman.folder(here.home, here.settings), *extra)
+def wal_archive(here: BackupContext, *extra: Path) -> WalArchive:
+    return log.read_archive(barman.folder(here.home, here.settings), *extra)
 
 
-def _expected_bytes(here: Place, kind: Kind) -> int:
+def _expected_bytes(here: BackupContext, kind: Kind) -> int:
     last = records.read(here.folder).newest(kind)
     if last is not None:
         return last.bytes * 6 // 5
-    return context.size_of(here.home.postgres_data) if kind == "full" else 0
+    return size_of(here.home.postgres_data) if kind == "full" else 0
 
 
-def verify_files(here: Place, record: Record) -> None:
+def verify_files(here: BackupContext, record: Record) -> None:
     """Read a base backup, and compare each file with the manifest that PostgreSQL wrote with it.
 
     Raises:
@@ -386,8 +392,8 @@ def verify_files(here: Place, record: Record) -> None:
         raise OperatorError(f"{data / MANIFEST} is gone.")
     if records.digest(data / MANIFEST) != record.sha256:
         raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
-    progress.run(
-        here.advance,
+    progress.run_with_progress(
+        here.report_progress,
         f"check {record.id}",
         [here.program("pg_verifybackup"), "--no-parse-wal", "--progress", str(data)],
     )

@@ -12,10 +12,17 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import psycopg
 
-from chitlaq.backups import context, progress
+from chitlaq.backups import progress
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import (
+    BackupContext,
+    last_lines,
+    new_backup_id,
+    pin_backend,
+    require_free_space,
+    run_program,
+)
 from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
@@ -28,7 +35,7 @@ COMPRESSION = 8
 EMPTY_SERVER_BYTES = 80_000_000
 
 
-def make(here: Place) -> Record:
+def take(here: BackupContext) -> Record:
     """Dump the database, and what is compared of it as of the same moment.
 
     The dump is in pg_dump's custom format, compressed: `pg_restore` of this and of every
@@ -37,26 +44,26 @@ def make(here: Place) -> Record:
     Raises:
         OperatorError: the database is away, there is no room, or pg_dump failed.
     """
-    name = context.new_id("chitlaq")
+    name = new_backup_id("chitlaq")
     draft = here.folder / f"{name}.sql.draft"
     begun = monotonic()
     try:
         with psycopg.connect(
             postgres.dsn(here.settings, here.home, postgres.OWNER), connect_timeout=CONNECT_SECONDS
         ) as connection:
-            record = _make(here, connection, name, draft)
+            record = _dump(here, connection, name, draft)
     except psycopg.OperationalError as error:
         raise OperatorError(f"The database cannot be dumped: {str(error).strip()}") from None
     finally:
         draft.unlink(missing_ok=True)
     made = msgspec.structs.replace(record, seconds=monotonic() - begun)
     records.write(here.folder, made)
-    point_to(here.folder / LATEST, Path(made.path))
+    point_link(here.folder / LATEST, Path(made.path))
     return made
 
 
-def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -> Record:
-    context.step_back_too(here, connection)
+def _dump(here: BackupContext, connection: psycopg.Connection, name: str, draft: Path) -> Record:
+    pin_backend(here, connection)
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = connection.execute(
         "SELECT pg_export_snapshot(), pg_database_size(current_database()), now(),"
@@ -65,10 +72,10 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
     assert row is not None
     snapshot, size, moment, version = row
     expected = _expected_bytes(here, size)
-    context.need_room(here.folder, expected, "A dump")
+    require_free_space(here.folder, expected, "A dump")
     url, password = _without_password(postgres.dsn(here.settings, here.home, postgres.OWNER))
     draft.touch(mode=0o600)
-    with progress.growing(here.advance, "dump", draft, expected):
+    with progress.track_growth(here.report_progress, "dump", draft, expected):
         dumping = subprocess.Popen(
             [here.program("pg_dump"), "--dbname", url,
              "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
@@ -80,15 +87,15 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
         cpu_affinity.keep_to(dumping.pid, cpu_affinity.PROCESSORS)
         try:
             tables = fingerprint.take(connection)
-            migration = fingerprint.migration(connection)
+            migration = fingerprint.last_migration(connection)
             _, complaint = dumping.communicate()
         finally:
             if dumping.poll() is None:
                 dumping.kill()
                 dumping.wait()
     if dumping.returncode != 0:
-        raise OperatorError(f"pg_dump failed: {context.last_words(complaint)}")
-    sync(draft)
+        raise OperatorError(f"pg_dump failed: {last_lines(complaint)}")
+    fsync_file(draft)
     target = here.folder / f"{name}.sql"
     digest, bytes_ = records.digest(draft), draft.stat().st_size
     draft.rename(target)
@@ -107,13 +114,13 @@ def _make(here: Place, connection: psycopg.Connection, name: str, draft: Path) -
     )
 
 
-def room(record: Record) -> int:
+def restore_bytes(record: Record) -> int:
     """About the bytes that a dump takes in a server of its own, with that server's log."""
     database = record.database_bytes or record.bytes * COMPRESSION
     return EMPTY_SERVER_BYTES + database * 3 // 2
 
 
-def need_unchanged(here: Place, record: Record) -> None:
+def require_unchanged(here: BackupContext, record: Record) -> None:
     """Compare a dump, or any other backup that is one file, with what was written down of it.
 
     Raises:
@@ -126,11 +133,11 @@ def need_unchanged(here: Place, record: Record) -> None:
     if size != record.bytes:
         raise OperatorError(f"{path} has {size:,} bytes instead of {record.bytes:,}.")
     stage = f"check {record.id}"
-    if records.digest(path, lambda done: here.advance(stage, done, size)) != record.sha256:
+    if records.digest(path, lambda done: here.report_progress(stage, done, size)) != record.sha256:
         raise OperatorError(f"{path} has changed since it was made: its SHA-256 is another.")
 
 
-def restore(here: Place, record: Record, url: str, data: Path, jobs: int = 2) -> None:
+def restore(here: BackupContext, record: Record, url: str, data: Path, jobs: int = 2) -> None:
     """Restore a dump into an empty database.
 
     Args:
@@ -145,25 +152,25 @@ def restore(here: Place, record: Record, url: str, data: Path, jobs: int = 2) ->
     """
     bare, password = _without_password(url)
     file = here.folder / record.path
-    with progress.growing(here.advance, "restore", data, room(record)):
-        context.run(
+    with progress.track_growth(here.report_progress, "restore", data, restore_bytes(record)):
+        run_program(
             [here.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
              "--jobs", str(jobs), str(file)],
             environment={"PGPASSWORD": password},
         )  # fmt: skip
 
 
-def table_of_contents(here: Place, file: Path) -> list[str]:
+def table_of_contents(here: BackupContext, file: Path) -> list[str]:
     """The lines of a dump's table of contents.
 
     Raises:
         OperatorError: pg_restore cannot read it.
     """
-    text = context.run([here.program("pg_restore"), "--list", str(file)])
+    text = run_program([here.program("pg_restore"), "--list", str(file)])
     return [line for line in text.splitlines() if line and not line.startswith(";")]
 
 
-def point_to(link: Path, target: Path) -> None:
+def point_link(link: Path, target: Path) -> None:
     """Make a link lead to the newest, in one step."""
     draft = link.with_name(link.name + ".draft")
     draft.unlink(missing_ok=True)
@@ -171,13 +178,13 @@ def point_to(link: Path, target: Path) -> None:
     draft.rename(link)
 
 
-def sync(path: Path) -> None:
+def fsync_file(path: Path) -> None:
     """Wait until a file is on the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _expected_bytes(here: Place, database_bytes: int) -> int:
+def _expected_bytes(here: BackupContext, database_bytes: int) -> int:
     """About what the dump will take: what the last one took, else a third of the database."""
     last = records.read(here.folder).newest("dump")
     return last.bytes * 6 // 5 if last else database_bytes // 3

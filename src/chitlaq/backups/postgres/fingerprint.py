@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import psycopg
 from psycopg import sql
 
-from chitlaq.backups.catalog.records import Table
+from chitlaq.backups.catalog.records import TableFingerprint
 
 # The text of a row must not depend on who asks.
 _SETTINGS = """
@@ -40,7 +40,7 @@ FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
 
 def take(
     connection: psycopg.Connection, tell: Callable[[int, int], None] = lambda _done, _all: None
-) -> dict[str, Table]:
+) -> dict[str, TableFingerprint]:
     """Count and sum every table as this transaction sees it; says how many of them are done.
 
     The sum is over 64-bit hashes of the rows' text: it does not depend on their order.
@@ -63,12 +63,14 @@ def take(
             )
         ).fetchone()
         assert row is not None
-        found[f"{schema}.{table}"] = Table(*row)
+        found[f"{schema}.{table}"] = TableFingerprint(*row)
     tell(len(tables), len(tables))
     return found
 
 
-def differences(expected: Mapping[str, Table], found: Mapping[str, Table]) -> list[str]:
+def differences(
+    expected: Mapping[str, TableFingerprint], found: Mapping[str, TableFingerprint]
+) -> list[str]:
     """Say in words how a restored database differs from what it should hold; nothing when it does not."""
     said = []
     for name in sorted({*expected, *found}):
@@ -114,7 +116,7 @@ def broken_constraints(connection: psycopg.Connection) -> list[str]:
     return broken
 
 
-def migration(connection: psycopg.Connection) -> str:
+def last_migration(connection: psycopg.Connection) -> str:
     """The last migration that a database had; nothing when it never had one."""
     row = connection.execute("SELECT to_regclass('public._yoyo_migration')").fetchone()
     if row is None or row[0] is None:

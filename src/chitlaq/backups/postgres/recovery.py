@@ -12,27 +12,32 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from chitlaq.backups import context, progress
+from chitlaq.backups import progress
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import (
+    BackupContext,
+    chown_to_postgres,
+    require_free_space,
+    run_program,
+)
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.wal import archive, staging
-from chitlaq.backups.wal.archive import Archive, DamagedError, Segment
-from chitlaq.backups.wal.staging import Staged
+from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
+from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
-RESTORED = "restored"
+STAGED_WAL = "restored"
 
 
 def prepare(
-    here: Place,
+    here: BackupContext,
     chain: Sequence[Record],
     timeline: int,
     data: Path,
     *extra: Path,
     is_up_to_damage: bool = False,
-) -> Staged:
+) -> StagedWal:
     """Lay out a data directory that recovers when it is started with the `options`.
 
     Takes and raises what `lay_out` does.
@@ -42,27 +47,27 @@ def prepare(
     # What belonged to whoever was replaced.
     (data / "postgresql.auto.conf").write_text("")
     data.chmod(0o700)
-    context.give_to_server(data)
+    chown_to_postgres(data)
     return staged
 
 
-def options(data: Path, timeline: int) -> tuple[str, ...]:
+def recovery_options(data: Path, timeline: int) -> tuple[str, ...]:
     """The options with which a laid out data directory recovers and goes on as a server of its own."""
     return (
-        f'restore_command=cp "{data}/{RESTORED}/%f" "%p"',
+        f'restore_command=cp "{data}/{STAGED_WAL}/%f" "%p"',
         f"recovery_target_timeline={timeline}",
         "recovery_target_action=promote",
     )
 
 
 def lay_out(
-    here: Place,
+    here: BackupContext,
     chain: Sequence[Record],
     timeline: int,
     target: Path,
     *extra: Path,
     is_up_to_damage: bool = False,
-) -> Staged:
+) -> StagedWal:
     """Put together a data directory that PostgreSQL can recover, with the log in ``target/restored``.
 
     Args:
@@ -76,59 +81,66 @@ def lay_out(
     Raises:
         OperatorError: something is missing or damaged, or there is no room.
     """
-    found = base_backup.received(here, *extra)
+    found = base_backup.wal_archive(here, *extra)
     begin = chain[-1].begin_wal
     assert begin is not None
     hole = ""
     try:
-        segments = found.chain(Segment.of(begin), timeline)
-    except DamagedError as error:
+        segments = found.chain(Segment.from_name(begin), timeline)
+    except WalDamagedError as error:
         if not is_up_to_damage:
             raise
-        segments, hole = found.chain(Segment.of(begin), timeline, is_up_to_hole=True), str(error)
-    context.need_room(target.parent, room(found, chain, segments), "The restore")
+        segments, hole = (
+            found.chain(Segment.from_name(begin), timeline, is_up_to_hole=True),
+            str(error),
+        )
+    require_free_space(target.parent, required_bytes(found, chain, segments), "The restore")
     sources = [str(here.folder / record.path) for record in chain]
-    with progress.growing(here.advance, "files", target, sum(record.bytes for record in chain)):
-        context.run([here.program("pg_combinebackup"), "--output", str(target), *sources])
-    staged = target / RESTORED
-    with progress.growing(here.advance, "log", staged, len(segments) * archive.SEGMENT_BYTES):
+    with progress.track_growth(
+        here.report_progress, "files", target, sum(record.bytes for record in chain)
+    ):
+        run_program([here.program("pg_combinebackup"), "--output", str(target), *sources])
+    staged = target / STAGED_WAL
+    with progress.track_growth(
+        here.report_progress, "log", staged, len(segments) * archive.SEGMENT_BYTES
+    ):
         laid_out = staging.stage(
             found,
             segments,
             staged,
-            archive.ledger(barman.folder(here.home, here.settings)),
-            partial(reach, here),
+            archive.read_ledger(barman.folder(here.home, here.settings)),
+            partial(readable_end, here),
             is_up_to_damage=is_up_to_damage,
         )
     return replace(laid_out, damage=laid_out.damage or hole)
 
 
-def room(found: Archive, chain: Sequence[Record], segments: Sequence[Segment]) -> int:
+def required_bytes(found: WalArchive, chain: Sequence[Record], segments: Sequence[Segment]) -> int:
     """About the bytes that a base backup takes with its log when they are laid out."""
     return sum(record.bytes for record in chain) + staging.expected_bytes(found, segments)
 
 
-def timelines(here: Place, found: Archive, record: Record) -> list[int]:
+def reachable_timelines(here: BackupContext, found: WalArchive, record: Record) -> list[int]:
     """The timelines that a base backup can be rolled forward to: its own, and those that left it later."""
     assert record.end_wal is not None
-    end = Segment.of(record.end_wal)
+    end = Segment.from_name(record.end_wal)
     try:
-        timeline, _, position = base_backup.span(here.folder / record.path)
+        timeline, _, position = base_backup.wal_range(here.folder / record.path)
     except OperatorError:
         # Its manifest is damaged, which is found where it is looked at.
-        timeline, position = end.timeline, end.begin + 1
-    return found.lines_through(timeline, position)
+        timeline, position = end.timeline, end.start_lsn + 1
+    return found.timelines_through(timeline, position)
 
 
-def reach(here: Place, folder: Path, segment: Segment) -> int:
+def readable_end(here: BackupContext, folder: Path, segment: Segment) -> int:
     """How far a segment can be read: where its last whole record ends."""
-    end = archive.as_text(segment.begin + archive.SEGMENT_BYTES)
-    said = _dumped(here, folder, segment, "--stats", f"--end={end}")
+    end = archive.format_lsn(segment.start_lsn + archive.SEGMENT_BYTES)
+    said = _waldump(here, folder, segment, "--stats", f"--end={end}")
     found = re.search(r"between \S+ and ([0-9A-F]+/[0-9A-F]+)", said)
-    return archive.position(found[1]) if found else segment.begin
+    return archive.parse_lsn(found[1]) if found else segment.start_lsn
 
 
-def timeline_at(here: Place, found: Archive, moment: datetime) -> int:
+def timeline_at(here: BackupContext, found: WalArchive, moment: datetime) -> int:
     """The timeline that was written at a moment.
 
     A restore leaves one timeline and begins another, and whoever wants the data of a moment wants
@@ -138,21 +150,24 @@ def timeline_at(here: Place, found: Archive, moment: datetime) -> int:
     """
     chosen, *later = found.timelines or [1]
     for timeline in later:
-        if _began_at(here, found, timeline) <= moment:
+        if _timeline_start(here, found, timeline) <= moment:
             chosen = timeline
     return chosen
 
 
-def _began_at(here: Place, found: Archive, timeline: int) -> datetime:
+def _timeline_start(here: BackupContext, found: WalArchive, timeline: int) -> datetime:
     for segment in sorted(one for one in found.segments if one.timeline == timeline):
         with tempfile.TemporaryDirectory(dir=here.home.backup) as folder:
             with Path(folder, segment.name).open("wb") as file:
-                archive.copy_plain(found.segments[segment], file)
+                archive.decompress(found.segments[segment], file)
                 file.truncate(archive.SEGMENT_BYTES)
-            left_at = max((at for at in found.line(timeline).values() if at is not None), default=0)
-            said = _dumped(
+            left_at = max(
+                (at for at in found.timeline_history(timeline).values() if at is not None),
+                default=0,
+            )
+            said = _waldump(
                 here, Path(folder), segment, "--rmgr=Transaction", "--limit=1",
-                f"--start={archive.as_text(max(left_at, segment.begin))}",
+                f"--start={archive.format_lsn(max(left_at, segment.start_lsn))}",
             )  # fmt: skip
         if transaction := re.search(r"(?:COMMIT|ABORT) ([-0-9]+ [:.0-9]+) UTC", said):
             return datetime.fromisoformat(transaction[1]).replace(tzinfo=UTC)
@@ -160,7 +175,7 @@ def _began_at(here: Place, found: Archive, timeline: int) -> datetime:
     return datetime.fromtimestamp(found.histories[timeline].stat().st_mtime, UTC)
 
 
-def _dumped(here: Place, folder: Path, segment: Segment, *words: str) -> str:
+def _waldump(here: BackupContext, folder: Path, segment: Segment, *words: str) -> str:
     """What pg_waldump says of a segment. That it fails at the end of what was written is no fault."""
     return subprocess.run(
         [here.program("pg_waldump"), "--path", str(folder), *words, segment.name],

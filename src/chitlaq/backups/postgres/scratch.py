@@ -19,8 +19,7 @@ import msgspec
 import psutil
 import psycopg
 
-from chitlaq.backups import context
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext, chown_to_postgres, last_lines
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
@@ -51,7 +50,7 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 @dataclass(frozen=True, slots=True)
-class Scratch:
+class ScratchFolder:
     """A folder with a random name, in which a server may be made; never the live one's.
 
     Args:
@@ -60,7 +59,7 @@ class Scratch:
         sockets: the folder of its sockets, with a short path.
     """
 
-    here: Place
+    here: BackupContext
     root: Path
     sockets: Path
 
@@ -75,12 +74,12 @@ class Scratch:
 
 
 @contextmanager
-def made(here: Place) -> Iterator[Scratch]:
+def scratch_folder(here: BackupContext) -> Iterator[ScratchFolder]:
     """Give an empty scratch folder, and take it away with all that is in it.
 
     Before that, away goes what a drill left that was killed.
     """
-    sweep(here)
+    remove_leftovers(here)
     root = here.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
     root.mkdir(parents=True, mode=0o755)
     for folder in (here.home.root, here.home.backup, root.parent):
@@ -90,24 +89,24 @@ def made(here: Place) -> Iterator[Scratch]:
     sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
     # Whoever comes after a kill finds it by this.
     (root / SOCKETS).symlink_to(sockets)
-    context.give_to_server(sockets)
+    chown_to_postgres(sockets)
     (sockets / "secrets").symlink_to(here.home.secrets)
     try:
-        yield Scratch(here, root, sockets)
+        yield ScratchFolder(here, root, sockets)
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
 
 
-def sweep(here: Place) -> None:
+def remove_leftovers(here: BackupContext) -> None:
     """End the servers of drills and restores that were killed, and delete their folders."""
-    restoring = running_on(here.home.restoring_data)
+    restoring = server_on(here.home.restoring_data)
     if restoring is not None:
-        _end(restoring)
+        _kill(restoring)
     for root in (here.home.backup / "scratch").glob(f"{PREFIX}*"):
-        process = running_on(root / "postgres")
+        process = server_on(root / "postgres")
         if process is not None:
-            _end(process)
+            _kill(process)
         with contextlib.suppress(OSError):
             sockets = (root / SOCKETS).readlink()
             if sockets.name.startswith(PREFIX):
@@ -115,7 +114,7 @@ def sweep(here: Place) -> None:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def running_on(data: Path) -> psutil.Process | None:
+def server_on(data: Path) -> psutil.Process | None:
     """The server that runs on a data directory, if there is one."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
         process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
@@ -124,17 +123,17 @@ def running_on(data: Path) -> psutil.Process | None:
     return None
 
 
-def _end(process: psutil.Process) -> None:
+def _kill(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.Error):
         process.send_signal(signal.SIGQUIT)
         process.wait(STOP_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ScratchServer:
     """A server that runs on a data directory, for us alone."""
 
-    here: Place
+    here: BackupContext
     sockets: Path
     port: int
     database: str
@@ -161,15 +160,15 @@ class Server:
 
 
 @contextmanager
-def running(
-    here: Place,
+def running_server(
+    here: BackupContext,
     data: Path,
     sockets: Path,
     *options: str,
     database: str = postgres.DATABASE,
     is_scratch: bool = True,
     tell: Callable[[int], None] = lambda _: None,
-) -> Iterator[Server]:
+) -> Iterator[ScratchServer]:
     """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
 
     Args:
@@ -190,7 +189,7 @@ def running(
     (port,) = free_ports(1)
     access = sockets / "pg_hba.conf"
     access.write_text(_ACCESS)
-    context.give_to_server(sockets)
+    chown_to_postgres(sockets)
     user = users.service_user()
     given = [
         f"port={port}",
@@ -223,7 +222,7 @@ def running(
             # The child of a process with threads does nothing here but one call of the kernel.
             preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
         )
-    started = Server(here, sockets, port, database)
+    started = ScratchServer(here, sockets, port, database)
     try:
         _wait_until_open(started, process, log, tell)
         yield started
@@ -232,14 +231,14 @@ def running(
 
 
 def _wait_until_open(
-    server: Server, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
+    server: ScratchServer, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
 ) -> None:
     """Return when it takes connections and has recovered all that it was told to."""
     deadline = time.monotonic() + START_SECONDS
     is_recovering = False
     while True:
         if process.poll() is not None:
-            raise OperatorError(f"The restored server ended: {_complaint(log)}")
+            raise OperatorError(f"The restored server ended: {_failure_reason(log)}")
         try:
             with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
                 row = connection.execute(
@@ -256,11 +255,11 @@ def _wait_until_open(
         if is_recovering:
             deadline = max(deadline, time.monotonic() + START_SECONDS)
         if time.monotonic() > deadline:
-            raise OperatorError(f"The restored server does not answer: {_complaint(log)}")
+            raise OperatorError(f"The restored server does not answer: {_failure_reason(log)}")
         time.sleep(POLL_SECONDS)
 
 
-def _complaint(log: Path) -> str:
+def _failure_reason(log: Path) -> str:
     # Those that a server refuses while it starts are we, who ask whether it has.
     lines = [
         line
@@ -268,7 +267,7 @@ def _complaint(log: Path) -> str:
         if not line.endswith(_REFUSALS)
     ]
     bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
-    return context.last_words("\n".join(bad[:2] or lines[-3:]))
+    return last_lines("\n".join(bad[:2] or lines[-3:]))
 
 
 def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
@@ -281,7 +280,7 @@ def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
             process.wait()
 
 
-def fresh(scratch: Scratch) -> None:
+def init_empty(scratch: ScratchFolder) -> None:
     """Make an empty data directory in a scratch folder, as the live one was made."""
     scratch.home.run.mkdir(exist_ok=True)
     apart = msgspec.structs.replace(

@@ -25,35 +25,40 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from chitlaq.backups import context
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Table, Verdict
-from chitlaq.backups.context import Place
-from chitlaq.backups.errors import UnseenError, is_unseen
+from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
+from chitlaq.backups.context import (
+    BackupContext,
+    last_lines,
+    pin_backend,
+    require_free_space,
+    run_program,
+)
+from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
-from chitlaq.backups.postgres.scratch import Scratch, Server
+from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.ports import free_ports
 
 CONNECT_SECONDS = 5
 SERVE_SECONDS = 60
-PIN_TRIES = 400
-PIN_PAUSE_SECONDS = 0.01
+SNAPSHOT_TRIES = 400
+SNAPSHOT_PAUSE_SECONDS = 0.01
 LOCK_TRIES = 20
 POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class QuiescentSnapshot:
     """What the live database held at a position of its log; ``lag_seconds`` until that was archived."""
 
-    position: str
-    tables: Mapping[str, Table]
+    lsn: str
+    tables: Mapping[str, TableFingerprint]
     lag_seconds: float
 
 
-def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Record:
+def drill(here: BackupContext, record: Record, database: str = postgres.DATABASE) -> Record:
     """Restore a backup, compare it, ask a service about it, and write down what was found.
 
     Raises:
@@ -71,31 +76,31 @@ def drill(here: Place, record: Record, database: str = postgres.DATABASE) -> Rec
             detail, lost = _drill_physical(here, record)
         is_good = True
     except (OperatorError, OSError, psycopg.Error) as error:
-        if is_unseen(error):
-            raise UnseenError(context.last_words(str(error))) from None
-        detail, is_good = context.last_words(str(error)), False
-    verdict = Verdict(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
+        if is_inconclusive(error):
+            raise InconclusiveError(last_lines(str(error))) from None
+        detail, is_good = last_lines(str(error)), False
+    verdict = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
     judged = msgspec.structs.replace(record, drilled=verdict)
     records.write(here.folder, judged)
     return judged
 
 
-def _drill_dump(here: Place, record: Record, database: str) -> tuple[str, float]:
+def _drill_dump(here: BackupContext, record: Record, database: str) -> tuple[str, float]:
     begun = monotonic()
-    dump.need_unchanged(here, record)
+    dump.require_unchanged(here, record)
     rows = sum(table.rows for table in record.tables.values())
-    context.need_room(here.home.backup, dump.room(record), "The drill")
-    with scratch.made(here) as made:
+    require_free_space(here.home.backup, dump.restore_bytes(record), "The drill")
+    with scratch.scratch_folder(here) as made:
         try:
-            scratch.fresh(made)
+            scratch.init_empty(made)
         except OperatorError as error:
             # Nothing of the backup is in it yet.
-            raise UnseenError(str(error)) from None
-        with scratch.running(here, made.data, made.sockets, database=database) as server:
-            fill(here, server, record, made.data)
+            raise InconclusiveError(str(error)) from None
+        with scratch.running_server(here, made.data, made.sockets, database=database) as server:
+            load_dump(here, server, record, made.data)
             seconds = monotonic() - begun
             _compare(here, server, record.tables)
-            _ask(here, made, server)
+            _query_feed_service(here, made, server)
     lost = (datetime.now(UTC) - record.created_at).total_seconds()
     return (
         f"restored in {seconds:.1f} s, all {rows:,} rows as they were, a service reads them",
@@ -103,7 +108,7 @@ def _drill_dump(here: Place, record: Record, database: str) -> tuple[str, float]
     )
 
 
-def fill(here: Place, server: Server, record: Record, data: Path) -> None:
+def load_dump(here: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:
     """Restore a dump into an empty server: roles, database, and all that is in it.
 
     Raises:
@@ -117,31 +122,31 @@ def fill(here: Place, server: Server, record: Record, data: Path) -> None:
     dump.restore(here, record, server.url(), data)
 
 
-def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
+def _drill_physical(here: BackupContext, record: Record) -> tuple[str, float]:
     try:
         chain = records.read(here.folder).chain(record)
     except KeyError as missing:
         raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
-    timeline = _timeline_of_now(here, record)
-    here.advance("moment", 0, 1)
-    moment = pin(here)
-    here.advance("moment", 1, 1)
+    timeline = _live_timeline(here, record)
+    here.report_progress("moment", 0, 1)
+    moment = quiescent_snapshot(here)
+    here.report_progress("moment", 1, 1)
     begun = monotonic()
-    with scratch.made(here) as made:
+    with scratch.scratch_folder(here) as made:
         staged = recovery.prepare(here, chain, timeline, made.data)
         options = (
-            f"recovery_target_lsn={moment.position}",
+            f"recovery_target_lsn={moment.lsn}",
             "recovery_target_inclusive=off",
-            *recovery.options(made.data, timeline),
+            *recovery.recovery_options(made.data, timeline),
         )
-        with scratch.running(here, made.data, made.sockets, *options) as server:
+        with scratch.running_server(here, made.data, made.sockets, *options) as server:
             seconds = monotonic() - begun
             _compare(here, server, moment.tables)
-            context.run(
+            run_program(
                 [here.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
                  "--username", "postgres", "--install-missing", server.database]
             )  # fmt: skip
-            _ask(here, made, server)
+            _query_feed_service(here, made, server)
     rows = sum(table.rows for table in moment.tables.values())
     return (
         f"restored in {seconds:.1f} s with {len(staged.segments)} segments of the log, all {rows:,} rows"
@@ -149,23 +154,23 @@ def _drill_physical(here: Place, record: Record) -> tuple[str, float]:
     ), moment.lag_seconds
 
 
-def _timeline_of_now(here: Place, record: Record) -> int:
+def _live_timeline(here: BackupContext, record: Record) -> int:
     """The timeline that the live server writes, where a backup leads there.
 
     Raises:
         UnseenError: a restore went back to before it.
     """
-    found = base_backup.received(here)
+    found = base_backup.wal_archive(here)
     now = max(found.timelines, default=1)
-    if now not in recovery.timelines(here, found, record):
-        raise UnseenError(
+    if now not in recovery.reachable_timelines(here, found, record):
+        raise InconclusiveError(
             "It is of a time that a restore has left behind, and the live database, to compare with, is"
             f" not: `chitlaq backup verify {record.id}` looks at it."
         )
     return now
 
 
-def pin(here: Place) -> Moment:
+def quiescent_snapshot(here: BackupContext) -> QuiescentSnapshot:
     """Find a moment between two writes, and note what the live database held then.
 
     Raises:
@@ -177,26 +182,26 @@ def pin(here: Place) -> Moment:
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as reading,
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as other,
         ):
-            context.step_back_too(here, reading)
-            position = _between_writes(reading, other) or _with_writers_held(reading, other)
+            pin_backend(here, reading)
+            position = _between_writes(reading, other) or _with_writes_blocked(reading, other)
             if position is None:
-                raise UnseenError(
+                raise InconclusiveError(
                     "No moment between two writes was found to compare with: too much is written."
                 )
-            lag = _completed(here)
-            return Moment(position, fingerprint.take(reading), lag)
+            lag = _archive_lag(here)
+            return QuiescentSnapshot(position, fingerprint.take(reading), lag)
     except psycopg.OperationalError as error:
-        raise UnseenError(
+        raise InconclusiveError(
             f"The live database, to compare with, is away: {str(error).strip()}"
         ) from None
 
 
-def _completed(here: Place) -> float:
+def _archive_lag(here: BackupContext) -> float:
     try:
-        return base_backup.complete_segment(here, "chitlaq_drill")
+        return base_backup.switch_segment(here, "chitlaq_drill")
     except OperatorError as error:
         # The archive is behind or away: that is another check's to say.
-        raise UnseenError(str(error)) from None
+        raise InconclusiveError(str(error)) from None
 
 
 def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
@@ -205,16 +210,16 @@ def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> s
     Nothing was written between the two looks at the log, and no transaction was open that could
     have written its end and not have said so yet.
     """
-    for _ in range(PIN_TRIES):
-        before = _position(other)
-        position, xmin, xmax = _look(reading)
+    for _ in range(SNAPSHOT_TRIES):
+        before = _insert_lsn(other)
+        position, xmin, xmax = _take_snapshot(reading)
         if position == before and xmin == xmax:
             return position
-        time.sleep(PIN_PAUSE_SECONDS)
+        time.sleep(SNAPSHOT_PAUSE_SECONDS)
     return None
 
 
-def _with_writers_held(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
+def _with_writes_blocked(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
     """The same while writers wait for some milliseconds: for those who never leave a gap."""
     tables = [
         sql.Identifier(*name)
@@ -227,18 +232,18 @@ def _with_writers_held(reading: psycopg.Connection, other: psycopg.Connection) -
         with suppress(psycopg.errors.LockNotAvailable), other.transaction():
             other.execute("SET LOCAL lock_timeout = '300ms'")
             other.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.SQL(", ").join(tables)))
-            return _look(reading)[0]
+            return _take_snapshot(reading)[0]
         time.sleep(0.5)
     return None
 
 
-def _position(connection: psycopg.Connection) -> str:
+def _insert_lsn(connection: psycopg.Connection) -> str:
     row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
     return str(row[0])
 
 
-def _look(reading: psycopg.Connection) -> tuple[str, int, int]:
+def _take_snapshot(reading: psycopg.Connection) -> tuple[str, int, int]:
     reading.rollback()
     reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = reading.execute(
@@ -249,12 +254,16 @@ def _look(reading: psycopg.Connection) -> tuple[str, int, int]:
     return row
 
 
-def _compare(here: Place, server: Server, expected: Mapping[str, Table]) -> None:
+def _compare(
+    here: BackupContext, server: ScratchServer, expected: Mapping[str, TableFingerprint]
+) -> None:
     """Raise when the restored database is not what it should be."""
     with server.connect() as connection:
         said = fingerprint.differences(
             expected,
-            fingerprint.take(connection, lambda done, all_: here.advance("compare", done, all_)),
+            fingerprint.take(
+                connection, lambda done, all_: here.report_progress("compare", done, all_)
+            ),
         )
         said += fingerprint.broken_constraints(connection)
     if said:
@@ -262,13 +271,13 @@ def _compare(here: Place, server: Server, expected: Mapping[str, Table]) -> None
         raise OperatorError(f"What was restored differs: {'; '.join(said[:5])}{more}.")
 
 
-def _ask(here: Place, made: Scratch, server: Server) -> None:
+def _query_feed_service(here: BackupContext, made: ScratchFolder, server: ScratchServer) -> None:
     """Bring the database to this version's shape, and let feed-service read the home feed from it.
 
     Raises:
         OperatorError: it does not answer as it should.
     """
-    here.advance("ask", 0, 1)
+    here.report_progress("ask", 0, 1)
     migrations.provision(server.settings, server.home)
     migrations.apply(server.settings, server.home)
     (port,) = free_ports(1)
@@ -287,9 +296,9 @@ def _ask(here: Place, made: Scratch, server: Server) -> None:
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
         )  # fmt: skip
     try:
-        shown = _home_feed(port, process)
+        shown = _home_feed_size(port, process)
     except OperatorError as error:
-        said = context.last_words(log.read_text(errors="replace"), 1)
+        said = last_lines(log.read_text(errors="replace"), 1)
         raise OperatorError(
             f"feed-service does not read what was restored: {error} {said}"
         ) from None
@@ -306,10 +315,10 @@ def _ask(here: Place, made: Scratch, server: Server) -> None:
         ).fetchone()
     if row and row[0] and not shown:
         raise OperatorError("feed-service shows no post, and there are public ones.")
-    here.advance("ask", 1, 1)
+    here.report_progress("ask", 1, 1)
 
 
-def _home_feed(port: int, process: subprocess.Popen[bytes]) -> int:
+def _home_feed_size(port: int, process: subprocess.Popen[bytes]) -> int:
     """Posts on the first page of the home feed."""
     deadline = monotonic() + SERVE_SECONDS
     problem = "it does not listen."

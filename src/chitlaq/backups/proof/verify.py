@@ -15,25 +15,25 @@ import msgspec
 
 from chitlaq.backups import configuration
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Verdict
-from chitlaq.backups.context import Place
-from chitlaq.backups.errors import UnseenError, is_unseen
+from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.context import BackupContext
+from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, recovery
 from chitlaq.backups.wal import archive, staging
-from chitlaq.backups.wal.archive import Archive, Segment
+from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
 
 @dataclass(slots=True)
-class Seen:
+class AlreadyVerified:
     """What was found unchanged just now: several backups stand on the same files."""
 
     backups: set[str] = field(default_factory=set)
     log: set[Path] = field(default_factory=set)
 
 
-def verify(here: Place, record: Record, seen: Seen | None = None) -> Record:
+def verify(here: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> Record:
     """Look at a backup, and write down what was found.
 
     Args:
@@ -46,27 +46,27 @@ def verify(here: Place, record: Record, seen: Seen | None = None) -> Record:
     """
     begun = monotonic()
     try:
-        detail, is_good = _look(here, record, seen or Seen()), True
+        detail, is_good = _verify(here, record, seen or AlreadyVerified()), True
     except (OperatorError, OSError) as error:
-        if is_unseen(error):
-            raise UnseenError(str(error)) from None
+        if is_inconclusive(error):
+            raise InconclusiveError(str(error)) from None
         detail, is_good = str(error), False
-    verdict = Verdict(datetime.now(UTC), is_good, detail, monotonic() - begun)
+    verdict = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun)
     judged = msgspec.structs.replace(record, verified=verdict)
     records.write(here.folder, judged)
     return judged
 
 
-def _look(here: Place, record: Record, seen: Seen) -> str:
+def _verify(here: BackupContext, record: Record, seen: AlreadyVerified) -> str:
     if record.kind == "dump":
-        return _look_at_dump(here, record)
+        return _verify_dump(here, record)
     if record.kind == "configuration":
-        return _look_at_configuration(here, record)
-    return _look_at_physical(here, record, seen)
+        return _verify_configuration(here, record)
+    return _verify_base_backup(here, record, seen)
 
 
-def _look_at_dump(here: Place, record: Record) -> str:
-    dump.need_unchanged(here, record)
+def _verify_dump(here: BackupContext, record: Record) -> str:
+    dump.require_unchanged(here, record)
     lines = dump.table_of_contents(here, here.folder / record.path)
     tables = sum(" TABLE DATA " in line for line in lines)
     if tables < len(record.tables):
@@ -75,15 +75,15 @@ def _look_at_dump(here: Place, record: Record) -> str:
     return f"unchanged; {tables} tables with {rows:,} rows"
 
 
-def _look_at_configuration(here: Place, record: Record) -> str:
-    dump.need_unchanged(here, record)
+def _verify_configuration(here: BackupContext, record: Record) -> str:
+    dump.require_unchanged(here, record)
     try:
-        return configuration.look(here.folder / record.path)
+        return configuration.verify(here.folder / record.path)
     except (tarfile.TarError, EOFError) as error:
         raise OperatorError(f"{record.path} cannot be read: {error}.") from None
 
 
-def _look_at_physical(here: Place, record: Record, seen: Seen) -> str:
+def _verify_base_backup(here: BackupContext, record: Record, seen: AlreadyVerified) -> str:
     try:
         chain = records.read(here.folder).chain(record)
     except KeyError as missing:
@@ -93,11 +93,11 @@ def _look_at_physical(here: Place, record: Record, seen: Seen) -> str:
             continue
         base_backup.verify_files(here, one)
         seen.backups.add(one.id)
-    count = verify_log(here, record, seen)
+    count = verify_wal(here, record, seen)
     return f"unchanged; {len(chain)} of its chain, {count} segments of the log without a hole"
 
 
-def verify_log(here: Place, record: Record, seen: Seen) -> int:
+def verify_wal(here: BackupContext, record: Record, seen: AlreadyVerified) -> int:
     """Look at the log that a base backup is rolled forward with; returns how many segments it has.
 
     That is the log of the newest timeline that it leads to: of its own alone where a restore has gone
@@ -113,39 +113,39 @@ def verify_log(here: Place, record: Record, seen: Seen) -> int:
     """
     assert record.begin_wal is not None
     assert record.end_wal is not None
-    found = base_backup.received(here)
-    end = Segment.of(record.end_wal)
-    chain = found.chain(Segment.of(record.begin_wal), recovery.timelines(here, found, record)[-1])
+    found = base_backup.wal_archive(here)
+    end = Segment.from_name(record.end_wal)
+    chain = found.chain(
+        Segment.from_name(record.begin_wal), recovery.reachable_timelines(here, found, record)[-1]
+    )
     if chain[-1].number < end.number:
         raise OperatorError(f"The log ends before segment {end.name}, which a restore needs.")
     folder = barman.folder(here.home, here.settings)
-    known = archive.ledger(folder)
+    known = archive.read_ledger(folder)
     files = [found.segments[segment] for segment in chain]
-    system = base_backup.system_of(here.folder / record.path)
+    system = base_backup.system_identifier(here.folder / record.path)
     todo = [path for path in (*files, *found.histories.values()) if path not in seen.log]
     for number, path in enumerate(todo):
-        here.advance("check log", number, len(todo))
+        here.report_progress("check log", number, len(todo))
         # What is just being received may not have begun.
-        if (
-            archive.is_whole(path)
-            and path.suffix != ".history"
-            and archive.system_of(path) != system
-        ):
-            raise OperatorError(
-                f"{path} is of another server ({archive.system_of(path)}) than the backup ({system})."
-            )
+        if archive.is_whole(path) and path.suffix != ".history":
+            writer = archive.segment_system_identifier(path)
+            if writer != system:
+                raise OperatorError(
+                    f"{path} is of another server ({writer}) than the backup ({system})."
+                )
         if "wals" not in path.relative_to(folder).parts:
             continue
         if path.name not in known:
             raise OperatorError(f"{path} is not in the ledger, or its line there was damaged.")
-        archive.need_unchanged(path, known)
+        archive.require_unchanged(path, known)
         seen.log.add(path)
-    _read_what_is_to_come(here, found, chain, seen)
+    _verify_unarchived(here, found, chain, seen)
     return len(chain)
 
 
-def _read_what_is_to_come(
-    here: Place, found: Archive, chain: Sequence[Segment], seen: Seen
+def _verify_unarchived(
+    here: BackupContext, found: WalArchive, chain: Sequence[Segment], seen: AlreadyVerified
 ) -> None:
     """Read the segments that came whole and that the archive, and so the ledger, has not yet."""
     for segment in chain:
@@ -154,8 +154,10 @@ def _read_what_is_to_come(
             continue
         with tempfile.TemporaryDirectory(dir=here.home.backup) as folder:
             laid_out = Path(folder) / "log"
-            staged = staging.stage(found, [segment], laid_out, {}, partial(recovery.reach, here))
-            reached = recovery.reach(here, laid_out, segment)
-            if staged.unread(reached):
-                raise OperatorError(f"{path} cannot be read after {archive.as_text(reached)}.")
+            staged = staging.stage(
+                found, [segment], laid_out, {}, partial(recovery.readable_end, here)
+            )
+            reached = recovery.readable_end(here, laid_out, segment)
+            if staged.unreplayed(reached):
+                raise OperatorError(f"{path} cannot be read after {archive.format_lsn(reached)}.")
         seen.log.add(path)

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Record, Records
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.records import Catalog, Record
+from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup, recovery
-from chitlaq.backups.wal.archive import Archive
+from chitlaq.backups.wal.archive import WalArchive
 from chitlaq.core.errors import OperatorError
 
 ASIDE = "postgres.before-"
 
 
-class Restored(msgspec.Struct, frozen=True):
+class RestoreResult(msgspec.Struct, frozen=True):
     """What is there after a restore.
 
     Args:
@@ -42,7 +42,7 @@ class Restored(msgspec.Struct, frozen=True):
     aside: str = ""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class RestorePlan(msgspec.Struct, frozen=True):
     """What a restore will do.
 
     Args:
@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     aside: str
     is_up_to_damage: bool = False
     left: int | None = None
-    restored: Restored | None = None
+    restored: RestoreResult | None = None
 
     @property
     def is_swapping(self) -> bool:
@@ -73,13 +73,13 @@ class UnreadablePlanError(OperatorError):
 
 
 def choose(
-    here: Place,
+    here: BackupContext,
     name: str | None = None,
     to_time: datetime | None = None,
     timeline: int | None = None,
     *,
     is_up_to_damage: bool = False,
-) -> Plan:
+) -> RestorePlan:
     """Choose the backup and say what will be done; looks only.
 
     Args:
@@ -98,21 +98,23 @@ def choose(
             "The database is elsewhere (DATABASE_URL), and its files are not ours to put back. A dump"
             f" is restored there with `pg_restore --dbname URL {here.folder}/latest_backup.sql`."
         )
-    archive = base_backup.received(here)
+    archive = base_backup.wal_archive(here)
     if timeline is not None and timeline not in archive.timelines:
         there = ", ".join(map(str, archive.timelines))
         raise OperatorError(f"The log has no timeline {timeline}. There is: {there or 'none'}.")
     found = records.read(here.folder)
     if name is not None:
-        record, line = _named(here, found, archive, name, to_time, timeline)
+        record, line = _choose_named(here, found, archive, name, to_time, timeline)
     else:
-        record, line = _fitting(here, found, archive, to_time, timeline)
+        record, line = _choose_newest(here, found, archive, to_time, timeline)
     aside = f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}"
     left = max(archive.timelines, default=None) if record.is_physical else None
-    return Plan(record.id, to_time, line, aside, is_up_to_damage, left)
+    return RestorePlan(record.id, to_time, line, aside, is_up_to_damage, left)
 
 
-def _line(here: Place, archive: Archive, to_time: datetime | None, timeline: int | None) -> int:
+def _target_timeline(
+    here: BackupContext, archive: WalArchive, to_time: datetime | None, timeline: int | None
+) -> int:
     if timeline is not None:
         return timeline
     if to_time is not None:
@@ -120,10 +122,10 @@ def _line(here: Place, archive: Archive, to_time: datetime | None, timeline: int
     return max(archive.timelines, default=1)
 
 
-def _named(
-    here: Place,
-    found: Records,
-    archive: Archive,
+def _choose_named(
+    here: BackupContext,
+    found: Catalog,
+    archive: WalArchive,
     name: str,
     to_time: datetime | None,
     timeline: int | None,
@@ -137,16 +139,16 @@ def _named(
     if not record.is_physical:
         if to_time is not None or timeline is not None:
             raise OperatorError(
-                f"{name} is a dump, and holds one moment only: {_local(record.created_at)}. Any other"
+                f"{name} is a dump, and holds one moment only: {_local_time(record.created_at)}. Any other"
                 " is restored from a base backup: leave the name out."
             )
         return record, 1
-    if to_time is not None and not _is_before(record, to_time):
-        raise OperatorError(f"{name} was made after {_local(to_time)}.")
-    lines = recovery.timelines(here, archive, record)
+    if to_time is not None and not _is_complete_by(record, to_time):
+        raise OperatorError(f"{name} was made after {_local_time(to_time)}.")
+    lines = recovery.reachable_timelines(here, archive, record)
     if to_time is None and timeline is None:
         return record, lines[-1]
-    line = _line(here, archive, to_time, timeline)
+    line = _target_timeline(here, archive, to_time, timeline)
     if line not in lines:
         raise OperatorError(
             f"{name} is of timeline {record.timeline}, and does not lead to timeline {line}, which was"
@@ -155,33 +157,37 @@ def _named(
     return record, line
 
 
-def _fitting(
-    here: Place,
-    found: Records,
-    archive: Archive,
+def _choose_newest(
+    here: BackupContext,
+    found: Catalog,
+    archive: WalArchive,
     to_time: datetime | None,
     timeline: int | None,
 ) -> tuple[Record, int]:
-    line = _line(here, archive, to_time, timeline)
+    line = _target_timeline(here, archive, to_time, timeline)
     leading = [
         record
         for record in found.of("full", "incremental")
-        if (to_time is None or _is_before(record, to_time))
-        and line in recovery.timelines(here, archive, record)
+        if (to_time is None or _is_complete_by(record, to_time))
+        and line in recovery.reachable_timelines(here, archive, record)
     ]
-    fitting = [record for record in leading if may_be_good(found, record)]
+    fitting = [record for record in leading if is_usable(found, record)]
     if fitting:
         return fitting[-1], line
     if to_time is not None or timeline is not None:
         first = next(iter(found.of("full")), None)
-        since = f"the first is from {_local(first.created_at)}" if first else "there is none at all"
+        since = (
+            f"the first is from {_local_time(first.created_at)}"
+            if first
+            else "there is none at all"
+        )
         bad = (
             f" {len(leading)} that would lead there are bad, or add to what is." if leading else ""
         )
         raise OperatorError(
             f"There is no physical backup from before that moment on timeline {line}: {since}.{bad}"
         )
-    dumps_ = [record for record in found.of("dump") if may_be_good(found, record)]
+    dumps_ = [record for record in found.of("dump") if is_usable(found, record)]
     if not dumps_:
         raise OperatorError(
             "There is no backup of the database here of which nothing bad is known. From elsewhere:"
@@ -191,16 +197,16 @@ def _fitting(
     return dumps_[-1], line
 
 
-def _local(moment: datetime) -> str:
+def _local_time(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _is_before(record: Record, moment: datetime) -> bool:
+def _is_complete_by(record: Record, moment: datetime) -> bool:
     """Whether a physical backup was whole at a moment, and so can be rolled forward to it."""
     return record.created_at + timedelta(seconds=record.seconds) <= moment
 
 
-def may_be_good(found: Records, record: Record) -> bool:
+def is_usable(found: Catalog, record: Record) -> bool:
     """Whether nothing bad is known of a backup and those that it adds to."""
     try:
         chain = found.chain(record)
@@ -209,19 +215,19 @@ def may_be_good(found: Records, record: Record) -> bool:
     return not any(one.is_bad for one in chain)
 
 
-def is_pending(here: Place) -> bool:
+def is_pending(here: BackupContext) -> bool:
     """Whether a restore was interrupted, readable or not."""
     return here.home.pending_restore.exists()
 
 
-def pending(here: Place) -> Plan | None:
+def load_pending(here: BackupContext) -> RestorePlan | None:
     """The restore that was interrupted, if there is one.
 
     Raises:
         UnreadablePlanError: there is one, and nobody knows of what.
     """
     try:
-        return msgspec.json.decode(here.home.pending_restore.read_bytes(), type=Plan)
+        return msgspec.json.decode(here.home.pending_restore.read_bytes(), type=RestorePlan)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:
@@ -231,7 +237,7 @@ def pending(here: Place) -> Plan | None:
         ) from None
 
 
-def keep(here: Place, wanted: Plan) -> None:
+def save(here: BackupContext, wanted: RestorePlan) -> None:
     """Remember a plan until it is carried out, whatever happens to this process or this machine."""
     here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = here.home.pending_restore.with_suffix(".draft")

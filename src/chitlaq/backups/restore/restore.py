@@ -17,29 +17,28 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from chitlaq.backups import context
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext, last_lines, require_free_space, run_program
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.proof import drill
 from chitlaq.backups.restore import plan
-from chitlaq.backups.restore.plan import ASIDE, Plan, Restored
+from chitlaq.backups.restore.plan import ASIDE, RestorePlan, RestoreResult
 from chitlaq.backups.wal import archive, staging
-from chitlaq.backups.wal.archive import SEGMENT_BYTES, DamagedError, Segment
-from chitlaq.backups.wal.staging import Staged
+from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
+from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.servers import barman
 
-_NOTHING_LATER = "recovery ended before configured recovery target was reached"
-_UP_TO_DAMAGE = (
+_TARGET_NOT_REACHED = "recovery ended before configured recovery target was reached"
+_DAMAGE_HINT = (
     " `--up-to-damage` restores what comes before it; a copy elsewhere may be whole"
     " (`chitlaq backup fetch`, on another machine or into another folder)."
 )
 
 
-def check(here: Place, wanted: Plan) -> None:
+def preflight(here: BackupContext, wanted: RestorePlan) -> None:
     """Look whether a plan can be carried out, with nothing stopped: what it needs is there, unchanged,
     and there is room.
 
@@ -50,24 +49,26 @@ def check(here: Place, wanted: Plan) -> None:
         return
     chain = _chain(here, wanted)
     if not chain[-1].is_physical:
-        context.need_room(here.home.root, dump.room(chain[-1]), "The restore")
-        dump.need_unchanged(here, chain[-1])
+        require_free_space(here.home.root, dump.restore_bytes(chain[-1]), "The restore")
+        dump.require_unchanged(here, chain[-1])
         return
-    found = base_backup.received(here, *_last_written(here, chain[-1]))
+    found = base_backup.wal_archive(here, *_surviving_wal(here, chain[-1]))
     begin = chain[-1].begin_wal
     assert begin is not None
-    with _hinting():
+    with _with_damage_hint():
         segments = found.chain(
-            Segment.of(begin), wanted.timeline, is_up_to_hole=wanted.is_up_to_damage
+            Segment.from_name(begin), wanted.timeline, is_up_to_hole=wanted.is_up_to_damage
         )
-        context.need_room(here.home.root, recovery.room(found, chain, segments), "The restore")
+        require_free_space(
+            here.home.root, recovery.required_bytes(found, chain, segments), "The restore"
+        )
         if not wanted.is_up_to_damage:
-            known = archive.ledger(barman.folder(here.home, here.settings))
+            known = archive.read_ledger(barman.folder(here.home, here.settings))
             staging.check(
                 found,
                 segments,
                 known,
-                lambda done: here.advance(
+                lambda done: here.report_progress(
                     "check log", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
                 ),
             )
@@ -75,7 +76,7 @@ def check(here: Place, wanted: Plan) -> None:
         base_backup.verify_files(here, record)
 
 
-def _chain(here: Place, wanted: Plan) -> list[Record]:
+def _chain(here: BackupContext, wanted: RestorePlan) -> list[Record]:
     """The backup of a plan and what it adds to.
 
     Raises:
@@ -92,38 +93,38 @@ def _chain(here: Place, wanted: Plan) -> list[Record]:
 
 
 @contextmanager
-def _hinting() -> Iterator[None]:
+def _with_damage_hint() -> Iterator[None]:
     """Say of damage in the log what can be done."""
     try:
         yield
-    except DamagedError as error:
-        raise DamagedError(f"{error}{_UP_TO_DAMAGE}") from None
+    except WalDamagedError as error:
+        raise WalDamagedError(f"{error}{_DAMAGE_HINT}") from None
 
 
-def carry_out(here: Place, wanted: Plan) -> Restored:
+def execute(here: BackupContext, wanted: RestorePlan) -> RestoreResult:
     """Do it, with everything stopped; what is interrupted is done again from the same plan.
 
     Raises:
         OperatorError: the backup is damaged, there is no room, or the database still runs; the data
             directory of today is as it was.
     """
-    if running := scratch.running_on(here.home.postgres_data):
+    if running := scratch.server_on(here.home.postgres_data):
         raise OperatorError(
             f"PostgreSQL still runs on {here.home.postgres_data} (process {running.pid}): stop it first."
         )
-    plan.keep(here, wanted)
+    plan.save(here, wanted)
     target = here.home.restoring_data
     if wanted.restored is not None:
         return _swap(here, wanted, target, wanted.restored)
-    scratch.sweep(here)
+    scratch.remove_leftovers(here)
     shutil.rmtree(target, ignore_errors=True)
     try:
         chain = _chain(here, wanted)
         if chain[-1].is_physical:
-            with _hinting():
-                restored = _from_files(here, wanted, chain, target)
+            with _with_damage_hint():
+                restored = _restore_base_backup(here, wanted, chain, target)
         else:
-            restored = _from_dump(here, wanted, chain[-1], target)
+            restored = _restore_dump(here, wanted, chain[-1], target)
     except BaseException:
         # What is there today was not touched.
         shutil.rmtree(target, ignore_errors=True)
@@ -132,16 +133,18 @@ def carry_out(here: Place, wanted: Plan) -> Restored:
     return _swap(here, wanted, target, restored)
 
 
-def _from_files(here: Place, wanted: Plan, chain: Sequence[Record], target: Path) -> Restored:
+def _restore_base_backup(
+    here: BackupContext, wanted: RestorePlan, chain: Sequence[Record], target: Path
+) -> RestoreResult:
     staged = recovery.prepare(
         here,
         chain,
         wanted.timeline,
         target,
-        *_last_written(here, chain[-1]),
+        *_surviving_wal(here, chain[-1]),
         is_up_to_damage=wanted.is_up_to_damage,
     )
-    options = recovery.options(target, wanted.timeline)
+    options = recovery.recovery_options(target, wanted.timeline)
     if wanted.to_time is not None:
         moment = f"{wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
         try:
@@ -149,42 +152,45 @@ def _from_files(here: Place, wanted: Plan, chain: Sequence[Record], target: Path
                 here, wanted, target, staged, *options, f"recovery_target_time={moment}"
             )
         except OperatorError as error:
-            if _NOTHING_LATER not in str(error):
+            if _TARGET_NOT_REACHED not in str(error):
                 raise
         else:
             return restored
     # All of the log is wanted, or it ends before the moment.
     restored, reached = _recover(here, wanted, target, staged, *options)
     damage = staged.damage
-    if unread := staged.unread(reached):
+    if unread := staged.unreplayed(reached):
         damage = (
-            f"The log cannot be read after {archive.as_text(reached)}, and goes on in segment"
+            f"The log cannot be read after {archive.format_lsn(reached)}, and goes on in segment"
             f" {unread.name}: it is damaged there."
         )
     if damage and not wanted.is_up_to_damage:
-        raise DamagedError(damage)
+        raise WalDamagedError(damage)
     return msgspec.structs.replace(restored, is_as_asked=wanted.to_time is None, damage=damage)
 
 
 def _recover(
-    here: Place, wanted: Plan, target: Path, staged: Staged, *options: str
-) -> tuple[Restored, int]:
+    here: BackupContext, wanted: RestorePlan, target: Path, staged: StagedWal, *options: str
+) -> tuple[RestoreResult, int]:
     """Let what was laid out recover; returns also the position up to which it has replayed the log."""
-    begin, end = staged.segments[0].begin, staged.segments[-1].begin + SEGMENT_BYTES
+    begin, end = staged.segments[0].start_lsn, staged.segments[-1].start_lsn + SEGMENT_BYTES
     with (
-        scratch.made(here) as made,
-        scratch.running(
+        scratch.scratch_folder(here) as made,
+        scratch.running_server(
             here, target, made.sockets, *options, is_scratch=False,
-            tell=lambda at: here.advance("recover", max(0, at - begin), end - begin),
+            tell=lambda at: here.report_progress("recover", max(0, at - begin), end - begin),
         ) as running,
     ):  # fmt: skip
-        here.advance("recover", end - begin, end - begin)
-        return _describe(here, wanted, running, staged)
+        here.report_progress("recover", end - begin, end - begin)
+        return _inspect(here, wanted, running, staged)
 
 
-def _describe(
-    here: Place, wanted: Plan, running: scratch.Server, staged: Staged | None
-) -> tuple[Restored, int]:
+def _inspect(
+    here: BackupContext,
+    wanted: RestorePlan,
+    running: scratch.ScratchServer,
+    staged: StagedWal | None,
+) -> tuple[RestoreResult, int]:
     """Let this installation's passwords open what was restored, and say what is in it.
 
     Raises:
@@ -202,15 +208,13 @@ def _describe(
                 "SELECT pg_last_xact_replay_timestamp(), pg_last_wal_replay_lsn() - '0/0'"
             ).fetchone()
             tables = fingerprint.take(
-                connection, lambda done, all_: here.advance("read", done, all_)
+                connection, lambda done, all_: here.report_progress("read", done, all_)
             )
             connection.execute("CHECKPOINT")
     except psycopg.Error as error:
-        raise OperatorError(
-            f"What was restored cannot be read: {context.last_words(str(error))}"
-        ) from None
+        raise OperatorError(f"What was restored cannot be read: {last_lines(str(error))}") from None
     assert row is not None
-    restored = Restored(
+    restored = RestoreResult(
         wanted.backup,
         len(staged.segments) if staged else 0,
         row[0].astimezone(UTC) if row[0] else None,
@@ -220,7 +224,7 @@ def _describe(
     return restored, int(row[1] or 0)
 
 
-def _last_written(here: Place, record: Record) -> list[Path]:
+def _surviving_wal(here: BackupContext, record: Record) -> list[Path]:
     """The log in the data directory of today, and in those that restores kept, of the same server.
 
     What was written last may not have been received; where the files survive it is not lost.
@@ -228,31 +232,37 @@ def _last_written(here: Place, record: Record) -> list[Path]:
     found = []
     for data in (here.home.postgres_data, *sorted(here.home.root.glob(f"{ASIDE}*"))):
         with suppress(OperatorError):
-            if _identity(here, data) == _identity(here, here.folder / record.path):
+            if _system_identifier(here, data) == _system_identifier(
+                here, here.folder / record.path
+            ):
                 found.append(data / archive.PG_WAL)
     return found
 
 
-def _identity(here: Place, data: Path) -> str:
-    text = context.run([here.program("pg_controldata"), str(data)])
+def _system_identifier(here: BackupContext, data: Path) -> str:
+    text = run_program([here.program("pg_controldata"), str(data)])
     return next(line for line in text.splitlines() if "system identifier" in line)
 
 
-def _from_dump(here: Place, wanted: Plan, record: Record, target: Path) -> Restored:
-    dump.need_unchanged(here, record)
-    context.need_room(here.home.root, dump.room(record), "The restore")
-    with scratch.made(here) as made:
-        scratch.fresh(made)
-        with scratch.running(here, made.data, made.sockets, is_scratch=False) as running:
-            drill.fill(here, running, record, made.data)
-            restored, _ = _describe(here, wanted, running, None)
+def _restore_dump(
+    here: BackupContext, wanted: RestorePlan, record: Record, target: Path
+) -> RestoreResult:
+    dump.require_unchanged(here, record)
+    require_free_space(here.home.root, dump.restore_bytes(record), "The restore")
+    with scratch.scratch_folder(here) as made:
+        scratch.init_empty(made)
+        with scratch.running_server(here, made.data, made.sockets, is_scratch=False) as running:
+            drill.load_dump(here, running, record, made.data)
+            restored, _ = _inspect(here, wanted, running, None)
         made.data.rename(target)
     return msgspec.structs.replace(restored, last_commit=record.created_at)
 
 
-def _swap(here: Place, wanted: Plan, target: Path, restored: Restored) -> Restored:
+def _swap(
+    here: BackupContext, wanted: RestorePlan, target: Path, restored: RestoreResult
+) -> RestoreResult:
     """Let what was restored take the place of what is there. May be done again from any point."""
-    plan.keep(here, msgspec.structs.replace(wanted, restored=restored))
+    plan.save(here, msgspec.structs.replace(wanted, restored=restored))
     live, aside = here.home.postgres_data, here.home.root / wanted.aside
     if target.exists():
         if live.exists():
@@ -264,28 +274,28 @@ def _swap(here: Place, wanted: Plan, target: Path, restored: Restored) -> Restor
         )
     if not restored.segments:
         # What a dump was restored into is a server of its own.
-        _begin_log_anew(here, wanted)
-    elif (live / recovery.RESTORED).exists():
-        _continue_log(here)
+        _set_archive_aside(here, wanted)
+    elif (live / recovery.STAGED_WAL).exists():
+        _extend_archive(here)
     here.home.pending_restore.unlink(missing_ok=True)
     return msgspec.structs.replace(restored, aside=str(aside) if aside.exists() else "")
 
 
-def _continue_log(here: Place) -> None:
+def _extend_archive(here: BackupContext) -> None:
     """Lead the archive on to the timeline that the restore began, without a hole.
 
     Also what was replayed and had not been received goes there. At the end the log that was laid out is
     deleted: as long as it is there, this can be done again.
     """
     barman.leave_timeline(here.home, here.settings)
-    base_backup.archive(here)
+    base_backup.archive_wal(here)
     wal = here.home.postgres_data / archive.PG_WAL
-    laid_out = here.home.postgres_data / recovery.RESTORED
+    laid_out = here.home.postgres_data / recovery.STAGED_WAL
     histories = sorted(wal.glob("*.history"))
     if histories:
         timeline = int(histories[-1].name[:8], 16)
-        current = Segment.of(_current_segment(here))
-        line = archive.Archive({}, {timeline: histories[-1]}).line(timeline)
+        current = Segment.from_name(_current_segment(here))
+        line = archive.WalArchive({}, {timeline: histories[-1]}).timeline_history(timeline)
         left_at = max((at for at in line.values() if at is not None), default=0)
         for path in [
             *histories,
@@ -293,19 +303,19 @@ def _continue_log(here: Place) -> None:
             *sorted(laid_out.glob("*")),
         ]:
             if path.suffix == ".history":
-                _receive(here, path)
+                _add_to_archive(here, path)
             elif archive.is_segment(path.name):
-                segment = Segment.of(path.name)
-                is_replayed = segment.begin + SEGMENT_BYTES <= left_at
+                segment = Segment.from_name(path.name)
+                is_replayed = segment.start_lsn + SEGMENT_BYTES <= left_at
                 is_written = segment.timeline == timeline and segment.number < current.number
                 if is_replayed or is_written:
-                    _receive(here, path)
+                    _add_to_archive(here, path)
     shutil.rmtree(laid_out)
 
 
-def _receive(here: Place, path: Path) -> None:
+def _add_to_archive(here: BackupContext, path: Path) -> None:
     """Put a file of the log where those are that came whole, unless it is there or in the archive."""
-    known = {one.name for one in archive.received_whole(barman.folder(here.home, here.settings))}
+    known = {one.name for one in archive.complete_files(barman.folder(here.home, here.settings))}
     if path.name in known:
         return
     streaming = barman.streaming(here.home, here.settings)
@@ -314,14 +324,14 @@ def _receive(here: Place, path: Path) -> None:
     draft.rename(streaming / path.name)
 
 
-def _current_segment(here: Place) -> str:
+def _current_segment(here: BackupContext) -> str:
     """The segment that a stopped server goes on to write."""
-    text = context.run([here.program("pg_controldata"), str(here.home.postgres_data)])
+    text = run_program([here.program("pg_controldata"), str(here.home.postgres_data)])
     line = next(line for line in text.splitlines() if "REDO WAL file" in line)
     return line.rpartition(" ")[2]
 
 
-def _begin_log_anew(here: Place, wanted: Plan) -> None:
+def _set_archive_aside(here: BackupContext, wanted: RestorePlan) -> None:
     """Put aside the archive of the server that is no more: the one from a dump is another.
 
     Its records go first: without the files that they tell of they would be believed. May be done again
@@ -340,7 +350,7 @@ def _begin_log_anew(here: Place, wanted: Plan) -> None:
         folder.rename(kept)
 
 
-def set_aside(here: Place) -> list[Path]:
+def kept_aside(here: BackupContext) -> list[Path]:
     """What restores have kept: data directories, and archives of servers that are no more."""
     return [
         *sorted(here.home.root.glob(f"{ASIDE}*")),

@@ -45,22 +45,22 @@ class Segment:
     number: int
 
     @classmethod
-    def of(cls, name: str) -> Segment:
+    def from_name(cls, name: str) -> Segment:
         high, low = int(name[8:16], 16), int(name[16:24], 16)
         return cls(int(name[:8], 16), high * _SEGMENTS_IN_A_FILE_NAME + low)
 
     @classmethod
-    def at(cls, timeline: int, position: int) -> Segment:
+    def containing(cls, timeline: int, position: int) -> Segment:
         """The segment in which a position lies."""
         return cls(timeline, position // SEGMENT_BYTES)
 
     @classmethod
-    def before(cls, timeline: int, position: int) -> Segment:
+    def ending_at(cls, timeline: int, position: int) -> Segment:
         """The segment that holds the last byte before a position: the one before, at a boundary."""
         return cls(timeline, (position - 1) // SEGMENT_BYTES)
 
     @property
-    def begin(self) -> int:
+    def start_lsn(self) -> int:
         """The position of its first byte."""
         return self.number * SEGMENT_BYTES
 
@@ -70,23 +70,23 @@ class Segment:
         return f"{self.timeline:08X}{high:08X}{low:08X}"
 
 
-def position(text: str) -> int:
+def parse_lsn(text: str) -> int:
     """A position in the log, written such as ``0/41E96D0``."""
     high, low = text.split("/")
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def as_text(position: int) -> str:
+def format_lsn(position: int) -> str:
     """A position as PostgreSQL writes it."""
     return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"
 
 
-class DamagedError(OperatorError):
+class WalDamagedError(OperatorError):
     """The archived log is damaged or has a hole: nothing after it can be restored."""
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class WalArchive:
     """What was received of the log.
 
     Args:
@@ -97,28 +97,28 @@ class Archive:
 
     segments: Mapping[Segment, Path]
     histories: Mapping[int, Path]
-    others: Mapping[Segment, Sequence[Path]] = field(default_factory=dict)
+    alternatives: Mapping[Segment, Sequence[Path]] = field(default_factory=dict)
 
     @property
     def timelines(self) -> list[int]:
         return sorted({segment.timeline for segment in self.segments} | self.histories.keys())
 
-    def line(self, timeline: int) -> dict[int, int | None]:
+    def timeline_history(self, timeline: int) -> dict[int, int | None]:
         """The timelines that lead to one, each with the position at which it was left for the next."""
         line: dict[int, int | None] = {}
         if timeline in self.histories:
-            for text in plain_text(self.histories[timeline]).splitlines():
+            for text in _text(self.histories[timeline]).splitlines():
                 fields = text.split()
                 with suppress(IndexError, ValueError):
-                    line[int(fields[0])] = position(fields[1])
+                    line[int(fields[0])] = parse_lsn(fields[1])
         line[timeline] = None
         return line
 
-    def lines_through(self, timeline: int, position: int) -> list[int]:
+    def timelines_through(self, timeline: int, position: int) -> list[int]:
         """The timelines to which a position on one leads: itself, and those that left it later."""
         found = []
         for one in sorted({timeline, *self.timelines}):
-            line = self.line(one)
+            line = self.timeline_history(one)
             left_at = line.get(timeline)
             if timeline in line and (left_at is None or position <= left_at):
                 found.append(one)
@@ -135,10 +135,10 @@ class Archive:
         Raises:
             DamagedError: one is missing, named.
         """
-        line = self.line(timeline)
+        line = self.timeline_history(timeline)
         order = list(line)
         if begin.timeline not in line:
-            raise DamagedError(f"No timeline leads from segment {begin.name} to {timeline}.")
+            raise WalDamagedError(f"No timeline leads from segment {begin.name} to {timeline}.")
         chain: list[Segment] = []
         number = begin.number
         for one in order[order.index(begin.timeline) :]:
@@ -154,18 +154,18 @@ class Archive:
                 if segment not in self.segments:
                     if is_up_to_hole:
                         return chain
-                    raise DamagedError(
+                    raise WalDamagedError(
                         f"The log has a hole: segment {segment.name} is missing, and nothing after it"
                         " can be restored."
                     )
                 chain.append(segment)
                 number += 1
         if not chain:
-            raise DamagedError(f"The log has nothing from segment {begin.name} on.")
+            raise WalDamagedError(f"The log has nothing from segment {begin.name} on.")
         return chain
 
 
-def archive(folder: Path, *extra: Path) -> Archive:
+def read_archive(folder: Path, *extra: Path) -> WalArchive:
     """Look at what there is: archived, received, and still being received (the last, as ``.partial``).
 
     Args:
@@ -178,31 +178,34 @@ def archive(folder: Path, *extra: Path) -> Archive:
     for path in _files(folder, extra):
         name = path.name.removesuffix(".partial")
         if _SEGMENT.fullmatch(name):
-            segment = Segment.of(name)
+            segment = Segment.from_name(name)
             # What is whole comes first, and what was being received last.
             if segments.setdefault(segment, path) != path:
                 others.setdefault(segment, []).append(path)
         elif _HISTORY.fullmatch(name):
             histories.setdefault(int(name[:8], 16), path)
-    return Archive(segments, histories, others)
+    return WalArchive(segments, histories, others)
 
 
 def _files(folder: Path, extra: Sequence[Path]) -> Iterator[Path]:
-    yield from received_whole(folder)
+    yield from complete_files(folder)
     for one in extra:
         for path in sorted(path for path in one.glob("*") if path.is_file()):
             # PostgreSQL keeps files for segments to come, with what was in them before.
-            if not _SEGMENT.fullmatch(path.name) or _is_begun(path):
+            if not _SEGMENT.fullmatch(path.name) or _is_started(path):
                 yield path
     yield from sorted(folder.glob("streaming/*.partial"))
     # What was being received when a restore left its timeline.
     yield from sorted(folder.glob("left-behind/*.partial"))
 
 
-def _is_begun(path: Path) -> bool:
+def _is_started(path: Path) -> bool:
     """Whether the first page of a segment was written."""
     with path.open("rb") as file:
-        return pages.page(file.read(PAGE_BYTES), Segment.of(path.name).begin) is not None
+        return (
+            pages.parse_page(file.read(PAGE_BYTES), Segment.from_name(path.name).start_lsn)
+            is not None
+        )
 
 
 def is_segment(name: str) -> bool:
@@ -215,7 +218,7 @@ def is_whole(path: Path) -> bool:
     return path.parent.name != PG_WAL and path.suffix != ".partial"
 
 
-def archived(folder: Path) -> list[Path]:
+def archived_files(folder: Path) -> list[Path]:
     """The files of the archive proper, which never change again."""
     return [
         *sorted(folder.glob("wals/*.history")),
@@ -223,16 +226,16 @@ def archived(folder: Path) -> list[Path]:
     ]
 
 
-def received_whole(folder: Path) -> list[Path]:
+def complete_files(folder: Path) -> list[Path]:
     """The files of the archive, and those that are to come into it next."""
     return [
-        *archived(folder),
+        *archived_files(folder),
         *sorted(folder.glob("streaming/*[0-9A-F]")),
         *sorted(folder.glob("streaming/*.history")),
     ]
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open(path: Path) -> IO[bytes]:
     """Open a file of the log, also when it went on to the archive since it was seen."""
     name = path.name.removesuffix(".partial")
     folder = path.parent.parent
@@ -242,13 +245,13 @@ def _opened(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
-def copy_plain(path: Path, target: IO[bytes]) -> None:
+def decompress(path: Path, target: IO[bytes]) -> None:
     """Write what a file of the archive holds, uncompressed.
 
     Raises:
         DamagedError: it cannot be read.
     """
-    with _opened(path) as source:
+    with _open(path) as source:
         is_compressed = source.read(4) == _ZSTD
         source.seek(0)
         try:
@@ -258,12 +261,12 @@ def copy_plain(path: Path, target: IO[bytes]) -> None:
                 while chunk := source.read(1 << 20):
                     target.write(chunk)
         except zstandard.ZstdError as error:
-            raise DamagedError(f"{path} is damaged: {error}.") from None
+            raise WalDamagedError(f"{path} is damaged: {error}.") from None
 
 
-def copy_compressed(path: Path, target: IO[bytes]) -> None:
+def compress(path: Path, target: IO[bytes]) -> None:
     """Write a file of the log as the archive has it: compressed, unless it is that already."""
-    with _opened(path) as source:
+    with _open(path) as source:
         is_compressed = source.read(4) == _ZSTD
         source.seek(0)
         if is_compressed or path.suffix == ".history":
@@ -272,13 +275,13 @@ def copy_compressed(path: Path, target: IO[bytes]) -> None:
             zstandard.ZstdCompressor(level=3).copy_stream(source, target)
 
 
-def system_of(path: Path) -> int:
+def segment_system_identifier(path: Path) -> int:
     """The system identifier of the server that wrote a segment, which its first page says.
 
     Raises:
         OperatorError: it is no segment, or damaged.
     """
-    with _opened(path) as source:
+    with _open(path) as source:
         is_compressed = source.read(4) == _ZSTD
         source.seek(0)
         try:
@@ -293,7 +296,7 @@ def system_of(path: Path) -> int:
     raise OperatorError(f"{path} does not begin as a segment of the log does.")
 
 
-def system(files: Sequence[Path]) -> int | None:
+def system_identifier(files: Sequence[Path]) -> int | None:
     """The system identifier of the server that wrote a log: what its newest segment says that can be read.
 
     Raises:
@@ -301,9 +304,9 @@ def system(files: Sequence[Path]) -> int | None:
     """
     segments = [path for path in files if is_segment(path.name)]
     damage: OperatorError | None = None
-    for path in sorted(segments, key=lambda path: Segment.of(path.name), reverse=True):
+    for path in sorted(segments, key=lambda path: Segment.from_name(path.name), reverse=True):
         try:
-            return system_of(path)
+            return segment_system_identifier(path)
         except OperatorError as error:
             damage = error
     if damage is not None:
@@ -315,10 +318,10 @@ def is_history(name: str) -> bool:
     return _HISTORY.fullmatch(name) is not None
 
 
-def plain_digest(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """The SHA-256 of what a file of the log holds, uncompressed: the same before and after archiving."""
     digest = _Digest()
-    copy_plain(path, digest)  # type: ignore[arg-type]
+    decompress(path, digest)  # type: ignore[arg-type]
     return digest.sum.hexdigest()
 
 
@@ -333,15 +336,15 @@ class _Digest:
         return len(data)
 
 
-def plain_text(path: Path) -> str:
+def _text(path: Path) -> str:
     from io import BytesIO
 
     buffer = BytesIO()
-    copy_plain(path, buffer)
+    decompress(path, buffer)
     return buffer.getvalue().decode(errors="replace")
 
 
-def ledger(folder: Path) -> dict[str, str]:
+def read_ledger(folder: Path) -> dict[str, str]:
     """The SHA-256 that each file of the archive had when it came, by its name.
 
     A line that was damaged is none: its file is then found not to be in the ledger.
@@ -362,7 +365,7 @@ def ledger(folder: Path) -> dict[str, str]:
     return found
 
 
-def enter(folder: Path, digests: Mapping[str, str]) -> None:
+def add_to_ledger(folder: Path, digests: Mapping[str, str]) -> None:
     """Add files to the ledger."""
     with (folder / LEDGER).open("a") as file:
         for name, digest in digests.items():
@@ -371,13 +374,13 @@ def enter(folder: Path, digests: Mapping[str, str]) -> None:
             )
 
 
-def keep(folder: Path, names: Container[str]) -> None:
+def prune_ledger(folder: Path, names: Container[str]) -> None:
     """Take out of the ledger what is none of these."""
-    kept = {name: digest for name, digest in ledger(folder).items() if name in names}
+    kept = {name: digest for name, digest in read_ledger(folder).items() if name in names}
     draft = folder / f"{LEDGER}.new"
     draft.mkdir()
     try:
-        enter(draft, kept)
+        add_to_ledger(draft, kept)
         (draft / LEDGER).rename(folder / LEDGER)
     finally:
         shutil.rmtree(draft)
@@ -387,7 +390,7 @@ def _seal(name: str, digest: str) -> str:
     return hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:16]
 
 
-def need_unchanged(path: Path, known: Mapping[str, str]) -> None:
+def require_unchanged(path: Path, known: Mapping[str, str]) -> None:
     """Compare a file of the archive with the ledger, where it stands there.
 
     Raises:
@@ -398,4 +401,4 @@ def need_unchanged(path: Path, known: Mapping[str, str]) -> None:
         return
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-            raise DamagedError(f"{path} has changed since it came.")
+            raise WalDamagedError(f"{path} has changed since it came.")

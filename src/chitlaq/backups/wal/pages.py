@@ -13,7 +13,7 @@ from dataclasses import dataclass
 PAGE_BYTES = 8192
 _HEAD = struct.Struct("<HHIQI")
 _LENGTH = struct.Struct("<I")
-_POSITION = struct.Struct("<Q")
+_LSN = struct.Struct("<Q")
 _HEAD_BYTES = 24
 _LONG_HEAD_BYTES = 40
 # Of a page's head: it begins with the rest of a record; it is the first of its segment.
@@ -22,7 +22,7 @@ _LONG = 0x0002
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class WalPage:
     """A page that was written.
 
     Args:
@@ -33,14 +33,14 @@ class Page:
         is_sound: its head can be believed.
     """
 
-    position: int
+    lsn: int
     rest: int
     begins: int
     data: bytes
     is_sound: bool = True
 
 
-def page(data: bytes, position: int, *, is_used_again: bool = True) -> Page | None:
+def parse_page(data: bytes, position: int, *, is_used_again: bool = True) -> WalPage | None:
     """Read a page; there is none where nothing was written at that position.
 
     Args:
@@ -56,11 +56,11 @@ def page(data: bytes, position: int, *, is_used_again: bool = True) -> Page | No
     if _is_empty(data[begins:]):
         return None
     if not magic or address != position:
-        return None if is_used_again else Page(position, 0, begins, data, is_sound=False)
-    return Page(position, rest if info & _CONTINUES else 0, begins, data)
+        return None if is_used_again else WalPage(position, 0, begins, data, is_sound=False)
+    return WalPage(position, rest if info & _CONTINUES else 0, begins, data)
 
 
-def unread(pages: Iterable[Page], reached: int, *, is_received: bool) -> int | None:
+def first_unreplayed(pages: Iterable[WalPage], reached: int, *, is_received: bool) -> int | None:
     """Say where log stands that a replay did not come to; nothing when it came to the end.
 
     A replay ends at the first record that is not whole. That is the end of the log where nothing but
@@ -78,23 +78,23 @@ def unread(pages: Iterable[Page], reached: int, *, is_received: bool) -> int | N
     for one in pages:
         if suspicion is not None:
             return suspicion
-        if one.position + PAGE_BYTES <= reached:
+        if one.lsn + PAGE_BYTES <= reached:
             continue
         if not one.is_sound:
-            return max(one.position, reached)
-        if one.position <= reached:
-            left = one.data[max(one.begins, reached - one.position) :]
+            return max(one.lsn, reached)
+        if one.lsn <= reached:
+            left = one.data[max(one.begins, reached - one.lsn) :]
             if _is_empty(left):
                 missing = 0
                 continue
             length = _LENGTH.unpack_from(left)[0] if len(left) >= _LENGTH.size else 0
             missing = length - len(left)
             # Each record holds the position of the one before it.
-            if missing <= 0 or _POSITION.pack(reached) in left:
+            if missing <= 0 or _LSN.pack(reached) in left:
                 suspicion = reached
             continue
         if not missing or missing != one.rest:
-            return one.position
+            return one.lsn
         missing -= len(one.data) - one.begins
         if missing <= 0:
             suspicion = reached

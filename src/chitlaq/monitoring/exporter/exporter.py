@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from chitlaq.backups.catalog import status
-from chitlaq.backups.context import Place
+from chitlaq.backups.context import BackupContext
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.errors import OperatorError
@@ -275,7 +275,7 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
     Raises:
         OSError: the folder of backups may not be looked at.
     """
-    found = await asyncio.to_thread(status.look, Place(home, settings))
+    found = await asyncio.to_thread(status.read, BackupContext(home, settings))
     newest = {one.name: one.newest for one in found.kinds if one.newest}
     verified = {one.name: one.last_verified for one in found.kinds}
     drilled = {one.name: one.last_drilled for one in found.kinds}
@@ -310,9 +310,9 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
     metrics = [of(name, by_kind) for name, by_kind in values.items()]
     if settings.backups.copy_to:
         metrics.append(of("backup_uncopied", len(found.uncopied)))
-        if found.log_copied_at is not None:
+        if found.wal_copied_at is not None:
             metrics.append(
-                of("backup_log_copied_timestamp_seconds", found.log_copied_at.timestamp())
+                of("backup_log_copied_timestamp_seconds", found.wal_copied_at.timestamp())
             )
     return metrics
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from chitlaq.backups.catalog import status
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.catalog.status import Standing, Status
-from chitlaq.backups.context import Place
+from chitlaq.backups.catalog.status import BackupStatus, KindStatus
+from chitlaq.backups.context import BackupContext
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.core.unseen import NotHere, Unseen
@@ -25,11 +25,11 @@ BEHIND_BYTES = (64e6, 1e9)
 COPIED_HOURS = (1.0, 6.0)
 
 
-async def _status(system: System) -> Status:
-    async def look() -> Status:
-        here = Place(system.home, system.settings)
+async def _status(system: System) -> BackupStatus:
+    async def look() -> BackupStatus:
+        here = BackupContext(system.home, system.settings)
         try:
-            return await system.blocking(partial(status.look, here))
+            return await system.blocking(partial(status.read, here))
         except OSError as error:
             raise Unseen(f"{here.folder} cannot be looked at: {error.strerror}") from None
 
@@ -68,7 +68,7 @@ async def _proved(system: System, name: str, what: str) -> Finding:
     )
 
 
-def _broken(standing: Standing) -> Finding | None:
+def _broken(standing: KindStatus) -> Finding | None:
     """What is known to be bad, of which nobody should find out when it is needed."""
     said = [f"{one.id}: {_fault(one)}" for one in standing.bad]
     said += [f"{name}: its record is damaged" for name in standing.damaged]
@@ -82,7 +82,7 @@ def _broken(standing: Standing) -> Finding | None:
     )
 
 
-def _none(found: Status, what: str) -> Finding:
+def _none(found: BackupStatus, what: str) -> Finding:
     return finding(
         f"there is no {what} in {found.folder}",
         {"backups": Value(0)},
@@ -90,7 +90,7 @@ def _none(found: Status, what: str) -> Finding:
     )
 
 
-def _values(system: System, standing: Standing, newest: Record) -> dict[str, Value]:
+def _values(system: System, standing: KindStatus, newest: Record) -> dict[str, Value]:
     return {
         "age": judged(_age(newest.created_at) / 3600, "hours", system.limits.backup_age_hours),
         "size": Value(newest.bytes, "bytes"),
@@ -98,7 +98,7 @@ def _values(system: System, standing: Standing, newest: Record) -> dict[str, Val
     }
 
 
-def _table(standing: Standing) -> Table:
+def _table(standing: KindStatus) -> Table:
     return Table(
         f"newest of {count(len(standing.records), 'backup')}",
         ["backup", "age", "size", "verified", "restored and compared"],
@@ -254,12 +254,12 @@ async def copies(system: System) -> Finding:
     if not newest:
         return _none(found, "backup to copy")
     values = {"uncopied": Value(len(found.uncopied))}
-    if found.refused:
-        return finding(found.refused, values, least=Verdict.CRITICAL)
+    if found.refusal:
+        return finding(found.refusal, values, least=Verdict.CRITICAL)
     if barman.is_wanted(system.settings):
-        if found.log_copied_at is None:
+        if found.wal_copied_at is None:
             return finding(f"the log was never copied to {where}", values, least=Verdict.CRITICAL)
-        values["log"] = judged(_age(found.log_copied_at) / 3600, "hours", COPIED_HOURS)
+        values["log"] = judged(_age(found.wal_copied_at) / 3600, "hours", COPIED_HOURS)
     if found.uncopied:
         named = ", ".join(one.id for one in found.uncopied)
         return finding(f"not at {where}: {named}", values, least=Verdict.CRITICAL)
