@@ -19,7 +19,7 @@ from tests.conftest import Member, Stack, become_member, start_stack
 Write = Callable[[], Awaitable[str]]
 
 
-def start_guarded(file: str = "", **settings: str) -> Stack:
+def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
     """Start a stack with an archive of its log, in which one member may do much; the caller stops it.
 
     Args:
@@ -38,13 +38,13 @@ def start_guarded(file: str = "", **settings: str) -> Stack:
     return stack
 
 
-def place_of(stack: Stack) -> BackupContext:
+def context_of(stack: Stack) -> BackupContext:
     home = Home(stack.home)
     return BackupContext(home, configuration.load(home, stack.environment))
 
 
 def backups_of(stack: Stack) -> records.Catalog:
-    return records.read(place_of(stack).folder)
+    return records.read(context_of(stack).folder)
 
 
 def run(stack: Stack, *words: str) -> str:

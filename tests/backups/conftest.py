@@ -54,5 +54,5 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, where: dict[str, str], key: tuple[str, str]) -> BackupContext:
+def context(tmp_path: Path, where: dict[str, str], key: tuple[str, str]) -> BackupContext:
     return machine(tmp_path / "one", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)

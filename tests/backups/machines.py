@@ -36,12 +36,12 @@ def made_at(hour: int) -> datetime:
     return datetime(2026, 11, 24, hour, 30, tzinfo=UTC)
 
 
-def make(here: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
+def make(context: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
     """A backup with any content."""
     moment = made_at(hour)
     name = f"{kind}_{moment:%Y%m%dT%H%M%S}"
     path = f"physical/chitlaq/base/{moment:%Y%m%dT%H%M%S}/data" if kind == "full" else f"{name}.sql"
-    target = here.folder / path
+    target = context.folder / path
     content = random.Random(name).randbytes(300_000)
     if kind == "full":
         (target / "base" / "1").mkdir(parents=True)
@@ -56,7 +56,7 @@ def make(here: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -
     record = Record(name, kind, moment, 1.0, path, 300_000, records.digest(file))
     if kind == "full":
         record = msgspec.structs.replace(record, begin_wal=SEGMENT, end_wal=SEGMENT, system=system)
-    records.write(here.folder, record)
+    records.write(context.folder, record)
     return record
 
 
@@ -66,8 +66,10 @@ def segment(system: int = SYSTEM, content: bytes = b"\1") -> bytes:
     return zstandard.compress(header.ljust(archive.SEGMENT_BYTES, content))
 
 
-def archive_segment(here: BackupContext, name: str = SEGMENT, content: bytes | None = None) -> Path:
-    folder = barman.folder(here.home, here.settings)
+def archive_segment(
+    context: BackupContext, name: str = SEGMENT, content: bytes | None = None
+) -> Path:
+    folder = barman.folder(context.home, context.settings)
     path = folder / "wals" / name[:16] / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(segment() if content is None else content)

@@ -38,8 +38,8 @@ def installed(root: Path, file: str, **settings: str) -> BackupContext:
     return machine(root, **settings)
 
 
-def archive_of(here: BackupContext) -> Path:
-    return here.folder / configuration.take(here).path
+def archive_of(context: BackupContext) -> Path:
+    return context.folder / configuration.take(context).path
 
 
 def everything_in(path: Path) -> bytes:
@@ -56,15 +56,15 @@ def test_secret_of_the_settings_stands_in_no_backup(
     tmp_path: Path, key: tuple[str, str], line: str, *, has_key: bool
 ) -> None:
     recipient = {"CHITLAQ_BACKUPS_RECIPIENTS": key[1]} if has_key else {}
-    here = installed(tmp_path / "one", f'host = "0.0.0.0"\n{line}\n', **recipient)
-    path = archive_of(here)
+    context = installed(tmp_path / "one", f'host = "0.0.0.0"\n{line}\n', **recipient)
+    path = archive_of(context)
     assert SECRET_LINES[line].encode() not in everything_in(path)
     back = tmp_path / "two"
     back.mkdir()
     done = configuration.restore(path, back, key[0])
     if has_key:
         assert done == ["chitlaq.toml"]
-        file = here.home.settings_file
+        file = context.home.settings_file
         assert (back / "chitlaq.toml").read_bytes() == file.read_bytes()
     else:
         # What is no secret is not lost, and is not taken for the whole.
@@ -82,24 +82,24 @@ def test_settings_without_a_secret_may_be_read_by_whoever_restores(tmp_path: Pat
 
 
 def test_settings_that_cannot_be_read_are_taken_for_secret(tmp_path: Path) -> None:
-    here = installed(tmp_path / "one", "")
-    here.home.settings_file.write_text('[smtp]\npassword = "HUNTER2\n')
-    assert b"HUNTER2" not in everything_in(archive_of(here))
+    context = installed(tmp_path / "one", "")
+    context.home.settings_file.write_text('[smtp]\npassword = "HUNTER2\n')
+    assert b"HUNTER2" not in everything_in(archive_of(context))
 
 
 def test_secret_is_found_in_a_large_file_wherever_it_stands(
     tmp_path: Path, key: tuple[str, str]
 ) -> None:
-    here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
-    here.home.secrets.mkdir()
-    (here.home.secrets / "superuser").write_text("HUNTER2secret")
-    media = here.home.root / "media"
+    context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
+    context.home.secrets.mkdir()
+    (context.home.secrets / "superuser").write_text("HUNTER2secret")
+    media = context.home.root / "media"
     media.mkdir()
     # Across the end of what is read at once.
     for number, before in enumerate((0, (1 << 20) - 6, 3 << 20)):
         (media / f"{number}.bin").write_bytes(bytes(before) + b"HUNTER2secret" + bytes(100))
     (media / "photo.bin").write_bytes(bytes(2 << 20))
-    with tarfile.open(archive_of(here)) as archive:
+    with tarfile.open(archive_of(context)) as archive:
         assert [name for name in archive.getnames() if "media" in name] == ["media/photo.bin"]
 
 
@@ -129,9 +129,9 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
 
 def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
     """Who restores the configuration elsewhere is not taken for the machine that it is of."""
-    here = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
-    name = object_store.machine_id(here.home)
-    path = archive_of(here)
+    context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
+    name = object_store.machine_id(context.home)
+    path = archive_of(context)
     back = tmp_path / "two"
     back.mkdir()
     configuration.restore(path, back, key[0])

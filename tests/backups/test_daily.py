@@ -27,7 +27,7 @@ def silent(_: StepOutcome) -> None:
 
 
 @pytest.fixture
-def here(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
+def context(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
     """A machine whose place of copies the test can take away."""
     return machine(
         tmp_path / "one",
@@ -37,121 +37,125 @@ def here(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
     )
 
 
-def proved(here: BackupContext, record: Record) -> Record:
+def proved(context: BackupContext, record: Record) -> Record:
     judged = msgspec.structs.replace(record, verified=ProofResult(made_at(3), True, "", 1.0))
-    records.write(here.folder, judged)
+    records.write(context.folder, judged)
     return judged
 
 
-def test_copy_that_failed_is_made_with_the_next_work(here: BackupContext, tmp_path: Path) -> None:
-    full, dump = make(here, "full"), make(here, "dump")
-    archive_segment(here)
+def test_copy_that_failed_is_made_with_the_next_work(
+    context: BackupContext, tmp_path: Path
+) -> None:
+    full, dump = make(context, "full"), make(context, "dump")
+    archive_segment(context)
     target = tmp_path / "elsewhere"
     target.write_text("no folder")
-    done = daily.take_backups(here, [], silent)
+    done = daily.take_backups(context, [], silent)
     assert [one.is_good for one in done] == [False, False, False]
     assert not any(one.is_finding for one in done)
-    assert not list(here.folder.glob(".copying-*"))
+    assert not list(context.folder.glob(".copying-*"))
     target.unlink()
-    done = daily.take_backups(here, [], silent)
+    done = daily.take_backups(context, [], silent)
     assert [one.step for one in done] == [f"copy {full.id}", f"copy {dump.id}", "copy log"]
     assert all(one.is_good for one in done)
-    assert not status.read(here).uncopied
-    assert [one.step for one in daily.take_backups(here, [], silent)] == ["copy log"]
+    assert not status.read(context).uncopied
+    assert [one.step for one in daily.take_backups(context, [], silent)] == ["copy log"]
 
 
-def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(here: BackupContext) -> None:
-    full = make(here, "full")
+def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(
+    context: BackupContext,
+) -> None:
+    full = make(context, "full")
     child = msgspec.structs.replace(
         full, id="incremental_20261125T023000", kind="incremental", parent=full.id,
         created_at=made_at(2) + timedelta(days=1),
     )  # fmt: skip
-    records.write(here.folder, child)
-    assert [one.id for one in status.read(here).uncopied] == [full.id, child.id]
-    copies.copy_backup(here, child)
-    assert [one.id for one in status.read(here).uncopied] == [full.id]
+    records.write(context.folder, child)
+    assert [one.id for one in status.read(context).uncopied] == [full.id, child.id]
+    copies.copy_backup(context, child)
+    assert [one.id for one in status.read(context).uncopied] == [full.id]
 
 
 def test_what_was_done_since_a_moment_is_not_done_again(
-    here: BackupContext, monkeypatch: pytest.MonkeyPatch
+    context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A place that is away all day does not cost a base backup every quarter of an hour."""
     now = datetime.now(UTC)
     for kind in ("full", "dump", "configuration"):
-        record = make(here, kind)  # type: ignore[arg-type]
+        record = make(context, kind)  # type: ignore[arg-type]
         good = ProofResult(now, True, "", 1.0)
         records.write(
-            here.folder,
+            context.folder,
             msgspec.structs.replace(record, created_at=now, verified=good, drilled=good),
         )
     asked: list[str] = []
     monkeypatch.setattr(daily, "_take", lambda _here, kind, _into: asked.append(kind) or kind)
-    done = daily.run(here, date(2026, 11, 24), silent, now - timedelta(minutes=1))
+    done = daily.run(context, date(2026, 11, 24), silent, now - timedelta(minutes=1))
     assert asked == []
     assert not any(one.step.startswith(("verify", "drill")) for one in done)
     assert sum(one.step.startswith("copy") for one in done) == 4
-    daily.run(here, date(2026, 11, 24), silent, now + timedelta(minutes=1))
+    daily.run(context, date(2026, 11, 24), silent, now + timedelta(minutes=1))
     assert asked == ["incremental", "dump", "configuration"]
 
 
 def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
-    here: BackupContext, tmp_path: Path
+    context: BackupContext, tmp_path: Path
 ) -> None:
-    old = [copies.copy_backup(here, make(here, "dump", hour)) for hour in (2, 3)]
-    copies.copy_backup(here, proved(here, make(here, "dump", 4)))
+    old = [copies.copy_backup(context, make(context, "dump", hour)) for hour in (2, 3)]
+    copies.copy_backup(context, proved(context, make(context, "dump", 4)))
     place_of_copies, aside = tmp_path / "elsewhere", tmp_path / "aside"
     place_of_copies.rename(aside)
     place_of_copies.write_text("no folder")
-    done = {one.step: one for one in daily.prune(here, LATER, silent)}
+    done = {one.step: one for one in daily.prune(context, LATER, silent)}
     assert not done["prune copies"].is_good
-    assert all(not (here.folder / one.path).exists() for one in old)
-    assert len(records.read(here.folder).good) == 1
+    assert all(not (context.folder / one.path).exists() for one in old)
+    assert len(records.read(context.folder).good) == 1
     place_of_copies.unlink()
     aside.rename(place_of_copies)
-    assert len(copies.known_copies(here).of("dump")) == 3
-    assert all(one.is_good for one in daily.prune(here, LATER, silent))
-    names = object_store.list_objects(object_store.open_store(here.settings.backups), "backups/")
+    assert len(copies.known_copies(context).of("dump")) == 3
+    assert all(one.is_good for one in daily.prune(context, LATER, silent))
+    names = object_store.list_objects(object_store.open_store(context.settings.backups), "backups/")
     assert list(names) == ["backups/dump_20261124T043000.age"]
 
 
-def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(here: BackupContext) -> None:
-    first, second = make(here, "dump", 2), make(here, "dump", 3)
-    proved(here, make(here, "dump", 4))
-    (here.folder / second.path).unlink()
-    (here.folder / second.path).mkdir()
-    done = {one.step: one for one in daily.prune(here, LATER, silent)}
+def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(context: BackupContext) -> None:
+    first, second = make(context, "dump", 2), make(context, "dump", 3)
+    proved(context, make(context, "dump", 4))
+    (context.folder / second.path).unlink()
+    (context.folder / second.path).mkdir()
+    done = {one.step: one for one in daily.prune(context, LATER, silent)}
     assert not done[f"delete {second.id}"].is_good
     assert done[f"delete {first.id}"].is_good
-    assert not (here.folder / first.path).exists()
-    assert records.read(here.folder).get(second.id) is not None
+    assert not (context.folder / first.path).exists()
+    assert records.read(context.folder).get(second.id) is not None
 
 
 def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_be_read(
-    here: BackupContext,
+    context: BackupContext,
 ) -> None:
-    older = archive_segment(here, "000000010000000000000006")
-    needed = archive_segment(here)
-    proved(here, make(here, "full"))
-    damaged = here.folder / "records" / "full_20261120T023000.json"
+    older = archive_segment(context, "000000010000000000000006")
+    needed = archive_segment(context)
+    proved(context, make(context, "full"))
+    damaged = context.folder / "records" / "full_20261120T023000.json"
     damaged.write_text("{")
-    daily.prune(here, LATER, silent)
+    daily.prune(context, LATER, silent)
     assert older.exists()
     damaged.unlink()
-    daily.prune(here, LATER, silent)
+    daily.prune(context, LATER, silent)
     assert not older.exists()
     assert needed.exists()
 
 
-def test_base_backup_goes_and_leaves_the_log_that_others_need(here: BackupContext) -> None:
+def test_base_backup_goes_and_leaves_the_log_that_others_need(context: BackupContext) -> None:
     """Also where Barman's catalogue is gone, or never had what was fetched."""
-    make(here, "full", 2)
-    proved(here, make(here, "full", 4))
-    needed = archive_segment(here)
-    shutil.rmtree(here.folder / "physical" / "chitlaq" / "meta", ignore_errors=True)
-    daily.prune(here, LATER, silent)
-    (left,) = here.folder.glob("physical/chitlaq/base/*")
+    make(context, "full", 2)
+    proved(context, make(context, "full", 4))
+    needed = archive_segment(context)
+    shutil.rmtree(context.folder / "physical" / "chitlaq" / "meta", ignore_errors=True)
+    daily.prune(context, LATER, silent)
+    (left,) = context.folder.glob("physical/chitlaq/base/*")
     assert left.name == "20261124T043000"
-    assert [one.id for one in records.read(here.folder).good] == ["full_20261124T043000"]
+    assert [one.id for one in records.read(context.folder).good] == ["full_20261124T043000"]
     assert needed.exists()
 
 
@@ -166,15 +170,15 @@ def test_what_could_not_be_done_ends_otherwise_than_what_was_found() -> None:
     backup._end([StepOutcome("dump", is_good=True, detail="", seconds=0.0, is_finding=False)])
 
 
-def test_nobody_else_may_enter_the_folder_of_backups(here: BackupContext) -> None:
-    here.folder.mkdir(parents=True, mode=0o755)
-    here.folder.chmod(0o755)
-    daily.remove_drafts(here)
-    assert here.folder.stat().st_mode & 0o007 == 0
-    new = here.folder / "another"
+def test_nobody_else_may_enter_the_folder_of_backups(context: BackupContext) -> None:
+    context.folder.mkdir(parents=True, mode=0o755)
+    context.folder.chmod(0o755)
+    daily.remove_drafts(context)
+    assert context.folder.stat().st_mode & 0o007 == 0
+    new = context.folder / "another"
     make_private_folder(new)
     assert new.stat().st_mode & 0o777 == 0o700
-    file = here.folder / "file"
+    file = context.folder / "file"
     file.touch()
     with pytest.raises(OperatorError, match=r"backups\.folder"):
         make_private_folder(file / "below")

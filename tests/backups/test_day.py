@@ -28,12 +28,12 @@ from chitlaq.core.errors import OperatorError
 from tests.backups.backed_up_stack import (
     author,
     backups_of,
+    context_of,
     newest,
-    place_of,
     posts_in,
     run,
     servers_in,
-    start_guarded,
+    start_backed_up_stack,
 )
 from tests.conftest import PASSWORD, PORTS, Stack, eventually, free_ports, stop_stack
 
@@ -61,7 +61,9 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def guarded(key: tuple[Path, str], elsewhere: Path, disk: Path) -> AsyncIterator[Stack]:
+async def backed_up_stack(
+    key: tuple[Path, str], elsewhere: Path, disk: Path
+) -> AsyncIterator[Stack]:
     """An installation with some posts and its settings in a file, after its first day's work."""
     file = f"""\
 [backups]
@@ -69,7 +71,7 @@ folder = "{disk}"
 recipients = ["{key[1]}"]
 copy_to = "{elsewhere}"
 """
-    stack = start_guarded(file, CHITLAQ_BACKUPS_FOLDER=str(disk))
+    stack = start_backed_up_stack(file, CHITLAQ_BACKUPS_FOLDER=str(disk))
     del stack.environment["CHITLAQ_BACKUPS_FOLDER"]
     del stack.environment["CHITLAQ_BACKUPS_ARCHIVE"]
     try:
@@ -83,20 +85,20 @@ copy_to = "{elsewhere}"
 
 
 @pytest.fixture
-def restored(record_of_dump: Record, guarded: Stack) -> Iterator[Record]:
+def restored(record_of_dump: Record, backed_up_stack: Stack) -> Iterator[Record]:
     yield record_of_dump
-    records.write(place_of(guarded).folder, record_of_dump)
+    records.write(context_of(backed_up_stack).folder, record_of_dump)
 
 
 @pytest.fixture
-def record_of_dump(guarded: Stack) -> Record:
-    return newest(guarded, "dump")
+def record_of_dump(backed_up_stack: Stack) -> Record:
+    return newest(backed_up_stack, "dump")
 
 
 def test_first_day_leaves_one_of_each_kind_verified_drilled_and_copied(
-    guarded: Stack, elsewhere: Path
+    backed_up_stack: Stack, elsewhere: Path
 ) -> None:
-    found = backups_of(guarded)
+    found = backups_of(backed_up_stack)
     assert sorted(one.kind for one in found.good) == ["configuration", "dump", "full"]
     for record in found.good:
         assert record.verified is not None
@@ -112,48 +114,48 @@ def test_first_day_leaves_one_of_each_kind_verified_drilled_and_copied(
     assert any((elsewhere / "log").glob("*/*.age"))
 
 
-def test_list_is_as_the_contract_says(guarded: Stack) -> None:
-    for row in guarded.json("backup", "list"):
+def test_list_is_as_the_contract_says(backed_up_stack: Stack) -> None:
+    for row in backed_up_stack.json("backup", "list"):
         assert {"id", "kind", "created_at", "bytes", "verified", "drilled", "path"} <= row.keys()
         assert Path(row["path"]).exists()
 
 
-def test_dump_is_one_that_postgresqls_own_tools_read(guarded: Stack) -> None:
-    here = place_of(guarded)
-    link = here.folder / "latest_backup.sql"
+def test_dump_is_one_that_postgresqls_own_tools_read(backed_up_stack: Stack) -> None:
+    context = context_of(backed_up_stack)
+    link = context.folder / "latest_backup.sql"
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     text = subprocess.run(
-        [here.program("pg_restore"), "--list", str(link)],
+        [context.program("pg_restore"), "--list", str(link)],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     assert "TABLE DATA feed posts" in text
-    assert newest(guarded, "dump").tables["feed.posts"].rows == 20
+    assert newest(backed_up_stack, "dump").tables["feed.posts"].rows == 20
 
 
-def test_configuration_is_one_that_tar_reads_and_shows_no_secret(guarded: Stack) -> None:
-    link = place_of(guarded).folder / "config_latest.tar.gz"
+def test_configuration_is_one_that_tar_reads_and_shows_no_secret(backed_up_stack: Stack) -> None:
+    link = context_of(backed_up_stack).folder / "config_latest.tar.gz"
     with tarfile.open(link) as archive:
         names = archive.getnames()
         texts = [archive.extractfile(name).read() for name in names]  # type: ignore[union-attr]
     assert "secrets.tar.age" in names
     assert not any(name.startswith("secrets/") for name in names)
-    for path in (guarded.home / "secrets").iterdir():
+    for path in (backed_up_stack.home / "secrets").iterdir():
         secret = path.read_bytes().strip()
         assert not any(secret in text for text in texts), path.name
 
 
-def test_checks_and_metrics_say_so(guarded: Stack) -> None:
-    run_ = guarded.json("backup", "status")
+def test_checks_and_metrics_say_so(backed_up_stack: Stack) -> None:
+    run_ = backed_up_stack.json("backup", "status")
     verdicts = {one["check"]: one["verdict"] for one in run_["results"]}
     assert verdicts == dict.fromkeys(
         ("backup.database", "backup.physical", "backup.archive", "backup.configuration",
          "backup.copies"),
         "OK",
     ), run_  # fmt: skip
-    text = httpx.get(f"http://127.0.0.1:{guarded.ports['ops']}/metrics").text
+    text = httpx.get(f"http://127.0.0.1:{backed_up_stack.ports['ops']}/metrics").text
     for line in (
         'backup_last_success_timestamp_seconds{kind="dump"}',
         'backup_last_drilled_timestamp_seconds{kind="physical"}',
@@ -164,24 +166,24 @@ def test_checks_and_metrics_say_so(guarded: Stack) -> None:
         assert line in text
 
 
-def test_next_backup_adds_to_the_last_and_is_restored_as_well(guarded: Stack) -> None:
-    full = newest(guarded, "full")
-    run(guarded, "run", "incremental")
-    incremental = newest(guarded, "incremental")
+def test_next_backup_adds_to_the_last_and_is_restored_as_well(backed_up_stack: Stack) -> None:
+    full = newest(backed_up_stack, "full")
+    run(backed_up_stack, "run", "incremental")
+    incremental = newest(backed_up_stack, "incremental")
     assert incremental.parent == full.id
     assert incremental.bytes < full.bytes
-    run(guarded, "drill", incremental.id)
-    drilled = newest(guarded, "incremental").drilled
+    run(backed_up_stack, "drill", incremental.id)
+    drilled = newest(backed_up_stack, "incremental").drilled
     assert drilled is not None
     assert drilled.is_good
 
 
-def test_scripts_of_the_runbook_work_as_it_calls_them(guarded: Stack) -> None:
-    file = place_of(guarded).folder / "latest_backup.sql"
+def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) -> None:
+    file = context_of(backed_up_stack).folder / "latest_backup.sql"
     for script in ("verify-backup.sh", "test-restore.sh"):
         done = subprocess.run(
             [ROOT / "backup-scripts" / script, file],
-            capture_output=True, text=True, env=guarded.environment, check=False,
+            capture_output=True, text=True, env=backed_up_stack.environment, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
@@ -191,10 +193,12 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(guarded: Stack) -> None:
         assert usage.returncode == 2
 
 
-def test_file_that_is_named_is_the_one_that_is_judged(guarded: Stack, tmp_path: Path) -> None:
+def test_file_that_is_named_is_the_one_that_is_judged(
+    backed_up_stack: Stack, tmp_path: Path
+) -> None:
     """A stick's content under a backup's name is not good because the backup is."""
-    folder = place_of(guarded).folder
-    record = newest(guarded, "dump")
+    folder = context_of(backed_up_stack).folder
+    record = newest(backed_up_stack, "dump")
     garbage, same = tmp_path / record.path, tmp_path / "renamed.sql"
     garbage.write_text("garbage")
     shutil.copy(folder / record.path, same)
@@ -204,27 +208,27 @@ def test_file_that_is_named_is_the_one_that_is_judged(guarded: Stack, tmp_path: 
     }
     for word in ("verify", "drill"):
         for path, complaint in said.items():
-            answer = guarded.command("backup", word, str(path))
+            answer = backed_up_stack.command("backup", word, str(path))
             assert answer.returncode == 1, answer.stdout
             assert complaint in answer.stderr
-    done = run(guarded, "verify", str(same))
+    done = run(backed_up_stack, "verify", str(same))
     assert f"{same} is the same, byte by byte, as {folder / record.path}" in done
     # From within the folder, as one types it.
     asked = subprocess.run(
         [ROOT / "backup-scripts" / "verify-backup.sh", "latest_backup.sql"],
-        capture_output=True, text=True, env=guarded.environment, check=False, cwd=folder,
+        capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=folder,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert f"ok  verify {record.id}" in asked.stdout
 
 
-def test_drill_leaves_nothing_and_never_comes_near_the_live_server(guarded: Stack) -> None:
-    here = place_of(guarded)
-    assert servers_in(here.home.backup) == []
-    assert list((here.home.backup / "scratch").iterdir()) == []
-    postmaster = (here.home.postgres_data / "postmaster.pid").read_text().split()[0]
-    run(guarded, "drill", newest(guarded, "dump").id)
-    assert (here.home.postgres_data / "postmaster.pid").read_text().split()[0] == postmaster
+def test_drill_leaves_nothing_and_never_comes_near_the_live_server(backed_up_stack: Stack) -> None:
+    context = context_of(backed_up_stack)
+    assert servers_in(context.home.backup) == []
+    assert list((context.home.backup / "scratch").iterdir()) == []
+    postmaster = (context.home.postgres_data / "postmaster.pid").read_text().split()[0]
+    run(backed_up_stack, "drill", newest(backed_up_stack, "dump").id)
+    assert (context.home.postgres_data / "postmaster.pid").read_text().split()[0] == postmaster
 
 
 @pytest.mark.parametrize(
@@ -245,103 +249,109 @@ def test_drill_leaves_nothing_and_never_comes_near_the_live_server(guarded: Stac
     ],
 )
 def test_drill_finds_what_is_not_as_it_was(
-    guarded: Stack, restored: Record, table: object, complaint: str
+    backed_up_stack: Stack, restored: Record, table: object, complaint: str
 ) -> None:
     """A dump that is whole, and of which something else was written down."""
     posts = table(restored.tables["feed.posts"])  # type: ignore[operator]
     other = msgspec.structs.replace(restored, tables={**restored.tables, "feed.posts": posts})
-    records.write(place_of(guarded).folder, other)
-    answer = guarded.command("backup", "drill", restored.id)
+    records.write(context_of(backed_up_stack).folder, other)
+    answer = backed_up_stack.command("backup", "drill", restored.id)
     assert answer.returncode == 3
     assert complaint in answer.stdout
-    assert guarded.command("backup", "status").returncode == 3
+    assert backed_up_stack.command("backup", "status").returncode == 3
 
 
-def test_drill_in_the_live_data_directory_is_refused(guarded: Stack) -> None:
-    here = place_of(guarded)
+def test_drill_in_the_live_data_directory_is_refused(backed_up_stack: Stack) -> None:
+    context = context_of(backed_up_stack)
     with (
-        scratch.scratch_folder(here) as made,
+        scratch.scratch_folder(context) as made,
         pytest.raises(OperatorError, match="live"),
-        scratch.running_server(here, here.home.postgres_data, made.sockets),
+        scratch.running_server(context, context.home.postgres_data, made.sockets),
     ):
         raise AssertionError("it was started")
 
 
-def test_one_process_is_at_the_backups_at_a_time(guarded: Stack) -> None:
-    here = place_of(guarded)
-    with (here.home.backup / "lock").open("a+") as lock:
+def test_one_process_is_at_the_backups_at_a_time(backed_up_stack: Stack) -> None:
+    context = context_of(backed_up_stack)
+    with (context.home.backup / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
         lock.write("drill, process 1")
         lock.flush()
-        answer = guarded.command("backup", "run", "dump")
+        answer = backed_up_stack.command("backup", "run", "dump")
     assert answer.returncode == 1
     assert "Another process is at the backups (drill, process 1)" in answer.stderr
-    assert len(backups_of(guarded).of("dump")) == 1
+    assert len(backups_of(backed_up_stack).of("dump")) == 1
 
 
-def test_dump_of_a_database_without_room_leaves_nothing(guarded: Stack) -> None:
+def test_dump_of_a_database_without_room_leaves_nothing(backed_up_stack: Stack) -> None:
     """Writing fails in the middle: files may grow to 4 kB only."""
-    here = place_of(guarded)
-    before = {path.name for path in here.folder.iterdir()}
+    context = context_of(backed_up_stack)
+    before = {path.name for path in context.folder.iterdir()}
     for kind in ("dump", "full"):
         done = subprocess.run(
             ["bash", "-c", f"ulimit -f 4; exec {ROOT}/.venv/bin/chitlaq backup run {kind}"],
-            capture_output=True, text=True, env=guarded.environment, check=False,
+            capture_output=True, text=True, env=backed_up_stack.environment, check=False,
         )  # fmt: skip
         assert done.returncode != 0
         assert "failed" in done.stdout + done.stderr
-    assert {path.name for path in here.folder.iterdir()} == before
-    assert len(backups_of(guarded).of("dump", "full")) == 2
+    assert {path.name for path in context.folder.iterdir()} == before
+    assert len(backups_of(backed_up_stack).of("dump", "full")) == 2
     # And the next one is as if nothing had been.
-    run(guarded, "run", "dump")
-    assert len(backups_of(guarded).of("dump")) == 2
-    assert guarded.is_healthy()
+    run(backed_up_stack, "run", "dump")
+    assert len(backups_of(backed_up_stack).of("dump")) == 2
+    assert backed_up_stack.is_healthy()
 
 
-def test_prune_shows_first_and_never_takes_the_newest_proved(guarded: Stack) -> None:
-    run(guarded, "run", "dump")
-    first, *_ = backups_of(guarded).of("dump")
-    said = run(guarded, "prune")
+def test_prune_shows_first_and_never_takes_the_newest_proved(backed_up_stack: Stack) -> None:
+    run(backed_up_stack, "run", "dump")
+    first, *_ = backups_of(backed_up_stack).of("dump")
+    said = run(backed_up_stack, "prune")
     assert "Nothing goes" in said
-    proved = [one for one in backups_of(guarded).of("dump") if one.is_proved][-1]
-    assert "stays" in run(guarded, "prune", proved.id, "--yes")
-    assert backups_of(guarded).get(proved.id) is not None
-    said = run(guarded, "prune", first.id)
+    proved = [one for one in backups_of(backed_up_stack).of("dump") if one.is_proved][-1]
+    assert "stays" in run(backed_up_stack, "prune", proved.id, "--yes")
+    assert backups_of(backed_up_stack).get(proved.id) is not None
+    said = run(backed_up_stack, "prune", first.id)
     assert "Nothing was deleted" in said
-    assert backups_of(guarded).get(first.id) is not None
-    run(guarded, "prune", first.id, "--yes")
-    assert backups_of(guarded).get(first.id) is None
-    assert not (place_of(guarded).folder / first.path).exists()
-    assert not (place_of(guarded).folder / "records" / f"{first.id}.json").exists()
+    assert backups_of(backed_up_stack).get(first.id) is not None
+    run(backed_up_stack, "prune", first.id, "--yes")
+    assert backups_of(backed_up_stack).get(first.id) is None
+    assert not (context_of(backed_up_stack).folder / first.path).exists()
+    assert not (context_of(backed_up_stack).folder / "records" / f"{first.id}.json").exists()
 
 
-def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(guarded: Stack) -> None:
-    run(guarded, "run", "configuration", "--as", "ada")
-    done = [one for one in guarded.json("ops", "actions") if one["action"] == "backup"]
+def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(
+    backed_up_stack: Stack,
+) -> None:
+    run(backed_up_stack, "run", "configuration", "--as", "ada")
+    done = [one for one in backed_up_stack.json("ops", "actions") if one["action"] == "backup"]
     assert any(
         one["operator"] == "ada" and "configuration" in str(one) and one["succeeded"]
         for one in done
     ), done[:2]
 
 
-async def test_log_of_a_moment_ago_is_archived_and_sent(guarded: Stack, elsewhere: Path) -> None:
+async def test_log_of_a_moment_ago_is_archived_and_sent(
+    backed_up_stack: Stack, elsewhere: Path
+) -> None:
     before = set((elsewhere / "log").glob("*/*.age"))
-    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
-    await asyncio.to_thread(run, guarded, "archive", "--send")
+    await backed_up_stack.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
+    await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
     assert set((elsewhere / "log").glob("*/*.age")) > before
 
 
-async def test_log_in_which_nothing_was_written_is_not_waited_for(guarded: Stack) -> None:
-    await guarded.sql("SELECT pg_switch_wal()")
-    await asyncio.to_thread(run, guarded, "archive", "--send")
+async def test_log_in_which_nothing_was_written_is_not_waited_for(backed_up_stack: Stack) -> None:
+    await backed_up_stack.sql("SELECT pg_switch_wal()")
+    await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
 
 
-async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) -> None:
+async def test_database_elsewhere_is_dumped_and_drilled_as_well(backed_up_stack: Stack) -> None:
     """A dump of a database that `DATABASE_URL` names is compared with what that one held."""
-    here = place_of(guarded)
-    settings = msgspec.structs.replace(here.settings, database_url=guarded.dsn("chitlaq"))
-    there = BackupContext(here.home, settings)
+    context = context_of(backed_up_stack)
+    settings = msgspec.structs.replace(
+        context.settings, database_url=backed_up_stack.dsn("chitlaq")
+    )
+    there = BackupContext(context.home, settings)
     assert daily.kinds_due(there, date(2026, 11, 24)) == ["dump", "configuration"]
     record = await asyncio.to_thread(dump.take, there)
     assert record.tables["feed.posts"].rows >= 20
@@ -351,22 +361,22 @@ async def test_database_elsewhere_is_dumped_and_drilled_as_well(guarded: Stack) 
 
 
 @pytest.fixture(autouse=True, scope="module")
-def cleared(guarded: Stack) -> Iterator[None]:
+def cleared(backed_up_stack: Stack) -> Iterator[None]:
     yield
-    shutil.rmtree(str(guarded.home) + "-new", ignore_errors=True)
+    shutil.rmtree(str(backed_up_stack.home) + "-new", ignore_errors=True)
 
 
-async def test_receiver_that_is_far_behind_is_a_warning(guarded: Stack) -> None:
-    receiver = psutil.Process(guarded.ps()["wal-archive"]["pid"])
+async def test_receiver_that_is_far_behind_is_a_warning(backed_up_stack: Stack) -> None:
+    receiver = psutil.Process(backed_up_stack.ps()["wal-archive"]["pid"])
     stopped = [receiver, *receiver.children(recursive=True)]
     for process in stopped:
         process.suspend()
     try:
-        await guarded.sql(
+        await backed_up_stack.sql(
             "SELECT count(pg_logical_emit_message(false, 'test', repeat('x', 1000000)))"
             " FROM generate_series(1, 80)"
         )
-        said = await asyncio.to_thread(guarded.command, "backup", "status")
+        said = await asyncio.to_thread(backed_up_stack.command, "backup", "status")
     finally:
         for process in stopped:
             process.resume()
@@ -374,31 +384,35 @@ async def test_receiver_that_is_far_behind_is_a_warning(guarded: Stack) -> None:
     assert "on the way" in said.stdout
 
 
-async def test_receiver_that_is_killed_comes_back_and_misses_nothing(guarded: Stack) -> None:
-    pid = guarded.ps()["wal-archive"]["pid"]
+async def test_receiver_that_is_killed_comes_back_and_misses_nothing(
+    backed_up_stack: Stack,
+) -> None:
+    pid = backed_up_stack.ps()["wal-archive"]["pid"]
     os.kill(pid, 9)
-    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
-    await eventually(lambda: guarded.ps()["wal-archive"]["state"] == "healthy", 30)
-    await asyncio.to_thread(run, guarded, "drill", newest(guarded, "full", "incremental").id)
+    await backed_up_stack.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
+    await eventually(lambda: backed_up_stack.ps()["wal-archive"]["state"] == "healthy", 30)
+    await asyncio.to_thread(
+        run, backed_up_stack, "drill", newest(backed_up_stack, "full", "incremental").id
+    )
 
 
 async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
-    guarded: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
+    backed_up_stack: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
 ) -> None:
     """Three commands on a machine that has only the program, the place of copies, and the key."""
-    async with author(guarded, "grace") as grace:
+    async with author(backed_up_stack, "grace") as grace:
         post = await grace.write("written after the last backup")
-    await asyncio.to_thread(run, guarded, "run", "dump", "configuration")
-    await asyncio.to_thread(run, guarded, "archive", "--send")
-    expected = await posts_in(guarded)
+    await asyncio.to_thread(run, backed_up_stack, "run", "dump", "configuration")
+    await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
+    expected = await posts_in(backed_up_stack)
     assert post["id"] in expected
-    guarded.command("down")
-    shutil.rmtree(guarded.home)
+    backed_up_stack.command("down")
+    shutil.rmtree(backed_up_stack.home)
     shutil.rmtree(disk)
     copied = {path: path.read_bytes() for path in elsewhere.rglob("*") if path.is_file()}
     new = Stack(
-        Path(str(guarded.home) + "-new"),
-        {**guarded.environment, "CHITLAQ_HOME": str(guarded.home) + "-new"},
+        Path(str(backed_up_stack.home) + "-new"),
+        {**backed_up_stack.environment, "CHITLAQ_HOME": str(backed_up_stack.home) + "-new"},
         dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
     )
     new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
@@ -412,7 +426,7 @@ async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
 
         run(new, "fetch", str(elsewhere), "--identity", str(key[0]))
         # The settings came first, and said where the rest belongs; nobody else may read it.
-        assert place_of(new).folder == disk
+        assert context_of(new).folder == disk
         files = [path for path in disk.glob("physical/*/*/**/*") if path.is_file()]
         for path in (disk, *disk.glob("*.sql"), *disk.glob("*.gz"), *files):
             assert path.stat().st_mode & 0o077 == 0, path

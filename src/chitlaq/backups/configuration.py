@@ -40,7 +40,7 @@ _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt
 _READ_BYTES = 1 << 20
 
 
-def take(here: BackupContext) -> Record:
+def take(context: BackupContext) -> Record:
     """Put settings, generated files, certificates and uploads into one archive.
 
     A file in which a secret stands goes into a second archive inside, encrypted to
@@ -52,11 +52,11 @@ def take(here: BackupContext) -> Record:
     """
     begun = monotonic()
     name = new_backup_id("config")
-    target, draft = here.folder / f"{name}.tar.gz", here.folder / f"{name}.draft"
-    make_private_folder(here.folder)
-    secret, open_ = _split_by_secrecy(here)
+    target, draft = context.folder / f"{name}.tar.gz", context.folder / f"{name}.draft"
+    make_private_folder(context.folder)
+    secret, open_ = _split_by_secrecy(context)
     require_free_space(
-        here.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
+        context.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
     )
     moment = datetime.now(UTC)
     manifest: dict[str, str] = {}
@@ -64,15 +64,15 @@ def take(here: BackupContext) -> Record:
     try:
         with tarfile.open(draft, "w:gz") as archive:
             for path in open_:
-                manifest[str(path.relative_to(here.home.root))] = records.digest(path)
-                archive.add(path, arcname=str(path.relative_to(here.home.root)))
-            if here.settings.backups.recipients:
-                here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with tempfile.TemporaryFile(dir=here.folder) as sealed:
-                    _write_encrypted(here, secret, sealed)
+                manifest[str(path.relative_to(context.home.root))] = records.digest(path)
+                archive.add(path, arcname=str(path.relative_to(context.home.root)))
+            if context.settings.backups.recipients:
+                context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with tempfile.TemporaryFile(dir=context.folder) as sealed:
+                    _write_encrypted(context, secret, sealed)
                     manifest[SECRETS] = _add(archive, SECRETS, sealed)
-            elif here.home.settings_file in secret:
-                redacted = io.BytesIO(_redact(here.home.settings_file))
+            elif context.home.settings_file in secret:
+                redacted = io.BytesIO(_redact(context.home.settings_file))
                 manifest[REDACTED] = _add(archive, REDACTED, redacted)
             _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
         dump.fsync_file(draft)
@@ -89,8 +89,8 @@ def take(here: BackupContext) -> Record:
         bytes=size,
         sha256=digest,
     )
-    records.write(here.folder, record)
-    dump.point_link(here.folder / LATEST, Path(target.name))
+    records.write(context.folder, record)
+    dump.point_link(context.folder / LATEST, Path(target.name))
     return record
 
 
@@ -176,17 +176,17 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
     return done
 
 
-def _split_by_secrecy(here: BackupContext) -> tuple[list[Path], list[Path]]:
+def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
     """The files to keep: those in which a secret stands, and the others."""
-    hidden = sorted(path for path in here.home.secrets.glob("*") if path.is_file())
+    hidden = sorted(path for path in context.home.secrets.glob("*") if path.is_file())
     values = [value for path in hidden if (value := path.read_bytes().strip())]
-    every = [(name, _value(here.settings, name)) for name, _ in configured.fields()]
-    said = _settings_in(here.home.settings_file)
+    every = [(name, _value(context.settings, name)) for name, _ in configured.fields()]
+    said = _settings_in(context.home.settings_file)
     for secret in configured.secrets_in([*every, *(said or ())]):
         values += _encodings(secret)
     open_: list[Path] = []
-    for path in _files(here):
-        if path == here.home.settings_file:
+    for path in _files(context):
+        if path == context.home.settings_file:
             # Told from what it means: a secret may be written in many ways.
             is_secret = said is None or bool(configured.secrets_in(said))
         else:
@@ -249,24 +249,24 @@ def _contains(path: Path, values: Sequence[bytes]) -> bool:
     return False
 
 
-def _files(here: BackupContext) -> Iterator[Path]:
-    if here.home.settings_file.exists():
-        yield here.home.settings_file
+def _files(context: BackupContext) -> Iterator[Path]:
+    if context.home.settings_file.exists():
+        yield context.home.settings_file
     for folder in _FOLDERS:
-        for path in sorted((here.home.root / folder).rglob("*")):
+        for path in sorted((context.home.root / folder).rglob("*")):
             is_kept = folder == "media" or path.suffix in _SUFFIXES
             if is_kept and path.is_file() and not path.is_symlink():
                 yield path
 
 
-def _write_encrypted(here: BackupContext, paths: Sequence[Path], target: IO[bytes]) -> None:
+def _write_encrypted(context: BackupContext, paths: Sequence[Path], target: IO[bytes]) -> None:
     """Write an archive of files, encrypted; on their own disk, and under no name, for a moment."""
-    with tempfile.TemporaryFile(dir=here.home.backup) as plain:
+    with tempfile.TemporaryFile(dir=context.home.backup) as plain:
         with tarfile.open(fileobj=plain, mode="w") as archive:
             for path in paths:
-                archive.add(path, arcname=str(path.relative_to(here.home.root)))
+                archive.add(path, arcname=str(path.relative_to(context.home.root)))
         plain.seek(0)
-        encryption.encrypt_stream(plain, target, here.settings.backups.recipients)
+        encryption.encrypt_stream(plain, target, context.settings.backups.recipients)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> str:

@@ -110,16 +110,16 @@ def lower_priority() -> None:
     It keeps to half of the processors. The processes of the live server are not among those that it
     starts.
     """
-    here = psutil.Process()
-    if here.nice() < NICENESS:
-        here.nice(NICENESS)
-    here.ionice(psutil.IOPRIO_CLASS_IDLE)
-    cpu_affinity.keep_to(here.pid, cpu_affinity.half())
+    context = psutil.Process()
+    if context.nice() < NICENESS:
+        context.nice(NICENESS)
+    context.ionice(psutil.IOPRIO_CLASS_IDLE)
+    cpu_affinity.keep_to(context.pid, cpu_affinity.half())
 
 
-def pin_backend(here: BackupContext, connection: psycopg.Connection) -> None:
+def pin_backend(context: BackupContext, connection: psycopg.Connection) -> None:
     """Let the live server's process behind a connection keep to our half, too; one elsewhere is not ours."""
-    if here.settings.embeds("postgres"):
+    if context.settings.embeds("postgres"):
         cpu_affinity.keep_to(connection.info.backend_pid, cpu_affinity.half())
 
 

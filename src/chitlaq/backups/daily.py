@@ -54,53 +54,55 @@ OnOutcome = Callable[[StepOutcome], None]
 
 
 def run(
-    here: BackupContext, today: date, tell: OnOutcome, since: datetime | None = None
+    context: BackupContext, today: date, tell: OnOutcome, since: datetime | None = None
 ) -> list[StepOutcome]:
     """Do the whole day's work; what fails is told and hinders nothing else.
 
     Args:
-        here: the installation.
+        context: the installation.
         today: the day, for what is made on it.
         tell: told of each thing.
         since: what was done since then is not done again.
     """
-    before = records.read(here.folder)
-    kinds = [kind for kind in kinds_due(here, today) if not _is_made(before, kind, since)]
-    done = take_backups(here, kinds, tell)
-    found = records.read(here.folder)
+    before = records.read(context.folder)
+    kinds = [kind for kind in kinds_due(context, today) if not _is_made(before, kind, since)]
+    done = take_backups(context, kinds, tell)
+    found = records.read(context.folder)
     seen = AlreadyVerified()
     lately = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - AGAIN_AFTER)
     for record in found.good:
         if record.verified is None or record.verified.at < lately:
-            done.append(_step(tell, f"verify {record.id}", partial(_verify, here, record, seen)))
+            done.append(_step(tell, f"verify {record.id}", partial(_verify, context, record, seen)))
     for name in found.damaged:
         done.append(_step(tell, f"record {name}", partial(_damaged_record, name)))
-    for record in newest_to_drill(here):
+    for record in newest_to_drill(context):
         last = record.drilled
         if since is None or last is None or last.at < since or not last.is_good:
-            done.append(_step(tell, f"drill {record.id}", partial(_drill, here, record)))
-    done += prune(here, datetime.now(UTC), tell)
+            done.append(_step(tell, f"drill {record.id}", partial(_drill, context, record)))
+    done += prune(context, datetime.now(UTC), tell)
     return done
 
 
-def take_backups(here: BackupContext, kinds: Sequence[Kind], tell: OnOutcome) -> list[StepOutcome]:
+def take_backups(
+    context: BackupContext, kinds: Sequence[Kind], tell: OnOutcome
+) -> list[StepOutcome]:
     """Back up, verify what was made, and copy it elsewhere where that is wished.
 
     The newest of each kind is copied also when it was made before, and could not be copied then.
     """
-    remove_drafts(here)
+    remove_drafts(context)
     done = []
     for kind in kinds:
         made: list[Record] = []
         what = "base backup" if kind in {"full", "incremental"} else kind
-        done.append(_step(tell, what, partial(_take, here, kind, made), is_finding=False))
-        done += [_step(tell, f"verify {one.id}", partial(_verify, here, one)) for one in made]
+        done.append(_step(tell, what, partial(_take, context, kind, made), is_finding=False))
+        done += [_step(tell, f"verify {one.id}", partial(_verify, context, one)) for one in made]
     done += [
-        _step(tell, f"copy {one.id}", partial(_copy, here, one), is_finding=False)
-        for one in status.uncopied(here, records.read(here.folder))
+        _step(tell, f"copy {one.id}", partial(_copy, context, one), is_finding=False)
+        for one in status.uncopied(context, records.read(context.folder))
     ]
-    if here.settings.backups.copy_to and barman.is_wanted(here.settings):
-        done.append(_step(tell, "copy log", partial(_copy_wal, here), is_finding=False))
+    if context.settings.backups.copy_to and barman.is_wanted(context.settings):
+        done.append(_step(tell, "copy log", partial(_copy_wal, context), is_finding=False))
     return done
 
 
@@ -115,89 +117,89 @@ def _is_made(found: Catalog, kind: Kind, since: datetime | None) -> bool:
     )
 
 
-def kinds_due(here: BackupContext, today: date) -> list[Kind]:
+def kinds_due(context: BackupContext, today: date) -> list[Kind]:
     """What is made on a day: a full backup on the day of the week for it, else what changed since."""
     kinds: list[Kind] = ["dump", "configuration"]
-    if barman.is_wanted(here.settings):
-        is_full = _WEEKDAYS[today.weekday()] == here.settings.backups.full
+    if barman.is_wanted(context.settings):
+        is_full = _WEEKDAYS[today.weekday()] == context.settings.backups.full
         kinds.insert(0, "full" if is_full else "incremental")
     return kinds
 
 
-def newest_to_drill(here: BackupContext) -> list[Record]:
+def newest_to_drill(context: BackupContext) -> list[Record]:
     """The newest dump and the newest physical backup."""
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     newest = (found.newest("dump"), found.newest("full", "incremental"))
     return [record for record in newest if record is not None]
 
 
-def retention_policy(here: BackupContext) -> RetentionPolicy:
-    settings = here.settings.backups
+def retention_policy(context: BackupContext) -> RetentionPolicy:
+    settings = context.settings.backups
     return RetentionPolicy(settings.keep_days, settings.keep_dumps_days, settings.keep_least)
 
 
 def retention_decisions(
-    here: BackupContext, now: datetime, named: Sequence[Record] = ()
+    context: BackupContext, now: datetime, named: Sequence[Record] = ()
 ) -> list[RetentionDecision]:
     """Say of each backup whether it may go: by the rule, or only of those that are named."""
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     if named:
         return retention.decide_named(found, named)
-    return retention.decide(found, retention_policy(here), now)
+    return retention.decide(found, retention_policy(context), now)
 
 
-def prune(here: BackupContext, now: datetime, tell: OnOutcome) -> list[StepOutcome]:
+def prune(context: BackupContext, now: datetime, tell: OnOutcome) -> list[StepOutcome]:
     """Delete the backups that may go; then, by the same rule, the copies elsewhere.
 
     Each is deleted by itself, and here first: a place that does not answer must not fill this disk.
     """
-    gone = [one.record for one in retention_decisions(here, now) if not one.is_kept]
+    gone = [one.record for one in retention_decisions(context, now) if not one.is_kept]
     # What adds to another goes before it.
-    done = [delete(here, record, tell) for record in reversed(gone)]
-    done.append(_step(tell, "prune", partial(_trim_wal, here, len(gone)), is_finding=False))
-    if here.settings.backups.copy_to:
-        work = partial(_prune_copies, here, now)
+    done = [delete(context, record, tell) for record in reversed(gone)]
+    done.append(_step(tell, "prune", partial(_trim_wal, context, len(gone)), is_finding=False))
+    if context.settings.backups.copy_to:
+        work = partial(_prune_copies, context, now)
         done.append(_step(tell, "prune copies", work, is_finding=False))
     return done
 
 
-def delete(here: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
+def delete(context: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
     """Delete a backup and its record; its copy is another matter."""
-    return _step(tell, f"delete {record.id}", partial(_delete, here, record), is_finding=False)
+    return _step(tell, f"delete {record.id}", partial(_delete, context, record), is_finding=False)
 
 
-def delete_copy(here: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
+def delete_copy(context: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
     """Delete the copy of a backup."""
-    work = partial(_delete_copy, here, record)
+    work = partial(_delete_copy, context, record)
     return _step(tell, f"delete copy of {record.id}", work, is_finding=False)
 
 
-def remove_drafts(here: BackupContext) -> None:
+def remove_drafts(context: BackupContext) -> None:
     """Clear away what was on its way when a process was killed."""
-    make_private_folder(here.folder)
-    for path in (*here.folder.glob("*.draft"), *here.folder.glob("records/*.draft")):
+    make_private_folder(context.folder)
+    for path in (*context.folder.glob("*.draft"), *context.folder.glob("records/*.draft")):
         path.unlink(missing_ok=True)
-    for path in here.folder.glob(".copying-*"):
+    for path in context.folder.glob(".copying-*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _take(here: BackupContext, kind: Kind, into: list[Record]) -> str:
+def _take(context: BackupContext, kind: Kind, into: list[Record]) -> str:
     if kind == "dump":
-        record = dump.take(here)
+        record = dump.take(context)
     elif kind == "configuration":
-        record = configuration.take(here)
+        record = configuration.take(context)
     else:
-        record = base_backup.take(here, full=kind == "full")
+        record = base_backup.take(context, full=kind == "full")
     into.append(record)
     return f"{record.id}, {record.bytes / 1e6:,.1f} MB"
 
 
-def _verify(here: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> str:
-    return _detail(verify.verify(here, record, seen).verified)
+def _verify(context: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> str:
+    return _detail(verify.verify(context, record, seen).verified)
 
 
-def _drill(here: BackupContext, record: Record) -> str:
-    return _detail(drill.drill(here, record).drilled)
+def _drill(context: BackupContext, record: Record) -> str:
+    return _detail(drill.drill(context, record).drilled)
 
 
 def _detail(verdict: ProofResult | None) -> str:
@@ -207,17 +209,17 @@ def _detail(verdict: ProofResult | None) -> str:
     return verdict.detail
 
 
-def _copy(here: BackupContext, record: Record) -> str:
+def _copy(context: BackupContext, record: Record) -> str:
     # Its verdict was written down meanwhile.
-    newest = records.read(here.folder).get(record.id) or record
-    copied = copies.copy_backup(here, newest).copied
+    newest = records.read(context.folder).get(record.id) or record
+    copied = copies.copy_backup(context, newest).copied
     assert copied is not None
     return f"to {copied.where}, {copied.bytes / 1e6:,.1f} MB, read back"
 
 
-def _copy_wal(here: BackupContext) -> str:
-    with wal_lock(here.home):
-        return f"{copies.copy_wal(here)} new files"
+def _copy_wal(context: BackupContext) -> str:
+    with wal_lock(context.home):
+        return f"{copies.copy_wal(context)} new files"
 
 
 def _damaged_record(name: str) -> str:
@@ -228,29 +230,29 @@ def _damaged_record(name: str) -> str:
     )
 
 
-def _delete(here: BackupContext, record: Record) -> str:
+def _delete(context: BackupContext, record: Record) -> str:
     if record.is_physical:
-        base_backup.delete(here, base_backup.barman_id(record))
+        base_backup.delete(context, base_backup.barman_id(record))
     else:
-        (here.folder / record.path).unlink(missing_ok=True)
-    records.delete(here.folder, record)
+        (context.folder / record.path).unlink(missing_ok=True)
+    records.delete(context.folder, record)
     return f"{record.bytes / 1e6:,.1f} MB"
 
 
-def _delete_copy(here: BackupContext, record: Record) -> str:
-    copies.delete(here, record)
-    return here.settings.backups.copy_to
+def _delete_copy(context: BackupContext, record: Record) -> str:
+    copies.delete(context, record)
+    return context.settings.backups.copy_to
 
 
-def _trim_wal(here: BackupContext, gone: int) -> str:
-    with wal_lock(here.home):
-        trimmed = base_backup.trim_wal(here)
+def _trim_wal(context: BackupContext, gone: int) -> str:
+    with wal_lock(context.home):
+        trimmed = base_backup.trim_wal(context)
     return f"{gone} backups and {trimmed} files of the log" if gone or trimmed else _NOTHING_OLD
 
 
-def _prune_copies(here: BackupContext, now: datetime) -> str:
-    with wal_lock(here.home):
-        gone = copies.prune(here, retention_policy(here), now)
+def _prune_copies(context: BackupContext, now: datetime) -> str:
+    with wal_lock(context.home):
+        gone = copies.prune(context, retention_policy(context), now)
     return f"{gone} deleted" if gone else _NOTHING_OLD
 
 

@@ -35,27 +35,29 @@ from tests.conftest import free_ports
 
 
 def test_what_is_copied_comes_back_as_it_was_on_another_machine(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     kinds: tuple[Kind, ...] = ("full", "dump")
-    made = [make(here, kind) for kind in kinds]
-    archived = archive_segment(here)
-    assert {one.id for one in status.read(here).uncopied} == {one.id for one in made}
+    made = [make(context, kind) for kind in kinds]
+    archived = archive_segment(context)
+    assert {one.id for one in status.read(context).uncopied} == {one.id for one in made}
     for record in made:
-        copied = copies.copy_backup(here, record).copied
+        copied = copies.copy_backup(context, record).copied
         assert copied is not None
-        assert copied.where == here.settings.backups.copy_to
-    assert copies.copy_wal(here) == 1
-    assert copies.copy_wal(here) == 0
-    assert not status.read(here).uncopied
+        assert copied.where == context.settings.backups.copy_to
+    assert copies.copy_wal(context) == 1
+    assert copies.copy_wal(context) == 0
+    assert not status.read(context).uncopied
 
     there = machine(tmp_path / "two", **where)
-    brought = fetched(there, here.settings.backups.copy_to, key[0])
+    brought = fetched(there, context.settings.backups.copy_to, key[0])
     assert {one.id for one in brought} == {one.id for one in made}
     for record in made:
-        paths = [path for path in (here.folder / record.path).rglob("*") if path.is_file()]
-        for path in paths or [here.folder / record.path]:
-            assert (there.folder / path.relative_to(here.folder)).read_bytes() == path.read_bytes()
+        paths = [path for path in (context.folder / record.path).rglob("*") if path.is_file()]
+        for path in paths or [context.folder / record.path]:
+            assert (
+                there.folder / path.relative_to(context.folder)
+            ).read_bytes() == path.read_bytes()
     assert (there.folder / made[0].path / "pg_wal").is_dir()
     (back,) = archive.archived_files(barman.folder(there.home, there.settings))
     assert back.read_bytes() == archived.read_bytes()
@@ -63,95 +65,95 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
         SEGMENT: records.digest(back)
     }
     # Again: what is there stays.
-    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 2
+    assert len(fetched(there, context.settings.backups.copy_to, key[0])) == 2
 
 
 def test_copy_shows_nobody_what_is_in_it(
-    here: BackupContext, where: dict[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], tmp_path: Path
 ) -> None:
-    record = make(here, "dump")
-    copies.copy_backup(here, record)
+    record = make(context, "dump")
+    copies.copy_backup(context, record)
     there = machine(tmp_path / "two", **where)
     for private in (encryption.generate_keys()[0], "AGE-SECRET-KEY-1NONSENSE"):
         with pytest.raises(OperatorError, match="key"):
-            fetched(there, here.settings.backups.copy_to, private)
+            fetched(there, context.settings.backups.copy_to, private)
     assert not records.read(there.folder).good
     assert not (there.folder / record.path).exists()
 
 
 def test_copy_that_is_deleted_is_no_longer_there(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    record = copies.copy_backup(here, make(here, "dump"))
-    copies.delete(here, record)
-    copies.delete(here, record)
+    record = copies.copy_backup(context, make(context, "dump"))
+    copies.delete(context, record)
+    copies.delete(context, record)
     with pytest.raises(OperatorError, match="holds no copies"):
-        fetched(machine(tmp_path / "two", **where), here.settings.backups.copy_to, key[0])
+        fetched(machine(tmp_path / "two", **where), context.settings.backups.copy_to, key[0])
 
 
-def log_elsewhere(here: BackupContext) -> list[str]:
+def log_elsewhere(context: BackupContext) -> list[str]:
     """The last digits of the segments that are elsewhere."""
-    names = object_store.list_objects(object_store.open_store(here.settings.backups), "log/")
+    names = object_store.list_objects(object_store.open_store(context.settings.backups), "log/")
     return sorted(name.removesuffix(".age")[-3:] for name in names)
 
 
-def test_copies_of_the_log_go_when_no_backup_needs_them(here: BackupContext) -> None:
-    folder = barman.folder(here.home, here.settings)
+def test_copies_of_the_log_go_when_no_backup_needs_them(context: BackupContext) -> None:
+    folder = barman.folder(context.home, context.settings)
     for number in range(4, 10):
-        archive_segment(here, f"0000000100000000{number:08X}")
+        archive_segment(context, f"0000000100000000{number:08X}")
     (folder / "wals" / "00000002.history").write_text("1\t0/5000028\tno reason\n")
-    copies.copy_wal(here)
-    assert copies.trim_wal(here) == 0
-    copies.copy_backup(here, make(here, "full"))
-    assert copies.trim_wal(here) == 3
-    assert log_elsewhere(here) == ["007", "008", "009", "ory"]
-    assert copies.trim_wal(here) == 0
-    assert copies.copy_wal(here) == 0
+    copies.copy_wal(context)
+    assert copies.trim_wal(context) == 0
+    copies.copy_backup(context, make(context, "full"))
+    assert copies.trim_wal(context) == 3
+    assert log_elsewhere(context) == ["007", "008", "009", "ory"]
+    assert copies.trim_wal(context) == 0
+    assert copies.copy_wal(context) == 0
 
 
 def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
-    here: BackupContext,
+    context: BackupContext,
 ) -> None:
     """It may need any of it: this machine may have been put in another's place."""
-    archive_segment(here, "000000010000000000000004")
-    copies.copy_wal(here)
-    copies.copy_backup(here, make(here, "full"))
-    target = object_store.open_store(here.settings.backups)
+    archive_segment(context, "000000010000000000000004")
+    copies.copy_wal(context)
+    copies.copy_backup(context, make(context, "full"))
+    target = object_store.open_store(context.settings.backups)
     obstore.put(target, "records/full_20261120T023000.age", b"sealed")
-    assert copies.trim_wal(here) == 0
+    assert copies.trim_wal(context) == 0
     object_store.delete(target, "records/full_20261120T023000.age")
-    assert copies.trim_wal(here) == 1
+    assert copies.trim_wal(context) == 1
 
 
 def test_another_servers_log_under_the_same_names_is_copied_too(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """A dump was restored: what begins is another server, and counts its segments anew."""
-    archive_segment(here)
-    assert copies.copy_wal(here) == 1
-    shutil.rmtree(barman.folder(here.home, here.settings))
-    archive_segment(here, content=segment(OTHER_SYSTEM))
-    assert copies.copy_wal(here) == 1
-    copies.copy_backup(here, make(here, "full", system=OTHER_SYSTEM))
+    archive_segment(context)
+    assert copies.copy_wal(context) == 1
+    shutil.rmtree(barman.folder(context.home, context.settings))
+    archive_segment(context, content=segment(OTHER_SYSTEM))
+    assert copies.copy_wal(context) == 1
+    copies.copy_backup(context, make(context, "full", system=OTHER_SYSTEM))
     there = machine(tmp_path / "two", **where)
-    fetched(there, here.settings.backups.copy_to, key[0])
+    fetched(there, context.settings.backups.copy_to, key[0])
     (back,) = archive.archived_files(barman.folder(there.home, there.settings))
     assert archive.segment_system_identifier(back) == OTHER_SYSTEM
 
 
-def test_log_of_another_server_is_never_taken_for_the_backups_own(here: BackupContext) -> None:
-    path = archive_segment(here, content=segment(OTHER_SYSTEM))
+def test_log_of_another_server_is_never_taken_for_the_backups_own(context: BackupContext) -> None:
+    path = archive_segment(context, content=segment(OTHER_SYSTEM))
     archive.add_to_ledger(
-        barman.folder(here.home, here.settings), {path.name: records.digest(path)}
+        barman.folder(context.home, context.settings), {path.name: records.digest(path)}
     )
-    theirs, ours = make(here, "full", 2, system=OTHER_SYSTEM), make(here, "full", 3)
-    assert verify.verify_wal(here, theirs, verify.AlreadyVerified()) == 1
+    theirs, ours = make(context, "full", 2, system=OTHER_SYSTEM), make(context, "full", 3)
+    assert verify.verify_wal(context, theirs, verify.AlreadyVerified()) == 1
     with pytest.raises(OperatorError, match="is of another server"):
-        verify.verify_wal(here, ours, verify.AlreadyVerified())
+        verify.verify_wal(context, ours, verify.AlreadyVerified())
 
 
-def content_of(here: BackupContext) -> dict[str, bytes]:
-    target = object_store.open_store(here.settings.backups)
+def content_of(context: BackupContext) -> dict[str, bytes]:
+    target = object_store.open_store(context.settings.backups)
     return {
         name: bytes(obstore.get(target, name).bytes())
         for name in object_store.list_objects(target, "")
@@ -159,15 +161,15 @@ def content_of(here: BackupContext) -> dict[str, bytes]:
 
 
 def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    archive_segment(here)
+    archive_segment(context)
     for kind in ("full", "dump"):
-        copies.copy_backup(here, make(here, kind))  # type: ignore[arg-type]
-    copies.copy_wal(here)
-    before = content_of(here)
+        copies.copy_backup(context, make(context, kind))  # type: ignore[arg-type]
+    copies.copy_wal(context)
+    before = content_of(context)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
-    dump = fetched(there, here.settings.backups.copy_to, key[0])[-1]
+    dump = fetched(there, context.settings.backups.copy_to, key[0])[-1]
     archive_segment(there, "000000020000000000000008")
     rule = daily.retention_policy(there)
     for work in (
@@ -179,22 +181,22 @@ def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
     ):
         with pytest.raises(OperatorError, match=r"of another machine.*chitlaq backup take-over"):
             work()
-    assert content_of(here) == before
-    assert "another machine" in status.read(there).refused
+    assert content_of(context) == before
+    assert "another machine" in status.read(there).refusal
     # Production goes on as if nothing had been.
-    archive_segment(here, "000000010000000000000008")
-    assert copies.copy_wal(here) == 1
-    assert not status.read(here).refused
+    archive_segment(context, "000000010000000000000008")
+    assert copies.copy_wal(context) == 1
+    assert not status.read(context).refusal
 
 
 def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    archive_segment(here)
-    copies.copy_backup(here, make(here, "full"))
-    copies.copy_wal(here)
+    archive_segment(context)
+    copies.copy_backup(context, make(context, "full"))
+    copies.copy_wal(context)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
-    fetched(there, here.settings.backups.copy_to, key[0])
+    fetched(there, context.settings.backups.copy_to, key[0])
     copies.take_over(there)
     # What it brought from there is not sent again.
     assert copies.copy_wal(there) == 0
@@ -202,54 +204,54 @@ def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
     archive_segment(there, "000000020000000000000008")
     assert copies.copy_wal(there) == 1
     with pytest.raises(OperatorError, match="another machine"):
-        copies.copy_wal(here)
+        copies.copy_wal(context)
 
 
 def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """Two machines that left the same timeline: neither takes the other's files for its own."""
-    archive_segment(here)
-    copies.copy_backup(here, make(here, "full"))
-    copies.copy_wal(here)
+    archive_segment(context)
+    copies.copy_backup(context, make(context, "full"))
+    copies.copy_wal(context)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
-    fetched(there, here.settings.backups.copy_to, key[0])
+    fetched(there, context.settings.backups.copy_to, key[0])
     copies.take_over(there)
-    for one in (there, here):
+    for one in (there, context):
         folder = barman.folder(one.home, one.settings)
         (folder / "wals" / "00000002.history").write_text(f"1\t0/8000000\t{one.home.root}\n")
         archive_segment(one, "000000020000000000000008")
     assert copies.copy_wal(there) == 2
-    object_store.take_over(here)
-    (here.home.backup / "log-copied").unlink()
+    object_store.take_over(context)
+    (context.home.backup / "log-copied").unlink()
     with pytest.raises(
         OperatorError, match="2 files of the log are there under the names of others"
     ):
-        copies.copy_wal(here)
-    assert status.read(here).wal_copied_at is None
-    copies.take_over(here)
-    assert copies.copy_wal(here) == 2
+        copies.copy_wal(context)
+    assert status.read(context).wal_copied_at is None
+    copies.take_over(context)
+    assert copies.copy_wal(context) == 2
     third = machine(tmp_path / "three", **where)
-    fetched(third, here.settings.backups.copy_to, key[0])
+    fetched(third, context.settings.backups.copy_to, key[0])
     history = barman.folder(third.home, third.settings) / "wals" / "00000002.history"
-    assert str(here.home.root) in history.read_text()
+    assert str(context.home.root) in history.read_text()
 
 
-def test_name_of_a_machine_is_its_own_and_stays(here: BackupContext, tmp_path: Path) -> None:
-    assert object_store.machine_id(here.home) == object_store.machine_id(here.home)
-    assert object_store.machine_id(here.home) != object_store.machine_id(
+def test_name_of_a_machine_is_its_own_and_stays(context: BackupContext, tmp_path: Path) -> None:
+    assert object_store.machine_id(context.home) == object_store.machine_id(context.home)
+    assert object_store.machine_id(context.home) != object_store.machine_id(
         machine(tmp_path / "two").home
     )
 
 
-def test_nothing_is_copied_unencrypted(here: BackupContext) -> None:
-    record = make(here, "dump")
+def test_nothing_is_copied_unencrypted(context: BackupContext) -> None:
+    record = make(context, "dump")
     settings = msgspec.structs.replace(
-        here.settings, backups=msgspec.structs.replace(here.settings.backups, recipients=())
+        context.settings, backups=msgspec.structs.replace(context.settings.backups, recipients=())
     )
     with pytest.raises(OperatorError, match="only encrypted"):
-        copies.copy_backup(BackupContext(here.home, settings), record)
-    assert status.read(here).uncopied
+        copies.copy_backup(BackupContext(context.home, settings), record)
+    assert status.read(context).uncopied
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
     tmp_path: Path, key: tuple[str, str]
 ) -> None:
     (port,) = free_ports(1)
-    here = machine(
+    context = machine(
         tmp_path / "one",
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
         CHITLAQ_BACKUPS_COPY_TO=f"s3://{BUCKET}/x",
@@ -278,19 +280,19 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
         CHITLAQ_BACKUPS_S3_ACCESS_KEY_ID="a",
         CHITLAQ_BACKUPS_S3_SECRET_ACCESS_KEY="b",
     )
-    record = make(here, "dump")
+    record = make(context, "dump")
     with pytest.raises(OperatorError, match="does not answer"):
-        copies.copy_backup(here, record)
-    (kept,) = records.read(here.folder).good
+        copies.copy_backup(context, record)
+    (kept,) = records.read(context.folder).good
     assert kept.copied is None
-    assert not list(here.folder.glob(".copying-*"))
+    assert not list(context.folder.glob(".copying-*"))
 
 
 def test_copy_that_did_not_arrive_whole_is_no_copy(
-    here: BackupContext, monkeypatch: pytest.MonkeyPatch
+    context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The place takes it, says nothing, and has something else."""
-    record = make(here, "dump")
+    record = make(context, "dump")
     put = obstore.put
 
     def lossy(store: Any, name: str, path: Path | bytes) -> Any:
@@ -302,33 +304,33 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
 
     monkeypatch.setattr(obstore, "put", lossy)
     with pytest.raises(OperatorError, match="is not there as it was written"):
-        copies.copy_backup(here, record)
-    assert status.read(here).uncopied
+        copies.copy_backup(context, record)
+    assert status.read(context).uncopied
 
 
 def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
-    here: BackupContext, monkeypatch: pytest.MonkeyPatch
+    context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As it is left by a kill between writing and reading back, too: it is known to be ours."""
-    archive_segment(here)
-    copies.copy_backup(here, make(here, "full"))
+    archive_segment(context)
+    copies.copy_backup(context, make(context, "full"))
     put = obstore.put
     with monkeypatch.context() as patched:
         patched.setattr(obstore, "put", lambda store, name, _: put(store, name, b"half"))
-        patched.setattr(object_store, "_owner", lambda _: object_store.machine_id(here.home))
+        patched.setattr(object_store, "_owner", lambda _: object_store.machine_id(context.home))
         with pytest.raises(OperatorError, match="is not there as it was written"):
-            copies.copy_wal(here)
-    assert status.read(here).wal_copied_at is None
-    assert copies.copy_wal(here) == 1
-    assert copies.copy_wal(here) == 0
+            copies.copy_wal(context)
+    assert status.read(context).wal_copied_at is None
+    assert copies.copy_wal(context) == 1
+    assert copies.copy_wal(context) == 0
 
 
 def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
-    here: BackupContext,
+    context: BackupContext,
 ) -> None:
     """The log is archived while a backup is drilled."""
-    path = archive_segment(here)
-    folder = barman.folder(here.home, here.settings)
+    path = archive_segment(context)
+    folder = barman.folder(context.home, context.settings)
     for seen in (SEGMENT, f"{SEGMENT}.partial"):
         assert archive.content_digest(folder / "streaming" / seen) == archive.content_digest(path)
     with pytest.raises(FileNotFoundError):
@@ -336,15 +338,15 @@ def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen
 
 
 def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
-    here: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
+    context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    record = copies.copy_backup(here, make(here, "full"))
+    record = copies.copy_backup(context, make(context, "full"))
     there = machine(tmp_path / "two", **where)
     half = (there.folder / record.path).with_name("data.draft")
     half.mkdir(parents=True)
     (half / "base").write_text("half a file where a folder will be")
     (there.folder / ".copying-killed").mkdir()
-    assert len(fetched(there, here.settings.backups.copy_to, key[0])) == 1
+    assert len(fetched(there, context.settings.backups.copy_to, key[0])) == 1
     assert not half.exists()
     assert (there.folder / record.path / "base" / "1").is_dir()
     daily.remove_drafts(there)
@@ -353,6 +355,6 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
 
 @pytest.mark.parametrize("url", ["", "relative/folder", "ftp://somewhere/x"])
 def test_place_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
-    here = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
+    context = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
     with pytest.raises(OperatorError, match="s3://bucket/prefix"):
-        object_store.open_store(here.settings.backups)
+        object_store.open_store(context.settings.backups)

@@ -20,8 +20,7 @@ from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
 from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.backups.context import BackupContext
-from chitlaq.backups.offsite import copies as elsewhere
-from chitlaq.backups.offsite import encryption, fetch, object_store
+from chitlaq.backups.offsite import copies, encryption, fetch, object_store
 from chitlaq.backups.wal import archive
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
@@ -31,7 +30,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
-def here(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
+def context(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
     return machine(
         tmp_path / "one",
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
@@ -46,42 +45,42 @@ def there(tmp_path: Path) -> BackupContext:
 
 
 def brought(
-    here: BackupContext, there: BackupContext, identity: str, *, is_all: bool = False
+    context: BackupContext, there: BackupContext, identity: str, *, is_all: bool = False
 ) -> tuple[set[str], dict[str, str]]:
-    with fetch.open_copies(there, here.settings.backups.copy_to, identity) as copies:
-        found = fetch.fetch_backups(there, copies, is_all=is_all)
-        return {one.id for one in found}, copies.failed
+    with fetch.open_copies(there, context.settings.backups.copy_to, identity) as remote:
+        found = fetch.fetch_backups(there, remote, is_all=is_all)
+        return {one.id for one in found}, remote.failed
 
 
-def spoil(here: BackupContext, name: str) -> None:
-    path = Path(here.settings.backups.copy_to) / name
+def spoil(context: BackupContext, name: str) -> None:
+    path = Path(context.settings.backups.copy_to) / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
 
 
 def test_newest_of_each_kind_is_brought_and_all_where_that_is_wished(
-    here: BackupContext, there: BackupContext, key: tuple[str, str]
+    context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
-        elsewhere.copy_backup(here, make(here, "dump", hour))
-        elsewhere.copy_backup(here, make(here, "full", hour))
+        copies.copy_backup(context, make(context, "dump", hour))
+        copies.copy_backup(context, make(context, "full", hour))
     newest = {"dump_20261124T033000", "full_20261124T033000"}
-    assert brought(here, there, key[0]) == (newest, {})
-    every = {one.id for one in records.read(here.folder).good}
-    assert brought(here, there, key[0], is_all=True) == (every, {})
+    assert brought(context, there, key[0]) == (newest, {})
+    every = {one.id for one in records.read(context.folder).good}
+    assert brought(context, there, key[0], is_all=True) == (every, {})
 
 
 def test_next_newest_is_brought_where_the_newest_is_damaged(
-    here: BackupContext, there: BackupContext, key: tuple[str, str]
+    context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
-        elsewhere.copy_backup(here, make(here, "dump", hour))
-    archive_segment(here)
-    elsewhere.copy_backup(here, make(here, "full"))
-    elsewhere.copy_wal(here)
-    spoil(here, "backups/dump_20261124T033000.age")
-    found, failed = brought(here, there, key[0])
+        copies.copy_backup(context, make(context, "dump", hour))
+    archive_segment(context)
+    copies.copy_backup(context, make(context, "full"))
+    copies.copy_wal(context)
+    spoil(context, "backups/dump_20261124T033000.age")
+    found, failed = brought(context, there, key[0])
     assert found == {"dump_20261124T023000", "full_20261124T023000"}
     assert failed.keys() == {"backups/dump_20261124T033000.age"}
     assert len(archive.archived_files(barman.folder(there.home, there.settings))) == 1
@@ -89,23 +88,26 @@ def test_next_newest_is_brought_where_the_newest_is_damaged(
 
 
 def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    context: BackupContext,
+    there: BackupContext,
+    key: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    elsewhere.copy_backup(here, make(here, "dump"))
-    usage = shutil.disk_usage(here.folder)
+    copies.copy_backup(context, make(context, "dump"))
+    usage = shutil.disk_usage(context.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_500_000))
     with pytest.raises(OperatorError, match="What is fetched needs about"):
-        brought(here, there, key[0])
+        brought(context, there, key[0])
     assert not records.read(there.folder).good
 
 
 def test_what_was_found_on_another_machine_is_not_what_is_known_here(
-    here: BackupContext, there: BackupContext, key: tuple[str, str]
+    context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     good = ProofResult(datetime.now(UTC), True, "", 1.0)
-    record = msgspec.structs.replace(make(here, "dump"), verified=good, drilled=good)
-    elsewhere.copy_backup(here, record)
-    brought(here, there, key[0])
+    record = msgspec.structs.replace(make(context, "dump"), verified=good, drilled=good)
+    copies.copy_backup(context, record)
+    brought(context, there, key[0])
     (back,) = records.read(there.folder).good
     assert back.verified is None
     assert back.drilled is None
@@ -113,47 +115,47 @@ def test_what_was_found_on_another_machine_is_not_what_is_known_here(
 
 @pytest.mark.parametrize("is_known_bad", [True, False])
 def test_damaged_backup_gives_way_to_its_copy(
-    here: BackupContext, key: tuple[str, str], *, is_known_bad: bool
+    context: BackupContext, key: tuple[str, str], *, is_known_bad: bool
 ) -> None:
     """And where it is the same, what was found of it here stays."""
-    record = elsewhere.copy_backup(here, make(here, "dump"))
-    path = here.folder / record.path
+    record = copies.copy_backup(context, make(context, "dump"))
+    path = context.folder / record.path
     whole = path.read_bytes()
     bad = ProofResult(datetime.now(UTC), False, "changed", 1.0)
     if is_known_bad:
-        records.write(here.folder, msgspec.structs.replace(record, verified=bad))
+        records.write(context.folder, msgspec.structs.replace(record, verified=bad))
     else:
         path.write_bytes(b"something else")
-    brought(here, here, key[0])
-    (back,) = records.read(here.folder).good
+    brought(context, context, key[0])
+    (back,) = records.read(context.folder).good
     assert path.read_bytes() == whole
     assert back.verified is None
     good = msgspec.structs.replace(back, verified=ProofResult(datetime.now(UTC), True, "", 1.0))
-    records.write(here.folder, good)
-    brought(here, here, key[0])
-    assert list(records.read(here.folder).good) == [good]
+    records.write(context.folder, good)
+    brought(context, context, key[0])
+    assert list(records.read(context.folder).good) == [good]
 
 
 def test_damaged_segment_of_the_log_gives_way_to_its_copy(
-    here: BackupContext, key: tuple[str, str]
+    context: BackupContext, key: tuple[str, str]
 ) -> None:
-    path = archive_segment(here)
-    folder = barman.folder(here.home, here.settings)
+    path = archive_segment(context)
+    folder = barman.folder(context.home, context.settings)
     archive.add_to_ledger(folder, {path.name: records.digest(path)})
-    elsewhere.copy_backup(here, make(here, "full"))
-    elsewhere.copy_wal(here)
+    copies.copy_backup(context, make(context, "full"))
+    copies.copy_wal(context)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    fetched(here, here.settings.backups.copy_to, key[0])
+    fetched(context, context.settings.backups.copy_to, key[0])
     assert path.read_bytes() == whole
 
 
 def test_backup_is_not_brought_to_the_log_of_another_server(
-    here: BackupContext, there: BackupContext, key: tuple[str, str]
+    context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
-    elsewhere.copy_backup(here, make(here, "full"))
+    copies.copy_backup(context, make(context, "full"))
     kept = archive_segment(there, content=segment(OTHER_SYSTEM))
-    found, failed = brought(here, there, key[0])
+    found, failed = brought(context, there, key[0])
     assert not found
     (why,) = failed.values()
     assert "of another server" in why
@@ -174,18 +176,20 @@ FORGED: dict[str, Callable[[Record], Record]] = {
 
 @pytest.mark.parametrize("how", FORGED)
 def test_record_that_leads_out_of_the_folder_is_not_believed(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
+    context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
 ) -> None:
     """Whoever has the public key and may write to the place can encrypt what they like."""
-    record = elsewhere.copy_backup(here, make(here, "dump"))
-    make_whole = elsewhere.copy_backup(here, make(here, "dump", 1))
+    record = copies.copy_backup(context, make(context, "dump"))
+    make_whole = copies.copy_backup(context, make(context, "dump", 1))
     forged = msgspec.json.encode(FORGED[how](record))
     name = f"records/{record.id}.age"
     obstore.put(
-        object_store.open_store(here.settings.backups), name, encryption.encrypt(forged, [key[1]])
+        object_store.open_store(context.settings.backups),
+        name,
+        encryption.encrypt(forged, [key[1]]),
     )
     before = {path for path in tmp_path.rglob("*") if there.home.root not in path.parents}
-    found, failed = brought(here, there, key[0])
+    found, failed = brought(context, there, key[0])
     assert found == {make_whole.id}
     assert failed.keys() == {name}
     after = {path for path in tmp_path.rglob("*") if there.home.root not in path.parents}
@@ -193,13 +197,13 @@ def test_record_that_leads_out_of_the_folder_is_not_believed(
 
 
 def test_folder_that_would_be_unpacked_elsewhere_is_not(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path
+    context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path
 ) -> None:
-    record = make(here, "full")
-    data = here.folder / record.path
+    record = make(context, "full")
+    data = context.folder / record.path
     (data / "away").symlink_to(tmp_path)
-    elsewhere.copy_backup(here, record)
-    found, failed = brought(here, there, key[0])
+    copies.copy_backup(context, record)
+    found, failed = brought(context, there, key[0])
     assert not found
     assert failed.keys() == {f"backups/{record.id}.age"}
     assert not (there.folder / record.path).exists()
@@ -208,25 +212,26 @@ def test_folder_that_would_be_unpacked_elsewhere_is_not(
 _WORK = """
 import sys
 from pathlib import Path
-from chitlaq.backups import elsewhere, fetch, records
-from tests.backups.copying import machine
-what, root, copies, recipient, identity = sys.argv[1:]
-here = machine(Path(root), CHITLAQ_BACKUPS_RECIPIENTS=recipient, CHITLAQ_BACKUPS_COPY_TO=copies)
+from chitlaq.backups.catalog import records
+from chitlaq.backups.offsite import copies, fetch
+from tests.backups.machines import machine
+what, root, url, recipient, identity = sys.argv[1:]
+context = machine(Path(root), CHITLAQ_BACKUPS_RECIPIENTS=recipient, CHITLAQ_BACKUPS_COPY_TO=url)
 if what == "copy":
-    for record in records.read(here.folder).good:
-        elsewhere.copy(here, record)
-    elsewhere.copy_log(here)
+    for record in records.read(context.folder).good:
+        copies.copy_backup(context, record)
+    copies.copy_wal(context)
 else:
-    with fetch.opened(here, copies, identity) as found:
-        fetch.bring(here, found)
-        sys.exit(3 if found.failed else 0)
+    with fetch.open_copies(context, url, identity) as remote:
+        fetch.fetch_backups(context, remote)
+        sys.exit(3 if remote.failed else 0)
 """
 
 
 def start(
-    what: str, one: BackupContext, copies: str, key: tuple[str, str], limit: str = ""
+    what: str, one: BackupContext, url: str, key: tuple[str, str], limit: str = ""
 ) -> list[str]:
-    work = [sys.executable, "-c", _WORK, what, str(one.home.root), copies, key[1], key[0]]
+    work = [sys.executable, "-c", _WORK, what, str(one.home.root), url, key[1], key[0]]
     return ["bash", "-c", f'{limit} exec "$@"', "bash", *work]
 
 
@@ -242,48 +247,48 @@ def killed_when(words: list[str], condition: Callable[[], object]) -> None:
         process.wait()
 
 
-def large(here: BackupContext) -> list[Record]:
+def large(context: BackupContext) -> list[Record]:
     """Backups that take a while, and some log."""
-    made = [make(here, "full"), make(here, "dump")]
+    made = [make(context, "full"), make(context, "dump")]
     for number in range(7, 12):
-        archive_segment(here, f"0000000100000000{number:08X}", segment(content=b"\x07"))
-    big = here.folder / made[1].path
+        archive_segment(context, f"0000000100000000{number:08X}", segment(content=b"\x07"))
+    big = context.folder / made[1].path
     big.write_bytes(os.urandom(60_000_000))
     made[1] = msgspec.structs.replace(made[1], sha256=records.digest(big))
-    records.write(here.folder, made[1])
+    records.write(context.folder, made[1])
     return made
 
 
 @pytest.mark.parametrize("at", ["on its way", "there"])
 def test_copying_that_was_killed_is_done_again_cleanly(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], at: str
+    context: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
-    made = large(here)
-    target = Path(here.settings.backups.copy_to)
+    made = large(context)
+    target = Path(context.settings.backups.copy_to)
     condition = {
-        "on its way": lambda: list(here.folder.glob(".copying-*/copy.age")),
+        "on its way": lambda: list(context.folder.glob(".copying-*/copy.age")),
         "there": lambda: list(target.glob("log/*/*.age")),
     }[at]
-    killed_when(start("copy", here, str(target), key), condition)
-    done = daily.take_backups(here, [], lambda _: None)
+    killed_when(start("copy", context, str(target), key), condition)
+    done = daily.take_backups(context, [], lambda _: None)
     assert all(one.is_good for one in done), done
-    assert not list(here.folder.glob(".copying-*"))
+    assert not list(context.folder.glob(".copying-*"))
     assert {one.id for one in fetched(there, str(target), key[0])} == {one.id for one in made}
     assert len(archive.archived_files(barman.folder(there.home, there.settings))) == 5
 
 
 @pytest.mark.parametrize("at", ["on its way", "log"])
 def test_fetching_that_was_killed_is_done_again_cleanly(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], at: str
+    context: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
-    made = large(here)
-    assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
+    made = large(context)
+    assert all(one.is_good for one in daily.take_backups(context, [], lambda _: None))
     condition = {
         "on its way": lambda: list(there.folder.glob(".copying-*/plain*")),
         "log": lambda: list(there.folder.glob("physical/*/wals/*/*")),
     }[at]
-    killed_when(start("fetch", there, here.settings.backups.copy_to, key), condition)
-    brought_ = fetched(there, here.settings.backups.copy_to, key[0])
+    killed_when(start("fetch", there, context.settings.backups.copy_to, key), condition)
+    brought_ = fetched(there, context.settings.backups.copy_to, key[0])
     assert {one.id for one in brought_} == {one.id for one in made}
     base = barman.folder(there.home, there.settings)
     assert len(archive.archived_files(base)) == 5
@@ -296,14 +301,14 @@ def test_fetching_that_was_killed_is_done_again_cleanly(
 
 @pytest.mark.parametrize("what", ["copy", "fetch"])
 def test_without_room_nothing_half_is_called_whole(
-    here: BackupContext, there: BackupContext, key: tuple[str, str], what: str
+    context: BackupContext, there: BackupContext, key: tuple[str, str], what: str
 ) -> None:
     """Writing fails in the middle: files may grow to 20 MB only."""
-    made = large(here)
-    target = here.settings.backups.copy_to
+    made = large(context)
+    target = context.settings.backups.copy_to
     if what == "fetch":
-        assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
-    one = here if what == "copy" else there
+        assert all(one.is_good for one in daily.take_backups(context, [], lambda _: None))
+    one = context if what == "copy" else there
     done = subprocess.run(
         start(what, one, target, key, "ulimit -f 20000;"),
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -311,8 +316,8 @@ def test_without_room_nothing_half_is_called_whole(
     assert done.returncode in {1, 3}, done.stderr
     assert not list(one.folder.glob(".copying-*"))
     if what == "copy":
-        assert made[1].id in {record.id for record in status.read(here).uncopied}
-        assert all(one.is_good for one in daily.take_backups(here, [], lambda _: None))
+        assert made[1].id in {record.id for record in status.read(context).uncopied}
+        assert all(one.is_good for one in daily.take_backups(context, [], lambda _: None))
     else:
         assert made[1].id not in {record.id for record in records.read(there.folder).good}
     assert {one.id for one in fetched(there, target, key[0])} == {one.id for one in made}

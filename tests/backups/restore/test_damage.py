@@ -19,14 +19,13 @@ import pytest
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
 from chitlaq.backups.context import BackupContext
-from chitlaq.backups.offsite import copies as elsewhere
-from chitlaq.backups.offsite import encryption, fetch
+from chitlaq.backups.offsite import copies, encryption, fetch
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.proof import drill, verify
 from chitlaq.backups.wal import archive
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.servers import barman
-from tests.backups.backed_up_stack import author, newest, place_of, run, start_guarded
+from tests.backups.backed_up_stack import author, context_of, newest, run, start_backed_up_stack
 from tests.conftest import Stack, stop_stack
 
 PLACES = 50
@@ -42,11 +41,11 @@ def key() -> tuple[str, str]:
 
 
 @pytest.fixture(scope="module")
-async def guarded(
+async def backed_up_stack(
     key: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
     """An installation with a full and an incremental backup, a dump, and copies elsewhere."""
-    stack = start_guarded(
+    stack = start_backed_up_stack(
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
         CHITLAQ_BACKUPS_COPY_TO=str(tmp_path_factory.mktemp("elsewhere")),
     )
@@ -64,8 +63,8 @@ async def guarded(
 
 
 @pytest.fixture(scope="module")
-def here(guarded: Stack) -> BackupContext:
-    return place_of(guarded)
+def context(backed_up_stack: Stack) -> BackupContext:
+    return context_of(backed_up_stack)
 
 
 @contextmanager
@@ -102,32 +101,32 @@ def places(path: Path) -> list[int]:
     return [chosen.randrange(size) for _ in range(PLACES)]
 
 
-def is_found_good(here: BackupContext, record: Record) -> bool:
-    verdict = verify.verify(here, record).verified
+def is_found_good(context: BackupContext, record: Record) -> bool:
+    verdict = verify.verify(context, record).verified
     assert verdict is not None
-    records.write(here.folder, record)
+    records.write(context.folder, record)
     return verdict.is_good
 
 
 @pytest.mark.parametrize("kind", ["dump", "configuration"])
 def test_changed_byte_is_found_wherever_it_is(
-    guarded: Stack, here: BackupContext, kind: Kind
+    backed_up_stack: Stack, context: BackupContext, kind: Kind
 ) -> None:
-    record = newest(guarded, kind)
-    path = here.folder / record.path
-    assert is_found_good(here, record)
+    record = newest(backed_up_stack, kind)
+    path = context.folder / record.path
+    assert is_found_good(context, record)
     for place in places(path):
         with changed(path, flipped(place)):
-            assert not is_found_good(here, record), f"byte {place}"
-    assert is_found_good(here, record)
+            assert not is_found_good(context, record), f"byte {place}"
+    assert is_found_good(context, record)
 
 
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_changed_byte_of_a_base_backup_is_found(
-    guarded: Stack, here: BackupContext, kind: Kind
+    backed_up_stack: Stack, context: BackupContext, kind: Kind
 ) -> None:
-    record = newest(guarded, kind)
-    data = here.folder / record.path
+    record = newest(backed_up_stack, kind)
+    data = context.folder / record.path
     files = [
         path
         for path in sorted(data.rglob("*"))
@@ -137,19 +136,19 @@ def test_changed_byte_of_a_base_backup_is_found(
     for _ in range(PLACES):
         path = chosen.choice(files)
         with changed(path, flipped(chosen.randrange(path.stat().st_size))):
-            assert not is_found_good(here, record), path
-    assert is_found_good(here, record)
+            assert not is_found_good(context, record), path
+    assert is_found_good(context, record)
 
 
 def test_damaged_full_backup_makes_what_adds_to_it_bad_too(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    full, incremental = newest(guarded, "full"), newest(guarded, "incremental")
-    manifest = here.folder / full.path / base_backup.MANIFEST
+    full, incremental = newest(backed_up_stack, "full"), newest(backed_up_stack, "incremental")
+    manifest = context.folder / full.path / base_backup.MANIFEST
     with changed(manifest, flipped(1000)):
-        assert not is_found_good(here, incremental)
-    with gone(here.folder / "records" / f"{full.id}.json"):
-        assert not is_found_good(here, incremental)
+        assert not is_found_good(context, incremental)
+    with gone(context.folder / "records" / f"{full.id}.json"):
+        assert not is_found_good(context, incremental)
 
 
 @contextmanager
@@ -162,124 +161,126 @@ def gone(path: Path) -> Iterator[None]:
         away.rename(path)
 
 
-def archived(here: BackupContext) -> Path:
+def archived(context: BackupContext) -> Path:
     """A segment in the middle of the archived log."""
-    folder = barman.folder(here.home, here.settings)
-    begin = records.read(here.folder).of("full")[-1].begin_wal
+    folder = barman.folder(context.home, context.settings)
+    begin = records.read(context.folder).of("full")[-1].begin_wal
     assert begin is not None
     later = [path for path in archive.archived_files(folder) if path.name > begin]
     assert len(later) >= 2
     return later[0]
 
 
-def test_changed_byte_of_the_archived_log_is_found(guarded: Stack, here: BackupContext) -> None:
-    full = newest(guarded, "full")
-    path = archived(here)
+def test_changed_byte_of_the_archived_log_is_found(
+    backed_up_stack: Stack, context: BackupContext
+) -> None:
+    full = newest(backed_up_stack, "full")
+    path = archived(context)
     for place in places(path):
         with changed(path, flipped(place)):
-            assert not is_found_good(here, full), f"byte {place}"
-    assert is_found_good(here, full)
+            assert not is_found_good(context, full), f"byte {place}"
+    assert is_found_good(context, full)
 
 
 def test_missing_segment_of_the_log_is_a_hole_with_its_name(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    full = newest(guarded, "full")
-    path = archived(here)
+    full = newest(backed_up_stack, "full")
+    path = archived(context)
     with gone(path):
-        verdict = verify.verify(here, full).verified
+        verdict = verify.verify(context, full).verified
         assert verdict is not None
         assert not verdict.is_good
         assert path.name in verdict.detail
-        drilled = drill.drill(here, full).drilled
+        drilled = drill.drill(context, full).drilled
         assert drilled is not None
         assert not drilled.is_good
         assert path.name in drilled.detail
-    records.write(here.folder, full)
+    records.write(context.folder, full)
 
 
 @pytest.mark.parametrize("how", CUT)
 def test_file_that_is_cut_short_emptied_or_longer_is_found(
-    guarded: Stack, here: BackupContext, how: str
+    backed_up_stack: Stack, context: BackupContext, how: str
 ) -> None:
-    full, dump = newest(guarded, "full"), newest(guarded, "dump")
-    settings = newest(guarded, "configuration")
-    data = here.folder / full.path
+    full, dump = newest(backed_up_stack, "full"), newest(backed_up_stack, "dump")
+    settings = newest(backed_up_stack, "configuration")
+    data = context.folder / full.path
     for record, path in (
-        (dump, here.folder / dump.path),
-        (settings, here.folder / settings.path),
+        (dump, context.folder / dump.path),
+        (settings, context.folder / settings.path),
         (full, data / "global" / "pg_control"),
         (full, data / "backup_label"),
         (full, data / base_backup.MANIFEST),
-        (full, archived(here)),
+        (full, archived(context)),
     ):
         with changed(path, CUT[how]):
-            assert not is_found_good(here, record), path
+            assert not is_found_good(context, record), path
             if record is dump:
-                drilled = drill.drill(here, record).drilled
+                drilled = drill.drill(context, record).drilled
                 assert drilled is not None
                 assert not drilled.is_good
-                records.write(here.folder, record)
-    for record, path in ((dump, here.folder / dump.path), (full, data / "base")):
+                records.write(context.folder, record)
+    for record, path in ((dump, context.folder / dump.path), (full, data / "base")):
         with gone(path):
-            assert not is_found_good(here, record), path
+            assert not is_found_good(context, record), path
 
 
 def test_damaged_dump_is_no_longer_what_a_restore_takes(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    dump = newest(guarded, "dump")
-    with changed(here.folder / dump.path, flipped(2000)):
-        answer = guarded.command("backup", "verify", dump.id)
+    dump = newest(backed_up_stack, "dump")
+    with changed(context.folder / dump.path, flipped(2000)):
+        answer = backed_up_stack.command("backup", "verify", dump.id)
         assert answer.returncode == 3
         assert "has changed since it was made" in answer.stdout
-        assert guarded.command("backup", "status").returncode == 3
-        shown = guarded.command("backup", "restore", input="n\n").stdout
+        assert backed_up_stack.command("backup", "status").returncode == 3
+        shown = backed_up_stack.command("backup", "restore", input="n\n").stdout
         assert dump.id not in shown
         assert "incremental_" in shown
-    run(guarded, "verify", dump.id)
+    run(backed_up_stack, "verify", dump.id)
 
 
-def fetched(here: BackupContext, root: Path, identity: str) -> tuple[list[Record], set[str]]:
+def fetched(context: BackupContext, root: Path, identity: str) -> tuple[list[Record], set[str]]:
     """What a new machine brings from the copies, and what it says that it could not."""
-    backups = msgspec.structs.replace(here.settings.backups, folder=str(root / "backups"))
-    there = BackupContext(Home(root), msgspec.structs.replace(here.settings, backups=backups))
-    with fetch.open_copies(there, here.settings.backups.copy_to, identity) as copies:
-        fetch.fetch_settings(there, copies)
-        brought = fetch.fetch_backups(there, copies)
-        return brought, set(copies.failed)
+    backups = msgspec.structs.replace(context.settings.backups, folder=str(root / "backups"))
+    there = BackupContext(Home(root), msgspec.structs.replace(context.settings, backups=backups))
+    with fetch.open_copies(there, context.settings.backups.copy_to, identity) as remote:
+        fetch.fetch_settings(there, remote)
+        brought = fetch.fetch_backups(there, remote)
+        return brought, set(remote.failed)
 
 
 @pytest.mark.parametrize("kind", ["full", "incremental", "dump", "configuration", "record", "log"])
 def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_coming(
-    guarded: Stack, here: BackupContext, key: tuple[str, str], tmp_path: Path, kind: str
+    backed_up_stack: Stack, context: BackupContext, key: tuple[str, str], tmp_path: Path, kind: str
 ) -> None:
-    elsewhere.copy_wal(here)
-    target = Path(here.settings.backups.copy_to)
+    copies.copy_wal(context)
+    target = Path(context.settings.backups.copy_to)
     if kind == "log":
-        begin = newest(guarded, "full").begin_wal or ""
+        begin = newest(backed_up_stack, "full").begin_wal or ""
         path = next(one for one in sorted((target / "log").glob("*/*.age")) if one.stem > begin)
     elif kind == "record":
-        path = target / "records" / f"{newest(guarded, 'dump').id}.age"
+        path = target / "records" / f"{newest(backed_up_stack, 'dump').id}.age"
     else:
-        path = target / "backups" / f"{newest(guarded, kind).id}.age"  # type: ignore[arg-type]
+        path = target / "backups" / f"{newest(backed_up_stack, kind).id}.age"  # type: ignore[arg-type]
     name = str(path.relative_to(target))
-    whole, failed = fetched(here, tmp_path / "whole", key[0])
+    whole, failed = fetched(context, tmp_path / "whole", key[0])
     assert failed == set()
     for place in places(path)[:FETCHED]:
         root = tmp_path / str(place)
         with changed(path, flipped(place)):
-            brought, failed = fetched(here, root, key[0])
+            brought, failed = fetched(context, root, key[0])
         assert failed == {name}, place
         hurt = {path.stem}
         if kind == "full":
-            hurt.add(newest(guarded, "incremental").id)
+            hurt.add(newest(backed_up_stack, "incremental").id)
         ids = {one.id for one in brought}
         assert {one.id for one in whole} - hurt == ids
         assert kind != "log" or not list((root / "backups").glob(f"physical/*/wals/*/{path.stem}"))
         shutil.rmtree(root)
 
 
-def test_live_server_was_not_touched_by_any_of_this(guarded: Stack) -> None:
-    assert guarded.is_healthy()
-    assert newest(guarded, "dump").tables["feed.posts"].rows == 5
+def test_live_server_was_not_touched_by_any_of_this(backed_up_stack: Stack) -> None:
+    assert backed_up_stack.is_healthy()
+    assert newest(backed_up_stack, "dump").tables["feed.posts"].rows == 5

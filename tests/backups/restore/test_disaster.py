@@ -25,17 +25,17 @@ import yoyo
 from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import dump
-from chitlaq.backups.restore import plan as plans
+from chitlaq.backups.restore import plan
 from tests.backups.backed_up_stack import (
     Writers,
     author,
     backups_of,
+    context_of,
     newest,
-    place_of,
     posts_in,
     run,
     servers_in,
-    start_guarded,
+    start_backed_up_stack,
 )
 from tests.conftest import Stack, eventually, stop_stack
 
@@ -44,7 +44,7 @@ MIGRATIONS = Path(__file__).parents[3] / "src" / "chitlaq" / "migrations"
 
 @pytest.fixture(scope="module")
 async def synchronous() -> AsyncIterator[Stack]:
-    stack = start_guarded(CHITLAQ_BACKUPS_ARCHIVE="synchronous")
+    stack = start_backed_up_stack(CHITLAQ_BACKUPS_ARCHIVE="synchronous")
     try:
         yield stack
     finally:
@@ -52,8 +52,8 @@ async def synchronous() -> AsyncIterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-async def guarded() -> AsyncIterator[Stack]:
-    stack = start_guarded()
+async def backed_up_stack() -> AsyncIterator[Stack]:
+    stack = start_backed_up_stack()
     try:
         async with author(stack) as ada:
             for number in range(10):
@@ -155,9 +155,9 @@ def children(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
-async def test_disk_is_gone_and_the_archive_is_not_synchronous(guarded: Stack) -> None:
+async def test_disk_is_gone_and_the_archive_is_not_synchronous(backed_up_stack: Stack) -> None:
     """All but the last seconds is there; here everything, since what is received is received at once."""
-    stack = guarded
+    stack = backed_up_stack
     async with author(stack, "linus") as linus, Writers(linus) as writers:
         await eventually(lambda: len(writers.acknowledged) > 100)
         at = time.monotonic()
@@ -173,8 +173,10 @@ async def test_disk_is_gone_and_the_archive_is_not_synchronous(guarded: Stack) -
     assert len(set(acknowledged) - there) <= len(acknowledged) - acknowledged_before
 
 
-async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(guarded: Stack) -> None:
-    stack = guarded
+async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
+    backed_up_stack: Stack,
+) -> None:
+    stack = backed_up_stack
     await asyncio.to_thread(run, stack, "run", "full")
     async with author(stack, "grace") as grace:
         kept = (await grace.write("from before the mistake"))["id"]
@@ -211,19 +213,19 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(guarded: 
     ],
 )
 def test_moment_that_cannot_be_restored_is_refused_before_anything_is_done(
-    guarded: Stack, text: str, complaint: str
+    backed_up_stack: Stack, text: str, complaint: str
 ) -> None:
-    answer = guarded.command("backup", "restore", "--to-time", text, "--yes")
+    answer = backed_up_stack.command("backup", "restore", "--to-time", text, "--yes")
     assert answer.returncode == 1
     assert complaint in answer.stderr
-    assert guarded.is_healthy()
+    assert backed_up_stack.is_healthy()
 
 
-def test_restore_asks_and_does_nothing_without_a_yes(guarded: Stack) -> None:
-    answer = guarded.command("backup", "restore", input="n\n")
+def test_restore_asks_and_does_nothing_without_a_yes(backed_up_stack: Stack) -> None:
+    answer = backed_up_stack.command("backup", "restore", input="n\n")
     assert answer.returncode == 1
     assert "which is kept as" in answer.stdout
-    assert guarded.is_healthy()
+    assert backed_up_stack.is_healthy()
 
 
 async def killed_when(stack: Stack, condition: Callable[[], object], *words: str) -> None:
@@ -244,44 +246,44 @@ async def killed_when(stack: Stack, condition: Callable[[], object], *words: str
 
 
 STEPS: dict[str, tuple[Callable[[BackupContext], object], tuple[str, ...]]] = {
-    "dump": (lambda here: list(here.folder.glob("*.sql.draft")), ("run", "dump")),
+    "dump": (lambda context: list(context.folder.glob("*.sql.draft")), ("run", "dump")),
     "base backup": (
-        lambda here: len(list(here.folder.glob("physical/chitlaq/base/*/data/base"))) > fulls(here),
+        lambda context: len(list(context.folder.glob("physical/chitlaq/base/*/data/base"))) > fulls(context),
         ("run", "full"),
     ),
-    "scratch server": (lambda here: servers_in(here.home.backup), ("drill",)),
+    "scratch server": (lambda context: servers_in(context.home.backup), ("drill",)),
 }  # fmt: skip
 
 
-def fulls(here: BackupContext) -> int:
-    return len(records.read(here.folder).of("full", "incremental"))
+def fulls(context: BackupContext) -> int:
+    return len(records.read(context.folder).of("full", "incremental"))
 
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_backup_or_drill_that_was_killed_leaves_nothing_and_can_be_done_again(
-    guarded: Stack, step: str
+    backed_up_stack: Stack, step: str
 ) -> None:
     condition, words = STEPS[step]
-    here = place_of(guarded)
-    before = [record.id for record in backups_of(guarded).good]
-    await killed_when(guarded, lambda: condition(here), *words)
-    assert [record.id for record in backups_of(guarded).good] == before
-    await asyncio.to_thread(run, guarded, *words)
-    assert not list(here.folder.glob("*.draft"))
-    assert not list((here.home.backup / "scratch").glob("*"))
-    assert servers_in(here.home.backup) == []
-    assert fulls(here) == len(list(here.folder.glob("physical/chitlaq/base/*")))
-    assert guarded.is_healthy()
+    context = context_of(backed_up_stack)
+    before = [record.id for record in backups_of(backed_up_stack).good]
+    await killed_when(backed_up_stack, lambda: condition(context), *words)
+    assert [record.id for record in backups_of(backed_up_stack).good] == before
+    await asyncio.to_thread(run, backed_up_stack, *words)
+    assert not list(context.folder.glob("*.draft"))
+    assert not list((context.home.backup / "scratch").glob("*"))
+    assert servers_in(context.home.backup) == []
+    assert fulls(context) == len(list(context.folder.glob("physical/chitlaq/base/*")))
+    assert backed_up_stack.is_healthy()
 
 
-async def test_restore_that_was_killed_before_the_swap_begins_anew(guarded: Stack) -> None:
-    stack = guarded
+async def test_restore_that_was_killed_before_the_swap_begins_anew(backed_up_stack: Stack) -> None:
+    stack = backed_up_stack
     expected = await posts_in(stack)
-    here = place_of(stack)
+    context = context_of(stack)
     target = stack.home / "postgres.restoring"
     await killed_when(stack, (target / "global").exists, "restore", "--yes")
     # What is there was not touched, and is not used by accident while a restore waits.
-    assert (here.home.postgres_data / "PG_VERSION").exists()
+    assert (context.home.postgres_data / "PG_VERSION").exists()
     answer = stack.command("up", "--detach")
     assert answer.returncode == 1
     assert "--resume" in answer.stdout + answer.stderr
@@ -293,51 +295,51 @@ async def test_restore_that_was_killed_before_the_swap_begins_anew(guarded: Stac
 
 @pytest.mark.parametrize("is_moved", [False, True])
 async def test_restore_that_was_killed_within_the_swap_is_finished(
-    guarded: Stack, is_moved: bool
+    backed_up_stack: Stack, is_moved: bool
 ) -> None:
     """As it is left by a kill before, and between, the two renames."""
-    stack = guarded
+    stack = backed_up_stack
     expected = await posts_in(stack)
-    here = place_of(stack)
+    context = context_of(stack)
     stack.command("down")
-    plan = plans.choose(here)
-    copy = here.home.root / "postgres.restoring"
-    shutil.copytree(here.home.postgres_data, copy, symlinks=True)
-    restored = plans.RestoreResult(plan.backup, 1, None, 10)
-    plans.save(here, msgspec.structs.replace(plan, restored=restored))
+    chosen = plan.choose(context)
+    copy = context.home.root / "postgres.restoring"
+    shutil.copytree(context.home.postgres_data, copy, symlinks=True)
+    restored = plan.RestoreResult(chosen.backup, 1, None, 10)
+    plan.save(context, msgspec.structs.replace(chosen, restored=restored))
     for path in (copy, *copy.rglob("*")):
-        owner = (here.home.postgres_data / path.relative_to(copy)).lstat()
+        owner = (context.home.postgres_data / path.relative_to(copy)).lstat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     if is_moved:
-        here.home.postgres_data.rename(here.home.root / plan.aside)
+        context.home.postgres_data.rename(context.home.root / chosen.aside)
     answer = stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert "--resume" in answer.stderr
     await asyncio.to_thread(run, stack, "restore", "--resume", "--yes")
-    assert (here.home.root / plan.aside).exists()
+    assert (context.home.root / chosen.aside).exists()
     await asyncio.to_thread(run, stack, "discard", "--yes")
     await asyncio.to_thread(up, stack)
     assert await posts_in(stack) == expected
 
 
-async def test_restore_without_room_leaves_what_is_there(guarded: Stack) -> None:
+async def test_restore_without_room_leaves_what_is_there(backed_up_stack: Stack) -> None:
     """Writing fails in the middle: files may grow to 64 kB only."""
-    expected = await posts_in(guarded)
+    expected = await posts_in(backed_up_stack)
     root = Path(__file__).parents[3]
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {root}/.venv/bin/chitlaq backup restore --yes"],
-        capture_output=True, text=True, env=guarded.environment, check=False,
+        capture_output=True, text=True, env=backed_up_stack.environment, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert not (guarded.home / "postgres.restoring").exists()
-    await asyncio.to_thread(up, guarded)
-    assert await posts_in(guarded) == expected
+    assert not (backed_up_stack.home / "postgres.restoring").exists()
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await posts_in(backed_up_stack) == expected
 
 
 async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
-    guarded: Stack,
+    backed_up_stack: Stack,
 ) -> None:
-    stack = guarded
+    stack = backed_up_stack
     names = sorted(path.stem for path in MIGRATIONS.glob("*.sql") if path.stem[0].isdigit())
     await stack.sql("CREATE DATABASE old OWNER chitlaq TEMPLATE template0")
     url = stack.dsn("chitlaq", "old")
@@ -347,8 +349,8 @@ async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
         backend.apply_migrations(every.filter(lambda one: one.id != names[-1]))
     finally:
         backend.connection.close()
-    here = place_of(stack)
-    old = BackupContext(here.home, msgspec.structs.replace(here.settings, database_url=url))
+    context = context_of(stack)
+    old = BackupContext(context.home, msgspec.structs.replace(context.settings, database_url=url))
     record = await asyncio.to_thread(dump.take, old)
     assert record.migration == names[-2]
     await asyncio.to_thread(run, stack, "drill", record.id)

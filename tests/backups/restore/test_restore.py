@@ -29,8 +29,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.proof import drill
-from chitlaq.backups.restore import plan as plans
-from chitlaq.backups.restore import restore
+from chitlaq.backups.restore import plan, restore
 from chitlaq.backups.wal import archive
 from chitlaq.cli import backup as command
 from chitlaq.core.errors import OperatorError
@@ -38,12 +37,12 @@ from chitlaq.core.installation.home import Home
 from chitlaq.stack.servers import barman, postgres
 from tests.backups.backed_up_stack import (
     backups_of,
+    context_of,
     newest,
-    place_of,
     posts_in,
     run,
     servers_in,
-    start_guarded,
+    start_backed_up_stack,
 )
 from tests.backups.killed_command import killed_at, leftovers, own_temporary_folder
 from tests.conftest import Stack, eventually, stop_stack
@@ -54,9 +53,9 @@ WRITTEN_ANEW = {"postgresql.auto.conf"}
 
 
 @pytest.fixture(scope="module")
-async def guarded() -> AsyncIterator[Stack]:
+async def backed_up_stack() -> AsyncIterator[Stack]:
     """An installation with a full and an incremental backup, some archived log, and a dump."""
-    stack = start_guarded()
+    stack = start_backed_up_stack()
     own_temporary_folder(stack)
     try:
         await stack.sql("CREATE TABLE public.notes (id serial PRIMARY KEY, text text)")
@@ -73,8 +72,8 @@ async def guarded() -> AsyncIterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def here(guarded: Stack) -> BackupContext:
-    return place_of(guarded)
+def context(backed_up_stack: Stack) -> BackupContext:
+    return context_of(backed_up_stack)
 
 
 async def note(stack: Stack, text: str) -> datetime:
@@ -103,29 +102,29 @@ def flip(path: Path, place: int) -> None:
 
 
 def test_damage_is_found_before_anything_is_stopped_and_named(
-    guarded: Stack, here: BackupContext, tmp_path: Path
+    backed_up_stack: Stack, context: BackupContext, tmp_path: Path
 ) -> None:
     """A byte at each of some random places of what a restore reads: of any of them it takes nothing."""
     chosen = random.Random(7)
     full, incremental, dump = (
-        newest(guarded, "full"), newest(guarded, "incremental"), newest(guarded, "dump")
-    )  # fmt: skip
+        newest(backed_up_stack, kind) for kind in ("full", "incremental", "dump")
+    )
     base = [
         path
         for record in (full, incremental)
-        for path in sorted((here.folder / record.path).rglob("*"))
+        for path in sorted((context.folder / record.path).rglob("*"))
         if path.is_file() and path.stat().st_size and path.name not in WRITTEN_ANEW
     ]
     assert full.begin_wal is not None
-    folder = barman.folder(here.home, here.settings)
+    folder = barman.folder(context.home, context.settings)
     segments = [path for path in archive.archived_files(folder) if path.name >= full.begin_wal]
     assert len(segments) >= 2
     # On a machine where the server's own log is not: here it would stand in for the archive's.
-    other = BackupContext(Home(tmp_path), here.settings)
+    other = BackupContext(Home(tmp_path), context.settings)
     for files, name in (
         (base, incremental.id),
         (segments, full.id),
-        ([here.folder / dump.path], dump.id),
+        ([context.folder / dump.path], dump.id),
     ):
         for _ in range(8):
             path = chosen.choice(files)
@@ -133,139 +132,145 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
             flip(path, chosen.randrange(len(before)))
             try:
                 with pytest.raises(OperatorError) as error:
-                    restore.preflight(other, plans.choose(other, name))
+                    restore.preflight(other, plan.choose(other, name))
             finally:
                 path.write_bytes(before)
             assert path.name in str(error.value), path
-    restore.preflight(other, plans.choose(other))
-    path = here.folder / full.path / "global" / "pg_control"
+    restore.preflight(other, plan.choose(other))
+    path = context.folder / full.path / "global" / "pg_control"
     before = path.read_bytes()
     flip(path, 100)
-    answer = guarded.command("backup", "restore", "--yes")
+    answer = backed_up_stack.command("backup", "restore", "--yes")
     path.write_bytes(before)
     assert answer.returncode == 1
     assert "global/pg_control" in answer.stderr
-    assert guarded.is_healthy()
+    assert backed_up_stack.is_healthy()
 
 
 async def test_what_follows_damage_is_never_given_up_in_silence(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """In what no ledger knows yet: the end of the log that was received, with the data directory gone."""
-    await note(guarded, "before the damage")
-    (row,) = await guarded.sql("SELECT pg_current_wal_insert_lsn() - '0/0' AS at")
-    await note(guarded, "in the damage")
-    expected = await notes(guarded)
-    streaming = barman.streaming(here.home, here.settings)
+    await note(backed_up_stack, "before the damage")
+    (row,) = await backed_up_stack.sql("SELECT pg_current_wal_insert_lsn() - '0/0' AS at")
+    await note(backed_up_stack, "in the damage")
+    expected = await notes(backed_up_stack)
+    streaming = barman.streaming(context.home, context.settings)
     (partial,) = streaming.glob("*.partial")
-    await guarded.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 20000))")
+    await backed_up_stack.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 20000))")
     await asyncio.sleep(1)
-    guarded.command("down")
-    live, away = here.home.postgres_data, here.home.root / "away"
+    backed_up_stack.command("down")
+    live, away = context.home.postgres_data, context.home.root / "away"
     live.rename(away)
     before = partial.read_bytes()
     flip(partial, int(row["at"]) % archive.SEGMENT_BYTES + 40)
 
-    answer = guarded.command("backup", "restore", "--yes")
+    answer = backed_up_stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert partial.name.removesuffix(".partial") in answer.stderr
     assert "is damaged there" in answer.stderr
     assert not live.exists()
-    assert not here.home.pending_restore.exists()
+    assert not context.home.pending_restore.exists()
     # Nor is it said that nothing was changed until then.
-    answer = guarded.command(
+    answer = backed_up_stack.command(
         "backup", "restore", "--yes", "--to-time", datetime.now(UTC).isoformat(" ")
     )
     assert answer.returncode == 1
     assert "is damaged there" in answer.stderr
 
     # Unless that much is what is wanted.
-    said = await asyncio.to_thread(run, guarded, "restore", "--up-to-damage", "--yes")
+    said = await asyncio.to_thread(run, backed_up_stack, "restore", "--up-to-damage", "--yes")
     assert "What was written after that is not there" in said
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected[:-1]
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected[:-1]
 
     # The server's own log goes further, and is taken where it is there.
-    guarded.command("down")
+    backed_up_stack.command("down")
     shutil.rmtree(live)
     away.rename(live)
     (left,) = streaming.with_name("left-behind").glob(f"{partial.name}")
     assert left.read_bytes() != before
-    said = await asyncio.to_thread(run, guarded, "restore", "--timeline", "1", "--yes")
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected
-    await asyncio.to_thread(run, guarded, "run", "full", "dump")
+    said = await asyncio.to_thread(run, backed_up_stack, "restore", "--timeline", "1", "--yes")
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected
+    await asyncio.to_thread(run, backed_up_stack, "run", "full", "dump")
 
 
 # Moments.
 
 
 async def test_any_moment_can_be_had_whatever_was_restored_before(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    earlier = await note(guarded, "earlier")
-    wanted = await note(guarded, "wanted")
-    await asyncio.to_thread(run, guarded, "run", "full")
-    abandoned = newest(guarded, "full")
-    latest = await note(guarded, "a mistake")
-    before = await notes(guarded)
+    earlier = await note(backed_up_stack, "earlier")
+    wanted = await note(backed_up_stack, "wanted")
+    await asyncio.to_thread(run, backed_up_stack, "run", "full")
+    abandoned = newest(backed_up_stack, "full")
+    latest = await note(backed_up_stack, "a mistake")
+    before = await notes(backed_up_stack)
 
     # Too early. The newest backup is from after the moment, and another is taken.
-    await asyncio.to_thread(run, guarded, "restore", "--to-time", earlier.isoformat(" "), "--yes")
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == before[:-2]
-    after = await note(guarded, "after the first restore")
+    await asyncio.to_thread(
+        run, backed_up_stack, "restore", "--to-time", earlier.isoformat(" "), "--yes"
+    )
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == before[:-2]
+    after = await note(backed_up_stack, "after the first restore")
 
     # What is of the time that was left is as good as before, and nothing says otherwise.
-    await asyncio.to_thread(run, guarded, "verify", abandoned.id)
-    answer = guarded.command("backup", "drill", abandoned.id)
+    await asyncio.to_thread(run, backed_up_stack, "verify", abandoned.id)
+    answer = backed_up_stack.command("backup", "drill", abandoned.id)
     assert answer.returncode == command.NOT_SEEN
     assert "left behind" in answer.stdout
-    verified = newest(guarded, "full")
+    verified = newest(backed_up_stack, "full")
     assert not verified.is_bad
     # The next one adds to none of that time.
-    await asyncio.to_thread(run, guarded, "run", "incremental")
-    assert newest(guarded, "full", "incremental").kind == "full"
+    await asyncio.to_thread(run, backed_up_stack, "run", "incremental")
+    assert newest(backed_up_stack, "full", "incremental").kind == "full"
 
     # Then the moment that was meant: of what the first restore left behind.
     said = await asyncio.to_thread(
-        run, guarded, "restore", "--to-time", wanted.isoformat(" "), "--yes"
+        run, backed_up_stack, "restore", "--to-time", wanted.isoformat(" "), "--yes"
     )
     assert "along timeline" in said
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == before[:-1]
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == before[:-1]
     # From the backup that was made just before, and the end of the log that was left.
-    await asyncio.to_thread(run, guarded, "restore", "--to-time", latest.isoformat(" "), "--yes")
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == before
+    await asyncio.to_thread(
+        run, backed_up_stack, "restore", "--to-time", latest.isoformat(" "), "--yes"
+    )
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == before
     # And of what was written between the two.
-    await asyncio.to_thread(run, guarded, "restore", "--to-time", after.isoformat(" "), "--yes")
-    await asyncio.to_thread(up, guarded)
-    assert (await notes(guarded))[-1] == "after the first restore"
-    await asyncio.to_thread(run, guarded, "run", "full", "dump")
-    await asyncio.to_thread(run, guarded, "discard", "--yes")
+    await asyncio.to_thread(
+        run, backed_up_stack, "restore", "--to-time", after.isoformat(" "), "--yes"
+    )
+    await asyncio.to_thread(up, backed_up_stack)
+    assert (await notes(backed_up_stack))[-1] == "after the first restore"
+    await asyncio.to_thread(run, backed_up_stack, "run", "full", "dump")
+    await asyncio.to_thread(run, backed_up_stack, "discard", "--yes")
 
 
-async def test_moment_after_the_last_change_gives_the_last_change(guarded: Stack) -> None:
-    await note(guarded, "the last change")
-    expected = await notes(guarded)
-    guarded.command("down")
+async def test_moment_after_the_last_change_gives_the_last_change(backed_up_stack: Stack) -> None:
+    await note(backed_up_stack, "the last change")
+    expected = await notes(backed_up_stack)
+    backed_up_stack.command("down")
     moment = datetime.now(UTC).isoformat(" ")
-    said = await asyncio.to_thread(run, guarded, "restore", "--to-time", moment, "--yes")
+    said = await asyncio.to_thread(run, backed_up_stack, "restore", "--to-time", moment, "--yes")
     assert "no later change from before the moment" in said
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected
 
 
-def test_dump_holds_one_moment_and_no_other_is_promised(guarded: Stack) -> None:
-    name = newest(guarded, "dump").id
+def test_dump_holds_one_moment_and_no_other_is_promised(backed_up_stack: Stack) -> None:
+    name = newest(backed_up_stack, "dump").id
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-    answer = guarded.command("backup", "restore", name, "--to-time", now, "--yes")
+    answer = backed_up_stack.command("backup", "restore", name, "--to-time", now, "--yes")
     assert answer.returncode == 1
     assert "holds one moment only" in answer.stderr
-    answer = guarded.command("backup", "restore", "--timeline", "77", "--yes")
+    answer = backed_up_stack.command("backup", "restore", "--timeline", "77", "--yes")
     assert "no timeline 77" in answer.stderr
-    assert guarded.is_healthy()
+    assert backed_up_stack.is_healthy()
 
 
 def test_time_without_a_day_is_of_today() -> None:
@@ -280,27 +285,27 @@ def test_time_without_a_day_is_of_today() -> None:
 # What is known of a backup.
 
 
-def test_lost_records_cost_no_backup(guarded: Stack, here: BackupContext) -> None:
+def test_lost_records_cost_no_backup(backed_up_stack: Stack, context: BackupContext) -> None:
     """What is whole gets a record anew, which says nothing good of it; what is not goes."""
-    before = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
-    known = here.folder / "records"
-    known.rename(here.folder / "records.away")
-    half = barman.folder(here.home, here.settings) / "base" / "20200101T000000"
+    before = {one.id: one for one in backups_of(backed_up_stack).of("full", "incremental")}
+    known = context.folder / "records"
+    known.rename(context.folder / "records.away")
+    half = barman.folder(context.home, context.settings) / "base" / "20200101T000000"
     (half / "data" / "base").mkdir(parents=True)
     try:
-        base_backup.reconcile(here)
-        after = {one.id: one for one in backups_of(guarded).of("full", "incremental")}
+        base_backup.reconcile(context)
+        after = {one.id: one for one in backups_of(backed_up_stack).of("full", "incremental")}
         assert not half.exists()
         assert after.keys() == before.keys()
         for name, record in after.items():
-            assert (here.folder / record.path / base_backup.MANIFEST).exists()
+            assert (context.folder / record.path / base_backup.MANIFEST).exists()
             assert record.verified is None
             for field in ("kind", "parent", "begin_wal", "end_wal", "timeline", "sha256", "bytes"):
                 assert getattr(record, field) == getattr(before[name], field), field
-        restore.preflight(here, plans.choose(here))
+        restore.preflight(context, plan.choose(context))
     finally:
         shutil.rmtree(known)
-        (here.folder / "records.away").rename(known)
+        (context.folder / "records.away").rename(known)
 
 
 def judged(record: Record, *, is_good: bool) -> Record:
@@ -310,33 +315,36 @@ def judged(record: Record, *, is_good: bool) -> Record:
 
 
 def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    record = newest(guarded, "full", "incremental")
-    records.write(here.folder, judged(record, is_good=False))
+    record = newest(backed_up_stack, "full", "incremental")
+    records.write(context.folder, judged(record, is_good=False))
     try:
-        assert plans.choose(here).backup != record.id
-        shown = guarded.command("backup", "restore", record.id, input="n\n").stdout
+        assert plan.choose(context).backup != record.id
+        shown = backed_up_stack.command("backup", "restore", record.id, input="n\n").stdout
         assert "KNOWN TO BE BAD" in shown
         assert "posts differ" in shown
         assert "was the same" not in shown
     finally:
-        records.write(here.folder, record)
+        records.write(context.folder, record)
 
 
 def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    physical_, dump = newest(guarded, "full", "incremental"), newest(guarded, "dump")
-    # The live database is away.
-    (port,) = [guarded.ports["edge"]]
-    ports = msgspec.structs.replace(here.settings.ports, postgres=port)
-    away = BackupContext(
-        Home(here.home.root),
-        msgspec.structs.replace(here.settings, ports=ports),
-        here.report_progress,
+    physical_, dump = (
+        newest(backed_up_stack, "full", "incremental"),
+        newest(backed_up_stack, "dump"),
     )
-    socket_ = here.home.postgres_socket
+    # The live database is away.
+    (port,) = [backed_up_stack.ports["edge"]]
+    ports = msgspec.structs.replace(context.settings.ports, postgres=port)
+    away = BackupContext(
+        Home(context.home.root),
+        msgspec.structs.replace(context.settings, ports=ports),
+        context.report_progress,
+    )
+    socket_ = context.home.postgres_socket
     socket_.rename(socket_.with_name("postgres.away"))
     try:
         with pytest.raises(InconclusiveError, match="away"):
@@ -346,21 +354,21 @@ def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
     # And there is no room.
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup drill {dump.id}"],
-        capture_output=True, text=True, env=guarded.environment, check=False, cwd=ROOT,
+        capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == command.NOT_SEEN, done.stdout + done.stderr
     assert "NOT LOOKED AT" in done.stdout
-    assert newest(guarded, "full", "incremental") == physical_
-    assert newest(guarded, "dump") == dump
+    assert newest(backed_up_stack, "full", "incremental") == physical_
+    assert newest(backed_up_stack, "dump") == dump
 
 
 @pytest.mark.parametrize("left", ["physical/chitlaq/base/20261124T023000", "chitlaq_1.sql"])
 def test_no_empty_database_is_made_where_there_are_backups(
-    here: BackupContext, tmp_path: Path, left: str
+    context: BackupContext, tmp_path: Path, left: str
 ) -> None:
     settings = msgspec.structs.replace(
-        here.settings,
-        backups=msgspec.structs.replace(here.settings.backups, folder=str(tmp_path / "backups")),
+        context.settings,
+        backups=msgspec.structs.replace(context.settings.backups, folder=str(tmp_path / "backups")),
     )
     postgres.refuse_without_data(Home(tmp_path), settings)
     (tmp_path / "backups" / left).mkdir(parents=True)
@@ -372,26 +380,28 @@ def test_no_empty_database_is_made_where_there_are_backups(
 
 
 def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     from chitlaq.backups.context import exclusive_lock
 
-    with exclusive_lock(here.home, "drill"):
-        answer = guarded.command("backup", "restore", "--yes")
+    with exclusive_lock(context.home, "drill"):
+        answer = backed_up_stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert "Another process is at the backups" in answer.stderr
-    assert guarded.is_healthy()
+    assert backed_up_stack.is_healthy()
 
 
-def test_data_of_a_server_that_runs_is_not_replaced(guarded: Stack, here: BackupContext) -> None:
+def test_data_of_a_server_that_runs_is_not_replaced(
+    backed_up_stack: Stack, context: BackupContext
+) -> None:
     with pytest.raises(OperatorError, match="still runs"):
-        restore.execute(here, plans.choose(here))
-    assert not here.home.pending_restore.exists()
-    assert guarded.is_healthy()
+        restore.execute(context, plan.choose(context))
+    assert not context.home.pending_restore.exists()
+    assert backed_up_stack.is_healthy()
 
 
 def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
-    tmp_path: Path, here: BackupContext
+    tmp_path: Path, context: BackupContext
 ) -> None:
     home = Home(tmp_path)
     home.run.mkdir()
@@ -406,7 +416,7 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
         answering.start()
         with (
             pytest.raises((OperatorError, OSError)),
-            command._stopped_stack(BackupContext(home, here.settings)),
+            command._stopped_stack(BackupContext(home, context.settings)),
         ):
             raise AssertionError("it went on")
         answering.join()
@@ -416,31 +426,31 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
 
 
 async def test_restore_that_fails_says_that_what_was_there_can_be_started(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """There is no room for it: files may grow to 64 kB only."""
-    expected = await notes(guarded)
+    expected = await notes(backed_up_stack)
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup restore --yes"],
-        capture_output=True, text=True, env=guarded.environment, check=False, cwd=ROOT,
+        capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode != 0
     assert "`chitlaq up` starts what was there" in done.stderr
-    assert leftovers(guarded) == []
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected
+    assert leftovers(backed_up_stack) == []
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected
 
 
 async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """While PostgreSQL recovers: it ends as well, and the next one finds nothing of it."""
-    expected = await notes(guarded)
+    expected = await notes(backed_up_stack)
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "backup", "restore", "--yes"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=guarded.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=backed_up_stack.environment,
     )  # fmt: skip
-    target = here.home.restoring_data
+    target = context.home.restoring_data
     while not (target / "postmaster.pid").exists():
         assert process.poll() is None, "it ended before it could be killed"
         await asyncio.sleep(0.001)
@@ -448,17 +458,17 @@ async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
     process.wait()
     await eventually(lambda: servers_in(target) == [])
     # A plan that did not reach the disk is no way out of it.
-    plan = here.home.pending_restore.read_bytes()
-    here.home.pending_restore.write_bytes(plan[: len(plan) // 2])
-    answer = guarded.command("backup", "restore", "--resume", "--yes")
+    pending = context.home.pending_restore.read_bytes()
+    context.home.pending_restore.write_bytes(pending[: len(pending) // 2])
+    answer = backed_up_stack.command("backup", "restore", "--resume", "--yes")
     assert answer.returncode == 1
     assert "begin anew" in answer.stderr
-    here.home.pending_restore.write_bytes(plan)
-    await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    context.home.pending_restore.write_bytes(pending)
+    await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert not target.exists()
-    assert leftovers(guarded) == []
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected
+    assert leftovers(backed_up_stack) == []
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected
 
 
 SWAP = [
@@ -470,23 +480,25 @@ SWAP = [
 ]
 
 
-async def test_restore_that_was_killed_as_it_took_its_place_is_finished(guarded: Stack) -> None:
-    expected = await notes(guarded)
+async def test_restore_that_was_killed_as_it_took_its_place_is_finished(
+    backed_up_stack: Stack,
+) -> None:
+    expected = await notes(backed_up_stack)
     resume: tuple[str, ...] = ()
     for call, part in SWAP:
-        await asyncio.to_thread(killed_at, guarded, call, part, "restore", *resume, "--yes")
+        await asyncio.to_thread(killed_at, backed_up_stack, call, part, "restore", *resume, "--yes")
         resume = ("--resume",)
-    assert "--resume" in guarded.command("up", "--detach").stderr
-    answer = guarded.command("backup", "restore", "--yes")
+    assert "--resume" in backed_up_stack.command("up", "--detach").stderr
+    answer = backed_up_stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert "--resume" in answer.stderr
-    said = await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said
-    assert not (guarded.home / "postgres" / "restored").exists()
-    await asyncio.to_thread(up, guarded)
-    assert await notes(guarded) == expected
-    await asyncio.to_thread(run, guarded, "run", "full")
-    await asyncio.to_thread(run, guarded, "drill", newest(guarded, "full").id)
+    assert not (backed_up_stack.home / "postgres" / "restored").exists()
+    await asyncio.to_thread(up, backed_up_stack)
+    assert await notes(backed_up_stack) == expected
+    await asyncio.to_thread(run, backed_up_stack, "run", "full")
+    await asyncio.to_thread(run, backed_up_stack, "drill", newest(backed_up_stack, "full").id)
 
 
 STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
@@ -502,71 +514,71 @@ STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("call", "part", "words"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS]
 )
 async def test_step_that_was_killed_can_be_done_again(
-    guarded: Stack, here: BackupContext, call: str, part: str, words: tuple[str, ...]
+    backed_up_stack: Stack, context: BackupContext, call: str, part: str, words: tuple[str, ...]
 ) -> None:
-    await note(guarded, "to be archived")
-    await guarded.sql("SELECT pg_switch_wal()")
-    before = {one.id for one in backups_of(guarded).good}
-    await asyncio.to_thread(killed_at, guarded, call, part, *words)
-    assert {one.id for one in backups_of(guarded).good} == before
-    await asyncio.to_thread(run, guarded, *words)
-    assert not list(here.folder.glob("*.draft"))
-    bases = {path.name for path in here.folder.glob("physical/chitlaq/base/*")}
+    await note(backed_up_stack, "to be archived")
+    await backed_up_stack.sql("SELECT pg_switch_wal()")
+    before = {one.id for one in backups_of(backed_up_stack).good}
+    await asyncio.to_thread(killed_at, backed_up_stack, call, part, *words)
+    assert {one.id for one in backups_of(backed_up_stack).good} == before
+    await asyncio.to_thread(run, backed_up_stack, *words)
+    assert not list(context.folder.glob("*.draft"))
+    bases = {path.name for path in context.folder.glob("physical/chitlaq/base/*")}
     assert bases == {
-        base_backup.barman_id(one) for one in backups_of(guarded).of("full", "incremental")
+        base_backup.barman_id(one) for one in backups_of(backed_up_stack).of("full", "incremental")
     }
-    assert guarded.is_healthy()
-    await asyncio.to_thread(run, guarded, "verify")
+    assert backed_up_stack.is_healthy()
+    await asyncio.to_thread(run, backed_up_stack, "verify")
 
 
 async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    found = backups_of(guarded)
+    found = backups_of(backed_up_stack)
     parents = {one.parent for one in found.good}
     first = next(one for one in found.of("full") if one.id not in parents)
     assert first != found.newest("full")
     await asyncio.to_thread(
-        killed_at, guarded, "os.remove", f"records/{first.id}", "prune", first.id, "--yes"
+        killed_at, backed_up_stack, "os.remove", f"records/{first.id}", "prune", first.id, "--yes"
     )
-    answer = guarded.command("backup", "verify", first.id)
+    answer = backed_up_stack.command("backup", "verify", first.id)
     assert answer.returncode == 3
     assert "is gone" in answer.stdout
-    await asyncio.to_thread(run, guarded, "prune", first.id, "--yes")
-    assert backups_of(guarded).get(first.id) is None
-    await asyncio.to_thread(run, guarded, "verify")
+    await asyncio.to_thread(run, backed_up_stack, "prune", first.id, "--yes")
+    assert backups_of(backed_up_stack).get(first.id) is None
+    await asyncio.to_thread(run, backed_up_stack, "verify")
 
 
 async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_aside(
-    guarded: Stack, here: BackupContext
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """Killed while it fills its server, and wherever it puts the archive of the old one aside."""
-    dump = newest(guarded, "dump")
+    dump = newest(backed_up_stack, "dump")
     expected = dump.tables["public.notes"].rows
     words = ("restore", dump.id, "--yes")
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "backup", *words],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=guarded.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=backed_up_stack.environment,
     )  # fmt: skip
-    while not list((here.home.backup / "scratch").glob("*/postgres/postmaster.pid")):
+    while not list((context.home.backup / "scratch").glob("*/postgres/postmaster.pid")):
         assert process.poll() is None, "it ended before it could be killed"
         await asyncio.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     await asyncio.to_thread(
-        killed_at, guarded, "os.rename", "chitlaq/records/", "restore", "--resume", "--yes"
+        killed_at, backed_up_stack, "os.rename", "chitlaq/records/", "restore", "--resume", "--yes"
     )
     await asyncio.to_thread(
-        killed_at, guarded, "os.rename", "chitlaq.before-", "restore", "--resume", "--yes"
+        killed_at, backed_up_stack, "os.rename", "chitlaq.before-", "restore", "--resume", "--yes"
     )
     # As it is left by a kill after the last of it.
-    plan = here.home.pending_restore.read_bytes()
-    said = await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
+    pending = context.home.pending_restore.read_bytes()
+    said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said
-    here.home.pending_restore.write_bytes(plan)
-    await asyncio.to_thread(run, guarded, "restore", "--resume", "--yes")
-    assert not backups_of(guarded).of("full", "incremental")
-    assert leftovers(guarded) == []
-    await asyncio.to_thread(up, guarded)
-    assert len(await notes(guarded)) == expected
-    assert await posts_in(guarded) == set()
+    context.home.pending_restore.write_bytes(pending)
+    await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
+    assert not backups_of(backed_up_stack).of("full", "incremental")
+    assert leftovers(backed_up_stack) == []
+    await asyncio.to_thread(up, backed_up_stack)
+    assert len(await notes(backed_up_stack)) == expected
+    assert await posts_in(backed_up_stack) == set()

@@ -84,13 +84,13 @@ class BackupStatus:
         return next(one for one in self.kinds if one.name == name)
 
 
-def read(here: BackupContext) -> BackupStatus:
+def read(context: BackupContext) -> BackupStatus:
     """Read the records.
 
     Raises:
         OSError: the folder may not be looked at.
     """
-    folder = here.folder
+    folder = context.folder
     if folder.exists():
         # A glob finds nothing where it may not look.
         for one in (folder, folder / "records"):
@@ -99,13 +99,13 @@ def read(here: BackupContext) -> BackupStatus:
     found = records.read(folder)
     kinds = tuple(_kind_status(found, name) for name in KINDS)
     return BackupStatus(
-        folder, kinds, tuple(uncopied(here, found)), _wal_copied_at(here), _refusal(here)
+        folder, kinds, tuple(uncopied(context, found)), _wal_copied_at(context), _refusal(context)
     )
 
 
-def uncopied(here: BackupContext, found: Catalog) -> list[Record]:
+def uncopied(context: BackupContext, found: Catalog) -> list[Record]:
     """Of each kind the newest, and what it adds to, where they should be elsewhere and are not."""
-    wanted = here.settings.backups.copy_to
+    wanted = context.settings.backups.copy_to
     if not wanted:
         return []
     chosen: dict[str, Record] = {}
@@ -122,21 +122,21 @@ def _kind_status(found: Catalog, name: str) -> KindStatus:
     return KindStatus(name, tuple(found.of(*KINDS[name])), damaged)
 
 
-def record_wal_copied(here: BackupContext) -> None:
+def record_wal_copied(context: BackupContext) -> None:
     """Note that all of the archived log is elsewhere."""
-    note = here.home.backup / "log-copied"
+    note = context.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    note.write_text(here.settings.backups.copy_to)
+    note.write_text(context.settings.backups.copy_to)
 
 
-def has_copied(here: BackupContext) -> bool:
+def has_copied(context: BackupContext) -> bool:
     """Whether this machine itself has copied to the place before."""
-    return _wal_copied_at(here) is not None
+    return _wal_copied_at(context) is not None
 
 
-def record_refusal(here: BackupContext, why: str) -> None:
+def record_refusal(context: BackupContext, why: str) -> None:
     """Note why nothing may be written elsewhere, or with nothing that it may."""
-    note = here.home.backup / "copies-refused"
+    note = context.home.backup / "copies-refused"
     if why:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.write_text(why)
@@ -144,17 +144,17 @@ def record_refusal(here: BackupContext, why: str) -> None:
         note.unlink(missing_ok=True)
 
 
-def _refusal(here: BackupContext) -> str:
+def _refusal(context: BackupContext) -> str:
     try:
-        return (here.home.backup / "copies-refused").read_text()
+        return (context.home.backup / "copies-refused").read_text()
     except OSError:
         return ""
 
 
-def _wal_copied_at(here: BackupContext) -> datetime | None:
-    note = here.home.backup / "log-copied"
+def _wal_copied_at(context: BackupContext) -> datetime | None:
+    note = context.home.backup / "log-copied"
     try:
-        if note.read_text() != here.settings.backups.copy_to:
+        if note.read_text() != context.settings.backups.copy_to:
             return None
         return datetime.fromtimestamp(note.stat().st_mtime, UTC)
     except OSError:

@@ -34,7 +34,7 @@ from chitlaq.backups.catalog.retention import RetentionPolicy
 from chitlaq.backups.context import BackupContext, require_free_space
 from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.backups.offsite.object_store import ObjectStore
-from chitlaq.backups.wal import archive as log
+from chitlaq.backups.wal import archive
 from chitlaq.backups.wal.archive import Segment
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
@@ -43,57 +43,57 @@ from chitlaq.stack.servers import barman
 BEGUN = "begun"
 
 
-def registry_folder(here: BackupContext, url: str) -> Path:
+def registry_folder(context: BackupContext, url: str) -> Path:
     """The folder in which stands what is known of the copies at a place."""
-    return here.folder / "elsewhere" / hashlib.sha256(url.encode()).hexdigest()[:12]
+    return context.folder / "elsewhere" / hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
-def known_copies(here: BackupContext) -> Catalog:
+def known_copies(context: BackupContext) -> Catalog:
     """The backups of which copies are at the place, with the verdicts that were found here."""
-    where = here.settings.backups.copy_to
-    found = records.read(registry_folder(here, where))
+    where = context.settings.backups.copy_to
+    found = records.read(registry_folder(context, where))
     known = {one.id: one for one in found.good}
-    for record in records.read(here.folder).good:
+    for record in records.read(context.folder).good:
         if record.id in known or (record.copied is not None and record.copied.where == where):
             known[record.id] = record
     return Catalog(sorted(known.values(), key=lambda one: one.created_at), found.damaged)
 
 
-def copy_backup(here: BackupContext, record: Record) -> Record:
+def copy_backup(context: BackupContext, record: Record) -> Record:
     """Copy a backup, and write down that it is there.
 
     Raises:
         OperatorError: there is no key to encrypt it to, the place cannot be written or is another
             machine's, or what is read back is not what was written.
     """
-    target = object_store.open_owned(here)
-    source = here.folder / record.path
+    target = object_store.open_owned(context)
+    source = context.folder / record.path
     # Of a physical backup also the packed folder.
     room = record.bytes * (2 if record.is_physical else 1)
-    with draft_folder(here.folder, room, "A copy") as folder:
+    with draft_folder(context.folder, room, "A copy") as folder:
         draft = folder / "copy.age"
         if record.is_physical:
             packed = folder / "packed"
             _pack(source, packed)
             source = packed
-        _encrypt(here, source, draft)
-        digest = object_store.put(here, target, f"backups/{record.id}.age", draft)
+        _encrypt(context, source, draft)
+        digest = object_store.put(context, target, f"backups/{record.id}.age", draft)
         size = draft.stat().st_size
         copied = msgspec.structs.replace(
             record,
-            copied=OffsiteCopy(here.settings.backups.copy_to, datetime.now(UTC), size, digest),
+            copied=OffsiteCopy(context.settings.backups.copy_to, datetime.now(UTC), size, digest),
         )
         description = folder / "record.age"
         description.write_bytes(
-            encryption.encrypt(msgspec.json.encode(copied), here.settings.backups.recipients)
+            encryption.encrypt(msgspec.json.encode(copied), context.settings.backups.recipients)
         )
-        object_store.put(here, target, f"records/{record.id}.age", description)
-    records.write(registry_folder(here, here.settings.backups.copy_to), copied)
-    records.write(here.folder, copied)
+        object_store.put(context, target, f"records/{record.id}.age", description)
+    records.write(registry_folder(context, context.settings.backups.copy_to), copied)
+    records.write(context.folder, copied)
     return copied
 
 
-def copy_wal(here: BackupContext) -> int:
+def copy_wal(context: BackupContext) -> int:
     """Copy the files of the log that were received whole and are not there yet; returns how many.
 
     The last of them may lie where it was received for long: Barman leaves it there for the receiver.
@@ -101,16 +101,16 @@ def copy_wal(here: BackupContext) -> int:
     Raises:
         OperatorError: as `copy`; or a file of that name is there, and is not known to be this one.
     """
-    target = object_store.open_owned(here)
-    files = log.complete_files(barman.folder(here.home, here.settings))
-    known = registry_folder(here, here.settings.backups.copy_to)
+    target = object_store.open_owned(context)
+    files = archive.complete_files(barman.folder(context.home, context.settings))
+    known = registry_folder(context, context.settings.backups.copy_to)
     done, strange = 0, list[str]()
     damaged = list[str]()
-    system = log.system_identifier(files)
+    system = archive.system_identifier(files)
     if system is not None:
         there = object_store.list_objects(target, f"log/{system}/")
-        entered, fulls = log.read_ledger(known), known_copies(here).of("full")
-        with draft_folder(here.folder, log.SEGMENT_BYTES * 2, "A copy of the log") as folder:
+        entered, fulls = archive.read_ledger(known), known_copies(context).of("full")
+        with draft_folder(context.folder, archive.SEGMENT_BYTES * 2, "A copy of the log") as folder:
             for path in files:
                 name = f"{system}/{path.name}"
                 if not _is_wanted(name, fulls, str(system)):
@@ -122,7 +122,7 @@ def copy_wal(here: BackupContext) -> int:
                     except OperatorError as error:
                         damaged.append(str(error))
                         continue
-                    _copy_wal_file(here, target, path, name, digest, folder)
+                    _copy_wal_file(context, target, path, name, digest, folder)
                     done += 1
                 elif said is None or _differs(path, said):
                     strange.append(name)
@@ -134,7 +134,7 @@ def copy_wal(here: BackupContext) -> int:
         )
     if damaged:
         raise OperatorError(f"{len(damaged)} files of the log were not copied: {damaged[0]}")
-    status.record_wal_copied(here)
+    status.record_wal_copied(context)
     return done
 
 
@@ -143,7 +143,7 @@ def _differs(path: Path, digest: str) -> bool:
 
     Who leaves a timeline writes its history first, so the few small files tell.
     """
-    return path.suffix == ".history" and log.content_digest(path) != digest
+    return path.suffix == ".history" and archive.content_digest(path) != digest
 
 
 def _validated_digest(path: Path, system: int) -> str:
@@ -152,45 +152,45 @@ def _validated_digest(path: Path, system: int) -> str:
     Raises:
         OperatorError: it is damaged, or another server's.
     """
-    if path.suffix != ".history" and log.segment_system_identifier(path) != system:
+    if path.suffix != ".history" and archive.segment_system_identifier(path) != system:
         raise OperatorError(f"{path} was written by another server than the newest of the log.")
-    return log.content_digest(path)
+    return archive.content_digest(path)
 
 
 def _copy_wal_file(
-    here: BackupContext, target: ObjectStore, path: Path, name: str, digest: str, folder: Path
+    context: BackupContext, target: ObjectStore, path: Path, name: str, digest: str, folder: Path
 ) -> None:
-    known = registry_folder(here, here.settings.backups.copy_to)
+    known = registry_folder(context, context.settings.backups.copy_to)
     known.mkdir(parents=True, exist_ok=True, mode=0o700)
     # Before it is there: what a kill leaves is then known to be ours, and copied again.
-    log.add_to_ledger(known, {name: BEGUN})
+    archive.add_to_ledger(known, {name: BEGUN})
     draft, packed = folder / "log.age", folder / "log.zst"
     with packed.open("wb") as plain:
-        log.compress(path, plain)
-    _encrypt(here, packed, draft)
-    object_store.put(here, target, f"log/{name}.age", draft)
-    log.add_to_ledger(known, {name: digest})
+        archive.compress(path, plain)
+    _encrypt(context, packed, draft)
+    object_store.put(context, target, f"log/{name}.age", draft)
+    archive.add_to_ledger(known, {name: digest})
 
 
-def take_over(here: BackupContext) -> None:
+def take_over(context: BackupContext) -> None:
     """Make the place this machine's own. What is there under the names of its files gives way to them.
 
     Raises:
         OperatorError: the place cannot be reached.
     """
-    object_store.take_over(here)
-    known = registry_folder(here, here.settings.backups.copy_to)
+    object_store.take_over(context)
+    known = registry_folder(context, context.settings.backups.copy_to)
     known.mkdir(parents=True, exist_ok=True, mode=0o700)
     there = {
         _registry_name(name)
-        for name in object_store.list_objects(object_store.open_owned(here), "log/")
+        for name in object_store.list_objects(object_store.open_owned(context), "log/")
     }
-    files = log.complete_files(barman.folder(here.home, here.settings))
+    files = archive.complete_files(barman.folder(context.home, context.settings))
     ours, entered = (
-        {f"{log.system_identifier(files)}/{path.name}": path for path in files},
-        log.read_ledger(known),
+        {f"{archive.system_identifier(files)}/{path.name}": path for path in files},
+        archive.read_ledger(known),
     )
-    log.add_to_ledger(
+    archive.add_to_ledger(
         known,
         {
             name: BEGUN
@@ -201,44 +201,44 @@ def take_over(here: BackupContext) -> None:
     )
 
 
-def delete(here: BackupContext, record: Record) -> None:
+def delete(context: BackupContext, record: Record) -> None:
     """Delete a copy.
 
     Raises:
         OperatorError: the place cannot be reached, or is another machine's.
     """
-    target = object_store.open_owned(here)
+    target = object_store.open_owned(context)
     # A copy without its record is none.
     for name in (f"records/{record.id}.age", f"backups/{record.id}.age"):
         object_store.delete(target, name)
-    records.delete(registry_folder(here, here.settings.backups.copy_to), record)
-    local = records.read(here.folder).get(record.id)
+    records.delete(registry_folder(context, context.settings.backups.copy_to), record)
+    local = records.read(context.folder).get(record.id)
     if local is not None:
-        records.write(here.folder, msgspec.structs.replace(local, copied=None))
+        records.write(context.folder, msgspec.structs.replace(local, copied=None))
 
 
-def prune(here: BackupContext, rule: RetentionPolicy, now: datetime) -> int:
+def prune(context: BackupContext, rule: RetentionPolicy, now: datetime) -> int:
     """Delete the copies that are old enough, and the log that no other needs; returns how many went.
 
     Raises:
         OperatorError: one could not be deleted: the others were, and it is tried again next time.
     """
     gone = [
-        one.record for one in retention.decide(known_copies(here), rule, now) if not one.is_kept
+        one.record for one in retention.decide(known_copies(context), rule, now) if not one.is_kept
     ]
     failed = []
     # What adds to another goes before it.
     for record in reversed(gone):
         try:
-            delete(here, record)
+            delete(context, record)
         except OperatorError as error:
             failed.append(str(error))
     if failed:
         raise OperatorError(f"{len(failed)} of {len(gone)} copies stay for now: {failed[0]}")
-    return len(gone) + trim_wal(here)
+    return len(gone) + trim_wal(context)
 
 
-def trim_wal(here: BackupContext) -> int:
+def trim_wal(context: BackupContext) -> int:
     """Delete the copies of the log that no copy of a backup needs any more; returns how many.
 
     Nothing is deleted where there are copies of base backups of which nothing is known here: they
@@ -247,8 +247,8 @@ def trim_wal(here: BackupContext) -> int:
     Raises:
         OperatorError: the place cannot be reached, or is another machine's.
     """
-    target = object_store.open_owned(here)
-    fulls = known_copies(here).of("full")
+    target = object_store.open_owned(context)
+    fulls = known_copies(context).of("full")
     there = {
         name.removeprefix("records/").removesuffix(".age")
         for name in object_store.list_objects(target, "records/")
@@ -256,21 +256,23 @@ def trim_wal(here: BackupContext) -> int:
     }
     if not fulls or there - {one.id for one in fulls}:
         return 0
-    current = log.system_identifier(log.complete_files(barman.folder(here.home, here.settings)))
+    current = archive.system_identifier(
+        archive.complete_files(barman.folder(context.home, context.settings))
+    )
     of_log = object_store.list_objects(target, "log/")
     gone = [name for name in of_log if not _is_wanted(_registry_name(name), fulls, str(current))]
     for name in gone:
         object_store.delete(target, name)
     if gone:
         left = {_registry_name(name) for name in of_log.keys() - gone}
-        log.prune_ledger(registry_folder(here, here.settings.backups.copy_to), left)
+        archive.prune_ledger(registry_folder(context, context.settings.backups.copy_to), left)
     return len(gone)
 
 
 def _is_wanted(name: str, fulls: Iterable[Record], current: str) -> bool:
     """Whether a copied file of the log may be needed by the copy of a base backup, or by the next one."""
     system, _, plain = name.rpartition("/")
-    if not log.is_segment(plain):
+    if not archive.is_segment(plain):
         return True
     begins = _first_segments(fulls, system)
     if not begins:
@@ -310,9 +312,9 @@ def draft_folder(parent: Path, room: int, purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _encrypt(here: BackupContext, path: Path, target: Path) -> None:
+def _encrypt(context: BackupContext, path: Path, target: Path) -> None:
     with path.open("rb") as source, target.open("wb") as sealed:
-        encryption.encrypt_stream(source, sealed, here.settings.backups.recipients)
+        encryption.encrypt_stream(source, sealed, context.settings.backups.recipients)
 
 
 def _pack(folder: Path, target: Path) -> None:
@@ -320,6 +322,6 @@ def _pack(folder: Path, target: Path) -> None:
     with (
         target.open("wb") as file,
         zstandard.ZstdCompressor(level=3, threads=1).stream_writer(file) as zipped,
-        tarfile.open(fileobj=cast("IO[bytes]", zipped), mode="w|") as archive,
+        tarfile.open(fileobj=cast("IO[bytes]", zipped), mode="w|") as tar,
     ):
-        archive.add(folder, arcname=".")
+        tar.add(folder, arcname=".")

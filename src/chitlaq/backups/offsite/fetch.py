@@ -30,11 +30,10 @@ from chitlaq.backups.context import (
     require_free_space,
     run_program,
 )
-from chitlaq.backups.offsite import copies as elsewhere
-from chitlaq.backups.offsite import object_store
+from chitlaq.backups.offsite import copies, object_store
 from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.postgres import base_backup, dump
-from chitlaq.backups.wal import archive as log
+from chitlaq.backups.wal import archive
 from chitlaq.backups.wal.archive import Segment
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
@@ -74,19 +73,19 @@ class RemoteCopies:
 
 
 @contextmanager
-def open_copies(here: BackupContext, url: str, identity: str) -> Iterator[RemoteCopies]:
+def open_copies(context: BackupContext, url: str, identity: str) -> Iterator[RemoteCopies]:
     """Read the records of all copies.
 
     Raises:
         OperatorError: there are none, the key is not the one, or no record can be read.
     """
-    source = object_store.open_store(here.settings.backups, url)
+    source = object_store.open_store(context.settings.backups, url)
     sizes = object_store.list_objects(source, "")
     names = [name for name in sizes if name.startswith("records/")]
     if not names:
         raise OperatorError(f"{url} holds no copies of backups.")
-    here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with elsewhere.draft_folder(here.home.backup, 0, "What is fetched") as folder:
+    context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with copies.draft_folder(context.home.backup, 0, "What is fetched") as folder:
         found: list[Record] = []
         failed: dict[str, str] = {}
         for name in names:
@@ -101,24 +100,24 @@ def open_copies(here: BackupContext, url: str, identity: str) -> Iterator[Remote
         yield RemoteCopies(url, source, sizes, identity, Catalog(ordered, []), failed, folder)
 
 
-def fetch_settings(here: BackupContext, copies: RemoteCopies) -> list[str]:
+def fetch_settings(context: BackupContext, remote: RemoteCopies) -> list[str]:
     """Put back the settings, secrets and uploads that are not here, from the newest copy of them.
 
     They come first: they may say where backups lie.
     """
-    for record in reversed(copies.found.of("configuration")):
+    for record in reversed(remote.found.of("configuration")):
         name = f"backups/{record.id}.age"
         try:
-            require_free_space(copies.drafts, copies.sizes.get(name, 0) * 3, "What is fetched")
-            plain = _decrypt_file(copies, record, copies.drafts).rename(copies.drafts / record.id)
-            return configuration.restore(plain, here.home.root, copies.identity)
+            require_free_space(remote.drafts, remote.sizes.get(name, 0) * 3, "What is fetched")
+            plain = _decrypt_file(remote, record, remote.drafts).rename(remote.drafts / record.id)
+            return configuration.restore(plain, context.home.root, remote.identity)
         except (OperatorError, *_UNREADABLE) as error:
-            copies.failed[name] = _reason(name, error)
+            remote.failed[name] = _reason(name, error)
     return []
 
 
 def fetch_backups(
-    here: BackupContext, copies: RemoteCopies, *, is_all: bool = False
+    context: BackupContext, remote: RemoteCopies, *, is_all: bool = False
 ) -> list[Record]:
     """Bring what a restore needs: the newest base backup with its log, dump and configuration.
 
@@ -126,38 +125,38 @@ def fetch_backups(
     nobody has found anything here yet.
 
     Args:
-        here: the installation, with the settings that came back.
+        context: the installation, with the settings that came back.
         copies: where from.
         is_all: whether all older ones are brought as well.
 
     Raises:
         OperatorError: there is no room.
     """
-    make_private_folder(here.folder)
-    known = elsewhere.registry_folder(here, copies.url)
-    for record in copies.found.good:
+    make_private_folder(context.folder)
+    known = copies.registry_folder(context, remote.url)
+    for record in remote.found.good:
         records.write(known, record)
     wanted = {
-        name: [_chain(copies, one) for one in reversed(copies.found.of(*kinds))]
+        name: [_chain(remote, one) for one in reversed(remote.found.of(*kinds))]
         for name, kinds in status.KINDS.items()
     }
     first = [chain for chains in wanted.values() for chain in (chains if is_all else chains[:1])]
-    _require_space(here, copies, first)
+    _require_space(context, remote, first)
     done: dict[str, Record | None] = {}
-    with elsewhere.draft_folder(here.folder, 0, "What is fetched") as folder:
+    with copies.draft_folder(context.folder, 0, "What is fetched") as folder:
         for chains in wanted.values():
             for chain in chains:
                 for record in chain:
                     if record.id not in done:
-                        done[record.id] = _try_fetch(here, copies, record, folder)
+                        done[record.id] = _try_fetch(context, remote, record, folder)
                     if done[record.id] is None:
                         break
                 else:
                     if not is_all:
                         break
         brought = [record for record in done.values() if record is not None]
-        _fetch_wal(here, copies, [one for one in brought if one.is_physical], folder)
-    _update_links(here)
+        _fetch_wal(context, remote, [one for one in brought if one.is_physical], folder)
+    _update_links(context)
     return sorted(brought, key=lambda record: record.created_at)
 
 
@@ -182,80 +181,80 @@ def _read_record(source: ObjectStore, name: str, identity: str, folder: Path) ->
         name != f"records/{record.id}.age"
         or not _NAME.fullmatch(record.id)
         or not re.fullmatch(path, record.path, re.ASCII)
-        or not all(log.is_segment(one) for one in (record.begin_wal, record.end_wal) if one)
+        or not all(archive.is_segment(one) for one in (record.begin_wal, record.end_wal) if one)
     ):
         raise OperatorError(f"{name} is not as records are written: it is not believed.")
     return record
 
 
-def _chain(copies: RemoteCopies, record: Record) -> list[Record]:
+def _chain(remote: RemoteCopies, record: Record) -> list[Record]:
     """A backup and what it adds to, as far as that is known."""
     try:
-        return copies.found.chain(record)
+        return remote.found.chain(record)
     except KeyError as missing:
-        copies.failed[record.id] = f"It adds to {missing.args[0]}, of which there is no record."
+        remote.failed[record.id] = f"It adds to {missing.args[0]}, of which there is no record."
         return [record]
 
 
 def _require_space(
-    here: BackupContext, copies: RemoteCopies, chains: Sequence[Sequence[Record]]
+    context: BackupContext, remote: RemoteCopies, chains: Sequence[Sequence[Record]]
 ) -> None:
     wanted = {one.id: one for chain in chains for one in chain}
-    missing = [one for one in wanted.values() if not (here.folder / one.path).exists()]
+    missing = [one for one in wanted.values() if not (context.folder / one.path).exists()]
     # What is on its way lies here encrypted and decrypted.
-    largest = max((copies.sizes.get(f"backups/{one.id}.age", 0) for one in missing), default=0)
+    largest = max((remote.sizes.get(f"backups/{one.id}.age", 0) for one in missing), default=0)
     begins = [one for one in wanted.values() if one.is_physical]
-    of_log = sum(copies.sizes[name] for name in _wal_objects(copies, begins).values())
+    of_log = sum(remote.sizes[name] for name in _wal_objects(remote, begins).values())
     require_free_space(
-        here.folder, sum(one.bytes for one in missing) + of_log + 2 * largest, "What is fetched"
+        context.folder, sum(one.bytes for one in missing) + of_log + 2 * largest, "What is fetched"
     )
 
 
 def _try_fetch(
-    here: BackupContext, copies: RemoteCopies, record: Record, folder: Path
+    context: BackupContext, remote: RemoteCopies, record: Record, folder: Path
 ) -> Record | None:
     """Bring a backup unless it is here; what hinders that is noted."""
     name = f"backups/{record.id}.age"
-    if name in copies.failed:
+    if name in remote.failed:
         return None
-    here.report_progress(f"fetch {record.id}", 0, record.bytes)
-    local = records.read(here.folder).get(record.id)
+    context.report_progress(f"fetch {record.id}", 0, record.bytes)
+    local = records.read(context.folder).get(record.id)
     try:
         if record.is_physical:
-            _require_same_server(here, record)
-        if _is_same(here, record) and not (local is not None and local.is_bad):
+            _require_same_server(context, record)
+        if _is_same(context, record) and not (local is not None and local.is_bad):
             kept = local if local is not None and local.sha256 == record.sha256 else None
         else:
             kept = None
-            (_fetch_folder if record.is_physical else _fetch_file)(here, copies, record, folder)
+            (_fetch_folder if record.is_physical else _fetch_file)(context, remote, record, folder)
     except (OperatorError, *_UNREADABLE) as error:
-        copies.failed[name] = _reason(name, error)
+        remote.failed[name] = _reason(name, error)
         return None
     # What was found of it on another machine says nothing of what is here.
     judged = kept or msgspec.structs.replace(record, verified=None, drilled=None)
-    records.write(here.folder, judged)
-    here.report_progress(f"fetch {record.id}", record.bytes, record.bytes)
+    records.write(context.folder, judged)
+    context.report_progress(f"fetch {record.id}", record.bytes, record.bytes)
     return judged
 
 
-def _is_same(here: BackupContext, record: Record) -> bool:
+def _is_same(context: BackupContext, record: Record) -> bool:
     """Whether what is here is what the record says, byte by byte."""
-    path = here.folder / record.path
+    path = context.folder / record.path
     try:
         if not record.is_physical:
             return records.digest(path) == record.sha256
         if records.digest(path / base_backup.MANIFEST) != record.sha256:
             return False
-        run_program([here.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(path)])
+        run_program([context.program("pg_verifybackup"), "--no-parse-wal", "--quiet", str(path)])
     except (OperatorError, OSError):
         return False
     return True
 
 
-def _require_same_server(here: BackupContext, record: Record) -> None:
+def _require_same_server(context: BackupContext, record: Record) -> None:
     """Raise where the archive here is another server's: its log has the same names."""
-    folder = barman.folder(here.home, here.settings)
-    system = log.system_identifier(log.complete_files(folder))
+    folder = barman.folder(context.home, context.settings)
+    system = archive.system_identifier(archive.complete_files(folder))
     if system is not None and record.system is not None and system != record.system:
         raise OperatorError(
             f"it is of another server ({record.system}) than the log in {folder} ({system}). To bring"
@@ -263,37 +262,39 @@ def _require_same_server(here: BackupContext, record: Record) -> None:
         )
 
 
-def _decrypt_file(copies: RemoteCopies, record: Record, folder: Path) -> Path:
+def _decrypt_file(remote: RemoteCopies, record: Record, folder: Path) -> Path:
     """The decrypted copy of a dump or a configuration."""
-    plain = copies.decrypted(f"backups/{record.id}.age", folder)
+    plain = remote.decrypted(f"backups/{record.id}.age", folder)
     if records.digest(plain) != record.sha256:
         raise OperatorError("it is not what was backed up.")
     return plain
 
 
-def _fetch_file(here: BackupContext, copies: RemoteCopies, record: Record, folder: Path) -> None:
-    plain = copies.drafts / record.id
+def _fetch_file(context: BackupContext, remote: RemoteCopies, record: Record, folder: Path) -> None:
+    plain = remote.drafts / record.id
     if not plain.exists():
-        plain = _decrypt_file(copies, record, folder)
+        plain = _decrypt_file(remote, record, folder)
     draft = folder / "moved"
     # The settings may have been fetched to another disk, before they said where backups lie.
     shutil.move(plain, draft)
-    draft.rename(here.folder / record.path)
+    draft.rename(context.folder / record.path)
 
 
-def _fetch_folder(here: BackupContext, copies: RemoteCopies, record: Record, folder: Path) -> None:
-    plain = copies.decrypted(f"backups/{record.id}.age", folder)
-    target = here.folder / record.path
+def _fetch_folder(
+    context: BackupContext, remote: RemoteCopies, record: Record, folder: Path
+) -> None:
+    plain = remote.decrypted(f"backups/{record.id}.age", folder)
+    target = context.folder / record.path
     draft = target.with_name("data.draft")
     shutil.rmtree(draft, ignore_errors=True)
     with (
         private_umask(),
         plain.open("rb") as file,
         zstandard.ZstdDecompressor().stream_reader(file) as unzipped,
-        tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as archive,
+        tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as tar,
     ):
         draft.mkdir(parents=True)
-        safe_extract.extract_all(archive, draft)
+        safe_extract.extract_all(tar, draft)
     if records.digest(draft / base_backup.MANIFEST) != record.sha256:
         shutil.rmtree(draft)
         raise OperatorError("it is not what was backed up.")
@@ -301,7 +302,7 @@ def _fetch_folder(here: BackupContext, copies: RemoteCopies, record: Record, fol
     draft.rename(target)
 
 
-def _wal_objects(copies: RemoteCopies, backups: Sequence[Record]) -> dict[str, str]:
+def _wal_objects(remote: RemoteCopies, backups: Sequence[Record]) -> dict[str, str]:
     """The copied files of the log that base backups need, by their names, and where they lie."""
     begins = [one.begin_wal for one in backups if one.begin_wal]
     if not begins:
@@ -310,50 +311,53 @@ def _wal_objects(copies: RemoteCopies, backups: Sequence[Record]) -> dict[str, s
     found = {}
     # Before records named their server its log lay in no folder of its own.
     for prefix in ("log/", *{f"log/{one.system}/" for one in backups if one.system}):
-        for name in copies.sizes:
+        for name in remote.sizes:
             plain = name.removeprefix(prefix).removesuffix(".age")
-            is_segment = log.is_segment(plain) and Segment.from_name(plain).number >= first
-            if is_segment or log.is_history(plain):
+            is_segment = archive.is_segment(plain) and Segment.from_name(plain).number >= first
+            if is_segment or archive.is_history(plain):
                 found[plain] = name
     return found
 
 
 def _fetch_wal(
-    here: BackupContext, copies: RemoteCopies, backups: Sequence[Record], folder: Path
+    context: BackupContext, remote: RemoteCopies, backups: Sequence[Record], folder: Path
 ) -> None:
     if not backups:
         return
-    base = barman.folder(here.home, here.settings)
-    system = base_backup.system_identifier(here.folder / backups[-1].path)
-    known, copied = log.read_ledger(base), elsewhere.registry_folder(here, copies.url)
-    for plain_name, name in _wal_objects(copies, backups).items():
-        hashed = "" if log.is_history(plain_name) else plain_name[:16]
+    base = barman.folder(context.home, context.settings)
+    system = base_backup.system_identifier(context.folder / backups[-1].path)
+    known, copied = archive.read_ledger(base), copies.registry_folder(context, remote.url)
+    for plain_name, name in _wal_objects(remote, backups).items():
+        hashed = "" if archive.is_history(plain_name) else plain_name[:16]
         target = base / "wals" / hashed / plain_name
         if target.exists() and records.digest(target) == known.get(plain_name):
             continue
-        here.report_progress(f"fetch {plain_name}", 0, copies.sizes[name])
+        context.report_progress(f"fetch {plain_name}", 0, remote.sizes[name])
         try:
             # With its name, by which the log knows what it is.
-            plain = copies.decrypted(name, folder).rename(folder / plain_name)
-            if log.is_segment(plain_name) and log.segment_system_identifier(plain) != system:
+            plain = remote.decrypted(name, folder).rename(folder / plain_name)
+            if (
+                archive.is_segment(plain_name)
+                and archive.segment_system_identifier(plain) != system
+            ):
                 raise OperatorError("another server wrote it.")
-            digest, content = records.digest(plain), log.content_digest(plain)
+            digest, content = records.digest(plain), archive.content_digest(plain)
         except (OperatorError, OSError) as error:
-            copies.failed[name] = _reason(name, error)
+            remote.failed[name] = _reason(name, error)
             continue
         with private_umask():
             target.parent.mkdir(parents=True, exist_ok=True)
         plain.rename(target)
-        log.add_to_ledger(base, {plain_name: digest})
-        log.add_to_ledger(copied, {f"{system}/{plain_name}": content})
-        here.report_progress(f"fetch {plain_name}", copies.sizes[name], copies.sizes[name])
+        archive.add_to_ledger(base, {plain_name: digest})
+        archive.add_to_ledger(copied, {f"{system}/{plain_name}": content})
+        context.report_progress(f"fetch {plain_name}", remote.sizes[name], remote.sizes[name])
 
 
-def _update_links(here: BackupContext) -> None:
-    found = records.read(here.folder)
+def _update_links(context: BackupContext) -> None:
+    found = records.read(context.folder)
     for kind, link in (("dump", dump.LATEST), ("configuration", configuration.LATEST)):
         if newest := found.newest(cast("Kind", kind)):
-            dump.point_link(here.folder / link, Path(newest.path))
+            dump.point_link(context.folder / link, Path(newest.path))
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -80,45 +80,45 @@ def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> Ob
     return LocalStore(str(path))
 
 
-def open_owned(here: BackupContext) -> ObjectStore:
+def open_owned(context: BackupContext) -> ObjectStore:
     """Open the place of copies to write there, or to delete.
 
     Raises:
         NotOursError: it belongs to another machine.
         OperatorError: there is no key to encrypt to, or the place cannot be reached.
     """
-    if not here.settings.backups.recipients:
+    if not context.settings.backups.recipients:
         raise OperatorError(
             "Copies are made only encrypted, and backups.recipients names no key:"
             " `chitlaq backup key` makes one."
         )
-    encryption.parse_recipients(here.settings.backups.recipients)
-    target = open_store(here.settings.backups, is_made=True)
-    owner, us = _owner(target), machine_id(here.home)
-    if owner is None and (not list_objects(target, "") or status.has_copied(here)):
+    encryption.parse_recipients(context.settings.backups.recipients)
+    target = open_store(context.settings.backups, is_made=True)
+    owner, us = _owner(target), machine_id(context.home)
+    if owner is None and (not list_objects(target, "") or status.has_copied(context)):
         # New, or from before places had an owner.
         _write_owner(target, us)
         owner = _owner(target)
     if owner != us:
         refusal = (
-            f"{here.settings.backups.copy_to} holds the copies of another machine: nothing is copied"
+            f"{context.settings.backups.copy_to} holds the copies of another machine: nothing is copied"
             " or deleted there. When this one takes its place for good: `chitlaq backup take-over`."
         )
-        status.record_refusal(here, refusal)
+        status.record_refusal(context, refusal)
         raise ForeignOwnerError(refusal)
-    status.record_refusal(here, "")
+    status.record_refusal(context, "")
     return target
 
 
-def take_over(here: BackupContext) -> None:
+def take_over(context: BackupContext) -> None:
     """Make the place this machine's own: whoever had it before is refused from now on.
 
     Raises:
         OperatorError: the place cannot be written.
     """
-    target = open_store(here.settings.backups, is_made=True)
-    _write_owner(target, machine_id(here.home))
-    open_owned(here)
+    target = open_store(context.settings.backups, is_made=True)
+    _write_owner(target, machine_id(context.home))
+    open_owned(context)
 
 
 def machine_id(home: Home) -> str:
@@ -153,7 +153,7 @@ def list_objects(source: ObjectStore, folder: str) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def put(here: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
+def put(context: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
     """Write a file there, read it back, and return its SHA-256.
 
     Raises:
@@ -161,7 +161,7 @@ def put(here: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
     """
     wanted, size = records.digest(path), path.stat().st_size
     stage = f"copy {name.rpartition('/')[2]}"
-    here.report_progress(stage, 0, size)
+    context.report_progress(stage, 0, size)
     try:
         obstore.put(target, name, path)
         digest = hashlib.sha256()
@@ -171,7 +171,7 @@ def put(here: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
         raise OperatorError(f"{name} was not copied: {_first_line(error)}") from None
     if digest.hexdigest() != wanted:
         raise OperatorError(f"{name} is not there as it was written.")
-    here.report_progress(stage, size, size)
+    context.report_progress(stage, size, size)
     return wanted
 
 

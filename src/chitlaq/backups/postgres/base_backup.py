@@ -22,7 +22,7 @@ from chitlaq.backups.context import (
     size_of,
     wal_lock,
 )
-from chitlaq.backups.wal import archive as log
+from chitlaq.backups.wal import archive
 from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
@@ -35,7 +35,7 @@ RECEIVE_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
-def take(here: BackupContext, *, full: bool) -> Record:
+def take(context: BackupContext, *, full: bool) -> Record:
     """Take a base backup, or what changed since the last one.
 
     Where there is nothing to add to, or its timeline was left by a restore, it is a full one.
@@ -43,45 +43,45 @@ def take(here: BackupContext, *, full: bool) -> Record:
     Raises:
         OperatorError: the archive is switched off, there is no room, or Barman failed.
     """
-    if not barman.is_wanted(here.settings):
+    if not barman.is_wanted(context.settings):
         raise OperatorError(
             "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
-            f" {'off' if here.settings.embeds('postgres') else 'elsewhere'}."
+            f" {'off' if context.settings.embeds('postgres') else 'elsewhere'}."
         )
-    reconcile(here)
-    _ensure_archive_started(here)
-    parent = None if full else _incremental_parent(here)
+    reconcile(context)
+    _ensure_archive_started(context)
+    parent = None if full else _incremental_parent(context)
     kind: Kind = "incremental" if parent else "full"
-    expected = _expected_bytes(here, kind)
-    require_free_space(here.folder, expected, f"A backup ({kind})")
+    expected = _expected_bytes(context, kind)
+    require_free_space(context.folder, expected, f"A backup ({kind})")
     begun, moment = monotonic(), datetime.now(UTC)
-    base = barman.folder(here.home, here.settings) / "base"
+    base = barman.folder(context.home, context.settings) / "base"
     before, known = size_of(base), {path.name for path in base.glob("*")}
     words = ["backup", "--immediate-checkpoint"]
     if parent:
         words += ["--incremental", barman_id(parent)]
-    with progress.track_growth(here.report_progress, kind, base, before + expected):
-        barman.run(here.home, here.settings, *words, barman.SERVER)
+    with progress.track_growth(context.report_progress, kind, base, before + expected):
+        barman.run(context.home, context.settings, *words, barman.SERVER)
     made = sorted(path.name for path in base.glob("*") if path.name not in known)
     if not made:
         raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
-    data = data_folder(here, made[-1])
+    data = data_folder(context, made[-1])
     record = msgspec.structs.replace(
-        _describe(here, data),
+        _describe(context, data),
         created_at=moment,
         seconds=monotonic() - begun,
-        postgres=_server_version(here),
+        postgres=_server_version(context),
         parent=parent.id if parent else None,
     )
     assert record.end_wal is not None
-    _wait_for_segment(here, record.end_wal)
-    records.write(here.folder, record)
-    with wal_lock(here.home):
-        archive_wal(here)
+    _wait_for_segment(context, record.end_wal)
+    records.write(context.folder, record)
+    with wal_lock(context.home):
+        archive_wal(context)
     return record
 
 
-def _describe(here: BackupContext, data: Path) -> Record:
+def _describe(context: BackupContext, data: Path) -> Record:
     """The record of a base backup as it can be told from its files; it was not looked at.
 
     Raises:
@@ -99,11 +99,11 @@ def _describe(here: BackupContext, data: Path) -> Record:
         kind=kind,
         created_at=moment,
         seconds=max(0.0, (ended - moment).total_seconds()),
-        path=str(data.relative_to(here.folder)),
+        path=str(data.relative_to(context.folder)),
         bytes=size_of(data),
         sha256=records.digest(data / MANIFEST),
         postgres=int((data / "PG_VERSION").read_text()) * 10_000,
-        parent=None if first is None else _backup_starting_at(here, log.parse_lsn(first)),
+        parent=None if first is None else _backup_starting_at(context, archive.parse_lsn(first)),
         begin_wal=Segment.containing(timeline, begin).name,
         end_wal=Segment.ending_at(timeline, end).name,
         timeline=timeline,
@@ -111,18 +111,18 @@ def _describe(here: BackupContext, data: Path) -> Record:
     )
 
 
-def _backup_starting_at(here: BackupContext, position: int) -> str:
+def _backup_starting_at(context: BackupContext, position: int) -> str:
     """The name of the base backup that began at a position: what adds to it says no more of it.
 
     Raises:
         OperatorError: it is gone.
     """
-    for data in data_folders(here):
+    for data in data_folders(context):
         with suppress(OperatorError):
             if wal_range(data)[1] == position:
                 kind = "incremental" if _is_incremental(data) else "full"
                 return f"{kind}_{data.parent.name}"
-    raise OperatorError(f"The backup that began at {log.format_lsn(position)} is gone.")
+    raise OperatorError(f"The backup that began at {archive.format_lsn(position)} is gone.")
 
 
 def _is_incremental(data: Path) -> bool:
@@ -153,7 +153,7 @@ def wal_range(data: Path) -> tuple[int, int, int]:
     try:
         found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
         first, last = found[0], found[-1]
-        return last.timeline, log.parse_lsn(first.start), log.parse_lsn(last.end)
+        return last.timeline, archive.parse_lsn(first.start), archive.parse_lsn(last.end)
     except (FileNotFoundError, msgspec.DecodeError, IndexError, ValueError):
         raise OperatorError(
             f"{data} has no manifest: the backup did not come to its end."
@@ -172,38 +172,38 @@ def system_identifier(data: Path) -> int:
         raise OperatorError(f"{data} has no manifest that says whose it is.") from None
 
 
-def _server_version(here: BackupContext) -> int:
+def _server_version(context: BackupContext) -> int:
     """The server's version as it says it itself: 180006 of 18.6."""
-    major, minor = run_program([here.program("postgres"), "--version"]).split()[2].split(".")[:2]
+    major, minor = run_program([context.program("postgres"), "--version"]).split()[2].split(".")[:2]
     return int(major) * 10_000 + int(minor)
 
 
-def _ensure_archive_started(here: BackupContext) -> None:
+def _ensure_archive_started(context: BackupContext) -> None:
     """Let the archive have a first segment: without one Barman does not believe that any will come.
 
     It leaves the newest that was received where it is, so two are completed.
     """
-    if not log.archived_files(barman.folder(here.home, here.settings)):
-        switch_segment(here, "chitlaq_archive")
-        switch_segment(here, "chitlaq_archive")
-        with wal_lock(here.home):
-            archive_wal(here)
+    if not archive.archived_files(barman.folder(context.home, context.settings)):
+        switch_segment(context, "chitlaq_archive")
+        switch_segment(context, "chitlaq_archive")
+        with wal_lock(context.home):
+            archive_wal(context)
 
 
 def barman_id(record: Record) -> str:
     return record.id.partition("_")[2]
 
 
-def data_folder(here: BackupContext, name: str) -> Path:
-    return barman.folder(here.home, here.settings) / "base" / name / "data"
+def data_folder(context: BackupContext, name: str) -> Path:
+    return barman.folder(context.home, context.settings) / "base" / name / "data"
 
 
-def data_folders(here: BackupContext) -> list[Path]:
+def data_folders(context: BackupContext) -> list[Path]:
     """The data directories of all base backups, whole or not."""
-    return sorted(barman.folder(here.home, here.settings).glob("base/*/data"))
+    return sorted(barman.folder(context.home, context.settings).glob("base/*/data"))
 
 
-def archive_wal(here: BackupContext) -> int:
+def archive_wal(context: BackupContext) -> int:
     """Move what was received whole to the archive, compressed; returns how many files are new there.
 
     Each is read once more and entered in the ledger, against which it is verified ever after.
@@ -211,29 +211,29 @@ def archive_wal(here: BackupContext) -> int:
     Raises:
         OperatorError: Barman failed, or a file that came is damaged.
     """
-    folder = barman.folder(here.home, here.settings)
-    if barman.waiting(here.home, here.settings):
-        barman.run(here.home, here.settings, "archive-wal", barman.SERVER)
-    known = log.read_ledger(folder)
+    folder = barman.folder(context.home, context.settings)
+    if barman.waiting(context.home, context.settings):
+        barman.run(context.home, context.settings, "archive-wal", barman.SERVER)
+    known = archive.read_ledger(folder)
     new = {}
-    for path in log.archived_files(folder):
+    for path in archive.archived_files(folder):
         if path.name in known:
             continue
         plain = _ByteCounter()
-        log.decompress(path, plain)  # type: ignore[arg-type]
-        if not path.name.endswith(".history") and plain.size != log.SEGMENT_BYTES:
+        archive.decompress(path, plain)  # type: ignore[arg-type]
+        if not path.name.endswith(".history") and plain.size != archive.SEGMENT_BYTES:
             raise OperatorError(f"{path} holds {plain.size:,} bytes: it did not come whole.")
         new[path.name] = records.digest(path)
     if new:
-        log.add_to_ledger(folder, new)
+        archive.add_to_ledger(folder, new)
     return len(new)
 
 
-def switch_segment(here: BackupContext, mark: str = "") -> float:
+def switch_segment(context: BackupContext, mark: str = "") -> float:
     """Let the server begin a new segment of its log, and wait until the one before was received.
 
     Args:
-        here: the installation.
+        context: the installation.
         mark: a name to write into the log first; without one nothing is done where nothing was written.
 
     Returns the seconds that it took.
@@ -241,7 +241,7 @@ def switch_segment(here: BackupContext, mark: str = "") -> float:
     Raises:
         OperatorError: the server is away, or the segment does not come.
     """
-    url = postgres.dsn(here.settings, here.home, BACKUP, "postgres")
+    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
             if mark:
@@ -253,18 +253,18 @@ def switch_segment(here: BackupContext, mark: str = "") -> float:
     except psycopg.Error as error:
         raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
     assert row is not None
-    _wait_for_segment(here, row[0])
+    _wait_for_segment(context, row[0])
     return monotonic() - begun
 
 
-def _wait_for_segment(here: BackupContext, name: str) -> None:
+def _wait_for_segment(context: BackupContext, name: str) -> None:
     """Return when a segment of the log was received whole.
 
     Raises:
         OperatorError: it does not come.
     """
     begun = monotonic()
-    folder = barman.folder(here.home, here.settings)
+    folder = barman.folder(context.home, context.settings)
     while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
         if monotonic() - begun > RECEIVE_SECONDS:
             raise OperatorError(
@@ -284,74 +284,74 @@ class _ByteCounter:
         return len(data)
 
 
-def reconcile(here: BackupContext) -> list[str]:
+def reconcile(context: BackupContext) -> list[str]:
     """Delete what a backup that was killed left behind, and give whole ones without a record one.
 
     What has a manifest came to its end. Nothing of it is deleted because of what is not known of it:
     the folder of records may be what was lost. Returns the names of new records.
     """
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     known = {barman_id(one) for one in found.of("full", "incremental")}
     known |= {name.partition("_")[2] for name in found.damaged}
     new = []
-    for base in sorted(barman.folder(here.home, here.settings).glob("base/*")):
+    for base in sorted(barman.folder(context.home, context.settings).glob("base/*")):
         if base.name in known:
             continue
         if not (base / "data" / MANIFEST).exists():
-            delete(here, base.name)
+            delete(context, base.name)
             continue
         try:
-            record = _describe(here, base / "data")
+            record = _describe(context, base / "data")
         except (OperatorError, OSError, ValueError, KeyError):
             # It stays where it is, and counts for nothing.
             continue
-        records.write(here.folder, record)
+        records.write(context.folder, record)
         new.append(record.id)
     return new
 
 
-def delete(here: BackupContext, name: str) -> None:
+def delete(context: BackupContext, name: str) -> None:
     """Delete a base backup, whether Barman has it in its catalogue or not.
 
     Barman itself would also delete the log from before the oldest backup that it knows, and it does not
     know those that were fetched: that is `trim_log`'s business.
     """
-    folder = barman.folder(here.home, here.settings)
+    folder = barman.folder(context.home, context.settings)
     # From here on it is none, however far this comes.
     (folder / "base" / name / "data" / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / "base" / name, ignore_errors=True)
-    barman.catalogued(here.home, here.settings, name).unlink(missing_ok=True)
+    barman.catalogued(context.home, context.settings, name).unlink(missing_ok=True)
 
 
-def trim_wal(here: BackupContext) -> int:
+def trim_wal(context: BackupContext) -> int:
     """Delete the archived log that no base backup needs any more; returns how many files went.
 
     Where a record cannot be believed, its backup may need any.
     """
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     begins = [one.begin_wal for one in found.of("full")]
     if not begins or None in begins or any(name.startswith("full_") for name in found.damaged):
         return 0
     first = min(Segment.from_name(name).number for name in begins if name)
-    folder = barman.folder(here.home, here.settings)
+    folder = barman.folder(context.home, context.settings)
     gone = [
         path
-        for path in log.archived_files(folder)
-        if log.is_segment(path.name) and Segment.from_name(path.name).number < first
+        for path in archive.archived_files(folder)
+        if archive.is_segment(path.name) and Segment.from_name(path.name).number < first
     ]
     for path in gone:
         path.unlink()
     if gone:
-        log.prune_ledger(folder, {path.name for path in log.archived_files(folder)})
+        archive.prune_ledger(folder, {path.name for path in archive.archived_files(folder)})
     return len(gone)
 
 
-def _incremental_parent(here: BackupContext) -> Record | None:
+def _incremental_parent(context: BackupContext) -> Record | None:
     """The backup that the next one adds to: the newest, where the server still is on its timeline.
 
     Barman must know it, and all that it adds to: it does not know what was fetched.
     """
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     newest = found.newest("full", "incremental")
     if newest is None or (newest.verified is not None and not newest.verified.is_good):
         return None
@@ -360,40 +360,40 @@ def _incremental_parent(here: BackupContext) -> Record | None:
     except KeyError:
         return None
     if not all(
-        barman.catalogued(here.home, here.settings, barman_id(one)).exists() for one in chain
+        barman.catalogued(context.home, context.settings, barman_id(one)).exists() for one in chain
     ):
         return None
-    if not data_folder(here, barman_id(newest)).exists() or newest.timeline != max(
-        wal_archive(here).timelines, default=0
+    if not data_folder(context, barman_id(newest)).exists() or newest.timeline != max(
+        wal_archive(context).timelines, default=0
     ):
         return None
     return newest
 
 
-def wal_archive(here: BackupContext, *extra: Path) -> WalArchive:
-    return log.read_archive(barman.folder(here.home, here.settings), *extra)
+def wal_archive(context: BackupContext, *extra: Path) -> WalArchive:
+    return archive.read_archive(barman.folder(context.home, context.settings), *extra)
 
 
-def _expected_bytes(here: BackupContext, kind: Kind) -> int:
-    last = records.read(here.folder).newest(kind)
+def _expected_bytes(context: BackupContext, kind: Kind) -> int:
+    last = records.read(context.folder).newest(kind)
     if last is not None:
         return last.bytes * 6 // 5
-    return size_of(here.home.postgres_data) if kind == "full" else 0
+    return size_of(context.home.postgres_data) if kind == "full" else 0
 
 
-def verify_files(here: BackupContext, record: Record) -> None:
+def verify_files(context: BackupContext, record: Record) -> None:
     """Read a base backup, and compare each file with the manifest that PostgreSQL wrote with it.
 
     Raises:
         OperatorError: something is missing, or has changed.
     """
-    data = here.folder / record.path
+    data = context.folder / record.path
     if not (data / MANIFEST).exists():
         raise OperatorError(f"{data / MANIFEST} is gone.")
     if records.digest(data / MANIFEST) != record.sha256:
         raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
     progress.run_with_progress(
-        here.report_progress,
+        context.report_progress,
         f"check {record.id}",
-        [here.program("pg_verifybackup"), "--no-parse-wal", "--progress", str(data)],
+        [context.program("pg_verifybackup"), "--no-parse-wal", "--progress", str(data)],
     )

@@ -35,7 +35,7 @@ COMPRESSION = 8
 EMPTY_SERVER_BYTES = 80_000_000
 
 
-def take(here: BackupContext) -> Record:
+def take(context: BackupContext) -> Record:
     """Dump the database, and what is compared of it as of the same moment.
 
     The dump is in pg_dump's custom format, compressed: `pg_restore` of this and of every
@@ -45,25 +45,26 @@ def take(here: BackupContext) -> Record:
         OperatorError: the database is away, there is no room, or pg_dump failed.
     """
     name = new_backup_id("chitlaq")
-    draft = here.folder / f"{name}.sql.draft"
+    draft = context.folder / f"{name}.sql.draft"
     begun = monotonic()
     try:
         with psycopg.connect(
-            postgres.dsn(here.settings, here.home, postgres.OWNER), connect_timeout=CONNECT_SECONDS
+            postgres.dsn(context.settings, context.home, postgres.OWNER),
+            connect_timeout=CONNECT_SECONDS,
         ) as connection:
-            record = _dump(here, connection, name, draft)
+            record = _dump(context, connection, name, draft)
     except psycopg.OperationalError as error:
         raise OperatorError(f"The database cannot be dumped: {str(error).strip()}") from None
     finally:
         draft.unlink(missing_ok=True)
     made = msgspec.structs.replace(record, seconds=monotonic() - begun)
-    records.write(here.folder, made)
-    point_link(here.folder / LATEST, Path(made.path))
+    records.write(context.folder, made)
+    point_link(context.folder / LATEST, Path(made.path))
     return made
 
 
-def _dump(here: BackupContext, connection: psycopg.Connection, name: str, draft: Path) -> Record:
-    pin_backend(here, connection)
+def _dump(context: BackupContext, connection: psycopg.Connection, name: str, draft: Path) -> Record:
+    pin_backend(context, connection)
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = connection.execute(
         "SELECT pg_export_snapshot(), pg_database_size(current_database()), now(),"
@@ -71,13 +72,13 @@ def _dump(here: BackupContext, connection: psycopg.Connection, name: str, draft:
     ).fetchone()
     assert row is not None
     snapshot, size, moment, version = row
-    expected = _expected_bytes(here, size)
-    require_free_space(here.folder, expected, "A dump")
-    url, password = _without_password(postgres.dsn(here.settings, here.home, postgres.OWNER))
+    expected = _expected_bytes(context, size)
+    require_free_space(context.folder, expected, "A dump")
+    url, password = _without_password(postgres.dsn(context.settings, context.home, postgres.OWNER))
     draft.touch(mode=0o600)
-    with progress.track_growth(here.report_progress, "dump", draft, expected):
+    with progress.track_growth(context.report_progress, "dump", draft, expected):
         dumping = subprocess.Popen(
-            [here.program("pg_dump"), "--dbname", url,
+            [context.program("pg_dump"), "--dbname", url,
              "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
              "--no-password", "--file", str(draft)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -96,7 +97,7 @@ def _dump(here: BackupContext, connection: psycopg.Connection, name: str, draft:
     if dumping.returncode != 0:
         raise OperatorError(f"pg_dump failed: {last_lines(complaint)}")
     fsync_file(draft)
-    target = here.folder / f"{name}.sql"
+    target = context.folder / f"{name}.sql"
     digest, bytes_ = records.digest(draft), draft.stat().st_size
     draft.rename(target)
     return Record(
@@ -120,28 +121,31 @@ def restore_bytes(record: Record) -> int:
     return EMPTY_SERVER_BYTES + database * 3 // 2
 
 
-def require_unchanged(here: BackupContext, record: Record) -> None:
+def require_unchanged(context: BackupContext, record: Record) -> None:
     """Compare a dump, or any other backup that is one file, with what was written down of it.
 
     Raises:
         OperatorError: it is gone, or another.
     """
-    path = here.folder / record.path
+    path = context.folder / record.path
     if not path.exists():
         raise OperatorError(f"{path} is gone.")
     size = path.stat().st_size
     if size != record.bytes:
         raise OperatorError(f"{path} has {size:,} bytes instead of {record.bytes:,}.")
     stage = f"check {record.id}"
-    if records.digest(path, lambda done: here.report_progress(stage, done, size)) != record.sha256:
+    if (
+        records.digest(path, lambda done: context.report_progress(stage, done, size))
+        != record.sha256
+    ):
         raise OperatorError(f"{path} has changed since it was made: its SHA-256 is another.")
 
 
-def restore(here: BackupContext, record: Record, url: str, data: Path, jobs: int = 2) -> None:
+def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: int = 2) -> None:
     """Restore a dump into an empty database.
 
     Args:
-        here: the installation.
+        context: the installation.
         record: the dump.
         url: the database.
         data: the server's data directory, which grows meanwhile.
@@ -151,22 +155,22 @@ def restore(here: BackupContext, record: Record, url: str, data: Path, jobs: int
         OperatorError: pg_restore failed; what it has restored by then stays, and counts for nothing.
     """
     bare, password = _without_password(url)
-    file = here.folder / record.path
-    with progress.track_growth(here.report_progress, "restore", data, restore_bytes(record)):
+    file = context.folder / record.path
+    with progress.track_growth(context.report_progress, "restore", data, restore_bytes(record)):
         run_program(
-            [here.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
+            [context.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
              "--jobs", str(jobs), str(file)],
             environment={"PGPASSWORD": password},
         )  # fmt: skip
 
 
-def table_of_contents(here: BackupContext, file: Path) -> list[str]:
+def table_of_contents(context: BackupContext, file: Path) -> list[str]:
     """The lines of a dump's table of contents.
 
     Raises:
         OperatorError: pg_restore cannot read it.
     """
-    text = run_program([here.program("pg_restore"), "--list", str(file)])
+    text = run_program([context.program("pg_restore"), "--list", str(file)])
     return [line for line in text.splitlines() if line and not line.startswith(";")]
 
 
@@ -184,9 +188,9 @@ def fsync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _expected_bytes(here: BackupContext, database_bytes: int) -> int:
+def _expected_bytes(context: BackupContext, database_bytes: int) -> int:
     """About what the dump will take: what the last one took, else a third of the database."""
-    last = records.read(here.folder).newest("dump")
+    last = records.read(context.folder).newest("dump")
     return last.bytes * 6 // 5 if last else database_bytes // 3
 
 

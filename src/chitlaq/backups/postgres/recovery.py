@@ -31,7 +31,7 @@ STAGED_WAL = "restored"
 
 
 def prepare(
-    here: BackupContext,
+    context: BackupContext,
     chain: Sequence[Record],
     timeline: int,
     data: Path,
@@ -42,7 +42,7 @@ def prepare(
 
     Takes and raises what `lay_out` does.
     """
-    staged = lay_out(here, chain, timeline, data, *extra, is_up_to_damage=is_up_to_damage)
+    staged = lay_out(context, chain, timeline, data, *extra, is_up_to_damage=is_up_to_damage)
     (data / "recovery.signal").touch(mode=0o600)
     # What belonged to whoever was replaced.
     (data / "postgresql.auto.conf").write_text("")
@@ -61,7 +61,7 @@ def recovery_options(data: Path, timeline: int) -> tuple[str, ...]:
 
 
 def lay_out(
-    here: BackupContext,
+    context: BackupContext,
     chain: Sequence[Record],
     timeline: int,
     target: Path,
@@ -71,7 +71,7 @@ def lay_out(
     """Put together a data directory that PostgreSQL can recover, with the log in ``target/restored``.
 
     Args:
-        here: the installation.
+        context: the installation.
         chain: the backup and those that it adds to, the full one first.
         timeline: where the log that is wanted ends.
         target: the data directory, which is made.
@@ -81,7 +81,7 @@ def lay_out(
     Raises:
         OperatorError: something is missing or damaged, or there is no room.
     """
-    found = base_backup.wal_archive(here, *extra)
+    found = base_backup.wal_archive(context, *extra)
     begin = chain[-1].begin_wal
     assert begin is not None
     hole = ""
@@ -95,21 +95,21 @@ def lay_out(
             str(error),
         )
     require_free_space(target.parent, required_bytes(found, chain, segments), "The restore")
-    sources = [str(here.folder / record.path) for record in chain]
+    sources = [str(context.folder / record.path) for record in chain]
     with progress.track_growth(
-        here.report_progress, "files", target, sum(record.bytes for record in chain)
+        context.report_progress, "files", target, sum(record.bytes for record in chain)
     ):
-        run_program([here.program("pg_combinebackup"), "--output", str(target), *sources])
+        run_program([context.program("pg_combinebackup"), "--output", str(target), *sources])
     staged = target / STAGED_WAL
     with progress.track_growth(
-        here.report_progress, "log", staged, len(segments) * archive.SEGMENT_BYTES
+        context.report_progress, "log", staged, len(segments) * archive.SEGMENT_BYTES
     ):
         laid_out = staging.stage(
             found,
             segments,
             staged,
-            archive.read_ledger(barman.folder(here.home, here.settings)),
-            partial(readable_end, here),
+            archive.read_ledger(barman.folder(context.home, context.settings)),
+            partial(readable_end, context),
             is_up_to_damage=is_up_to_damage,
         )
     return replace(laid_out, damage=laid_out.damage or hole)
@@ -120,27 +120,27 @@ def required_bytes(found: WalArchive, chain: Sequence[Record], segments: Sequenc
     return sum(record.bytes for record in chain) + staging.expected_bytes(found, segments)
 
 
-def reachable_timelines(here: BackupContext, found: WalArchive, record: Record) -> list[int]:
+def reachable_timelines(context: BackupContext, found: WalArchive, record: Record) -> list[int]:
     """The timelines that a base backup can be rolled forward to: its own, and those that left it later."""
     assert record.end_wal is not None
     end = Segment.from_name(record.end_wal)
     try:
-        timeline, _, position = base_backup.wal_range(here.folder / record.path)
+        timeline, _, position = base_backup.wal_range(context.folder / record.path)
     except OperatorError:
         # Its manifest is damaged, which is found where it is looked at.
         timeline, position = end.timeline, end.start_lsn + 1
     return found.timelines_through(timeline, position)
 
 
-def readable_end(here: BackupContext, folder: Path, segment: Segment) -> int:
+def readable_end(context: BackupContext, folder: Path, segment: Segment) -> int:
     """How far a segment can be read: where its last whole record ends."""
     end = archive.format_lsn(segment.start_lsn + archive.SEGMENT_BYTES)
-    said = _waldump(here, folder, segment, "--stats", f"--end={end}")
+    said = _waldump(context, folder, segment, "--stats", f"--end={end}")
     found = re.search(r"between \S+ and ([0-9A-F]+/[0-9A-F]+)", said)
     return archive.parse_lsn(found[1]) if found else segment.start_lsn
 
 
-def timeline_at(here: BackupContext, found: WalArchive, moment: datetime) -> int:
+def timeline_at(context: BackupContext, found: WalArchive, moment: datetime) -> int:
     """The timeline that was written at a moment.
 
     A restore leaves one timeline and begins another, and whoever wants the data of a moment wants
@@ -150,14 +150,14 @@ def timeline_at(here: BackupContext, found: WalArchive, moment: datetime) -> int
     """
     chosen, *later = found.timelines or [1]
     for timeline in later:
-        if _timeline_start(here, found, timeline) <= moment:
+        if _timeline_start(context, found, timeline) <= moment:
             chosen = timeline
     return chosen
 
 
-def _timeline_start(here: BackupContext, found: WalArchive, timeline: int) -> datetime:
+def _timeline_start(context: BackupContext, found: WalArchive, timeline: int) -> datetime:
     for segment in sorted(one for one in found.segments if one.timeline == timeline):
-        with tempfile.TemporaryDirectory(dir=here.home.backup) as folder:
+        with tempfile.TemporaryDirectory(dir=context.home.backup) as folder:
             with Path(folder, segment.name).open("wb") as file:
                 archive.decompress(found.segments[segment], file)
                 file.truncate(archive.SEGMENT_BYTES)
@@ -166,7 +166,7 @@ def _timeline_start(here: BackupContext, found: WalArchive, timeline: int) -> da
                 default=0,
             )
             said = _waldump(
-                here, Path(folder), segment, "--rmgr=Transaction", "--limit=1",
+                context, Path(folder), segment, "--rmgr=Transaction", "--limit=1",
                 f"--start={archive.format_lsn(max(left_at, segment.start_lsn))}",
             )  # fmt: skip
         if transaction := re.search(r"(?:COMMIT|ABORT) ([-0-9]+ [:.0-9]+) UTC", said):
@@ -175,10 +175,10 @@ def _timeline_start(here: BackupContext, found: WalArchive, timeline: int) -> da
     return datetime.fromtimestamp(found.histories[timeline].stat().st_mtime, UTC)
 
 
-def _waldump(here: BackupContext, folder: Path, segment: Segment, *words: str) -> str:
+def _waldump(context: BackupContext, folder: Path, segment: Segment, *words: str) -> str:
     """What pg_waldump says of a segment. That it fails at the end of what was written is no fault."""
     return subprocess.run(
-        [here.program("pg_waldump"), "--path", str(folder), *words, segment.name],
+        [context.program("pg_waldump"), "--path", str(folder), *words, segment.name],
         check=False, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
     ).stdout  # fmt: skip

@@ -54,12 +54,12 @@ class ScratchFolder:
     """A folder with a random name, in which a server may be made; never the live one's.
 
     Args:
-        here: the installation that the backup is of.
+        context: the installation that the backup is of.
         root: the folder; its data directory is ``root/postgres``.
         sockets: the folder of its sockets, with a short path.
     """
 
-    here: BackupContext
+    context: BackupContext
     root: Path
     sockets: Path
 
@@ -74,36 +74,36 @@ class ScratchFolder:
 
 
 @contextmanager
-def scratch_folder(here: BackupContext) -> Iterator[ScratchFolder]:
+def scratch_folder(context: BackupContext) -> Iterator[ScratchFolder]:
     """Give an empty scratch folder, and take it away with all that is in it.
 
     Before that, away goes what a drill left that was killed.
     """
-    remove_leftovers(here)
-    root = here.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
+    remove_leftovers(context)
+    root = context.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
     root.mkdir(parents=True, mode=0o755)
-    for folder in (here.home.root, here.home.backup, root.parent):
+    for folder in (context.home.root, context.home.backup, root.parent):
         # PostgreSQL's own user passes through.
         folder.chmod(folder.stat().st_mode | 0o011)
-    (root / "secrets").symlink_to(here.home.secrets)
+    (root / "secrets").symlink_to(context.home.secrets)
     sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
     # Whoever comes after a kill finds it by this.
     (root / SOCKETS).symlink_to(sockets)
     chown_to_postgres(sockets)
-    (sockets / "secrets").symlink_to(here.home.secrets)
+    (sockets / "secrets").symlink_to(context.home.secrets)
     try:
-        yield ScratchFolder(here, root, sockets)
+        yield ScratchFolder(context, root, sockets)
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
 
 
-def remove_leftovers(here: BackupContext) -> None:
+def remove_leftovers(context: BackupContext) -> None:
     """End the servers of drills and restores that were killed, and delete their folders."""
-    restoring = server_on(here.home.restoring_data)
+    restoring = server_on(context.home.restoring_data)
     if restoring is not None:
         _kill(restoring)
-    for root in (here.home.backup / "scratch").glob(f"{PREFIX}*"):
+    for root in (context.home.backup / "scratch").glob(f"{PREFIX}*"):
         process = server_on(root / "postgres")
         if process is not None:
             _kill(process)
@@ -133,7 +133,7 @@ def _kill(process: psutil.Process) -> None:
 class ScratchServer:
     """A server that runs on a data directory, for us alone."""
 
-    here: BackupContext
+    context: BackupContext
     sockets: Path
     port: int
     database: str
@@ -155,13 +155,13 @@ class ScratchServer:
     def settings(self) -> Settings:
         """The installation's settings, with this server in place of the live one."""
         return msgspec.structs.replace(
-            self.here.settings, database_url=self.url(), redis_url="redis://127.0.0.1:1/0"
+            self.context.settings, database_url=self.url(), redis_url="redis://127.0.0.1:1/0"
         )
 
 
 @contextmanager
 def running_server(
-    here: BackupContext,
+    context: BackupContext,
     data: Path,
     sockets: Path,
     *options: str,
@@ -172,7 +172,7 @@ def running_server(
     """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
 
     Args:
-        here: the installation.
+        context: the installation.
         data: the data directory; never the live one.
         sockets: where its socket lies.
         options: settings such as ``recovery_target_lsn=0/41E96D0``.
@@ -183,7 +183,7 @@ def running_server(
     Raises:
         OperatorError: it is the live one, or it does not start, with what it said.
     """
-    live = here.home.postgres_data
+    live = context.home.postgres_data
     if data.resolve() == live.resolve() or (data / "postmaster.pid").exists():
         raise OperatorError(f"{data} is in use by a live server: nothing was done.")
     (port,) = free_ports(1)
@@ -203,7 +203,7 @@ def running_server(
         *(("fsync=off", "full_page_writes=off", "summarize_wal=off") if is_scratch else ()),
         *options,
     ]
-    words = [here.program("postgres"), "-D", str(data)]
+    words = [context.program("postgres"), "-D", str(data)]
     for option in given:
         words += ["-c", option]
     log = sockets / "postgres.log"
@@ -222,7 +222,7 @@ def running_server(
             # The child of a process with threads does nothing here but one call of the kernel.
             preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
         )
-    started = ScratchServer(here, sockets, port, database)
+    started = ScratchServer(context, sockets, port, database)
     try:
         _wait_until_open(started, process, log, tell)
         yield started
@@ -284,6 +284,6 @@ def init_empty(scratch: ScratchFolder) -> None:
     """Make an empty data directory in a scratch folder, as the live one was made."""
     scratch.home.run.mkdir(exist_ok=True)
     apart = msgspec.structs.replace(
-        scratch.here.settings.backups, folder=str(scratch.root / "none"), archive="off"
+        scratch.context.settings.backups, folder=str(scratch.root / "none"), archive="off"
     )
-    server.prepare(scratch.home, msgspec.structs.replace(scratch.here.settings, backups=apart))
+    server.prepare(scratch.home, msgspec.structs.replace(scratch.context.settings, backups=apart))

@@ -58,7 +58,7 @@ class QuiescentSnapshot:
     lag_seconds: float
 
 
-def drill(here: BackupContext, record: Record, database: str = postgres.DATABASE) -> Record:
+def drill(context: BackupContext, record: Record, database: str = postgres.DATABASE) -> Record:
     """Restore a backup, compare it, ask a service about it, and write down what was found.
 
     Raises:
@@ -71,9 +71,9 @@ def drill(here: BackupContext, record: Record, database: str = postgres.DATABASE
     lost: float | None = None
     try:
         if record.kind == "dump":
-            detail, lost = _drill_dump(here, record, database)
+            detail, lost = _drill_dump(context, record, database)
         else:
-            detail, lost = _drill_physical(here, record)
+            detail, lost = _drill_physical(context, record)
         is_good = True
     except (OperatorError, OSError, psycopg.Error) as error:
         if is_inconclusive(error):
@@ -81,26 +81,26 @@ def drill(here: BackupContext, record: Record, database: str = postgres.DATABASE
         detail, is_good = last_lines(str(error)), False
     verdict = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
     judged = msgspec.structs.replace(record, drilled=verdict)
-    records.write(here.folder, judged)
+    records.write(context.folder, judged)
     return judged
 
 
-def _drill_dump(here: BackupContext, record: Record, database: str) -> tuple[str, float]:
+def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[str, float]:
     begun = monotonic()
-    dump.require_unchanged(here, record)
+    dump.require_unchanged(context, record)
     rows = sum(table.rows for table in record.tables.values())
-    require_free_space(here.home.backup, dump.restore_bytes(record), "The drill")
-    with scratch.scratch_folder(here) as made:
+    require_free_space(context.home.backup, dump.restore_bytes(record), "The drill")
+    with scratch.scratch_folder(context) as made:
         try:
             scratch.init_empty(made)
         except OperatorError as error:
             # Nothing of the backup is in it yet.
             raise InconclusiveError(str(error)) from None
-        with scratch.running_server(here, made.data, made.sockets, database=database) as server:
-            load_dump(here, server, record, made.data)
+        with scratch.running_server(context, made.data, made.sockets, database=database) as server:
+            load_dump(context, server, record, made.data)
             seconds = monotonic() - begun
-            _compare(here, server, record.tables)
-            _query_feed_service(here, made, server)
+            _compare(context, server, record.tables)
+            _query_feed_service(context, made, server)
     lost = (datetime.now(UTC) - record.created_at).total_seconds()
     return (
         f"restored in {seconds:.1f} s, all {rows:,} rows as they were, a service reads them",
@@ -108,7 +108,7 @@ def _drill_dump(here: BackupContext, record: Record, database: str) -> tuple[str
     )
 
 
-def load_dump(here: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:
+def load_dump(context: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:
     """Restore a dump into an empty server: roles, database, and all that is in it.
 
     Raises:
@@ -119,34 +119,34 @@ def load_dump(here: BackupContext, server: ScratchServer, record: Record, data: 
             sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
         )
     migrations.provision(server.settings, server.home)
-    dump.restore(here, record, server.url(), data)
+    dump.restore(context, record, server.url(), data)
 
 
-def _drill_physical(here: BackupContext, record: Record) -> tuple[str, float]:
+def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]:
     try:
-        chain = records.read(here.folder).chain(record)
+        chain = records.read(context.folder).chain(record)
     except KeyError as missing:
         raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
-    timeline = _live_timeline(here, record)
-    here.report_progress("moment", 0, 1)
-    moment = quiescent_snapshot(here)
-    here.report_progress("moment", 1, 1)
+    timeline = _live_timeline(context, record)
+    context.report_progress("moment", 0, 1)
+    moment = quiescent_snapshot(context)
+    context.report_progress("moment", 1, 1)
     begun = monotonic()
-    with scratch.scratch_folder(here) as made:
-        staged = recovery.prepare(here, chain, timeline, made.data)
+    with scratch.scratch_folder(context) as made:
+        staged = recovery.prepare(context, chain, timeline, made.data)
         options = (
             f"recovery_target_lsn={moment.lsn}",
             "recovery_target_inclusive=off",
             *recovery.recovery_options(made.data, timeline),
         )
-        with scratch.running_server(here, made.data, made.sockets, *options) as server:
+        with scratch.running_server(context, made.data, made.sockets, *options) as server:
             seconds = monotonic() - begun
-            _compare(here, server, moment.tables)
+            _compare(context, server, moment.tables)
             run_program(
-                [here.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
+                [context.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
                  "--username", "postgres", "--install-missing", server.database]
             )  # fmt: skip
-            _query_feed_service(here, made, server)
+            _query_feed_service(context, made, server)
     rows = sum(table.rows for table in moment.tables.values())
     return (
         f"restored in {seconds:.1f} s with {len(staged.segments)} segments of the log, all {rows:,} rows"
@@ -154,15 +154,15 @@ def _drill_physical(here: BackupContext, record: Record) -> tuple[str, float]:
     ), moment.lag_seconds
 
 
-def _live_timeline(here: BackupContext, record: Record) -> int:
+def _live_timeline(context: BackupContext, record: Record) -> int:
     """The timeline that the live server writes, where a backup leads there.
 
     Raises:
         UnseenError: a restore went back to before it.
     """
-    found = base_backup.wal_archive(here)
+    found = base_backup.wal_archive(context)
     now = max(found.timelines, default=1)
-    if now not in recovery.reachable_timelines(here, found, record):
+    if now not in recovery.reachable_timelines(context, found, record):
         raise InconclusiveError(
             "It is of a time that a restore has left behind, and the live database, to compare with, is"
             f" not: `chitlaq backup verify {record.id}` looks at it."
@@ -170,25 +170,25 @@ def _live_timeline(here: BackupContext, record: Record) -> int:
     return now
 
 
-def quiescent_snapshot(here: BackupContext) -> QuiescentSnapshot:
+def quiescent_snapshot(context: BackupContext) -> QuiescentSnapshot:
     """Find a moment between two writes, and note what the live database held then.
 
     Raises:
         UnseenError: the database is away, or too much is written for such a moment to be found.
     """
-    url = postgres.dsn(here.settings, here.home, postgres.OWNER)
+    url = postgres.dsn(context.settings, context.home, postgres.OWNER)
     try:
         with (
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as reading,
             psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as other,
         ):
-            pin_backend(here, reading)
+            pin_backend(context, reading)
             position = _between_writes(reading, other) or _with_writes_blocked(reading, other)
             if position is None:
                 raise InconclusiveError(
                     "No moment between two writes was found to compare with: too much is written."
                 )
-            lag = _archive_lag(here)
+            lag = _archive_lag(context)
             return QuiescentSnapshot(position, fingerprint.take(reading), lag)
     except psycopg.OperationalError as error:
         raise InconclusiveError(
@@ -196,9 +196,9 @@ def quiescent_snapshot(here: BackupContext) -> QuiescentSnapshot:
         ) from None
 
 
-def _archive_lag(here: BackupContext) -> float:
+def _archive_lag(context: BackupContext) -> float:
     try:
-        return base_backup.switch_segment(here, "chitlaq_drill")
+        return base_backup.switch_segment(context, "chitlaq_drill")
     except OperatorError as error:
         # The archive is behind or away: that is another check's to say.
         raise InconclusiveError(str(error)) from None
@@ -255,14 +255,14 @@ def _take_snapshot(reading: psycopg.Connection) -> tuple[str, int, int]:
 
 
 def _compare(
-    here: BackupContext, server: ScratchServer, expected: Mapping[str, TableFingerprint]
+    context: BackupContext, server: ScratchServer, expected: Mapping[str, TableFingerprint]
 ) -> None:
     """Raise when the restored database is not what it should be."""
     with server.connect() as connection:
         said = fingerprint.differences(
             expected,
             fingerprint.take(
-                connection, lambda done, all_: here.report_progress("compare", done, all_)
+                connection, lambda done, all_: context.report_progress("compare", done, all_)
             ),
         )
         said += fingerprint.broken_constraints(connection)
@@ -271,13 +271,13 @@ def _compare(
         raise OperatorError(f"What was restored differs: {'; '.join(said[:5])}{more}.")
 
 
-def _query_feed_service(here: BackupContext, made: ScratchFolder, server: ScratchServer) -> None:
+def _query_feed_service(context: BackupContext, made: ScratchFolder, server: ScratchServer) -> None:
     """Bring the database to this version's shape, and let feed-service read the home feed from it.
 
     Raises:
         OperatorError: it does not answer as it should.
     """
-    here.report_progress("ask", 0, 1)
+    context.report_progress("ask", 0, 1)
     migrations.provision(server.settings, server.home)
     migrations.apply(server.settings, server.home)
     (port,) = free_ports(1)
@@ -315,7 +315,7 @@ def _query_feed_service(here: BackupContext, made: ScratchFolder, server: Scratc
         ).fetchone()
     if row and row[0] and not shown:
         raise OperatorError("feed-service shows no post, and there are public ones.")
-    here.report_progress("ask", 1, 1)
+    context.report_progress("ask", 1, 1)
 
 
 def _home_feed_size(port: int, process: subprocess.Popen[bytes]) -> int:

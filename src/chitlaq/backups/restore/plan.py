@@ -73,7 +73,7 @@ class UnreadablePlanError(OperatorError):
 
 
 def choose(
-    here: BackupContext,
+    context: BackupContext,
     name: str | None = None,
     to_time: datetime | None = None,
     timeline: int | None = None,
@@ -83,7 +83,7 @@ def choose(
     """Choose the backup and say what will be done; looks only.
 
     Args:
-        here: the installation.
+        context: the installation.
         name: a backup; the newest that fits by default.
         to_time: the moment whose data is wanted.
         timeline: along which the log is followed; by default the one that was written at that moment
@@ -93,37 +93,37 @@ def choose(
     Raises:
         OperatorError: there is no backup for it, or the database is not ours to restore.
     """
-    if not here.settings.embeds("postgres"):
+    if not context.settings.embeds("postgres"):
         raise OperatorError(
             "The database is elsewhere (DATABASE_URL), and its files are not ours to put back. A dump"
-            f" is restored there with `pg_restore --dbname URL {here.folder}/latest_backup.sql`."
+            f" is restored there with `pg_restore --dbname URL {context.folder}/latest_backup.sql`."
         )
-    archive = base_backup.wal_archive(here)
+    archive = base_backup.wal_archive(context)
     if timeline is not None and timeline not in archive.timelines:
         there = ", ".join(map(str, archive.timelines))
         raise OperatorError(f"The log has no timeline {timeline}. There is: {there or 'none'}.")
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     if name is not None:
-        record, line = _choose_named(here, found, archive, name, to_time, timeline)
+        record, line = _choose_named(context, found, archive, name, to_time, timeline)
     else:
-        record, line = _choose_newest(here, found, archive, to_time, timeline)
+        record, line = _choose_newest(context, found, archive, to_time, timeline)
     aside = f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}"
     left = max(archive.timelines, default=None) if record.is_physical else None
     return RestorePlan(record.id, to_time, line, aside, is_up_to_damage, left)
 
 
 def _target_timeline(
-    here: BackupContext, archive: WalArchive, to_time: datetime | None, timeline: int | None
+    context: BackupContext, archive: WalArchive, to_time: datetime | None, timeline: int | None
 ) -> int:
     if timeline is not None:
         return timeline
     if to_time is not None:
-        return recovery.timeline_at(here, archive, to_time)
+        return recovery.timeline_at(context, archive, to_time)
     return max(archive.timelines, default=1)
 
 
 def _choose_named(
-    here: BackupContext,
+    context: BackupContext,
     found: Catalog,
     archive: WalArchive,
     name: str,
@@ -145,10 +145,10 @@ def _choose_named(
         return record, 1
     if to_time is not None and not _is_complete_by(record, to_time):
         raise OperatorError(f"{name} was made after {_local_time(to_time)}.")
-    lines = recovery.reachable_timelines(here, archive, record)
+    lines = recovery.reachable_timelines(context, archive, record)
     if to_time is None and timeline is None:
         return record, lines[-1]
-    line = _target_timeline(here, archive, to_time, timeline)
+    line = _target_timeline(context, archive, to_time, timeline)
     if line not in lines:
         raise OperatorError(
             f"{name} is of timeline {record.timeline}, and does not lead to timeline {line}, which was"
@@ -158,18 +158,18 @@ def _choose_named(
 
 
 def _choose_newest(
-    here: BackupContext,
+    context: BackupContext,
     found: Catalog,
     archive: WalArchive,
     to_time: datetime | None,
     timeline: int | None,
 ) -> tuple[Record, int]:
-    line = _target_timeline(here, archive, to_time, timeline)
+    line = _target_timeline(context, archive, to_time, timeline)
     leading = [
         record
         for record in found.of("full", "incremental")
         if (to_time is None or _is_complete_by(record, to_time))
-        and line in recovery.reachable_timelines(here, archive, record)
+        and line in recovery.reachable_timelines(context, archive, record)
     ]
     fitting = [record for record in leading if is_usable(found, record)]
     if fitting:
@@ -215,19 +215,19 @@ def is_usable(found: Catalog, record: Record) -> bool:
     return not any(one.is_bad for one in chain)
 
 
-def is_pending(here: BackupContext) -> bool:
+def is_pending(context: BackupContext) -> bool:
     """Whether a restore was interrupted, readable or not."""
-    return here.home.pending_restore.exists()
+    return context.home.pending_restore.exists()
 
 
-def load_pending(here: BackupContext) -> RestorePlan | None:
+def load_pending(context: BackupContext) -> RestorePlan | None:
     """The restore that was interrupted, if there is one.
 
     Raises:
         UnreadablePlanError: there is one, and nobody knows of what.
     """
     try:
-        return msgspec.json.decode(here.home.pending_restore.read_bytes(), type=RestorePlan)
+        return msgspec.json.decode(context.home.pending_restore.read_bytes(), type=RestorePlan)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError:
@@ -237,12 +237,12 @@ def load_pending(here: BackupContext) -> RestorePlan | None:
         ) from None
 
 
-def save(here: BackupContext, wanted: RestorePlan) -> None:
+def save(context: BackupContext, wanted: RestorePlan) -> None:
     """Remember a plan until it is carried out, whatever happens to this process or this machine."""
-    here.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = here.home.pending_restore.with_suffix(".draft")
+    context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = context.home.pending_restore.with_suffix(".draft")
     with draft.open("wb") as file:
         file.write(msgspec.json.encode(wanted))
         file.flush()
         os.fsync(file.fileno())
-    draft.rename(here.home.pending_restore)
+    draft.rename(context.home.pending_restore)

@@ -38,7 +38,7 @@ _DAMAGE_HINT = (
 )
 
 
-def preflight(here: BackupContext, wanted: RestorePlan) -> None:
+def preflight(context: BackupContext, wanted: RestorePlan) -> None:
     """Look whether a plan can be carried out, with nothing stopped: what it needs is there, unchanged,
     and there is room.
 
@@ -47,12 +47,12 @@ def preflight(here: BackupContext, wanted: RestorePlan) -> None:
     """
     if wanted.is_swapping:
         return
-    chain = _chain(here, wanted)
+    chain = _chain(context, wanted)
     if not chain[-1].is_physical:
-        require_free_space(here.home.root, dump.restore_bytes(chain[-1]), "The restore")
-        dump.require_unchanged(here, chain[-1])
+        require_free_space(context.home.root, dump.restore_bytes(chain[-1]), "The restore")
+        dump.require_unchanged(context, chain[-1])
         return
-    found = base_backup.wal_archive(here, *_surviving_wal(here, chain[-1]))
+    found = base_backup.wal_archive(context, *_surviving_wal(context, chain[-1]))
     begin = chain[-1].begin_wal
     assert begin is not None
     with _with_damage_hint():
@@ -60,29 +60,29 @@ def preflight(here: BackupContext, wanted: RestorePlan) -> None:
             Segment.from_name(begin), wanted.timeline, is_up_to_hole=wanted.is_up_to_damage
         )
         require_free_space(
-            here.home.root, recovery.required_bytes(found, chain, segments), "The restore"
+            context.home.root, recovery.required_bytes(found, chain, segments), "The restore"
         )
         if not wanted.is_up_to_damage:
-            known = archive.read_ledger(barman.folder(here.home, here.settings))
+            known = archive.read_ledger(barman.folder(context.home, context.settings))
             staging.check(
                 found,
                 segments,
                 known,
-                lambda done: here.report_progress(
+                lambda done: context.report_progress(
                     "check log", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
                 ),
             )
     for record in chain:
-        base_backup.verify_files(here, record)
+        base_backup.verify_files(context, record)
 
 
-def _chain(here: BackupContext, wanted: RestorePlan) -> list[Record]:
+def _chain(context: BackupContext, wanted: RestorePlan) -> list[Record]:
     """The backup of a plan and what it adds to.
 
     Raises:
         OperatorError: one of them is gone.
     """
-    found = records.read(here.folder)
+    found = records.read(context.folder)
     record = found.get(wanted.backup)
     if record is None:
         raise OperatorError(f"The backup {wanted.backup} is gone.")
@@ -101,47 +101,47 @@ def _with_damage_hint() -> Iterator[None]:
         raise WalDamagedError(f"{error}{_DAMAGE_HINT}") from None
 
 
-def execute(here: BackupContext, wanted: RestorePlan) -> RestoreResult:
+def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
     """Do it, with everything stopped; what is interrupted is done again from the same plan.
 
     Raises:
         OperatorError: the backup is damaged, there is no room, or the database still runs; the data
             directory of today is as it was.
     """
-    if running := scratch.server_on(here.home.postgres_data):
+    if running := scratch.server_on(context.home.postgres_data):
         raise OperatorError(
-            f"PostgreSQL still runs on {here.home.postgres_data} (process {running.pid}): stop it first."
+            f"PostgreSQL still runs on {context.home.postgres_data} (process {running.pid}): stop it first."
         )
-    plan.save(here, wanted)
-    target = here.home.restoring_data
+    plan.save(context, wanted)
+    target = context.home.restoring_data
     if wanted.restored is not None:
-        return _swap(here, wanted, target, wanted.restored)
-    scratch.remove_leftovers(here)
+        return _swap(context, wanted, target, wanted.restored)
+    scratch.remove_leftovers(context)
     shutil.rmtree(target, ignore_errors=True)
     try:
-        chain = _chain(here, wanted)
+        chain = _chain(context, wanted)
         if chain[-1].is_physical:
             with _with_damage_hint():
-                restored = _restore_base_backup(here, wanted, chain, target)
+                restored = _restore_base_backup(context, wanted, chain, target)
         else:
-            restored = _restore_dump(here, wanted, chain[-1], target)
+            restored = _restore_dump(context, wanted, chain[-1], target)
     except BaseException:
         # What is there today was not touched.
         shutil.rmtree(target, ignore_errors=True)
-        here.home.pending_restore.unlink(missing_ok=True)
+        context.home.pending_restore.unlink(missing_ok=True)
         raise
-    return _swap(here, wanted, target, restored)
+    return _swap(context, wanted, target, restored)
 
 
 def _restore_base_backup(
-    here: BackupContext, wanted: RestorePlan, chain: Sequence[Record], target: Path
+    context: BackupContext, wanted: RestorePlan, chain: Sequence[Record], target: Path
 ) -> RestoreResult:
     staged = recovery.prepare(
-        here,
+        context,
         chain,
         wanted.timeline,
         target,
-        *_surviving_wal(here, chain[-1]),
+        *_surviving_wal(context, chain[-1]),
         is_up_to_damage=wanted.is_up_to_damage,
     )
     options = recovery.recovery_options(target, wanted.timeline)
@@ -149,7 +149,7 @@ def _restore_base_backup(
         moment = f"{wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
         try:
             restored, _ = _recover(
-                here, wanted, target, staged, *options, f"recovery_target_time={moment}"
+                context, wanted, target, staged, *options, f"recovery_target_time={moment}"
             )
         except OperatorError as error:
             if _TARGET_NOT_REACHED not in str(error):
@@ -157,7 +157,7 @@ def _restore_base_backup(
         else:
             return restored
     # All of the log is wanted, or it ends before the moment.
-    restored, reached = _recover(here, wanted, target, staged, *options)
+    restored, reached = _recover(context, wanted, target, staged, *options)
     damage = staged.damage
     if unread := staged.unreplayed(reached):
         damage = (
@@ -170,23 +170,23 @@ def _restore_base_backup(
 
 
 def _recover(
-    here: BackupContext, wanted: RestorePlan, target: Path, staged: StagedWal, *options: str
+    context: BackupContext, wanted: RestorePlan, target: Path, staged: StagedWal, *options: str
 ) -> tuple[RestoreResult, int]:
     """Let what was laid out recover; returns also the position up to which it has replayed the log."""
     begin, end = staged.segments[0].start_lsn, staged.segments[-1].start_lsn + SEGMENT_BYTES
     with (
-        scratch.scratch_folder(here) as made,
+        scratch.scratch_folder(context) as made,
         scratch.running_server(
-            here, target, made.sockets, *options, is_scratch=False,
-            tell=lambda at: here.report_progress("recover", max(0, at - begin), end - begin),
+            context, target, made.sockets, *options, is_scratch=False,
+            tell=lambda at: context.report_progress("recover", max(0, at - begin), end - begin),
         ) as running,
     ):  # fmt: skip
-        here.report_progress("recover", end - begin, end - begin)
-        return _inspect(here, wanted, running, staged)
+        context.report_progress("recover", end - begin, end - begin)
+        return _inspect(context, wanted, running, staged)
 
 
 def _inspect(
-    here: BackupContext,
+    context: BackupContext,
     wanted: RestorePlan,
     running: scratch.ScratchServer,
     staged: StagedWal | None,
@@ -196,7 +196,7 @@ def _inspect(
     Raises:
         OperatorError: it cannot be read.
     """
-    password = Secrets(here.home.secrets).postgres_password(SUPERUSER)
+    password = Secrets(context.home.secrets).postgres_password(SUPERUSER)
     try:
         with running.connect() as connection:
             connection.execute(
@@ -208,7 +208,7 @@ def _inspect(
                 "SELECT pg_last_xact_replay_timestamp(), pg_last_wal_replay_lsn() - '0/0'"
             ).fetchone()
             tables = fingerprint.take(
-                connection, lambda done, all_: here.report_progress("read", done, all_)
+                connection, lambda done, all_: context.report_progress("read", done, all_)
             )
             connection.execute("CHECKPOINT")
     except psycopg.Error as error:
@@ -224,77 +224,77 @@ def _inspect(
     return restored, int(row[1] or 0)
 
 
-def _surviving_wal(here: BackupContext, record: Record) -> list[Path]:
+def _surviving_wal(context: BackupContext, record: Record) -> list[Path]:
     """The log in the data directory of today, and in those that restores kept, of the same server.
 
     What was written last may not have been received; where the files survive it is not lost.
     """
     found = []
-    for data in (here.home.postgres_data, *sorted(here.home.root.glob(f"{ASIDE}*"))):
+    for data in (context.home.postgres_data, *sorted(context.home.root.glob(f"{ASIDE}*"))):
         with suppress(OperatorError):
-            if _system_identifier(here, data) == _system_identifier(
-                here, here.folder / record.path
+            if _system_identifier(context, data) == _system_identifier(
+                context, context.folder / record.path
             ):
                 found.append(data / archive.PG_WAL)
     return found
 
 
-def _system_identifier(here: BackupContext, data: Path) -> str:
-    text = run_program([here.program("pg_controldata"), str(data)])
+def _system_identifier(context: BackupContext, data: Path) -> str:
+    text = run_program([context.program("pg_controldata"), str(data)])
     return next(line for line in text.splitlines() if "system identifier" in line)
 
 
 def _restore_dump(
-    here: BackupContext, wanted: RestorePlan, record: Record, target: Path
+    context: BackupContext, wanted: RestorePlan, record: Record, target: Path
 ) -> RestoreResult:
-    dump.require_unchanged(here, record)
-    require_free_space(here.home.root, dump.restore_bytes(record), "The restore")
-    with scratch.scratch_folder(here) as made:
+    dump.require_unchanged(context, record)
+    require_free_space(context.home.root, dump.restore_bytes(record), "The restore")
+    with scratch.scratch_folder(context) as made:
         scratch.init_empty(made)
-        with scratch.running_server(here, made.data, made.sockets, is_scratch=False) as running:
-            drill.load_dump(here, running, record, made.data)
-            restored, _ = _inspect(here, wanted, running, None)
+        with scratch.running_server(context, made.data, made.sockets, is_scratch=False) as running:
+            drill.load_dump(context, running, record, made.data)
+            restored, _ = _inspect(context, wanted, running, None)
         made.data.rename(target)
     return msgspec.structs.replace(restored, last_commit=record.created_at)
 
 
 def _swap(
-    here: BackupContext, wanted: RestorePlan, target: Path, restored: RestoreResult
+    context: BackupContext, wanted: RestorePlan, target: Path, restored: RestoreResult
 ) -> RestoreResult:
     """Let what was restored take the place of what is there. May be done again from any point."""
-    plan.save(here, msgspec.structs.replace(wanted, restored=restored))
-    live, aside = here.home.postgres_data, here.home.root / wanted.aside
+    plan.save(context, msgspec.structs.replace(wanted, restored=restored))
+    live, aside = context.home.postgres_data, context.home.root / wanted.aside
     if target.exists():
         if live.exists():
             live.rename(aside)
         target.rename(live)
     if not live.exists():
         raise OperatorError(
-            f"{target} is gone, and {live} too: remove {here.home.pending_restore}."
+            f"{target} is gone, and {live} too: remove {context.home.pending_restore}."
         )
     if not restored.segments:
         # What a dump was restored into is a server of its own.
-        _set_archive_aside(here, wanted)
+        _set_archive_aside(context, wanted)
     elif (live / recovery.STAGED_WAL).exists():
-        _extend_archive(here)
-    here.home.pending_restore.unlink(missing_ok=True)
+        _extend_archive(context)
+    context.home.pending_restore.unlink(missing_ok=True)
     return msgspec.structs.replace(restored, aside=str(aside) if aside.exists() else "")
 
 
-def _extend_archive(here: BackupContext) -> None:
+def _extend_archive(context: BackupContext) -> None:
     """Lead the archive on to the timeline that the restore began, without a hole.
 
     Also what was replayed and had not been received goes there. At the end the log that was laid out is
     deleted: as long as it is there, this can be done again.
     """
-    barman.leave_timeline(here.home, here.settings)
-    base_backup.archive_wal(here)
-    wal = here.home.postgres_data / archive.PG_WAL
-    laid_out = here.home.postgres_data / recovery.STAGED_WAL
+    barman.leave_timeline(context.home, context.settings)
+    base_backup.archive_wal(context)
+    wal = context.home.postgres_data / archive.PG_WAL
+    laid_out = context.home.postgres_data / recovery.STAGED_WAL
     histories = sorted(wal.glob("*.history"))
     if histories:
         timeline = int(histories[-1].name[:8], 16)
-        current = Segment.from_name(_current_segment(here))
+        current = Segment.from_name(_current_segment(context))
         line = archive.WalArchive({}, {timeline: histories[-1]}).timeline_history(timeline)
         left_at = max((at for at in line.values() if at is not None), default=0)
         for path in [
@@ -303,56 +303,58 @@ def _extend_archive(here: BackupContext) -> None:
             *sorted(laid_out.glob("*")),
         ]:
             if path.suffix == ".history":
-                _add_to_archive(here, path)
+                _add_to_archive(context, path)
             elif archive.is_segment(path.name):
                 segment = Segment.from_name(path.name)
                 is_replayed = segment.start_lsn + SEGMENT_BYTES <= left_at
                 is_written = segment.timeline == timeline and segment.number < current.number
                 if is_replayed or is_written:
-                    _add_to_archive(here, path)
+                    _add_to_archive(context, path)
     shutil.rmtree(laid_out)
 
 
-def _add_to_archive(here: BackupContext, path: Path) -> None:
+def _add_to_archive(context: BackupContext, path: Path) -> None:
     """Put a file of the log where those are that came whole, unless it is there or in the archive."""
-    known = {one.name for one in archive.complete_files(barman.folder(here.home, here.settings))}
+    known = {
+        one.name for one in archive.complete_files(barman.folder(context.home, context.settings))
+    }
     if path.name in known:
         return
-    streaming = barman.streaming(here.home, here.settings)
+    streaming = barman.streaming(context.home, context.settings)
     draft = streaming.with_name("arriving")
     shutil.copyfile(path, draft)
     draft.rename(streaming / path.name)
 
 
-def _current_segment(here: BackupContext) -> str:
+def _current_segment(context: BackupContext) -> str:
     """The segment that a stopped server goes on to write."""
-    text = run_program([here.program("pg_controldata"), str(here.home.postgres_data)])
+    text = run_program([context.program("pg_controldata"), str(context.home.postgres_data)])
     line = next(line for line in text.splitlines() if "REDO WAL file" in line)
     return line.rpartition(" ")[2]
 
 
-def _set_archive_aside(here: BackupContext, wanted: RestorePlan) -> None:
+def _set_archive_aside(context: BackupContext, wanted: RestorePlan) -> None:
     """Put aside the archive of the server that is no more: the one from a dump is another.
 
     Its records go first: without the files that they tell of they would be believed. May be done again
     from any point.
     """
-    folder = barman.folder(here.home, here.settings)
+    folder = barman.folder(context.home, context.settings)
     name = wanted.aside.removeprefix(ASIDE)
     kept = folder.with_name(f"{folder.name}.before-{name}")
-    left = records.read(here.folder).of("full", "incremental")
+    left = records.read(context.folder).of("full", "incremental")
     if left:
         (folder / "records").mkdir(parents=True, exist_ok=True, mode=0o700)
     for record in left:
-        path = here.folder / "records" / f"{record.id}.json"
+        path = context.folder / "records" / f"{record.id}.json"
         path.rename(folder / "records" / path.name)
     if folder.exists():
         folder.rename(kept)
 
 
-def kept_aside(here: BackupContext) -> list[Path]:
+def kept_aside(context: BackupContext) -> list[Path]:
     """What restores have kept: data directories, and archives of servers that are no more."""
     return [
-        *sorted(here.home.root.glob(f"{ASIDE}*")),
-        *sorted(barman.folder(here.home, here.settings).parent.glob("*.before-*")),
+        *sorted(context.home.root.glob(f"{ASIDE}*")),
+        *sorted(barman.folder(context.home, context.settings).parent.glob("*.before-*")),
     ]
