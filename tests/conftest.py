@@ -22,14 +22,12 @@ import asyncpg
 import httpx
 import pytest
 
+from chitlaq import inventory
 from chitlaq.core.installation import ports
 
 pytest_plugins = ["tests.observers"]
 
-PORTS = (
-    "edge", "gateway", "websocket", "feed", "search", "auth", "ops", "postgres", "redis",
-    "prometheus", "alertmanager", "node_exporter",
-)  # fmt: skip
+PORTS = tuple(row.setting for row in inventory.BY_PORT)
 PASSWORD = "correct horse battery"
 
 _numbers = itertools.count(1)

@@ -217,7 +217,7 @@ async def are_healthy(stack: Stack) -> None:
     await eventually(lambda: asyncio.to_thread(stack.is_healthy), seconds=60)
 
 
-@pytest.mark.parametrize("component", [*inventory.NAMES, "supervisor"])
+@pytest.mark.parametrize("component", [*inventory.COMPONENTS, "supervisor"])
 async def test_lines_since_an_hour_ago_are_all_of_a_young_stack(
     observed: Stack, component: str
 ) -> None:
@@ -256,7 +256,10 @@ async def test_idle_stack_has_no_errors_of_its_own_observers(observed: Stack) ->
         return any(float(one["value"][1]) >= 3 for one in answer.json()["data"]["result"])
 
     await eventually(was_asked_often, seconds=30)
-    assert shown(Home(observed.home), *inventory.MONITORING, errors_only=True) == []
+    assert (
+        shown(Home(observed.home), *(row.name for row in inventory.OBSERVERS), errors_only=True)
+        == []
+    )
 
 
 @pytest.mark.parametrize("component", ["nginx", "feed-service"])

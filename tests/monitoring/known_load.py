@@ -1,4 +1,4 @@
-"""``python -m tests.ops.shaped PORT``: a service whose answers have a known shape.
+"""``python -m tests.monitoring.known_load PORT``: a service whose answers have a known shape.
 
 Made as every service is, so that what is measured of it is measured by the same code: each request
 takes 120 ms, and three of a hundred fail.
@@ -31,6 +31,7 @@ def main(port: int) -> None:
 
     from chitlaq.core.http import app
     from chitlaq.core.http.service import Context, Service
+    from chitlaq.inventory import Component
 
     numbers = itertools.count()
 
@@ -45,7 +46,8 @@ def main(port: int) -> None:
     async def run(_context: Context) -> AsyncIterator[dict[str, Any]]:
         yield {}
 
-    service = Service("shaped", "Known shape", "chitlaq.ops", "chitlaq_ops", [shaped], run)
+    row = Component("shaped", "service", package="chitlaq.ops", role="chitlaq_ops")
+    service = Service(row, [shaped], run)
     uvicorn.run(app.create_app(service, configured, home), port=port, log_level="error")
 
 

@@ -31,7 +31,7 @@ def asked(stack: Stack, tmp_path: Path) -> Iterator[tuple[str, str]]:
         json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [target]})
     )
     commands = (
-        [sys.executable, "-m", "tests.ops.shaped", str(service)],
+        [sys.executable, "-m", "tests.monitoring.known_load", str(service)],
         [
             tool("prometheus"),
             f"--config.file={configuration}",

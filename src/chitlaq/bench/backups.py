@@ -88,7 +88,11 @@ async def run(members: int, say: Callable[[str], None]) -> Report:
         tokens = await benchmark.sign_in(installation, names)
         requests = [get(baseline.TARGET, token) for token in tokens]
         load = Load(
-            "127.0.0.1", installation.settings.ports.gateway, requests, CONNECTIONS, WINDOW_SECONDS
+            "127.0.0.1",
+            installation.settings.port_of("api-gateway"),
+            requests,
+            CONNECTIONS,
+            WINDOW_SECONDS,
         )
         measuring = _Measuring(installation, load, say)
         # Before anything is measured, as in any database that is not new.
@@ -227,7 +231,7 @@ async def _tool(installation: Installation, program: str, *words: str, role: str
     process = await asyncio.create_subprocess_exec(
         *("nice", "-n", str(NICENESS)),
         str(server.programs(home) / program),
-        *("--host", str(home.postgres_socket), "--port", str(settings.ports.postgres)),
+        *("--host", str(home.postgres_socket), "--port", str(settings.port_of("postgres"))),
         *("--username", role, "--no-password", *words),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from time import perf_counter
 
 import msgspec
 
-from chitlaq import services
+from chitlaq import inventory
 from chitlaq.bench import baseline, queries, routines, without_telemetry
 from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
@@ -143,7 +143,7 @@ async def _beside_ceiling(
     installation: Installation, tokens: Sequence[str], say: Callable[[str], None]
 ) -> tuple[list[Outcome], list[Outcome], int]:
     """Measure the feed and its ceiling by turns, so that a slow moment of the machine hits both."""
-    gateway = installation.settings.ports.gateway
+    gateway = installation.settings.port_of("api-gateway")
     requests = [get(baseline.TARGET, token) for token in tokens]
     bodies = [await asyncio.to_thread(_home, gateway, token) for token in tokens]
     # The answer of median length, sent as it is: as many bytes, and none of the work.
@@ -179,7 +179,7 @@ async def _beside_unobserved(
         for number in range(COST_ROUNDS):
             say(f"metrics and logs on and off, round {number + 1} of {COST_ROUNDS}")
             watched.append(
-                await _loaded(installation.settings.ports.gateway, requests, COST_SECONDS)
+                await _loaded(installation.settings.port_of("api-gateway"), requests, COST_SECONDS)
             )
             unwatched.append(await _loaded(port, requests, COST_SECONDS))
             _all_well("unwatched feed", unwatched[-1])
@@ -189,7 +189,7 @@ async def _beside_unobserved(
 def _scrapes(installation: Installation) -> dict[str, float]:
     """Ask each service for its metrics; returns how many milliseconds each took."""
     taken = {}
-    for service in services.PACKAGES:
+    for service in (row.name for row in inventory.SERVICES):
         started = perf_counter()
         _asked(installation.settings.port_of(service), "GET", "/metrics", None, {})
         taken[service] = round((perf_counter() - started) * 1000, 1)
@@ -213,7 +213,7 @@ async def sign_in(installation: Installation, usernames: Sequence[str]) -> list[
     """Return an access token of each member, through the gateway."""
     turns = asyncio.Semaphore(LOGINS_AT_ONCE)
     password = Secrets(installation.home.secrets).demo_password
-    port = installation.settings.ports.gateway
+    port = installation.settings.port_of("api-gateway")
 
     async def one(username: str) -> str:
         async with turns:

@@ -17,10 +17,11 @@ from time import monotonic
 import msgspec
 import psutil
 
+from chitlaq import inventory
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
-from chitlaq.core.installation.settings import PORT_FIELDS, Settings
+from chitlaq.core.installation.settings import Settings
 
 COMMAND_SECONDS = 120
 # The limiter works as always, and lets everything through.
@@ -113,7 +114,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
     """
     root = _new_root()
     home = Home(root)
-    ports = dict(zip(PORT_FIELDS.values(), free_ports(len(PORT_FIELDS)), strict=True))
+    ports = zip(inventory.BY_PORT, free_ports(len(inventory.BY_PORT)), strict=True)
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -126,7 +127,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),
         "CHITLAQ_BACKUPS_ARCHIVE": archive,
-        **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()},
+        **{f"CHITLAQ_PORTS_{row.setting.upper()}": str(port) for row, port in ports},
     }
     installation = Installation(home, environment, configuration.load(home, environment))
     try:

@@ -81,7 +81,11 @@ async def run(
     for name, (title, target) in TARGETS.items():
         say(title)
         load = Load(
-            "127.0.0.1", settings.ports.gateway, [get(target, agent=AGENT)], CONNECTIONS, seconds
+            "127.0.0.1",
+            settings.port_of("api-gateway"),
+            [get(target, agent=AGENT)],
+            CONNECTIONS,
+            seconds,
         )
         results.append(_result(name, title, await measure(load), before))
     return Run(

@@ -125,7 +125,7 @@ async def _pgbench(
         str(server.programs(installation.home) / "pgbench"),
         *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
         *("-h", str(installation.home.postgres_socket), "-U", ROLE),
-        *("-p", str(installation.settings.ports.postgres)),
+        *("-p", str(installation.settings.port_of("postgres"))),
         *files,
         postgres.DATABASE,
         env={

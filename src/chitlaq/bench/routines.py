@@ -52,7 +52,9 @@ async def noticed(
     installation: Installation, requests: list[str], say: Callable[[str], None]
 ) -> Noticed:
     """Measure the feed alone and beside a routine that is run again and again, by turns."""
-    load = Load("127.0.0.1", installation.settings.ports.gateway, requests, CONNECTIONS, SECONDS)
+    load = Load(
+        "127.0.0.1", installation.settings.port_of("api-gateway"), requests, CONNECTIONS, SECONDS
+    )
     alone, beside = [], []
     for number in range(ROUNDS):
         say(f"the feed alone and beside a routine, round {number + 1} of {ROUNDS}")

@@ -30,14 +30,14 @@ async def running(installation: Installation, folder: Path) -> AsyncIterator[int
         installation: a running one.
         folder: an empty folder, which other users may enter.
     """
-    home, ports = installation.home, installation.settings.ports
+    home, port_of = installation.home, installation.settings.port_of
     edge, gateway = free_ports(2)
     socket = home.service_socket(SERVICE, WORKER)
     text = (home.nginx / "nginx.conf").read_text()
     text = re.sub(r"access_log \S+ edge;", "access_log off;", text)
     for before, after in (
-        (f":{ports.edge};", f":{edge};"),
-        (f":{ports.gateway};", f":{gateway};"),
+        (f":{port_of('nginx')};", f":{edge};"),
+        (f":{port_of('api-gateway')};", f":{gateway};"),
         (f"{home.run}/nginx.pid", f"{folder}/nginx.pid"),
         (f"{home.nginx}/", f"{folder}/"),
         (str(home.service_socket(SERVICE, 0)), str(socket)),
@@ -58,11 +58,11 @@ def main() -> None:
     """Serve as ``chitlaq serve`` does, with everything that counts or logs put to sleep."""
     from prometheus_client import Counter, Gauge, Histogram
 
-    from chitlaq import services
     from chitlaq.core.http import app, server
     from chitlaq.core.installation import settings
     from chitlaq.core.installation.home import Home
     from chitlaq.core.telemetry import logs
+    from chitlaq.services.feed import routes
 
     home = Home.from_environment()
     configured = settings.load(home)
@@ -70,7 +70,7 @@ def main() -> None:
     sleeping = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "set"), (logs.Logger, "_write"))
     for owner, name in sleeping:
         setattr(owner, name, lambda *_, **__: None)
-    application = app.create_app(services.load(SERVICE), configured, home)
+    application = app.create_app(routes.SERVICE, configured, home)
     server.serve(SERVICE, WORKER, configured, home, application)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chitlaq.cli import installation, output
+from chitlaq.cli.serve import load
 
 config = typer.Typer(no_args_is_help=True, help="Settings, and the servers' configuration.")
 
@@ -59,14 +60,14 @@ def nginx(
 
     Example: chitlaq config nginx > /etc/nginx/nginx.conf
     """
-    from chitlaq import services
+    from chitlaq import inventory
     from chitlaq.core.http import routes
     from chitlaq.services.gateway import nginx as generator
     from chitlaq.stack.install import users
 
     home, settings = installation.here()
     user = users.service_user()
-    declared = {name: routes.declared(services.load(name)) for name in services.FORWARDED}
+    declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
     text = generator.render(home, settings, declared, user.pw_name if user else None)
     if write:
         typer.echo(f"wrote {generator.write(home, text, declared)}")
@@ -119,7 +120,7 @@ def grafana(
 
     _, settings = installation.here()
     folder = folder.absolute()
-    url = settings.prometheus_url or f"http://localhost:{settings.ports.prometheus}"
+    url = settings.prometheus_url or f"http://localhost:{settings.port_of('prometheus')}"
     for name, content in rendering.provisioning(folder, url).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

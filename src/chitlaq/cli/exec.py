@@ -70,7 +70,7 @@ def _exec_postgres(words: list[str]) -> None:
         user = _user_in(words) or "postgres"
         environment |= {
             "PGHOST": str(home.postgres_socket),
-            "PGPORT": str(settings.ports.postgres),
+            "PGPORT": str(settings.port_of("postgres")),
             "PGUSER": user,
         }
         if user in POSTGRES_ROLES:

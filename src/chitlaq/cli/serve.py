@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chitlaq.cli import installation
 from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.core.http.service import Service
+    from chitlaq.inventory import Component
 
 
 def register(app: typer.Typer) -> None:
@@ -22,16 +27,21 @@ def serve(
 
     Example: chitlaq serve feed-service
     """
-    from chitlaq import services
+    from chitlaq import inventory
     from chitlaq.core.http import server
 
-    if target not in services.PACKAGES:
-        raise OperatorError(
-            f"There is no service {target}; there are {', '.join(services.PACKAGES)}."
-        )
+    services = [row.name for row in inventory.BY_PORT if row.kind == "service"]
+    if target not in services:
+        raise OperatorError(f"There is no service {target}; there are {', '.join(services)}.")
     home, settings = installation.here()
     server.prepare(target, settings, home)
     from chitlaq.core.http import app as http
 
-    service = services.load(target)
+    service = load(inventory.COMPONENTS[target])
     server.serve(target, worker, settings, home, http.create_app(service, settings, home))
+
+
+def load(component: Component) -> Service:
+    """Import one service, and none of the others, and return what it declares."""
+    service: Service = import_module(f"{component.package}.routes").SERVICE
+    return service

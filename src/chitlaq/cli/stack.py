@@ -378,9 +378,9 @@ def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
     typer.echo(f"\nChitLaq is up after {seconds:.1f} s.\n")
     typer.echo(f"  Web        {settings.base_url}/")
     typer.echo(f"  API        {settings.base_url}/api/docs")
-    typer.echo(f"  Gateway    http://localhost:{settings.ports.gateway}/health")
+    typer.echo(f"  Gateway    http://localhost:{settings.port_of('api-gateway')}/health")
     if settings.embeds("prometheus"):
-        typer.echo(f"  Metrics    http://localhost:{settings.ports.prometheus}/")
+        typer.echo(f"  Metrics    http://localhost:{settings.port_of('prometheus')}/")
     typer.echo(f"  Data       {home.root}")
     demo = home.run / "demo.json"
     if demo.exists():

@@ -16,7 +16,7 @@ from typing import Any
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.inventory import NAMES
+from chitlaq.inventory import COMPONENTS
 from chitlaq.logs import files
 
 POLL_SECONDS = 0.2
@@ -110,7 +110,7 @@ class View:
         is_raw: bool,
         is_coloured: bool,
     ) -> None:
-        known = [*NAMES, "supervisor"]
+        known = [*COMPONENTS, "supervisor"]
         for service in services:
             if service not in known:
                 raise OperatorError(

@@ -32,7 +32,8 @@ class _Alert(msgspec.Struct, rename="camel"):
 def address(settings: Settings) -> str:
     """Where Alertmanager is asked."""
     return (
-        settings.alertmanager_url.rstrip("/") or f"http://127.0.0.1:{settings.ports.alertmanager}"
+        settings.alertmanager_url.rstrip("/")
+        or f"http://127.0.0.1:{settings.port_of('alertmanager')}"
     )
 
 

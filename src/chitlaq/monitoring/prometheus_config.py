@@ -11,25 +11,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import PORT_FIELDS, Settings
-
-JOBS: Mapping[str, str] = {
-    "api-gateway": "gateway",
-    **{name: field for name, field in PORT_FIELDS.items() if name.endswith("-service")},
-    "websocket": "websocket",
-    "prometheus": "prometheus",
-    "alertmanager": "alertmanager",
-    "node": "node_exporter",
-}
-"""Each scrape job and the port that it asks."""
+from chitlaq.core.installation.settings import Settings
 
 
 def prometheus(home: Home, settings: Settings) -> bytes:
     """Return ``prometheus.yml``: what is asked, how often, and where alerts go."""
     period = f"{settings.monitoring.scrape_seconds}s"
     alertmanager = urlsplit(
-        settings.alertmanager_url or f"http://127.0.0.1:{settings.ports.alertmanager}"
+        settings.alertmanager_url or f"http://127.0.0.1:{settings.port_of('alertmanager')}"
     )
     return _written(
         {
@@ -50,13 +41,11 @@ def prometheus(home: Home, settings: Settings) -> bytes:
             },
             "scrape_configs": [
                 {
-                    "job_name": job,
-                    "static_configs": [
-                        {"targets": [f"127.0.0.1:{getattr(settings.ports, field)}"]}
-                    ],
+                    "job_name": row.job,
+                    "static_configs": [{"targets": [f"127.0.0.1:{settings.port_of(row.name)}"]}],
                 }
-                for job, field in JOBS.items()
-                if job not in {"prometheus", "alertmanager"} or settings.embeds(job)
+                for row in inventory.BY_PORT
+                if row.job and (row.job == "node" or settings.embeds(row.name))
             ],
         }
     )

@@ -22,7 +22,7 @@ CHECK_SECONDS = 30
 
 def webhook(settings: Settings) -> str:
     """Where Alertmanager reports to."""
-    return f"http://127.0.0.1:{settings.ports.ops}/alerts"
+    return f"http://127.0.0.1:{settings.port_of('ops-service')}/alerts"
 
 
 def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:

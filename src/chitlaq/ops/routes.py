@@ -12,6 +12,7 @@ from litestar import Request, get, post
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import PageLimit
@@ -76,10 +77,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 
 SERVICE = Service(
-    name="ops-service",
-    title="ChitLaq operations",
-    package="chitlaq.ops",
-    role="chitlaq_ops",
+    inventory.COMPONENTS["ops-service"],
     handlers=[list_alerts, report_alerts],
     run=run,
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import PORT_FIELDS, load
+from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import System
 from chitlaq.ops.routines import run
-from tests.conftest import free_ports
+from tests.conftest import PORTS, free_ports
 
 OF_THE_MACHINE = (
     "host.",  # processor, memory, disks, network and clock are there before us
@@ -27,7 +27,7 @@ OF_THE_MACHINE = (
 
 async def test_no_check_is_green_where_nothing_was_ever_started(tmp_path: Path) -> None:
     home = Home(tmp_path / "never")
-    ports = dict(zip(PORT_FIELDS.values(), free_ports(len(PORT_FIELDS)), strict=True))
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     environment = {f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()} | {
         "CHITLAQ_BACKUPS_FOLDER": str(tmp_path / "none")
     }

@@ -89,7 +89,7 @@ def dsn(settings: Settings, home: Home, role: str, database: str | None = None) 
     password = Secrets(home.secrets).postgres_password(role)
     return (
         f"postgresql://{role}:{quote(password)}@/{database or DATABASE}"
-        f"?host={quote(str(home.postgres_socket))}&port={settings.ports.postgres}"
+        f"?host={quote(str(home.postgres_socket))}&port={settings.port_of('postgres')}"
     )
 
 

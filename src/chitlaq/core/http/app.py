@@ -70,7 +70,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             Exception: _answer_fault,
         },
         openapi_config=OpenAPIConfig(
-            title=service.title,
+            title=service.component.title,
             version=__version__,
             path="/openapi.json",
             render_plugins=[JsonRenderPlugin(path="/")],
@@ -91,9 +91,11 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     """Make what a service process stands on; nothing is connected before it is used."""
     queries = {
         **postgres.load_queries("chitlaq.core.data", service.name),
-        **postgres.load_queries(service.package, service.name),
+        **postgres.load_queries(service.component.package, service.name),
     }
-    database = postgres.Database(postgres.dsn(settings, home, service.role), service.name, queries)
+    database = postgres.Database(
+        postgres.dsn(settings, home, service.component.role), service.name, queries
+    )
     client = valkey.connect(settings, home)
     account_limit = limits.Limiter(
         client, service.name, "account", settings.limits.account_requests_per_minute

@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 from litestar.types import ASGIApp
 
+from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, multiprocess_metrics, tracing
@@ -35,7 +36,7 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     may share with other workers and with its own predecessor.
     """
     sockets = [_unix_socket(home.service_socket(service, worker))]
-    if service != "api-gateway":  # nginx has the gateway's port
+    if not inventory.COMPONENTS[service].is_gateway:  # nginx listens on the gateway's port
         sockets.append(_tcp_socket(settings.port_of(service)))
     config = uvicorn.Config(
         application,

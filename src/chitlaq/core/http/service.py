@@ -15,6 +15,7 @@ from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.inventory import Component
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +33,25 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A package with routes, a database role and a port.
+    """What a service's package declares beside its row in the inventory.
 
     Args:
-        name: the runbook's name, ``feed-service``.
-        title: one line for the API documentation.
-        package: where its ``queries.sql`` is.
-        role: its role in PostgreSQL.
+        component: its row: name, package, role.
         handlers: its routes; the gateway's configuration is generated from their paths.
         run: makes what the routes need from the context, under the names by which they ask for it,
             and ends it: the body runs from before the first request until after the last.
-        counts_own_requests: whether its process counts the requests that reach it; the gateway's
-            are counted from nginx's log, where those that never reached a process stand too.
     """
 
-    name: str
-    title: str
-    package: str
-    role: str
+    component: Component
     handlers: Sequence[ControllerRouterHandler]
     run: Callable[[Context], AbstractAsyncContextManager[dict[str, Any]]]
-    counts_own_requests: bool = True
+
+    @property
+    def name(self) -> str:
+        """Its name in the runbook, ``feed-service``."""
+        return self.component.name
+
+    @property
+    def counts_own_requests(self) -> bool:
+        """Whether its process counts its requests; the gateway's are counted from nginx's log."""
+        return not self.component.is_gateway

@@ -8,23 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 
 SUPERUSER = "postgres"
 BACKUP = "chitlaq_backup"
-POSTGRES_ROLES = (
-    SUPERUSER,
-    "chitlaq",
-    "chitlaq_auth",
-    "chitlaq_feed",
-    "chitlaq_search",
-    "chitlaq_websocket",
-    "chitlaq_gateway",
-    "chitlaq_ops",
-    BACKUP,
-)
-"""The superuser, the owner of the schemas, one role a service, and who copies the whole server."""
+POSTGRES_ROLES = (SUPERUSER, "chitlaq", *(row.role for row in inventory.SERVICES), BACKUP)
+"""The superuser, the owner of the schemas, a role per service, and the role that copies the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 
@@ -27,31 +28,29 @@ Limit = tuple[float, float]
 """Where a check warns, and where it is critical; when the first is the larger one, less is worse."""
 
 
-class Ports(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """TCP ports on the local address, as the runbook names them."""
+if TYPE_CHECKING:
+    # Their fields are the inventory's rows, which a type checker cannot read: `Settings.port_of`.
+    class Ports(msgspec.Struct):
+        def __init__(self, **ports: int) -> None: ...
 
-    edge: Port = 8080
-    gateway: Port = 3001
-    websocket: Port = 3002
-    feed: Port = 3003
-    search: Port = 3004
-    auth: Port = 3005
-    ops: Port = 3006
-    postgres: Port = 5432
-    redis: Port = 6379
-    prometheus: Port = 9090
-    alertmanager: Port = 9093
-    node_exporter: Port = 9100
+    class WorkerCounts(msgspec.Struct):
+        def __init__(self, **workers: int) -> None: ...
 
-
-class WorkerCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Processes a service; with two or more the gateway retries on another one."""
-
-    gateway: Workers = 1
-    websocket: Workers = 1
-    feed: Workers = 1
-    search: Workers = 1
-    auth: Workers = 1
+else:
+    # As the runbook lists them: the port that members use first.
+    _edge_first = sorted(inventory.BY_PORT, key=lambda row: row.name != "nginx")
+    Ports = msgspec.defstruct(
+        "Ports",
+        [(row.setting, Port, row.port) for row in _edge_first],
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
+    WorkerCounts = msgspec.defstruct(
+        "WorkerCounts",
+        [(row.setting, Workers, row.workers) for row in inventory.BY_PORT if row.workers],
+        frozen=True,
+        forbid_unknown_fields=True,
+    )
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -233,7 +232,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def base_url(self) -> str:
-        return self.public_url.rstrip("/") or f"http://localhost:{self.ports.edge}"
+        return self.public_url.rstrip("/") or f"http://localhost:{self.port_of('nginx')}"
 
     def backup_folder(self, home: Home) -> Path:
         """Where backups lie."""
@@ -242,39 +241,27 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         usual = Path("/opt/backups/chitlaq")
         return usual if os.access(usual, os.W_OK) else home.root / "backups"
 
-    def port_of(self, service: str) -> int:
-        """The TCP port of a component, by its runbook name (``feed-service``: 3003)."""
-        port: int = getattr(self.ports, PORT_FIELDS[service])
+    def port_of(self, component: str) -> int:
+        """The TCP port of a component, by its name (``feed-service``: 3003)."""
+        port: int = getattr(self.ports, inventory.COMPONENTS[component].setting)
         return port
 
-    def embeds(self, component: str) -> bool:
-        """Whether a component is ours to run, and not one of somebody else's."""
-        if component in {"prometheus", "alertmanager", "node-exporter"}:
-            elsewhere = {"prometheus": self.prometheus_url, "alertmanager": self.alertmanager_url}
-            return self.monitoring.embedded and not elsewhere.get(component)
-        return not {"postgres": self.database_url, "redis": self.redis_url}.get(component)
-
     def workers_of(self, service: str) -> int:
-        """Processes of a service; ops-service is always one."""
-        workers: int = getattr(self.workers, PORT_FIELDS[service], 1)
+        """How many processes of a service run."""
+        workers: int = getattr(self.workers, inventory.COMPONENTS[service].setting, 1)
         return workers
 
+    def embeds(self, component: str) -> bool:
+        """Whether the stack runs a component itself, rather than use one that runs elsewhere."""
+        elsewhere = {
+            "postgres": self.database_url,
+            "redis": self.redis_url,
+            "prometheus": self.prometheus_url,
+            "alertmanager": self.alertmanager_url,
+        }
+        is_observer = inventory.COMPONENTS[component].kind == "observer"
+        return not elsewhere.get(component) and (self.monitoring.embedded or not is_observer)
 
-PORT_FIELDS: Mapping[str, str] = {
-    "api-gateway": "gateway",
-    "websocket": "websocket",
-    "feed-service": "feed",
-    "search-service": "search",
-    "auth-service": "auth",
-    "ops-service": "ops",
-    "postgres": "postgres",
-    "redis": "redis",
-    "nginx": "edge",
-    "prometheus": "prometheus",
-    "alertmanager": "alertmanager",
-    "node-exporter": "node_exporter",
-}
-"""The settings' short name of each component that has a port."""
 
 SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
 URL_FIELDS = frozenset(

@@ -258,8 +258,10 @@ async def nginx(settings: Settings) -> list[Metric]:
 
     The embedded nginx is built without its status module.
     """
-    ports = {settings.ports.edge, settings.ports.gateway}
-    status, _ = await local_http.get_port(settings.ports.gateway, "/-/alive", SOURCE_SECONDS)
+    ports = {settings.port_of("nginx"), settings.port_of("api-gateway")}
+    status, _ = await local_http.get_port(
+        settings.port_of("api-gateway"), "/-/alive", SOURCE_SECONDS
+    )
     if status != HTTPStatus.NO_CONTENT:
         raise ValueError(f"nginx answered {status}")
     connections = await asyncio.to_thread(_established, ports)

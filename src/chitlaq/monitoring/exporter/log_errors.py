@@ -70,11 +70,13 @@ class Log:
 
 def followed(home: Home, settings: Settings) -> Mapping[str, Log]:
     """The logs that are here, by component; those of a server elsewhere are not."""
-    names = [
-        *("postgres", "redis", "nginx", *inventory.MONITORING),
-        *([inventory.ARCHIVE] if barman.is_wanted(settings) else []),
-    ]
-    return {name: Log(home.logs / f"{name}.log") for name in names if settings.embeds(name)}
+    return {
+        row.name: Log(home.logs / f"{row.name}.log")
+        for row in inventory.COMPONENTS.values()
+        if row.kind not in {"service", "task"}
+        and settings.embeds(row.name)
+        and (row.kind != "archive" or barman.is_wanted(settings))
+    }
 
 
 async def count_forever(home: Home, settings: Settings) -> None:

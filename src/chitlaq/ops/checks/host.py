@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from chitlaq import inventory
 from chitlaq.core.formatting import count, duration, share, size
-from chitlaq.core.installation.settings import PORT_FIELDS, Settings
+from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
 from chitlaq.ops.checks.system import System
@@ -37,7 +38,7 @@ PROC_NET = Path("/proc/net")
 # linux/route.h
 ROUTE_UP, ROUTE_REJECT, ROUTE_LOCAL = 0x1, 0x200, 0x80000000
 LOOPBACK = ("127.", "::1")
-PRIVATE = ("postgres", "redis", "ops-service", "prometheus", "alertmanager", "node-exporter")
+PRIVATE = tuple(row.name for row in inventory.BY_PORT if not row.is_for_members)
 """What nobody outside of this machine may reach: they trust whoever asks, or hold the truth."""
 
 
@@ -493,7 +494,7 @@ def _listening(kind: str) -> list[tuple[str, int, str]]:
 
 
 def _private_ports(settings: Settings) -> dict[int, str]:
-    return {settings.port_of(name): name for name in PORT_FIELDS if name in PRIVATE}
+    return {settings.port_of(name): name for name in PRIVATE}
 
 
 def _is_loopback(address: str) -> bool:

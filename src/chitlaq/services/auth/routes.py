@@ -14,6 +14,7 @@ import msgspec
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
 
+from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import mail, postgres
 from chitlaq.core.http import app, client_address, problems
@@ -152,10 +153,7 @@ async def _publish_key(database: postgres.Database, signer: Signer) -> None:
 
 
 SERVICE = Service(
-    name="auth-service",
-    title="ChitLaq accounts",
-    package="chitlaq.services.auth",
-    role="chitlaq_auth",
+    inventory.COMPONENTS["auth-service"],
     handlers=[
         register,
         verify,

@@ -11,6 +11,7 @@ from litestar import delete, get, patch, post, put
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
@@ -233,10 +234,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 
 SERVICE = Service(
-    name="feed-service",
-    title="ChitLaq members, posts and feeds",
-    package="chitlaq.services.feed",
-    role="chitlaq_feed",
+    inventory.COMPONENTS["feed-service"],
     handlers=[
         home,
         explore,

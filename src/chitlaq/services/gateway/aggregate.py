@@ -10,16 +10,16 @@ from typing import Any
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.host import local_http
 from chitlaq.core.http import health
-from chitlaq.core.http.health import Check, Health
+from chitlaq.core.http.health import Check, Health, Status
 from chitlaq.core.http.routes import OWN_PATHS
 from chitlaq.core.http.service import Context
 from chitlaq.core.telemetry import logs
+from chitlaq.inventory import Component
 
-SERVICES = ("auth-service", "feed-service", "search-service", "websocket")
-# Members notice nothing when it is away.
-BEHIND_THE_SCENES = "ops-service"
+OTHERS = tuple(row for row in inventory.SERVICES if not row.is_gateway)
 ANSWER_SECONDS = 0.9
 
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
@@ -36,39 +36,39 @@ class Overview:
 
     async def health(self) -> Health:
         """Sum up every component; unhealthy when one of them cannot do its work."""
-        names = (*SERVICES, BEHIND_THE_SCENES)
-        others = asyncio.gather(*(self._health_of(name) for name in names))
+        others = asyncio.gather(*(self._health_of(row) for row in OTHERS))
         own = await health.report(
             self._context.service, self._context.database, self._context.valkey
         )
-        checks = {**own.checks, **dict(zip(names, await others, strict=True))}
-        if checks[BEHIND_THE_SCENES].status == "unhealthy":
-            checks[BEHIND_THE_SCENES] = msgspec.structs.replace(
-                checks[BEHIND_THE_SCENES], status="degraded"
-            )
-        return health.summary(self._context.service, checks)
+        checks = {row.name: check for row, check in zip(OTHERS, await others, strict=True)}
+        return health.summary(self._context.service, {**own.checks, **checks})
 
     async def openapi(self) -> dict[str, Any]:
         """Return one OpenAPI document with all forwarded paths as the gateway serves them.
 
         A service that is away is described by what it said last.
         """
-        await asyncio.gather(*(self._read_document(name) for name in SERVICES))
+        await asyncio.gather(
+            *(self._read_document(row.name) for row in OTHERS if row.is_for_members)
+        )
         return _merged(self._documents)
 
-    async def _health_of(self, name: str) -> Check:
+    async def _health_of(self, row: Component) -> Check:
+        # Members notice nothing when a service that is not for them is down.
+        worst: Status = "unhealthy" if row.is_for_members else "degraded"
         started = perf_counter()
         try:
-            report = msgspec.json.decode(await self._get(name, "/health"), type=Health)
+            report = msgspec.json.decode(await self._get(row.name, "/health"), type=Health)
         except _NO_ANSWER as error:
             reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
-            return Check("unhealthy", reason, round(perf_counter() - started, 4))
+            return Check(worst, reason, round(perf_counter() - started, 4))
         bad = [
             f"{part} {check.status}"
             for part, check in report.checks.items()
             if check.status != "healthy"
         ]
-        return Check(report.status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
+        status = worst if report.status == "unhealthy" else report.status
+        return Check(status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
 
     async def _get(self, name: str, target: str) -> bytes:
         socket = self._context.home.service_socket(name, 0)

@@ -10,6 +10,7 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.datastructures import State
 
+from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.health import Health
 from chitlaq.core.http.service import Context, Service
@@ -69,11 +70,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 
 SERVICE = Service(
-    name="api-gateway",
-    title="ChitLaq gateway",
-    package="chitlaq.services.gateway",
-    role="chitlaq_gateway",
+    inventory.COMPONENTS["api-gateway"],
     handlers=[all_health, openapi, docs, landing, verify, static],
     run=run,
-    counts_own_requests=False,
 )

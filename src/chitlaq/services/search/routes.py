@@ -10,6 +10,7 @@ from litestar import get
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from chitlaq import inventory
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Cursor, Page, PageLimit, PageNumber, Paging
 from chitlaq.core.http.schemas import without_nul
@@ -41,10 +42,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 
 SERVICE = Service(
-    name="search-service",
-    title="ChitLaq search",
-    package="chitlaq.services.search",
-    role="chitlaq_search",
+    inventory.COMPONENTS["search-service"],
     handlers=[users],
     run=run,
 )

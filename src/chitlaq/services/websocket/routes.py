@@ -13,6 +13,7 @@ from litestar import WebSocket, websocket
 from litestar.datastructures import State
 from litestar.exceptions import WebSocketDisconnect
 
+from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.http.problems import Problem
@@ -126,10 +127,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 
 SERVICE = Service(
-    name="websocket",
-    title="ChitLaq in real time",
-    package="chitlaq.services.websocket",
-    role="chitlaq_websocket",
+    inventory.COMPONENTS["websocket"],
     handlers=[connect],
     run=run,
 )

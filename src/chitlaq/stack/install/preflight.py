@@ -15,7 +15,7 @@ from chitlaq import inventory
 from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import PORT_FIELDS, Settings, variable_of
+from chitlaq.core.installation.settings import Settings, variable_of
 from chitlaq.stack.install import bundled_binaries, users
 from chitlaq.stack.servers import nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
@@ -56,7 +56,7 @@ def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list
 def observers(home: Home, settings: Settings) -> list[Finding]:
     """Look at what watches; without it ChitLaq runs, and nobody knows how well."""
     findings = []
-    for name in inventory.MONITORING:
+    for name in (row.name for row in inventory.OBSERVERS):
         if not settings.embeds(name):
             findings.append(Finding(name, "ok", "runs elsewhere, by the settings"))
             continue
@@ -186,17 +186,18 @@ def _data(home: Home, settings: Settings) -> str:
 
 
 def _ports(_home: Home, settings: Settings) -> str:
-    for component, field in PORT_FIELDS.items():
-        if not settings.embeds(component):
+    for row in inventory.BY_PORT:
+        if not settings.embeds(row.name):
             continue
-        port = settings.port_of(component)
-        host = settings.host if component in {"nginx", "api-gateway"} else "127.0.0.1"
+        port = settings.port_of(row.name)
+        is_nginx = row.is_gateway or row.name == "nginx"
+        host = settings.host if is_nginx else "127.0.0.1"
         if _is_taken(host, port):
             raise OperatorError(
-                f"Port {port}, which {component} needs, is in use{_by_whom(port)}: stop that, or"
-                f" choose another port with {variable_of(f'ports.{field}')}."
+                f"Port {port}, which {row.name} needs, is in use{_by_whom(port)}: stop that, or"
+                f" choose another port with {variable_of(f'ports.{row.setting}')}."
             )
-    return ", ".join(str(settings.port_of(component)) for component in PORT_FIELDS)
+    return ", ".join(str(settings.port_of(row.name)) for row in inventory.BY_PORT)
 
 
 def _is_taken(host: str, port: int) -> bool:

@@ -108,7 +108,7 @@ def prepare(home: Home, settings: Settings) -> None:
     receiver = _wrapped(home) / "pg_receivewal"
     _write(receiver, RECEIVER.format(program=shlex.quote(str(programs / receiver.name))), 0o700)
     connection = (
-        f"host={home.postgres_socket} port={settings.ports.postgres} user={BACKUP}"
+        f"host={home.postgres_socket} port={settings.port_of('postgres')} user={BACKUP}"
         f" dbname=postgres passfile={passwords}"
     )
     text = CONFIGURATION.format(

@@ -76,7 +76,7 @@ def declare(home: Home, settings: Settings) -> list[Component]:
         _migrate(settings),
         *(
             _service(home, settings, name, worker)
-            for name in inventory.SERVICES
+            for name in (row.name for row in inventory.SERVICES)
             for worker in range(settings.workers_of(name))
         ),
         _nginx(home, settings),
@@ -92,7 +92,7 @@ def chitlaq(*words: str) -> list[str]:
 
 def _postgres(home: Home, settings: Settings) -> Component:
     user = users.service_user()
-    probe = probes.postgres(home.postgres_socket, settings.ports.postgres)
+    probe = probes.postgres(home.postgres_socket, settings.port_of("postgres"))
     return Component(
         "postgres",
         postgres.command(home),
@@ -101,7 +101,7 @@ def _postgres(home: Home, settings: Settings) -> Component:
         prepare=lambda: postgres.prepare(home, settings),
         stop_signal=signal.SIGINT,
         grace_seconds=60,
-        port=settings.ports.postgres,
+        port=settings.port_of("postgres"),
         user_id=user.pw_uid if user else None,
         group_id=user.pw_gid if user else None,
     )
@@ -115,7 +115,7 @@ def _redis(home: Home, settings: Settings) -> Component:
         ready=probe,
         alive=probe,
         prepare=lambda: valkey.prepare(home, settings),
-        port=settings.ports.redis,
+        port=settings.port_of("redis"),
     )
 
 
@@ -141,23 +141,23 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> Componen
         starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
         from_nursery=True,
         is_replaceable=True,
-        port=settings.ports.gateway if name == "api-gateway" else settings.port_of(name),
+        port=settings.port_of(name),
     )
 
 
 def _nginx(home: Home, settings: Settings) -> Component:
-    probe = probes.nginx([settings.ports.edge, settings.ports.gateway])
+    probe = probes.nginx([settings.port_of("nginx"), settings.port_of("api-gateway")])
     return Component(
         "nginx",
         nginx.command(home),
-        waits_for=inventory.SERVICES,
+        waits_for=tuple(row.name for row in inventory.SERVICES),
         ready=probe,
         alive=probe,
         prepare_command=chitlaq("config", "nginx", "--write"),
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
         grace_seconds=10,
-        port=settings.ports.edge,
+        port=settings.port_of("nginx"),
     )
 
 

@@ -108,8 +108,8 @@ def prometheus(home: Home, settings: Settings) -> list[str]:
         f"--config.file={home.prometheus / 'prometheus.yml'}",
         f"--storage.tsdb.path={home.prometheus / 'data'}",
         f"--storage.tsdb.retention.time={settings.monitoring.retention_days}d",
-        f"--web.listen-address=127.0.0.1:{settings.ports.prometheus}",
-        f"--web.external-url=http://localhost:{settings.ports.prometheus}/",
+        f"--web.listen-address=127.0.0.1:{settings.port_of('prometheus')}",
+        f"--web.external-url=http://localhost:{settings.port_of('prometheus')}/",
         # An Alertmanager that was away hears of what fires soon after it is back; the default is 1 min.
         "--rules.alert.resend-delay=15s",
         "--log.format=json",
@@ -121,8 +121,8 @@ def alertmanager(home: Home, settings: Settings) -> list[str]:
         str(program(home, "alertmanager")),
         f"--config.file={home.alertmanager / 'alertmanager.yml'}",
         f"--storage.path={home.alertmanager / 'data'}",
-        f"--web.listen-address=127.0.0.1:{settings.ports.alertmanager}",
-        f"--web.external-url=http://localhost:{settings.ports.alertmanager}/",
+        f"--web.listen-address=127.0.0.1:{settings.port_of('alertmanager')}",
+        f"--web.external-url=http://localhost:{settings.port_of('alertmanager')}/",
         "--cluster.listen-address=",
         "--log.format=json",
     ]
@@ -133,7 +133,7 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
     binary = program(home, "node-exporter")
     words = [
         str(binary),
-        f"--web.listen-address=127.0.0.1:{settings.ports.node_exporter}",
+        f"--web.listen-address=127.0.0.1:{settings.port_of('node-exporter')}",
         f"--collector.textfile.directory={home.node_exporter / 'texts'}",
         "--log.format=json",
     ]

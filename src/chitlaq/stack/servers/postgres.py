@@ -110,7 +110,7 @@ def prepare(home: Home, settings: Settings) -> None:
     (home.postgres_data / "postgresql.conf").write_text(
         CONFIGURATION.format(
             data=home.postgres_data,
-            port=settings.ports.postgres,
+            port=settings.port_of("postgres"),
             socket=home.postgres_socket,
             synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
         )

@@ -22,7 +22,7 @@ def prepare(home: Home, settings: Settings) -> None:
     """Write the configuration, which holds the password, where only we can read it."""
     home.redis_data.mkdir(parents=True, exist_ok=True)
     lines = [
-        f"port {settings.ports.redis}",
+        f"port {settings.port_of('redis')}",
         "bind 127.0.0.1",
         f"unixsocket {home.redis_socket}",
         "unixsocketperm 700",

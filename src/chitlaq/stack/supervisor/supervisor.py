@@ -324,7 +324,7 @@ class Supervisor:
         """
         chosen = [i for i in self._instances.values() if i.component.service == service]
         if not chosen or any(instance.component.once for instance in chosen):
-            names = [n for n in inventory.NAMES if n != "migrate"]
+            names = [row.name for row in inventory.COMPONENTS.values() if row.kind != "task"]
             raise OSError(f"There is no component {service}; there are {', '.join(names)}.")
         async with self._busy:
             for instance in chosen:
