@@ -10,7 +10,7 @@ import typer
 from chitlaq.cli import history_db, output
 
 if TYPE_CHECKING:
-    from chitlaq.ops.history.alert_history import Alert
+    from chitlaq.ops.history.alert_history import AlertRecord
 
 COLOURS = {"P0": "bold red", "P1": "red", "P2": "yellow", "P3": "cyan"}
 
@@ -47,7 +47,7 @@ def alerts(
         typer.echo("No alert fires." if active else "No alert fired yet.")
 
 
-def _print(found: list[Alert]) -> None:
+def _print(found: list[AlertRecord]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -102,7 +102,7 @@ def list_(as_json: AsJson = False) -> None:
     """
     from chitlaq.backups.catalog import records as store
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     folder = settings.backup_folder(home)
     found = store.read(folder)
     if as_json:
@@ -137,13 +137,13 @@ def status(as_json: AsJson = False) -> None:
 
     Example: chitlaq backup status
     """
-    from chitlaq.cli.ops import look_and_keep
+    from chitlaq.cli.ops import run_and_store
     from chitlaq.cli.run_view import rendered
     from chitlaq.ops.checks import registry
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     checks = registry.named(["backup"])
-    run, _ = asyncio.run(look_and_keep(home, settings, "check", checks, history_db.operator(None)))
+    run, _ = asyncio.run(run_and_store(home, settings, "check", checks, history_db.operator(None)))
     if as_json:
         output.print_json(run)
     else:
@@ -232,7 +232,7 @@ def restore(
 
     moment = _moment(to_time) if to_time else None
     purpose = "restore" + (f" {name}" if name else "") + (f" to {moment}" if moment else "")
-    home, settings = installation.here()
+    home, settings = installation.current()
     here = _place(home, settings)
     try:
         begun = plans.load_pending(here)
@@ -275,7 +275,7 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
     from chitlaq.backups.catalog import records as store
     from chitlaq.backups.offsite import copies as elsewhere
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     here = _place(home, settings)
     found = store.read(here.folder)
     named = [_named(here, found, name) for name in names or []]
@@ -319,7 +319,7 @@ def discard(yes: Yes = False, operator: Operator = None) -> None:
     from chitlaq.backups import context as places
     from chitlaq.backups.restore import restore as work
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     found = work.kept_aside(_place(home, settings))
     if not found:
         typer.echo("Nothing was kept aside.")
@@ -357,7 +357,7 @@ def key(
         )
     except OSError as error:
         raise OperatorError(f"{file} cannot be written: {error.strerror}.") from None
-    home, _ = installation.here()
+    home, _ = installation.current()
     typer.echo(
         f"""\
 The private key is in {file}. Keep it where this machine's end does not reach it, twice: a stick
@@ -404,7 +404,7 @@ def fetch(
     ):
         back = work.fetch_settings(here, copies)
         # They may say where backups lie.
-        _, settings = installation.here()
+        _, settings = installation.current()
         there = replace(here, settings=settings)
         fetched = work.fetch_backups(there, copies, is_all=is_all)
         seen = looking.AlreadyVerified()
@@ -445,7 +445,7 @@ def take_over(yes: Yes = False, operator: Operator = None) -> None:
     from chitlaq.backups import context as places
     from chitlaq.backups.offsite import copies as elsewhere
 
-    _, settings = installation.here()
+    _, settings = installation.current()
     where = settings.backups.copy_to
     if not where:
         raise OperatorError("No place for copies is set: backups.copy_to.")
@@ -471,7 +471,7 @@ def archive(
     from chitlaq.backups.offsite import copies as elsewhere
     from chitlaq.backups.postgres import base_backup
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     here = _place(home, settings)
     try:
         if send:
@@ -579,7 +579,7 @@ def _at(
         places.lower_priority()
     # Whoever ends this process (ops-service does, when it stops) ends it with what it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    home, settings = installation.here()
+    home, settings = installation.current()
     with (
         places.exclusive_lock(home, what),
         nullcontext() if is_gentle else places.wal_lock(home),
@@ -596,7 +596,7 @@ def _recorded(
     """Write down who does what, when it begins and what became of it."""
     from chitlaq.ops.actions import catalogue as actions
 
-    def keep(done: actions.Done) -> None:
+    def keep(done: actions.ActionRecord) -> None:
         async def kept() -> None:
             async with history_db.database(home, settings) as database:
                 await actions.keep(database, home, done)
@@ -605,7 +605,7 @@ def _recorded(
             asyncio.run(kept())
         except OperatorError:
             # A new machine has no secrets yet to open PostgreSQL with.
-            actions.lay_by(home, done)
+            actions.enqueue(home, done)
 
     begun = actions.begun("backup", what, history_db.operator(operator), "")
     keep(begun)

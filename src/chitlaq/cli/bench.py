@@ -82,7 +82,7 @@ def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> 
     from chitlaq.ops.checks.model import Verdict
     from chitlaq.ops.history import run_history
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     if not production:
         here.refuse_production(settings, seconds)
 

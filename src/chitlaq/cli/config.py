@@ -25,7 +25,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     """
     from chitlaq.core.installation import settings as configuration
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     rows = []
     for dotted, field in configuration.fields():
         value = _value(settings, dotted)
@@ -65,7 +65,7 @@ def nginx(
     from chitlaq.services.gateway import nginx as generator
     from chitlaq.stack.install import users
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     user = users.service_user()
     declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
     text = generator.render(home, settings, declared, user.pw_name if user else None)
@@ -89,7 +89,7 @@ def prometheus(
     from chitlaq.monitoring import provisioning as observers
     from chitlaq.stack.servers import observers as monitoring
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     if write:
         promtool = monitoring.program(home, "promtool")
         typer.echo(f"wrote {observers.write_prometheus(home, settings, promtool)}")
@@ -118,7 +118,7 @@ def grafana(
     """
     from chitlaq.monitoring.dashboards import rendering
 
-    _, settings = installation.here()
+    _, settings = installation.current()
     folder = folder.absolute()
     url = settings.prometheus_url or f"http://localhost:{settings.port_of('prometheus')}"
     for name, content in rendering.provisioning(folder, url).items():
@@ -135,7 +135,7 @@ def logrotate() -> None:
     """
     from chitlaq.logs import files
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     typer.echo(files.logrotate(home, settings.logs), nl=False)
 
 
@@ -154,7 +154,7 @@ def alertmanager(
     from chitlaq.stack.install import users
     from chitlaq.stack.servers import observers as monitoring
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     if write:
         amtool = monitoring.program(home, "amtool")
         path = observers.write_alertmanager(home, settings, amtool, users.service_user())

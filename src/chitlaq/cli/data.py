@@ -47,7 +47,7 @@ def migrate(
     from chitlaq.core.data import migrations
     from chitlaq.seed import demo
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     if provision:
         migrations.provision(settings, home)
     applied = migrations.apply(settings, home)
@@ -75,7 +75,7 @@ def seed(
     """
     from chitlaq.seed import demo
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     wanted = demo.Seeding(members, members * posts_per_member, seed)
     if replace and not yes:
         count = _run(demo.members_there(settings, home))
@@ -163,7 +163,7 @@ def import_universities(
     Example: chitlaq universities import universities.csv
     """
     rows = _read_universities(file)
-    _run(_import(*installation.here(), rows))
+    _run(_import(*installation.current(), rows))
     typer.echo(f"{len(rows)} domains are known now.")
 
 
@@ -209,7 +209,7 @@ async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -
 
 def _rows(statement: str, *args: object) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
-        connection = await _connect(*installation.here())
+        connection = await _connect(*installation.current())
         try:
             return [dict(row) for row in await connection.fetch(statement, *args)]
         finally:

@@ -21,7 +21,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     from chitlaq.stack.install import preflight
     from chitlaq.stack.supervisor import control
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     try:
         control.ask(home, control.Ps())
         is_running = True

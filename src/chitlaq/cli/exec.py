@@ -51,7 +51,7 @@ def _exec_postgres(words: list[str]) -> None:
     from chitlaq.core.installation.secrets import POSTGRES_ROLES, Secrets
     from chitlaq.stack.servers import postgres
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     program = postgres.programs(home) / words[0]
     if "/" in words[0] or not program.is_file():
         known = ", ".join(sorted(path.name for path in postgres.programs(home).iterdir()))
@@ -98,7 +98,7 @@ def _exec_redis(words: list[str]) -> None:
         raise OperatorError(f"Valkey's client is redis-cli, not {words[0]}.")
     if not words[1:]:
         raise OperatorError("Say what to ask: `chitlaq exec redis redis-cli ping`.")
-    home, settings = installation.here()
+    home, settings = installation.current()
     url = valkey.url(settings, home)
     try:
         reply = asyncio.run(_ask(url, words[1:]))

@@ -47,7 +47,7 @@ def ask(work: Callable[[Database], Awaitable[T]]) -> T:
     """
     from chitlaq.core.data.postgres import PostgresUnavailableError
 
-    home, settings = installation.here()
+    home, settings = installation.current()
 
     async def asked() -> T:
         async with database(home, settings) as opened:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from chitlaq.core.installation.settings import Settings
 
 
-def here() -> tuple[Home, Settings]:
+def current() -> tuple[Home, Settings]:
     """Return home and settings.
 
     Raises:

@@ -9,7 +9,7 @@ import typer
 from chitlaq.cli import output
 
 if TYPE_CHECKING:
-    from chitlaq.ops.reference.metric_reference import Entry
+    from chitlaq.ops.reference.metric_reference import MetricEntry
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
         typer.echo(metric_reference.page(found, metric_usage.by_metric()), nl=False)
 
 
-def declared_metrics() -> list[Entry]:
+def declared_metrics() -> list[MetricEntry]:
     """Return what all services and ops-service's exporter declare."""
     from chitlaq.core.telemetry import metrics as everywhere
     from chitlaq.ops.reference import metric_reference

@@ -141,14 +141,14 @@ def check(
 
 def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form) -> None:
     """Run checks, print and record what they found; the exit code says how it is."""
-    home, settings = installation.here()
+    home, settings = installation.current()
     who = history_db.operator(operator)
     with output.progress(enabled=form.is_for_people) as advance:
 
         def on_result(result: Result, done: int, total: int) -> None:
             advance(name, done, total)
 
-        run, trouble = asyncio.run(look_and_keep(home, settings, name, checks, who, on_result))
+        run, trouble = asyncio.run(run_and_store(home, settings, name, checks, who, on_result))
     form.print(run, home, settings)
     if trouble:
         typer.echo(f"\n{trouble}", err=not form.is_for_people)
@@ -158,7 +158,7 @@ def _look(name: str, checks: Sequence[Check], operator: str | None, form: _Form)
     os._exit(form.code(run))
 
 
-async def look_and_keep(
+async def run_and_store(
     home: Home,
     settings: Settings,
     name: str,
@@ -173,12 +173,12 @@ async def look_and_keep(
     """
     from chitlaq.core.host import cpu_affinity
     from chitlaq.ops import routines
-    from chitlaq.ops.checks.system import System
+    from chitlaq.ops.checks.system import SystemView
     from chitlaq.ops.history import run_history
 
     # Whoever looks how the system is must not be what makes it slow.
     cpu_affinity.keep_to(os.getpid(), cpu_affinity.half())
-    system = System(home, settings)
+    system = SystemView(home, settings)
     try:
         run = await routines.run(system, name, checks, operator, on_result)
     finally:
@@ -202,7 +202,7 @@ def list_(as_json: AsJson = False) -> None:
     checks = registry.CHECKS
     where = {one: [r.name for r in routines.ROUTINES.values() if one in r.checks] for one in checks}
     if as_json:
-        home, settings = installation.here()
+        home, settings = installation.current()
         output.print_json(
             [
                 {
@@ -298,7 +298,7 @@ def show(
     run = history_db.ask(found)
     if run is None:
         raise OperatorError(f"There is no run {run_id}: `chitlaq ops history` lists them.")
-    _Form(details, as_json, False, as_markdown).print(run, *installation.here())
+    _Form(details, as_json, False, as_markdown).print(run, *installation.current())
 
 
 @ops.command()
@@ -318,7 +318,7 @@ def diff(
     if len(found) < 2:
         raise OperatorError(f"{routine} ran {len(found)} times: two runs are needed to compare.")
     after, before = found
-    changed = run_diff.changes(before, after)
+    changed = run_diff.compare(before, after)
     if as_json:
         output.print_json({"before": before.id, "after": after.id, "changes": changed})
     elif changed:
@@ -421,8 +421,8 @@ def do(
     """
     from chitlaq.ops.actions import catalogue as actions
 
-    home, settings = installation.here()
-    action, place = actions.named(name, target), actions.Place(home, settings)
+    home, settings = installation.current()
+    action, place = actions.named(name, target), actions.ActionContext(home, settings)
     plan = asyncio.run(action.plan(place, target))
     typer.echo(f"{action.title}:")
     for line in plan or ["nothing: there is nothing to do"]:
@@ -439,7 +439,7 @@ def do(
         raise OperatorError("Say why, for the record: --why TEXT.")
     reason = why
 
-    async def carry_out() -> actions.Done:
+    async def carry_out() -> actions.ActionRecord:
         async with history_db.database(home, settings) as database:
             return await actions.carry_out(
                 action, place, target, history_db.operator(operator), reason, database
@@ -494,7 +494,7 @@ def watch(
     from chitlaq.cli import watch as watching
     from chitlaq.ops.checks import registry
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     checks = registry.named(names) if names else watching.usual()
     asyncio.run(watching.watch(home, settings, checks, every))
 
@@ -520,7 +520,7 @@ def report(
     from chitlaq.ops.history import run_history
     from chitlaq.ops.report import delivery
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     checks = [CHECKS[one] for one in routines.ROUTINES["evening"].checks]
 
     async def work() -> tuple[Run, str, list[str]]:
@@ -533,7 +533,7 @@ def report(
                 earlier = await run_history.newest(database, "evening")
             except (PostgresUnavailableError, PostgresError):
                 earlier = []
-            run, trouble = await look_and_keep(
+            run, trouble = await run_and_store(
                 home, settings, "evening", checks, history_db.operator(operator)
             )
             made = pages.made(run, earlier[0] if earlier else None, settings)

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from chitlaq.core.formatting import quantity
-from chitlaq.ops.checks.model import Evidence, Lines, Series, Table, Verdict
+from chitlaq.ops.checks.model import Evidence, Lines, Table, TimeSeries, Verdict
 from chitlaq.ops.report import text
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _result(
     line.add_column(overflow="fold")
     said = Text(one.summary)
     for note in one.notes:
-        said.append(f"\n{text.said(note)}", style="cyan")
+        said.append(f"\n{text.note_line(note)}", style="cyan")
     if with_remedy and one.verdict not in FINE:
         said.append(f"\n→ {one.remedy}", style="dim")
     line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
@@ -131,7 +131,7 @@ def _shown(evidence: Evidence) -> RenderableType:
     return _sparkline(evidence)
 
 
-def _sparkline(series: Series) -> Text:
+def _sparkline(series: TimeSeries) -> Text:
     values = [value for _, value in series.points]
     if not values:
         return Text(f"{series.title}: no samples", style="italic")

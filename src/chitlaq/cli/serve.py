@@ -33,7 +33,7 @@ def serve(
     services = [row.name for row in inventory.BY_PORT if row.kind == "service"]
     if target not in services:
         raise OperatorError(f"There is no service {target}; there are {', '.join(services)}.")
-    home, settings = installation.here()
+    home, settings = installation.current()
     server.prepare(target, settings, home)
     from chitlaq.core.http import app as http
 

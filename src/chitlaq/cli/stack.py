@@ -57,7 +57,7 @@ def up(
     from chitlaq.stack.install import preflight
     from chitlaq.stack.supervisor import control
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     try:
         statuses = control.ask(home, control.Ps())
         typer.echo("ChitLaq is running here already.")
@@ -83,7 +83,7 @@ def down() -> None:
     """
     from chitlaq.stack.supervisor import control
 
-    home, _ = installation.here()
+    home, _ = installation.current()
     try:
         control.ask(home, control.Stop())
     except control.NotRunningError:
@@ -101,7 +101,7 @@ def ps(as_json: Json = False) -> None:
     """
     from chitlaq.stack.supervisor import control
 
-    home, _ = installation.here()
+    home, _ = installation.current()
     try:
         statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
@@ -126,7 +126,7 @@ def stats(as_json: Json = False) -> None:
     """
     from chitlaq.stack.supervisor import control, resource_usage
 
-    home, _ = installation.here()
+    home, _ = installation.current()
     rows = resource_usage.measure(control.ask(home, control.Ps()))
     if as_json:
         output.print_json(rows)
@@ -157,7 +157,7 @@ def restart(
     """
     from chitlaq.stack.supervisor import control
 
-    home, _ = installation.here()
+    home, _ = installation.current()
     statuses = control.ask(home, control.Restart(service))
     _print_statuses([status for status in statuses if status.service == service])
 
@@ -174,7 +174,7 @@ def rotate(
     """
     from chitlaq.stack.supervisor import control
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     control.ask(home, control.Rotate(moved))
     typer.echo(f"New files in {home.logs}; {settings.logs.keep_files} older ones of each are kept.")
 
@@ -206,7 +206,7 @@ def logs(
     """
     from chitlaq.logs import view as logview
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     view = logview.View(
         home,
         services or [],
@@ -232,7 +232,7 @@ def supervise() -> None:
     """Be the supervisor; `chitlaq up` starts this."""
     from chitlaq.stack.supervisor import supervisor
 
-    home, settings = installation.here()
+    home, settings = installation.current()
     supervisor.supervise(home, settings)
 
 

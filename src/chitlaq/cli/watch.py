@@ -19,7 +19,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import routines
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 
 USUAL = (
     "services.processes", "gateway.health", "websocket.health", "feed.health", "search.health",
@@ -50,7 +50,7 @@ async def watch(home: Home, settings: Settings, checks: Sequence[Check], every: 
     live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else None
     with suppress(asyncio.CancelledError), live or nullcontext():
         while True:
-            system = System(home, settings)
+            system = SystemView(home, settings)
             try:
                 run = await routines.run(system, "watch", checks, "watch")
             finally:

@@ -21,8 +21,8 @@ from chitlaq.core.installation.secrets import Secrets
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.history import alert_history
-from chitlaq.ops.history.alert_history import Alert, Report
-from chitlaq.ops.schedule.backup_scheduler import Safekeeper
+from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
+from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
 Active = Annotated[
@@ -47,14 +47,14 @@ async def operator(request: Request[Any, Any, State]) -> None:
 @get("/alerts", summary="Alerts that fire or fired, those that go on first")
 async def list_alerts(
     request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
-) -> list[Alert]:
+) -> list[AlertRecord]:
     await operator(request)
     context: Context = request.app.state.context
     return await alert_history.alerts(context.database, is_active=active, limit=limit)
 
 
 @post("/alerts", status_code=204, summary="Where Alertmanager reports what fires and what is over")
-async def report_alerts(request: Request[Any, Any, State], data: Report) -> None:
+async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
     await operator(request)
     context: Context = request.app.state.context
     await alert_history.keep(context.database, context.home, data)
@@ -63,14 +63,14 @@ async def report_alerts(request: Request[Any, Any, State], data: Report) -> None
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     scheduler = Scheduler(context.home, context.settings.operations, context.database)
-    safekeeper = Safekeeper(context.home, context.settings)
+    backup_scheduler = BackupScheduler(context.home, context.settings)
     exporter = Exporter(context)
     async with tasks.running(
         scheduler.run_forever,
-        safekeeper.run_forever,
+        backup_scheduler.run_forever,
         exporter.measure_forever,
         partial(log_errors.count_forever, context.home, context.settings),
-        partial(alert_history.store_waiting_forever, context.database, context.home),
+        partial(alert_history.store_queued_forever, context.database, context.home),
         partial(alert_history.compare_forever, context.database, context.settings),
     ):
         yield {"more_metrics": exporter.exposition}

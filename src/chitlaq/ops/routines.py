@@ -21,14 +21,14 @@ from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
     Evidence,
-    Finding,
+    Outcome,
     Section,
     Value,
     Verdict,
     worst,
 )
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 
 log = logs.get("routines")
 
@@ -187,7 +187,7 @@ OnResult = Callable[[Result, int, int], None]
 
 
 async def run(
-    system: System,
+    system: SystemView,
     name: str,
     checks: Sequence[Check],
     started_by: str,
@@ -223,25 +223,25 @@ async def run(
 
 
 async def run_routine(
-    system: System, name: str, started_by: str, on_result: OnResult = lambda *_: None
+    system: SystemView, name: str, started_by: str, on_result: OnResult = lambda *_: None
 ) -> Run:
     """Run a routine by its name."""
     checks = [CHECKS[one] for one in routine(name).checks]
     return await run(system, name, checks, started_by, on_result)
 
 
-async def judge(check: Check, system: System) -> Result:
+async def judge(check: Check, system: SystemView) -> Result:
     """Run one check, whatever becomes of it: what could not be seen is UNKNOWN, and says why."""
     started = time.perf_counter()
     looking = asyncio.ensure_future(check.judge(system))
     # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
-    await asyncio.wait({looking}, timeout=check.seconds)
+    await asyncio.wait({looking}, timeout=check.timeout_seconds)
     if looking.done():
         found = printable(_found(looking))
     else:
         looking.cancel()
         looking.add_done_callback(_forget)
-        found = Finding(Verdict.UNKNOWN, f"it took longer than {check.seconds:g} s")
+        found = Outcome(Verdict.UNKNOWN, f"it took longer than {check.timeout_seconds:g} s")
     return Result(
         check.id,
         check.title,
@@ -262,17 +262,17 @@ def _remedy(check: Check, verdict: Verdict) -> str:
     return check.remedy
 
 
-def _found(looking: asyncio.Future[Finding]) -> Finding:
+def _found(looking: asyncio.Future[Outcome]) -> Outcome:
     try:
         return looking.result()
     except NotHere as error:
-        return Finding(Verdict.SKIPPED, str(error))
+        return Outcome(Verdict.SKIPPED, str(error))
     except Unseen as error:
-        return Finding(Verdict.UNKNOWN, str(error))
+        return Outcome(Verdict.UNKNOWN, str(error))
     except (Exception, asyncio.CancelledError) as error:
         # A fault of the check's own is no health of what it looks at.
         log.error("check failed", fault=error)
-        return Finding(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+        return Outcome(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
 
 
 # What a log line holds may not move an operator's cursor, and PostgreSQL takes no NUL.
@@ -281,9 +281,9 @@ _UNPRINTABLE = {
 }
 
 
-def printable(found: Finding) -> Finding:
+def printable(found: Outcome) -> Outcome:
     """Return what was found with a mark in the place of each control character."""
-    return msgspec.convert(_printable(msgspec.to_builtins(found)), Finding)
+    return msgspec.convert(_printable(msgspec.to_builtins(found)), Outcome)
 
 
 def _printable(value: object) -> object:
@@ -298,6 +298,6 @@ def _printable(value: object) -> object:
             return value
 
 
-def _forget(looking: asyncio.Future[Finding]) -> None:
+def _forget(looking: asyncio.Future[Outcome]) -> None:
     with suppress(BaseException):
         looking.result()

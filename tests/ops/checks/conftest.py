@@ -17,7 +17,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
@@ -31,13 +31,13 @@ Programs = Callable[[str, str], None]
 """Puts a program on PATH by its name and script."""
 
 
-def system_of(stack: Stack, **variables: str) -> System:
+def system_of(stack: Stack, **variables: str) -> SystemView:
     home = Home(stack.home)
-    return System(home, load(home, stack.environment | variables))
+    return SystemView(home, load(home, stack.environment | variables))
 
 
 @pytest.fixture
-async def system(stack: Stack) -> AsyncIterator[System]:
+async def system(stack: Stack) -> AsyncIterator[SystemView]:
     system = system_of(stack)
     yield system
     await system.close()

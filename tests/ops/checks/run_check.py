@@ -5,13 +5,13 @@ from __future__ import annotations
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 
 
 async def look(home: Home, check: str, **environment: str) -> Result:
     """Run one check; the settings are the defaults but for these variables."""
-    system = System(home, configuration.load(home, {"NOTHING": "", **environment}))
+    system = SystemView(home, configuration.load(home, {"NOTHING": "", **environment}))
     try:
         return await judge(CHECKS[check], system)
     finally:

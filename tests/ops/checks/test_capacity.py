@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks.model import Series, Table, Verdict
+from chitlaq.ops.checks.model import Table, TimeSeries, Verdict
 from chitlaq.ops.routines import Result
 from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import Look
@@ -136,7 +136,7 @@ async def test_room_is_forecast_where_the_past_is_a_line(
     if story == "filling":
         (days,) = {round(value.value) for value in found.values.values()}
         assert days == 20
-        assert any(isinstance(one, Series) and one.points for one in found.evidence)
+        assert any(isinstance(one, TimeSeries) and one.points for one in found.evidence)
     if verdict == Verdict.OK:
         assert not found.values, "no forecast is made of what is no line"
 

@@ -13,7 +13,7 @@ from chitlaq.core.data import valkey
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack, eventually
 from tests.ops.checks.conftest import Look, answering, frozen
@@ -84,7 +84,7 @@ async def test_web_server_in_place_of_a_database_is_no_database(look: Look) -> N
 
 
 async def test_server_that_hangs_is_critical_within_the_time_of_a_check(
-    stack: Stack, system: System
+    stack: Stack, system: SystemView
 ) -> None:
     """Also where it was well a moment ago, and connections to it are open."""
     for check in ("database.ready", "redis.ready"):
@@ -302,7 +302,7 @@ async def test_rows_that_wait_for_vacuum_are_judged_by_their_share(
 
 
 @asynccontextmanager
-async def configured(system: System, name: str, value: str) -> AsyncIterator[None]:
+async def configured(system: SystemView, name: str, value: str) -> AsyncIterator[None]:
     """A Valkey with another setting; it gets its own back afterwards."""
     _, before = await system.valkey("CONFIG", "GET", name)
     await system.valkey("CONFIG", "SET", name, value)
@@ -324,7 +324,7 @@ async def test_memory_of_valkey_is_held_to_its_limits(
     assert result.summary.endswith(" of 268 MB")
 
 
-async def test_valkey_without_a_limit_has_no_share_to_judge(system: System, look: Look) -> None:
+async def test_valkey_without_a_limit_has_no_share_to_judge(system: SystemView, look: Look) -> None:
     async with configured(system, "maxmemory", "0"):
         result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO="1e-9,1e-8")
     assert (result.verdict, list(result.values)) == (Verdict.OK, ["used"])
@@ -343,7 +343,9 @@ async def test_clients_of_valkey_are_held_to_their_limits(
     assert "connected" in result.summary
 
 
-async def test_connection_that_valkey_refused_is_a_warning(stack: Stack, system: System) -> None:
+async def test_connection_that_valkey_refused_is_a_warning(
+    stack: Stack, system: SystemView
+) -> None:
     await system.valkey("CONFIG", "RESETSTAT")
     assert (await judge(CHECKS["redis.stats"], system)).verdict is Verdict.OK
     connected = (await system.valkey_facts("clients"))["connected_clients"]

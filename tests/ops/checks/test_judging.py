@@ -17,16 +17,16 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
-    Finding,
     Judge,
+    Outcome,
     Section,
     Value,
     Verdict,
     check,
-    finding,
+    outcome,
     worst,
 )
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge, run
 from tests.conftest import eventually
 
@@ -40,9 +40,9 @@ enough = asyncio.Event()
 
 
 @pytest.fixture
-async def system(tmp_path: Path) -> AsyncIterator[System]:
+async def system(tmp_path: Path) -> AsyncIterator[SystemView]:
     enough.clear()
-    system = System(Home(tmp_path), Settings())
+    system = SystemView(Home(tmp_path), Settings())
     yield system
     await system.close()
     enough.set()
@@ -56,69 +56,69 @@ def declared(name: str) -> Callable[[Judge], Check]:
         looks_at="nothing",
         commands=(),
         remedy="none is needed",
-        seconds=SECONDS,
+        timeout_seconds=SECONDS,
     )
 
 
 @declared("well")
-async def well(_system: System) -> Finding:
-    return finding("as it should be", {"things": Value(1)})
+async def well(_system: SystemView) -> Outcome:
+    return outcome("as it should be", {"things": Value(1)})
 
 
 @declared("fails")
-async def fails(_system: System) -> Finding:
+async def fails(_system: SystemView) -> Outcome:
     raise ZeroDivisionError("a fault of its own")
 
 
 @declared("gives_up")
-async def gives_up(_system: System) -> Finding:
+async def gives_up(_system: SystemView) -> Outcome:
     raise asyncio.CancelledError
 
 
 @declared("unseen")
-async def unseen(_system: System) -> Finding:
+async def unseen(_system: SystemView) -> Outcome:
     raise Unseen("it is dark")
 
 
 @declared("not_here")
-async def not_here(_system: System) -> Finding:
+async def not_here(_system: SystemView) -> Outcome:
     raise NotHere("the package lamp brings it")
 
 
 @declared("waits")
-async def waits(_system: System) -> Finding:
+async def waits(_system: SystemView) -> Outcome:
     await asyncio.Event().wait()
-    return finding("never said")
+    return outcome("never said")
 
 
 @declared("insists")
-async def insists(_system: System) -> Finding:
+async def insists(_system: SystemView) -> Outcome:
     while not enough.is_set():
         with suppress(asyncio.CancelledError):
             await enough.wait()
-    return finding("too late")
+    return outcome("too late")
 
 
 @declared("blocks")
-async def blocks(system: System) -> Finding:
+async def blocks(system: SystemView) -> Outcome:
     """As a file system does that is gone."""
     await system.blocking(lambda: threading.Event().wait(10 * SECONDS))
-    return finding("too late")
+    return outcome("too late")
 
 
 @declared("sleeps")
-async def sleeps(system: System) -> Finding:
-    return finding(await system.run("sleep", SLEEP, package="coreutils"))
+async def sleeps(system: SystemView) -> Outcome:
+    return outcome(await system.run("sleep", SLEEP, package="coreutils"))
 
 
 @declared("misuses")
-async def misuses(system: System) -> Finding:
-    return finding(await system.run("sleep", "no time", package="coreutils"))
+async def misuses(system: SystemView) -> Outcome:
+    return outcome(await system.run("sleep", "no time", package="coreutils"))
 
 
 @declared("misses")
-async def misses(system: System) -> Finding:
-    return finding(await system.run("chitlaq-lamp", package="lamp"))
+async def misses(system: SystemView) -> Outcome:
+    return outcome(await system.run("chitlaq-lamp", package="lamp"))
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ async def misses(system: System) -> Finding:
     ids=lambda value: value.id if isinstance(value, Check) else "",
 )
 async def test_every_end_of_a_check_is_a_verdict(
-    system: System, one: Check, verdict: Verdict, said: str
+    system: SystemView, one: Check, verdict: Verdict, said: str
 ) -> None:
     result = await judge(one, system)
     assert (result.verdict, result.check) == (verdict, one.id)
     assert result.summary.startswith(said)
 
 
-async def test_a_check_that_fails_or_hangs_stops_no_other(system: System) -> None:
+async def test_a_check_that_fails_or_hangs_stops_no_other(system: SystemView) -> None:
     heard: list[Result] = []
     checks = [fails, waits, insists, blocks, unseen, not_here, well]
     done = await run(system, "some", checks, "a test", lambda one, *_: heard.append(one))
@@ -160,7 +160,7 @@ async def test_a_check_that_fails_or_hangs_stops_no_other(system: System) -> Non
     assert not enough.is_set(), "nobody waited for what does not want to end"
 
 
-async def test_program_of_a_check_that_is_given_up_is_ended(system: System) -> None:
+async def test_program_of_a_check_that_is_given_up_is_ended(system: SystemView) -> None:
     result = await judge(sleeps, system)
     assert result.summary == "it took longer than 0.2 s"
 
@@ -171,7 +171,7 @@ async def test_program_of_a_check_that_is_given_up_is_ended(system: System) -> N
     await eventually(is_gone)
 
 
-async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: System) -> None:
+async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: SystemView) -> None:
     asked = 0
     may_answer = asyncio.Event()
 
@@ -182,8 +182,8 @@ async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: S
         return "answer"
 
     @declared("impatient")
-    async def impatient(system: System) -> Finding:
-        return finding(await system.once("it", ask))
+    async def impatient(system: SystemView) -> Outcome:
+        return outcome(await system.once("it", ask))
 
     assert (await judge(impatient, system)).verdict is Verdict.UNKNOWN
     may_answer.set()
@@ -194,7 +194,7 @@ async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: S
 
 @pytest.mark.parametrize("verdict", Verdict)
 def test_a_finding_is_as_bad_as_said_and_never_better_than_its_values(verdict: Verdict) -> None:
-    said = finding(
+    said = outcome(
         "it", {"high": Value(3, "", 2, 4), "low": Value(0.9, "", 0.5, 0.1)}, least=verdict
     )
     assert said.verdict is worst((verdict, Verdict.WARNING))

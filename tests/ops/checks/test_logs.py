@@ -13,7 +13,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack
 from tests.ops.checks.run_check import look
@@ -96,7 +96,7 @@ async def test_pattern_that_nobody_saw_before_is_marked_new_once_it_is_remembere
         log.write(line(level="error", event="failed", error=word) + "\n")
 
     async def seen() -> tuple[Result, list[str]]:
-        system = System(home, settings)
+        system = SystemView(home, settings)
         try:
             found = await judge(CHECKS["search.log"], system)
         finally:

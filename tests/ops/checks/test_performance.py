@@ -15,9 +15,9 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks import performance
-from chitlaq.ops.checks.model import Check, Series, Verdict
+from chitlaq.ops.checks.model import Check, TimeSeries, Verdict
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 from tests.ops.checks.conftest import answering
 from tests.ops.checks.prometheus_history import serving
@@ -166,7 +166,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mappin
 
 async def look(check: str, address: str, tmp_path: Path, **variables: str) -> Result:
     home = Home(tmp_path)
-    system = System(home, load(home, {"PROMETHEUS_URL": address, **variables}))
+    system = SystemView(home, load(home, {"PROMETHEUS_URL": address, **variables}))
     try:
         return await judge(CHECKS[check], system)
     finally:
@@ -277,7 +277,7 @@ async def test_a_route_that_fails_is_named_with_how_often(
         ["500", "/api/auth/login", "150"],
         ["500", "/api/feed/home", "150"],
     ]
-    assert isinstance(day, Series)
+    assert isinstance(day, TimeSeries)
     assert day.points[-1][1] == pytest.approx(0.1)
 
 
@@ -289,5 +289,5 @@ async def test_the_day_so_far_is_drawn(
     told: Mapping[str, str], tmp_path: Path, check: str, value: float
 ) -> None:
     day = (await look(check, told["well"], tmp_path)).evidence[-1]
-    assert isinstance(day, Series)
+    assert isinstance(day, TimeSeries)
     assert day.points[-1][1] == pytest.approx(value)

@@ -20,7 +20,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
 from tests.observers import tool
@@ -110,7 +110,7 @@ async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_i
 async def test_stack_that_does_not_run_is_said_with_what_starts_it(
     check: str, elsewhere: str, verdict: Verdict, tmp_path: Path
 ) -> None:
-    system = System(Home(tmp_path), Settings(database_url=elsewhere))
+    system = SystemView(Home(tmp_path), Settings(database_url=elsewhere))
     result = await judge(CHECKS[check], system)
     await system.close()
     assert result.verdict is verdict

@@ -15,7 +15,7 @@ import pytest
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.actions.catalogue import ACTIONS, Place
+from chitlaq.ops.actions.catalogue import ACTIONS, ActionContext
 from chitlaq.ops.checks import maintenance
 from chitlaq.ops.checks.model import Verdict
 from tests.ops.checks.conftest import Programs
@@ -128,8 +128,8 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
 ) -> None:
     said = tmp_path / "said"
     programs("apt-get", f'echo "$@" >> {said}; {PLAIN}')
-    place = Place(home, Settings())
-    plan = await ACTIONS["updates"].plan(place, "")
+    context = ActionContext(home, Settings())
+    plan = await ACTIONS["updates"].plan(context, "")
     assert plan == [
         "fetch the lists of packages, which may name more than they do now",
         "update a [1] (2 Debian:12/stable [amd64])",
@@ -142,9 +142,9 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
     said.unlink()
     if os.geteuid() != 0:
         with pytest.raises(OperatorError, match="root"):
-            await ACTIONS["updates"].do(place, "")
+            await ACTIONS["updates"].do(context, "")
         return
-    await ACTIONS["updates"].do(place, "")
+    await ACTIONS["updates"].do(context, "")
     fetching, installing = said.read_text().splitlines()
     assert fetching.endswith(" update")
     assert installing == f"-y {words}"
@@ -158,5 +158,5 @@ async def test_action_installs_nothing_where_the_lists_could_not_be_fetched(
     said = tmp_path / "said"
     programs("apt-get", f'echo "$@" >> {said}; echo "E: no network"; exit 100')
     with pytest.raises(OperatorError, match="no network"):
-        await ACTIONS["updates"].do(Place(home, Settings()), "")
+        await ACTIONS["updates"].do(ActionContext(home, Settings()), "")
     assert len(said.read_text().splitlines()) == 1

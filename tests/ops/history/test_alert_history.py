@@ -17,7 +17,7 @@ from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.history import alert_history
-from chitlaq.ops.history.alert_history import Report
+from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from tests.conftest import Stack, eventually, free_ports
 
 STARTED = "2026-11-23T10:00:00.000Z"
@@ -205,7 +205,9 @@ async def test_alert_that_ends_while_it_is_held_back_ends_here(
     await eventually(is_held_back)
     for alert in (await there()).values():
         fired = {**alert, "status": "firing", "endsAt": NEVER}
-        await alert_history.store(database, msgspec.convert({"alerts": [fired]}, Report))
+        await alert_history.store(
+            database, msgspec.convert({"alerts": [fired]}, AlertmanagerPayload)
+        )
 
     async def going_on() -> set[str]:
         return {

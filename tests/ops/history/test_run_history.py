@@ -16,9 +16,9 @@ from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.actions import catalogue
-from chitlaq.ops.checks.model import Lines, Section, Series, Table, Value, Verdict, worst
+from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Value, Verdict, worst
 from chitlaq.ops.history import outbox, run_history
-from chitlaq.ops.report import text as rendering
+from chitlaq.ops.report.text import markdown, nagios
 from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack, free_ports
 
@@ -57,7 +57,7 @@ def result(check: str, verdict: Verdict, summary: str = "as it is") -> Result:
         [
             Table("t", ["a", "b"], [["1", "<&|'\"%"]]),
             Lines("l", ["one line", "ünïcödé ☃"]),
-            Series("s", "seconds", [(NOW, 1.5), (NOW + timedelta(hours=1), 2.5)]),
+            TimeSeries("s", "seconds", [(NOW, 1.5), (NOW + timedelta(hours=1), 2.5)]),
         ],
         "mend it",
         0.25,
@@ -86,13 +86,13 @@ async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_onc
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         assert "recorded in a file" in await run_history.keep(away, home, kept)
         with pytest.raises(postgres.PostgresUnavailableError):
-            await run_history.store_waiting(away, home)
+            await run_history.store_queued(away, home)
     # A process that was killed between storing and removing the file leaves both.
-    run_history.lay_by(home, kept)
+    run_history.enqueue(home, kept)
     await run_history.store(database, kept)
-    assert await run_history.store_waiting(database, home) == 1
+    assert await run_history.store_queued(database, home) == 1
     assert await run_history.newest(database, routine, 5) == [kept]
-    assert await run_history.store_waiting(database, home) == 0
+    assert await run_history.store_queued(database, home) == 0
 
 
 async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
@@ -104,9 +104,9 @@ async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         assert "recorded in a file" in await run_history.keep(away, home, kept)
-    folder = outbox.in_memory(home, run_history.WAITING)
+    folder = outbox.in_memory(home, run_history.KIND)
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert await run_history.store_waiting(database, home) == 1
+    assert await run_history.store_queued(database, home) == 1
     assert await run_history.newest(database, routine, 5) == [kept]
     assert not folder.exists()
 
@@ -128,11 +128,11 @@ async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.OK))
     refused = run(routine, result("a.b", Verdict.OK, "bad \0 byte"))
-    run_history.lay_by(home, refused)
-    run_history.lay_by(home, kept)
+    run_history.enqueue(home, refused)
+    run_history.enqueue(home, kept)
     folder = tmp_path / "ops" / "waiting" / "runs"
     (folder / "0.json").write_text("half a fi")
-    assert await run_history.store_waiting(database, home) == 1
+    assert await run_history.store_queued(database, home) == 1
     assert {path.stem for path in folder.glob("*.broken")} == {"0", str(refused.id)}
     assert [one.id for one in await run_history.newest(database, routine, 5)] == [kept.id]
 
@@ -142,9 +142,9 @@ async def test_action_that_waits_as_half_a_file_stops_nobody(
 ) -> None:
     home = Home(tmp_path)
     done = catalogue.ended(catalogue.begun("rotate", "", "ada", "test"), "done", succeeded=True)
-    catalogue.lay_by(home, done)
+    catalogue.enqueue(home, done)
     (tmp_path / "ops" / "waiting" / "actions" / "0.json").write_bytes(b"")
-    assert await catalogue.store_waiting(database, home) == 1
+    assert await catalogue.store_queued(database, home) == 1
     assert done in await catalogue.listed(database, 100)
 
 
@@ -242,7 +242,7 @@ async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
 
 
 def test_plugin_output_has_its_status_figures_and_faults() -> None:
-    text = rendering.nagios(
+    text = nagios(
         run("morning", result("a.b", Verdict.CRITICAL, "broken | badly"), result("c.d", Verdict.OK))
     )
     head, fault = text.splitlines()
@@ -254,12 +254,12 @@ def test_plugin_output_has_its_status_figures_and_faults() -> None:
     falling = msgspec.structs.replace(
         result("a.b", Verdict.OK), values={"free": Value(0.5, "ratio", 0.15, 0.05)}
     )
-    assert "'a.b.free'=0.5;0.15:;0.05:" in rendering.nagios(run("check", falling))
+    assert "'a.b.free'=0.5;0.15:;0.05:" in nagios(run("check", falling))
 
 
 def test_markdown_is_not_broken_by_what_a_log_line_holds() -> None:
     evil = "a | b `c` <script> [x](y)\nsecond *line*"
-    page = rendering.markdown(run("morning", result("a.b", Verdict.WARNING, evil)))
+    page = markdown(run("morning", result("a.b", Verdict.WARNING, evil)))
     (row,) = [line for line in page.splitlines() if line.startswith("| WARNING")]
     assert row.replace("\\|", "").count("|") == 4
     assert "<script>" not in page.replace("\\<", "")

@@ -25,7 +25,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings
 from chitlaq.ops import report
-from chitlaq.ops.checks.model import Lines, Section, Series, Table, Verdict, worst
+from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Verdict, worst
 from chitlaq.ops.history import outbox, run_diff
 from chitlaq.ops.report import delivery, plots
 from chitlaq.ops.routines import Note, Result, Run
@@ -168,9 +168,9 @@ def test_what_is_to_be_typed_can_be_copied_from_the_text() -> None:
 def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
     broken = [*hours(1.0, 2.0, 3.0), *((at + timedelta(hours=20), v) for at, v in hours(4.0, 5.0))]
     evidence = [
-        Series("with a gap", "seconds", broken),
-        Series("without samples", "ratio", []),
-        Series("no numbers", "ratio", hours(float("nan"))),
+        TimeSeries("with a gap", "seconds", broken),
+        TimeSeries("without samples", "ratio", []),
+        TimeSeries("no numbers", "ratio", hours(float("nan"))),
     ]
     made = report.made(run(result("api.latency", evidence=evidence)), None, Settings())
     html = report.html(made)
@@ -182,7 +182,7 @@ def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
 
 
 def test_picture_of_a_day_says_on_which_day_it_begins() -> None:
-    drawn = plots.plot(Series("a day", "", hours(*(1.0 for _ in range(25)))))
+    drawn = plots.plot(TimeSeries("a day", "", hours(*(1.0 for _ in range(25)))))
     assert drawn is not None
     begins, ends = NOW.astimezone(), NOW.astimezone() + timedelta(days=1)
     assert (drawn.first, drawn.last) == (f"{begins:%a %H:%M}", f"{ends:%a %H:%M}")
@@ -197,7 +197,7 @@ def test_any_numbers_stay_within_the_picture(values: list[float], steps: list[in
     for value, step in zip(values, steps, strict=False):
         at += timedelta(minutes=step)
         points.append((at, value))
-    drawn = plots.plot(Series("any", "bytes", points))
+    drawn = plots.plot(TimeSeries("any", "bytes", points))
     if drawn is None:
         assert not [value for value in values if abs(value) < float("inf")]
         return
@@ -231,15 +231,15 @@ def test_changes_are_complete_and_worst_first() -> None:
         result("c.c"),
         result("new.new", Verdict.CRITICAL),
     )
-    found = [(one.check, one.before, one.after) for one in run_diff.changes(before, after)]
+    found = [(one.check, one.before, one.after) for one in run_diff.compare(before, after)]
     assert found == [
         ("new.new", Verdict.SKIPPED, Verdict.CRITICAL),
         ("a.a", Verdict.OK, Verdict.WARNING),
         ("b.b", Verdict.CRITICAL, Verdict.OK),
         ("gone.gone", Verdict.OK, Verdict.SKIPPED),
     ]
-    assert run_diff.changes(after, after) == []
-    assert run_diff.changes(None, after) == []
+    assert run_diff.compare(after, after) == []
+    assert run_diff.compare(None, after) == []
 
 
 def browsed(folder: Path, script: str, *words: str, width: int = 1280) -> str:
@@ -276,7 +276,7 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
     evidence = [
         Table("long words", ["a", "b"], [[long, "/a/very/long/path/" * 20], ["1", "2"]]),
         Lines("lines", [long * 3]),
-        Series("requests", "", hours(*(float(n % 7) for n in range(96)))),
+        TimeSeries("requests", "", hours(*(float(n % 7) for n in range(96)))),
     ]
     made = report.made(
         run(
@@ -337,8 +337,8 @@ def test_everything_can_be_read_in_light_and_in_dark(
     evidence = [
         Table("routes", ["route", "p95"], [["/api/feed/home", "80 ms"]]),
         Lines("newest", ["one line"]),
-        Series("requests", "", hours(*(float(n % 7) for n in range(24)))),
-        Series("nothing", "", []),
+        TimeSeries("requests", "", hours(*(float(n % 7) for n in range(24)))),
+        TimeSeries("nothing", "", []),
     ]
     notes = [Note("gateway.log", "note", "seen", "ada", NOW, None)]
     found = [
@@ -404,7 +404,7 @@ async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
         (said,) = await delivery.deliver(away, home, to, "the day", "in *text*", "<p>page")
         assert said.startswith(f"not mailed to {address} yet")
         with pytest.raises(postgres.PostgresUnavailableError):
-            await delivery.mail_waiting(away, home)
+            await delivery.send_queued(away, home)
         (home.ops / "waiting" / "mail" / "0.json").write_text("half a fi")
         # As ops-service does, again and again.
         scheduler = Scheduler(home, Operations(timezone="UTC"), back)

@@ -20,7 +20,7 @@ from chitlaq.ops import routines, runbook
 from chitlaq.ops.actions.catalogue import ACTIONS
 from chitlaq.ops.checks import registry
 from chitlaq.ops.runbook import page, seed
-from chitlaq.ops.schedule.scheduler import rules
+from chitlaq.ops.schedule.scheduler import recurrences
 from tests.conftest import Stack
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -80,7 +80,7 @@ def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
     for command in registry.commands(check, Settings()):
         assert "{port:" not in command
         shlex.split(command.replace("\\;", ";"))
-    assert 0 < check.seconds < 30
+    assert 0 < check.timeout_seconds < 30
 
 
 def test_every_command_by_hand_is_one_to_the_shell_with_nothing_left_to_fill_in(
@@ -165,7 +165,7 @@ def test_each_routine_has_a_command_and_a_time(stack: Stack) -> None:
     said = stack.command("ops", "--help").stdout
     for name in routines.ROUTINES:
         assert name in said
-    assert [rule.routine for rule in rules(Operations())] == list(routines.ROUTINES)
+    assert [rule.routine for rule in recurrences(Operations())] == list(routines.ROUTINES)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.schedule import backup_scheduler
-from chitlaq.ops.schedule.backup_scheduler import Safekeeper
+from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.stack.servers import barman
 
 
@@ -29,8 +29,8 @@ class Machine:
         self.succeeds = True
         self.keeper = self.restarted()
 
-    def restarted(self) -> Safekeeper:
-        self.keeper = Safekeeper(self.home, self.settings, self.run, lambda: self.now)
+    def restarted(self) -> BackupScheduler:
+        self.keeper = BackupScheduler(self.home, self.settings, self.run, lambda: self.now)
         return self.keeper
 
     async def run(self, _home: Home, words: Sequence[str], _seconds: float) -> bool:
@@ -133,7 +133,7 @@ async def test_log_is_archived_while_the_days_work_goes_on(
             archived.set()
         return True
 
-    keeper = Safekeeper(machine.home, machine.settings, run, lambda: machine.now)
+    keeper = BackupScheduler(machine.home, machine.settings, run, lambda: machine.now)
     keeping = asyncio.create_task(keeper.run_forever())
     try:
         await asyncio.wait_for(archived.wait(), 30)

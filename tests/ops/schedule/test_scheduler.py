@@ -22,7 +22,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.schedule import scheduler
-from chitlaq.ops.schedule.scheduler import Rule, Scheduler, last_due, parse
+from chitlaq.ops.schedule.scheduler import Recurrence, Scheduler, last_due, parse
 from tests.conftest import Stack, eventually, free_ports
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -62,7 +62,7 @@ def test_hour_that_comes_twice_is_due_once() -> None:
 
 
 RULES = st.builds(
-    Rule,
+    Recurrence,
     st.just("morning"),
     st.times().map(lambda time: time.replace(second=0, microsecond=0)),
     weekday=st.none() | st.integers(0, 6),
@@ -76,7 +76,7 @@ RULES = st.builds(
         ["Europe/Vienna", "UTC", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"]
     ),
 )
-def test_due_moments_come_once_a_period(rule: Rule, now: datetime, zone: str) -> None:
+def test_due_moments_come_once_a_period(rule: Recurrence, now: datetime, zone: str) -> None:
     where = ZoneInfo(zone)
     due = last_due(rule, now, where)
     period = timedelta(days=1 if rule.weekday is None else 7)
@@ -138,7 +138,7 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def rule() -> Rule:
+def rule() -> Recurrence:
     """A routine of this test alone."""
     return parse(f"test-{secrets.token_hex(4)}", "09:00")
 
@@ -147,7 +147,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 async def test_new_installation_does_not_make_up_for_the_time_before_it(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = Site(database, tmp_path, NOON)
     assert not await site.scheduler.make_up(rule)
@@ -157,7 +157,7 @@ async def test_new_installation_does_not_make_up_for_the_time_before_it(
     assert site.ran == [rule.routine]
 
 
-async def settled(database: Database, rule: Rule, folder: Path) -> Site:
+async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
     """A site whose routine was due yesterday for the first time."""
     site = Site(database, folder, NOON)
     await site.scheduler.make_up(rule)
@@ -165,7 +165,7 @@ async def settled(database: Database, rule: Rule, folder: Path) -> Site:
     return site
 
 
-async def long_after(database: Database, rule: Rule, site: Site) -> None:
+async def long_after(database: Database, rule: Recurrence, site: Site) -> None:
     """Let more time go by than a run may take; the memory of this process goes with it."""
     for claim in (site.home.ops / "claims").glob("*"):
         os.utime(claim, (0, 0))
@@ -179,7 +179,7 @@ async def long_after(database: Database, rule: Rule, site: Site) -> None:
 
 
 async def test_routine_runs_once_however_often_it_is_looked_at(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     for _ in range(5):
@@ -191,7 +191,7 @@ async def test_routine_runs_once_however_often_it_is_looked_at(
 
 
 async def test_of_several_machines_one_runs_it(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     first = await settled(database, rule, tmp_path / "a")
     sites = [first, *(Site(database, tmp_path / name, first.now) for name in "bcd")]
@@ -200,7 +200,7 @@ async def test_of_several_machines_one_runs_it(
 
 
 async def test_after_downtime_only_the_newest_is_made_up_for(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     site.now += timedelta(days=9)
@@ -210,7 +210,7 @@ async def test_after_downtime_only_the_newest_is_made_up_for(
 
 
 async def test_run_whose_process_was_killed_is_run_again(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
 
@@ -227,7 +227,7 @@ async def test_run_whose_process_was_killed_is_run_again(
 
 
 async def test_run_that_fails_is_tried_again_a_few_times(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     site.succeeds = False
@@ -243,7 +243,7 @@ async def test_run_that_fails_is_tried_again_a_few_times(
 
 
 async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path / "a")
     other = Site(database, tmp_path / "b", site.now)
@@ -261,7 +261,7 @@ async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
 
 
 async def test_routine_runs_once_also_where_nothing_can_be_written(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     shutil.rmtree(tmp_path / "ops")
@@ -280,7 +280,7 @@ async def test_one_thing_that_fails_hinders_no_other(
     async def fail() -> None:
         raise OSError("no space")
 
-    async def note(rule: Rule) -> bool:
+    async def note(rule: Recurrence) -> bool:
         looked.append(rule.routine)
         raise RuntimeError("what nobody thought of")
 
@@ -294,7 +294,7 @@ async def test_one_thing_that_fails_hinders_no_other(
 
 
 async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_is_back(
-    database: Database, rule: Rule, tmp_path: Path
+    database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     (nobody,) = free_ports(1)

@@ -38,7 +38,7 @@ CONNECT_SECONDS = 5.0
 VACUUM_SECONDS = 3600.0
 UPDATE_SECONDS = 3600.0
 OUTPUT_WIDTH = 20_000
-WAITING = "actions"
+KIND = "actions"
 # PostgreSQL keeps process ids in 32 bits.
 LARGEST_PROCESS = 2**31 - 1
 
@@ -46,7 +46,7 @@ log = logs.get("actions")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ActionContext:
     """The installation that an action is done to."""
 
     home: Home
@@ -72,11 +72,11 @@ class Action:
     section: Section
     target: str
     commands: tuple[str, ...]
-    plan: Callable[[Place, str], Coroutine[Any, Any, list[str]]]
-    do: Callable[[Place, str], Coroutine[Any, Any, str]]
+    plan: Callable[[ActionContext, str], Coroutine[Any, Any, list[str]]]
+    do: Callable[[ActionContext, str], Coroutine[Any, Any, str]]
 
 
-class Done(msgspec.Struct, frozen=True):
+class ActionRecord(msgspec.Struct, frozen=True):
     """An action as it is remembered."""
 
     id: UUID
@@ -92,60 +92,64 @@ class Done(msgspec.Struct, frozen=True):
 
 async def carry_out(
     action: Action,
-    place: Place,
+    context: ActionContext,
     target: str,
     operator: str,
     reason: str,
     database: Database,
-) -> Done:
+) -> ActionRecord:
     """Do it, and keep a record of it whatever happens; a failure is part of the record."""
     record = begun(action.name, target, operator, reason)
-    await keep(database, place.home, record)
+    await keep(database, context.home, record)
     try:
-        output, succeeded = await action.do(place, target), True
+        output, succeeded = await action.do(context, target), True
     except (OperatorError, OSError, asyncpg.PostgresError) as error:
         output, succeeded = str(error), False
     except BaseException as error:
-        await keep(database, place.home, ended(record, f"interrupted: {error!r}", succeeded=False))
+        await keep(
+            database, context.home, ended(record, f"interrupted: {error!r}", succeeded=False)
+        )
         raise
     done = ended(record, output, succeeded=succeeded)
-    await keep(database, place.home, done)
+    await keep(database, context.home, done)
     return done
 
 
-def begun(action: str, target: str, operator: str, reason: str) -> Done:
+def begun(action: str, target: str, operator: str, reason: str) -> ActionRecord:
     """The record of something that begins now."""
-    return Done(ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, "")
+    return ActionRecord(
+        ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, ""
+    )
 
 
-def ended(begun: Done, output: str, *, succeeded: bool) -> Done:
+def ended(begun: ActionRecord, output: str, *, succeeded: bool) -> ActionRecord:
     """The same record, with what became of it."""
     return msgspec.structs.replace(
         begun, ended_at=datetime.now(UTC), succeeded=succeeded, output=output[:OUTPUT_WIDTH]
     )
 
 
-async def keep(database: Database, home: Home, done: Done) -> None:
+async def keep(database: Database, home: Home, done: ActionRecord) -> None:
     """Store a record; in a file, where PostgreSQL is away."""
     try:
         await _store(database, done)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.info("record waits for PostgreSQL", action_id=done.id, error=str(error))
-        lay_by(home, done)
+        enqueue(home, done)
 
 
-def lay_by(home: Home, done: Done) -> None:
+def enqueue(home: Home, done: ActionRecord) -> None:
     """Keep a record until there is a PostgreSQL to store it.
 
     What is done is done: where nothing takes the record, the log has it.
     """
     try:
-        outbox.lay_by(home, WAITING, str(done.id), done)
+        outbox.enqueue(home, KIND, str(done.id), done)
     except OSError as error:
         log.error("action is not recorded", error=str(error), **msgspec.to_builtins(done))
 
 
-async def _store(database: Database, done: Done) -> None:
+async def _store(database: Database, done: ActionRecord) -> None:
     async with database.transaction() as session:
         await session.execute(
             "begin_action",
@@ -160,19 +164,19 @@ async def _store(database: Database, done: Done) -> None:
             await session.execute("end_action", done.id, done.ended_at, done.succeeded, done.output)
 
 
-async def store_waiting(database: Database, home: Home) -> int:
+async def store_queued(database: Database, home: Home) -> int:
     """Store the records that wait in files; returns how many.
 
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    return await outbox.store(home, WAITING, Done, partial(_store, database))
+    return await outbox.store(home, KIND, ActionRecord, partial(_store, database))
 
 
-async def listed(database: Database, limit: int) -> list[Done]:
+async def listed(database: Database, limit: int) -> list[ActionRecord]:
     """Return what was done, newest first."""
     return [
-        msgspec.convert(dict(row), Done, from_attributes=True)
+        msgspec.convert(dict(row), ActionRecord, from_attributes=True)
         for row in await database.rows("actions", limit)
     ]
 
@@ -180,8 +184,8 @@ async def listed(database: Database, limit: int) -> list[Done]:
 # --- restart
 
 
-async def _plan_restart(place: Place, service: str) -> list[str]:
-    statuses = await asyncio.to_thread(control.ask, place.home, control.Ps())
+async def _plan_restart(context: ActionContext, service: str) -> list[str]:
+    statuses = await asyncio.to_thread(control.ask, context.home, control.Ps())
     chosen = [status for status in statuses if status.service == service]
     if not chosen:
         names = ", ".join(dict.fromkeys(status.service for status in statuses))
@@ -189,8 +193,8 @@ async def _plan_restart(place: Place, service: str) -> list[str]:
     return [f"restart {one.name} (process {one.pid}, {one.state})" for one in chosen]
 
 
-async def _restart(place: Place, service: str) -> str:
-    statuses = await asyncio.to_thread(control.ask, place.home, control.Restart(service))
+async def _restart(context: ActionContext, service: str) -> str:
+    statuses = await asyncio.to_thread(control.ask, context.home, control.Restart(service))
     return "\n".join(
         f"{one.name}: {one.state}, process {one.pid}" for one in statuses if one.service == service
     )
@@ -199,25 +203,25 @@ async def _restart(place: Place, service: str) -> str:
 # --- rotate
 
 
-async def _plan_rotate(place: Place, _target: str) -> list[str]:
-    return [f"begin new files in {place.home.logs}; those so far are kept, numbered"]
+async def _plan_rotate(context: ActionContext, _target: str) -> list[str]:
+    return [f"begin new files in {context.home.logs}; those so far are kept, numbered"]
 
 
-async def _rotate(place: Place, _target: str) -> str:
-    await asyncio.to_thread(control.ask, place.home, control.Rotate())
-    return f"new files in {place.home.logs}"
+async def _rotate(context: ActionContext, _target: str) -> str:
+    await asyncio.to_thread(control.ask, context.home, control.Rotate())
+    return f"new files in {context.home.logs}"
 
 
 # --- prune
 
 
-async def _plan_prune(place: Place, _target: str) -> list[str]:
-    found = await asyncio.to_thread(cleanup.candidates, place.home)
+async def _plan_prune(context: ActionContext, _target: str) -> list[str]:
+    found = await asyncio.to_thread(cleanup.candidates, context.home)
     return [f"remove {one.path} ({size(one.bytes)}): {one.reason}" for one in found]
 
 
-async def _prune(place: Place, _target: str) -> str:
-    found = await asyncio.to_thread(cleanup.candidates, place.home)
+async def _prune(context: ActionContext, _target: str) -> str:
+    found = await asyncio.to_thread(cleanup.candidates, context.home)
     freed = await asyncio.to_thread(cleanup.remove, found)
     return f"removed {count(len(found), 'file')}, {size(freed)}"
 
@@ -225,8 +229,8 @@ async def _prune(place: Place, _target: str) -> str:
 # --- PostgreSQL, as whoever may do everything there
 
 
-async def _superuser(place: Place) -> asyncpg.Connection[asyncpg.Record]:
-    url = postgres.dsn(place.settings, place.home, "postgres")
+async def _superuser(context: ActionContext) -> asyncpg.Connection[asyncpg.Record]:
+    url = postgres.dsn(context.settings, context.home, "postgres")
     try:
         return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
@@ -236,10 +240,10 @@ async def _superuser(place: Place) -> asyncpg.Connection[asyncpg.Record]:
 _TABLE = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 
 
-async def _plan_vacuum(place: Place, table: str) -> list[str]:
+async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
     if not _TABLE.fullmatch(table):
         raise OperatorError(f"{table!r} is no table: write SCHEMA.TABLE, such as feed.posts.")
-    connection = await _superuser(place)
+    connection = await _superuser(context)
     try:
         row = await connection.fetchrow(
             "SELECT n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes"
@@ -256,9 +260,9 @@ async def _plan_vacuum(place: Place, table: str) -> list[str]:
     ]
 
 
-async def _vacuum(place: Place, table: str) -> str:
-    await _plan_vacuum(place, table)
-    connection = await _superuser(place)
+async def _vacuum(context: ActionContext, table: str) -> str:
+    await _plan_vacuum(context, table)
+    connection = await _superuser(context)
     try:
         await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=VACUUM_SECONDS)
     finally:
@@ -266,11 +270,11 @@ async def _vacuum(place: Place, table: str) -> str:
     return f"vacuumed {table}"
 
 
-async def _session(place: Place, process: str) -> tuple[int, str]:
+async def _session(context: ActionContext, process: str) -> tuple[int, str]:
     """(process id, what it does) of a client's session."""
     if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
         raise OperatorError(f"{process!r} is no process of PostgreSQL: write its number.")
-    connection = await _superuser(place)
+    connection = await _superuser(context)
     try:
         row = await connection.fetchrow(
             "SELECT pid, usename, application_name, state, query,"
@@ -290,14 +294,14 @@ async def _session(place: Place, process: str) -> tuple[int, str]:
     )
 
 
-async def _plan_kill(place: Place, process: str) -> list[str]:
-    number, words = await _session(place, process)
+async def _plan_kill(context: ActionContext, process: str) -> list[str]:
+    number, words = await _session(context, process)
     return [f"end session {number}, whose open transaction is rolled back: {words}"]
 
 
-async def _kill(place: Place, process: str) -> str:
-    number, words = await _session(place, process)
-    connection = await _superuser(place)
+async def _kill(context: ActionContext, process: str) -> str:
+    number, words = await _session(context, process)
+    connection = await _superuser(context)
     try:
         ended = await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", number)
     finally:
@@ -337,7 +341,7 @@ async def _apt(*words: str, seconds: float) -> str:
     return text
 
 
-async def _plan_updates(_place: Place, _target: str) -> list[str]:
+async def _plan_updates(_context: ActionContext, _target: str) -> list[str]:
     text = await _apt("-s", "-o", "Debug::NoLocking=1", *APT_UPGRADE, seconds=120)
     known = [line for line in text.splitlines() if line.startswith("Inst ")]
     return [
@@ -346,7 +350,7 @@ async def _plan_updates(_place: Place, _target: str) -> list[str]:
     ]
 
 
-async def _updates(_place: Place, _target: str) -> str:
+async def _updates(_context: ActionContext, _target: str) -> str:
     if os.geteuid() != 0:
         raise OperatorError("Updating the machine needs root: use sudo.")
     # By itself apt goes on with old lists where it got no new ones, and all seems well.

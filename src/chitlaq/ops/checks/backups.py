@@ -15,8 +15,8 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
 SHOWN = 5
@@ -25,7 +25,7 @@ BEHIND_BYTES = (64e6, 1e9)
 COPIED_HOURS = (1.0, 6.0)
 
 
-async def _status(system: System) -> BackupStatus:
+async def _status(system: SystemView) -> BackupStatus:
     async def look() -> BackupStatus:
         here = BackupContext(system.home, system.settings)
         try:
@@ -36,7 +36,7 @@ async def _status(system: System) -> BackupStatus:
     return await system.once("backups", look)
 
 
-async def _proved(system: System, name: str, what: str) -> Finding:
+async def _proved(system: SystemView, name: str, what: str) -> Outcome:
     """Judge a kind of backup that is restored and compared every day."""
     found = await _status(system)
     standing = found.of(name)
@@ -48,7 +48,7 @@ async def _proved(system: System, name: str, what: str) -> Finding:
     values = _values(system, standing, newest)
     last = standing.last_drilled
     if last is None or last.drilled is None:
-        return finding(
+        return outcome(
             f"the newest {what} is {duration(_age(newest.created_at))} old; none was restored yet:"
             " whether one can be is not known",
             values,
@@ -60,7 +60,7 @@ async def _proved(system: System, name: str, what: str) -> Finding:
     values["restored_in"] = Value(last.drilled.seconds, "seconds")
     if last.drilled.lost_seconds is not None:
         values["lost"] = Value(last.drilled.lost_seconds, "seconds")
-    return finding(
+    return outcome(
         f"the newest {what} is {duration(_age(newest.created_at))} old, {size(newest.bytes)}; one was"
         f" restored and compared {duration(drilled)} ago, in {duration(last.drilled.seconds)}",
         values,
@@ -68,13 +68,13 @@ async def _proved(system: System, name: str, what: str) -> Finding:
     )
 
 
-def _broken(standing: KindStatus) -> Finding | None:
+def _broken(standing: KindStatus) -> Outcome | None:
     """What is known to be bad, of which nobody should find out when it is needed."""
     said = [f"{one.id}: {_fault(one)}" for one in standing.bad]
     said += [f"{name}: its record is damaged" for name in standing.damaged]
     if not said:
         return None
-    return finding(
+    return outcome(
         f"{count(len(said), 'backup')} cannot be trusted: {said[-1]}",
         {"bad": Value(len(said)), "backups": Value(len(standing.records))},
         _table(standing),
@@ -82,15 +82,15 @@ def _broken(standing: KindStatus) -> Finding | None:
     )
 
 
-def _none(found: BackupStatus, what: str) -> Finding:
-    return finding(
+def _none(found: BackupStatus, what: str) -> Outcome:
+    return outcome(
         f"there is no {what} in {found.folder}",
         {"backups": Value(0)},
         least=Verdict.CRITICAL,
     )
 
 
-def _values(system: System, standing: KindStatus, newest: Record) -> dict[str, Value]:
+def _values(system: SystemView, standing: KindStatus, newest: Record) -> dict[str, Value]:
     return {
         "age": judged(_age(newest.created_at) / 3600, "hours", system.limits.backup_age_hours),
         "size": Value(newest.bytes, "bytes"),
@@ -139,7 +139,7 @@ _BAD = " A bad one is deleted with `chitlaq backup prune NAME --yes` when a new 
     commands=("chitlaq backup list", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
-async def database(system: System) -> Finding:
+async def database(system: SystemView) -> Outcome:
     return await _proved(system, "dump", "dump")
 
 
@@ -151,7 +151,7 @@ async def database(system: System) -> Finding:
     commands=("chitlaq backup list", "chitlaq backup verify", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
-async def physical(system: System) -> Finding:
+async def physical(system: SystemView) -> Outcome:
     _need_archive(system)
     return await _proved(system, "physical", "base backup")
 
@@ -168,7 +168,7 @@ async def physical(system: System) -> Finding:
     remedy="`chitlaq logs wal-archive` says why it does not receive; a full disk is the usual cause."
     " After a lost slot: `chitlaq backup run full`.",
 )
-async def archive(system: System) -> Finding:
+async def archive(system: SystemView) -> Outcome:
     _need_archive(system)
     rows = await system.rows("archive", postgres.RECEIVER, BACKUP)
     state, mode, behind, slot, kept = rows[0]
@@ -176,14 +176,14 @@ async def archive(system: System) -> Finding:
     if kept is not None:
         values["kept"] = Value(kept, "bytes")
     if slot == "lost":
-        return finding(
+        return outcome(
             "the log was not received for so long that PostgreSQL gave it up: nothing after the last"
             " base backup can be restored",
             values,
             least=Verdict.CRITICAL,
         )
     if state is None:
-        return finding(
+        return outcome(
             "nobody receives the log: what is written now would be lost with this machine",
             values,
             least=Verdict.CRITICAL,
@@ -192,10 +192,10 @@ async def archive(system: System) -> Finding:
     how = "before it is acknowledged" if mode == "sync" else "as it is written"
     said = f"the log is received {how}, {size(behind)} on the way"
     if slot == "unreserved":
-        return finding(f"{said}; it is close to being given up", values, least=Verdict.WARNING)
+        return outcome(f"{said}; it is close to being given up", values, least=Verdict.WARNING)
     if state != "streaming":
-        return finding(f"{said}; it is {state}", values, least=Verdict.WARNING)
-    return finding(said, values)
+        return outcome(f"{said}; it is {state}", values, least=Verdict.WARNING)
+    return outcome(said, values)
 
 
 @check(
@@ -210,7 +210,7 @@ async def archive(system: System) -> Finding:
     remedy="`chitlaq backup run configuration`; secrets are in it once `chitlaq backup key` has made a"
     " key.",
 )
-async def configuration(system: System) -> Finding:
+async def configuration(system: SystemView) -> Outcome:
     found = await _status(system)
     standing = found.of("configuration")
     if broken := _broken(standing):
@@ -221,20 +221,20 @@ async def configuration(system: System) -> Finding:
     values = _values(system, standing, newest)
     said = f"the newest is {duration(_age(newest.created_at))} old, {size(newest.bytes)}"
     if newest.verified is None:
-        return finding(
+        return outcome(
             f"{said}; nobody has looked at it since",
             values,
             _table(standing),
             least=Verdict.WARNING,
         )
     if not system.settings.backups.recipients:
-        return finding(
+        return outcome(
             f"{said}; without secrets, since there is no key to encrypt them to",
             values,
             _table(standing),
             least=Verdict.WARNING,
         )
-    return finding(f"{said}: {newest.verified.detail}", values, _table(standing))
+    return outcome(f"{said}: {newest.verified.detail}", values, _table(standing))
 
 
 @check(
@@ -245,7 +245,7 @@ async def configuration(system: System) -> Finding:
     commands=("chitlaq backup list",),
     remedy="`chitlaq backup run` copies what it makes, and says what the place answers.",
 )
-async def copies(system: System) -> Finding:
+async def copies(system: SystemView) -> Outcome:
     where = system.settings.backups.copy_to
     if not where:
         raise NotHere("no place for copies is set: backups.copy_to")
@@ -255,23 +255,23 @@ async def copies(system: System) -> Finding:
         return _none(found, "backup to copy")
     values = {"uncopied": Value(len(found.uncopied))}
     if found.refusal:
-        return finding(found.refusal, values, least=Verdict.CRITICAL)
+        return outcome(found.refusal, values, least=Verdict.CRITICAL)
     if barman.is_wanted(system.settings):
         if found.wal_copied_at is None:
-            return finding(f"the log was never copied to {where}", values, least=Verdict.CRITICAL)
+            return outcome(f"the log was never copied to {where}", values, least=Verdict.CRITICAL)
         values["log"] = judged(_age(found.wal_copied_at) / 3600, "hours", COPIED_HOURS)
     if found.uncopied:
         named = ", ".join(one.id for one in found.uncopied)
-        return finding(f"not at {where}: {named}", values, least=Verdict.CRITICAL)
+        return outcome(f"not at {where}: {named}", values, least=Verdict.CRITICAL)
     oldest = max(_age(one.copied.at) for one in newest if one.copied)
-    return finding(
+    return outcome(
         f"the newest of each kind is at {where}, encrypted and read back, the last"
         f" {duration(oldest)} ago",
         values,
     )
 
 
-def _need_archive(system: System) -> None:
+def _need_archive(system: SystemView) -> None:
     """Raise where there is nothing to look at."""
     if not system.settings.embeds("postgres"):
         raise NotHere("the database is elsewhere (DATABASE_URL), and so are its base backups")

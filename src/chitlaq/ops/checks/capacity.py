@@ -16,17 +16,17 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
     Check,
-    Finding,
+    Outcome,
     Section,
-    Series,
     Table,
+    TimeSeries,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
 )
-from chitlaq.ops.checks.system import Range, System, promql
+from chitlaq.ops.checks.system import Range, SystemView, promql
 
 PAST_SECONDS = 14 * 86_400.0
 STEP_SECONDS = 3600.0
@@ -51,8 +51,8 @@ def _said(forecast: Forecast) -> str:
 
 
 def _judge(
-    rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[Series]
-) -> Finding:
+    rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[TimeSeries]
+) -> Outcome:
     """Say which of several things is full first.
 
     Args:
@@ -72,7 +72,7 @@ def _judge(
         said = f"{name}: {_said(forecast)}"
     else:
         said = f"{rows[0][0]}: {_said(rows[0][1])}" if len(rows) == 1 else "nothing fills up"
-    return finding(
+    return outcome(
         said,
         {f"days {name}": judged(days, "days", limit) for name, days in known.items()},
         Table(
@@ -91,9 +91,9 @@ def _judge(
     looks_at="node_filesystem_avail_bytes over 14 days, one row a file system",
     commands=(promql("node_filesystem_avail_bytes"),),
     remedy="Order or grow the disk before the earliest day; until then: `chitlaq ops do prune`.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def disks(system: System) -> Finding:
+async def disks(system: SystemView) -> Outcome:
     used = f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}} - node_filesystem_avail_bytes"
     sizes = {
         _file_system(one.metric): one.number
@@ -110,7 +110,7 @@ async def disks(system: System) -> Finding:
         name = _file_system(one.metric)
         forecast = until(_points(one), sizes.get(name, math.inf))
         rows.append((one.metric["mountpoint"], forecast, f"{size(forecast.per_day)}"))
-        series.append(Series(f"used on {one.metric['mountpoint']}", "bytes", one.points))
+        series.append(TimeSeries(f"used on {one.metric['mountpoint']}", "bytes", one.points))
     return _judge(rows, system.limits.days_until_full, series)
 
 
@@ -135,23 +135,25 @@ def _filling(
         looks_at=f"{used}, over 14 days, beside {most}",
         commands=(promql(used), promql(most)),
         remedy=remedy,
-        seconds=10.0,
+        timeout_seconds=10.0,
     )
-    async def filling(system: System) -> Finding:
+    async def filling(system: SystemView) -> Outcome:
         limit = await system.number(most)
         return await _fills(system, what, used, limit, is_bytes=is_bytes)
 
     return filling
 
 
-async def _fills(system: System, what: str, used: str, limit: float, *, is_bytes: bool) -> Finding:
+async def _fills(
+    system: SystemView, what: str, used: str, limit: float, *, is_bytes: bool
+) -> Outcome:
     """Forecast one thing by its series."""
     found = await system.range(used, PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen(f"Prometheus has no samples for {used}")
     forecast = until(_points(found[0]), limit)
     growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
-    series = Series(what, "bytes" if is_bytes else "", found[0].points)
+    series = TimeSeries(what, "bytes" if is_bytes else "", found[0].points)
     return _judge([(what, forecast, growth)], system.limits.days_until_full, [series])
 
 
@@ -183,9 +185,9 @@ DATABASE = "sum(postgresql_database_size_bytes)"
     looks_at=f"{DATABASE}, over 14 days, beside what is free on the disk of CHITLAQ_HOME/postgres",
     commands=(promql(DATABASE), "df -h $CHITLAQ_HOME/postgres"),
     remedy="Grow the disk before the earliest day; see what grows: `database.size`.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def database(system: System) -> Finding:
+async def database(system: SystemView) -> Outcome:
     if not system.settings.embeds("postgres"):
         raise NotHere("the database is elsewhere (DATABASE_URL): its disk is not seen from here")
     mount = await system.blocking(partial(_mount_of, system.home.postgres_data))
@@ -214,9 +216,9 @@ def _mount_of(path: Path) -> str:
     looks_at="component_memory_bytes over 14 days",
     commands=(promql("component_memory_bytes"), "chitlaq stats"),
     remedy="`chitlaq restart SERVICE` loses no request; then report it with the series of --details.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def growth_of_memory(system: System) -> Finding:
+async def growth_of_memory(system: SystemView) -> Outcome:
     found = await system.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen("Prometheus has no samples for component_memory_bytes")
@@ -235,7 +237,7 @@ async def growth_of_memory(system: System) -> Finding:
         )
     if len(short) == len(rows):
         raise NotHere(f"nothing to judge yet: {short[0]}")
-    return finding(
+    return outcome(
         f"{', '.join(leaks)} grows day by day" if leaks else "nothing grows day by day",
         {"growing": Value(len(leaks))},
         Table("components", ["component", "now", "growth", "explained"], rows),
@@ -255,7 +257,7 @@ TESTED = {"members": 100_000, "posts": 1_000_000}
     commands=(promql("increase(user_registrations_total[30d])"),),
     remedy="Beyond what was tested: run `chitlaq seed` with that size on another machine, and measure.",
 )
-async def growth(system: System) -> Finding:
+async def growth(system: SystemView) -> Outcome:
     (row,) = await system.rows("growth")
     values, rows = {}, []
     for name, tested in TESTED.items():
@@ -266,7 +268,7 @@ async def growth(system: System) -> Finding:
         days = (tested - total) / (month / 30) if month else math.inf
         left = "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no end"
         rows.append([name, f"{total:,.0f}", f"{month:,.0f}", f"{tested:,}", left])
-    return finding(
+    return outcome(
         f"{row['members']:,} members, {row['members_month']:,} of them new within 30 days;"
         f" {row['posts']:,} posts, {row['posts_month']:,} new",
         values,

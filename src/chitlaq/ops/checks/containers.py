@@ -6,8 +6,8 @@ import msgspec
 
 from chitlaq.core.formatting import count
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, worst
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, outcome, worst
+from chitlaq.ops.checks.system import SystemView
 
 
 class _Container(msgspec.Struct, rename="pascal"):
@@ -35,7 +35,7 @@ class _Container(msgspec.Struct, rename="pascal"):
     commands=("sudo systemctl status docker", "docker ps -a", "docker stats --no-stream"),
     remedy="`docker logs NAME` says why; the daemon itself: `sudo journalctl -u docker -e`.",
 )
-async def containers(system: System) -> Finding:
+async def containers(system: SystemView) -> Outcome:
     try:
         text = await system.run("docker", "ps", "-a", "--format", "{{json .}}", package="docker.io")
     except Unseen as error:
@@ -52,7 +52,7 @@ async def containers(system: System) -> Finding:
         raise Unseen(f"docker does not answer as it should: {error}") from None
     bad = [one for one in found if one.verdict != Verdict.OK]
     running = sum(one.state == "running" for one in found)
-    return finding(
+    return outcome(
         "; ".join(f"{one.names}: {one.status or one.state}" for one in bad)
         or f"{running} of {count(len(found), 'container')} running, and none in trouble",
         {"containers": Value(len(found)), "running": Value(running), "bad": Value(len(bad))},

@@ -11,18 +11,18 @@ from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.settings import Limit
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
-    Finding,
+    Outcome,
     Section,
     Table,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
     worst,
 )
 from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY_IS_SEEN, MEMBERS, TIMED
-from chitlaq.ops.checks.system import System, promql
+from chitlaq.ops.checks.system import SystemView, promql
 
 DAY_SECONDS = 86_400.0
 STEP_SECONDS = 600.0
@@ -69,9 +69,9 @@ def _p95(window: str) -> str:
     ),
     remedy="What happened in the worst hour: `chitlaq logs --errors --since 24h`,"
     " `chitlaq alerts --resolved`.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def day(system: System) -> Finding:
+async def day(system: SystemView) -> Outcome:
     hours = await _hours(system)
     if not hours:
         raise Unseen("Prometheus saw no gateway within 24 hours")
@@ -109,7 +109,7 @@ async def day(system: System) -> Finding:
     if unseen:
         said.append(f"{duration(unseen)} of that time were not seen")
         verdicts.append(Verdict.UNKNOWN)
-    return finding("; ".join(said), values, _by_the_hour(hours), least=worst((*verdicts, OK)))
+    return outcome("; ".join(said), values, _by_the_hour(hours), least=worst((*verdicts, OK)))
 
 
 def _judged(value: float, unit: str, limit: Limit, requests: float) -> Value:
@@ -122,7 +122,7 @@ def _of_an_hour(value: Value) -> Verdict:
     return Verdict.WARNING if value.verdict == Verdict.CRITICAL else OK
 
 
-async def _hours(system: System) -> Mapping[datetime, _Hour]:
+async def _hours(system: SystemView) -> Mapping[datetime, _Hour]:
     """Return each hour by its end; they overlap, and none is there of which nothing is known."""
     # One question, so that all answers are of the same moments.
     asked = {

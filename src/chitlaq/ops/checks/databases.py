@@ -7,8 +7,8 @@ import time
 
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
-from chitlaq.ops.checks.system import NoRoom, System
+from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.system import NoConnectionLeft, SystemView
 
 FEW_READS = 10_000
 PATIENCE_SECONDS = 0.3
@@ -28,14 +28,14 @@ def _psql(statement: str) -> str:
     commands=("chitlaq exec postgres pg_isready -U postgres", _psql("SELECT 1;")),
     remedy="`chitlaq logs postgres --tail 50` says why; `chitlaq ps` shows whether it is being restarted.",
 )
-async def ready(system: System) -> Finding:
+async def ready(system: SystemView) -> Outcome:
     started = time.perf_counter()
     try:
         (row,) = await system.rows("server")
     except Unseen as error:
-        return finding(str(error), least=Verdict.CRITICAL)
+        return outcome(str(error), least=Verdict.CRITICAL)
     seconds = time.perf_counter() - started
-    return finding(
+    return outcome(
         f"PostgreSQL {row['version']}, up for {duration(row['uptime'])}, answered in {duration(seconds)}",
         {
             "answer": judged(seconds, "seconds", system.limits.answer_seconds),
@@ -53,14 +53,14 @@ async def ready(system: System) -> Finding:
     commands=(_psql("SELECT count(*) FROM pg_stat_activity;"),),
     remedy="See who holds them (--details). Idle in a transaction: `chitlaq ops do kill PID`.",
 )
-async def connections(system: System) -> Finding:
+async def connections(system: SystemView) -> Outcome:
     try:
         rows = await system.rows("sessions")
-    except NoRoom as error:
+    except NoConnectionLeft as error:
         # The very state that is looked for leaves no connection to look with.
-        return finding(str(error), least=Verdict.CRITICAL)
+        return outcome(str(error), least=Verdict.CRITICAL)
     used, most = sum(row["sessions"] for row in rows), rows[0]["most"]
-    return finding(
+    return outcome(
         f"{used} of {most} taken",
         {
             "used": judged(used / most, "ratio", system.limits.connections_ratio),
@@ -85,12 +85,12 @@ async def connections(system: System) -> Finding:
     commands=(_psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
     remedy="See what grows (--details); `capacity.database` says how long there is room.",
 )
-async def database_size(system: System) -> Finding:
+async def database_size(system: SystemView) -> Outcome:
     rows = await system.rows("tables")
     if not rows:
         raise Unseen("this database has no tables: is it the right one, and was it migrated?")
     total = rows[0]["database_bytes"]
-    return finding(
+    return outcome(
         f"{size(total)} in all, {rows[0]['name']} the largest table",
         {"size": judged(total, "bytes", system.limits.database_size_bytes)},
         Table(
@@ -117,12 +117,12 @@ async def database_size(system: System) -> Finding:
     ),
     remedy="The comment in front names service and query: EXPLAIN (ANALYZE, BUFFERS) it, and mind its index.",
 )
-async def slow_statements(system: System) -> Finding:
+async def slow_statements(system: SystemView) -> Outcome:
     if not (await system.rows("has_statements"))[0]["is_there"]:
         raise NotHere("pg_stat_statements is not loaded in this server (shared_preload_libraries)")
     rows = await system.rows("statements_by_mean")
     slowest = max((row["mean_seconds"] for row in rows), default=0.0)
-    return finding(
+    return outcome(
         f"the slowest takes {duration(slowest)} in the mean" if rows else "nothing was counted yet",
         {"slowest_mean": judged(slowest, "seconds", system.limits.statement_seconds)},
         Table(
@@ -154,11 +154,11 @@ async def slow_statements(system: System) -> Finding:
     ),
     remedy="End who holds what others wait for: `chitlaq ops do kill PID` (the column `waits for`).",
 )
-async def locks(system: System) -> Finding:
+async def locks(system: SystemView) -> Outcome:
     rows = await system.rows("lock_waits")
     longest = max((row["seconds"] for row in rows), default=0.0)
     held = (await system.rows("lock_count"))[0]["locks"]
-    return finding(
+    return outcome(
         f"{count(len(rows), 'session')} waiting, the longest for {duration(longest)}"
         if rows
         else "nobody waits",
@@ -191,10 +191,10 @@ async def locks(system: System) -> Finding:
     commands=(_psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
     remedy="A transaction that is forgotten keeps vacuum from its work: `chitlaq ops do kill PID`.",
 )
-async def activity(system: System) -> Finding:
+async def activity(system: SystemView) -> Outcome:
     rows = await system.rows("activity")
     oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
-    return finding(
+    return outcome(
         f"{count(len(rows), 'session')} at work, the oldest transaction open for {duration(oldest)}"
         if rows
         else "nothing at the moment",
@@ -229,13 +229,13 @@ async def activity(system: System) -> Finding:
     ),
     remedy="More shared_buffers (a quarter of the memory), or an index: see `database.slow_statements`.",
 )
-async def cache(system: System) -> Finding:
+async def cache(system: SystemView) -> Outcome:
     (row,) = await system.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
         raise Unseen(f"only {count(reads, 'block')} were read since the start: too few to judge")
     ratio = row["blks_hit"] / reads
-    return finding(
+    return outcome(
         f"{share(ratio)} of {reads:,} blocks came from memory",
         {"hit_ratio": judged(ratio, "ratio", system.limits.cache_hit_ratio)},
     )
@@ -254,12 +254,12 @@ async def cache(system: System) -> Finding:
     ),
     remedy="`chitlaq ops do vacuum TABLE`; what comes back has an old transaction: `database.activity`.",
 )
-async def dead_rows(system: System) -> Finding:
+async def dead_rows(system: SystemView) -> Outcome:
     rows = await system.rows("dead_rows")
     large = [row for row in rows if row["live"] + row["dead"] >= FEW_ROWS]
     ratios = {row["name"]: row["dead"] / (row["live"] + row["dead"]) for row in large}
     name, most = max(ratios.items(), key=lambda pair: pair[1], default=("", 0.0))
-    return finding(
+    return outcome(
         f"{share(most)} of {name} are dead" if name else "no table is large enough to matter",
         {"most": judged(most, "ratio", system.limits.dead_rows_ratio)},
         Table(
@@ -286,7 +286,7 @@ async def dead_rows(system: System) -> Finding:
     commands=("chitlaq exec redis redis-cli ping",),
     remedy="Nothing is lost without it, all is slower: `chitlaq logs redis --tail 50`.",
 )
-async def redis_ready(system: System) -> Finding:
+async def redis_ready(system: SystemView) -> Outcome:
     for patience in (True, True, False):
         started = time.perf_counter()
         try:
@@ -294,14 +294,14 @@ async def redis_ready(system: System) -> Finding:
         except Unseen as error:
             # Its client gives up after half a second, which a busy machine can take by itself.
             if not patience:
-                return finding(str(error), least=Verdict.CRITICAL)
+                return outcome(str(error), least=Verdict.CRITICAL)
             await asyncio.sleep(PATIENCE_SECONDS)
         else:
             break
     seconds = time.perf_counter() - started
     facts = await system.valkey_facts("server")
     version = facts.get("valkey_version") or facts.get("redis_version", "?")
-    return finding(
+    return outcome(
         f"version {version}, answered in {duration(seconds)}",
         {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
     )
@@ -315,13 +315,13 @@ async def redis_ready(system: System) -> Finding:
     commands=("chitlaq exec redis redis-cli info memory",),
     remedy="It gives up the oldest keys by itself; more memory (`maxmemory`) keeps more timelines ready.",
 )
-async def redis_memory(system: System) -> Finding:
+async def redis_memory(system: SystemView) -> Outcome:
     facts = await system.valkey_facts("memory")
     used, most = float(facts["used_memory"]), float(facts["maxmemory"])
     values = {"used": Value(used, "bytes")}
     if most:
         values["used_ratio"] = judged(used / most, "ratio", system.limits.valkey_memory_ratio)
-    return finding(
+    return outcome(
         f"{size(used)} of {size(most)}" if most else f"{size(used)}, without a limit", values
     )
 
@@ -334,11 +334,11 @@ async def redis_memory(system: System) -> Finding:
     commands=("chitlaq exec redis redis-cli info clients",),
     remedy="`chitlaq exec redis redis-cli client list` shows who they are.",
 )
-async def redis_clients(system: System) -> Finding:
+async def redis_clients(system: SystemView) -> Outcome:
     facts = await system.valkey_facts("clients")
     connected, most = float(facts["connected_clients"]), float(facts.get("maxclients", 10_000))
     blocked = float(facts.get("blocked_clients", 0))
-    return finding(
+    return outcome(
         f"{connected:.0f} of {most:.0f} connected",
         {
             "used": judged(connected / most, "ratio", system.limits.connections_ratio),
@@ -356,7 +356,7 @@ async def redis_clients(system: System) -> Finding:
     commands=("chitlaq exec redis redis-cli info stats",),
     remedy="Refused connections: more maxclients. Keys given up: more maxmemory.",
 )
-async def redis_stats(system: System) -> Finding:
+async def redis_stats(system: SystemView) -> Outcome:
     facts = await system.valkey_facts("stats")
     hits, misses = float(facts["keyspace_hits"]), float(facts["keyspace_misses"])
     refused, evicted = float(facts["rejected_connections"]), float(facts["evicted_keys"])
@@ -371,4 +371,4 @@ async def redis_stats(system: System) -> Finding:
         said += f", {share(hits / (hits + misses))} of keys found"
     if refused:
         said += f"; {count(refused, 'connection')} refused since the start"
-    return finding(said, values, least=Verdict.WARNING if refused else Verdict.OK)
+    return outcome(said, values, least=Verdict.WARNING if refused else Verdict.OK)

@@ -22,8 +22,8 @@ from chitlaq import inventory
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Finding, Section, Table, Value, Verdict, check, finding, judged
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.system import SystemView
 
 TOP = 10
 WINDOW_SECONDS = 1.0
@@ -50,13 +50,13 @@ PRIVATE = tuple(row.name for row in inventory.BY_PORT if not row.is_for_members)
     commands=("uptime", "w"),
     remedy="Find out who or what restarted the machine: `last -x | head`, `journalctl -b -1 -e`.",
 )
-async def uptime(system: System) -> Finding:
+async def uptime(system: SystemView) -> Outcome:
     seconds = time.time() - psutil.boot_time()
     users = await system.blocking(psutil.users)
     rows = [
         [user.name, user.terminal or "", user.host or "", _stamp(user.started)] for user in users
     ]
-    return finding(
+    return outcome(
         f"up for {duration(seconds)}, {count(len(users), 'session')} of people",
         {"uptime": Value(seconds, "seconds"), "sessions": Value(len(users))},
         Table("who is logged in", ["user", "terminal", "from", "since"], rows),
@@ -72,10 +72,10 @@ async def uptime(system: System) -> Finding:
     commands=("uptime", "cat /proc/loadavg"),
     remedy="See what runs and what waits: `chitlaq ops check host.cpu host.disk_io --details`.",
 )
-async def load(system: System) -> Finding:
+async def load(system: SystemView) -> Outcome:
     one, five, fifteen = os.getloadavg()
     cores = os.cpu_count() or 1
-    return finding(
+    return outcome(
         f"{five:.2f} over five minutes on {count(cores, 'core')}",
         {
             "load1": Value(one),
@@ -94,7 +94,7 @@ async def load(system: System) -> Finding:
     commands=('top -bn1 | grep "Cpu(s)"', "iostat -c 1 5", "ps aux --sort=-%cpu | head -10"),
     remedy="Stop or move what does not belong here; a service that is busy: `chitlaq stats`, then its logs.",
 )
-async def cpu(system: System) -> Finding:
+async def cpu(system: SystemView) -> Outcome:
     times, own, rows = await system.blocking(_measure_cpu)
     # What the other checks take at this moment is no state of the machine.
     busy = max(0.0, 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100 - own)
@@ -102,7 +102,7 @@ async def cpu(system: System) -> Finding:
     said = f"{share(busy)} in use, {share(waiting)} waiting for disks"
     if stolen > 0.05:
         said += f", {share(stolen)} taken by the host's other guests"
-    return finding(
+    return outcome(
         said,
         {
             "used": judged(busy, "ratio", system.limits.cpu_used_ratio),
@@ -141,13 +141,13 @@ def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  
     remedy="See who holds it (--details), restart what leaks (`chitlaq restart SERVICE`), or add memory.",
     is_heavy=True,
 )
-async def memory(system: System) -> Finding:
+async def memory(system: SystemView) -> Outcome:
     state, swap = psutil.virtual_memory(), psutil.swap_memory()
     rows = await system.blocking(_largest_processes)
     said = f"{size(state.available)} of {size(state.total)} available"
     if swap.total:
         said += f", {share(swap.used / swap.total)} of the swap in use"
-    return finding(
+    return outcome(
         said,
         {
             "available": judged(
@@ -180,7 +180,7 @@ def _largest_processes() -> list[list[str]]:
     remedy="See what is large: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; or grow it.",
     is_heavy=True,
 )
-async def disk(system: System) -> Finding:
+async def disk(system: SystemView) -> Outcome:
     rows, values = [], {}
     fullest = ("", 0.0)
     for mount in await system.blocking(lambda: _mounts(system.home.root)):
@@ -206,7 +206,7 @@ async def disk(system: System) -> Finding:
         said += f"; {name} {at_least}{size(bytes_)}"
         values[f"taken {name}"] = Value(bytes_, "bytes")
         folders.append([name, str(folder), f"{at_least}{size(bytes_)}", missing])
-    return finding(
+    return outcome(
         said,
         values,
         Table("file systems", ["mounted at", "size", "free", "used", "inodes used"], rows),
@@ -262,7 +262,7 @@ def _mounts(home: Path) -> list[str]:
     commands=("iostat -x 1 5", "iotop -o"),
     remedy="See who writes: `iotop -o`; a vacuum, a backup or a report may be waited for.",
 )
-async def disk_io(system: System) -> Finding:
+async def disk_io(system: SystemView) -> Outcome:
     before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     if not before:
         raise NotHere("the kernel shows no disks here, as in some containers")
@@ -278,7 +278,7 @@ async def disk_io(system: System) -> Finding:
         read = (now.read_bytes - was.read_bytes) / WINDOW_SECONDS
         written = (now.write_bytes - was.write_bytes) / WINDOW_SECONDS
         rows.append([name, share(busy), f"{size(read)}/s", f"{size(written)}/s"])
-    return finding(
+    return outcome(
         f"{busiest[0]} is the busiest disk: {share(busiest[1])} of the time",
         {"busy": judged(busiest[1], "ratio", system.limits.disk_busy_ratio)},
         Table("disks", ["disk", "busy", "read", "written"], rows),
@@ -294,13 +294,13 @@ async def disk_io(system: System) -> Finding:
     remedy="Logs that grew: `chitlaq rotate`. PostgreSQL's own files (postgres/) are never deleted by hand.",
     is_heavy=True,
 )
-async def large_files(system: System) -> Finding:
+async def large_files(system: SystemView) -> Outcome:
     files = await system.blocking(lambda: _large_files([system.home.root, Path("/var/log")]))
     ours = system.home.postgres_data
     # A table's file has up to 1 GB, and as many of them as it needs: no single one is too large.
     judgeable = [bytes_ for bytes_, path in files if not path.is_relative_to(ours)]
     largest = max(judgeable, default=0)
-    return finding(
+    return outcome(
         f"{count(len(files), 'file')} from {size(LARGE_FILE_BYTES)} on",
         {
             "files": Value(len(files)),
@@ -334,7 +334,7 @@ def _large_files(roots: Iterable[Path]) -> list[tuple[int, Path]]:
     commands=("ip addr show", "ip route show", "cat /proc/net/dev"),
     remedy="Look at cable, switch port and driver: `ip -s link`, `dmesg | grep -i eth`.",
 )
-async def interfaces(system: System) -> Finding:
+async def interfaces(system: SystemView) -> Outcome:
     states = await system.blocking(psutil.net_if_stats)
     counters = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
     addresses = await system.blocking(psutil.net_if_addrs)
@@ -359,7 +359,7 @@ async def interfaces(system: System) -> Finding:
         )
         if not has_default:
             said += "; no default route: only its own networks can be reached"
-    return finding(
+    return outcome(
         said,
         {
             "interfaces_up": Value(len(outward)),
@@ -418,7 +418,7 @@ def _address(word: str) -> ipaddress.IPv4Address:
     commands=("iftop -i eth0", "cat /proc/net/dev"),
     remedy="See who talks (`iftop`), and the busiest addresses: `chitlaq ops check nginx.addresses`.",
 )
-async def bandwidth(system: System) -> Finding:
+async def bandwidth(system: SystemView) -> Outcome:
     before = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
     await asyncio.sleep(WINDOW_SECONDS)
     after = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
@@ -435,7 +435,7 @@ async def bandwidth(system: System) -> Finding:
         rows.append(
             [name, f"{size(came)}/s", f"{size(went)}/s", f"{size(speed)}/s" if speed else "?"]
         )
-    return finding(
+    return outcome(
         f"{size(received)}/s in, {size(sent)}/s out",
         {
             "received": Value(received, "bytes"),
@@ -454,7 +454,7 @@ async def bandwidth(system: System) -> Finding:
     commands=("ss -tuln",),
     remedy="Bind what is private to 127.0.0.1 (`chitlaq config show`), or close its port in the firewall.",
 )
-async def sockets(system: System) -> Finding:
+async def sockets(system: SystemView) -> Outcome:
     listening = await system.blocking(partial(_listening, "tcp"))
     datagrams = await system.blocking(partial(_listening, "udp"))
     # Ours speak TCP: who else has their numbers with UDP is no door to them.
@@ -466,7 +466,7 @@ async def sockets(system: System) -> Finding:
         ["tcp", f"{address}:{port}", ours.get(port, ""), name] for address, port, name in listening
     ]
     rows += [["udp", f"{address}:{port}", "", name] for address, port, name in datagrams]
-    return finding(
+    return outcome(
         f"{', '.join(open_to_all)} can be reached from other machines"
         if open_to_all
         else f"{count(len(listening), 'socket')} listening, none of the private ones to the network;"
@@ -509,7 +509,7 @@ def _is_loopback(address: str) -> bool:
     commands=("ping -c 3 YOUR-DOMAIN", "telnet YOUR-DOMAIN 443"),
     remedy="Follow the way: `ip route`, `getent hosts NAME`, the firewall, then whoever runs that host.",
 )
-async def reachability(system: System) -> Finding:
+async def reachability(system: SystemView) -> Outcome:
     wanted = [(host, Verdict.WARNING) for host in system.limits.reachable]
     if system.settings.public_url:
         url = urlsplit(system.settings.public_url)
@@ -524,7 +524,7 @@ async def reachability(system: System) -> Finding:
         if answer[0] is None
     ]
     rows = [[host, answer[1]] for (host, _), answer in zip(wanted, answers, strict=True)]
-    return finding(
+    return outcome(
         f"{', '.join(host for host, _ in away)} cannot be reached"
         if away
         else f"{count(len(wanted), 'host')} answered",
@@ -559,10 +559,10 @@ async def _connect(target: str) -> tuple[float | None, str]:
     commands=("timedatectl status", "chronyc tracking"),
     remedy="Start a time service: `systemctl enable --now systemd-timesyncd` (or chrony).",
 )
-async def clock(system: System) -> Finding:
+async def clock(system: SystemView) -> Outcome:
     offset = await system.number("node_timex_offset_seconds")
     is_kept = await system.number("node_timex_sync_status") == 1
-    return finding(
+    return outcome(
         f"{duration(abs(offset))} from the reference"
         if is_kept
         else "nothing keeps this machine's clock: it may be wrong by any time",

@@ -16,17 +16,17 @@ from chitlaq.logs.analysis import Component, Group, Traffic
 from chitlaq.ops.checks.model import (
     Check,
     Evidence,
-    Finding,
+    Outcome,
     Section,
     Table,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
     worst,
 )
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 
 HOURS = 24
 SYSTEMD = "/run/systemd/system"
@@ -52,7 +52,7 @@ COMPONENTS = {
 """The checks' short names of the components whose logs are read."""
 
 
-async def _component(system: System, service: str) -> Component:
+async def _component(system: SystemView, service: str) -> Component:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
     if not (system.home.logs / f"{service}.log").exists():
@@ -64,7 +64,7 @@ async def _component(system: System, service: str) -> Component:
     return await system.once(f"log {service}", read)
 
 
-async def _traffic(system: System) -> Traffic:
+async def _traffic(system: SystemView) -> Traffic:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     if not system.home.access_log.exists():
         raise Unseen(f"there is no access log at {system.home.access_log}")
@@ -126,7 +126,7 @@ def _errors_said(errors: Sequence[Group], new: frozenset[str] | None) -> str:
     return said
 
 
-async def _new_patterns(system: System, groups: Sequence[Group]) -> frozenset[str] | None:
+async def _new_patterns(system: SystemView, groups: Sequence[Group]) -> frozenset[str] | None:
     """Patterns that no routine saw before today; None where PostgreSQL cannot tell."""
     if not groups:
         return frozenset()
@@ -156,7 +156,7 @@ def _log(name: str, service: str) -> Check:
         remedy="Begin with the patterns marked new; a line's request id leads on: `chitlaq logs --grep ID`.",
         is_heavy=True,
     )
-    async def one_log(system: System) -> Finding:
+    async def one_log(system: SystemView) -> Outcome:
         found = await _component(system, service)
         errors, slow = list(found.errors.values()), list(found.slow.values())
         total = sum(group.count for group in errors)
@@ -169,7 +169,7 @@ def _log(name: str, service: str) -> Check:
             evidence.append(_groups("slow", slow))
         if found.connections:
             evidence.append(_groups("connections", list(found.connections.values())))
-        return finding(
+        return outcome(
             said,
             {
                 "errors": judged(total, "", system.limits.log_errors_a_day),
@@ -207,10 +207,10 @@ redis_log = _log("redis", "redis")
         ),
     ),
     remedy="Lower `limits.address_requests_per_second`, or ban the address in the firewall.",
-    seconds=COUNTED_SECONDS,
+    timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
-async def addresses(system: System) -> Finding:
+async def addresses(system: SystemView) -> Outcome:
     found = await _traffic(system)
     # Those that no limit binds are monitoring and this host itself.
     strangers = {
@@ -225,7 +225,7 @@ async def addresses(system: System) -> Finding:
     said = f"{count(found.requests, 'request')} of {count(len(found.addresses), 'address', 'addresses')}"
     if busiest:
         said += f", {busiest} the busiest with {share(ratio)}"
-    return finding(
+    return outcome(
         said + _left_out(found),
         {
             "busiest": judged(ratio, "ratio", system.limits.address_share)
@@ -253,15 +253,15 @@ async def addresses(system: System) -> Finding:
         "chitlaq logs nginx --json --since 24h | jq -Rr 'fromjson? | .status' | sort | uniq -c | sort -nr",
     ),
     remedy="5xx: the route names the service, `chitlaq logs SERVICE --errors`. 4xx: `api.refusals`.",
-    seconds=COUNTED_SECONDS,
+    timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
-async def statuses(system: System) -> Finding:
+async def statuses(system: SystemView) -> Outcome:
     found = await _traffic(system)
     failed = sum(times for status, times in found.statuses.items() if status >= 500)
     refused = sum(times for status, times in found.statuses.items() if 400 <= status < 500)
     ratio = failed / found.requests if found.requests else 0.0
-    return finding(
+    return outcome(
         f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
         + _left_out(found),
         {
@@ -290,10 +290,10 @@ async def statuses(system: System) -> Finding:
     remedy="`connect() failed` names a service that was away: `chitlaq ps`, and its log at that time.",
     is_heavy=True,
 )
-async def nginx_errors(system: System) -> Finding:
+async def nginx_errors(system: SystemView) -> Outcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.errors.values())
-    return finding(
+    return outcome(
         f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{_reach(found.since)}",
         {"errors": judged(total, "", system.limits.log_errors_a_day)},
         _groups("errors", list(found.errors.values())),
@@ -310,10 +310,10 @@ async def nginx_errors(system: System) -> Finding:
     remedy="Old clients are theirs to mend; a certificate is ours: `security.certificates`.",
     is_heavy=True,
 )
-async def tls_errors(system: System) -> Finding:
+async def tls_errors(system: SystemView) -> Outcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.tls.values())
-    return finding(
+    return outcome(
         f"{count(total, 'line')} about TLS{_reach(found.since)}",
         {"lines": judged(total, "", system.limits.log_errors_a_day)},
         _groups("TLS", list(found.tls.values())),
@@ -332,10 +332,10 @@ async def tls_errors(system: System) -> Finding:
         'sudo journalctl --since "24 hours ago" -p warning | tail -20',
     ),
     remedy="`journalctl -u UNIT -e` for the unit that complains.",
-    seconds=20.0,
+    timeout_seconds=20.0,
     is_heavy=True,
 )
-async def journal(system: System) -> Finding:
+async def journal(system: SystemView) -> Outcome:
     # From the end: beside --since, -n alone means the oldest in some versions.
     lines = await _journal(
         system, "-p", "warning", "-r", "-n", str(JOURNAL_ENTRIES), "-o", "json",
@@ -350,7 +350,7 @@ async def journal(system: System) -> Finding:
     since = found.first if found.entries >= JOURNAL_ENTRIES else None
     warned = sum(group.count for group in warnings)
     said = f"{_errors_said(errors, new)}; {count(warned, 'warning')} in"
-    return finding(
+    return outcome(
         f"{said} {count(len(warnings), 'pattern')}{_reach(since)}",
         {
             "errors": judged(
@@ -365,7 +365,7 @@ async def journal(system: System) -> Finding:
     )
 
 
-async def journal_lines(system: System, *words: str) -> list[str]:
+async def journal_lines(system: SystemView, *words: str) -> list[str]:
     """Return the journal's lines of a day.
 
     Raises:
@@ -375,7 +375,7 @@ async def journal_lines(system: System, *words: str) -> list[str]:
     return await _journal(system, "-o", "short-iso", *words)
 
 
-async def _journal(system: System, *words: str) -> list[str]:
+async def _journal(system: SystemView, *words: str) -> list[str]:
     if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - one look at a tmpfs
         raise NotHere(
             "this machine is not run by systemd and has no journal: systemd-sysv brings it"
@@ -384,9 +384,11 @@ async def _journal(system: System, *words: str) -> list[str]:
     async def require_all_of_it() -> None:
         # It ends with 0 without any file, with a user's own entries only, and past files that are
         # broken. It complains of each, but not where it is asked for JSON.
-        heard = await system.hear("journalctl", "-n", "1", "--no-pager", package="systemd")
-        if heard.code or heard.complaint:
-            reason = " ".join((heard.complaint or heard.said).replace(_QUIET_HINT, "").split())
+        result = await system.command_result(
+            "journalctl", "-n", "1", "--no-pager", package="systemd"
+        )
+        if result.code or result.stderr:
+            reason = " ".join((result.stderr or result.stdout).replace(_QUIET_HINT, "").split())
             raise Unseen(f"journalctl does not see all: {reason[:COMPLAINT_WIDTH]}")
 
     await system.once("journal", require_all_of_it)

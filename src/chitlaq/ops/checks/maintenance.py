@@ -15,18 +15,18 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.actions import cleanup
 from chitlaq.ops.checks.model import (
     Check,
-    Finding,
     Lines,
+    Outcome,
     Section,
     Table,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
     worst,
 )
-from chitlaq.ops.checks.system import System
+from chitlaq.ops.checks.system import SystemView
 
 SHOWN = 30
 APT_LISTS = Path("/var/lib/apt/lists")
@@ -53,7 +53,7 @@ class _Update(NamedTuple):
     """It is not installed by the action: others would have to go for it."""
 
 
-async def _updates(system: System) -> list[_Update]:
+async def _updates(system: SystemView) -> list[_Update]:
     """What waits, by the package manager's lists.
 
     Raises:
@@ -104,10 +104,10 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
             else ("sudo apt update", "apt list --upgradable")
         ),
         remedy="`chitlaq ops do updates` shows what would change, and does it when told.",
-        seconds=20.0,
+        timeout_seconds=20.0,
         is_heavy=True,
     )
-    async def updates(system: System) -> Finding:
+    async def updates(system: SystemView) -> Outcome:
         waiting = [
             one for one in await _updates(system) if one.mends_vulnerability or not only_security
         ]
@@ -117,7 +117,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
             said += (
                 f", {kept_back} of them kept back, since others must go: `sudo apt full-upgrade`"
             )
-        return finding(
+        return outcome(
             said,
             {
                 "waiting": judged(len(waiting), "", getattr(system.limits, limit)),
@@ -151,10 +151,10 @@ security_updates = _waiting(
     remedy="`chitlaq ops do prune` shows each file and why; `--yes` removes them.",
     is_heavy=True,
 )
-async def candidates(system: System) -> Finding:
+async def candidates(system: SystemView) -> Outcome:
     found = await system.blocking(lambda: cleanup.candidates(system.home))
     total = sum(one.bytes for one in found)
-    return finding(
+    return outcome(
         f"{count(len(found), 'file')}, {size(total)} in all",
         {"bytes": Value(total, "bytes"), "files": Value(len(found))},
         Table(
@@ -174,7 +174,7 @@ async def candidates(system: System) -> Finding:
     remedy="Ours: `chitlaq rotate`; else the supervisor does not run, or the disk is full. The machine's:"
     " mend what logrotate names, then `sudo logrotate /etc/logrotate.conf`.",
 )
-async def rotation(system: System) -> Finding:
+async def rotation(system: SystemView) -> Outcome:
     files = await system.blocking(lambda: _files(system.home.logs))
     written = {name: state for name, state in files.items() if name.endswith(".log")}
     if not written:
@@ -196,7 +196,7 @@ async def rotation(system: System) -> Finding:
         else f"{count(len(files), 'file')}, {size(total)} in all, {name} the largest"
     )
     machine, least, complaints = await _logrotate(system)
-    return finding(
+    return outcome(
         f"{said}; {machine}",
         {"total": Value(total, "bytes"), "largest": Value(largest.st_size, "bytes")},
         Table("files that are written to", ["file", "size", "last written"], rows),
@@ -213,18 +213,20 @@ def _files(folder: Path) -> dict[str, os.stat_result]:
     return found
 
 
-async def _logrotate(system: System) -> tuple[str, Verdict, list[str]]:
+async def _logrotate(system: SystemView) -> tuple[str, Verdict, list[str]]:
     """What logrotate says of its own settings and its last run: a sentence, how ill, what it said."""
     try:
-        heard = await system.hear("logrotate", "-d", "/etc/logrotate.conf", package="logrotate")
+        result = await system.command_result(
+            "logrotate", "-d", "/etc/logrotate.conf", package="logrotate"
+        )
     except NotHere as error:
         return str(error), Verdict.OK, []
-    found = _STATE.search(heard.complaint)
+    found = _STATE.search(result.stderr)
     if found is None:
-        raise Unseen(f"logrotate does not say where its state is: {heard.complaint[-200:]}")
+        raise Unseen(f"logrotate does not say where its state is: {result.stderr[-200:]}")
     errors = [
         line
-        for line in heard.complaint.splitlines()
+        for line in result.stderr.splitlines()
         # Its state is root's alone to read, and its time anybody's.
         if line.startswith("error: ") and found[1] not in line
     ]

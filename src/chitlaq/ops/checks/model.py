@@ -1,6 +1,6 @@
 """What a check is, and what it says: a verdict with a sentence, what was measured, and evidence.
 
-A check's function returns a `Finding`, or raises: `Unseen` when it could not look, which is UNKNOWN
+A check's function returns an `Outcome`, or raises: `Unseen` when it could not look, which is UNKNOWN
 and never green, or `NotHere` when the machine has no such thing, which is SKIPPED.
 """
 
@@ -17,9 +17,9 @@ import msgspec
 from chitlaq.core.installation.settings import Limit
 
 if TYPE_CHECKING:
-    from chitlaq.ops.checks.system import System
+    from chitlaq.ops.checks.system import SystemView
 
-SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 """How long a check may take unless it says otherwise."""
 
 
@@ -96,7 +96,7 @@ class Lines(msgspec.Struct, frozen=True, tag="lines"):
     lines: Sequence[str]
 
 
-class Series(msgspec.Struct, frozen=True, tag="series"):
+class TimeSeries(msgspec.Struct, frozen=True, tag="series"):
     """A value over time, in base units."""
 
     title: str
@@ -104,29 +104,29 @@ class Series(msgspec.Struct, frozen=True, tag="series"):
     points: Sequence[tuple[datetime, float]]
 
 
-Evidence = Table | Lines | Series
+Evidence = Table | Lines | TimeSeries
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True):
     verdict: Verdict
     summary: str
     values: dict[str, Value] = {}
     evidence: list[Evidence] = []
 
 
-def finding(
+def outcome(
     summary: str,
     values: dict[str, Value] | None = None,
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
-) -> Finding:
+) -> Outcome:
     """Return what was found, as bad as its worst value, and at least as bad as said."""
     values = values or {}
     verdict = worst((least, *(value.verdict for value in values.values())))
-    return Finding(verdict, summary, values, list(evidence))
+    return Outcome(verdict, summary, values, list(evidence))
 
 
-Judge = Callable[["System"], Awaitable[Finding]]
+Judge = Callable[["SystemView"], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Check:
         commands: what a person would type for the same.
         remedy: what to do when it is not OK.
         judge: looks, and says what it found.
-        seconds: how long it may take; then it is UNKNOWN.
+        timeout_seconds: how long it may take; then it is UNKNOWN.
         is_heavy: it takes the processor, and begins only when those that measure time have ended.
     """
 
@@ -152,7 +152,7 @@ class Check:
     commands: tuple[str, ...]
     remedy: str
     judge: Judge
-    seconds: float = SECONDS
+    timeout_seconds: float = TIMEOUT_SECONDS
     is_heavy: bool = False
 
 
@@ -164,10 +164,10 @@ def check(
     looks_at: str,
     commands: Sequence[str],
     remedy: str,
-    seconds: float = SECONDS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
     is_heavy: bool = False,
 ) -> Callable[[Judge], Check]:
     """Declare the function below as a check; the name then stands for the whole of it."""
     return lambda judge: Check(
-        id, title, section, looks_at, tuple(commands), remedy, judge, seconds, is_heavy
+        id, title, section, looks_at, tuple(commands), remedy, judge, timeout_seconds, is_heavy
     )

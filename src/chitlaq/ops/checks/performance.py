@@ -9,17 +9,17 @@ from chitlaq.core.installation.settings import Limit
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
-    Finding,
+    Outcome,
     Section,
-    Series,
     Table,
+    TimeSeries,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
 )
-from chitlaq.ops.checks.system import System, promql
+from chitlaq.ops.checks.system import SystemView, promql
 
 GATEWAY = 'service="api-gateway"'
 # What asks for these is a probe, and no member: with them a system that nobody uses seems busy and well.
@@ -41,14 +41,14 @@ def _p95(selector: str, window: str = "5m", by: str = "le") -> str:
     )
 
 
-async def _day(system: System, title: str, unit: str, expression: str) -> Series:
+async def _day(system: SystemView, title: str, unit: str, expression: str) -> TimeSeries:
     """The last 24 hours of an expression that gives one series; no points where there are none."""
     found = await system.range(expression, DAY_SECONDS, DAY_SECONDS / STEPS)
     points = [point for one in found[:1] for point in one.points if math.isfinite(point[1])]
-    return Series(title, unit, points)
+    return TimeSeries(title, unit, points)
 
 
-async def _requests(system: System, selector: str) -> float:
+async def _requests(system: SystemView, selector: str) -> float:
     """Requests within five minutes; too few say nothing, neither well nor ill.
 
     Raises:
@@ -66,13 +66,13 @@ async def _requests(system: System, selector: str) -> float:
     commands=(promql(_p95(TIMED)), promql(_p95(TIMED, by="le, route"))),
     remedy="The slowest route names the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
 )
-async def latency(system: System) -> Finding:
+async def latency(system: SystemView) -> Outcome:
     requests = await _requests(system, TIMED)
     if not requests:
-        return finding("nobody asked within five minutes", {"requests": Value(0)})
+        return outcome("nobody asked within five minutes", {"requests": Value(0)})
     overall = await system.number(_p95(TIMED))
     routes = sorted(await system.query(_p95(TIMED, by="le, route")), key=lambda one: -one.number)
-    return finding(
+    return outcome(
         f"95 of 100 answers within {duration(overall)}; {routes[0].metric['route']} the slowest"
         f" with {duration(routes[0].number)}",
         {
@@ -99,12 +99,12 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         commands=(promql(_p95(f'route="{route}"')),),
         remedy="`chitlaq logs --slow --since 15m`, then `chitlaq ops check database.slow_statements`.",
     )
-    async def one_route(system: System) -> Finding:
+    async def one_route(system: SystemView) -> Outcome:
         requests = await _requests(system, selector)
         if not requests:
-            return finding("nobody asked within five minutes", {"requests": Value(0)})
+            return outcome("nobody asked within five minutes", {"requests": Value(0)})
         seconds = await system.number(_p95(selector))
-        return finding(
+        return outcome(
             f"95 of 100 answers within {duration(seconds)}, of {requests:.0f}",
             {
                 "p95": judged(seconds, "seconds", system.limits.latency_p95_seconds),
@@ -127,10 +127,10 @@ login_latency = _route("api.login", "Response times of logging in", "/api/auth/l
     commands=(promql(f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"),),
     remedy="More than usual: `chitlaq ops check nginx.addresses`. None at all: is the edge reachable?",
 )
-async def throughput(system: System) -> Finding:
+async def throughput(system: SystemView) -> Outcome:
     expression = f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"
     rate = await system.number(f"{expression} or {GATEWAY_IS_SEEN}")
-    return finding(
+    return outcome(
         f"{rate:.3g} requests/s" if rate else "nobody asked within five minutes",
         {"rate": Value(rate)},
         await _day(system, "requests a second", "", expression),
@@ -148,7 +148,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         commands=(promql(f"sum by (route) (rate(http_requests_total{{{selector}}}[5m]))"),),
         remedy=remedy,
     )
-    async def answers(system: System) -> Finding:
+    async def answers(system: SystemView) -> Outcome:
         requests = await _requests(system, MEMBERS)
         found = await _requests(system, selector)
         ratio = found / requests if requests else 0.0
@@ -164,7 +164,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
                 [one.metric.get("status", ""), one.metric.get("route", ""), f"{one.number:.0f}"]
                 for one in sorted(await system.query(by), key=lambda one: -one.number)
             ]
-        return finding(
+        return outcome(
             f"{share(ratio)} of {count(requests, 'request')} within five minutes"
             if requests
             else "nobody asked within five minutes",
@@ -210,17 +210,17 @@ refusals = _share(
     ),
     remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
 )
-async def query_latency(system: System) -> Finding:
+async def query_latency(system: SystemView) -> Outcome:
     bucket = "rate(postgresql_query_duration_seconds_bucket[5m])"
     try:
         overall = await system.number(f"histogram_quantile(0.95, sum by (le) ({bucket}))")
     except Unseen:
         if await system.number("sum(rate(postgresql_query_duration_seconds_count[5m]))") == 0:
-            return finding("no query within five minutes")
+            return outcome("no query within five minutes")
         raise
     found = await system.query(f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))")
     slowest = sorted(found, key=lambda one: -one.number)
-    return finding(
+    return outcome(
         f"95 of 100 queries within {duration(overall)}; {slowest[0].metric['query']} the slowest"
         f" with {duration(slowest[0].number)}",
         {"p95": judged(overall, "seconds", system.limits.query_p95_seconds)},
@@ -243,13 +243,13 @@ async def query_latency(system: System) -> Finding:
     commands=(promql("rate(postgresql_transactions_total[5m])"),),
     remedy="Many rolled back: a service meets errors, its log says which.",
 )
-async def transactions(system: System) -> Finding:
+async def transactions(system: SystemView) -> Outcome:
     rates = {
         one.metric.get("result", ""): one.number
         for one in await system.query("rate(postgresql_transactions_total[5m])")
     }
     committed, back = rates.get("committed", 0.0), rates.get("rolled_back", 0.0)
-    return finding(
+    return outcome(
         f"{committed:.3g}/s committed, {back:.3g}/s rolled back",
         {"committed": Value(committed), "rolled_back": Value(back)},
         least=Verdict.WARNING if back > 1 and back > committed / 10 else Verdict.OK,
@@ -264,11 +264,11 @@ async def transactions(system: System) -> Finding:
     commands=(promql("websocket_connections_active"),),
     remedy="A sudden fall: `chitlaq logs websocket --since 15m`; clients come back by themselves.",
 )
-async def websocket_connections(system: System) -> Finding:
+async def websocket_connections(system: SystemView) -> Outcome:
     now = await system.number("sum(websocket_connections_active)")
     before = await system.number("sum(websocket_connections_active offset 10m) or vector(0)")
     has_fallen = before >= FEW_REQUESTS and now < before / 2
-    return finding(
+    return outcome(
         f"{now:.0f} open" + (f", of {before:.0f} ten minutes ago" if has_fallen else ""),
         {"open": Value(now), "ten_minutes_ago": Value(before)},
         await _day(system, "open connections", "", "sum(websocket_connections_active)"),
@@ -284,13 +284,13 @@ async def websocket_connections(system: System) -> Finding:
     commands=(promql("rate(websocket_messages_total[5m])"),),
     remedy="Many of type invalid: a client that is broken, or an attack: `nginx.addresses`.",
 )
-async def websocket_messages(system: System) -> Finding:
+async def websocket_messages(system: SystemView) -> Outcome:
     found = await system.query("sum by (direction, type) (rate(websocket_messages_total[5m]))")
     rates = {(one.metric["direction"], one.metric["type"]): one.number for one in found}
     came = sum(rate for (direction, _), rate in rates.items() if direction == "in")
     went = sum(rate for (direction, _), rate in rates.items() if direction == "out")
     invalid = rates.get(("in", "invalid"), 0.0)
-    return finding(
+    return outcome(
         f"{came:.3g}/s in, {went:.3g}/s out",
         {"in": Value(came), "out": Value(went), "invalid": Value(invalid)},
         Table(
@@ -314,16 +314,16 @@ async def websocket_messages(system: System) -> Finding:
     ),
     remedy="`chitlaq ops check websocket.ping database.latency`; slow events: the queue of deliveries.",
 )
-async def websocket_latency(system: System) -> Finding:
+async def websocket_latency(system: SystemView) -> Outcome:
     frames = await system.number(
         f"sum(increase(websocket_message_duration_seconds_count[5m])) or {WEBSOCKET_IS_SEEN}"
     )
     if not frames:
-        return finding("no frame within five minutes", {"frames": Value(0)})
+        return outcome("no frame within five minutes", {"frames": Value(0)})
     seconds = await system.number(
         "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
     )
-    return finding(
+    return outcome(
         f"95 of 100 frames within {duration(seconds)}",
         {
             "p95": judged(seconds, "seconds", system.limits.websocket_p95_seconds),
@@ -339,19 +339,19 @@ async def websocket_latency(system: System) -> Finding:
     looks_at="http_request_duration_seconds of the gateway, over 30 days and the 30 before",
     commands=(promql(_p95(TIMED, "30d")),),
     remedy="Slower than the month before: compare `chitlaq bench --here`, and `database.slow_statements`.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def month(system: System) -> Finding:
+async def month(system: SystemView) -> Outcome:
     now = await system.number(_p95(TIMED, "30d"))
     values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
     said = f"95 of 100 answers within {duration(now)}"
     try:
         before = await system.number(_p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d"))
     except Unseen:
-        return finding(f"{said}; nothing is known of the month before", values)
+        return outcome(f"{said}; nothing is known of the month before", values)
     is_slower = now > 1.5 * before
     values["p95_before"] = Value(before, "seconds")
-    return finding(
+    return outcome(
         f"{said}, {duration(before)} the month before",
         values,
         least=Verdict.WARNING if is_slower else Verdict.OK,

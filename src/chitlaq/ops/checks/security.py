@@ -17,17 +17,17 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.monitoring.exporter import certificates as certificate_files
 from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.model import (
-    Finding,
     Lines,
+    Outcome,
     Section,
     Table,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
 )
-from chitlaq.ops.checks.system import System, promql
+from chitlaq.ops.checks.system import SystemView, promql
 
 SHOWN = 20
 DAY_SECONDS = 86_400.0
@@ -55,7 +55,7 @@ _REFUSED = re.compile(
 _FROM = re.compile(r"\bfrom (\S+)")
 
 
-async def _ssh_lines(system: System) -> list[str]:
+async def _ssh_lines(system: SystemView) -> list[str]:
     """What the SSH server said today: in the journal, or in a file where there is none.
 
     Raises:
@@ -151,11 +151,11 @@ def _sources(lines: Sequence[str]) -> Table:
         'sudo journalctl -u ssh --since "24 hours ago" | grep -i "failed\\|invalid" | tail -20',
     ),
     remedy="Keys instead of passwords (PasswordAuthentication no), and fail2ban for those who go on.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def ssh_failed(system: System) -> Finding:
+async def ssh_failed(system: SystemView) -> Outcome:
     lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
-    return finding(
+    return outcome(
         f"{count(len(lines), 'attempt')} failed",
         {"failed": judged(len(lines), "", system.limits.ssh_failures_a_day)},
         _sources(lines),
@@ -170,15 +170,15 @@ async def ssh_failed(system: System) -> Finding:
     looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
     commands=('sudo journalctl -u ssh --since "24 hours ago" | grep -i "accepted" | tail -20',),
     remedy="Somebody whom nobody knows: take the machine off the network, then incident P0.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def ssh_accepted(system: System) -> Finding:
+async def ssh_accepted(system: SystemView) -> Outcome:
     lines = [line for line in await _ssh_lines(system) if _ACCEPTED.search(line)]
     by_password = [line for line in lines if "accepted password" in line.lower()]
     said = f"{count(len(lines), 'login')}"
     if by_password:
         said += f", {len(by_password)} of them with a password"
-    return finding(
+    return outcome(
         said,
         {"accepted": Value(len(lines)), "by_password": Value(len(by_password))},
         _sources(lines),
@@ -199,9 +199,9 @@ async def ssh_accepted(system: System) -> Finding:
         "sudo tail -20 /var/log/fail2ban.log",
     ),
     remedy="`sudo systemctl start fail2ban`; `sudo fail2ban-client -t` checks its configuration.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def fail2ban(system: System) -> Finding:
+async def fail2ban(system: SystemView) -> Outcome:
     text = await system.run("fail2ban-client", "status", package="fail2ban")
     found = re.search(r"Jail list:\s*(.*)", text)
     jails = [jail.strip() for jail in found[1].split(",") if jail.strip()] if found else []
@@ -213,7 +213,7 @@ async def fail2ban(system: System) -> Finding:
             raise Unseen(f"fail2ban-client does not tell of {jail} as it should")
         rows.append([jail, *(facts[fact] for fact in _JAIL_FACTS)])
         banned += int(facts["Currently banned"])
-    return finding(
+    return outcome(
         f"watching {', '.join(jails)}; {count(banned, 'address', 'addresses')} banned now"
         if jails
         else "it runs, and watches nothing",
@@ -224,7 +224,7 @@ async def fail2ban(system: System) -> Finding:
     )
 
 
-async def _fail2bans_log(system: System) -> list[str]:
+async def _fail2bans_log(system: SystemView) -> list[str]:
     """The last lines of what fail2ban says, wherever it says it; or why they cannot be shown."""
     target = await system.run("fail2ban-client", "get", "logtarget", package="fail2ban")
     path = Path(target.strip().rpartition("`- ")[2])
@@ -256,11 +256,11 @@ def _end_of(path: Path) -> list[str]:
     ),
     remedy="Banned by mistake: `sudo fail2ban-client set JAIL unbanip ADDRESS`.",
 )
-async def bans(system: System) -> Finding:
+async def bans(system: SystemView) -> Outcome:
     path = Path(system.settings.monitoring.fail2ban_database)
     rows = await system.blocking(partial(_bans, path))
     total = sum(times for _, times, _ in rows)
-    return finding(
+    return outcome(
         f"{count(total, 'ban')} within a day",
         {"bans": Value(total)},
         Table(
@@ -299,20 +299,20 @@ def _bans(path: Path) -> list[tuple[str, int, int]]:
     looks_at="ausearch: all of today by type; refused accesses, failed logins and crashes are judged",
     commands=("sudo ausearch -ts today | tail -20", "sudo ausearch -i -ts today --success no"),
     remedy="`ausearch -i -a EVENT` tells what was tried, by whom.",
-    seconds=10.0,
+    timeout_seconds=10.0,
 )
-async def audit(system: System) -> Finding:
+async def audit(system: SystemView) -> Outcome:
     # Its own log and no other, whatever standard input is. (Raw, it does not say that nothing matched.)
-    heard = await system.hear(
+    result = await system.command_result(
         "ausearch", "--input-logs", "-ts", "today", package="auditd"
     )  # fmt: skip
-    if heard.code and "no matches" not in heard.said + heard.complaint:
-        reason = (heard.complaint or heard.said).strip().splitlines()
+    if result.code and "no matches" not in result.stdout + result.stderr:
+        reason = (result.stderr or result.stdout).strip().splitlines()
         raise Unseen(f"ausearch failed: {reason[-1] if reason else 'it said nothing'}")
-    records = [line for line in heard.said.splitlines() if line.startswith("type=")]
+    records = [line for line in result.stdout.splitlines() if line.startswith("type=")]
     types = Counter(line.split(" ", 1)[0].removeprefix("type=") for line in records)
     refused = [line for line in records if _REFUSED.search(line)]
-    return finding(
+    return outcome(
         f"{count(len(records), 'record')} today, {len(refused)} of them of something refused or broken"
         if records
         else "nothing was recorded today",
@@ -336,13 +336,13 @@ async def audit(system: System) -> Finding:
     commands=(promql("sum by (result) (rate(auth_attempts_total[5m]))"),),
     remedy="Many failures: who? `chitlaq ops check nginx.addresses`; accounts are limited by themselves.",
 )
-async def logins(system: System) -> Finding:
+async def logins(system: SystemView) -> Outcome:
     found = await system.query("sum by (result) (increase(auth_attempts_total[1h]))")
     times = {one.metric.get("result", ""): one.number for one in found}
     total = sum(times.values())
     failed = total - times.get("success", 0.0)
     ratio = failed / total if total else 0.0
-    return finding(
+    return outcome(
         f"{share(ratio)} of {count(round(total), 'attempt')} within an hour failed"
         if round(total)
         else "nobody tried within an hour",
@@ -371,7 +371,7 @@ async def logins(system: System) -> Finding:
     ),
     remedy="Renew it (`certbot renew`), then `chitlaq restart nginx`, which reloads without a pause.",
 )
-async def certificates(system: System) -> Finding:
+async def certificates(system: SystemView) -> Outcome:
     watched = system.settings.monitoring.certificates
     if not watched:
         raise NotHere("no certificate is named in monitoring.certificates")
@@ -401,7 +401,7 @@ async def certificates(system: System) -> Finding:
     if not said:
         name, seconds = min(known.items(), key=lambda pair: pair[1])
         said.append(f"{name} the first, in {duration(seconds)}")
-    return finding(
+    return outcome(
         "; ".join(said),
         {
             name: judged(one / DAY_SECONDS, "days", system.limits.certificate_days)

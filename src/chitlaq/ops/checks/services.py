@@ -13,17 +13,17 @@ from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
-    Finding,
+    Outcome,
     Section,
     Table,
     Value,
     Verdict,
     check,
-    finding,
     judged,
+    outcome,
     worst,
 )
-from chitlaq.ops.checks.system import NotRunning, System, promql
+from chitlaq.ops.checks.system import NotRunning, SystemView, promql
 from chitlaq.stack.supervisor import control, resource_usage
 
 JUST_RESTARTED_SECONDS = 3600
@@ -50,14 +50,14 @@ class _Health(msgspec.Struct):
     commands=("chitlaq ps",),
     remedy="Read what it said last: `chitlaq logs SERVICE --tail 50`; then `chitlaq restart SERVICE`.",
 )
-async def processes(system: System) -> Finding:
+async def processes(system: SystemView) -> Outcome:
     try:
         statuses = await system.statuses()
     except NotRunning as error:
         if not system.settings.embeds("postgres"):
             # Services may be kept running by something else: a container's engine, systemd.
             raise
-        return finding(str(error), {"processes": Value(0)}, least=Verdict.CRITICAL)
+        return outcome(str(error), {"processes": Value(0)}, least=Verdict.CRITICAL)
     bad = [status for status in statuses if not status.is_well]
     young = [
         status
@@ -76,7 +76,7 @@ async def processes(system: System) -> Finding:
         said = f"all {len(statuses)} are as they should be"
     is_down = not control.is_up(statuses)
     least = Verdict.CRITICAL if is_down else Verdict.WARNING if bad or young else Verdict.OK
-    return finding(
+    return outcome(
         said,
         {
             "processes": Value(sum(s.pid is not None for s in statuses)),
@@ -96,14 +96,14 @@ async def processes(system: System) -> Finding:
     remedy="Restart what grew (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
     is_heavy=True,
 )
-async def resources(system: System) -> Finding:
+async def resources(system: SystemView) -> Outcome:
     statuses = await system.statuses()
     rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
         raise Unseen("no process is running")
     total = resource_usage.total(rows)
     largest = max(rows, key=lambda row: row.memory_bytes)
-    return finding(
+    return outcome(
         f"{size(total.memory_bytes)} in all, {largest.service} the largest with"
         f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
         {
@@ -137,13 +137,13 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         commands=("curl -s http://localhost:{port:" + service + "}" + path + " | jq .",),
         remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
     )
-    async def health(system: System) -> Finding:
+    async def health(system: SystemView) -> Outcome:
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
         except Unseen as error:
             # Nobody there is not a lack of knowledge: it was looked at, and it is down.
-            return finding(f"does not answer: {error}", least=Verdict.CRITICAL)
+            return outcome(f"does not answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.content, type=_Health)
@@ -157,7 +157,7 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
             for thing, seen in said.checks.items()
         ]
         faults = [f"{row[0]}: {row[2]}" for row in rows if row[1] != "healthy"]
-        return finding(
+        return outcome(
             f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up for {duration(said.uptime)}",
             {
                 "answer": judged(seconds, "seconds", system.limits.answer_seconds),
@@ -192,12 +192,12 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
         remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request id of the answer.",
     )
-    async def answers(system: System) -> Finding:
+    async def answers(system: SystemView) -> Outcome:
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
         except Unseen as error:
-            return finding(f"no answer: {error}", least=Verdict.CRITICAL)
+            return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
             body = answer.json()
@@ -206,7 +206,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         is_right = answer.status_code == 200 and isinstance(body, dict) and wanted in body
         identifier = answer.headers.get("x-request-id", "-")
         said = "as it should be" if is_right else f"not what was wanted, request id {identifier}"
-        return finding(
+        return outcome(
             f"answered with {answer.status_code} in {duration(seconds)}, {said}",
             {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
             least=Verdict.OK if is_right else Verdict.CRITICAL,
@@ -248,7 +248,7 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
         ),
         remedy=f"Without metrics its alerts are blind: `chitlaq restart {service}`, then look at its log.",
     )
-    async def metrics(system: System) -> Finding:
+    async def metrics(system: SystemView) -> Outcome:
         try:
             answer = await system.get(service, "/metrics")
             if answer.status_code == 200 and _missing(answer.text, wanted):
@@ -256,10 +256,10 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
         except Unseen as error:
-            return finding(f"no answer: {error}", least=Verdict.CRITICAL)
+            return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
         missing = _missing(answer.text, wanted)
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
-        return finding(
+        return outcome(
             f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",
             {"samples": Value(samples), "bytes": Value(len(answer.content), "bytes")},
             least=Verdict.CRITICAL if missing or answer.status_code != 200 else Verdict.OK,
@@ -290,7 +290,7 @@ websocket_metrics = _metrics(
     commands=('wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',),
     remedy="`chitlaq logs websocket --tail 50`; then `chitlaq restart websocket`: clients come back.",
 )
-async def ping(system: System) -> Finding:
+async def ping(system: SystemView) -> Outcome:
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
@@ -305,9 +305,9 @@ async def ping(system: System) -> Finding:
                 answered = time.perf_counter()
     except (OSError, TimeoutError, ValueError, WebSocketException) as error:
         reason = str(error) or f"no answer within {PING_SECONDS:g} s"
-        return finding(f"no pong: {reason}", least=Verdict.CRITICAL)
+        return outcome(f"no pong: {reason}", least=Verdict.CRITICAL)
     is_pong = isinstance(answer, dict) and answer.get("type") == "pong"
-    return finding(
+    return outcome(
         f"pong after {duration(answered - asked)}" if is_pong else f"not a pong: {answer}",
         {
             "connect": judged(asked - started, "seconds", system.limits.answer_seconds),
@@ -325,14 +325,14 @@ async def ping(system: System) -> Finding:
     commands=(promql("up"),),
     remedy="A target that is down answers nobody: `chitlaq ps`, then its log.",
 )
-async def targets(system: System) -> Finding:
+async def targets(system: SystemView) -> Outcome:
     found = await system.query("up")
     down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
     rows = [
         [s.metric.get("job", "?"), s.metric.get("instance", "?"), "up" if s.number == 1 else "down"]
         for s in found
     ]
-    return finding(
+    return outcome(
         f"{', '.join(down)} cannot be asked" if down else f"all {len(found)} answer",
         {"targets": Value(len(found)), "down": Value(len(down))},
         Table("targets", ["job", "address", "state"], rows),
@@ -374,7 +374,7 @@ _SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING
     ),
     remedy="Each names its procedure: `chitlaq alerts --active`.",
 )
-async def active_alerts(system: System) -> Finding:
+async def active_alerts(system: SystemView) -> Outcome:
     try:
         found = msgspec.json.decode(
             await system.alertmanager("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
@@ -411,7 +411,7 @@ async def active_alerts(system: System) -> Finding:
             *(_SEVERE.get(one.labels.get("severity", ""), Verdict.OK) for one in active),
         )
     )
-    return finding(
+    return outcome(
         said,
         {"active": Value(len(active)), "suppressed": Value(len(alerts) - len(active))},
         Table("alerts", ["severity", "alert", "what", "procedure", "state"], rows),
@@ -430,14 +430,14 @@ FLAPPING = 5
     commands=("chitlaq alerts --resolved",),
     remedy="What comes and goes needs its cause mended or its threshold changed.",
 )
-async def resolved_alerts(system: System) -> Finding:
+async def resolved_alerts(system: SystemView) -> Outcome:
     rows = await system.rows("resolved_alerts")
     most = max((row["times"] for row in rows), default=0)
     total = sum(row["times"] for row in rows)
     said = f"{count(total, 'alert')} ended within a day"
     if most >= FLAPPING:
         said += f"; {rows[0]['name']} came and went {most} times"
-    return finding(
+    return outcome(
         said,
         {"resolved": Value(total), "most_of_one": Value(most)},
         Table(

@@ -63,7 +63,7 @@ class _Unawaited(ThreadPoolExecutor):
         return future
 
 
-class NoRoom(Unseen):
+class NoConnectionLeft(Unseen):
     """PostgreSQL answers, and has no connection left to look with."""
 
 
@@ -71,12 +71,12 @@ class NotRunning(Unseen):
     """There is no supervisor here."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class CommandResult(msgspec.Struct, frozen=True):
     """What a program of the machine ended with, what it printed, and what it complained of."""
 
     code: int
-    said: str
-    complaint: str
+    stdout: str
+    stderr: str
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ def promql(expression: str) -> str:
     return f"curl -s -G {address} --data-urlencode 'query={expression}' | jq ."
 
 
-class System:
+class SystemView:
     """One operator's view, for as long as a routine runs."""
 
     def __init__(self, home: Home, settings: Settings) -> None:
@@ -192,13 +192,13 @@ class System:
             NotHere: it is not installed; the package that brings it is named.
             Unseen: it failed, with what it said.
         """
-        heard = await self.hear(program, *words, package=package)
-        if heard.code:
-            reason = (heard.complaint or heard.said).strip().splitlines()
+        result = await self.command_result(program, *words, package=package)
+        if result.code:
+            reason = (result.stderr or result.stdout).strip().splitlines()
             raise Unseen(f"{program} failed: {reason[-1] if reason else 'it said nothing'}")
-        return heard.said
+        return result.stdout
 
-    async def hear(self, program: str, *words: str, package: str) -> Heard:
+    async def command_result(self, program: str, *words: str, package: str) -> CommandResult:
         """Return all that a program of the machine says, well or not.
 
         Raises:
@@ -219,7 +219,7 @@ class System:
         finally:
             if process.returncode is None:
                 process.kill()
-        return Heard(
+        return CommandResult(
             process.returncode or 0,
             said.decode(errors="replace"),
             complaint.decode(errors="replace"),
@@ -340,7 +340,7 @@ class System:
         """Return the rows of a named query.
 
         Raises:
-            NoRoom: all connections are taken.
+            NoConnectionLeft: all connections are taken.
             Unseen: PostgreSQL is away, or will not say.
         """
         async with self._session() as connection:
@@ -370,7 +370,7 @@ class System:
                         f"PostgreSQL did not answer within {SESSION_SECONDS:g} s"
                     ) from None
         except asyncpg.TooManyConnectionsError as error:
-            raise NoRoom(f"PostgreSQL has no connection left: {error}") from None
+            raise NoConnectionLeft(f"PostgreSQL has no connection left: {error}") from None
         except TimeoutError:
             raise Unseen(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:

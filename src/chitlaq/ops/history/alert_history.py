@@ -22,7 +22,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import alertmanager
 from chitlaq.ops.history import outbox
 
-WAITING = "alerts"
+KIND = "alerts"
 # How soon what waits is tried again.
 RETRY_SECONDS = 5.0
 # Of evaluations of Prometheus's rules: how often Alertmanager is asked what goes on, and how long after
@@ -44,11 +44,11 @@ class ReportedAlert(msgspec.Struct, frozen=True, rename="camel"):
     fingerprint: str
 
 
-class Report(msgspec.Struct, frozen=True):
+class AlertmanagerPayload(msgspec.Struct, frozen=True):
     alerts: list[ReportedAlert]
 
 
-class Alert(msgspec.Struct, frozen=True):
+class AlertRecord(msgspec.Struct, frozen=True):
     """An alert's whole life; ``ended_at`` is null while it goes on."""
 
     name: str
@@ -60,7 +60,7 @@ class Alert(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
     @classmethod
-    def of(cls, row: Any) -> Alert:
+    def of(cls, row: Any) -> AlertRecord:
         return cls(
             row["name"],
             row["severity"],
@@ -72,7 +72,7 @@ class Alert(msgspec.Struct, frozen=True):
         )
 
 
-async def keep(database: Database, home: Home, report: Report) -> None:
+async def keep(database: Database, home: Home, report: AlertmanagerPayload) -> None:
     """Keep all alerts of a report: in PostgreSQL, or in a file until it is back.
 
     Raises:
@@ -81,11 +81,11 @@ async def keep(database: Database, home: Home, report: Report) -> None:
     try:
         await store(database, report)
     except PostgresUnavailableError as error:
-        await asyncio.to_thread(outbox.lay_by, home, WAITING, str(ids.new()), report)
+        await asyncio.to_thread(outbox.enqueue, home, KIND, str(ids.new()), report)
         log.warning("report waits for PostgreSQL", alerts=len(report.alerts), error=str(error))
 
 
-async def store(database: Database, report: Report) -> None:
+async def store(database: Database, report: AlertmanagerPayload) -> None:
     """Keep all alerts of a report in PostgreSQL, or none.
 
     Raises:
@@ -96,20 +96,20 @@ async def store(database: Database, report: Report) -> None:
             await _keep(session, alert)
 
 
-async def store_waiting(database: Database, home: Home) -> int:
+async def store_queued(database: Database, home: Home) -> int:
     """Keep the reports that wait, oldest first; returns how many.
 
     Raises:
         PostgresUnavailableError: it is still away; what is left goes on waiting.
     """
-    return await outbox.store(home, WAITING, Report, partial(store, database))
+    return await outbox.store(home, KIND, AlertmanagerPayload, partial(store, database))
 
 
-async def store_waiting_forever(database: Database, home: Home) -> None:
+async def store_queued_forever(database: Database, home: Home) -> None:
     """Keep what waits as soon as PostgreSQL is back."""
     while True:
         try:
-            if stored := await store_waiting(database, home):
+            if stored := await store_queued(database, home):
                 log.info("waiting reports were kept", reports=stored)
         except PostgresUnavailableError:
             pass  # it is tried again
@@ -179,6 +179,6 @@ async def compare_forever(database: Database, settings: Settings) -> None:
             log.warning("alerts not compared with Alertmanager", error=str(error))
 
 
-async def alerts(database: Database, *, is_active: bool | None, limit: int) -> list[Alert]:
+async def alerts(database: Database, *, is_active: bool | None, limit: int) -> list[AlertRecord]:
     """Return alerts, those that go on first; all, or only the active or the resolved ones."""
-    return [Alert.of(row) for row in await database.rows("alerts", is_active, limit)]
+    return [AlertRecord.of(row) for row in await database.rows("alerts", is_active, limit)]

@@ -27,7 +27,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made below it
 log = logs.get("waiting")
 
 
-def lay_by(home: Home, kind: str, name: str, record: object) -> None:
+def enqueue(home: Home, kind: str, name: str, record: object) -> None:
     """Keep a record until `store` finds it; it is on the disk, or in memory, when this returns.
 
     Args:

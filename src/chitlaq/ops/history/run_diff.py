@@ -8,7 +8,7 @@ from chitlaq.ops.checks.model import WORST_FIRST, Verdict
 from chitlaq.ops.routines import Run
 
 
-class Change(msgspec.Struct, frozen=True):
+class VerdictChange(msgspec.Struct, frozen=True):
     """A check whose verdict differs from the run before; SKIPPED stands for not looked at."""
 
     check: str
@@ -18,7 +18,7 @@ class Change(msgspec.Struct, frozen=True):
     summary: str
 
 
-def changes(before: Run | None, after: Run) -> list[Change]:
+def compare(before: Run | None, after: Run) -> list[VerdictChange]:
     """Return the checks whose verdict changed; those that became worst first.
 
     Args:
@@ -30,7 +30,7 @@ def changes(before: Run | None, after: Run) -> list[Change]:
     then = {one.check: one for one in before.results}
     now = {one.check: one for one in after.results}
     found = [
-        Change(
+        VerdictChange(
             name,
             (now.get(name) or then[name]).title,
             then[name].verdict if name in then else Verdict.SKIPPED,

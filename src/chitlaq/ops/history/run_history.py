@@ -23,10 +23,10 @@ from chitlaq.ops.history import outbox
 from chitlaq.ops.routines import Note, Result, Run
 
 STORE_SECONDS = 3.0
-WAITING = "runs"
+KIND = "runs"
 
 
-class Listed(msgspec.Struct, frozen=True):
+class RunSummary(msgspec.Struct, frozen=True):
     """One run without its results: how many of each verdict."""
 
     id: UUID
@@ -49,7 +49,7 @@ async def keep(database: Database, home: Home, run: Run) -> str:
     else:
         return ""
     try:
-        lay_by(home, run)
+        enqueue(home, run)
     except OSError as error:
         return (
             f"This run is not recorded: PostgreSQL does not take it ({reason}), and {home.ops} cannot"
@@ -61,13 +61,13 @@ async def keep(database: Database, home: Home, run: Run) -> str:
     )
 
 
-def lay_by(home: Home, run: Run) -> None:
+def enqueue(home: Home, run: Run) -> None:
     """Keep a run until there is a PostgreSQL to store it.
 
     Raises:
         OSError: neither the home nor the memory takes it.
     """
-    outbox.lay_by(home, WAITING, str(run.id), run)
+    outbox.enqueue(home, KIND, str(run.id), run)
 
 
 async def store(database: Database, run: Run) -> None:
@@ -108,20 +108,20 @@ async def store(database: Database, run: Run) -> None:
         )
 
 
-async def store_waiting(database: Database, home: Home) -> int:
+async def store_queued(database: Database, home: Home) -> int:
     """Store the runs that wait in files; returns how many.
 
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    return await outbox.store(home, WAITING, Run, partial(store, database))
+    return await outbox.store(home, KIND, Run, partial(store, database))
 
 
-async def listed(database: Database, routine: str | None, limit: int) -> list[Listed]:
+async def listed(database: Database, routine: str | None, limit: int) -> list[RunSummary]:
     """Return the newest runs, of one routine or of all."""
     rows = await database.rows("runs", routine, limit)
     return [
-        Listed(
+        RunSummary(
             row["id"],
             row["routine"],
             Verdict(row["verdict"]),

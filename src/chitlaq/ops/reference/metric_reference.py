@@ -22,7 +22,7 @@ their own.
 """
 
 
-class Entry(msgspec.Struct, frozen=True):
+class MetricEntry(msgspec.Struct, frozen=True):
     """One metric as PromQL names it; ``kept_by`` is a service, or ``every service``."""
 
     name: str
@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True):
     kept_by: str
 
 
-def entries(modules: Mapping[str, ModuleType]) -> list[Entry]:
+def entries(modules: Mapping[str, ModuleType]) -> list[MetricEntry]:
     """Return all metrics, by name.
 
     Args:
@@ -59,7 +59,7 @@ def entries(modules: Mapping[str, ModuleType]) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def page(found: Iterable[Entry], used: Mapping[str, Sequence[str]]) -> str:
+def page(found: Iterable[MetricEntry], used: Mapping[str, Sequence[str]]) -> str:
     """Return the page in Markdown.
 
     Args:
@@ -81,7 +81,7 @@ def page(found: Iterable[Entry], used: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _entry(name: str, kind: str, labels: tuple[str, ...], meaning: str, keeper: str) -> Entry:
+def _entry(name: str, kind: str, labels: tuple[str, ...], meaning: str, keeper: str) -> MetricEntry:
     full = f"{name}_total" if kind == "counter" and not name.endswith("_total") else name
     last = name.removesuffix("_total").rpartition("_")[2]
-    return Entry(full, kind, UNITS.get(last, "number"), labels, meaning, keeper)
+    return MetricEntry(full, kind, UNITS.get(last, "number"), labels, meaning, keeper)

@@ -17,7 +17,7 @@ from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.history import outbox
 
-WAITING = "mail"
+KIND = "mail"
 NOTIFY_SECONDS = 20.0
 
 log = logs.get("delivery")
@@ -44,7 +44,7 @@ async def deliver(
     return said
 
 
-async def mail_waiting(database: Database, home: Home) -> int:
+async def send_queued(database: Database, home: Home) -> int:
     """Mail what waits in files; returns how many.
 
     Whoever is killed between the mail and its file's end mails twice, rather than not at all.
@@ -52,7 +52,7 @@ async def mail_waiting(database: Database, home: Home) -> int:
     Raises:
         PostgresUnavailableError: it is still away.
     """
-    return await outbox.store(home, WAITING, Mail, partial(_put, database))
+    return await outbox.store(home, KIND, Mail, partial(_put, database))
 
 
 async def _put(database: Database, report: Mail) -> None:
@@ -66,13 +66,13 @@ async def _mail(database: Database, home: Home, report: Mail) -> str:
         await _put(database, report)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.error("report not mailed", address=address, error=str(error))
-        return _lay_by(home, report)
+        return _enqueue(home, report)
     return f"mailed to {address}"
 
 
-def _lay_by(home: Home, report: Mail) -> str:
+def _enqueue(home: Home, report: Mail) -> str:
     try:
-        outbox.lay_by(home, WAITING, str(ids.new()), report)
+        outbox.enqueue(home, KIND, str(ids.new()), report)
     except OSError as error:
         return (
             f"not mailed to {report.to_address}: PostgreSQL is away, and {home.ops} cannot be written"

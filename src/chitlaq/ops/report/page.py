@@ -12,11 +12,11 @@ import msgspec
 from markupsafe import Markup, escape
 
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks.model import Lines, Series, Table, Verdict
-from chitlaq.ops.history import run_diff as differences
-from chitlaq.ops.history.run_diff import Change
-from chitlaq.ops.report import text as rendering
+from chitlaq.ops.checks.model import Lines, Table, TimeSeries, Verdict
+from chitlaq.ops.history import run_diff
+from chitlaq.ops.history.run_diff import VerdictChange
 from chitlaq.ops.report.plots import Plot, plot
+from chitlaq.ops.report.text import inline, note_line, row, sentence
 from chitlaq.ops.routines import Result, Run
 
 BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
@@ -49,22 +49,22 @@ CHAPTERS = {
 }  # fmt: skip
 
 
-class Report(msgspec.Struct, frozen=True):
+class DailyReport(msgspec.Struct, frozen=True):
     """All that the page shows: the evening's run, and what is different from the one before."""
 
     run: Run
-    changes: list[Change]
+    changes: list[VerdictChange]
     compared: bool
     title: str
     site: str
 
 
-def made(run: Run, before: Run | None, settings: Settings) -> Report:
+def made(run: Run, before: Run | None, settings: Settings) -> DailyReport:
     """Return the report of a run, compared with the one before where there is one."""
     day = run.started_at.astimezone()
-    return Report(
+    return DailyReport(
         run,
-        differences.changes(before, run),
+        run_diff.compare(before, run),
         before is not None,
         f"ChitLaq, {day:%A} {day.day} {day:%B %Y}",
         settings.base_url,
@@ -93,7 +93,7 @@ def _chapters(run: Run) -> list[tuple[str, list[_Entry]]]:
 
 def _entry(name: str, result: Result | None) -> _Entry:
     evidence = result.evidence if result else []
-    series = [one for one in evidence if isinstance(one, Series)]
+    series = [one for one in evidence if isinstance(one, TimeSeries)]
     plots = [(one.title, plot(one)) for one in series]
     return _Entry(
         name,
@@ -104,18 +104,18 @@ def _entry(name: str, result: Result | None) -> _Entry:
     )
 
 
-def html(report: Report) -> str:
+def html(report: DailyReport) -> str:
     """Return the page: one file that needs no other."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["coded"] = _coded
-    environment.filters["said"] = rendering.said
+    environment.filters["note_line"] = note_line
     text = resources.files(__package__).joinpath("report.html.j2").read_text()
     return environment.from_string(text).render(
         report=report,
         run=report.run,
-        sentence=rendering.sentence(report.run.results),
+        sentence=sentence(report.run.results),
         day=_day(report.run),
         attention=[one for one in report.run.results if one.verdict in BAD],
         chapters=_chapters(report.run),
@@ -137,18 +137,18 @@ def _lines(result: Result) -> list[Lines]:
     return [one for one in result.evidence if isinstance(one, Lines) and one.lines]
 
 
-def markdown(report: Report) -> str:
+def markdown(report: DailyReport) -> str:
     """Return the same for those who read text: attention, changes, chapters, then everything."""
     run = report.run
     attention = [one for one in run.results if one.verdict in BAD]
     when = f"{run.started_at.astimezone():%H:%M}"
     day = _day(run)
-    told = f"**{day.verdict}** {rendering.inline(day.summary)}" if day else "not looked at"
+    told = f"**{day.verdict}** {inline(day.summary)}" if day else "not looked at"
     lines = [
-        f"# {rendering.inline(report.title)}: {run.verdict}",
+        f"# {inline(report.title)}: {run.verdict}",
         "",
-        f"{rendering.inline(report.site)}, looked at {when} on {rendering.inline(run.host)}",
-        f"in {run.duration_seconds:.1f} s: {rendering.sentence(run.results)}.",
+        f"{inline(report.site)}, looked at {when} on {inline(run.host)}",
+        f"in {run.duration_seconds:.1f} s: {sentence(run.results)}.",
         "",
         f"The day: {told}.",
         "",
@@ -159,8 +159,8 @@ def markdown(report: Report) -> str:
         lines += [
             "  \n".join(
                 (
-                    f"- **{one.verdict}** {one.title}: {rendering.inline(one.summary)}",
-                    *(f"  {rendering.inline(rendering.said(note))}" for note in one.notes),
+                    f"- **{one.verdict}** {one.title}: {inline(one.summary)}",
+                    *(f"  {inline(note_line(note))}" for note in one.notes),
                     # The remedy is ours, with what is to be typed between backticks.
                     f"  → {one.remedy}",
                 )
@@ -175,17 +175,17 @@ def markdown(report: Report) -> str:
         for entry in entries:
             lines += _said(entry)
     lines += ["", "## Everything", "", "| verdict | check | what was found |", "|---|---|---|"]
-    lines += [rendering.row(one) for one in run.results]
+    lines += [row(one) for one in run.results]
     return "\n".join(lines) + "\n"
 
 
-def _changed(report: Report) -> Sequence[str]:
+def _changed(report: DailyReport) -> Sequence[str]:
     if not report.compared:
         return ["There is no earlier report to compare with."]
     if not report.changes:
         return ["Every verdict is as it was."]
     return [
-        f"- {one.title}: {one.before} → **{one.after}**, {rendering.inline(one.summary)}"
+        f"- {one.title}: {one.before} → **{one.after}**, {inline(one.summary)}"
         for one in report.changes
     ]
 
@@ -195,7 +195,7 @@ def _said(entry: _Entry) -> list[str]:
         return [f"- `{entry.name}`: not looked at"]
     one = entry.result
     return [
-        f"- {one.verdict} {one.title}: {rendering.inline(one.summary)}",
-        *(f"  - {rendering.inline(rendering.said(note))}" for note in one.notes),
-        *(f"  - {rendering.inline(plot.title)}: {plot.words}" for plot in entry.plots),
+        f"- {one.verdict} {one.title}: {inline(one.summary)}",
+        *(f"  - {inline(note_line(note))}" for note in one.notes),
+        *(f"  - {inline(plot.title)}: {plot.words}" for plot in entry.plots),
     ]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from chitlaq.core.formatting import quantity
-from chitlaq.ops.checks.model import Series
+from chitlaq.ops.checks.model import TimeSeries
 
 WIDTH, HEIGHT = 320, 96
 LEFT, RIGHT, TOP, BOTTOM = 4, 4, 8, 18
@@ -28,7 +28,7 @@ class Plot:
     last: str
 
 
-def plot(series: Series) -> Plot | None:
+def plot(series: TimeSeries) -> Plot | None:
     """Return the picture of a series; None when it has no samples that can be drawn."""
     points = [(at, value) for at, value in series.points if math.isfinite(value)]
     if not points:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chitlaq.core.formatting import count
-from chitlaq.ops.checks.model import WORST_FIRST, Evidence, Lines, Series, Table, Value, Verdict
+from chitlaq.ops.checks.model import WORST_FIRST, Evidence, Lines, Table, TimeSeries, Value, Verdict
 from chitlaq.ops.routines import Note, Result, Run
 
 NAGIOS_CODES = {
@@ -87,14 +87,14 @@ def markdown(run: Run) -> str:
         if one.verdict in _BAD:
             lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
             for note in one.notes:
-                lines += ["", inline(said(note))]
+                lines += ["", inline(note_line(note))]
             lines += ["", f"What to do: {one.remedy}"]
             for evidence in one.evidence:
                 lines += _evidence(evidence)
     return "\n".join(lines) + "\n"
 
 
-def said(note: Note) -> str:
+def note_line(note: Note) -> str:
     """``acknowledged by ada: disks come on Friday (24 Nov 09:12)``."""
     how = "noted" if note.kind == "note" else "acknowledged"
     return f"{how} by {note.operator}: {note.text} ({note.created_at.astimezone():%d %b %H:%M})"
@@ -102,7 +102,7 @@ def said(note: Note) -> str:
 
 def row(one: Result) -> str:
     """A result as a row of a table in Markdown, with what operators say to it."""
-    found = "<br>".join(cell(text) for text in (one.summary, *map(said, one.notes)))
+    found = "<br>".join(cell(text) for text in (one.summary, *map(note_line, one.notes)))
     return f"| {one.verdict} | `{one.check}` | {found} |"
 
 
@@ -118,7 +118,7 @@ def _evidence(evidence: Evidence) -> list[str]:
         ]
     if isinstance(evidence, Lines):
         return ["", *(f"    {line}" for line in evidence.lines)]
-    assert isinstance(evidence, Series)
+    assert isinstance(evidence, TimeSeries)
     return []
 
 

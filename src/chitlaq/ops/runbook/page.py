@@ -89,7 +89,7 @@ def _chapters() -> Iterator[str]:
             yield from _procedure(name)
 
 
-def _has_commands(sections: tuple[seed.Section, ...], index: int) -> bool:
+def _has_commands(sections: tuple[seed.SeedSection, ...], index: int) -> bool:
     """Whether a section below this one has commands."""
     for one in sections[index + 1 :]:
         if one.level <= sections[index].level:

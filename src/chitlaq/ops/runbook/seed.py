@@ -14,7 +14,7 @@ from importlib import resources
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SeedSection:
     """A heading of the seed (level 2 to 4), and the commands right below it."""
 
     level: int
@@ -264,7 +264,7 @@ ANSWERS: tuple[Answer, ...] = (
 
 
 @cache
-def sections() -> tuple[Section, ...]:
+def sections() -> tuple[SeedSection, ...]:
     """Return the seed's sections in its order."""
     return tuple(_parsed(resources.files(__package__).joinpath("seed.md").read_text()))
 
@@ -281,7 +281,7 @@ def answer(command: str) -> Answer:
     raise LookupError(f"nothing answers the seed's line {command}")
 
 
-def _parsed(text: str) -> Iterator[Section]:
+def _parsed(text: str) -> Iterator[SeedSection]:
     level, title, commands, is_shell = 0, "", [], False
     for line in text.splitlines():
         if line.startswith("```"):
@@ -291,6 +291,6 @@ def _parsed(text: str) -> Iterator[Section]:
                 commands.append(line.strip())
         elif found := re.match(r"(#{2,4}) (.+)", line):
             if title:
-                yield Section(level, title, tuple(commands))
+                yield SeedSection(level, title, tuple(commands))
             level, title, commands = len(found[1]), found[2], []
-    yield Section(level, title, tuple(commands))
+    yield SeedSection(level, title, tuple(commands))

@@ -27,12 +27,12 @@ ARCHIVE_SECONDS = 600.0
 # How often what was written is sent elsewhere, though its segment is not full.
 SEND_SECONDS = 300.0
 
-log = logs.get("safekeeping")
+log = logs.get("backup-scheduler")
 
 Run = Callable[[Home, Sequence[str], float], Awaitable[bool]]
 
 
-class Safekeeper:
+class BackupScheduler:
     """Runs ``chitlaq backup`` when it is due, for as long as ops-service serves."""
 
     def __init__(
@@ -64,9 +64,9 @@ class Safekeeper:
         A new installation has its first backup at once.
         """
         settings = self._settings
-        rule = scheduler.parse("at", settings.backups.at, "backups")
+        recurrence = scheduler.parse("at", settings.backups.at, "backups")
         now = self._now()
-        due = scheduler.last_due(rule, now, scheduler.zone(settings.operations))
+        due = scheduler.last_due(recurrence, now, scheduler.zone(settings.operations))
         if self._done_at() >= due:
             return False
         if (

@@ -46,7 +46,7 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Recurrence:
     """When one routine is due: each day, one day of the week (Monday is 0), or one of the month."""
 
     routine: str
@@ -60,7 +60,7 @@ class Rule:
         return self.day is None or date.day == self.day
 
 
-def parse(routine: str, text: str, section: str = "operations") -> Rule:
+def parse(routine: str, text: str, section: str = "operations") -> Recurrence:
     """Read ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
 
     Args:
@@ -78,20 +78,20 @@ def parse(routine: str, text: str, section: str = "operations") -> Rule:
             raise ValueError
         at, when = time.fromisoformat(found["at"]), found["when"]
         if when is None:
-            return Rule(routine, at)
+            return Recurrence(routine, at)
         if when.isdecimal():
             # Every month has a 28th.
             if not 1 <= int(when) <= 28:
                 raise ValueError
-            return Rule(routine, at, day=int(when))
-        return Rule(routine, at, weekday=_WEEKDAYS.index(when))
+            return Recurrence(routine, at, day=int(when))
+        return Recurrence(routine, at, weekday=_WEEKDAYS.index(when))
     except ValueError:
         raise OperatorError(
             f"{section}.{routine} is {text!r}: write 09:00, mon 10:00, or 1 10:30 (day 1 to 28)."
         ) from None
 
 
-def rules(settings: Operations) -> list[Rule]:
+def recurrences(settings: Operations) -> list[Recurrence]:
     """Return when each routine is due.
 
     Raises:
@@ -118,17 +118,17 @@ def zone(settings: Operations) -> tzinfo | None:
         ) from None
 
 
-def last_due(rule: Rule, now: datetime, where: tzinfo | None) -> datetime:
+def last_due(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> datetime:
     """Return the newest moment, not after now, at which a routine was due; in UTC."""
-    return next(moment for moment in _backwards(rule, now, where) if moment <= now)
+    return next(moment for moment in _backwards(recurrence, now, where) if moment <= now)
 
 
-def _backwards(rule: Rule, now: datetime, where: tzinfo | None) -> Iterator[datetime]:
+def _backwards(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> Iterator[datetime]:
     # A day ahead, since a moment that summer time moves may belong to the day before.
     date = now.astimezone(where) + timedelta(days=1)
     while True:
-        if rule.is_due_on(date):
-            local = datetime.combine(date.date(), rule.at)
+        if recurrence.is_due_on(date):
+            local = datetime.combine(date.date(), recurrence.at)
             # Without a zone `astimezone` takes it for this machine's time.
             aware = local.replace(tzinfo=where) if where is not None else local
             yield aware.astimezone(UTC)
@@ -159,16 +159,16 @@ class Scheduler:
         while True:
             await _kept_apart("tidy", self.tidy())
             if self._settings.scheduled:
-                for rule in rules(self._settings):
-                    await _kept_apart(rule.routine, self.make_up(rule))
+                for recurrence in recurrences(self._settings):
+                    await _kept_apart(recurrence.routine, self.make_up(recurrence))
             await asyncio.sleep(POLL_SECONDS)
 
     async def tidy(self) -> None:
         """Store what waited for PostgreSQL, and forget once a day what is too old."""
         try:
-            stored = await run_history.store_waiting(self._database, self._home)
-            stored += await catalogue.store_waiting(self._database, self._home)
-            stored += await delivery.mail_waiting(self._database, self._home)
+            stored = await run_history.store_queued(self._database, self._home)
+            stored += await catalogue.store_queued(self._database, self._home)
+            stored += await delivery.send_queued(self._database, self._home)
             if stored:
                 log.info("records stored that had waited", records=stored)
             now = self._now()
@@ -179,24 +179,24 @@ class Scheduler:
         except PostgresUnavailableError as error:
             log.warning("history waits for PostgreSQL", error=str(error))
 
-    async def make_up(self, rule: Rule) -> bool:
+    async def make_up(self, recurrence: Recurrence) -> bool:
         """Run a routine when it is due and nobody has; returns whether it was run here.
 
         One that does not come to its end is tried again after a while, `ATTEMPTS` times in all.
         """
-        due = last_due(rule, self._now(), zone(self._settings))
-        claim = self._claim_of(rule.routine, due)
-        if not await self._claim(claim, rule.routine, due):
+        due = last_due(recurrence, self._now(), zone(self._settings))
+        claim = self._claim_of(recurrence.routine, due)
+        if not await self._claim(claim, recurrence.routine, due):
             return False
         attempt = claim.begin()
-        log.info("routine is due", routine=rule.routine, due_at=due, attempt=attempt)
-        succeeded = await self._run(self._home, rule.routine)
+        log.info("routine is due", routine=recurrence.routine, due_at=due, attempt=attempt)
+        succeeded = await self._run(self._home, recurrence.routine)
         if not succeeded and attempt < ATTEMPTS:
             return False
         claim.end()
         try:
             async with self._database.transaction() as session:
-                await session.execute("finish_run", rule.routine, due)
+                await session.execute("finish_run", recurrence.routine, due)
         except PostgresUnavailableError as error:
             log.warning("claim waits for PostgreSQL", error=str(error))
         return succeeded
