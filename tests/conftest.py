@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import asyncpg
 import httpx
@@ -30,6 +30,8 @@ pytest_plugins = ["tests.observers"]
 PORTS = tuple(row.setting for row in inventory.BY_PORT)
 PASSWORD = "correct horse battery"
 
+T = TypeVar("T")
+
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 
@@ -42,9 +44,11 @@ def free_ports(count: int) -> list[int]:
     return ports.free_ports(count, first, first + size - 1)
 
 
-async def eventually(
-    condition: Callable[[], Awaitable[Any]] | Callable[[], Any], seconds: float = 20.0
-) -> Any:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T | None]], seconds: float = 20.0) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T | None], seconds: float = 20.0) -> T: ...
+async def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Wait until a condition holds, and return what it gave; fail with the last fault otherwise."""
     deadline = time.monotonic() + seconds
     while True:
@@ -155,12 +159,14 @@ class Member:
     async def write(self, text: str, **fields: Any) -> dict[str, Any]:
         answer = await self.post("/api/posts", {"text": text, **fields})
         assert answer.status_code == 201, answer.text
-        return answer.json()  # type: ignore[no-any-return]
+        written: dict[str, Any] = answer.json()
+        return written
 
     async def home(self, **params: Any) -> list[dict[str, Any]]:
         answer = await self.get("/api/feed/home", params={"page": 1, "limit": 10, **params})
         assert answer.status_code == 200, answer.text
-        return answer.json()["items"]  # type: ignore[no-any-return]
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
 
 
 def start_stack(**settings: str) -> Stack:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.catalog.records import Kind, ProofResult, Record
 from chitlaq.backups.context import BackupContext, make_private_folder
 from chitlaq.backups.daily import StepOutcome
 from chitlaq.backups.offsite import copies, object_store
@@ -82,14 +83,19 @@ def test_what_was_done_since_a_moment_is_not_done_again(
     """A place that is away all day does not cost a base backup every quarter of an hour."""
     now = datetime.now(UTC)
     for kind in ("full", "dump", "configuration"):
-        record = make(context, kind)  # type: ignore[arg-type]
+        record = make(context, kind)
         good = ProofResult(now, True, "", 1.0)
         records.write(
             context.folder,
             msgspec.structs.replace(record, created_at=now, verified=good, drilled=good),
         )
     asked: list[str] = []
-    monkeypatch.setattr(daily, "_take", lambda _here, kind, _into: asked.append(kind) or kind)
+
+    def ask(_context: BackupContext, kind: Kind, _into: object) -> Kind:
+        asked.append(kind)
+        return kind
+
+    monkeypatch.setattr(daily, "_take", ask)
     done = daily.run(context, date(2026, 11, 24), silent, now - timedelta(minutes=1))
     assert asked == []
     assert not any(one.step.startswith(("verify", "drill")) for one in done)
@@ -164,7 +170,7 @@ def test_what_could_not_be_done_ends_otherwise_than_what_was_found() -> None:
     found = StepOutcome("verify x", is_good=False, detail="", seconds=0.0)
     failed = StepOutcome("dump", is_good=False, detail="", seconds=0.0, is_finding=False)
     for done, code in (([found], 3), ([found, failed], 1)):
-        with pytest.raises(backup.typer.Exit) as ended:
+        with pytest.raises(typer.Exit) as ended:
             backup._end(done)
         assert ended.value.exit_code == code
     backup._end([StepOutcome("dump", is_good=True, detail="", seconds=0.0, is_finding=False)])

@@ -156,10 +156,10 @@ def test_what_operators_say_stands_beside_the_result_wherever_it_is_shown(stack:
         assert words in page.replace(row, "")
     later = f"after it {secrets.token_hex(4)}"
     stack.command("ops", "note", "backup.database", later)
-    for words in ((), ("--markdown",), ("--json",)):
-        shown = " ".join(stack.command("ops", "show", run["id"], *words).stdout.split())
+    for form in ((), ("--markdown",), ("--json",)):
+        shown = " ".join(stack.command("ops", "show", run["id"], *form).stdout.split())
         for text in (known, seen, later):
-            assert text in shown, words
+            assert text in shown, form
     assert stack.json("ops", "notes", "backup")[0]["text"] == later
 
 
@@ -197,6 +197,12 @@ async def test_log_line_that_would_break_screen_and_database_does_neither(stack:
     assert "\0" not in answer.stdout
 
 
+def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
 async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path: Path) -> None:
     """A name server that never answers, and look-ups that would wait for it for a minute."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
@@ -206,16 +212,13 @@ async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path:
         silent.bind(("127.9.9.9", 53))
         started = time.monotonic()
         answer = await asyncio.to_thread(
-            subprocess.run,
+            run,
             [
                 "unshare", "--mount", "sh", "-c",
-                'mount --bind "$0" /etc/resolv.conf && exec "$@"', tmp_path / "resolv.conf",
+                'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(tmp_path / "resolv.conf"),
                 sys.executable, "-m", "chitlaq", "ops", "check", "host.reachability",
             ],
-            env=stack.environment | {"CHITLAQ_CHECKS_REACHABLE": "mail.example.edu:25"},
-            capture_output=True,
-            text=True,
-            check=False,
+            stack.environment | {"CHITLAQ_CHECKS_REACHABLE": "mail.example.edu:25"},
         )  # fmt: skip
     assert "mail.example.edu:25 cannot be reached" in answer.stdout, answer.stderr
     assert time.monotonic() - started < 15

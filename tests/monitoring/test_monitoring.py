@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -144,7 +145,7 @@ async def test_queries_of_the_runbook_return_samples(monitored: Stack) -> None:
 
             await asyncio.sleep(0.1)
     for expression in RUNBOOK:
-        assert await eventually(lambda e=expression: query(monitored, e), seconds=20), expression
+        assert await eventually(partial(query, monitored, expression), seconds=20), expression
 
 
 async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_live_server(

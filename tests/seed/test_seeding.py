@@ -166,6 +166,7 @@ async def test_few_are_followed_by_many_and_everyone_follows_someone(
         " percentile_disc(0.5) WITHIN GROUP (ORDER BY posts_count) AS typical_posts,"
         " max(posts_count) AS most_posts FROM feed.members"
     )
+    assert row is not None
     assert row["least"] >= 1
     assert 30 <= row["typical_following"] <= 50
     assert row["most_followers"] > 10 * row["typical_followers"]
@@ -222,7 +223,7 @@ async def test_tags_are_those_that_the_feed_service_finds_in_the_text(
 
 
 async def test_posts_read_differently_from_each_other(connection: asyncpg.Connection[Any]) -> None:
-    different, repeated = await connection.fetchrow(
+    ((different, repeated),) = await connection.fetch(
         "SELECT count(*), max(times) FROM (SELECT count(*) AS times FROM feed.posts GROUP BY text) t"
     )
     assert different > 9000

@@ -115,17 +115,10 @@ async def test_bad_address_is_a_problem(client: httpx.AsyncClient, path: str, st
 
 @pytest.mark.parametrize(
     "header",
-    [
-        "Bearer",
-        "Bearer x",
-        "Basic eDp5",
-        "Bearer a.b.c",
-        "Bearer " + "x" * 3000,
-        "bearer é".encode(),
-    ],
+    ["Bearer", "Bearer x", "Basic eDp5", "Bearer a.b.c", "Bearer " + "x" * 3000, "bearer é"],
 )
-async def test_bad_token_is_401(client: httpx.AsyncClient, header: str | bytes) -> None:
-    answer = await client.get("/api/users/me", headers={"Authorization": header})
+async def test_bad_token_is_401(client: httpx.AsyncClient, header: str) -> None:
+    answer = await client.get("/api/users/me", headers={b"Authorization": header.encode()})
     assert answer.status_code == 401, answer.text
     assert answer.headers["www-authenticate"] == "Bearer"
 

@@ -165,7 +165,7 @@ def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
 ) -> None:
     archive_segment(context)
     for kind in ("full", "dump"):
-        copies.copy_backup(context, make(context, kind))  # type: ignore[arg-type]
+        copies.copy_backup(context, make(context, kind))
     copies.copy_wal(context)
     before = content_of(context)
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)

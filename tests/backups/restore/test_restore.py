@@ -80,7 +80,8 @@ async def note(stack: Stack, text: str) -> datetime:
     """Write something down; returns a moment at which it was there, and nothing later."""
     await stack.sql("INSERT INTO public.notes (text) VALUES ($1)", text)
     (row,) = await stack.sql("SELECT clock_timestamp() AS now")
-    return row["now"].astimezone(UTC)  # type: ignore[no-any-return]
+    now: datetime = row["now"]
+    return now.astimezone(UTC)
 
 
 async def notes(stack: Stack) -> list[str]:

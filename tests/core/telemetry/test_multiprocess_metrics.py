@@ -43,7 +43,7 @@ def numbers(files: Sequence[str]) -> tuple[float, float, float]:
     """The counter, and the histogram's count and middle bucket."""
     samples = {
         (sample.name, sample.labels.get("le")): float(sample.value)
-        for metric in multiprocess.MultiProcessCollector.merge(files)
+        for metric in multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         for sample in metric.samples
     }
     return (
@@ -107,7 +107,7 @@ def test_each_number_is_seen_once_wherever_the_folding_is_killed(tmp_path: Path)
 
     count_and_be_killed(tmp_path, 3)
     originals = {file.name: file.read_bytes() for file in tmp_path.glob("[ch]*_*.db")}
-    total, line = 3, 0
+    total, line = 3.0, 0
     is_killed = True
     while is_killed:
         is_killed = fold_and_be_killed_at(line)
@@ -148,7 +148,7 @@ def test_each_number_is_seen_once_while_others_fold(tmp_path: Path) -> None:
 
     count_and_be_killed(tmp_path, 3)
     originals = {file.name: file.read_bytes() for file in tmp_path.glob("[ch]*_*.db")}
-    total, line = 3, 0
+    total, line = 3.0, 0
     is_folded = True
     while is_folded:
         found, is_folded = seen_with_fold_at(line)
@@ -226,7 +226,7 @@ async def test_two_processes_count_each_request_once_and_say_what_postgresql_say
             (row,) = await doubled.sql(
                 "SELECT count(*) AS held FROM pg_stat_activity WHERE usename = 'chitlaq_feed'"
             )
-            return said == row["held"] > 0
+            return bool(said == row["held"] > 0)
 
         await eventually(is_as_postgresql_says)
     folder = doubled.home / "run" / "metrics" / "feed-service"

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -100,7 +101,7 @@ async def test_trace_of_a_request_has_its_id_and_all_that_it_led_to(
     with traced(stack, collector.url, "feed-service", "websocket") as addresses:
         async with httpx.AsyncClient(timeout=20) as client:
             for address in addresses.values():
-                await eventually(lambda a=address: is_ready(client, a))
+                await eventually(partial(is_ready, client, address))
             answer = await client.post(
                 f"{addresses['feed-service']}/posts",
                 json={"text": "the text of a post is nobody's business"},

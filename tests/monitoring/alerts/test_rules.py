@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -24,8 +25,8 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def alert(**changes: object) -> Alert:
-    given = {
+def alert(**changes: Any) -> Alert:
+    given: dict[str, Any] = {
         "name": "Down",
         "expr": "up == 0",
         "for_": "1m",

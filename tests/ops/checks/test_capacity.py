@@ -62,6 +62,12 @@ def exposition(days: float, share: Share, now: float) -> Iterator[str]:
             for at in times:
                 yield f"{name}{labels} {value((at - now) / DAY):.0f} {at:.3f}"
 
+    def available(disk: str) -> Share:
+        return lambda day: DISKS[disk] * (1 - share(day))
+
+    def size(disk: str) -> Share:
+        return lambda _day: DISKS[disk]
+
     mounts = {
         f'{{device="/dev/a",mountpoint="{HERE}",fstype="ext4"}}': "/dev/a",
         '{device="/dev/a",mountpoint="/again",fstype="ext4"}': "/dev/a",
@@ -77,11 +83,11 @@ def exposition(days: float, share: Share, now: float) -> Iterator[str]:
     )
     yield from gauge(
         "node_filesystem_avail_bytes",
-        {labels: lambda day, d=d: DISKS[d] * (1 - share(day)) for labels, d in mounts.items()},
+        {labels: available(disk) for labels, disk in mounts.items()},
     )
     yield from gauge(
         "node_filesystem_size_bytes",
-        {labels: lambda _day, d=d: DISKS[d] for labels, d in mounts.items()},
+        {labels: size(disk) for labels, disk in mounts.items()},
     )
     yield from gauge("node_memory_MemAvailable_bytes", {"": lambda day: 1e10 * (1 - share(day))})
     yield from gauge("node_memory_MemTotal_bytes", {"": lambda _day: 1e10})

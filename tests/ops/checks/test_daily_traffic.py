@@ -85,9 +85,9 @@ def exposition(story: Story, now: float) -> Iterator[str]:
                 f'http_requests_total{{{labels},status="{status}"}} {count:.6f} {at:.3f}'
             )
         name = "http_request_duration_seconds"
-        for bound in BOUNDS:
-            seen = quick + (slow if bound >= 5 else 0)
-            lines["durations"].append(f'{name}_bucket{{{labels},le="{bound}"}} {seen:.6f} {at:.3f}')
+        for limit in BOUNDS:
+            seen = quick + (slow if limit >= 5 else 0)
+            lines["durations"].append(f'{name}_bucket{{{labels},le="{limit}"}} {seen:.6f} {at:.3f}')
         lines["durations"].append(
             f'{name}_bucket{{{labels},le="+Inf"}} {quick + slow:.6f} {at:.3f}'
         )
@@ -98,10 +98,10 @@ def exposition(story: Story, now: float) -> Iterator[str]:
             f'http_requests_total{{{gateway},route="/health",status="200"}} {asked:.6f} {at:.3f}'
         )
         for route, within in (("/health", True), ("/ws", False)):
-            for bound in (*BOUNDS, "+Inf"):
-                seen = asked if within or bound == "+Inf" else 0
+            for bound in (*map(str, BOUNDS), "+Inf"):
+                heard = asked if within or bound == "+Inf" else 0
                 lines["durations"].append(
-                    f'{name}_bucket{{{gateway},route="{route}",le="{bound}"}} {seen:.6f} {at:.3f}'
+                    f'{name}_bucket{{{gateway},route="{route}",le="{bound}"}} {heard:.6f} {at:.3f}'
                 )
         lines["lag"].append(
             f'event_loop_lag_seconds_count{{service="api-gateway"}} {second + 1e6} {at:.3f}'

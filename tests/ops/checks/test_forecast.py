@@ -36,6 +36,7 @@ def test_line_is_forecast_exactly(
     if found.reason == "it does not grow":
         assert per_day * hours / 24 < 0.0011 * limit
         return
+    assert found.days is not None
     assert found.days == pytest.approx(days_left, rel=1e-3)
     assert found.earliest is not None
     assert found.earliest <= found.days * 1.001

@@ -15,7 +15,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks import performance
-from chitlaq.ops.checks.model import Check, TimeSeries, Verdict
+from chitlaq.ops.checks.model import Check, Table, TimeSeries, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.system import SystemView
 from chitlaq.ops.routines import Result, judge
@@ -273,7 +273,8 @@ async def test_a_route_that_fails_is_named_with_how_often(
     told: Mapping[str, str], tmp_path: Path
 ) -> None:
     table, day = (await look("api.errors", told["ill"], tmp_path)).evidence
-    assert sorted(table.rows) == [
+    assert isinstance(table, Table)
+    assert sorted(table.rows, key=tuple) == [
         ["500", "/api/auth/login", "150"],
         ["500", "/api/feed/home", "150"],
     ]

@@ -88,7 +88,9 @@ async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_i
     with frozen(stack, "alertmanager"):
         await is_found(Verdict.WARNING, "alertmanager is unresponsive")
         with frozen(stack, "auth-service") as pid:
-            hanging = [asyncio.create_task(look(check)) for check in ("auth.health", "auth.status")]
+            hanging = [
+                asyncio.ensure_future(look(check)) for check in ("auth.health", "auth.status")
+            ]
             await is_found(Verdict.CRITICAL, "auth-service is unresponsive")
             for result in await asyncio.gather(*hanging):
                 assert result.verdict is Verdict.CRITICAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -174,7 +174,7 @@ def test_alert_that_comes_back_goes_on_once(stack: Stack, ops: httpx.Client) -> 
 
 
 async def raise_alert(
-    alertmanager: httpx.AsyncClient, ended: datetime | None = None, **labels: str
+    alertmanager: httpx.AsyncClient, labels: Mapping[str, str], ended: datetime | None = None
 ) -> None:
     now = datetime.now(UTC)
     alert = {
@@ -192,8 +192,9 @@ async def test_alert_that_ends_while_it_is_held_back_ends_here(
 ) -> None:
     settings = Settings(alertmanager_url=str(alertmanager.base_url))
     lesser = {"alertname": "HeldBack", "severity": "P2", "family": "Held"}
-    await raise_alert(alertmanager, **lesser)
-    await raise_alert(alertmanager, alertname="Held", severity="P0", family="Held")
+    await raise_alert(alertmanager, lesser)
+    greater = {"alertname": "Held", "severity": "P0", "family": "Held"}
+    await raise_alert(alertmanager, greater)
 
     async def there() -> dict[str, Any]:
         listed = (await alertmanager.get("/api/v2/alerts")).json()
@@ -218,7 +219,7 @@ async def test_alert_that_ends_while_it_is_held_back_ends_here(
 
     await alert_history.compare(database, settings, grace_seconds=0)
     assert await going_on() == {"Held", "HeldBack"}, "what is only held back goes on"
-    await raise_alert(alertmanager, ended=datetime.now(UTC), **lesser)
+    await raise_alert(alertmanager, lesser, ended=datetime.now(UTC))
 
     async def is_dropped() -> bool:
         return "HeldBack" not in await there()

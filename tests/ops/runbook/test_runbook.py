@@ -19,6 +19,7 @@ from chitlaq.core.installation.settings import Operations, Settings, load
 from chitlaq.ops import routines, runbook
 from chitlaq.ops.actions.catalogue import ACTIONS
 from chitlaq.ops.checks import registry
+from chitlaq.ops.checks.model import Check
 from chitlaq.ops.runbook import page, seed
 from chitlaq.ops.schedule.scheduler import recurrences
 from tests.conftest import Stack
@@ -72,7 +73,7 @@ def test_every_link_of_the_page_leads_somewhere() -> None:
 
 @pytest.mark.parametrize("check", registry.CHECKS.values(), ids=lambda check: check.id)
 def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
-    assert isinstance(check, registry.Check)
+    assert isinstance(check, Check)
     assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", check.id)
     assert check.title
     assert check.remedy.endswith((".", "?"))

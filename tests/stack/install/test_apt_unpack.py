@@ -50,7 +50,7 @@ class Mirror:
         (root / "usr" / "share").mkdir(parents=True)
         (root / "usr" / "share" / name).write_bytes(content)
         file = self.folder / f"{name}_{upstream}_all.deb"
-        command = ["dpkg-deb", "--build", "--root-owner-group", "-Znone", root, file]
+        command = ["dpkg-deb", "--build", "--root-owner-group", "-Znone", str(root), str(file)]
         subprocess.run(command, check=True, capture_output=True)
         entry = (
             CONTROL.format(name, version)
