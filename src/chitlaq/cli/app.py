@@ -13,6 +13,7 @@ from chitlaq.cli import (
     data,
     doctor,
     exec,  # noqa: A004 - the runbook's word
+    jobs,
     metrics,
     ops,
     serve,
@@ -45,5 +46,18 @@ def _options(
     pass
 
 
-for _module in (stack, ops, backup, alerts, metrics, exec, data, config, doctor, bench, serve):
+for _module in (
+    stack,
+    ops,
+    backup,
+    alerts,
+    metrics,
+    exec,
+    data,
+    jobs,
+    config,
+    doctor,
+    bench,
+    serve,
+):
     _module.register(app)

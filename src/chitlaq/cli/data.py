@@ -97,7 +97,7 @@ def list_mail(
 
     Example: chitlaq mail list --to ada@example.edu
     """
-    rows = _rows(
+    rows = fetch(
         "SELECT created_at, to_address AS to, subject, sent_at FROM mail.messages"
         " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 100",
         to,
@@ -123,7 +123,7 @@ def show_mail(
 
     Example: chitlaq mail show --to ada@example.edu --json
     """
-    rows = _rows(
+    rows = fetch(
         'SELECT to_address AS "to", subject, text, html, links, created_at FROM mail.messages'
         " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 1",
         to,
@@ -142,7 +142,7 @@ def list_universities(as_json: Json = False) -> None:
 
     Example: chitlaq universities list
     """
-    rows = _rows(
+    rows = fetch(
         "SELECT u.name, array_agg(d.domain ORDER BY d.domain) AS domains FROM auth.universities u"
         " JOIN auth.university_domains d ON d.university_id = u.id GROUP BY u.name ORDER BY u.name"
     )
@@ -207,7 +207,7 @@ async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -
         await connection.close()
 
 
-def _rows(statement: str, *args: object) -> list[dict[str, Any]]:
+def fetch(statement: str, *args: object) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
         connection = await _connect(*installation.current())
         try:

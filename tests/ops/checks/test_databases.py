@@ -351,7 +351,7 @@ async def test_connection_that_valkey_refused_is_a_warning(
     connected = (await system.valkey_facts("clients"))["connected_clients"]
     async with configured(system, "maxclients", connected):
         refused = valkey.connect(system.settings, Home(stack.home))
-        with pytest.raises(valkey.AWAY):
+        with pytest.raises(valkey.UNAVAILABLE):
             await refused.execute("PING")
         await refused.close()
     result = await judge(CHECKS["redis.stats"], system)

@@ -4,6 +4,62 @@
 -- The keys that access tokens are signed with; a handful of rows.
 SELECT id, public_jwk FROM auth.public_keys;
 
+-- name: enqueue_job
+-- A job that is due after a delay.
+INSERT INTO jobs.jobs (id, kind, version, payload, request_id, due_at)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6));
+
+-- name: due_kinds (prepared)
+-- Those of these kinds that have due jobs of a version that this process can read; jobs_due.
+SELECT k.kind
+FROM unnest((SELECT $1::text[]), (SELECT $2::integer[])) AS k (kind, version)
+WHERE EXISTS (SELECT FROM jobs.jobs j
+              WHERE j.kind = k.kind AND j.state <> 'dead' AND j.due_at <= now() AND j.version <= k.version);
+
+-- name: lock_kind
+-- Hold a kind until the transaction ends, so that its running jobs can be counted.
+SELECT pg_advisory_xact_lock(hashtextextended('jobs ' || $1, 0));
+
+-- name: count_running
+-- Jobs of a kind whose process is alive.
+SELECT count(*) FROM jobs.jobs WHERE kind = $1 AND state = 'running' AND due_at > now();
+
+-- name: claim_jobs (prepared)
+-- Take up to $3 due jobs of a kind: new ones, postponed ones, and those whose process lost its lease.
+UPDATE jobs.jobs
+SET state = 'running', attempts = attempts + 1, due_at = jobs.lease()
+WHERE id = ANY (ARRAY(
+    SELECT id FROM jobs.jobs
+    WHERE kind = $1 AND version <= $2 AND state <> 'dead' AND due_at <= now()
+    ORDER BY due_at
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED))
+RETURNING id, attempts, request_id, payload;
+
+-- name: renew_jobs
+-- Extend the leases of jobs that this process still has.
+UPDATE jobs.jobs j SET due_at = jobs.lease()
+FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
+WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
+
+-- name: finish_jobs (prepared)
+-- The jobs are done. One that another process has taken over meanwhile stays.
+DELETE FROM jobs.jobs j
+USING unnest($1::uuid[], $2::integer[]) AS done (id, attempts)
+WHERE j.id = done.id AND j.attempts = done.attempts AND j.state = 'running';
+
+-- name: put_back_job
+-- An attempt ($2) failed: the job waits for the next one, or is dead.
+UPDATE jobs.jobs
+SET state = $3, due_at = now() + make_interval(secs => $4), reason = $5, attempts = $6
+WHERE id = $1 AND attempts = $2 AND state = 'running';
+
+-- name: release_jobs
+-- Let other processes begin jobs anew that this one could not finish; the attempt does not count.
+UPDATE jobs.jobs j SET state = 'waiting', due_at = now(), attempts = j.attempts - 1
+FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
+WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
+
 -- name: put_mail
 -- A mail to be sent.
 INSERT INTO mail.messages (to_address, subject, text, html, links, request_id)

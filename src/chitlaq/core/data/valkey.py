@@ -44,7 +44,7 @@ class ValkeyReplyError(Exception):
     """Valkey answered that it will not do it, and why."""
 
 
-AWAY = (ValkeyUnavailableError, ValkeyReplyError)
+UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
 """What a caller catches to go on without Valkey."""
 
 
@@ -92,7 +92,7 @@ class Valkey:
 
     def __init__(self, text: str) -> None:
         self._address = parse_url(text)
-        self._line: _Line | None = None
+        self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
         self._failed_at = -PAUSE_SECONDS
 
@@ -103,11 +103,11 @@ class Valkey:
             ValkeyUnavailableError: no connection, or no answer within `ANSWER_SECONDS`.
             ValkeyReplyError: Valkey refused the command.
         """
-        line = self._line
-        if line is None or line.is_lost:
-            line = await self._connect()
+        connection = self._connection
+        if connection is None or connection.is_lost:
+            connection = await self._connect()
         with tracing.command(str(command[0])):
-            return await line.send(command)
+            return await connection.send(command)
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument) -> Any:
         """Run a Lua script by its hash; its text is sent when Valkey does not know it yet."""
@@ -124,32 +124,32 @@ class Valkey:
         Raises:
             ValkeyUnavailableError: the connection could not be made, or was lost.
         """
-        line = await _open(self._address)
+        connection = await _open(self._address)
         try:
-            line.pushed = asyncio.Queue()
-            await line.send(("SUBSCRIBE", channel))
-            while (message := await line.pushed.get()) is not None:
+            connection.pushed = asyncio.Queue()
+            await connection.send(("SUBSCRIBE", channel))
+            while (message := await connection.pushed.get()) is not None:
                 yield message
             raise ValkeyUnavailableError("the subscription's connection was lost")
         finally:
-            line.close()
+            connection.close()
 
     async def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
+        if self._connection is not None:
+            self._connection.close()
 
-    async def _connect(self) -> _Line:
+    async def _connect(self) -> _Connection:
         async with self._connecting:
-            if self._line is not None and not self._line.is_lost:
-                return self._line
+            if self._connection is not None and not self._connection.is_lost:
+                return self._connection
             if monotonic() - self._failed_at < PAUSE_SECONDS:
                 raise ValkeyUnavailableError("Valkey was not reachable a moment ago")
             try:
-                self._line = await _open(self._address)
-            except AWAY:
+                self._connection = await _open(self._address)
+            except UNAVAILABLE:
                 self._failed_at = monotonic()
                 raise
-            return self._line
+            return self._connection
 
 
 class Script:
@@ -160,30 +160,30 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-async def _open(address: Address) -> _Line:
+async def _open(address: Address) -> _Connection:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             if address.path is not None:
-                _, line = await loop.create_unix_connection(_Line, address.path)
+                _, connection = await loop.create_unix_connection(_Connection, address.path)
             else:
                 context = ssl.create_default_context() if address.is_tls else None
-                _, line = await loop.create_connection(
-                    _Line, address.host, address.port, ssl=context
+                _, connection = await loop.create_connection(
+                    _Connection, address.host, address.port, ssl=context
                 )
             if address.password is not None:
                 name = (address.username,) if address.username else ()
-                await line.send(("AUTH", *name, address.password))
+                await connection.send(("AUTH", *name, address.password))
             if address.database:
-                await line.send(("SELECT", address.database))
+                await connection.send(("SELECT", address.database))
     except TimeoutError as error:
         raise ValkeyUnavailableError(f"no answer within {CONNECT_SECONDS:g} s") from error
     except OSError as error:
         raise ValkeyUnavailableError(f"not reachable: {error}") from error
-    return line
+    return connection
 
 
-class _Line(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One connection: commands go out in order, answers come back in the same order."""
 
     def __init__(self) -> None:

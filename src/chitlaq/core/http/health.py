@@ -82,7 +82,7 @@ async def _redis(client: Valkey) -> Check:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await client.execute("PING")
-    except (*valkey.AWAY, TimeoutError) as error:
+    except (*valkey.UNAVAILABLE, TimeoutError) as error:
         detail = str(error) or f"no answer within {CHECK_SECONDS:g} s"
         return Check("degraded", f"working without: {detail}", _since(started))
     return Check("healthy", "answers", _since(started))

@@ -84,7 +84,7 @@ class Limiter:
             taken = await self._client.run(
                 _TAKE, [counter.encode()], self._lease, 2 * WINDOW_SECONDS
             )
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             metrics.RATE_LIMIT_FAIL_OPEN.labels(self._service, self._name).inc()
             log.warning("rate limit not counted", limit=self._name, error=str(error))
             return 1

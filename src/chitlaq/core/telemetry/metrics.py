@@ -86,6 +86,17 @@ RATE_LIMIT_FAIL_OPEN = Counter(
     "Requests let through uncounted because Valkey did not answer.",
     ["service", "limit"],
 )
+JOBS = Counter(
+    "jobs_total",
+    "Attempts at jobs, by result; postponed ones found PostgreSQL or Valkey away.",
+    ["kind", "result"],
+)
+JOB_DURATION = Histogram(
+    "job_duration_seconds",
+    "Time of an attempt at a job.",
+    ["kind"],
+    buckets=LATENCY_BUCKETS,
+)
 MAILS = Counter("mails_total", "Mails handed over, by result.", ["result"])
 
 

@@ -386,7 +386,7 @@ class SystemView:
             if self._valkey is None:
                 self._valkey = valkey.connect(self.settings, self.home)
             return await self._valkey.execute(*command)
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             raise Unseen(f"Valkey: {error}") from None
         except OperatorError as error:
             raise Unseen(str(error)) from None

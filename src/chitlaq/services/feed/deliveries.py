@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 0.25
 
 log = logs.get("deliveries")
 
-_FAULTS = (*valkey.AWAY, PostgresUnavailableError)
+_FAULTS = (*valkey.UNAVAILABLE, PostgresUnavailableError)
 
 
 class Deliveries:

@@ -45,7 +45,7 @@ class Listener:
             try:
                 async for data in self._client.messages(events.CHANNEL):
                     await self._handle(data)
-            except valkey.AWAY as error:
+            except valkey.UNAVAILABLE as error:
                 log.warning("events are not heard", error=str(error))
             await asyncio.sleep(RECONNECT_SECONDS)
 

@@ -112,7 +112,7 @@ class Timelines:
             return
         try:
             await self._client.execute("DEL", *(_key(member) for member in pending))
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             self._note("forget timelines", error)
         else:
             self._to_forget.difference_update(pending)
@@ -123,7 +123,7 @@ class Timelines:
             found: list[bytes] = await self._client.execute(
                 "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
             )
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             self._note("read timeline", error)
             return None
         if not found or found[0] != COMPLETE:
@@ -134,7 +134,7 @@ class Timelines:
         key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)
         try:
             await self._client.run(_ATTEMPT, [key], attempt, ATTEMPT_SECONDS)
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             self._note("start timeline", error)
             return await self._from_truth(member, None, MAX_LENGTH)
         ids = await self._from_truth(member, None, MAX_LENGTH)
@@ -142,7 +142,7 @@ class Timelines:
             await self._client.run(
                 _COMPLETE, [key], attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)
             )
-        except valkey.AWAY as error:
+        except valkey.UNAVAILABLE as error:
             self._note("store timeline", error)
         return ids
 

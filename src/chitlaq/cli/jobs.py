@@ -1,0 +1,76 @@
+"""``chitlaq jobs``: background jobs that wait, run or are dead."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from chitlaq.cli import data, output
+from chitlaq.core.errors import OperatorError
+
+jobs = typer.Typer(
+    no_args_is_help=True, help="Background jobs: what waits, what runs, what is dead."
+)
+
+KindOption = Annotated[str | None, typer.Option(help="Only jobs of this kind.")]
+
+
+class State(StrEnum):
+    waiting = "waiting"
+    running = "running"
+    dead = "dead"
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(jobs, name="jobs")
+
+
+@jobs.command("list")
+def list_jobs(
+    kind: KindOption = None,
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the next due first.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List background jobs that are not done; what failed says why.
+
+    Example: chitlaq jobs list --state dead
+    """
+    rows = data.fetch(
+        "SELECT id, kind, state, attempts, created_at, due_at, reason, request_id FROM jobs.jobs"
+        " WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR state = $2)"
+        " ORDER BY due_at, id LIMIT $3",
+        kind,
+        state and state.value,
+        limit,
+    )
+    if as_json:
+        output.print_json(rows)
+        return
+    columns = ["id", "kind", "state", "attempts", "created_at", "due_at", "reason"]
+    output.print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+@jobs.command("retry")
+def retry_jobs(
+    job_id: Annotated[UUID | None, typer.Argument(metavar="ID", help="One job.")] = None,
+    kind: Annotated[str | None, typer.Option(help="All dead jobs of this kind.")] = None,
+) -> None:
+    """Run a job again now: a dead one with all its attempts, a waiting one without its pause.
+
+    Example: chitlaq jobs retry --kind send_mail
+    """
+    if (job_id is None) == (kind is None):
+        raise typer.BadParameter("give the ID of a job, or --kind for all dead jobs of a kind")
+    rows = data.fetch(
+        "UPDATE jobs.jobs SET state = 'waiting', attempts = 0, due_at = now()"
+        " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') RETURNING id",
+        job_id,
+        kind,
+    )
+    if job_id is not None and not rows:
+        raise OperatorError(f"No job {job_id} waits or is dead: see `chitlaq jobs list`.")
+    typer.echo(f"{len(rows)} to be run again.")

@@ -1,0 +1,304 @@
+"""Jobs: work after a commit, at least once, by any process of the service that runs its kind.
+
+A job is a row of ``jobs.jobs``, written in the caller's transaction. A process claims due jobs with
+``FOR UPDATE SKIP LOCKED`` and holds each by a lease that it renews; when it is killed, the lease
+ends and another process takes the job. A lease rather than a row lock: no transaction stays open
+while a job runs, and an attempt counts even when it kills its process. PostgreSQL is polled once a
+second; the process that enqueued a job may run it at once, so nothing has to listen for new ones.
+Figures: docs/decisions/0005-jobs.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import ids, tasks
+from chitlaq.core.data import valkey
+from chitlaq.core.data.batching import Batcher
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
+from chitlaq.core.telemetry import logs, metrics
+
+POLL_SECONDS = 1.0
+RENEW_SECONDS = 1.5
+# Jobs of one kind that one process runs at once, where the kind sets no lower limit.
+AT_ONCE = 8
+# What is under way at shutdown may go on for so long; then another process begins it anew.
+DRAIN_SECONDS = 10.0
+JITTER = 0.25
+
+RESULTS = ("done", "failed", "postponed", "dead")
+
+# Not the job's fault: such an attempt does not count.
+_UNAVAILABLE = (*valkey.UNAVAILABLE, PostgresUnavailableError)
+
+log = logs.get("jobs")
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[P]):
+    """A kind of job.
+
+    Args:
+        name: as in the table, in policies and in metrics.
+        payload: what its handler gets; a newer version of it must read what an older one wrote.
+        version: raise it with a payload that older processes cannot read; they leave it waiting.
+        limit: at most so many at once over all processes. Such a job is not run by `Runner.run_now`.
+        max_attempts: a job that failed so often is dead.
+        first_pause_seconds: before the second attempt; doubled before each one after that.
+        longest_pause_seconds: where doubling ends.
+    """
+
+    name: str
+    payload: type[P]
+    version: int = 1
+    limit: int | None = None
+    max_attempts: int = 20
+    first_pause_seconds: float = 1.0
+    longest_pause_seconds: float = 3600.0
+
+    def pause_seconds(self, attempts: int, chance: float) -> float:
+        """Return the pause after so many attempts, up to 25 % shorter or longer by ``chance`` (0 to 1)."""
+        doubled = self.first_pause_seconds * 2.0 ** min(attempts - 1, 60)
+        return min(doubled, self.longest_pause_seconds) * (1 + JITTER * (2 * chance - 1))
+
+
+class LeaseLostError(Exception):
+    """The job took longer than its lease and belongs to another process now."""
+
+
+class Job:
+    """One attempt at a job."""
+
+    __slots__ = ("_database", "attempts", "id", "is_done", "request_id", "started")
+
+    def __init__(self, database: Database, job_id: UUID, attempts: int, request_id: str) -> None:
+        self._database = database
+        self.id = job_id
+        self.attempts = attempts
+        self.request_id = request_id
+        self.is_done = False
+        self.started = perf_counter()
+
+    @asynccontextmanager
+    async def completing(self) -> AsyncIterator[Session]:
+        """Open the transaction that ends the job: what is written in it happens exactly once.
+
+        Raises:
+            LeaseLostError: another process has the job; nothing was written.
+        """
+        async with self._database.transaction() as session:
+            if not await session.execute("finish_jobs", [self.id], [self.attempts]):
+                raise LeaseLostError
+            yield session
+        self.is_done = True
+
+
+@dataclass(frozen=True, slots=True)
+class Handler(Generic[P]):
+    """What does jobs of a kind. Work that is repeated after a crash must do no harm."""
+
+    kind: Kind[P]
+    work: Callable[[Job, P], Awaitable[None]]
+
+
+async def enqueue(
+    session: Session, kind: Kind[P], payload: P, *, delay_seconds: float = 0.0
+) -> UUID:
+    """Write a job in the caller's transaction; some process runs it after the commit.
+
+    A statement that has its reasons inserts into ``jobs.jobs`` itself, as ``insert_post`` does.
+    """
+    job_id = ids.new()
+    encoded = msgspec.json.encode(payload).decode()
+    request_id = logs.request_id()
+    await session.execute(
+        "enqueue_job", job_id, kind.name, kind.version, encoded, request_id, delay_seconds
+    )
+    return job_id
+
+
+class Runner:
+    """Runs the jobs of a process."""
+
+    def __init__(self, database: Database, *handlers: Handler[Any]) -> None:
+        self._database = database
+        self._handlers = {handler.kind.name: handler for handler in handlers}
+        self._under_way: dict[asyncio.Task[None], tuple[Kind[Any], Job]] = {}
+        self._finishing = Batcher(self._finish)
+        self._paused_until: dict[str, float] = {}
+        for name in self._handlers:
+            metrics.begin_at_zero(metrics.JOBS, *((name, result) for result in RESULTS))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take jobs until the block ends; then finish those that are under way."""
+        async with tasks.running(self._renew_forever):
+            async with tasks.running(self._poll_forever):
+                yield
+            await self._drain()
+
+    async def run_now(
+        self, kind: Kind[P], job_id: UUID, payload: P, patience_seconds: float
+    ) -> None:
+        """Run a job that was committed as running; return when it is done or patience ends.
+
+        The caller's statement inserts it with ``state = 'running'``, ``attempts = 1`` and
+        ``due_at = jobs.lease()``, which saves the claim.
+        """
+        task = self._start(kind, Job(self._database, job_id, 1, logs.request_id()), payload)
+        await asyncio.wait({task}, timeout=patience_seconds)
+
+    async def _poll_forever(self) -> None:
+        while True:
+            try:
+                is_more = await self._claim_due()
+            except PostgresUnavailableError as error:
+                log.warning("jobs wait for the database", error=str(error))
+                is_more = False
+            if not is_more:
+                await asyncio.sleep(POLL_SECONDS)
+            elif self._under_way:
+                await asyncio.wait(
+                    self._under_way, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+
+    async def _claim_due(self) -> bool:
+        """Start due jobs as far as limits allow; return whether more may be due."""
+        now = asyncio.get_running_loop().time()
+        kinds = [
+            handler.kind
+            for name, handler in self._handlers.items()
+            if self._paused_until.get(name, now) <= now
+        ]
+        if not kinds:
+            return False
+        names, versions = [kind.name for kind in kinds], [kind.version for kind in kinds]
+        is_more = False
+        for row in await self._database.rows("due_kinds", names, versions):
+            kind = self._handlers[row["kind"]].kind
+            is_more |= await self._claim(kind)
+        return is_more
+
+    async def _claim(self, kind: Kind[Any]) -> bool:
+        free = AT_ONCE - sum(other is kind for other, _ in self._under_way.values())
+        if free <= 0:
+            return True
+        is_limited = kind.limit is not None
+        async with (
+            self._database.transaction() if is_limited else self._database.session() as session
+        ):
+            if kind.limit is not None:
+                # Counting and claiming must not cross those of another process.
+                await session.execute("lock_kind", kind.name)
+                free = min(free, kind.limit - await session.value("count_running", kind.name))
+            if free <= 0:
+                return False
+            rows = await session.rows("claim_jobs", kind.name, kind.version, free)
+        for row in rows:
+            job = Job(self._database, row["id"], row["attempts"], row["request_id"])
+            with logs.request_context(job.request_id):
+                self._start(kind, job, row["payload"])
+        return len(rows) == free
+
+    def _start(
+        self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._run(kind, job, payload))
+        self._under_way[task] = (kind, job)
+        task.add_done_callback(self._under_way.pop)
+        return task
+
+    async def _run(self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str) -> None:
+        result = "done"
+        try:
+            await self._attempt(kind, job, payload)
+        except LeaseLostError:
+            log.warning("job taken over by another process", job_id=job.id, kind=kind.name)
+            return
+        except _UNAVAILABLE as error:
+            result = "postponed"
+            self._paused_until[kind.name] = asyncio.get_running_loop().time() + POLL_SECONDS
+            await self._put_back(kind, job, error, attempts=job.attempts - 1)
+        except Exception as error:
+            result = "failed" if job.attempts < kind.max_attempts else "dead"
+            await self._put_back(kind, job, error, attempts=job.attempts)
+        metrics.JOBS.labels(kind.name, result).inc()
+        metrics.JOB_DURATION.labels(kind.name).observe(perf_counter() - job.started)
+
+    async def _attempt(self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str) -> None:
+        if job.attempts > kind.max_attempts:
+            raise RuntimeError("each process that ran it ended before the job did")
+        if isinstance(payload, str):
+            payload = msgspec.json.decode(payload, type=kind.payload)
+        await self._handlers[kind.name].work(job, payload)
+        if not job.is_done:
+            await self._finishing.ask(job)
+
+    async def _finish(self, jobs: Sequence[Job]) -> Sequence[None]:
+        async with self._database.session() as session:
+            await session.execute(
+                "finish_jobs", [job.id for job in jobs], [job.attempts for job in jobs]
+            )
+        return [None] * len(jobs)
+
+    async def _put_back(
+        self, kind: Kind[Any], job: Job, error: Exception, *, attempts: int
+    ) -> None:
+        """Note why an attempt failed and when the next one is due, if any."""
+        reason = (str(error) or type(error).__name__)[:1000].replace("\x00", "")
+        about = {"job_id": job.id, "kind": kind.name, "attempts": job.attempts}
+        is_dead = attempts >= kind.max_attempts
+        if is_dead:
+            log.error("job dead", fault=error, **about)
+        else:
+            log.warning("job failed", error=reason, **about)
+        state = "dead" if is_dead else "waiting"
+        pause = kind.pause_seconds(max(attempts, 1), random.random())  # noqa: S311 - no secret
+        try:
+            async with self._database.session() as session:
+                await session.execute(
+                    "put_back_job", job.id, job.attempts, state, pause, reason, attempts
+                )
+        except PostgresUnavailableError as fault:
+            log.warning("job stays until its lease ends", error=str(fault), **about)
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            since = perf_counter() - RENEW_SECONDS
+            held = [job for _, job in self._under_way.values() if job.started < since]
+            if not held:
+                continue
+            try:
+                async with self._database.session() as session:
+                    await session.execute(
+                        "renew_jobs", [job.id for job in held], [job.attempts for job in held]
+                    )
+            except PostgresUnavailableError as error:
+                log.warning("leases not renewed", jobs=len(held), error=str(error))
+
+    async def _drain(self) -> None:
+        """Let what is under way end; hand what does not end in time to another process."""
+        if not self._under_way:
+            return
+        _, late = await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
+        given_up = [self._under_way[task][1] for task in late if task in self._under_way]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        if given_up:
+            async with self._database.session() as session:
+                await session.execute(
+                    "release_jobs", [job.id for job in given_up], [job.attempts for job in given_up]
+                )

@@ -1,0 +1,351 @@
+"""Jobs are done once their transaction is committed, whatever happens to the processes that do them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chitlaq.core.data import jobs, postgres
+from chitlaq.core.data.jobs import Handler, Job, Kind, Runner
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.valkey import ValkeyUnavailableError
+from tests.conftest import Stack, eventually
+
+
+class Number(msgspec.Struct, frozen=True):
+    number: int
+
+
+def kind_named(name: str, **options: Any) -> Kind[Number]:
+    return Kind(f"test_{name}", Number, **{"first_pause_seconds": 0.1} | options)
+
+
+# Repeated by the processes that `workers` starts.
+SLOW = kind_named("slow")
+
+
+async def note(job: Job, payload: Number) -> None:
+    """Work for a while, then leave a row in the transaction that ends the job."""
+    await asyncio.sleep(0.1)
+    async with job.completing() as session:
+        await session._connection.execute(
+            "INSERT INTO test_effects (number) VALUES ($1)", payload.number
+        )
+
+
+def connect(dsn: str) -> Database:
+    return Database(dsn, "test", postgres.load_queries("chitlaq.core.data", "test"))
+
+
+@pytest.fixture
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    """The pool of a service that may run jobs whose kind begins with ``test_``."""
+    await stack.sql("CREATE TABLE test_effects (number integer)")
+    await stack.sql("GRANT SELECT, INSERT ON test_effects TO chitlaq_feed")
+    await stack.sql("CREATE POLICY test ON jobs.jobs TO chitlaq_feed USING (kind LIKE 'test_%')")
+    pool = connect(stack.dsn("chitlaq_feed"))
+    yield pool
+    await pool.close()
+    await stack.sql("DELETE FROM jobs.jobs WHERE kind LIKE 'test_%'")
+    await stack.sql("DROP POLICY test ON jobs.jobs")
+    await stack.sql("DROP TABLE test_effects")
+
+
+async def enqueue(database: Database, kind: Kind[Number], *numbers: int) -> list[UUID]:
+    async with database.transaction() as session:
+        return [await jobs.enqueue(session, kind, Number(number)) for number in numbers]
+
+
+async def rows(stack: Stack, kind: Kind[Number]) -> list[Any]:
+    return await stack.sql("SELECT * FROM jobs.jobs WHERE kind = $1 ORDER BY id", kind.name)
+
+
+async def effects(stack: Stack) -> Counter[int]:
+    return Counter(row["number"] for row in await stack.sql("SELECT number FROM test_effects"))
+
+
+@asynccontextmanager
+async def worker(stack: Stack) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of its own that runs `SLOW` jobs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.core.data.test_jobs", stack.dsn("chitlaq_feed")
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def run_worker(dsn: str) -> None:
+    database = connect(dsn)
+    async with Runner(database, Handler(SLOW, note)).running():
+        await asyncio.Event().wait()
+
+
+async def test_job_exists_when_its_transaction_does(stack: Stack, database: Database) -> None:
+    kind = kind_named("rolled_back")
+
+    async def enqueue_and_fail() -> None:
+        async with database.transaction() as session:
+            await jobs.enqueue(session, kind, Number(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await enqueue_and_fail()
+    assert await rows(stack, kind) == []
+    await enqueue(database, kind, 2)
+    (row,) = await rows(stack, kind)
+    assert (row["state"], json.loads(row["payload"])) == ("waiting", {"number": 2})
+
+
+async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(
+    stack: Stack, database: Database
+) -> None:
+    """Attacks the promise that a killed process's jobs are taken over and take effect once."""
+    async with worker(stack) as first, worker(stack):
+        await enqueue(database, SLOW, *range(200))
+
+        async def is_under_way() -> bool:
+            return sum((await effects(stack)).values()) >= 20
+
+        await eventually(is_under_way)
+        first.kill()
+
+        async def is_done() -> bool:
+            return not await rows(stack, SLOW)
+
+        await eventually(is_done, seconds=60)
+    assert await effects(stack) == Counter(range(200))
+
+
+async def test_job_whose_lease_ended_cannot_take_effect(stack: Stack, database: Database) -> None:
+    async def work(job: Job, payload: Number) -> None:
+        await stack.sql("UPDATE jobs.jobs SET attempts = attempts + 1 WHERE id = $1", job.id)
+        await note(job, payload)
+        pytest.fail("another process has the job")
+
+    kind = kind_named("slow_lease")
+    (job_id,) = await enqueue(database, kind, 1)
+    await run_once(database, kind, work, job_id)
+    assert not await effects(stack)
+    (row,) = await rows(stack, kind)
+    assert (row["attempts"], row["state"]) == (2, "running")
+
+
+async def run_once(database: Database, kind: Kind[Number], work: Any, job_id: UUID) -> None:
+    """Run a job as the process does that enqueued it as running."""
+    async with database.session() as session:
+        await session._connection.execute(
+            "UPDATE jobs.jobs SET state = 'running', attempts = 1, due_at = jobs.lease() WHERE id = $1",
+            job_id,
+        )
+    runner = Runner(database, Handler(kind, work))
+    await runner.run_now(kind, job_id, Number(1), patience_seconds=20)
+
+
+async def test_long_job_keeps_its_lease(
+    stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.2)
+    leases = set()
+
+    async def work(job: Job, _payload: Number) -> None:
+        for _ in range(10):
+            (row,) = await stack.sql("SELECT due_at, attempts FROM jobs.jobs WHERE id = $1", job.id)
+            leases.add(row["due_at"])
+            await asyncio.sleep(0.2)
+
+    kind = kind_named("long")
+    await enqueue(database, kind, 1)
+    async with Runner(database, Handler(kind, work)).running():
+        await eventually(lambda: is_gone(stack, kind))
+    assert len(leases) > 2
+
+
+async def is_gone(stack: Stack, kind: Kind[Number]) -> bool:
+    return not await rows(stack, kind)
+
+
+async def test_at_most_the_limit_runs_at_once_over_all_processes(
+    stack: Stack, database: Database
+) -> None:
+    running, most = 0, 0
+
+    async def work(_job: Job, _payload: Number) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+
+    kind = kind_named("limited", limit=3)
+    pools = [connect(stack.dsn("chitlaq_feed")) for _ in range(3)]
+    await enqueue(database, kind, *range(40))
+    try:
+        async with (
+            Runner(pools[0], Handler(kind, work)).running(),
+            Runner(pools[1], Handler(kind, work)).running(),
+            Runner(pools[2], Handler(kind, work)).running(),
+        ):
+            await eventually(lambda: is_gone(stack, kind), seconds=60)
+    finally:
+        for pool in pools:
+            await pool.close()
+    assert most == 3
+
+
+async def test_failing_job_is_dead_with_its_reason_and_runs_again_by_command(
+    stack: Stack, database: Database
+) -> None:
+    is_mended = False
+
+    async def work(_job: Job, payload: Number) -> None:
+        if not is_mended:
+            raise ValueError(f"no \x00 room for {payload.number}")
+
+    kind = kind_named("failing", max_attempts=3)
+    (job_id,) = await enqueue(database, kind, 7)
+    async with Runner(database, Handler(kind, work)).running():
+
+        def dead() -> Any:
+            return stack.json("jobs", "list", "--kind", kind.name, "--state", "dead")
+
+        (row,) = await eventually(lambda: asyncio.to_thread(dead))
+        assert (row["id"], row["attempts"]) == (str(job_id), 3)
+        assert row["reason"] == "no  room for 7"
+        (backlog,) = await stack.sql("SELECT * FROM jobs.backlog WHERE kind = $1", kind.name)
+        assert (backlog["waiting"], backlog["dead"]) == (0, 1)
+
+        is_mended = True
+        answer = await asyncio.to_thread(stack.command, "jobs", "retry", "--kind", kind.name)
+        assert answer.stdout == "1 to be run again.\n", answer.stderr
+        await eventually(lambda: is_gone(stack, kind))
+    answer = await asyncio.to_thread(stack.command, "jobs", "retry", str(job_id))
+    assert answer.returncode == 1
+    assert answer.stderr == f"chitlaq: No job {job_id} waits or is dead: see `chitlaq jobs list`.\n"
+
+
+async def test_job_that_kills_its_process_each_time_is_dead_at_last(
+    stack: Stack, database: Database
+) -> None:
+    kind = kind_named("deadly", max_attempts=2)
+    (job_id,) = await enqueue(database, kind, 1)
+    await stack.sql("UPDATE jobs.jobs SET state = 'running', attempts = 2 WHERE id = $1", job_id)
+    async with Runner(database, Handler(kind, note)).running():
+
+        async def is_dead() -> bool:
+            (row,) = await rows(stack, kind)
+            return bool(row["state"] == "dead" and "process" in row["reason"])
+
+        await eventually(is_dead)
+    assert not await effects(stack)
+
+
+async def test_attempts_do_not_count_while_a_server_is_away(
+    stack: Stack, database: Database
+) -> None:
+    attempts = 0
+
+    async def work(_job: Job, _payload: Number) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise ValkeyUnavailableError("not there")
+
+    kind = kind_named("patient", max_attempts=1)
+    await enqueue(database, kind, 1)
+    async with Runner(database, Handler(kind, work)).running():
+        await eventually(lambda: is_gone(stack, kind))
+    assert attempts == 3
+
+
+async def test_unknown_kinds_and_newer_versions_wait_and_are_counted(
+    stack: Stack, database: Database
+) -> None:
+    old = kind_named("versioned")
+    newer = kind_named("versioned", version=2)
+    unknown = kind_named("unknown")
+    await enqueue(database, newer, 1)
+    await enqueue(database, unknown, 2)
+    await enqueue(database, old, 3)
+    async with Runner(database, Handler(old, note)).running():
+
+        async def is_done() -> bool:
+            return set(await effects(stack)) == {3}
+
+        await eventually(is_done)
+        await asyncio.sleep(jobs.POLL_SECONDS)
+    (left,) = await rows(stack, newer)
+    assert (left["version"], left["attempts"], left["state"]) == (2, 0, "waiting")
+    backlog = await stack.sql("SELECT kind, waiting FROM jobs.backlog WHERE kind LIKE 'test_%'")
+    assert {row["kind"]: row["waiting"] for row in backlog} == {newer.name: 1, unknown.name: 1}
+
+
+async def test_shutdown_finishes_what_is_under_way_and_hands_on_what_takes_too_long(
+    stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "DRAIN_SECONDS", 0.5)
+    started = asyncio.Event()
+
+    async def work(job: Job, payload: Number) -> None:
+        started.set()
+        await asyncio.sleep(payload.number)
+        await note(job, payload)
+
+    kind = kind_named("drained")
+    await enqueue(database, kind, 0, 60)
+    async with Runner(database, Handler(kind, work)).running():
+        await started.wait()
+    assert await effects(stack) == Counter([0])
+    (row,) = await rows(stack, kind)
+    assert (row["state"], row["attempts"]) == ("waiting", 0)
+    assert json.loads(row["payload"]) == {"number": 60}
+
+
+async def test_role_reaches_jobs_of_its_own_kinds_only(stack: Stack, database: Database) -> None:
+    kind = kind_named("of_feed")
+    (job_id,) = await enqueue(database, kind, 1)
+    for role in ("chitlaq_auth", "chitlaq_feed"):
+        seen = await stack.sql("SELECT id FROM jobs.jobs WHERE id = $1", job_id, role=role)
+        gone = await stack.sql(
+            "UPDATE jobs.jobs SET reason = 'x' WHERE id = $1 RETURNING id", job_id, role=role
+        )
+        assert len(seen) == len(gone) == (role == "chitlaq_feed")
+    statement = "INSERT INTO jobs.jobs (id, kind, payload, request_id) VALUES ($1, $2, '{}', '-')"
+    for role in ("chitlaq_auth", "chitlaq_ops", "chitlaq_search", "chitlaq_websocket"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await stack.sql(statement, uuid4(), kind.name, role=role)
+
+
+@given(
+    attempts=st.integers(1, 10_000),
+    chance=st.floats(0, 1),
+    first=st.floats(0.1, 60),
+    longest=st.floats(60, 7200),
+)
+def test_pauses_double_up_to_the_longest_within_a_quarter(
+    attempts: int, chance: float, first: float, longest: float
+) -> None:
+    kind = Kind("any", Number, first_pause_seconds=first, longest_pause_seconds=longest)
+    middle = kind.pause_seconds(attempts, 0.5)
+    assert middle == min(first * 2.0 ** min(attempts - 1, 60), longest)
+    assert 0.75 * middle <= kind.pause_seconds(attempts, chance) <= 1.25 * middle * (1 + 1e-9)
+    assert kind.pause_seconds(attempts + 1, chance) >= kind.pause_seconds(attempts, chance)
+
+
+if __name__ == "__main__":
+    asyncio.run(run_worker(sys.argv[1]))
