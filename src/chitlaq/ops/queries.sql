@@ -63,6 +63,10 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS
 SELECT d.waiting AS deliveries, d.oldest_seconds AS oldest_delivery, m.waiting AS mails, m.oldest_seconds AS oldest_mail
 FROM feed.delivery_backlog d, mail.backlog m;
 
+-- name: jobs (prepared)
+-- Jobs that are not done, and dead ones, by kind.
+SELECT kind, waiting, dead, oldest_seconds FROM jobs.backlog;
+
 -- name: accounts (prepared)
 -- Accounts by state.
 SELECT state, accounts FROM auth.account_counts;

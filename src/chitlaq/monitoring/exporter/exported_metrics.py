@@ -96,6 +96,9 @@ FAMILIES = (
     Family("feed_delivery_oldest_seconds", "gauge", "Age of the oldest of them."),
     Family("mails_waiting", "gauge", "Mails that failed at least once."),
     Family("mail_oldest_seconds", "gauge", "Age of the oldest of them."),
+    Family("jobs_waiting", "gauge", "Jobs that are not done, running ones included.", ("kind",)),
+    Family("jobs_oldest_seconds", "gauge", "Age of the oldest of them.", ("kind",)),
+    Family("jobs_dead", "gauge", "Jobs that failed for the last time.", ("kind",)),
     Family(
         "members_active",
         "gauge",

@@ -210,6 +210,7 @@ async def statements(database: Database) -> list[Metric]:
 async def queues(database: Database) -> list[Metric]:
     """What waits to be done, and the accounts."""
     waiting = await database.row("backlogs")
+    jobs = await database.rows("jobs")
     accounts = await database.rows("accounts")
     if waiting is None:
         raise PostgresUnavailableError("the backlogs have no row")
@@ -219,6 +220,9 @@ async def queues(database: Database) -> list[Metric]:
         of("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
         of("mails_waiting", waiting["mails"]),
         of("mail_oldest_seconds", waiting["oldest_mail"]),
+        of("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
+        of("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
+        of("jobs_oldest_seconds", {row["kind"]: row["oldest_seconds"] for row in jobs}),
         of("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
     ]
 
