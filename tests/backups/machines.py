@@ -15,6 +15,7 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import fetch
+from chitlaq.backups.offsite.remote_copies import open_copies
 from chitlaq.backups.wal import archive
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
@@ -78,8 +79,8 @@ def archive_segment(
 
 def fetched(there: BackupContext, url: str, identity: str, *, is_all: bool = False) -> list[Record]:
     """What was brought, where nothing went wrong."""
-    with fetch.open_copies(there, url, identity) as copies:
-        fetch.fetch_settings(there, copies)
-        brought = fetch.fetch_backups(there, copies, is_all=is_all)
-        assert copies.failed == {}
+    with open_copies(there, url, identity) as remote:
+        fetch.fetch_settings(there, remote)
+        brought = fetch.fetch_backups(there, remote, is_all=is_all)
+        assert remote.failed == {}
         return brought

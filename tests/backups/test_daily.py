@@ -8,15 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import typer
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
 from chitlaq.backups.catalog.records import Kind, ProofResult, Record
 from chitlaq.backups.context import BackupContext, make_private_folder
-from chitlaq.backups.daily import StepOutcome
 from chitlaq.backups.offsite import copies, object_store
-from chitlaq.cli import backup
+from chitlaq.backups.steps import StepOutcome
 from chitlaq.core.errors import OperatorError
 from tests.backups.machines import archive_segment, machine, made_at, make
 
@@ -57,10 +55,10 @@ def test_copy_that_failed_is_made_with_the_next_work(
     assert not list(context.folder.glob(".copying-*"))
     target.unlink()
     done = daily.take_backups(context, [], silent)
-    assert [one.step for one in done] == [f"copy {full.id}", f"copy {dump.id}", "copy log"]
+    assert [one.step for one in done] == [f"copy {full.id}", f"copy {dump.id}", "copy WAL"]
     assert all(one.is_good for one in done)
     assert not status.read(context).uncopied
-    assert [one.step for one in daily.take_backups(context, [], silent)] == ["copy log"]
+    assert [one.step for one in daily.take_backups(context, [], silent)] == ["copy WAL"]
 
 
 def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(
@@ -163,17 +161,6 @@ def test_base_backup_goes_and_leaves_the_log_that_others_need(context: BackupCon
     assert left.name == "20261124T043000"
     assert [one.id for one in records.read(context.folder).good] == ["full_20261124T043000"]
     assert needed.exists()
-
-
-def test_what_could_not_be_done_ends_otherwise_than_what_was_found() -> None:
-    """ops-service does again what failed, and not what would only be found again."""
-    found = StepOutcome("verify x", is_good=False, detail="", seconds=0.0)
-    failed = StepOutcome("dump", is_good=False, detail="", seconds=0.0, is_finding=False)
-    for done, code in (([found], 3), ([found, failed], 1)):
-        with pytest.raises(typer.Exit) as ended:
-            backup._end(done)
-        assert ended.value.exit_code == code
-    backup._end([StepOutcome("dump", is_good=True, detail="", seconds=0.0, is_finding=False)])
 
 
 def test_nobody_else_may_enter_the_folder_of_backups(context: BackupContext) -> None:

@@ -8,7 +8,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +102,19 @@ def exclusive_lock(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]
             yield
         finally:
             lock.truncate(0)
+
+
+@contextmanager
+def exclusive_session(home: Home, purpose: str, *, is_urgent: bool = False) -> Iterator[None]:
+    """Hold the backup lock at low priority; an urgent session runs at normal priority, with the WAL lock.
+
+    Raises:
+        BusyError: another process holds the backup lock.
+    """
+    if not is_urgent:
+        lower_priority()
+    with exclusive_lock(home, purpose), wal_lock(home) if is_urgent else nullcontext():
+        yield
 
 
 def lower_priority() -> None:

@@ -1,114 +1,95 @@
-"""What is done every day: back up, look, restore and compare, copy, clear away; each by itself."""
+"""The daily backup job: take, verify, drill, copy off-site, prune; each step runs on its own."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from time import monotonic
 
 from chitlaq.backups import configuration
 from chitlaq.backups.catalog import records, retention, status
-from chitlaq.backups.catalog.records import Catalog, Kind, ProofResult, Record
+from chitlaq.backups.catalog.records import KINDS, Catalog, Kind, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionDecision, RetentionPolicy
 from chitlaq.backups.context import BackupContext, make_private_folder, wal_lock
-from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.offsite import copies
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import drill, verify
 from chitlaq.backups.proof.verify import AlreadyVerified
+from chitlaq.backups.steps import OnOutcome, StepOutcome, run_step
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
-# What was looked at lately is not looked at again by the same day's work.
-AGAIN_AFTER = timedelta(hours=1)
-_NOTHING_OLD = "nothing is old enough"
+# The daily job skips what was verified this recently.
+REVERIFY_AFTER = timedelta(hours=1)
+_NOTHING_EXPIRED = "nothing has expired"
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
-    """One thing that was done, or could not be.
-
-    Args:
-        what: its name.
-        is_good: whether it went well.
-        sentence: what came of it.
-        seconds: what it took.
-        is_finding: whether it was done, and what is not well is what was found: to do it again finds
-            the same.
-        is_seen: what is said is of what was to be looked at, and not that it could not be.
-    """
-
-    step: str
-    is_good: bool
-    detail: str
-    seconds: float
-    is_finding: bool = True
-    is_conclusive: bool = True
-
-
-OnOutcome = Callable[[StepOutcome], None]
-
-
 def run(
-    context: BackupContext, today: date, tell: OnOutcome, since: datetime | None = None
+    context: BackupContext, today: date, on_outcome: OnOutcome, since: datetime | None = None
 ) -> list[StepOutcome]:
-    """Do the whole day's work; what fails is told and hinders nothing else.
+    """Run the whole daily job; a failed step is reported and does not stop the others.
 
     Args:
         context: the installation.
-        today: the day, for what is made on it.
-        tell: told of each thing.
-        since: what was done since then is not done again.
+        today: decides between a full and an incremental base backup.
+        on_outcome: called after each step.
+        since: steps that succeeded since then are not repeated.
     """
     before = records.read(context.folder)
-    kinds = [kind for kind in kinds_due(context, today) if not _is_made(before, kind, since)]
-    done = take_backups(context, kinds, tell)
-    found = records.read(context.folder)
+    kinds = [kind for kind in kinds_due(context, today) if not _is_taken(before, kind, since)]
+    done = take_backups(context, kinds, on_outcome)
+    catalog = records.read(context.folder)
     seen = AlreadyVerified()
-    lately = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - AGAIN_AFTER)
-    for record in found.good:
-        if record.verified is None or record.verified.at < lately:
-            done.append(_step(tell, f"verify {record.id}", partial(_verify, context, record, seen)))
-    for name in found.damaged:
-        done.append(_step(tell, f"record {name}", partial(_damaged_record, name)))
+    recent = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - REVERIFY_AFTER)
+    for record in catalog.good:
+        if record.verified is None or record.verified.at < recent:
+            work = partial(_verify, context, record, seen)
+            done.append(run_step(on_outcome, f"verify {record.id}", work))
+    for name in catalog.damaged:
+        done.append(run_step(on_outcome, f"record {name}", partial(_damaged_record, name)))
     for record in newest_to_drill(context):
         last = record.drilled
         if since is None or last is None or last.at < since or not last.is_good:
-            done.append(_step(tell, f"drill {record.id}", partial(_drill, context, record)))
-    done += prune(context, datetime.now(UTC), tell)
+            work = partial(_drill, context, record)
+            done.append(run_step(on_outcome, f"drill {record.id}", work))
+    done += prune(context, datetime.now(UTC), on_outcome)
     return done
 
 
 def take_backups(
-    context: BackupContext, kinds: Sequence[Kind], tell: OnOutcome
+    context: BackupContext, kinds: Sequence[Kind], on_outcome: OnOutcome
 ) -> list[StepOutcome]:
-    """Back up, verify what was made, and copy it elsewhere where that is wished.
+    """Take backups, verify them, and copy them off-site if a destination is set.
 
-    The newest of each kind is copied also when it was made before, and could not be copied then.
+    The newest backup of each kind is also copied if an earlier attempt to copy it failed.
     """
     remove_drafts(context)
     done = []
     for kind in kinds:
-        made: list[Record] = []
-        what = "base backup" if kind in {"full", "incremental"} else kind
-        done.append(_step(tell, what, partial(_take, context, kind, made), is_finding=False))
-        done += [_step(tell, f"verify {one.id}", partial(_verify, context, one)) for one in made]
+        taken: list[Record] = []
+        step = "base backup" if kind in {"full", "incremental"} else kind
+        work = partial(_take, context, kind, taken)
+        done.append(run_step(on_outcome, step, work, is_finding=False))
+        done += [
+            run_step(on_outcome, f"verify {one.id}", partial(_verify, context, one))
+            for one in taken
+        ]
     done += [
-        _step(tell, f"copy {one.id}", partial(_copy, context, one), is_finding=False)
+        run_step(on_outcome, f"copy {one.id}", partial(_copy, context, one), is_finding=False)
         for one in status.uncopied(context, records.read(context.folder))
     ]
     if context.settings.backups.copy_to and barman.is_wanted(context.settings):
-        done.append(_step(tell, "copy log", partial(_copy_wal, context), is_finding=False))
+        work = partial(_copy_wal, context)
+        done.append(run_step(on_outcome, "copy WAL", work, is_finding=False))
     return done
 
 
-def _is_made(found: Catalog, kind: Kind, since: datetime | None) -> bool:
-    """Whether there is one of a kind since a moment that is not known to be bad."""
-    newest = found.newest(kind) if kind != "incremental" else found.newest("full", "incremental")
+def _is_taken(catalog: Catalog, kind: Kind, since: datetime | None) -> bool:
+    """Whether there is a backup of a kind since then that is not known to be bad."""
+    kinds: tuple[Kind, ...] = ("full", "incremental") if kind == "incremental" else (kind,)
+    newest = catalog.newest(*kinds)
     return (
         since is not None
         and newest is not None
@@ -117,8 +98,19 @@ def _is_made(found: Catalog, kind: Kind, since: datetime | None) -> bool:
     )
 
 
+def kinds_to_take(context: BackupContext, named: Sequence[str], today: date) -> list[Kind]:
+    """The kinds that an operator names, in the order in which they are taken; else those due today.
+
+    Raises:
+        OperatorError: there is no such kind.
+    """
+    if unknown := [name for name in named if name not in KINDS]:
+        raise OperatorError(f"There is no kind {unknown[0]}: write {', '.join(KINDS)}.")
+    return [kind for kind in KINDS if kind in named] or kinds_due(context, today)
+
+
 def kinds_due(context: BackupContext, today: date) -> list[Kind]:
-    """What is made on a day: a full backup on the day of the week for it, else what changed since."""
+    """The kinds due on a day; the base backup is full on one weekday and incremental on the others."""
     kinds: list[Kind] = ["dump", "configuration"]
     if barman.is_wanted(context.settings):
         is_full = _WEEKDAYS[today.weekday()] == context.settings.backups.full
@@ -127,9 +119,9 @@ def kinds_due(context: BackupContext, today: date) -> list[Kind]:
 
 
 def newest_to_drill(context: BackupContext) -> list[Record]:
-    """The newest dump and the newest physical backup."""
-    found = records.read(context.folder)
-    newest = (found.newest("dump"), found.newest("full", "incremental"))
+    """The newest dump and the newest base backup."""
+    catalog = records.read(context.folder)
+    newest = (catalog.newest("dump"), catalog.newest("full", "incremental"))
     return [record for record in newest if record is not None]
 
 
@@ -141,41 +133,54 @@ def retention_policy(context: BackupContext) -> RetentionPolicy:
 def retention_decisions(
     context: BackupContext, now: datetime, named: Sequence[Record] = ()
 ) -> list[RetentionDecision]:
-    """Say of each backup whether it may go: by the rule, or only of those that are named."""
-    found = records.read(context.folder)
+    """Decide which backups are kept: all by the policy, or only the named ones."""
+    catalog = records.read(context.folder)
     if named:
-        return retention.decide_named(found, named)
-    return retention.decide(found, retention_policy(context), now)
+        return retention.decide_named(catalog, named)
+    return retention.decide(catalog, retention_policy(context), now)
 
 
-def prune(context: BackupContext, now: datetime, tell: OnOutcome) -> list[StepOutcome]:
-    """Delete the backups that may go; then, by the same rule, the copies elsewhere.
+def prune(context: BackupContext, now: datetime, on_outcome: OnOutcome) -> list[StepOutcome]:
+    """Delete expired backups, then expired off-site copies.
 
-    Each is deleted by itself, and here first: a place that does not answer must not fill this disk.
+    Local backups go first: a destination that does not answer must not fill this disk.
     """
-    gone = [one.record for one in retention_decisions(context, now) if not one.is_kept]
-    # What adds to another goes before it.
-    done = [delete(context, record, tell) for record in reversed(gone)]
-    done.append(_step(tell, "prune", partial(_trim_wal, context, len(gone)), is_finding=False))
+    expired = [one.record for one in retention_decisions(context, now) if not one.is_kept]
+    # Incremental backups go before the backups that they depend on.
+    done = [delete(context, record, on_outcome) for record in reversed(expired)]
+    work = partial(_trim_wal, context, len(expired))
+    done.append(run_step(on_outcome, "prune", work, is_finding=False))
     if context.settings.backups.copy_to:
         work = partial(_prune_copies, context, now)
-        done.append(_step(tell, "prune copies", work, is_finding=False))
+        done.append(run_step(on_outcome, "prune copies", work, is_finding=False))
     return done
 
 
-def delete(context: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
-    """Delete a backup and its record; its copy is another matter."""
-    return _step(tell, f"delete {record.id}", partial(_delete, context, record), is_finding=False)
+def delete_named(
+    context: BackupContext, chosen: Sequence[Record], on_outcome: OnOutcome
+) -> list[StepOutcome]:
+    """Delete backups, oldest first given, and their off-site copies."""
+    done = [delete(context, record, on_outcome) for record in reversed(chosen)]
+    copied = {record.id for record in copies.known_copies(context).good}
+    return done + [
+        delete_copy(context, record, on_outcome) for record in chosen if record.id in copied
+    ]
 
 
-def delete_copy(context: BackupContext, record: Record, tell: OnOutcome) -> StepOutcome:
-    """Delete the copy of a backup."""
+def delete(context: BackupContext, record: Record, on_outcome: OnOutcome) -> StepOutcome:
+    """Delete a backup and its record, but not its off-site copy."""
+    work = partial(_delete, context, record)
+    return run_step(on_outcome, f"delete {record.id}", work, is_finding=False)
+
+
+def delete_copy(context: BackupContext, record: Record, on_outcome: OnOutcome) -> StepOutcome:
+    """Delete the off-site copy of a backup."""
     work = partial(_delete_copy, context, record)
-    return _step(tell, f"delete copy of {record.id}", work, is_finding=False)
+    return run_step(on_outcome, f"delete copy of {record.id}", work, is_finding=False)
 
 
 def remove_drafts(context: BackupContext) -> None:
-    """Clear away what was on its way when a process was killed."""
+    """Delete unfinished files that a killed process left behind."""
     make_private_folder(context.folder)
     for path in (*context.folder.glob("*.draft"), *context.folder.glob("records/*.draft")):
         path.unlink(missing_ok=True)
@@ -183,14 +188,14 @@ def remove_drafts(context: BackupContext) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _take(context: BackupContext, kind: Kind, into: list[Record]) -> str:
+def _take(context: BackupContext, kind: Kind, taken: list[Record]) -> str:
     if kind == "dump":
         record = dump.take(context)
     elif kind == "configuration":
         record = configuration.take(context)
     else:
         record = base_backup.take(context, full=kind == "full")
-    into.append(record)
+    taken.append(record)
     return f"{record.id}, {record.bytes / 1e6:,.1f} MB"
 
 
@@ -202,15 +207,15 @@ def _drill(context: BackupContext, record: Record) -> str:
     return _detail(drill.drill(context, record).drilled)
 
 
-def _detail(verdict: ProofResult | None) -> str:
-    assert verdict is not None
-    if not verdict.is_good:
-        raise OperatorError(verdict.detail)
-    return verdict.detail
+def _detail(result: ProofResult | None) -> str:
+    assert result is not None
+    if not result.is_good:
+        raise OperatorError(result.detail)
+    return result.detail
 
 
 def _copy(context: BackupContext, record: Record) -> str:
-    # Its verdict was written down meanwhile.
+    # Verifying has updated its record since.
     newest = records.read(context.folder).get(record.id) or record
     copied = copies.copy_backup(context, newest).copied
     assert copied is not None
@@ -224,9 +229,9 @@ def _copy_wal(context: BackupContext) -> str:
 
 def _damaged_record(name: str) -> str:
     raise OperatorError(
-        f"The record of {name} was damaged: its backup counts for nothing. Delete"
-        f" records/{name}.json: the next `chitlaq backup run` describes a base backup anew from its own"
-        " files, and looks at it."
+        f"The record of {name} is damaged, so the backup cannot be used. Delete records/{name}.json:"
+        " the next `chitlaq backup run` restores the record of a base backup from its own files and"
+        " verifies it."
     )
 
 
@@ -244,32 +249,15 @@ def _delete_copy(context: BackupContext, record: Record) -> str:
     return context.settings.backups.copy_to
 
 
-def _trim_wal(context: BackupContext, gone: int) -> str:
+def _trim_wal(context: BackupContext, deleted: int) -> str:
     with wal_lock(context.home):
         trimmed = base_backup.trim_wal(context)
-    return f"{gone} backups and {trimmed} files of the log" if gone or trimmed else _NOTHING_OLD
+    if not deleted and not trimmed:
+        return _NOTHING_EXPIRED
+    return f"{deleted} backups and {trimmed} WAL files deleted"
 
 
 def _prune_copies(context: BackupContext, now: datetime) -> str:
     with wal_lock(context.home):
-        gone = copies.prune(context, retention_policy(context), now)
-    return f"{gone} deleted" if gone else _NOTHING_OLD
-
-
-def _step(
-    tell: OnOutcome, what: str, work: Callable[[], str], *, is_finding: bool = True
-) -> StepOutcome:
-    begun = monotonic()
-    is_seen = True
-    try:
-        sentence, is_good = work(), True
-    except InconclusiveError as error:
-        sentence, is_good, is_seen = str(error), False, False
-    except (OperatorError, OSError) as error:
-        sentence, is_good = str(error), False
-    except Exception as error:
-        # What nobody thought of must not keep the rest of the day's work from being done.
-        sentence, is_good = f"{type(error).__name__}: {error}", False
-    outcome = StepOutcome(what, is_good, sentence, monotonic() - begun, is_finding, is_seen)
-    tell(outcome)
-    return outcome
+        deleted = copies.prune(context, retention_policy(context), now)
+    return f"{deleted} deleted" if deleted else _NOTHING_EXPIRED

@@ -60,7 +60,7 @@ def test_what_is_kept_can_be_restored_and_what_is_proved_last_is_kept(
     judged = retention.decide(found, rule, NOW)
     assert [one.record for one in judged] == list(found.good)
     kept = {one.record.id for one in judged if one.is_kept}
-    assert all(one.why for one in judged)
+    assert all(one.reason for one in judged)
     for one in found.good:
         if one.id in kept:
             assert {parent.id for parent in found.chain(one)} <= kept

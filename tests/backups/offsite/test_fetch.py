@@ -21,6 +21,7 @@ from chitlaq.backups.catalog import records, status
 from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, fetch, object_store
+from chitlaq.backups.offsite.remote_copies import open_copies
 from chitlaq.backups.wal import archive
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
@@ -47,7 +48,7 @@ def there(tmp_path: Path) -> BackupContext:
 def brought(
     context: BackupContext, there: BackupContext, identity: str, *, is_all: bool = False
 ) -> tuple[set[str], dict[str, str]]:
-    with fetch.open_copies(there, context.settings.backups.copy_to, identity) as remote:
+    with open_copies(there, context.settings.backups.copy_to, identity) as remote:
         found = fetch.fetch_backups(there, remote, is_all=is_all)
         return {one.id for one in found}, remote.failed
 
@@ -214,6 +215,7 @@ import sys
 from pathlib import Path
 from chitlaq.backups.catalog import records
 from chitlaq.backups.offsite import copies, fetch
+from chitlaq.backups.offsite.remote_copies import open_copies
 from tests.backups.machines import machine
 what, root, url, recipient, identity = sys.argv[1:]
 context = machine(Path(root), CHITLAQ_BACKUPS_RECIPIENTS=recipient, CHITLAQ_BACKUPS_COPY_TO=url)
@@ -222,7 +224,7 @@ if what == "copy":
         copies.copy_backup(context, record)
     copies.copy_wal(context)
 else:
-    with fetch.open_copies(context, url, identity) as remote:
+    with open_copies(context, url, identity) as remote:
         fetch.fetch_backups(context, remote)
         sys.exit(3 if remote.failed else 0)
 """

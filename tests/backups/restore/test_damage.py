@@ -20,6 +20,7 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Kind, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, fetch
+from chitlaq.backups.offsite.remote_copies import open_copies
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.proof import drill, verify
 from chitlaq.backups.wal import archive
@@ -245,7 +246,7 @@ def fetched(context: BackupContext, root: Path, identity: str) -> tuple[list[Rec
     """What a new machine brings from the copies, and what it says that it could not."""
     backups = msgspec.structs.replace(context.settings.backups, folder=str(root / "backups"))
     there = BackupContext(Home(root), msgspec.structs.replace(context.settings, backups=backups))
-    with fetch.open_copies(there, context.settings.backups.copy_to, identity) as remote:
+    with open_copies(there, context.settings.backups.copy_to, identity) as remote:
         fetch.fetch_settings(there, remote)
         brought = fetch.fetch_backups(there, remote)
         return brought, set(remote.failed)

@@ -25,7 +25,7 @@ import yoyo
 from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import dump
-from chitlaq.backups.restore import plan
+from chitlaq.backups.restore import pending, plan
 from tests.backups.backed_up_stack import (
     Writers,
     author,
@@ -209,7 +209,7 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
         ("2020-02-30 14:03", "write '2026-11-24 02:15:00'"),
         ("2020-01-01 14:03 CET", "write '2026-11-24 02:15:00'"),
         ("2020-01-01 14:03", "There is no physical backup from before that moment"),
-        ("2999-01-01 00:00Z", "is not yet"),
+        ("2999-01-01 00:00Z", "is in the future"),
     ],
 )
 def test_moment_that_cannot_be_restored_is_refused_before_anything_is_done(
@@ -306,7 +306,7 @@ async def test_restore_that_was_killed_within_the_swap_is_finished(
     copy = context.home.root / "postgres.restoring"
     shutil.copytree(context.home.postgres_data, copy, symlinks=True)
     restored = plan.RestoreResult(chosen.backup, 1, None, 10)
-    plan.save(context, msgspec.structs.replace(chosen, restored=restored))
+    pending.save(context, msgspec.structs.replace(chosen, restored=restored))
     for path in (copy, *copy.rglob("*")):
         owner = (context.home.postgres_data / path.relative_to(copy)).lstat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)

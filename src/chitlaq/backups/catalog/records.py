@@ -92,15 +92,20 @@ class Record(msgspec.Struct, frozen=True):
 
     @property
     def is_proved(self) -> bool:
-        """Whether the last look at it, of each kind that there was, found it good."""
-        looks = [look for look in (self.verified, self.drilled) if look is not None]
-        return bool(looks) and all(look.is_good for look in looks)
+        """Whether the last verification and the last drill, as far as there were any, succeeded."""
+        results = [one for one in (self.verified, self.drilled) if one is not None]
+        return bool(results) and not self.is_bad
 
     @property
     def is_bad(self) -> bool:
-        """Whether the last look at it, of either kind, found something."""
-        looks = (self.verified, self.drilled)
-        return any(look is not None and not look.is_good for look in looks)
+        """Whether the last verification or the last drill failed."""
+        return self.last_failure is not None
+
+    @property
+    def last_failure(self) -> ProofResult | None:
+        """The latest of the last verification and the last drill that failed."""
+        failed = [one for one in (self.verified, self.drilled) if one and not one.is_good]
+        return max(failed, key=lambda one: one.at, default=None)
 
 
 class Catalog(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ class RetentionDecision:
 
     record: Record
     is_kept: bool
-    why: str
+    reason: str
 
 
 def decide(found: Catalog, rule: RetentionPolicy, now: datetime) -> list[RetentionDecision]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,27 @@ def generate_keys() -> tuple[str, str]:
     """Make a pair of keys; returns the private one and the public one."""
     identity = pyrage.x25519.Identity.generate()
     return str(identity), str(identity.to_public())
+
+
+def write_key_file(file: Path) -> str:
+    """Write a new private key to a file that only its owner reads; returns the public key.
+
+    Raises:
+        OperatorError: the file exists, or cannot be written.
+    """
+    private, public = generate_keys()
+    if file.exists():
+        raise OperatorError(f"{file} exists, and a key is never overwritten.")
+    try:
+        file.touch(mode=0o600)
+        file.write_text(
+            f"# Private key of ChitLaq's backups, created {datetime.now().astimezone():%Y-%m-%d}.\n"
+            "# Whoever has it can read the backups; without it nobody can.\n"
+            f"# public key: {public}\n{private}\n"
+        )
+    except OSError as error:
+        raise OperatorError(f"{file} cannot be written: {error.strerror}.") from None
+    return public
 
 
 def parse_recipients(keys: Sequence[str]) -> list[pyrage.x25519.Recipient]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -66,10 +65,6 @@ class RestorePlan(msgspec.Struct, frozen=True):
     @property
     def is_swapping(self) -> bool:
         return self.restored is not None
-
-
-class UnreadablePlanError(OperatorError):
-    """What an interrupted restore was to do cannot be read."""
 
 
 def choose(
@@ -213,36 +208,3 @@ def is_usable(found: Catalog, record: Record) -> bool:
     except KeyError:
         return False
     return not any(one.is_bad for one in chain)
-
-
-def is_pending(context: BackupContext) -> bool:
-    """Whether a restore was interrupted, readable or not."""
-    return context.home.pending_restore.exists()
-
-
-def load_pending(context: BackupContext) -> RestorePlan | None:
-    """The restore that was interrupted, if there is one.
-
-    Raises:
-        UnreadablePlanError: there is one, and nobody knows of what.
-    """
-    try:
-        return msgspec.json.decode(context.home.pending_restore.read_bytes(), type=RestorePlan)
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError:
-        raise UnreadablePlanError(
-            "A restore was interrupted, and what it was to do cannot be read: begin anew with"
-            " `chitlaq backup restore`. What was there before it is kept."
-        ) from None
-
-
-def save(context: BackupContext, wanted: RestorePlan) -> None:
-    """Remember a plan until it is carried out, whatever happens to this process or this machine."""
-    context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = context.home.pending_restore.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(msgspec.json.encode(wanted))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(context.home.pending_restore)

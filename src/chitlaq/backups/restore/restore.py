@@ -22,7 +22,7 @@ from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext, last_lines, require_free_space, run_program
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.proof import drill
-from chitlaq.backups.restore import plan
+from chitlaq.backups.restore import pending
 from chitlaq.backups.restore.plan import ASIDE, RestorePlan, RestoreResult
 from chitlaq.backups.wal import archive, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
@@ -30,6 +30,7 @@ from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.servers import barman
+from chitlaq.stack.supervisor import control
 
 _TARGET_NOT_REACHED = "recovery ended before configured recovery target was reached"
 _DAMAGE_HINT = (
@@ -112,7 +113,7 @@ def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
         raise OperatorError(
             f"PostgreSQL still runs on {context.home.postgres_data} (process {running.pid}): stop it first."
         )
-    plan.save(context, wanted)
+    pending.save(context, wanted)
     target = context.home.restoring_data
     if wanted.restored is not None:
         return _swap(context, wanted, target, wanted.restored)
@@ -262,7 +263,7 @@ def _swap(
     context: BackupContext, wanted: RestorePlan, target: Path, restored: RestoreResult
 ) -> RestoreResult:
     """Let what was restored take the place of what is there. May be done again from any point."""
-    plan.save(context, msgspec.structs.replace(wanted, restored=restored))
+    pending.save(context, msgspec.structs.replace(wanted, restored=restored))
     live, aside = context.home.postgres_data, context.home.root / wanted.aside
     if target.exists():
         if live.exists():
@@ -353,8 +354,36 @@ def _set_archive_aside(context: BackupContext, wanted: RestorePlan) -> None:
 
 
 def kept_aside(context: BackupContext) -> list[Path]:
-    """What restores have kept: data directories, and archives of servers that are no more."""
+    """What restores have kept: previous data directories, and WAL archives of previous servers."""
     return [
         *sorted(context.home.root.glob(f"{ASIDE}*")),
         *sorted(barman.folder(context.home, context.settings).parent.glob("*.before-*")),
     ]
+
+
+def discard(paths: Sequence[Path]) -> None:
+    """Delete what restores have kept."""
+    for path in paths:
+        shutil.rmtree(path)
+
+
+def stop_stack(context: BackupContext) -> bool:
+    """Stop ChitLaq, so that nothing writes to the data directory; returns whether it was running.
+
+    Raises:
+        OperatorError: it is running and could not be stopped.
+    """
+    try:
+        control.ask(context.home, control.Stop())
+    except control.NotRunningError:
+        return False
+    return True
+
+
+def next_step(context: BackupContext) -> str:
+    """What an operator does after a restore failed; empty if there is nothing to start."""
+    if pending.exists(context):
+        return "ChitLaq is down: `chitlaq backup restore --resume` finishes the restore."
+    if context.home.postgres_data.exists():
+        return "ChitLaq is down: `chitlaq up` starts it with the previous data."
+    return ""

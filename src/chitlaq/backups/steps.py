@@ -1,0 +1,75 @@
+"""Steps of backup jobs: each runs on its own, and a failure is reported without stopping the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.backups.errors import InconclusiveError
+from chitlaq.core.errors import OperatorError
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """The result of one step.
+
+    Args:
+        step: its name, such as ``verify full_20261124T023000``.
+        is_good: it succeeded.
+        detail: the result in one sentence.
+        seconds: how long it took.
+        is_finding: the step ran, and a bad outcome is what it found: running it again finds the same.
+        is_conclusive: the outcome describes the backup; else the backup could not be examined.
+    """
+
+    step: str
+    is_good: bool
+    detail: str
+    seconds: float
+    is_finding: bool = True
+    is_conclusive: bool = True
+
+
+OnOutcome = Callable[[StepOutcome], None]
+"""Called after each step."""
+
+
+def run_step(
+    on_outcome: OnOutcome, step: str, work: Callable[[], str], *, is_finding: bool = True
+) -> StepOutcome:
+    """Run a step and report its outcome; ``work`` returns the detail, and raises when it fails."""
+    begun = monotonic()
+    is_conclusive = True
+    try:
+        detail, is_good = work(), True
+    except InconclusiveError as error:
+        detail, is_good, is_conclusive = str(error), False, False
+    except (OperatorError, OSError) as error:
+        detail, is_good = str(error), False
+    except Exception as error:
+        # An unexpected error must not keep the remaining steps from running.
+        detail, is_good = f"{type(error).__name__}: {error}", False
+    outcome = StepOutcome(step, is_good, detail, monotonic() - begun, is_finding, is_conclusive)
+    on_outcome(outcome)
+    return outcome
+
+
+def prove(
+    on_outcome: OnOutcome, verb: str, record: Record, work: Callable[[Record], ProofResult | None]
+) -> StepOutcome:
+    """Verify or drill a backup and report the result.
+
+    Raises:
+        OperatorError: it is not a backup of this kind.
+    """
+    step = f"{verb} {record.id}"
+    try:
+        result = work(record)
+        assert result is not None
+        outcome = StepOutcome(step, result.is_good, result.detail, result.seconds)
+    except InconclusiveError as error:
+        outcome = StepOutcome(step, False, str(error), 0.0, is_conclusive=False)
+    on_outcome(outcome)
+    return outcome

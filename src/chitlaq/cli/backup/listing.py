@@ -1,0 +1,105 @@
+"""``chitlaq backup list`` and ``status``: what backups there are, and how they are."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from chitlaq.cli import history_db, output
+from chitlaq.cli.backup.session import AsJson, current, size
+from chitlaq.cli.ops import NOT_WELL
+
+if TYPE_CHECKING:
+    from chitlaq.backups.catalog.records import ProofResult, Record
+    from chitlaq.backups.context import BackupContext
+
+
+def register(backup: typer.Typer) -> None:
+    backup.command("list")(list_)
+    backup.command()(status)
+
+
+def list_(as_json: AsJson = False) -> None:
+    """List all backups, and when each was verified, drilled and copied.
+
+    Example: chitlaq backup list
+    """
+    from chitlaq.backups.catalog import records
+
+    context = current()
+    catalog = records.read(context.folder)
+    if as_json:
+        output.print_json([_as_json(context, record) for record in catalog.good])
+        return
+    if not catalog.good and not catalog.damaged:
+        typer.echo(f"There are no backups in {context.folder}. `chitlaq backup run` takes some.")
+        return
+    output.print_table(
+        ["backup", "taken", "size", "verified", "drilled", "copied"],
+        [_row(record) for record in catalog.good]
+        + [[name, "", "", "unusable: its record is damaged", "", ""] for name in catalog.damaged],
+    )
+
+
+def status(as_json: AsJson = False) -> None:
+    """Report the health of the backups; exit code 3 if there is a problem.
+
+    Example: chitlaq backup status
+    """
+    from chitlaq.cli.ops import run_and_store
+    from chitlaq.cli.run_view import rendered
+    from chitlaq.ops.checks import registry
+
+    context = current()
+    run, _ = asyncio.run(
+        run_and_store(
+            context.home,
+            context.settings,
+            "check",
+            registry.named(["backup"]),
+            history_db.operator(None),
+        )
+    )
+    if as_json:
+        output.print_json(run)
+    else:
+        output.console_for_output().print(rendered(run, {}, details=False))
+        typer.echo(f"\nBackup folder: {context.folder}.")
+        _print_leftovers(context)
+    if run.verdict not in {"OK", "SKIPPED"}:
+        raise typer.Exit(NOT_WELL)
+
+
+def _row(record: Record) -> list[str]:
+    return [
+        record.id,
+        f"{record.created_at.astimezone():%Y-%m-%d %H:%M}",
+        size(record.bytes),
+        _result(record.verified),
+        _result(record.drilled),
+        f"{record.copied.at.astimezone():%m-%d %H:%M}" if record.copied else "",
+    ]
+
+
+def _result(result: ProofResult | None) -> str:
+    if result is None:
+        return "never"
+    when = f"{result.at.astimezone():%m-%d %H:%M}"
+    return when if result.is_good else f"BAD {when}: {result.detail}"
+
+
+def _as_json(context: BackupContext, record: Record) -> dict[str, Any]:
+    import msgspec
+
+    return {**msgspec.to_builtins(record), "path": str(context.folder / record.path)}
+
+
+def _print_leftovers(context: BackupContext) -> None:
+    from chitlaq.backups.restore import pending, restore
+
+    if pending.exists(context):
+        typer.echo("A restore was interrupted: `chitlaq backup restore --resume`.")
+    if restore.kept_aside(context):
+        typer.echo("Restores kept the previous data: `chitlaq backup discard` shows it.")
