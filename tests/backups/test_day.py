@@ -203,7 +203,7 @@ def test_file_that_is_named_is_the_one_that_is_judged(
     garbage.write_text("garbage")
     shutil.copy(folder / record.path, same)
     said = {
-        garbage: "is none of the backups that records know",
+        garbage: "matches no recorded backup",
         tmp_path / "gone" / record.path: "There is no file",
     }
     for word in ("verify", "drill"):
@@ -212,7 +212,7 @@ def test_file_that_is_named_is_the_one_that_is_judged(
             assert answer.returncode == 1, answer.stdout
             assert complaint in answer.stderr
     done = run(backed_up_stack, "verify", str(same))
-    assert f"{same} is the same, byte by byte, as {folder / record.path}" in done
+    assert f"{same} is identical to {folder / record.path}" in done
     # From within the folder, as one types it.
     asked = subprocess.run(
         [ROOT / "backup-scripts" / "verify-backup.sh", "latest_backup.sql"],
@@ -307,7 +307,7 @@ def test_prune_shows_first_and_never_takes_the_newest_proved(backed_up_stack: St
     run(backed_up_stack, "run", "dump")
     first, *_ = backups_of(backed_up_stack).of("dump")
     said = run(backed_up_stack, "prune")
-    assert "Nothing goes" in said
+    assert "Nothing has expired" in said
     proved = [one for one in backups_of(backed_up_stack).of("dump") if one.is_proved][-1]
     assert "stays" in run(backed_up_stack, "prune", proved.id, "--yes")
     assert backups_of(backed_up_stack).get(proved.id) is not None

@@ -97,7 +97,7 @@ def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
     copies.copy_backup(context, make(context, "dump"))
     usage = shutil.disk_usage(context.folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=200_500_000))
-    with pytest.raises(OperatorError, match="What is fetched needs about"):
+    with pytest.raises(OperatorError, match="Fetching needs about"):
         brought(context, there, key[0])
     assert not records.read(there.folder).good
 
@@ -159,7 +159,7 @@ def test_backup_is_not_brought_to_the_log_of_another_server(
     found, failed = brought(context, there, key[0])
     assert not found
     (why,) = failed.values()
-    assert "of another server" in why
+    assert "from another server" in why
     assert kept.read_bytes() == segment(OTHER_SYSTEM)
 
 

@@ -181,7 +181,7 @@ async def test_what_follows_damage_is_never_given_up_in_silence(
 
     # Unless that much is what is wanted.
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--up-to-damage", "--yes")
-    assert "What was written after that is not there" in said
+    assert "Changes after that are lost" in said
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected[:-1]
 
@@ -258,7 +258,7 @@ async def test_moment_after_the_last_change_gives_the_last_change(backed_up_stac
     backed_up_stack.command("down")
     moment = datetime.now(UTC).isoformat(" ")
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--to-time", moment, "--yes")
-    assert "no later change from before the moment" in said
+    assert "no later change before the requested time" in said
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected
 
@@ -316,7 +316,7 @@ def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
         shown = backed_up_stack.command("backup", "restore", record.id, input="n\n").stdout
         assert "KNOWN TO BE BAD" in shown
         assert "posts differ" in shown
-        assert "was the same" not in shown
+        assert "drill at" not in shown
     finally:
         records.write(context.folder, record)
 
@@ -424,7 +424,7 @@ async def test_restore_that_fails_says_that_what_was_there_can_be_started(
         capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "`chitlaq up` starts what was there" in done.stderr
+    assert "`chitlaq up` starts it with the previous data" in done.stderr
     assert leftovers(backed_up_stack) == []
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected
@@ -451,7 +451,7 @@ async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
     context.home.pending_restore.write_bytes(pending[: len(pending) // 2])
     answer = backed_up_stack.command("backup", "restore", "--resume", "--yes")
     assert answer.returncode == 1
-    assert "begin anew" in answer.stderr
+    assert "start again" in answer.stderr
     context.home.pending_restore.write_bytes(pending)
     await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert not target.exists()
