@@ -24,8 +24,8 @@ from chitlaq.backups.context import (
     require_free_space,
 )
 from chitlaq.backups.offsite import encryption
-from chitlaq.backups.postgres import dump
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation import settings as configured
 from chitlaq.core.installation.settings import Settings
 
@@ -52,7 +52,7 @@ def take(context: BackupContext) -> Record:
     """
     begun = monotonic()
     name = new_backup_id("config")
-    target, draft = context.folder / f"{name}.tar.gz", context.folder / f"{name}.draft"
+    target = context.folder / f"{name}.tar.gz"
     make_private_folder(context.folder)
     secret, open_ = _split_by_secrecy(context)
     require_free_space(
@@ -60,8 +60,7 @@ def take(context: BackupContext) -> Record:
     )
     moment = datetime.now(UTC)
     manifest: dict[str, str] = {}
-    draft.touch(mode=0o600)
-    try:
+    with files.draft(target, mode=0o600) as draft:
         with tarfile.open(draft, "w:gz") as archive:
             for path in open_:
                 manifest[str(path.relative_to(context.home.root))] = records.digest(path)
@@ -75,11 +74,7 @@ def take(context: BackupContext) -> Record:
                 redacted = io.BytesIO(_redact(context.home.settings_file))
                 manifest[REDACTED] = _add(archive, REDACTED, redacted)
             _add(archive, MANIFEST, io.BytesIO(json.dumps(manifest, indent=1).encode()))
-        dump.fsync_file(draft)
         digest, size = records.digest(draft), draft.stat().st_size
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)
     record = Record(
         id=name,
         kind="configuration",
@@ -90,7 +85,7 @@ def take(context: BackupContext) -> Record:
         sha256=digest,
     )
     records.write(context.folder, record)
-    dump.point_link(context.folder / LATEST, Path(target.name))
+    files.point_to(context.folder / LATEST, Path(target.name))
     return record
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs
 
@@ -152,10 +153,9 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _compress(source: Path, target: Path) -> None:
-    draft = target.with_suffix(".draft")
-    with source.open("rb") as plain, gzip.open(draft, "wb", compresslevel=3) as packed:
-        shutil.copyfileobj(plain, packed)
-    # When the lines were written, and not when they were packed.
-    shutil.copystat(source, draft)
-    draft.rename(target)
+    with files.draft(target) as draft:
+        with source.open("rb") as plain, gzip.open(draft, "wb", compresslevel=3) as packed:
+            shutil.copyfileobj(plain, packed)
+        # When the lines were written, and not when they were packed.
+        shutil.copystat(source, draft)
     source.unlink()

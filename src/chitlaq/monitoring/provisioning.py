@@ -5,12 +5,12 @@ What a tool refuses never replaces what works.
 
 from __future__ import annotations
 
-import os
 import pwd
 import subprocess
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -57,10 +57,8 @@ def write_alertmanager(
     """
     token = home.alertmanager / "ops-token"
     home.alertmanager.mkdir(parents=True, exist_ok=True)
-    token.touch(mode=0o600)
-    token.write_text(Secrets(home.secrets).ops_token)
-    if user is not None:
-        os.chown(token, user.pw_uid, user.pw_gid)
+    # Not durable, like the rest here: generated at each start.
+    files.write(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user, is_durable=False)
     return _place(
         home.alertmanager / "alertmanager.yml",
         routing.alertmanager_config(webhook(settings), str(token)),
@@ -69,11 +67,9 @@ def write_alertmanager(
 
 
 def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
-    # Prometheus reads whatever ends in .yml among its rules, hidden files, too.
-    draft = path.with_name(f"{path.name}.draft")
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_bytes(content)
-    try:
+    with files.draft(path, is_durable=False) as draft:
+        draft.write_bytes(content)
         checked = subprocess.run(
             [*check, draft], check=False, capture_output=True, text=True, timeout=CHECK_SECONDS
         )
@@ -82,7 +78,4 @@ def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
                 f"{check[0]} refuses the generated {path.name}:"
                 f" {(checked.stderr or checked.stdout).strip()}"
             )
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
     return path

@@ -246,7 +246,7 @@ async def killed_when(stack: Stack, condition: Callable[[], object], *words: str
 
 
 STEPS: dict[str, tuple[Callable[[BackupContext], object], tuple[str, ...]]] = {
-    "dump": (lambda context: list(context.folder.glob("*.sql.draft")), ("run", "dump")),
+    "dump": (lambda context: list(context.folder.glob("*.sql.*.draft")), ("run", "dump")),
     "base backup": (
         lambda context: len(list(context.folder.glob("physical/chitlaq/base/*/data/base"))) > fulls(context),
         ("run", "full"),

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from chitlaq.core.host import files
 
 Kind = Literal["full", "incremental", "dump", "configuration"]
 KINDS: tuple[Kind, ...] = ("full", "incremental", "dump", "configuration")
@@ -168,12 +169,7 @@ def write(folder: Path, record: Record) -> None:
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = msgspec.json.encode(record)
     sealed = _Sealed(msgspec.Raw(text), hashlib.sha256(text).hexdigest())
-    draft = place / f"{record.id}.draft"
-    with draft.open("wb") as file:
-        file.write(msgspec.json.encode(sealed))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(place / f"{record.id}.json")
+    files.write(place / f"{record.id}.json", msgspec.json.encode(sealed))
 
 
 def delete(folder: Path, record: Record) -> None:

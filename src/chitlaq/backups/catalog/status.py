@@ -10,6 +10,7 @@ from pathlib import Path
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Catalog, Kind, Record
 from chitlaq.backups.context import BackupContext
+from chitlaq.core.host import files
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "physical": ("full", "incremental"),
@@ -126,7 +127,7 @@ def record_wal_copied(context: BackupContext) -> None:
     """Note that all of the archived log is elsewhere."""
     note = context.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    note.write_text(context.settings.backups.copy_to)
+    files.write(note, context.settings.backups.copy_to)
 
 
 def has_copied(context: BackupContext) -> bool:
@@ -139,7 +140,7 @@ def record_refusal(context: BackupContext, why: str) -> None:
     note = context.home.backup / "copies-refused"
     if why:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        note.write_text(why)
+        files.write(note, why)
     else:
         note.unlink(missing_ok=True)
 

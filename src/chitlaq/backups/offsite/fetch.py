@@ -34,6 +34,7 @@ from chitlaq.backups.proof.verify import AlreadyVerified
 from chitlaq.backups.steps import OnOutcome, StepOutcome, prove
 from chitlaq.backups.wal import archive
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation import settings as installation_settings
 from chitlaq.stack.servers import barman
 
@@ -224,7 +225,7 @@ def _fetch_file(context: BackupContext, remote: RemoteCopies, record: Record, fo
     draft = folder / "moved"
     # The configuration was fetched before its settings named the backup folder: perhaps to another disk.
     shutil.move(plain, draft)
-    draft.rename(context.folder / record.path)
+    files.durable_rename(draft, context.folder / record.path)
 
 
 def _fetch_folder(
@@ -232,21 +233,17 @@ def _fetch_folder(
 ) -> None:
     plain = remote.decrypt(f"backups/{record.id}.age", folder)
     target = context.folder / record.path
-    draft = target.with_name("data.draft")
-    shutil.rmtree(draft, ignore_errors=True)
     with (
         private_umask(),
+        files.draft_folder(target) as draft,
         plain.open("rb") as file,
         zstandard.ZstdDecompressor().stream_reader(file) as unzipped,
         tarfile.open(fileobj=cast("IO[bytes]", unzipped), mode="r|") as tar,
     ):
-        draft.mkdir(parents=True)
         safe_extract.extract_all(tar, draft)
-    if records.digest(draft / base_backup.MANIFEST) != record.sha256:
-        shutil.rmtree(draft)
-        raise OperatorError("it is not what was backed up.")
-    shutil.rmtree(target, ignore_errors=True)
-    draft.rename(target)
+        if records.digest(draft / base_backup.MANIFEST) != record.sha256:
+            raise OperatorError("it is not what was backed up.")
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _fetch_wal(
@@ -274,7 +271,7 @@ def _fetch_wal(
             continue
         with private_umask():
             target.parent.mkdir(parents=True, exist_ok=True)
-        plain.rename(target)
+        files.durable_rename(plain, target)
         archive.add_to_ledger(base, {file_name: digest})
         archive.add_to_ledger(copied, {f"{system}/{file_name}": content})
         context.report_progress(f"fetch {file_name}", remote.sizes[name], remote.sizes[name])
@@ -284,4 +281,4 @@ def _update_links(context: BackupContext) -> None:
     catalog = records.read(context.folder)
     for kind, link in (("dump", dump.LATEST), ("configuration", configuration.LATEST)):
         if newest := catalog.newest(cast("Kind", kind)):
-            dump.point_link(context.folder / link, Path(newest.path))
+            files.point_to(context.folder / link, Path(newest.path))

@@ -8,9 +8,7 @@ own it.
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from chitlaq.backups.catalog import records, status
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Backups
 
@@ -126,13 +125,7 @@ def machine_id(home: Home) -> str:
     path = home.backup / "machine"
     if not path.exists():
         home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = secrets.token_hex(16)
-        draft = path.with_name(f"machine-{name}")
-        draft.write_text(name)
-        # Whoever is first names it; what is read is always whole.
-        with suppress(FileExistsError):
-            os.link(draft, path)
-        draft.unlink()
+        files.write_once(path, secrets.token_hex(16))
     return path.read_text()
 
 

@@ -26,7 +26,7 @@ from chitlaq.backups.context import (
 from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import cpu_affinity
+from chitlaq.core.host import cpu_affinity, files
 
 LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
@@ -45,25 +45,22 @@ def take(context: BackupContext) -> Record:
         OperatorError: the database is away, there is no room, or pg_dump failed.
     """
     name = new_backup_id("chitlaq")
-    draft = context.folder / f"{name}.sql.draft"
     begun = monotonic()
     try:
         with psycopg.connect(
             postgres.dsn(context.settings, context.home, postgres.OWNER),
             connect_timeout=CONNECT_SECONDS,
         ) as connection:
-            record = _dump(context, connection, name, draft)
+            record = _dump(context, connection, name)
     except psycopg.OperationalError as error:
         raise OperatorError(f"The database cannot be dumped: {str(error).strip()}") from None
-    finally:
-        draft.unlink(missing_ok=True)
     made = msgspec.structs.replace(record, seconds=monotonic() - begun)
     records.write(context.folder, made)
-    point_link(context.folder / LATEST, Path(made.path))
+    files.point_to(context.folder / LATEST, Path(made.path))
     return made
 
 
-def _dump(context: BackupContext, connection: psycopg.Connection, name: str, draft: Path) -> Record:
+def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> Record:
     pin_backend(context, connection)
     connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = connection.execute(
@@ -75,31 +72,29 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str, dra
     expected = _expected_bytes(context, size)
     require_free_space(context.folder, expected, "A dump")
     url, password = _without_password(postgres.dsn(context.settings, context.home, postgres.OWNER))
-    draft.touch(mode=0o600)
-    with progress.track_growth(context.report_progress, "dump", draft, expected):
-        dumping = subprocess.Popen(
-            [context.program("pg_dump"), "--dbname", url,
-             "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
-             "--no-password", "--file", str(draft)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
-        )  # fmt: skip
-        # It compresses for as long as all the rest takes; on our half it would do so beside the count.
-        cpu_affinity.keep_to(dumping.pid, cpu_affinity.PROCESSORS)
-        try:
-            tables = fingerprint.take(connection)
-            migration = fingerprint.last_migration(connection)
-            _, complaint = dumping.communicate()
-        finally:
-            if dumping.poll() is None:
-                dumping.kill()
-                dumping.wait()
-    if dumping.returncode != 0:
-        raise OperatorError(f"pg_dump failed: {last_lines(complaint)}")
-    fsync_file(draft)
     target = context.folder / f"{name}.sql"
-    digest, bytes_ = records.digest(draft), draft.stat().st_size
-    draft.rename(target)
+    with files.draft(target, mode=0o600) as draft:
+        with progress.track_growth(context.report_progress, "dump", draft, expected):
+            dumping = subprocess.Popen(
+                [context.program("pg_dump"), "--dbname", url,
+                 "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
+                 "--no-password", "--file", str(draft)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
+            )  # fmt: skip
+            # It compresses for as long as all the rest takes; on our half it would do so beside the count.
+            cpu_affinity.keep_to(dumping.pid, cpu_affinity.PROCESSORS)
+            try:
+                tables = fingerprint.take(connection)
+                migration = fingerprint.last_migration(connection)
+                _, complaint = dumping.communicate()
+            finally:
+                if dumping.poll() is None:
+                    dumping.kill()
+                    dumping.wait()
+        if dumping.returncode != 0:
+            raise OperatorError(f"pg_dump failed: {last_lines(complaint)}")
+        digest, bytes_ = records.digest(draft), draft.stat().st_size
     return Record(
         id=name,
         kind="dump",
@@ -172,20 +167,6 @@ def table_of_contents(context: BackupContext, file: Path) -> list[str]:
     """
     text = run_program([context.program("pg_restore"), "--list", str(file)])
     return [line for line in text.splitlines() if line and not line.startswith(";")]
-
-
-def point_link(link: Path, target: Path) -> None:
-    """Make a link lead to the newest, in one step."""
-    draft = link.with_name(link.name + ".draft")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(target)
-    draft.rename(link)
-
-
-def fsync_file(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _expected_bytes(context: BackupContext, database_bytes: int) -> int:

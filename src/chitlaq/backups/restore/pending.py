@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 
 import msgspec
@@ -12,6 +11,7 @@ from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.restore import plan
 from chitlaq.backups.restore.plan import RestorePlan
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 
 
 class UnreadablePlanError(OperatorError):
@@ -43,12 +43,7 @@ def load(context: BackupContext) -> RestorePlan | None:
 def save(context: BackupContext, wanted: RestorePlan) -> None:
     """Store a plan durably."""
     context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = context.home.pending_restore.with_suffix(".draft")
-    with draft.open("wb") as file:
-        file.write(msgspec.json.encode(wanted))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(context.home.pending_restore)
+    files.write(context.home.pending_restore, msgspec.json.encode(wanted))
 
 
 def resume(context: BackupContext) -> RestorePlan:

@@ -28,6 +28,7 @@ from chitlaq.backups.wal import archive, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.servers import barman
 from chitlaq.stack.supervisor import control
@@ -255,7 +256,7 @@ def _restore_dump(
         with scratch.running_server(context, made.data, made.sockets, is_scratch=False) as running:
             drill.load_dump(context, running, record, made.data)
             restored, _ = _inspect(context, wanted, running, None)
-        made.data.rename(target)
+        files.durable_rename(made.data, target)
     return msgspec.structs.replace(restored, last_commit=record.created_at)
 
 
@@ -268,7 +269,7 @@ def _swap(
     if target.exists():
         if live.exists():
             live.rename(aside)
-        target.rename(live)
+        files.durable_rename(target, live)
     if not live.exists():
         raise OperatorError(
             f"{target} is gone, and {live} too: remove {context.home.pending_restore}."
@@ -324,7 +325,7 @@ def _add_to_archive(context: BackupContext, path: Path) -> None:
     streaming = barman.streaming(context.home, context.settings)
     draft = streaming.with_name("arriving")
     shutil.copyfile(path, draft)
-    draft.rename(streaming / path.name)
+    files.durable_rename(draft, streaming / path.name)
 
 
 def _current_segment(context: BackupContext) -> str:

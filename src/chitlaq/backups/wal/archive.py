@@ -22,6 +22,7 @@ import zstandard
 from chitlaq.backups.wal import pages
 from chitlaq.backups.wal.pages import PAGE_BYTES
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 
 SEGMENT_BYTES = 16 << 20
 _SEGMENTS_IN_A_FILE_NAME = 0x1_0000_0000 // SEGMENT_BYTES
@@ -368,22 +369,20 @@ def read_ledger(folder: Path) -> dict[str, str]:
 def add_to_ledger(folder: Path, digests: Mapping[str, str]) -> None:
     """Add files to the ledger."""
     with (folder / LEDGER).open("a") as file:
-        for name, digest in digests.items():
-            file.write(
-                json.dumps({"name": name, "sha256": digest, "seal": _seal(name, digest)}) + "\n"
-            )
+        file.write(_entries(digests))
 
 
 def prune_ledger(folder: Path, names: Container[str]) -> None:
     """Take out of the ledger what is none of these."""
     kept = {name: digest for name, digest in read_ledger(folder).items() if name in names}
-    draft = folder / f"{LEDGER}.new"
-    draft.mkdir()
-    try:
-        add_to_ledger(draft, kept)
-        (draft / LEDGER).rename(folder / LEDGER)
-    finally:
-        shutil.rmtree(draft)
+    files.write(folder / LEDGER, _entries(kept))
+
+
+def _entries(digests: Mapping[str, str]) -> str:
+    return "".join(
+        json.dumps({"name": name, "sha256": digest, "seal": _seal(name, digest)}) + "\n"
+        for name, digest in digests.items()
+    )
 
 
 def _seal(name: str, digest: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets as random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 
 SUPERUSER = "postgres"
@@ -95,10 +95,6 @@ def _new_signing_key() -> str:
 
 
 def _write_new(path: Path, make: Callable[[], str]) -> None:
-    """Write a file that only its owner may read, unless it exists: whole, or not at all."""
-    if path.exists():
-        return
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(make() + "\n")
-    draft.rename(path)
+    """Write a file that only its owner may read, unless it exists."""
+    if not path.exists():
+        files.write_once(path, make() + "\n")

@@ -22,6 +22,8 @@ from typing import TypeVar
 
 import msgspec
 
+from chitlaq.core.host import files
+
 T = TypeVar("T")
 
 KINDS = ("counter", "histogram")
@@ -138,9 +140,8 @@ def _index(folder: Path) -> Index:
 
 
 def _store(folder: Path, index: Index) -> None:
-    draft = folder / "index.draft"
-    draft.write_bytes(msgspec.json.encode(index))
-    draft.rename(folder / "index.json")
+    # Not durable: written every few seconds, and a reboot makes the metrics anew.
+    files.write(folder / "index.json", msgspec.json.encode(index), is_durable=False)
 
 
 @contextmanager

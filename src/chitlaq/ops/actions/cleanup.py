@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 
 OLD_LOG_DAYS = 7
@@ -37,8 +38,11 @@ def candidates(home: Home) -> list[Candidate]:
     for path in home.logs.glob("*.log.*"):
         if path.name.rpartition(".log.")[2].removesuffix(".gz").isdecimal():
             consider(path, OLD_LOG_DAYS * 86_400, f"a log from more than {OLD_LOG_DAYS} days ago")
-    for folder in (home.logs, home.run, home.nginx):
-        for path in folder.glob("*.draft"):
+    for folder in (
+        home.logs, home.run, home.nginx, home.ops, home.secrets, home.redis_data,
+        home.prometheus, home.alertmanager,
+    ):  # fmt: skip
+        for path in folder.rglob(f"*{files.DRAFT}"):
             consider(path, DRAFT_SECONDS, "a draft that its writer never finished")
     for path in (home.packages / "apt").rglob("*.deb"):
         consider(path, DRAFT_SECONDS, "an archive whose package is unpacked")

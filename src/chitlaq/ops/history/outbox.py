@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 
 from chitlaq.core.data.postgres import PostgresUnavailableError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs
 
@@ -106,12 +107,4 @@ def _write(folder: Path, name: str, content: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} is somebody else's")
-    draft = folder / f"{name}.draft"
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(folder / f"{name}.json")
-    finally:
-        draft.unlink(missing_ok=True)
+    files.write(folder / f"{name}.json", content)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -81,7 +82,7 @@ class BackupScheduler:
         if not await self._run(self._home, words, DAY_SECONDS):
             return False
         self._done.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._done.write_text(now.isoformat())
+        files.write(self._done, now.isoformat())
         return True
 
     async def keep_archive(self) -> bool:

@@ -14,6 +14,7 @@ from typing import IO
 import msgspec
 from prometheus_client import Counter, Histogram
 
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs, metrics
 
@@ -185,9 +186,8 @@ class AccessLog:
 
     def _store_positions(self) -> None:
         positions = {name: offset for name, offset in (f.position for f in self._files) if name}
-        draft = self._positions_path.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(positions))
-        draft.rename(self._positions_path)
+        # Not durable: written several times a second, and after a power failure the counters begin anew.
+        files.write(self._positions_path, msgspec.json.encode(positions), is_durable=False)
 
 
 _expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])

@@ -15,6 +15,7 @@ from pathlib import Path
 import jinja2
 import msgspec
 
+from chitlaq.core.host import files
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -79,14 +80,10 @@ def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    _write(home.expected_requests, msgspec.json.encode(_expected(routes)))
-    return _write(home.nginx / "nginx.conf", text.encode())
-
-
-def _write(path: Path, content: bytes) -> Path:
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(content)
-    return draft.rename(path)
+    # Not durable: both are generated at each start.
+    expected = msgspec.json.encode(_expected(routes))
+    files.write(home.expected_requests, expected, is_durable=False)
+    return files.write(home.nginx / "nginx.conf", text, is_durable=False)
 
 
 def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.host import files
 
 FETCH_SECONDS = 60
 """For each package, and for the lists of what there is."""
@@ -52,7 +53,7 @@ def unpack(
         for archive in archives:
             _run(["dpkg", "-x", str(archive), str(folder)], folder)
         finish(folder)
-        (folder / FETCHED).write_text("\n".join(archive.name for archive in archives) + "\n")
+        files.write(folder / FETCHED, "\n".join(archive.name for archive in archives) + "\n")
         shutil.rmtree(folder / "apt")
 
 

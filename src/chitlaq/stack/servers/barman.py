@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import BACKUP, Secrets
 from chitlaq.core.installation.settings import Settings
@@ -191,7 +192,5 @@ def _wrapped(home: Home) -> Path:
 
 
 def _write(path: Path, text: str, mode: int = 0o600) -> None:
-    draft = path.with_name(path.name + ".draft")
-    draft.touch(mode=mode)
-    draft.write_text(text)
-    draft.rename(path)
+    # Not durable: generated at each start.
+    files.write(path, text, mode=mode, is_durable=False)

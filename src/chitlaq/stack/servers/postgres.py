@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -74,13 +75,11 @@ def programs(home: Home) -> Path:
 
 
 def _copy(package: Path, target: Path) -> None:
-    draft = target.with_name(target.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(package, draft / package.name)
-    libraries = package.with_name(package.name + ".libs")
-    if libraries.exists():
-        shutil.copytree(libraries, draft / libraries.name)
-    draft.rename(target)
+    with files.draft_folder(target) as draft:
+        shutil.copytree(package, draft / package.name)
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name)
 
 
 def data_version(home: Home) -> int | None:
@@ -141,41 +140,38 @@ def command(home: Home) -> list[str]:
 
 
 def _make_data(home: Home, user: pwd.struct_passwd | None) -> None:
-    draft = home.root / "postgres.draft"
+    password = Secrets(home.secrets).postgres_password("postgres")
     password_file = home.run / "initdb-password"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
-    password_file.touch(mode=0o600)
-    password_file.write_text(Secrets(home.secrets).postgres_password("postgres"))
-    _own(draft, user)
-    _own(password_file, user)
-    arguments = [
-        "--pgdata", str(draft),
-        "--username", "postgres",
-        "--pwfile", str(password_file),
-        "--auth", "scram-sha-256",
-        "--encoding", "UTF8",
-        "--locale-provider", "builtin",
-        "--builtin-locale", "C.UTF-8",
-        "--locale", "C",
-        "--data-checksums",
-    ]  # fmt: skip
-    made = subprocess.run(
-        [str(programs(home) / "initdb"), *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=home.root,
-        user=user.pw_uid if user else None,
-        group=user.pw_gid if user else None,
-        extra_groups=[] if user else None,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    password_file.unlink()
-    if made.returncode != 0:
-        reason = made.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise OperatorError(f"PostgreSQL's data directory could not be made: {reason[0]}")
-    draft.rename(home.postgres_data)
+    # Not durable: initdb reads it once.
+    files.write(password_file, password, mode=0o600, owner=user, is_durable=False)
+    with files.draft_folder(home.postgres_data, mode=0o700) as draft:
+        _own(draft, user)
+        arguments = [
+            "--pgdata", str(draft),
+            "--username", "postgres",
+            "--pwfile", str(password_file),
+            "--auth", "scram-sha-256",
+            "--encoding", "UTF8",
+            "--locale-provider", "builtin",
+            "--builtin-locale", "C.UTF-8",
+            "--locale", "C",
+            "--data-checksums",
+        ]  # fmt: skip
+        made = subprocess.run(
+            [str(programs(home) / "initdb"), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=home.root,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        password_file.unlink()
+        if made.returncode != 0:
+            reason = made.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            raise OperatorError(f"PostgreSQL's data directory could not be made: {reason[0]}")
 
 
 def _own(path: Path, user: pwd.struct_passwd | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -36,9 +37,8 @@ def prepare(home: Home, settings: Settings) -> None:
         # By default it writes local time, and does not say whose.
         "log-timestamp-format iso8601",
     ]
-    path = _configuration(home)
-    path.touch(mode=0o600)
-    path.write_text("\n".join(lines) + "\n")
+    # Not durable: generated at each start.
+    files.write(_configuration(home), "\n".join(lines) + "\n", mode=0o600, is_durable=False)
 
 
 def command(home: Home) -> list[str]:

@@ -1,0 +1,155 @@
+"""Write files so that a crash leaves the old content or the new, never half of it.
+
+Content is written to a draft beside its target, ``NAME.RANDOM.draft``, which then takes the target's
+name in one step (rename(2)). A process that is killed leaves at most its draft behind: `tidy` of
+backups and the cleanup of operations remove those. Several processes may write the same file at once;
+the last one wins, or with `write_once` the first.
+
+Durable writes also survive a power failure: the draft is flushed to the disk (fsync(2)) before it
+takes the name, and the folder after that. Pass ``is_durable=False`` only for what is generated anew
+after a restart or written every few seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+DRAFT = ".draft"
+
+
+@contextmanager
+def draft(
+    path: Path,
+    *,
+    mode: int = 0o666,
+    owner: pwd.struct_passwd | None = None,
+    is_durable: bool = True,
+) -> Iterator[Path]:
+    """Yield an empty file beside ``path`` that replaces it when the block ends without an error.
+
+    Args:
+        path: the target, in a folder that exists.
+        mode: the draft's permissions from its first byte on, less the umask.
+        owner: who owns the draft from its first byte on; by default this process's user.
+        is_durable: flush file and folder to the disk.
+
+    Raises:
+        OSError: the target is unchanged and the draft removed.
+    """
+    made = _beside(path)
+    made.touch(mode=mode, exist_ok=False)
+    try:
+        if owner is not None:
+            os.chown(made, owner.pw_uid, owner.pw_gid)
+        yield made
+        if is_durable:
+            durable_rename(made, path)
+        else:
+            made.rename(path)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def write(
+    path: Path,
+    content: bytes | str,
+    *,
+    mode: int = 0o666,
+    owner: pwd.struct_passwd | None = None,
+    is_durable: bool = True,
+) -> Path:
+    """Replace a file's content, text in UTF-8; returns ``path``. Arguments and errors as of `draft`."""
+    with draft(path, mode=mode, owner=owner, is_durable=is_durable) as made:
+        made.write_bytes(_encoded(content))
+    return path
+
+
+def write_once(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
+    """Write a file unless it exists. Of several processes the first wins, and all read the same.
+
+    Raises:
+        OSError: the target is unchanged and the draft removed.
+    """
+    made = _beside(path)
+    made.touch(mode=mode, exist_ok=False)
+    try:
+        made.write_bytes(_encoded(content))
+        sync(made)
+        with suppress(FileExistsError):
+            os.link(made, path)
+        sync(path.parent)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+@contextmanager
+def draft_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
+    """Yield an empty folder, ``NAME.draft``, that is renamed to ``path`` when the block ends well.
+
+    Everything in it is flushed to the disk first. One process at a time may make the same folder: what
+    a killed one left is removed. ``path`` must not exist when the block ends, or be empty.
+
+    Raises:
+        OSError: ``path`` is unchanged and the draft removed.
+    """
+    made = path.with_name(path.name + DRAFT)
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(mode=mode, parents=True)
+    try:
+        yield made
+        for folder, _, names in os.walk(made, topdown=False):
+            for name in names:
+                if not Path(folder, name).is_symlink():
+                    sync(Path(folder, name))
+            sync(Path(folder))
+        durable_rename(made, path)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def point_to(link: Path, target: Path) -> None:
+    """Make a symbolic link, or lead it elsewhere, in one step that survives a power failure."""
+    made = _beside(link)
+    made.symlink_to(target)
+    try:
+        made.rename(link)
+    finally:
+        made.unlink(missing_ok=True)
+    sync(link.parent)
+
+
+def durable_rename(source: Path, target: Path) -> None:
+    """Move a finished file within its file system, for good: flushed before the move, and the move too.
+
+    Of a folder only the folder itself is flushed, not what lies in it.
+    """
+    sync(source)
+    source.rename(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems cannot flush a folder (EINVAL, EBADF); PostgreSQL passes over it, too.
+        if error.errno not in {errno.EINVAL, errno.EBADF} or not path.is_dir():
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.urandom(4).hex()}{DRAFT}")
+
+
+def _encoded(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
