@@ -1,11 +1,12 @@
-"""Prometheus's own tools, fetched once for all tests of this machine's user; and an Alertmanager."""
+"""Prometheus's tools, fetched once for all tests of this machine's user, and one Alertmanager."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -37,20 +38,21 @@ def amtool() -> str:
     return tool("amtool")
 
 
-@pytest.fixture
-async def alertmanager(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="session")
+def alertmanager_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An Alertmanager with our routes and inhibitions, whose reports reach nobody."""
+    folder = tmp_path_factory.mktemp("alertmanager")
     port, nobody = free_ports(2)
-    token = tmp_path / "token"
+    token = folder / "token"
     token.write_text("none")
-    config = tmp_path / "alertmanager.yml"
+    config = folder / "alertmanager.yml"
     config.write_bytes(routing.alertmanager_config(f"http://127.0.0.1:{nobody}/alerts", str(token)))
     program = Path(tool("alertmanager"))
     process = subprocess.Popen(
         [
             program,
             f"--config.file={config}",
-            f"--storage.path={tmp_path / 'data'}",
+            f"--storage.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--cluster.listen-address=",
         ],
@@ -60,13 +62,26 @@ async def alertmanager(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-
-            async def is_ready() -> bool:
-                return (await client.get("/-/ready")).status_code == 200
-
-            await eventually(is_ready)
-            yield client
+        yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+async def alertmanager(alertmanager_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The Alertmanager of this test run; at the end of a test all its alerts end."""
+    async with httpx.AsyncClient(base_url=alertmanager_url) as client:
+
+        async def is_ready() -> bool:
+            return (await client.get("/-/ready")).status_code == 200
+
+        await eventually(is_ready)
+        yield client
+        ended = [
+            {**alert, "endsAt": datetime.now(UTC).isoformat()}
+            for alert in (await client.get("/api/v2/alerts")).json()
+        ]
+        answer = await client.post("/api/v2/alerts", json=ended)
+        assert answer.status_code == 200, answer.text
+        assert (await client.get("/api/v2/alerts")).json() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import httpx
 import msgspec
 import pytest
 
-from chitlaq.monitoring.alerts import cases, routing, rules, slos
-from chitlaq.monitoring.alerts.alert import Alert, fires, silent, steady
+from chitlaq.monitoring.alerts import routing, rules, slos
+from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
 from tests.conftest import eventually
+from tests.monitoring.alerts import promtool as cases
 
 PAGE = Path(__file__).parents[3] / "docs" / "alerts.md"
 SERIES = steady("up", 0)
@@ -33,7 +35,7 @@ def alert(**changes: Any) -> Alert:
         "severity": "P1",
         "summary": "It is down.",
         "procedure": "Service Outage Response",
-        "cases": (fires(SERIES, summary="It is down."), silent()),
+        "cases": (fires(SERIES), silent()),
         **changes,
     }
     return Alert(**given)
@@ -47,23 +49,55 @@ def test_prometheus_reads_the_rules(promtool: str, tmp_path: Path) -> None:
     assert f"{count} rules found" in said
 
 
-@pytest.mark.parametrize("group", rules.groups())
+@pytest.fixture(scope="module")
+def verdicts(promtool: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    return cases.verdicts(promtool, tmp_path_factory.mktemp("cases"), rules.alerts())
+
+
+@pytest.mark.parametrize("name", [alert.name for alert in rules.alerts()])
 def test_each_alert_fires_and_keeps_silent_as_declared(
-    group: str, promtool: str, tmp_path: Path
+    name: str, verdicts: Mapping[str, str]
 ) -> None:
-    (tmp_path / "rules.yml").write_bytes(rules.rule_groups(only=group))
-    (tmp_path / "tests.yml").write_bytes(cases.test_file("rules.yml", group))
-    run(promtool, "test", "rules", tmp_path / "tests.yml")
+    assert verdicts[name] == "SUCCESS"
 
 
-def test_case_that_is_wrong_is_noticed(promtool: str, tmp_path: Path) -> None:
-    (tmp_path / "rules.yml").write_bytes(rules.rule_groups(only="components"))
-    document = msgspec.json.decode(cases.test_file("rules.yml", "components"))
-    silenced = next(test for test in document["tests"] if test["name"] == "DatabaseDown is silent")
-    silenced["input_series"][0]["values"] = "0+0x60"
-    (tmp_path / "tests.yml").write_bytes(msgspec.json.encode(document))
-    with pytest.raises(AssertionError, match="DatabaseDown"):
-        run(promtool, "test", "rules", tmp_path / "tests.yml")
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "SUCCESS"),
+        ({"expr": "up == 2"}, "FAILED"),
+        ({"expr": "up < 2"}, "FAILED"),
+        ({"severity": "P2"}, "SUCCESS"),
+        ({"summary": "{{ $labels.service }} has {{ $value | humanize }}."}, "FAILED"),
+        ({"summary": "{{ $labels.job }} has {{ $value | humanizePercentage }}."}, "FAILED"),
+        ({"labels": {"service": "{{ $labels.service }}"}}, "FAILED"),
+    ],
+    ids=[
+        "as declared",
+        "never",
+        "always",
+        "as declared, too",
+        "no label of the series",
+        "unit",
+        "own",
+    ],
+)
+def test_alert_that_does_not_do_what_its_cases_state_is_noticed(
+    changes: dict[str, object], verdict: str, promtool: str, tmp_path: Path
+) -> None:
+    """What a case expects is derived from the alert; its values and labels are stated."""
+    feed = 'up{job="feed-service"}'
+    given = {
+        "summary": "{{ $labels.job }} has {{ $value | humanize }}.",
+        "labels": {"service": "{{ $labels.job }}"},
+        "cases": (
+            fires(steady(feed, 0), value="0", job="feed-service", service="feed-service"),
+            silent(steady(feed, 1)),
+        ),
+        **changes,
+    }
+    (said,) = cases.verdicts(promtool, tmp_path, [alert(**given)]).values()
+    assert said.startswith(verdict), said
 
 
 def test_each_severity_has_its_route_and_its_own_patience(amtool: str, tmp_path: Path) -> None:
@@ -152,7 +186,7 @@ async def test_graver_alert_holds_back_what_it_explains(
     is_held_back: bool,
     alertmanager: httpx.AsyncClient,
 ) -> None:
-    """Each pair is the only one that this Alertmanager knows, beside one that is surely held back."""
+    """Only this pair fires, beside one that is surely held back."""
     witness = {"family": "Witness"}
     sent = [
         declared_labels(graver, **by),
@@ -205,7 +239,12 @@ def test_each_alert_says_what_it_means_and_what_to_do(declared: Alert) -> None:
     [
         ({"cases": ()}, "fires"),
         ({"cases": (silent(),)}, "fires"),
-        ({"cases": (fires(SERIES, summary="It is down."),)}, "silent"),
+        ({"cases": (fires(SERIES),)}, "silent"),
+        ({"cases": (fires(SERIES, value="7"), silent())}, "not shown"),
+        ({"summary": "It is {{ $value }}."}, r"does not state \{\{ \$value"),
+        ({"summary": "{{ $labels.job }} is down."}, r"does not state .*job"),
+        ({"labels": {"service": "{{ $labels.job }}"}}, r"does not state .*job"),
+        ({"absence": absent("up", through="the wall")}, "the wall"),
         ({"summary": " "}, "summary"),
         ({"procedure": ""}, "procedure"),
         ({"expr": ""}, "expr"),

@@ -71,11 +71,11 @@ def test_each_panel_says_what_it_shows_of_what_there_is(panel: Panel) -> None:
         assert not unknown(query.expr)
 
 
-@pytest.mark.parametrize("group", rules.groups())
-def test_rules_ask_only_for_metrics_that_there_are(group: str) -> None:
-    document = msgspec.json.decode(rules.rule_groups(only=group))
-    for rule in document["groups"][0]["rules"]:
-        assert not unknown(rule["expr"]), rule
+def test_rules_ask_only_for_metrics_that_there_are() -> None:
+    document = msgspec.json.decode(rules.rule_groups())
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            assert not unknown(rule["expr"]), rule
 
 
 def test_prometheus_understands_each_panel(promtool: str, tmp_path: Path) -> None:

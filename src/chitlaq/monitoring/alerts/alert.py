@@ -1,7 +1,7 @@
-"""What an alert is: a condition, what it means, who must move, and the cases that prove it.
+"""Declare an alert: its condition, its meaning, who must act, and the cases that prove it.
 
-An alert that never fired may be one that cannot. So each is declared with series under which it fires
-and with series under which it keeps silent, and Prometheus's own promtool runs them all.
+An alert that has never fired may be one that cannot. Each is therefore declared with input series under
+which it fires and input series under which it stays silent; the tests run them all through promtool.
 """
 
 from __future__ import annotations
@@ -14,72 +14,131 @@ import msgspec
 
 Severity = Literal["P0", "P1", "P2", "P3", "none"]
 
-ASKED_BY_OPS = ("postgres", "redis", "nginx")
-"""Components whose metrics are gone when they are, or when ops-service is."""
+EXPORTED_BY_OPS = ("postgres", "redis", "nginx")
+"""Components whose metrics disappear when they are down, or when ops-service is."""
 
-SEEN_THROUGH = ("prometheus", "node", "ops-service", *ASKED_BY_OPS)
-"""Whose own failure takes metrics away."""
+SEEN_THROUGH = ("prometheus", "node", "ops-service", *EXPORTED_BY_OPS)
+"""Components whose failure makes metrics disappear."""
 
-UNSEEN_FOR = "10m"
+ABSENT_FOR = "10m"
 
 HOST = "{{ $labels.instance | stripPort }}"
-"""The host that an alert is about, which a host that is down silences; none where a sum has no instance."""
+"""The host that an alert is about; empty where a sum has no instance. A host that is down silences it."""
+
+PLACEHOLDER = re.compile(r"\{\{ \$(?:labels\.(?P<label>\w+)|value[^}]*) \}\}")
+"""What our templates use of Prometheus's: a label, or the value with or without a function."""
 
 
-class Series(msgspec.Struct, frozen=True):
-    """An input series: a selector with equal signs only, and its values in promtool's notation."""
+class InputSeries(msgspec.Struct, frozen=True):
+    """A selector with equality matchers only, and its values in promtool's notation."""
 
     series: str
     values: str
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """An alert that fires in a case: the labels of its series, and the sentence that people read."""
+    """An alert that fires in a case.
+
+    Args:
+        labels: those of its series.
+        value: the measured value as people read it, such as "1h 5m 0s"; empty where no template shows it.
+    """
 
     labels: Mapping[str, str]
-    summary: str
+    value: str = ""
+
+    def rendered(self, template: str) -> str:
+        """Return the template with this case's labels and value.
+
+        Raises:
+            ValueError: the template uses a label or a value that the case does not state.
+        """
+
+        def stated(found: re.Match[str]) -> str:
+            text = self.labels.get(found["label"], "") if found["label"] else self.value
+            if not text:
+                raise ValueError(f"a case does not state {found[0]} of {template!r}")
+            return text
+
+        return PLACEHOLDER.sub(stated, template)
 
 
 class Case(msgspec.Struct, frozen=True):
-    """Series, a moment, and what fires then; nothing when ``expected`` is empty."""
+    """Input series, and what fires at a moment; nothing when ``expected`` is empty.
 
-    series: tuple[Series, ...]
-    at: str
+    Args:
+        at: in promtool's notation; empty for half an hour after the alert's ``for_`` has passed.
+    """
+
+    series: tuple[InputSeries, ...]
+    at: str = ""
     expected: tuple[Expected, ...] = ()
 
 
-def steady(series: str, value: float, minutes: int = 60) -> Series:
-    """A series that keeps one value; one sample a minute."""
-    return Series(series, f"{value:.15g}+0x{minutes}")
-
-
-def rising(series: str, step: float, minutes: int = 60, start: float = 0) -> Series:
-    """A series that grows by ``step`` each minute, as a counter under steady load does."""
-    return Series(series, f"{start:.15g}{step:+.15g}x{minutes}")
-
-
-def fires(
-    *series: Series, summary: str, labels: Mapping[str, str] | None = None, at: str = "30m"
-) -> Case:
-    """A case in which one alert fires, with these labels beside those of its declaration."""
-    return Case(series, at, (Expected(labels or {}, summary),))
-
-
-def silent(*series: Series, at: str = "30m") -> Case:
-    """A case in which nothing fires, and nobody is woken."""
-    return Case(series, at)
-
-
-class Unseen(msgspec.Struct, frozen=True):
-    """What must be there to be judged: series whose absence is an alert of its own.
+class Absence(msgspec.Struct, frozen=True):
+    """Series whose absence is an alert of its own.
 
     Args:
-        series: selectors with equal signs only; each is looked for.
-        through: whose failure explains the absence, and silences the twin.
+        series: selectors with equality matchers only; each is checked.
+        through: the component whose failure explains the absence and silences the absence alert.
     """
 
     series: tuple[str, ...]
     through: str
+
+
+def absent(*series: str, through: str) -> Absence:
+    return Absence(series, through)
+
+
+def steady(series: str, value: float, minutes: int = 600) -> InputSeries:
+    """A series that keeps one value, with one sample a minute."""
+    return InputSeries(series, f"{value:.15g}+0x{minutes}")
+
+
+def rising(series: str, step: float, start: float = 0) -> InputSeries:
+    """A series that grows by ``step`` each minute, as a counter does under steady load."""
+    return InputSeries(series, f"{start:.15g}{step:+.15g}x600")
+
+
+def fires(*series: InputSeries, value: str = "", at: str = "", **labels: str) -> Case:
+    """A case in which one alert fires with these labels, beside those of its declaration."""
+    return Case(series, at, (Expected(labels, value),))
+
+
+def silent(*series: InputSeries, at: str = "") -> Case:
+    """A case in which the alert does not fire."""
+    return Case(series, at)
+
+
+def above(series: str, limit: float, /, value: str = "", **labels: str) -> tuple[Case, Case]:
+    """Fires a tenth above the limit (at 1 for a limit of 0), and is silent at the limit."""
+    return (
+        fires(steady(series, 1.1 * limit or 1), value=value, **labels),
+        silent(steady(series, limit)),
+    )
+
+
+def below(series: str, limit: float, /, value: str = "", **labels: str) -> tuple[Case, Case]:
+    """Fires a tenth below the limit, and is silent at the limit."""
+    return fires(steady(series, 0.9 * limit), value=value, **labels), silent(steady(series, limit))
+
+
+def zero(series: str, /, **labels: str) -> tuple[Case, Case]:
+    """Fires at 0, and is silent at 1."""
+    return fires(steady(series, 0), **labels), silent(steady(series, 1))
+
+
+def older(series: str, limit: float, /, value: str, **labels: str) -> tuple[Case, Case]:
+    """Fires when a timestamp is 20 minutes older than the limit in seconds, and is silent at the limit.
+
+    The clock of promtool starts at 0, so that most of these timestamps are negative.
+    """
+    then = 30 * 60 - limit
+    return (
+        fires(steady(series, then - 20 * 60), value=value, at="30m", **labels),
+        silent(steady(series, then), at="30m"),
+    )
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,16 +146,16 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         for_: how long the condition must hold, in Prometheus's notation.
-        severity: the runbook's P0 to P3; "none" is for what only proves that the path works.
-        summary: one sentence; may use Prometheus's templates.
-        procedure: the section of the runbook that treats it.
+        severity: the runbook's P0 to P3; "none" only shows that alerts are delivered.
+        summary: one sentence; may use placeholders.
+        procedure: the runbook's section for it.
         cases: at least one in which it fires and one in which it does not.
-        family: alerts of one family are the same trouble; the graver silences the lesser.
-        labels: more labels, which may use templates.
-        unseen: declare it where silence would be taken for health.
+        family: alerts of one family are about the same problem; the more severe silences the others.
+        labels: more labels, which may use placeholders.
+        absence: required where silence could be taken for health.
 
     Raises:
-        ValueError: something is missing.
+        ValueError: something is missing, or a case does not state what the templates use.
     """
 
     name: str
@@ -108,11 +167,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     cases: tuple[Case, ...]
     family: str = ""
     labels: Mapping[str, str] = {}
-    unseen: Unseen | None = None
+    absence: Absence | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Z][A-Za-z]+", self.name):
-            raise ValueError(f"{self.name!r} is no name for an alert")
+            raise ValueError(f"{self.name!r} is not a valid alert name")
         for field in ("expr", "for_", "summary", "procedure"):
             if not getattr(self, field).strip():
                 raise ValueError(f"{self.name} has no {field}")
@@ -120,12 +179,27 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{self.name} has no case in which it fires")
         if all(case.expected for case in self.cases):
             raise ValueError(f"{self.name} has no case in which it is silent")
-        if self.unseen is not None and self.unseen.through not in SEEN_THROUGH:
-            raise ValueError(f"{self.name} is seen through {self.unseen.through!r}: who is that?")
+        for case in self.cases:
+            for expected in case.expected:
+                self.firing_labels(expected)
+                expected.rendered(self.summary)
+                if expected.value and "{{ $value" not in self.summary:
+                    raise ValueError(f"{self.name}: a case states a value that is not shown")
+        if self.absence is not None and self.absence.through not in SEEN_THROUGH:
+            raise ValueError(f"{self.name} is seen through {self.absence.through!r}: unknown")
 
     @property
     def all_labels(self) -> dict[str, str]:
         return {"severity": self.severity, "family": self.family or self.name, **self.labels}
+
+    def firing_labels(self, expected: Expected) -> dict[str, str]:
+        """All labels that the alert has in a case.
+
+        Raises:
+            ValueError: a label uses one that the case does not state.
+        """
+        declared = {name: expected.rendered(text) for name, text in self.all_labels.items()}
+        return {**declared, **expected.labels}
 
     @property
     def rule(self) -> dict[str, Any]:
@@ -139,55 +213,37 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     @property
-    def twin(self) -> Alert | None:
-        """The alert that says that this one could not be judged."""
-        if self.unseen is None:
+    def absence_alert(self) -> Alert | None:
+        """The alert that fires when this one cannot be evaluated."""
+        if self.absence is None:
             return None
-        what = [series.partition("{")[0] for series in self.unseen.series]
-        summary = (
-            f"Nobody can say whether {self.name} should fire: there is no {what[0]}"
-            f"{_naming(self.unseen.series)}."
-        )
-        present = tuple(steady(series, 1) for series in self.unseen.series)
-        missing = tuple(
-            Expected(matched, _filled(summary, matched))
-            for matched in map(_matched, self.unseen.series)
-        )
+        series = self.absence.series
+        labels = [dict(re.findall(r'(\w+)="([^"]*)"', one)) for one in series]
+        # Absent series of one metric are told apart by their first label.
+        of = f" of {{{{ $labels.{next(iter(labels[0]))} }}}}" if labels[0] else ""
         return Alert(
             name=f"{self.name}Unseen",
-            expr=" or ".join(f"absent({series})" for series in self.unseen.series),
-            for_=UNSEEN_FOR,
+            expr=" or ".join(f"absent({one})" for one in series),
+            for_=ABSENT_FOR,
             severity="P2",
-            summary=summary,
+            summary=f"{self.name} cannot be evaluated: {series[0].partition('{')[0]}{of} is missing.",
             procedure="Monitoring Dashboard Review",
-            labels={"seen_through": self.unseen.through},
-            cases=(Case((), "30m", missing), Case(present, "30m")),
+            labels={"seen_through": self.absence.through},
+            cases=(
+                Case((), expected=tuple(map(Expected, labels))),
+                silent(*(steady(one, 1) for one in series)),
+            ),
         )
 
 
-def with_twins(alerts: Sequence[Alert]) -> list[Alert]:
-    """Return the alerts, each followed by its twin; twins that would say the same are said once."""
+def with_absence_alerts(alerts: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts, each followed by its absence alert unless an earlier one has the same condition."""
     found: list[Alert] = []
     known: set[str] = set()
     for alert in alerts:
         found.append(alert)
-        twin = alert.twin
-        if twin is not None and twin.expr not in known:
-            known.add(twin.expr)
-            found.append(twin)
+        other = alert.absence_alert
+        if other is not None and other.expr not in known:
+            known.add(other.expr)
+            found.append(other)
     return found
-
-
-def _matched(series: str) -> dict[str, str]:
-    """The labels that ``absent`` can know: those of a selector's equal signs."""
-    return dict(re.findall(r'(\w+)="([^"]*)"', series))
-
-
-def _naming(series: Sequence[str]) -> str:
-    """How a sentence tells the absent series of one metric from each other."""
-    names = list(_matched(series[0]))
-    return f" of {{{{ $labels.{names[0]} }}}}" if names else ""
-
-
-def _filled(summary: str, labels: Mapping[str, str]) -> str:
-    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda found: labels[found[1]], summary)

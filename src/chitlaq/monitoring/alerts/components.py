@@ -1,15 +1,24 @@
-"""Alerts on who does not answer, and the one that always fires."""
+"""Alerts on components that are down, and the watchdog that always fires."""
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    InputSeries,
+    absent,
+    fires,
+    rising,
+    silent,
+    steady,
+    zero,
+)
 
 _SERVING = ("api-gateway", "websocket", "feed-service", "search-service", "auth-service")
 _WATCHING = ("ops-service", "prometheus", "alertmanager", "node")
 _DOWN = "ComponentDown"
 
 
-# A host is what is before the port of the addresses that are asked.
+# The host is what precedes the port in a target's address.
 _BY_HOST = '"host", "$1", "instance", "(.+):[0-9]+"'
 
 
@@ -17,8 +26,12 @@ def _component(component: str) -> str:
     return f'component_up{{component="{component}"}}'
 
 
-def _target(job: str, host: str, port: int, value: float) -> Series:
-    return steady(f'up{{job="{job}",instance="{host}:{port}"}}', value)
+def _job(job: str) -> str:
+    return f'up{{job="{job}"}}'
+
+
+def _target(job: str, instance: str, value: float) -> InputSeries:
+    return steady(f'up{{job="{job}",instance="{instance}"}}', value)
 
 
 def alerts() -> list[Alert]:
@@ -26,10 +39,10 @@ def alerts() -> list[Alert]:
 
 
 def _host() -> Alert:
-    """A host that has gone, as a Prometheus elsewhere sees it: its node-exporter, and all else there.
+    """A host that is gone, as a Prometheus elsewhere sees it: its node-exporter and everything else there.
 
-    Where everything is on one machine Prometheus is gone with it, and this cannot fire: there the
-    silence of Watchdog is the alarm, for somebody outside.
+    Where everything runs on one machine, Prometheus goes down with it and this alert cannot fire. There the
+    silence of Watchdog is the alarm, for something outside.
     """
     return Alert(
         name="HostDown",
@@ -39,22 +52,19 @@ def _host() -> Alert:
         ),
         for_="1m",
         severity="P0",
-        summary="The host {{ $labels.host }} does not answer, nor does anything on it.",
+        summary="Host {{ $labels.host }} is not responding, nor is anything on it.",
         procedure="Service Outage Response",
         labels={"host": "{{ $labels.host }}"},
         cases=(
             fires(
-                _target("node", "10.0.0.5", 9100, 0),
-                _target("feed-service", "10.0.0.5", 3003, 0),
-                _target("node", "10.0.0.6", 9100, 1),
-                labels={"host": "10.0.0.5"},
-                summary="The host 10.0.0.5 does not answer, nor does anything on it.",
+                _target("node", "10.0.0.5:9100", 0),
+                _target("feed-service", "10.0.0.5:3003", 0),
+                _target("node", "10.0.0.6:9100", 1),
+                host="10.0.0.5",
             ),
-            # One thing on it answers; or it is known by one service only.
-            silent(
-                _target("node", "10.0.0.5", 9100, 0), _target("feed-service", "10.0.0.5", 3003, 1)
-            ),
-            silent(_target("feed-service", "10.0.0.5", 3003, 0)),
+            # Something on it responds; or only one service of it is known.
+            silent(_target("node", "10.0.0.5:9100", 0), _target("websocket", "10.0.0.5:3002", 1)),
+            silent(_target("feed-service", "10.0.0.5:3003", 0)),
         ),
     )
 
@@ -66,98 +76,76 @@ def _components() -> list[Alert]:
             expr=f"{_component('postgres')} == 0",
             for_="1m",
             severity="P0",
-            summary="PostgreSQL does not answer: nothing can be written, and hardly anything read.",
+            summary="PostgreSQL is not responding: all writes fail, and almost all reads.",
             procedure="Database Health",
             family=_DOWN,
             cases=(
-                fires(
-                    steady(_component("postgres"), 0),
-                    labels={"component": "postgres"},
-                    summary="PostgreSQL does not answer: nothing can be written, and hardly anything"
-                    " read.",
-                ),
-                silent(steady(_component("postgres"), 1), steady(_component("redis"), 0)),
+                *zero(_component("postgres"), component="postgres"),
+                silent(steady(_component("redis"), 0)),
             ),
-            unseen=Unseen((_component("postgres"),), "ops-service"),
+            absence=absent(_component("postgres"), through="ops-service"),
         ),
         Alert(
             name="EdgeDown",
             expr=f"{_component('nginx')} == 0",
             for_="1m",
             severity="P0",
-            summary="nginx does not answer: members see nothing at all.",
+            summary="nginx is not responding: members cannot reach anything.",
             procedure="Service Outage Response",
             family=_DOWN,
             labels={"service": "api-gateway"},
-            cases=(
-                fires(
-                    steady(_component("nginx"), 0),
-                    labels={"component": "nginx"},
-                    summary="nginx does not answer: members see nothing at all.",
-                ),
-                silent(steady(_component("nginx"), 1)),
-            ),
-            unseen=Unseen((_component("nginx"),), "ops-service"),
+            cases=zero(_component("nginx"), component="nginx"),
+            absence=absent(_component("nginx"), through="ops-service"),
         ),
         Alert(
             name="CacheDown",
             expr=f"{_component('redis')} == 0",
             for_="2m",
             severity="P1",
-            summary="Valkey does not answer: feeds are slow, limits and live events are off.",
+            summary="Valkey is not responding: feeds are slow, rate limits and live events are off.",
             procedure="Redis Health",
             family=_DOWN,
-            cases=(
-                fires(
-                    steady(_component("redis"), 0),
-                    labels={"component": "redis"},
-                    summary="Valkey does not answer: feeds are slow, limits and live events are off.",
-                ),
-                silent(steady(_component("redis"), 1)),
-            ),
-            unseen=Unseen((_component("redis"),), "ops-service"),
+            cases=zero(_component("redis"), component="redis"),
+            absence=absent(_component("redis"), through="ops-service"),
         ),
         Alert(
             name="ServiceDown",
             expr=f'up{{job=~"{"|".join(_SERVING)}"}} == 0',
             for_="1m",
             severity="P1",
-            summary="{{ $labels.job }} does not answer.",
+            summary="{{ $labels.job }} is not responding.",
             procedure="Service Outage Response",
             family=_DOWN,
             labels={"service": "{{ $labels.job }}"},
             cases=(
                 fires(
-                    steady('up{job="feed-service"}', 0),
-                    steady('up{job="websocket"}', 1),
-                    labels={"job": "feed-service", "service": "feed-service"},
-                    summary="feed-service does not answer.",
+                    steady(_job("feed-service"), 0),
+                    steady(_job("websocket"), 1),
+                    job="feed-service",
+                    service="feed-service",
                 ),
-                silent(*(steady(f'up{{job="{job}"}}', 1) for job in _SERVING)),
+                silent(*(steady(_job(job), 1) for job in _SERVING)),
             ),
-            unseen=Unseen(tuple(f'up{{job="{job}"}}' for job in _SERVING), "prometheus"),
+            absence=absent(*map(_job, _SERVING), through="prometheus"),
         ),
     ]
 
 
 def _watching() -> list[Alert]:
+    errors = 'exporter_errors_total{source="queues"}'
     return [
         Alert(
             name="MonitoringDown",
             expr=f'up{{job=~"{"|".join(_WATCHING)}"}} == 0',
             for_="5m",
             severity="P2",
-            summary="{{ $labels.job }} does not answer: we are blind to what it watches.",
+            summary="{{ $labels.job }} is not responding: nothing that it monitors is visible.",
             procedure="Monitoring Dashboard Review",
             family=_DOWN,
             labels={"service": "{{ $labels.job }}"},
             cases=(
-                fires(
-                    steady('up{job="node"}', 0),
-                    labels={"job": "node", "service": "node"},
-                    summary="node does not answer: we are blind to what it watches.",
-                ),
-                silent(*(steady(f'up{{job="{job}"}}', 1) for job in _WATCHING)),
+                fires(steady(_job("node"), 0), job="node", service="node"),
+                silent(*(steady(_job(job), 1) for job in _WATCHING)),
             ),
         ),
         Alert(
@@ -165,30 +153,23 @@ def _watching() -> list[Alert]:
             expr="increase(exporter_errors_total[10m]) > 3",
             for_="5m",
             severity="P2",
-            summary="ops-service cannot read {{ $labels.source }}: what it says of it is missing.",
+            summary="ops-service cannot read {{ $labels.source }}: its metrics are missing.",
             procedure="Monitoring Dashboard Review",
             cases=(
-                fires(
-                    rising('exporter_errors_total{source="queues"}', 1),
-                    labels={"source": "queues"},
-                    summary="ops-service cannot read queues: what it says of it is missing.",
-                ),
-                silent(steady('exporter_errors_total{source="queues"}', 40)),
+                fires(rising(errors, 0.4), source="queues"),
+                silent(rising(errors, 0.2)),
+                silent(steady(errors, 40)),
             ),
         ),
         Alert(
             name="Watchdog",
-            # A minute of silence after Prometheus's start is the case in which it does not fire.
+            # It is silent only in the first minute after Prometheus has started.
             expr="vector(1)",
             for_="1m",
             severity="none",
-            summary="The way from Prometheus to ops-service works; its silence is the alarm.",
+            summary="Alerts travel from Prometheus to ops-service; when this one stops, they no longer"
+            " do.",
             procedure="Alert Response",
-            cases=(
-                fires(
-                    summary="The way from Prometheus to ops-service works; its silence is the alarm."
-                ),
-                silent(at="0m"),
-            ),
+            cases=(fires(), silent(at="0m")),
         ),
     ]

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from chitlaq.core.installation.secrets import BACKUP
-from chitlaq.monitoring.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    InputSeries,
+    above,
+    absent,
+    fires,
+    rising,
+    silent,
+    steady,
+)
 
-_MEGABYTE = 1e6
 _LAG = 'postgresql_replication_lag_bytes{application="barman"}'
 
 
-def _connections(active: int) -> tuple[Series, ...]:
+def _connections(active: int) -> tuple[InputSeries, ...]:
     """So many busy sessions and ten idle ones, of a hundred."""
     return (
         steady('postgresql_connections_active{state="active"}', active),
@@ -18,7 +26,7 @@ def _connections(active: int) -> tuple[Series, ...]:
     )
 
 
-def _blocks(hit: float, read: float) -> tuple[Series, ...]:
+def _blocks(hit: float, read: float) -> tuple[InputSeries, ...]:
     """So many blocks a minute that were in memory, after a billion; and that were not."""
     return (
         rising("postgresql_blocks_hit_total", hit, start=1e9),
@@ -26,8 +34,12 @@ def _blocks(hit: float, read: float) -> tuple[Series, ...]:
     )
 
 
-def _slot_active(slot: str, value: float) -> Series:
+def _slot_active(slot: str, value: float) -> InputSeries:
     return steady(f'postgresql_replication_slot_active{{slot="{slot}"}}', value)
+
+
+def _valkey_memory(used: float, limit: float) -> tuple[InputSeries, ...]:
+    return steady("valkey_memory_bytes", used), steady("valkey_memory_max_bytes", limit)
 
 
 def alerts() -> list[Alert]:
@@ -42,30 +54,21 @@ def _connection_alerts() -> list[Alert]:
             expr=f"{share} > 0.95",
             for_="2m",
             severity="P1",
-            summary="{{ $value | humanizePercentage }} of PostgreSQL's connections are taken:"
-            " requests begin to fail.",
+            summary="{{ $value | humanizePercentage }} of PostgreSQL's connections are in use:"
+            " requests are starting to fail.",
             procedure="Database Health",
             family="DatabaseConnectionsHigh",
-            cases=(
-                fires(
-                    *_connections(87),
-                    summary="97% of PostgreSQL's connections are taken: requests begin to fail.",
-                ),
-                silent(*_connections(83)),
-            ),
-            unseen=Unseen(("postgresql_connections_max",), "postgres"),
+            cases=(fires(*_connections(86), value="96%"), silent(*_connections(85))),
+            absence=absent("postgresql_connections_max", through="postgres"),
         ),
         Alert(
             name="DatabaseConnectionsHigh",
             expr=f"{share} > 0.8",
             for_="10m",
             severity="P2",
-            summary="{{ $value | humanizePercentage }} of PostgreSQL's connections are taken.",
+            summary="{{ $value | humanizePercentage }} of PostgreSQL's connections are in use.",
             procedure="Database Health",
-            cases=(
-                fires(*_connections(75), summary="85% of PostgreSQL's connections are taken."),
-                silent(*_connections(60)),
-            ),
+            cases=(fires(*_connections(71), value="81%"), silent(*_connections(70))),
         ),
     ]
 
@@ -81,15 +84,7 @@ def _archive_alerts() -> list[Alert]:
             " much would be lost with this server.",
             procedure="Database Health Metrics",
             family="ReplicationBehind",
-            cases=(
-                fires(
-                    steady(_LAG, 2 * 1024**3),
-                    labels={"application": "barman"},
-                    summary="barman is 2GiB of WAL behind: that much would be lost with this"
-                    " server.",
-                ),
-                silent(steady(_LAG, 500 * _MEGABYTE)),
-            ),
+            cases=above(_LAG, 1e9, "1.024Gi", application="barman"),
         ),
         Alert(
             name="ReplicationBehind",
@@ -98,57 +93,37 @@ def _archive_alerts() -> list[Alert]:
             severity="P2",
             summary="{{ $labels.application }} is {{ $value | humanize1024 }}B of WAL behind.",
             procedure="Database Health Metrics",
-            cases=(
-                fires(
-                    steady(_LAG, 512 * 1024**2),
-                    labels={"application": "barman"},
-                    summary="barman is 512MiB of WAL behind.",
-                ),
-                silent(steady(_LAG, _MEGABYTE)),
-            ),
+            cases=above(_LAG, 1e8, "104.9Mi", application="barman"),
         ),
         Alert(
             name="ReplicationStopped",
-            # Whoever is gone has left pg_stat_replication; the slot stays. The archive's own is watched by
-            # LogNotReceived.
+            # A standby that is gone has left pg_stat_replication; its slot stays. LogNotReceived covers the
+            # slot of the archive.
             expr=f'postgresql_replication_slot_active{{slot!="{BACKUP}"}} == 0',
             for_="5m",
             severity="P1",
-            summary="Nobody reads from the replication slot {{ $labels.slot }}: its standby is away, and"
-            " the log is kept for it until the disk is full.",
+            summary="Nothing reads from replication slot {{ $labels.slot }}: its standby is gone, and"
+            " WAL is kept for it until the disk is full.",
             procedure="Database Health Metrics",
             cases=(
-                fires(
-                    _slot_active("standby", 0),
-                    _slot_active("other", 1),
-                    labels={"slot": "standby"},
-                    summary="Nobody reads from the replication slot standby: its standby is away, and"
-                    " the log is kept for it until the disk is full.",
-                ),
+                fires(_slot_active("standby", 0), _slot_active("other", 1), slot="standby"),
                 silent(_slot_active("standby", 1), _slot_active(BACKUP, 0)),
             ),
         ),
         Alert(
             name="SlotRetainsMuch",
-            # PostgreSQL here gives a slot up at 8 GB (stack/servers/postgres.py).
+            # Our PostgreSQL invalidates a slot at 8 GB (stack/servers/postgres.py).
             expr="postgresql_replication_slot_retained_bytes > 4e9",
             for_="10m",
             severity="P2",
-            summary="{{ $value | humanize1024 }}B of WAL are kept for the replication slot"
-            " {{ $labels.slot }}.",
+            summary="Replication slot {{ $labels.slot }} retains {{ $value | humanize1024 }}B of WAL.",
             procedure="Database Health Metrics",
             family="ReplicationStopped",
-            cases=(
-                fires(
-                    steady(
-                        'postgresql_replication_slot_retained_bytes{slot="standby"}', 6 * 1024**3
-                    ),
-                    labels={"slot": "standby"},
-                    summary="6GiB of WAL are kept for the replication slot standby.",
-                ),
-                silent(
-                    steady('postgresql_replication_slot_retained_bytes{slot="standby"}', 1e9),
-                ),
+            cases=above(
+                'postgresql_replication_slot_retained_bytes{slot="standby"}',
+                4e9,
+                "4.098Gi",
+                slot="standby",
             ),
         ),
         Alert(
@@ -156,35 +131,25 @@ def _archive_alerts() -> list[Alert]:
             expr="increase(postgresql_archive_failures_total[15m]) > 2",
             for_="5m",
             severity="P1",
-            summary="PostgreSQL cannot archive its WAL: a restore would lose what was written"
-            " since, and the disk will fill.",
+            summary="PostgreSQL cannot archive its WAL: a restore would lose everything written"
+            " since, and the disk will fill up.",
             procedure="Check Backup Status",
             family="ArchiveStopped",
             cases=(
-                fires(
-                    rising("postgresql_archive_failures_total", 1),
-                    summary="PostgreSQL cannot archive its WAL: a restore would lose what was"
-                    " written since, and the disk will fill.",
-                ),
+                fires(rising("postgresql_archive_failures_total", 0.2)),
+                silent(rising("postgresql_archive_failures_total", 0.1)),
                 silent(steady("postgresql_archive_failures_total", 90)),
             ),
         ),
         Alert(
             name="ArchiveStopped",
-            # Absent where nothing is archived by choice.
+            # Absent where archiving is off by choice.
             expr="postgresql_archive_age_seconds > 3600",
             for_="5m",
             severity="P2",
-            summary="No WAL was archived for {{ $value | humanizeDuration }}.",
+            summary="No WAL has been archived for {{ $value | humanizeDuration }}.",
             procedure="Check Backup Status",
-            cases=(
-                fires(
-                    steady("postgresql_archive_age_seconds", 7_200),
-                    summary="No WAL was archived for 2h 0m 0s.",
-                ),
-                silent(steady("postgresql_archive_age_seconds", 300)),
-                silent(),
-            ),
+            cases=(*above("postgresql_archive_age_seconds", 3600, "1h 6m 0s"), silent()),
         ),
     ]
 
@@ -198,15 +163,11 @@ def _work_alerts() -> list[Alert]:
             expr="increase(postgresql_deadlocks_total[1h]) > 5",
             for_="0m",
             severity="P3",
-            summary="PostgreSQL broke {{ $value | humanize }} deadlocks within an hour.",
+            summary="PostgreSQL resolved {{ $value | humanize }} deadlocks within an hour.",
             procedure="Database Health Metrics",
             cases=(
-                fires(
-                    rising("postgresql_deadlocks_total", 1, 120),
-                    summary="PostgreSQL broke 60 deadlocks within an hour.",
-                    at="90m",
-                ),
-                silent(steady("postgresql_deadlocks_total", 12, 120), at="90m"),
+                fires(rising("postgresql_deadlocks_total", 0.1), value="6", at="90m"),
+                silent(steady("postgresql_deadlocks_total", 12), at="90m"),
             ),
         ),
         Alert(
@@ -215,43 +176,33 @@ def _work_alerts() -> list[Alert]:
             for_="1m",
             severity="P2",
             summary="A transaction has been open for {{ $value | humanizeDuration }}: vacuum cannot"
-            " clean behind it.",
+            " clean up behind it.",
             procedure="Performance Issues",
-            cases=(
-                fires(
-                    steady("postgresql_oldest_transaction_seconds", 900),
-                    summary="A transaction has been open for 15m 0s: vacuum cannot clean behind"
-                    " it.",
-                ),
-                silent(steady("postgresql_oldest_transaction_seconds", 20)),
-            ),
-            unseen=Unseen(("postgresql_oldest_transaction_seconds",), "postgres"),
+            cases=above("postgresql_oldest_transaction_seconds", 600, "11m 0s"),
+            absence=absent("postgresql_oldest_transaction_seconds", through="postgres"),
         ),
         Alert(
             name="CacheHitRatioLow",
-            # Of what is asked for now; what is read at night, a block here and there, is no trouble.
+            # Of current reads; a few reads at night say nothing.
             expr=f"{hits} / ({hits} + {reads}) < 0.9 and {reads} > 100",
             for_="30m",
             severity="P3",
-            summary="PostgreSQL found {{ $value | humanizePercentage }} of its blocks in memory;"
-            " less than 90% means that it wants more.",
+            summary="PostgreSQL found {{ $value | humanizePercentage }} of the blocks it needed in"
+            " memory; below 90% it needs more memory.",
             procedure="Database Performance Monitoring",
             cases=(
-                fires(
-                    *_blocks(40_000, 10_000),
-                    summary="PostgreSQL found 80% of its blocks in memory; less than 90% means that"
-                    " it wants more.",
-                    at="50m",
-                ),
-                silent(*_blocks(990_000, 10_000), at="50m"),
-                silent(*_blocks(40, 10), at="50m"),
-                silent(*_blocks(0, 0), at="50m"),
+                fires(*_blocks(88_000, 12_000), value="88%"),
+                silent(*_blocks(990_000, 10_000)),
+                silent(*_blocks(40, 10)),
+                silent(*_blocks(0, 0)),
             ),
         ),
     ]
 
 
 def _valkey_alerts() -> list[Alert]:
+    errors = 'valkey_errors_total{service="feed-service",purpose="timelines"}'
+    uncounted = 'rate_limit_fail_open_total{service="auth-service",limit="login"}'
     return [
         Alert(
             name="ValkeyMemoryHigh",
@@ -259,22 +210,15 @@ def _valkey_alerts() -> list[Alert]:
             expr="valkey_memory_bytes / (valkey_memory_max_bytes > 0) > 0.9",
             for_="15m",
             severity="P3",
-            summary="Valkey uses {{ $value | humanizePercentage }} of the memory it may: it will"
-            " give up timelines, which are then made anew from PostgreSQL.",
+            summary="Valkey uses {{ $value | humanizePercentage }} of its memory limit: it will evict"
+            " timelines, which are then rebuilt from PostgreSQL.",
             procedure="Redis Health",
             cases=(
-                fires(
-                    steady("valkey_memory_bytes", 95 * _MEGABYTE),
-                    steady("valkey_memory_max_bytes", 100 * _MEGABYTE),
-                    summary="Valkey uses 95% of the memory it may: it will give up timelines, which"
-                    " are then made anew from PostgreSQL.",
-                ),
-                silent(
-                    steady("valkey_memory_bytes", 95 * _MEGABYTE),
-                    steady("valkey_memory_max_bytes", 0),
-                ),
+                fires(*_valkey_memory(91e6, 100e6), value="91%"),
+                silent(*_valkey_memory(90e6, 100e6)),
+                silent(*_valkey_memory(95e6, 0)),
             ),
-            unseen=Unseen(("valkey_memory_bytes",), "redis"),
+            absence=absent("valkey_memory_bytes", through="redis"),
         ),
         Alert(
             name="ValkeyCommandsFail",
@@ -282,18 +226,12 @@ def _valkey_alerts() -> list[Alert]:
             for_="5m",
             severity="P2",
             summary="{{ $labels.service }} works without Valkey: {{ $value | humanize }} commands"
-            " were not answered within five minutes.",
+            " failed within five minutes.",
             procedure="Redis Health",
             cases=(
-                fires(
-                    rising('valkey_errors_total{service="feed-service",purpose="timelines"}', 6),
-                    labels={"service": "feed-service"},
-                    summary="feed-service works without Valkey: 30 commands were not answered"
-                    " within five minutes.",
-                ),
-                silent(
-                    steady('valkey_errors_total{service="feed-service",purpose="timelines"}', 70)
-                ),
+                fires(rising(errors, 3), value="15", service="feed-service"),
+                silent(rising(errors, 2)),
+                silent(steady(errors, 70)),
             ),
         ),
         Alert(
@@ -301,19 +239,13 @@ def _valkey_alerts() -> list[Alert]:
             expr="sum by (service) (increase(rate_limit_fail_open_total[10m])) > 10",
             for_="5m",
             severity="P2",
-            summary="{{ $labels.service }} lets requests pass uncounted: passwords can be guessed"
-            " without a limit.",
+            summary="{{ $labels.service }} does not enforce its rate limits: passwords can be guessed"
+            " without restriction.",
             procedure="Security Metrics",
             cases=(
-                fires(
-                    rising('rate_limit_fail_open_total{service="auth-service",limit="login"}', 3),
-                    labels={"service": "auth-service"},
-                    summary="auth-service lets requests pass uncounted: passwords can be guessed"
-                    " without a limit.",
-                ),
-                silent(
-                    steady('rate_limit_fail_open_total{service="auth-service",limit="login"}', 9)
-                ),
+                fires(rising(uncounted, 1.2), service="auth-service"),
+                silent(rising(uncounted, 1)),
+                silent(steady(uncounted, 70)),
             ),
         ),
     ]

@@ -1,17 +1,24 @@
-"""Alerts on the machine: room, memory, processors, clock."""
+"""Alerts on the machine: disk, memory, CPU, clock."""
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    InputSeries,
+    absent,
+    fires,
+    rising,
+    silent,
+    steady,
+    zero,
+)
 
 _GIGABYTE = 1e9
-_AT = 'device="/dev/sda1",fstype="ext4",mountpoint="/"'
-_LABELS = {"device": "/dev/sda1", "fstype": "ext4", "mountpoint": "/"}
+_ROOT = {"device": "/dev/sda1", "fstype": "ext4", "mountpoint": "/"}
 
-# What lives in memory or cannot be written to has no room to run out of. "overlay" stays: in a
+# File systems that live in memory or cannot be written to cannot run out of space. "overlay" stays: in a
 # container it is the only disk there is.
 _DISKS = 'fstype!~"tmpfs|devtmpfs|ramfs|squashfs|iso9660|nsfs|fuse.*"'
-_SEEN_BY_NODE = Unseen(("node_filesystem_avail_bytes",), "node")
 
 
 def _less_left_than(share: float) -> str:
@@ -21,26 +28,27 @@ def _less_left_than(share: float) -> str:
     )
 
 
-def _disk(available: float, kind: str = "ext4", *, readonly: bool = False) -> tuple[Series, ...]:
-    """A disk of 100 GB with this much room, in GB."""
-    at = _AT.replace("ext4", kind)
+def _filesystem(metric: str, fstype: str = "ext4") -> str:
+    return f'node_filesystem_{metric}{{device="/dev/sda1",fstype="{fstype}",mountpoint="/"}}'
+
+
+def _disk(
+    available: float, fstype: str = "ext4", *, change: float = 0, readonly: bool = False
+) -> tuple[InputSeries, ...]:
+    """A disk of 100 GB with so many GB free at first, and so many more each minute."""
+    free = _filesystem("avail_bytes", fstype)
     return (
-        steady(f"node_filesystem_avail_bytes{{{at}}}", available * _GIGABYTE),
-        steady(f"node_filesystem_size_bytes{{{at}}}", 100 * _GIGABYTE),
-        steady(f"node_filesystem_readonly{{{at}}}", float(readonly)),
+        rising(free, change * _GIGABYTE, available * _GIGABYTE),
+        steady(_filesystem("size_bytes", fstype), 100 * _GIGABYTE),
+        steady(_filesystem("readonly", fstype), float(readonly)),
     )
 
 
-def _filling(start: float, step: float) -> tuple[Series, ...]:
-    """The disk over ten hours, with so many GB left at first and so many more each minute."""
-    return (
-        rising(f"node_filesystem_avail_bytes{{{_AT}}}", step * _GIGABYTE, 600, start * _GIGABYTE),
-        steady(f"node_filesystem_size_bytes{{{_AT}}}", 100 * _GIGABYTE, 600),
-        steady(f"node_filesystem_readonly{{{_AT}}}", 0, 600),
-    )
+def _inodes(free: float, total: float) -> tuple[InputSeries, ...]:
+    return steady(_filesystem("files_free"), free), steady(_filesystem("files"), total)
 
 
-def _memory(share: float) -> tuple[Series, ...]:
+def _memory(share: float) -> tuple[InputSeries, ...]:
     return (
         steady("node_memory_MemAvailable_bytes", share * 8 * _GIGABYTE),
         steady("node_memory_MemTotal_bytes", 8 * _GIGABYTE),
@@ -58,30 +66,23 @@ def _disk_alerts() -> list[Alert]:
             expr=_less_left_than(0.05),
             for_="2m",
             severity="P0",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} left: writes"
-            " will fail soon.",
+            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free: writes will"
+            " fail soon.",
             procedure="Disk Cleanup",
             family="DiskLow",
-            cases=(
-                fires(
-                    *_disk(4),
-                    labels=_LABELS,
-                    summary="/ has 4% left: writes will fail soon.",
-                ),
-                silent(*_disk(6)),
-            ),
-            unseen=_SEEN_BY_NODE,
+            cases=(fires(*_disk(4.9), value="4.9%", **_ROOT), silent(*_disk(5))),
+            absence=absent("node_filesystem_avail_bytes", through="node"),
         ),
         Alert(
             name="DiskLow",
             expr=_less_left_than(0.1),
             for_="10m",
             severity="P2",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} left.",
+            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free.",
             procedure="Disk Monitoring",
             cases=(
-                fires(*_disk(8), labels=_LABELS, summary="/ has 8% left."),
-                silent(*_disk(12)),
+                fires(*_disk(9.9), value="9.9%", **_ROOT),
+                silent(*_disk(10)),
                 silent(*_disk(0, "tmpfs")),
                 silent(*_disk(0, readonly=True)),
             ),
@@ -98,20 +99,13 @@ def _disk_alerts() -> list[Alert]:
             ),
             for_="1h",
             severity="P2",
-            summary="{{ $labels.mountpoint }} will be full within 24 hours if it goes on filling as"
-            " in the last six.",
+            summary="{{ $labels.mountpoint }} will be full within 24 hours at the rate of the last six.",
             procedure="Capacity Planning",
             cases=(
-                fires(
-                    *_filling(40, -0.03),
-                    labels=_LABELS,
-                    summary="/ will be full within 24 hours if it goes on filling as in the last"
-                    " six.",
-                    at="9h",
-                ),
-                silent(*_filling(40, -0.005), at="9h"),
-                silent(*_filling(95, -0.07), at="9h"),
-                silent(*_filling(40, -0.03), at="2h"),
+                fires(*_disk(40, change=-0.03), at="9h", **_ROOT),
+                silent(*_disk(40, change=-0.005), at="9h"),
+                silent(*_disk(95, change=-0.07), at="9h"),
+                silent(*_disk(40, change=-0.03), at="2h"),
             ),
         ),
         Alert(
@@ -121,22 +115,14 @@ def _disk_alerts() -> list[Alert]:
             ),
             for_="10m",
             severity="P2",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} of its inodes"
-            " left: soon no file can be made, however much room there is.",
+            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} of its inodes free:"
+            " soon no file can be created, however much space is left.",
             procedure="Disk Monitoring",
             cases=(
-                fires(
-                    steady(f"node_filesystem_files_free{{{_AT}}}", 5_000),
-                    steady(f"node_filesystem_files{{{_AT}}}", 100_000),
-                    labels=_LABELS,
-                    summary="/ has 5% of its inodes left: soon no file can be made, however much"
-                    " room there is.",
-                ),
-                # Some file systems have no fixed number of them, and say 0 of 0.
-                silent(
-                    steady(f"node_filesystem_files_free{{{_AT}}}", 0),
-                    steady(f"node_filesystem_files{{{_AT}}}", 0),
-                ),
+                fires(*_inodes(9_900, 100_000), value="9.9%", **_ROOT),
+                silent(*_inodes(10_000, 100_000)),
+                # Some file systems have no fixed number of inodes, and report 0 of 0.
+                silent(*_inodes(0, 0)),
             ),
         ),
     ]
@@ -150,69 +136,53 @@ def _memory_alerts() -> list[Alert]:
             expr=f"{share} < 0.04",
             for_="2m",
             severity="P1",
-            summary="{{ $value | humanizePercentage }} of the memory is available: the kernel will"
-            " soon kill something.",
+            summary="{{ $value | humanizePercentage }} of memory is available: the kernel will soon"
+            " kill a process.",
             procedure="Memory Monitoring",
             family="MemoryLow",
-            cases=(
-                fires(
-                    *_memory(0.03),
-                    summary="3% of the memory is available: the kernel will soon kill something.",
-                ),
-                silent(*_memory(0.05)),
-            ),
+            cases=(fires(*_memory(0.039), value="3.9%"), silent(*_memory(0.04))),
         ),
         Alert(
             name="MemoryLow",
             expr=f"{share} < 0.1",
             for_="10m",
             severity="P2",
-            summary="{{ $value | humanizePercentage }} of the memory is available.",
+            summary="{{ $value | humanizePercentage }} of memory is available.",
             procedure="Memory Monitoring",
-            cases=(
-                fires(*_memory(0.08), summary="8% of the memory is available."),
-                silent(*_memory(0.5)),
-            ),
-            unseen=Unseen(("node_memory_MemAvailable_bytes",), "node"),
+            cases=(fires(*_memory(0.099), value="9.9%"), silent(*_memory(0.1))),
+            absence=absent("node_memory_MemAvailable_bytes", through="node"),
         ),
     ]
 
 
 def _other_alerts() -> list[Alert]:
+    idle = 'node_cpu_seconds_total{cpu="0",mode="idle"}'
+    difference = 'clock_difference_seconds{component="postgres"}'
     return [
         Alert(
             name="ProcessorsBusy",
             expr='1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.95',
             for_="30m",
             severity="P3",
-            summary="All processors have been {{ $value | humanizePercentage }} busy for half an"
-            " hour.",
+            summary="The CPUs have been {{ $value | humanizePercentage }} busy for half an hour.",
             procedure="CPU Monitoring",
             cases=(
-                fires(
-                    rising('node_cpu_seconds_total{cpu="0",mode="idle"}', 0),
-                    summary="All processors have been 100% busy for half an hour.",
-                    at="50m",
-                ),
-                silent(rising('node_cpu_seconds_total{cpu="0",mode="idle"}', 30), at="50m"),
+                fires(rising(idle, 2.4), value="96%"),
+                silent(rising(idle, 3.6)),
             ),
         ),
         Alert(
             name="ClockWrong",
-            # Where no time service tells the kernel, it says 0: ClockUnkept is for that.
+            # 0 where no time service tells the kernel the offset: ClockUnkept covers that.
             expr="abs(node_timex_offset_seconds) > 0.05",
             for_="10m",
             severity="P2",
-            summary="The clock is off by {{ $value | humanizeDuration }}: one-time passwords and"
-            " tokens will be refused.",
+            summary="The clock is off by {{ $value | humanizeDuration }}: one-time passwords and tokens"
+            " will be rejected.",
             procedure="System Health Overview",
             cases=(
-                fires(
-                    steady("node_timex_offset_seconds", -0.5),
-                    summary="The clock is off by 500ms: one-time passwords and tokens will be"
-                    " refused.",
-                ),
-                silent(steady("node_timex_offset_seconds", 0.01)),
+                fires(steady("node_timex_offset_seconds", -0.06), value="60ms"),
+                silent(steady("node_timex_offset_seconds", 0.05)),
             ),
         ),
         Alert(
@@ -220,21 +190,12 @@ def _other_alerts() -> list[Alert]:
             expr="node_timex_sync_status == 0",
             for_="1h",
             severity="P3",
-            summary="No time service keeps the clock, or none that the kernel knows of: how far it is"
-            " off cannot be known.",
+            summary="No time service synchronizes the clock, or the kernel knows of none: the clock's"
+            " offset is unknown.",
             procedure="System Health Overview",
             family="ClockWrong",
-            cases=(
-                fires(
-                    steady("node_timex_sync_status", 0, 120),
-                    steady("node_timex_offset_seconds", 0, 120),
-                    summary="No time service keeps the clock, or none that the kernel knows of: how far"
-                    " it is off cannot be known.",
-                    at="90m",
-                ),
-                silent(steady("node_timex_sync_status", 1, 120), at="90m"),
-            ),
-            unseen=Unseen(("node_timex_sync_status",), "node"),
+            cases=zero("node_timex_sync_status"),
+            absence=absent("node_timex_sync_status", through="node"),
         ),
         Alert(
             name="DatabaseClockDiffers",
@@ -242,18 +203,13 @@ def _other_alerts() -> list[Alert]:
             for_="10m",
             severity="P2",
             summary="The clock of {{ $labels.component }} differs from ours by"
-            " {{ $value | humanizeDuration }}: sessions and codes end too early or too late.",
+            " {{ $value | humanizeDuration }}: sessions and codes expire too early or too late.",
             procedure="System Health Overview",
             family="ClockWrong",
             cases=(
-                fires(
-                    steady('clock_difference_seconds{component="postgres"}', -90),
-                    labels={"component": "postgres"},
-                    summary="The clock of postgres differs from ours by 1m 30s: sessions and codes end"
-                    " too early or too late.",
-                ),
-                silent(steady('clock_difference_seconds{component="postgres"}', 0.2)),
+                fires(steady(difference, -90), value="1m 30s", component="postgres"),
+                silent(steady(difference, 1)),
             ),
-            unseen=Unseen(('clock_difference_seconds{component="postgres"}',), "postgres"),
+            absence=absent(difference, through="postgres"),
         ),
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from chitlaq.monitoring.alerts.alert import ASKED_BY_OPS
+from chitlaq.monitoring.alerts.alert import EXPORTED_BY_OPS
 
 RECEIVER = "ops-service"
 """Of what no route takes; each route's own is named after it, so that it can be asked who gets what."""
@@ -93,13 +93,13 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
 
 def _explained_blindness() -> list[dict[str, Any]]:
     """Whoever is down takes its metrics along: that they are missing is no news."""
-    behind_ops = "|".join(("ops-service", *ASKED_BY_OPS))
+    behind_ops = "|".join(("ops-service", *EXPORTED_BY_OPS))
     return [
         _inhibit('alertname="MonitoringDown",job="node"', 'seen_through="node"'),
         _inhibit('alertname="MonitoringDown",job="ops-service"', f'seen_through=~"{behind_ops}"'),
         *(
             _inhibit(f'family="ComponentDown",component="{one}"', f'seen_through="{one}"')
-            for one in ASKED_BY_OPS
+            for one in EXPORTED_BY_OPS
         ),
     ]
 

@@ -1,27 +1,37 @@
-"""Alerts on the services' work: errors in logs, logins, queues, pools, event loops."""
+"""Alerts on the services' work: logged errors, logins, queues, pools, event loops."""
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import Alert, Series, Unseen, fires, rising, silent, steady
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    InputSeries,
+    above,
+    absent,
+    fires,
+    rising,
+    silent,
+)
 
-_ERRORS = 'log_lines_total{{service="{}",level="error"}}'
-_SERVICE = {"service": "feed-service"}
+_SERVICE = "feed-service"
 
 
-def _logins(failed: float, succeeded: float) -> tuple[Series, ...]:
+def _lines(service: str, level: str = "error") -> str:
+    return f'log_lines_total{{service="{service}",level="{level}"}}'
+
+
+def _logins(failed: float, succeeded: float) -> tuple[InputSeries, ...]:
     return (
         rising('auth_attempts_total{result="failure"}', failed),
         rising('auth_attempts_total{result="success"}', succeeded),
     )
 
 
-def _lag(short: float, long: float) -> tuple[Series, ...]:
-    """So many measurements a minute that were below 0.1 s, and between 0.1 and 0.5 s."""
-    labels = 'service="feed-service"'
-    return (
-        rising(f'event_loop_lag_seconds_bucket{{{labels},le="0.1"}}', short),
-        rising(f'event_loop_lag_seconds_bucket{{{labels},le="0.5"}}', short + long),
-        rising(f'event_loop_lag_seconds_bucket{{{labels},le="+Inf"}}', short + long),
+def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
+    """So many measurements a minute below 0.1 s, and between 0.1 and 0.5 s."""
+    bounds = {"0.1": short, "0.5": short + long, "+Inf": short + long}
+    return tuple(
+        rising(f'event_loop_lag_seconds_bucket{{service="{_SERVICE}",le="{bound}"}}', count)
+        for bound, count in bounds.items()
     )
 
 
@@ -40,26 +50,13 @@ def _trouble_alerts() -> list[Alert]:
             summary="{{ $labels.service }} logged {{ $value | humanize }} errors within ten minutes.",
             procedure="Application Logs",
             cases=(
-                fires(
-                    rising('log_lines_total{service="feed-service",level="error"}', 10),
-                    labels=_SERVICE,
-                    summary="feed-service logged 100 errors within ten minutes.",
-                ),
-                fires(
-                    rising(_ERRORS.format("postgres"), 20),
-                    labels={"service": "postgres"},
-                    summary="postgres logged 200 errors within ten minutes.",
-                ),
-                silent(
-                    rising('log_lines_total{service="feed-service",level="error"}', 1),
-                    rising('log_lines_total{service="feed-service",level="info"}', 900),
-                ),
+                fires(rising(_lines(_SERVICE), 6), value="60", service=_SERVICE),
+                fires(rising(_lines("postgres"), 20), value="200", service="postgres"),
+                silent(rising(_lines(_SERVICE), 5), rising(_lines(_SERVICE, "info"), 900)),
             ),
-            # A service that answers has counted its lines, too; ops-service counts for those that keep
-            # no metrics, of which nginx is here whatever the settings say.
-            unseen=Unseen(
-                tuple(_ERRORS.format(one) for one in ("nginx", "ops-service")), "ops-service"
-            ),
+            # A service that is up has counted its lines, too. ops-service counts for the components that
+            # keep no metrics; nginx is one of them in every installation.
+            absence=absent(_lines("nginx"), _lines("ops-service"), through="ops-service"),
         ),
         Alert(
             name="LoginsFail",
@@ -68,14 +65,10 @@ def _trouble_alerts() -> list[Alert]:
             for_="2m",
             severity="P2",
             summary="{{ $value | humanize }} logins failed within ten minutes, more than succeeded:"
-            " somebody guesses passwords, or logging in is broken.",
+            " someone is guessing passwords, or login is broken.",
             procedure="Authentication Monitoring",
             cases=(
-                fires(
-                    *_logins(20, 2),
-                    summary="200 logins failed within ten minutes, more than succeeded: somebody"
-                    " guesses passwords, or logging in is broken.",
-                ),
+                fires(*_logins(20, 2), value="200"),
                 silent(*_logins(20, 60)),
                 silent(*_logins(2, 0)),
             ),
@@ -90,58 +83,38 @@ def _queue_alerts() -> list[Alert]:
             expr="feed_delivery_oldest_seconds > 60",
             for_="5m",
             severity="P2",
-            summary="A post has waited {{ $value | humanizeDuration }} to reach its followers'"
-            " feeds.",
+            summary="A post has been waiting for {{ $value | humanizeDuration }} to reach its"
+            " followers' feeds.",
             procedure="Feed Service Health Check",
-            cases=(
-                fires(
-                    steady("feed_delivery_oldest_seconds", 300),
-                    summary="A post has waited 5m 0s to reach its followers' feeds.",
-                ),
-                silent(steady("feed_delivery_oldest_seconds", 2)),
-            ),
-            unseen=Unseen(("feed_delivery_oldest_seconds",), "postgres"),
+            cases=above("feed_delivery_oldest_seconds", 60, "1m 6s"),
+            absence=absent("feed_delivery_oldest_seconds", through="postgres"),
         ),
         Alert(
             name="MailsStuck",
             expr="mail_oldest_seconds > 900",
             for_="5m",
             severity="P2",
-            summary="A mail that could not be sent is {{ $value | humanizeDuration }} old: nobody"
+            summary="An email that could not be sent is {{ $value | humanizeDuration }} old: nobody"
             " can register or reset a password.",
             procedure="Auth Service Health Check",
-            cases=(
-                fires(
-                    steady("mail_oldest_seconds", 1_800),
-                    summary="A mail that could not be sent is 30m 0s old: nobody can register or"
-                    " reset a password.",
-                ),
-                silent(steady("mail_oldest_seconds", 0)),
-            ),
-            unseen=Unseen(("mail_oldest_seconds",), "postgres"),
+            cases=above("mail_oldest_seconds", 900, "16m 30s"),
+            absence=absent("mail_oldest_seconds", through="postgres"),
         ),
     ]
 
 
 def _process_alerts() -> list[Alert]:
+    waiting = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
     return [
         Alert(
             name="PoolWaiting",
             expr="avg_over_time(postgresql_pool_waiting[5m]) > 1",
             for_="5m",
             severity="P2",
-            summary="Requests of {{ $labels.service }} wait for a connection to PostgreSQL,"
-            " {{ $value | humanize }} at a time.",
+            summary="{{ $value | humanize }} requests of {{ $labels.service }} are waiting for a"
+            " PostgreSQL connection.",
             procedure="Database Performance Monitoring",
-            cases=(
-                fires(
-                    steady('postgresql_pool_waiting{service="feed-service"}', 4),
-                    labels=_SERVICE,
-                    summary="Requests of feed-service wait for a connection to PostgreSQL, 4 at a"
-                    " time.",
-                ),
-                silent(steady('postgresql_pool_waiting{service="feed-service"}', 0)),
-            ),
+            cases=above(waiting, 1, "1.1", service=_SERVICE),
         ),
         Alert(
             name="EventLoopLags",
@@ -151,16 +124,11 @@ def _process_alerts() -> list[Alert]:
             ),
             for_="10m",
             severity="P2",
-            summary="{{ $labels.service }} comes to its work {{ $value | humanizeDuration }} late:"
-            " something blocks its processes, or they want more of the processor.",
+            summary="The event loop of {{ $labels.service }} lags by {{ $value | humanizeDuration }}:"
+            " something blocks its processes, or they need more CPU.",
             procedure="Performance Issues",
             cases=(
-                fires(
-                    *_lag(0, 60),
-                    labels=_SERVICE,
-                    summary="feed-service comes to its work 480ms late: something blocks its"
-                    " processes, or they want more of the processor.",
-                ),
+                fires(*_lag(0, 60), value="480ms", service=_SERVICE),
                 silent(*_lag(60, 1)),
                 silent(*_lag(0, 0)),
             ),

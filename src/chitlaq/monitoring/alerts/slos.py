@@ -1,11 +1,11 @@
-"""What members are promised, and alerts on how fast the promise is used up.
+"""Service level objectives, and alerts on how fast their error budgets burn.
 
 Method: multi-window, multi-burn-rate alerts (Google, The Site Reliability Workbook, chapter 5). A burn
-of 1 spends the whole budget in the objective's 30 days; the short window ends an alert soon after the
-trouble ends.
+rate of 1 spends the whole budget in the objective's 30 days; the short window ends an alert soon after the
+problem ends.
 
-The rates of five minutes are recorded once, and longer windows are averages of them: a rate over three
-days of raw samples would read millions of them at each evaluation.
+Rates over five minutes are recorded once, and longer windows average them: a rate over three days of raw
+samples would read millions of samples at each evaluation.
 """
 
 from __future__ import annotations
@@ -14,30 +14,38 @@ from typing import Any, Literal
 
 import msgspec
 
-from chitlaq.monitoring.alerts.alert import Alert, Case, Series, Severity, fires, rising, silent
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    Case,
+    InputSeries,
+    Severity,
+    fires,
+    rising,
+    silent,
+)
 
 EDGE = "api-gateway"
-"""The service label under which requests are counted as members saw them."""
+"""The service label of requests as members saw them."""
 
 SERVICES = (EDGE, "auth-service", "feed-service", "search-service", "websocket")
 
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 _SECONDS = {"5m": 300, "30m": 1_800, "1h": 3_600, "6h": 21_600, "3d": 259_200}
 
-# A probe is no member, and a WebSocket's "request" lasts as long as its connection.
+# Probes are not members, and a WebSocket "request" lasts as long as its connection.
 _COUNTED = (
     f'service=~"{"|".join(SERVICES)}",route!~"(/api)?/(health|live|ready|metrics|openapi.json)|/ws"'
 )
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """A share of good requests that is promised, for every service by itself.
+    """A promised share of good requests, for each service.
 
     Args:
         target: the share, such as 0.999.
-        requests: rate of all that count, by service.
-        bad: rate of those that were not as promised, by service.
-        meaning: what went wrong with a bad one, as in "of requests …".
+        requests: rate of all requests that count, by service.
+        bad: rate of those that broke the promise, by service.
+        meaning: what bad requests did, as in "5% of requests …".
     """
 
     name: Literal["availability", "latency"]
@@ -55,11 +63,11 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Burn(msgspec.Struct, frozen=True, kw_only=True):
-    """A speed at which the budget may not go, over two windows.
+    """A burn rate that is too high, over two windows.
 
     Args:
         least_bad: bad requests within the short window below which nobody is called: at night one
-            failed request of ten is a ratio of 10 % and no trouble.
+            failed request of ten is a ratio of 10 % and no problem.
     """
 
     pace: str
@@ -81,12 +89,12 @@ OBJECTIVES = (
         name="availability",
         target=0.999,
         requests=_by_service("http_requests_total"),
-        # A service without a single fault has no series of faults: 0, not unknown.
+        # A service that has never failed has no series for failures: that is 0, not unknown.
         bad=(
             _by_service("http_requests_total", ',status=~"5.."')
             + f" or 0 * {_by_service('http_requests_total')}"
         ),
-        meaning="fail",
+        meaning="failed",
     ),
     Objective(
         name="latency",
@@ -97,7 +105,7 @@ OBJECTIVES = (
             + " - "
             + _by_service("http_request_duration_seconds_bucket", ',le="0.5"')
         ),
-        meaning="take longer than 0.5 s",
+        meaning="took longer than 0.5 s",
     ),
 )
 
@@ -138,7 +146,7 @@ _MILDER: dict[Severity, Severity] = {"P0": "P1", "P1": "P2", "P2": "P3", "P3": "
 
 
 def recording_rules() -> list[dict[str, Any]]:
-    """Return the rules for rates and error ratios, in the order in which they build on each other.
+    """Return the rules for rates and error ratios, each after those that it reads.
 
     Without traffic there is no ratio, rather than 0/0.
     """
@@ -159,7 +167,7 @@ def recording_rules() -> list[dict[str, Any]]:
 
 
 def alerts() -> list[Alert]:
-    """Return the burn-rate alerts: each for the edge, and a step milder for the services behind it."""
+    """Return the burn-rate alerts: each for the edge, and one step milder for the services behind it."""
     return [
         _alert(objective, burn, is_edge=is_edge)
         for objective in OBJECTIVES
@@ -184,8 +192,10 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
         ),
         for_=burn.for_,
         severity=severity if objective.name == "availability" else _MILDER[severity],
-        summary=_summary(
-            objective, burn, "{{ $labels.service }}", "{{ $value | humanizePercentage }}"
+        summary=(
+            "{{ $value | humanizePercentage }} of requests to {{ $labels.service }}"
+            f" {objective.meaning} over {burn.long}: a burn rate above {burn.factor:g} for the"
+            f" {objective.target:.1%} objective."
         ),
         procedure=(
             "Error Investigation" if objective.name == "availability" else "Performance Issues"
@@ -195,49 +205,35 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
     )
 
 
-def _summary(objective: Objective, burn: Burn, service: str, ratio: str) -> str:
-    return (
-        f"{ratio} of requests to {service} {objective.meaning} (over {burn.long}):"
-        f" more than {burn.factor:g} times what the objective of {objective.target:.1%} allows."
-    )
-
-
 def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
-    """Trouble; none; just not enough; too few requests to tell; no traffic; nobody's promise."""
+    """Trouble; none; just not enough; too few requests to tell; no traffic; a service without promises."""
     allowed = 0.9 * burn.factor * objective.budget
-    minutes, at = (90, "80m") if burn.long != "3d" else (480, "8h")
+    at = "8h" if burn.long == "3d" else "80m"
 
-    def load(good: float, bad: float) -> Case:
-        return silent(*_load(objective, service, good, bad, minutes), at=at)
+    def load(good: float, bad: float, service: str = service) -> Case:
+        return silent(*_load(objective, service, good, bad), at=at)
 
     return (
-        fires(
-            *_load(objective, service, 30, 30, minutes),
-            labels={"service": service},
-            summary=_summary(objective, burn, service, "50%"),
-            at=at,
-        ),
+        fires(*_load(objective, service, 30, 30), value="50%", at=at, service=service),
         load(60, 0),
         load(1000 * (1 - allowed), 1000 * allowed),
         load(0.01, 0.01),
         load(0, 0),
-        silent(*_load(objective, "ops-service", 30, 30, minutes), at=at),
+        load(30, 30, "ops-service"),
     )
 
 
-def _load(
-    objective: Objective, service: str, good: float, bad: float, minutes: int
-) -> list[Series]:
+def _load(objective: Objective, service: str, good: float, bad: float) -> list[InputSeries]:
     """Series of a service that answers so many requests well and badly each minute."""
     labels = f'service="{service}",method="GET",route="/posts/{{id}}"'
     if objective.name == "availability":
         return [
-            rising(f'http_requests_total{{{labels},status="200"}}', good, minutes),
-            rising(f'http_requests_total{{{labels},status="503"}}', bad, minutes),
+            rising(f'http_requests_total{{{labels},status="200"}}', good),
+            rising(f'http_requests_total{{{labels},status="503"}}', bad),
         ]
     name = "http_request_duration_seconds"
     return [
-        rising(f'{name}_bucket{{{labels},le="0.5"}}', good, minutes),
-        rising(f'{name}_bucket{{{labels},le="+Inf"}}', good + bad, minutes),
-        rising(f"{name}_count{{{labels}}}", good + bad, minutes),
+        rising(f'{name}_bucket{{{labels},le="0.5"}}', good),
+        rising(f'{name}_bucket{{{labels},le="+Inf"}}', good + bad),
+        rising(f"{name}_count{{{labels}}}", good + bad),
     ]
