@@ -66,18 +66,15 @@ async def test_mail_is_sent_retried_and_its_secrets_forgotten(
         stdout=subprocess.DEVNULL,
     )
     try:
-        (row,) = await stack.sql("SELECT links FROM mail.messages WHERE to_address = $1", email)
+        (row,) = await stack.sql("SELECT id, links FROM mail.messages WHERE to_address = $1", email)
+        of_mail = "WHERE kind = 'send_mail' AND payload->>'message_id' = $1"
 
         async def failed() -> bool:
-            (row,) = await stack.sql(
-                "SELECT attempts, last_error FROM mail.messages WHERE to_address = $1", email
-            )
-            return row["attempts"] == 1 and "come back later" in row["last_error"]
+            (job,) = await stack.sql(f"SELECT * FROM jobs.jobs {of_mail}", str(row["id"]))
+            return job["attempts"] == 1 and "come back later" in (job["reason"] or "")
 
         await eventually(failed)
-        await stack.sql(
-            "UPDATE mail.messages SET next_attempt_at = now() WHERE to_address = $1", email
-        )
+        await stack.sql(f"UPDATE jobs.jobs SET due_at = now() {of_mail}", str(row["id"]))
         (message,) = await eventually(lambda: [m for m in box.messages if m["To"] == email])
         body = message.get_body(("plain",))
         assert body is not None

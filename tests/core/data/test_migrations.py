@@ -71,6 +71,13 @@ async def test_migrations_apply_to_what_an_older_version_left_with_data(
         assert applied == NAMES[first:]
         (account,) = await connection.fetch("SELECT username FROM auth.accounts")
         assert account["username"] == "kept"
+        found = await connection.fetch(
+            "SELECT kind, request_id, attempts, reason FROM jobs.jobs ORDER BY kind"
+        )
+        assert [tuple(row) for row in found] == [
+            ("deliver_post", "of the post", 0, None),
+            ("send_mail", "of the mail", 3, "come back later"),
+        ]
 
         await connection.execute(
             "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"

@@ -78,17 +78,19 @@ async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: J
     member = await join()
     post = await member.write("to be delivered")
     await stack.sql(
-        "INSERT INTO feed.deliveries VALUES ($1::text::uuid, 'test', now() + interval '1 hour')",
+        "INSERT INTO jobs.jobs (kind, payload, request_id, due_at) VALUES"
+        " ('deliver_post', jsonb_build_object('post_id', $1::text), 'test', now() + interval '1 hour')",
         post["id"],
     )
     try:
         after = await scrape(stack)
     finally:
-        await stack.sql("DELETE FROM feed.deliveries WHERE request_id = 'test'")
+        await stack.sql("DELETE FROM jobs.jobs WHERE request_id = 'test'")
     verified = value(before, "accounts", state="verified")
     assert verified is not None
     assert value(after, "accounts", state="verified") == verified + 1
     assert (value(after, "feed_deliveries_waiting") or 0) >= 1
+    assert (value(after, "jobs_waiting", kind="deliver_post") or 0) >= 1
 
 
 async def test_member_is_active_once_on_however_many_devices(stack: Stack, join: Join) -> None:

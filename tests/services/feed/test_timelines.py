@@ -79,7 +79,7 @@ async def test_feed_answers_while_valkey_hangs_and_misses_nothing_afterwards(
         return from_valkey and [item["id"] for item in items] == [second["id"], first["id"]]
 
     await eventually(is_complete)
-    (left,) = await stack.sql("SELECT count(*) FROM feed.deliveries")
+    (left,) = await stack.sql("SELECT count(*) FROM jobs.jobs WHERE kind = 'deliver_post'")
     assert left["count"] == 0
 
 
@@ -128,7 +128,8 @@ async def test_delivery_left_behind_is_picked_up(stack: Stack, join: Join) -> No
     assert len(await follower.home()) == 1
     await stack.sql(
         "WITH p AS (INSERT INTO feed.posts (author_id, text) VALUES ($1, 'left behind') RETURNING id)"
-        " INSERT INTO feed.deliveries (post_id, request_id) SELECT id, $2 FROM p",
+        " INSERT INTO jobs.jobs (kind, payload, request_id)"
+        " SELECT 'deliver_post', jsonb_build_object('post_id', id), $2 FROM p",
         author.id,
         "0" * 32,
     )

@@ -1,4 +1,7 @@
-"""Mail: written with the transaction that needs it, sent from the table until it went out."""
+"""Transactional outbox: inserted with the caller's transaction, retried until SMTP accepts.
+
+``mail.messages`` is the outbox and, where no SMTP server is configured, the mailbox; sending is a job.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,33 @@ import asyncio
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
+from uuid import UUID
 
 import aiosmtplib
+import msgspec
 
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
+from chitlaq.core import ids
+from chitlaq.core.data import jobs
+from chitlaq.core.data.jobs import Handler, Job, Kind
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.installation.settings import Smtp
-from chitlaq.core.telemetry import logs, metrics
+from chitlaq.core.telemetry import logs
 
-POLL_SECONDS = 5.0
 SEND_SECONDS = 30.0
 
-log = logs.get("mail")
+
+class SendMail(msgspec.Struct, frozen=True):
+    message_id: UUID
+
+
+SEND_MAIL = Kind(
+    "send_mail",
+    SendMail,
+    limit=2,
+    first_pause_seconds=10.0,
+    # Five days of attempts (RFC 5321, 4.5.4.1).
+    max_attempts=128,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +50,11 @@ class Mail:
 
 
 async def put(session: Session, mail: Mail) -> None:
-    """Write a mail in the caller's transaction: it exists when the transaction does."""
+    """Write a mail, and the job that sends it, in the caller's transaction."""
+    message_id = ids.new()
     await session.execute(
         "put_mail",
+        message_id,
         mail.to_address,
         mail.subject,
         mail.text,
@@ -41,40 +62,24 @@ async def put(session: Session, mail: Mail) -> None:
         mail.links,
         logs.request_id(),
     )
+    await jobs.enqueue(session, SEND_MAIL, SendMail(message_id))
 
 
-async def send_forever(database: Database, smtp: Smtp) -> None:
-    """Send what waits in the table, oldest first, each again with growing pauses until it went out.
+def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
+    """Return what sends mails through a server.
 
     A mail whose connection broke after the server took it is sent twice rather than not at all.
     """
-    metrics.begin_at_zero(metrics.MAILS, ("sent",), ("failed",))
-    while True:
-        try:
-            while await _send_one(database, smtp):
-                pass
-        except PostgresUnavailableError as error:
-            log.warning("mail waits for the database", error=str(error))
-        await asyncio.sleep(POLL_SECONDS)
 
-
-async def _send_one(database: Database, smtp: Smtp) -> bool:
-    async with database.transaction() as session:
-        row = await session.row("claim_mail")
+    async def send(job: Job, payload: SendMail) -> None:
+        row = await database.row("mail_to_send", payload.message_id)
         if row is None:
-            return False
-        with logs.request_context(row["request_id"]):
-            try:
-                await asyncio.wait_for(_send(smtp, row), SEND_SECONDS)
-            except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-                reason = str(error) or type(error).__name__
-                metrics.MAILS.labels("failed").inc()
-                log.warning("mail not sent", error=reason, attempts=row["attempts"] + 1)
-                await session.execute("postpone_mail", row["id"], reason)
-            else:
-                metrics.MAILS.labels("sent").inc()
-                await session.execute("finish_mail", row["id"])
-        return True
+            return
+        await asyncio.wait_for(_send(smtp, row), SEND_SECONDS)
+        async with job.completing() as session:
+            await session.execute("forget_sent_mail", payload.message_id)
+
+    return Handler(SEND_MAIL, send)
 
 
 async def _send(smtp: Smtp, row: Any) -> None:

@@ -62,5 +62,13 @@ WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
 
 -- name: put_mail
 -- A mail to be sent.
-INSERT INTO mail.messages (to_address, subject, text, html, links, request_id)
-VALUES ($1, $2, $3, $4, $5, $6);
+INSERT INTO mail.messages (id, to_address, subject, text, html, links, request_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7);
+
+-- name: mail_to_send
+-- A mail that did not go out yet.
+SELECT id, to_address, subject, text, html FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
+
+-- name: forget_sent_mail
+-- It went out; its secrets need not stay here.
+UPDATE mail.messages SET sent_at = now(), text = '', html = '', links = '{}' WHERE id = $1;

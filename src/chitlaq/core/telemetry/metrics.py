@@ -97,7 +97,6 @@ JOB_DURATION = Histogram(
     ["kind"],
     buckets=LATENCY_BUCKETS,
 )
-MAILS = Counter("mails_total", "Mails handed over, by result.", ["result"])
 
 
 def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:

@@ -252,7 +252,7 @@ BUSINESS = Dashboard(
             (
                 graph(
                     "Deliveries",
-                    f"sum by (result) (rate(feed_deliveries_total{RATE}))",
+                    f'sum by (result) (rate(jobs_total{{kind="deliver_post"}}{RATE}))',
                     "{{result}}",
                     "eps",
                 ),
@@ -274,7 +274,12 @@ BUSINESS = Dashboard(
                     "{{source}}",
                     "ops",
                 ),
-                graph("Mails", f"sum by (result) (rate(mails_total{RATE}))", "{{result}}", "eps"),
+                graph(
+                    "Mails",
+                    f'sum by (result) (rate(jobs_total{{kind="send_mail"}}{RATE}))',
+                    "{{result}}",
+                    "eps",
+                ),
             ),
         ),
     ),

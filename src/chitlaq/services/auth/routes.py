@@ -17,6 +17,7 @@ from litestar.datastructures import State
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import mail, postgres
+from chitlaq.core.data.jobs import Runner
 from chitlaq.core.http import app, client_address, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.limits import Limiter
@@ -126,10 +127,11 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     signer = Signer(Secrets(context.home.secrets).signing_key)
     attempts = settings.limits.login_attempts_per_minute
     login_limit = Limiter(context.valkey, context.service, "login", attempts, lease=1)
-    background: list[tasks.Work] = [partial(_publish_key, database, signer)]
-    if settings.smtp.host:
-        background.append(partial(mail.send_forever, database, settings.smtp))
-    async with tasks.running(*background):
+    handlers = [mail.sender(database, settings.smtp)] if settings.smtp.host else []
+    async with (
+        tasks.running(partial(_publish_key, database, signer)),
+        Runner(database, *handlers).running(),
+    ):
         yield {
             "accounts": Accounts(database, settings),
             "sessions": Sessions(database, settings.tokens, signer, login_limit),

@@ -1,4 +1,4 @@
-"""What feed-service counts: posts, their deliveries, and where timelines come from."""
+"""What feed-service counts: posts, and where timelines come from."""
 
 from __future__ import annotations
 
@@ -7,18 +7,12 @@ from prometheus_client import Counter
 from chitlaq.core.telemetry import metrics
 
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
-DELIVERIES = Counter(
-    "feed_deliveries_total",
-    "Posts added to their followers' timelines and announced, by result.",
-    ["result"],
-)
 TIMELINE_READS = Counter(
     "feed_timeline_reads_total",
     "Home timelines read, by where the ids came from.",
     ["source"],
 )
 
-metrics.begin_at_zero(DELIVERIES, ("made",), ("postponed",), ("picked_up",))
 metrics.begin_at_zero(TIMELINE_READS, ("valkey",), ("postgres",))
 metrics.begin_at_zero(
     metrics.VALKEY_ERRORS,

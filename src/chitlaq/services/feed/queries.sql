@@ -1,5 +1,6 @@
 -- name: insert_post
--- Write a post with its tags, its counters and the delivery that is still to be made, all or nothing.
+-- Write a post with its tags, its counters and the job that delivers it, which the caller runs at once;
+-- all or nothing.
 -- No row when the author used the idempotency key before.
 WITH new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, idempotency_key)
@@ -10,8 +11,9 @@ WITH new AS (
     INSERT INTO feed.post_tags (tag, post_id)
     SELECT tag, new.id FROM new, unnest($6::text[]) AS tag
 ), delivery AS (
-    INSERT INTO feed.deliveries (post_id, request_id)
-    SELECT id, $7 FROM new
+    INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
+    SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $7 FROM new
+    RETURNING id
 ), author AS (
     UPDATE feed.members SET posts_count = posts_count + 1
     WHERE id = $1 AND EXISTS (SELECT FROM new)
@@ -19,7 +21,7 @@ WITH new AS (
     UPDATE feed.posts SET replies_count = replies_count + 1
     WHERE id = $4 AND EXISTS (SELECT FROM new)
 )
-SELECT id FROM new;
+SELECT new.id, delivery.id AS job_id FROM new, delivery;
 
 -- name: post_by_idempotency_key
 -- The post that the author wrote under this key; posts' unique index.
@@ -211,14 +213,6 @@ INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO 
 -- Block no longer.
 DELETE FROM feed.blocks WHERE blocker_id = $1 AND blocked_id = $2;
 
--- name: claim_deliveries
--- Deliveries that their own process did not make in time, held by this transaction; others skip them.
-SELECT post_id, request_id FROM feed.deliveries
-WHERE created_at < now() - make_interval(secs => $1)
-ORDER BY created_at
-LIMIT $2
-FOR UPDATE SKIP LOCKED;
-
 -- name: delivered_post
 -- A post as its author sees it, for delivery; nothing when it was deleted meanwhile.
 SELECT r.* FROM feed.posts p
@@ -231,7 +225,3 @@ SELECT follower_id FROM feed.follows
 WHERE followed_id = $1 AND ($2::uuid IS NULL OR follower_id > $2)
 ORDER BY follower_id
 LIMIT $3;
-
--- name: finish_delivery
--- The post is in the timelines and was announced.
-DELETE FROM feed.deliveries WHERE post_id = $1;

@@ -225,12 +225,11 @@ async def unblock(username: str, member: Identity, state: State) -> None:
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     timelines = Timelines(context.database, context.valkey)
     deliveries = Deliveries(context.database, context.valkey, timelines)
-    async with tasks.running(deliveries.pick_up_forever):
+    async with tasks.running(timelines.forget_forever), deliveries.runner.running():
         yield {
             "posts": Posts(context.database, timelines, deliveries),
             "members": Members(context.database, timelines),
         }
-    await deliveries.finish()
 
 
 SERVICE = Service(

@@ -62,7 +62,7 @@ class Posts:
             raise problems.invalid({"reply_to": "there is no such post, or it is not yours to see"})
         try:
             async with self._database.session() as session:
-                post_id = await session.value(
+                row = await session.row(
                     "insert_post",
                     author,
                     new.text,
@@ -74,11 +74,11 @@ class Posts:
                 )
         except asyncpg.ForeignKeyViolationError:
             raise problems.not_signed_in("This account is gone.") from None
-        if post_id is None:
+        if row is None:
             return await self._written_before(author, new, idempotency_key)
         metrics.POSTS_CREATED.inc()
-        await self._deliveries.begin(post_id)
-        return await self.read(author, post_id)
+        await self._deliveries.begin(row["job_id"], row["id"])
+        return await self.read(author, row["id"])
 
     async def _written_before(self, author: UUID, new: NewPost, key: str | None) -> Post:
         row = await self._database.row("post_by_idempotency_key", author, key)

@@ -14,6 +14,7 @@ timeline. Readers use a timeline only when it is marked complete.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from uuid import UUID
@@ -30,6 +31,7 @@ from chitlaq.services.feed import metrics
 MAX_LENGTH = 400
 LIFETIME_SECONDS = 7 * 24 * 3600
 ATTEMPT_SECONDS = 60
+FORGET_SECONDS = 1.0
 
 # Sorts above every id; a timeline read from its newest end begins with it.
 COMPLETE = b"\xff"
@@ -105,6 +107,12 @@ class Timelines:
         """Make these members' timelines anew at their next visit; if not now, then soon."""
         self._to_forget.update(members)
         await self.forget_pending()
+
+    async def forget_forever(self) -> None:
+        """Forget what could not be forgotten while Valkey was away."""
+        while True:
+            await self.forget_pending()
+            await asyncio.sleep(FORGET_SECONDS)
 
     async def forget_pending(self) -> None:
         pending = list(self._to_forget)
