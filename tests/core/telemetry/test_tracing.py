@@ -17,6 +17,7 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from chitlaq.core.http import app
 from tests.conftest import Member, Stack, eventually, free_ports
 
 SERVER, CLIENT, CONSUMER, ERROR = 2, 3, 5, 2
@@ -153,7 +154,7 @@ async def test_nothing_of_it_is_loaded_where_it_is_off() -> None:
         [
             sys.executable,
             "-c",
-            "import sys; from chitlaq.core import http; print(*sys.modules)",
+            f"import sys, {app.__name__}; print(*sys.modules)",
         ],
         capture_output=True,
         text=True,
