@@ -20,8 +20,8 @@ from chitlaq.core import ids
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.ops.checks.model import Section, Value, Verdict
+from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import run_history
-from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack, eventually
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.sh"

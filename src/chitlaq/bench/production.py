@@ -18,7 +18,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import duration
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.model import Section, Value, Verdict, worst
-from chitlaq.ops.routines import Result, Run
+from chitlaq.ops.checks.runner import Result, Run
 
 ROUTINE = "benchmark"
 AGENT = "chitlaq-bench"

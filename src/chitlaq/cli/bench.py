@@ -12,7 +12,7 @@ from chitlaq.cli import history_db, installation, output
 
 if TYPE_CHECKING:
     from chitlaq.core.data.postgres import Database
-    from chitlaq.ops.routines import Run
+    from chitlaq.ops.checks.runner import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +78,6 @@ def _backups(members: int, *, as_json: bool) -> None:
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
     from chitlaq.bench import production as here
     from chitlaq.cli import run_view
-    from chitlaq.cli.ops import NOT_WELL
     from chitlaq.ops.checks.model import Verdict
     from chitlaq.ops.history import run_history
 
@@ -89,7 +88,7 @@ def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> 
     async def measured(database: Database) -> Run:
         before = await run_history.newest(database, here.ROUTINE, here.COMPARED)
         run = await here.run(settings, operator, before, seconds, _say)
-        await run_history.keep(database, home, run)
+        await run_history.store_or_enqueue(database, home, run)
         return run
 
     run = history_db.ask(measured)
@@ -99,7 +98,7 @@ def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> 
         shown = run_view.rendered(run, {}, details=False)
         output.console_for_output().print(shown)
     if run.verdict != Verdict.OK:
-        raise typer.Exit(NOT_WELL)
+        raise typer.Exit(output.UNHEALTHY)
 
 
 def _say(text: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
 
 Advance = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
+
+
+UNHEALTHY = 3
+"""Exit code: the command did its work and found something that is not healthy."""
+
+
+def exit_now(code: int) -> NoReturn:
+    """End the process without waiting for threads, which may hang on a dead file system."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def local_time(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def print_json(value: object) -> None:

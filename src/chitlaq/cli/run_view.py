@@ -15,7 +15,7 @@ from chitlaq.ops.checks.model import Evidence, Lines, Table, TimeSeries, Verdict
 from chitlaq.ops.report import text
 
 if TYPE_CHECKING:
-    from chitlaq.ops.routines import Result, Run
+    from chitlaq.ops.checks.runner import Result, Run
 
 STYLES = {
     Verdict.CRITICAL: "bold red",
@@ -24,7 +24,6 @@ STYLES = {
     Verdict.OK: "green",
     Verdict.SKIPPED: "dim",
 }
-FINE = frozenset({Verdict.OK, Verdict.SKIPPED})
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 48
 
@@ -59,7 +58,7 @@ def fitting(run: Run, console: Console, height: int) -> RenderableType:
     # A line is for those that are not shown.
     room = height - _lines_of(Group(*parts), console) - 1
     rows = [_result(one, (), details=False) for one in run.results]
-    bad = [one for one in run.results if one.verdict not in FINE]
+    bad = [one for one in run.results if one.verdict.is_problem]
     if sum(_lines_of(row, console) for row in rows[: len(bad)]) > room:
         # Rather all faults without what to do than some with it.
         rows = [_result(one, (), details=False, with_remedy=False) for one in run.results]
@@ -100,7 +99,7 @@ def _result(
     said = Text(one.summary)
     for note in one.notes:
         said.append(f"\n{text.note_line(note)}", style="cyan")
-    if with_remedy and one.verdict not in FINE:
+    if with_remedy and one.verdict.is_problem:
         said.append(f"\n→ {one.remedy}", style="dim")
     line.add_row(Text(one.verdict, style=STYLES[one.verdict]), one.check, said)
     if not details:

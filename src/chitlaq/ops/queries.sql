@@ -184,11 +184,6 @@ SELECT check_id, kind, text, operator, created_at, ended_at
 FROM ops.notes WHERE $1::text[] IS NULL OR check_id = ANY ($1)
 ORDER BY created_at DESC LIMIT $2;
 
--- name: acknowledgements
--- The acknowledgements that hold.
-SELECT check_id, kind, text, operator, created_at, ended_at
-FROM ops.notes WHERE kind = 'acknowledgement' AND ended_at IS NULL;
-
 -- name: said
 -- What was said to these checks about the time of a run: acknowledgements that held then, notes of the week
 -- before, and both of the day after it; oldest first.

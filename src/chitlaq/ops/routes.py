@@ -57,7 +57,7 @@ async def list_alerts(
 async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
     await operator(request)
     context: Context = request.app.state.context
-    await alert_history.keep(context.database, context.home, data)
+    await alert_history.store_or_enqueue(context.database, context.home, data)
 
 
 @asynccontextmanager

@@ -1,75 +1,37 @@
-"""The runbook's routines: which checks each has, and how they are run beside each other."""
+"""The runbook's routines: which checks each has, and how a run of one is recorded."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import difflib
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID
 
-import msgspec
-
-from chitlaq.core import ids
+from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.telemetry import logs
-from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import (
-    WORST_FIRST,
-    Check,
-    Evidence,
-    Outcome,
-    Section,
-    Value,
-    Verdict,
-    worst,
-)
+from chitlaq.core.host import cpu_affinity
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.checks import runner
+from chitlaq.ops.checks.model import Check
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import OnResult, Run
 from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.history import notes, run_history
+from chitlaq.ops.history.database import open_database
 
-log = logs.get("routines")
-
-
-class Note(msgspec.Struct, frozen=True):
-    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
-
-    check: str
-    kind: str
-    text: str
-    operator: str
-    created_at: datetime
-    ended_at: datetime | None
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What one check said in one run, and what operators say to it."""
-
-    check: str
-    title: str
-    section: Section
-    verdict: Verdict
-    summary: str
-    values: dict[str, Value]
-    evidence: list[Evidence]
-    remedy: str
-    duration_seconds: float
-    notes: list[Note] = []
-
-
-class Run(msgspec.Struct, frozen=True):
-    """One run of a routine; results worst first, then in the runbook's order."""
-
-    id: UUID
-    routine: str
-    started_at: datetime
-    duration_seconds: float
-    verdict: Verdict
-    started_by: str
-    host: str
-    results: list[Result]
+NOTES_SECONDS = 3.0
+RECORDED_BESIDE = ("check", "benchmark")
+"""What the history has besides routines: single checks, and `chitlaq bench --here`."""
+WATCHED = (
+    "services.processes", "gateway.health", "websocket.health", "feed.health", "search.health",
+    "auth.health", "ops.health", "alerts.active", "api.latency", "api.throughput", "api.errors",
+    "api.refusals", "websocket.connections", "database.connections", "database.locks",
+    "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
+    "host.cpu", "host.bandwidth",
+)  # fmt: skip
+"""Checks that are quick, and that change from one moment to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,122 +144,65 @@ def routine(name: str) -> Routine:
     return ROUTINES[name]
 
 
-OnResult = Callable[[Result, int, int], None]
-"""Told each result as it comes, how many there are, and how many there will be."""
+def checks_of(name: str) -> list[Check]:
+    """Return the checks of a routine, in its order.
+
+    Raises:
+        OperatorError: there is no such routine.
+    """
+    return [CHECKS[one] for one in routine(name).checks]
 
 
-async def run(
-    system: SystemView,
+def containing(check: str) -> list[str]:
+    """Return the routines that have this check."""
+    return [one.name for one in ROUTINES.values() if check in one.checks]
+
+
+def require_recorded(name: str) -> None:
+    """Make sure that the history can have runs of this name.
+
+    Raises:
+        OperatorError: it cannot; the message suggests the nearest name.
+    """
+    known = [*ROUTINES, *RECORDED_BESIDE]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise OperatorError(
+            f"There is no routine {name}.{hint} The history has {', '.join(known)}."
+        )
+
+
+async def run_and_store(
+    home: Home,
+    settings: Settings,
     name: str,
     checks: Sequence[Check],
-    started_by: str,
-    on_result: OnResult = lambda _result, _done, _total: None,
-) -> Run:
-    """Run checks beside each other, each within its own time; none can stop the others.
+    operator: str,
+    on_result: OnResult = lambda *_: None,
+) -> tuple[Run, str]:
+    """Run checks, record the run, and add the operators' notes to it.
 
-    Those that take the processor come second: beside them every answer would seem to be slow.
+    Returns:
+        The run, and why it could not be stored, or an empty string.
     """
-    system.prepare()
-    started_at, started = datetime.now(UTC), time.perf_counter()
-    results: list[Result] = []
-
-    async def one(check: Check) -> None:
-        result = await judge(check, system)
-        results.append(result)
-        on_result(result, len(results), len(checks))
-
-    for is_heavy in (False, True):
-        await asyncio.gather(*(one(check) for check in checks if check.is_heavy == is_heavy))
-    order = [check.id for check in checks]
-    results.sort(key=lambda one: (WORST_FIRST.index(one.verdict), order.index(one.check)))
-    return Run(
-        ids.new(),
-        name,
-        started_at,
-        round(time.perf_counter() - started, 3),
-        worst(result.verdict for result in results),
-        started_by,
-        socket.gethostname(),
-        results,
-    )
-
-
-async def run_routine(
-    system: SystemView, name: str, started_by: str, on_result: OnResult = lambda *_: None
-) -> Run:
-    """Run a routine by its name."""
-    checks = [CHECKS[one] for one in routine(name).checks]
-    return await run(system, name, checks, started_by, on_result)
-
-
-async def judge(check: Check, system: SystemView) -> Result:
-    """Run one check, whatever becomes of it: what could not be seen is UNKNOWN, and says why."""
-    started = time.perf_counter()
-    looking = asyncio.ensure_future(check.judge(system))
-    # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
-    await asyncio.wait({looking}, timeout=check.timeout_seconds)
-    if looking.done():
-        found = printable(_found(looking))
-    else:
-        looking.cancel()
-        looking.add_done_callback(_forget)
-        found = Outcome(Verdict.UNKNOWN, f"it took longer than {check.timeout_seconds:g} s")
-    return Result(
-        check.id,
-        check.title,
-        check.section,
-        found.verdict,
-        found.summary,
-        found.values,
-        found.evidence,
-        _remedy(check, found.verdict),
-        round(time.perf_counter() - started, 3),
-    )
-
-
-def _remedy(check: Check, verdict: Verdict) -> str:
-    """What to do: where nothing was seen, the sight is what needs mending first."""
-    if verdict == Verdict.UNKNOWN:
-        return f"It looks at {check.looks_at}: mend that, then `chitlaq ops check {check.id}`."
-    return check.remedy
-
-
-def _found(looking: asyncio.Future[Outcome]) -> Outcome:
+    # Observing the system must not be what makes it slow.
+    cpu_affinity.keep_to(os.getpid(), cpu_affinity.half())
+    system = SystemView(home, settings)
     try:
-        return looking.result()
-    except NotHere as error:
-        return Outcome(Verdict.SKIPPED, str(error))
-    except Unseen as error:
-        return Outcome(Verdict.UNKNOWN, str(error))
-    except (Exception, asyncio.CancelledError) as error:
-        # A fault of the check's own is no health of what it looks at.
-        log.error("check failed", fault=error)
-        return Outcome(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+        run = await runner.run(system, name, checks, operator, on_result)
+    finally:
+        await system.close()
+    async with open_database(home, settings) as database:
+        trouble = await run_history.store_or_enqueue(database, home, run)
+    # Do not query a PostgreSQL that has just failed.
+    return run if trouble else await with_notes_if_available(home, settings, run), trouble
 
 
-# What a log line holds may not move an operator's cursor, and PostgreSQL takes no NUL.
-_UNPRINTABLE = {
-    code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
-}
-
-
-def printable(found: Outcome) -> Outcome:
-    """Return what was found with a mark in the place of each control character."""
-    return msgspec.convert(_printable(msgspec.to_builtins(found)), Outcome)
-
-
-def _printable(value: object) -> object:
-    match value:
-        case str():
-            return value.translate(_UNPRINTABLE)
-        case list():
-            return [_printable(one) for one in value]
-        case dict():
-            return {_printable(key): _printable(one) for key, one in value.items()}
-        case _:
-            return value
-
-
-def _forget(looking: asyncio.Future[Outcome]) -> None:
-    with suppress(BaseException):
-        looking.result()
+async def with_notes_if_available(home: Home, settings: Settings, run: Run) -> Run:
+    """Return a run with the operators' notes, or unchanged if PostgreSQL does not answer."""
+    try:
+        async with asyncio.timeout(NOTES_SECONDS), open_database(home, settings) as database:
+            return await notes.with_notes(database, run)
+    except (TimeoutError, PostgresUnavailableError):
+        return run

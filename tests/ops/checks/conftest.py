@@ -17,8 +17,8 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import Result, judge
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 from tests.conftest import Stack, free_ports

@@ -5,8 +5,8 @@ from __future__ import annotations
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import Result, judge
 
 
 async def look(home: Home, check: str, **environment: str) -> Result:

@@ -13,7 +13,7 @@ import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, TimeSeries, Verdict
-from chitlaq.ops.routines import Result
+from chitlaq.ops.checks.runner import Result
 from tests.conftest import Member, Stack
 from tests.ops.checks.conftest import Look
 from tests.ops.checks.prometheus_history import serving

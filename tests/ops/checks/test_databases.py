@@ -13,8 +13,8 @@ from chitlaq.core.data import valkey
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack, eventually
 from tests.ops.checks.conftest import Look, answering, frozen
 
@@ -304,12 +304,12 @@ async def test_rows_that_wait_for_vacuum_are_judged_by_their_share(
 @asynccontextmanager
 async def configured(system: SystemView, name: str, value: str) -> AsyncIterator[None]:
     """A Valkey with another setting; it gets its own back afterwards."""
-    _, before = await system.valkey("CONFIG", "GET", name)
-    await system.valkey("CONFIG", "SET", name, value)
+    _, before = await system.valkey.execute("CONFIG", "GET", name)
+    await system.valkey.execute("CONFIG", "SET", name, value)
     try:
         yield
     finally:
-        await system.valkey("CONFIG", "SET", name, before.decode())
+        await system.valkey.execute("CONFIG", "SET", name, before.decode())
 
 
 @pytest.mark.parametrize(
@@ -346,9 +346,9 @@ async def test_clients_of_valkey_are_held_to_their_limits(
 async def test_connection_that_valkey_refused_is_a_warning(
     stack: Stack, system: SystemView
 ) -> None:
-    await system.valkey("CONFIG", "RESETSTAT")
+    await system.valkey.execute("CONFIG", "RESETSTAT")
     assert (await judge(CHECKS["redis.stats"], system)).verdict is Verdict.OK
-    connected = (await system.valkey_facts("clients"))["connected_clients"]
+    connected = (await system.valkey.info("clients"))["connected_clients"]
     async with configured(system, "maxclients", connected):
         refused = valkey.connect(system.settings, Home(stack.home))
         with pytest.raises(valkey.UNAVAILABLE):
@@ -357,4 +357,4 @@ async def test_connection_that_valkey_refused_is_a_warning(
     result = await judge(CHECKS["redis.stats"], system)
     assert result.verdict is Verdict.WARNING
     assert " refused since the start" in result.summary
-    await system.valkey("CONFIG", "RESETSTAT")
+    await system.valkey.execute("CONFIG", "RESETSTAT")

@@ -17,7 +17,7 @@ import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.core.unseen import Unseen
-from chitlaq.ops.checks import host
+from chitlaq.ops.checks import disks, host
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
 from tests.ops.checks.prometheus_history import serving
@@ -125,7 +125,7 @@ async def test_what_home_and_backups_take_is_counted_each_file_once(
 async def test_folder_that_could_not_be_counted_in_time_is_said(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "TAKEN_SECONDS", -1.0)
+    monkeypatch.setattr(disks, "TAKEN_SECONDS", -1.0)
     found = await look(home, "host.disk")
     assert "CHITLAQ_HOME at least" in found.summary
     assert "did not suffice" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
@@ -177,8 +177,8 @@ async def test_socket_of_udp_is_listed_and_is_no_door_to_what_speaks_tcp(home: H
 LOOK = """\
 import asyncio, sys
 from pathlib import Path
-from chitlaq.core.home import Home
-from tests.ops.checks.looking import look
+from chitlaq.core.installation.home import Home
+from tests.ops.checks.run_check import look
 found = asyncio.run(look(Home(Path(sys.argv[1])), "host.interfaces"))
 print(found.verdict, found.summary, *(found.evidence[1].rows or [[]]), sep="\\n")
 """
@@ -247,7 +247,7 @@ async def test_large_file_is_found_and_tables_are_not_blamed(home: Home) -> None
 async def test_folder_with_too_many_files_is_unknown(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "WALKED_FILES", 2)
+    monkeypatch.setattr(disks, "WALKED_FILES", 2)
     for name in "abcd":
         (home.root / name).touch()
     assert (await look(home, "host.large_files")).verdict == Verdict.UNKNOWN
@@ -331,7 +331,7 @@ async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
 async def test_blocking_work_that_hangs_holds_nobody_up(home: Home) -> None:
     assert re.match(r"\d", (await look(home, "host.load")).summary)
     with pytest.raises(Unseen):
-        host._large_files(_Endless())
+        disks._large_files(_Endless())
 
 
 class _Endless:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks import logs, security
+from chitlaq.ops.checks import logs, ssh
 from chitlaq.ops.checks.model import Lines, Table, Verdict
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
@@ -42,7 +42,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture(autouse=True)
 def no_logs_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
-    monkeypatch.setattr(security, "AUTH_LOG", tmp_path / "auth.log")
+    monkeypatch.setattr(ssh, "AUTH_LOG", tmp_path / "auth.log")
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def test_time_without_a_year_is_the_last_that_was() -> None:
     new_year = datetime(2027, 1, 1, 0, 5).astimezone()
 
     def read(text: str) -> datetime | None:
-        return security._stamp(f"{text} vm sshd[1]: x", new_year)
+        return ssh._stamp(f"{text} vm sshd[1]: x", new_year)
 
     assert read("Dec 31 23:50:00") == datetime(2026, 12, 31, 23, 50).astimezone()
     assert read("Jan  1 00:01:00") == datetime(2027, 1, 1, 0, 1).astimezone()

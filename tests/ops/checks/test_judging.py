@@ -26,8 +26,8 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
+from chitlaq.ops.checks.runner import Result, judge, run
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import Result, judge, run
 from tests.conftest import eventually
 
 SECONDS = 0.2
@@ -133,7 +133,7 @@ async def misses(system: SystemView) -> Outcome:
         (insists, Verdict.UNKNOWN, "it took longer than 0.2 s"),
         (blocks, Verdict.UNKNOWN, "it took longer than 0.2 s"),
         (misuses, Verdict.UNKNOWN, "sleep failed: "),
-        (misses, Verdict.SKIPPED, "chitlaq-lamp is not on this machine: the package lamp"),
+        (misses, Verdict.SKIPPED, "chitlaq-lamp is not installed: it is in the package lamp"),
     ],
     ids=lambda value: value.id if isinstance(value, Check) else "",
 )

@@ -13,8 +13,8 @@ from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import Result, judge
 from tests.conftest import Stack
 from tests.ops.checks.run_check import look
 

@@ -8,8 +8,8 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
+from chitlaq.ops.checks.runner import run
 from chitlaq.ops.checks.system import SystemView
-from chitlaq.ops.routines import run
 from tests.conftest import PORTS, free_ports
 
 OF_THE_MACHINE = (

@@ -72,7 +72,7 @@ async def test_log_that_should_have_been_rotated_is_seen(
     (home.logs / "feed-service.log").write_bytes(b"x" * size)
     found = await look(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")
     assert found.verdict == verdict
-    assert "the package logrotate brings it" in found.summary
+    assert "it is in the package logrotate" in found.summary
 
 
 async def test_rotation_without_logs_is_unknown(tmp_path: Path) -> None:

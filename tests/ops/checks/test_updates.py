@@ -15,7 +15,9 @@ import pytest
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.actions.catalogue import ACTIONS, ActionContext
+from chitlaq.ops.actions.model import ActionContext
+from chitlaq.ops.actions.registry import ACTIONS
+from chitlaq.ops.actions.updates import APT_UPGRADE
 from chitlaq.ops.checks import maintenance
 from chitlaq.ops.checks.model import Verdict
 from tests.ops.checks.conftest import Programs
@@ -136,7 +138,7 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
     ]
     await look(home, "updates.all")
     planned, counted = said.read_text().splitlines()[:2]
-    words = " ".join(maintenance.APT_UPGRADE)
+    words = " ".join(APT_UPGRADE)
     assert planned == counted
     assert counted.endswith(f" {words}")
     said.unlink()

@@ -15,11 +15,11 @@ from chitlaq.core import ids
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.actions import catalogue
+from chitlaq.ops.actions import record
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Value, Verdict, worst
-from chitlaq.ops.history import outbox, run_history
+from chitlaq.ops.checks.runner import Result, Run
+from chitlaq.ops.history import notes, outbox, run_history
 from chitlaq.ops.report.text import markdown, nagios
-from chitlaq.ops.routines import Result, Run
 from tests.conftest import Stack, free_ports
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -71,7 +71,7 @@ def run(routine: str, *results: Result, started_at: datetime = NOW) -> Run:
 
 async def test_run_comes_back_as_it_was(database: Database, routine: str, tmp_path: Path) -> None:
     kept = run(routine, result("a.b", Verdict.CRITICAL), result("c.d", Verdict.OK))
-    assert await run_history.keep(database, Home(tmp_path), kept) == ""
+    assert await run_history.store_or_enqueue(database, Home(tmp_path), kept) == ""
     assert await run_history.newest(database, routine) == [kept]
     assert await run_history.find(database, str(kept.id)[:23]) == kept
     (listed,) = await run_history.listed(database, routine, 10)
@@ -84,7 +84,7 @@ async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_onc
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.UNKNOWN))
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
-        assert "recorded in a file" in await run_history.keep(away, home, kept)
+        assert "recorded in a file" in await run_history.store_or_enqueue(away, home, kept)
         with pytest.raises(postgres.PostgresUnavailableError):
             await run_history.store_queued(away, home)
     # A process that was killed between storing and removing the file leaves both.
@@ -103,7 +103,7 @@ async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
     (tmp_path / "ops").write_text("in the way")
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
-        assert "recorded in a file" in await run_history.keep(away, home, kept)
+        assert "recorded in a file" in await run_history.store_or_enqueue(away, home, kept)
     folder = outbox.in_memory(home, run_history.KIND)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert await run_history.store_queued(database, home) == 1
@@ -118,7 +118,9 @@ async def test_run_that_nothing_takes_is_said_to_be_lost(
     monkeypatch.setattr(outbox, "MEMORY", tmp_path / "ops")
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
-        said = await run_history.keep(away, Home(tmp_path), run(routine, result("a.b", Verdict.OK)))
+        said = await run_history.store_or_enqueue(
+            away, Home(tmp_path), run(routine, result("a.b", Verdict.OK))
+        )
     assert "not recorded" in said
     assert "Keep what stands above" in said
 
@@ -141,26 +143,31 @@ async def test_action_that_waits_as_half_a_file_stops_nobody(
     database: Database, tmp_path: Path
 ) -> None:
     home = Home(tmp_path)
-    done = catalogue.ended(catalogue.begun("rotate", "", "ada", "test"), "done", succeeded=True)
-    catalogue.enqueue(home, done)
+    done = record.ended(record.begun("rotate", "", "ada", "test"), "done", succeeded=True)
+    record.enqueue(home, done)
     (tmp_path / "ops" / "waiting" / "actions" / "0.json").write_bytes(b"")
-    assert await catalogue.store_queued(database, home) == 1
-    assert done in await catalogue.listed(database, 100)
+    assert await record.store_queued(database, home) == 1
+    assert done in await record.listed(database, 100)
+
+
+async def acknowledged(database: Database, check: str) -> list[str]:
+    found = await notes.listed(database, [check], 10)
+    return [one.text for one in found if one.kind == "acknowledgement" and one.ended_at is None]
 
 
 async def test_acknowledgement_holds_until_the_check_is_ok_again(
     database: Database, routine: str
 ) -> None:
     check = f"x.{secrets.token_hex(4)}"
-    await run_history.note(database, check, "acknowledgement", "disks come on Friday", "ada")
-    await run_history.note(database, check, "acknowledgement", "on Monday", "grace")
-    await run_history.note(database, check, "note", "called the supplier", "grace")
-    assert (await run_history.acknowledgements(database))[check].text == "on Monday"
+    await notes.add(database, check, "acknowledgement", "disks come on Friday", "ada")
+    await notes.add(database, check, "acknowledgement", "on Monday", "grace")
+    await notes.add(database, check, "note", "called the supplier", "grace")
+    assert await acknowledged(database, check) == ["on Monday"]
     await run_history.store(database, run(routine, result(check, Verdict.WARNING)))
-    assert check in await run_history.acknowledgements(database)
+    assert await acknowledged(database, check) == ["on Monday"]
     await run_history.store(database, run(routine, result(check, Verdict.OK)))
-    assert check not in await run_history.acknowledgements(database)
-    kept = await run_history.notes(database, [check], 10)
+    assert await acknowledged(database, check) == []
+    kept = await notes.listed(database, [check], 10)
     assert [(one.kind, one.operator) for one in kept] == [
         ("note", "grace"),
         ("acknowledgement", "grace"),
@@ -198,7 +205,7 @@ async def test_what_operators_said_about_the_time_of_a_run_stands_with_it(
         await say(check, "note", "seen", -2, None)
         await say(check, "note", "the day after", 0.5, None)
         await say(check, "note", "of another time", 3, None)
-    found = await run_history.with_notes(
+    found = await notes.with_notes(
         database,
         run(routine, result(bad, Verdict.WARNING), result(good, Verdict.OK), started_at=at),
     )
@@ -221,7 +228,7 @@ async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
             " VALUES ($1, $2, $3, 'ada', $4, $5)",
             check, kind, text, long_ago, None if days is None else long_ago + timedelta(days=days),
         )  # fmt: skip
-    await run_history.note(database, check, "note", "new", "ada")
+    await notes.add(database, check, "note", "new", "ada")
     for name, ended in (("goes on", None), ("over", long_ago), ("just over", NOW)):
         await stack.sql(
             "INSERT INTO ops.alerts"
@@ -230,7 +237,7 @@ async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
             f"{check} {name}", check, long_ago, ended,
         )  # fmt: skip
     await run_history.prune(database, 3000)
-    kept = {one.text for one in await run_history.notes(database, [check], 10)}
+    kept = {one.text for one in await notes.listed(database, [check], 10)}
     assert kept == {"holds", "over since yesterday", "new"}
     alerts = await stack.sql("SELECT fingerprint FROM ops.alerts WHERE name = $1", check)
     assert {row["fingerprint"].removeprefix(f"{check} ") for row in alerts} == {

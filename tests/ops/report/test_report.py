@@ -26,9 +26,9 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings
 from chitlaq.ops import report
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Verdict, worst
+from chitlaq.ops.checks.runner import Note, Result, Run
 from chitlaq.ops.history import outbox, run_diff
 from chitlaq.ops.report import delivery, plots
-from chitlaq.ops.routines import Note, Result, Run
 from chitlaq.ops.schedule.scheduler import Scheduler
 from tests.conftest import Stack, free_ports
 from tests.debian_programs import unpacked
@@ -100,7 +100,7 @@ def rows_of(markdown: str) -> list[str]:
 
 
 def test_what_needs_attention_comes_first_with_what_to_do() -> None:
-    made = report.made(
+    made = report.build(
         run(
             result("host.disk", Verdict.CRITICAL, "the disk is full"),
             result("api.errors", Verdict.UNKNOWN, "Prometheus is away"),
@@ -121,7 +121,7 @@ def test_what_needs_attention_comes_first_with_what_to_do() -> None:
 
 
 def test_what_was_not_looked_at_is_said() -> None:
-    made = report.made(run(result("api.latency")), None, Settings())
+    made = report.build(run(result("api.latency")), None, Settings())
     for text in (Page(report.html(made)).text, report.markdown(made)):
         assert text.count("not looked at") > 10
 
@@ -129,10 +129,10 @@ def test_what_was_not_looked_at_is_said() -> None:
 def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
     said = "5,000 requests; most failed from 10:50 to 11:50: 45 % of 900 requests"
     found = [result("api.errors"), result("api.day", Verdict.WARNING, said, title="The day")]
-    made = report.made(run(*found), None, Settings())
+    made = report.build(run(*found), None, Settings())
     for text in (Page(report.html(made)).text, report.markdown(made)):
         assert text.index(said) < text.index("Needs attention")
-    without = report.made(run(result("api.errors")), None, Settings())
+    without = report.build(run(result("api.errors")), None, Settings())
     for text in (Page(report.html(without)).text, report.markdown(without)):
         assert "The day : not looked at" in text or "The day: not looked at" in text
 
@@ -146,7 +146,7 @@ def test_what_operators_say_stands_with_its_result() -> None:
         result("capacity.disk", Verdict.WARNING, "nearly full"), notes=notes
     )
     fine = msgspec.structs.replace(result("api.latency"), notes=notes[1:])
-    made = report.made(run(full, fine), None, Settings())
+    made = report.build(run(full, fine), None, Settings())
     text = Page(report.html(made)).text
     # Where it needs attention, in its chapter, and where everything stands.
     assert text.count("acknowledged by ada: disks come on *Friday*") == 3
@@ -159,7 +159,7 @@ def test_what_operators_say_stands_with_its_result() -> None:
 
 def test_what_is_to_be_typed_can_be_copied_from_the_text() -> None:
     found = result("host.disk", Verdict.CRITICAL, "a `name` of theirs")
-    made = report.made(run(found), None, Settings())
+    made = report.build(run(found), None, Settings())
     plain = report.markdown(made)
     assert "→ mend `it`" in plain
     assert "a \\`name\\` of theirs" in plain, "what a log line holds is no command of ours"
@@ -172,7 +172,7 @@ def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
         TimeSeries("without samples", "ratio", []),
         TimeSeries("no numbers", "ratio", hours(float("nan"))),
     ]
-    made = report.made(run(result("api.latency", evidence=evidence)), None, Settings())
+    made = report.build(run(result("api.latency", evidence=evidence)), None, Settings())
     html = report.html(made)
     assert html.count("<polyline") == 2
     text = Page(html).text
@@ -215,7 +215,7 @@ def test_no_text_breaks_the_page(summary: str, title: str, cells: list[str], lin
     evidence = [Table(title, ["a", "b"], [cells, [evil, "2"]]), Lines(title, [line, evil])]
     found = result("host.disk", Verdict.WARNING, evil, title=title, evidence=evidence)
     logged = result("gateway.log", Verdict.WARNING, evil, title=title, evidence=evidence)
-    made = report.made(run(found, logged), None, Settings())
+    made = report.build(run(found, logged), None, Settings())
     page = Page(report.html(made))
     assert set(page.elements) <= ELEMENTS
     everything = rows_of(report.markdown(made).partition("## Everything")[2])
@@ -278,7 +278,7 @@ def test_nothing_is_wider_than_the_screen(width: int, tmp_path: Path) -> None:
         Lines("lines", [long * 3]),
         TimeSeries("requests", "", hours(*(float(n % 7) for n in range(96)))),
     ]
-    made = report.made(
+    made = report.build(
         run(
             result("api.latency", Verdict.CRITICAL, long, evidence=evidence),
             result("gateway.log", Verdict.WARNING, "words " * 80, evidence=evidence),
@@ -350,7 +350,7 @@ def test_everything_can_be_read_in_light_and_in_dark(
         )
     ]
     before = run(*(result(one.check, Verdict.SKIPPED) for one in found))
-    made = report.made(run(*found), before, Settings())
+    made = report.build(run(*found), before, Settings())
     (tmp_path / "report.html").write_text(report.html(made))
     said = json.loads(browsed(tmp_path, COLOURS, f"--blink-settings=preferredColorScheme={scheme}"))
     assert said["dark"] is is_dark

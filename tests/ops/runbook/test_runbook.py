@@ -17,7 +17,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings, load
 from chitlaq.ops import routines, runbook
-from chitlaq.ops.actions.catalogue import ACTIONS
+from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.runbook import page, seed

@@ -9,7 +9,6 @@ import typer
 
 from chitlaq.cli import history_db, output
 from chitlaq.cli.backup.session import AsJson, current, size
-from chitlaq.cli.ops import NOT_WELL
 
 if TYPE_CHECKING:
     from chitlaq.backups.catalog.records import ProofResult, Record
@@ -48,9 +47,9 @@ def status(as_json: AsJson = False) -> None:
 
     Example: chitlaq backup status
     """
-    from chitlaq.cli.ops import run_and_store
     from chitlaq.cli.run_view import rendered
     from chitlaq.ops.checks import registry
+    from chitlaq.ops.routines import run_and_store
 
     context = current()
     run, _ = asyncio.run(
@@ -58,7 +57,7 @@ def status(as_json: AsJson = False) -> None:
             context.home,
             context.settings,
             "check",
-            registry.named(["backup"]),
+            registry.select(["backup"]),
             history_db.operator(None),
         )
     )
@@ -68,8 +67,8 @@ def status(as_json: AsJson = False) -> None:
         output.console_for_output().print(rendered(run, {}, details=False))
         typer.echo(f"\nBackup folder: {context.folder}.")
         _print_leftovers(context)
-    if run.verdict not in {"OK", "SKIPPED"}:
-        raise typer.Exit(NOT_WELL)
+    if run.verdict.is_problem:
+        raise typer.Exit(output.UNHEALTHY)
 
 
 def _row(record: Record) -> list[str]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops import NOT_WELL
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -66,29 +65,31 @@ def _recorded(
     home: Home, settings: Settings, purpose: str, operator: str | None
 ) -> Iterator[Recorder]:
     """Record an action when it begins and when it ends."""
-    from chitlaq.ops.actions import catalogue as actions
+    from chitlaq.ops.actions import record
+    from chitlaq.ops.actions.model import ActionRecord
+    from chitlaq.ops.history.database import open_database
 
-    def keep(done: actions.ActionRecord) -> None:
+    def keep(done: ActionRecord) -> None:
         async def kept() -> None:
-            async with history_db.database(home, settings) as database:
-                await actions.keep(database, home, done)
+            async with open_database(home, settings) as database:
+                await record.store_or_enqueue(database, home, done)
 
         try:
             asyncio.run(kept())
         except OperatorError:
             # A new machine has no secrets yet to connect to PostgreSQL with.
-            actions.enqueue(home, done)
+            record.enqueue(home, done)
 
-    begun = actions.begun("backup", purpose, history_db.operator(operator), "")
+    begun = record.begun("backup", purpose, history_db.operator(operator), "")
     keep(begun)
     outcomes: list[StepOutcome] = []
     try:
         yield outcomes.extend
     except BaseException as error:
-        keep(actions.ended(begun, str(error) or repr(error), succeeded=False))
+        keep(record.ended(begun, str(error) or repr(error), succeeded=False))
         raise
     result = "\n".join(f"{one.step}: {one.detail}" for one in outcomes) or "done"
-    keep(actions.ended(begun, result, succeeded=all(one.is_good for one in outcomes)))
+    keep(record.ended(begun, result, succeeded=all(one.is_good for one in outcomes)))
 
 
 def find(context: BackupContext, catalog: Catalog, name: str) -> Record:
@@ -120,7 +121,7 @@ def exit_for(outcomes: Sequence[StepOutcome]) -> None:
     typer.echo(f"\n{len(bad)} of {len(outcomes)} steps did not succeed.", err=True)
     if any(not one.is_finding for one in bad):
         raise typer.Exit(1)
-    raise typer.Exit(NOT_WELL if any(one.is_conclusive for one in bad) else INCONCLUSIVE)
+    raise typer.Exit(output.UNHEALTHY if any(one.is_conclusive for one in bad) else INCONCLUSIVE)
 
 
 def size(bytes_: int) -> str:

@@ -1,15 +1,19 @@
-"""What may be removed without loss, and why: never data, never what is written to."""
+"""Remove files that are safe to delete; never data, never a file that is still written to."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from chitlaq.core.formatting import count, size
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
+from chitlaq.ops.actions.model import Action, ActionContext
+from chitlaq.ops.checks.model import Section
 
 OLD_LOG_DAYS = 7
 DRAFT_SECONDS = 86_400
@@ -17,7 +21,7 @@ DRAFT_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may go."""
+    """A file that is safe to delete, and why."""
 
     path: Path
     bytes: int
@@ -25,7 +29,7 @@ class Candidate:
 
 
 def candidates(home: Home) -> list[Candidate]:
-    """Return what may go, largest first."""
+    """Return the files that are safe to delete, largest first."""
     now = time.time()
     found: list[Candidate] = []
 
@@ -37,22 +41,22 @@ def candidates(home: Home) -> list[Candidate]:
 
     for path in home.logs.glob("*.log.*"):
         if path.name.rpartition(".log.")[2].removesuffix(".gz").isdecimal():
-            consider(path, OLD_LOG_DAYS * 86_400, f"a log from more than {OLD_LOG_DAYS} days ago")
+            consider(path, OLD_LOG_DAYS * 86_400, f"rotated log, older than {OLD_LOG_DAYS} days")
     for folder in (
         home.logs, home.run, home.nginx, home.ops, home.secrets, home.redis_data,
         home.prometheus, home.alertmanager,
     ):  # fmt: skip
         for path in folder.rglob(f"*{files.DRAFT}"):
-            consider(path, DRAFT_SECONDS, "a draft that its writer never finished")
+            consider(path, DRAFT_SECONDS, "draft that its writer never finished")
     for path in (home.packages / "apt").rglob("*.deb"):
-        consider(path, DRAFT_SECONDS, "an archive whose package is unpacked")
+        consider(path, DRAFT_SECONDS, "archive of a package that is unpacked")
     return sorted(found, key=lambda one: -one.bytes)
 
 
 def old_reports(home: Home, days: int, now: datetime) -> list[Candidate]:
-    """Return the daily reports of days that the history does not have any more, by their name."""
+    """Return the daily reports that are older than the history, by the date in their name."""
     oldest = (now - timedelta(days=days)).date().isoformat()
-    reason = f"a report from more than {days} days ago"
+    reason = f"report, older than {days} days"
     found: list[Candidate] = []
     for path in (home.ops / "reports").glob("????-??-??.*"):
         if path.suffix in {".html", ".md"} and path.stem < oldest:
@@ -62,13 +66,35 @@ def old_reports(home: Home, days: int, now: datetime) -> list[Candidate]:
 
 
 def remove(found: list[Candidate]) -> int:
-    """Remove these; returns how many bytes that freed.
+    """Delete these files, and return how many bytes that freed.
 
     Raises:
-        OSError: one cannot be removed; those before it are gone.
+        OSError: a file cannot be deleted; those before it are gone.
     """
     freed = 0
     for one in found:
         one.path.unlink(missing_ok=True)
         freed += one.bytes
     return freed
+
+
+async def _plan(context: ActionContext, _target: str) -> list[str]:
+    found = await asyncio.to_thread(candidates, context.home)
+    return [f"remove {one.path} ({size(one.bytes)}): {one.reason}" for one in found]
+
+
+async def _prune(context: ActionContext, _target: str) -> str:
+    found = await asyncio.to_thread(candidates, context.home)
+    freed = await asyncio.to_thread(remove, found)
+    return f"removed {count(len(found), 'file')}, {size(freed)}"
+
+
+PRUNE = Action(
+    "prune",
+    "Remove files that are safe to delete: old rotated logs, leftover drafts, unpacked archives",
+    Section.MAINTENANCE,
+    "",
+    ("chitlaq ops do prune",),
+    _plan,
+    _prune,
+)

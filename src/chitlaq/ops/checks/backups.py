@@ -170,7 +170,7 @@ async def physical(system: SystemView) -> Outcome:
 )
 async def archive(system: SystemView) -> Outcome:
     _need_archive(system)
-    rows = await system.rows("archive", postgres.RECEIVER, BACKUP)
+    rows = await system.postgres.rows("archive", postgres.RECEIVER, BACKUP)
     state, mode, behind, slot, kept = rows[0]
     values = {}
     if kept is not None:

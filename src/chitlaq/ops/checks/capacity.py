@@ -26,7 +26,8 @@ from chitlaq.ops.checks.model import (
     judged,
     outcome,
 )
-from chitlaq.ops.checks.system import Range, SystemView, promql
+from chitlaq.ops.checks.prometheus import Range, promql
+from chitlaq.ops.checks.system import SystemView
 
 PAST_SECONDS = 14 * 86_400.0
 STEP_SECONDS = 3600.0
@@ -97,11 +98,12 @@ async def disks(system: SystemView) -> Outcome:
     used = f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}} - node_filesystem_avail_bytes"
     sizes = {
         _file_system(one.metric): one.number
-        for one in await system.query(f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}}")
+        for one in await system.prometheus.query(f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}}")
     }
     # A device that is mounted twice fills once.
     found = {
-        one.metric["device"]: one for one in await system.range(used, PAST_SECONDS, STEP_SECONDS)
+        one.metric["device"]: one
+        for one in await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     }
     if not found:
         raise Unseen("Prometheus knows no file system")
@@ -138,7 +140,7 @@ def _filling(
         timeout_seconds=10.0,
     )
     async def filling(system: SystemView) -> Outcome:
-        limit = await system.number(most)
+        limit = await system.prometheus.number(most)
         return await _fills(system, what, used, limit, is_bytes=is_bytes)
 
     return filling
@@ -148,7 +150,7 @@ async def _fills(
     system: SystemView, what: str, used: str, limit: float, *, is_bytes: bool
 ) -> Outcome:
     """Forecast one thing by its series."""
-    found = await system.range(used, PAST_SECONDS, STEP_SECONDS)
+    found = await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen(f"Prometheus has no samples for {used}")
     forecast = until(_points(found[0]), limit)
@@ -191,14 +193,16 @@ async def database(system: SystemView) -> Outcome:
     if not system.settings.embeds("postgres"):
         raise NotHere("the database is elsewhere (DATABASE_URL): its disk is not seen from here")
     mount = await system.blocking(partial(_mount_of, system.home.postgres_data))
-    free = await system.query(f"node_filesystem_avail_bytes{{mountpoint={json.dumps(mount)}}}")
+    free = await system.prometheus.query(
+        f"node_filesystem_avail_bytes{{mountpoint={json.dumps(mount)}}}"
+    )
     machines = {one.metric.get("instance", "") for one in free}
     if len(machines) > 1:
         raise Unseen(
             f"Prometheus knows {mount} of {len(machines)} machines, and not which of them is this one"
         )
     # What it has, and what is still free beside it.
-    limit = await system.number(DATABASE) + free[0].number
+    limit = await system.prometheus.number(DATABASE) + free[0].number
     return await _fills(system, "the database", DATABASE, limit, is_bytes=True)
 
 
@@ -219,7 +223,7 @@ def _mount_of(path: Path) -> str:
     timeout_seconds=10.0,
 )
 async def growth_of_memory(system: SystemView) -> Outcome:
-    found = await system.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
+    found = await system.prometheus.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen("Prometheus has no samples for component_memory_bytes")
     rows, leaks, short = [], [], []
@@ -258,7 +262,7 @@ TESTED = {"members": 100_000, "posts": 1_000_000}
     remedy="Beyond what was tested: run `chitlaq seed` with that size on another machine, and measure.",
 )
 async def growth(system: SystemView) -> Outcome:
-    (row,) = await system.rows("growth")
+    (row,) = await system.postgres.rows("growth")
     values, rows = {}, []
     for name, tested in TESTED.items():
         total, month = float(row[name]), float(row[f"{name}_month"])

@@ -22,7 +22,8 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY_IS_SEEN, MEMBERS, TIMED
-from chitlaq.ops.checks.system import SystemView, promql
+from chitlaq.ops.checks.prometheus import promql
+from chitlaq.ops.checks.system import SystemView
 
 DAY_SECONDS = 86_400.0
 STEP_SECONDS = 600.0
@@ -76,8 +77,8 @@ async def day(system: SystemView) -> Outcome:
     if not hours:
         raise Unseen("Prometheus saw no gateway within 24 hours")
     all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
-    asked = await system.number(all_of_them)
-    failed = await system.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
+    asked = await system.prometheus.number(all_of_them)
+    failed = await system.prometheus.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
     limits = system.limits
     known, unseen = _known(hours)
     since = "" if known > DAY_SECONDS - 3600 else f" since {_clock(min(hours))}"
@@ -88,7 +89,7 @@ async def day(system: SystemView) -> Outcome:
         said.append(f"{share(failed / asked)} of them failed (5xx)")
         values["failed"] = _judged(failed / asked, "ratio", limits.server_errors_ratio, asked)
     if any(one.p95 for one in hours.values()):
-        p95 = await system.number(_p95("24h"))
+        p95 = await system.prometheus.number(_p95("24h"))
         said.append(f"95 of 100 were answered within {duration(p95)}")
         values["p95"] = _judged(p95, "seconds", limits.latency_p95_seconds, asked)
     # By how many failed, and not by their share: one of one is no outage.
@@ -135,7 +136,7 @@ async def _hours(system: SystemView) -> Mapping[datetime, _Hour]:
     )
     found = {
         one.metric["what"]: {at: value for at, value in one.points if math.isfinite(value)}
-        for one in await system.range(expression, DAY_SECONDS, STEP_SECONDS)
+        for one in await system.prometheus.range(expression, DAY_SECONDS, STEP_SECONDS)
     }
     failed, p95 = found.get("failed", {}), found.get("p95", {})
     return {

@@ -7,8 +7,9 @@ import time
 
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.datastores import NoConnectionLeft
 from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
-from chitlaq.ops.checks.system import NoConnectionLeft, SystemView
+from chitlaq.ops.checks.system import SystemView
 
 FEW_READS = 10_000
 PATIENCE_SECONDS = 0.3
@@ -31,7 +32,7 @@ def _psql(statement: str) -> str:
 async def ready(system: SystemView) -> Outcome:
     started = time.perf_counter()
     try:
-        (row,) = await system.rows("server")
+        (row,) = await system.postgres.rows("server")
     except Unseen as error:
         return outcome(str(error), least=Verdict.CRITICAL)
     seconds = time.perf_counter() - started
@@ -55,7 +56,7 @@ async def ready(system: SystemView) -> Outcome:
 )
 async def connections(system: SystemView) -> Outcome:
     try:
-        rows = await system.rows("sessions")
+        rows = await system.postgres.rows("sessions")
     except NoConnectionLeft as error:
         # The very state that is looked for leaves no connection to look with.
         return outcome(str(error), least=Verdict.CRITICAL)
@@ -86,7 +87,7 @@ async def connections(system: SystemView) -> Outcome:
     remedy="See what grows (--details); `capacity.database` says how long there is room.",
 )
 async def database_size(system: SystemView) -> Outcome:
-    rows = await system.rows("tables")
+    rows = await system.postgres.rows("tables")
     if not rows:
         raise Unseen("this database has no tables: is it the right one, and was it migrated?")
     total = rows[0]["database_bytes"]
@@ -118,9 +119,9 @@ async def database_size(system: SystemView) -> Outcome:
     remedy="The comment in front names service and query: EXPLAIN (ANALYZE, BUFFERS) it, and mind its index.",
 )
 async def slow_statements(system: SystemView) -> Outcome:
-    if not (await system.rows("has_statements"))[0]["is_there"]:
+    if not (await system.postgres.rows("has_statements"))[0]["is_there"]:
         raise NotHere("pg_stat_statements is not loaded in this server (shared_preload_libraries)")
-    rows = await system.rows("statements_by_mean")
+    rows = await system.postgres.rows("statements_by_mean")
     slowest = max((row["mean_seconds"] for row in rows), default=0.0)
     return outcome(
         f"the slowest takes {duration(slowest)} in the mean" if rows else "nothing was counted yet",
@@ -155,9 +156,9 @@ async def slow_statements(system: SystemView) -> Outcome:
     remedy="End who holds what others wait for: `chitlaq ops do kill PID` (the column `waits for`).",
 )
 async def locks(system: SystemView) -> Outcome:
-    rows = await system.rows("lock_waits")
+    rows = await system.postgres.rows("lock_waits")
     longest = max((row["seconds"] for row in rows), default=0.0)
-    held = (await system.rows("lock_count"))[0]["locks"]
+    held = (await system.postgres.rows("lock_count"))[0]["locks"]
     return outcome(
         f"{count(len(rows), 'session')} waiting, the longest for {duration(longest)}"
         if rows
@@ -192,7 +193,7 @@ async def locks(system: SystemView) -> Outcome:
     remedy="A transaction that is forgotten keeps vacuum from its work: `chitlaq ops do kill PID`.",
 )
 async def activity(system: SystemView) -> Outcome:
-    rows = await system.rows("activity")
+    rows = await system.postgres.rows("activity")
     oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
     return outcome(
         f"{count(len(rows), 'session')} at work, the oldest transaction open for {duration(oldest)}"
@@ -230,7 +231,7 @@ async def activity(system: SystemView) -> Outcome:
     remedy="More shared_buffers (a quarter of the memory), or an index: see `database.slow_statements`.",
 )
 async def cache(system: SystemView) -> Outcome:
-    (row,) = await system.rows("cache")
+    (row,) = await system.postgres.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
         raise Unseen(f"only {count(reads, 'block')} were read since the start: too few to judge")
@@ -255,7 +256,7 @@ async def cache(system: SystemView) -> Outcome:
     remedy="`chitlaq ops do vacuum TABLE`; what comes back has an old transaction: `database.activity`.",
 )
 async def dead_rows(system: SystemView) -> Outcome:
-    rows = await system.rows("dead_rows")
+    rows = await system.postgres.rows("dead_rows")
     large = [row for row in rows if row["live"] + row["dead"] >= FEW_ROWS]
     ratios = {row["name"]: row["dead"] / (row["live"] + row["dead"]) for row in large}
     name, most = max(ratios.items(), key=lambda pair: pair[1], default=("", 0.0))
@@ -290,7 +291,7 @@ async def redis_ready(system: SystemView) -> Outcome:
     for patience in (True, True, False):
         started = time.perf_counter()
         try:
-            await system.valkey("PING")
+            await system.valkey.execute("PING")
         except Unseen as error:
             # Its client gives up after half a second, which a busy machine can take by itself.
             if not patience:
@@ -299,7 +300,7 @@ async def redis_ready(system: SystemView) -> Outcome:
         else:
             break
     seconds = time.perf_counter() - started
-    facts = await system.valkey_facts("server")
+    facts = await system.valkey.info("server")
     version = facts.get("valkey_version") or facts.get("redis_version", "?")
     return outcome(
         f"version {version}, answered in {duration(seconds)}",
@@ -316,7 +317,7 @@ async def redis_ready(system: SystemView) -> Outcome:
     remedy="It gives up the oldest keys by itself; more memory (`maxmemory`) keeps more timelines ready.",
 )
 async def redis_memory(system: SystemView) -> Outcome:
-    facts = await system.valkey_facts("memory")
+    facts = await system.valkey.info("memory")
     used, most = float(facts["used_memory"]), float(facts["maxmemory"])
     values = {"used": Value(used, "bytes")}
     if most:
@@ -335,7 +336,7 @@ async def redis_memory(system: SystemView) -> Outcome:
     remedy="`chitlaq exec redis redis-cli client list` shows who they are.",
 )
 async def redis_clients(system: SystemView) -> Outcome:
-    facts = await system.valkey_facts("clients")
+    facts = await system.valkey.info("clients")
     connected, most = float(facts["connected_clients"]), float(facts.get("maxclients", 10_000))
     blocked = float(facts.get("blocked_clients", 0))
     return outcome(
@@ -357,7 +358,7 @@ async def redis_clients(system: SystemView) -> Outcome:
     remedy="Refused connections: more maxclients. Keys given up: more maxmemory.",
 )
 async def redis_stats(system: SystemView) -> Outcome:
-    facts = await system.valkey_facts("stats")
+    facts = await system.valkey.info("stats")
     hits, misses = float(facts["keyspace_hits"]), float(facts["keyspace_misses"])
     refused, evicted = float(facts["rejected_connections"]), float(facts["evicted_keys"])
     values = {

@@ -131,7 +131,7 @@ async def _new_patterns(system: SystemView, groups: Sequence[Group]) -> frozense
     if not groups:
         return frozenset()
     try:
-        rows = await system.rows(
+        rows = await system.postgres.rows(
             "note_patterns",
             [group.service for group in groups],
             [group.pattern for group in groups],

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.actions import cleanup
+from chitlaq.ops.actions.updates import APT_UPGRADE
 from chitlaq.ops.checks.model import (
     Check,
     Lines,
@@ -34,8 +35,6 @@ APT_STAMPS = Path("/var/lib/apt/periodic")
 ROTATION_SLACK = 1.5
 OLD_ROTATION_SECONDS = 2 * 86_400
 OLD_LISTS_SECONDS = 7 * 86_400
-APT_UPGRADE = ("--with-new-pkgs", "upgrade")
-"""What `apt upgrade` does: new packages may come (a kernel), none goes."""
 FETCH = "`sudo apt update` fetches them, and `chitlaq ops do updates` begins with that"
 
 # Inst libc6 [2.36-9+deb12u4] (2.36-9+deb12u7 Debian:12.5/stable, Debian-Security:12/stable-security [amd64])

@@ -30,6 +30,10 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
     SKIPPED = "SKIPPED"
 
+    @property
+    def is_problem(self) -> bool:
+        return self not in {Verdict.OK, Verdict.SKIPPED}
+
 
 WORST_FIRST = (
     Verdict.CRITICAL,

@@ -19,7 +19,8 @@ from chitlaq.ops.checks.model import (
     judged,
     outcome,
 )
-from chitlaq.ops.checks.system import SystemView, promql
+from chitlaq.ops.checks.prometheus import promql
+from chitlaq.ops.checks.system import SystemView
 
 GATEWAY = 'service="api-gateway"'
 # What asks for these is a probe, and no member: with them a system that nobody uses seems busy and well.
@@ -43,7 +44,7 @@ def _p95(selector: str, window: str = "5m", by: str = "le") -> str:
 
 async def _day(system: SystemView, title: str, unit: str, expression: str) -> TimeSeries:
     """The last 24 hours of an expression that gives one series; no points where there are none."""
-    found = await system.range(expression, DAY_SECONDS, DAY_SECONDS / STEPS)
+    found = await system.prometheus.range(expression, DAY_SECONDS, DAY_SECONDS / STEPS)
     points = [point for one in found[:1] for point in one.points if math.isfinite(point[1])]
     return TimeSeries(title, unit, points)
 
@@ -55,7 +56,7 @@ async def _requests(system: SystemView, selector: str) -> float:
         Unseen: Prometheus cannot tell, or does not see the gateway.
     """
     expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or {GATEWAY_IS_SEEN}"
-    return await system.number(expression)
+    return await system.prometheus.number(expression)
 
 
 @check(
@@ -70,8 +71,10 @@ async def latency(system: SystemView) -> Outcome:
     requests = await _requests(system, TIMED)
     if not requests:
         return outcome("nobody asked within five minutes", {"requests": Value(0)})
-    overall = await system.number(_p95(TIMED))
-    routes = sorted(await system.query(_p95(TIMED, by="le, route")), key=lambda one: -one.number)
+    overall = await system.prometheus.number(_p95(TIMED))
+    routes = sorted(
+        await system.prometheus.query(_p95(TIMED, by="le, route")), key=lambda one: -one.number
+    )
     return outcome(
         f"95 of 100 answers within {duration(overall)}; {routes[0].metric['route']} the slowest"
         f" with {duration(routes[0].number)}",
@@ -103,7 +106,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         requests = await _requests(system, selector)
         if not requests:
             return outcome("nobody asked within five minutes", {"requests": Value(0)})
-        seconds = await system.number(_p95(selector))
+        seconds = await system.prometheus.number(_p95(selector))
         return outcome(
             f"95 of 100 answers within {duration(seconds)}, of {requests:.0f}",
             {
@@ -129,7 +132,7 @@ login_latency = _route("api.login", "Response times of logging in", "/api/auth/l
 )
 async def throughput(system: SystemView) -> Outcome:
     expression = f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"
-    rate = await system.number(f"{expression} or {GATEWAY_IS_SEEN}")
+    rate = await system.prometheus.number(f"{expression} or {GATEWAY_IS_SEEN}")
     return outcome(
         f"{rate:.3g} requests/s" if rate else "nobody asked within five minutes",
         {"rate": Value(rate)},
@@ -162,7 +165,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
             by = f"sum by (route, status) (increase(http_requests_total{{{selector}}}[5m])) > 0"
             rows = [
                 [one.metric.get("status", ""), one.metric.get("route", ""), f"{one.number:.0f}"]
-                for one in sorted(await system.query(by), key=lambda one: -one.number)
+                for one in sorted(await system.prometheus.query(by), key=lambda one: -one.number)
             ]
         return outcome(
             f"{share(ratio)} of {count(requests, 'request')} within five minutes"
@@ -213,12 +216,19 @@ refusals = _share(
 async def query_latency(system: SystemView) -> Outcome:
     bucket = "rate(postgresql_query_duration_seconds_bucket[5m])"
     try:
-        overall = await system.number(f"histogram_quantile(0.95, sum by (le) ({bucket}))")
+        overall = await system.prometheus.number(
+            f"histogram_quantile(0.95, sum by (le) ({bucket}))"
+        )
     except Unseen:
-        if await system.number("sum(rate(postgresql_query_duration_seconds_count[5m]))") == 0:
+        if (
+            await system.prometheus.number("sum(rate(postgresql_query_duration_seconds_count[5m]))")
+            == 0
+        ):
             return outcome("no query within five minutes")
         raise
-    found = await system.query(f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))")
+    found = await system.prometheus.query(
+        f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))"
+    )
     slowest = sorted(found, key=lambda one: -one.number)
     return outcome(
         f"95 of 100 queries within {duration(overall)}; {slowest[0].metric['query']} the slowest"
@@ -246,7 +256,7 @@ async def query_latency(system: SystemView) -> Outcome:
 async def transactions(system: SystemView) -> Outcome:
     rates = {
         one.metric.get("result", ""): one.number
-        for one in await system.query("rate(postgresql_transactions_total[5m])")
+        for one in await system.prometheus.query("rate(postgresql_transactions_total[5m])")
     }
     committed, back = rates.get("committed", 0.0), rates.get("rolled_back", 0.0)
     return outcome(
@@ -265,8 +275,10 @@ async def transactions(system: SystemView) -> Outcome:
     remedy="A sudden fall: `chitlaq logs websocket --since 15m`; clients come back by themselves.",
 )
 async def websocket_connections(system: SystemView) -> Outcome:
-    now = await system.number("sum(websocket_connections_active)")
-    before = await system.number("sum(websocket_connections_active offset 10m) or vector(0)")
+    now = await system.prometheus.number("sum(websocket_connections_active)")
+    before = await system.prometheus.number(
+        "sum(websocket_connections_active offset 10m) or vector(0)"
+    )
     has_fallen = before >= FEW_REQUESTS and now < before / 2
     return outcome(
         f"{now:.0f} open" + (f", of {before:.0f} ten minutes ago" if has_fallen else ""),
@@ -285,7 +297,9 @@ async def websocket_connections(system: SystemView) -> Outcome:
     remedy="Many of type invalid: a client that is broken, or an attack: `nginx.addresses`.",
 )
 async def websocket_messages(system: SystemView) -> Outcome:
-    found = await system.query("sum by (direction, type) (rate(websocket_messages_total[5m]))")
+    found = await system.prometheus.query(
+        "sum by (direction, type) (rate(websocket_messages_total[5m]))"
+    )
     rates = {(one.metric["direction"], one.metric["type"]): one.number for one in found}
     came = sum(rate for (direction, _), rate in rates.items() if direction == "in")
     went = sum(rate for (direction, _), rate in rates.items() if direction == "out")
@@ -315,12 +329,12 @@ async def websocket_messages(system: SystemView) -> Outcome:
     remedy="`chitlaq ops check websocket.ping database.latency`; slow events: the queue of deliveries.",
 )
 async def websocket_latency(system: SystemView) -> Outcome:
-    frames = await system.number(
+    frames = await system.prometheus.number(
         f"sum(increase(websocket_message_duration_seconds_count[5m])) or {WEBSOCKET_IS_SEEN}"
     )
     if not frames:
         return outcome("no frame within five minutes", {"frames": Value(0)})
-    seconds = await system.number(
+    seconds = await system.prometheus.number(
         "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
     )
     return outcome(
@@ -342,11 +356,13 @@ async def websocket_latency(system: SystemView) -> Outcome:
     timeout_seconds=10.0,
 )
 async def month(system: SystemView) -> Outcome:
-    now = await system.number(_p95(TIMED, "30d"))
+    now = await system.prometheus.number(_p95(TIMED, "30d"))
     values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
     said = f"95 of 100 answers within {duration(now)}"
     try:
-        before = await system.number(_p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d"))
+        before = await system.prometheus.number(
+            _p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d")
+        )
     except Unseen:
         return outcome(f"{said}; nothing is known of the month before", values)
     is_slower = now > 1.5 * before

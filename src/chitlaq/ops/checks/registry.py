@@ -11,34 +11,39 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks import (
+    alerts,
     backups,
     capacity,
     containers,
     daily_traffic,
     databases,
+    disks,
+    fail2ban,
     host,
     logs,
     maintenance,
+    network,
     performance,
     security,
     services,
+    ssh,
 )
 from chitlaq.ops.checks.model import Check
 
-_ROOMS = (
-    host, services, containers, databases, performance, logs, backups, security, maintenance, capacity,
-    daily_traffic,
+_MODULES = (
+    host, disks, network, services, alerts, containers, databases, performance, logs, backups, ssh,
+    fail2ban, security, maintenance, capacity, daily_traffic,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {
     declared.id: declared
-    for room in _ROOMS
-    for declared in vars(room).values()
+    for module in _MODULES
+    for declared in vars(module).values()
     if isinstance(declared, Check)
 }
 
 
-def named(words: Sequence[str]) -> list[Check]:
+def select(words: Sequence[str]) -> list[Check]:
     """Return the checks that an operator names: by id, or by what stands before the point.
 
     Raises:
@@ -53,6 +58,18 @@ def named(words: Sequence[str]) -> list[Check]:
             raise OperatorError(f"There is no check {word}.{hint} `chitlaq ops list` shows all.")
         found |= {one.id: one for one in chosen}
     return list(found.values())
+
+
+def one(word: str) -> Check:
+    """Return the check with this id.
+
+    Raises:
+        OperatorError: there is none, or the word names several.
+    """
+    if word not in CHECKS:
+        select([word])
+        raise OperatorError(f"{word} is several checks; name one of them: `chitlaq ops list`.")
+    return CHECKS[word]
 
 
 def commands(check: Check, settings: Settings, home: Home | None = None) -> list[str]:

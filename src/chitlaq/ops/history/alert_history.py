@@ -72,7 +72,7 @@ class AlertRecord(msgspec.Struct, frozen=True):
         )
 
 
-async def keep(database: Database, home: Home, report: AlertmanagerPayload) -> None:
+async def store_or_enqueue(database: Database, home: Home, report: AlertmanagerPayload) -> None:
     """Keep all alerts of a report: in PostgreSQL, or in a file until it is back.
 
     Raises:

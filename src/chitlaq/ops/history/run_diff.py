@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import count
 from chitlaq.ops.checks.model import WORST_FIRST, Verdict
-from chitlaq.ops.routines import Run
+from chitlaq.ops.checks.runner import Run
+from chitlaq.ops.history import run_history
 
 
 class VerdictChange(msgspec.Struct, frozen=True):
@@ -16,6 +20,29 @@ class VerdictChange(msgspec.Struct, frozen=True):
     before: Verdict
     after: Verdict
     summary: str
+
+
+class RunDiff(msgspec.Struct, frozen=True):
+    """Two runs of one routine, and the verdicts that differ."""
+
+    before: Run
+    after: Run
+    changes: list[VerdictChange]
+
+
+async def latest(database: Database, routine: str) -> RunDiff:
+    """Compare the last two runs of a routine.
+
+    Raises:
+        OperatorError: there are fewer than two.
+    """
+    found = await run_history.newest(database, routine, 2)
+    if len(found) < 2:
+        raise OperatorError(
+            f"{routine} has {count(len(found), 'recorded run')}; a comparison needs two."
+        )
+    after, before = found
+    return RunDiff(before, after, compare(before, after))
 
 
 def compare(before: Run | None, after: Run) -> list[VerdictChange]:

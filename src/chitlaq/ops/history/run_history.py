@@ -7,7 +7,6 @@ that found the disaster is the one that nobody wants to miss.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,8 +18,8 @@ import msgspec
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Evidence, Section, Value, Verdict
+from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import outbox
-from chitlaq.ops.routines import Note, Result, Run
 
 STORE_SECONDS = 3.0
 KIND = "runs"
@@ -39,7 +38,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     counts: dict[Verdict, int]
 
 
-async def keep(database: Database, home: Home, run: Run) -> str:
+async def store_or_enqueue(database: Database, home: Home, run: Run) -> str:
     """Store a run, or lay it by; returns what hindered it to be stored, nothing when it is."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
@@ -182,61 +181,4 @@ async def _whole(database: Database, row: Any) -> Run:
             )
             for one in results
         ],
-    )
-
-
-# --- what operators say
-
-
-async def note(database: Database, check: str, kind: str, text: str, operator: str) -> None:
-    """Keep a note or an acknowledgement."""
-    async with database.transaction() as session:
-        await session.execute("add_note", check, kind, text, operator)
-
-
-async def notes(database: Database, checks: Sequence[str] | None, limit: int) -> list[Note]:
-    """Return notes, newest first: to these checks, or to all."""
-    rows = await database.rows("notes", None if checks is None else list(checks), limit)
-    return [_note(row) for row in rows]
-
-
-async def acknowledgements(database: Database) -> dict[str, Note]:
-    """Return the acknowledgements that hold, by check."""
-    rows = await database.rows("acknowledgements")
-    return {row["check_id"]: _note(row) for row in rows}
-
-
-async def with_notes(database: Database, run: Run) -> Run:
-    """Return a run with what operators said to its checks, about its time; oldest first.
-
-    An acknowledgement stands where it held and the check was not OK. A note stands for a week; what
-    is said on the day after a run belongs to it, too.
-    """
-    rows = await database.rows("said", [one.check for one in run.results], run.started_at)
-    said = [_note(row) for row in rows]
-    return msgspec.structs.replace(
-        run,
-        results=[
-            msgspec.structs.replace(
-                one,
-                notes=[
-                    note
-                    for note in said
-                    if note.check == one.check
-                    and (note.kind == "note" or one.verdict != Verdict.OK)
-                ],
-            )
-            for one in run.results
-        ],
-    )
-
-
-def _note(row: Any) -> Note:
-    return Note(
-        row["check_id"],
-        row["kind"],
-        row["text"],
-        row["operator"],
-        row["created_at"],
-        row["ended_at"],
     )

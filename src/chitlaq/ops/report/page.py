@@ -12,14 +12,13 @@ import msgspec
 from markupsafe import Markup, escape
 
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks.model import Lines, Table, TimeSeries, Verdict
+from chitlaq.ops.checks.model import Lines, Table, TimeSeries
+from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import run_diff
 from chitlaq.ops.history.run_diff import VerdictChange
 from chitlaq.ops.report.plots import Plot, plot
 from chitlaq.ops.report.text import inline, note_line, row, sentence
-from chitlaq.ops.routines import Result, Run
 
-BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
 SHOWN_ROWS = 10
 DAY = "api.day"
 """The check whose sentence is said at the head: what the day was, and not only this moment."""
@@ -59,7 +58,7 @@ class DailyReport(msgspec.Struct, frozen=True):
     site: str
 
 
-def made(run: Run, before: Run | None, settings: Settings) -> DailyReport:
+def build(run: Run, before: Run | None, settings: Settings) -> DailyReport:
     """Return the report of a run, compared with the one before where there is one."""
     day = run.started_at.astimezone()
     return DailyReport(
@@ -117,7 +116,7 @@ def html(report: DailyReport) -> str:
         run=report.run,
         sentence=sentence(report.run.results),
         day=_day(report.run),
-        attention=[one for one in report.run.results if one.verdict in BAD],
+        attention=[one for one in report.run.results if one.verdict.is_problem],
         chapters=_chapters(report.run),
         rows=SHOWN_ROWS,
         lines=_lines,
@@ -140,7 +139,7 @@ def _lines(result: Result) -> list[Lines]:
 def markdown(report: DailyReport) -> str:
     """Return the same for those who read text: attention, changes, chapters, then everything."""
     run = report.run
-    attention = [one for one in run.results if one.verdict in BAD]
+    attention = [one for one in run.results if one.verdict.is_problem]
     when = f"{run.started_at.astimezone():%H:%M}"
     day = _day(run)
     told = f"**{day.verdict}** {inline(day.summary)}" if day else "not looked at"

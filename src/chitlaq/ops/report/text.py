@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from chitlaq.core.formatting import count
 from chitlaq.ops.checks.model import WORST_FIRST, Evidence, Lines, Table, TimeSeries, Value, Verdict
-from chitlaq.ops.routines import Note, Result, Run
+from chitlaq.ops.checks.runner import Note, Result, Run
 
 NAGIOS_CODES = {
     Verdict.OK: 0,
@@ -17,7 +17,6 @@ NAGIOS_CODES = {
 }
 """Exit codes of the Monitoring Plugins' guidelines."""
 _NAGIOS_UNITS = {"seconds": "s", "bytes": "B"}
-_BAD = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
 
 
 def tally(results: Iterable[Result]) -> dict[Verdict, int]:
@@ -54,7 +53,7 @@ def nagios(run: Run) -> str:
     faults = [
         f"{one.verdict} {one.check}: {one.summary}".replace("|", "/")
         for one in run.results
-        if one.verdict in _BAD
+        if one.verdict.is_problem
     ]
     return "\n".join([f"{head} | {' '.join(figures)}" if figures else head, *faults])
 
@@ -84,7 +83,7 @@ def markdown(run: Run) -> str:
         *(row(one) for one in run.results),
     ]
     for one in run.results:
-        if one.verdict in _BAD:
+        if one.verdict.is_problem:
             lines += ["", f"## {one.title}", "", f"{one.verdict}: {inline(one.summary)}"]
             for note in one.notes:
                 lines += ["", inline(note_line(note))]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.actions.catalogue import ACTIONS, Action
+from chitlaq.ops.actions.model import Action
+from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.routines import ROUTINES

@@ -25,7 +25,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
-from chitlaq.ops.actions import catalogue, cleanup
+from chitlaq.ops.actions import cleanup, record
 from chitlaq.ops.history import run_history
 from chitlaq.ops.report import delivery
 
@@ -167,7 +167,7 @@ class Scheduler:
         """Store what waited for PostgreSQL, and forget once a day what is too old."""
         try:
             stored = await run_history.store_queued(self._database, self._home)
-            stored += await catalogue.store_queued(self._database, self._home)
+            stored += await record.store_queued(self._database, self._home)
             stored += await delivery.send_queued(self._database, self._home)
             if stored:
                 log.info("records stored that had waited", records=stored)

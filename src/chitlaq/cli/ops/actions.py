@@ -1,0 +1,96 @@
+"""Carry out an action on the record, and list the record."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chitlaq.cli import history_db, installation, output
+from chitlaq.cli.ops.options import AsJson, Limit, Operator
+from chitlaq.core.errors import OperatorError
+
+if TYPE_CHECKING:
+    from chitlaq.ops.actions.model import ActionRecord
+
+
+def register(ops: typer.Typer) -> None:
+    for command in (do, actions):
+        ops.command()(command)
+
+
+def do(
+    name: Annotated[str, typer.Argument(metavar="ACTION", help="See `chitlaq ops list`.")],
+    target: Annotated[str, typer.Argument(help="What to do it to, if the action needs that.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    why: Annotated[str | None, typer.Option("--why", help="The reason, for the record.")] = None,
+    operator: Operator = None,
+) -> None:
+    """Carry out an action: it is shown first, confirmed, and recorded.
+
+    Without a terminal and without --yes, nothing is done.
+
+    Examples: chitlaq ops do prune · chitlaq ops do kill 4711 --why "holds the lock of incident 3"
+    """
+    from chitlaq.ops.actions import record, registry
+    from chitlaq.ops.actions.model import ActionContext
+    from chitlaq.ops.history.database import open_database
+
+    home, settings = installation.current()
+    action, context = registry.select(name, target), ActionContext(home, settings)
+    plan = asyncio.run(action.plan(context, target))
+    typer.echo(f"{action.title}:")
+    for line in plan or ["nothing to do"]:
+        typer.echo(f"  {line}")
+    if not plan:
+        return
+    is_terminal = sys.stdin.isatty()
+    if not yes and not (is_terminal and typer.confirm("Do it?")):
+        hint = "" if is_terminal else " To do it, add --yes and --why."
+        typer.echo(f"Nothing was done.{hint}")
+        return
+    if not why and is_terminal:
+        why = typer.prompt("Why")
+    if not why:
+        raise OperatorError("Give the reason, for the record: --why TEXT.")
+    reason = why
+
+    async def carry_out() -> ActionRecord:
+        async with open_database(home, settings) as database:
+            return await record.carry_out(
+                action, context, target, history_db.operator(operator), reason, database
+            )
+
+    done = asyncio.run(carry_out())
+    typer.echo(done.output)
+    if not done.succeeded:
+        raise OperatorError(f"{name} failed; its output is above and in the record.")
+
+
+def actions(limit: Limit = 20, as_json: AsJson = False) -> None:
+    """Show who did what, when and why.
+
+    Example: chitlaq ops actions
+    """
+    from chitlaq.ops.actions import record
+
+    found = history_db.ask(lambda database: record.listed(database, limit))
+    if as_json:
+        output.print_json(found)
+        return
+    output.print_table(
+        ["when", "action", "by", "why", "outcome", "output"],
+        [
+            [
+                output.local_time(one.started_at),
+                f"{one.action} {one.target}".strip(),
+                one.operator,
+                one.reason,
+                {True: "done", False: "failed", None: "did not end"}[one.succeeded],
+                one.output.strip().rpartition("\n")[2],
+            ]
+            for one in found
+        ],
+    )

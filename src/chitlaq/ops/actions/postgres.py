@@ -1,0 +1,123 @@
+"""Actions on PostgreSQL, as its superuser: vacuum a table, end a session."""
+
+from __future__ import annotations
+
+import re
+
+import asyncpg
+
+from chitlaq.core.data import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import duration, size
+from chitlaq.ops.actions.model import Action, ActionContext
+from chitlaq.ops.checks.model import Section
+
+CONNECT_SECONDS = 5.0
+VACUUM_SECONDS = 3600.0
+# PostgreSQL keeps process ids in 32 bits.
+LARGEST_PROCESS = 2**31 - 1
+
+
+# --- PostgreSQL, as whoever may do everything there
+
+
+async def _superuser(context: ActionContext) -> asyncpg.Connection[asyncpg.Record]:
+    url = postgres.dsn(context.settings, context.home, "postgres")
+    try:
+        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise OperatorError(f"PostgreSQL is not reachable: {error or 'no answer'}.") from None
+
+
+_TABLE = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
+
+
+async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
+    if not _TABLE.fullmatch(table):
+        raise OperatorError(f"{table!r} is no table: write SCHEMA.TABLE, such as feed.posts.")
+    connection = await _superuser(context)
+    try:
+        row = await connection.fetchrow(
+            "SELECT n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes"
+            " FROM pg_stat_user_tables WHERE schemaname || '.' || relname = $1",
+            table,
+        )
+    finally:
+        await connection.close()
+    if row is None:
+        raise OperatorError(f"There is no table {table}: `chitlaq ops check database.dead_rows`.")
+    return [
+        f"VACUUM (ANALYZE) {table}, which blocks no reader and no writer",
+        f"{row['dead']:,} dead rows beside {row['live']:,} live ones, {size(row['bytes'])}",
+    ]
+
+
+async def _vacuum(context: ActionContext, table: str) -> str:
+    await _plan_vacuum(context, table)
+    connection = await _superuser(context)
+    try:
+        await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=VACUUM_SECONDS)
+    finally:
+        await connection.close()
+    return f"vacuumed {table}"
+
+
+async def _session(context: ActionContext, process: str) -> tuple[int, str]:
+    """(process id, what it does) of a client's session."""
+    if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
+        raise OperatorError(f"{process!r} is no process of PostgreSQL: write its number.")
+    connection = await _superuser(context)
+    try:
+        row = await connection.fetchrow(
+            "SELECT pid, usename, application_name, state, query,"
+            " extract(epoch FROM now() - coalesce(xact_start, state_change))::float8 AS seconds"
+            " FROM pg_stat_activity WHERE pid = $1 AND backend_type = 'client backend'"
+            " AND pid <> pg_backend_pid()",
+            int(process),
+        )
+    finally:
+        await connection.close()
+    if row is None:
+        raise OperatorError(f"PostgreSQL has no client's session {process}: it may have ended.")
+    words = " ".join(row["query"].split())
+    return int(process), (
+        f"{row['usename']} ({row['application_name'] or 'unnamed'}), {row['state']} for"
+        f" {duration(row['seconds'] or 0)}: {words}"
+    )
+
+
+async def _plan_kill(context: ActionContext, process: str) -> list[str]:
+    number, words = await _session(context, process)
+    return [f"end session {number}, whose open transaction is rolled back: {words}"]
+
+
+async def _kill(context: ActionContext, process: str) -> str:
+    number, words = await _session(context, process)
+    connection = await _superuser(context)
+    try:
+        ended = await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", number)
+    finally:
+        await connection.close()
+    if not ended:
+        raise OperatorError(f"Session {number} did not end within 5 s.")
+    return f"ended session {number}: {words}"
+
+
+KILL = Action(
+    "kill",
+    "End a PostgreSQL session that others wait for",
+    Section.INCIDENTS,
+    "a PostgreSQL process",
+    ('chitlaq exec postgres psql -U postgres -c "SELECT pg_terminate_backend(PID);"',),
+    _plan_kill,
+    _kill,
+)
+VACUUM = Action(
+    "vacuum",
+    "Vacuum a table",
+    Section.MAINTENANCE,
+    "a table",
+    ('chitlaq exec postgres psql -U postgres -d chitlaq -c "VACUUM (ANALYZE) TABLE;"',),
+    _plan_vacuum,
+    _vacuum,
+)

@@ -1,0 +1,161 @@
+"""Prometheus's targets, and the alerts that are firing or were resolved."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chitlaq.core.formatting import count, duration
+from chitlaq.core.unseen import Unseen
+from chitlaq.ops.checks.model import (
+    Outcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    outcome,
+    worst,
+)
+from chitlaq.ops.checks.prometheus import promql
+from chitlaq.ops.checks.system import SystemView
+
+
+@check(
+    "services.targets",
+    "What Prometheus asks",
+    section=Section.CHECKLIST,
+    looks_at="`up` of every target",
+    commands=(promql("up"),),
+    remedy="A target that is down answers nobody: `chitlaq ps`, then its log.",
+)
+async def targets(system: SystemView) -> Outcome:
+    found = await system.prometheus.query("up")
+    down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
+    rows = [
+        [s.metric.get("job", "?"), s.metric.get("instance", "?"), "up" if s.number == 1 else "down"]
+        for s in found
+    ]
+    return outcome(
+        f"{', '.join(down)} cannot be asked" if down else f"all {len(found)} answer",
+        {"targets": Value(len(found)), "down": Value(len(down))},
+        Table("targets", ["job", "address", "state"], rows),
+        least=Verdict.WARNING if down else Verdict.OK,
+    )
+
+
+class _Status(msgspec.Struct):
+    state: str
+
+
+class _ActiveAlert(msgspec.Struct, rename="camel"):
+    """What is read of an alert of Alertmanager's API, version 2."""
+
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: str
+    status: _Status
+
+
+def _rank(alert: _ActiveAlert) -> str:
+    return alert.labels.get("severity", "P9")
+
+
+_SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING}
+
+
+@check(
+    "alerts.active",
+    "Active alerts",
+    section=Section.INCIDENTS,
+    looks_at="Alertmanager, API version 2",
+    commands=(
+        (
+            "curl -s http://localhost:{port:alertmanager}/api/v2/alerts"
+            " | jq '.[] | select(.status.state == \"active\")'"
+        ),
+        "chitlaq alerts --active",
+    ),
+    remedy="Each names its procedure: `chitlaq alerts --active`.",
+)
+async def active_alerts(system: SystemView) -> Outcome:
+    try:
+        found = msgspec.json.decode(
+            await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
+        )
+    except msgspec.DecodeError as error:
+        raise Unseen(f"Alertmanager's answer was not understood: {error}") from None
+    # Watchdog always fires; its silence would be the alarm.
+    alerts = [one for one in found if one.labels.get("alertname") != "Watchdog"]
+    has_watchdog = len(alerts) < len(found)
+    # What somebody has silenced, or a worse one stands for, is shown and not counted.
+    active = [one for one in alerts if one.status.state != "suppressed"]
+    rows = [
+        [
+            one.labels.get("severity", ""),
+            one.labels.get("alertname", ""),
+            one.annotations.get("summary", ""),
+            one.annotations.get("procedure", ""),
+            one.status.state,
+        ]
+        for one in sorted(alerts, key=_rank)
+    ]
+    if active:
+        names = [one.labels.get("alertname", "?") for one in sorted(active, key=_rank)[:3]]
+        said = f"{count(len(active), 'alert')}: {', '.join(names)}"
+    else:
+        said = "none"
+    if not has_watchdog:
+        said += "; the watchdog does not fire: new alerts do not reach Alertmanager"
+    elif not active:
+        said += ", and the watchdog shows that the way is open"
+    severe = worst(
+        (
+            Verdict.OK if has_watchdog else Verdict.WARNING,
+            *(_SEVERE.get(one.labels.get("severity", ""), Verdict.OK) for one in active),
+        )
+    )
+    return outcome(
+        said,
+        {"active": Value(len(active)), "suppressed": Value(len(alerts) - len(active))},
+        Table("alerts", ["severity", "alert", "what", "procedure", "state"], rows),
+        least=severe,
+    )
+
+
+FLAPPING = 5
+
+
+@check(
+    "alerts.resolved",
+    "Alerts that are over",
+    section=Section.INCIDENTS,
+    looks_at="ops.alerts, the last 24 hours",
+    commands=("chitlaq alerts --resolved",),
+    remedy="What comes and goes needs its cause mended or its threshold changed.",
+)
+async def resolved_alerts(system: SystemView) -> Outcome:
+    rows = await system.postgres.rows("resolved_alerts")
+    most = max((row["times"] for row in rows), default=0)
+    total = sum(row["times"] for row in rows)
+    said = f"{count(total, 'alert')} ended within a day"
+    if most >= FLAPPING:
+        said += f"; {rows[0]['name']} came and went {most} times"
+    return outcome(
+        said,
+        {"resolved": Value(total), "most_of_one": Value(most)},
+        Table(
+            "alerts",
+            ["times", "severity", "alert", "longest", "last ended"],
+            [
+                [
+                    str(row["times"]),
+                    row["severity"],
+                    row["name"],
+                    duration(row["longest"]),
+                    f"{row['last_ended'].astimezone():%Y-%m-%d %H:%M}",
+                ]
+                for row in rows
+            ],
+        ),
+        least=Verdict.WARNING if most >= FLAPPING else Verdict.OK,
+    )

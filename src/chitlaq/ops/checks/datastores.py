@@ -1,0 +1,115 @@
+"""PostgreSQL and Valkey as checks ask them: with short timeouts, and each failure as a reason."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from chitlaq.core.data import postgres, valkey
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.unseen import Unseen
+
+CONNECT_SECONDS = 2.0
+SESSION_SECONDS = 3.0
+SESSIONS = 4
+ROLE = "chitlaq_ops"
+
+
+class NoConnectionLeft(Unseen):
+    """PostgreSQL answers, but every connection is taken."""
+
+
+class PostgresView:
+    """Runs named queries in a small pool that is opened at the first of them."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._home = home
+        self._settings = settings
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._opening = asyncio.Lock()
+        self._queries = postgres.load_queries("chitlaq.ops.checks", "checks")
+
+    async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
+        """Return the rows of a named query.
+
+        Raises:
+            NoConnectionLeft: every connection is taken.
+            Unseen: PostgreSQL is unavailable, or refuses.
+        """
+        async with self._session() as connection:
+            return await connection.fetch(  # type: ignore[no-any-return]
+                self._queries[name].sql, *args, timeout=SESSION_SECONDS
+            )
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Any]:
+        try:
+            async with self._opening:
+                if self._pool is None:
+                    self._pool = await asyncpg.create_pool(
+                        postgres.dsn(self._settings, self._home, ROLE),
+                        min_size=0,
+                        max_size=SESSIONS,
+                        timeout=CONNECT_SECONDS,
+                        server_settings={"application_name": "chitlaq-checks"},
+                    )
+            async with self._pool.acquire(timeout=SESSION_SECONDS) as connection:
+                try:
+                    yield connection
+                except TimeoutError:
+                    # Returning it to the pool would wait again for a server that does not answer.
+                    connection.terminate()
+                    raise Unseen(
+                        f"PostgreSQL did not answer within {SESSION_SECONDS:g} s"
+                    ) from None
+        except asyncpg.TooManyConnectionsError as error:
+            raise NoConnectionLeft(f"PostgreSQL has no connection left: {error}") from None
+        except TimeoutError:
+            raise Unseen(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
+            raise Unseen(f"PostgreSQL: {error or type(error).__name__}") from None
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.terminate()
+
+
+class ValkeyView:
+    """Sends commands over a connection that is opened at the first of them."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self._home = home
+        self._settings = settings
+        self._client: valkey.Valkey | None = None
+
+    async def execute(self, *command: str) -> Any:
+        """Return the answer to a command.
+
+        Raises:
+            Unseen: Valkey is unavailable, or refuses.
+        """
+        try:
+            if self._client is None:
+                self._client = valkey.connect(self._settings, self._home)
+            return await self._client.execute(*command)
+        except valkey.UNAVAILABLE as error:
+            raise Unseen(f"Valkey: {error}") from None
+        except OperatorError as error:
+            raise Unseen(str(error)) from None
+
+    async def info(self, section: str) -> Mapping[str, str]:
+        """Return ``INFO SECTION`` by field name."""
+        text: bytes = await self.execute("INFO", section)
+        lines = text.decode(errors="replace").splitlines()
+        pairs = (line.partition(":") for line in lines if ":" in line)
+        return {name: value for name, _, value in pairs}
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()

@@ -1,0 +1,182 @@
+"""Disks: space, activity, and files that are large."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from chitlaq.core.formatting import count, share, size
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import Outcome, Section, Table, Value, check, judged, outcome
+from chitlaq.ops.checks.system import SystemView
+
+WINDOW_SECONDS = 1.0
+SHOWN = 10
+
+LARGE_FILE_BYTES = 100_000_000
+WALKED_FILES = 200_000
+TAKEN_SECONDS = 1.5
+"""For the size of a folder."""
+BLOCK_BYTES = 512
+
+
+@check(
+    "host.disk",
+    "Disk space",
+    section=Section.HOST,
+    looks_at="every file system on a disk, the one under CHITLAQ_HOME, and what that and backups take",
+    commands=("df -h", "df -i", "du -sh $CHITLAQ_HOME", "du -sh /opt/backups/chitlaq"),
+    remedy="See what is large: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; or grow it.",
+    is_heavy=True,
+)
+async def disk(system: SystemView) -> Outcome:
+    rows, values = [], {}
+    fullest = ("", 0.0)
+    for mount in await system.blocking(lambda: _mounts(system.home.root)):
+        state = await system.blocking(partial(os.statvfs, mount))
+        used = 1 - state.f_bavail / state.f_blocks if state.f_blocks else 0.0
+        inodes = 1 - state.f_favail / state.f_files if state.f_files else 0.0
+        values[f"used {mount}"] = judged(used, "ratio", system.limits.disk_used_ratio)
+        values[f"inodes {mount}"] = judged(inodes, "ratio", system.limits.disk_used_ratio)
+        values[f"free {mount}"] = Value(state.f_bavail * state.f_frsize, "bytes")
+        free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
+        rows.append([mount, size(total), size(free), share(used), share(inodes)])
+        fullest = max(fullest, (mount, max(used, inodes)), key=lambda pair: pair[1])
+    if not rows:
+        raise Unseen("no file system of a disk was found")
+    said = f"{fullest[0]} is the fullest of {count(len(rows), 'file system')}: {share(fullest[1])}"
+    folders = []
+    for name, folder in (
+        ("CHITLAQ_HOME", system.home.root),
+        ("backups", system.settings.backup_folder(system.home)),
+    ):
+        bytes_, missing = await system.blocking(partial(_taken, folder))
+        at_least = "at least " if missing else ""
+        said += f"; {name} {at_least}{size(bytes_)}"
+        values[f"taken {name}"] = Value(bytes_, "bytes")
+        folders.append([name, str(folder), f"{at_least}{size(bytes_)}", missing])
+    return outcome(
+        said,
+        values,
+        Table("file systems", ["mounted at", "size", "free", "used", "inodes used"], rows),
+        Table("folders", ["what", "folder", "size", "not seen"], folders),
+    )
+
+
+def _taken(root: Path) -> tuple[int, str]:
+    """What a folder takes on its disk, each file once; and why that is not all, where it is not."""
+    deadline = time.monotonic() + TAKEN_SECONDS
+    total, hidden = 0, 0
+    seen: set[tuple[int, int]] = set()
+    waiting = [str(root)]
+    while waiting:
+        if time.monotonic() > deadline:
+            return total, f"what {TAKEN_SECONDS:g} s did not suffice for"
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except FileNotFoundError:
+            continue  # gone while we looked, or never there: it takes nothing
+        except OSError:
+            hidden += 1
+            continue
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                state = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif state.st_nlink > 1:
+                    if (state.st_dev, state.st_ino) in seen:
+                        continue
+                    seen.add((state.st_dev, state.st_ino))
+                total += state.st_blocks * BLOCK_BYTES
+    return total, f"{count(hidden, 'folder')} that this user may not read" if hidden else ""
+
+
+def _mounts(home: Path) -> list[str]:
+    """Mount points, one a file system: the same device mounted twice is full once."""
+    seen: dict[int, str] = {}
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    for path in (*(part.mountpoint for part in psutil.disk_partitions(all=False)), str(existing)):
+        with suppress(OSError):
+            if Path(path).is_dir() and os.statvfs(path).f_blocks:
+                seen.setdefault(Path(path).stat().st_dev, path)
+    return sorted(seen.values())
+
+
+@check(
+    "host.disk_io",
+    "Disk activity",
+    section=Section.HOST,
+    looks_at="/proc/diskstats over a second",
+    commands=("iostat -x 1 5", "iotop -o"),
+    remedy="See who writes: `iotop -o`; a vacuum, a backup or a report may be waited for.",
+)
+async def disk_io(system: SystemView) -> Outcome:
+    before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
+    if not before:
+        raise NotHere("the kernel shows no disks here, as in some containers")
+    await asyncio.sleep(WINDOW_SECONDS)
+    after = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
+    rows, busiest = [], ("none", 0.0)
+    for name, now in after.items():
+        if name not in before or name.startswith(("loop", "ram")):
+            continue
+        was = before[name]
+        busy = min((now.busy_time - was.busy_time) / 1000 / WINDOW_SECONDS, 1.0)
+        busiest = max(busiest, (name, busy), key=lambda pair: pair[1])
+        read = (now.read_bytes - was.read_bytes) / WINDOW_SECONDS
+        written = (now.write_bytes - was.write_bytes) / WINDOW_SECONDS
+        rows.append([name, share(busy), f"{size(read)}/s", f"{size(written)}/s"])
+    return outcome(
+        f"{busiest[0]} is the busiest disk: {share(busiest[1])} of the time",
+        {"busy": judged(busiest[1], "ratio", system.limits.disk_busy_ratio)},
+        Table("disks", ["disk", "busy", "read", "written"], rows),
+    )
+
+
+@check(
+    "host.large_files",
+    "Large files",
+    section=Section.HOST,
+    looks_at="files from 100 MB on under CHITLAQ_HOME and /var/log",
+    commands=("find $CHITLAQ_HOME /var/log -type f -size +100M -exec ls -lh {} \\;",),
+    remedy="Logs that grew: `chitlaq rotate`. PostgreSQL's own files (postgres/) are never deleted by hand.",
+    is_heavy=True,
+)
+async def large_files(system: SystemView) -> Outcome:
+    files = await system.blocking(lambda: _large_files([system.home.root, Path("/var/log")]))
+    ours = system.home.postgres_data
+    # A table's file has up to 1 GB, and as many of them as it needs: no single one is too large.
+    judgeable = [bytes_ for bytes_, path in files if not path.is_relative_to(ours)]
+    largest = max(judgeable, default=0)
+    return outcome(
+        f"{count(len(files), 'file')} from {size(LARGE_FILE_BYTES)} on",
+        {
+            "files": Value(len(files)),
+            "largest": judged(largest, "bytes", system.limits.large_file_bytes),
+        },
+        Table("largest first", ["size", "file"], [[size(b), str(p)] for b, p in files[:SHOWN]]),
+    )
+
+
+def _large_files(roots: Iterable[Path]) -> list[tuple[int, Path]]:
+    found, walked = [], 0
+    for root in roots:
+        for folder, _, names in os.walk(root):
+            for name in names:
+                walked += 1
+                if walked > WALKED_FILES:
+                    raise Unseen(f"there are more than {WALKED_FILES:,} files to look at")
+                path = Path(folder, name)
+                with suppress(OSError):
+                    state = path.lstat()
+                    if state.st_size >= LARGE_FILE_BYTES:
+                        found.append((state.st_size, path))
+    return sorted(found, reverse=True)

@@ -1,0 +1,144 @@
+"""Prometheus and Alertmanager as checks ask them: an error is a reason, and no samples are not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.unseen import Unseen
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+Get = Callable[[str, dict[str, str]], Awaitable["httpx.Response"]]
+"""Sends a GET request to a URL with parameters; raises Unseen when there is no answer."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One series of an instant vector."""
+
+    metric: dict[str, str]
+    value: tuple[float, str]
+
+    @property
+    def number(self) -> float:
+        return float(self.value[1])
+
+
+class Range(msgspec.Struct, frozen=True):
+    """One series of a range vector."""
+
+    metric: dict[str, str]
+    values: list[tuple[float, str]]
+
+    @property
+    def points(self) -> list[tuple[datetime, float]]:
+        return [(datetime.fromtimestamp(at, UTC), float(value)) for at, value in self.values]
+
+
+class _Vector(msgspec.Struct):
+    result: list[Sample] = []
+
+
+class _Matrix(msgspec.Struct):
+    result: list[Range] = []
+
+
+class _Response(msgspec.Struct):
+    status: str
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    error: str = ""
+
+
+def promql(expression: str) -> str:
+    """Return the shell command for a query; it is URL-encoded, so curl leaves braces alone."""
+    address = "http://localhost:{port:prometheus}/api/v1/query"
+    return f"curl -s -G {address} --data-urlencode 'query={expression}' | jq ."
+
+
+class PrometheusView:
+    """Queries Prometheus over its HTTP API."""
+
+    def __init__(self, settings: Settings, get: Get) -> None:
+        self._settings = settings
+        self._get = get
+
+    async def query(self, expression: str) -> list[Sample]:
+        """Return an instant vector.
+
+        Raises:
+            Unseen: Prometheus is unavailable, refuses the query, or has no samples for it.
+        """
+        found = (await self._ask("query", _Vector, query=expression)).result
+        known = [sample for sample in found if sample.value[1] != "NaN"]
+        if not known:
+            raise Unseen(f"Prometheus has no samples for {expression}")
+        return known
+
+    async def number(self, expression: str) -> float:
+        """Return the value of an expression that yields one series."""
+        return (await self.query(expression))[0].number
+
+    async def range(self, expression: str, seconds: float, step: float) -> list[Range]:
+        """Return the series of the last so many seconds, one point per step.
+
+        Raises:
+            Unseen: Prometheus is unavailable or refuses the query; no series is an empty list.
+        """
+        end = datetime.now(UTC).timestamp()
+        matrix = await self._ask(
+            "query_range",
+            _Matrix,
+            query=expression,
+            start=f"{end - seconds:.0f}",
+            end=f"{end:.0f}",
+            step=f"{step:.0f}",
+        )
+        return matrix.result
+
+    async def _ask(self, what: str, kind: type[T], **params: str) -> T:
+        url = _url(self._settings, "prometheus", self._settings.prometheus_url)
+        answer = await self._get(f"{url}/api/v1/{what}", params)
+        try:
+            body = msgspec.json.decode(answer.content, type=_Response)
+            if body.status != "success":
+                raise Unseen(f"Prometheus refuses {params['query']}: {body.error}")
+            return msgspec.json.decode(body.data, type=kind)
+        except msgspec.DecodeError as error:
+            raise Unseen(f"{url} does not answer like Prometheus: {error}") from None
+
+
+class AlertmanagerView:
+    """Reads from Alertmanager's HTTP API."""
+
+    def __init__(self, settings: Settings, get: Get) -> None:
+        self._settings = settings
+        self._get = get
+
+    async def get(self, path: str) -> bytes:
+        """Return the body of the answer.
+
+        Raises:
+            Unseen: Alertmanager is unavailable, or refuses.
+        """
+        url = _url(self._settings, "alertmanager", self._settings.alertmanager_url)
+        answer = await self._get(f"{url}{path}", {})
+        if answer.status_code != 200:
+            raise Unseen(f"{url}{path} answered with status {answer.status_code}")
+        return answer.content
+
+
+def _url(settings: Settings, name: str, external: str) -> str:
+    if external:
+        return external.rstrip("/")
+    if not settings.embeds(name):
+        raise Unseen(
+            f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured"
+        )
+    return f"http://127.0.0.1:{settings.port_of(name)}"

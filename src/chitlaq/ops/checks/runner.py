@@ -1,0 +1,182 @@
+"""Run checks concurrently, each within its own timeout, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import ids
+from chitlaq.core.telemetry import logs
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.model import (
+    WORST_FIRST,
+    Check,
+    Evidence,
+    Outcome,
+    Section,
+    Value,
+    Verdict,
+    worst,
+)
+from chitlaq.ops.checks.system import SystemView
+
+log = logs.get("routines")
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
+
+    check: str
+    kind: str
+    text: str
+    operator: str
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What one check said in one run, and what operators say to it."""
+
+    check: str
+    title: str
+    section: Section
+    verdict: Verdict
+    summary: str
+    values: dict[str, Value]
+    evidence: list[Evidence]
+    remedy: str
+    duration_seconds: float
+    notes: list[Note] = []
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of a routine; results worst first, then in the runbook's order."""
+
+    id: UUID
+    routine: str
+    started_at: datetime
+    duration_seconds: float
+    verdict: Verdict
+    started_by: str
+    host: str
+    results: list[Result]
+
+
+OnResult = Callable[[Result, int, int], None]
+"""Told each result as it comes, how many there are, and how many there will be."""
+
+
+async def run(
+    system: SystemView,
+    name: str,
+    checks: Sequence[Check],
+    started_by: str,
+    on_result: OnResult = lambda _result, _done, _total: None,
+) -> Run:
+    """Run checks beside each other, each within its own time; none can stop the others.
+
+    Those that take the processor come second: beside them every answer would seem to be slow.
+    """
+    system.prepare()
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    results: list[Result] = []
+
+    async def one(check: Check) -> None:
+        result = await judge(check, system)
+        results.append(result)
+        on_result(result, len(results), len(checks))
+
+    for is_heavy in (False, True):
+        await asyncio.gather(*(one(check) for check in checks if check.is_heavy == is_heavy))
+    order = [check.id for check in checks]
+    results.sort(key=lambda one: (WORST_FIRST.index(one.verdict), order.index(one.check)))
+    return Run(
+        ids.new(),
+        name,
+        started_at,
+        round(time.perf_counter() - started, 3),
+        worst(result.verdict for result in results),
+        started_by,
+        socket.gethostname(),
+        results,
+    )
+
+
+async def judge(check: Check, system: SystemView) -> Result:
+    """Run one check, whatever becomes of it: what could not be seen is UNKNOWN, and says why."""
+    started = time.perf_counter()
+    looking = asyncio.ensure_future(check.judge(system))
+    # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
+    await asyncio.wait({looking}, timeout=check.timeout_seconds)
+    if looking.done():
+        found = printable(_found(looking))
+    else:
+        looking.cancel()
+        looking.add_done_callback(_forget)
+        found = Outcome(Verdict.UNKNOWN, f"it took longer than {check.timeout_seconds:g} s")
+    return Result(
+        check.id,
+        check.title,
+        check.section,
+        found.verdict,
+        found.summary,
+        found.values,
+        found.evidence,
+        _remedy(check, found.verdict),
+        round(time.perf_counter() - started, 3),
+    )
+
+
+def _remedy(check: Check, verdict: Verdict) -> str:
+    """What to do: where nothing was seen, the sight is what needs mending first."""
+    if verdict == Verdict.UNKNOWN:
+        return f"It looks at {check.looks_at}: mend that, then `chitlaq ops check {check.id}`."
+    return check.remedy
+
+
+def _found(looking: asyncio.Future[Outcome]) -> Outcome:
+    try:
+        return looking.result()
+    except NotHere as error:
+        return Outcome(Verdict.SKIPPED, str(error))
+    except Unseen as error:
+        return Outcome(Verdict.UNKNOWN, str(error))
+    except (Exception, asyncio.CancelledError) as error:
+        # A fault of the check's own is no health of what it looks at.
+        log.error("check failed", fault=error)
+        return Outcome(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+
+
+# What a log line holds may not move an operator's cursor, and PostgreSQL takes no NUL.
+_UNPRINTABLE = {
+    code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+
+
+def printable(found: Outcome) -> Outcome:
+    """Return what was found with a mark in the place of each control character."""
+    return msgspec.convert(_printable(msgspec.to_builtins(found)), Outcome)
+
+
+def _printable(value: object) -> object:
+    match value:
+        case str():
+            return value.translate(_UNPRINTABLE)
+        case list():
+            return [_printable(one) for one in value]
+        case dict():
+            return {_printable(key): _printable(one) for key, one in value.items()}
+        case _:
+            return value
+
+
+def _forget(looking: asyncio.Future[Outcome]) -> None:
+    with suppress(BaseException):
+        looking.result()

@@ -1,0 +1,168 @@
+"""Logins over SSH, from the journal or from auth.log."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from chitlaq.core.formatting import count
+from chitlaq.core.unseen import NotHere, Unseen
+from chitlaq.ops.checks.logs import journal_lines
+from chitlaq.ops.checks.model import (
+    Lines,
+    Outcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    judged,
+    outcome,
+)
+from chitlaq.ops.checks.system import SystemView
+
+SHOWN = 20
+
+AUTH_LOG = Path("/var/log/auth.log")
+
+_FAILED = re.compile(r"failed password|invalid user|authentication failure", re.IGNORECASE)
+_ACCEPTED = re.compile(r"accepted (?:publickey|password|keyboard-interactive)", re.IGNORECASE)
+_CLASSIC = re.compile(r"(\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) ")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_FROM = re.compile(r"\bfrom (\S+)")
+
+
+async def _ssh_lines(system: SystemView) -> list[str]:
+    """What the SSH server said today: in the journal, or in a file where there is none.
+
+    Raises:
+        NotHere: this machine has neither.
+        Unseen: this user may not read it, or nothing was written to it.
+    """
+
+    async def read() -> list[str]:
+        since = datetime.now(UTC) - timedelta(days=1)
+        try:
+            return await journal_lines(system, "-u", "ssh", "-u", "sshd")
+        except (NotHere, Unseen) as reason:
+            # A journal that is not there, or keeps nothing, leaves all to the file.
+            try:
+                return await system.blocking(partial(_read_auth_log, AUTH_LOG, since))
+            except (NotHere, Unseen):
+                if isinstance(reason, Unseen):
+                    raise reason from None
+                raise
+
+    return await system.once("ssh", read)
+
+
+def _read_auth_log(path: Path, since: datetime) -> list[str]:
+    """Return the SSH server's lines since then, out of the file and the one before it.
+
+    Raises:
+        NotHere: there is no such file.
+        Unseen: it cannot be read, or has no line of the time: then nothing is written to it.
+    """
+    found, is_written = [], False
+    files = [one for one in (path.with_name(f"{path.name}.1"), path) if one.exists()]
+    if not files:
+        raise NotHere(
+            f"this machine has neither a journal (systemd-sysv) nor {path} (the package rsyslog)"
+        )
+    for file in files:
+        if file.stat().st_mtime < since.timestamp():
+            continue
+        try:
+            with file.open(errors="replace") as log:
+                for line in log:
+                    at = _stamp(line, datetime.now().astimezone())
+                    if at is None or at < since:
+                        continue
+                    is_written = True
+                    if "sshd" in line:
+                        found.append(line.rstrip("\n"))
+        except PermissionError:
+            raise Unseen(f"{file} cannot be read by this user: add it to the group adm") from None
+    if not is_written:
+        raise Unseen(f"{path} has no line of the last 24 hours: is rsyslog running?")
+    return found
+
+
+def _stamp(line: str, now: datetime) -> datetime | None:
+    """When a line was written: RFC 3339, or `Nov 24 16:43:01` in local time and without its year."""
+    head, _, _ = line.partition(" ")
+    if head[:1].isdigit():
+        try:
+            at = datetime.fromisoformat(head)
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.astimezone()
+    found = _CLASSIC.match(line)
+    if found is None or found[1] not in _MONTHS:
+        return None
+    # The newest year in which it is not yet to come, but for a clock that was set back.
+    for year in (now.year, now.year - 1):
+        try:
+            at = datetime.fromisoformat(
+                f"{year}-{_MONTHS.index(found[1]) + 1:02}-{int(found[2]):02}T{found[3]}"
+            ).astimezone()
+        except ValueError:
+            continue  # February the 29th
+        if at <= now + timedelta(hours=1):
+            return at
+    return None
+
+
+def _sources(lines: Sequence[str]) -> Table:
+    times = Counter(found[1] for line in lines if (found := _FROM.search(line)))
+    rows = [[f"{number:,}", address] for address, number in times.most_common(SHOWN)]
+    return Table("by address", ["times", "from"], rows)
+
+
+@check(
+    "security.ssh_failed",
+    "Failed logins over SSH",
+    section=Section.SECURITY,
+    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
+    commands=(
+        'sudo journalctl -u ssh --since "24 hours ago" | grep -i "failed\\|invalid" | tail -20',
+    ),
+    remedy="Keys instead of passwords (PasswordAuthentication no), and fail2ban for those who go on.",
+    timeout_seconds=10.0,
+)
+async def ssh_failed(system: SystemView) -> Outcome:
+    lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
+    return outcome(
+        f"{count(len(lines), 'attempt')} failed",
+        {"failed": judged(len(lines), "", system.limits.ssh_failures_a_day)},
+        _sources(lines),
+        Lines("last", lines[-SHOWN:]),
+    )
+
+
+@check(
+    "security.ssh_accepted",
+    "Logins over SSH",
+    section=Section.SECURITY,
+    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
+    commands=('sudo journalctl -u ssh --since "24 hours ago" | grep -i "accepted" | tail -20',),
+    remedy="Somebody whom nobody knows: take the machine off the network, then incident P0.",
+    timeout_seconds=10.0,
+)
+async def ssh_accepted(system: SystemView) -> Outcome:
+    lines = [line for line in await _ssh_lines(system) if _ACCEPTED.search(line)]
+    by_password = [line for line in lines if "accepted password" in line.lower()]
+    said = f"{count(len(lines), 'login')}"
+    if by_password:
+        said += f", {len(by_password)} of them with a password"
+    return outcome(
+        said,
+        {"accepted": Value(len(lines)), "by_password": Value(len(by_password))},
+        _sources(lines),
+        Lines("last", lines[-SHOWN:]),
+        least=Verdict.WARNING if by_password else Verdict.OK,
+    )

@@ -1,0 +1,66 @@
+"""Make the daily report: run the evening routine, write the page, and send it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asyncpg import PostgresError
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.ops import routines
+from chitlaq.ops.checks.runner import Run
+from chitlaq.ops.history import run_history
+from chitlaq.ops.history.database import open_database
+from chitlaq.ops.report import delivery, page
+
+ROUTINE = "evening"
+
+
+async def publish(
+    home: Home, settings: Settings, operator: str, folder: Path | None, *, is_to_send: bool
+) -> tuple[Run, list[str]]:
+    """Run the routine, write its report in HTML and Markdown, and send it if asked to.
+
+    Args:
+        folder: where the files go; by default ops/reports in the home.
+
+    Returns:
+        The run, and one line for each thing that was done or could not be done.
+    """
+    async with open_database(home, settings) as database:
+        earlier = await _previous(database)
+        run, trouble = await routines.run_and_store(
+            home, settings, ROUTINE, routines.checks_of(ROUTINE), operator
+        )
+        report = page.build(run, earlier, settings)
+        texts = {"html": page.html(report), "md": page.markdown(report)}
+        lines = _write(folder or home.ops / "reports", run, texts)
+        if is_to_send:
+            subject = f"{report.title}: {run.verdict}"
+            lines += await delivery.deliver(
+                database, home, settings.operations, subject, texts["md"], texts["html"]
+            )
+    return run, [*lines, *([trouble] if trouble else [])]
+
+
+async def _previous(database: Database) -> Run | None:
+    try:
+        found = await run_history.newest(database, ROUTINE)
+    except (PostgresUnavailableError, PostgresError):
+        return None
+    return found[0] if found else None
+
+
+def _write(folder: Path, run: Run, texts: dict[str, str]) -> list[str]:
+    lines = []
+    for ending, text in texts.items():
+        path = folder / f"{run.started_at.astimezone():%Y-%m-%d}.{ending}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            lines.append(f"wrote {path}")
+        except OSError as error:
+            lines.append(f"could not write {path}: {error.strerror}")
+    return lines
