@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 from yoyo import get_backend, read_migrations
 
+from chitlaq import inventory
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
@@ -72,12 +73,12 @@ def apply(settings: Settings, home: Home) -> Sequence[str]:
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as lock:
             lock.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-            return _apply(url)
+            return _apply(url, lock)
     except psycopg.OperationalError as error:
         raise OperatorError(f"PostgreSQL is not reachable: {_first_line(error)}.") from None
 
 
-def _apply(url: str) -> Sequence[str]:
+def _apply(url: str, connection: psycopg.Connection) -> Sequence[str]:
     backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
     migrations = read_migrations(str(resources.files("chitlaq").joinpath("migrations")))
     try:
@@ -88,10 +89,34 @@ def _apply(url: str) -> Sequence[str]:
                 " a backup of this one. Migrations go forwards only."
             )
         waiting = backend.to_apply(migrations)
-        backend.apply_migrations(waiting)
+        for migration in waiting:
+            backend.apply_one(migration)
+            _grant_schemas(connection)
+        _grant_schemas(connection)
     finally:
         backend.connection.close()
     return [migration.id for migration in waiting]
+
+
+def _grant_schemas(connection: psycopg.Connection) -> None:
+    """Give each service its own schema, once: the tables there, and those of later migrations."""
+    for row in inventory.SERVICES:
+        is_new = connection.execute(
+            "SELECT FROM pg_namespace n WHERE nspname = %s AND NOT EXISTS"
+            " (SELECT FROM pg_default_acl WHERE defaclnamespace = n.oid AND defaclobjtype = 'r')",
+            [row.setting],
+        ).fetchone()
+        if is_new is not None:
+            connection.execute(
+                sql.SQL(
+                    """
+                    GRANT USAGE ON SCHEMA {0} TO {1};
+                    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {0} TO {1};
+                    ALTER DEFAULT PRIVILEGES IN SCHEMA {0}
+                        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {1}
+                    """
+                ).format(sql.Identifier(row.setting), sql.Identifier(row.role))
+            )
 
 
 def _ensure_role(connection: psycopg.Connection, role: str, password: str) -> None:
