@@ -13,7 +13,12 @@ NAGIOS_UNKNOWN = 3
 
 
 def main() -> None:
-    """Run the command; what an operator can mend is said in one sentence, with exit code 1."""
+    """Run the command; an error that an operator can fix is one sentence, with exit code 1."""
+    match sys.argv[1:]:
+        case ["fork-server", descriptor]:  # the supervisor's; each forked process comes back here
+            from chitlaq.stack.supervisor import fork_server
+
+            return fork_server.serve(int(descriptor), main)
     from chitlaq.cli.app import app
 
     try:
@@ -25,16 +30,16 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if NAGIOS in sys.argv and end.code:
-            _unknown("the words were not understood; `--help` has them")
+            _unknown("the command line is not valid: see `--help`")
         raise
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more can be said on it.
+        # The reader of our output has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 
 
 def _unknown(reason: str) -> NoReturn:
-    """End as a plugin that could not look: to Nagios 1 would be a warning, and 2 critical."""
+    """Exit as a plugin that could not check: to Nagios 1 is a warning and 2 is critical."""
     sys.stdout.write(f"CHITLAQ UNKNOWN - {' '.join(reason.split()).replace('|', '/')}\n")
     sys.exit(NAGIOS_UNKNOWN)
 

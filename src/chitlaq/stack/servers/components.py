@@ -33,7 +33,6 @@ class Component:
         prepare: done before each start: folders, configuration.
         prepare_command: a program that is run before each start.
         starts_at_once: starts beside what it waits for, so that its start costs no time of its own.
-        from_nursery: forked from a process that has the libraries loaded.
         once: it ends by itself, and is then done.
         is_replaceable: a second process may take over before the first one stops.
         port: the TCP port that people know it by.
@@ -51,7 +50,6 @@ class Component:
     prepare: Callable[[], None] | None = None
     prepare_command: list[str] | None = None
     starts_at_once: bool = False
-    from_nursery: bool = False
     once: bool = False
     is_replaceable: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
@@ -139,7 +137,6 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> Componen
         alive=probes.service(socket, "/live"),
         # Except at the very first start, where it would ask for tables that are not there yet.
         starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
-        from_nursery=True,
         is_replaceable=True,
         port=settings.port_of(name),
     )

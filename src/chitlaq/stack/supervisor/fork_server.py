@@ -1,12 +1,12 @@
-"""A process that has the libraries loaded, and forks one of ours whenever it is asked.
+"""A process that has the libraries loaded and forks a ChitLaq process on request.
 
-Loading the libraries takes each service more than a second of a core and 50 MB. Forked from the
-nursery they start in a fraction of that and share the memory. Each is forked twice: the one in the
-middle ends at once, so that the kernel gives the process to the supervisor, which adopts orphans
-and is then its parent like any other's.
+Loading the libraries takes a service more than a second of a core and 50 MB. A process forked from
+the fork server starts in a fraction of that and shares the memory. Each is forked twice: the
+process in the middle exits at once, so that the kernel hands the new process to the supervisor,
+which adopts orphans and is then its parent like any other's.
 
-Nothing that opens files, threads or sockets at import is loaded here: prometheus-client decides at
-import where its numbers go, and each service imports it for itself.
+Nothing that opens files, threads or sockets on import is loaded here: prometheus-client decides on
+import where its numbers go, so each service imports it itself.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import msgspec
 
-from chitlaq.stack.supervisor import process
-from chitlaq.stack.supervisor.process import Child
+from chitlaq.stack.supervisor.process import Process, die_with_parent, start
 
 LIBRARIES = (
     "argon2",
@@ -53,35 +53,49 @@ class _Order(msgspec.Struct):
     environment: dict[str, str]
 
 
-class Nursery:
-    """The supervisor's side: starts the nursery when needed and asks it for processes."""
+class ForkServer:
+    """The supervisor's side: starts the fork server when needed and asks it for processes.
 
-    def __init__(self, environment: dict[str, str], write_log: Callable[[bytes], None]) -> None:
+    Args:
+        command: starts the fork server, given the number of an open socket as one more argument.
+        environment: of the fork server and of the processes that it forks.
+        write_log: takes what the fork server itself writes.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: dict[str, str],
+        write_log: Callable[[bytes], None],
+    ) -> None:
+        self._command = command
         self._environment = environment
         self._write_log = write_log
-        self._child: Child | None = None
+        self._process: Process | None = None
         self._socket: socket.socket | None = None
         self._turn = asyncio.Lock()
 
     def open(self) -> None:
-        """Start the nursery, so that it loads while other things happen."""
+        """Start the fork server, so that it loads while other things happen."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        words = [sys.executable, "-m", "chitlaq.stack.supervisor.fork_server", str(theirs.fileno())]
-        self._child = process.start(
-            words, self._environment, self._write_log, keep_open=(theirs.fileno(),)
+        self._process = start(
+            [*self._command, str(theirs.fileno())],
+            self._environment,
+            self._write_log,
+            keep_open=(theirs.fileno(),),
         )
         theirs.close()
         ours.setblocking(False)
         self._socket = ours
 
-    async def spawn(self, words: Sequence[str], write_log: Callable[[bytes], None]) -> Child:
+    async def spawn(self, words: Sequence[str], write_log: Callable[[bytes], None]) -> Process:
         """Fork a process that runs ``chitlaq WORDS``.
 
         Raises:
-            OSError: the nursery is gone; the next call starts a new one.
+            OSError: the fork server is gone; the next call starts a new one.
         """
         async with self._turn:
-            if self._child is None or self._child.exited.done():
+            if self._process is None or self._process.exited.done():
                 self.close()
                 self.open()
             assert self._socket is not None
@@ -93,26 +107,31 @@ class Nursery:
                 async with asyncio.timeout(SPAWN_SECONDS):
                     answer = await loop.sock_recv(self._socket, 8)
                 if len(answer) != 8:
-                    raise ConnectionResetError("the nursery ended")
+                    raise ConnectionResetError("the fork server exited")
             except BaseException:
                 os.close(reading)
                 self.close()
                 raise
             finally:
                 os.close(writing)
-        return Child(struct.unpack("!q", answer)[0], reading, write_log)
+        return Process(struct.unpack("!q", answer)[0], reading, write_log)
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        if self._child is not None:
-            self._child.send(signal.SIGKILL)
+        if self._process is not None:
+            self._process.send(signal.SIGKILL)
 
 
-def main() -> None:
-    """The nursery's own side: load, then fork on demand until the supervisor goes."""
-    orders = socket.socket(fileno=int(sys.argv[1]))
+def serve(descriptor: int, run: Callable[[], None]) -> None:
+    """Load the libraries, then fork on request until the supervisor goes.
+
+    Args:
+        descriptor: the socket on which requests come.
+        run: what each forked process does, with its words in ``sys.argv``.
+    """
+    orders = socket.socket(fileno=descriptor)
     supervisor = os.getppid()
     for name in LIBRARIES:
         importlib.import_module(name)
@@ -123,12 +142,14 @@ def main() -> None:
         if not message:
             return
         order = msgspec.json.decode(message, type=_Order)
-        pid = _fork_twice(order, descriptors[0], orders, supervisor)
+        pid = _fork_twice(order, descriptors[0], orders, supervisor, run)
         os.close(descriptors[0])
         orders.send(struct.pack("!q", pid))
 
 
-def _fork_twice(order: _Order, output: int, orders: socket.socket, supervisor: int) -> int:
+def _fork_twice(
+    order: _Order, output: int, orders: socket.socket, supervisor: int, run: Callable[[], None]
+) -> int:
     """Return the id of a grandchild that runs the order, once it is the supervisor's child."""
     reading, writing = os.pipe()
     middle = os.fork()
@@ -140,7 +161,7 @@ def _fork_twice(order: _Order, output: int, orders: socket.socket, supervisor: i
         os.close(reading)
         os.close(writing)
         orders.close()
-        _become(order, output, supervisor)
+        _become(order, output, supervisor, run)
     os.close(writing)
     os.waitpid(middle, 0)
     try:
@@ -149,8 +170,8 @@ def _fork_twice(order: _Order, output: int, orders: socket.socket, supervisor: i
         os.close(reading)
 
 
-def _become(order: _Order, output: int, supervisor: int) -> None:
-    """Turn into the ordered process; does not return."""
+def _become(order: _Order, output: int, supervisor: int, run: Callable[[], None]) -> NoReturn:
+    """Turn into the requested process."""
     code = 1
     try:
         os.setsid()
@@ -158,14 +179,12 @@ def _become(order: _Order, output: int, supervisor: int) -> None:
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         os.close(output)
-        while os.getppid() != supervisor:  # until the one in the middle is gone
+        while os.getppid() != supervisor:  # until the process in the middle is gone
             os.sched_yield()
-        process.die_with_parent(signal.SIGTERM)
+        die_with_parent(signal.SIGTERM)
         os.environ.clear()
         os.environ.update(order.environment)
         sys.argv = ["chitlaq", *order.words]
-        from chitlaq.__main__ import main as run
-
         run()
         code = 0
     except SystemExit as end:
@@ -178,7 +197,3 @@ def _become(order: _Order, output: int, supervisor: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -36,7 +36,7 @@ def adopt_orphans() -> None:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-class Child:
+class Process:
     """One running process: its id, its output, its end."""
 
     def __init__(self, pid: int, output: int, write_log: Callable[[bytes], None]) -> None:
@@ -117,7 +117,7 @@ def start(
     group_id: int | None = None,
     keep_open: Sequence[int] = (),
     folder: Path | None = None,
-) -> Child:
+) -> Process:
     """Start a program in a session of its own that ends with us.
 
     Raises:
@@ -125,7 +125,7 @@ def start(
     """
     reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=writing,
@@ -145,8 +145,8 @@ def start(
         raise
     finally:
         os.close(writing)
-    process.returncode = 0  # the pidfd's watcher waits for it, subprocess need not
-    return Child(process.pid, reading, write_log)
+    started.returncode = 0  # the pidfd's watcher waits for it, subprocess need not
+    return Process(started.pid, reading, write_log)
 
 
 def reason_of(code: int) -> str:

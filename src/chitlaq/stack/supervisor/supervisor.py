@@ -27,10 +27,10 @@ from chitlaq.logs import files
 from chitlaq.logs.files import LogFile
 from chitlaq.stack.servers import components
 from chitlaq.stack.servers.components import Component
-from chitlaq.stack.supervisor import control, process
+from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import State, Status
-from chitlaq.stack.supervisor.fork_server import Nursery
-from chitlaq.stack.supervisor.process import Child
+from chitlaq.stack.supervisor.fork_server import ForkServer
+from chitlaq.stack.supervisor.process import Process, adopt_orphans, reason_of, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 2.0
@@ -57,19 +57,19 @@ class Instance:
         self.state: State = "waiting"
         self.reason = ""
         self.restarts = 0
-        self.child: Child | None = None
+        self.process: Process | None = None
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
         self.failures = 0
 
     def status(self) -> Status:
         component = self.component
-        running = self.child is not None and not self.child.exited.done()
+        running = self.process is not None and not self.process.exited.done()
         return Status(
             service=component.service,
             worker=component.worker,
             state=self.state,
-            pid=self.child.pid if running and self.child else None,
+            pid=self.process.pid if running and self.process else None,
             restarts=self.restarts,
             uptime=int(time.monotonic() - self.started_at) if running else 0,
             port=component.port,
@@ -90,7 +90,9 @@ class Supervisor:
         self._logs = {name: self._open_log(name) for name in {c.service for c in declared}}
         self._instances = {c.name: Instance(c, self._logs[c.service]) for c in declared}
         self._own_log = self._open_log("supervisor")
-        self._nursery = Nursery(self._environment, self._own_log.write)
+        self._fork_server = ForkServer(
+            components.chitlaq("fork-server"), self._environment, self._own_log.write
+        )
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._stopping: asyncio.Future[None] | None = None
         self._ended = asyncio.Event()
@@ -98,11 +100,11 @@ class Supervisor:
 
     async def run(self) -> None:
         """Run the stack until a signal, a command or the end of an attached terminal stops it."""
-        process.adopt_orphans()
+        adopt_orphans()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._begin_stop)
-        self._nursery.open()
+        self._fork_server.open()
         for name, instance in self._instances.items():
             self._keepers[name] = asyncio.create_task(self._keep(instance))
         server = await asyncio.start_unix_server(
@@ -131,8 +133,8 @@ class Supervisor:
                 if not component.starts_at_once:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
-                child = await self._start(instance)
-                if await self._until_ready(instance, child):
+                process = await self._start(instance)
+                if await self._until_ready(instance, process):
                     instance.failures = 0 if component.once else instance.failures
                     if component.once:
                         return
@@ -160,15 +162,15 @@ class Supervisor:
         wanted = instance.component.waits_for
         return [other for other in self._instances.values() if other.component.service in wanted]
 
-    async def _start(self, instance: Instance) -> Child:
+    async def _start(self, instance: Instance) -> Process:
         """Start the component's process; it is the instance's from now on.
 
         Raises:
             OSError: it cannot be started.
         """
-        child = await self._spawn(instance, instance.component.command)
-        instance.child, instance.started_at = child, time.monotonic()
-        return child
+        process = await self._spawn(instance, instance.component.command)
+        instance.process, instance.started_at = process, time.monotonic()
+        return process
 
     async def _prepare(self, instance: Instance) -> None:
         """Do what must be done before a start; that needs none of the other components.
@@ -180,26 +182,26 @@ class Supervisor:
         if component.prepare is not None:
             await asyncio.to_thread(component.prepare)
         if component.prepare_command is not None:
-            child = await self._spawn(instance, component.prepare_command)
-            code = await child.exited
+            process = await self._spawn(instance, component.prepare_command)
+            code = await process.exited
             if code != 0:
-                raise OSError(f"its preparation failed: {process.reason_of(code)}")
+                raise OSError(f"its preparation failed: {reason_of(code)}")
 
     async def _spawn(
         self, instance: Instance, command: list[str] | Callable[[], list[str]]
-    ) -> Child:
+    ) -> Process:
         component, prefix = instance.component, components.chitlaq()
         if callable(command):
             command = command()
         if command[: len(prefix)] == prefix:
-            child = await self._nursery.spawn(command[len(prefix) :], instance.log.write)
+            process = await self._fork_server.spawn(command[len(prefix) :], instance.log.write)
             # One that was killed cannot do it itself, and its gauges would be added to the others'.
             folder = self._home.metrics(component.service)
-            child.exited.add_done_callback(
-                lambda _: multiprocess_metrics.forget_gauges(folder, child.pid)
+            process.exited.add_done_callback(
+                lambda _: multiprocess_metrics.forget_gauges(folder, process.pid)
             )
-            return child
-        return process.start(
+            return process
+        return start(
             command,
             self._environment,
             instance.log.write,
@@ -208,56 +210,56 @@ class Supervisor:
             folder=component.folder,
         )
 
-    async def _until_ready(self, instance: Instance, child: Child) -> bool:
+    async def _until_ready(self, instance: Instance, process: Process) -> bool:
         """Wait until a new process is ready, or has done its work; false when it ended before."""
         component = instance.component
         if component.once:
-            code = await child.exited
+            code = await process.exited
             if code == 0:
                 instance.change("done")
                 instance.became_ready.set()
             else:
-                instance.reason = process.reason_of(code)
+                instance.reason = reason_of(code)
             return code == 0
-        await self._wait_for_needs_quietly(instance, child)
-        while not child.exited.done():
-            if component.ready is None or await component.ready(child.pid):
+        await self._wait_for_needs_quietly(instance, process)
+        while not process.exited.done():
+            if component.ready is None or await component.ready(process.pid):
                 instance.change("healthy")
                 instance.became_ready.set()
                 return True
-            await asyncio.wait([child.exited], timeout=POLL_SECONDS)
-        instance.reason = process.reason_of(child.exited.result())
+            await asyncio.wait([process.exited], timeout=POLL_SECONDS)
+        instance.reason = reason_of(process.exited.result())
         return False
 
-    async def _wait_for_needs_quietly(self, instance: Instance, child: Child) -> None:
+    async def _wait_for_needs_quietly(self, instance: Instance, process: Process) -> None:
         """A component that starts at once is ready only when what it needs is."""
         for need in self._needs(instance):
             ready = asyncio.create_task(need.became_ready.wait())
-            either: tuple[asyncio.Future[Any], ...] = (ready, child.exited)
+            either: tuple[asyncio.Future[Any], ...] = (ready, process.exited)
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             ready.cancel()
 
     async def _watch(self, instance: Instance) -> None:
         """Return when the process has ended, or was killed because it no longer answered."""
         missed = 0
-        while instance.child is not None:
-            child = instance.child
-            await asyncio.wait([child.exited], timeout=WATCH_SECONDS)
-            if instance.child is not child:
+        while instance.process is not None:
+            process = instance.process
+            await asyncio.wait([process.exited], timeout=WATCH_SECONDS)
+            if instance.process is not process:
                 missed = 0  # a successor took over
                 continue
-            if child.exited.done():
-                child.kill_group()
-                instance.reason = process.reason_of(child.exited.result())
+            if process.exited.done():
+                process.kill_group()
+                instance.reason = reason_of(process.exited.result())
                 return
             if instance.state == "stopping" or instance.component.alive is None:
                 continue
-            missed = 0 if await instance.component.alive(child.pid) else missed + 1
-            if instance.child is child and not child.exited.done():
+            missed = 0 if await instance.component.alive(process.pid) else missed + 1
+            if instance.process is process and not process.exited.done():
                 self._judge(instance, missed)
             if missed >= MISSED_ANSWERS:
                 self._note(f"{instance.component.name} does not answer and is killed")
-                child.send(signal.SIGKILL)
+                process.send(signal.SIGKILL)
 
     def _judge(self, instance: Instance, missed: int) -> None:
         if missed:
@@ -328,7 +330,7 @@ class Supervisor:
             raise OSError(f"There is no component {service}; there are {', '.join(names)}.")
         async with self._busy:
             for instance in chosen:
-                running = instance.child is not None and not instance.child.exited.done()
+                running = instance.process is not None and not instance.process.exited.done()
                 if running and instance.component.is_replaceable:
                     await self._replace(instance)
                 elif running and instance.component.reload_signal is not None:
@@ -338,15 +340,15 @@ class Supervisor:
 
     async def _replace(self, instance: Instance) -> None:
         """Start a successor beside a running process, and let that one finish when it is ready."""
-        component, old = instance.component, instance.child
+        component, old = instance.component, instance.process
         assert old is not None
         new = await self._spawn(instance, component.command)
         while component.ready is not None and not await component.ready(new.pid):
             if new.exited.done():
-                reason = process.reason_of(new.exited.result())
+                reason = reason_of(new.exited.result())
                 raise OSError(f"The new {component.name} ended ({reason}); the old one goes on.")
             await asyncio.sleep(POLL_SECONDS)
-        instance.child, instance.started_at = new, time.monotonic()
+        instance.process, instance.started_at = new, time.monotonic()
         instance.restarts += 1
         instance.change("healthy")
         await asyncio.sleep(HANDOVER_SECONDS)
@@ -355,21 +357,21 @@ class Supervisor:
 
     async def _reload(self, instance: Instance) -> None:
         """Let a running process take up a configuration that is written anew and was checked."""
-        component, child = instance.component, instance.child
-        assert child is not None
+        component, process = instance.component, instance.process
+        assert process is not None
         assert component.reload_signal is not None
         await self._prepare(instance)
-        child.send(component.reload_signal)
+        process.send(component.reload_signal)
         instance.restarts += 1
         self._note(f"{component.name} was reloaded")
 
     async def _stop_and_start(self, instance: Instance) -> None:
-        component, child = instance.component, instance.child
+        component, process = instance.component, instance.process
         keeper = self._keepers[component.name]
         keeper.cancel()
-        if child is not None:
+        if process is not None:
             instance.change("stopping")
-            await child.stop(component.stop_signal, component.grace_seconds)
+            await process.stop(component.stop_signal, component.grace_seconds)
         instance.became_ready.clear()
         instance.restarts += 1
         self._keepers[component.name] = asyncio.create_task(self._keep(instance))
@@ -392,16 +394,16 @@ class Supervisor:
             layer = [i for i in remaining if i.component.service not in needed]
             await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
             remaining = [instance for instance in remaining if instance not in layer]
-        self._nursery.close()
+        self._fork_server.close()
         for log in self._logs.values():
             log.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
 
     async def _stop_instance(self, instance: Instance) -> None:
-        if instance.child is not None and not instance.child.exited.done():
+        if instance.process is not None and not instance.process.exited.done():
             instance.change("stopping")
             component = instance.component
-            await instance.child.stop(component.stop_signal, component.grace_seconds)
+            await instance.process.stop(component.stop_signal, component.grace_seconds)
         instance.change("stopped")
 
     # --- logs
@@ -432,7 +434,7 @@ class Supervisor:
         self._reopen_access_log()
 
     def _reopen_access_log(self) -> None:
-        nginx = self._instances["nginx"].child
+        nginx = self._instances["nginx"].process
         if nginx is not None:
             nginx.send(signal.SIGUSR1)
 
