@@ -19,8 +19,8 @@ from tests.conftest import Stack
 
 ASKED = """
 import json, os, psutil, subprocess, sys
-from chitlaq.backups import place
-place.step_back()
+from chitlaq.backups import context
+context.lower_priority()
 child = subprocess.run(
     [sys.executable, "-c", "import psutil; p = psutil.Process(); print(p.nice(), p.cpu_affinity())"],
     capture_output=True, text=True).stdout.split(maxsplit=1)
