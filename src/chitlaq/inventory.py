@@ -103,12 +103,12 @@ _ROWS = (
 COMPONENTS: Mapping[str, Component] = {row.name: row for row in _ROWS}
 """All components by name, in the order in which ``chitlaq ps`` shows them."""
 
-SERVICES = tuple(row for row in _ROWS if row.kind == "service")
+BY_PORT = tuple(sorted((row for row in _ROWS if row.port), key=lambda row: row.port))
+"""The components that have a port, in the order of their default ports, which are the runbook's."""
+
+SERVICES = tuple(row for row in BY_PORT if row.kind == "service")
+FORWARDED = tuple(row for row in SERVICES if row.is_for_members)
+"""The services that members reach through nginx."""
+
 OBSERVERS = tuple(row for row in _ROWS if row.kind == "observer")
 ARCHIVE = "wal-archive"
-
-BY_PORT = tuple(sorted((row for row in _ROWS if row.port), key=lambda row: row.port))
-"""The components that have a port, in the order of the runbook's port numbers."""
-
-FORWARDED = tuple(row for row in BY_PORT if row.kind == "service" and row.is_for_members)
-"""The services that members reach through nginx."""

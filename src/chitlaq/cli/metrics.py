@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,17 +34,12 @@ def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def declared_metrics() -> list[MetricEntry]:
     """Return what all services and ops-service's exporter declare."""
+    from chitlaq import inventory
     from chitlaq.core.telemetry import metrics as everywhere
     from chitlaq.ops.reference import metric_reference
-    from chitlaq.services.auth import metrics as auth
-    from chitlaq.services.feed import metrics as feed
-    from chitlaq.services.websocket import metrics as websocket
 
+    own = {row.name: f"{row.package}.metrics" for row in inventory.SERVICES}
     return metric_reference.entries(
-        {
-            "every service": everywhere,
-            "auth-service": auth,
-            "feed-service": feed,
-            "websocket": websocket,
-        }
+        {"every service": everywhere}
+        | {name: import_module(module) for name, module in own.items() if find_spec(module)}
     )

@@ -30,7 +30,7 @@ def serve(
     from chitlaq import inventory
     from chitlaq.core.http import server
 
-    services = [row.name for row in inventory.BY_PORT if row.kind == "service"]
+    services = [row.name for row in inventory.SERVICES]
     if target not in services:
         raise OperatorError(f"There is no service {target}; there are {', '.join(services)}.")
     home, settings = installation.current()

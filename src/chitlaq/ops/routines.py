@@ -13,7 +13,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import cpu_affinity
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.checks import runner
+from chitlaq.ops.checks import logs, runner, services
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import OnResult, Run
@@ -24,9 +24,10 @@ from chitlaq.ops.history.database import open_database
 NOTES_SECONDS = 3.0
 RECORDED_BESIDE = ("check", "benchmark")
 """What the history has besides routines: single checks, and `chitlaq bench --here`."""
+_HEALTH = tuple(one.id for one in services.HEALTH)
+_LOGS = tuple(one.id for one in logs.LOGS)
 WATCHED = (
-    "services.processes", "gateway.health", "websocket.health", "feed.health", "search.health",
-    "auth.health", "ops.health", "alerts.active", "api.latency", "api.throughput", "api.errors",
+    "services.processes", *_HEALTH, "alerts.active", "api.latency", "api.throughput", "api.errors",
     "api.refusals", "websocket.connections", "database.connections", "database.locks",
     "database.activity", "redis.memory", "redis.stats", "host.load", "host.memory", "host.disk",
     "host.cpu", "host.bandwidth",
@@ -49,15 +50,8 @@ class Routine:
     checks: tuple[str, ...]
 
 
-_HEALTH = (
-    "gateway.health", "websocket.health", "feed.health", "search.health", "auth.health", "ops.health",
-)  # fmt: skip
 # What others stand on comes first: among results of one verdict the cause stands before its effects.
 _GROUND = ("services.processes", "database.ready", "redis.ready")
-_LOGS = (
-    "gateway.log", "websocket.log", "feed.log", "search.log", "auth.log", "ops.log",
-    "database.log", "redis.log",
-)  # fmt: skip
 _BACKUPS = (
     "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chitlaq import inventory
 from chitlaq.monitoring.alerts.alert import (
     Alert,
     InputSeries,
@@ -13,8 +14,8 @@ from chitlaq.monitoring.alerts.alert import (
     zero,
 )
 
-_SERVING = ("api-gateway", "websocket", "feed-service", "search-service", "auth-service")
-_WATCHING = ("ops-service", "prometheus", "alertmanager", "node")
+_SERVING = [row.job for row in inventory.FORWARDED]
+_WATCHING = [row.job for row in inventory.BY_PORT if row.job and not row.is_for_members]
 _DOWN = "ComponentDown"
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.monitoring.alerts.alert import (
     Alert,
     Case,
@@ -27,7 +28,7 @@ from chitlaq.monitoring.alerts.alert import (
 EDGE = "api-gateway"
 """The service label of requests as members saw them."""
 
-SERVICES = (EDGE, "auth-service", "feed-service", "search-service", "websocket")
+SERVICES = sorted(row.name for row in inventory.FORWARDED)
 
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 _SECONDS = {"5m": 300, "30m": 1_800, "1h": 3_600, "6h": 21_600, "3d": 259_200}

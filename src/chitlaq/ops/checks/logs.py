@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.formatting import count, share
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.logs import analysis
@@ -40,12 +41,7 @@ COUNTED_SECONDS = analysis.COUNT_SECONDS + 5
 _QUIET_HINT = "Pass -q to turn off this notice."
 
 COMPONENTS = {
-    "gateway": "api-gateway",
-    "websocket": "websocket",
-    "feed": "feed-service",
-    "search": "search-service",
-    "auth": "auth-service",
-    "ops": "ops-service",
+    **{row.setting: row.name for row in inventory.SERVICES},
     "database": "postgres",
     "redis": "redis",
 }
@@ -184,14 +180,7 @@ def _log(name: str, service: str) -> Check:
     return one_log
 
 
-gateway_log = _log("gateway", "api-gateway")
-websocket_log = _log("websocket", "websocket")
-feed_log = _log("feed", "feed-service")
-search_log = _log("search", "search-service")
-auth_log = _log("auth", "auth-service")
-ops_log = _log("ops", "ops-service")
-database_log = _log("database", "postgres")
-redis_log = _log("redis", "redis")
+LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
 
 
 @check(

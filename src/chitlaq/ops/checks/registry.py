@@ -38,7 +38,8 @@ _MODULES = (
 CHECKS: Mapping[str, Check] = {
     declared.id: declared
     for module in _MODULES
-    for declared in vars(module).values()
+    for value in vars(module).values()
+    for declared in (value if isinstance(value, tuple) else (value,))
     if isinstance(declared, Check)
 }
 

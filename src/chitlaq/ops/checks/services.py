@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
@@ -169,12 +170,10 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
     return health
 
 
-gateway_health = _health("gateway.health", "Health of api-gateway", "api-gateway")
-websocket_health = _health("websocket.health", "Health of websocket", "websocket")
-feed_health = _health("feed.health", "Health of feed-service", "feed-service")
-search_health = _health("search.health", "Health of search-service", "search-service")
-auth_health = _health("auth.health", "Health of auth-service", "auth-service")
-ops_health = _health("ops.health", "Health of ops-service", "ops-service")
+HEALTH = tuple(
+    _health(f"{row.setting}.health", f"Health of {row.name}", row.name)
+    for row in inventory.SERVICES
+)
 gateway_api = _health(
     "gateway.api", "Health of all, through the gateway", "api-gateway", "/api/health"
 )

@@ -19,7 +19,9 @@ from chitlaq.core.http.service import Context
 from chitlaq.core.telemetry import logs
 from chitlaq.inventory import Component
 
-OTHERS = tuple(row for row in inventory.SERVICES if not row.is_gateway)
+OTHERS = tuple(
+    row for row in inventory.COMPONENTS.values() if row.kind == "service" and not row.is_gateway
+)
 ANSWER_SECONDS = 0.9
 
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
@@ -120,3 +122,13 @@ def _tagged(item: dict[str, Any], tag: str) -> dict[str, Any]:
     return {
         key: {**value, "tags": [tag]} if key in operations else value for key, value in item.items()
     }
+
+
+def chapters(document: dict[str, Any]) -> list[str]:
+    """Return the tags of a merged document: one for each service that has routes over HTTP."""
+    items = document["paths"].values()
+    return sorted({tag for item in items for value in item.values() for tag in _tags(value)})
+
+
+def _tags(value: object) -> list[str]:
+    return value.get("tags", []) if isinstance(value, dict) else []

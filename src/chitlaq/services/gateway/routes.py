@@ -15,7 +15,7 @@ from chitlaq.core import tasks
 from chitlaq.core.http.health import Health
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.gateway.access_log_metrics import AccessLog
-from chitlaq.services.gateway.aggregate import Overview
+from chitlaq.services.gateway.aggregate import Overview, chapters
 from chitlaq.web.site import pages
 
 
@@ -38,7 +38,7 @@ async def docs(request: Request[Any, Any, State]) -> Response[Any]:
     overview: Overview = request.app.state.overview
     document = await overview.openapi()
     if "text/html" in request.headers.get("accept", ""):
-        return pages.html("docs.html", api=document)
+        return pages.html("docs.html", api=document, chapters=chapters(document))
     return Response(document)
 
 
