@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.monitoring.alerts import rules, slos
-from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
 from tests.monitoring.dashboards.test_dashboards import metrics_of
 from tests.monitoring.exporter.test_exporter import make_bans, make_certificate

@@ -1,1 +1,1 @@
-"""What Prometheus and Alertmanager watch: exporter, alerts, dashboards, their configuration."""
+"""Exporter, alerts, dashboards, and the configuration of Prometheus and Alertmanager."""

@@ -80,4 +80,5 @@ SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
     handlers=[list_alerts, report_alerts],
     run=run,
+    query_packages=["chitlaq.monitoring.exporter"],
 )

@@ -14,7 +14,7 @@ from chitlaq.cli.metrics import declared_metrics
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring.alerts import rules, slos
-from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.monitoring.dashboards.panels import Panel
 from chitlaq.stack.install import preflight
 

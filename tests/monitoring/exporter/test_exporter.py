@@ -94,7 +94,7 @@ async def test_accounts_and_waiting_deliveries_are_counted(stack: Stack, join: J
 
 
 async def test_member_is_active_once_on_however_many_devices(stack: Stack, join: Join) -> None:
-    queries = postgres.load_queries("chitlaq.ops", "test")
+    queries = postgres.load_queries("chitlaq.monitoring.exporter", "test")
     database = Database(stack.dsn("chitlaq_ops"), "test", queries)
 
     async def active() -> dict[str, float]:
@@ -131,7 +131,7 @@ async def test_database_with_another_clock_is_noticed(stack: Stack) -> None:
         " AS $$SELECT pg_catalog.clock_timestamp() + interval '1 hour'$$"
     )
     await stack.sql("GRANT USAGE ON SCHEMA skewed TO chitlaq_ops")
-    queries = postgres.load_queries("chitlaq.ops", "test")
+    queries = postgres.load_queries("chitlaq.monitoring.exporter", "test")
     dsn = f"{stack.dsn('chitlaq_ops')}?search_path=skewed,pg_catalog"
     database = Database(dsn, "test", queries)
     try:
@@ -242,26 +242,26 @@ def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
     plain = b"2026-11-23 14:24:53.351 UTC [7] a@b c LOG:  checkpoint starting: time\n"
     path.write_bytes(9 * error)
     log = log_errors.Log(path)
-    assert log.errors() == 0, "what was there before is not new"
+    assert log.new_errors() == 0, "what was there before is not new"
 
     def write(data: bytes) -> None:
         with path.open("ab") as file:
             file.write(data)
 
     write(plain + 2 * error + error[:20])
-    assert log.errors() == 2
+    assert log.new_errors() == 2
     write(error[20:])
-    assert log.errors() == 1
+    assert log.new_errors() == 1
     write(3 * error)
     files.rotate(path, 4)
-    assert log.errors() == 3, "the new file need not be there yet"
+    assert log.new_errors() == 3, "the new file need not be there yet"
     write(4 * error)
-    assert log.errors() == 4
-    assert log.errors() == 0
+    assert log.new_errors() == 4
+    assert log.new_errors() == 0
     later = log_errors.Log(tmp_path / "nginx.log")
-    assert later.errors() == 0
+    assert later.new_errors() == 0
     (tmp_path / "nginx.log").write_bytes(b"2026/11/23 14:24:53 [crit] 7#7: no room\n")
-    assert later.errors() == 1
+    assert later.new_errors() == 1
 
 
 async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:

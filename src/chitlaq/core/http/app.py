@@ -93,6 +93,8 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
         **postgres.load_queries("chitlaq.core.data", service.name),
         **postgres.load_queries(service.component.package, service.name),
     }
+    for package in service.query_packages:
+        queries |= postgres.load_queries(package, service.name)
     database = postgres.Database(
         postgres.dsn(settings, home, service.component.role), service.name, queries
     )

@@ -40,11 +40,13 @@ class Service:
         handlers: its routes; the gateway's configuration is generated from their paths.
         run: makes what the routes need from the context, under the names by which they ask for it,
             and ends it: the body runs from before the first request until after the last.
+        query_packages: more packages whose ``queries.sql`` its pool loads.
     """
 
     component: Component
     handlers: Sequence[ControllerRouterHandler]
     run: Callable[[Context], AbstractAsyncContextManager[dict[str, Any]]]
+    query_packages: Sequence[str] = ()
 
     @property
     def name(self) -> str:

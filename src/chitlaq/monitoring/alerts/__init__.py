@@ -1,1 +1,1 @@
-"""Alerts as code: what is watched, how each alert is proved, and where it goes."""
+"""Alerts as code: conditions, the cases that prove them, and routing."""

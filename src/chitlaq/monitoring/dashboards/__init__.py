@@ -1,1 +1,1 @@
-"""Dashboards as code: panels as plain data, and Grafana's JSON made of them."""
+"""Dashboards as code: panels as plain data, rendered to Grafana's JSON."""

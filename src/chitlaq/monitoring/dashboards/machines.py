@@ -1,4 +1,4 @@
-"""Dashboards on what the services stand on: PostgreSQL, Valkey, the machine; and on security."""
+"""Dashboards on PostgreSQL, Valkey, the host, and security."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ POSTGRESQL = Dashboard(
             (
                 graph("Sessions", "postgresql_connections_active", "{{state}}"),
                 graph(
-                    "Share of sessions taken",
+                    "Share of sessions in use",
                     "sum without (state) (postgresql_connections_active)"
                     " / postgresql_connections_max",
-                    "taken",
+                    "in use",
                     "percentunit",
                 ),
                 graph(
@@ -41,11 +41,13 @@ POSTGRESQL = Dashboard(
             ),
         ),
         Row(
-            "Trouble",
+            "Problems",
             (
                 graph("Locks", "postgresql_locks_count", "{{mode}}"),
                 graph("Oldest transaction", "postgresql_oldest_transaction_seconds", "oldest", "s"),
-                graph("Deadlocks an hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"),
+                graph(
+                    "Deadlocks per hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"
+                ),
                 graph(
                     "Cache hits",
                     f"rate(postgresql_blocks_hit_total{RATE}) / (rate(postgresql_blocks_hit_total{RATE})"
@@ -54,7 +56,7 @@ POSTGRESQL = Dashboard(
                     "percentunit",
                 ),
                 graph(
-                    "Cache hits since the statistics began",
+                    "Cache hits since the statistics reset",
                     "postgresql_cache_hit_ratio",
                     "hits",
                     "percentunit",
@@ -70,64 +72,64 @@ POSTGRESQL = Dashboard(
             ),
         ),
         Row(
-            "Safety",
+            "Replication and archive",
             (
                 graph(
-                    "WAL not confirmed",
+                    "Unconfirmed WAL",
                     "postgresql_replication_lag_bytes",
                     "{{application}}",
                     "bytes",
                 ),
                 graph(
-                    "Replication slots that are read",
+                    "Active replication slots",
                     "postgresql_replication_slot_active",
                     "{{slot}}",
                     "bool_on_off",
                 ),
                 graph(
-                    "WAL kept for replication slots",
+                    "WAL retained for replication slots",
                     "postgresql_replication_slot_retained_bytes",
                     "{{slot}}",
                     "bytes",
                 ),
-                graph("Last archived", "postgresql_archive_age_seconds", "age", "s"),
+                graph("Time since WAL was archived", "postgresql_archive_age_seconds", "age", "s"),
                 graph(
-                    "Archive failures an hour",
+                    "Archive failures per hour",
                     "increase(postgresql_archive_failures_total[1h])",
                     "failures",
                 ),
-                graph("Log received", "backup_log_receiving", "receiving"),
+                graph("WAL received", "backup_log_receiving", "receiving"),
             ),
         ),
         Row(
             "Backups",
             (
                 graph(
-                    "Age of the newest",
+                    "Age of the newest backup",
                     "time() - backup_last_success_timestamp_seconds",
                     "{{kind}}",
                     "s",
                 ),
                 graph(
-                    "Since one was found whole",
+                    "Time since a verification",
                     "time() - backup_last_verified_timestamp_seconds",
                     "{{kind}}",
                     "s",
                 ),
                 graph(
-                    "Since one was restored and compared",
+                    "Time since a restore drill",
                     "time() - backup_last_drilled_timestamp_seconds",
                     "{{kind}}",
                     "s",
                 ),
                 graph("Damaged or different", "backup_bad", "{{kind}}"),
                 graph("Size", "backup_size_bytes", "{{kind}}", "bytes"),
-                graph("Restored in", "backup_drill_seconds", "{{kind}}", "s"),
-                graph("Would be lost", "backup_lost_seconds", "{{kind}}", "s"),
-                graph("Made in", "backup_duration_seconds", "{{kind}}", "s"),
-                graph("Not elsewhere yet", "backup_uncopied", "backups"),
+                graph("Drill duration", "backup_drill_seconds", "{{kind}}", "s"),
+                graph("Writes a restore would lose", "backup_lost_seconds", "{{kind}}", "s"),
+                graph("Backup duration", "backup_duration_seconds", "{{kind}}", "s"),
+                graph("Not copied off-site", "backup_uncopied", "backups"),
                 graph(
-                    "Since the log was elsewhere",
+                    "Time since WAL was copied off-site",
                     "time() - backup_log_copied_timestamp_seconds",
                     "age",
                     "s",
@@ -159,9 +161,9 @@ VALKEY = Dashboard(
                     "found",
                     "percentunit",
                 ),
-                graph("Keys given up", f"rate(valkey_evictions_total{RATE})", "evictions", "eps"),
+                graph("Keys evicted", f"rate(valkey_evictions_total{RATE})", "evictions", "eps"),
                 graph(
-                    "Work done without Valkey",
+                    "Commands that Valkey failed",
                     f"sum by (service, purpose) (rate(valkey_errors_total{RATE}))",
                     "{{service}} {{purpose}}",
                     "eps",
@@ -179,7 +181,7 @@ HOST = Dashboard(
     "ChitLaq: host (use, saturation, errors)",
     (
         Row(
-            "Processors",
+            "CPU",
             (
                 graph(
                     "Use",
@@ -190,7 +192,7 @@ HOST = Dashboard(
                     width=12,
                 ),
                 graph(
-                    "Saturation: load of a processor",
+                    "Saturation: load per CPU",
                     'node_load1 / on (instance) count by (instance) (node_cpu_seconds_total{mode="idle"})',
                     "load",
                     width=12,
@@ -231,7 +233,7 @@ HOST = Dashboard(
                     "{{device}}",
                 ),
                 graph(
-                    "Room",
+                    "Free space",
                     'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}',
                     "{{mountpoint}}",
                     "bytes",
@@ -244,7 +246,7 @@ HOST = Dashboard(
                     width=12,
                 ),
                 graph(
-                    "Room in 24 hours",
+                    "Free space in 24 hours",
                     'predict_linear(node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"}[6h], 86400)',
                     "{{mountpoint}}",
                     "bytes",
@@ -267,12 +269,15 @@ HOST = Dashboard(
                     (f"rate(node_network_receive_errs_total{{{_WIRE}}}{RATE})", "{{device}} in"),
                     (f"rate(node_network_transmit_errs_total{{{_WIRE}}}{RATE})", "{{device}} out"),
                 ),
-                graph("Clock's offset", "node_timex_offset_seconds", "offset", "s"),
+                graph("Clock offset", "node_timex_offset_seconds", "offset", "s"),
                 graph(
-                    "Clock kept by a time service", "node_timex_sync_status", "kept", "bool_on_off"
+                    "Clock synchronized", "node_timex_sync_status", "synchronized", "bool_on_off"
                 ),
                 graph(
-                    "Clocks that differ from ours", "clock_difference_seconds", "{{component}}", "s"
+                    "Clock difference of components",
+                    "clock_difference_seconds",
+                    "{{component}}",
+                    "s",
                 ),
             ),
         ),
@@ -284,7 +289,7 @@ SECURITY = Dashboard(
     "ChitLaq: security",
     (
         Row(
-            "Logging in",
+            "Login",
             (
                 graph(
                     "Attempts",
@@ -293,13 +298,13 @@ SECURITY = Dashboard(
                     "eps",
                 ),
                 graph(
-                    "Requests refused",
+                    "Requests rejected by rate limits",
                     f"sum by (service, limit) (rate(rate_limited_total{RATE}))",
                     "{{service}} {{limit}}",
                     "reqps",
                 ),
                 graph(
-                    "Requests let through uncounted",
+                    "Requests not rate-limited for want of Valkey",
                     f"sum by (service, limit) (rate(rate_limit_fail_open_total{RATE}))",
                     "{{service}} {{limit}}",
                     "reqps",
@@ -307,30 +312,35 @@ SECURITY = Dashboard(
             ),
         ),
         Row(
-            "At the door",
+            "Access",
             (
                 graph(
-                    "Not signed in, or not allowed",
+                    "Unauthorized, forbidden, too many requests",
                     "sum by (status) (rate(http_requests_total"
                     f'{{service="api-gateway",status=~"401|403|429"}}{RATE}))',
                     "{{status}}",
                     "reqps",
                 ),
                 graph(
-                    "Addresses banned an hour",
+                    "Addresses banned per hour",
                     "sum by (jail) (increase(fail2ban_banned_total[1h]))",
                     "{{jail}}",
                 ),
                 bars(
-                    "Certificates that can be read",
+                    "Readable certificates",
                     "ssl_certificate_readable",
                     "{{name}}",
                     "bool_on_off",
                 ),
-                bars("Certificates' time left", "ssl_certificate_expiry_seconds", "{{name}}", "s"),
-                graph("Connections of clients", "nginx_connections", "{{state}}"),
+                bars(
+                    "Time until certificates expire",
+                    "ssl_certificate_expiry_seconds",
+                    "{{name}}",
+                    "s",
+                ),
+                graph("Client connections", "nginx_connections", "{{state}}"),
                 graph(
-                    "Sources that could not be read, an hour",
+                    "Failed exporter reads per hour",
                     "sum by (source) (increase(exporter_errors_total[1h]))",
                     "{{source}}",
                 ),

@@ -1,4 +1,4 @@
-"""Dashboards on what members notice: requests, promises, sockets, and what they do here."""
+"""Dashboards on what members notice and do: requests, objectives, WebSockets, activity."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from chitlaq.monitoring.dashboards.panels import (
 )
 
 _EDGE = 'service="api-gateway"'
-# A WebSocket's "request" lasts as long as its connection.
+# A WebSocket "request" lasts as long as its connection.
 _SHORT = f'{_EDGE},route!="/ws"'
 
 
 def _share(bad: str, all_: str, by: str = "") -> str:
-    """A share of requests by label, that is 0 without bad ones and absent without any."""
+    """The share of bad requests by label: 0 without bad requests, absent without any requests."""
     grouped = f"sum by ({by})" if by else "sum"
     return (
         f"({grouped} (rate(http_requests_total{{{bad}}}{RATE}))"
@@ -43,7 +43,7 @@ OVERVIEW = Dashboard(
                     "Alerts", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'
                 ),
                 number("Requests", f"sum(rate(http_requests_total{{{_EDGE}}}{RATE}))", "reqps"),
-                number("Faults", _share(f'{_EDGE},status=~"5.."', _EDGE), "percentunit"),
+                number("Error rate", _share(f'{_EDGE},status=~"5.."', _EDGE), "percentunit"),
                 number("Open WebSockets", "sum(websocket_connections_active)"),
             ),
         ),
@@ -58,22 +58,22 @@ OVERVIEW = Dashboard(
                     width=12,
                 ),
                 quantiles(
-                    "Time to answer", "http_request_duration_seconds", matchers=_SHORT, width=12
+                    "Response time", "http_request_duration_seconds", matchers=_SHORT, width=12
                 ),
             ),
         ),
         Row(
-            "Who answers",
+            "Up",
             (
                 bars("Services", "min by (job) (up)", "{{job}}", "bool_on_off", width=12),
                 bars("Components", "component_up", "{{component}}", "bool_on_off", width=12),
             ),
         ),
         Row(
-            "Room",
+            "Resources",
             (
                 graph(
-                    "Processors busy",
+                    "CPU busy",
                     f'1 - avg by (instance) (rate(node_cpu_seconds_total{{mode="idle"}}{RATE}))',
                     "{{instance}}",
                     "percentunit",
@@ -159,7 +159,7 @@ SERVICES = Dashboard(
                     "{{service}} {{state}}",
                 ),
                 graph(
-                    "Requests that wait for one",
+                    "Requests waiting for a connection",
                     "sum by (service) (postgresql_pool_waiting)",
                     "{{service}}",
                 ),
@@ -178,7 +178,7 @@ SERVICES = Dashboard(
                     "eps",
                 ),
                 graph(
-                    "Work done without Valkey",
+                    "Commands that Valkey failed",
                     f"sum by (service, purpose) (rate(valkey_errors_total{RATE}))",
                     "{{service}} {{purpose}}",
                     "eps",
@@ -203,7 +203,7 @@ WEBSOCKET = Dashboard(
                     "eps",
                 ),
                 graph(
-                    "Time to answer or deliver, 95 %",
+                    "Time to respond or deliver, 95 %",
                     "histogram_quantile(0.95, sum by (type, le)"
                     f" (rate(websocket_message_duration_seconds_bucket{RATE})))",
                     "{{type}}",
@@ -216,7 +216,7 @@ WEBSOCKET = Dashboard(
 
 BUSINESS = Dashboard(
     "chitlaq-business",
-    "ChitLaq: what members do",
+    "ChitLaq: member activity",
     (
         Row(
             "Accounts",
@@ -225,25 +225,27 @@ BUSINESS = Dashboard(
                 number("Not verified", 'sum(accounts{state="unverified"})', width=4),
                 graph("Active members", "members_active", "within {{window}}"),
                 graph(
-                    "Registrations a day", "sum(increase(user_registrations_total[1d]))", "verified"
+                    "Registrations per day",
+                    "sum(increase(user_registrations_total[1d]))",
+                    "verified",
                 ),
             ),
         ),
         Row(
             "Activity",
             (
-                graph("Posts an hour", "sum(increase(posts_created_total[1h]))", "posts"),
+                graph("Posts per hour", "sum(increase(posts_created_total[1h]))", "posts"),
                 graph(
-                    "Logins an hour",
+                    "Logins per hour",
                     'sum(increase(auth_attempts_total{result="success"}[1h]))',
                     "logins",
                 ),
                 graph(
-                    "Messages and posts delivered live, an hour",
+                    "Messages and posts delivered live, per hour",
                     'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
                     "{{type}}",
-                    description="What goes out over WebSocket, by type. Messages will be among them"
-                    " when there are conversations; now there are none.",
+                    description="Outgoing WebSocket frames by type. Messages appear here once there are"
+                    " conversations.",
                 ),
             ),
         ),
@@ -263,7 +265,7 @@ BUSINESS = Dashboard(
                     ("mails_waiting", "mails"),
                 ),
                 graphs(
-                    "Oldest that waits",
+                    "Oldest waiting",
                     "s",
                     ("feed_delivery_oldest_seconds", "delivery"),
                     ("mail_oldest_seconds", "mail"),
@@ -289,9 +291,9 @@ BUSINESS = Dashboard(
 
 def _promise(objective: Objective) -> Row:
     title, budget = objective.name.capitalize(), objective.budget
-    burnt: list[Panel] = [
+    burn_rates: list[Panel] = [
         bars(
-            f"{title}: budget burnt over {window}, 1 is what is allowed",
+            f"{title}: burn rate over {window} (1 spends exactly the budget)",
             f"{objective.errors(window)} / {budget:g}",
             "{{service}}",
             width=6,
@@ -307,12 +309,12 @@ def _promise(objective: Objective) -> Row:
         *limits,
         width=24,
     )
-    return Row(f"{title}: {objective.target:.1%} of requests", (*burnt, share))
+    return Row(f"{title}: {objective.target:.1%} of requests", (*burn_rates, share))
 
 
 PROMISES = Dashboard(
     "chitlaq-slos",
-    "ChitLaq: promises to members",
+    "ChitLaq: service level objectives",
     tuple(map(_promise, OBJECTIVES)),
     span="now-3d",
 )

@@ -1,4 +1,4 @@
-"""What a dashboard is, as plain data: rows of panels, each with its questions to Prometheus."""
+"""Dashboards as plain data: rows of panels, each with its PromQL queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RATE = "[$__rate_interval]"
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A question in PromQL, and how its series are named."""
+    """A PromQL expression, and the legend of its series."""
 
     expr: str
     legend: str
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Dashboard(msgspec.Struct, frozen=True):
-    """A page; its uid is its address in Grafana and the name of its file."""
+    """A page; its uid is its address in Grafana and its file name."""
 
     uid: str
     title: str
@@ -57,36 +57,36 @@ def graph(
     width: int = 8,
     description: str = "",
 ) -> Panel:
-    """A line for each series of one question."""
+    """A line for each series of one query."""
     return Panel(title, (Query(expr, legend),), unit, "timeseries", width, description)
 
 
 def graphs(title: str, unit: Unit, *queries: tuple[str, str], width: int = 8) -> Panel:
-    """Lines of several questions, each as (PromQL, legend)."""
+    """Lines of several queries, each as (PromQL, legend)."""
     return Panel(title, tuple(Query(*query) for query in queries), unit, "timeseries", width)
 
 
 def number(
     title: str, expr: str, unit: Unit = "short", *, legend: str = "", width: int = 4
 ) -> Panel:
-    """The newest value, large."""
+    """The latest value, in large type."""
     return Panel(title, (Query(expr, legend or title),), unit, "stat", width)
 
 
 def bars(title: str, expr: str, legend: str, unit: Unit = "short", *, width: int = 8) -> Panel:
-    """The newest values beside each other."""
+    """The latest values side by side."""
     return Panel(title, (Query(expr, legend),), unit, "bargauge", width)
 
 
 def quantiles(
     title: str, histogram: str, by: str = "", *, matchers: str = "", width: int = 8
 ) -> Panel:
-    """The median, the 95th and the 99th percentile of a histogram in seconds.
+    """The median, 95th and 99th percentile of a histogram in seconds.
 
     Args:
         histogram: its name, without ``_bucket``.
-        by: a label to tell lines apart by.
-        matchers: which series, as ``name="value",…``.
+        by: the label that distinguishes the lines.
+        matchers: label matchers, as ``name="value",…``.
     """
     legend = f"{{{{{by}}}}} " if by else ""
     labels = f"{by}, le" if by else "le"

@@ -1,4 +1,4 @@
-"""Grafana's JSON, made with Grafana's own library, which only this module and development need."""
+"""Render dashboards to Grafana's JSON with Grafana's library, which nothing else needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import BigValueGraphMode
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
 
-from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.monitoring.dashboards.panels import Dashboard, Kind, Panel
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -34,19 +34,19 @@ _KINDS: Mapping[Kind, type[_Drawn]] = {
 
 
 def render() -> dict[str, bytes]:
-    """Return each dashboard's file name and JSON."""
+    """Return the JSON of each dashboard by file name."""
     return {f"{one.uid}.json": _rendered(one) for one in DASHBOARDS}
 
 
 def provisioning(folder: Path, prometheus_url: str) -> dict[str, bytes]:
-    """Return all that a Grafana reads at its start: data source, where dashboards are, dashboards.
+    """Return what Grafana reads at its start: the data source, the dashboard provider, the dashboards.
 
     Args:
-        folder: Grafana's provisioning folder, for the paths within.
-        prometheus_url: as Grafana reaches it.
+        folder: Grafana's provisioning folder, which the provider's path contains.
+        prometheus_url: the URL under which Grafana reaches Prometheus.
 
     Returns:
-        Paths below the folder, and contents. JSON is valid YAML, which Grafana wants.
+        Contents by path below the folder. Grafana expects YAML; JSON is valid YAML.
     """
     source = {
         "name": "ChitLaq",
@@ -77,7 +77,7 @@ def _rendered(declared: Dashboard) -> bytes:
         dashboard.Dashboard(declared.title)
         .uid(declared.uid)
         .tags([TAG])
-        # It is changed in the code, where the next start would not overwrite it.
+        # Changes belong in the code: the next provisioning would overwrite changes in Grafana.
         .readonly()
         .refresh("30s")
         .time(declared.span, "now")

@@ -1,1 +1,1 @@
-"""What ops-service exports for components that export nothing of themselves."""
+"""Metrics that ops-service exports for components that export none themselves."""

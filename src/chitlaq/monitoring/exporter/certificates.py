@@ -1,4 +1,4 @@
-"""Certificates' expiry: from the files, and from what the endpoints really serve."""
+"""Expiry of TLS certificates: from files, and from what endpoints serve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.core import Metric
 
 from chitlaq.core.telemetry import logs
-from chitlaq.monitoring.exporter.exported_metrics import of
+from chitlaq.monitoring.exporter.exported_metrics import metric
 
 CONNECT_SECONDS = 1.5
 
@@ -19,23 +19,23 @@ log = logs.get("certificates")
 
 
 async def metrics(watched: Sequence[str]) -> list[Metric]:
-    """Return whether each certificate can be read, and the seconds that those have left.
+    """Return whether each certificate can be read, and the seconds until it expires.
 
     Args:
         watched: paths of PEM files, and endpoints as ``host:port``.
     """
-    left = await asyncio.gather(*(seconds_left(one) for one in watched), return_exceptions=True)
-    known: dict[tuple[str, ...], float] = {}
+    found = await asyncio.gather(*(seconds_left(one) for one in watched), return_exceptions=True)
+    left: dict[tuple[str, ...], float] = {}
     readable: dict[tuple[str, ...], float] = {}
-    for name, seconds in zip(watched, left, strict=True):
+    for name, seconds in zip(watched, found, strict=True):
         readable[_source(name), name] = not isinstance(seconds, BaseException)
         if isinstance(seconds, BaseException):
             log.warning("certificate not read", name=name, error=str(seconds))
         else:
-            known[_source(name), name] = seconds
+            left[_source(name), name] = seconds
     return [
-        of("ssl_certificate_expiry_seconds", known),
-        of("ssl_certificate_readable", readable),
+        metric("ssl_certificate_expiry_seconds", left),
+        metric("ssl_certificate_readable", readable),
     ]
 
 
@@ -55,14 +55,14 @@ async def seconds_left(name: str) -> float:
         host, _, port = name.rpartition(":")
         async with asyncio.timeout(CONNECT_SECONDS):
             pem = await _served(host, int(port))
-    # Late, since it takes a quarter of a second and most installations watch none.
+    # Imported late: it takes a quarter of a second, and most installations watch no certificate.
     from cryptography import x509
 
     return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp() - time.time()
 
 
 async def _served(host: str, port: int) -> bytes:
-    """The certificate that an endpoint shows, trusted or not: its end is asked for, not its word."""
+    """The certificate that an endpoint presents, trusted or not: only its expiry is used."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

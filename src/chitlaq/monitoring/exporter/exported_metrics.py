@@ -1,4 +1,4 @@
-"""The metrics that ops-service exports for others: each declared once, and filled at every scrape."""
+"""The metrics that ops-service exports for other components, each declared once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """A metric's name (a counter's without ``_total``), what it says, and its labels."""
+class MetricFamily:
+    """A metric's name (a counter's without ``_total``), its help text, and its labels."""
 
     name: str
     kind: Literal["gauge", "counter"]
@@ -19,177 +19,160 @@ class Family:
     labels: tuple[str, ...] = ()
 
 
+def _gauge(name: str, help_: str, *labels: str) -> MetricFamily:
+    return MetricFamily(name, "gauge", help_, labels)
+
+
+def _counter(name: str, help_: str, *labels: str) -> MetricFamily:
+    return MetricFamily(name, "counter", help_, labels)
+
+
 FAMILIES = (
-    Family("component_up", "gauge", "Whether ops-service reached the component.", ("component",)),
-    Family(
+    _gauge("component_up", "Whether ops-service can reach the component.", "component"),
+    _gauge(
         "clock_difference_seconds",
-        "gauge",
-        "How far a component's clock is ahead of ops-service's.",
-        ("component",),
+        "How far the component's clock is ahead of ops-service's clock.",
+        "component",
     ),
-    Family("postgresql_connections_active", "gauge", "Sessions of clients, by state.", ("state",)),
-    Family("postgresql_connections_max", "gauge", "Sessions that the server takes."),
-    Family(
+    _gauge("postgresql_connections_active", "Client sessions, by state.", "state"),
+    _gauge("postgresql_connections_max", "Maximum number of sessions."),
+    _gauge(
         "postgresql_cache_hit_ratio",
-        "gauge",
-        "Blocks found in PostgreSQL's memory, of all that were asked for since its statistics began.",
+        "Blocks found in PostgreSQL's buffer cache, of all blocks read since the statistics reset.",
     ),
-    Family("postgresql_blocks_hit", "counter", "Blocks found in PostgreSQL's memory."),
-    Family("postgresql_blocks_read", "counter", "Blocks that had to be read."),
-    Family("postgresql_database_size_bytes", "gauge", "Size on disk.", ("database",)),
-    Family("postgresql_locks_count", "gauge", "Locks held or waited for, by mode.", ("mode",)),
-    Family("postgresql_transactions", "counter", "Transactions ended, by result.", ("result",)),
-    Family("postgresql_deadlocks", "counter", "Deadlocks that were broken."),
-    Family("postgresql_oldest_transaction_seconds", "gauge", "Age of the oldest open transaction."),
-    Family(
+    _counter("postgresql_blocks_hit", "Blocks found in PostgreSQL's buffer cache."),
+    _counter("postgresql_blocks_read", "Blocks read from disk or the kernel's cache."),
+    _gauge("postgresql_database_size_bytes", "Size on disk.", "database"),
+    _gauge("postgresql_locks_count", "Locks held or awaited, by mode.", "mode"),
+    _counter("postgresql_transactions", "Completed transactions, by result.", "result"),
+    _counter("postgresql_deadlocks", "Deadlocks detected and resolved."),
+    _gauge("postgresql_oldest_transaction_seconds", "Age of the oldest open transaction."),
+    _gauge(
         "postgresql_dead_rows",
-        "gauge",
-        "Rows that wait for vacuum, in the twenty tables with most of them.",
-        ("table",),
+        "Dead rows that await vacuum, in the twenty tables with the most of them.",
+        "table",
     ),
-    Family(
+    _gauge(
         "postgresql_replication_lag_bytes",
-        "gauge",
-        "WAL that a standby or archiver has not confirmed yet; of several of one name the last one's.",
-        ("application",),
+        "WAL that a standby or archiver has not confirmed yet; the maximum for several of one name.",
+        "application",
     ),
-    Family(
+    _gauge(
         "postgresql_replication_slot_active",
-        "gauge",
-        "Whether somebody reads from the replication slot.",
-        ("slot",),
+        "Whether a standby or archiver reads from the replication slot.",
+        "slot",
     ),
-    Family(
+    _gauge(
         "postgresql_replication_slot_retained_bytes",
-        "gauge",
-        "WAL that is kept for the replication slot.",
-        ("slot",),
+        "WAL retained for the replication slot.",
+        "slot",
     ),
-    Family("postgresql_archive_failures", "counter", "Attempts to archive a WAL file that failed."),
-    Family(
+    _counter("postgresql_archive_failures", "Failed attempts to archive a WAL file."),
+    _gauge(
         "postgresql_archive_age_seconds",
-        "gauge",
         "Time since a WAL file was last archived; only where archiving is on.",
     ),
-    Family(
+    _counter(
         "postgresql_statements_seconds",
-        "counter",
         "Time spent executing statements, by role; only with pg_stat_statements.",
-        ("role",),
+        "role",
     ),
-    Family("postgresql_statements_calls", "counter", "Statements executed, by role.", ("role",)),
-    Family("valkey_memory_bytes", "gauge", "Memory in use."),
-    Family("valkey_memory_max_bytes", "gauge", "Memory that it may use; 0 is no limit."),
-    Family("valkey_clients", "gauge", "Open connections."),
-    Family("valkey_evictions", "counter", "Keys given up for want of room."),
-    Family("valkey_hits", "counter", "Keys asked for and found."),
-    Family("valkey_misses", "counter", "Keys asked for and not found."),
-    Family("valkey_commands", "counter", "Commands answered."),
-    Family(
+    _counter("postgresql_statements_calls", "Executed statements, by role.", "role"),
+    _gauge("valkey_memory_bytes", "Memory in use."),
+    _gauge("valkey_memory_max_bytes", "Memory limit; 0 means no limit."),
+    _gauge("valkey_clients", "Open connections."),
+    _counter("valkey_evictions", "Keys evicted to stay under maxmemory."),
+    _counter("valkey_hits", "Key lookups that found a key."),
+    _counter("valkey_misses", "Key lookups that found none."),
+    _counter("valkey_commands", "Processed commands."),
+    _gauge(
         "component_memory_bytes",
-        "gauge",
-        "Memory that a component's processes hold (proportional share), as the supervisor knows them.",
-        ("component",),
+        "Memory of a component's processes (proportional share), as known to the supervisor.",
+        "component",
     ),
-    Family("nginx_connections", "gauge", "Connections of clients, by state.", ("state",)),
-    Family("feed_deliveries_waiting", "gauge", "Posts not yet in their followers' timelines."),
-    Family("feed_delivery_oldest_seconds", "gauge", "Age of the oldest of them."),
-    Family("mails_waiting", "gauge", "Mails that failed at least once."),
-    Family("mail_oldest_seconds", "gauge", "Age of the oldest of them."),
-    Family("jobs_waiting", "gauge", "Jobs that are not done, running ones included.", ("kind",)),
-    Family("jobs_oldest_seconds", "gauge", "Age of the oldest of them.", ("kind",)),
-    Family("jobs_dead", "gauge", "Jobs that failed for the last time.", ("kind",)),
-    Family(
+    _gauge("nginx_connections", "Client connections, by state.", "state"),
+    _gauge("feed_deliveries_waiting", "Posts not yet in their followers' timelines."),
+    _gauge("feed_delivery_oldest_seconds", "Age of the oldest of them."),
+    _gauge("mails_waiting", "Mails that failed at least once."),
+    _gauge("mail_oldest_seconds", "Age of the oldest of them."),
+    _gauge("jobs_waiting", "Jobs that are not done, running ones included.", "kind"),
+    _gauge("jobs_oldest_seconds", "Age of the oldest of them.", "kind"),
+    _gauge("jobs_dead", "Jobs that have failed for the last time.", "kind"),
+    _gauge(
         "members_active",
-        "gauge",
-        "Members who logged in or went on within the time; looked at once a minute.",
-        ("window",),
+        "Members who logged in or used a session within the window; counted once a minute.",
+        "window",
     ),
-    Family("accounts", "gauge", "Accounts, by whether their address was proved.", ("state",)),
-    Family(
+    _gauge("accounts", "Accounts, by whether their address is verified.", "state"),
+    _gauge(
         "ssl_certificate_expiry_seconds",
-        "gauge",
-        "Time until the certificate expires; negative when it has.",
-        ("source", "name"),
+        "Time until the certificate expires; negative once it has.",
+        "source",
+        "name",
     ),
-    Family(
+    _gauge(
         "ssl_certificate_readable",
-        "gauge",
-        "Whether a certificate that is watched could be read.",
-        ("source", "name"),
+        "Whether a watched certificate could be read.",
+        "source",
+        "name",
     ),
-    Family(
+    _counter(
         "fail2ban_banned",
-        "counter",
-        "Addresses banned: those that fail2ban's database held at the start, and each since.",
-        ("jail",),
+        "Banned addresses: those in fail2ban's database at the start, and each ban since.",
+        "jail",
     ),
-    Family(
-        "backup_wanted",
-        "gauge",
-        "Whether backups of the kind are to be made here.",
-        ("kind",),
-    ),
-    Family(
+    _gauge("backup_wanted", "Whether backups of the kind are configured.", "kind"),
+    _gauge(
         "backup_last_success_timestamp_seconds",
-        "gauge",
-        "When the newest backup was made: a physical one, a dump, a configuration.",
-        ("kind",),
+        "When the newest backup was made: physical, dump or configuration.",
+        "kind",
     ),
-    Family(
+    _gauge(
         "backup_last_verified_timestamp_seconds",
-        "gauge",
-        "When a backup was last found unchanged and complete.",
-        ("kind",),
+        "When a backup last passed verification.",
+        "kind",
     ),
-    Family(
+    _gauge(
         "backup_last_drilled_timestamp_seconds",
-        "gauge",
-        "When a backup was last restored into a scratch server and found the same.",
-        ("kind",),
+        "When a backup was last restored into a scratch server and found identical.",
+        "kind",
     ),
-    Family("backup_size_bytes", "gauge", "Size of the newest backup.", ("kind",)),
-    Family("backup_duration_seconds", "gauge", "What making the newest backup took.", ("kind",)),
-    Family(
+    _gauge("backup_size_bytes", "Size of the newest backup.", "kind"),
+    _gauge("backup_duration_seconds", "Time it took to make the newest backup.", "kind"),
+    _gauge(
         "backup_drill_seconds",
-        "gauge",
-        "What the last good drill took, from the backup to an answering service.",
-        ("kind",),
+        "Duration of the last successful drill, from the backup to a running service.",
+        "kind",
     ),
-    Family(
+    _gauge(
         "backup_lost_seconds",
-        "gauge",
-        "How much of the newest writes the last good drill would have lost.",
-        ("kind",),
+        "How much of the newest writes the last successful drill would have lost.",
+        "kind",
     ),
-    Family("backup_bad", "gauge", "Backups that were found damaged or different.", ("kind",)),
-    Family(
+    _gauge("backup_bad", "Backups that are damaged or differ from their source.", "kind"),
+    _gauge(
         "backup_uncopied",
-        "gauge",
-        "Newest backups that should be elsewhere and are not; only where copies are wished.",
+        "Newest backups without an off-site copy; only where copies are configured.",
     ),
-    Family(
+    _gauge(
         "backup_log_copied_timestamp_seconds",
-        "gauge",
-        "When all of the archived log was last elsewhere; only where copies are wished.",
+        "When the whole WAL archive was last off-site; only where copies are configured.",
     ),
-    Family(
-        "backup_log_receiving",
-        "gauge",
-        "Whether the log (WAL) is being received; only where it is archived.",
-    ),
-    Family("exporter_errors", "counter", "Times that a source could not be read.", ("source",)),
+    _gauge("backup_log_receiving", "Whether WAL is being received; only where it is archived."),
+    _counter("exporter_errors", "Failed reads of a source.", "source"),
 )
 
 _BY_NAME = {family.name: family for family in FAMILIES}
 
 
-def of(name: str, values: float | Mapping[str, float] | Mapping[tuple[str, ...], float]) -> Metric:
-    """Return a declared metric with its values: one, or one for each label's value."""
+def metric(
+    name: str, values: float | Mapping[str, float] | Mapping[tuple[str, ...], float]
+) -> Metric:
+    """Return a declared metric with one value, or one for each label value."""
     family = _BY_NAME[name]
     make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    metric = make(family.name, family.help, labels=family.labels)
+    made = make(family.name, family.help, labels=family.labels)
     by_label = values if isinstance(values, Mapping) else {(): values}
     for labels, value in by_label.items():
-        metric.add_metric([labels] if isinstance(labels, str) else list(labels), float(value))
-    return metric
+        made.add_metric([labels] if isinstance(labels, str) else list(labels), float(value))
+    return made

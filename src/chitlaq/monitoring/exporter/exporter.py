@@ -1,8 +1,7 @@
-"""What no other process can say of itself: PostgreSQL, Valkey, nginx, queues, certificates, bans.
+"""Metrics of what cannot export its own: PostgreSQL, Valkey, nginx, queues, certificates, bans.
 
-Everything is looked at when Prometheus asks, each source by itself: one that fails or is slow takes
-only its own metrics with it, and ``exporter_errors_total`` counts that. Nothing is ever guessed: what
-could not be read is absent.
+Sources are read at each scrape, independently: one that fails or is slow takes only its own metrics with it,
+and ``exporter_errors_total`` counts that. Nothing is ever guessed: what could not be read is absent.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import chain
 from pathlib import Path
 from time import time
 
@@ -29,7 +29,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter import certificates
-from chitlaq.monitoring.exporter.exported_metrics import of
+from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.stack.servers import barman
 from chitlaq.stack.servers.postgres import RECEIVER
@@ -37,7 +37,7 @@ from chitlaq.stack.supervisor import control, resource_usage
 
 SOURCE_SECONDS = 2.0
 MEASURE_SECONDS = 60.0
-# Sources that are components, of which others want to know whether they are up.
+# Sources that are components, with a ``component_up`` of their own.
 COMPONENTS = frozenset({"postgres", "redis", "nginx"})
 
 log = logs.get("exporter")
@@ -46,7 +46,7 @@ Source = Callable[[], Awaitable[list[Metric]]]
 
 
 class Exporter:
-    """Collects everything anew for each scrape."""
+    """Collects everything at each scrape."""
 
     def __init__(self, context: Context) -> None:
         database, settings = context.database, context.settings
@@ -56,7 +56,7 @@ class Exporter:
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
             "nginx": lambda: nginx(settings),
-            "components": self._measured,
+            "components": self._slow_metrics,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
@@ -68,15 +68,15 @@ class Exporter:
         self._errors: Counter[str] = Counter()
 
     async def exposition(self) -> bytes:
-        """Return the text of all sources that answered."""
+        """Return the exposition of all sources that could be read."""
         found = await asyncio.gather(*(self._collect(name) for name in self._sources))
-        errors = of("exporter_errors", {name: self._errors[name] for name in self._sources})
+        errors = metric("exporter_errors", {name: self._errors[name] for name in self._sources})
         registry = CollectorRegistry()
-        registry.register(_Given([metric for metrics in found for metric in metrics] + [errors]))
+        registry.register(_Collected([*chain.from_iterable(found), errors]))
         return generate_latest(registry)
 
     async def measure_forever(self) -> None:
-        """Measure what takes too long for a scrape, now and then."""
+        """Measure once a minute what takes too long for a scrape."""
         while True:
             try:
                 self._memory = await asyncio.to_thread(_memory, self._home)
@@ -90,7 +90,7 @@ class Exporter:
                 log.warning("active members not counted", error=str(error))
             await asyncio.sleep(MEASURE_SECONDS)
 
-    async def _measured(self) -> list[Metric]:
+    async def _slow_metrics(self) -> list[Metric]:
         return [*self._memory, *self._active]
 
     async def _collect(self, name: str) -> list[Metric]:
@@ -100,15 +100,17 @@ class Exporter:
         except Exception as error:
             self._errors[name] += 1
             log.warning("source not read", source=name, error=str(error) or type(error).__name__)
-            return [of("component_up", {name: 0})] if name in COMPONENTS else []
+            return [metric("component_up", {name: 0})] if name in COMPONENTS else []
 
 
 def _memory(home: Home) -> list[Metric]:
-    return [of("component_memory_bytes", resource_usage.memory(control.ask(home, control.Ps())))]
+    return [
+        metric("component_memory_bytes", resource_usage.memory(control.ask(home, control.Ps())))
+    ]
 
 
-class _Given:
-    """Hands collected metrics to the client library's text writer."""
+class _Collected:
+    """Hands collected metrics to the client library's exposition."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
@@ -118,17 +120,17 @@ class _Given:
 
 
 def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
-    """Put the samples of metrics with one name under one head, as the format wants it."""
-    heads: dict[str, Metric] = {}
-    for metric in metrics:
-        head = heads.setdefault(metric.name, metric)
-        if head is not metric:
-            head.samples += metric.samples
-    return heads.values()
+    """Merge metrics of the same name, as the exposition format requires."""
+    merged: dict[str, Metric] = {}
+    for family in metrics:
+        first = merged.setdefault(family.name, family)
+        if first is not family:
+            first.samples += family.samples
+    return merged.values()
 
 
 async def postgres(database: Database, settings: Settings) -> list[Metric]:
-    """Sessions, size, hits, locks, transactions, replication, archive, dead rows.
+    """Sessions, size, cache hits, locks, transactions, replication, archive, dead rows.
 
     Raises:
         PostgresUnavailableError: PostgreSQL is away.
@@ -138,7 +140,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         size = await session.row("databases")
         asked_at = time()
         their_time = await session.value("clock")
-        # They looked when the question had come, and the answer was on its way as long.
+        # The server read its clock halfway between question and answer.
         our_time = (asked_at + time()) / 2
         locks = await session.rows("locks")
         oldest = await session.value("oldest_transaction")
@@ -147,52 +149,52 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
         slots = await session.rows("replication_slots")
         archive = await session.row("archive")
     if size is None or archive is None:
-        raise PostgresUnavailableError("the server keeps no statistics of this database")
+        raise PostgresUnavailableError("the server has no statistics of this database")
     states = dict.fromkeys(("active", "idle", "idle in transaction", "other"), 0)
     for row in connections:
         state = row["state"] if row["state"] in states else "other"
         states[state] += row["connections"]
     reads = size["blks_hit"] + size["blks_read"]
     metrics = [
-        of("component_up", {"postgres": 1}),
-        of("clock_difference_seconds", {"postgres": their_time - our_time}),
-        of(
+        metric("component_up", {"postgres": 1}),
+        metric("clock_difference_seconds", {"postgres": their_time - our_time}),
+        metric(
             "postgresql_connections_active",
             {state.replace(" ", "_"): count for state, count in states.items()},
         ),
-        of("postgresql_connections_max", connections[0]["most"]),
-        of("postgresql_database_size_bytes", {size["datname"]: size["bytes"]}),
-        of("postgresql_locks_count", {row["mode"]: row["locks"] for row in locks}),
-        of(
+        metric("postgresql_connections_max", connections[0]["most"]),
+        metric("postgresql_database_size_bytes", {size["datname"]: size["bytes"]}),
+        metric("postgresql_locks_count", {row["mode"]: row["locks"] for row in locks}),
+        metric(
             "postgresql_transactions",
             {"committed": size["xact_commit"], "rolled_back": size["xact_rollback"]},
         ),
-        of("postgresql_deadlocks", size["deadlocks"]),
-        of("postgresql_blocks_hit", size["blks_hit"]),
-        of("postgresql_blocks_read", size["blks_read"]),
-        of("postgresql_oldest_transaction_seconds", oldest),
-        of("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
-        of(
+        metric("postgresql_deadlocks", size["deadlocks"]),
+        metric("postgresql_blocks_hit", size["blks_hit"]),
+        metric("postgresql_blocks_read", size["blks_read"]),
+        metric("postgresql_oldest_transaction_seconds", oldest),
+        metric("postgresql_dead_rows", {row["name"]: row["rows"] for row in dead}),
+        metric(
             "postgresql_replication_lag_bytes",
             {row["application_name"]: row["bytes"] for row in standbys if row["bytes"] is not None},
         ),
-        of(
+        metric(
             "postgresql_replication_slot_active",
             {row["slot_name"]: row["active"] for row in slots},
         ),
-        of(
+        metric(
             "postgresql_replication_slot_retained_bytes",
             {row["slot_name"]: row["bytes"] for row in slots if row["bytes"] is not None},
         ),
-        of("postgresql_archive_failures", archive["failed_count"]),
+        metric("postgresql_archive_failures", archive["failed_count"]),
     ]
     if reads:
-        metrics.append(of("postgresql_cache_hit_ratio", size["blks_hit"] / reads))
+        metrics.append(metric("postgresql_cache_hit_ratio", size["blks_hit"] / reads))
     if archive["seconds"] is not None:
-        metrics.append(of("postgresql_archive_age_seconds", archive["seconds"]))
+        metrics.append(metric("postgresql_archive_age_seconds", archive["seconds"]))
     if barman.is_wanted(settings):
         receivers = {row["application_name"] for row in standbys if row["is_streaming"]}
-        metrics.append(of("backup_log_receiving", RECEIVER in receivers))
+        metrics.append(metric("backup_log_receiving", RECEIVER in receivers))
     return metrics
 
 
@@ -202,13 +204,13 @@ async def statements(database: Database) -> list[Metric]:
         return []
     rows = await database.rows("statements")
     return [
-        of("postgresql_statements_seconds", {row["role"]: row["seconds"] for row in rows}),
-        of("postgresql_statements_calls", {row["role"]: row["calls"] for row in rows}),
+        metric("postgresql_statements_seconds", {row["role"]: row["seconds"] for row in rows}),
+        metric("postgresql_statements_calls", {row["role"]: row["calls"] for row in rows}),
     ]
 
 
 async def queues(database: Database) -> list[Metric]:
-    """What waits to be done, and the accounts."""
+    """Backlogs, jobs and accounts."""
     waiting = await database.row("backlogs")
     jobs = await database.rows("jobs")
     accounts = await database.rows("accounts")
@@ -216,19 +218,19 @@ async def queues(database: Database) -> list[Metric]:
         raise PostgresUnavailableError("the backlogs have no row")
     states = {"verified": 0, "unverified": 0}
     return [
-        of("feed_deliveries_waiting", waiting["deliveries"]),
-        of("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
-        of("mails_waiting", waiting["mails"]),
-        of("mail_oldest_seconds", waiting["oldest_mail"]),
-        of("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
-        of("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
-        of("jobs_oldest_seconds", {row["kind"]: row["oldest_seconds"] for row in jobs}),
-        of("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
+        metric("feed_deliveries_waiting", waiting["deliveries"]),
+        metric("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
+        metric("mails_waiting", waiting["mails"]),
+        metric("mail_oldest_seconds", waiting["oldest_mail"]),
+        metric("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
+        metric("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
+        metric("jobs_oldest_seconds", {row["kind"]: row["oldest_seconds"] for row in jobs}),
+        metric("accounts", states | {row["state"]: row["accounts"] for row in accounts}),
     ]
 
 
 async def active_members(database: Database) -> list[Metric]:
-    """Members who were here within a day, a week, a month.
+    """Members who were active within a day, a week, a month.
 
     Raises:
         PostgresUnavailableError: PostgreSQL is away.
@@ -236,29 +238,29 @@ async def active_members(database: Database) -> list[Metric]:
     row = await database.row("active_members")
     if row is None:
         raise PostgresUnavailableError("the active members have no row")
-    return [of("members_active", {"1d": row["day"], "7d": row["week"], "30d": row["month"]})]
+    return [metric("members_active", {"1d": row["day"], "7d": row["week"], "30d": row["month"]})]
 
 
 async def redis(client: Valkey) -> list[Metric]:
-    """Memory, hits and clients, from INFO."""
+    """Memory, lookups and clients, from INFO."""
     info: bytes = await client.execute("INFO", "everything")
     values = dict(
         line.split(":", 1) for line in info.decode().splitlines() if ":" in line and line[0] != "#"
     )
     return [
-        of("component_up", {"redis": 1}),
-        of("valkey_memory_bytes", float(values["used_memory"])),
-        of("valkey_memory_max_bytes", float(values["maxmemory"])),
-        of("valkey_clients", float(values["connected_clients"])),
-        of("valkey_evictions", float(values["evicted_keys"])),
-        of("valkey_hits", float(values["keyspace_hits"])),
-        of("valkey_misses", float(values["keyspace_misses"])),
-        of("valkey_commands", float(values["total_commands_processed"])),
+        metric("component_up", {"redis": 1}),
+        metric("valkey_memory_bytes", float(values["used_memory"])),
+        metric("valkey_memory_max_bytes", float(values["maxmemory"])),
+        metric("valkey_clients", float(values["connected_clients"])),
+        metric("valkey_evictions", float(values["evicted_keys"])),
+        metric("valkey_hits", float(values["keyspace_hits"])),
+        metric("valkey_misses", float(values["keyspace_misses"])),
+        metric("valkey_commands", float(values["total_commands_processed"])),
     ]
 
 
 async def nginx(settings: Settings) -> list[Metric]:
-    """Whether nginx answers, and its clients' connections as the kernel counts them.
+    """Whether nginx responds, and its client connections as the kernel counts them.
 
     The embedded nginx is built without its status module.
     """
@@ -270,16 +272,16 @@ async def nginx(settings: Settings) -> list[Metric]:
         raise ValueError(f"nginx answered {status}")
     connections = await asyncio.to_thread(_established, ports)
     return [
-        of("component_up", {"nginx": 1}),
-        of("nginx_connections", {"active": connections}),
+        metric("component_up", {"nginx": 1}),
+        metric("nginx_connections", {"active": connections}),
     ]
 
 
 async def backups(home: Home, settings: Settings) -> list[Metric]:
-    """What the records beside the backups say.
+    """The backups' records.
 
     Raises:
-        OSError: the folder of backups may not be looked at.
+        OSError: the backup folder cannot be read.
     """
     found = await asyncio.to_thread(status.read, BackupContext(home, settings))
     newest = {one.name: one.newest for one in found.kinds if one.newest}
@@ -313,18 +315,18 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
         },
         "backup_bad": {one.name: len(one.bad) + len(one.damaged) for one in found.kinds},
     }
-    metrics = [of(name, by_kind) for name, by_kind in values.items()]
+    metrics = [metric(name, by_kind) for name, by_kind in values.items()]
     if settings.backups.copy_to:
-        metrics.append(of("backup_uncopied", len(found.uncopied)))
+        metrics.append(metric("backup_uncopied", len(found.uncopied)))
         if found.wal_copied_at is not None:
             metrics.append(
-                of("backup_log_copied_timestamp_seconds", found.wal_copied_at.timestamp())
+                metric("backup_log_copied_timestamp_seconds", found.wal_copied_at.timestamp())
             )
     return metrics
 
 
 def _established(ports: set[int]) -> int:
-    """Count the connections that were made to these ports and are open (proc_pid_net(5))."""
+    """Count the established connections to these ports (proc_pid_net(5))."""
     count = 0
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(FileNotFoundError), Path(table).open() as lines:

@@ -1,4 +1,4 @@
-"""fail2ban's bans, from its own database: no root, and no parsing of its log."""
+"""fail2ban's bans, from its database: needs neither root nor its log."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from chitlaq.monitoring.exporter.exported_metrics import of
+from chitlaq.monitoring.exporter.exported_metrics import metric
 
 Ban = tuple[str, int, int, str]
-"""Jail, row, time and address. fail2ban gives the row's number again once it has deleted the newest."""
+"""Jail, row ID, time and address. fail2ban reuses a row ID once it has deleted the newest row."""
 
 
 class Bans:
-    """Counts every ban once. fail2ban forgets its own after a day, and a counter must not fall."""
+    """Counts every ban once. fail2ban deletes bans after a day, and a counter must not decrease."""
 
     def __init__(self, database: str) -> None:
         self._database = Path(database)
         self._seen: set[Ban] = set()
-        self._made: Counter[str] = Counter()
+        self._count: Counter[str] = Counter()
 
     async def metrics(self) -> list[Metric]:
-        """Return how many bans each jail has made; nothing where fail2ban is not installed.
+        """Return the number of bans by jail; nothing where fail2ban is not installed.
 
-        Begins with those that the database holds.
+        The first call counts those that the database holds.
 
         Raises:
-            sqlite3.Error, OSError: its database is there and cannot be read.
+            sqlite3.Error, OSError: its database exists but cannot be read.
         """
         if not self._database.exists():
             return []
         jails, bans = await asyncio.to_thread(_read, self._database)
-        self._made.update(jail for jail, *_ in bans - self._seen)
+        self._count.update(jail for jail, *_ in bans - self._seen)
         self._seen = bans
-        return [of("fail2ban_banned", {jail: self._made[jail] for jail in {*jails, *self._made}})]
+        return [
+            metric("fail2ban_banned", {jail: self._count[jail] for jail in {*jails, *self._count}})
+        ]
 
 
 def _read(database: Path) -> tuple[list[str], set[Ban]]:

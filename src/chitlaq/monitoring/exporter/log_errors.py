@@ -1,6 +1,6 @@
-"""Errors in the logs of those who keep no metrics of their own: PostgreSQL, Valkey, nginx, the observers.
+"""Errors in the logs of components without metrics: PostgreSQL, Valkey, nginx, the observers.
 
-They are counted beside the services' own, under the same name, from the moment ops-service starts.
+They are counted under the same name as the services' own, from the moment ops-service starts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from chitlaq.stack.servers import barman
 POLL_SECONDS = 5.0
 READ_BYTES = 1 << 20
 
-log = logs.get("logged")
+log = logs.get("log_errors")
 
 
 class Log:
-    """A log that is read on as it grows, through its rotations."""
+    """Follows a growing log through its rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,11 +34,11 @@ class Log:
         if self._file is not None:
             self._file.seek(0, os.SEEK_END)
 
-    def errors(self) -> int:
-        """Return how many whole lines that say of an error are new."""
+    def new_errors(self) -> int:
+        """Return the number of new, complete lines that report an error."""
         count = self._count()
         if self._is_moved():
-            # What was written before the move is read by now, and nobody goes on writing there.
+            # Nothing more is written to the old file: read its rest.
             if self._file is not None:
                 count += self._count()
                 self._file.close()
@@ -58,7 +58,7 @@ class Log:
         try:
             there = self._path.stat()
         except FileNotFoundError:
-            return False  # moved, and the new one is not made yet
+            return False  # rotated, and the new file does not exist yet
         return self._file is None or not os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def _opened(self) -> IO[bytes] | None:
@@ -68,8 +68,8 @@ class Log:
             return None
 
 
-def followed(home: Home, settings: Settings) -> Mapping[str, Log]:
-    """The logs that are here, by component; those of a server elsewhere are not."""
+def followed_logs(home: Home, settings: Settings) -> Mapping[str, Log]:
+    """The logs on this machine, by component; a server elsewhere has none here."""
     return {
         row.name: Log(home.logs / f"{row.name}.log")
         for row in inventory.COMPONENTS.values()
@@ -80,13 +80,13 @@ def followed(home: Home, settings: Settings) -> Mapping[str, Log]:
 
 
 async def count_forever(home: Home, settings: Settings) -> None:
-    """Count the errors of all of them, for as long as ops-service serves."""
-    found = await asyncio.to_thread(followed, home, settings)
+    """Count the errors of all followed logs until cancelled."""
+    found = await asyncio.to_thread(followed_logs, home, settings)
     metrics.begin_at_zero(metrics.LOG_LINES, *((name, "error") for name in found))
     while True:
         for name, one in found.items():
             try:
-                errors = await asyncio.to_thread(one.errors)
+                errors = await asyncio.to_thread(one.new_errors)
             except OSError as error:
                 log.warning("log not read", component=name, error=str(error))
             else:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from chitlaq.monitoring.alerts import rules, slos
-from chitlaq.monitoring.dashboards.catalogue import DASHBOARDS
+from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.checks.registry import CHECKS
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")

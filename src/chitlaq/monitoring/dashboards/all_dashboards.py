@@ -1,4 +1,4 @@
-"""All dashboards, without the library that draws them."""
+"""All dashboards; importing them does not need the Grafana library."""
 
 from __future__ import annotations
 
