@@ -10,7 +10,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +23,7 @@ import pytest
 
 from chitlaq import inventory
 from chitlaq.core.installation import ports
+from tests import commands
 
 pytest_plugins = ["tests.observers"]
 
@@ -84,15 +84,7 @@ class Stack:
 
     def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``chitlaq WORDS`` for this installation."""
-        return subprocess.run(
-            [sys.executable, "-m", "chitlaq", *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=self.environment | options.pop("env", {}),
-            timeout=120,
-            **options,
-        )
+        return commands.run(words, self.environment | options.pop("env", {}), **options)
 
     def json(self, *words: str) -> Any:
         answer = self.command(*words, "--json")

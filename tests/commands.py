@@ -1,0 +1,167 @@
+"""``chitlaq WORDS`` as a process of its own, forked from one that has the program loaded.
+
+Most of what a command costs is loading what it stands on, and the tests run a thousand of them. A
+forked process has its own memory, environment, streams and exit code, as any other; only the start of
+Python is not repeated. ``tests/cli`` starts the program itself, with each of its commands.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+LOADED = ("cli", "backups", "logs", "monitoring", "ops")
+UNLOADED = {"serve", "up"}
+"""What stays for as long as the stack runs starts as it does for an operator."""
+
+_lock = threading.Lock()
+_server: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+
+
+def run(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    input: str = "",  # noqa: A002 — as subprocess.run calls it
+    timeout: float = 120,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, and return its code and what it wrote.
+
+    Raises:
+        subprocess.TimeoutExpired: it was not done in time, and was killed.
+    """
+    command = [sys.executable, "-m", "chitlaq", *words]
+    if UNLOADED.intersection(words[:1]):
+        return subprocess.run(
+            command,
+            env=environment,
+            input=input,
+            timeout=timeout,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+    status, theirs = os.pipe()
+    try:
+        os.pwrite(streams[0], input.encode(), 0)
+        order = json.dumps({"words": list(words), "environment": dict(environment)}).encode()
+        with _lock:
+            socket.send_fds(_opened(), [struct.pack("!q", len(order))], [*streams, theirs])
+            _opened().sendall(order)
+        os.close(theirs)
+        pid = struct.unpack("!q", os.read(status, 8))[0]
+        if not select.select([status], [], [], timeout)[0]:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(command, timeout)
+        code = struct.unpack("!q", os.read(status, 8))[0]
+        out, err = (os.pread(stream, os.fstat(stream).st_size, 0) for stream in streams[1:])
+        return subprocess.CompletedProcess(command, code, out.decode(), err.decode())
+    finally:
+        for descriptor in (*streams, status):
+            os.close(descriptor)
+
+
+def _opened() -> socket.socket:
+    global _server  # noqa: PLW0603 — one for each worker of the test run
+    if _server is None or _server[0].poll() is not None:
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.commands", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        _server = process, ours
+    return _server[1]
+
+
+def _serve(orders: socket.socket) -> None:
+    """Fork a process for each order, until whoever orders is gone."""
+    for top in LOADED:
+        package = importlib.import_module(f"chitlaq.{top}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()
+    running = selectors.DefaultSelector()
+    running.register(orders, selectors.EVENT_READ)
+    while True:
+        for key, _ in running.select():
+            if key.fileobj is orders:
+                header, descriptors, _, _ = socket.recv_fds(orders, 8, 4)
+                if not header:
+                    return
+                order = json.loads(_exactly(orders, struct.unpack("!q", header)[0]))
+                pid = os.fork()
+                if pid == 0:
+                    orders.close()
+                    running.close()
+                    _become(order["words"], order["environment"], descriptors)
+                for descriptor in descriptors[:3]:
+                    os.close(descriptor)
+                os.write(descriptors[3], struct.pack("!q", pid))
+                running.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, descriptors[3]))
+            else:
+                pid, status = key.data
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                running.unregister(key.fileobj)
+                os.close(key.fd)
+                with suppress(BrokenPipeError):  # nobody waits for what was killed
+                    os.write(status, struct.pack("!q", code))
+                os.close(status)
+
+
+def _exactly(orders: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        received += orders.recv(size - len(received))
+    return received
+
+
+def _become(words: list[str], environment: dict[str, str], descriptors: list[int]) -> None:
+    """Run the command and end as it ends."""
+    code = 1
+    try:
+        for target, source in enumerate(descriptors[:3]):
+            os.dup2(source, target)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        os.lseek(0, 0, os.SEEK_SET)
+        os.environ.clear()
+        os.environ.update(environment)
+        time.tzset()
+        sys.argv = ["chitlaq", *words]
+        from chitlaq.__main__ import main
+
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
