@@ -110,5 +110,6 @@ SERVICES = tuple(row for row in BY_PORT if row.kind == "service")
 FORWARDED = tuple(row for row in SERVICES if row.is_for_members)
 """The services that members reach through nginx."""
 
+SERVERS = tuple(row for row in _ROWS if row.kind == "server")
 OBSERVERS = tuple(row for row in _ROWS if row.kind == "observer")
 ARCHIVE = "wal-archive"

@@ -38,7 +38,7 @@ def test_prometheus_keeps_its_configuration_when_promtool_refuses_the_new_one(
 ) -> None:
     path = provisioning.write_prometheus(home, Settings(), Path(promtool))
     before = path.read_bytes()
-    with pytest.raises(OperatorError, match=r"refuses the generated prometheus\.yml:.*duration"):
+    with pytest.raises(OperatorError, match=r"rejects the generated prometheus\.yml:.*duration"):
         provisioning.write_prometheus(home, UNFIT, Path(promtool))
     assert path.read_bytes() == before
     provisioning.write_prometheus(home, Settings(alertmanager_url="http://b:9093"), Path(promtool))
@@ -63,7 +63,7 @@ def test_prometheus_keeps_its_rules_when_promtool_refuses_the_new_ones(
     rules = home.prometheus / "rules" / "alerts.yml"
     rules.write_text("the ones that work")
     with pytest.raises(
-        OperatorError, match=r"refuses the generated alerts\.yml: line 7: not to my"
+        OperatorError, match=r"rejects the generated alerts\.yml: line 7: not to my"
     ):
         provisioning.write_prometheus(home, Settings(), refusing)
     assert rules.read_text() == "the ones that work"
@@ -75,6 +75,6 @@ def test_alertmanager_keeps_its_routes_when_amtool_refuses_the_new_ones(
 ) -> None:
     path = provisioning.write_alertmanager(home, Settings(), Path(amtool), None)
     before = path.read_bytes()
-    with pytest.raises(OperatorError, match=r"refuses the generated alertmanager\.yml: line 7"):
+    with pytest.raises(OperatorError, match=r"rejects the generated alertmanager\.yml: line 7"):
         provisioning.write_alertmanager(home, Settings(), refusing, None)
     assert path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""What Alertmanager knows: which alerts go on, also those that it holds back."""
+"""Ask Alertmanager which alerts are active, inhibited ones included."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from chitlaq.core.installation.settings import Settings
 SECONDS = 5.0
 
 
-class GoingOn(msgspec.Struct, frozen=True):
-    """The alerts that have not ended, by fingerprint, and since when Alertmanager runs."""
+class ActiveAlerts(msgspec.Struct, frozen=True):
+    """When each active alert started, by fingerprint, and when Alertmanager itself started."""
 
     since: datetime
     started_at: Mapping[str, datetime]
@@ -24,30 +24,30 @@ class _Status(msgspec.Struct):
     uptime: datetime
 
 
-class _Alert(msgspec.Struct, rename="camel"):
+class _GettableAlert(msgspec.Struct, rename="camel"):
     fingerprint: str
     starts_at: datetime
 
 
 def address(settings: Settings) -> str:
-    """Where Alertmanager is asked."""
+    """The base URL of Alertmanager."""
     return (
         settings.alertmanager_url.rstrip("/")
         or f"http://127.0.0.1:{settings.port_of('alertmanager')}"
     )
 
 
-def going_on(settings: Settings) -> GoingOn:
-    """Ask Alertmanager; inhibited and silenced alerts go on, too.
+def active_alerts(settings: Settings) -> ActiveAlerts:
+    """Ask Alertmanager; inhibited and silenced alerts are active, too.
 
     Raises:
-        OSError: it does not answer.
-        msgspec.MsgspecError: what answers is no Alertmanager.
+        OSError: it does not respond.
+        msgspec.MsgspecError: the response is not Alertmanager's.
     """
     base = f"{address(settings)}/api/v2"
     status = msgspec.json.decode(_asked(f"{base}/status"), type=_Status)
-    alerts = msgspec.json.decode(_asked(f"{base}/alerts"), type=list[_Alert])
-    return GoingOn(status.uptime, {alert.fingerprint: alert.starts_at for alert in alerts})
+    alerts = msgspec.json.decode(_asked(f"{base}/alerts"), type=list[_GettableAlert])
+    return ActiveAlerts(status.uptime, {alert.fingerprint: alert.starts_at for alert in alerts})
 
 
 def _asked(url: str) -> bytes:

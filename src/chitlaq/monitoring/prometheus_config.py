@@ -1,6 +1,6 @@
-"""Prometheus's and Alertmanager's configuration: from the declared ports, rules and routing.
+"""Prometheus's configuration, derived from the inventory and the settings.
 
-JSON is valid YAML, so nothing but a JSON writer is needed; it is written with indents for people.
+It is written as JSON, which is valid YAML, and indented for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chitlaq.core.installation.settings import Settings
 
 
 def prometheus(home: Home, settings: Settings) -> bytes:
-    """Return ``prometheus.yml``: what is asked, how often, and where alerts go."""
+    """Return ``prometheus.yml``: what is scraped, how often, and where alerts go."""
     period = f"{settings.monitoring.scrape_seconds}s"
     alertmanager = urlsplit(
         settings.alertmanager_url or f"http://127.0.0.1:{settings.port_of('alertmanager')}"

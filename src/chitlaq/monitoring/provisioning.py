@@ -1,6 +1,6 @@
-"""Put the observers' configuration in place: generated, checked by their own tools, then moved.
+"""Install the observers' configuration: generate it, check it with their own tools, then replace the old one.
 
-What a tool refuses never replaces what works.
+What a tool rejects never replaces what works.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ CHECK_SECONDS = 30
 
 
 def webhook(settings: Settings) -> str:
-    """Where Alertmanager reports to."""
+    """The URL to which Alertmanager reports."""
     return f"http://127.0.0.1:{settings.port_of('ops-service')}/alerts"
 
 
 def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
-    """Write targets and rules; return the configuration's path.
+    """Write scrape targets and rules; return the configuration's path.
 
     Raises:
-        OperatorError: promtool refuses them, with what it said.
+        OperatorError: promtool rejects them; with its message.
     """
     _place(
         home.prometheus / "rules" / "alerts.yml", rules.rule_groups(), [promtool, "check", "rules"]
@@ -44,16 +44,16 @@ def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
 def write_alertmanager(
     home: Home, settings: Settings, amtool: Path, user: pwd.struct_passwd | None
 ) -> Path:
-    """Write the routing, and the token it reports with; return the configuration's path.
+    """Write the routing and the token for reports; return the configuration's path.
 
     Args:
         home: the installation.
-        settings: ops-service's port.
+        settings: for the port of ops-service.
         amtool: Alertmanager's own tool.
-        user: who runs Alertmanager, and alone may read the token.
+        user: runs Alertmanager, and alone can read the token.
 
     Raises:
-        OperatorError: amtool refuses it, with what it said.
+        OperatorError: amtool rejects it; with its message.
     """
     token = home.alertmanager / "ops-token"
     home.alertmanager.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
         )
         if checked.returncode != 0:
             raise OperatorError(
-                f"{check[0]} refuses the generated {path.name}:"
+                f"{check[0]} rejects the generated {path.name}:"
                 f" {(checked.stderr or checked.stdout).strip()}"
             )
     return path

@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from chitlaq import inventory
+
 Severity = Literal["P0", "P1", "P2", "P3", "none"]
 
-EXPORTED_BY_OPS = ("postgres", "redis", "nginx")
+EXPORTED_BY_OPS = tuple(row.name for row in inventory.SERVERS)
 """Components whose metrics disappear when they are down, or when ops-service is."""
 
 SEEN_THROUGH = ("prometheus", "node", "ops-service", *EXPORTED_BY_OPS)

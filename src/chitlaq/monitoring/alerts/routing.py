@@ -1,7 +1,7 @@
-"""Alertmanager's configuration: everything to ops-service, which records it and calls people.
+"""Alertmanager's configuration: every alert goes to ops-service, which records it and notifies people.
 
-Who is called, and how, is ops-service's to decide; here is only how often it is told, and what need
-not be said because something graver explains it.
+ops-service decides who is notified, and how. Here is only how often it hears of an alert, and which alerts
+are inhibited because a more severe one explains them.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import msgspec
 from chitlaq.monitoring.alerts.alert import EXPORTED_BY_OPS
 
 RECEIVER = "ops-service"
-"""Of what no route takes; each route's own is named after it, so that it can be asked who gets what."""
+"""Receives what no route matches. Each route has its own receiver, so that amtool can tell them apart."""
 WATCHDOG = "watchdog"
 REPEAT = {"P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
 
-# What two alerts must share to be about the same thing; a label that both lack is shared.
+# Labels that must be equal for two alerts to be about the same thing; two absent labels are equal.
 SUBJECT = (
     *("family", "host", "service", "job", "instance", "component"),
     *("mountpoint", "device", "database", "application", "slot", "kind", "source", "name", "jail"),
 )
-_GRAVER = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))
-_PROMISES = 'family=~"availability|latency"'
+_MORE_SEVERE = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))
+_OBJECTIVES = 'family=~"availability|latency"'
 
 
 def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
     """Return ``alertmanager.yml``: JSON, which is YAML.
 
     Args:
-        webhook_url: where ops-service takes reports.
-        bearer_token_file: the file with the token that it wants, read at each report.
+        webhook_url: where ops-service receives reports.
+        bearer_token_file: the file with the token that it expects, read at each report.
     """
     document = {
         "route": {
@@ -41,7 +41,7 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
             "group_interval": "1m",
             "repeat_interval": REPEAT["P2"],
             "routes": [
-                # Its silence is the alarm, so it is repeated often.
+                # Its silence is the alarm, so it repeats often.
                 {
                     "receiver": WATCHDOG,
                     "matchers": ['alertname="Watchdog"'],
@@ -77,22 +77,22 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
             for name in (RECEIVER, WATCHDOG, *REPEAT)
         ],
         "inhibit_rules": [
-            # Whatever is on a host that is gone is gone with it.
+            # A host that is down takes everything on it down.
             _inhibit('alertname="HostDown"', 'alertname!="HostDown"', "host"),
-            *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *SUBJECT) for p, q in _GRAVER),
-            # Only what is as grave may silence a P0.
-            _inhibit('family="ComponentDown"', f'{_PROMISES},severity!="P0"', "service"),
-            _inhibit('alertname="EdgeDown"', _PROMISES, "service"),
-            # Without PostgreSQL every service breaks its promises.
-            _inhibit('alertname="DatabaseDown"', _PROMISES),
-            *_explained_blindness(),
+            *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *SUBJECT) for p, q in _MORE_SEVERE),
+            # Only a P0 may inhibit a P0.
+            _inhibit('family="ComponentDown"', f'{_OBJECTIVES},severity!="P0"', "service"),
+            _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
+            # Without PostgreSQL every service misses its objectives.
+            _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
+            *_explained_absence(),
         ],
     }
     return msgspec.json.format(msgspec.json.encode(document)) + b"\n"
 
 
-def _explained_blindness() -> list[dict[str, Any]]:
-    """Whoever is down takes its metrics along: that they are missing is no news."""
+def _explained_absence() -> list[dict[str, Any]]:
+    """The metrics of a component that is down are missing, too: that is not news."""
     behind_ops = "|".join(("ops-service", *EXPORTED_BY_OPS))
     return [
         _inhibit('alertname="MonitoringDown",job="node"', 'seen_through="node"'),

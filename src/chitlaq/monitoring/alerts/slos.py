@@ -25,7 +25,7 @@ from chitlaq.monitoring.alerts.alert import (
     silent,
 )
 
-EDGE = "api-gateway"
+EDGE = next(row.job for row in inventory.FORWARDED if row.is_gateway)
 """The service label of requests as members saw them."""
 
 SERVICES = sorted(row.name for row in inventory.FORWARDED)
@@ -207,17 +207,22 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
 
 
 def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
-    """Trouble; none; just not enough; too few requests to tell; no traffic; a service without promises."""
-    allowed = 0.9 * burn.factor * objective.budget
+    """Just too many; none; just not too many; too few to tell; no traffic; a service without promises."""
+    limit = burn.factor * objective.budget
     at = "8h" if burn.long == "3d" else "80m"
 
     def load(good: float, bad: float, service: str = service) -> Case:
         return silent(*_load(objective, service, good, bad), at=at)
 
     return (
-        fires(*_load(objective, service, 30, 30), value="50%", at=at, service=service),
+        fires(
+            *_load(objective, service, 1000 * (1 - 1.1 * limit), 1100 * limit),
+            value=f"{110 * limit:.4g}%",
+            at=at,
+            service=service,
+        ),
         load(60, 0),
-        load(1000 * (1 - allowed), 1000 * allowed),
+        load(1000 * (1 - 0.9 * limit), 900 * limit),
         load(0.01, 0.01),
         load(0, 0),
         load(30, 30, "ops-service"),

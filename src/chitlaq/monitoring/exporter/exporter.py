@@ -18,6 +18,7 @@ from time import time
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
+from chitlaq import inventory
 from chitlaq.backups.catalog import status
 from chitlaq.backups.context import BackupContext
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
@@ -38,7 +39,7 @@ from chitlaq.stack.supervisor import control, resource_usage
 SOURCE_SECONDS = 2.0
 MEASURE_SECONDS = 60.0
 # Sources that are components, with a ``component_up`` of their own.
-COMPONENTS = frozenset({"postgres", "redis", "nginx"})
+COMPONENTS = frozenset(row.name for row in inventory.SERVERS)
 
 log = logs.get("exporter")
 
