@@ -122,7 +122,7 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
         configuration._add(archive, configuration.MANIFEST, io.BytesIO(manifest))
     home = tmp_path / "deep" / "home"
     home.mkdir(parents=True)
-    with pytest.raises(OperatorError, match="was not made here"):
+    with pytest.raises(OperatorError, match="is not ours"):
         configuration.restore(target, home, key[0])
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [target]
 

@@ -280,7 +280,7 @@ def test_one_process_is_at_the_backups_at_a_time(backed_up_stack: Stack) -> None
         lock.flush()
         answer = backed_up_stack.command("backup", "run", "dump")
     assert answer.returncode == 1
-    assert "Another process is at the backups (drill, process 1)" in answer.stderr
+    assert "Another backup job is running (drill, process 1)" in answer.stderr
     assert len(backups_of(backed_up_stack).of("dump")) == 1
 
 

@@ -1,4 +1,4 @@
-"""The configuration and what members uploaded, in an archive that `tar` reads; secrets only encrypted."""
+"""Back up the configuration and uploads as a tar archive; secrets are included only encrypted."""
 
 from __future__ import annotations
 
@@ -34,21 +34,20 @@ SETTINGS = "chitlaq.toml"
 MANIFEST = "MANIFEST.json"
 SECRETS = "secrets.tar.age"
 REDACTED = "chitlaq.redacted.toml"
-# What is made anew at each start, or lies elsewhere in the backups, or belongs to one process.
+# Anything else is regenerated at each start, backed up otherwise, or belongs to one process.
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
 _READ_BYTES = 1 << 20
 
 
 def take(context: BackupContext) -> Record:
-    """Put settings, generated files, certificates and uploads into one archive.
+    """Archive settings, generated files, certificates and uploads.
 
-    A file in which a secret stands goes into a second archive inside, encrypted to
-    `backups.recipients`; where there are none it is left out, and the record says so by its check. Of
-    the settings then a version without secrets is kept.
+    Files that contain a secret go into an inner archive, encrypted to `backups.recipients`. Without
+    recipients they are left out, which the archive's check reports, and settings are included redacted.
 
     Raises:
-        OperatorError: a recipient is no key, or there is no room.
+        OperatorError: a recipient is not a key, or the disk is too small.
     """
     begun = monotonic()
     name = new_backup_id("config")
@@ -56,7 +55,9 @@ def take(context: BackupContext) -> Record:
     make_private_folder(context.folder)
     secret, open_ = _split_by_secrecy(context)
     require_free_space(
-        context.folder, sum(path.stat().st_size for path in (*secret, *open_)), "The archive"
+        context.folder,
+        sum(path.stat().st_size for path in (*secret, *open_)),
+        "A configuration backup",
     )
     moment = datetime.now(UTC)
     manifest: dict[str, str] = {}
@@ -90,10 +91,10 @@ def take(context: BackupContext) -> Record:
 
 
 def verify(path: Path) -> str:
-    """Compare an archive with its own manifest, and say what it holds.
+    """Compare an archive with its manifest and summarise its content.
 
     Raises:
-        OperatorError: something is missing or another.
+        OperatorError: something is missing or has changed.
         tarfile.TarError, EOFError: it cannot be read.
     """
     with tarfile.open(path) as archive:
@@ -109,8 +110,8 @@ def verify(path: Path) -> str:
     del found[MANIFEST]
     if found != manifest:
         wrong = sorted(set(found.items()) ^ set(manifest.items()))
-        raise OperatorError(f"{path} is not what its manifest says: {wrong[0][0]}.")
-    secrets = "secrets encrypted" if SECRETS in found else "secrets left out: there is no key"
+        raise OperatorError(f"{path} does not match its manifest: {wrong[0][0]}.")
+    secrets = "secrets encrypted" if SECRETS in found else "secrets left out: no key is set"
     return f"unchanged; {len(found)} files, {secrets}"
 
 
@@ -123,15 +124,15 @@ def has_secrets(path: Path) -> bool:
 
 
 def restore(path: Path, home: Path, identity: str | None) -> list[str]:
-    """Put back what an archive holds and is not there; returns the names of what was put back.
+    """Put back files that are missing; returns their names.
 
     Args:
         path: the archive.
-        home: where to; what is there already stays as it is.
-        identity: the private age key; without it secrets stay in the archive.
+        home: the folder to restore to; existing files stay as they are.
+        identity: the private age key; without it secrets are not restored.
 
     Raises:
-        OperatorError: the key is not the one, or the archive is damaged.
+        OperatorError: the key does not fit, or the archive is damaged.
     """
     verify(path)
     done = []
@@ -149,10 +150,10 @@ def restore(path: Path, home: Path, identity: str | None) -> list[str]:
 
 
 def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[str]:
-    """Put back the files of an archive.
+    """Extract files of an archive that are missing.
 
     Raises:
-        OperatorError: one is none that a backup of the configuration has: somebody else wrote it.
+        OperatorError: a file does not belong in a configuration backup, so the archive is not ours.
     """
     done = []
     for member in archive:
@@ -160,7 +161,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
             continue
         parts = Path(member.name).parts
         if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", *_FOLDERS}:
-            raise OperatorError(f"It would write {member.name}: it was not made here.")
+            raise OperatorError(f"The archive is not ours: it would write {member.name}.")
         if (home / member.name).exists():
             continue
         safe_extract.extract_member(archive, member, home)
@@ -172,7 +173,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
 
 
 def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
-    """The files to keep: those in which a secret stands, and the others."""
+    """The files to back up: those that contain a secret, and the others."""
     hidden = sorted(path for path in context.home.secrets.glob("*") if path.is_file())
     values = [value for path in hidden if (value := path.read_bytes().strip())]
     every = [(name, _value(context.settings, name)) for name, _ in configured.fields()]
@@ -182,7 +183,7 @@ def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
     open_: list[Path] = []
     for path in _files(context):
         if path == context.home.settings_file:
-            # Told from what it means: a secret may be written in many ways.
+            # Decided from the parsed settings: TOML can write a secret in many ways.
             is_secret = said is None or bool(configured.secrets_in(said))
         else:
             is_secret = path.suffix == ".key" or _contains(path, [b"PRIVATE KEY", *values])
@@ -196,7 +197,7 @@ def _value(settings: Settings, dotted: str) -> Any:
 
 
 def _settings_in(path: Path) -> list[tuple[str, Any]] | None:
-    """What a file of settings says; None where it cannot be read as one."""
+    """The settings in a file; None if it cannot be parsed."""
     try:
         return list(configured.from_file(path))
     except OperatorError:
@@ -204,17 +205,17 @@ def _settings_in(path: Path) -> list[tuple[str, Any]] | None:
 
 
 def _encodings(value: str) -> list[bytes]:
-    """A secret as it may stand in a file: as it is, and as JSON, TOML, YAML and URLs write it."""
+    """A secret as it may appear in a file: plain, or escaped for JSON, TOML, YAML or URLs."""
     forms = {value, json.dumps(value)[1:-1], value.replace("'", "''"), quote(value, safe="")}
     forms.add(json.dumps(value, ensure_ascii=False)[1:-1])
     return [form.encode() for form in sorted(forms)]
 
 
 def _redact(path: Path) -> bytes:
-    """A file of settings without what is secret, so that the others are not lost where there is no key."""
-    lines = ["# Secrets were left out: there was no key to encrypt them to (`chitlaq backup key`)."]
+    """A settings file without its secrets, so that the other settings survive without a key."""
+    lines = ["# Secrets were left out: no key to encrypt them to was set (`chitlaq backup key`)."]
     section = ""
-    # Settings of no section come first in TOML.
+    # In TOML, settings outside sections come first.
     for dotted, value in sorted(
         _settings_in(path) or (), key=lambda one: one[0].rpartition(".")[0]
     ):
@@ -232,7 +233,7 @@ def _redact(path: Path) -> bytes:
 
 
 def _contains(path: Path, values: Sequence[bytes]) -> bool:
-    """Whether one of some values stands in a file, which may be a large one."""
+    """Whether a file, which may be large, contains one of some values."""
     overlap = max(map(len, values)) - 1
     with path.open("rb") as file:
         before = b""
@@ -255,7 +256,7 @@ def _files(context: BackupContext) -> Iterator[Path]:
 
 
 def _write_encrypted(context: BackupContext, paths: Sequence[Path], target: IO[bytes]) -> None:
-    """Write an archive of files, encrypted; on their own disk, and under no name, for a moment."""
+    """Write an encrypted archive of files; the plain archive exists only unnamed, on their own disk."""
     with tempfile.TemporaryFile(dir=context.home.backup) as plain:
         with tarfile.open(fileobj=plain, mode="w") as archive:
             for path in paths:
@@ -265,7 +266,7 @@ def _write_encrypted(context: BackupContext, paths: Sequence[Path], target: IO[b
 
 
 def _add(archive: tarfile.TarFile, name: str, content: IO[bytes]) -> str:
-    """Put a file into an archive, and return its SHA-256."""
+    """Add a file to an archive and return its SHA-256."""
     content.seek(0)
     digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     entry = tarfile.TarInfo(name)

@@ -1,4 +1,4 @@
-"""The installation whose backups are made, the lock that lets one do so at a time, and its manners."""
+"""Shared context of backup jobs: paths, locks, priority."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     import psycopg
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told the stage, how many bytes of it are done, and how many there are."""
+"""Called with a stage, the bytes done and the total bytes."""
 
 NICENESS = 10
-# What is left free beyond what a step needs: a full disk stops the database.
+# The reserve that stays free: a full disk stops the database.
 SPARE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class BackupContext:
-    """An installation, and whoever wants to know how far a step is."""
+    """The installation that a backup job works on, and where it reports progress."""
 
     home: Home
     settings: Settings
@@ -46,20 +46,20 @@ class BackupContext:
 
     @property
     def folder(self) -> Path:
-        """The folder of backups."""
+        """The backup folder."""
         return self.settings.backup_folder(self.home)
 
     def program(self, name: str) -> str:
-        """One of PostgreSQL's own programs."""
+        """The path of a PostgreSQL program."""
         return str(postgres.programs(self.home) / name)
 
 
 class BusyError(OperatorError):
-    """Another process is at the backups."""
+    """Another process holds the backup lock."""
 
 
 class InsufficientSpaceError(InconclusiveError):
-    """A disk would be full."""
+    """A disk would fill up."""
 
 
 LOCK = "lock"
@@ -68,9 +68,9 @@ WAL_LOCK = "log-lock"
 
 @contextmanager
 def wal_lock(home: Home) -> Iterator[None]:
-    """Hold the lock under which the archived log changes, waiting for whoever has it.
+    """Hold the lock on the WAL archive; wait for it.
 
-    It is another than that of the backups: the log is archived and sent while the day's work goes on.
+    It is separate from the backup lock: WAL is archived and copied while a backup job runs.
     """
     home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home.backup / WAL_LOCK).open("a+") as lock:
@@ -80,10 +80,10 @@ def wal_lock(home: Home) -> Iterator[None]:
 
 @contextmanager
 def exclusive_lock(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]:
-    """Hold the lock under which backups are made, looked at, restored and deleted; or that of the log.
+    """Hold the backup lock, or the lock on the WAL archive; do not wait for it.
 
     Raises:
-        BusyError: another process holds it, named with what it does.
+        BusyError: another process holds it; the message says what it is doing.
     """
     home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home.backup / name).open("a+") as lock:
@@ -92,8 +92,8 @@ def exclusive_lock(home: Home, purpose: str, name: str = LOCK) -> Iterator[None]
         except BlockingIOError:
             lock.seek(0)
             raise BusyError(
-                f"Another process is at the backups ({lock.read().strip() or 'it did not say what'}):"
-                " wait for its end, or stop it."
+                f"Another backup job is running ({lock.read().strip() or 'unknown'}):"
+                " wait for it, or stop it."
             ) from None
         lock.truncate(0)
         lock.write(f"{purpose}, process {os.getpid()}")
@@ -118,10 +118,9 @@ def exclusive_session(home: Home, purpose: str, *, is_urgent: bool = False) -> I
 
 
 def lower_priority() -> None:
-    """Let this process, and all that it starts, come after everything else at processor and disk.
+    """Run this process and its children at low CPU and disk priority, on the background CPUs.
 
-    It keeps to half of the processors. The processes of the live server are not among those that it
-    starts.
+    The live server's processes are not its children.
     """
     context = psutil.Process()
     if context.nice() < NICENESS:
@@ -131,14 +130,14 @@ def lower_priority() -> None:
 
 
 def pin_backend(context: BackupContext, connection: psycopg.Connection) -> None:
-    """Let the live server's process behind a connection keep to our half, too; one elsewhere is not ours."""
+    """Pin the live server's process behind a connection to the background CPUs, if the server is ours."""
     if context.settings.embeds("postgres"):
         cpu_affinity.keep_to(connection.info.backend_pid, cpu_affinity.half())
 
 
 @contextmanager
 def private_umask() -> Iterator[None]:
-    """Let nobody else read what is written meanwhile: it holds all that members have."""
+    """Make files created meanwhile readable by nobody else: backups hold all data of all members."""
     before = os.umask(0o077)
     try:
         yield
@@ -147,10 +146,10 @@ def private_umask() -> Iterator[None]:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder of backups, which nobody else may enter; one that is there is closed to others.
+    """Create a backup folder that nobody else may enter; close an existing one to others.
 
     Raises:
-        OperatorError: it cannot be made.
+        OperatorError: it cannot be created.
     """
     try:
         with private_umask():
@@ -160,8 +159,8 @@ def make_private_folder(folder: Path) -> None:
             folder.chmod(now.st_mode & 0o770)
     except OSError as error:
         raise OperatorError(
-            f"The folder of backups {folder} cannot be made: {error.strerror}. Another one:"
-            " backups.folder, or CHITLAQ_BACKUPS_FOLDER."
+            f"The backup folder {folder} cannot be created: {error.strerror}. Set another one:"
+            " backups.folder or CHITLAQ_BACKUPS_FOLDER."
         ) from None
 
 
@@ -170,18 +169,18 @@ def new_backup_id(kind: str) -> str:
 
 
 def require_free_space(folder: Path, wanted: int, purpose: str) -> None:
-    """Refuse what would fill a disk.
+    """Refuse a step that would fill a disk.
 
     Raises:
-        NoRoomError: less is free than is wanted and some more.
+        InsufficientSpaceError: free space is less than wanted plus a reserve.
     """
     with private_umask():
         folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted + SPARE_BYTES:
         raise InsufficientSpaceError(
-            f"{purpose} needs about {wanted / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are"
-            f" free: make room (`chitlaq backup prune`), or choose another folder (backups.folder)."
+            f"{purpose} needs about {wanted / 1e6:,.0f} MB in {folder}, which has {free / 1e6:,.0f} MB"
+            f" free: delete backups (`chitlaq backup prune`) or set another folder (backups.folder)."
         )
 
 
@@ -192,10 +191,10 @@ def run_program(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Run a program to its end, and return what it printed.
+    """Run a program to its end and return its output.
 
     Raises:
-        OperatorError: it failed, with what it said.
+        OperatorError: it failed; the message quotes its error output.
     """
     done = subprocess.run(
         words,
@@ -219,13 +218,13 @@ def run_program(
 
 
 def last_lines(text: str, lines: int = 3) -> str:
-    """The end of what a program said, on one line."""
+    """The last lines of a program's output, joined into one."""
     said = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return " | ".join(said[-lines:]) or "it said nothing"
+    return " | ".join(said[-lines:]) or "no output"
 
 
 def chown_to_postgres(path: Path) -> None:
-    """Let the user that PostgreSQL runs as own a folder and what is in it."""
+    """Give a folder and its content to the user that PostgreSQL runs as."""
     user = users.service_user()
     if user is None:
         return
@@ -236,7 +235,7 @@ def chown_to_postgres(path: Path) -> None:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; what goes away meanwhile counts nothing."""
+    """The size in bytes of a file, or of all files in a folder; files that vanish meanwhile count as 0."""
     if path.is_file():
         return path.stat().st_size
     total = 0

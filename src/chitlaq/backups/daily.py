@@ -159,7 +159,7 @@ def prune(context: BackupContext, now: datetime, on_outcome: OnOutcome) -> list[
 def delete_named(
     context: BackupContext, chosen: Sequence[Record], on_outcome: OnOutcome
 ) -> list[StepOutcome]:
-    """Delete backups, oldest first given, and their off-site copies."""
+    """Delete backups, given oldest first, and their off-site copies."""
     done = [delete(context, record, on_outcome) for record in reversed(chosen)]
     copied = {record.id for record in copies.known_copies(context).good}
     return done + [

@@ -1,4 +1,4 @@
-"""Whether what went wrong says something of a backup, or only that it could not be looked at."""
+"""Tell a bad backup from one that could not be examined."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HOST_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE,
     errno.EACCES, errno.EPERM,
 }  # fmt: skip
-# As PostgreSQL's programs say it.
+# The same in messages of PostgreSQL's programs.
 _HOST_MESSAGES = (
     "No space left on device",
     "Disk quota exceeded",
@@ -21,11 +21,11 @@ _HOST_MESSAGES = (
 
 
 class InconclusiveError(OperatorError):
-    """A backup could not be looked at: nothing is known now that was not known before."""
+    """A backup could not be examined: its last proof results stand."""
 
 
 def is_inconclusive(error: Exception) -> bool:
-    """Whether a look at a backup failed for the machine's sake, and not for the backup's."""
+    """Whether a backup could not be examined because of the host, such as a full disk."""
     if isinstance(error, InconclusiveError):
         return True
     if isinstance(error, OSError) and error.errno in _HOST_ERRNOS:

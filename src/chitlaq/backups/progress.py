@@ -1,4 +1,4 @@
-"""How far a program is, told from what it has written so far."""
+"""Report the progress of programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.stack.supervisor.process import ends_with_us
 
 POLL_SECONDS = 0.5
-# As PostgreSQL's programs say it with --progress, each time over the last.
+# A --progress line; each overwrites the last.
 _PROGRESS = re.compile(r" *(\d+)/(\d+) kB")
 
 
@@ -23,7 +23,7 @@ _PROGRESS = re.compile(r" *(\d+)/(\d+) kB")
 def track_growth(
     advance: ProgressCallback, stage: str, path: Path, expected: int
 ) -> Iterator[None]:
-    """Tell of a stage while a file or folder grows to about the expected bytes."""
+    """Report progress while a file or folder grows to about the expected size."""
     is_done = threading.Event()
 
     def look() -> None:
@@ -43,12 +43,12 @@ def track_growth(
 
 
 def run_with_progress(advance: ProgressCallback, stage: str, words: list[str]) -> None:
-    """Run a program of PostgreSQL's that says how far it is, to its end.
+    """Run a PostgreSQL program that reports its progress.
 
     Raises:
-        OperatorError: it failed, with what it said.
+        OperatorError: it failed; the message quotes its error output.
     """
-    # The child of a process with threads does nothing here but one call of the kernel.
+    # Safe beside threads: the child makes a single system call before exec.
     process = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, errors="replace", env={**os.environ, "LC_ALL": "C"}, preexec_fn=ends_with_us,  # noqa: PLW1509
@@ -56,7 +56,7 @@ def run_with_progress(advance: ProgressCallback, stage: str, words: list[str]) -
     said = []
     with process:
         assert process.stderr is not None
-        # A carriage return ends a line here, too.
+        # Text mode ends lines at carriage returns too.
         for line in process.stderr:
             if progress := _PROGRESS.match(line):
                 advance(stage, int(progress[1]) * 1000, int(progress[2]) * 1000)

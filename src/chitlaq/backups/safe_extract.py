@@ -1,6 +1,6 @@
-"""Archives unpacked by strict rules: files and folders alone, below one folder, and as ours.
+"""Extract tar archives safely: only files and folders, only below one folder, owned by this user.
 
-That is what Python's own `data` filter does (PEP 706), which the Python 3.11 of Debian 12 does not have yet.
+Python's `data` filter (PEP 706) does the same, but the Python 3.11 of Debian 12 lacks it.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from chitlaq.core.errors import OperatorError
 
 
 def extract_all(archive: tarfile.TarFile, folder: Path) -> None:
-    """Write all that an archive holds below a folder; takes and raises what `unpack_one` does."""
+    """Extract an archive into a folder; raises what `extract_member` does."""
     for member in archive:
         extract_member(archive, member, folder)
 
 
 def extract_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Write one member of an archive below a folder.
+    """Extract one member of an archive into a folder.
 
     Raises:
-        OperatorError: it is neither file nor folder, or would lie elsewhere: it was not made here.
+        OperatorError: it is neither file nor folder, or would land outside the folder.
     """
     path = PurePosixPath(member.name)
     if not (member.isfile() or member.isdir()) or path.is_absolute() or ".." in path.parts:
-        raise OperatorError(f"It would write {member.name}: it was not made here.")
-    # Not whose it was elsewhere, and for nobody else to write to.
+        raise OperatorError(f"The archive is not ours: it would write {member.name}.")
+    # Not the original owner, and not writable by others.
     member.uid, member.gid, member.uname, member.gname = os.geteuid(), os.getegid(), "", ""
     member.mode = (member.mode & 0o755) | 0o600
     archive.extract(member, folder)

@@ -17,7 +17,7 @@ from chitlaq.backups.catalog.records import Kind
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, object_store
 from chitlaq.backups.proof import verify
-from chitlaq.backups.wal import archive
+from chitlaq.backups.wal import archive, ledger
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 from tests.backups.machines import (
@@ -61,9 +61,7 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
     assert (there.folder / made[0].path / "pg_wal").is_dir()
     (back,) = archive.archived_files(barman.folder(there.home, there.settings))
     assert back.read_bytes() == archived.read_bytes()
-    assert archive.read_ledger(barman.folder(there.home, there.settings)) == {
-        SEGMENT: records.digest(back)
-    }
+    assert ledger.read(barman.folder(there.home, there.settings)) == {SEGMENT: records.digest(back)}
     # Again: what is there stays.
     assert len(fetched(there, context.settings.backups.copy_to, key[0])) == 2
 
@@ -143,12 +141,10 @@ def test_another_servers_log_under_the_same_names_is_copied_too(
 
 def test_log_of_another_server_is_never_taken_for_the_backups_own(context: BackupContext) -> None:
     path = archive_segment(context, content=segment(OTHER_SYSTEM))
-    archive.add_to_ledger(
-        barman.folder(context.home, context.settings), {path.name: records.digest(path)}
-    )
+    ledger.add(barman.folder(context.home, context.settings), {path.name: records.digest(path)})
     theirs, ours = make(context, "full", 2, system=OTHER_SYSTEM), make(context, "full", 3)
     assert verify.verify_wal(context, theirs, verify.AlreadyVerified()) == 1
-    with pytest.raises(OperatorError, match="is of another server"):
+    with pytest.raises(OperatorError, match="is from another server"):
         verify.verify_wal(context, ours, verify.AlreadyVerified())
 
 
@@ -225,7 +221,7 @@ def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_alou
     object_store.take_over(context)
     (context.home.backup / "log-copied").unlink()
     with pytest.raises(
-        OperatorError, match="2 files of the log are there under the names of others"
+        OperatorError, match="2 WAL files at the off-site location were not copied from here"
     ):
         copies.copy_wal(context)
     assert status.read(context).wal_copied_at is None
@@ -249,7 +245,7 @@ def test_nothing_is_copied_unencrypted(context: BackupContext) -> None:
     settings = msgspec.structs.replace(
         context.settings, backups=msgspec.structs.replace(context.settings.backups, recipients=())
     )
-    with pytest.raises(OperatorError, match="only encrypted"):
+    with pytest.raises(OperatorError, match="always encrypted"):
         copies.copy_backup(BackupContext(context.home, settings), record)
     assert status.read(context).uncopied
 
@@ -303,7 +299,7 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
         return put(store, name, bytes(content))
 
     monkeypatch.setattr(obstore, "put", lossy)
-    with pytest.raises(OperatorError, match="is not there as it was written"):
+    with pytest.raises(OperatorError, match="was read back with other content"):
         copies.copy_backup(context, record)
     assert status.read(context).uncopied
 
@@ -318,7 +314,7 @@ def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
     with monkeypatch.context() as patched:
         patched.setattr(obstore, "put", lambda store, name, _: put(store, name, b"half"))
         patched.setattr(object_store, "_owner", lambda _: object_store.machine_id(context.home))
-        with pytest.raises(OperatorError, match="is not there as it was written"):
+        with pytest.raises(OperatorError, match="was read back with other content"):
             copies.copy_wal(context)
     assert status.read(context).wal_copied_at is None
     assert copies.copy_wal(context) == 1

@@ -22,7 +22,7 @@ from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, fetch, object_store
 from chitlaq.backups.offsite.remote_copies import open_copies
-from chitlaq.backups.wal import archive
+from chitlaq.backups.wal import archive, ledger
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 from tests.backups.machines import OTHER_SYSTEM, archive_segment, fetched, machine, make, segment
@@ -142,7 +142,7 @@ def test_damaged_segment_of_the_log_gives_way_to_its_copy(
 ) -> None:
     path = archive_segment(context)
     folder = barman.folder(context.home, context.settings)
-    archive.add_to_ledger(folder, {path.name: records.digest(path)})
+    ledger.add(folder, {path.name: records.digest(path)})
     copies.copy_backup(context, make(context, "full"))
     copies.copy_wal(context)
     whole = path.read_bytes()
@@ -294,7 +294,7 @@ def test_fetching_that_was_killed_is_done_again_cleanly(
     assert {one.id for one in brought_} == {one.id for one in made}
     base = barman.folder(there.home, there.settings)
     assert len(archive.archived_files(base)) == 5
-    assert archive.read_ledger(base) == {
+    assert ledger.read(base) == {
         path.name: records.digest(path) for path in archive.archived_files(base)
     }
     daily.remove_drafts(there)

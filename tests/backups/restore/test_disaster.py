@@ -144,7 +144,7 @@ async def test_archive_has_what_the_servers_own_log_lost(synchronous: Stack) -> 
         file.write(bytes(path.stat().st_size - 8192))
     shutil.rmtree(data / "base")
     said = await asyncio.to_thread(run, stack, "restore", "--yes")
-    assert "that one was taken" in said
+    assert "which was used" in said
     await asyncio.to_thread(up, stack)
     assert acknowledged <= await posts_in(stack)
 
@@ -208,7 +208,7 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
         ("2020-01-01", "write '2026-11-24 02:15:00'"),
         ("2020-02-30 14:03", "write '2026-11-24 02:15:00'"),
         ("2020-01-01 14:03 CET", "write '2026-11-24 02:15:00'"),
-        ("2020-01-01 14:03", "There is no physical backup from before that moment"),
+        ("2020-01-01 14:03", "There is no usable base backup from before that time"),
         ("2999-01-01 00:00Z", "is in the future"),
     ],
 )

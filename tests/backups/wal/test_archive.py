@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.wal import archive, staging
+from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalArchive
 from chitlaq.core.errors import OperatorError
 
@@ -130,7 +130,7 @@ def test_servers_own_segment_stands_in_for_one_that_changed(tmp_path: Path) -> N
     found = WalArchive({segment: path}, {}, {segment: [own]})
     staged = staging.stage(found, [segment], tmp_path / "a", known, lambda *_: 0)
     assert (staged.folder / segment.name).read_bytes() == content
-    assert any("has changed since it came" in one for one in staged.notes)
+    assert any("has changed since it arrived" in one for one in staged.notes)
 
 
 @pytest.mark.parametrize("longer", ["pg_wal", "streaming"])
@@ -162,19 +162,19 @@ def test_damaged_ledger_vouches_for_nothing_that_was_changed(
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
     entered = {f"segment{number}": f"{number:064x}" for number in range(4)}
-    archive.add_to_ledger(folder, entered)
-    path = folder / archive.LEDGER
+    ledger.add(folder, entered)
+    path = folder / ledger.LEDGER
     content = bytearray(path.read_bytes())
     where = data.draw(st.integers(0, len(content) - 1))
     content[where] ^= data.draw(st.integers(1, 255))
     path.write_bytes(bytes(content))
-    found = archive.read_ledger(folder)
+    found = ledger.read(folder)
     assert found.items() <= entered.items()
 
 
 def test_line_that_was_cut_short_takes_only_itself(tmp_path: Path) -> None:
-    archive.add_to_ledger(tmp_path, {"one": "1" * 64, "two": "2" * 64})
-    path = tmp_path / archive.LEDGER
+    ledger.add(tmp_path, {"one": "1" * 64, "two": "2" * 64})
+    path = tmp_path / ledger.LEDGER
     path.write_bytes(path.read_bytes()[:-20])
-    assert archive.read_ledger(tmp_path) == {"one": "1" * 64}
+    assert ledger.read(tmp_path) == {"one": "1" * 64}
     assert json.loads(path.read_text().splitlines()[0])["name"] == "one"

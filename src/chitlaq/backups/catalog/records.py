@@ -1,6 +1,6 @@
-"""What is known of each backup: one file beside the backups, sealed, so that it outlives the database.
+"""The record of each backup: a JSON file beside the backups, so that it survives the loss of the database.
 
-``records/ID.json`` holds the record and the SHA-256 of it. A record that was damaged is none.
+``records/ID.json`` holds the record and its SHA-256. A damaged record is not used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READ_BYTES = 1 << 20
 
 
 class TableFingerprint(msgspec.Struct, frozen=True):
-    """What is compared of a table: its rows, a sum over their content, and when the newest is from."""
+    """What is compared of a table: its row count, a checksum of its content, its newest ``created_at``."""
 
     rows: int
     content: str
@@ -29,7 +29,7 @@ class TableFingerprint(msgspec.Struct, frozen=True):
 
 
 class ProofResult(msgspec.Struct, frozen=True):
-    """What verifying or drilling found, and when. ``lost_seconds``: what a restore would miss."""
+    """The result of a verification or drill. ``lost_seconds``: the data loss of a restore (RPO)."""
 
     at: datetime
     is_good: bool
@@ -39,7 +39,7 @@ class ProofResult(msgspec.Struct, frozen=True):
 
 
 class OffsiteCopy(msgspec.Struct, frozen=True):
-    """An encrypted copy elsewhere, read back after it was written."""
+    """An encrypted off-site copy, read back after it was written."""
 
     where: str
     at: datetime
@@ -52,19 +52,20 @@ class Record(msgspec.Struct, frozen=True):
 
     Args:
         id: its name, and that of its file or folder.
-        created_at: the moment whose data it holds; of a physical one, when it began.
-        seconds: what making it took.
-        path: relative to the folder of backups.
-        bytes: on the disk.
-        sha256: of the file; of a physical backup's own manifest.
+        created_at: when its data was current; for a base backup, when it began.
+        seconds: how long it took.
+        path: relative to the backup folder.
+        bytes: its size on disk.
+        sha256: of the file; for a base backup, of PostgreSQL's manifest.
         postgres: the server's version, such as ``180006``.
-        migration: the last migration that the database had.
-        tables: what a dump holds.
-        database_bytes: what the database took that a dump was made of; 0 where nobody asked.
-        parent: the backup that an incremental one adds to.
-        begin_wal: the first segment of the log that a restore needs.
-        end_wal: the last one without which there is none.
-        system: of a physical one, PostgreSQL's system identifier of the server that it is of.
+        migration: the database's last migration.
+        tables: the content of a dump.
+        database_bytes: the size of the dumped database; 0 if unknown.
+        parent: the backup that an incremental one depends on.
+        begin_wal: the first WAL segment that a restore needs.
+        end_wal: the last WAL segment without which no restore is possible.
+        timeline: of a base backup, its WAL timeline.
+        system: of a base backup, the server's system identifier.
     """
 
     id: str
@@ -110,7 +111,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """All backups, oldest first, and the names of records that cannot be believed."""
+    """All backups, oldest first, and the IDs of damaged records."""
 
     good: Sequence[Record]
     damaged: Sequence[str]
@@ -126,10 +127,10 @@ class Catalog(msgspec.Struct, frozen=True):
         return next((record for record in self.good if record.id == name), None)
 
     def chain(self, record: Record) -> list[Record]:
-        """An incremental backup and what it adds to, the full one first.
+        """An incremental backup and the backups that it depends on, the full one first.
 
         Raises:
-            KeyError: one of them is not there.
+            KeyError: one of them is missing.
         """
         chain = [record]
         while (parent := chain[0].parent) is not None:
@@ -146,7 +147,7 @@ class _Sealed(msgspec.Struct):
 
 
 def read(folder: Path) -> Catalog:
-    """Read the records of a folder of backups."""
+    """Read the records in a backup folder."""
     good: list[Record] = []
     damaged: list[str] = []
     for path in sorted((folder / "records").glob("*.json")):
@@ -164,7 +165,7 @@ def read(folder: Path) -> Catalog:
 
 
 def write(folder: Path, record: Record) -> None:
-    """Keep a record, in place of what was known of the same backup."""
+    """Store a record, replacing the previous one of the same backup."""
     place = folder / "records"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = msgspec.json.encode(record)
@@ -177,7 +178,7 @@ def delete(folder: Path, record: Record) -> None:
 
 
 def digest(path: Path, tell: Callable[[int], None] = lambda _: None) -> str:
-    """The SHA-256 of a file; says now and then how many bytes were read."""
+    """The SHA-256 of a file; calls ``tell`` with the number of bytes read so far."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(READ_BYTES):

@@ -1,4 +1,4 @@
-"""Which backups may go: by age; never the newest proved one, nor the last few, nor what others need."""
+"""Retention: which backups may be deleted. The newest proved ones and those that others need are kept."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class RetentionPolicy:
     """How long backups are kept.
 
     Args:
-        keep_days: any moment of so many days can be restored.
-        keep_dumps_days: dumps and configurations are kept for so many days.
-        keep_least: of each kind so many are kept, however old; incremental ones go with the full one.
+        keep_days: the recovery window: the database can be restored to any point in it.
+        keep_dumps_days: how long dumps and configuration backups are kept.
+        keep_least: how many of each kind are always kept; full backups with their incremental ones.
     """
 
     keep_days: int
@@ -26,7 +26,7 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetentionDecision:
-    """Whether a backup stays, and why."""
+    """Whether a backup is kept, and why."""
 
     record: Record
     is_kept: bool
@@ -34,7 +34,7 @@ class RetentionDecision:
 
 
 def decide(found: Catalog, rule: RetentionPolicy, now: datetime) -> list[RetentionDecision]:
-    """Judge every backup, oldest first."""
+    """Decide for every backup, oldest first."""
     reasons: dict[str, str] = {}
     since = now - timedelta(days=rule.keep_dumps_days)
     _by_age(reasons, found.of("dump"), since, rule.keep_least)
@@ -53,7 +53,7 @@ def decide(found: Catalog, rule: RetentionPolicy, now: datetime) -> list[Retenti
 
 
 def decide_named(found: Catalog, named: Sequence[Record]) -> list[RetentionDecision]:
-    """Judge those that an operator wants to be rid of, whatever their age."""
+    """Decide for backups that an operator wants to delete whatever their age."""
     wanted = {record.id for record in named}
     reasons: dict[str, str] = {}
     _newest_proved(reasons, found, "full", "incremental")
@@ -76,24 +76,24 @@ def _by_age(reasons: dict[str, str], records: list[Record], since: datetime, lea
 
 
 def _newest(reasons: dict[str, str], records: list[Record], least: int) -> None:
-    """A backup that is known to be bad does not count: it would take a good one's place."""
+    """A bad backup does not count, or it would take the place of a good one."""
     for record in [record for record in records if not record.is_bad][-least:] if least else []:
         reasons.setdefault(record.id, f"is one of the newest {least}")
 
 
 def _base_backups(reasons: dict[str, str], found: Catalog, since: datetime, least: int) -> None:
-    """The newest full backup from before the span is where its first moment is restored from."""
+    """The newest full backup before the recovery window is needed to restore to its first moment."""
     fulls = found.of("full")
     _by_age(reasons, found.of("full", "incremental"), since, 0)
     for record in [one for one in fulls if one.created_at < since and not one.is_bad][-1:]:
-        reasons.setdefault(record.id, f"leads to every moment since {since:%Y-%m-%d}")
+        reasons.setdefault(record.id, f"is needed for points in time since {since:%Y-%m-%d}")
     _newest(reasons, fulls, least)
 
 
 def _newest_proved(reasons: dict[str, str], found: Catalog, *kinds: Kind) -> None:
     proved = [record for record in found.of(*kinds) if record.is_proved]
     for record in proved[-1:]:
-        reasons[record.id] = "is the newest that was proved"
+        reasons[record.id] = "is the newest proved one"
 
 
 def _with_parents(reasons: dict[str, str], found: Catalog) -> None:
@@ -101,7 +101,7 @@ def _with_parents(reasons: dict[str, str], found: Catalog) -> None:
     for name in list(reasons):
         parent = children[name].parent
         while parent is not None and parent in children:
-            reasons.setdefault(parent, f"{name} adds to it")
+            reasons.setdefault(parent, f"is needed by {name}")
             parent = children[parent].parent
 
 

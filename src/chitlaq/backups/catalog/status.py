@@ -1,4 +1,4 @@
-"""How the backups are: what the command shows, the checks judge, and the metrics say."""
+"""The health of the backups, for the command, the checks and the metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "dump": ("dump",),
     "configuration": ("configuration",),
 }
-# How the ids of each kind begin: all that is known of a backup whose record is damaged.
+# The prefixes of IDs by kind: all that is known of a backup whose record is damaged.
 _PREFIXES = {
     "physical": ("full_", "incremental_"),
     "dump": ("chitlaq_",),
@@ -31,8 +31,8 @@ class KindStatus:
 
     Args:
         name: ``physical``, ``dump`` or ``configuration``.
-        records: all of the kind, oldest first.
-        damaged: the names of records of the kind that cannot be believed.
+        records: the backups, oldest first.
+        damaged: the IDs of damaged records.
     """
 
     name: str
@@ -45,18 +45,18 @@ class KindStatus:
 
     @property
     def bad(self) -> tuple[Record, ...]:
-        """Those of which the last look found something."""
+        """Backups whose last verification or drill failed."""
         return tuple(record for record in self.records if record.is_bad)
 
     @property
     def last_verified(self) -> Record | None:
-        """The one that was found good last."""
+        """The backup that was last verified successfully."""
         good = [(r.verified.at, r) for r in self.records if r.verified and r.verified.is_good]
         return max(good, key=lambda pair: pair[0])[1] if good else None
 
     @property
     def last_drilled(self) -> Record | None:
-        """The one that was restored and found the same last."""
+        """The backup that was last drilled successfully."""
         good = [(r.drilled.at, r) for r in self.records if r.drilled and r.drilled.is_good]
         return max(good, key=lambda pair: pair[0])[1] if good else None
 
@@ -67,12 +67,14 @@ class KindStatus:
 
 @dataclass(frozen=True, slots=True)
 class BackupStatus:
-    """All kinds, and what is beside them.
+    """All kinds of backup, and the state of off-site copies.
 
     Args:
-        uncopied: of each kind the newest, where it should be elsewhere and is not.
-        log_copied_at: when the archived log was last all elsewhere.
-        refusal: why nothing may be written there; nothing when it may.
+        folder: the backup folder.
+        kinds: one entry per kind.
+        uncopied: the newest backup of each kind, if it should have an off-site copy and has none.
+        wal_copied_at: when all archived WAL was last copied off-site.
+        refusal: why nothing may be written to the off-site location; empty if writing is allowed.
     """
 
     folder: Path
@@ -86,14 +88,14 @@ class BackupStatus:
 
 
 def read(context: BackupContext) -> BackupStatus:
-    """Read the records.
+    """Read the state of the backups.
 
     Raises:
-        OSError: the folder may not be looked at.
+        OSError: the backup folder cannot be read.
     """
     folder = context.folder
     if folder.exists():
-        # A glob finds nothing where it may not look.
+        # A glob of an unreadable folder is empty instead of an error.
         for one in (folder, folder / "records"):
             if one.exists():
                 next(one.iterdir(), None)
@@ -105,7 +107,7 @@ def read(context: BackupContext) -> BackupStatus:
 
 
 def uncopied(context: BackupContext, found: Catalog) -> list[Record]:
-    """Of each kind the newest, and what it adds to, where they should be elsewhere and are not."""
+    """The newest backup of each kind, and those that it depends on, that should have an off-site copy."""
     wanted = context.settings.backups.copy_to
     if not wanted:
         return []
@@ -124,19 +126,19 @@ def _kind_status(found: Catalog, name: str) -> KindStatus:
 
 
 def record_wal_copied(context: BackupContext) -> None:
-    """Note that all of the archived log is elsewhere."""
+    """Note that all archived WAL is off-site."""
     note = context.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write(note, context.settings.backups.copy_to)
 
 
 def has_copied(context: BackupContext) -> bool:
-    """Whether this machine itself has copied to the place before."""
+    """Whether this machine has copied to the location before."""
     return _wal_copied_at(context) is not None
 
 
 def record_refusal(context: BackupContext, why: str) -> None:
-    """Note why nothing may be written elsewhere, or with nothing that it may."""
+    """Note why nothing may be written to the off-site location; clear the note if ``why`` is empty."""
     note = context.home.backup / "copies-refused"
     if why:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

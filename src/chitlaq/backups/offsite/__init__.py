@@ -1,1 +1,1 @@
-"""Encrypted copies in another place, and fetching them back."""
+"""Encrypted off-site copies, and fetching them."""

@@ -1,16 +1,17 @@
-"""Encrypted copies elsewhere, read back after they are written, and deleted by the same rule as here.
+"""Encrypted off-site copies: read back after writing, deleted by the retention policy of the backups.
 
-What lies elsewhere, under the folder or prefix of one machine:
+The layout of an off-site location, below the folder or prefix of one machine:
 
 - ``owner``: the machine that may write there;
-- ``backups/ID.age``: a dump or a configuration; of a physical backup its folder as a tar in zstd;
-- ``log/SYSTEM/NAME.age``: a file of the archived log, under the system identifier of the server that
-  wrote it, since another server's files have the same names;
-- ``records/ID.age``: the record of a backup that is there whole.
+- ``backups/ID.age``: a dump or configuration backup; of a base backup its folder as ``tar.zst``;
+- ``log/SYSTEM/NAME.age``: a file of the WAL archive, below the system identifier of the server that
+  wrote it, since file names repeat between servers;
+- ``records/ID.age``: the record of a backup whose copy is complete.
 
-Everything is encrypted to `backups.recipients`: who holds the place learns names, sizes and times, and
-this machine cannot read its own copies either. So the register says what is there: the records of all
-copies, and the SHA-256 of each file of the log, in ``elsewhere/`` beside the backups.
+All objects are encrypted to `backups.recipients`, so that the operator of the location learns only
+names, sizes and times, and this machine cannot read its own copies either. A local registry therefore
+lists them: the records of all copies and the SHA-256 of each WAL file, in ``elsewhere/`` in the backup
+folder.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ from chitlaq.backups.catalog.retention import RetentionPolicy
 from chitlaq.backups.context import BackupContext, require_free_space
 from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.backups.offsite.object_store import ObjectStore
-from chitlaq.backups.wal import archive
+from chitlaq.backups.wal import archive, ledger
 from chitlaq.backups.wal.archive import Segment
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
-# What the register says of a file of the log that is on its way, or was when a process was killed.
+# The registry's entry for a WAL file whose copying has begun but may not have finished.
 BEGUN = "begun"
 
 
 def registry_folder(context: BackupContext, url: str) -> Path:
-    """The folder in which stands what is known of the copies at a place."""
+    """The folder with the registry of the copies at a location."""
     return context.folder / "elsewhere" / hashlib.sha256(url.encode()).hexdigest()[:12]
 
 
 def known_copies(context: BackupContext) -> Catalog:
-    """The backups of which copies are at the place, with the verdicts that were found here."""
+    """The backups that have copies at the location, with their local proof results."""
     where = context.settings.backups.copy_to
     found = records.read(registry_folder(context, where))
     known = {one.id: one for one in found.good}
@@ -60,17 +61,17 @@ def known_copies(context: BackupContext) -> Catalog:
 
 
 def copy_backup(context: BackupContext, record: Record) -> Record:
-    """Copy a backup, and write down that it is there.
+    """Copy a backup off-site and record the copy.
 
     Raises:
-        OperatorError: there is no key to encrypt it to, the place cannot be written or is another
-            machine's, or what is read back is not what was written.
+        OperatorError: no encryption key is set, the location cannot be written or belongs to another
+            machine, or reading back returned other data.
     """
     target = object_store.open_owned(context)
     source = context.folder / record.path
-    # Of a physical backup also the packed folder.
+    # A base backup also needs space for the packed folder.
     room = record.bytes * (2 if record.is_physical else 1)
-    with draft_folder(context.folder, room, "A copy") as folder:
+    with draft_folder(context.folder, room, "Copying") as folder:
         draft = folder / "copy.age"
         if record.is_physical:
             packed = folder / "packed"
@@ -94,12 +95,12 @@ def copy_backup(context: BackupContext, record: Record) -> Record:
 
 
 def copy_wal(context: BackupContext) -> int:
-    """Copy the files of the log that were received whole and are not there yet; returns how many.
+    """Copy complete WAL files that are not off-site yet; returns how many.
 
-    The last of them may lie where it was received for long: Barman leaves it there for the receiver.
+    The last of them may stay in Barman's streaming folder for long: the receiver needs it there.
 
     Raises:
-        OperatorError: as `copy`; or a file of that name is there, and is not known to be this one.
+        OperatorError: as `copy_backup`; or the location has a file of that name that is not ours.
     """
     target = object_store.open_owned(context)
     files = archive.complete_files(barman.folder(context.home, context.settings))
@@ -109,8 +110,8 @@ def copy_wal(context: BackupContext) -> int:
     system = archive.system_identifier(files)
     if system is not None:
         there = object_store.list_objects(target, f"log/{system}/")
-        entered, fulls = archive.read_ledger(known), known_copies(context).of("full")
-        with draft_folder(context.folder, archive.SEGMENT_BYTES * 2, "A copy of the log") as folder:
+        entered, fulls = ledger.read(known), known_copies(context).of("full")
+        with draft_folder(context.folder, archive.SEGMENT_BYTES * 2, "Copying WAL") as folder:
             for path in files:
                 name = f"{system}/{path.name}"
                 if not _is_wanted(name, fulls, str(system)):
@@ -128,12 +129,12 @@ def copy_wal(context: BackupContext) -> int:
                     strange.append(name)
     if strange:
         raise OperatorError(
-            f"{len(strange)} files of the log are there under the names of others, which were not copied"
-            f" from here: {strange[0]}. When this machine's are the right ones: `chitlaq backup"
-            " take-over`."
+            f"{len(strange)} WAL files at the off-site location were not copied from here, but have names"
+            f" of files from here: {strange[0]}. If this machine's files are the right ones:"
+            " `chitlaq backup take-over`."
         )
     if damaged:
-        raise OperatorError(f"{len(damaged)} files of the log were not copied: {damaged[0]}")
+        raise OperatorError(f"{len(damaged)} WAL files were not copied: {damaged[0]}")
     status.record_wal_copied(context)
     return done
 
@@ -141,19 +142,19 @@ def copy_wal(context: BackupContext) -> int:
 def _differs(path: Path, digest: str) -> bool:
     """Whether a file is not the one that was copied under its name.
 
-    Who leaves a timeline writes its history first, so the few small files tell.
+    A server that leaves a timeline writes its history file first, so comparing these small files is enough.
     """
     return path.suffix == ".history" and archive.content_digest(path) != digest
 
 
 def _validated_digest(path: Path, system: int) -> str:
-    """The SHA-256 of what a file of the log holds.
+    """The SHA-256 of the uncompressed content of a WAL file.
 
     Raises:
-        OperatorError: it is damaged, or another server's.
+        OperatorError: it is damaged, or from another server.
     """
     if path.suffix != ".history" and archive.segment_system_identifier(path) != system:
-        raise OperatorError(f"{path} was written by another server than the newest of the log.")
+        raise OperatorError(f"{path} is from another server than the newest WAL file.")
     return archive.content_digest(path)
 
 
@@ -162,21 +163,21 @@ def _copy_wal_file(
 ) -> None:
     known = registry_folder(context, context.settings.backups.copy_to)
     known.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # Before it is there: what a kill leaves is then known to be ours, and copied again.
-    archive.add_to_ledger(known, {name: BEGUN})
+    # Entered first: a copy cut short by a kill is then known to be ours, and repeated.
+    ledger.add(known, {name: BEGUN})
     draft, packed = folder / "log.age", folder / "log.zst"
     with packed.open("wb") as plain:
         archive.compress(path, plain)
     _encrypt(context, packed, draft)
     object_store.put(context, target, f"log/{name}.age", draft)
-    archive.add_to_ledger(known, {name: digest})
+    ledger.add(known, {name: digest})
 
 
 def take_over(context: BackupContext) -> None:
-    """Make the place this machine's own. What is there under the names of its files gives way to them.
+    """Make the location this machine's own; its files replace those of the same name.
 
     Raises:
-        OperatorError: the place cannot be reached.
+        OperatorError: the location cannot be reached.
     """
     object_store.take_over(context)
     known = registry_folder(context, context.settings.backups.copy_to)
@@ -188,14 +189,14 @@ def take_over(context: BackupContext) -> None:
     files = archive.complete_files(barman.folder(context.home, context.settings))
     ours, entered = (
         {f"{archive.system_identifier(files)}/{path.name}": path for path in files},
-        archive.read_ledger(known),
+        ledger.read(known),
     )
-    archive.add_to_ledger(
+    ledger.add(
         known,
         {
             name: BEGUN
             for name in sorted(there)
-            # Those that were brought from there, or copied from here, are the same.
+            # Files that were fetched from there, or copied from here, are identical.
             if name not in entered or (name in ours and _differs(ours[name], entered[name]))
         },
     )
@@ -205,10 +206,10 @@ def delete(context: BackupContext, record: Record) -> None:
     """Delete a copy.
 
     Raises:
-        OperatorError: the place cannot be reached, or is another machine's.
+        OperatorError: the location cannot be reached, or belongs to another machine.
     """
     target = object_store.open_owned(context)
-    # A copy without its record is none.
+    # The record first: a copy without a record does not count.
     for name in (f"records/{record.id}.age", f"backups/{record.id}.age"):
         object_store.delete(target, name)
     records.delete(registry_folder(context, context.settings.backups.copy_to), record)
@@ -218,34 +219,35 @@ def delete(context: BackupContext, record: Record) -> None:
 
 
 def prune(context: BackupContext, rule: RetentionPolicy, now: datetime) -> int:
-    """Delete the copies that are old enough, and the log that no other needs; returns how many went.
+    """Delete expired copies and the WAL that no remaining copy needs; returns how many.
 
     Raises:
-        OperatorError: one could not be deleted: the others were, and it is tried again next time.
+        OperatorError: a copy could not be deleted. The others were; the next run retries.
     """
     gone = [
         one.record for one in retention.decide(known_copies(context), rule, now) if not one.is_kept
     ]
     failed = []
-    # What adds to another goes before it.
+    # Incremental backups go before the backups that they depend on.
     for record in reversed(gone):
         try:
             delete(context, record)
         except OperatorError as error:
             failed.append(str(error))
     if failed:
-        raise OperatorError(f"{len(failed)} of {len(gone)} copies stay for now: {failed[0]}")
+        raise OperatorError(
+            f"{len(failed)} of {len(gone)} copies could not be deleted: {failed[0]}"
+        )
     return len(gone) + trim_wal(context)
 
 
 def trim_wal(context: BackupContext) -> int:
-    """Delete the copies of the log that no copy of a backup needs any more; returns how many.
+    """Delete WAL copies that no copied base backup needs; returns how many.
 
-    Nothing is deleted where there are copies of base backups of which nothing is known here: they
-    may need it.
+    Nothing is deleted if the location has base backups that the registry does not know: they may need it.
 
     Raises:
-        OperatorError: the place cannot be reached, or is another machine's.
+        OperatorError: the location cannot be reached, or belongs to another machine.
     """
     target = object_store.open_owned(context)
     fulls = known_copies(context).of("full")
@@ -265,12 +267,12 @@ def trim_wal(context: BackupContext) -> int:
         object_store.delete(target, name)
     if gone:
         left = {_registry_name(name) for name in of_log.keys() - gone}
-        archive.prune_ledger(registry_folder(context, context.settings.backups.copy_to), left)
+        ledger.prune(registry_folder(context, context.settings.backups.copy_to), left)
     return len(gone)
 
 
 def _is_wanted(name: str, fulls: Iterable[Record], current: str) -> bool:
-    """Whether a copied file of the log may be needed by the copy of a base backup, or by the next one."""
+    """Whether a copied base backup, or the next one, may need a WAL copy."""
     system, _, plain = name.rpartition("/")
     if not archive.is_segment(plain):
         return True
@@ -281,9 +283,9 @@ def _is_wanted(name: str, fulls: Iterable[Record], current: str) -> bool:
 
 
 def _first_segments(fulls: Iterable[Record], system: str) -> list[int]:
-    """The first segments that copies of a server's base backups need.
+    """The first segments that copied base backups of a server need.
 
-    Those from before records named their server may need any.
+    Old records do not name their server; such a backup may need any.
     """
     return [
         Segment.from_name(one.begin_wal).number
@@ -293,16 +295,16 @@ def _first_segments(fulls: Iterable[Record], system: str) -> list[int]:
 
 
 def _registry_name(name: str) -> str:
-    """What a copied file of the log is called in the register: ``SYSTEM/NAME``."""
+    """The name of a WAL copy in the registry: ``SYSTEM/NAME``."""
     return name.removeprefix("log/").removesuffix(".age")
 
 
 @contextmanager
 def draft_folder(parent: Path, room: int, purpose: str) -> Iterator[Path]:
-    """A folder for what is on its way, beside the backups: it may be as large as one.
+    """A folder for unfinished files, in the same place as the backups, since they may be as large as one.
 
     Raises:
-        OperatorError: there is no room.
+        OperatorError: the disk is too small.
     """
     require_free_space(parent, room, purpose)
     folder = Path(tempfile.mkdtemp(prefix=".copying-", dir=parent))
@@ -318,7 +320,7 @@ def _encrypt(context: BackupContext, path: Path, target: Path) -> None:
 
 
 def _pack(folder: Path, target: Path) -> None:
-    """Write a folder as a tar in zstd, with the names that it had."""
+    """Write a folder as ``tar.zst``, with relative names."""
     with (
         target.open("wb") as file,
         zstandard.ZstdCompressor(level=3, threads=1).stream_writer(file) as zipped,

@@ -1,4 +1,4 @@
-"""Encryption with age: to public keys that lie here, for private keys that do not."""
+"""Encryption with age, to public keys; the private keys are not on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chitlaq.core.errors import OperatorError
 
 
 def generate_keys() -> tuple[str, str]:
-    """Make a pair of keys; returns the private one and the public one."""
+    """Create a key pair; returns the private and the public key."""
     identity = pyrage.x25519.Identity.generate()
     return str(identity), str(identity.to_public())
 
@@ -40,28 +40,28 @@ def write_key_file(file: Path) -> str:
 
 
 def parse_recipients(keys: Sequence[str]) -> list[pyrage.x25519.Recipient]:
-    """Read public keys.
+    """Parse public keys.
 
     Raises:
-        OperatorError: one is none, named.
+        OperatorError: one is invalid; the message names it.
     """
     found = []
     for key in keys:
         try:
             found.append(pyrage.x25519.Recipient.from_str(key.strip()))
         except pyrage.RecipientError:
-            hint = " That is a private one: take it away from here." if "SECRET" in key else ""
+            hint = " It is a private key: remove it from this machine." if "SECRET" in key else ""
             raise OperatorError(
-                f"backups.recipients has {key[:12]}…, which is no public age key (age1…).{hint}"
+                f"backups.recipients contains {key[:12]}…, which is not a public age key (age1…).{hint}"
             ) from None
     return found
 
 
 def read_identity(path: Path) -> str:
-    """Read a private key from a file as `chitlaq backup key` or age-keygen writes it.
+    """Read a private key from a file as written by `chitlaq backup key` or age-keygen.
 
     Raises:
-        OperatorError: there is none in it.
+        OperatorError: the file has none, or cannot be read.
     """
     try:
         lines = path.read_text().splitlines()
@@ -72,7 +72,9 @@ def read_identity(path: Path) -> str:
     for line in lines:
         if line.strip().startswith("AGE-SECRET-KEY-"):
             return line.strip()
-    raise OperatorError(f"{path} has no private age key: a line that begins with AGE-SECRET-KEY-1.")
+    raise OperatorError(
+        f"{path} contains no private age key: a line starting with AGE-SECRET-KEY-1."
+    )
 
 
 def encrypt(data: bytes, keys: Sequence[str]) -> bytes:
@@ -85,21 +87,21 @@ def encrypt_stream(source: IO[bytes], target: IO[bytes], keys: Sequence[str]) ->
 
 
 def decrypt_stream(source: IO[bytes], target: IO[bytes], key: str) -> None:
-    """Decrypt a file; on an error what was written by then is worthless.
+    """Decrypt a file; after an error the output is incomplete.
 
     Raises:
-        OperatorError: the key is not the right one, or the data is damaged.
+        OperatorError: the key does not fit, or the data is damaged.
     """
     try:
         pyrage.decrypt_io(source, target, [_private(key)])
     except (pyrage.DecryptError, OSError) as error:
-        raise OperatorError(f"Not decrypted ({error}): it is another key's, or damaged.") from None
+        raise OperatorError(
+            f"Decryption failed ({error}): the key does not fit, or the data is damaged."
+        ) from None
 
 
 def _private(key: str) -> pyrage.x25519.Identity:
     try:
         return pyrage.x25519.Identity.from_str(key)
     except pyrage.IdentityError:
-        raise OperatorError(
-            "That is no private age key: it begins with AGE-SECRET-KEY-1."
-        ) from None
+        raise OperatorError("Not a private age key: it must start with AGE-SECRET-KEY-1.") from None

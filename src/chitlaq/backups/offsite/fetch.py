@@ -32,7 +32,7 @@ from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import verify
 from chitlaq.backups.proof.verify import AlreadyVerified
 from chitlaq.backups.steps import OnOutcome, StepOutcome, prove
-from chitlaq.backups.wal import archive
+from chitlaq.backups.wal import archive, ledger
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation import settings as installation_settings
@@ -253,7 +253,7 @@ def _fetch_wal(
         return
     base = barman.folder(context.home, context.settings)
     system = base_backup.system_identifier(context.folder / backups[-1].path)
-    known, copied = archive.read_ledger(base), copies.registry_folder(context, remote.url)
+    known, copied = ledger.read(base), copies.registry_folder(context, remote.url)
     for file_name, name in remote.wal_objects(backups).items():
         hashed = "" if archive.is_history(file_name) else file_name[:16]
         target = base / "wals" / hashed / file_name
@@ -272,8 +272,8 @@ def _fetch_wal(
         with private_umask():
             target.parent.mkdir(parents=True, exist_ok=True)
         files.durable_rename(plain, target)
-        archive.add_to_ledger(base, {file_name: digest})
-        archive.add_to_ledger(copied, {f"{system}/{file_name}": content})
+        ledger.add(base, {file_name: digest})
+        ledger.add(copied, {f"{system}/{file_name}": content})
         context.report_progress(f"fetch {file_name}", remote.sizes[name], remote.sizes[name])
 
 

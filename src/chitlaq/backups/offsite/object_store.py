@@ -1,8 +1,7 @@
-"""The place of copies: a folder or any S3, through obstore; and whose it is.
+"""The off-site location: a folder or an S3 bucket, through obstore, and the machine that owns it.
 
-A place belongs to one machine, named in its object ``owner``: two that write under the same names would
-take each other's files for their own. Who only reads, as a rehearsal of the worst day does, needs not
-own it.
+A location belongs to one machine, named in its object ``owner``: two machines writing under the same
+names would take each other's files for their own. Reading needs no ownership.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ READ_BYTES = 1 << 20
 OWNER = "owner"
 
 ObjectStore = Any
-"""One of obstore's stores, which share no class."""
+"""One of obstore's stores; they have no common class."""
 
 
 class ForeignOwnerError(OperatorError):
-    """The place belongs to another machine."""
+    """The location belongs to another machine."""
 
 
 def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> ObjectStore:
-    """Open the place of copies.
+    """Open an off-site location.
 
     Args:
-        settings: what an S3 needs.
-        url: ``s3://bucket/prefix`` or a folder; `backups.copy_to` by default.
-        is_made: whether a folder is made where there is none.
+        settings: the S3 settings.
+        url: ``s3://bucket/prefix`` or a folder; by default `backups.copy_to`.
+        is_made: create a folder that does not exist.
 
     Raises:
-        OperatorError: it is neither, or the folder is not there, or cannot be made.
+        OperatorError: it is neither, does not exist, or cannot be created.
     """
     wanted = url or settings.copy_to
     if wanted.startswith("s3://"):
@@ -67,7 +66,7 @@ def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> Ob
     path = Path(wanted).expanduser()
     if not path.is_absolute():
         raise OperatorError(
-            f"The place of copies is {wanted!r}: write /a/folder or s3://bucket/prefix."
+            f"The off-site location {wanted!r} is invalid: write /a/folder or s3://bucket/prefix."
         )
     try:
         if is_made:
@@ -75,33 +74,33 @@ def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> Ob
         elif not path.is_dir():
             raise OperatorError(f"There is no folder {path}.")
     except OSError as error:
-        raise OperatorError(f"{path} cannot be made: {error.strerror}.") from None
+        raise OperatorError(f"{path} cannot be created: {error.strerror}.") from None
     return LocalStore(str(path))
 
 
 def open_owned(context: BackupContext) -> ObjectStore:
-    """Open the place of copies to write there, or to delete.
+    """Open the off-site location for writing and deleting.
 
     Raises:
-        NotOursError: it belongs to another machine.
-        OperatorError: there is no key to encrypt to, or the place cannot be reached.
+        ForeignOwnerError: it belongs to another machine.
+        OperatorError: no encryption key is set, or the location cannot be reached.
     """
     if not context.settings.backups.recipients:
         raise OperatorError(
-            "Copies are made only encrypted, and backups.recipients names no key:"
-            " `chitlaq backup key` makes one."
+            "Off-site copies are always encrypted, and backups.recipients names no key:"
+            " `chitlaq backup key` creates one."
         )
     encryption.parse_recipients(context.settings.backups.recipients)
     target = open_store(context.settings.backups, is_made=True)
     owner, us = _owner(target), machine_id(context.home)
     if owner is None and (not list_objects(target, "") or status.has_copied(context)):
-        # New, or from before places had an owner.
+        # A new location, or one from before locations had owners.
         _write_owner(target, us)
         owner = _owner(target)
     if owner != us:
         refusal = (
             f"{context.settings.backups.copy_to} holds the copies of another machine: nothing is copied"
-            " or deleted there. When this one takes its place for good: `chitlaq backup take-over`."
+            " or deleted there. If this machine replaces it for good: `chitlaq backup take-over`."
         )
         status.record_refusal(context, refusal)
         raise ForeignOwnerError(refusal)
@@ -110,10 +109,10 @@ def open_owned(context: BackupContext) -> ObjectStore:
 
 
 def take_over(context: BackupContext) -> None:
-    """Make the place this machine's own: whoever had it before is refused from now on.
+    """Make the location this machine's own: the previous owner is refused from now on.
 
     Raises:
-        OperatorError: the place cannot be written.
+        OperatorError: the location cannot be written.
     """
     target = open_store(context.settings.backups, is_made=True)
     _write_owner(target, machine_id(context.home))
@@ -121,7 +120,7 @@ def take_over(context: BackupContext) -> None:
 
 
 def machine_id(home: Home) -> str:
-    """This machine's name at the place of copies: random, made once, and in no backup."""
+    """This machine's name at the off-site location: random, created once, in no backup."""
     path = home.backup / "machine"
     if not path.exists():
         home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -130,10 +129,10 @@ def machine_id(home: Home) -> str:
 
 
 def list_objects(source: ObjectStore, folder: str) -> dict[str, int]:
-    """What lies in a folder such as ``log/``, by its name, and how many bytes it has.
+    """The objects below a prefix such as ``log/``: size in bytes by name.
 
     Raises:
-        OperatorError: the place cannot be reached.
+        OperatorError: the location cannot be reached.
     """
     try:
         found = {
@@ -142,15 +141,17 @@ def list_objects(source: ObjectStore, folder: str) -> dict[str, int]:
             for entry in batch
         }
     except BaseError as error:
-        raise OperatorError(f"Copies cannot be listed: {_first_line(error)}") from None
+        raise OperatorError(
+            f"The off-site location cannot be listed: {_first_line(error)}"
+        ) from None
     return dict(sorted(found.items()))
 
 
 def put(context: BackupContext, target: ObjectStore, name: str, path: Path) -> str:
-    """Write a file there, read it back, and return its SHA-256.
+    """Write a file to the location, read it back, and return its SHA-256.
 
     Raises:
-        OperatorError: the place cannot be written, or what is read back is not what was written.
+        OperatorError: writing failed, or reading back returned other data.
     """
     wanted, size = records.digest(path), path.stat().st_size
     stage = f"copy {name.rpartition('/')[2]}"
@@ -163,16 +164,16 @@ def put(context: BackupContext, target: ObjectStore, name: str, path: Path) -> s
     except (BaseError, OSError) as error:
         raise OperatorError(f"{name} was not copied: {_first_line(error)}") from None
     if digest.hexdigest() != wanted:
-        raise OperatorError(f"{name} is not there as it was written.")
+        raise OperatorError(f"{name} was read back with other content than was written.")
     context.report_progress(stage, size, size)
     return wanted
 
 
 def fetch_decrypted(source: ObjectStore, name: str, identity: str, target: Path) -> None:
-    """Bring an object here and decrypt it, for nobody else to read.
+    """Fetch an object and decrypt it into a private file.
 
     Raises:
-        OperatorError: the key is not the one, or the object is damaged or gone; it is named.
+        OperatorError: the key does not fit, or the object is damaged or missing; the message names it.
     """
     sealed = target.with_name(f"{target.name}.age")
     try:
@@ -194,7 +195,7 @@ def delete(target: ObjectStore, name: str) -> None:
     """Delete an object.
 
     Raises:
-        OperatorError: the place cannot be reached, or refuses.
+        OperatorError: the location cannot be reached, or refuses.
     """
     try:
         obstore.delete(target, name)
@@ -210,7 +211,9 @@ def _owner(source: ObjectStore) -> str | None:
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:
-        raise OperatorError(f"The place of copies does not answer: {_first_line(error)}") from None
+        raise OperatorError(
+            f"The off-site location does not answer: {_first_line(error)}"
+        ) from None
 
 
 def _write_owner(target: ObjectStore, name: str) -> None:
@@ -218,7 +221,7 @@ def _write_owner(target: ObjectStore, name: str) -> None:
         obstore.put(target, OWNER, name.encode())
     except (BaseError, OSError) as error:
         raise OperatorError(
-            f"The place of copies cannot be written: {_first_line(error)}"
+            f"The off-site location cannot be written: {_first_line(error)}"
         ) from None
 
 

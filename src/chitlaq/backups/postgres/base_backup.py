@@ -1,4 +1,4 @@
-"""Physical backups: the server's files through Barman, and every change since as it was received."""
+"""Base backups through Barman, and the WAL archive that makes point-in-time recovery possible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chitlaq.backups.context import (
     size_of,
     wal_lock,
 )
-from chitlaq.backups.wal import archive
+from chitlaq.backups.wal import archive, ledger
 from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
@@ -36,17 +36,18 @@ POLL_SECONDS = 0.1
 
 
 def take(context: BackupContext, *, full: bool) -> Record:
-    """Take a base backup, or what changed since the last one.
+    """Take a base backup, full or incremental.
 
-    Where there is nothing to add to, or its timeline was left by a restore, it is a full one.
+    It is full if there is nothing to add to, or if a restore has left the last backup's timeline.
 
     Raises:
-        OperatorError: the archive is switched off, there is no room, or Barman failed.
+        OperatorError: archiving is off, the disk is too small, or Barman failed.
     """
     if not barman.is_wanted(context.settings):
         raise OperatorError(
-            "Physical backups are of the embedded PostgreSQL, with backups.archive on: here it is"
-            f" {'off' if context.settings.embeds('postgres') else 'elsewhere'}."
+            "Base backups need backups.archive, which is off."
+            if context.settings.embeds("postgres")
+            else "Base backups need the embedded PostgreSQL; this database is external (DATABASE_URL)."
         )
     reconcile(context)
     _ensure_archive_started(context)
@@ -64,7 +65,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
         barman.run(context.home, context.settings, *words, barman.SERVER)
     made = sorted(path.name for path in base.glob("*") if path.name not in known)
     if not made:
-        raise OperatorError(f"Barman says that it made a backup, and there is none in {base}.")
+        raise OperatorError(f"Barman reported success, but there is no new backup in {base}.")
     data = data_folder(context, made[-1])
     record = msgspec.structs.replace(
         _describe(context, data),
@@ -82,10 +83,10 @@ def take(context: BackupContext, *, full: bool) -> Record:
 
 
 def _describe(context: BackupContext, data: Path) -> Record:
-    """The record of a base backup as it can be told from its files; it was not looked at.
+    """Build the record of a base backup from its files; it is not verified.
 
     Raises:
-        OperatorError: it has not come to its end.
+        OperatorError: the backup is incomplete.
     """
     timeline, begin, end = wal_range(data)
     label = (data / "backup_label").read_text(errors="replace")
@@ -112,17 +113,17 @@ def _describe(context: BackupContext, data: Path) -> Record:
 
 
 def _backup_starting_at(context: BackupContext, position: int) -> str:
-    """The name of the base backup that began at a position: what adds to it says no more of it.
+    """The ID of the base backup that started at an LSN, by which an incremental backup names its parent.
 
     Raises:
-        OperatorError: it is gone.
+        OperatorError: it is missing.
     """
     for data in data_folders(context):
         with suppress(OperatorError):
             if wal_range(data)[1] == position:
                 kind = "incremental" if _is_incremental(data) else "full"
                 return f"{kind}_{data.parent.name}"
-    raise OperatorError(f"The backup that began at {archive.format_lsn(position)} is gone.")
+    raise OperatorError(f"The backup that started at {archive.format_lsn(position)} is missing.")
 
 
 def _is_incremental(data: Path) -> bool:
@@ -138,50 +139,48 @@ class _Range(
 
 
 class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "System-Identifier"}):
-    """What is read of a `backup_manifest`, which is written when a base backup has ended."""
+    """What is read from `backup_manifest`, which PostgreSQL writes when a base backup is complete."""
 
     ranges: list[_Range]
     system: int
 
 
 def wal_range(data: Path) -> tuple[int, int, int]:
-    """The timeline of a base backup, and the positions between which a restore needs all of the log.
+    """A base backup's timeline, and the LSNs between which a restore needs all WAL.
 
     Raises:
-        OperatorError: it has not come to its end.
+        OperatorError: the backup is incomplete.
     """
     try:
         found = msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).ranges
         first, last = found[0], found[-1]
         return last.timeline, archive.parse_lsn(first.start), archive.parse_lsn(last.end)
     except (FileNotFoundError, msgspec.DecodeError, IndexError, ValueError):
-        raise OperatorError(
-            f"{data} has no manifest: the backup did not come to its end."
-        ) from None
+        raise OperatorError(f"{data} has no manifest: the backup is incomplete.") from None
 
 
 def system_identifier(data: Path) -> int:
-    """The system identifier of the server that a base backup is of.
+    """The system identifier of a base backup's server.
 
     Raises:
-        OperatorError: it has no manifest that says so.
+        OperatorError: its manifest is missing or unreadable.
     """
     try:
         return msgspec.json.decode((data / MANIFEST).read_bytes(), type=_Manifest).system
     except (OSError, msgspec.DecodeError):
-        raise OperatorError(f"{data} has no manifest that says whose it is.") from None
+        raise OperatorError(f"{data} has no readable manifest.") from None
 
 
 def _server_version(context: BackupContext) -> int:
-    """The server's version as it says it itself: 180006 of 18.6."""
+    """The server's version as a number: 180006 for 18.6."""
     major, minor = run_program([context.program("postgres"), "--version"]).split()[2].split(".")[:2]
     return int(major) * 10_000 + int(minor)
 
 
 def _ensure_archive_started(context: BackupContext) -> None:
-    """Let the archive have a first segment: without one Barman does not believe that any will come.
+    """Archive a first segment if there is none: Barman refuses to back up without one.
 
-    It leaves the newest that was received where it is, so two are completed.
+    Barman leaves the newest received segment where it is, so this completes two.
     """
     if not archive.archived_files(barman.folder(context.home, context.settings)):
         switch_segment(context, "chitlaq_archive")
@@ -199,22 +198,22 @@ def data_folder(context: BackupContext, name: str) -> Path:
 
 
 def data_folders(context: BackupContext) -> list[Path]:
-    """The data directories of all base backups, whole or not."""
+    """The data directories of all base backups, complete or not."""
     return sorted(barman.folder(context.home, context.settings).glob("base/*/data"))
 
 
 def archive_wal(context: BackupContext) -> int:
-    """Move what was received whole to the archive, compressed; returns how many files are new there.
+    """Move completely received WAL files into the archive, compressed; returns how many are new.
 
-    Each is read once more and entered in the ledger, against which it is verified ever after.
+    Each new file is read back and entered in the ledger, against which it is verified from then on.
 
     Raises:
-        OperatorError: Barman failed, or a file that came is damaged.
+        OperatorError: Barman failed, or a received file is damaged.
     """
     folder = barman.folder(context.home, context.settings)
     if barman.waiting(context.home, context.settings):
         barman.run(context.home, context.settings, "archive-wal", barman.SERVER)
-    known = archive.read_ledger(folder)
+    known = ledger.read(folder)
     new = {}
     for path in archive.archived_files(folder):
         if path.name in known:
@@ -222,24 +221,24 @@ def archive_wal(context: BackupContext) -> int:
         plain = _ByteCounter()
         archive.decompress(path, plain)  # type: ignore[arg-type]
         if not path.name.endswith(".history") and plain.size != archive.SEGMENT_BYTES:
-            raise OperatorError(f"{path} holds {plain.size:,} bytes: it did not come whole.")
+            raise OperatorError(f"{path} has {plain.size:,} bytes: it is incomplete.")
         new[path.name] = records.digest(path)
     if new:
-        archive.add_to_ledger(folder, new)
+        ledger.add(folder, new)
     return len(new)
 
 
 def switch_segment(context: BackupContext, mark: str = "") -> float:
-    """Let the server begin a new segment of its log, and wait until the one before was received.
+    """Make the server start a new WAL segment, and wait until the previous one was received.
 
     Args:
         context: the installation.
-        mark: a name to write into the log first; without one nothing is done where nothing was written.
+        mark: name of a restore point to write first; without one, nothing happens if nothing was written.
 
     Returns the seconds that it took.
 
     Raises:
-        OperatorError: the server is away, or the segment does not come.
+        OperatorError: the server is down, or the segment does not arrive.
     """
     url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
     try:
@@ -247,8 +246,8 @@ def switch_segment(context: BackupContext, mark: str = "") -> float:
             if mark:
                 connection.execute("SELECT pg_create_restore_point(%s)", [mark])
             begun = monotonic()
-            # Where nothing was written since the last one that is where the next begins: the segment of
-            # the byte before it is the one that comes.
+            # Without new WAL this returns the start of the next segment: the segment before that LSN is the
+            # one that arrives.
             row = connection.execute("SELECT pg_walfile_name(pg_switch_wal() - 1)").fetchone()
     except psycopg.Error as error:
         raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
@@ -258,24 +257,24 @@ def switch_segment(context: BackupContext, mark: str = "") -> float:
 
 
 def _wait_for_segment(context: BackupContext, name: str) -> None:
-    """Return when a segment of the log was received whole.
+    """Wait until a WAL segment was received completely.
 
     Raises:
-        OperatorError: it does not come.
+        OperatorError: it does not arrive.
     """
     begun = monotonic()
     folder = barman.folder(context.home, context.settings)
     while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
         if monotonic() - begun > RECEIVE_SECONDS:
             raise OperatorError(
-                f"The archive does not receive: segment {name} did not come within"
-                f" {RECEIVE_SECONDS} s. See `chitlaq ps` and `chitlaq logs wal-archive`."
+                f"WAL is not being received: segment {name} did not arrive within {RECEIVE_SECONDS} s."
+                " See `chitlaq ps` and `chitlaq logs wal-archive`."
             )
         time.sleep(POLL_SECONDS)
 
 
 class _ByteCounter:
-    """Takes what is written and only counts it."""
+    """Counts what is written to it."""
 
     size = 0
 
@@ -285,10 +284,10 @@ class _ByteCounter:
 
 
 def reconcile(context: BackupContext) -> list[str]:
-    """Delete what a backup that was killed left behind, and give whole ones without a record one.
+    """Delete incomplete base backups of killed processes, and give complete ones without a record a new one.
 
-    What has a manifest came to its end. Nothing of it is deleted because of what is not known of it:
-    the folder of records may be what was lost. Returns the names of new records.
+    A backup with a manifest is complete. It is never deleted for lack of a record: the records may be
+    what was lost. Returns the IDs of new records.
     """
     found = records.read(context.folder)
     known = {barman_id(one) for one in found.of("full", "incremental")}
@@ -303,7 +302,7 @@ def reconcile(context: BackupContext) -> list[str]:
         try:
             record = _describe(context, base / "data")
         except (OperatorError, OSError, ValueError, KeyError):
-            # It stays where it is, and counts for nothing.
+            # It stays, unused.
             continue
         records.write(context.folder, record)
         new.append(record.id)
@@ -311,22 +310,22 @@ def reconcile(context: BackupContext) -> list[str]:
 
 
 def delete(context: BackupContext, name: str) -> None:
-    """Delete a base backup, whether Barman has it in its catalogue or not.
+    """Delete a base backup, whether or not Barman's catalog has it.
 
-    Barman itself would also delete the log from before the oldest backup that it knows, and it does not
-    know those that were fetched: that is `trim_log`'s business.
+    Barman itself would also delete WAL from before the oldest backup that it knows, and it does not know
+    backups that were fetched. `trim_wal` deletes WAL instead.
     """
     folder = barman.folder(context.home, context.settings)
-    # From here on it is none, however far this comes.
+    # Without a manifest it no longer counts, even if this is interrupted.
     (folder / "base" / name / "data" / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / "base" / name, ignore_errors=True)
     barman.catalogued(context.home, context.settings, name).unlink(missing_ok=True)
 
 
 def trim_wal(context: BackupContext) -> int:
-    """Delete the archived log that no base backup needs any more; returns how many files went.
+    """Delete archived WAL that no base backup needs; returns how many files.
 
-    Where a record cannot be believed, its backup may need any.
+    Nothing is deleted if the record of a full backup is damaged: it may need any.
     """
     found = records.read(context.folder)
     begins = [one.begin_wal for one in found.of("full")]
@@ -342,14 +341,14 @@ def trim_wal(context: BackupContext) -> int:
     for path in gone:
         path.unlink()
     if gone:
-        archive.prune_ledger(folder, {path.name for path in archive.archived_files(folder)})
+        ledger.prune(folder, {path.name for path in archive.archived_files(folder)})
     return len(gone)
 
 
 def _incremental_parent(context: BackupContext) -> Record | None:
-    """The backup that the next one adds to: the newest, where the server still is on its timeline.
+    """The newest backup, if an incremental one can be based on it: the server is still on its timeline.
 
-    Barman must know it, and all that it adds to: it does not know what was fetched.
+    Barman must know the whole chain; it does not know backups that were fetched.
     """
     found = records.read(context.folder)
     newest = found.newest("full", "incremental")
@@ -382,14 +381,14 @@ def _expected_bytes(context: BackupContext, kind: Kind) -> int:
 
 
 def verify_files(context: BackupContext, record: Record) -> None:
-    """Read a base backup, and compare each file with the manifest that PostgreSQL wrote with it.
+    """Verify each file of a base backup against the manifest that PostgreSQL wrote with it.
 
     Raises:
-        OperatorError: something is missing, or has changed.
+        OperatorError: something is missing or has changed.
     """
     data = context.folder / record.path
     if not (data / MANIFEST).exists():
-        raise OperatorError(f"{data / MANIFEST} is gone.")
+        raise OperatorError(f"{data / MANIFEST} is missing.")
     if records.digest(data / MANIFEST) != record.sha256:
         raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
     progress.run_with_progress(

@@ -1,4 +1,4 @@
-"""Logical backups: a dump a day that any later PostgreSQL reads, with what it holds written beside it."""
+"""Logical backups: a daily dump that any later PostgreSQL can read, and a fingerprint of its content."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from chitlaq.core.host import cpu_affinity, files
 
 LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
-# Of a dump, where it was not written down what the database took.
+# Assumed compression of a dump whose record lacks the database's size.
 COMPRESSION = 8
 EMPTY_SERVER_BYTES = 80_000_000
 
 
 def take(context: BackupContext) -> Record:
-    """Dump the database, and what is compared of it as of the same moment.
+    """Dump the database, and fingerprint its content in the same snapshot.
 
-    The dump is in pg_dump's custom format, compressed: `pg_restore` of this and of every
-    later version reads it, in parallel or a table alone.
+    The dump is in pg_dump's custom format, compressed: `pg_restore` of this and every later version can
+    restore it, in parallel or table by table.
 
     Raises:
-        OperatorError: the database is away, there is no room, or pg_dump failed.
+        OperatorError: the database is down, the disk is too small, or pg_dump failed.
     """
     name = new_backup_id("chitlaq")
     begun = monotonic()
@@ -82,7 +82,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                 env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
             )  # fmt: skip
-            # It compresses for as long as all the rest takes; on our half it would do so beside the count.
+            # Compressing takes as long as fingerprinting, and on the background CPUs would compete with it.
             cpu_affinity.keep_to(dumping.pid, cpu_affinity.PROCESSORS)
             try:
                 tables = fingerprint.take(connection)
@@ -111,20 +111,20 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
 
 
 def restore_bytes(record: Record) -> int:
-    """About the bytes that a dump takes in a server of its own, with that server's log."""
+    """The approximate disk space for a dump in a server of its own, including that server's WAL."""
     database = record.database_bytes or record.bytes * COMPRESSION
     return EMPTY_SERVER_BYTES + database * 3 // 2
 
 
 def require_unchanged(context: BackupContext, record: Record) -> None:
-    """Compare a dump, or any other backup that is one file, with what was written down of it.
+    """Verify a dump, or any other backup that is one file, against its record.
 
     Raises:
-        OperatorError: it is gone, or another.
+        OperatorError: it is missing or has changed.
     """
     path = context.folder / record.path
     if not path.exists():
-        raise OperatorError(f"{path} is gone.")
+        raise OperatorError(f"{path} is missing.")
     size = path.stat().st_size
     if size != record.bytes:
         raise OperatorError(f"{path} has {size:,} bytes instead of {record.bytes:,}.")
@@ -133,7 +133,7 @@ def require_unchanged(context: BackupContext, record: Record) -> None:
         records.digest(path, lambda done: context.report_progress(stage, done, size))
         != record.sha256
     ):
-        raise OperatorError(f"{path} has changed since it was made: its SHA-256 is another.")
+        raise OperatorError(f"{path} has changed since it was made: its SHA-256 differs.")
 
 
 def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: int = 2) -> None:
@@ -144,10 +144,10 @@ def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: 
         record: the dump.
         url: the database.
         data: the server's data directory, which grows meanwhile.
-        jobs: how many tables are restored at once.
+        jobs: how many tables are restored in parallel.
 
     Raises:
-        OperatorError: pg_restore failed; what it has restored by then stays, and counts for nothing.
+        OperatorError: pg_restore failed; the database is incomplete.
     """
     bare, password = _without_password(url)
     file = context.folder / record.path
@@ -170,13 +170,13 @@ def table_of_contents(context: BackupContext, file: Path) -> list[str]:
 
 
 def _expected_bytes(context: BackupContext, database_bytes: int) -> int:
-    """About what the dump will take: what the last one took, else a third of the database."""
+    """The expected size of the dump: that of the last one with a margin, else a third of the database."""
     last = records.read(context.folder).newest("dump")
     return last.bytes * 6 // 5 if last else database_bytes // 3
 
 
 def _without_password(url: str) -> tuple[str, str]:
-    """A connection's URL as others may see it in the list of processes, and its password."""
+    """A connection URL that is safe to show in the process list, and its password."""
     parts = urlsplit(url)
     user, _, host = parts.netloc.rpartition("@")
     name, _, _ = user.partition(":")

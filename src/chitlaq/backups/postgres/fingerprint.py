@@ -1,4 +1,4 @@
-"""What a database holds, in a form that two of them can be compared by."""
+"""Fingerprint the content of a database, to compare two databases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from psycopg import sql
 
 from chitlaq.backups.catalog.records import TableFingerprint
 
-# The text of a row must not depend on who asks.
+# A row's text must not depend on session settings.
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
@@ -26,7 +26,7 @@ WHERE c.relkind = 'r' AND c.relpersistence = 'p'
 ORDER BY 1, 2
 """
 
-# Each side of a foreign key that has no other side: an index that was damaged hides it from PostgreSQL.
+# Rows without a counterpart: PostgreSQL itself does not notice them if an index is damaged.
 _FOREIGN_KEYS = """
 SELECT c.conname, c.conrelid::regclass::text, c.confrelid::regclass::text,
     (SELECT array_agg(a.attname ORDER BY k.i) FROM unnest(c.conkey) WITH ORDINALITY k(n, i)
@@ -41,16 +41,15 @@ FROM pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
 def take(
     connection: psycopg.Connection, tell: Callable[[int, int], None] = lambda _done, _all: None
 ) -> dict[str, TableFingerprint]:
-    """Count and sum every table as this transaction sees it; says how many of them are done.
+    """Fingerprint every table as this transaction sees it; calls ``tell`` with the tables done and in total.
 
-    The sum is over 64-bit hashes of the rows' text: it does not depend on their order.
+    The checksum is the sum of 64-bit hashes of the rows' text, so row order does not matter.
     """
     connection.execute(_SETTINGS)
     found = {}
     tables = connection.execute(_TABLES).fetchall()
     for number, (schema, table, newest) in enumerate(tables):
         tell(number, len(tables))
-        # By hand, since a table's planner would otherwise choose what order to read in.
         row = connection.execute(
             sql.SQL(
                 "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text,"
@@ -71,7 +70,7 @@ def take(
 def differences(
     expected: Mapping[str, TableFingerprint], found: Mapping[str, TableFingerprint]
 ) -> list[str]:
-    """Say in words how a restored database differs from what it should hold; nothing when it does not."""
+    """Describe how a restored database differs from the expected content; empty if it does not."""
     said = []
     for name in sorted({*expected, *found}):
         wanted, had = expected.get(name), found.get(name)
@@ -89,7 +88,7 @@ def differences(
 
 
 def broken_constraints(connection: psycopg.Connection) -> list[str]:
-    """Name the foreign keys that some row breaks, and constraints that were never validated."""
+    """Describe foreign keys that rows violate, and constraints that were never validated."""
     connection.execute(_SETTINGS)
     broken = []
     rows = connection.execute(_FOREIGN_KEYS).fetchall()
@@ -117,7 +116,7 @@ def broken_constraints(connection: psycopg.Connection) -> list[str]:
 
 
 def last_migration(connection: psycopg.Connection) -> str:
-    """The last migration that a database had; nothing when it never had one."""
+    """A database's last migration; empty if it never had one."""
     row = connection.execute("SELECT to_regclass('public._yoyo_migration')").fetchone()
     if row is None or row[0] is None:
         return ""

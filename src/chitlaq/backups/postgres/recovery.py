@@ -1,4 +1,4 @@
-"""Recovery: a base backup and the log, laid out so that PostgreSQL rolls one forward with the other."""
+"""Recovery: stage a base backup and WAL for PostgreSQL to roll forward, and choose the timeline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chitlaq.backups.context import (
     run_program,
 )
 from chitlaq.backups.postgres import base_backup
-from chitlaq.backups.wal import archive, staging
+from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
@@ -38,13 +38,13 @@ def prepare(
     *extra: Path,
     is_up_to_damage: bool = False,
 ) -> StagedWal:
-    """Lay out a data directory that recovers when it is started with the `options`.
+    """Build a data directory that recovers when started with `recovery_options`.
 
-    Takes and raises what `lay_out` does.
+    Takes the arguments and raises the errors of `lay_out`.
     """
     staged = lay_out(context, chain, timeline, data, *extra, is_up_to_damage=is_up_to_damage)
     (data / "recovery.signal").touch(mode=0o600)
-    # What belonged to whoever was replaced.
+    # Settings of the previous server.
     (data / "postgresql.auto.conf").write_text("")
     data.chmod(0o700)
     chown_to_postgres(data)
@@ -52,7 +52,7 @@ def prepare(
 
 
 def recovery_options(data: Path, timeline: int) -> tuple[str, ...]:
-    """The options with which a laid out data directory recovers and goes on as a server of its own."""
+    """The server options with which a staged data directory recovers and becomes a primary."""
     return (
         f'restore_command=cp "{data}/{STAGED_WAL}/%f" "%p"',
         f"recovery_target_timeline={timeline}",
@@ -68,18 +68,18 @@ def lay_out(
     *extra: Path,
     is_up_to_damage: bool = False,
 ) -> StagedWal:
-    """Put together a data directory that PostgreSQL can recover, with the log in ``target/restored``.
+    """Build a data directory that PostgreSQL can recover, with its WAL in ``target/restored``.
 
     Args:
         context: the installation.
-        chain: the backup and those that it adds to, the full one first.
-        timeline: where the log that is wanted ends.
-        target: the data directory, which is made.
+        chain: the backup and those that it depends on, the full one first.
+        timeline: the timeline to recover to.
+        target: the data directory, which is created.
         extra: other folders with segments.
-        is_up_to_damage: the log that leads to where it is damaged is enough.
+        is_up_to_damage: if the WAL is damaged, stage only what precedes the damage.
 
     Raises:
-        OperatorError: something is missing or damaged, or there is no room.
+        OperatorError: something is missing or damaged, or the disk is too small.
     """
     found = base_backup.wal_archive(context, *extra)
     begin = chain[-1].begin_wal
@@ -90,10 +90,8 @@ def lay_out(
     except WalDamagedError as error:
         if not is_up_to_damage:
             raise
-        segments, hole = (
-            found.chain(Segment.from_name(begin), timeline, is_up_to_hole=True),
-            str(error),
-        )
+        segments = found.chain(Segment.from_name(begin), timeline, is_up_to_hole=True)
+        hole = str(error)
     require_free_space(target.parent, required_bytes(found, chain, segments), "The restore")
     sources = [str(context.folder / record.path) for record in chain]
     with progress.track_growth(
@@ -102,13 +100,13 @@ def lay_out(
         run_program([context.program("pg_combinebackup"), "--output", str(target), *sources])
     staged = target / STAGED_WAL
     with progress.track_growth(
-        context.report_progress, "log", staged, len(segments) * archive.SEGMENT_BYTES
+        context.report_progress, "WAL", staged, len(segments) * archive.SEGMENT_BYTES
     ):
         laid_out = staging.stage(
             found,
             segments,
             staged,
-            archive.read_ledger(barman.folder(context.home, context.settings)),
+            ledger.read(barman.folder(context.home, context.settings)),
             partial(readable_end, context),
             is_up_to_damage=is_up_to_damage,
         )
@@ -116,24 +114,24 @@ def lay_out(
 
 
 def required_bytes(found: WalArchive, chain: Sequence[Record], segments: Sequence[Segment]) -> int:
-    """About the bytes that a base backup takes with its log when they are laid out."""
+    """The approximate disk space for a staged base backup with its WAL."""
     return sum(record.bytes for record in chain) + staging.expected_bytes(found, segments)
 
 
 def reachable_timelines(context: BackupContext, found: WalArchive, record: Record) -> list[int]:
-    """The timelines that a base backup can be rolled forward to: its own, and those that left it later."""
+    """The timelines that a base backup can be rolled forward to: its own and those that branch off later."""
     assert record.end_wal is not None
     end = Segment.from_name(record.end_wal)
     try:
         timeline, _, position = base_backup.wal_range(context.folder / record.path)
     except OperatorError:
-        # Its manifest is damaged, which is found where it is looked at.
+        # The manifest is damaged; verification reports that.
         timeline, position = end.timeline, end.start_lsn + 1
     return found.timelines_through(timeline, position)
 
 
 def readable_end(context: BackupContext, folder: Path, segment: Segment) -> int:
-    """How far a segment can be read: where its last whole record ends."""
+    """The LSN at which the last complete record of a segment ends."""
     end = archive.format_lsn(segment.start_lsn + archive.SEGMENT_BYTES)
     said = _waldump(context, folder, segment, "--stats", f"--end={end}")
     found = re.search(r"between \S+ and ([0-9A-F]+/[0-9A-F]+)", said)
@@ -141,12 +139,12 @@ def readable_end(context: BackupContext, folder: Path, segment: Segment) -> int:
 
 
 def timeline_at(context: BackupContext, found: WalArchive, moment: datetime) -> int:
-    """The timeline that was written at a moment.
+    """The timeline that was current at a point in time.
 
-    A restore leaves one timeline and begins another, and whoever wants the data of a moment wants
-    them as they were then: of the last timeline that had begun by then. So what was written after a
-    restore to too early a moment, and what that restore left behind, can both be had. When one
-    began, its first transaction says: a restore's own, before anybody else is let in.
+    Each restore leaves one timeline and starts another. A point in time means the data as it was then: on
+    the last timeline that had started by then. So both the changes after a restore to too early a point,
+    and the changes that this restore left behind, can be restored. A timeline's first transaction tells
+    when it started: it is the restore's own, made before anybody else may connect.
     """
     chosen, *later = found.timelines or [1]
     for timeline in later:
@@ -171,12 +169,12 @@ def _timeline_start(context: BackupContext, found: WalArchive, timeline: int) ->
             )  # fmt: skip
         if transaction := re.search(r"(?:COMMIT|ABORT) ([-0-9]+ [:.0-9]+) UTC", said):
             return datetime.fromisoformat(transaction[1]).replace(tzinfo=UTC)
-    # Nothing was written on it yet.
+    # Nothing has been written on it yet.
     return datetime.fromtimestamp(found.histories[timeline].stat().st_mtime, UTC)
 
 
 def _waldump(context: BackupContext, folder: Path, segment: Segment, *words: str) -> str:
-    """What pg_waldump says of a segment. That it fails at the end of what was written is no fault."""
+    """The output of pg_waldump for a segment. It fails at the end of the written WAL, which is expected."""
     return subprocess.run(
         [context.program("pg_waldump"), "--path", str(folder), *words, segment.name],
         check=False, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,

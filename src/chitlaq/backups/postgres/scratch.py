@@ -1,4 +1,4 @@
-"""Scratch servers: a PostgreSQL of a backup's own, far from the live one, gone when it was looked at."""
+"""Scratch servers: temporary PostgreSQL servers for restored backups, separate from the live one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REFUSALS = (
     "Consistent recovery state has not been yet reached.",
 )
 
-# Only who may enter the folder of its socket comes in without a password.
+# Only users that may enter the socket's folder connect without a password.
 _ACCESS = """\
 local all all trust
 host all all 127.0.0.1/32 scram-sha-256
@@ -51,12 +51,12 @@ host all all 127.0.0.1/32 scram-sha-256
 
 @dataclass(frozen=True, slots=True)
 class ScratchFolder:
-    """A folder with a random name, in which a server may be made; never the live one's.
+    """A randomly named folder for a temporary server.
 
     Args:
-        context: the installation that the backup is of.
-        root: the folder; its data directory is ``root/postgres``.
-        sockets: the folder of its sockets, with a short path.
+        context: the installation whose backup is restored.
+        root: the folder; the data directory is ``root/postgres``.
+        sockets: the folder of the server's sockets; its path is short.
     """
 
     context: BackupContext
@@ -65,7 +65,7 @@ class ScratchFolder:
 
     @property
     def home(self) -> Home:
-        """A home of its own, with the live one's secrets."""
+        """A separate home with the live one's secrets."""
         return Home(self.root)
 
     @property
@@ -75,19 +75,19 @@ class ScratchFolder:
 
 @contextmanager
 def scratch_folder(context: BackupContext) -> Iterator[ScratchFolder]:
-    """Give an empty scratch folder, and take it away with all that is in it.
+    """Create an empty scratch folder, and delete it with its content at the end.
 
-    Before that, away goes what a drill left that was killed.
+    What killed drills left behind is deleted first.
     """
     remove_leftovers(context)
     root = context.home.backup / "scratch" / f"{PREFIX}{secrets.token_hex(4)}"
     root.mkdir(parents=True, mode=0o755)
     for folder in (context.home.root, context.home.backup, root.parent):
-        # PostgreSQL's own user passes through.
+        # The postgres user must be able to traverse it.
         folder.chmod(folder.stat().st_mode | 0o011)
     (root / "secrets").symlink_to(context.home.secrets)
     sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
-    # Whoever comes after a kill finds it by this.
+    # By this link, the next drill finds it after a kill.
     (root / SOCKETS).symlink_to(sockets)
     chown_to_postgres(sockets)
     (sockets / "secrets").symlink_to(context.home.secrets)
@@ -99,7 +99,7 @@ def scratch_folder(context: BackupContext) -> Iterator[ScratchFolder]:
 
 
 def remove_leftovers(context: BackupContext) -> None:
-    """End the servers of drills and restores that were killed, and delete their folders."""
+    """Stop servers of killed drills and restores, and delete their folders."""
     restoring = server_on(context.home.restoring_data)
     if restoring is not None:
         _kill(restoring)
@@ -115,7 +115,7 @@ def remove_leftovers(context: BackupContext) -> None:
 
 
 def server_on(data: Path) -> psutil.Process | None:
-    """The server that runs on a data directory, if there is one."""
+    """The server process that runs on a data directory, if there is one."""
     with contextlib.suppress(OSError, ValueError, IndexError, psutil.Error):
         process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
         if process.is_running() and str(data) in process.cmdline():
@@ -131,7 +131,7 @@ def _kill(process: psutil.Process) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ScratchServer:
-    """A server that runs on a data directory, for us alone."""
+    """A temporary server that only this user can connect to."""
 
     context: BackupContext
     sockets: Path
@@ -139,7 +139,7 @@ class ScratchServer:
     database: str
 
     def url(self, database: str = "") -> str:
-        """Of its superuser, over the socket that only we may enter."""
+        """The superuser's URL, over the private socket."""
         name = database or self.database
         return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port}"
 
@@ -148,7 +148,7 @@ class ScratchServer:
 
     @property
     def home(self) -> Home:
-        """A home for services that ask it, with the live one's secrets, and a short path."""
+        """A separate home with a short path and the live one's secrets, for services that use this server."""
         return Home(self.sockets)
 
     @property
@@ -169,23 +169,23 @@ def running_server(
     is_scratch: bool = True,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Iterator[ScratchServer]:
-    """Run PostgreSQL on a data directory, on a port and a socket of its own, until the block ends.
+    """Run PostgreSQL on a data directory, on its own port and socket, until the block ends.
 
     Args:
         context: the installation.
         data: the data directory; never the live one.
-        sockets: where its socket lies.
+        sockets: the folder of its socket.
         options: settings such as ``recovery_target_lsn=0/41E96D0``.
-        database: the one in it that is looked at.
-        is_scratch: nobody needs what is in it afterwards: nothing is waited for to reach the disk.
-        tell: told up to where it has replayed the log, while it does.
+        database: the database to connect to.
+        is_scratch: the data is discarded afterwards, so the server need not flush it to disk.
+        tell: called with the LSN reached while the server replays WAL.
 
     Raises:
-        OperatorError: it is the live one, or it does not start, with what it said.
+        OperatorError: the data directory is live, or the server does not start; the message quotes its log.
     """
     live = context.home.postgres_data
     if data.resolve() == live.resolve() or (data / "postmaster.pid").exists():
-        raise OperatorError(f"{data} is in use by a live server: nothing was done.")
+        raise OperatorError(f"{data} is in use by a live server: nothing was changed.")
     (port,) = free_ports(1)
     access = sockets / "pg_hba.conf"
     access.write_text(_ACCESS)
@@ -219,7 +219,7 @@ def running_server(
             user=user.pw_uid if user else None,
             group=user.pw_gid if user else None,
             extra_groups=[] if user else None,
-            # The child of a process with threads does nothing here but one call of the kernel.
+            # Safe beside threads: the child makes a single system call before exec.
             preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
         )
     started = ScratchServer(context, sockets, port, database)
@@ -233,12 +233,12 @@ def running_server(
 def _wait_until_open(
     server: ScratchServer, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
 ) -> None:
-    """Return when it takes connections and has recovered all that it was told to."""
+    """Wait until the server accepts connections and has completed recovery."""
     deadline = time.monotonic() + START_SECONDS
     is_recovering = False
     while True:
         if process.poll() is not None:
-            raise OperatorError(f"The restored server ended: {_failure_reason(log)}")
+            raise OperatorError(f"The restored server exited: {_failure_reason(log)}")
         try:
             with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
                 row = connection.execute(
@@ -250,17 +250,17 @@ def _wait_until_open(
                 tell(int(row[1] or 0))
                 is_recovering = True
         except psycopg.OperationalError as error:
-            # It says so while it replays what it has not made consistent yet.
+            # The server refuses connections with these messages until it is consistent.
             is_recovering |= "starting up" in str(error) or "not yet accepting" in str(error)
         if is_recovering:
             deadline = max(deadline, time.monotonic() + START_SECONDS)
         if time.monotonic() > deadline:
-            raise OperatorError(f"The restored server does not answer: {_failure_reason(log)}")
+            raise OperatorError(f"The restored server does not respond: {_failure_reason(log)}")
         time.sleep(POLL_SECONDS)
 
 
 def _failure_reason(log: Path) -> str:
-    # Those that a server refuses while it starts are we, who ask whether it has.
+    # Refused connections are our own, from waiting for the server.
     lines = [
         line
         for line in log.read_text(errors="replace").splitlines()
@@ -281,7 +281,7 @@ def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
 
 
 def init_empty(scratch: ScratchFolder) -> None:
-    """Make an empty data directory in a scratch folder, as the live one was made."""
+    """Create an empty data directory in a scratch folder, as for the live server."""
     scratch.home.run.mkdir(exist_ok=True)
     apart = msgspec.structs.replace(
         scratch.context.settings.backups, folder=str(scratch.root / "none"), archive="off"

@@ -1,8 +1,8 @@
-"""The drill: a backup is restored into a scratch server, and compared with what it should hold.
+"""Restore drills: restore a backup into a scratch server and compare it with what it should hold.
 
-A dump is compared with what was written down from the very snapshot that it was made of. A physical
-backup is compared with the live database as of a moment between two writes: the log is replayed up to
-exactly there. Nothing else says that the log leads from the backup to now.
+A dump is compared with the fingerprint taken in its own snapshot. A base backup is compared with the live
+database at a quiescent point: WAL is replayed up to exactly that LSN. Nothing else proves that the WAL
+leads from the backup to the present.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class QuiescentSnapshot:
-    """What the live database held at a position of its log; ``lag_seconds`` until that was archived."""
+    """The content of the live database at an LSN; ``lag_seconds`` until that LSN was archived."""
 
     lsn: str
     tables: Mapping[str, TableFingerprint]
@@ -59,14 +59,14 @@ class QuiescentSnapshot:
 
 
 def drill(context: BackupContext, record: Record, database: str = postgres.DATABASE) -> Record:
-    """Restore a backup, compare it, ask a service about it, and write down what was found.
+    """Restore a backup, compare it, query it through feed-service, and record the result.
 
     Raises:
-        OperatorError: it is no backup of the database. What is wrong with it is in the verdict.
-        UnseenError: it could not be restored for a trial, and what was known of it stays.
+        OperatorError: it is not a backup of the database. A bad backup is a result, not an error.
+        InconclusiveError: the drill could not be carried out; earlier results stand.
     """
     if record.kind == "configuration":
-        raise OperatorError(f"{record.id} holds no database: `chitlaq backup verify` looks at it.")
+        raise OperatorError(f"{record.id} contains no database: use `chitlaq backup verify`.")
     begun = monotonic()
     lost: float | None = None
     try:
@@ -94,7 +94,7 @@ def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[
         try:
             scratch.init_empty(made)
         except OperatorError as error:
-            # Nothing of the backup is in it yet.
+            # The backup is not involved yet.
             raise InconclusiveError(str(error)) from None
         with scratch.running_server(context, made.data, made.sockets, database=database) as server:
             load_dump(context, server, record, made.data)
@@ -103,16 +103,16 @@ def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[
             _query_feed_service(context, made, server)
     lost = (datetime.now(UTC) - record.created_at).total_seconds()
     return (
-        f"restored in {seconds:.1f} s, all {rows:,} rows as they were, a service reads them",
+        f"restored in {seconds:.1f} s, all {rows:,} rows identical, readable by feed-service",
         lost,
     )
 
 
 def load_dump(context: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:
-    """Restore a dump into an empty server: roles, database, and all that is in it.
+    """Restore a dump into an empty server: roles, database and content.
 
     Raises:
-        OperatorError: it does not take it.
+        OperatorError: the server rejects it.
     """
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
@@ -126,7 +126,7 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
     try:
         chain = records.read(context.folder).chain(record)
     except KeyError as missing:
-        raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
+        raise OperatorError(f"It depends on {missing.args[0]}, which is missing.") from None
     timeline = _live_timeline(context, record)
     context.report_progress("moment", 0, 1)
     moment = quiescent_snapshot(context)
@@ -149,32 +149,32 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
             _query_feed_service(context, made, server)
     rows = sum(table.rows for table in moment.tables.values())
     return (
-        f"restored in {seconds:.1f} s with {len(staged.segments)} segments of the log, all {rows:,} rows"
-        " as they were, indexes sound, a service reads them"
+        f"restored in {seconds:.1f} s with {len(staged.segments)} WAL segments, all {rows:,} rows identical,"
+        " indexes sound, readable by feed-service"
     ), moment.lag_seconds
 
 
 def _live_timeline(context: BackupContext, record: Record) -> int:
-    """The timeline that the live server writes, where a backup leads there.
+    """The live server's timeline, if the backup leads to it.
 
     Raises:
-        UnseenError: a restore went back to before it.
+        InconclusiveError: a restore has left the backup's timeline behind.
     """
     found = base_backup.wal_archive(context)
     now = max(found.timelines, default=1)
     if now not in recovery.reachable_timelines(context, found, record):
         raise InconclusiveError(
-            "It is of a time that a restore has left behind, and the live database, to compare with, is"
-            f" not: `chitlaq backup verify {record.id}` looks at it."
+            "A restore has left its timeline behind, so the live database cannot be compared with it: use"
+            f" `chitlaq backup verify {record.id}`."
         )
     return now
 
 
 def quiescent_snapshot(context: BackupContext) -> QuiescentSnapshot:
-    """Find a moment between two writes, and note what the live database held then.
+    """Find an LSN at which no transaction was in progress, and fingerprint the live database there.
 
     Raises:
-        UnseenError: the database is away, or too much is written for such a moment to be found.
+        InconclusiveError: the database is down, or too busy for such an LSN to be found.
     """
     url = postgres.dsn(context.settings, context.home, postgres.OWNER)
     try:
@@ -186,13 +186,13 @@ def quiescent_snapshot(context: BackupContext) -> QuiescentSnapshot:
             position = _between_writes(reading, other) or _with_writes_blocked(reading, other)
             if position is None:
                 raise InconclusiveError(
-                    "No moment between two writes was found to compare with: too much is written."
+                    "The database is too busy: no moment without open transactions was found to compare with."
                 )
             lag = _archive_lag(context)
             return QuiescentSnapshot(position, fingerprint.take(reading), lag)
     except psycopg.OperationalError as error:
         raise InconclusiveError(
-            f"The live database, to compare with, is away: {str(error).strip()}"
+            f"The live database to compare with is down: {str(error).strip()}"
         ) from None
 
 
@@ -200,15 +200,15 @@ def _archive_lag(context: BackupContext) -> float:
     try:
         return base_backup.switch_segment(context, "chitlaq_drill")
     except OperatorError as error:
-        # The archive is behind or away: that is another check's to say.
+        # The archive is behind or down, which its own check reports.
         raise InconclusiveError(str(error)) from None
 
 
 def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
-    """A snapshot in which nothing was on its way, and the position of the log at that moment.
+    """Take a snapshot with no transaction in progress; returns the LSN at that moment.
 
-    Nothing was written between the two looks at the log, and no transaction was open that could
-    have written its end and not have said so yet.
+    No WAL was written between the two readings of the LSN, and no transaction was open that could have
+    written its commit record without being visible yet.
     """
     for _ in range(SNAPSHOT_TRIES):
         before = _insert_lsn(other)
@@ -220,7 +220,7 @@ def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> s
 
 
 def _with_writes_blocked(reading: psycopg.Connection, other: psycopg.Connection) -> str | None:
-    """The same while writers wait for some milliseconds: for those who never leave a gap."""
+    """Do the same while writes are blocked for some milliseconds, for databases that are never idle."""
     tables = [
         sql.Identifier(*name)
         for name in other.execute(
@@ -257,7 +257,7 @@ def _take_snapshot(reading: psycopg.Connection) -> tuple[str, int, int]:
 def _compare(
     context: BackupContext, server: ScratchServer, expected: Mapping[str, TableFingerprint]
 ) -> None:
-    """Raise when the restored database is not what it should be."""
+    """Raise if the restored database is not what it should be."""
     with server.connect() as connection:
         said = fingerprint.differences(
             expected,
@@ -268,14 +268,14 @@ def _compare(
         said += fingerprint.broken_constraints(connection)
     if said:
         more = f", and {len(said) - 5} more" if len(said) > 5 else ""
-        raise OperatorError(f"What was restored differs: {'; '.join(said[:5])}{more}.")
+        raise OperatorError(f"The restored database differs: {'; '.join(said[:5])}{more}.")
 
 
 def _query_feed_service(context: BackupContext, made: ScratchFolder, server: ScratchServer) -> None:
-    """Bring the database to this version's shape, and let feed-service read the home feed from it.
+    """Migrate the database to the current version, and let feed-service read the home feed from it.
 
     Raises:
-        OperatorError: it does not answer as it should.
+        OperatorError: the service does not answer as it should.
     """
     context.report_progress("ask", 0, 1)
     migrations.provision(server.settings, server.home)
@@ -300,7 +300,7 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
     except OperatorError as error:
         said = last_lines(log.read_text(errors="replace"), 1)
         raise OperatorError(
-            f"feed-service does not read what was restored: {error} {said}"
+            f"feed-service cannot read the restored database: {error} {said}"
         ) from None
     finally:
         process.terminate()
@@ -314,14 +314,14 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
             "SELECT count(*) FROM (SELECT FROM feed.posts WHERE visibility = 'public' LIMIT 1) p"
         ).fetchone()
     if row and row[0] and not shown:
-        raise OperatorError("feed-service shows no post, and there are public ones.")
+        raise OperatorError("feed-service shows no posts, although there are public ones.")
     context.report_progress("ask", 1, 1)
 
 
 def _home_feed_size(port: int, process: subprocess.Popen[bytes]) -> int:
-    """Posts on the first page of the home feed."""
+    """The number of posts on the first page of the home feed."""
     deadline = monotonic() + SERVE_SECONDS
-    problem = "it does not listen."
+    problem = "it does not respond."
     while monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(

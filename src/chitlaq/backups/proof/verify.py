@@ -1,4 +1,4 @@
-"""Whether what was written is still there, byte by byte; restoring it is the drill's business."""
+"""Verify that a backup is unchanged, byte by byte; restoring it is the drill's job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, recovery
-from chitlaq.backups.wal import archive, staging
+from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
@@ -27,22 +27,22 @@ from chitlaq.stack.servers import barman
 
 @dataclass(slots=True)
 class AlreadyVerified:
-    """What was found unchanged just now: several backups stand on the same files."""
+    """Files found unchanged in this run: several backups depend on the same files."""
 
     backups: set[str] = field(default_factory=set)
     log: set[Path] = field(default_factory=set)
 
 
 def verify(context: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> Record:
-    """Look at a backup, and write down what was found.
+    """Verify a backup and record the result.
 
     Args:
         context: the installation.
         record: the backup.
-        seen: what need not be read again, where all are looked at one after the other.
+        seen: what need not be read again when several backups are verified in one run.
 
     Raises:
-        UnseenError: it could not be looked at, and what was known of it stays.
+        InconclusiveError: the backup could not be examined; earlier results stand.
     """
     begun = monotonic()
     try:
@@ -70,7 +70,7 @@ def _verify_dump(context: BackupContext, record: Record) -> str:
     lines = dump.table_of_contents(context, context.folder / record.path)
     tables = sum(" TABLE DATA " in line for line in lines)
     if tables < len(record.tables):
-        raise OperatorError(f"It holds {tables} tables, and its manifest {len(record.tables)}.")
+        raise OperatorError(f"It contains {tables} tables instead of {len(record.tables)}.")
     rows = sum(table.rows for table in record.tables.values())
     return f"unchanged; {tables} tables with {rows:,} rows"
 
@@ -87,21 +87,21 @@ def _verify_base_backup(context: BackupContext, record: Record, seen: AlreadyVer
     try:
         chain = records.read(context.folder).chain(record)
     except KeyError as missing:
-        raise OperatorError(f"It adds to {missing.args[0]}, which is gone.") from None
+        raise OperatorError(f"It depends on {missing.args[0]}, which is missing.") from None
     for one in chain:
         if one.id in seen.backups:
             continue
         base_backup.verify_files(context, one)
         seen.backups.add(one.id)
     count = verify_wal(context, record, seen)
-    return f"unchanged; {len(chain)} of its chain, {count} segments of the log without a hole"
+    return f"unchanged; chain of {len(chain)}, {count} WAL segments without a gap"
 
 
 def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) -> int:
-    """Look at the log that a base backup is rolled forward with; returns how many segments it has.
+    """Verify the WAL that a base backup needs; returns the number of segments.
 
-    That is the log of the newest timeline that it leads to: of its own alone where a restore has gone
-    back to before it, and it is as good as ever for the moments of that time.
+    That is the WAL of the newest timeline that the backup leads to. If a restore has gone back to before
+    the backup, this is only the backup's own timeline, with which it can still be restored.
 
     Args:
         context: the installation.
@@ -109,7 +109,7 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
         seen: what need not be read again.
 
     Raises:
-        OperatorError: a segment is missing, changed, or cannot be read.
+        OperatorError: a segment is missing, changed or unreadable.
     """
     assert record.begin_wal is not None
     assert record.end_wal is not None
@@ -120,26 +120,26 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
         recovery.reachable_timelines(context, found, record)[-1],
     )
     if chain[-1].number < end.number:
-        raise OperatorError(f"The log ends before segment {end.name}, which a restore needs.")
+        raise OperatorError(f"The WAL ends before segment {end.name}, which a restore needs.")
     folder = barman.folder(context.home, context.settings)
-    known = archive.read_ledger(folder)
+    known = ledger.read(folder)
     files = [found.segments[segment] for segment in chain]
     system = base_backup.system_identifier(context.folder / record.path)
     todo = [path for path in (*files, *found.histories.values()) if path not in seen.log]
     for number, path in enumerate(todo):
-        context.report_progress("check log", number, len(todo))
-        # What is just being received may not have begun.
+        context.report_progress("check WAL", number, len(todo))
+        # A partial segment may still be empty.
         if archive.is_whole(path) and path.suffix != ".history":
             writer = archive.segment_system_identifier(path)
             if writer != system:
                 raise OperatorError(
-                    f"{path} is of another server ({writer}) than the backup ({system})."
+                    f"{path} is from another server ({writer}) than the backup ({system})."
                 )
         if "wals" not in path.relative_to(folder).parts:
             continue
         if path.name not in known:
-            raise OperatorError(f"{path} is not in the ledger, or its line there was damaged.")
-        archive.require_unchanged(path, known)
+            raise OperatorError(f"{path} is not in the ledger, or its line there is damaged.")
+        ledger.require_unchanged(path, known)
         seen.log.add(path)
     _verify_unarchived(context, found, chain, seen)
     return len(chain)
@@ -148,7 +148,7 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
 def _verify_unarchived(
     context: BackupContext, found: WalArchive, chain: Sequence[Segment], seen: AlreadyVerified
 ) -> None:
-    """Read the segments that came whole and that the archive, and so the ledger, has not yet."""
+    """Read complete segments that are not archived, and so not in the ledger, yet."""
     for segment in chain:
         path = found.segments[segment]
         if path in seen.log or path.parent.name != "streaming" or not archive.is_whole(path):
@@ -160,5 +160,5 @@ def _verify_unarchived(
             )
             reached = recovery.readable_end(context, laid_out, segment)
             if staged.unreplayed(reached):
-                raise OperatorError(f"{path} cannot be read after {archive.format_lsn(reached)}.")
+                raise OperatorError(f"{path} is unreadable after {archive.format_lsn(reached)}.")
         seen.log.add(path)

@@ -1,4 +1,4 @@
-"""What a restore will do: which backup, along which timeline, and how it is remembered when it is killed."""
+"""Plan a restore: which backup, along which timeline."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ASIDE = "postgres.before-"
 
 
 class RestoreResult(msgspec.Struct, frozen=True):
-    """What is there after a restore.
+    """The result of a restore.
 
     Args:
-        backup: the record's id.
-        segments: how many of the log were laid out.
-        last_commit: nothing later is in it.
-        rows: of all tables.
-        is_as_asked: it is of the moment that was asked for; else the whole log came to its end before.
-        damage: where the log ends too early, and what was written after it is not there.
-        notes: what was chosen where there was a choice.
-        aside: where that is which was there before; nothing where nothing was.
+        backup: the record's ID.
+        segments: the number of WAL segments that were staged.
+        last_commit: when the last transaction in it was committed.
+        rows: the rows of all tables.
+        is_as_asked: it reached the requested point in time; else the WAL ended before.
+        damage: why the WAL ends early, so that later changes are lost; empty if it does not.
+        notes: which files were chosen where there were several.
+        aside: where the previous data is; empty if there was none.
     """
 
     backup: str
@@ -45,13 +45,13 @@ class RestorePlan(msgspec.Struct, frozen=True):
     """What a restore will do.
 
     Args:
-        backup: the record's id.
-        to_time: the moment whose data is wanted; the last that there is when none is given.
-        timeline: the one along which a base backup is rolled forward.
-        aside: the name under which the data directory of today is kept.
-        is_up_to_damage: where the log is damaged, what comes before that is enough.
-        left: the timeline that the database was on, which leads back to what was there.
-        restored: what was restored is whole, and the two change places.
+        backup: the record's ID.
+        to_time: the requested point in time; None for the latest state.
+        timeline: the timeline to roll a base backup forward along.
+        aside: the name under which the current data directory is kept.
+        is_up_to_damage: if the WAL is damaged, restore what precedes the damage.
+        left: the current timeline, which leads back to the current data.
+        restored: set when the restored data is complete and the data directories are being swapped.
     """
 
     backup: str
@@ -75,28 +75,27 @@ def choose(
     *,
     is_up_to_damage: bool = False,
 ) -> RestorePlan:
-    """Choose the backup and say what will be done; looks only.
+    """Choose the backup and the timeline, without changing anything.
 
     Args:
         context: the installation.
-        name: a backup; the newest that fits by default.
-        to_time: the moment whose data is wanted.
-        timeline: along which the log is followed; by default the one that was written at that moment
-            (`recovery.timeline_at`), and the newest without a moment.
-        is_up_to_damage: as in `Plan`.
+        name: a backup; by default the newest that fits.
+        to_time: the requested point in time.
+        timeline: by default the one that was current at that time (`recovery.timeline_at`), or the newest.
+        is_up_to_damage: as in `RestorePlan`.
 
     Raises:
-        OperatorError: there is no backup for it, or the database is not ours to restore.
+        OperatorError: no backup fits, or the database is external.
     """
     if not context.settings.embeds("postgres"):
         raise OperatorError(
-            "The database is elsewhere (DATABASE_URL), and its files are not ours to put back. A dump"
-            f" is restored there with `pg_restore --dbname URL {context.folder}/latest_backup.sql`."
+            "The database is external (DATABASE_URL), so its files cannot be restored here. Restore a"
+            f" dump there with `pg_restore --dbname URL {context.folder}/latest_backup.sql`."
         )
     archive = base_backup.wal_archive(context)
     if timeline is not None and timeline not in archive.timelines:
         there = ", ".join(map(str, archive.timelines))
-        raise OperatorError(f"The log has no timeline {timeline}. There is: {there or 'none'}.")
+        raise OperatorError(f"The WAL has no timeline {timeline}. Timelines: {there or 'none'}.")
     found = records.read(context.folder)
     if name is not None:
         record, line = _choose_named(context, found, archive, name, to_time, timeline)
@@ -129,25 +128,25 @@ def _choose_named(
     if record is None or record.kind == "configuration":
         known = ", ".join(one.id for one in found.of("full", "incremental", "dump")[-5:])
         raise OperatorError(
-            f"There is no backup {name} of the database. The newest: {known or 'none'}."
+            f"There is no backup {name} of the database. The newest are: {known or 'none'}."
         )
     if not record.is_physical:
         if to_time is not None or timeline is not None:
             raise OperatorError(
-                f"{name} is a dump, and holds one moment only: {_local_time(record.created_at)}. Any other"
-                " is restored from a base backup: leave the name out."
+                f"{name} is a dump, from {_local_time(record.created_at)} only. Other points in time are"
+                " restored from a base backup: leave out the name."
             )
         return record, 1
     if to_time is not None and not _is_complete_by(record, to_time):
-        raise OperatorError(f"{name} was made after {_local_time(to_time)}.")
+        raise OperatorError(f"{name} was taken after {_local_time(to_time)}.")
     lines = recovery.reachable_timelines(context, archive, record)
     if to_time is None and timeline is None:
         return record, lines[-1]
     line = _target_timeline(context, archive, to_time, timeline)
     if line not in lines:
         raise OperatorError(
-            f"{name} is of timeline {record.timeline}, and does not lead to timeline {line}, which was"
-            " asked for or written at that moment: leave the name out, or choose with --timeline."
+            f"{name} is on timeline {record.timeline} and does not lead to timeline {line}, which was"
+            " requested or current at that time: leave out the name, or set --timeline."
         )
     return record, line
 
@@ -171,23 +170,16 @@ def _choose_newest(
         return fitting[-1], line
     if to_time is not None or timeline is not None:
         first = next(iter(found.of("full")), None)
-        since = (
-            f"the first is from {_local_time(first.created_at)}"
-            if first
-            else "there is none at all"
-        )
-        bad = (
-            f" {len(leading)} that would lead there are bad, or add to what is." if leading else ""
-        )
+        since = f"the first is from {_local_time(first.created_at)}" if first else "there are none"
+        bad = f" {len(leading)} that lead there are bad, or depend on a bad one." if leading else ""
         raise OperatorError(
-            f"There is no physical backup from before that moment on timeline {line}: {since}.{bad}"
+            f"There is no usable base backup from before that time on timeline {line}: {since}.{bad}"
         )
     dumps_ = [record for record in found.of("dump") if is_usable(found, record)]
     if not dumps_:
         raise OperatorError(
-            "There is no backup of the database here of which nothing bad is known. From elsewhere:"
-            " `chitlaq backup fetch`. `chitlaq backup list` shows what there is: one that is named is"
-            " restored all the same, as far as it can be."
+            "There is no usable backup of the database here. `chitlaq backup fetch` fetches off-site"
+            " copies. A bad backup (`chitlaq backup list`) is restored as far as possible if you name it."
         )
     return dumps_[-1], line
 
@@ -197,12 +189,12 @@ def _local_time(moment: datetime) -> str:
 
 
 def _is_complete_by(record: Record, moment: datetime) -> bool:
-    """Whether a physical backup was whole at a moment, and so can be rolled forward to it."""
+    """Whether a base backup was complete by then, and so can be rolled forward to it."""
     return record.created_at + timedelta(seconds=record.seconds) <= moment
 
 
 def is_usable(found: Catalog, record: Record) -> bool:
-    """Whether nothing bad is known of a backup and those that it adds to."""
+    """Whether neither a backup nor one that it depends on is known to be bad."""
     try:
         chain = found.chain(record)
     except KeyError:

@@ -1,8 +1,8 @@
-"""The worst day: put the database back, as it was last or at a moment, and keep what was there.
+"""Restore the database to its latest state or to a point in time, and keep the previous data.
 
-What is restored is laid out beside the live data directory and recovers there; only then do the two
-change places. A restore that is interrupted before that begins anew, one that is interrupted in
-between is finished; ``chitlaq up`` refuses to start meanwhile.
+The backup is staged beside the live data directory and recovers there; only then are the two swapped. A
+restore that is interrupted before the swap starts again; one that is interrupted during the swap is
+finished. Until then ``chitlaq up`` refuses to start.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, s
 from chitlaq.backups.proof import drill
 from chitlaq.backups.restore import pending
 from chitlaq.backups.restore.plan import ASIDE, RestorePlan, RestoreResult
-from chitlaq.backups.wal import archive, staging
+from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
@@ -35,17 +35,17 @@ from chitlaq.stack.supervisor import control
 
 _TARGET_NOT_REACHED = "recovery ended before configured recovery target was reached"
 _DAMAGE_HINT = (
-    " `--up-to-damage` restores what comes before it; a copy elsewhere may be whole"
+    " `--up-to-damage` restores what precedes it; an off-site copy may be intact"
     " (`chitlaq backup fetch`, on another machine or into another folder)."
 )
 
 
 def preflight(context: BackupContext, wanted: RestorePlan) -> None:
-    """Look whether a plan can be carried out, with nothing stopped: what it needs is there, unchanged,
-    and there is room.
+    """Check that a plan can be executed, before anything is stopped: its files are unchanged and the disk is
+    large enough.
 
     Raises:
-        OperatorError: what is not so.
+        OperatorError: something is missing or damaged, or the disk is too small.
     """
     if wanted.is_swapping:
         return
@@ -65,13 +65,13 @@ def preflight(context: BackupContext, wanted: RestorePlan) -> None:
             context.home.root, recovery.required_bytes(found, chain, segments), "The restore"
         )
         if not wanted.is_up_to_damage:
-            known = archive.read_ledger(barman.folder(context.home, context.settings))
+            known = ledger.read(barman.folder(context.home, context.settings))
             staging.check(
                 found,
                 segments,
                 known,
                 lambda done: context.report_progress(
-                    "check log", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
+                    "check WAL", done * SEGMENT_BYTES, len(segments) * SEGMENT_BYTES
                 ),
             )
     for record in chain:
@@ -79,24 +79,26 @@ def preflight(context: BackupContext, wanted: RestorePlan) -> None:
 
 
 def _chain(context: BackupContext, wanted: RestorePlan) -> list[Record]:
-    """The backup of a plan and what it adds to.
+    """The backup of a plan and those that it depends on.
 
     Raises:
-        OperatorError: one of them is gone.
+        OperatorError: one of them is missing.
     """
     found = records.read(context.folder)
     record = found.get(wanted.backup)
     if record is None:
-        raise OperatorError(f"The backup {wanted.backup} is gone.")
+        raise OperatorError(f"The backup {wanted.backup} is missing.")
     try:
         return found.chain(record)
     except KeyError as missing:
-        raise OperatorError(f"{wanted.backup} adds to {missing.args[0]}, which is gone.") from None
+        raise OperatorError(
+            f"{wanted.backup} depends on {missing.args[0]}, which is missing."
+        ) from None
 
 
 @contextmanager
 def _with_damage_hint() -> Iterator[None]:
-    """Say of damage in the log what can be done."""
+    """Add to an error about damaged WAL what can be done about it."""
     try:
         yield
     except WalDamagedError as error:
@@ -104,11 +106,11 @@ def _with_damage_hint() -> Iterator[None]:
 
 
 def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
-    """Do it, with everything stopped; what is interrupted is done again from the same plan.
+    """Execute a plan while everything is stopped; an interrupted restore is executed again from its plan.
 
     Raises:
-        OperatorError: the backup is damaged, there is no room, or the database still runs; the data
-            directory of today is as it was.
+        OperatorError: the backup is damaged, the disk is too small, or the database still runs. The current
+            data directory is unchanged.
     """
     if running := scratch.server_on(context.home.postgres_data):
         raise OperatorError(
@@ -128,7 +130,7 @@ def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
         else:
             restored = _restore_dump(context, wanted, chain[-1], target)
     except BaseException:
-        # What is there today was not touched.
+        # The current data was not touched.
         shutil.rmtree(target, ignore_errors=True)
         context.home.pending_restore.unlink(missing_ok=True)
         raise
@@ -158,12 +160,12 @@ def _restore_base_backup(
                 raise
         else:
             return restored
-    # All of the log is wanted, or it ends before the moment.
+    # All of the WAL is requested, or it ends before the requested time.
     restored, reached = _recover(context, wanted, target, staged, *options)
     damage = staged.damage
     if unread := staged.unreplayed(reached):
         damage = (
-            f"The log cannot be read after {archive.format_lsn(reached)}, and goes on in segment"
+            f"The WAL is unreadable after {archive.format_lsn(reached)}, but continues in segment"
             f" {unread.name}: it is damaged there."
         )
     if damage and not wanted.is_up_to_damage:
@@ -174,7 +176,7 @@ def _restore_base_backup(
 def _recover(
     context: BackupContext, wanted: RestorePlan, target: Path, staged: StagedWal, *options: str
 ) -> tuple[RestoreResult, int]:
-    """Let what was laid out recover; returns also the position up to which it has replayed the log."""
+    """Start a server on the staged data and let it recover; returns also the LSN that it reached."""
     begin, end = staged.segments[0].start_lsn, staged.segments[-1].start_lsn + SEGMENT_BYTES
     with (
         scratch.scratch_folder(context) as made,
@@ -193,7 +195,7 @@ def _inspect(
     running: scratch.ScratchServer,
     staged: StagedWal | None,
 ) -> tuple[RestoreResult, int]:
-    """Let this installation's passwords open what was restored, and say what is in it.
+    """Set this installation's passwords in the restored database, and summarise its content.
 
     Raises:
         OperatorError: it cannot be read.
@@ -214,7 +216,9 @@ def _inspect(
             )
             connection.execute("CHECKPOINT")
     except psycopg.Error as error:
-        raise OperatorError(f"What was restored cannot be read: {last_lines(str(error))}") from None
+        raise OperatorError(
+            f"The restored database cannot be read: {last_lines(str(error))}"
+        ) from None
     assert row is not None
     restored = RestoreResult(
         wanted.backup,
@@ -227,9 +231,9 @@ def _inspect(
 
 
 def _surviving_wal(context: BackupContext, record: Record) -> list[Path]:
-    """The log in the data directory of today, and in those that restores kept, of the same server.
+    """The WAL in the current data directory, and in those that restores kept, of the same server.
 
-    What was written last may not have been received; where the files survive it is not lost.
+    The last changes may not have been archived; if these files survive, they are not lost.
     """
     found = []
     for data in (context.home.postgres_data, *sorted(context.home.root.glob(f"{ASIDE}*"))):
@@ -263,7 +267,7 @@ def _restore_dump(
 def _swap(
     context: BackupContext, wanted: RestorePlan, target: Path, restored: RestoreResult
 ) -> RestoreResult:
-    """Let what was restored take the place of what is there. May be done again from any point."""
+    """Swap the restored data with the current data. Can be repeated from any point."""
     pending.save(context, msgspec.structs.replace(wanted, restored=restored))
     live, aside = context.home.postgres_data, context.home.root / wanted.aside
     if target.exists():
@@ -272,10 +276,10 @@ def _swap(
         files.durable_rename(target, live)
     if not live.exists():
         raise OperatorError(
-            f"{target} is gone, and {live} too: remove {context.home.pending_restore}."
+            f"Both {target} and {live} are missing: remove {context.home.pending_restore}."
         )
     if not restored.segments:
-        # What a dump was restored into is a server of its own.
+        # A dump is restored into a new server.
         _set_archive_aside(context, wanted)
     elif (live / recovery.STAGED_WAL).exists():
         _extend_archive(context)
@@ -284,10 +288,10 @@ def _swap(
 
 
 def _extend_archive(context: BackupContext) -> None:
-    """Lead the archive on to the timeline that the restore began, without a hole.
+    """Continue the WAL archive on the timeline that the restore started, without a gap.
 
-    Also what was replayed and had not been received goes there. At the end the log that was laid out is
-    deleted: as long as it is there, this can be done again.
+    WAL that was replayed but had not been received is archived too. The staged WAL is deleted last: as long
+    as it exists, this can be repeated.
     """
     barman.leave_timeline(context.home, context.settings)
     base_backup.archive_wal(context)
@@ -316,7 +320,7 @@ def _extend_archive(context: BackupContext) -> None:
 
 
 def _add_to_archive(context: BackupContext, path: Path) -> None:
-    """Put a file of the log where those are that came whole, unless it is there or in the archive."""
+    """Put a WAL file among the received files, unless it is there or archived."""
     known = {
         one.name for one in archive.complete_files(barman.folder(context.home, context.settings))
     }
@@ -329,17 +333,16 @@ def _add_to_archive(context: BackupContext, path: Path) -> None:
 
 
 def _current_segment(context: BackupContext) -> str:
-    """The segment that a stopped server goes on to write."""
+    """The segment in which a stopped server continues."""
     text = run_program([context.program("pg_controldata"), str(context.home.postgres_data)])
     line = next(line for line in text.splitlines() if "REDO WAL file" in line)
     return line.rpartition(" ")[2]
 
 
 def _set_archive_aside(context: BackupContext, wanted: RestorePlan) -> None:
-    """Put aside the archive of the server that is no more: the one from a dump is another.
+    """Put aside the archive of the previous server: a server restored from a dump is a new one.
 
-    Its records go first: without the files that they tell of they would be believed. May be done again
-    from any point.
+    Its records go first, since records without files would be misleading. Can be repeated from any point.
     """
     folder = barman.folder(context.home, context.settings)
     name = wanted.aside.removeprefix(ASIDE)

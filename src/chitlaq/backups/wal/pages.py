@@ -1,7 +1,7 @@
-"""What stands inside the log: its pages, and whether more was written than was replayed.
+"""WAL pages: decide whether a replay reached the end of the WAL or stopped at damage.
 
-A segment is made of pages of 8 kB, each with the position at which it belongs. Where nothing was
-written yet there are zeros, or what an earlier segment left in a file that PostgreSQL uses again.
+A segment consists of 8 kB pages, each with its LSN. Unwritten space holds zeros, or old content in a
+file that PostgreSQL recycled.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ _LENGTH = struct.Struct("<I")
 _LSN = struct.Struct("<Q")
 _HEAD_BYTES = 24
 _LONG_HEAD_BYTES = 40
-# Of a page's head: it begins with the rest of a record; it is the first of its segment.
+# Page header flags: it begins with the rest of a record; it is the first of its segment.
 _CONTINUES = 0x0001
 _LONG = 0x0002
 
 
 @dataclass(frozen=True, slots=True)
 class WalPage:
-    """A page that was written.
+    """A written page.
 
     Args:
-        position: where in the log it begins.
-        rest: bytes of a record from before it that stand here and on the pages after it.
-        begins: where in it that record, or the first of its own, begins.
+        lsn: where it begins.
+        rest: how many bytes of a record from an earlier page are on this and the following pages.
+        begins: the offset at which that record continues, or the page's first own record begins.
         data: the whole page.
-        is_sound: its head can be believed.
+        is_sound: its header can be trusted.
     """
 
     lsn: int
@@ -41,13 +41,12 @@ class WalPage:
 
 
 def parse_page(data: bytes, position: int, *, is_used_again: bool = True) -> WalPage | None:
-    """Read a page; there is none where nothing was written at that position.
+    """Parse a page; None if nothing was written at that LSN.
 
     Args:
         data: its bytes.
-        position: where it belongs.
-        is_used_again: the file may hold what an earlier segment left. Where it does not, a page that
-            says that it belongs elsewhere is not sound.
+        lsn: its expected LSN.
+        is_used_again: the file may be recycled. If it is not, a page with another LSN is damaged.
     """
     if len(data) < PAGE_BYTES:
         return None
@@ -61,17 +60,17 @@ def parse_page(data: bytes, position: int, *, is_used_again: bool = True) -> Wal
 
 
 def first_unreplayed(pages: Iterable[WalPage], reached: int, *, is_received: bool) -> int | None:
-    """Say where log stands that a replay did not come to; nothing when it came to the end.
+    """The LSN of the first WAL that a replay did not reach; None if it reached the end.
 
-    A replay ends at the first record that is not whole. That is the end of the log where nothing but
-    the beginning of that record was written, as a server leaves it that is killed; it is damage where
-    more follows. PostgreSQL itself takes both for the end.
+    A replay ends at the first incomplete record. That is the end of the WAL if only the beginning of
+    that record was written, as by a server that was killed; it is damage if more WAL follows. PostgreSQL
+    itself treats both as the end.
 
     Args:
-        pages: those that were written, in order, from the one in which the replay ended.
-        reached: where it ended.
-        is_received: the last of them came over the network, up to the end of a record or of a page.
-            A server's own last page may also hold records that were on their way when it was killed.
+        pages: the written pages in order, from the one in which the replay ended.
+        reached: the LSN at which it ended.
+        is_received: the last page came over the network, up to the end of a record or page. A server's
+            own last page may also contain records that it was still writing when it was killed.
     """
     missing: int | None = None
     suspicion: int | None = None
@@ -89,7 +88,7 @@ def first_unreplayed(pages: Iterable[WalPage], reached: int, *, is_received: boo
                 continue
             length = _LENGTH.unpack_from(left)[0] if len(left) >= _LENGTH.size else 0
             missing = length - len(left)
-            # Each record holds the position of the one before it.
+            # Each record contains the LSN of the previous one.
             if missing <= 0 or _LSN.pack(reached) in left:
                 suspicion = reached
             continue

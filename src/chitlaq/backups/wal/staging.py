@@ -1,4 +1,4 @@
-"""Laying out the archived log for a server to recover from: unchanged, whole, and to its very end."""
+"""Stage archived WAL for recovery: uncompressed, verified, up to its very end."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from chitlaq.backups.wal import archive, pages
+from chitlaq.backups.wal import archive, ledger, pages
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.pages import PAGE_BYTES, WalPage
 
 BLOCK_BYTES = 1 << 16
-# What compressed log grows to at most, but for what is empty.
+# The maximum expansion of compressed WAL, apart from empty space.
 EXPANSION = 10
 
 
 @dataclass(frozen=True, slots=True)
 class StagedWal:
-    """The log as it was laid out for a server to recover from.
+    """WAL that is ready for a server to recover from.
 
     Args:
-        folder: where it lies.
-        segments: those that follow each other, in order.
-        is_received: the last came over the network, and was not the server's own.
-        damage: what is wrong with the next one, where no more could be laid out.
-        notes: what was chosen where there was a choice.
+        folder: where it is.
+        segments: consecutive segments.
+        is_received: the last segment came over the network rather than from the server's own files.
+        damage: why the next segment could not be staged; empty if there is none.
+        notes: which files were chosen where there were several.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class StagedWal:
     notes: Sequence[str] = ()
 
     def unreplayed(self, reached: int) -> Segment | None:
-        """The segment that holds what a replay did not come to; none when it came to the end."""
+        """The segment with the first WAL that a replay did not reach; None if it reached the end."""
         at = pages.first_unreplayed(self._pages(reached), reached, is_received=self.is_received)
         if at is None:
             return None
@@ -61,7 +61,7 @@ class StagedWal:
 
 
 ReadableEnd = Callable[[Path, Segment], int]
-"""How far a segment in a folder can be read: the position of the end of its last whole record."""
+"""Returns the LSN at which the last complete record of a segment ends."""
 
 
 def stage(
@@ -73,21 +73,21 @@ def stage(
     *,
     is_up_to_damage: bool = False,
 ) -> StagedWal:
-    """Lay out segments, uncompressed, each compared with the ledger.
+    """Write segments uncompressed into a folder, each verified against the ledger.
 
-    PostgreSQL takes the first record that it cannot read for the end of the log, and the archive's
-    compressed files have no checksums of their own: what was changed would be the end, and no error.
+    PostgreSQL takes the first unreadable record for the end of the WAL, and the archive's compressed
+    files have no checksums: a damaged file would silently end the recovery.
 
     Args:
-        found: what there is.
-        chain: the segments that are wanted.
-        target: the folder, which is made.
+        found: the archive.
+        chain: the segments to stage.
+        target: the folder, which is created.
         known: the ledger.
-        reach: chooses between what was being received and what the server itself has of a segment.
-        is_up_to_damage: what leads to the first that is damaged is enough.
+        reach: decides between a partially received segment and the server's own file of it.
+        is_up_to_damage: stop at the first damaged segment instead of raising.
 
     Raises:
-        DamagedError: one is not what it was, named.
+        WalDamagedError: a segment is damaged; the message names it.
     """
     target.mkdir(mode=0o700)
     notes: list[str] = []
@@ -116,22 +116,22 @@ def check(
     known: Mapping[str, str],
     tell: Callable[[int], None],
 ) -> None:
-    """Compare segments with the ledger as `stage` does, and lay out nothing.
+    """Verify segments against the ledger as `stage` does, without staging them.
 
     Args:
-        found: what there is.
-        chain: the segments that are wanted.
+        found: the archive.
+        chain: the segments.
         known: the ledger.
-        tell: told how many were looked at.
+        tell: called with the number of segments verified so far.
 
     Raises:
-        DamagedError: one is not what it was, named.
+        WalDamagedError: a segment is damaged; the message names it.
     """
     for number, segment in enumerate(chain):
         tell(number)
         places = [found.segments[segment], *found.alternatives.get(segment, ())]
         try:
-            archive.require_unchanged(places[0], known)
+            ledger.require_unchanged(places[0], known)
         except WalDamagedError:
             if len(places) == 1:
                 raise
@@ -145,12 +145,12 @@ def _stage_segment(
     reach: ReadableEnd,
     notes: list[str],
 ) -> Path:
-    """Lay out the best there is of a segment, and return where it was."""
+    """Stage the best file of a segment; returns which one that is."""
     places = [found.segments[segment], *found.alternatives.get(segment, ())]
     complaint = ""
     for path in [one for one in places if archive.is_whole(one)]:
         try:
-            archive.require_unchanged(path, known)
+            ledger.require_unchanged(path, known)
             _write_segment(path, target / segment.name)
         except WalDamagedError as error:
             complaint = complaint or str(error)
@@ -161,20 +161,20 @@ def _stage_segment(
     if not rest:
         raise WalDamagedError(complaint)
     if complaint:
-        notes.append(f"{complaint} What the server itself had of it was taken instead.")
+        notes.append(f"{complaint} The server's own file was used instead.")
     reached: dict[Path, tuple[int, Path]] = {}
     for path in rest:
         drafts = target / "drafts" / str(len(reached))
         drafts.mkdir(parents=True)
         _write_segment(path, drafts / segment.name)
         reached[path] = reach(drafts, segment), drafts / segment.name
-    # What is as long as another is taken from where it comes first.
+    # Of equally long files the first one is used.
     best = max(rest, key=lambda path: reached[path][0])
     reached[best][1].rename(target / segment.name)
     shutil.rmtree(target / "drafts")
     notes += [
-        f"Of segment {segment.name} {path} can be read up to {archive.format_lsn(reached[path][0])}, and"
-        f" {best} up to {archive.format_lsn(reached[best][0])}: that one was taken."
+        f"Segment {segment.name}: {path} is readable up to {archive.format_lsn(reached[path][0])}, {best}"
+        f" up to {archive.format_lsn(reached[best][0])}, which was used."
         for path in rest
         if reached[path][0] < reached[best][0]
     ]
@@ -186,19 +186,19 @@ def _write_segment(path: Path, target: Path) -> None:
         archive.decompress(path, _SparseWriter(file))  # type: ignore[arg-type]
         size = file.tell()
         if size != SEGMENT_BYTES and archive.is_whole(path):
-            raise WalDamagedError(f"{path} holds {size:,} bytes instead of {SEGMENT_BYTES:,}.")
+            raise WalDamagedError(f"{path} has {size:,} bytes instead of {SEGMENT_BYTES:,}.")
         file.truncate(SEGMENT_BYTES)
 
 
 def expected_bytes(found: WalArchive, segments: Sequence[Segment]) -> int:
-    """About what segments take on the disk when they are laid out: the rest of one is often empty."""
+    """The approximate size of staged segments: the rest of a segment is often empty."""
     return sum(
         min(SEGMENT_BYTES, found.segments[one].stat().st_size * EXPANSION) for one in segments
     )
 
 
 class _SparseWriter:
-    """Writes a file, and leaves holes where it would write nothing but zeros."""
+    """Writes a file, with holes in place of zeros."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
