@@ -22,7 +22,7 @@ from chitlaq.core.host import cpu_affinity
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import users
-from chitlaq.stack.servers import postgres
+from chitlaq.stack.servers import barman, postgres
 from chitlaq.stack.supervisor.process import ends_with_us
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class BackupContext:
     def folder(self) -> Path:
         """The backup folder."""
         return self.settings.backup_folder(self.home)
+
+    @property
+    def barman_folder(self) -> Path:
+        """Barman's folder of the server: base backups and the WAL archive."""
+        return barman.folder(self.home, self.settings)
 
     def program(self, name: str) -> str:
         """The path of a PostgreSQL program."""

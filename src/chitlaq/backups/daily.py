@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 
 from chitlaq.backups import configuration
 from chitlaq.backups.catalog import records, retention, status
@@ -16,7 +15,7 @@ from chitlaq.backups.offsite import copies
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import drill, verify
 from chitlaq.backups.proof.verify import AlreadyVerified
-from chitlaq.backups.steps import OnOutcome, StepOutcome, run_step
+from chitlaq.backups.steps import OnOutcome, StepOutcome, Steps
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
@@ -32,30 +31,27 @@ def run(
     """Run the whole daily job; a failed step is reported and does not stop the others.
 
     Args:
-        context: the installation.
         today: decides between a full and an incremental base backup.
         on_outcome: called after each step.
         since: steps that succeeded since then are not repeated.
     """
     before = records.read(context.folder)
     kinds = [kind for kind in kinds_due(context, today) if not _is_taken(before, kind, since)]
-    done = take_backups(context, kinds, on_outcome)
+    steps = Steps(on_outcome)
+    steps.outcomes += take_backups(context, kinds, on_outcome)
     catalog = records.read(context.folder)
     seen = AlreadyVerified()
     recent = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - REVERIFY_AFTER)
     for record in catalog.good:
         if record.verified is None or record.verified.at < recent:
-            work = partial(_verify, context, record, seen)
-            done.append(run_step(on_outcome, f"verify {record.id}", work))
+            steps.run(f"verify {record.id}", _verify, context, record, seen)
     for name in catalog.damaged:
-        done.append(run_step(on_outcome, f"record {name}", partial(_damaged_record, name)))
+        steps.run(f"record {name}", _damaged_record, name)
     for record in newest_to_drill(context):
         last = record.drilled
         if since is None or last is None or last.at < since or not last.is_good:
-            work = partial(_drill, context, record)
-            done.append(run_step(on_outcome, f"drill {record.id}", work))
-    done += prune(context, datetime.now(UTC), on_outcome)
-    return done
+            steps.run(f"drill {record.id}", _drill, context, record)
+    return steps.outcomes + prune(context, datetime.now(UTC), on_outcome)
 
 
 def take_backups(
@@ -66,24 +62,18 @@ def take_backups(
     The newest backup of each kind is also copied if an earlier attempt to copy it failed.
     """
     remove_drafts(context)
-    done = []
+    steps = Steps(on_outcome)
     for kind in kinds:
         taken: list[Record] = []
         step = "base backup" if kind in {"full", "incremental"} else kind
-        work = partial(_take, context, kind, taken)
-        done.append(run_step(on_outcome, step, work, is_finding=False))
-        done += [
-            run_step(on_outcome, f"verify {one.id}", partial(_verify, context, one))
-            for one in taken
-        ]
-    done += [
-        run_step(on_outcome, f"copy {one.id}", partial(_copy, context, one), is_finding=False)
-        for one in status.uncopied(context, records.read(context.folder))
-    ]
+        steps.run(step, _take, context, kind, taken, is_finding=False)
+        for record in taken:
+            steps.run(f"verify {record.id}", _verify, context, record)
+    for record in status.uncopied(context, records.read(context.folder)):
+        steps.run(f"copy {record.id}", _copy, context, record, is_finding=False)
     if context.settings.backups.copy_to and barman.is_wanted(context.settings):
-        work = partial(_copy_wal, context)
-        done.append(run_step(on_outcome, "copy WAL", work, is_finding=False))
-    return done
+        steps.run("copy WAL", _copy_wal, context, is_finding=False)
+    return steps.outcomes
 
 
 def _is_taken(catalog: Catalog, kind: Kind, since: datetime | None) -> bool:
@@ -146,37 +136,30 @@ def prune(context: BackupContext, now: datetime, on_outcome: OnOutcome) -> list[
     Local backups go first: a destination that does not answer must not fill this disk.
     """
     expired = [one.record for one in retention_decisions(context, now) if not one.is_kept]
+    steps = Steps(on_outcome)
     # Incremental backups go before the backups that they depend on.
-    done = [delete(context, record, on_outcome) for record in reversed(expired)]
-    work = partial(_trim_wal, context, len(expired))
-    done.append(run_step(on_outcome, "prune", work, is_finding=False))
+    for record in reversed(expired):
+        steps.run(f"delete {record.id}", _delete, context, record, is_finding=False)
+    steps.run("prune", _trim_wal, context, len(expired), is_finding=False)
     if context.settings.backups.copy_to:
-        work = partial(_prune_copies, context, now)
-        done.append(run_step(on_outcome, "prune copies", work, is_finding=False))
-    return done
+        steps.run("prune copies", _prune_copies, context, now, is_finding=False)
+    return steps.outcomes
 
 
 def delete_named(
     context: BackupContext, chosen: Sequence[Record], on_outcome: OnOutcome
 ) -> list[StepOutcome]:
     """Delete backups, given oldest first, and their off-site copies."""
-    done = [delete(context, record, on_outcome) for record in reversed(chosen)]
+    steps = Steps(on_outcome)
+    for record in reversed(chosen):
+        steps.run(f"delete {record.id}", _delete, context, record, is_finding=False)
     copied = {record.id for record in copies.known_copies(context).good}
-    return done + [
-        delete_copy(context, record, on_outcome) for record in chosen if record.id in copied
-    ]
-
-
-def delete(context: BackupContext, record: Record, on_outcome: OnOutcome) -> StepOutcome:
-    """Delete a backup and its record, but not its off-site copy."""
-    work = partial(_delete, context, record)
-    return run_step(on_outcome, f"delete {record.id}", work, is_finding=False)
-
-
-def delete_copy(context: BackupContext, record: Record, on_outcome: OnOutcome) -> StepOutcome:
-    """Delete the off-site copy of a backup."""
-    work = partial(_delete_copy, context, record)
-    return run_step(on_outcome, f"delete copy of {record.id}", work, is_finding=False)
+    for record in chosen:
+        if record.id in copied:
+            steps.run(
+                f"delete copy of {record.id}", _delete_copy, context, record, is_finding=False
+            )
+    return steps.outcomes
 
 
 def remove_drafts(context: BackupContext) -> None:
@@ -200,15 +183,14 @@ def _take(context: BackupContext, kind: Kind, taken: list[Record]) -> str:
 
 
 def _verify(context: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> str:
-    return _detail(verify.verify(context, record, seen).verified)
+    return _detail(verify.verify(context, record, seen))
 
 
 def _drill(context: BackupContext, record: Record) -> str:
-    return _detail(drill.drill(context, record).drilled)
+    return _detail(drill.drill(context, record))
 
 
-def _detail(result: ProofResult | None) -> str:
-    assert result is not None
+def _detail(result: ProofResult) -> str:
     if not result.is_good:
         raise OperatorError(result.detail)
     return result.detail

@@ -36,40 +36,45 @@ OnOutcome = Callable[[StepOutcome], None]
 """Called after each step."""
 
 
-def run_step(
-    on_outcome: OnOutcome, step: str, work: Callable[[], str], *, is_finding: bool = True
-) -> StepOutcome:
-    """Run a step and report its outcome; ``work`` returns the detail, and raises when it fails."""
-    begun = monotonic()
-    is_conclusive = True
-    try:
-        detail, is_good = work(), True
-    except InconclusiveError as error:
-        detail, is_good, is_conclusive = str(error), False, False
-    except (OperatorError, OSError) as error:
-        detail, is_good = str(error), False
-    except Exception as error:
-        # An unexpected error must not keep the remaining steps from running.
-        detail, is_good = f"{type(error).__name__}: {error}", False
-    outcome = StepOutcome(step, is_good, detail, monotonic() - begun, is_finding, is_conclusive)
-    on_outcome(outcome)
-    return outcome
+class Steps:
+    """Runs steps, and reports and collects their outcomes."""
 
+    def __init__(self, on_outcome: OnOutcome) -> None:
+        self.outcomes: list[StepOutcome] = []
+        self._on_outcome = on_outcome
 
-def prove(
-    on_outcome: OnOutcome, verb: str, record: Record, work: Callable[[Record], ProofResult | None]
-) -> StepOutcome:
-    """Verify or drill a backup and report the result.
+    def run(
+        self, step: str, work: Callable[..., str], *args: object, is_finding: bool = True
+    ) -> None:
+        """Run a step; ``work`` returns the detail, and raises when it fails."""
+        begun = monotonic()
+        is_conclusive = True
+        try:
+            detail, is_good = work(*args), True
+        except InconclusiveError as error:
+            detail, is_good, is_conclusive = str(error), False, False
+        except (OperatorError, OSError) as error:
+            detail, is_good = str(error), False
+        except Exception as error:
+            # An unexpected error must not keep the remaining steps from running.
+            detail, is_good = f"{type(error).__name__}: {error}", False
+        seconds = monotonic() - begun
+        self.add(StepOutcome(step, is_good, detail, seconds, is_finding, is_conclusive))
 
-    Raises:
-        OperatorError: it is not a backup of this kind.
-    """
-    step = f"{verb} {record.id}"
-    try:
-        result = work(record)
-        assert result is not None
-        outcome = StepOutcome(step, result.is_good, result.detail, result.seconds)
-    except InconclusiveError as error:
-        outcome = StepOutcome(step, False, str(error), 0.0, is_conclusive=False)
-    on_outcome(outcome)
-    return outcome
+    def prove(self, verb: str, record: Record, work: Callable[[Record], ProofResult]) -> None:
+        """Verify or drill a backup.
+
+        Raises:
+            OperatorError: it is not a backup of this kind.
+        """
+        step = f"{verb} {record.id}"
+        try:
+            result = work(record)
+        except InconclusiveError as error:
+            self.add(StepOutcome(step, False, str(error), 0.0, is_conclusive=False))
+        else:
+            self.add(StepOutcome(step, result.is_good, result.detail, result.seconds))
+
+    def add(self, outcome: StepOutcome) -> None:
+        self.outcomes.append(outcome)
+        self._on_outcome(outcome)

@@ -103,7 +103,7 @@ def places(path: Path) -> list[int]:
 
 
 def is_found_good(context: BackupContext, record: Record) -> bool:
-    verdict = verify.verify(context, record).verified
+    verdict = verify.verify(context, record)
     assert verdict is not None
     records.write(context.folder, record)
     return verdict.is_good
@@ -189,11 +189,11 @@ def test_missing_segment_of_the_log_is_a_hole_with_its_name(
     full = newest(backed_up_stack, "full")
     path = archived(context)
     with gone(path):
-        verdict = verify.verify(context, full).verified
+        verdict = verify.verify(context, full)
         assert verdict is not None
         assert not verdict.is_good
         assert path.name in verdict.detail
-        drilled = drill.drill(context, full).drilled
+        drilled = drill.drill(context, full)
         assert drilled is not None
         assert not drilled.is_good
         assert path.name in drilled.detail
@@ -218,7 +218,7 @@ def test_file_that_is_cut_short_emptied_or_longer_is_found(
         with changed(path, CUT[how]):
             assert not is_found_good(context, record), path
             if record is dump:
-                drilled = drill.drill(context, record).drilled
+                drilled = drill.drill(context, record)
                 assert drilled is not None
                 assert not drilled.is_good
                 records.write(context.folder, record)

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 
 Kind = Literal["full", "incremental", "dump", "configuration"]
@@ -110,6 +111,10 @@ class Record(msgspec.Struct, frozen=True):
         return max(failed, key=lambda one: one.at, default=None)
 
 
+class MissingParentError(OperatorError):
+    """A backup depends on one that is missing."""
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """All backups, oldest first, and the IDs of damaged records."""
 
@@ -130,13 +135,13 @@ class Catalog(msgspec.Struct, frozen=True):
         """An incremental backup and the backups that it depends on, the full one first.
 
         Raises:
-            KeyError: one of them is missing.
+            MissingParentError: one of them is missing.
         """
         chain = [record]
         while (parent := chain[0].parent) is not None:
             found = self.get(parent)
             if found is None:
-                raise KeyError(parent)
+                raise MissingParentError(f"{chain[0].id} depends on {parent}, which is missing.")
             chain.insert(0, found)
         return chain
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Catalog, Kind, Record
+from chitlaq.backups.catalog.records import Catalog, Kind, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.core.host import files
 
@@ -114,7 +114,7 @@ def uncopied(context: BackupContext, found: Catalog) -> list[Record]:
     chosen: dict[str, Record] = {}
     for kinds in KINDS.values():
         if newest := found.newest(*kinds):
-            with suppress(KeyError):
+            with suppress(MissingParentError):
                 chosen |= {one.id: one for one in found.chain(newest)}
             chosen[newest.id] = newest
     return [one for one in chosen.values() if one.copied is None or one.copied.where != wanted]

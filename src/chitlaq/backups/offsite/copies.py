@@ -38,7 +38,6 @@ from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.wal import archive, ledger
 from chitlaq.backups.wal.archive import Segment
 from chitlaq.core.errors import OperatorError
-from chitlaq.stack.servers import barman
 
 # The registry's entry for a WAL file whose copying has begun but may not have finished.
 BEGUN = "begun"
@@ -103,7 +102,7 @@ def copy_wal(context: BackupContext) -> int:
         OperatorError: as `copy_backup`; or the location has a file of that name that is not ours.
     """
     target = object_store.open_owned(context)
-    files = archive.complete_files(barman.folder(context.home, context.settings))
+    files = archive.complete_files(context.barman_folder)
     known = registry_folder(context, context.settings.backups.copy_to)
     done, strange = 0, list[str]()
     damaged = list[str]()
@@ -186,7 +185,7 @@ def take_over(context: BackupContext) -> None:
         _registry_name(name)
         for name in object_store.list_objects(object_store.open_owned(context), "log/")
     }
-    files = archive.complete_files(barman.folder(context.home, context.settings))
+    files = archive.complete_files(context.barman_folder)
     ours, entered = (
         {f"{archive.system_identifier(files)}/{path.name}": path for path in files},
         ledger.read(known),
@@ -258,9 +257,7 @@ def trim_wal(context: BackupContext) -> int:
     }
     if not fulls or there - {one.id for one in fulls}:
         return 0
-    current = archive.system_identifier(
-        archive.complete_files(barman.folder(context.home, context.settings))
-    )
+    current = archive.system_identifier(archive.complete_files(context.barman_folder))
     of_log = object_store.list_objects(target, "log/")
     gone = [name for name in of_log if not _is_wanted(_registry_name(name), fulls, str(current))]
     for name in gone:

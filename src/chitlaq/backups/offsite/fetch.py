@@ -31,12 +31,11 @@ from chitlaq.backups.offsite.remote_copies import RemoteCopies, open_copies
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import verify
 from chitlaq.backups.proof.verify import AlreadyVerified
-from chitlaq.backups.steps import OnOutcome, StepOutcome, prove
+from chitlaq.backups.steps import OnOutcome, StepOutcome, Steps
 from chitlaq.backups.wal import archive, ledger
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation import settings as installation_settings
-from chitlaq.stack.servers import barman
 
 # Raised by reading an archive of unknown origin.
 _UNREADABLE = (OSError, tarfile.TarError, zstandard.ZstdError, zlib.error, EOFError, ValueError)
@@ -65,7 +64,6 @@ def fetch(
     """Fetch settings and backups from an off-site location, and verify the backups.
 
     Args:
-        context: the installation.
         url: ``s3://bucket/prefix`` or a folder.
         key_file: holds the private key.
         on_outcome: called for each copy that cannot be fetched, and after each verification.
@@ -79,18 +77,13 @@ def fetch(
         # They may set another backup folder.
         context = replace(context, settings=installation_settings.load(context.home))
         backups = fetch_backups(context, remote, is_all=is_all)
-        outcomes = [
-            StepOutcome(f"fetch {name}", is_good=False, detail=reason, seconds=0.0)
-            for name, reason in remote.failed.items()
-        ]
-    for outcome in outcomes:
-        on_outcome(outcome)
+    steps = Steps(on_outcome)
+    for name, reason in remote.failed.items():
+        steps.add(StepOutcome(f"fetch {name}", is_good=False, detail=reason, seconds=0.0))
     seen = AlreadyVerified()
-    outcomes += [
-        prove(on_outcome, "verify", one, lambda one: verify.verify(context, one, seen).verified)
-        for one in backups
-    ]
-    return Fetched(context, files, backups, outcomes)
+    for record in backups:
+        steps.prove("verify", record, lambda one: verify.verify(context, one, seen))
+    return Fetched(context, files, backups, steps.outcomes)
 
 
 def fetch_settings(context: BackupContext, remote: RemoteCopies) -> list[str]:
@@ -209,7 +202,7 @@ def _is_same(context: BackupContext, record: Record) -> bool:
 
 def _require_same_server(context: BackupContext, record: Record) -> None:
     """Raise if the local WAL archive is another server's: its files have the same names."""
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     system = archive.system_identifier(archive.complete_files(folder))
     if system is not None and record.system is not None and system != record.system:
         raise OperatorError(
@@ -251,7 +244,7 @@ def _fetch_wal(
 ) -> None:
     if not backups:
         return
-    base = barman.folder(context.home, context.settings)
+    base = context.barman_folder
     system = base_backup.system_identifier(context.folder / backups[-1].path)
     known, copied = ledger.read(base), copies.registry_folder(context, remote.url)
     for file_name, name in remote.wal_objects(backups).items():

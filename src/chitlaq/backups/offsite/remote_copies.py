@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Catalog, Kind, Record
+from chitlaq.backups.catalog.records import Catalog, Kind, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, object_store
 from chitlaq.backups.offsite.object_store import ObjectStore
@@ -75,10 +75,8 @@ class RemoteCopies:
         """A backup and those that it depends on, as far as there are records of them."""
         try:
             return self.catalog.chain(record)
-        except KeyError as missing:
-            self.failed[record.id] = (
-                f"It depends on {missing.args[0]}, of which there is no record."
-            )
+        except MissingParentError as missing:
+            self.failed[record.id] = str(missing)
             return [record]
 
     def wal_objects(self, backups: Sequence[Record]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import psycopg
 
 from chitlaq.backups import progress
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.catalog.records import Kind, MissingParentError, Record
 from chitlaq.backups.context import (
     BackupContext,
     require_free_space,
@@ -56,7 +56,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
     expected = _expected_bytes(context, kind)
     require_free_space(context.folder, expected, f"A backup ({kind})")
     begun, moment = monotonic(), datetime.now(UTC)
-    base = barman.folder(context.home, context.settings) / "base"
+    base = context.barman_folder / "base"
     before, known = size_of(base), {path.name for path in base.glob("*")}
     words = ["backup", "--immediate-checkpoint"]
     if parent:
@@ -182,7 +182,7 @@ def _ensure_archive_started(context: BackupContext) -> None:
 
     Barman leaves the newest received segment where it is, so this completes two.
     """
-    if not archive.archived_files(barman.folder(context.home, context.settings)):
+    if not archive.archived_files(context.barman_folder):
         switch_segment(context, "chitlaq_archive")
         switch_segment(context, "chitlaq_archive")
         with wal_lock(context.home):
@@ -194,12 +194,12 @@ def barman_id(record: Record) -> str:
 
 
 def data_folder(context: BackupContext, name: str) -> Path:
-    return barman.folder(context.home, context.settings) / "base" / name / "data"
+    return context.barman_folder / "base" / name / "data"
 
 
 def data_folders(context: BackupContext) -> list[Path]:
     """The data directories of all base backups, complete or not."""
-    return sorted(barman.folder(context.home, context.settings).glob("base/*/data"))
+    return sorted(context.barman_folder.glob("base/*/data"))
 
 
 def archive_wal(context: BackupContext) -> int:
@@ -210,7 +210,7 @@ def archive_wal(context: BackupContext) -> int:
     Raises:
         OperatorError: Barman failed, or a received file is damaged.
     """
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     if barman.waiting(context.home, context.settings):
         barman.run(context.home, context.settings, "archive-wal", barman.SERVER)
     known = ledger.read(folder)
@@ -232,7 +232,6 @@ def switch_segment(context: BackupContext, mark: str = "") -> float:
     """Make the server start a new WAL segment, and wait until the previous one was received.
 
     Args:
-        context: the installation.
         mark: name of a restore point to write first; without one, nothing happens if nothing was written.
 
     Returns the seconds that it took.
@@ -263,7 +262,7 @@ def _wait_for_segment(context: BackupContext, name: str) -> None:
         OperatorError: it does not arrive.
     """
     begun = monotonic()
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
         if monotonic() - begun > RECEIVE_SECONDS:
             raise OperatorError(
@@ -293,7 +292,7 @@ def reconcile(context: BackupContext) -> list[str]:
     known = {barman_id(one) for one in found.of("full", "incremental")}
     known |= {name.partition("_")[2] for name in found.damaged}
     new = []
-    for base in sorted(barman.folder(context.home, context.settings).glob("base/*")):
+    for base in sorted(context.barman_folder.glob("base/*")):
         if base.name in known:
             continue
         if not (base / "data" / MANIFEST).exists():
@@ -315,7 +314,7 @@ def delete(context: BackupContext, name: str) -> None:
     Barman itself would also delete WAL from before the oldest backup that it knows, and it does not know
     backups that were fetched. `trim_wal` deletes WAL instead.
     """
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     # Without a manifest it no longer counts, even if this is interrupted.
     (folder / "base" / name / "data" / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder / "base" / name, ignore_errors=True)
@@ -332,7 +331,7 @@ def trim_wal(context: BackupContext) -> int:
     if not begins or None in begins or any(name.startswith("full_") for name in found.damaged):
         return 0
     first = min(Segment.from_name(name).number for name in begins if name)
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     gone = [
         path
         for path in archive.archived_files(folder)
@@ -356,7 +355,7 @@ def _incremental_parent(context: BackupContext) -> Record | None:
         return None
     try:
         chain = found.chain(newest)
-    except KeyError:
+    except MissingParentError:
         return None
     if not all(
         barman.catalogued(context.home, context.settings, barman_id(one)).exists() for one in chain
@@ -370,7 +369,7 @@ def _incremental_parent(context: BackupContext) -> Record | None:
 
 
 def wal_archive(context: BackupContext, *extra: Path) -> WalArchive:
-    return archive.read_archive(barman.folder(context.home, context.settings), *extra)
+    return archive.read_archive(context.barman_folder, *extra)
 
 
 def _expected_bytes(context: BackupContext, kind: Kind) -> int:

@@ -140,7 +140,6 @@ def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: 
     """Restore a dump into an empty database.
 
     Args:
-        context: the installation.
         record: the dump.
         url: the database.
         data: the server's data directory, which grows meanwhile.

@@ -25,7 +25,6 @@ from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
-from chitlaq.stack.servers import barman
 
 STAGED_WAL = "restored"
 
@@ -71,7 +70,6 @@ def lay_out(
     """Build a data directory that PostgreSQL can recover, with its WAL in ``target/restored``.
 
     Args:
-        context: the installation.
         chain: the backup and those that it depends on, the full one first.
         timeline: the timeline to recover to.
         target: the data directory, which is created.
@@ -106,7 +104,7 @@ def lay_out(
             found,
             segments,
             staged,
-            ledger.read(barman.folder(context.home, context.settings)),
+            ledger.read(context.barman_folder),
             partial(readable_end, context),
             is_up_to_damage=is_up_to_damage,
         )

@@ -172,7 +172,6 @@ def running_server(
     """Run PostgreSQL on a data directory, on its own port and socket, until the block ends.
 
     Args:
-        context: the installation.
         data: the data directory; never the live one.
         sockets: the folder of its socket.
         options: settings such as ``recovery_target_lsn=0/41E96D0``.

@@ -58,7 +58,7 @@ class QuiescentSnapshot:
     lag_seconds: float
 
 
-def drill(context: BackupContext, record: Record, database: str = postgres.DATABASE) -> Record:
+def drill(context: BackupContext, record: Record, database: str = postgres.DATABASE) -> ProofResult:
     """Restore a backup, compare it, query it through feed-service, and record the result.
 
     Raises:
@@ -79,10 +79,9 @@ def drill(context: BackupContext, record: Record, database: str = postgres.DATAB
         if is_inconclusive(error):
             raise InconclusiveError(last_lines(str(error))) from None
         detail, is_good = last_lines(str(error)), False
-    verdict = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
-    judged = msgspec.structs.replace(record, drilled=verdict)
-    records.write(context.folder, judged)
-    return judged
+    result = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
+    records.write(context.folder, msgspec.structs.replace(record, drilled=result))
+    return result
 
 
 def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[str, float]:
@@ -123,10 +122,7 @@ def load_dump(context: BackupContext, server: ScratchServer, record: Record, dat
 
 
 def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]:
-    try:
-        chain = records.read(context.folder).chain(record)
-    except KeyError as missing:
-        raise OperatorError(f"It depends on {missing.args[0]}, which is missing.") from None
+    chain = records.read(context.folder).chain(record)
     timeline = _live_timeline(context, record)
     context.report_progress("moment", 0, 1)
     moment = quiescent_snapshot(context)

@@ -22,7 +22,6 @@ from chitlaq.backups.postgres import base_backup, dump, recovery
 from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive
 from chitlaq.core.errors import OperatorError
-from chitlaq.stack.servers import barman
 
 
 @dataclass(slots=True)
@@ -33,11 +32,12 @@ class AlreadyVerified:
     log: set[Path] = field(default_factory=set)
 
 
-def verify(context: BackupContext, record: Record, seen: AlreadyVerified | None = None) -> Record:
+def verify(
+    context: BackupContext, record: Record, seen: AlreadyVerified | None = None
+) -> ProofResult:
     """Verify a backup and record the result.
 
     Args:
-        context: the installation.
         record: the backup.
         seen: what need not be read again when several backups are verified in one run.
 
@@ -51,10 +51,9 @@ def verify(context: BackupContext, record: Record, seen: AlreadyVerified | None 
         if is_inconclusive(error):
             raise InconclusiveError(str(error)) from None
         detail, is_good = str(error), False
-    verdict = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun)
-    judged = msgspec.structs.replace(record, verified=verdict)
-    records.write(context.folder, judged)
-    return judged
+    result = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun)
+    records.write(context.folder, msgspec.structs.replace(record, verified=result))
+    return result
 
 
 def _verify(context: BackupContext, record: Record, seen: AlreadyVerified) -> str:
@@ -84,10 +83,7 @@ def _verify_configuration(context: BackupContext, record: Record) -> str:
 
 
 def _verify_base_backup(context: BackupContext, record: Record, seen: AlreadyVerified) -> str:
-    try:
-        chain = records.read(context.folder).chain(record)
-    except KeyError as missing:
-        raise OperatorError(f"It depends on {missing.args[0]}, which is missing.") from None
+    chain = records.read(context.folder).chain(record)
     for one in chain:
         if one.id in seen.backups:
             continue
@@ -104,7 +100,6 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
     the backup, this is only the backup's own timeline, with which it can still be restored.
 
     Args:
-        context: the installation.
         record: the backup.
         seen: what need not be read again.
 
@@ -121,7 +116,7 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
     )
     if chain[-1].number < end.number:
         raise OperatorError(f"The WAL ends before segment {end.name}, which a restore needs.")
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     known = ledger.read(folder)
     files = [found.segments[segment] for segment in chain]
     system = base_backup.system_identifier(context.folder / record.path)

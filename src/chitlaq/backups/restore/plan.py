@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Catalog, Record
+from chitlaq.backups.catalog.records import Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup, recovery
 from chitlaq.backups.wal.archive import WalArchive
@@ -78,7 +78,6 @@ def choose(
     """Choose the backup and the timeline, without changing anything.
 
     Args:
-        context: the installation.
         name: a backup; by default the newest that fits.
         to_time: the requested point in time.
         timeline: by default the one that was current at that time (`recovery.timeline_at`), or the newest.
@@ -197,6 +196,6 @@ def is_usable(found: Catalog, record: Record) -> bool:
     """Whether neither a backup nor one that it depends on is known to be bad."""
     try:
         chain = found.chain(record)
-    except KeyError:
+    except MissingParentError:
         return False
     return not any(one.is_bad for one in chain)

@@ -65,7 +65,7 @@ def preflight(context: BackupContext, wanted: RestorePlan) -> None:
             context.home.root, recovery.required_bytes(found, chain, segments), "The restore"
         )
         if not wanted.is_up_to_damage:
-            known = ledger.read(barman.folder(context.home, context.settings))
+            known = ledger.read(context.barman_folder)
             staging.check(
                 found,
                 segments,
@@ -88,12 +88,7 @@ def _chain(context: BackupContext, wanted: RestorePlan) -> list[Record]:
     record = found.get(wanted.backup)
     if record is None:
         raise OperatorError(f"The backup {wanted.backup} is missing.")
-    try:
-        return found.chain(record)
-    except KeyError as missing:
-        raise OperatorError(
-            f"{wanted.backup} depends on {missing.args[0]}, which is missing."
-        ) from None
+    return found.chain(record)
 
 
 @contextmanager
@@ -321,9 +316,7 @@ def _extend_archive(context: BackupContext) -> None:
 
 def _add_to_archive(context: BackupContext, path: Path) -> None:
     """Put a WAL file among the received files, unless it is there or archived."""
-    known = {
-        one.name for one in archive.complete_files(barman.folder(context.home, context.settings))
-    }
+    known = {one.name for one in archive.complete_files(context.barman_folder)}
     if path.name in known:
         return
     streaming = barman.streaming(context.home, context.settings)
@@ -344,7 +337,7 @@ def _set_archive_aside(context: BackupContext, wanted: RestorePlan) -> None:
 
     Its records go first, since records without files would be misleading. Can be repeated from any point.
     """
-    folder = barman.folder(context.home, context.settings)
+    folder = context.barman_folder
     name = wanted.aside.removeprefix(ASIDE)
     kept = folder.with_name(f"{folder.name}.before-{name}")
     left = records.read(context.folder).of("full", "incremental")
@@ -361,7 +354,7 @@ def kept_aside(context: BackupContext) -> list[Path]:
     """What restores have kept: previous data directories, and WAL archives of previous servers."""
     return [
         *sorted(context.home.root.glob(f"{ASIDE}*")),
-        *sorted(barman.folder(context.home, context.settings).parent.glob("*.before-*")),
+        *sorted(context.barman_folder.parent.glob("*.before-*")),
     ]
 
 

@@ -11,7 +11,6 @@ def ship(context: BackupContext, *, is_segment_switched: bool = False) -> tuple[
     """Archive and copy complete segments; returns how many files were archived and copied.
 
     Args:
-        context: the installation.
         is_segment_switched: first end the current segment, so that what it holds is shipped too.
 
     Raises:

@@ -35,7 +35,7 @@ def verify(names: Names = None, operator: Operator = None) -> None:
         "verify",
         names or [],
         operator,
-        lambda context, record: verify.verify(context, record, seen).verified,
+        lambda context, record: verify.verify(context, record, seen),
         lambda _context, catalog: catalog.good,
     )
 
@@ -54,9 +54,9 @@ def drill(
     from chitlaq.backups import daily
     from chitlaq.backups.proof import drill
 
-    def work(context: BackupContext, record: Record) -> ProofResult | None:
-        drilled = drill.drill(context, record, database).drilled
-        if drilled is not None and drilled.is_good and record.tables:
+    def work(context: BackupContext, record: Record) -> ProofResult:
+        drilled = drill.drill(context, record, database)
+        if drilled.is_good and record.tables:
             # The runbook asks the restored database for these, and the scratch server is gone.
             counts = ", ".join(
                 f"{record.tables[table].rows:,} {what}"
@@ -73,19 +73,21 @@ def _prove(
     verb: str,
     names: Sequence[str],
     operator: str | None,
-    work: Callable[[BackupContext, Record], ProofResult | None],
+    work: Callable[[BackupContext, Record], ProofResult],
     by_default: Callable[[BackupContext, Catalog], Sequence[Record]],
 ) -> None:
     from functools import partial
 
     from chitlaq.backups.catalog import records
-    from chitlaq.backups.steps import prove
+    from chitlaq.backups.steps import Steps
 
     with session(" ".join([verb, *names]), operator) as (context, record):
         catalog = records.read(context.folder)
         wanted = [find(context, catalog, name) for name in names] or by_default(context, catalog)
         if not wanted:
             raise OperatorError(f"There are no backups in {context.folder}: `chitlaq backup run`.")
-        done = [prove(print_outcome, verb, one, partial(work, context)) for one in wanted]
-        record(done)
-    exit_for(done)
+        steps = Steps(print_outcome)
+        for one in wanted:
+            steps.prove(verb, one, partial(work, context))
+        record(steps.outcomes)
+    exit_for(steps.outcomes)
