@@ -1,4 +1,4 @@
-"""Stacks whose log is archived, and what is needed to look at their backups from within."""
+"""Stacks with a WAL archive, and helpers to inspect their backups from within."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Write = Callable[[], Awaitable[str]]
 
 
 def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
-    """Start a stack with an archive of its log, in which one member may do much; the caller stops it.
+    """Start a stack with a WAL archive and no rate limit for members; the caller stops it.
 
     Args:
-        file: what its ``chitlaq.toml`` says.
-        settings: variables of its environment.
+        file: the content of its ``chitlaq.toml``.
+        settings: environment variables.
     """
     usual = {
         "CHITLAQ_BACKUPS_ARCHIVE": "on",
@@ -48,7 +48,7 @@ def backups_of(stack: Stack) -> records.Catalog:
 
 
 def run(stack: Stack, *words: str) -> str:
-    """Run ``chitlaq backup WORDS``, which must go well."""
+    """Run ``chitlaq backup WORDS``, which must succeed."""
     answer = stack.command("backup", *words)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return answer.stdout
@@ -62,13 +62,13 @@ def newest(stack: Stack, *kinds: records.Kind) -> Record:
 
 @asynccontextmanager
 async def author(stack: Stack, username: str = "ada") -> AsyncIterator[Member]:
-    """Somebody who writes posts."""
+    """A member who writes posts."""
     async with httpx.AsyncClient(base_url=stack.gateway, timeout=20) as client:
         yield await become_member(stack, client, username)
 
 
 class Writers:
-    """Members who write posts as fast as they are answered, and remember what was acknowledged."""
+    """Write posts as fast as they are answered, and remember which were acknowledged."""
 
     def __init__(self, member: Member, count: int = 4) -> None:
         self.acknowledged: list[str] = []
@@ -103,7 +103,7 @@ async def posts_in(stack: Stack) -> set[str]:
 
 
 def servers_in(folder: Path) -> list[int]:
-    """Processes of PostgreSQL that run on a data directory below a folder."""
+    """PostgreSQL processes that run on a data directory below a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

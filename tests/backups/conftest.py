@@ -1,4 +1,4 @@
-"""Places of copies: a folder, and a server that speaks S3."""
+"""Off-site locations: a folder, and an S3 server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import free_ports
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
-    """A server that speaks S3, with an empty bucket."""
+    """An S3 server with an empty bucket."""
     (port,) = free_ports(1)
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
@@ -41,7 +41,7 @@ def key() -> tuple[str, str]:
 
 @pytest.fixture(params=["folder", "s3"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """The settings that name a place of copies, new for each test."""
+    """Settings for an off-site location that is new for each test."""
     if request.param == "folder":
         return {"CHITLAQ_BACKUPS_COPY_TO": str(tmp_path / "elsewhere")}
     return {

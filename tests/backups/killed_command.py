@@ -1,4 +1,4 @@
-"""A command that is killed with -9 in the middle of a step: of its own hand, at the call that is named."""
+"""Kill a command with SIGKILL in the middle of a step: by itself, at a given system call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conftest import Stack
 
-# Python tells of each call that touches a file before it is done.
+# Python raises an audit event before each call that touches a file.
 _PROGRAM = """
 import os, signal, sys
 wanted, part = sys.argv[1:3]
@@ -23,9 +23,9 @@ main()
 
 
 def killed_at(stack: Stack, call: str, part: str, *words: str) -> None:
-    """Run ``chitlaq backup WORDS`` until a call such as ``os.rename`` is about a path, and kill it there.
+    """Run ``chitlaq backup WORDS`` and kill it when a call such as ``os.rename`` is about to touch a path.
 
-    Only the process itself is killed: what it has started lives on, where nothing else ends it.
+    Only the process itself is killed: its children live on unless something else ends them.
     """
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, call, part, "backup", *words],
@@ -35,7 +35,7 @@ def killed_at(stack: Stack, call: str, part: str, *words: str) -> None:
 
 
 def leftovers(stack: Stack) -> list[Path]:
-    """What scratch servers have in the folder for temporary files, which is the stack's own."""
+    """What scratch servers left in the stack's own temporary folder."""
     return list(Path(stack.environment["TMPDIR"]).glob("chitlaq_drill_*"))
 
 

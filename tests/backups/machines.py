@@ -1,4 +1,4 @@
-"""Machines that copy elsewhere and fetch from there, with backups of any content: no server is needed."""
+"""Machines that copy off-site and fetch, with made-up backups: no server is needed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made_at(hour: int) -> datetime:
 
 
 def make(context: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
-    """A backup with any content."""
+    """A backup with random content."""
     moment = made_at(hour)
     name = f"{kind}_{moment:%Y%m%dT%H%M%S}"
     path = f"physical/chitlaq/base/{moment:%Y%m%dT%H%M%S}/data" if kind == "full" else f"{name}.sql"
@@ -62,7 +62,7 @@ def make(context: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM
 
 
 def segment(system: int = SYSTEM, content: bytes = b"\1") -> bytes:
-    """A segment of the log, with the header of its first page."""
+    """A WAL segment with the header of its first page."""
     header = struct.pack("<HHIQIIQ", 0xD118, 2, 1, 0, 0, 0, system)
     return zstandard.compress(header.ljust(archive.SEGMENT_BYTES, content))
 
@@ -78,7 +78,7 @@ def archive_segment(
 
 
 def fetched(there: BackupContext, url: str, identity: str, *, is_all: bool = False) -> list[Record]:
-    """What was brought, where nothing went wrong."""
+    """What was fetched, if nothing failed."""
     with open_copies(there, url, identity) as remote:
         fetch.fetch_settings(there, remote)
         brought = fetch.fetch_backups(there, remote, is_all=is_all)

@@ -1,4 +1,4 @@
-"""Backups of the configuration: no secret stands in them unencrypted, however it is written; none is lost."""
+"""Configuration backups: no secret is in them unencrypted, however it is written, and none is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.core.errors import OperatorError
 from tests.backups.machines import machine
 
-# As an operator writes it, and what of it is a secret.
+# Settings as an operator writes them, and the secrets among them.
 SECRET_LINES = {
     'database_url = "postgresql://owner:HUNTER2secret@db/chitlaq"': "HUNTER2secret",
     'database_url = "postgresql://owner@db/chitlaq?password=HUNTER2secret"': "HUNTER2secret",
@@ -95,7 +95,7 @@ def test_secret_is_found_in_a_large_file_wherever_it_stands(
     (context.home.secrets / "superuser").write_text("HUNTER2secret")
     media = context.home.root / "media"
     media.mkdir()
-    # Across the end of what is read at once.
+    # Across the boundary of two reads.
     for number, before in enumerate((0, (1 << 20) - 6, 3 << 20)):
         (media / f"{number}.bin").write_bytes(bytes(before) + b"HUNTER2secret" + bytes(100))
     (media / "photo.bin").write_bytes(bytes(2 << 20))
@@ -109,7 +109,7 @@ def test_secret_is_found_in_a_large_file_wherever_it_stands(
 def test_archive_that_would_write_what_is_no_configuration_is_refused(
     tmp_path: Path, key: tuple[str, str], name: str
 ) -> None:
-    """Whoever has the public key and may write to the place of copies could have put it there."""
+    """Whoever has the public key and can write to the off-site location could have put it there."""
     target = tmp_path / "config.tar.gz"
     inner, sealed = io.BytesIO(), io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w") as archive:
@@ -128,7 +128,7 @@ def test_archive_that_would_write_what_is_no_configuration_is_refused(
 
 
 def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
-    """Who restores the configuration elsewhere is not taken for the machine that it is of."""
+    """A machine that restores another's configuration is not taken for that machine."""
     context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
     name = object_store.machine_id(context.home)
     path = archive_of(context)

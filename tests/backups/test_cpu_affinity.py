@@ -1,4 +1,4 @@
-"""Backups come after members: at the processor, at the disk, and in the live server."""
+"""Backup jobs yield to members: on the CPU, on the disk, and in the live server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The day's work: what fails is told and done again, what was done is not, and what goes goes here first."""
+"""The daily job: failures are reported and retried, successes are not repeated, local backups are deleted first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def silent(_: StepOutcome) -> None:
 
 @pytest.fixture
 def context(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
-    """A machine whose place of copies the test can take away."""
+    """A machine whose off-site location the test can take away."""
     return machine(
         tmp_path / "one",
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
@@ -78,7 +78,7 @@ def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(
 def test_what_was_done_since_a_moment_is_not_done_again(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A place that is away all day does not cost a base backup every quarter of an hour."""
+    """A location that is down all day does not cost a base backup every 15 minutes."""
     now = datetime.now(UTC)
     for kind in ("full", "dump", "configuration"):
         record = make(context, kind)
@@ -151,7 +151,7 @@ def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_b
 
 
 def test_base_backup_goes_and_leaves_the_log_that_others_need(context: BackupContext) -> None:
-    """Also where Barman's catalogue is gone, or never had what was fetched."""
+    """Even if Barman's catalog is lost, or never had a fetched backup."""
     make(context, "full", 2)
     proved(context, make(context, "full", 4))
     needed = archive_segment(context)

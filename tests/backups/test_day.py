@@ -1,4 +1,4 @@
-"""A day's backups of a live installation: made, verified, restored and compared, copied, and shown."""
+"""A day of backups of a live installation: taken, verified, drilled, copied, and shown."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The file of a private key, and the public one."""
+    """The file with a private key, and the public key."""
     private, public = encryption.generate_keys()
     path = tmp_path_factory.mktemp("stick") / "chitlaq-backup.key"
     path.write_text(f"# public key: {public}\n{private}\n")
@@ -56,7 +56,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where backups lie: not where they would without a setting."""
+    """A backup folder that is not the default."""
     return tmp_path_factory.mktemp("disk") / "backups"
 
 
@@ -64,7 +64,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def backed_up_stack(
     key: tuple[Path, str], elsewhere: Path, disk: Path
 ) -> AsyncIterator[Stack]:
-    """An installation with some posts and its settings in a file, after its first day's work."""
+    """An installation with some posts and a settings file, after its first daily job."""
     file = f"""\
 [backups]
 folder = "{disk}"
@@ -196,7 +196,7 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) ->
 def test_file_that_is_named_is_the_one_that_is_judged(
     backed_up_stack: Stack, tmp_path: Path
 ) -> None:
-    """A stick's content under a backup's name is not good because the backup is."""
+    """A file is judged by its own content, not by a backup of the same name."""
     folder = context_of(backed_up_stack).folder
     record = newest(backed_up_stack, "dump")
     garbage, same = tmp_path / record.path, tmp_path / "renamed.sql"
@@ -213,7 +213,7 @@ def test_file_that_is_named_is_the_one_that_is_judged(
             assert complaint in answer.stderr
     done = run(backed_up_stack, "verify", str(same))
     assert f"{same} is identical to {folder / record.path}" in done
-    # From within the folder, as one types it.
+    # With a relative path, as an operator types it.
     asked = subprocess.run(
         [ROOT / "backup-scripts" / "verify-backup.sh", "latest_backup.sql"],
         capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=folder,
@@ -251,7 +251,7 @@ def test_drill_leaves_nothing_and_never_comes_near_the_live_server(backed_up_sta
 def test_drill_finds_what_is_not_as_it_was(
     backed_up_stack: Stack, restored: Record, table: object, complaint: str
 ) -> None:
-    """A dump that is whole, and of which something else was written down."""
+    """An intact dump whose record says something else."""
     posts = table(restored.tables["feed.posts"])  # type: ignore[operator]
     other = msgspec.structs.replace(restored, tables={**restored.tables, "feed.posts": posts})
     records.write(context_of(backed_up_stack).folder, other)
@@ -285,7 +285,7 @@ def test_one_process_is_at_the_backups_at_a_time(backed_up_stack: Stack) -> None
 
 
 def test_dump_of_a_database_without_room_leaves_nothing(backed_up_stack: Stack) -> None:
-    """Writing fails in the middle: files may grow to 4 kB only."""
+    """Writing fails midway: files may not exceed 4 kB."""
     context = context_of(backed_up_stack)
     before = {path.name for path in context.folder.iterdir()}
     for kind in ("dump", "full"):
@@ -297,7 +297,7 @@ def test_dump_of_a_database_without_room_leaves_nothing(backed_up_stack: Stack) 
         assert "failed" in done.stdout + done.stderr
     assert {path.name for path in context.folder.iterdir()} == before
     assert len(backups_of(backed_up_stack).of("dump", "full")) == 2
-    # And the next one is as if nothing had been.
+    # The next run is unaffected.
     run(backed_up_stack, "run", "dump")
     assert len(backups_of(backed_up_stack).of("dump")) == 2
     assert backed_up_stack.is_healthy()
@@ -346,7 +346,7 @@ async def test_log_in_which_nothing_was_written_is_not_waited_for(backed_up_stac
 
 
 async def test_database_elsewhere_is_dumped_and_drilled_as_well(backed_up_stack: Stack) -> None:
-    """A dump of a database that `DATABASE_URL` names is compared with what that one held."""
+    """A dump of an external database (`DATABASE_URL`) is compared with that database's content."""
     context = context_of(backed_up_stack)
     settings = msgspec.structs.replace(
         context.settings, database_url=backed_up_stack.dsn("chitlaq")
@@ -398,7 +398,7 @@ async def test_receiver_that_is_killed_comes_back_and_misses_nothing(
 async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
     backed_up_stack: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
 ) -> None:
-    """Three commands on a machine that has only the program, the place of copies, and the key."""
+    """Three commands on a machine that has only the program, the off-site copies and the key."""
     async with author(backed_up_stack, "grace") as grace:
         post = await grace.write("written after the last backup")
     await asyncio.to_thread(run, backed_up_stack, "run", "dump", "configuration")

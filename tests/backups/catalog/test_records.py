@@ -1,4 +1,4 @@
-"""Records: what was written is what is read, and what was changed is not believed."""
+"""Records: what was written is read back, and changed records are not trusted."""
 
 from __future__ import annotations
 

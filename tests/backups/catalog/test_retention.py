@@ -1,4 +1,4 @@
-"""What may be deleted, and what never: rules that hold for any history of backups."""
+"""Retention: invariants of what may be deleted, for any history of backups."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def verdict(is_good: bool | None) -> ProofResult | None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> Catalog:
-    """Any order of backups, looked at or not, each incremental one on the physical one before it."""
+    """Any sequence of backups, proved or not, each incremental one based on the previous base backup."""
     ages = sorted(draw(st.lists(st.floats(0, 90), max_size=25)), reverse=True)
     made: list[Record] = []
     for number, days in enumerate(ages):
@@ -85,7 +85,7 @@ def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
 def test_every_moment_of_the_promised_days_has_a_backup_before_it(
     found: Catalog, rule: RetentionPolicy, where: float
 ) -> None:
-    """Where there was one before, pruning does not take it away."""
+    """Pruning does not delete it if it was there before."""
     moment = NOW - timedelta(days=rule.keep_days * where)
     kept = {one.record.id for one in retention.decide(found, rule, NOW) if one.is_kept}
     before = [one for one in found.of("full") if one.created_at < moment and not one.is_bad]
@@ -120,7 +120,7 @@ def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
 
 
 def test_backups_that_stopped_a_year_ago_are_all_that_there_is_and_stay() -> None:
-    """What `find -mtime +30 -delete` would have deleted to the last one."""
+    """`find -mtime +30 -delete` would have deleted every one of them."""
     old = [record("dump", 365 + age, age, verified=verdict(True)) for age in (3, 2, 1)]
     judged = retention.decide(Catalog(old, []), RetentionPolicy(7, 30, 3), NOW)
     assert all(one.is_kept for one in judged)

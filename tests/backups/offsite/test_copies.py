@@ -1,4 +1,4 @@
-"""Copies elsewhere: in a folder and in an S3, encrypted, read back, of one machine, deleted by the rule."""
+"""Off-site copies in a folder and in S3: encrypted, read back, owned by one machine, pruned by the policy."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
     (back,) = archive.archived_files(barman.folder(there.home, there.settings))
     assert back.read_bytes() == archived.read_bytes()
     assert ledger.read(barman.folder(there.home, there.settings)) == {SEGMENT: records.digest(back)}
-    # Again: what is there stays.
+    # A second run copies nothing again.
     assert len(fetched(there, context.settings.backups.copy_to, key[0])) == 2
 
 
@@ -90,7 +90,7 @@ def test_copy_that_is_deleted_is_no_longer_there(
 
 
 def log_elsewhere(context: BackupContext) -> list[str]:
-    """The last digits of the segments that are elsewhere."""
+    """The last digits of the segments that are off-site."""
     names = object_store.list_objects(object_store.open_store(context.settings.backups), "log/")
     return sorted(name.removesuffix(".age")[-3:] for name in names)
 
@@ -112,7 +112,7 @@ def test_copies_of_the_log_go_when_no_backup_needs_them(context: BackupContext) 
 def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
     context: BackupContext,
 ) -> None:
-    """It may need any of it: this machine may have been put in another's place."""
+    """Such a backup may need any WAL: this machine may have replaced another."""
     archive_segment(context, "000000010000000000000004")
     copies.copy_wal(context)
     copies.copy_backup(context, make(context, "full"))
@@ -126,7 +126,7 @@ def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
 def test_another_servers_log_under_the_same_names_is_copied_too(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    """A dump was restored: what begins is another server, and counts its segments anew."""
+    """A dump was restored: the new server numbers its segments from the start."""
     archive_segment(context)
     assert copies.copy_wal(context) == 1
     shutil.rmtree(barman.folder(context.home, context.settings))
@@ -179,7 +179,7 @@ def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
             work()
     assert content_of(context) == before
     assert "another machine" in status.read(there).refusal
-    # Production goes on as if nothing had been.
+    # Production is unaffected.
     archive_segment(context, "000000010000000000000008")
     assert copies.copy_wal(context) == 1
     assert not status.read(context).refusal
@@ -194,7 +194,7 @@ def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
     there = machine(tmp_path / "two", CHITLAQ_BACKUPS_RECIPIENTS=key[1], **where)
     fetched(there, context.settings.backups.copy_to, key[0])
     copies.take_over(there)
-    # What it brought from there is not sent again.
+    # What was fetched from there is not copied again.
     assert copies.copy_wal(there) == 0
     assert not status.read(there).uncopied
     archive_segment(there, "000000020000000000000008")
@@ -206,7 +206,7 @@ def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
 def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    """Two machines that left the same timeline: neither takes the other's files for its own."""
+    """Two machines branched off the same timeline: neither takes the other's files for its own."""
     archive_segment(context)
     copies.copy_backup(context, make(context, "full"))
     copies.copy_wal(context)
@@ -287,7 +287,7 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
 def test_copy_that_did_not_arrive_whole_is_no_copy(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The place takes it, says nothing, and has something else."""
+    """The location accepts the data silently and stores something else."""
     record = make(context, "dump")
     put = obstore.put
 
@@ -307,7 +307,7 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
 def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is left by a kill between writing and reading back, too: it is known to be ours."""
+    """Even one left by a kill between writing and reading back: it is known to be ours."""
     archive_segment(context)
     copies.copy_backup(context, make(context, "full"))
     put = obstore.put
@@ -324,7 +324,7 @@ def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
 def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
     context: BackupContext,
 ) -> None:
-    """The log is archived while a backup is drilled."""
+    """WAL is archived while a backup is drilled."""
     path = archive_segment(context)
     folder = barman.folder(context.home, context.settings)
     for seen in (SEGMENT, f"{SEGMENT}.partial"):

@@ -1,4 +1,4 @@
-"""Copies brought home: what a restore needs first, nothing believed that is not proved, nothing hindered."""
+"""Fetching copies: what a restore needs comes first, nothing is trusted unproved, and one failure stops nothing else."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_what_was_found_on_another_machine_is_not_what_is_known_here(
 def test_damaged_backup_gives_way_to_its_copy(
     context: BackupContext, key: tuple[str, str], *, is_known_bad: bool
 ) -> None:
-    """And where it is the same, what was found of it here stays."""
+    """An identical local backup keeps its proof results."""
     record = copies.copy_backup(context, make(context, "dump"))
     path = context.folder / record.path
     whole = path.read_bytes()
@@ -179,7 +179,7 @@ FORGED: dict[str, Callable[[Record], Record]] = {
 def test_record_that_leads_out_of_the_folder_is_not_believed(
     context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
 ) -> None:
-    """Whoever has the public key and may write to the place can encrypt what they like."""
+    """Whoever has the public key and can write to the location can encrypt anything."""
     record = copies.copy_backup(context, make(context, "dump"))
     make_whole = copies.copy_backup(context, make(context, "dump", 1))
     forged = msgspec.json.encode(FORGED[how](record))
@@ -238,7 +238,7 @@ def start(
 
 
 def killed_when(words: list[str], condition: Callable[[], object]) -> None:
-    """Run a program and kill it once a condition holds."""
+    """Run a program and kill it as soon as a condition holds."""
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         while not condition():
@@ -250,7 +250,7 @@ def killed_when(words: list[str], condition: Callable[[], object]) -> None:
 
 
 def large(context: BackupContext) -> list[Record]:
-    """Backups that take a while, and some log."""
+    """Backups that take a while to copy, and some WAL."""
     made = [make(context, "full"), make(context, "dump")]
     for number in range(7, 12):
         archive_segment(context, f"0000000100000000{number:08X}", segment(content=b"\x07"))
@@ -305,7 +305,7 @@ def test_fetching_that_was_killed_is_done_again_cleanly(
 def test_without_room_nothing_half_is_called_whole(
     context: BackupContext, there: BackupContext, key: tuple[str, str], what: str
 ) -> None:
-    """Writing fails in the middle: files may grow to 20 MB only."""
+    """Writing fails midway: files may not exceed 20 MB."""
     made = large(context)
     target = context.settings.backups.copy_to
     if what == "fetch":

@@ -1,7 +1,7 @@
-"""Damage of every kind, in every kind of file: always found, and never called good.
+"""Damage of every kind in every kind of file is found, and never called good.
 
-The archive of the log, base backups, dumps, configurations and their copies elsewhere are changed by a
-byte at fifty random places each, cut short, emptied and taken away.
+WAL, base backups, dumps, configuration backups and their off-site copies are changed by a byte at fifty
+random positions each, truncated, emptied and deleted.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from tests.backups.backed_up_stack import author, context_of, newest, run, start
 from tests.conftest import Stack, stop_stack
 
 PLACES = 50
-# A copy is fetched with all others for each place: its encryption vouches for every byte alike.
+# Each position costs a fetch of all copies, and the encryption covers every byte alike: fewer will do.
 FETCHED = 2
-# What pg_verifybackup does not look at, because a restore writes it anew.
+# Not covered by pg_verifybackup; a restore rewrites it.
 WRITTEN_ANEW = {"postgresql.auto.conf"}
 
 
@@ -45,7 +45,7 @@ def key() -> tuple[str, str]:
 async def backed_up_stack(
     key: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    """An installation with a full and an incremental backup, a dump, and copies elsewhere."""
+    """An installation with a full and an incremental backup, a dump, and off-site copies."""
     stack = start_backed_up_stack(
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
         CHITLAQ_BACKUPS_COPY_TO=str(tmp_path_factory.mktemp("elsewhere")),
@@ -70,7 +70,7 @@ def context(backed_up_stack: Stack) -> BackupContext:
 
 @contextmanager
 def changed(path: Path, change: Callable[[bytearray], object]) -> Iterator[None]:
-    """A file is another for the length of a block."""
+    """Change a file's content within a block."""
     before = path.read_bytes()
     content = bytearray(before)
     change(content)
@@ -96,7 +96,7 @@ CUT = {
 
 
 def places(path: Path) -> list[int]:
-    """Fifty places in a file; the same in every run, for the same length."""
+    """Fifty positions in a file; the same in every run for the same length."""
     size = path.stat().st_size
     chosen = random.Random(size)
     return [chosen.randrange(size) for _ in range(PLACES)]
@@ -163,7 +163,7 @@ def gone(path: Path) -> Iterator[None]:
 
 
 def archived(context: BackupContext) -> Path:
-    """A segment in the middle of the archived log."""
+    """A segment in the middle of the WAL archive."""
     folder = barman.folder(context.home, context.settings)
     begin = records.read(context.folder).of("full")[-1].begin_wal
     assert begin is not None
@@ -243,7 +243,7 @@ def test_damaged_dump_is_no_longer_what_a_restore_takes(
 
 
 def fetched(context: BackupContext, root: Path, identity: str) -> tuple[list[Record], set[str]]:
-    """What a new machine brings from the copies, and what it says that it could not."""
+    """What a new machine fetches, and what it reports as failed."""
     backups = msgspec.structs.replace(context.settings.backups, folder=str(root / "backups"))
     there = BackupContext(Home(root), msgspec.structs.replace(context.settings, backups=backups))
     with open_copies(there, context.settings.backups.copy_to, identity) as remote:

@@ -1,7 +1,7 @@
-"""The worst day: the database's disk is gone, rows were deleted, a restore is interrupted.
+"""Disaster recovery: the database's disk is lost, rows were deleted, a restore is interrupted.
 
-Attacks the promises that nothing acknowledged is lost with the disk where the archive is synchronous,
-that any moment can be restored, and that a step which was killed can be done again.
+Attacks the promises that a synchronous archive loses no acknowledged write, that any point in time can be
+restored, and that a killed step can be repeated.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> No
         await asyncio.to_thread(lose_the_disk, stack)
         acknowledged = list(writers.acknowledged)
     stack.command("down")
-    # Nothing new is put where the data was.
+    # No empty database takes the place of the lost one.
     answer = stack.command("up", "--detach")
     assert answer.returncode == 1
     assert "chitlaq backup restore" in answer.stdout + answer.stderr
@@ -100,7 +100,7 @@ async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> No
     assert "Restored from full_" in said
     await asyncio.to_thread(up, stack)
     assert set(acknowledged) <= await posts_in(stack)
-    # The archive goes on without a hole: the next backup is made and drilled on the new timeline.
+    # The archive continues without a gap: the next backup is taken and drilled on the new timeline.
     await asyncio.to_thread(run, stack, "run", "full")
     await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)
 
@@ -108,7 +108,7 @@ async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> No
 async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
     synchronous: Stack,
 ) -> None:
-    """A write is not acknowledged before it was received: while nobody receives, it waits."""
+    """A write is not acknowledged before the archive has it: without a receiver it waits."""
     stack = synchronous
     pid = stack.ps()["wal-archive"]["pid"]
     family = [pid, *children(pid)]
@@ -127,7 +127,7 @@ async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
 
 
 async def test_archive_has_what_the_servers_own_log_lost(synchronous: Stack) -> None:
-    """The server is killed, and of its last segment the disk gives back zeros; the archive has it all."""
+    """The server is killed and its last segment is zeroed on disk; the archive has all of it."""
     stack = synchronous
     async with author(stack, "linus") as linus:
         await asyncio.to_thread(run, stack, "run", "full")
@@ -156,7 +156,7 @@ def children(pid: int) -> list[int]:
 
 
 async def test_disk_is_gone_and_the_archive_is_not_synchronous(backed_up_stack: Stack) -> None:
-    """All but the last seconds is there; here everything, since what is received is received at once."""
+    """All but the last seconds survive; here everything, since WAL is received at once."""
     stack = backed_up_stack
     async with author(stack, "linus") as linus, Writers(linus) as writers:
         await eventually(lambda: len(writers.acknowledged) > 100)
@@ -169,7 +169,7 @@ async def test_disk_is_gone_and_the_archive_is_not_synchronous(backed_up_stack: 
     await asyncio.to_thread(up, stack)
     there = await posts_in(stack)
     assert set(acknowledged[:acknowledged_before]) <= there
-    # A second of writes is all that may be on its way.
+    # At most a second of writes may be in flight.
     assert len(set(acknowledged) - there) <= len(acknowledged) - acknowledged_before
 
 
@@ -192,7 +192,7 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
     assert kept in there
     assert later not in there
     assert len(there) > 10
-    # What was replaced is aside until it is discarded.
+    # The previous data is kept until it is discarded.
     aside = list(stack.home.glob("postgres.before-*"))
     assert len(aside) == 1
     assert "Nothing was deleted" in await asyncio.to_thread(run, stack, "discard")
@@ -229,7 +229,7 @@ def test_restore_asks_and_does_nothing_without_a_yes(backed_up_stack: Stack) -> 
 
 
 async def killed_when(stack: Stack, condition: Callable[[], object], *words: str) -> None:
-    """Start ``chitlaq backup WORDS`` and kill it with all that it started, once a condition holds."""
+    """Start ``chitlaq backup WORDS`` and kill it and its children as soon as a condition holds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "backup", *words],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=stack.environment,
@@ -282,7 +282,7 @@ async def test_restore_that_was_killed_before_the_swap_begins_anew(backed_up_sta
     context = context_of(stack)
     target = stack.home / "postgres.restoring"
     await killed_when(stack, (target / "global").exists, "restore", "--yes")
-    # What is there was not touched, and is not used by accident while a restore waits.
+    # The current data is unchanged, and not started by accident while a restore is pending.
     assert (context.home.postgres_data / "PG_VERSION").exists()
     answer = stack.command("up", "--detach")
     assert answer.returncode == 1
@@ -297,7 +297,7 @@ async def test_restore_that_was_killed_before_the_swap_begins_anew(backed_up_sta
 async def test_restore_that_was_killed_within_the_swap_is_finished(
     backed_up_stack: Stack, is_moved: bool
 ) -> None:
-    """As it is left by a kill before, and between, the two renames."""
+    """The state after a kill before, and between, the two renames."""
     stack = backed_up_stack
     expected = await posts_in(stack)
     context = context_of(stack)
@@ -323,7 +323,7 @@ async def test_restore_that_was_killed_within_the_swap_is_finished(
 
 
 async def test_restore_without_room_leaves_what_is_there(backed_up_stack: Stack) -> None:
-    """Writing fails in the middle: files may grow to 64 kB only."""
+    """Writing fails midway: files may not exceed 64 kB."""
     expected = await posts_in(backed_up_stack)
     root = Path(__file__).parents[3]
     done = subprocess.run(
@@ -359,7 +359,7 @@ async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
     (row,) = await stack.sql("SELECT max(migration_id) AS last FROM public._yoyo_migration")
     assert row["last"] == names[-1]
     assert stack.is_healthy()
-    # The archive of the server that is no more was put aside; a new one begins.
+    # The previous server's archive was put aside; a new one begins.
     assert not backups_of(stack).of("full")
     await asyncio.to_thread(run, stack, "run", "full")
     await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)

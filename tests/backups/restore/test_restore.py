@@ -1,8 +1,8 @@
-"""Restoring what is damaged, to several moments one after the other, and killed in the middle of each step.
+"""Restores of damaged backups, to several points in time in turn, and killed at each step.
 
-Attacks the promises that a restore never takes a part for the whole, that any moment can be had whatever
-was restored before, that what is there is touched by nothing that fails, and that whatever was killed is
-done again or finished.
+Attacks the promises that a restore never passes off a part as the whole, that any point in time can be
+restored whatever was restored before, that a failure leaves the current data unchanged, and that whatever
+was killed is repeated or finished.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from tests.backups.killed_command import killed_at, leftovers, own_temporary_fol
 from tests.conftest import Stack, eventually, stop_stack
 
 ROOT = Path(__file__).parents[3]
-# What pg_verifybackup does not look at, because a restore writes it anew.
+# Not covered by pg_verifybackup; a restore rewrites it.
 WRITTEN_ANEW = {"postgresql.auto.conf"}
 
 
 @pytest.fixture(scope="module")
 async def backed_up_stack() -> AsyncIterator[Stack]:
-    """An installation with a full and an incremental backup, some archived log, and a dump."""
+    """An installation with a full and an incremental backup, some archived WAL, and a dump."""
     stack = start_backed_up_stack()
     own_temporary_folder(stack)
     try:
@@ -77,7 +77,7 @@ def context(backed_up_stack: Stack) -> BackupContext:
 
 
 async def note(stack: Stack, text: str) -> datetime:
-    """Write something down; returns a moment at which it was there, and nothing later."""
+    """Write a note; returns a point in time at which it is the last one."""
     await stack.sql("INSERT INTO public.notes (text) VALUES ($1)", text)
     (row,) = await stack.sql("SELECT clock_timestamp() AS now")
     now: datetime = row["now"]
@@ -99,13 +99,13 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(bytes(content))
 
 
-# What is damaged.
+# Damage.
 
 
 def test_damage_is_found_before_anything_is_stopped_and_named(
     backed_up_stack: Stack, context: BackupContext, tmp_path: Path
 ) -> None:
-    """A byte at each of some random places of what a restore reads: of any of them it takes nothing."""
+    """Flip a bit at random positions of the files that a restore reads: none is accepted."""
     chosen = random.Random(7)
     full, incremental, dump = (
         newest(backed_up_stack, kind) for kind in ("full", "incremental", "dump")
@@ -120,7 +120,7 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
     folder = barman.folder(context.home, context.settings)
     segments = [path for path in archive.archived_files(folder) if path.name >= full.begin_wal]
     assert len(segments) >= 2
-    # On a machine where the server's own log is not: here it would stand in for the archive's.
+    # On a machine without the server's own WAL, which would stand in for the archive's.
     other = BackupContext(Home(tmp_path), context.settings)
     for files, name in (
         (base, incremental.id),
@@ -151,7 +151,7 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
 async def test_what_follows_damage_is_never_given_up_in_silence(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    """In what no ledger knows yet: the end of the log that was received, with the data directory gone."""
+    """In WAL that is not in the ledger yet: the end of the received WAL, with the data directory lost."""
     await note(backed_up_stack, "before the damage")
     (row,) = await backed_up_stack.sql("SELECT pg_current_wal_insert_lsn() - '0/0' AS at")
     await note(backed_up_stack, "in the damage")
@@ -172,20 +172,20 @@ async def test_what_follows_damage_is_never_given_up_in_silence(
     assert "is damaged there" in answer.stderr
     assert not live.exists()
     assert not context.home.pending_restore.exists()
-    # Nor is it said that nothing was changed until then.
+    # Nor does it claim that nothing changed before that time.
     answer = backed_up_stack.command(
         "backup", "restore", "--yes", "--to-time", datetime.now(UTC).isoformat(" ")
     )
     assert answer.returncode == 1
     assert "is damaged there" in answer.stderr
 
-    # Unless that much is what is wanted.
+    # Unless the operator accepts that.
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--up-to-damage", "--yes")
     assert "Changes after that are lost" in said
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == expected[:-1]
 
-    # The server's own log goes further, and is taken where it is there.
+    # The server's own WAL reaches further, and is used if it survives.
     backed_up_stack.command("down")
     shutil.rmtree(live)
     away.rename(live)
@@ -197,7 +197,7 @@ async def test_what_follows_damage_is_never_given_up_in_silence(
     await asyncio.to_thread(run, backed_up_stack, "run", "full", "dump")
 
 
-# Moments.
+# Points in time.
 
 
 async def test_any_moment_can_be_had_whatever_was_restored_before(
@@ -210,7 +210,7 @@ async def test_any_moment_can_be_had_whatever_was_restored_before(
     latest = await note(backed_up_stack, "a mistake")
     before = await notes(backed_up_stack)
 
-    # Too early. The newest backup is from after the moment, and another is taken.
+    # Too early. The newest backup is later than this, so an older one is used.
     await asyncio.to_thread(
         run, backed_up_stack, "restore", "--to-time", earlier.isoformat(" "), "--yes"
     )
@@ -218,31 +218,31 @@ async def test_any_moment_can_be_had_whatever_was_restored_before(
     assert await notes(backed_up_stack) == before[:-2]
     after = await note(backed_up_stack, "after the first restore")
 
-    # What is of the time that was left is as good as before, and nothing says otherwise.
+    # The backup on the abandoned timeline is as good as before.
     await asyncio.to_thread(run, backed_up_stack, "verify", abandoned.id)
     answer = backed_up_stack.command("backup", "drill", abandoned.id)
     assert answer.returncode == INCONCLUSIVE
     assert "left its timeline behind" in answer.stdout
     verified = newest(backed_up_stack, "full")
     assert not verified.is_bad
-    # The next one adds to none of that time.
+    # The next incremental backup is not based on it.
     await asyncio.to_thread(run, backed_up_stack, "run", "incremental")
     assert newest(backed_up_stack, "full", "incremental").kind == "full"
 
-    # Then the moment that was meant: of what the first restore left behind.
+    # Then the right time, on the timeline that the first restore left behind.
     said = await asyncio.to_thread(
         run, backed_up_stack, "restore", "--to-time", wanted.isoformat(" "), "--yes"
     )
     assert "along timeline" in said
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == before[:-1]
-    # From the backup that was made just before, and the end of the log that was left.
+    # From the backup taken just before, and the end of the abandoned timeline.
     await asyncio.to_thread(
         run, backed_up_stack, "restore", "--to-time", latest.isoformat(" "), "--yes"
     )
     await asyncio.to_thread(up, backed_up_stack)
     assert await notes(backed_up_stack) == before
-    # And of what was written between the two.
+    # And the changes between the two restores.
     await asyncio.to_thread(
         run, backed_up_stack, "restore", "--to-time", after.isoformat(" "), "--yes"
     )
@@ -274,11 +274,11 @@ def test_dump_holds_one_moment_and_no_other_is_promised(backed_up_stack: Stack) 
     assert backed_up_stack.is_healthy()
 
 
-# What is known of a backup.
+# Records and results.
 
 
 def test_lost_records_cost_no_backup(backed_up_stack: Stack, context: BackupContext) -> None:
-    """What is whole gets a record anew, which says nothing good of it; what is not goes."""
+    """A complete backup gets a new, unproved record; an incomplete one is deleted."""
     before = {one.id: one for one in backups_of(backed_up_stack).of("full", "incremental")}
     known = context.folder / "records"
     known.rename(context.folder / "records.away")
@@ -328,7 +328,7 @@ def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
         newest(backed_up_stack, "full", "incremental"),
         newest(backed_up_stack, "dump"),
     )
-    # The live database is away.
+    # The live database is down.
     (port,) = [backed_up_stack.ports["edge"]]
     ports = msgspec.structs.replace(context.settings.ports, postgres=port)
     away = BackupContext(
@@ -343,7 +343,7 @@ def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
             drill.drill(away, physical_)
     finally:
         socket_.with_name("postgres.away").rename(socket_)
-    # And there is no room.
+    # The disk is too small.
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup drill {dump.id}"],
         capture_output=True, text=True, env=backed_up_stack.environment, check=False, cwd=ROOT,
@@ -368,7 +368,7 @@ def test_no_empty_database_is_made_where_there_are_backups(
         postgres.refuse_without_data(Home(tmp_path), settings)
 
 
-# What is in the way.
+# Obstacles.
 
 
 def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
@@ -411,13 +411,13 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
         answering.join()
 
 
-# What is killed.
+# Kills.
 
 
 async def test_restore_that_fails_says_that_what_was_there_can_be_started(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    """There is no room for it: files may grow to 64 kB only."""
+    """The disk is too small: files may not exceed 64 kB."""
     expected = await notes(backed_up_stack)
     done = subprocess.run(
         ["bash", "-c", f"ulimit -f 64; exec {sys.executable} -m chitlaq backup restore --yes"],
@@ -433,7 +433,7 @@ async def test_restore_that_fails_says_that_what_was_there_can_be_started(
 async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    """While PostgreSQL recovers: it ends as well, and the next one finds nothing of it."""
+    """Killed while PostgreSQL recovers: the server exits too, and the next restore is unaffected."""
     expected = await notes(backed_up_stack)
     process = subprocess.Popen(
         [sys.executable, "-m", "chitlaq", "backup", "restore", "--yes"],
@@ -446,7 +446,7 @@ async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     await eventually(lambda: servers_in(target) == [])
-    # A plan that did not reach the disk is no way out of it.
+    # A plan that was not written completely is refused.
     pending = context.home.pending_restore.read_bytes()
     context.home.pending_restore.write_bytes(pending[: len(pending) // 2])
     answer = backed_up_stack.command("backup", "restore", "--resume", "--yes")
@@ -461,7 +461,7 @@ async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
 
 
 SWAP = [
-    # Before the first change of names, between the two, and as the archive is led on.
+    # Before the first rename, between the two, and while the archive is extended.
     ("os.rename", "postgres.before-"),
     ("os.rename", "postgres.restoring"),
     ("os.rename", "arriving"),
@@ -541,7 +541,7 @@ async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
 async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_aside(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    """Killed while it fills its server, and wherever it puts the archive of the old one aside."""
+    """Killed while it loads the dump, and at each step of putting the old archive aside."""
     dump = newest(backed_up_stack, "dump")
     expected = dump.tables["public.notes"].rows
     words = ("restore", dump.id, "--yes")
@@ -560,7 +560,7 @@ async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_asi
     await asyncio.to_thread(
         killed_at, backed_up_stack, "os.rename", "chitlaq.before-", "restore", "--resume", "--yes"
     )
-    # As it is left by a kill after the last of it.
+    # The state after a kill at the very end.
     pending = context.home.pending_restore.read_bytes()
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said

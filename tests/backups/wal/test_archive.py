@@ -1,4 +1,4 @@
-"""The archived log: every hole is found, timelines are followed, and what is laid out is what came."""
+"""The WAL archive: every gap is found, timelines are followed, and staged WAL is what was received."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def test_every_missing_segment_but_the_last_is_a_hole_with_its_name(
 
 
 def test_restored_server_goes_on_on_a_timeline_of_its_own(tmp_path: Path) -> None:
-    """Its history says where it left the one before; what that one wrote later is not followed."""
+    """Its history file says where it branched off; later WAL of the old timeline is not followed."""
     history = tmp_path / "00000002.history"
     history.write_text("1\t0/5000028\tno recovery target specified\n")
     first = [Segment(1, number) for number in range(2, 8)]
     second = [Segment(2, number) for number in range(5, 7)]
     found = WalArchive({one: Path(one.name) for one in (*first, *second)}, {2: history})
     assert found.chain(first[0], 2) == [*first[:3], *second]
-    # And what it left behind is there as it was.
+    # The abandoned timeline is still complete.
     assert found.chain(first[0], 1) == first
-    # What was made before it was left leads to both, what was made later only to its own.
+    # A backup from before the branch leads to both timelines, a later one only to its own.
     assert found.timelines_through(1, archive.parse_lsn("0/5000000")) == [1, 2]
     assert found.timelines_through(1, archive.parse_lsn("0/5000029")) == [1]
-    # Where the new timeline begins late there is a hole.
+    # If the new timeline starts late, there is a gap.
     late = WalArchive({one: Path(one.name) for one in (*first, second[1])}, {2: history})
     with pytest.raises(OperatorError, match=second[0].name):
         late.chain(first[0], 2)
@@ -86,7 +86,7 @@ def test_laid_out_segment_is_what_was_received_and_takes_no_room_for_zeros(
 
 
 def archived_segment(folder: Path, text: str) -> tuple[Segment, Path, bytes]:
-    """A segment in the archive, as its folders are."""
+    """A segment in the archive's folder layout."""
     segment = Segment(1, 7)
     content = text.encode().ljust(SEGMENT_BYTES, b"\0")
     path = folder / "wals" / segment.name[:16] / segment.name
@@ -96,7 +96,7 @@ def archived_segment(folder: Path, text: str) -> tuple[Segment, Path, bytes]:
 
 
 def test_segment_that_changed_since_it_came_is_not_laid_out(tmp_path: Path) -> None:
-    """Though it can be unpacked: what is compressed has no checksum."""
+    """Even if it decompresses: compressed segments have no checksum."""
     segment, path, _ = archived_segment(tmp_path, "as it came")
     known = {segment.name: records.digest(path)}
     path.write_bytes(zstandard.compress(b"another".ljust(SEGMENT_BYTES, b"\0")))

@@ -1,7 +1,7 @@
-"""The end of the log is told from damage: nothing that was written after a damaged record is forgotten.
+"""The end of the WAL is told from damage: no WAL after a damaged record is silently dropped.
 
-The log here is made as PostgreSQL makes it: records one after the other over pages of 8 kB, each with its
-length and the position of the one before, and cut where a server may leave off that is killed.
+The WAL in these tests is built as PostgreSQL writes it: records across pages of 8 kB, each with its length
+and the LSN of the previous one, cut where a killed server may stop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BASE = 0x3000000 + PAGE_BYTES
 
 
 def written(lengths: list[int]) -> tuple[bytearray, list[int]]:
-    """Records over some pages, and where each begins; then nothing."""
+    """Records across some pages, and where each begins; then empty space."""
     data = bytearray(PAGES * PAGE_BYTES)
     begins: list[int] = []
     at = 0
@@ -77,7 +77,7 @@ def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
     cut = choice.draw(st.integers(1, PAGES - 1)) * PAGE_BYTES
     torn = [one for one in begins if one < cut]
     assume(torn and end_of(data) > cut)
-    # Where the cut is between two records there is nothing torn.
+    # A cut between two records tears nothing.
     assume(data[cut + 2] == 1)
     data[cut:] = bytes(len(data) - cut)
     assert pages.first_unreplayed(found(data), BASE + torn[-1], is_received=True) is None
@@ -87,12 +87,12 @@ def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
 def test_replay_that_ended_at_any_record_but_the_last_left_something_unread(
     lengths: list[int], choice: st.DataObject
 ) -> None:
-    """One bit of that record was flipped, wherever in it: its length, what it says, or its pages' heads."""
+    """One bit of that record is flipped anywhere: in its length, its content, or its pages' headers."""
     data, begins = written(lengths)
     assume(len(begins) >= 2)
     number = choice.draw(st.integers(0, len(begins) - 2))
     begin = begins[number]
-    # A length that seems to go on for pages is what is most like the end of the log.
+    # A corrupt length that spans pages looks most like the end of the WAL.
     flipped = choice.draw(
         st.integers(begin, begins[number + 1] - 1) | st.integers(begin + 1, begin + 2)
     )
