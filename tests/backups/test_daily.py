@@ -1,4 +1,4 @@
-"""The daily job: failures are reported and retried, successes are not repeated, local backups are deleted first."""
+"""The daily job: failures are retried, successes are not repeated, local backups are deleted first."""
 
 from __future__ import annotations
 

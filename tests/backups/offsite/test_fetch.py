@@ -1,4 +1,4 @@
-"""Fetching copies: what a restore needs comes first, nothing is trusted unproved, and one failure stops nothing else."""
+"""Fetching copies: nothing is trusted unproved, and one failure stops nothing else."""
 
 from __future__ import annotations
 
