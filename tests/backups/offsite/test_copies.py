@@ -253,8 +253,8 @@ def test_nothing_is_copied_unencrypted(context: BackupContext) -> None:
 @pytest.mark.parametrize(
     ("recipient", "complaint"),
     [
-        ("age1nonsense", "no public age key"),
-        (encryption.generate_keys()[0], "private one: take it away"),
+        ("age1nonsense", "not a public age key"),
+        (encryption.generate_keys()[0], "private key: remove it"),
     ],
     ids=["nonsense", "private"],
 )

@@ -204,10 +204,10 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("yesterday", "write '2026-11-24 02:15:00'"),
-        ("2020-01-01", "write '2026-11-24 02:15:00'"),
-        ("2020-02-30 14:03", "write '2026-11-24 02:15:00'"),
-        ("2020-01-01 14:03 CET", "write '2026-11-24 02:15:00'"),
+        ("yesterday", "Write '2026-11-24 02:15:00'"),
+        ("2020-01-01", "Write '2026-11-24 02:15:00'"),
+        ("2020-02-30 14:03", "Write '2026-11-24 02:15:00'"),
+        ("2020-01-01 14:03 CET", "Write '2026-11-24 02:15:00'"),
         ("2020-01-01 14:03", "There is no usable base backup from before that time"),
         ("2999-01-01 00:00Z", "is in the future"),
     ],
