@@ -1,4 +1,4 @@
-"""Every alert fires when it should and keeps silent when it should: Prometheus's own tools say so."""
+"""Every alert fires when it should and is silent when it should, as Prometheus's own tools judge."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
 from tests.conftest import eventually
 from tests.monitoring.alerts import promtool as cases
 
-PAGE = Path(__file__).parents[3] / "docs" / "alerts.md"
+DOCS = Path(__file__).parents[3] / "docs"
+PROCEDURES = re.findall(r"^#+ (?:[\d.]+ )?(.+)$", (DOCS / "runbook.md").read_text(), re.MULTILINE)
 SERIES = steady("up", 0)
 
 
@@ -211,7 +212,7 @@ async def test_graver_alert_holds_back_what_it_explains(
 
 
 def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
-    """A label that is missing among the subject's lets an alert on one thing silence another's."""
+    """A label that SUBJECT lacks lets an alert on one thing inhibit an alert on another."""
     told_apart = {
         label
         for declared in rules.alerts()
@@ -227,7 +228,7 @@ def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
 def test_each_alert_says_what_it_means_and_what_to_do(declared: Alert) -> None:
     assert declared.severity in {*routing.REPEAT, "none"}
     assert re.fullmatch(r"[^\n]+\.", declared.summary), "one sentence"
-    assert declared.procedure[0].isupper()
+    assert declared.procedure in PROCEDURES
     assert any(case.expected for case in declared.cases)
     assert not all(case.expected for case in declared.cases)
     for field in ("severity", "family"):
@@ -278,4 +279,4 @@ def test_graver_alert_of_a_family_is_about_the_same_labels() -> None:
 
 
 def test_page_lists_the_alerts_that_are_declared() -> None:
-    assert PAGE.read_text() == rules.alerts_page(), "write docs/alerts.md anew with alerts_page()"
+    assert (DOCS / "alerts.md").read_text() == rules.alerts_page(), "run: make docs"
