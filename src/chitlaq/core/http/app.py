@@ -315,7 +315,7 @@ class _Observed:
         method: str = scope["method"]  # type: ignore[typeddict-item]
         # Litestar leaves the template there once it has found the route.
         route: str = scope.get("path_template") or routes.UNMATCHED
-        span.tell(
+        span.finish(
             f"{method} {route}",
             {
                 "http.request.method": method,

@@ -71,7 +71,7 @@ class _Span:
     def __exit__(self, *fault: Any) -> None:
         self._context.__exit__(*fault)
 
-    def tell(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
+    def finish(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
         self._span.update_name(name)
         self._span.set_attributes(attributes)
         if failed:

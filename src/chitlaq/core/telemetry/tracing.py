@@ -30,7 +30,7 @@ class Span(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(self, *fault: object) -> None: ...
 
-    def tell(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
+    def finish(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
         """Say what was known only afterwards."""
 
 
@@ -43,7 +43,7 @@ class _Nothing:
     def __exit__(self, *fault: object) -> None:
         pass
 
-    def tell(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
+    def finish(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
         pass
 
 

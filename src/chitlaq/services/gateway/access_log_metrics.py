@@ -25,7 +25,7 @@ READ_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SERVICE = "api-gateway"
 
-log = logs.get("edge")
+log = logs.get("access_log")
 
 
 class _Line(msgspec.Struct):

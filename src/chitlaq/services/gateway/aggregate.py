@@ -26,10 +26,10 @@ ANSWER_SECONDS = 0.9
 
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
 
-log = logs.get("overview")
+log = logs.get("aggregate")
 
 
-class Overview:
+class Aggregate:
     """Asks the other services over their Unix sockets, as nginx does."""
 
     def __init__(self, context: Context) -> None:

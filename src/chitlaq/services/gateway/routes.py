@@ -15,28 +15,28 @@ from chitlaq.core import tasks
 from chitlaq.core.http.health import Health
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.gateway.access_log_metrics import AccessLog
-from chitlaq.services.gateway.aggregate import Overview, chapters
+from chitlaq.services.gateway.aggregate import Aggregate, chapters
 from chitlaq.web.site import pages
 
 
 @get("/api/health", summary="State of every component in one answer")
 async def all_health(state: State) -> Response[Health]:
-    overview: Overview = state.overview
-    report = await overview.health()
+    aggregate: Aggregate = state.aggregate
+    report = await aggregate.health()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
     return Response(report, status_code=status)
 
 
 @get("/api/openapi.json", summary="The whole API as one OpenAPI 3.1 document")
 async def openapi(state: State) -> dict[str, Any]:
-    overview: Overview = state.overview
-    return await overview.openapi()
+    aggregate: Aggregate = state.aggregate
+    return await aggregate.openapi()
 
 
 @get("/api/docs", summary="The whole API: a page in a browser, the document for programs")
 async def docs(request: Request[Any, Any, State]) -> Response[Any]:
-    overview: Overview = request.app.state.overview
-    document = await overview.openapi()
+    aggregate: Aggregate = request.app.state.aggregate
+    document = await aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
         return pages.html("docs.html", api=document, chapters=chapters(document))
     return Response(document)
@@ -45,8 +45,8 @@ async def docs(request: Request[Any, Any, State]) -> Response[Any]:
 @get("/", summary="What is running here")
 async def landing(state: State) -> Response[str]:
     context: Context = state.context
-    overview: Overview = state.overview
-    return pages.html("landing.html", health=await overview.health(), settings=context.settings)
+    aggregate: Aggregate = state.aggregate
+    return pages.html("landing.html", health=await aggregate.health(), settings=context.settings)
 
 
 @get("/verify", sync_to_thread=False, summary="Where the link in the verification mail leads")
@@ -62,9 +62,9 @@ def static(name: str) -> Response[bytes]:
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     access_log = AccessLog(context.home)
-    overview = Overview(context)
+    aggregate = Aggregate(context)
     async with tasks.running(access_log.read_forever):
-        yield {"overview": overview, "before_metrics": access_log.read}
+        yield {"aggregate": aggregate, "before_metrics": access_log.read}
     access_log.read()
     access_log.close()
 

@@ -19,7 +19,7 @@ from chitlaq.stack.supervisor.probes import Probe
 
 
 @dataclass(frozen=True, slots=True)
-class Component:
+class ProcessSpec:
     """How one process is started, known to be ready, watched and stopped.
 
     Args:
@@ -66,7 +66,7 @@ class Component:
         return f"{self.service}.{self.worker}" if self.worker else self.service
 
 
-def declare(home: Home, settings: Settings) -> list[Component]:
+def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
     """Return the components that these settings ask for, in the order in which they are shown."""
     return [
         *([_postgres(home, settings)] if settings.embeds("postgres") else []),
@@ -88,10 +88,10 @@ def chitlaq(*words: str) -> list[str]:
     return [sys.executable, "-m", "chitlaq", *words]
 
 
-def _postgres(home: Home, settings: Settings) -> Component:
+def _postgres(home: Home, settings: Settings) -> ProcessSpec:
     user = users.service_user()
     probe = probes.postgres(home.postgres_socket, settings.port_of("postgres"))
-    return Component(
+    return ProcessSpec(
         "postgres",
         postgres.command(home),
         ready=probe,
@@ -105,9 +105,9 @@ def _postgres(home: Home, settings: Settings) -> Component:
     )
 
 
-def _redis(home: Home, settings: Settings) -> Component:
+def _redis(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.redis(home.redis_socket)
-    return Component(
+    return ProcessSpec(
         "redis",
         valkey.command(home),
         ready=probe,
@@ -117,8 +117,8 @@ def _redis(home: Home, settings: Settings) -> Component:
     )
 
 
-def _migrate(settings: Settings) -> Component:
-    return Component(
+def _migrate(settings: Settings) -> ProcessSpec:
+    return ProcessSpec(
         "migrate",
         chitlaq("migrate", "--provision"),
         waits_for=() if settings.database_url else ("postgres",),
@@ -126,9 +126,9 @@ def _migrate(settings: Settings) -> Component:
     )
 
 
-def _service(home: Home, settings: Settings, name: str, worker: int) -> Component:
+def _service(home: Home, settings: Settings, name: str, worker: int) -> ProcessSpec:
     socket = home.service_socket(name, worker)
-    return Component(
+    return ProcessSpec(
         name,
         chitlaq("serve", name, "--worker", str(worker)),
         worker=worker,
@@ -142,9 +142,9 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> Componen
     )
 
 
-def _nginx(home: Home, settings: Settings) -> Component:
+def _nginx(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.nginx([settings.port_of("nginx"), settings.port_of("api-gateway")])
-    return Component(
+    return ProcessSpec(
         "nginx",
         nginx.command(home),
         waits_for=tuple(row.name for row in inventory.SERVICES),
@@ -158,9 +158,9 @@ def _nginx(home: Home, settings: Settings) -> Component:
     )
 
 
-def _archive(home: Home, settings: Settings) -> Component:
+def _archive(home: Home, settings: Settings) -> ProcessSpec:
     """Receives what PostgreSQL writes, as it is written, into the folder of backups."""
-    return Component(
+    return ProcessSpec(
         inventory.ARCHIVE,
         barman.command(home, "receive-wal", barman.SERVER),
         is_needed=False,
@@ -171,7 +171,7 @@ def _archive(home: Home, settings: Settings) -> Component:
     )
 
 
-def _monitoring(home: Home, settings: Settings) -> list[Component]:
+def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
     """The observers, in the order in which they are useful; none where others do the watching."""
     commands = {
         # Its metrics cost it a look at everything, which a question every two seconds need not.
@@ -181,7 +181,7 @@ def _monitoring(home: Home, settings: Settings) -> list[Component]:
     }
     user = users.service_user()
     return [
-        Component(
+        ProcessSpec(
             name,
             partial(command, home, settings),
             is_needed=False,

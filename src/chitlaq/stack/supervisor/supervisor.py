@@ -26,7 +26,7 @@ from chitlaq.core.telemetry import multiprocess_metrics
 from chitlaq.logs import files
 from chitlaq.logs.files import LogFile
 from chitlaq.stack.servers import components
-from chitlaq.stack.servers.components import Component
+from chitlaq.stack.servers.components import ProcessSpec
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
@@ -51,7 +51,7 @@ def pause_after(failures: int) -> float:
 class Instance:
     """One component as it is right now."""
 
-    def __init__(self, component: Component, log: LogFile) -> None:
+    def __init__(self, component: ProcessSpec, log: LogFile) -> None:
         self.component = component
         self.log = log
         self.state: State = "waiting"
