@@ -1,5 +1,95 @@
-"""The names of events between services, and the channel in Valkey that carries them."""
+"""Events: what one service tells the others over Valkey once it is committed.
+
+An event is published by a job that was written in the transaction that caused it: that row is the
+outbox, and a publish that is lost is repeated. So an event may come twice and, when Valkey is away,
+late; who hears it must not rely on it for truth. `Event` is the union of all types: a new one is a
+struct here, and a case where listeners match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import TypeAlias, get_args
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.telemetry import logs, metrics
 
 CHANNEL = "chitlaq:events"
 
-POST_CREATED = "post_created"
+log = logs.get("events")
+
+
+class PostCreated(msgspec.Struct, frozen=True, tag="post_created"):
+    """A post that followers may read was written. ``post`` is as a stranger to it sees it."""
+
+    request_id: str
+    post_id: UUID
+    created_at: datetime
+    post: msgspec.Raw
+
+
+Event: TypeAlias = PostCreated
+
+TYPES = frozenset(str(one.__struct_config__.tag) for one in get_args(Event) or (Event,))
+
+
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+metrics.begin_at_zero(
+    metrics.EVENTS,
+    ("unknown", "skipped"),
+    *((name, result) for name in TYPES for result in ("published", "received", "malformed")),
+)
+
+
+def type_of(event: Event) -> str:
+    return str(event.__struct_config__.tag)
+
+
+async def publish(client: Valkey, event: Event) -> None:
+    """Tell whoever listens now.
+
+    Raises:
+        ValkeyUnavailableError, ValkeyReplyError: nobody was told; again does no harm.
+    """
+    await client.execute("PUBLISH", CHANNEL, _encoder.encode(event))
+    metrics.EVENTS.labels(type_of(event), "published").inc()
+
+
+async def listen(client: Valkey) -> AsyncIterator[Event]:
+    """Yield events until the connection is lost; skip and count what a newer version publishes.
+
+    Raises:
+        ValkeyUnavailableError: the connection could not be made, or was lost.
+    """
+    async for data in client.messages(CHANNEL):
+        event = _decoded(data)
+        if event is not None:
+            metrics.EVENTS.labels(type_of(event), "received").inc()
+            yield event
+
+
+def _decoded(data: bytes) -> Event | None:
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        fault = error
+    try:
+        name = msgspec.json.decode(data, type=_Tagged).type
+    except msgspec.DecodeError:
+        name = ""
+    if name and name not in TYPES:
+        metrics.EVENTS.labels("unknown", "skipped").inc()
+    else:
+        metrics.EVENTS.labels(name or "unknown", "malformed").inc()
+        log.error("event malformed", type=name, error=str(fault))
+    return None

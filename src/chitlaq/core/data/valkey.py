@@ -83,7 +83,7 @@ def parse_url(text: str) -> Address:
         raise ValueError(f"not the URL of a Valkey or Redis server: {parts.scheme}://…")
     database = int(parts.path.strip("/") or 0)
     host, port = parts.hostname or "localhost", parts.port or 6379
-    is_tls = parts.scheme.endswith("s")
+    is_tls = parts.scheme in {"rediss", "valkeys"}
     return Address(None, host, port, username, password, database, is_tls)
 
 

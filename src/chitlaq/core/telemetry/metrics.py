@@ -86,6 +86,11 @@ RATE_LIMIT_FAIL_OPEN = Counter(
     "Requests let through uncounted because Valkey did not answer.",
     ["service", "limit"],
 )
+EVENTS = Counter(
+    "events_total",
+    "Events between services, by result; a type that only a newer version knows is skipped.",
+    ["type", "result"],
+)
 JOBS = Counter(
     "jobs_total",
     "Attempts at jobs, by result; postponed ones found PostgreSQL or Valkey away.",

@@ -11,7 +11,6 @@ from chitlaq.core.data.jobs import Handler, Job, Kind, Runner
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
-from chitlaq.services.feed.events import PostCreated
 from chitlaq.services.feed.posts.schemas import Post
 from chitlaq.services.feed.timelines.cache import Timelines
 
@@ -48,8 +47,10 @@ class Deliveries:
         if row["visibility"] == "self":
             return
         await self._add_to_followers(author, post_id)
-        event = PostCreated(logs.request_id(), msgspec.structs.replace(Post.of(row), liked=False))
-        await self._client.execute("PUBLISH", events.CHANNEL, msgspec.json.encode(event))
+        post = msgspec.structs.replace(Post.of(row), liked=False)
+        body = msgspec.Raw(msgspec.json.encode(post))
+        event = events.PostCreated(logs.request_id(), post_id, post.created_at, body)
+        await events.publish(self._client, event)
 
     async def _add_to_followers(self, author: UUID, post_id: UUID) -> None:
         after: UUID | None = None

@@ -1,14 +1,12 @@
-"""Events from the other services, turned into frames for those whom they concern."""
+"""Turn events of the other services into frames for the members they concern."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from uuid import UUID
-
-import msgspec
 
 from chitlaq.core.data import events, valkey
+from chitlaq.core.data.events import Event
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs, tracing
@@ -23,16 +21,6 @@ AUDIENCE_BATCH = 2000
 log = logs.get("listener")
 
 
-class _PostCreated(msgspec.Struct, tag=events.POST_CREATED):
-    request_id: str
-    post: msgspec.Raw
-
-
-class _PostHead(msgspec.Struct):
-    id: UUID
-    created_at: datetime
-
-
 class Listener:
     def __init__(self, database: Database, client: Valkey, hub: Hub) -> None:
         self._database = database
@@ -40,37 +28,33 @@ class Listener:
         self._hub = hub
 
     async def listen_forever(self) -> None:
-        """Hear events for as long as the process runs; subscribe again whenever Valkey was away."""
+        """Handle events for as long as the process runs; subscribe again whenever Valkey was away."""
         while True:
             try:
-                async for data in self._client.messages(events.CHANNEL):
-                    await self._handle(data)
+                async for event in events.listen(self._client):
+                    await self._handle(event)
             except valkey.UNAVAILABLE as error:
                 log.warning("events are not heard", error=str(error))
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _handle(self, data: bytes) -> None:
-        try:
-            event = msgspec.json.decode(data, type=_PostCreated)
-            head = msgspec.json.decode(event.post, type=_PostHead)
-        except msgspec.DecodeError as error:
-            log.error("event not understood", error=str(error))
-            return
-        with logs.request_context(event.request_id), tracing.event(events.POST_CREATED):
+    async def _handle(self, event: Event) -> None:
+        with logs.request_context(event.request_id), tracing.event(events.type_of(event)):
             try:
-                await self._announce(event, head)
+                match event:
+                    case events.PostCreated():
+                        await self._announce(event)
             except PostgresUnavailableError as error:
-                log.warning("event not delivered", post_id=head.id, error=str(error))
+                log.warning("event not delivered", post_id=event.post_id, error=str(error))
 
-    async def _announce(self, event: _PostCreated, head: _PostHead) -> None:
+    async def _announce(self, event: events.PostCreated) -> None:
         members = self._hub.members()
         frame = PostFrame(event.post)
         sent = 0
         for start in range(0, len(members), AUDIENCE_BATCH):
             batch = members[start : start + AUDIENCE_BATCH]
-            rows = await self._database.rows("audience", head.id, batch)
+            rows = await self._database.rows("audience", event.post_id, batch)
             sent += self._hub.send([row["id"] for row in rows], frame)
-        seconds = (datetime.now(UTC) - head.created_at).total_seconds()
+        seconds = (datetime.now(UTC) - event.created_at).total_seconds()
         metrics.WEBSOCKET_MESSAGE_DURATION.labels("post").observe(max(seconds, 0))
         if sent:
-            log.info("event delivered", post_id=head.id, sockets=sent)
+            log.info("event delivered", post_id=event.post_id, sockets=sent)
