@@ -1,9 +1,9 @@
-"""Questions that come at once are asked together.
+"""Combine concurrent queries into batches.
 
-A round trip to PostgreSQL costs both sides more than many a query in it. `Batcher` sends a question
-that comes alone at once, as if it were not there; what comes while questions are under way waits
-for the next one to return and leaves with all others that wait. So nobody waits for company, and
-the more is asked, the less each question costs: the idea of a group commit, for reads.
+A round trip to PostgreSQL often costs both sides more than the query in it. `Batcher` sends a lone
+question at once. Questions that arrive while batches are under way wait until one returns and then
+leave together. Nobody waits for a batch to fill, and the higher the load, the less each question
+costs: a group commit, for queries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Batcher(Generic[Question, Answer]):
     """Asks questions in batches.
 
     Args:
-        ask: answers a batch, in the order of its questions; what it raises, each of them gets.
+        ask: answers a batch in the order of its questions. Whatever it raises, each question gets.
     """
 
     def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
@@ -38,7 +38,7 @@ class Batcher(Generic[Question, Answer]):
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((question, answer))
         if not self._is_woken and len(self._under_way) < MAX_UNDER_WAY:
-            # At the end of this turn of the loop, with all that the turn brings.
+            # At the end of this turn of the event loop, with whatever else it brings.
             self._is_woken = True
             loop.call_soon(self._send)
         return await answer
@@ -57,7 +57,7 @@ class Batcher(Generic[Question, Answer]):
         self._send()
 
     async def _answer(self, batch: list[tuple[Question, asyncio.Future[Answer]]]) -> None:
-        # Who gave up while waiting is not asked for.
+        # Skip callers who were cancelled while they waited.
         batch = [(question, future) for question, future in batch if not future.done()]
         if not batch:
             return

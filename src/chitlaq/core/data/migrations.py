@@ -1,4 +1,4 @@
-"""Bring a database to the shape that this version needs: roles, then migrations, forwards only."""
+"""Prepare a database for this version: create roles, then apply migrations, forwards only."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ from chitlaq.core.installation.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER,
 from chitlaq.core.installation.settings import Settings
 
 CONNECT_SECONDS = 5
-"""The role that copies the server, and the slot that keeps what it has not got yet."""
-# Any number will do, if nobody else locks it.
+# Any number that nobody else locks.
 _LOCK = 0x43_68_69_74_4C_61_71
 
 
 def provision(settings: Settings, home: Home) -> None:
-    """Make the roles, the database and what needs a superuser; what is there already stays.
+    """Create the roles, the database and whatever needs a superuser; keep what exists.
 
     Raises:
-        OperatorError: the server is away, or the user of ``DATABASE_URL`` may not do that.
+        OperatorError: the server is unreachable, or the user of ``DATABASE_URL`` lacks privileges.
     """
     secrets = Secrets(home.secrets)
     maintenance = None if settings.database_url else SUPERUSER
     url = postgres.dsn(settings, home, SUPERUSER, maintenance)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
-            # A synchronous archive is not received before this is done.
+            # A synchronous archive has no receiver yet.
             connection.execute("SET synchronous_commit = local")
             for role in POSTGRES_ROLES:
                 if role != SUPERUSER:
@@ -61,13 +60,13 @@ def provision(settings: Settings, home: Home) -> None:
 
 
 def apply(settings: Settings, home: Home) -> Sequence[str]:
-    """Apply the migrations that the database has not seen yet; returns their names.
+    """Apply pending migrations and return their names.
 
-    Each runs in a transaction. A second process waits: the lock is PostgreSQL's, which ends with
-    its connection, and not yoyo's row in a table, which a killed process would leave behind.
+    Each runs in a transaction. Other processes wait for an advisory lock, which PostgreSQL releases
+    with the connection; yoyo's own lock is a row that a killed process would leave behind.
 
     Raises:
-        OperatorError: the server is away, or a newer version of ChitLaq used the database.
+        OperatorError: the server is unreachable, or a newer version of ChitLaq used the database.
     """
     url = postgres.dsn(settings, home, postgres.OWNER)
     try:
@@ -152,22 +151,22 @@ def _ensure_database(connection: psycopg.Connection, name: str) -> None:
 
 
 def _ensure_statistics(connection: psycopg.Connection) -> None:
-    """The runbook's slow statements come from pg_stat_statements, where the server has it loaded."""
+    """Enable pg_stat_statements, the source of the runbook's slow statements, if the server loads it."""
     loaded = connection.execute("SHOW shared_preload_libraries").fetchone()
     if loaded and "pg_stat_statements" in loaded[0]:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
 
 def _let_see_statistics(connection: psycopg.Connection) -> None:
-    """ops-service looks at every session; a user of ``DATABASE_URL`` may be unable to grant that."""
+    """Let ops-service see every session; the user of ``DATABASE_URL`` may be unable to grant that."""
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
         connection.execute("GRANT pg_monitor TO chitlaq_ops")
 
 
 def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
-    """Let `BACKUP` copy the server, and keep what it has not got yet, up to max_slot_wal_keep_size.
+    """Let `BACKUP` copy the server, and keep WAL for it up to max_slot_wal_keep_size.
 
-    Migrations, which run before anybody receives, must not wait for a synchronous archive.
+    Migrations run before anybody receives WAL, so they must not wait for a synchronous archive.
     """
     row = connection.execute(
         "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [BACKUP]

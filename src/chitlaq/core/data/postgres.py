@@ -1,4 +1,4 @@
-"""PostgreSQL: where it is, named queries, and a pool that comes back by itself.
+"""PostgreSQL: its address, named queries, and a pool that reconnects by itself.
 
 Queries live in ``queries.sql`` beside the code that uses them. Each begins with ``-- name: NAME``
 and a sentence on what it gives. Every statement that is sent carries a comment with the service,
@@ -45,22 +45,21 @@ RETRY_SECONDS = 0.1
 
 
 class PostgresUnavailableError(Exception):
-    """PostgreSQL did not do it, and may later: away, starting, or without room or a free connection."""
+    """PostgreSQL is unreachable, starting, or out of resources or connections; a retry may succeed."""
 
 
-# What asyncpg raises when the server is away, starting or shutting down, not when a query is wrong.
-_AWAY = (
+# What asyncpg raises when the server is unreachable, starting or stopping, not when a query is wrong.
+_UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    # No connection, memory or disk is left: what was asked is not done, and can be asked again.
+    # Out of connections, memory or disk: nothing was done, and a retry may succeed.
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
-    # The server has said its last word on this connection and the end of it is not read yet:
-    # nothing was sent.
+    # The server has closed this connection, and the client has not noticed yet: nothing was sent.
     asyncpg.InternalClientError,
     # The role does not exist yet, at the very first start.
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -185,7 +184,7 @@ class Database:
         self._opening = asyncio.Lock()
         self._pinging: asyncio.Task[str] | None = None
         self.waiting = 0
-        """Requests that wait for a connection now."""
+        """Requests that currently wait for a connection."""
 
     async def _acquire(self) -> tuple[asyncpg.Pool[Any], PoolConnectionProxy[Any]]:
         self.waiting += 1
@@ -196,7 +195,7 @@ class Database:
             raise PostgresUnavailableError(
                 "no connection to PostgreSQL was free in time"
             ) from error
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise PostgresUnavailableError(f"PostgreSQL is not reachable: {error}") from error
         finally:
             self.waiting -= 1
@@ -224,27 +223,24 @@ class Database:
         """Borrow a connection for single statements.
 
         Raises:
-            PostgresUnavailableError: PostgreSQL is away, or all connections stay in use.
+            PostgresUnavailableError: PostgreSQL is unreachable, or all connections stay in use.
         """
         pool, connection = await self._acquire()
         try:
             yield Session(connection, self._queries)
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             raise PostgresUnavailableError(f"PostgreSQL does not do it: {error}") from error
         finally:
             await pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
-        """Borrow a connection and make everything inside happen together or not at all.
-
-        The block's end is the commit: what is said to a client after it is durable.
-        """
+        """Borrow a connection and open a transaction that the end of the block commits."""
         async with self.session() as session, session._connection.transaction():
             yield session
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
-        """Read with a single statement; read again once when the connection turned out dead."""
+        """Read with a single statement; retry once if the connection turns out to be dead."""
         return await self._read(lambda session: session.rows(name, *args))
 
     async def row(self, name: str, *args: object) -> asyncpg.Record | None:
@@ -258,7 +254,7 @@ class Database:
             async with self.session() as session:
                 return await work(session)
         except PostgresUnavailableError:
-            # A server that was restarted leaves dead connections behind: they are gone now.
+            # A restarted server leaves dead connections behind; the pool has dropped them by now.
             await asyncio.sleep(RETRY_SECONDS)
             async with self.session() as session:
                 return await work(session)
@@ -266,11 +262,11 @@ class Database:
     async def ping(self, seconds: float) -> None:
         """Ask PostgreSQL for one row within the given time.
 
-        A question that hangs is not cancelled, which would wait for PostgreSQL too: it is left to
-        its own end, and whoever asks meanwhile waits for the same answer.
+        A query that hangs is not cancelled, since cancelling waits for PostgreSQL too. Callers that
+        come meanwhile share it.
 
         Raises:
-            PostgresUnavailableError: there was no answer, with the reason.
+            PostgresUnavailableError: there was no answer; the message says why.
         """
         pinging = self._pinging
         if pinging is None or pinging.done():
@@ -282,14 +278,14 @@ class Database:
             raise PostgresUnavailableError(reason)
 
     async def _ping(self) -> str:
-        """Return why PostgreSQL does not answer, or nothing when it does."""
+        """Return why PostgreSQL does not answer, or an empty string if it does."""
         try:
             pool, connection = await self._acquire()
             try:
                 await connection.fetchval("SELECT 1")
             finally:
                 await pool.release(connection)
-        except (PostgresUnavailableError, *_AWAY, TimeoutError) as error:
+        except (PostgresUnavailableError, *_UNAVAILABLE, TimeoutError) as error:
             return str(error) or type(error).__name__
         return ""
 
@@ -299,7 +295,7 @@ class Database:
         return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool else (0, 0)
 
     def terminate(self) -> None:
-        """Drop the connections, whether the server answers or not."""
+        """Drop the connections without waiting for the server."""
         if self._pool is not None:
             self._pool.terminate()
 
@@ -314,7 +310,4 @@ class Database:
 
 
 async def _keep_session(_connection: asyncpg.Connection[Any]) -> None:
-    """Skip asyncpg's reset of a returned connection: no query of ours changes session state.
-
-    It would cost one more round trip for each request.
-    """
+    """Skip asyncpg's reset of a returned connection, a round trip: no query changes session state."""

@@ -1,11 +1,11 @@
-"""Valkey: where it is, and a client that says quickly when it is not there.
+"""Valkey: its address, and a client that fails fast when the server is unavailable.
 
-Everything in Valkey can be lost at any time: each user of this module knows what to do without.
+Everything in Valkey can be lost at any time: every caller can go on without it.
 
-The client is our own, on hiredis' parser: all tasks of a process share one connection, and what
-they send within one turn of the event loop leaves in one write. A command so costs 15 to 50 µs of
-Python where redis-py 8.1 took 220 µs, valkey-py 6.2 and coredis 6.9 more, on the machine where a
-query through asyncpg took 90 µs (docs/decisions/0002-own-valkey-client.md).
+The client is our own, on hiredis' parser. All tasks of a process share one connection, and the
+commands of one turn of the event loop leave in one write. A command costs 15 to 50 µs of Python;
+redis-py 8.1 took 220 µs, valkey-py 6.2 and coredis 6.9 more, on a machine where a query through
+asyncpg took 90 µs (docs/decisions/0002-own-valkey-client.md).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from chitlaq.core.telemetry import tracing
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 0.5
 WATCH_SECONDS = 0.1
-# After a failed attempt to connect, the next commands fail at once instead of each trying again.
+# After a failed attempt to connect, commands fail at once for so long instead of trying again.
 PAUSE_SECONDS = 0.2
 
 Argument = str | bytes | int | float | memoryview
 
 
 class ValkeyUnavailableError(Exception):
-    """Valkey is away, or did not answer in time."""
+    """Valkey is unreachable, or did not answer in time."""
 
 
 class ValkeyReplyError(Exception):
-    """Valkey answered that it will not do it, and why."""
+    """Valkey refused a command; the message says why."""
 
 
 UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
-"""What a caller catches to go on without Valkey."""
+"""The exceptions to catch in order to go on without Valkey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def parse_url(text: str) -> Address:
 
 
 class Valkey:
-    """A connection that all tasks of this process share; it comes back by itself."""
+    """A connection that all tasks of this process share; it reconnects by itself."""
 
     def __init__(self, text: str) -> None:
         self._address = parse_url(text)
@@ -110,7 +110,7 @@ class Valkey:
             return await connection.send(command)
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument) -> Any:
-        """Run a Lua script by its hash; its text is sent when Valkey does not know it yet."""
+        """Run a Lua script by its hash; send its text if Valkey does not know it yet."""
         try:
             return await self.execute("EVALSHA", script.sha, len(keys), *keys, *arguments)
         except ValkeyReplyError as error:
@@ -119,7 +119,7 @@ class Valkey:
         return await self.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def messages(self, channel: str) -> AsyncIterator[bytes]:
-        """Yield what is published on a channel, over a connection of its own, until that is lost.
+        """Yield the messages of a channel, over a separate connection, until that is lost.
 
         Raises:
             ValkeyUnavailableError: the connection could not be made, or was lost.
@@ -184,7 +184,7 @@ async def _open(address: Address) -> _Connection:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection: commands go out in order, answers come back in the same order."""
+    """One connection: commands go out in order, replies come back in the same order."""
 
     def __init__(self) -> None:
         self.is_lost = False
@@ -207,7 +207,7 @@ class _Connection(asyncio.Protocol):
         self._outgoing.append(cast(bytes, packed))
         self._asked.append((answer, self._loop.time()))
         if self._watch is None:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._look_at_oldest)
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
         return answer
 
     def close(self) -> None:
@@ -256,17 +256,17 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"".join(self._outgoing))
         self._outgoing.clear()
 
-    def _look_at_oldest(self) -> None:
-        """Give up a connection whose oldest question waits too long; one timer serves them all."""
+    def _check_oldest(self) -> None:
+        """Close the connection if its oldest command waits too long; one timer serves them all."""
         self._watch = None
         if not self._asked:
             return
         if self._loop.time() - self._asked[0][1] > ANSWER_SECONDS:
             self.close()
         else:
-            self._watch = self._loop.call_later(WATCH_SECONDS, self._look_at_oldest)
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
 
 
 def connect(settings: Settings, home: Home) -> Valkey:
-    """Return a client; nothing is sent before its first command."""
+    """Return a client; it connects at its first command."""
     return Valkey(url(settings, home))
