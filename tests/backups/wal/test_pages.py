@@ -48,7 +48,7 @@ def written(lengths: list[int]) -> tuple[bytearray, list[int]]:
 
 def found(data: bytearray) -> list[WalPage]:
     read = (
-        pages.parse_page(bytes(data[at : at + PAGE_BYTES]), BASE + at, is_used_again=False)
+        pages.parse_page(bytes(data[at : at + PAGE_BYTES]), BASE + at, is_recycled=False)
         for at in range(0, len(data), PAGE_BYTES)
     )
     return [one for one in read if one is not None]

@@ -33,37 +33,37 @@ class RetentionDecision:
     reason: str
 
 
-def decide(found: Catalog, rule: RetentionPolicy, now: datetime) -> list[RetentionDecision]:
+def decide(catalog: Catalog, policy: RetentionPolicy, now: datetime) -> list[RetentionDecision]:
     """Decide for every backup, oldest first."""
     reasons: dict[str, str] = {}
-    since = now - timedelta(days=rule.keep_dumps_days)
-    _by_age(reasons, found.of("dump"), since, rule.keep_least)
-    _by_age(reasons, found.of("configuration"), since, rule.keep_least)
-    _base_backups(reasons, found, now - timedelta(days=rule.keep_days), rule.keep_least)
-    _newest_proved(reasons, found, "full", "incremental")
-    _newest_proved(reasons, found, "dump")
-    _newest_proved(reasons, found, "configuration")
-    _with_parents(reasons, found)
+    since = now - timedelta(days=policy.keep_dumps_days)
+    _by_age(reasons, catalog.of("dump"), since, policy.keep_least)
+    _by_age(reasons, catalog.of("configuration"), since, policy.keep_least)
+    _base_backups(reasons, catalog, now - timedelta(days=policy.keep_days), policy.keep_least)
+    _newest_proved(reasons, catalog, "full", "incremental")
+    _newest_proved(reasons, catalog, "dump")
+    _newest_proved(reasons, catalog, "configuration")
+    _with_parents(reasons, catalog)
     return [
         RetentionDecision(
-            record, record.id in reasons, reasons.get(record.id, _expired(record, rule))
+            record, record.id in reasons, reasons.get(record.id, _expired(record, policy))
         )
-        for record in found.good
+        for record in catalog.good
     ]
 
 
-def decide_named(found: Catalog, named: Sequence[Record]) -> list[RetentionDecision]:
+def decide_named(catalog: Catalog, named: Sequence[Record]) -> list[RetentionDecision]:
     """Decide for backups that an operator wants to delete whatever their age."""
     wanted = {record.id for record in named}
     reasons: dict[str, str] = {}
-    _newest_proved(reasons, found, "full", "incremental")
-    _newest_proved(reasons, found, "dump")
-    _newest_proved(reasons, found, "configuration")
-    reasons |= {r.id: "was not named" for r in found.good if r.id not in wanted | reasons.keys()}
-    _with_parents(reasons, found)
+    _newest_proved(reasons, catalog, "full", "incremental")
+    _newest_proved(reasons, catalog, "dump")
+    _newest_proved(reasons, catalog, "configuration")
+    reasons |= {r.id: "was not named" for r in catalog.good if r.id not in wanted | reasons.keys()}
+    _with_parents(reasons, catalog)
     return [
         RetentionDecision(record, record.id in reasons, reasons.get(record.id, "was named"))
-        for record in found.good
+        for record in catalog.good
         if record.id in wanted
     ]
 
@@ -81,23 +81,23 @@ def _newest(reasons: dict[str, str], records: list[Record], least: int) -> None:
         reasons.setdefault(record.id, f"is one of the newest {least}")
 
 
-def _base_backups(reasons: dict[str, str], found: Catalog, since: datetime, least: int) -> None:
+def _base_backups(reasons: dict[str, str], catalog: Catalog, since: datetime, least: int) -> None:
     """The newest full backup before the recovery window is needed to restore to its first moment."""
-    fulls = found.of("full")
-    _by_age(reasons, found.of("full", "incremental"), since, 0)
+    fulls = catalog.of("full")
+    _by_age(reasons, catalog.of("full", "incremental"), since, 0)
     for record in [one for one in fulls if one.created_at < since and not one.is_bad][-1:]:
         reasons.setdefault(record.id, f"is needed for points in time since {since:%Y-%m-%d}")
     _newest(reasons, fulls, least)
 
 
-def _newest_proved(reasons: dict[str, str], found: Catalog, *kinds: Kind) -> None:
-    proved = [record for record in found.of(*kinds) if record.is_proved]
+def _newest_proved(reasons: dict[str, str], catalog: Catalog, *kinds: Kind) -> None:
+    proved = [record for record in catalog.of(*kinds) if record.is_proved]
     for record in proved[-1:]:
         reasons[record.id] = "is the newest proved one"
 
 
-def _with_parents(reasons: dict[str, str], found: Catalog) -> None:
-    children: Mapping[str, Record] = {record.id: record for record in found.good}
+def _with_parents(reasons: dict[str, str], catalog: Catalog) -> None:
+    children: Mapping[str, Record] = {record.id: record for record in catalog.good}
     for name in list(reasons):
         parent = children[name].parent
         while parent is not None and parent in children:
@@ -105,6 +105,6 @@ def _with_parents(reasons: dict[str, str], found: Catalog) -> None:
             parent = children[parent].parent
 
 
-def _expired(record: Record, rule: RetentionPolicy) -> str:
-    days = rule.keep_days if record.is_physical else rule.keep_dumps_days
+def _expired(record: Record, policy: RetentionPolicy) -> str:
+    days = policy.keep_days if record.is_physical else policy.keep_dumps_days
     return f"is older than {days} days"

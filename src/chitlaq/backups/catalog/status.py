@@ -99,30 +99,30 @@ def read(context: BackupContext) -> BackupStatus:
         for one in (folder, folder / "records"):
             if one.exists():
                 next(one.iterdir(), None)
-    found = records.read(folder)
-    kinds = tuple(_kind_status(found, name) for name in KINDS)
+    catalog = records.read(folder)
+    kinds = tuple(_kind_status(catalog, name) for name in KINDS)
     return BackupStatus(
-        folder, kinds, tuple(uncopied(context, found)), _wal_copied_at(context), _refusal(context)
+        folder, kinds, tuple(uncopied(context, catalog)), _wal_copied_at(context), _refusal(context)
     )
 
 
-def uncopied(context: BackupContext, found: Catalog) -> list[Record]:
+def uncopied(context: BackupContext, catalog: Catalog) -> list[Record]:
     """The newest backup of each kind, and those that it depends on, that should have an off-site copy."""
-    wanted = context.settings.backups.copy_to
-    if not wanted:
+    destination = context.settings.backups.copy_to
+    if not destination:
         return []
     chosen: dict[str, Record] = {}
     for kinds in KINDS.values():
-        if newest := found.newest(*kinds):
+        if newest := catalog.newest(*kinds):
             with suppress(MissingParentError):
-                chosen |= {one.id: one for one in found.chain(newest)}
+                chosen |= {one.id: one for one in catalog.chain(newest)}
             chosen[newest.id] = newest
-    return [one for one in chosen.values() if one.copied is None or one.copied.where != wanted]
+    return [one for one in chosen.values() if one.copied is None or one.copied.where != destination]
 
 
-def _kind_status(found: Catalog, name: str) -> KindStatus:
-    damaged = tuple(one for one in found.damaged if one.startswith(_PREFIXES[name]))
-    return KindStatus(name, tuple(found.of(*KINDS[name])), damaged)
+def _kind_status(catalog: Catalog, name: str) -> KindStatus:
+    damaged = tuple(one for one in catalog.damaged if one.startswith(_PREFIXES[name]))
+    return KindStatus(name, tuple(catalog.of(*KINDS[name])), damaged)
 
 
 def record_wal_copied(context: BackupContext) -> None:

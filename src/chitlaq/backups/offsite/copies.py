@@ -104,7 +104,7 @@ def copy_wal(context: BackupContext) -> int:
     target = object_store.open_owned(context)
     files = archive.complete_files(context.barman_folder)
     known = registry_folder(context, context.settings.backups.copy_to)
-    done, strange = 0, list[str]()
+    done, foreign = 0, list[str]()
     damaged = list[str]()
     system = archive.system_identifier(files)
     if system is not None:
@@ -115,8 +115,8 @@ def copy_wal(context: BackupContext) -> int:
                 name = f"{system}/{path.name}"
                 if not _is_wanted(name, fulls, str(system)):
                     continue
-                said = entered.get(name) if f"log/{name}.age" in there else BEGUN
-                if said == BEGUN:
+                entry = entered.get(name) if f"log/{name}.age" in there else BEGUN
+                if entry == BEGUN:
                     try:
                         digest = _validated_digest(path, system)
                     except OperatorError as error:
@@ -124,12 +124,12 @@ def copy_wal(context: BackupContext) -> int:
                         continue
                     _copy_wal_file(context, target, path, name, digest, folder)
                     done += 1
-                elif said is None or _differs(path, said):
-                    strange.append(name)
-    if strange:
+                elif entry is None or _differs(path, entry):
+                    foreign.append(name)
+    if foreign:
         raise OperatorError(
-            f"{len(strange)} WAL files at the off-site location were not copied from here, but have names"
-            f" of files from here: {strange[0]}. If this machine's files are the right ones:"
+            f"{len(foreign)} WAL files at the off-site location were not copied from here, but have names"
+            f" of files from here: {foreign[0]}. If this machine's files are the right ones:"
             " `chitlaq backup take-over`."
         )
     if damaged:
@@ -217,14 +217,16 @@ def delete(context: BackupContext, record: Record) -> None:
         records.write(context.folder, msgspec.structs.replace(local, copied=None))
 
 
-def prune(context: BackupContext, rule: RetentionPolicy, now: datetime) -> int:
+def prune(context: BackupContext, policy: RetentionPolicy, now: datetime) -> int:
     """Delete expired copies and the WAL that no remaining copy needs; returns how many.
 
     Raises:
         OperatorError: a copy could not be deleted. The others were; the next run retries.
     """
     gone = [
-        one.record for one in retention.decide(known_copies(context), rule, now) if not one.is_kept
+        one.record
+        for one in retention.decide(known_copies(context), policy, now)
+        if not one.is_kept
     ]
     failed = []
     # Incremental backups go before the backups that they depend on.

@@ -95,11 +95,11 @@ def choose(
     if timeline is not None and timeline not in archive.timelines:
         there = ", ".join(map(str, archive.timelines))
         raise OperatorError(f"The WAL has no timeline {timeline}. Timelines: {there or 'none'}.")
-    found = records.read(context.folder)
+    catalog = records.read(context.folder)
     if name is not None:
-        record, line = _choose_named(context, found, archive, name, to_time, timeline)
+        record, line = _choose_named(context, catalog, archive, name, to_time, timeline)
     else:
-        record, line = _choose_newest(context, found, archive, to_time, timeline)
+        record, line = _choose_newest(context, catalog, archive, to_time, timeline)
     aside = f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}"
     left = max(archive.timelines, default=None) if record.is_physical else None
     return RestorePlan(record.id, to_time, line, aside, is_up_to_damage, left)
@@ -117,15 +117,15 @@ def _target_timeline(
 
 def _choose_named(
     context: BackupContext,
-    found: Catalog,
+    catalog: Catalog,
     archive: WalArchive,
     name: str,
     to_time: datetime | None,
     timeline: int | None,
 ) -> tuple[Record, int]:
-    record = found.get(name)
+    record = catalog.get(name)
     if record is None or record.kind == "configuration":
-        known = ", ".join(one.id for one in found.of("full", "incremental", "dump")[-5:])
+        known = ", ".join(one.id for one in catalog.of("full", "incremental", "dump")[-5:])
         raise OperatorError(
             f"There is no backup {name} of the database. The newest are: {known or 'none'}."
         )
@@ -152,7 +152,7 @@ def _choose_named(
 
 def _choose_newest(
     context: BackupContext,
-    found: Catalog,
+    catalog: Catalog,
     archive: WalArchive,
     to_time: datetime | None,
     timeline: int | None,
@@ -160,21 +160,21 @@ def _choose_newest(
     line = _target_timeline(context, archive, to_time, timeline)
     leading = [
         record
-        for record in found.of("full", "incremental")
+        for record in catalog.of("full", "incremental")
         if (to_time is None or _is_complete_by(record, to_time))
         and line in recovery.reachable_timelines(context, archive, record)
     ]
-    fitting = [record for record in leading if is_usable(found, record)]
+    fitting = [record for record in leading if is_usable(catalog, record)]
     if fitting:
         return fitting[-1], line
     if to_time is not None or timeline is not None:
-        first = next(iter(found.of("full")), None)
+        first = next(iter(catalog.of("full")), None)
         since = f"the first is from {_local_time(first.created_at)}" if first else "there are none"
         bad = f" {len(leading)} that lead there are bad, or depend on a bad one." if leading else ""
         raise OperatorError(
             f"There is no usable base backup from before that time on timeline {line}: {since}.{bad}"
         )
-    dumps_ = [record for record in found.of("dump") if is_usable(found, record)]
+    dumps_ = [record for record in catalog.of("dump") if is_usable(catalog, record)]
     if not dumps_:
         raise OperatorError(
             "There is no usable backup of the database here. `chitlaq backup fetch` fetches off-site"
@@ -192,10 +192,10 @@ def _is_complete_by(record: Record, moment: datetime) -> bool:
     return record.created_at + timedelta(seconds=record.seconds) <= moment
 
 
-def is_usable(found: Catalog, record: Record) -> bool:
+def is_usable(catalog: Catalog, record: Record) -> bool:
     """Whether neither a backup nor one that it depends on is known to be bad."""
     try:
-        chain = found.chain(record)
+        chain = catalog.chain(record)
     except MissingParentError:
         return False
     return not any(one.is_bad for one in chain)

@@ -40,13 +40,13 @@ class WalPage:
     is_sound: bool = True
 
 
-def parse_page(data: bytes, position: int, *, is_used_again: bool = True) -> WalPage | None:
+def parse_page(data: bytes, position: int, *, is_recycled: bool = True) -> WalPage | None:
     """Parse a page; None if nothing was written at that LSN.
 
     Args:
         data: its bytes.
         lsn: its expected LSN.
-        is_used_again: the file may be recycled. If it is not, a page with another LSN is damaged.
+        is_recycled: the file may be recycled. If it is not, a page with another LSN is damaged.
     """
     if len(data) < PAGE_BYTES:
         return None
@@ -55,7 +55,7 @@ def parse_page(data: bytes, position: int, *, is_used_again: bool = True) -> Wal
     if _is_empty(data[begins:]):
         return None
     if not magic or address != position:
-        return None if is_used_again else WalPage(position, 0, begins, data, is_sound=False)
+        return None if is_recycled else WalPage(position, 0, begins, data, is_sound=False)
     return WalPage(position, rest if info & _CONTINUES else 0, begins, data)
 
 

@@ -54,7 +54,7 @@ class StagedWal:
                     page = pages.parse_page(
                         file.read(PAGE_BYTES),
                         segment.start_lsn + offset,
-                        is_used_again=not self.is_received and segment == self.segments[-1],
+                        is_recycled=not self.is_received and segment == self.segments[-1],
                     )
                     if page is not None:
                         yield page
