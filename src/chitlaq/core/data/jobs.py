@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -194,10 +194,8 @@ class Runner:
         free = AT_ONCE - sum(other is kind for other, _ in self._under_way.values())
         if free <= 0:
             return True
-        is_limited = kind.limit is not None
-        async with (
-            self._database.transaction() if is_limited else self._database.session() as session
-        ):
+        open_session = self._database.session if kind.limit is None else self._database.transaction
+        async with open_session() as session:
             if kind.limit is not None:
                 # Counting and claiming must not cross those of another process.
                 await session.execute("lock_kind", kind.name)
@@ -293,11 +291,14 @@ class Runner:
         if not self._under_way:
             return
         _, late = await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
+        if not late:
+            return
         given_up = [self._under_way[task][1] for task in late if task in self._under_way]
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        if given_up:
+        # Without PostgreSQL their leases end by themselves.
+        with suppress(PostgresUnavailableError):
             async with self._database.session() as session:
                 await session.execute(
                     "release_jobs", [job.id for job in given_up], [job.attempts for job in given_up]
