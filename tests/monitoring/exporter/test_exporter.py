@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import ssl
 import subprocess
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -287,25 +288,32 @@ async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> 
     await eventually(is_back)
 
 
-async def test_scrape_of_every_endpoint_is_quick_and_each_metric_has_one_home(stack: Stack) -> None:
+async def test_each_metric_has_one_home_and_a_scrape_costs_about_what_reading_it_costs(
+    stack: Stack,
+) -> None:
     homes: dict[str, set[str]] = {}
     declared = {entry.name: entry for entry in declared_metrics()}
     async with httpx.AsyncClient(timeout=10) as client:
         for name in ("gateway", "websocket", "feed", "search", "auth", "ops"):
             url = f"http://127.0.0.1:{stack.ports[name]}/metrics"
-            seconds = []
+            scraping, reading = [], []
             for _ in range(5):
                 answer = await client.get(url)
-                seconds.append(answer.elapsed.total_seconds())
+                scraping.append(answer.elapsed.total_seconds())
+                begun = time.perf_counter()
+                families = list(text_string_to_metric_families(answer.text))
+                reading.append(time.perf_counter() - begun)
             assert answer.status_code == 200
-            for family in text_string_to_metric_families(answer.text):
+            for family in families:
                 assert family.documentation, family.name
                 full = f"{family.name}_total" if family.type == "counter" else family.name
                 for sample in family.samples:
                     labels = sample.labels.keys() - {"le"}
                     assert labels == set(declared[full].labels), f"{full} is not as docs/metrics.md"
                 homes.setdefault(family.name, set()).add(name)
-            assert min(seconds) < 0.05, f"{name}: {seconds}"
+            # Both grow with the samples and with the machine's load; merging the processes' files must not
+            # cost more. `chitlaq bench` says how many milliseconds it takes.
+            assert min(scraping) < 5 * min(reading), f"{name}: {scraping}, {reading}"
     assert homes["websocket_connections_active"] == {"websocket"}
     assert homes["auth_attempts"] == {"auth"}
     assert homes["event_loop_lag_seconds"] == {
