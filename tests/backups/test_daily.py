@@ -175,3 +175,13 @@ def test_nobody_else_may_enter_the_folder_of_backups(context: BackupContext) -> 
     file.touch()
     with pytest.raises(OperatorError, match=r"backups\.folder"):
         make_private_folder(file / "below")
+
+
+def test_named_kinds_are_taken_in_their_order_and_others_are_refused(
+    context: BackupContext,
+) -> None:
+    day = date(2026, 11, 24)
+    assert daily.kinds_to_take(context, ["configuration", "full"], day) == ["full", "configuration"]
+    assert daily.kinds_to_take(context, [], day) == daily.kinds_due(context, day)
+    with pytest.raises(OperatorError, match="There is no kind ful: write full"):
+        daily.kinds_to_take(context, ["dump", "ful"], day)

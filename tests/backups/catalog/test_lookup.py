@@ -37,6 +37,15 @@ def test_backup_is_found_by_its_id_its_file_and_a_link_to_it(
         assert find(context, name) == (dump, None)
 
 
+def test_backup_folder_behind_a_link_is_the_same_folder(
+    context: BackupContext, dump: Record, tmp_path: Path
+) -> None:
+    alias = tmp_path / "alias"
+    alias.symlink_to(context.folder)
+    catalog = records.read(alias)
+    assert lookup.find(alias, catalog, str(context.folder / dump.path)) == (dump, None)
+
+
 def test_identical_file_elsewhere_is_found_and_named(
     context: BackupContext, dump: Record, tmp_path: Path
 ) -> None:
