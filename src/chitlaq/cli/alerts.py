@@ -1,4 +1,4 @@
-"""``chitlaq alerts``: what fires, and what fired."""
+"""``chitlaq alerts``: firing and resolved alerts."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def register(app: typer.Typer) -> None:
 
 
 def alerts(
-    active: Annotated[bool, typer.Option("--active", help="Only those that fire now.")] = False,
-    resolved: Annotated[bool, typer.Option("--resolved", help="Only those that are over.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    active: Annotated[bool, typer.Option("--active", help="Only firing alerts.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Only resolved alerts.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of rows.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the alerts that fire, and the history of those that fired.
+    """Show firing alerts, and the history of resolved ones.
 
-    The history is ops-service's own, in PostgreSQL: Alertmanager keeps none.
+    ops-service keeps the history in PostgreSQL, because Alertmanager keeps none.
 
     Example: chitlaq alerts --active
     """
     if active and resolved:
-        raise typer.BadParameter("--active and --resolved exclude each other: name one or none.")
+        raise typer.BadParameter("Choose one of --active and --resolved.")
     from chitlaq.ops.history import alert_history
 
     is_active = True if active else False if resolved else None
@@ -44,7 +44,7 @@ def alerts(
     elif found:
         _print(found)
     else:
-        typer.echo("No alert fires." if active else "No alert fired yet.")
+        typer.echo("No alert is firing." if active else "No alert has fired yet.")
 
 
 def _print(found: list[AlertRecord]) -> None:
@@ -60,7 +60,7 @@ def _print(found: list[AlertRecord]) -> None:
         table.add_row(
             Text(alert.severity, style=COLOURS.get(alert.severity, "")),
             f"{alert.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            lasted if alert.ended_at else f"{lasted}, goes on",
+            lasted if alert.ended_at else f"{lasted}, firing",
             alert.name,
             alert.summary,
             alert.procedure,

@@ -1,4 +1,4 @@
-"""The command, put together from its groups of words."""
+"""The `chitlaq` command, assembled from its groups of commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chitlaq.cli import (
     config,
     data,
     doctor,
-    exec,  # noqa: A004 - the runbook's word
+    exec,  # noqa: A004 - the runbook's name for it
     jobs,
     metrics,
     ops,
@@ -24,8 +24,8 @@ app = typer.Typer(
     name="chitlaq",
     help=(
         "Run ChitLaq, a social network that a university runs for itself.\n\n"
-        "Begin with `chitlaq up`. Exit codes: 0 done, 1 not done (the sentence says why), 2 the words"
-        " were not understood, 3 some component is not healthy."
+        "Start with `chitlaq up`. Exit codes: 0 success, 1 failure (the message says why), 2 invalid usage,"
+        " 3 some component is not healthy."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

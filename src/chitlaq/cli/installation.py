@@ -1,4 +1,4 @@
-"""The installation that a command is about: the home that the environment names, and its settings."""
+"""The installation that a command works on: the home in the environment, and its settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def current() -> tuple[Home, Settings]:
     """Return home and settings.
 
     Raises:
-        OperatorError: a path or a setting that does not fit.
+        OperatorError: a path or a setting is invalid.
     """
     from chitlaq.core.installation import settings as configuration
     from chitlaq.core.installation.home import Home

@@ -1,4 +1,4 @@
-"""``chitlaq metrics``: what is measured, and where it is used."""
+"""``chitlaq metrics``: every metric, and where it is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List every metric with its unit and labels, as a page in Markdown.
+    """Print the reference of all metrics, as a Markdown page.
 
     Example: chitlaq metrics > docs/metrics.md
     """

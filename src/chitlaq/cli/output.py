@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs, tables for people, progress for the impatient."""
+"""How commands print: JSON for programs, tables and progress bars for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Advance = Callable[[str, int, int], None]
-"""Told the stage, how much of it is done, and how much there is."""
+"""Receives the stage, how much of it is done, and how much there is."""
 
 
 UNHEALTHY = 3
@@ -38,7 +38,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print columns that line up; the last one may be as wide as it likes."""
+    """Print aligned columns."""
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -50,7 +50,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def console_for_output() -> Console:
-    """The terminal, or a pipe: that has no width of its own, and what a program reads is not folded."""
+    """Return a console for standard output; a pipe is so wide that no line is folded."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 250)
@@ -58,7 +58,7 @@ def console_for_output() -> Console:
 
 @contextmanager
 def progress(*, enabled: bool, unit: str = "") -> Iterator[Advance]:
-    """Show a bar a stage, where somebody is looking; with ``unit="bytes"`` also what is left of it."""
+    """Show a progress bar per stage on a terminal; with ``unit="bytes"`` also the remaining time."""
     if not enabled or not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None
         return

@@ -1,4 +1,4 @@
-"""How a run of checks looks in a terminal: the summary first, worst first, details on demand."""
+"""A run of checks in a terminal: the summary, then the results, worst first, with details on request."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def rendered(
     *,
     details: bool,
 ) -> RenderableType:
-    """Return a run for people.
+    """Return a run as text for people.
 
     Args:
-        run: what was found.
-        commands: by check, what a person would type for the same; shown with the details.
+        run: the run.
+        commands: the equivalent shell commands by check, shown with the details.
         details: show evidence and commands.
     """
     parts: list[RenderableType] = [_head(run), Text()]
@@ -47,20 +47,20 @@ def rendered(
 
 
 def fitting(run: Run, console: Console, height: int) -> RenderableType:
-    """Return what of a run has room on a screen, worst first, and how many results have none.
+    """Return the results that fit on a screen, worst first, and how many do not.
 
     Args:
-        run: what was found.
+        run: the run.
         console: the screen, for its width.
-        height: lines that there are.
+        height: number of lines.
     """
     parts: list[RenderableType] = [_head(run), Text()]
-    # A line is for those that are not shown.
+    # Reserve a line for the number of hidden results.
     room = height - _lines_of(Group(*parts), console) - 1
     rows = [_result(one, (), details=False) for one in run.results]
     bad = [one for one in run.results if one.verdict.is_problem]
     if sum(_lines_of(row, console) for row in rows[: len(bad)]) > room:
-        # Rather all faults without what to do than some with it.
+        # List every problem without its remedy rather than truncate the list.
         rows = [_result(one, (), details=False, with_remedy=False) for one in run.results]
     shown = 0
     for row in rows:
@@ -71,9 +71,7 @@ def fitting(run: Run, console: Console, height: int) -> RenderableType:
         shown += 1
     left = run.results[shown:]
     if left:
-        parts.append(
-            Text(f"{len(left)} more have no room here: {text.sentence(left)}", style="bold")
-        )
+        parts.append(Text(f"{len(left)} more not shown: {text.sentence(left)}", style="bold"))
     return Group(*parts)
 
 

@@ -1,4 +1,4 @@
-"""HTTP in and out of ops-service: for operators and their tools on this machine, not for members."""
+"""The HTTP API of ops-service: for operators and their tools on this machine, not for members."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
 Active = Annotated[
-    bool | None, Parameter(description="Only alerts that go on (true) or are over (false).")
+    bool | None, Parameter(description="Only alerts that are firing (true) or resolved (false).")
 ]
 
 
 async def operator(request: Request[Any, Any, State]) -> None:
-    """Let only those pass who know the installation's own token.
+    """Require the installation's operator token.
 
     Raises:
         Problem: 401.
@@ -44,7 +44,7 @@ async def operator(request: Request[Any, Any, State]) -> None:
         raise problems.not_signed_in("This is for operators: send the token in secrets/ops-token.")
 
 
-@get("/alerts", summary="Alerts that fire or fired, those that go on first")
+@get("/alerts", summary="Firing and resolved alerts, firing ones first")
 async def list_alerts(
     request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
 ) -> list[AlertRecord]:
@@ -53,7 +53,7 @@ async def list_alerts(
     return await alert_history.alerts(context.database, is_active=active, limit=limit)
 
 
-@post("/alerts", status_code=204, summary="Where Alertmanager reports what fires and what is over")
+@post("/alerts", status_code=204, summary="Webhook for Alertmanager's notifications")
 async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
     await operator(request)
     context: Context = request.app.state.context

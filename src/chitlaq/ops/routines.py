@@ -37,11 +37,11 @@ WATCHED = (
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """Checks that belong to a time of day.
+    """Checks that run together at a time of day.
 
     Args:
-        name: the word that is typed.
-        title: what the runbook calls it.
+        name: the word that operators type.
+        title: the runbook's name for it, and the question it answers.
         checks: ids, in the runbook's order.
     """
 
@@ -50,7 +50,7 @@ class Routine:
     checks: tuple[str, ...]
 
 
-# What others stand on comes first: among results of one verdict the cause stands before its effects.
+# What others depend on comes first: among results of one verdict, the cause precedes its effects.
 _GROUND = ("services.processes", "database.ready", "redis.ready")
 _BACKUPS = (
     "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
@@ -61,7 +61,7 @@ ROUTINES: Mapping[str, Routine] = {
     for one in (
         Routine(
             "morning",
-            "Morning routine: is everything there, and what happened in the night?",
+            "Morning routine: is everything up, and what happened overnight?",
             (
                 *_GROUND,
                 "host.uptime", "host.load", "host.cpu", "host.memory", "host.disk", "host.disk_io",
@@ -79,7 +79,7 @@ ROUTINES: Mapping[str, Routine] = {
         ),
         Routine(
             "midday",
-            "Midday check: how fast and how well are members answered?",
+            "Midday check: how fast and how reliably are members served?",
             (
                 *_GROUND,
                 "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
@@ -90,7 +90,7 @@ ROUTINES: Mapping[str, Routine] = {
         ),
         Routine(
             "evening",
-            "Evening routine: the day's summary, backups, security, and room for tomorrow.",
+            "Evening routine: the day in review, backups, security, and capacity for tomorrow.",
             (
                 *_GROUND,
                 "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
@@ -106,7 +106,7 @@ ROUTINES: Mapping[str, Routine] = {
         ),
         Routine(
             "weekly",
-            "Weekly maintenance: updates, rotation, what may be cleared away.",
+            "Weekly maintenance: updates, log rotation, and files that are safe to delete.",
             (
                 "updates.all", "updates.security", "logs.rotation", "cleanup.candidates",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
@@ -116,7 +116,7 @@ ROUTINES: Mapping[str, Routine] = {
         ),
         Routine(
             "monthly",
-            "Monthly review: speed, room and growth.",
+            "Monthly review: speed, capacity and growth.",
             (
                 "api.month", "growth.members", "capacity.disk", "capacity.memory",
                 "capacity.connections", "capacity.database", "memory.growth", "database.size",
@@ -128,10 +128,10 @@ ROUTINES: Mapping[str, Routine] = {
 
 
 def routine(name: str) -> Routine:
-    """Return a routine by its name.
+    """Return the routine with this name.
 
     Raises:
-        OperatorError: there is none of this name.
+        OperatorError: there is no such routine.
     """
     if name not in ROUTINES:
         raise OperatorError(f"There is no routine {name}; there are {', '.join(ROUTINES)}.")

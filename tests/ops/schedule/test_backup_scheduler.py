@@ -53,28 +53,28 @@ def machine(tmp_path: Path) -> Machine:
 async def test_new_installation_has_its_first_backup_at_once_and_the_next_a_day_later(
     machine: Machine,
 ) -> None:
-    assert await machine.keeper.make_up()
+    assert await machine.keeper.run_if_due()
     (words,) = machine.ran
     assert words[:4] == ["backup", "run", "--daily", "--since"]
-    assert not await machine.keeper.make_up()
+    assert not await machine.keeper.run_if_due()
     machine.now += timedelta(days=1)
-    assert await machine.keeper.make_up()
+    assert await machine.keeper.run_if_due()
     assert len(machine.ran) == 2
 
 
 async def test_restart_does_not_do_the_days_work_twice(machine: Machine) -> None:
-    assert await machine.keeper.make_up()
-    assert not await machine.restarted().make_up()
+    assert await machine.keeper.run_if_due()
+    assert not await machine.restarted().run_if_due()
 
 
 async def test_what_failed_is_tried_again_after_a_while(machine: Machine) -> None:
     machine.succeeds = False
-    assert not await machine.keeper.make_up()
-    assert not await machine.keeper.make_up()
+    assert not await machine.keeper.run_if_due()
+    assert not await machine.keeper.run_if_due()
     assert len(machine.ran) == 1
     machine.succeeds = True
     machine.now += timedelta(seconds=backup_scheduler.AGAIN_AFTER_SECONDS)
-    assert await machine.keeper.make_up()
+    assert await machine.keeper.run_if_due()
     # From the same moment on: what was done then is not done twice.
     first, again = machine.ran
     assert first == again
@@ -82,27 +82,27 @@ async def test_what_failed_is_tried_again_after_a_while(machine: Machine) -> Non
 
 
 async def test_after_days_of_downtime_one_backup_is_made(machine: Machine) -> None:
-    assert await machine.keeper.make_up()
+    assert await machine.keeper.run_if_due()
     machine.now += timedelta(days=5)
-    assert await machine.restarted().make_up()
+    assert await machine.restarted().run_if_due()
     machine.now += timedelta(seconds=backup_scheduler.AGAIN_AFTER_SECONDS)
-    assert not await machine.keeper.make_up()
+    assert not await machine.keeper.run_if_due()
 
 
 async def test_archive_is_kept_when_something_was_received_whole(machine: Machine) -> None:
     first, second = "000000010000000000000001", "000000010000000000000002"
-    assert not await machine.keeper.keep_archive()
+    assert not await machine.keeper.archive_wal()
     machine.received(f"{first}.partial")
-    assert not await machine.keeper.keep_archive()
+    assert not await machine.keeper.archive_wal()
     machine.received(first, f"{second}.partial")
-    assert await machine.keeper.keep_archive()
+    assert await machine.keeper.archive_wal()
     assert machine.ran == [["backup", "archive"]]
 
 
 async def test_without_an_archive_there_is_nothing_to_keep(tmp_path: Path) -> None:
     machine = Machine(tmp_path, CHITLAQ_BACKUPS_ARCHIVE="off")
     machine.received("000000010000000000000001", "000000010000000000000002.partial")
-    assert not await machine.keeper.keep_archive()
+    assert not await machine.keeper.archive_wal()
     assert machine.ran == []
 
 
@@ -110,12 +110,12 @@ async def test_what_was_written_is_sent_elsewhere_every_few_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(tmp_path, CHITLAQ_BACKUPS_COPY_TO=str(tmp_path / "elsewhere"))
-    assert not await machine.keeper.keep_archive()
+    assert not await machine.keeper.archive_wal()
     clock = time.monotonic() + backup_scheduler.SEND_SECONDS + 1
     monkeypatch.setattr(backup_scheduler, "monotonic", lambda: clock)
-    assert await machine.keeper.keep_archive()
+    assert await machine.keeper.archive_wal()
     assert machine.ran == [["backup", "archive", "--send"]]
-    assert not await machine.keeper.keep_archive()
+    assert not await machine.keeper.archive_wal()
 
 
 async def test_log_is_archived_while_the_days_work_goes_on(

@@ -150,17 +150,17 @@ async def test_new_installation_does_not_make_up_for_the_time_before_it(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = Site(database, tmp_path, NOON)
-    assert not await site.scheduler.make_up(rule)
+    assert not await site.scheduler.run_if_due(rule)
     assert site.ran == []
     site.now += timedelta(days=1)
-    assert await site.scheduler.make_up(rule)
+    assert await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
 
 
 async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
     """A site whose routine was due yesterday for the first time."""
     site = Site(database, folder, NOON)
-    await site.scheduler.make_up(rule)
+    await site.scheduler.run_if_due(rule)
     site.now += timedelta(days=1)
     return site
 
@@ -183,10 +183,10 @@ async def test_routine_runs_once_however_often_it_is_looked_at(
 ) -> None:
     site = await settled(database, rule, tmp_path)
     for _ in range(5):
-        await site.scheduler.make_up(rule)
+        await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
     again = Site(database, tmp_path, site.now)
-    await again.scheduler.make_up(rule)
+    await again.scheduler.run_if_due(rule)
     assert again.ran == [], "a scheduler that was restarted knows"
 
 
@@ -195,7 +195,7 @@ async def test_of_several_machines_one_runs_it(
 ) -> None:
     first = await settled(database, rule, tmp_path / "a")
     sites = [first, *(Site(database, tmp_path / name, first.now) for name in "bcd")]
-    await asyncio.gather(*(site.scheduler.make_up(rule) for site in sites))
+    await asyncio.gather(*(site.scheduler.run_if_due(rule) for site in sites))
     assert sum(len(site.ran) for site in sites) == 1
 
 
@@ -204,8 +204,8 @@ async def test_after_downtime_only_the_newest_is_made_up_for(
 ) -> None:
     site = await settled(database, rule, tmp_path)
     site.now += timedelta(days=9)
-    await site.scheduler.make_up(rule)
-    await site.scheduler.make_up(rule)
+    await site.scheduler.run_if_due(rule)
+    await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
 
 
@@ -219,10 +219,10 @@ async def test_run_whose_process_was_killed_is_run_again(
 
     killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
     with pytest.raises(asyncio.CancelledError):
-        await killed.make_up(rule)
-    assert not await site.scheduler.make_up(rule), "it may still be running"
+        await killed.run_if_due(rule)
+    assert not await site.scheduler.run_if_due(rule), "it may still be running"
     await long_after(database, rule, site)
-    assert await site.scheduler.make_up(rule)
+    assert await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
 
 
@@ -232,14 +232,14 @@ async def test_run_that_fails_is_tried_again_a_few_times(
     site = await settled(database, rule, tmp_path)
     site.succeeds = False
     for attempt in range(1, scheduler.ATTEMPTS + 3):
-        assert not await site.scheduler.make_up(rule)
-        assert not await site.scheduler.make_up(rule), "not at once"
+        assert not await site.scheduler.run_if_due(rule)
+        assert not await site.scheduler.run_if_due(rule), "not at once"
         assert len(site.ran) == min(attempt, scheduler.ATTEMPTS)
         await long_after(database, rule, site)
     site.succeeds = True
-    assert not await site.scheduler.make_up(rule)
+    assert not await site.scheduler.run_if_due(rule)
     site.now += timedelta(days=1)
-    assert await site.scheduler.make_up(rule), "the next day is another"
+    assert await site.scheduler.run_if_due(rule), "the next day is another"
 
 
 async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
@@ -249,14 +249,14 @@ async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
     other = Site(database, tmp_path / "b", site.now)
 
     async def die(_home: Home, _routine: str) -> bool:
-        assert not await other.scheduler.make_up(rule)
+        assert not await other.scheduler.run_if_due(rule)
         raise asyncio.CancelledError
 
     killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
     with pytest.raises(asyncio.CancelledError):
-        await killed.make_up(rule)
+        await killed.run_if_due(rule)
     await long_after(database, rule, other)
-    assert await other.scheduler.make_up(rule)
+    assert await other.scheduler.run_if_due(rule)
     assert other.ran == [rule.routine]
 
 
@@ -267,7 +267,7 @@ async def test_routine_runs_once_also_where_nothing_can_be_written(
     shutil.rmtree(tmp_path / "ops")
     (tmp_path / "ops").write_text("in the way")
     for _ in range(3):
-        await site.scheduler.make_up(rule)
+        await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
 
 
@@ -285,7 +285,7 @@ async def test_one_thing_that_fails_hinders_no_other(
         raise RuntimeError("what nobody thought of")
 
     monkeypatch.setattr(site.scheduler, "tidy", fail)
-    monkeypatch.setattr(site.scheduler, "make_up", note)
+    monkeypatch.setattr(site.scheduler, "run_if_due", note)
     running = asyncio.create_task(site.scheduler.run_forever())
     await eventually(lambda: looked)
     await eventually(lambda: len(looked) == 5)
@@ -300,10 +300,10 @@ async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         alone = Site(away, tmp_path, site.now)
-        assert await alone.scheduler.make_up(rule)
-        assert not await alone.scheduler.make_up(rule)
+        assert await alone.scheduler.run_if_due(rule)
+        assert not await alone.scheduler.run_if_due(rule)
         assert alone.ran == [rule.routine]
-    assert not await site.scheduler.make_up(rule)
+    assert not await site.scheduler.run_if_due(rule)
     assert site.ran == []
 
 

@@ -1,1 +1,1 @@
-"""What operators do: shown first, asked for, recorded."""
+"""Actions that operators carry out: shown first, confirmed, and recorded."""

@@ -17,7 +17,7 @@ from chitlaq.ops.checks.model import Section
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """The installation that an action is done to."""
+    """The installation that an action works on."""
 
     home: Home
     settings: Settings
@@ -25,16 +25,16 @@ class ActionContext:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that an operator may do.
+    """One thing that an operator can do.
 
     Args:
-        name: the word that is typed.
+        name: the word that operators type.
         title: what it does.
-        section: the runbook's chapter that asks for it.
-        target: what must be named with it, in words; nothing when it needs none.
-        commands: what a person would type for the same.
-        plan: what it will do, line by line; looks only.
-        do: does it, and says what happened.
+        section: the runbook's chapter that calls for it.
+        target: what must be given with it, in words; empty if nothing.
+        commands: the equivalent shell commands.
+        plan: returns what it will do, line by line, without doing it.
+        do: does it, and returns what happened.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Action:
 
 
 class ActionRecord(msgspec.Struct, frozen=True):
-    """An action as it is remembered."""
+    """An action as it is recorded."""
 
     id: UUID
     action: str

@@ -14,11 +14,8 @@ from chitlaq.ops.checks.model import Section
 
 CONNECT_SECONDS = 5.0
 VACUUM_SECONDS = 3600.0
-# PostgreSQL keeps process ids in 32 bits.
+# PostgreSQL stores process IDs in 32 bits.
 LARGEST_PROCESS = 2**31 - 1
-
-
-# --- PostgreSQL, as whoever may do everything there
 
 
 async def _superuser(context: ActionContext) -> asyncpg.Connection[asyncpg.Record]:
@@ -34,7 +31,9 @@ _TABLE = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
 
 async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
     if not _TABLE.fullmatch(table):
-        raise OperatorError(f"{table!r} is no table: write SCHEMA.TABLE, such as feed.posts.")
+        raise OperatorError(
+            f"{table!r} is not a table name: write SCHEMA.TABLE, such as feed.posts."
+        )
     connection = await _superuser(context)
     try:
         row = await connection.fetchrow(
@@ -45,10 +44,12 @@ async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
     finally:
         await connection.close()
     if row is None:
-        raise OperatorError(f"There is no table {table}: `chitlaq ops check database.dead_rows`.")
+        raise OperatorError(
+            f"There is no table {table}: `chitlaq ops check database.dead_rows` lists tables."
+        )
     return [
-        f"VACUUM (ANALYZE) {table}, which blocks no reader and no writer",
-        f"{row['dead']:,} dead rows beside {row['live']:,} live ones, {size(row['bytes'])}",
+        f"VACUUM (ANALYZE) {table}, which blocks neither reads nor writes",
+        f"{row['dead']:,} dead rows and {row['live']:,} live ones, {size(row['bytes'])}",
     ]
 
 
@@ -63,9 +64,9 @@ async def _vacuum(context: ActionContext, table: str) -> str:
 
 
 async def _session(context: ActionContext, process: str) -> tuple[int, str]:
-    """(process id, what it does) of a client's session."""
+    """Return (process ID, description) of a client's session."""
     if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
-        raise OperatorError(f"{process!r} is no process of PostgreSQL: write its number.")
+        raise OperatorError(f"{process!r} is not a PostgreSQL process ID.")
     connection = await _superuser(context)
     try:
         row = await connection.fetchrow(
@@ -78,7 +79,7 @@ async def _session(context: ActionContext, process: str) -> tuple[int, str]:
     finally:
         await connection.close()
     if row is None:
-        raise OperatorError(f"PostgreSQL has no client's session {process}: it may have ended.")
+        raise OperatorError(f"PostgreSQL has no client session {process}; it may have ended.")
     words = " ".join(row["query"].split())
     return int(process), (
         f"{row['usename']} ({row['application_name'] or 'unnamed'}), {row['state']} for"
@@ -88,7 +89,7 @@ async def _session(context: ActionContext, process: str) -> tuple[int, str]:
 
 async def _plan_kill(context: ActionContext, process: str) -> list[str]:
     number, words = await _session(context, process)
-    return [f"end session {number}, whose open transaction is rolled back: {words}"]
+    return [f"end session {number} and roll back its open transaction: {words}"]
 
 
 async def _kill(context: ActionContext, process: str) -> str:

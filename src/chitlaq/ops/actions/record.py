@@ -30,7 +30,7 @@ async def carry_out(
     reason: str,
     database: Database,
 ) -> ActionRecord:
-    """Do it, and keep a record of it whatever happens; a failure is part of the record."""
+    """Carry out an action and record it, whether it succeeds or fails."""
     record = begun(action.name, target, operator, reason)
     await store_or_enqueue(database, context.home, record)
     try:
@@ -48,37 +48,34 @@ async def carry_out(
 
 
 def begun(action: str, target: str, operator: str, reason: str) -> ActionRecord:
-    """The record of something that begins now."""
+    """Return the record of something that begins now."""
     return ActionRecord(
         ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, ""
     )
 
 
 def ended(begun: ActionRecord, output: str, *, succeeded: bool) -> ActionRecord:
-    """The same record, with what became of it."""
+    """Return the record with its end and outcome."""
     return msgspec.structs.replace(
         begun, ended_at=datetime.now(UTC), succeeded=succeeded, output=output[:OUTPUT_WIDTH]
     )
 
 
 async def store_or_enqueue(database: Database, home: Home, done: ActionRecord) -> None:
-    """Store a record; in a file, where PostgreSQL is away."""
+    """Store a record in PostgreSQL, or put it into the outbox."""
     try:
         await _store(database, done)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
-        log.info("record waits for PostgreSQL", action_id=done.id, error=str(error))
+        log.info("record queued until PostgreSQL is available", action_id=done.id, error=str(error))
         enqueue(home, done)
 
 
 def enqueue(home: Home, done: ActionRecord) -> None:
-    """Keep a record until there is a PostgreSQL to store it.
-
-    What is done is done: where nothing takes the record, the log has it.
-    """
+    """Keep a record until PostgreSQL is available; if that fails too, write it to the log."""
     try:
         outbox.enqueue(home, KIND, str(done.id), done)
     except OSError as error:
-        log.error("action is not recorded", error=str(error), **msgspec.to_builtins(done))
+        log.error("action not recorded", error=str(error), **msgspec.to_builtins(done))
 
 
 async def _store(database: Database, done: ActionRecord) -> None:
@@ -97,16 +94,16 @@ async def _store(database: Database, done: ActionRecord) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Store the records that wait in files; returns how many.
+    """Store the records that wait in the outbox, and return how many.
 
     Raises:
-        PostgresUnavailableError: it is still away.
+        PostgresUnavailableError: it is still unavailable.
     """
     return await outbox.store(home, KIND, ActionRecord, partial(_store, database))
 
 
 async def listed(database: Database, limit: int) -> list[ActionRecord]:
-    """Return what was done, newest first."""
+    """Return the recorded actions, newest first."""
     return [
         msgspec.convert(dict(row), ActionRecord, from_attributes=True)
         for row in await database.rows("actions", limit)

@@ -16,13 +16,10 @@ APT_UPGRADE = ("--with-new-pkgs", "upgrade")
 """Like `apt upgrade`: it installs new packages (a kernel) and removes none."""
 
 
-# --- updates
-
-
 async def _apt(*words: str, seconds: float) -> str:
     program = shutil.which("apt-get")
     if program is None:
-        raise OperatorError("This machine has no apt-get: update it by its own package manager.")
+        raise OperatorError("This machine has no apt-get: use its own package manager.")
     process = await asyncio.create_subprocess_exec(
         program,
         *words,
@@ -35,7 +32,7 @@ async def _apt(*words: str, seconds: float) -> str:
         async with asyncio.timeout(seconds):
             said, _ = await process.communicate()
     except TimeoutError:
-        raise OperatorError(f"apt-get did not end within {duration(seconds)}.") from None
+        raise OperatorError(f"apt-get timed out after {duration(seconds)}.") from None
     finally:
         if process.returncode is None:
             process.terminate()
@@ -50,15 +47,15 @@ async def _plan_updates(_context: ActionContext, _target: str) -> list[str]:
     text = await _apt("-s", "-o", "Debug::NoLocking=1", *APT_UPGRADE, seconds=120)
     known = [line for line in text.splitlines() if line.startswith("Inst ")]
     return [
-        "fetch the lists of packages, which may name more than they do now",
+        "fetch the package lists, which may add further updates",
         *(line.replace("Inst", "update", 1) for line in known),
     ]
 
 
 async def _updates(_context: ActionContext, _target: str) -> str:
     if os.geteuid() != 0:
-        raise OperatorError("Updating the machine needs root: use sudo.")
-    # By itself apt goes on with old lists where it got no new ones, and all seems well.
+        raise OperatorError("Updating packages needs root: use sudo.")
+    # By default, apt continues with old lists when it cannot fetch new ones, and reports success.
     fetched = await _apt("-o", "APT::Update::Error-Mode=any", "update", seconds=UPDATE_SECONDS)
     return fetched + await _apt("-y", *APT_UPGRADE, seconds=UPDATE_SECONDS)
 

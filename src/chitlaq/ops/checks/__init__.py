@@ -1,1 +1,1 @@
-"""Every line of the runbook that looks at something: a declaration, and a function that judges."""
+"""The runbook's checks: each is a declaration and a function that judges what it sees."""

@@ -1,4 +1,4 @@
-"""Prometheus's targets, and the alerts that are firing or were resolved."""
+"""Prometheus's scrape targets, and alerts that are firing or resolved."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from chitlaq.ops.checks.system import SystemView
 
 @check(
     "services.targets",
-    "What Prometheus asks",
+    "Scrape targets",
     section=Section.CHECKLIST,
     looks_at="`up` of every target",
     commands=(promql("up"),),
-    remedy="A target that is down answers nobody: `chitlaq ps`, then its log.",
+    remedy="For each target that is down: `chitlaq ps`, then its log.",
 )
 async def targets(system: SystemView) -> Outcome:
     found = await system.prometheus.query("up")
@@ -36,7 +36,7 @@ async def targets(system: SystemView) -> Outcome:
         for s in found
     ]
     return outcome(
-        f"{', '.join(down)} cannot be asked" if down else f"all {len(found)} answer",
+        f"down: {', '.join(down)}" if down else f"all {len(found)} are up",
         {"targets": Value(len(found)), "down": Value(len(down))},
         Table("targets", ["job", "address", "state"], rows),
         least=Verdict.WARNING if down else Verdict.OK,
@@ -48,7 +48,7 @@ class _Status(msgspec.Struct):
 
 
 class _ActiveAlert(msgspec.Struct, rename="camel"):
-    """What is read of an alert of Alertmanager's API, version 2."""
+    """The fields that are read from an alert of Alertmanager's API, version 2."""
 
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -75,7 +75,7 @@ _SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING
         ),
         "chitlaq alerts --active",
     ),
-    remedy="Each names its procedure: `chitlaq alerts --active`.",
+    remedy="Follow the procedure of each alert: `chitlaq alerts --active`.",
 )
 async def active_alerts(system: SystemView) -> Outcome:
     try:
@@ -83,11 +83,11 @@ async def active_alerts(system: SystemView) -> Outcome:
             await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
         )
     except msgspec.DecodeError as error:
-        raise Unseen(f"Alertmanager's answer was not understood: {error}") from None
-    # Watchdog always fires; its silence would be the alarm.
+        raise Unseen(f"Alertmanager's answer cannot be decoded: {error}") from None
+    # Watchdog always fires; if it does not, alerts are not delivered.
     alerts = [one for one in found if one.labels.get("alertname") != "Watchdog"]
     has_watchdog = len(alerts) < len(found)
-    # What somebody has silenced, or a worse one stands for, is shown and not counted.
+    # Silenced and inhibited alerts are shown but not counted.
     active = [one for one in alerts if one.status.state != "suppressed"]
     rows = [
         [
@@ -105,9 +105,9 @@ async def active_alerts(system: SystemView) -> Outcome:
     else:
         said = "none"
     if not has_watchdog:
-        said += "; the watchdog does not fire: new alerts do not reach Alertmanager"
+        said += "; the watchdog does not fire, so new alerts do not reach Alertmanager"
     elif not active:
-        said += ", and the watchdog shows that the way is open"
+        said += ", and the watchdog confirms delivery"
     severe = worst(
         (
             Verdict.OK if has_watchdog else Verdict.WARNING,
@@ -127,19 +127,19 @@ FLAPPING = 5
 
 @check(
     "alerts.resolved",
-    "Alerts that are over",
+    "Resolved alerts",
     section=Section.INCIDENTS,
     looks_at="ops.alerts, the last 24 hours",
     commands=("chitlaq alerts --resolved",),
-    remedy="What comes and goes needs its cause mended or its threshold changed.",
+    remedy="For an alert that flaps, fix the cause or change the threshold.",
 )
 async def resolved_alerts(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("resolved_alerts")
     most = max((row["times"] for row in rows), default=0)
     total = sum(row["times"] for row in rows)
-    said = f"{count(total, 'alert')} ended within a day"
+    said = f"{count(total, 'alert')} resolved within 24 hours"
     if most >= FLAPPING:
-        said += f"; {rows[0]['name']} came and went {most} times"
+        said += f"; {rows[0]['name']} flapped {most} times"
     return outcome(
         said,
         {"resolved": Value(total), "most_of_one": Value(most)},

@@ -1,6 +1,6 @@
-"""Backups: whether they are made, whether they were restored and compared, and what is on its way.
+"""Backups: whether they are made, restored and compared, archived, and copied off-site.
 
-What is judged are the records that verifying and drilling wrote: a file in a folder is no backup yet.
+They judge the records that verification and restore drills write; a file in a folder is no proof.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from chitlaq.ops.checks.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
 SHOWN = 5
-# How much of the log may be on its way to the archive, and how old what is elsewhere.
+# How far the WAL archive may lag, and how old the off-site copy of the WAL may be.
 BEHIND_BYTES = (64e6, 1e9)
 COPIED_HOURS = (1.0, 6.0)
 
 
 async def _status(system: SystemView) -> BackupStatus:
     async def look() -> BackupStatus:
-        here = BackupContext(system.home, system.settings)
+        context = BackupContext(system.home, system.settings)
         try:
-            return await system.blocking(partial(status.read, here))
+            return await system.blocking(partial(status.read, context))
         except OSError as error:
-            raise Unseen(f"{here.folder} cannot be looked at: {error.strerror}") from None
+            raise Unseen(f"cannot read {context.folder}: {error.strerror}") from None
 
     return await system.once("backups", look)
 
 
 async def _proved(system: SystemView, name: str, what: str) -> Outcome:
-    """Judge a kind of backup that is restored and compared every day."""
+    """Judge a kind of backup that a drill restores and compares every day."""
     found = await _status(system)
-    standing = found.of(name)
-    if broken := _broken(standing):
+    kind_status = found.of(name)
+    if broken := _broken(kind_status):
         return broken
-    newest = standing.newest
+    newest = kind_status.newest
     if newest is None:
         return _none(found, what)
-    values = _values(system, standing, newest)
-    last = standing.last_drilled
+    values = _values(system, kind_status, newest)
+    last = kind_status.last_drilled
     if last is None or last.drilled is None:
         return outcome(
-            f"the newest {what} is {duration(_age(newest.created_at))} old; none was restored yet:"
-            " whether one can be is not known",
+            f"newest {what}: {duration(_age(newest.created_at))} old; no restore drill has run yet, so it is"
+            " not known whether it can be restored",
             values,
-            _table(standing),
+            _table(kind_status),
             least=Verdict.WARNING,
         )
     drilled = _age(last.drilled.at)
@@ -61,46 +61,46 @@ async def _proved(system: SystemView, name: str, what: str) -> Outcome:
     if last.drilled.lost_seconds is not None:
         values["lost"] = Value(last.drilled.lost_seconds, "seconds")
     return outcome(
-        f"the newest {what} is {duration(_age(newest.created_at))} old, {size(newest.bytes)}; one was"
-        f" restored and compared {duration(drilled)} ago, in {duration(last.drilled.seconds)}",
+        f"newest {what}: {duration(_age(newest.created_at))} old, {size(newest.bytes)}; last restored and"
+        f" compared {duration(drilled)} ago, in {duration(last.drilled.seconds)}",
         values,
-        _table(standing),
+        _table(kind_status),
     )
 
 
-def _broken(standing: KindStatus) -> Outcome | None:
-    """What is known to be bad, of which nobody should find out when it is needed."""
-    said = [f"{one.id}: {_fault(one)}" for one in standing.bad]
-    said += [f"{name}: its record is damaged" for name in standing.damaged]
+def _broken(kind_status: KindStatus) -> Outcome | None:
+    """Report backups that are known to be bad, before anyone needs them."""
+    said = [f"{one.id}: {_fault(one)}" for one in kind_status.bad]
+    said += [f"{name}: its record is damaged" for name in kind_status.damaged]
     if not said:
         return None
     return outcome(
-        f"{count(len(said), 'backup')} cannot be trusted: {said[-1]}",
-        {"bad": Value(len(said)), "backups": Value(len(standing.records))},
-        _table(standing),
+        f"{count(len(said), 'bad backup')}: {said[-1]}",
+        {"bad": Value(len(said)), "backups": Value(len(kind_status.records))},
+        _table(kind_status),
         least=Verdict.CRITICAL,
     )
 
 
 def _none(found: BackupStatus, what: str) -> Outcome:
     return outcome(
-        f"there is no {what} in {found.folder}",
+        f"no {what} in {found.folder}",
         {"backups": Value(0)},
         least=Verdict.CRITICAL,
     )
 
 
-def _values(system: SystemView, standing: KindStatus, newest: Record) -> dict[str, Value]:
+def _values(system: SystemView, kind_status: KindStatus, newest: Record) -> dict[str, Value]:
     return {
         "age": judged(_age(newest.created_at) / 3600, "hours", system.limits.backup_age_hours),
         "size": Value(newest.bytes, "bytes"),
-        "backups": Value(len(standing.records)),
+        "backups": Value(len(kind_status.records)),
     }
 
 
-def _table(standing: KindStatus) -> Table:
+def _table(kind_status: KindStatus) -> Table:
     return Table(
-        f"newest of {count(len(standing.records), 'backup')}",
+        f"newest of {count(len(kind_status.records), 'backup')}",
         ["backup", "age", "size", "verified", "restored and compared"],
         [
             [
@@ -110,7 +110,7 @@ def _table(standing: KindStatus) -> Table:
                 one.verified.detail if one.verified else "never",
                 one.drilled.detail if one.drilled else "never",
             ]
-            for one in reversed(standing.records[-SHOWN:])
+            for one in reversed(kind_status.records[-SHOWN:])
         ],
     )
 
@@ -124,16 +124,13 @@ def _age(moment: datetime) -> float:
     return (datetime.now(UTC) - moment).total_seconds()
 
 
-_REMEDY = (
-    "`chitlaq backup run`, then `chitlaq backup drill`; what went wrong last is in"
-    " `chitlaq ops actions`."
-)
-_BAD = " A bad one is deleted with `chitlaq backup prune NAME --yes` when a new one is proved."
+_REMEDY = "`chitlaq backup run`, then `chitlaq backup drill`; `chitlaq ops actions` shows what failed last."
+_BAD = " Once a new one is proved, delete a bad one: `chitlaq backup prune NAME --yes`."
 
 
 @check(
     "backup.database",
-    "Dump of the database",
+    "Database dump",
     section=Section.BACKUPS,
     looks_at="the records beside the backups",
     commands=("chitlaq backup list", "chitlaq backup drill"),
@@ -152,24 +149,24 @@ async def database(system: SystemView) -> Outcome:
     remedy=_REMEDY + _BAD,
 )
 async def physical(system: SystemView) -> Outcome:
-    _need_archive(system)
+    _require_archive(system)
     return await _proved(system, "physical", "base backup")
 
 
 @check(
     "backup.archive",
-    "Archive of the log (WAL)",
+    "WAL archive",
     section=Section.BACKUPS,
-    looks_at="pg_stat_replication and the archive's slot",
+    looks_at="pg_stat_replication and the archive's replication slot",
     commands=(
         "chitlaq exec postgres psql -c 'SELECT * FROM pg_stat_replication'",
         "chitlaq ps",
     ),
-    remedy="`chitlaq logs wal-archive` says why it does not receive; a full disk is the usual cause."
+    remedy="`chitlaq logs wal-archive` shows why it does not receive; the usual cause is a full disk."
     " After a lost slot: `chitlaq backup run full`.",
 )
 async def archive(system: SystemView) -> Outcome:
-    _need_archive(system)
+    _require_archive(system)
     rows = await system.postgres.rows("archive", postgres.RECEIVER, BACKUP)
     state, mode, behind, slot, kept = rows[0]
     values = {}
@@ -177,78 +174,82 @@ async def archive(system: SystemView) -> Outcome:
         values["kept"] = Value(kept, "bytes")
     if slot == "lost":
         return outcome(
-            "the log was not received for so long that PostgreSQL gave it up: nothing after the last"
-            " base backup can be restored",
+            "PostgreSQL has dropped WAL that was not received for too long: nothing after the last base"
+            " backup can be restored",
             values,
             least=Verdict.CRITICAL,
         )
     if state is None:
         return outcome(
-            "nobody receives the log: what is written now would be lost with this machine",
+            "nobody receives the WAL: what is written now would be lost with this machine",
             values,
             least=Verdict.CRITICAL,
         )
     values["behind"] = judged(behind, "bytes", BEHIND_BYTES)
-    how = "before it is acknowledged" if mode == "sync" else "as it is written"
-    said = f"the log is received {how}, {size(behind)} on the way"
+    how = "synchronously" if mode == "sync" else "asynchronously"
+    said = f"WAL is received {how}, {size(behind)} behind"
     if slot == "unreserved":
-        return outcome(f"{said}; it is close to being given up", values, least=Verdict.WARNING)
+        return outcome(
+            f"{said}; PostgreSQL is about to drop what was not received",
+            values,
+            least=Verdict.WARNING,
+        )
     if state != "streaming":
-        return outcome(f"{said}; it is {state}", values, least=Verdict.WARNING)
+        return outcome(f"{said}; state: {state}", values, least=Verdict.WARNING)
     return outcome(said, values)
 
 
 @check(
     "backup.configuration",
-    "Backup of the configuration",
+    "Configuration backup",
     section=Section.BACKUPS,
     looks_at="the records beside the backups",
     commands=(
         "ls -la {backups}/config_*.tar.gz",
         "tar -tzf {backups}/config_latest.tar.gz",
     ),
-    remedy="`chitlaq backup run configuration`; secrets are in it once `chitlaq backup key` has made a"
+    remedy="`chitlaq backup run configuration`. It contains secrets once `chitlaq backup key` has created a"
     " key.",
 )
 async def configuration(system: SystemView) -> Outcome:
     found = await _status(system)
-    standing = found.of("configuration")
-    if broken := _broken(standing):
+    kind_status = found.of("configuration")
+    if broken := _broken(kind_status):
         return broken
-    newest = standing.newest
+    newest = kind_status.newest
     if newest is None:
-        return _none(found, "backup of the configuration")
-    values = _values(system, standing, newest)
-    said = f"the newest is {duration(_age(newest.created_at))} old, {size(newest.bytes)}"
+        return _none(found, "configuration backup")
+    values = _values(system, kind_status, newest)
+    said = f"newest: {duration(_age(newest.created_at))} old, {size(newest.bytes)}"
     if newest.verified is None:
         return outcome(
-            f"{said}; nobody has looked at it since",
+            f"{said}; not verified yet",
             values,
-            _table(standing),
+            _table(kind_status),
             least=Verdict.WARNING,
         )
     if not system.settings.backups.recipients:
         return outcome(
-            f"{said}; without secrets, since there is no key to encrypt them to",
+            f"{said}; without secrets, because there is no key to encrypt them with",
             values,
-            _table(standing),
+            _table(kind_status),
             least=Verdict.WARNING,
         )
-    return outcome(f"{said}: {newest.verified.detail}", values, _table(standing))
+    return outcome(f"{said}: {newest.verified.detail}", values, _table(kind_status))
 
 
 @check(
     "backup.copies",
-    "Copies elsewhere",
+    "Off-site copies",
     section=Section.BACKUPS,
     looks_at="the records beside the backups",
     commands=("chitlaq backup list",),
-    remedy="`chitlaq backup run` copies what it makes, and says what the place answers.",
+    remedy="`chitlaq backup run` copies new backups, and reports errors of the remote storage.",
 )
 async def copies(system: SystemView) -> Outcome:
     where = system.settings.backups.copy_to
     if not where:
-        raise NotHere("no place for copies is set: backups.copy_to")
+        raise NotHere("backups.copy_to is not set")
     found = await _status(system)
     newest = [one.newest for one in found.kinds if one.newest is not None]
     if not newest:
@@ -258,22 +259,24 @@ async def copies(system: SystemView) -> Outcome:
         return outcome(found.refusal, values, least=Verdict.CRITICAL)
     if barman.is_wanted(system.settings):
         if found.wal_copied_at is None:
-            return outcome(f"the log was never copied to {where}", values, least=Verdict.CRITICAL)
+            return outcome(f"WAL has never been copied to {where}", values, least=Verdict.CRITICAL)
         values["log"] = judged(_age(found.wal_copied_at) / 3600, "hours", COPIED_HOURS)
     if found.uncopied:
         named = ", ".join(one.id for one in found.uncopied)
-        return outcome(f"not at {where}: {named}", values, least=Verdict.CRITICAL)
+        return outcome(f"not copied to {where}: {named}", values, least=Verdict.CRITICAL)
     oldest = max(_age(one.copied.at) for one in newest if one.copied)
     return outcome(
-        f"the newest of each kind is at {where}, encrypted and read back, the last"
+        f"the newest of each kind is at {where}, encrypted and verified, the oldest copied"
         f" {duration(oldest)} ago",
         values,
     )
 
 
-def _need_archive(system: SystemView) -> None:
-    """Raise where there is nothing to look at."""
+def _require_archive(system: SystemView) -> None:
+    """Raise if there is no archive to look at."""
     if not system.settings.embeds("postgres"):
-        raise NotHere("the database is elsewhere (DATABASE_URL), and so are its base backups")
+        raise NotHere(
+            "the database is on another machine (DATABASE_URL), and so are its base backups"
+        )
     if not barman.is_wanted(system.settings):
         raise NotHere("backups.archive is off")

@@ -1,4 +1,4 @@
-"""How long there is room: a forecast with its band for each thing that can fill, and growth."""
+"""Capacity: a forecast with its confidence band for everything that can fill up, and growth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chitlaq.ops.checks.system import SystemView
 PAST_SECONDS = 14 * 86_400.0
 STEP_SECONDS = 3600.0
 LEAK_RATIO = 0.2
-"""Growth of a process a day, beside what it holds, from which on it is taken for a leak."""
+"""Daily growth of a process, relative to its size, above which it is taken for a leak."""
 LEAK_BYTES = 50_000_000
 
 FILE_SYSTEMS = 'fstype!~"tmpfs|ramfs|overlay|squashfs|fuse.*|nsfs"'
@@ -54,17 +54,17 @@ def _said(forecast: Forecast) -> str:
 def _judge(
     rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[TimeSeries]
 ) -> Outcome:
-    """Say which of several things is full first.
+    """Report which of several things is full first.
 
     Args:
-        rows: (name, forecast, growth a day in words).
+        rows: (name, forecast, formatted growth per day).
         limit: days left.
-        series: the past, as evidence.
+        series: past samples, as evidence.
     """
     known = {name: one.days for name, one, _ in rows if one.days is not None}
     short = [one.reason for _, one, _ in rows if one.reason.startswith("only")]
     if not known and len(short) == len(rows):
-        raise NotHere(f"nothing to forecast from yet: {short[0]}")
+        raise NotHere(f"no forecast yet: {short[0]}")
     if known:
         name, forecast = min(
             ((name, one) for name, one, _ in rows if one.days is not None),
@@ -78,7 +78,7 @@ def _judge(
         {f"days {name}": judged(days, "days", limit) for name, days in known.items()},
         Table(
             "forecasts",
-            ["what", "forecast", "growth a day", "explained"],
+            ["what", "forecast", "growth per day", "explained"],
             [[name, _said(one), growth, f"{one.explained:.0%}"] for name, one, growth in rows],
         ),
         *series,
@@ -89,9 +89,9 @@ def _judge(
     "capacity.disk",
     "Days until disks are full",
     section=Section.CHECKLIST,
-    looks_at="node_filesystem_avail_bytes over 14 days, one row a file system",
+    looks_at="node_filesystem_avail_bytes over 14 days, per file system",
     commands=(promql("node_filesystem_avail_bytes"),),
-    remedy="Order or grow the disk before the earliest day; until then: `chitlaq ops do prune`.",
+    remedy="Grow the disk before the earliest day; until then: `chitlaq ops do prune`.",
     timeout_seconds=10.0,
 )
 async def disks(system: SystemView) -> Outcome:
@@ -100,13 +100,13 @@ async def disks(system: SystemView) -> Outcome:
         _file_system(one.metric): one.number
         for one in await system.prometheus.query(f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}}")
     }
-    # A device that is mounted twice fills once.
+    # A device that is mounted twice counts once.
     found = {
         one.metric["device"]: one
         for one in await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     }
     if not found:
-        raise Unseen("Prometheus knows no file system")
+        raise Unseen("Prometheus has no samples of file systems")
     rows, series = [], []
     for one in found.values():
         name = _file_system(one.metric)
@@ -134,7 +134,7 @@ def _filling(
         id,
         title,
         section=Section.CHECKLIST,
-        looks_at=f"{used}, over 14 days, beside {most}",
+        looks_at=f"{used}, over 14 days, relative to {most}",
         commands=(promql(used), promql(most)),
         remedy=remedy,
         timeout_seconds=10.0,
@@ -149,7 +149,7 @@ def _filling(
 async def _fills(
     system: SystemView, what: str, used: str, limit: float, *, is_bytes: bool
 ) -> Outcome:
-    """Forecast one thing by its series."""
+    """Forecast one thing from its series."""
     found = await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen(f"Prometheus has no samples for {used}")
@@ -165,7 +165,7 @@ memory = _filling(
     "memory in use",
     "node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes",
     "node_memory_MemTotal_bytes",
-    "See who grows: `memory.growth`; then restart it, or add memory.",
+    "Find what grows (`memory.growth`), then restart it or add memory.",
     is_bytes=True,
 )
 connections = _filling(
@@ -174,7 +174,7 @@ connections = _filling(
     "connections to PostgreSQL",
     "sum(postgresql_connections_active)",
     "postgresql_connections_max",
-    "More workers need more connections: raise max_connections, or put a pooler between.",
+    "Raise max_connections, lower the number of workers, or add a connection pooler.",
     is_bytes=False,
 )
 DATABASE = "sum(postgresql_database_size_bytes)"
@@ -184,14 +184,16 @@ DATABASE = "sum(postgresql_database_size_bytes)"
     "capacity.database",
     "Days until the database fills its disk",
     section=Section.CHECKLIST,
-    looks_at=f"{DATABASE}, over 14 days, beside what is free on the disk of CHITLAQ_HOME/postgres",
+    looks_at=f"{DATABASE}, over 14 days, relative to the free space on the disk of CHITLAQ_HOME/postgres",
     commands=(promql(DATABASE), "df -h $CHITLAQ_HOME/postgres"),
-    remedy="Grow the disk before the earliest day; see what grows: `database.size`.",
+    remedy="Grow the disk before the earliest day; `database.size` shows what is large.",
     timeout_seconds=10.0,
 )
 async def database(system: SystemView) -> Outcome:
     if not system.settings.embeds("postgres"):
-        raise NotHere("the database is elsewhere (DATABASE_URL): its disk is not seen from here")
+        raise NotHere(
+            "the database is on another machine (DATABASE_URL), whose disk is not visible here"
+        )
     mount = await system.blocking(partial(_mount_of, system.home.postgres_data))
     free = await system.prometheus.query(
         f"node_filesystem_avail_bytes{{mountpoint={json.dumps(mount)}}}"
@@ -199,15 +201,15 @@ async def database(system: SystemView) -> Outcome:
     machines = {one.metric.get("instance", "") for one in free}
     if len(machines) > 1:
         raise Unseen(
-            f"Prometheus knows {mount} of {len(machines)} machines, and not which of them is this one"
+            f"Prometheus has {mount} of {len(machines)} machines and cannot tell which of them this is"
         )
-    # What it has, and what is still free beside it.
+    # Its own size, plus the free space.
     limit = await system.prometheus.number(DATABASE) + free[0].number
     return await _fills(system, "the database", DATABASE, limit, is_bytes=True)
 
 
 def _mount_of(path: Path) -> str:
-    """Where the file system that holds a path is mounted, as node-exporter names it."""
+    """Return the mount point of a path, as node-exporter names it."""
     mounts = {one.mountpoint for one in psutil.disk_partitions(all=True)}
     place = path.resolve()
     return next((str(one) for one in (place, *place.parents) if str(one) in mounts), "/")
@@ -215,11 +217,12 @@ def _mount_of(path: Path) -> str:
 
 @check(
     "memory.growth",
-    "Growth of memory over days",
+    "Memory growth over days",
     section=Section.HOST,
     looks_at="component_memory_bytes over 14 days",
     commands=(promql("component_memory_bytes"), "chitlaq stats"),
-    remedy="`chitlaq restart SERVICE` loses no request; then report it with the series of --details.",
+    remedy="Restart it (`chitlaq restart SERVICE` loses no request), and report the leak with the output of"
+    " --details.",
     timeout_seconds=10.0,
 )
 async def growth_of_memory(system: SystemView) -> Outcome:
@@ -237,12 +240,12 @@ async def growth_of_memory(system: SystemView) -> Outcome:
         if is_steady_growth and forecast.per_day > max(LEAK_RATIO * now, LEAK_BYTES):
             leaks.append(name)
         rows.append(
-            [name, size(now), f"{size(forecast.per_day)} a day", f"{forecast.explained:.0%}"]
+            [name, size(now), f"{size(forecast.per_day)} per day", f"{forecast.explained:.0%}"]
         )
     if len(short) == len(rows):
-        raise NotHere(f"nothing to judge yet: {short[0]}")
+        raise NotHere(f"no forecast yet: {short[0]}")
     return outcome(
-        f"{', '.join(leaks)} grows day by day" if leaks else "nothing grows day by day",
+        f"steady growth: {', '.join(leaks)}" if leaks else "no steady growth",
         {"growing": Value(len(leaks))},
         Table("components", ["component", "now", "growth", "explained"], rows),
         least=Verdict.WARNING if leaks else Verdict.OK,
@@ -250,16 +253,16 @@ async def growth_of_memory(system: SystemView) -> Outcome:
 
 
 TESTED = {"members": 100_000, "posts": 1_000_000}
-"""Sizes at which the whole was run and measured (docs/benchmarks.md)."""
+"""Sizes at which ChitLaq was benchmarked (docs/benchmarks.md)."""
 
 
 @check(
     "growth.members",
     "Growth",
     section=Section.MAINTENANCE,
-    looks_at="members and posts in PostgreSQL, now and in the last 30 days",
+    looks_at="members and posts in PostgreSQL, in total and of the last 30 days",
     commands=(promql("increase(user_registrations_total[30d])"),),
-    remedy="Beyond what was tested: run `chitlaq seed` with that size on another machine, and measure.",
+    remedy="Beyond the tested size: run `chitlaq seed` with that size on another machine, and benchmark it.",
 )
 async def growth(system: SystemView) -> Outcome:
     (row,) = await system.postgres.rows("growth")
@@ -270,11 +273,13 @@ async def growth(system: SystemView) -> Outcome:
         values[f"{name} within 30 days"] = Value(month)
         values[f"{name} of tested"] = judged(total / tested, "ratio", (0.8, 1.0))
         days = (tested - total) / (month / 30) if month else math.inf
-        left = "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no end"
+        left = (
+            "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no limit"
+        )
         rows.append([name, f"{total:,.0f}", f"{month:,.0f}", f"{tested:,}", left])
     return outcome(
         f"{row['members']:,} members, {row['members_month']:,} of them new within 30 days;"
         f" {row['posts']:,} posts, {row['posts_month']:,} new",
         values,
-        Table("growth", ["what", "now", "30 days", "tested with", "until then"], rows),
+        Table("growth", ["what", "now", "30 days", "tested with", "time until then"], rows),
     )

@@ -1,4 +1,4 @@
-"""Containers of this machine, where Docker runs any: ours, and those of others beside us."""
+"""Docker containers on this machine, ChitLaq's and others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chitlaq.ops.checks.system import SystemView
 
 
 class _Container(msgspec.Struct, rename="pascal"):
-    """A container as a line of JSON, which Docker before 23 gives by `{{json .}}` alone."""
+    """A container as a line of JSON; Docker before 23 prints it only for `{{json .}}`."""
 
     names: str
     image: str
@@ -20,7 +20,7 @@ class _Container(msgspec.Struct, rename="pascal"):
 
     @property
     def verdict(self) -> Verdict:
-        """What ended with 0 has done its work; what is being started again and again does none."""
+        """Exit code 0 means that its work is done; a restart loop means that none is."""
         if self.state == "restarting" or "(unhealthy)" in self.status:
             return Verdict.CRITICAL
         ended_badly = self.state == "exited" and not self.status.startswith("Exited (0)")
@@ -33,7 +33,7 @@ class _Container(msgspec.Struct, rename="pascal"):
     section=Section.SERVICES,
     looks_at="the Docker daemon: every container, running or not",
     commands=("sudo systemctl status docker", "docker ps -a", "docker stats --no-stream"),
-    remedy="`docker logs NAME` says why; the daemon itself: `sudo journalctl -u docker -e`.",
+    remedy="`docker logs NAME` shows why. For the daemon itself: `sudo journalctl -u docker -e`.",
 )
 async def containers(system: SystemView) -> Outcome:
     try:
@@ -42,19 +42,17 @@ async def containers(system: SystemView) -> Outcome:
         if "Cannot connect to the Docker daemon" in str(error) and system.settings.embeds(
             "postgres"
         ):
-            raise NotHere(
-                "no Docker daemon runs here, and ChitLaq needs none: it runs its own stack"
-            ) from None
+            raise NotHere("no Docker daemon runs here, and the embedded stack needs none") from None
         raise
     try:
         found = [msgspec.json.decode(line, type=_Container) for line in text.splitlines()]
     except msgspec.DecodeError as error:
-        raise Unseen(f"docker does not answer as it should: {error}") from None
+        raise Unseen(f"unexpected output from docker: {error}") from None
     bad = [one for one in found if one.verdict != Verdict.OK]
     running = sum(one.state == "running" for one in found)
     return outcome(
         "; ".join(f"{one.names}: {one.status or one.state}" for one in bad)
-        or f"{running} of {count(len(found), 'container')} running, and none in trouble",
+        or f"{running} of {count(len(found), 'container')} running, none unhealthy",
         {"containers": Value(len(found)), "running": Value(running), "bad": Value(len(bad))},
         Table(
             "containers",

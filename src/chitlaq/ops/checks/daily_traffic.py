@@ -1,4 +1,4 @@
-"""The day behind us, by Prometheus: how much was asked, how well it was answered, and the worst hours."""
+"""The last 24 hours of traffic, from Prometheus: how much, how reliable, and the worst hours."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FAULTS = f'{MEMBERS},status=~"5.."'
 
 @dataclass(frozen=True, slots=True)
 class _Hour:
-    """What was asked within one hour; p95 in seconds, 0 where nobody asked."""
+    """The requests of one hour; p95 in seconds, 0 without requests."""
 
     requests: float
     failed: float
@@ -59,23 +59,23 @@ def _p95(window: str) -> str:
 
 @check(
     "api.day",
-    "The day",
+    "Traffic of the day",
     section=Section.PERFORMANCE,
-    looks_at="http_requests_total and http_request_duration_seconds of the gateway over 24 hours, and"
-    " each hour of them",
+    looks_at="http_requests_total and http_request_duration_seconds of the gateway, over 24 hours and"
+    " per hour",
     commands=(
         promql(_requests(MEMBERS, "24h")),
         promql(_requests(FAULTS, "24h")),
         promql(_p95("24h")),
     ),
-    remedy="What happened in the worst hour: `chitlaq logs --errors --since 24h`,"
+    remedy="To see what happened in the worst hour: `chitlaq logs --errors --since 24h`,"
     " `chitlaq alerts --resolved`.",
     timeout_seconds=10.0,
 )
 async def day(system: SystemView) -> Outcome:
     hours = await _hours(system)
     if not hours:
-        raise Unseen("Prometheus saw no gateway within 24 hours")
+        raise Unseen("Prometheus has not scraped the gateway within 24 hours")
     all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
     asked = await system.prometheus.number(all_of_them)
     failed = await system.prometheus.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
@@ -90,42 +90,42 @@ async def day(system: SystemView) -> Outcome:
         values["failed"] = _judged(failed / asked, "ratio", limits.server_errors_ratio, asked)
     if any(one.p95 for one in hours.values()):
         p95 = await system.prometheus.number(_p95("24h"))
-        said.append(f"95 of 100 were answered within {duration(p95)}")
+        said.append(f"95th percentile {duration(p95)}")
         values["p95"] = _judged(p95, "seconds", limits.latency_p95_seconds, asked)
-    # By how many failed, and not by their share: one of one is no outage.
+    # By the number of failures, not their ratio: one of one is no outage.
     at = max(hours, key=lambda at: hours[at].failed)
     if round(hours[at].failed):
         ratio, requests = hours[at].ratio, hours[at].requests
         said.append(
-            f"most failed {_between(at)}: {share(ratio)} of {count(round(requests), 'request')}"
+            f"most failures {_between(at)}: {share(ratio)} of {count(round(requests), 'request')}"
         )
         values["failed in the worst hour"] = Value(ratio, "ratio")
         verdicts.append(_of_an_hour(_judged(ratio, "ratio", limits.server_errors_ratio, requests)))
     busy = [at for at, one in hours.items() if one.requests >= FEW_REQUESTS and one.p95]
     if busy:
         at = max(busy, key=lambda at: hours[at].p95)
-        said.append(f"slowest {_between(at)}: 95 of 100 within {duration(hours[at].p95)}")
+        said.append(f"slowest {_between(at)}: 95th percentile {duration(hours[at].p95)}")
         values["p95 in the slowest hour"] = Value(hours[at].p95, "seconds")
         verdicts.append(_of_an_hour(judged(hours[at].p95, "seconds", limits.latency_p95_seconds)))
     if unseen:
-        said.append(f"{duration(unseen)} of that time were not seen")
+        said.append(f"no data for {duration(unseen)} of that time")
         verdicts.append(Verdict.UNKNOWN)
     return outcome("; ".join(said), values, _by_the_hour(hours), least=worst((*verdicts, OK)))
 
 
 def _judged(value: float, unit: str, limit: Limit, requests: float) -> Value:
-    """A value with its limits, unless it is of so few requests that it says nothing."""
+    """Return a value, judged only if there were enough requests."""
     return judged(value, unit, limit) if requests >= FEW_REQUESTS else Value(value, unit)
 
 
 def _of_an_hour(value: Value) -> Verdict:
-    """What was critical for an hour that is over is no emergency any more, and must not be missed."""
+    """Return at most WARNING: what was critical in a past hour is no emergency any more."""
     return Verdict.WARNING if value.verdict == Verdict.CRITICAL else OK
 
 
 async def _hours(system: SystemView) -> Mapping[datetime, _Hour]:
-    """Return each hour by its end; they overlap, and none is there of which nothing is known."""
-    # One question, so that all answers are of the same moments.
+    """Return overlapping hours by their end, without those that have no data."""
+    # One query, so that all series have the same timestamps.
     asked = {
         "requests": f"({_requests(MEMBERS, '1h')} or {GATEWAY_IS_SEEN})",
         "failed": _requests(FAULTS, "1h"),
@@ -146,7 +146,7 @@ async def _hours(system: SystemView) -> Mapping[datetime, _Hour]:
 
 
 def _known(hours: Mapping[datetime, _Hour]) -> tuple[float, float]:
-    """(seconds from the first to the last that is known, how many of them are not)."""
+    """Return (seconds from the first hour with data to the last, seconds between them without data)."""
     known = (max(hours) - min(hours)).total_seconds()
     return known, known - (len(hours) - 1) * STEP_SECONDS
 
@@ -162,8 +162,8 @@ def _between(end: datetime) -> str:
 def _by_the_hour(hours: Mapping[datetime, _Hour]) -> Table:
     newest_first = sorted(hours, reverse=True)[:: int(HOUR.total_seconds() / STEP_SECONDS)]
     return Table(
-        "by the hour",
-        ["hour", "requests", "failed", "95 of 100 within"],
+        "by hour",
+        ["hour", "requests", "failed", "95th percentile"],
         [
             [
                 f"{_clock(at - HOUR)} to {_clock(at)}",

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey, asked directly."""
+"""PostgreSQL and Valkey, queried directly."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _psql(statement: str) -> str:
 
 @check(
     "database.ready",
-    "PostgreSQL answers",
+    "PostgreSQL",
     section=Section.HOST,
     looks_at="a connection and a statement",
     commands=("chitlaq exec postgres pg_isready -U postgres", _psql("SELECT 1;")),
-    remedy="`chitlaq logs postgres --tail 50` says why; `chitlaq ps` shows whether it is being restarted.",
+    remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting.",
 )
 async def ready(system: SystemView) -> Outcome:
     started = time.perf_counter()
@@ -37,7 +37,7 @@ async def ready(system: SystemView) -> Outcome:
         return outcome(str(error), least=Verdict.CRITICAL)
     seconds = time.perf_counter() - started
     return outcome(
-        f"PostgreSQL {row['version']}, up for {duration(row['uptime'])}, answered in {duration(seconds)}",
+        f"PostgreSQL {row['version']}, up {duration(row['uptime'])}, answered in {duration(seconds)}",
         {
             "answer": judged(seconds, "seconds", system.limits.answer_seconds),
             "uptime": Value(row["uptime"], "seconds"),
@@ -50,19 +50,19 @@ async def ready(system: SystemView) -> Outcome:
     "database.connections",
     "Connections to PostgreSQL",
     section=Section.HOST,
-    looks_at="pg_stat_activity, beside max_connections",
+    looks_at="pg_stat_activity, relative to max_connections",
     commands=(_psql("SELECT count(*) FROM pg_stat_activity;"),),
-    remedy="See who holds them (--details). Idle in a transaction: `chitlaq ops do kill PID`.",
+    remedy="See who holds them (--details). If one is idle in a transaction: `chitlaq ops do kill PID`.",
 )
 async def connections(system: SystemView) -> Outcome:
     try:
         rows = await system.postgres.rows("sessions")
     except NoConnectionLeft as error:
-        # The very state that is looked for leaves no connection to look with.
+        # This is the state that the check looks for, and it leaves no connection to look with.
         return outcome(str(error), least=Verdict.CRITICAL)
     used, most = sum(row["sessions"] for row in rows), rows[0]["most"]
     return outcome(
-        f"{used} of {most} taken",
+        f"{used} of {most} in use",
         {
             "used": judged(used / most, "ratio", system.limits.connections_ratio),
             "connections": Value(used),
@@ -84,19 +84,19 @@ async def connections(system: SystemView) -> Outcome:
     section=Section.HOST,
     looks_at="pg_database_size and the largest tables",
     commands=(_psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
-    remedy="See what grows (--details); `capacity.database` says how long there is room.",
+    remedy="Find what is large (--details); `capacity.database` forecasts when the disk is full.",
 )
 async def database_size(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("tables")
     if not rows:
-        raise Unseen("this database has no tables: is it the right one, and was it migrated?")
+        raise Unseen("this database has no tables: is it the right one, and is it migrated?")
     total = rows[0]["database_bytes"]
     return outcome(
-        f"{size(total)} in all, {rows[0]['name']} the largest table",
+        f"{size(total)} in total; largest table: {rows[0]['name']}",
         {"size": judged(total, "bytes", system.limits.database_size_bytes)},
         Table(
             "largest tables",
-            ["table", "size", "of it indexes", "rows, about"],
+            ["table", "size", "thereof indexes", "estimated rows"],
             [
                 [r["name"], size(r["bytes"]), size(r["index_bytes"]), f"{r['rows']:,.0f}"]
                 for r in rows
@@ -116,7 +116,7 @@ async def database_size(system: SystemView) -> Outcome:
             " WHERE mean_exec_time > 1000 ORDER BY mean_exec_time DESC LIMIT 10;"
         ),
     ),
-    remedy="The comment in front names service and query: EXPLAIN (ANALYZE, BUFFERS) it, and mind its index.",
+    remedy="The leading comment names service and query. EXPLAIN (ANALYZE, BUFFERS) it, and check its index.",
 )
 async def slow_statements(system: SystemView) -> Outcome:
     if not (await system.postgres.rows("has_statements"))[0]["is_there"]:
@@ -124,11 +124,11 @@ async def slow_statements(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("statements_by_mean")
     slowest = max((row["mean_seconds"] for row in rows), default=0.0)
     return outcome(
-        f"the slowest takes {duration(slowest)} in the mean" if rows else "nothing was counted yet",
+        f"slowest mean time: {duration(slowest)}" if rows else "no statement recorded yet",
         {"slowest_mean": judged(slowest, "seconds", system.limits.statement_seconds)},
         Table(
             "by mean time",
-            ["mean", "calls", "in all", "role", "statement"],
+            ["mean", "calls", "total", "role", "statement"],
             [
                 [
                     duration(r["mean_seconds"]),
@@ -145,7 +145,7 @@ async def slow_statements(system: SystemView) -> Outcome:
 
 @check(
     "database.locks",
-    "Waiting for locks",
+    "Lock waits",
     section=Section.PERFORMANCE,
     looks_at="pg_locks, pg_blocking_pids",
     commands=(
@@ -153,7 +153,7 @@ async def slow_statements(system: SystemView) -> Outcome:
             "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
         ),
     ),
-    remedy="End who holds what others wait for: `chitlaq ops do kill PID` (the column `waits for`).",
+    remedy="End the session that holds the lock: `chitlaq ops do kill PID` (column `waits for`).",
 )
 async def locks(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("lock_waits")
@@ -162,14 +162,14 @@ async def locks(system: SystemView) -> Outcome:
     return outcome(
         f"{count(len(rows), 'session')} waiting, the longest for {duration(longest)}"
         if rows
-        else "nobody waits",
+        else "no session is waiting",
         {
             "longest_wait": judged(longest, "seconds", system.limits.lock_wait_seconds),
             "waiting": Value(len(rows)),
             "locks": Value(held),
         },
         Table(
-            "who waits for whom",
+            "waiting sessions",
             ["process", "waits for", "since", "statement"],
             [
                 [
@@ -186,19 +186,19 @@ async def locks(system: SystemView) -> Outcome:
 
 @check(
     "database.activity",
-    "What PostgreSQL is doing",
+    "PostgreSQL activity",
     section=Section.INCIDENTS,
-    looks_at="pg_stat_activity: open transactions and statements",
+    looks_at="pg_stat_activity: open transactions and running statements",
     commands=(_psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
-    remedy="A transaction that is forgotten keeps vacuum from its work: `chitlaq ops do kill PID`.",
+    remedy="A forgotten transaction blocks vacuum: `chitlaq ops do kill PID`.",
 )
 async def activity(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("activity")
     oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
     return outcome(
-        f"{count(len(rows), 'session')} at work, the oldest transaction open for {duration(oldest)}"
+        f"{count(len(rows), 'active session')}, oldest transaction open for {duration(oldest)}"
         if rows
-        else "nothing at the moment",
+        else "no active session",
         {
             "oldest_transaction": judged(oldest, "seconds", system.limits.transaction_seconds),
             "at_work": Value(len(rows)),
@@ -222,29 +222,29 @@ async def activity(system: SystemView) -> Outcome:
 
 @check(
     "database.cache",
-    "Reads from PostgreSQL's cache",
+    "PostgreSQL cache hit ratio",
     section=Section.PERFORMANCE,
-    looks_at="pg_stat_database: blocks found in shared_buffers beside all that were read",
+    looks_at="pg_stat_database: blocks found in shared_buffers, relative to all blocks read",
     commands=(
         _psql("SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = 'chitlaq';"),
     ),
-    remedy="More shared_buffers (a quarter of the memory), or an index: see `database.slow_statements`.",
+    remedy="Raise shared_buffers (to a quarter of memory), or add an index: see `database.slow_statements`.",
 )
 async def cache(system: SystemView) -> Outcome:
     (row,) = await system.postgres.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
-        raise Unseen(f"only {count(reads, 'block')} were read since the start: too few to judge")
+        raise Unseen(f"only {count(reads, 'block')} read since startup, too few to judge")
     ratio = row["blks_hit"] / reads
     return outcome(
-        f"{share(ratio)} of {reads:,} blocks came from memory",
+        f"{share(ratio)} of {reads:,} blocks were found in memory",
         {"hit_ratio": judged(ratio, "ratio", system.limits.cache_hit_ratio)},
     )
 
 
 @check(
     "database.dead_rows",
-    "Rows that wait for vacuum",
+    "Dead rows",
     section=Section.MAINTENANCE,
     looks_at="pg_stat_user_tables",
     commands=(
@@ -253,7 +253,7 @@ async def cache(system: SystemView) -> Outcome:
             " ORDER BY n_dead_tup DESC LIMIT 10;"
         ),
     ),
-    remedy="`chitlaq ops do vacuum TABLE`; what comes back has an old transaction: `database.activity`.",
+    remedy="`chitlaq ops do vacuum TABLE`. If they remain, look for an old transaction: `database.activity`.",
 )
 async def dead_rows(system: SystemView) -> Outcome:
     rows = await system.postgres.rows("dead_rows")
@@ -261,7 +261,9 @@ async def dead_rows(system: SystemView) -> Outcome:
     ratios = {row["name"]: row["dead"] / (row["live"] + row["dead"]) for row in large}
     name, most = max(ratios.items(), key=lambda pair: pair[1], default=("", 0.0))
     return outcome(
-        f"{share(most)} of {name} are dead" if name else "no table is large enough to matter",
+        f"{share(most)} of the rows of {name} are dead"
+        if name
+        else "no table is large enough to judge",
         {"most": judged(most, "ratio", system.limits.dead_rows_ratio)},
         Table(
             "tables",
@@ -281,11 +283,11 @@ async def dead_rows(system: SystemView) -> Outcome:
 
 @check(
     "redis.ready",
-    "Valkey answers",
+    "Valkey",
     section=Section.HOST,
     looks_at="PING",
     commands=("chitlaq exec redis redis-cli ping",),
-    remedy="Nothing is lost without it, all is slower: `chitlaq logs redis --tail 50`.",
+    remedy="`chitlaq logs redis --tail 50`. Without Valkey everything is slower, but no data is lost.",
 )
 async def redis_ready(system: SystemView) -> Outcome:
     for patience in (True, True, False):
@@ -293,7 +295,7 @@ async def redis_ready(system: SystemView) -> Outcome:
         try:
             await system.valkey.execute("PING")
         except Unseen as error:
-            # Its client gives up after half a second, which a busy machine can take by itself.
+            # The client gives up after half a second, which a busy machine alone can use up.
             if not patience:
                 return outcome(str(error), least=Verdict.CRITICAL)
             await asyncio.sleep(PATIENCE_SECONDS)
@@ -310,11 +312,11 @@ async def redis_ready(system: SystemView) -> Outcome:
 
 @check(
     "redis.memory",
-    "Memory of Valkey",
+    "Valkey memory",
     section=Section.HOST,
     looks_at="INFO memory",
     commands=("chitlaq exec redis redis-cli info memory",),
-    remedy="It gives up the oldest keys by itself; more memory (`maxmemory`) keeps more timelines ready.",
+    remedy="Valkey evicts the oldest keys by itself; a higher `maxmemory` keeps more timelines cached.",
 )
 async def redis_memory(system: SystemView) -> Outcome:
     facts = await system.valkey.info("memory")
@@ -329,11 +331,11 @@ async def redis_memory(system: SystemView) -> Outcome:
 
 @check(
     "redis.clients",
-    "Clients of Valkey",
+    "Valkey clients",
     section=Section.HOST,
-    looks_at="INFO clients, beside maxclients",
+    looks_at="INFO clients, relative to maxclients",
     commands=("chitlaq exec redis redis-cli info clients",),
-    remedy="`chitlaq exec redis redis-cli client list` shows who they are.",
+    remedy="`chitlaq exec redis redis-cli client list` lists them.",
 )
 async def redis_clients(system: SystemView) -> Outcome:
     facts = await system.valkey.info("clients")
@@ -351,11 +353,11 @@ async def redis_clients(system: SystemView) -> Outcome:
 
 @check(
     "redis.stats",
-    "Work of Valkey",
+    "Valkey statistics",
     section=Section.HOST,
     looks_at="INFO stats",
     commands=("chitlaq exec redis redis-cli info stats",),
-    remedy="Refused connections: more maxclients. Keys given up: more maxmemory.",
+    remedy="For refused connections, raise maxclients. For evicted keys, raise maxmemory.",
 )
 async def redis_stats(system: SystemView) -> Outcome:
     facts = await system.valkey.info("stats")
@@ -369,7 +371,7 @@ async def redis_stats(system: SystemView) -> Outcome:
     said = f"{facts['instantaneous_ops_per_sec']} commands/s"
     if hits + misses:
         values["hit_ratio"] = Value(hits / (hits + misses), "ratio")
-        said += f", {share(hits / (hits + misses))} of keys found"
+        said += f", {share(hits / (hits + misses))} of look-ups hit"
     if refused:
-        said += f"; {count(refused, 'connection')} refused since the start"
+        said += f"; {count(refused, 'connection')} refused since startup"
     return outcome(said, values, least=Verdict.WARNING if refused else Verdict.OK)

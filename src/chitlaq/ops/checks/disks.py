@@ -1,4 +1,4 @@
-"""Disks: space, activity, and files that are large."""
+"""Disks: free space, I/O utilisation, and large files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = 10
 LARGE_FILE_BYTES = 100_000_000
 WALKED_FILES = 200_000
 TAKEN_SECONDS = 1.5
-"""For the size of a folder."""
+"""To measure the size of a folder."""
 BLOCK_BYTES = 512
 
 
@@ -31,9 +31,9 @@ BLOCK_BYTES = 512
     "host.disk",
     "Disk space",
     section=Section.HOST,
-    looks_at="every file system on a disk, the one under CHITLAQ_HOME, and what that and backups take",
+    looks_at="every file system on a disk, and what CHITLAQ_HOME and the backups use",
     commands=("df -h", "df -i", "du -sh $CHITLAQ_HOME", "du -sh /opt/backups/chitlaq"),
-    remedy="See what is large: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; or grow it.",
+    remedy="Find large files (`chitlaq ops check host.large_files`); `chitlaq ops do prune`; or grow the disk.",
     is_heavy=True,
 )
 async def disk(system: SystemView) -> Outcome:
@@ -50,8 +50,8 @@ async def disk(system: SystemView) -> Outcome:
         rows.append([mount, size(total), size(free), share(used), share(inodes)])
         fullest = max(fullest, (mount, max(used, inodes)), key=lambda pair: pair[1])
     if not rows:
-        raise Unseen("no file system of a disk was found")
-    said = f"{fullest[0]} is the fullest of {count(len(rows), 'file system')}: {share(fullest[1])}"
+        raise Unseen("no file system on a disk was found")
+    said = f"fullest of {count(len(rows), 'file system')}: {fullest[0]} at {share(fullest[1])}"
     folders = []
     for name, folder in (
         ("CHITLAQ_HOME", system.home.root),
@@ -66,23 +66,23 @@ async def disk(system: SystemView) -> Outcome:
         said,
         values,
         Table("file systems", ["mounted at", "size", "free", "used", "inodes used"], rows),
-        Table("folders", ["what", "folder", "size", "not seen"], folders),
+        Table("folders", ["what", "folder", "size", "not counted"], folders),
     )
 
 
 def _taken(root: Path) -> tuple[int, str]:
-    """What a folder takes on its disk, each file once; and why that is not all, where it is not."""
+    """Return the disk usage of a folder, each file counted once, and what is missing from it, if any."""
     deadline = time.monotonic() + TAKEN_SECONDS
     total, hidden = 0, 0
     seen: set[tuple[int, int]] = set()
     waiting = [str(root)]
     while waiting:
         if time.monotonic() > deadline:
-            return total, f"what {TAKEN_SECONDS:g} s did not suffice for"
+            return total, f"what was not reached within {TAKEN_SECONDS:g} s"
         try:
             entries = list(os.scandir(waiting.pop()))
         except FileNotFoundError:
-            continue  # gone while we looked, or never there: it takes nothing
+            continue  # deleted meanwhile, or never there
         except OSError:
             hidden += 1
             continue
@@ -96,11 +96,11 @@ def _taken(root: Path) -> tuple[int, str]:
                         continue
                     seen.add((state.st_dev, state.st_ino))
                 total += state.st_blocks * BLOCK_BYTES
-    return total, f"{count(hidden, 'folder')} that this user may not read" if hidden else ""
+    return total, f"{count(hidden, 'folder')} that this user cannot read" if hidden else ""
 
 
 def _mounts(home: Path) -> list[str]:
-    """Mount points, one a file system: the same device mounted twice is full once."""
+    """Return one mount point per file system, even if a device is mounted twice."""
     seen: dict[int, str] = {}
     existing = next(path for path in (home, *home.parents) if path.exists())
     for path in (*(part.mountpoint for part in psutil.disk_partitions(all=False)), str(existing)):
@@ -112,16 +112,16 @@ def _mounts(home: Path) -> list[str]:
 
 @check(
     "host.disk_io",
-    "Disk activity",
+    "Disk I/O",
     section=Section.HOST,
-    looks_at="/proc/diskstats over a second",
+    looks_at="/proc/diskstats, for one second",
     commands=("iostat -x 1 5", "iotop -o"),
-    remedy="See who writes: `iotop -o`; a vacuum, a backup or a report may be waited for.",
+    remedy="Find what writes: `iotop -o`. A vacuum, a backup or a report ends by itself.",
 )
 async def disk_io(system: SystemView) -> Outcome:
     before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     if not before:
-        raise NotHere("the kernel shows no disks here, as in some containers")
+        raise NotHere("the kernel lists no disks here, as in some containers")
     await asyncio.sleep(WINDOW_SECONDS)
     after = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     rows, busiest = [], ("none", 0.0)
@@ -135,7 +135,7 @@ async def disk_io(system: SystemView) -> Outcome:
         written = (now.write_bytes - was.write_bytes) / WINDOW_SECONDS
         rows.append([name, share(busy), f"{size(read)}/s", f"{size(written)}/s"])
     return outcome(
-        f"{busiest[0]} is the busiest disk: {share(busiest[1])} of the time",
+        f"busiest disk: {busiest[0]}, {share(busiest[1])} of the time",
         {"busy": judged(busiest[1], "ratio", system.limits.disk_busy_ratio)},
         Table("disks", ["disk", "busy", "read", "written"], rows),
     )
@@ -145,19 +145,19 @@ async def disk_io(system: SystemView) -> Outcome:
     "host.large_files",
     "Large files",
     section=Section.HOST,
-    looks_at="files from 100 MB on under CHITLAQ_HOME and /var/log",
+    looks_at="files of at least 100 MB under CHITLAQ_HOME and /var/log",
     commands=("find $CHITLAQ_HOME /var/log -type f -size +100M -exec ls -lh {} \\;",),
-    remedy="Logs that grew: `chitlaq rotate`. PostgreSQL's own files (postgres/) are never deleted by hand.",
+    remedy="For logs: `chitlaq rotate`. Never delete PostgreSQL's own files (postgres/) by hand.",
     is_heavy=True,
 )
 async def large_files(system: SystemView) -> Outcome:
     files = await system.blocking(lambda: _large_files([system.home.root, Path("/var/log")]))
     ours = system.home.postgres_data
-    # A table's file has up to 1 GB, and as many of them as it needs: no single one is too large.
+    # PostgreSQL splits a table into files of up to 1 GB; none of them is too large.
     judgeable = [bytes_ for bytes_, path in files if not path.is_relative_to(ours)]
     largest = max(judgeable, default=0)
     return outcome(
-        f"{count(len(files), 'file')} from {size(LARGE_FILE_BYTES)} on",
+        f"{count(len(files), 'file')} of at least {size(LARGE_FILE_BYTES)}",
         {
             "files": Value(len(files)),
             "largest": judged(largest, "bytes", system.limits.large_file_bytes),
@@ -173,7 +173,7 @@ def _large_files(roots: Iterable[Path]) -> list[tuple[int, Path]]:
             for name in names:
                 walked += 1
                 if walked > WALKED_FILES:
-                    raise Unseen(f"there are more than {WALKED_FILES:,} files to look at")
+                    raise Unseen(f"there are more than {WALKED_FILES:,} files to examine")
                 path = Path(folder, name)
                 with suppress(OSError):
                     state = path.lstat()

@@ -44,7 +44,7 @@ _JAIL_FACTS = (
     "security.fail2ban",
     "fail2ban",
     section=Section.SECURITY,
-    looks_at="fail2ban-client, the status of each jail, and the end of fail2ban's log",
+    looks_at="fail2ban-client, the status of each jail, and the last lines of fail2ban's log",
     commands=(
         "sudo fail2ban-client status",
         "sudo fail2ban-client status sshd",
@@ -63,13 +63,13 @@ async def fail2ban(system: SystemView) -> Outcome:
         status = await system.run("fail2ban-client", "status", jail, package="fail2ban")
         facts = {key.strip(): value.strip() for key, value in _FACT.findall(status)}
         if not facts.keys() >= set(_JAIL_FACTS):
-            raise Unseen(f"fail2ban-client does not tell of {jail} as it should")
+            raise Unseen(f"unexpected output from fail2ban-client for {jail}")
         rows.append([jail, *(facts[fact] for fact in _JAIL_FACTS)])
         banned += int(facts["Currently banned"])
     return outcome(
-        f"watching {', '.join(jails)}; {count(banned, 'address', 'addresses')} banned now"
+        f"jails: {', '.join(jails)}; {count(banned, 'address', 'addresses')} banned now"
         if jails
-        else "it runs, and watches nothing",
+        else "it runs without any jail",
         {"jails": Value(len(jails)), "banned": Value(banned)},
         Table("jails", ["jail", *(fact.lower() for fact in _JAIL_FACTS)], rows),
         Lines("log", await _fail2bans_log(system)),
@@ -78,7 +78,7 @@ async def fail2ban(system: SystemView) -> Outcome:
 
 
 async def _fail2bans_log(system: SystemView) -> list[str]:
-    """The last lines of what fail2ban says, wherever it says it; or why they cannot be shown."""
+    """Return the last lines of fail2ban's log, wherever it is, or why they cannot be shown."""
     target = await system.run("fail2ban-client", "get", "logtarget", package="fail2ban")
     path = Path(target.strip().rpartition("`- ")[2])
     try:
@@ -86,7 +86,7 @@ async def _fail2bans_log(system: SystemView) -> list[str]:
             return await system.blocking(partial(_end_of, path))
         return (await journal_lines(system, "-u", "fail2ban"))[-SHOWN:]
     except (NotHere, Unseen) as error:
-        return [f"cannot be shown: {error}"]
+        return [f"not available: {error}"]
 
 
 def _end_of(path: Path) -> list[str]:
@@ -102,19 +102,19 @@ def _end_of(path: Path) -> list[str]:
     "security.bans",
     "Banned addresses",
     section=Section.SECURITY,
-    looks_at="fail2ban's own database, the last 24 hours",
+    looks_at="fail2ban's own database, over 24 hours",
     commands=(
         "sudo fail2ban-client banned",
         promql("rate(fail2ban_banned_total[5m])"),
     ),
-    remedy="Banned by mistake: `sudo fail2ban-client set JAIL unbanip ADDRESS`.",
+    remedy="To lift a mistaken ban: `sudo fail2ban-client set JAIL unbanip ADDRESS`.",
 )
 async def bans(system: SystemView) -> Outcome:
     path = Path(system.settings.monitoring.fail2ban_database)
     rows = await system.blocking(partial(_bans, path))
     total = sum(times for _, times, _ in rows)
     return outcome(
-        f"{count(total, 'ban')} within a day",
+        f"{count(total, 'ban')} within 24 hours",
         {"bans": Value(total)},
         Table(
             "by jail",
@@ -129,7 +129,7 @@ async def bans(system: SystemView) -> Outcome:
 
 def _bans(path: Path) -> list[tuple[str, int, int]]:
     if not path.exists():
-        raise NotHere(f"fail2ban's database {path} is not on this machine: the package is fail2ban")
+        raise NotHere(f"fail2ban's database {path} does not exist: it is in the package fail2ban")
     since = datetime.now(UTC).timestamp() - DAY_SECONDS
     try:
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
@@ -142,4 +142,4 @@ def _bans(path: Path) -> list[tuple[str, int, int]]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise Unseen(f"{path} cannot be read: {error}") from None
+        raise Unseen(f"cannot read {path}: {error}") from None

@@ -1,16 +1,16 @@
-"""How long until something is full: a straight line through the past, with an honest band.
+"""Forecast when something is full: a straight line through past samples, with a confidence band.
 
-Least squares over samples. The band is Fieller's interval for where the line meets the limit, with
-95 % confidence: it counts the error of the line's height beside that of its slope (Draper and Smith,
-Applied Regression Analysis, 3.2). What a machine is seen to do hangs together from one sample to the
-next, and n such samples say as much as n (1 - r) / (1 + r) that do not, r being the correlation of a
-residual with the one before it (Santer et al. 2000, doi:10.1029/1999JD901105). A line that is fitted
-takes (2 + 4 r) / n from r, which is given back (Shaman and Stine 1988, JASA 83, 842).
+The line is a least-squares fit. The band is Fieller's 95 % interval for where the line meets the limit,
+which includes the error of the line's height as well as of its slope (Draper and Smith, Applied
+Regression Analysis, 3.2). Consecutive samples of a machine are correlated: n of them count as
+n (1 - r) / (1 + r) independent ones, r being the lag-1 autocorrelation of the residuals (Santer et al.
+2000, doi:10.1029/1999JD901105). Fitting a line lowers the estimate of r by (2 + 4 r) / n, which is
+corrected for (Shaman and Stine 1988, JASA 83, 842).
 
-Simulated with 14 days of hourly samples and a fixed limit that the truth meets in 20 days, the band
-holds the truth in 95 of 100 cases where samples are independent, in 95 where r is 0.9, and in 92 where
-it is 0.98. It is a band for a line with noise: of what begins or ends tomorrow it knows nothing. Where
-the line does not explain what was seen, nothing is forecast.
+In simulations with 14 days of hourly samples and a limit that is reached in 20 days, the band contains
+the true value in 95 of 100 cases if samples are independent, in 95 if r is 0.9, and in 92 if it is
+0.98. The model is a line with noise: it knows nothing of what begins or ends tomorrow. If the line does
+not explain the samples, there is no forecast.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ NORMAL_95 = 1.959964
 FEWEST_POINTS = 24
 SHORTEST_SECONDS = DAY_SECONDS
 LEAST_EXPLAINED = 0.7
-"""Share of the variance that the line must explain (R²)."""
+"""Minimum share of the variance that the line explains (R²)."""
 FLAT_RATIO = 0.001
-"""Growth over the whole time below this share of the limit is no growth."""
+"""Total growth below this share of the limit counts as none."""
 LEAST_FREEDOM = 2.0
-"""Degrees of freedom, however much samples hang together: below it no quantile means anything."""
+"""Lower bound of the degrees of freedom; below it, the quantile is meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a series does, and when it meets its limit.
+    """How a series grows, and when it reaches its limit.
 
     Args:
-        per_day: growth, in the series' unit.
-        days: until the limit, or None when it does not come nearer.
-        earliest, latest: the band of that; latest is None when it may never come, and 0 when the
-            limit is met already.
+        per_day: growth, in the unit of the series.
+        days: until the limit, or None if the series does not approach it.
+        earliest, latest: the band of that; latest is None if the limit may never be reached, and 0 if it
+            is reached already.
         explained: share of the variance that the line explains.
-        reason: why nothing is forecast, or nothing.
+        reason: why there is no forecast, or empty.
     """
 
     per_day: float
@@ -59,8 +59,8 @@ class _Line:
     """A least-squares line through (middle, height).
 
     Args:
-        width: sum of the squared distances from the middle.
-        spread: by how much, squared, a single sample may miss the line, at 95 % confidence.
+        width: sum of squared distances from the middle.
+        spread: squared distance of a single sample from the line, at 95 % confidence.
     """
 
     middle: float
@@ -75,9 +75,9 @@ class _Line:
         return self.height + self.slope * (seconds - self.middle)
 
     def meets(self, limit: float) -> tuple[float, float | None]:
-        """The earliest and the latest moment at which a growing line may meet the limit."""
+        """Return the earliest and the latest moment at which the line may reach the limit."""
         room = limit - self.height
-        # The moments x after the middle with (slope x - room)² <= spread (1 / samples + x² / width).
+        # Solve for moments x after the middle with (slope x - room)² <= spread (1 / samples + x² / width).
         square = self.slope**2 - self.spread / self.width
         inner = self.spread * (room**2 / self.width + square / self.samples)
         if inner < 0:
@@ -89,7 +89,7 @@ class _Line:
 
 
 def until(points: Sequence[tuple[float, float]], limit: float) -> Forecast:
-    """Forecast when a growing series meets a limit.
+    """Forecast when a growing series reaches a limit.
 
     Args:
         points: (Unix seconds, value), oldest first.
@@ -97,23 +97,23 @@ def until(points: Sequence[tuple[float, float]], limit: float) -> Forecast:
     """
     span = points[-1][0] - points[0][0] if points else 0.0
     if len(points) < FEWEST_POINTS or span < SHORTEST_SECONDS:
-        return Forecast(0.0, reason=f"only {span / 3600:.0f} h are known, and a day is needed")
+        return Forecast(0.0, reason=f"only {span / 3600:.0f} h of data, a day is needed")
     line = _line(points)
     per_day, explained = line.slope * DAY_SECONDS, line.explained
     now, last = points[-1]
     if last >= limit:
         return Forecast(per_day, 0.0, 0.0, 0.0, explained)
     if abs(line.slope) * span < FLAT_RATIO * limit:
-        return Forecast(per_day, explained=explained, reason="it does not grow")
+        return Forecast(per_day, explained=explained, reason="no growth")
     if explained < LEAST_EXPLAINED:
         return Forecast(
             per_day,
             explained=explained,
-            reason=f"it goes up and down: a line explains only {explained:.0%} of that",
+            reason=f"no trend: a line explains only {explained:.0%} of the variance",
         )
     if line.slope <= 0:
-        return Forecast(per_day, explained=explained, reason="it shrinks")
-    # From where the line is, not from where the last sample happened to be beside it.
+        return Forecast(per_day, explained=explained, reason="shrinking")
+    # From the line's value now, not from the last sample.
     days = max(0.0, (limit - line.at(now)) / line.slope / DAY_SECONDS)
     early, late = line.meets(limit)
     return Forecast(
@@ -144,7 +144,7 @@ def _line(points: Sequence[tuple[float, float]]) -> _Line:
 
 
 def _independent(missed: Sequence[float], rest: float) -> float:
-    """As how many independent samples these residuals count, whose squares' sum is given."""
+    """Return how many independent samples these residuals count as, given their sum of squares."""
     samples = len(missed)
     if not rest:
         return samples
@@ -154,7 +154,7 @@ def _independent(missed: Sequence[float], rest: float) -> float:
 
 
 def _student_95(freedom: float) -> float:
-    """Student's t that 2.5 % exceed (Abramowitz and Stegun, 26.7.5); within 3 % from 2 on."""
+    """Return the 97.5 % quantile of Student's t (Abramowitz and Stegun, 26.7.5), within 3 % from 2 on."""
     z = NORMAL_95
     return (
         z

@@ -1,4 +1,4 @@
-"""The machine: processor, memory, disks, network, clock (USE: utilisation, saturation, errors)."""
+"""The machine: uptime, load, CPU, memory, clock (the USE method: utilisation, saturation, errors)."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ async def uptime(system: SystemView) -> Outcome:
         [user.name, user.terminal or "", user.host or "", _stamp(user.started)] for user in users
     ]
     return outcome(
-        f"up for {duration(seconds)}, {count(len(users), 'session')} of people",
+        f"up {duration(seconds)}, {count(len(users), 'login session')}",
         {"uptime": Value(seconds, "seconds"), "sessions": Value(len(users))},
-        Table("who is logged in", ["user", "terminal", "from", "since"], rows),
+        Table("logged-in users", ["user", "terminal", "from", "since"], rows),
         least=Verdict.WARNING if seconds < JUST_BOOTED_SECONDS else Verdict.OK,
     )
 
@@ -46,15 +46,15 @@ async def uptime(system: SystemView) -> Outcome:
     "host.load",
     "Load",
     section=Section.HOST,
-    looks_at="/proc/loadavg, beside the number of cores",
+    looks_at="/proc/loadavg, relative to the number of cores",
     commands=("uptime", "cat /proc/loadavg"),
-    remedy="See what runs and what waits: `chitlaq ops check host.cpu host.disk_io --details`.",
+    remedy="See what is running and what is waiting: `chitlaq ops check host.cpu host.disk_io --details`.",
 )
 async def load(system: SystemView) -> Outcome:
     one, five, fifteen = os.getloadavg()
     cores = os.cpu_count() or 1
     return outcome(
-        f"{five:.2f} over five minutes on {count(cores, 'core')}",
+        f"5-minute load average {five:.2f} on {count(cores, 'core')}",
         {
             "load1": Value(one),
             "load5": Value(five),
@@ -66,20 +66,20 @@ async def load(system: SystemView) -> Outcome:
 
 @check(
     "host.cpu",
-    "Processor",
+    "CPU",
     section=Section.HOST,
-    looks_at="/proc/stat and each process over a second",
+    looks_at="/proc/stat and every process, for one second",
     commands=('top -bn1 | grep "Cpu(s)"', "iostat -c 1 5", "ps aux --sort=-%cpu | head -10"),
-    remedy="Stop or move what does not belong here; a service that is busy: `chitlaq stats`, then its logs.",
+    remedy="Stop or move what does not belong here. For a busy service: `chitlaq stats`, then its log.",
 )
 async def cpu(system: SystemView) -> Outcome:
     times, own, rows = await system.blocking(_measure_cpu)
-    # What the other checks take at this moment is no state of the machine.
+    # Exclude the CPU time of this process, in which other checks may be running.
     busy = max(0.0, 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100 - own)
     waiting, stolen = getattr(times, "iowait", 0.0) / 100, getattr(times, "steal", 0.0) / 100
-    said = f"{share(busy)} in use, {share(waiting)} waiting for disks"
+    said = f"{share(busy)} used, {share(waiting)} waiting for I/O"
     if stolen > 0.05:
-        said += f", {share(stolen)} taken by the host's other guests"
+        said += f", {share(stolen)} stolen by the hypervisor"
     return outcome(
         said,
         {
@@ -92,7 +92,7 @@ async def cpu(system: SystemView) -> Outcome:
 
 
 def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  # type: ignore[name-defined]
-    """Return shares of the processor in per cent, our own share as a ratio, and who is busiest."""
+    """Return CPU times in per cent, this process's share as a ratio, and the busiest processes."""
     processes = list(_processes())
     before = {process.pid: _cpu_seconds(process) for process in processes}
     own = time.process_time()
@@ -110,13 +110,13 @@ def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  
     "host.memory",
     "Memory",
     section=Section.HOST,
-    looks_at="/proc/meminfo and each process's resident set",
+    looks_at="/proc/meminfo and the resident set of every process",
     commands=(
         "free -h",
         'cat /proc/meminfo | grep -E "(MemTotal|MemFree|MemAvailable|Buffers|Cached)"',
         "ps aux --sort=-%mem | head -10",
     ),
-    remedy="See who holds it (--details), restart what leaks (`chitlaq restart SERVICE`), or add memory.",
+    remedy="See what is large (--details). Restart what leaks (`chitlaq restart SERVICE`), or add memory.",
     is_heavy=True,
 )
 async def memory(system: SystemView) -> Outcome:
@@ -124,7 +124,7 @@ async def memory(system: SystemView) -> Outcome:
     rows = await system.blocking(_largest_processes)
     said = f"{size(state.available)} of {size(state.total)} available"
     if swap.total:
-        said += f", {share(swap.used / swap.total)} of the swap in use"
+        said += f", {share(swap.used / swap.total)} of swap used"
     return outcome(
         said,
         {
@@ -155,15 +155,15 @@ def _largest_processes() -> list[list[str]]:
     section=Section.HOST,
     looks_at="node_timex_offset_seconds and node_timex_sync_status",
     commands=("timedatectl status", "chronyc tracking"),
-    remedy="Start a time service: `systemctl enable --now systemd-timesyncd` (or chrony).",
+    remedy="Enable time synchronisation: `systemctl enable --now systemd-timesyncd` (or chrony).",
 )
 async def clock(system: SystemView) -> Outcome:
     offset = await system.prometheus.number("node_timex_offset_seconds")
     is_kept = await system.prometheus.number("node_timex_sync_status") == 1
     return outcome(
-        f"{duration(abs(offset))} from the reference"
+        f"{duration(abs(offset))} off the reference clock"
         if is_kept
-        else "nothing keeps this machine's clock: it may be wrong by any time",
+        else "the clock is not synchronised, so it may be off by any amount",
         {"offset": judged(abs(offset), "seconds", system.limits.clock_offset_seconds)},
         least=Verdict.OK if is_kept else Verdict.WARNING,
     )
@@ -187,7 +187,7 @@ def _row(process: psutil.Process, figure: str) -> list[str]:
     try:
         user, words = process.username(), " ".join(process.cmdline()) or f"[{process.name()}]"
     except (psutil.Error, KeyError):
-        user, words = "?", "(ended, or another user's)"
+        user, words = "?", "(ended, or owned by another user)"
     width = shutil.get_terminal_size().columns
     return [str(process.pid), user, figure, words[: max(width - 40, 60)]]
 

@@ -1,4 +1,4 @@
-"""The logs of the last 24 hours: errors in groups, what was slow, who asked, and the system's own."""
+"""The logs of the last 24 hours: errors by pattern, slow lines, traffic, and the system journal."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ SYSTEMD = "/run/systemd/system"
 SHOWN = 10
 FEW_REQUESTS = 1000
 JOURNAL_ENTRIES = 20_000
-"""The newest so many of a day are grouped."""
-COMPLAINT_WIDTH = 300
+"""How many of the newest entries of a day are grouped."""
+REASON_WIDTH = 300
 COUNTED_SECONDS = analysis.COUNT_SECONDS + 5
 
 _QUIET_HINT = "Pass -q to turn off this notice."
@@ -45,7 +45,7 @@ COMPONENTS = {
     "database": "postgres",
     "redis": "redis",
 }
-"""The checks' short names of the components whose logs are read."""
+"""The components whose logs are read, by the short name of their check."""
 
 
 async def _component(system: SystemView, service: str) -> Component:
@@ -74,8 +74,8 @@ async def _traffic(system: SystemView) -> Traffic:
 
 
 def _left_out(found: Traffic) -> str:
-    """What of the day is not in the figures."""
-    own = f"; {found.benchmark:,} more of our own benchmark" if found.benchmark else ""
+    """Return what the figures of the day leave out."""
+    own = f"; {found.benchmark:,} more from the benchmark" if found.benchmark else ""
     return own + _reach(found.since)
 
 
@@ -98,12 +98,12 @@ def _groups(title: str, groups: Sequence[Group], new: frozenset[str] = frozenset
 
 
 def _reach(since: datetime | None) -> str:
-    """How far back was read, where that was not all the day."""
+    """Return how far back the log was read, if that was not the whole day."""
     return f" (read back to {since.astimezone():%m-%d %H:%M})" if since else ""
 
 
 def _least(since: datetime | None) -> Verdict:
-    """A day of which a part was not read is not well; one of which most was not is not known."""
+    """Return WARNING if a part of the day was not read, and UNKNOWN if most of it was not."""
     if since is None:
         return Verdict.OK
     hours = (datetime.now(UTC) - since).total_seconds() / 3600
@@ -111,19 +111,19 @@ def _least(since: datetime | None) -> Verdict:
 
 
 def _errors_said(errors: Sequence[Group], new: frozenset[str] | None) -> str:
-    """How many errors there are, in how many patterns, and how many of these are new."""
+    """Return how many errors there are, in how many patterns, and how many of those are new."""
     said = (
         f"{count(sum(group.count for group in errors), 'error')} in {count(len(errors), 'pattern')}"
     )
     if new:
         said += f", {len(new)} of them new"
     elif new is None and errors:
-        said += ", whether new is not known without PostgreSQL"
+        said += ", new ones unknown without PostgreSQL"
     return said
 
 
 async def _new_patterns(system: SystemView, groups: Sequence[Group]) -> frozenset[str] | None:
-    """Patterns that no routine saw before today; None where PostgreSQL cannot tell."""
+    """Return the patterns that no run has seen before today, or None if PostgreSQL does not answer."""
     if not groups:
         return frozenset()
     try:
@@ -149,7 +149,7 @@ def _log(name: str, service: str) -> Check:
             f"chitlaq logs {service} --errors --since {HOURS}h",
             f"chitlaq logs {service} --slow --since {HOURS}h",
         ),
-        remedy="Begin with the patterns marked new; a line's request id leads on: `chitlaq logs --grep ID`.",
+        remedy="Start with new patterns. To follow a line's request ID: `chitlaq logs --grep ID`.",
         is_heavy=True,
     )
     async def one_log(system: SystemView) -> Outcome:
@@ -185,23 +185,23 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
 
 @check(
     "nginx.addresses",
-    "Who asks most",
+    "Busiest addresses",
     section=Section.LOGS,
     looks_at=f"nginx's access log, the last {HOURS} hours",
     commands=(
-        # Among its lines are those of nginx's error log, which are no JSON.
+        # It also has lines of nginx's error log, which are not JSON.
         (
             "chitlaq logs nginx --json --since 24h | jq -Rr 'fromjson? | .remote_addr'"
             " | sort | uniq -c | sort -nr | head -10"
         ),
     ),
-    remedy="Lower `limits.address_requests_per_second`, or ban the address in the firewall.",
+    remedy="Lower `limits.address_requests_per_second`, or block the address in the firewall.",
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
 async def addresses(system: SystemView) -> Outcome:
     found = await _traffic(system)
-    # Those that no limit binds are monitoring and this host itself.
+    # Addresses without a rate limit are monitoring and this host itself.
     strangers = {
         address: times
         for address, times in found.addresses.items()
@@ -211,7 +211,7 @@ async def addresses(system: SystemView) -> Outcome:
     busiest, most = max(strangers.items(), key=lambda pair: pair[1], default=("", 0))
     ratio = most / total if total else 0.0
     is_enough = total >= FEW_REQUESTS
-    said = f"{count(found.requests, 'request')} of {count(len(found.addresses), 'address', 'addresses')}"
+    said = f"{count(found.requests, 'request')} from {count(len(found.addresses), 'address', 'addresses')}"
     if busiest:
         said += f", {busiest} the busiest with {share(ratio)}"
     return outcome(
@@ -234,14 +234,14 @@ async def addresses(system: SystemView) -> Outcome:
 
 @check(
     "nginx.statuses",
-    "Answers by status",
+    "Responses by status",
     section=Section.LOGS,
     looks_at=f"nginx's access log, the last {HOURS} hours",
     commands=(
         "chitlaq logs nginx --tail 20",
         "chitlaq logs nginx --json --since 24h | jq -Rr 'fromjson? | .status' | sort | uniq -c | sort -nr",
     ),
-    remedy="5xx: the route names the service, `chitlaq logs SERVICE --errors`. 4xx: `api.refusals`.",
+    remedy="5xx: the route tells the service, see `chitlaq logs SERVICE --errors`. 4xx: see `api.refusals`.",
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
@@ -276,7 +276,7 @@ async def statuses(system: SystemView) -> Outcome:
     section=Section.LOGS,
     looks_at=f"logs/nginx.log, the last {HOURS} hours",
     commands=("chitlaq logs nginx --errors --since 24h",),
-    remedy="`connect() failed` names a service that was away: `chitlaq ps`, and its log at that time.",
+    remedy="`connect() failed` names a service that was down: `chitlaq ps`, then its log at that time.",
     is_heavy=True,
 )
 async def nginx_errors(system: SystemView) -> Outcome:
@@ -296,7 +296,7 @@ async def nginx_errors(system: SystemView) -> Outcome:
     section=Section.LOGS,
     looks_at=f"logs/nginx.log, the last {HOURS} hours",
     commands=("chitlaq logs nginx --since 24h --grep 'ssl|tls|certificate|handshake'",),
-    remedy="Old clients are theirs to mend; a certificate is ours: `security.certificates`.",
+    remedy="Outdated clients must be fixed by their owners; for our certificate: `security.certificates`.",
     is_heavy=True,
 )
 async def tls_errors(system: SystemView) -> Outcome:
@@ -314,18 +314,18 @@ async def tls_errors(system: SystemView) -> Outcome:
     "system.journal",
     "System journal",
     section=Section.LOGS,
-    looks_at="journalctl, priority warning and worse, the last 24 hours",
+    looks_at="journalctl, priority warning and above, the last 24 hours",
     commands=(
         'sudo journalctl --since "24 hours ago" | tail -50',
         'sudo journalctl --since "24 hours ago" -p err | tail -20',
         'sudo journalctl --since "24 hours ago" -p warning | tail -20',
     ),
-    remedy="`journalctl -u UNIT -e` for the unit that complains.",
+    remedy="`journalctl -u UNIT -e` shows the log of one unit.",
     timeout_seconds=20.0,
     is_heavy=True,
 )
 async def journal(system: SystemView) -> Outcome:
-    # From the end: beside --since, -n alone means the oldest in some versions.
+    # Newest first: together with --since, -n alone means the oldest entries in some versions.
     lines = await _journal(
         system, "-p", "warning", "-r", "-n", str(JOURNAL_ENTRIES), "-o", "json",
         f"--output-fields={','.join(analysis.JOURNAL_FIELDS)}",
@@ -333,7 +333,7 @@ async def journal(system: SystemView) -> Outcome:
     try:
         found = await system.blocking(partial(analysis.journal, lines[::-1]))
     except msgspec.DecodeError as error:
-        raise Unseen(f"journalctl does not answer as it should: {error}") from None
+        raise Unseen(f"unexpected output from journalctl: {error}") from None
     errors, warnings = list(found.errors.values()), list(found.warnings.values())
     new = await _new_patterns(system, errors)
     since = found.first if found.entries >= JOURNAL_ENTRIES else None
@@ -355,30 +355,30 @@ async def journal(system: SystemView) -> Outcome:
 
 
 async def journal_lines(system: SystemView, *words: str) -> list[str]:
-    """Return the journal's lines of a day.
+    """Return the journal's lines of the last 24 hours.
 
     Raises:
         NotHere: this machine has no systemd.
-        Unseen: there is no journal, or this user may not read all of it.
+        Unseen: there is no journal, or this user cannot read all of it.
     """
     return await _journal(system, "-o", "short-iso", *words)
 
 
 async def _journal(system: SystemView, *words: str) -> list[str]:
-    if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - one look at a tmpfs
+    if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - a tmpfs
         raise NotHere(
-            "this machine is not run by systemd and has no journal: systemd-sysv brings it"
+            "this machine has no journal because it does not run systemd (package systemd-sysv)"
         )
 
     async def require_all_of_it() -> None:
-        # It ends with 0 without any file, with a user's own entries only, and past files that are
-        # broken. It complains of each, but not where it is asked for JSON.
+        # It exits with 0 even without any file, with only the user's own entries, or with corrupt files.
+        # It warns about each of these, but not if its output is JSON.
         result = await system.command_result(
             "journalctl", "-n", "1", "--no-pager", package="systemd"
         )
         if result.code or result.stderr:
             reason = " ".join((result.stderr or result.stdout).replace(_QUIET_HINT, "").split())
-            raise Unseen(f"journalctl does not see all: {reason[:COMPLAINT_WIDTH]}")
+            raise Unseen(f"journalctl cannot read everything: {reason[:REASON_WIDTH]}")
 
     await system.once("journal", require_all_of_it)
     text = await system.run(

@@ -1,4 +1,4 @@
-"""What must be done now and then: updates of the machine, rotation, what may be cleared away."""
+"""Maintenance: package updates, log rotation, and files that are safe to delete."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ APT_STAMPS = Path("/var/lib/apt/periodic")
 ROTATION_SLACK = 1.5
 OLD_ROTATION_SECONDS = 2 * 86_400
 OLD_LISTS_SECONDS = 7 * 86_400
-FETCH = "`sudo apt update` fetches them, and `chitlaq ops do updates` begins with that"
+FETCH = "`sudo apt update` fetches them, as does `chitlaq ops do updates`"
 
 # Inst libc6 [2.36-9+deb12u4] (2.36-9+deb12u7 Debian:12.5/stable, Debian-Security:12/stable-security [amd64])
 _UPDATE = re.compile(r"^Inst (\S+) (?:\[(\S+)\] )?\((\S+) ([^)]*)\)", re.MULTILINE)
@@ -49,19 +49,19 @@ class _Update(NamedTuple):
     new: str
     mends_vulnerability: bool
     is_kept_back: bool
-    """It is not installed by the action: others would have to go for it."""
+    """The action does not install it, because it would remove other packages."""
 
 
 async def _updates(system: SystemView) -> list[_Update]:
-    """What waits, by the package manager's lists.
+    """Return the pending updates in the package lists.
 
     Raises:
         NotHere: the machine has no apt.
-        Unseen: the lists are missing, or so old that they say nothing of today.
+        Unseen: the lists are missing or out of date.
     """
 
     async def simulated(*words: str) -> list[tuple[str, str, str, str]]:
-        # From the lists as they are: nothing is fetched, and no root is needed.
+        # Uses the lists as they are: it fetches nothing and needs no root.
         text = await system.run("apt-get", "-s", "-o", "Debug::NoLocking=1", *words, package="apt")
         return _UPDATE.findall(text)
 
@@ -78,17 +78,17 @@ async def _updates(system: SystemView) -> list[_Update]:
 
 
 def _require_fresh_lists() -> None:
-    # A list has the time at which the mirror made it, not that at which it was fetched: the newest
-    # counts, since what mends vulnerabilities is listed anew each day. Stamps are of apt's timers.
+    # The time of a list is that of the mirror, not of the download. The newest one counts, because the
+    # security list changes every day. The stamps are from apt's timers.
     files = [
         *(file for file in APT_LISTS.glob("*") if _LIST.search(file.name)),
         *APT_STAMPS.glob("update-*stamp"),
     ]
     if not any(file.parent == APT_LISTS for file in files):
-        raise Unseen(f"apt has no lists in {APT_LISTS}: {FETCH}")
+        raise Unseen(f"apt has no package lists in {APT_LISTS}: {FETCH}")
     age = time.time() - max(file.stat().st_mtime for file in files)
     if age > OLD_LISTS_SECONDS:
-        raise Unseen(f"apt's lists are {duration(age)} old, and know nothing newer: {FETCH}")
+        raise Unseen(f"apt's package lists are {duration(age)} old: {FETCH}")
 
 
 def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check:  # noqa: A002
@@ -96,13 +96,13 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         id,
         title,
         section=Section.MAINTENANCE,
-        looks_at="the package manager's lists of the last 7 days (`sudo apt update`), by a simulated upgrade",
+        looks_at="a simulated upgrade with package lists of the last 7 days (`sudo apt update`)",
         commands=(
             ("sudo apt update", "apt list --upgradable 2>/dev/null | grep -- -security")
             if only_security
             else ("sudo apt update", "apt list --upgradable")
         ),
-        remedy="`chitlaq ops do updates` shows what would change, and does it when told.",
+        remedy="`chitlaq ops do updates` shows what would change, and installs it after confirmation.",
         timeout_seconds=20.0,
         is_heavy=True,
     )
@@ -111,11 +111,9 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
             one for one in await _updates(system) if one.mends_vulnerability or not only_security
         ]
         kept_back = sum(one.is_kept_back for one in waiting)
-        said = f"{count(len(waiting), 'security update' if only_security else 'update')} waiting"
+        said = f"{count(len(waiting), 'pending security update' if only_security else 'pending update')}"
         if kept_back:
-            said += (
-                f", {kept_back} of them kept back, since others must go: `sudo apt full-upgrade`"
-            )
+            said += f", {kept_back} of them kept back because they remove packages: `sudo apt full-upgrade`"
         return outcome(
             said,
             {
@@ -135,7 +133,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
     return updates
 
 
-updates = _waiting("updates.all", "Updates of the machine", "updates_waiting", only_security=False)
+updates = _waiting("updates.all", "Package updates", "updates_waiting", only_security=False)
 security_updates = _waiting(
     "updates.security", "Security updates", "security_updates_waiting", only_security=True
 )
@@ -143,18 +141,18 @@ security_updates = _waiting(
 
 @check(
     "cleanup.candidates",
-    "What may be cleared away",
+    "Files safe to delete",
     section=Section.MAINTENANCE,
-    looks_at="rotated logs, fetched package archives, drafts left behind by killed processes",
+    looks_at="rotated logs, downloaded package archives, drafts left behind by killed processes",
     commands=("chitlaq ops do prune",),
-    remedy="`chitlaq ops do prune` shows each file and why; `--yes` removes them.",
+    remedy="`chitlaq ops do prune` lists each file with the reason; `--yes` deletes them.",
     is_heavy=True,
 )
 async def candidates(system: SystemView) -> Outcome:
     found = await system.blocking(lambda: cleanup.candidates(system.home))
     total = sum(one.bytes for one in found)
     return outcome(
-        f"{count(len(found), 'file')}, {size(total)} in all",
+        f"{count(len(found), 'file')}, {size(total)} in total",
         {"bytes": Value(total, "bytes"), "files": Value(len(found))},
         Table(
             "files",
@@ -166,18 +164,18 @@ async def candidates(system: SystemView) -> Outcome:
 
 @check(
     "logs.rotation",
-    "Rotation of logs",
+    "Log rotation",
     section=Section.MAINTENANCE,
-    looks_at="CHITLAQ_HOME/logs: size and age of each file that is written to; logrotate, where it is",
+    looks_at="CHITLAQ_HOME/logs: size and age of each current file; logrotate, if it is installed",
     commands=("ls -la $CHITLAQ_HOME/logs", "sudo logrotate -d /etc/logrotate.conf"),
-    remedy="Ours: `chitlaq rotate`; else the supervisor does not run, or the disk is full. The machine's:"
-    " mend what logrotate names, then `sudo logrotate /etc/logrotate.conf`.",
+    remedy="ChitLaq's logs: `chitlaq rotate`; if that fails, the supervisor is down or the disk is full. The"
+    " machine's: fix what logrotate reports, then `sudo logrotate /etc/logrotate.conf`.",
 )
 async def rotation(system: SystemView) -> Outcome:
     files = await system.blocking(lambda: _files(system.home.logs))
     written = {name: state for name, state in files.items() if name.endswith(".log")}
     if not written:
-        raise Unseen(f"there are no logs in {system.home.logs}")
+        raise Unseen(f"no log files in {system.home.logs}")
     name, largest = max(written.items(), key=lambda pair: pair[1].st_size)
     is_late = largest.st_size > system.settings.logs.max_bytes * ROTATION_SLACK
     total = sum(state.st_size for state in files.values())
@@ -190,15 +188,15 @@ async def rotation(system: SystemView) -> Outcome:
         for one, state in sorted(written.items())
     ]
     said = (
-        f"{name} has {size(largest.st_size)}, and should have been rotated"
+        f"{name} is {size(largest.st_size)} and overdue for rotation"
         if is_late
-        else f"{count(len(files), 'file')}, {size(total)} in all, {name} the largest"
+        else f"{count(len(files), 'file')}, {size(total)} in total, {name} the largest"
     )
     machine, least, complaints = await _logrotate(system)
     return outcome(
         f"{said}; {machine}",
         {"total": Value(total, "bytes"), "largest": Value(largest.st_size, "bytes")},
-        Table("files that are written to", ["file", "size", "last written"], rows),
+        Table("current files", ["file", "size", "last written"], rows),
         Lines("logrotate", complaints),
         least=worst((least, Verdict.WARNING if is_late else Verdict.OK)),
     )
@@ -207,13 +205,13 @@ async def rotation(system: SystemView) -> Outcome:
 def _files(folder: Path) -> dict[str, os.stat_result]:
     found = {}
     for file in folder.glob("*.log*"):
-        with suppress(FileNotFoundError):  # rotated away while we looked
+        with suppress(FileNotFoundError):  # rotated meanwhile
             found[file.name] = file.stat()
     return found
 
 
 async def _logrotate(system: SystemView) -> tuple[str, Verdict, list[str]]:
-    """What logrotate says of its own settings and its last run: a sentence, how ill, what it said."""
+    """Return a summary, a verdict and the errors of logrotate's configuration and last run."""
     try:
         result = await system.command_result(
             "logrotate", "-d", "/etc/logrotate.conf", package="logrotate"
@@ -222,22 +220,26 @@ async def _logrotate(system: SystemView) -> tuple[str, Verdict, list[str]]:
         return str(error), Verdict.OK, []
     found = _STATE.search(result.stderr)
     if found is None:
-        raise Unseen(f"logrotate does not say where its state is: {result.stderr[-200:]}")
+        raise Unseen(f"logrotate does not print the path of its state: {result.stderr[-200:]}")
     errors = [
         line
         for line in result.stderr.splitlines()
-        # Its state is root's alone to read, and its time anybody's.
+        # Only root can read its state, but anyone can read the time of the file.
         if line.startswith("error: ") and found[1] not in line
     ]
     hidden = [line for line in errors if "Permission denied" in line]
     if len(errors) > len(hidden):
-        return f"logrotate meets {count(len(errors), 'error')}", Verdict.WARNING, errors
+        return f"logrotate reports {count(len(errors), 'error')}", Verdict.WARNING, errors
     if hidden:
-        return "logrotate may not see all as this user: look as root", Verdict.UNKNOWN, hidden
+        return (
+            "logrotate cannot read everything as this user: check as root",
+            Verdict.UNKNOWN,
+            hidden,
+        )
     try:
         state = await system.blocking(Path(found[1]).stat)
     except FileNotFoundError:
-        return "logrotate never ran", Verdict.WARNING, []
+        return "logrotate has never run", Verdict.WARNING, []
     age = time.time() - state.st_mtime
     is_old = age > OLD_ROTATION_SECONDS
     return f"logrotate ran {duration(age)} ago", Verdict.WARNING if is_old else Verdict.OK, []

@@ -1,7 +1,7 @@
-"""What a check is, and what it says: a verdict with a sentence, what was measured, and evidence.
+"""What a check is, and its outcome: a verdict, a summary, measured values, and evidence.
 
-A check's function returns an `Outcome`, or raises: `Unseen` when it could not look, which is UNKNOWN
-and never green, or `NotHere` when the machine has no such thing, which is SKIPPED.
+A check's function returns an `Outcome` or raises: `Unseen` if it could not look, which gives UNKNOWN
+and never OK, or `NotHere` if the machine has no such thing, which gives SKIPPED.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chitlaq.ops.checks.system import SystemView
 
 TIMEOUT_SECONDS = 5.0
-"""How long a check may take unless it says otherwise."""
+"""Of a check that declares none."""
 
 
 class Verdict(StrEnum):
@@ -42,16 +42,16 @@ WORST_FIRST = (
     Verdict.OK,
     Verdict.SKIPPED,
 )
-"""Not to know is worse than to be warned: it may hide anything."""
+"""UNKNOWN is worse than WARNING, because it may hide anything."""
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst of these; SKIPPED when there are none."""
+    """Return the worst verdict; SKIPPED if there is none."""
     return min(verdicts, key=WORST_FIRST.index, default=Verdict.SKIPPED)
 
 
 class Section(StrEnum):
-    """The runbook's chapters, in its order."""
+    """The chapters of the runbook, in order."""
 
     CHECKLIST = "Daily Checklist"
     HOST = "System Health Monitoring"
@@ -65,9 +65,9 @@ class Section(StrEnum):
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something measured, in base units (seconds, bytes, ratio; none for a count).
+    """A measured value in base units (seconds, bytes, ratio; none for a count).
 
-    With thresholds it is judged: where the warning is the larger one, less is worse.
+    With thresholds it has a verdict; if the warning threshold is the larger one, low values are bad.
     """
 
     value: float
@@ -124,7 +124,7 @@ def outcome(
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
 ) -> Outcome:
-    """Return what was found, as bad as its worst value, and at least as bad as said."""
+    """Return an outcome whose verdict is that of its worst value, and at least `least`."""
     values = values or {}
     verdict = worst((least, *(value.verdict for value in values.values())))
     return Outcome(verdict, summary, values, list(evidence))
@@ -135,18 +135,18 @@ Judge = Callable[["SystemView"], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look at the system.
+    """One check.
 
     Args:
-        id: ``database.connections``: what is looked at, and what about it.
-        title: for people, in a table.
-        section: the runbook's chapter that asks for it.
-        looks_at: where its values come from.
-        commands: what a person would type for the same.
-        remedy: what to do when it is not OK.
-        judge: looks, and says what it found.
-        timeout_seconds: how long it may take; then it is UNKNOWN.
-        is_heavy: it takes the processor, and begins only when those that measure time have ended.
+        id: ``database.connections``: the kind of thing, and what about it.
+        title: for people.
+        section: the runbook's chapter that calls for it.
+        looks_at: the source of its values.
+        commands: the equivalent shell commands.
+        remedy: what to do if it is not OK.
+        judge: looks, and returns the outcome.
+        timeout_seconds: after which it is UNKNOWN.
+        is_heavy: it uses much CPU, so it starts only after the checks that measure time.
     """
 
     id: str
@@ -161,7 +161,7 @@ class Check:
 
 
 def check(
-    id: str,  # noqa: A002 - the word that people type
+    id: str,  # noqa: A002 - operators type it
     title: str,
     *,
     section: Section,
@@ -171,7 +171,7 @@ def check(
     timeout_seconds: float = TIMEOUT_SECONDS,
     is_heavy: bool = False,
 ) -> Callable[[Judge], Check]:
-    """Declare the function below as a check; the name then stands for the whole of it."""
+    """Declare a function as a check; its name then refers to the `Check`."""
     return lambda judge: Check(
         id, title, section, looks_at, tuple(commands), remedy, judge, timeout_seconds, is_heavy
     )

@@ -29,16 +29,16 @@ PROC_NET = Path("/proc/net")
 ROUTE_UP, ROUTE_REJECT, ROUTE_LOCAL = 0x1, 0x200, 0x80000000
 LOOPBACK = ("127.", "::1")
 PRIVATE = tuple(row.name for row in inventory.BY_PORT if not row.is_for_members)
-"""What nobody outside of this machine may reach: they trust whoever asks, or hold the truth."""
+"""Components that must not be reachable from other machines: they trust every client, or hold all data."""
 
 
 @check(
     "host.interfaces",
     "Network interfaces",
     section=Section.HOST,
-    looks_at="/proc/net/dev since the machine started, and the routes of /proc/net",
+    looks_at="/proc/net/dev since boot, and the routing tables in /proc/net",
     commands=("ip addr show", "ip route show", "cat /proc/net/dev"),
-    remedy="Look at cable, switch port and driver: `ip -s link`, `dmesg | grep -i eth`.",
+    remedy="Check the cable, the switch port and the driver: `ip -s link`, `dmesg | grep -i eth`.",
 )
 async def interfaces(system: SystemView) -> Outcome:
     states = await system.blocking(psutil.net_if_stats)
@@ -58,13 +58,13 @@ async def interfaces(system: SystemView) -> Outcome:
     routes = await system.blocking(_routes)
     has_default = any(route[0] == "default" for route in routes)
     if not outward:
-        said = "no interface leads out of this machine"
+        said = "no interface but loopback is up"
     else:
         said = (
-            f"{count(len(outward), 'interface')} up, {share(worst_ratio)} of packets lost or broken"
+            f"{count(len(outward), 'interface')} up, {share(worst_ratio)} of packets lost or faulty"
         )
         if not has_default:
-            said += "; no default route: only its own networks can be reached"
+            said += "; no default route, so only local networks are reachable"
     return outcome(
         said,
         {
@@ -72,16 +72,16 @@ async def interfaces(system: SystemView) -> Outcome:
             "errors": judged(worst_ratio, "ratio", system.limits.network_errors_ratio),
         },
         Table("interfaces", ["name", "state", "addresses", "packets", "errors and drops"], rows),
-        Table("routes", ["to", "through", "interface"], routes),
+        Table("routes", ["to", "via", "interface"], routes),
         least=Verdict.OK if outward and has_default else Verdict.WARNING,
     )
 
 
 def _routes() -> list[list[str]]:
-    """(network, gateway, interface) of the kernel's main tables, but for the machine's own addresses.
+    """Return (network, gateway, interface) of the kernel's main tables, without local addresses.
 
     Raises:
-        Unseen: the kernel does not show them.
+        Unseen: the kernel does not list them.
     """
     try:
         four = (PROC_NET / "route").read_text().splitlines()[1:]
@@ -112,7 +112,7 @@ def _routes() -> list[list[str]]:
 
 
 def _address(word: str) -> ipaddress.IPv4Address:
-    """The kernel writes it as a number of the machine's own order of bytes."""
+    """Parse an address as the kernel prints it: a number in the machine's byte order."""
     return ipaddress.IPv4Address(int(word, 16).to_bytes(4, sys.byteorder))
 
 
@@ -120,9 +120,9 @@ def _address(word: str) -> ipaddress.IPv4Address:
     "host.bandwidth",
     "Bandwidth",
     section=Section.HOST,
-    looks_at="/proc/net/dev over a second, beside each link's speed where it is known",
+    looks_at="/proc/net/dev, for one second, relative to each link's speed if it is known",
     commands=("iftop -i eth0", "cat /proc/net/dev"),
-    remedy="See who talks (`iftop`), and the busiest addresses: `chitlaq ops check nginx.addresses`.",
+    remedy="Find the top talkers (`iftop`) and the busiest addresses (`chitlaq ops check nginx.addresses`).",
 )
 async def bandwidth(system: SystemView) -> Outcome:
     before = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
@@ -158,12 +158,12 @@ async def bandwidth(system: SystemView) -> Outcome:
     section=Section.HOST,
     looks_at="the kernel's tables of listening TCP sockets and of UDP sockets",
     commands=("ss -tuln",),
-    remedy="Bind what is private to 127.0.0.1 (`chitlaq config show`), or close its port in the firewall.",
+    remedy="Bind private ports to 127.0.0.1 (`chitlaq config show`), or close them in the firewall.",
 )
 async def sockets(system: SystemView) -> Outcome:
     listening = await system.blocking(partial(_listening, "tcp"))
     datagrams = await system.blocking(partial(_listening, "udp"))
-    # Ours speak TCP: who else has their numbers with UDP is no door to them.
+    # Our components speak TCP; the same port number over UDP does not lead to them.
     ours = _private_ports(system.settings)
     open_to_all = sorted(
         {ours[port] for address, port, _ in listening if port in ours and not _is_loopback(address)}
@@ -175,8 +175,7 @@ async def sockets(system: SystemView) -> Outcome:
     return outcome(
         f"{', '.join(open_to_all)} can be reached from other machines"
         if open_to_all
-        else f"{count(len(listening), 'socket')} listening, none of the private ones to the network;"
-        f" {len(datagrams)} of UDP",
+        else f"{count(len(listening), 'TCP socket')} listening, no private one exposed; {len(datagrams)} UDP",
         {"listening": Value(len(listening)), "udp": Value(len(datagrams))},
         Table("sockets", ["protocol", "address", "component", "process"], rows),
         least=Verdict.CRITICAL if open_to_all else Verdict.OK,
@@ -184,7 +183,7 @@ async def sockets(system: SystemView) -> Outcome:
 
 
 def _listening(kind: str) -> list[tuple[str, int, str]]:
-    """(address, port, process where this user may know it) of each socket that waits for others."""
+    """Return (address, port, process if this user may see it) of each listening socket."""
     found = set()
     try:
         for connection in psutil.net_connections(kind):
@@ -195,7 +194,7 @@ def _listening(kind: str) -> list[tuple[str, int, str]]:
                     name = psutil.Process(connection.pid).name() if connection.pid else ""
                 found.add((str(address), int(str(port)), name))
     except (psutil.Error, OSError) as error:
-        raise Unseen(f"this user may not see sockets: {error}") from None
+        raise Unseen(f"this user cannot list sockets: {error}") from None
     return sorted(found, key=lambda one: one[1])
 
 
@@ -211,9 +210,9 @@ def _is_loopback(address: str) -> bool:
     "host.reachability",
     "Reachability",
     section=Section.CHECKLIST,
-    looks_at="a TCP connection to the public address, and to the hosts in checks.reachable",
+    looks_at="a TCP connection to the public address and to each host in checks.reachable",
     commands=("ping -c 3 YOUR-DOMAIN", "telnet YOUR-DOMAIN 443"),
-    remedy="Follow the way: `ip route`, `getent hosts NAME`, the firewall, then whoever runs that host.",
+    remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask whoever runs that host.",
 )
 async def reachability(system: SystemView) -> Outcome:
     wanted = [(host, Verdict.WARNING) for host in system.limits.reachable]
@@ -222,7 +221,7 @@ async def reachability(system: SystemView) -> Outcome:
         port = url.port or (443 if url.scheme == "https" else 80)
         wanted.insert(0, (f"{url.hostname}:{port}", Verdict.CRITICAL))
     if not wanted:
-        raise NotHere("neither public_url nor checks.reachable names a host to reach")
+        raise NotHere("neither public_url nor checks.reachable names a host")
     answers = await asyncio.gather(*(_connect(host) for host, _ in wanted))
     away = [
         (host, bad)
@@ -231,7 +230,7 @@ async def reachability(system: SystemView) -> Outcome:
     ]
     rows = [[host, answer[1]] for (host, _), answer in zip(wanted, answers, strict=True)]
     return outcome(
-        f"{', '.join(host for host, _ in away)} cannot be reached"
+        f"cannot connect to {', '.join(host for host, _ in away)}"
         if away
         else f"{count(len(wanted), 'host')} answered",
         {

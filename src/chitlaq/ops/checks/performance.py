@@ -1,4 +1,4 @@
-"""How fast and how well members are answered, by Prometheus: rate, errors, duration."""
+"""How fast and how reliably members are served, from Prometheus: rate, errors, duration."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from chitlaq.ops.checks.prometheus import promql
 from chitlaq.ops.checks.system import SystemView
 
 GATEWAY = 'service="api-gateway"'
-# What asks for these is a probe, and no member: with them a system that nobody uses seems busy and well.
+# These routes are requested by probes. With them, an unused system would look busy and healthy.
 MEMBERS = f'{GATEWAY},route!~"(/api)?/(health|live|ready|metrics)"'
-# A socket is open for hours: its request's duration says nothing about speed.
+# A socket stays open for hours, so the duration of its request says nothing about speed.
 TIMED = f'{MEMBERS},route!="/ws"'
-# A counter that has not counted yet is not there; whether its service is seen tells none from nothing.
+# A counter without a count has no series; these series tell zero from an unobserved service.
 GATEWAY_IS_SEEN = f"0 * sum(event_loop_lag_seconds_count{{{GATEWAY}}})"
 WEBSOCKET_IS_SEEN = "0 * sum(websocket_connections_active)"
 FEW_REQUESTS = 20
@@ -43,17 +43,17 @@ def _p95(selector: str, window: str = "5m", by: str = "le") -> str:
 
 
 async def _day(system: SystemView, title: str, unit: str, expression: str) -> TimeSeries:
-    """The last 24 hours of an expression that gives one series; no points where there are none."""
+    """Return the last 24 hours of an expression that yields one series; it may have no points."""
     found = await system.prometheus.range(expression, DAY_SECONDS, DAY_SECONDS / STEPS)
     points = [point for one in found[:1] for point in one.points if math.isfinite(point[1])]
     return TimeSeries(title, unit, points)
 
 
 async def _requests(system: SystemView, selector: str) -> float:
-    """Requests within five minutes; too few say nothing, neither well nor ill.
+    """Return the number of requests within five minutes.
 
     Raises:
-        Unseen: Prometheus cannot tell, or does not see the gateway.
+        Unseen: Prometheus is unavailable, or does not scrape the gateway.
     """
     expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or {GATEWAY_IS_SEEN}"
     return await system.prometheus.number(expression)
@@ -65,19 +65,19 @@ async def _requests(system: SystemView, selector: str) -> float:
     section=Section.PERFORMANCE,
     looks_at="http_request_duration_seconds of the gateway without probes, 95th percentile over five minutes",
     commands=(promql(_p95(TIMED)), promql(_p95(TIMED, by="le, route"))),
-    remedy="The slowest route names the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
+    remedy="The slowest route tells the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
 )
 async def latency(system: SystemView) -> Outcome:
     requests = await _requests(system, TIMED)
     if not requests:
-        return outcome("nobody asked within five minutes", {"requests": Value(0)})
+        return outcome("no requests within five minutes", {"requests": Value(0)})
     overall = await system.prometheus.number(_p95(TIMED))
     routes = sorted(
         await system.prometheus.query(_p95(TIMED, by="le, route")), key=lambda one: -one.number
     )
     return outcome(
-        f"95 of 100 answers within {duration(overall)}; {routes[0].metric['route']} the slowest"
-        f" with {duration(routes[0].number)}",
+        f"95th percentile {duration(overall)}; slowest route: {routes[0].metric['route']} with"
+        f" {duration(routes[0].number)}",
         {
             "p95": judged(overall, "seconds", system.limits.latency_p95_seconds),
             "requests": Value(requests),
@@ -105,10 +105,10 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
     async def one_route(system: SystemView) -> Outcome:
         requests = await _requests(system, selector)
         if not requests:
-            return outcome("nobody asked within five minutes", {"requests": Value(0)})
+            return outcome("no requests within five minutes", {"requests": Value(0)})
         seconds = await system.prometheus.number(_p95(selector))
         return outcome(
-            f"95 of 100 answers within {duration(seconds)}, of {requests:.0f}",
+            f"95th percentile {duration(seconds)} of {count(requests, 'request')}",
             {
                 "p95": judged(seconds, "seconds", system.limits.latency_p95_seconds),
                 "requests": Value(requests),
@@ -119,7 +119,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
 
 
 feed_latency = _route("api.feed", "Response times of the home feed", "/api/feed/home")
-login_latency = _route("api.login", "Response times of logging in", "/api/auth/login")
+login_latency = _route("api.login", "Response times of sign-in", "/api/auth/login")
 
 
 @check(
@@ -128,15 +128,15 @@ login_latency = _route("api.login", "Response times of logging in", "/api/auth/l
     section=Section.PERFORMANCE,
     looks_at="http_requests_total of the gateway over five minutes, without probes",
     commands=(promql(f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"),),
-    remedy="More than usual: `chitlaq ops check nginx.addresses`. None at all: is the edge reachable?",
+    remedy="More than usual: see `nginx.addresses`. None at all: see `host.reachability`.",
 )
 async def throughput(system: SystemView) -> Outcome:
     expression = f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"
     rate = await system.prometheus.number(f"{expression} or {GATEWAY_IS_SEEN}")
     return outcome(
-        f"{rate:.3g} requests/s" if rate else "nobody asked within five minutes",
+        f"{rate:.3g} requests/s" if rate else "no requests within five minutes",
         {"rate": Value(rate)},
-        await _day(system, "requests a second", "", expression),
+        await _day(system, "requests per second", "", expression),
     )
 
 
@@ -155,7 +155,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         requests = await _requests(system, MEMBERS)
         found = await _requests(system, selector)
         ratio = found / requests if requests else 0.0
-        # One of two requests is half of them, and says nothing.
+        # A ratio of few requests is noise.
         limits: Limit = getattr(system.limits, limit)
         value = (
             judged(ratio, "ratio", limits) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
@@ -170,7 +170,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         return outcome(
             f"{share(ratio)} of {count(requests, 'request')} within five minutes"
             if requests
-            else "nobody asked within five minutes",
+            else "no requests within five minutes",
             {"share": value, "requests": Value(requests)},
             Table("by route", ["status", "route", "requests"], rows),
             await _day(
@@ -187,23 +187,24 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
 
 server_errors = _share(
     "api.errors",
-    "Faults of ours (5xx)",
+    "Server errors (5xx)",
     "5..",
     "server_errors_ratio",
-    "`chitlaq logs --errors --since 15m`; a component that is down: `chitlaq ps`.",
+    "`chitlaq logs --errors --since 15m`; for a component that is down: `chitlaq ps`.",
 )
 refusals = _share(
     "api.refusals",
-    "Requests refused (4xx)",
+    "Refused requests (4xx)",
     "4..",
     "refusals_ratio",
-    "429: somebody asks too much (`nginx.addresses`). 401: tokens, or guessing. 404: a broken link.",
+    "429: a client sends too many requests (`nginx.addresses`). 401: expired tokens, or password guessing."
+    " 404: a broken link.",
 )
 
 
 @check(
     "database.latency",
-    "Time of queries",
+    "Query times",
     section=Section.PERFORMANCE,
     looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes",
     commands=(
@@ -224,15 +225,15 @@ async def query_latency(system: SystemView) -> Outcome:
             await system.prometheus.number("sum(rate(postgresql_query_duration_seconds_count[5m]))")
             == 0
         ):
-            return outcome("no query within five minutes")
+            return outcome("no queries within five minutes")
         raise
     found = await system.prometheus.query(
         f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))"
     )
     slowest = sorted(found, key=lambda one: -one.number)
     return outcome(
-        f"95 of 100 queries within {duration(overall)}; {slowest[0].metric['query']} the slowest"
-        f" with {duration(slowest[0].number)}",
+        f"95th percentile {duration(overall)}; slowest query: {slowest[0].metric['query']} with"
+        f" {duration(slowest[0].number)}",
         {"p95": judged(overall, "seconds", system.limits.query_p95_seconds)},
         Table(
             "queries",
@@ -251,7 +252,7 @@ async def query_latency(system: SystemView) -> Outcome:
     section=Section.PERFORMANCE,
     looks_at="postgresql_transactions_total over five minutes",
     commands=(promql("rate(postgresql_transactions_total[5m])"),),
-    remedy="Many rolled back: a service meets errors, its log says which.",
+    remedy="If many are rolled back, a service meets errors; its log shows them.",
 )
 async def transactions(system: SystemView) -> Outcome:
     rates = {
@@ -272,7 +273,7 @@ async def transactions(system: SystemView) -> Outcome:
     section=Section.PERFORMANCE,
     looks_at="websocket_connections_active",
     commands=(promql("websocket_connections_active"),),
-    remedy="A sudden fall: `chitlaq logs websocket --since 15m`; clients come back by themselves.",
+    remedy="After a sudden drop: `chitlaq logs websocket --since 15m`; clients reconnect by themselves.",
 )
 async def websocket_connections(system: SystemView) -> Outcome:
     now = await system.prometheus.number("sum(websocket_connections_active)")
@@ -281,7 +282,7 @@ async def websocket_connections(system: SystemView) -> Outcome:
     )
     has_fallen = before >= FEW_REQUESTS and now < before / 2
     return outcome(
-        f"{now:.0f} open" + (f", of {before:.0f} ten minutes ago" if has_fallen else ""),
+        f"{now:.0f} open" + (f", down from {before:.0f} ten minutes ago" if has_fallen else ""),
         {"open": Value(now), "ten_minutes_ago": Value(before)},
         await _day(system, "open connections", "", "sum(websocket_connections_active)"),
         least=Verdict.WARNING if has_fallen else Verdict.OK,
@@ -294,7 +295,7 @@ async def websocket_connections(system: SystemView) -> Outcome:
     section=Section.PERFORMANCE,
     looks_at="websocket_messages_total over five minutes",
     commands=(promql("rate(websocket_messages_total[5m])"),),
-    remedy="Many of type invalid: a client that is broken, or an attack: `nginx.addresses`.",
+    remedy="Many invalid frames come from a broken client or an attack: `nginx.addresses`.",
 )
 async def websocket_messages(system: SystemView) -> Outcome:
     found = await system.prometheus.query(
@@ -309,7 +310,7 @@ async def websocket_messages(system: SystemView) -> Outcome:
         {"in": Value(came), "out": Value(went), "invalid": Value(invalid)},
         Table(
             "by type",
-            ["direction", "type", "a second"],
+            ["direction", "type", "per second"],
             [[d, kind, f"{rate:.3g}"] for (d, kind), rate in sorted(rates.items())],
         ),
         least=Verdict.WARNING if invalid > 1 and invalid > came / 10 else Verdict.OK,
@@ -318,7 +319,7 @@ async def websocket_messages(system: SystemView) -> Outcome:
 
 @check(
     "websocket.latency",
-    "Time of WebSocket frames",
+    "WebSocket frame times",
     section=Section.PERFORMANCE,
     looks_at="websocket_message_duration_seconds, 95th percentile over five minutes",
     commands=(
@@ -326,19 +327,19 @@ async def websocket_messages(system: SystemView) -> Outcome:
             "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
         ),
     ),
-    remedy="`chitlaq ops check websocket.ping database.latency`; slow events: the queue of deliveries.",
+    remedy="`chitlaq ops check websocket.ping database.latency`; slow events: `chitlaq jobs list`.",
 )
 async def websocket_latency(system: SystemView) -> Outcome:
     frames = await system.prometheus.number(
         f"sum(increase(websocket_message_duration_seconds_count[5m])) or {WEBSOCKET_IS_SEEN}"
     )
     if not frames:
-        return outcome("no frame within five minutes", {"frames": Value(0)})
+        return outcome("no frames within five minutes", {"frames": Value(0)})
     seconds = await system.prometheus.number(
         "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
     )
     return outcome(
-        f"95 of 100 frames within {duration(seconds)}",
+        f"95th percentile {duration(seconds)}",
         {
             "p95": judged(seconds, "seconds", system.limits.websocket_p95_seconds),
             "frames": Value(frames),
@@ -348,27 +349,28 @@ async def websocket_latency(system: SystemView) -> Outcome:
 
 @check(
     "api.month",
-    "Response times of a month",
+    "Response times over a month",
     section=Section.MAINTENANCE,
-    looks_at="http_request_duration_seconds of the gateway, over 30 days and the 30 before",
+    looks_at="http_request_duration_seconds of the gateway, over 30 days and the 30 days before",
     commands=(promql(_p95(TIMED, "30d")),),
-    remedy="Slower than the month before: compare `chitlaq bench --here`, and `database.slow_statements`.",
+    remedy="If it is slower than the month before: compare `chitlaq bench --here`, and see"
+    " `database.slow_statements`.",
     timeout_seconds=10.0,
 )
 async def month(system: SystemView) -> Outcome:
     now = await system.prometheus.number(_p95(TIMED, "30d"))
     values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
-    said = f"95 of 100 answers within {duration(now)}"
+    said = f"95th percentile {duration(now)}"
     try:
         before = await system.prometheus.number(
             _p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d")
         )
     except Unseen:
-        return outcome(f"{said}; nothing is known of the month before", values)
+        return outcome(f"{said}; no data for the month before", values)
     is_slower = now > 1.5 * before
     values["p95_before"] = Value(before, "seconds")
     return outcome(
-        f"{said}, {duration(before)} the month before",
+        f"{said}; the month before: {duration(before)}",
         values,
         least=Verdict.WARNING if is_slower else Verdict.OK,
     )

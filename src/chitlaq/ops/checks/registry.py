@@ -45,10 +45,10 @@ CHECKS: Mapping[str, Check] = {
 
 
 def select(words: Sequence[str]) -> list[Check]:
-    """Return the checks that an operator names: by id, or by what stands before the point.
+    """Return the checks that an operator names: by id, or by the part before the dot.
 
     Raises:
-        OperatorError: there is no such check; the nearest is named.
+        OperatorError: there is no such check; the message suggests the nearest.
     """
     found: dict[str, Check] = {}
     for word in words:
@@ -74,13 +74,13 @@ def one(word: str) -> Check:
 
 
 def commands(check: Check, settings: Settings, home: Home | None = None) -> list[str]:
-    """Return what a person would type for the same, with the ports and folders of this installation.
+    """Return the equivalent shell commands, with the ports and folders of this installation.
 
-    Without a home the folders are said as the documentation says them.
+    Without a home, the folders are those of the documentation.
     """
     root, backups = "$CHITLAQ_HOME", "/opt/backups/chitlaq"
     if home is not None:
-        # The shell of whoever pastes it need not know our variable.
+        # CHITLAQ_HOME need not be set in the shell that a command is pasted into.
         root, backups = (
             shlex.quote(str(folder)) for folder in (home.root, settings.backup_folder(home))
         )

@@ -31,7 +31,7 @@ log = logs.get("routines")
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What an operator said to a check; an acknowledgement holds until the check is OK again."""
+    """What an operator wrote about a check; an acknowledgement holds until the check is OK again."""
 
     check: str
     kind: str
@@ -42,7 +42,7 @@ class Note(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What one check said in one run, and what operators say to it."""
+    """The result of one check in one run, with the operators' notes on it."""
 
     check: str
     title: str
@@ -57,7 +57,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of a routine; results worst first, then in the runbook's order."""
+    """One run of a routine; results are worst first, then in the routine's order."""
 
     id: UUID
     routine: str
@@ -70,7 +70,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 OnResult = Callable[[Result, int, int], None]
-"""Told each result as it comes, how many there are, and how many there will be."""
+"""Receives each result as it arrives, how many there are, and how many there will be."""
 
 
 async def run(
@@ -80,9 +80,9 @@ async def run(
     started_by: str,
     on_result: OnResult = lambda _result, _done, _total: None,
 ) -> Run:
-    """Run checks beside each other, each within its own time; none can stop the others.
+    """Run checks concurrently, each within its own timeout; none can stop the others.
 
-    Those that take the processor come second: beside them every answer would seem to be slow.
+    Heavy checks run last, because every measurement of time beside them would be too long.
     """
     system.prepare()
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -110,17 +110,17 @@ async def run(
 
 
 async def judge(check: Check, system: SystemView) -> Result:
-    """Run one check, whatever becomes of it: what could not be seen is UNKNOWN, and says why."""
+    """Run one check and always return a result: UNKNOWN, with the reason, if it fails or hangs."""
     started = time.perf_counter()
     looking = asyncio.ensure_future(check.judge(system))
-    # Not `wait_for`: that waits for the end of what it cancels, and a server that hangs can hold it up.
+    # Not `wait_for`: that waits until the cancelled task ends, which a server that hangs can delay.
     await asyncio.wait({looking}, timeout=check.timeout_seconds)
     if looking.done():
         found = printable(_found(looking))
     else:
         looking.cancel()
         looking.add_done_callback(_forget)
-        found = Outcome(Verdict.UNKNOWN, f"it took longer than {check.timeout_seconds:g} s")
+        found = Outcome(Verdict.UNKNOWN, f"timed out after {check.timeout_seconds:g} s")
     return Result(
         check.id,
         check.title,
@@ -135,9 +135,9 @@ async def judge(check: Check, system: SystemView) -> Result:
 
 
 def _remedy(check: Check, verdict: Verdict) -> str:
-    """What to do: where nothing was seen, the sight is what needs mending first."""
+    """Return what to do; if nothing could be seen, the source needs to be fixed first."""
     if verdict == Verdict.UNKNOWN:
-        return f"It looks at {check.looks_at}: mend that, then `chitlaq ops check {check.id}`."
+        return f"Fix what it reads ({check.looks_at}), then run `chitlaq ops check {check.id}`."
     return check.remedy
 
 
@@ -149,19 +149,19 @@ def _found(looking: asyncio.Future[Outcome]) -> Outcome:
     except Unseen as error:
         return Outcome(Verdict.UNKNOWN, str(error))
     except (Exception, asyncio.CancelledError) as error:
-        # A fault of the check's own is no health of what it looks at.
+        # A bug in the check says nothing about what it looks at.
         log.error("check failed", fault=error)
         return Outcome(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
 
 
-# What a log line holds may not move an operator's cursor, and PostgreSQL takes no NUL.
+# A log line must not control an operator's terminal, and PostgreSQL stores no NUL.
 _UNPRINTABLE = {
     code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
 }
 
 
 def printable(found: Outcome) -> Outcome:
-    """Return what was found with a mark in the place of each control character."""
+    """Return an outcome with each control character replaced by U+FFFD."""
     return msgspec.convert(_printable(msgspec.to_builtins(found)), Outcome)
 
 

@@ -1,4 +1,4 @@
-"""Who tries to get in: logins to the machine and to ChitLaq, bans, the audit, certificates."""
+"""The audit log, sign-ins to ChitLaq, and certificates."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ _REFUSED = re.compile(
 
 @check(
     "security.audit",
-    "Audit",
+    "Audit log",
     section=Section.SECURITY,
-    looks_at="ausearch: all of today by type; refused accesses, failed logins and crashes are judged",
+    looks_at="ausearch: all of today by type; denied accesses, failed logins and crashes are judged",
     commands=("sudo ausearch -ts today | tail -20", "sudo ausearch -i -ts today --success no"),
-    remedy="`ausearch -i -a EVENT` tells what was tried, by whom.",
+    remedy="`ausearch -i -a EVENT` shows what was attempted, and by whom.",
     timeout_seconds=10.0,
 )
 async def audit(system: SystemView) -> Outcome:
-    # Its own log and no other, whatever standard input is. (Raw, it does not say that nothing matched.)
+    # Read its own log, whatever standard input is. (With --raw it does not report that nothing matched.)
     result = await system.command_result(
         "ausearch", "--input-logs", "-ts", "today", package="auditd"
     )  # fmt: skip
     if result.code and "no matches" not in result.stdout + result.stderr:
         reason = (result.stderr or result.stdout).strip().splitlines()
-        raise Unseen(f"ausearch failed: {reason[-1] if reason else 'it said nothing'}")
+        raise Unseen(f"ausearch failed: {reason[-1] if reason else 'no output'}")
     records = [line for line in result.stdout.splitlines() if line.startswith("type=")]
     types = Counter(line.split(" ", 1)[0].removeprefix("type=") for line in records)
     refused = [line for line in records if _REFUSED.search(line)]
     return outcome(
-        f"{count(len(records), 'record')} today, {len(refused)} of them of something refused or broken"
+        f"{count(len(records), 'record')} today, {len(refused)} of them of a denial, a failure or a crash"
         if records
-        else "nothing was recorded today",
+        else "no record today",
         {"records": Value(len(records)), "refused": Value(len(refused))},
         Table(
             "by type",
             ["times", "type"],
             [[f"{times:,}", kind] for kind, times in types.most_common(SHOWN)],
         ),
-        Lines("last refused", refused[-SHOWN:]),
+        Lines("last denials, failures and crashes", refused[-SHOWN:]),
         Lines("last", records[-SHOWN:]),
         least=Verdict.WARNING if refused else Verdict.OK,
     )
@@ -70,11 +70,11 @@ async def audit(system: SystemView) -> Outcome:
 
 @check(
     "security.logins",
-    "Logins of members",
+    "Member sign-ins",
     section=Section.SECURITY,
-    looks_at="auth_attempts_total over an hour",
+    looks_at="auth_attempts_total, over one hour",
     commands=(promql("sum by (result) (rate(auth_attempts_total[5m]))"),),
-    remedy="Many failures: who? `chitlaq ops check nginx.addresses`; accounts are limited by themselves.",
+    remedy="For the source of many failures: `chitlaq ops check nginx.addresses`. Attempts are rate limited.",
 )
 async def logins(system: SystemView) -> Outcome:
     found = await system.prometheus.query("sum by (result) (increase(auth_attempts_total[1h]))")
@@ -83,9 +83,9 @@ async def logins(system: SystemView) -> Outcome:
     failed = total - times.get("success", 0.0)
     ratio = failed / total if total else 0.0
     return outcome(
-        f"{share(ratio)} of {count(round(total), 'attempt')} within an hour failed"
+        f"{share(ratio)} of {count(round(total), 'attempt')} within one hour failed"
         if round(total)
-        else "nobody tried within an hour",
+        else "no attempts within one hour",
         {
             "failed": judged(ratio, "ratio", system.limits.login_failures_ratio)
             if total >= FEW_ATTEMPTS
@@ -104,17 +104,17 @@ async def logins(system: SystemView) -> Outcome:
     "security.certificates",
     "Certificates",
     section=Section.SECURITY,
-    looks_at="each file and endpoint of the setting monitoring.certificates",
+    looks_at="each file and endpoint in monitoring.certificates",
     commands=(
         "openssl s_client -connect HOST:443 </dev/null | openssl x509 -noout -enddate",
         promql("ssl_certificate_expiry_seconds"),
     ),
-    remedy="Renew it (`certbot renew`), then `chitlaq restart nginx`, which reloads without a pause.",
+    remedy="Renew it (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
 )
 async def certificates(system: SystemView) -> Outcome:
     watched = system.settings.monitoring.certificates
     if not watched:
-        raise NotHere("no certificate is named in monitoring.certificates")
+        raise NotHere("monitoring.certificates is empty")
     left = await asyncio.gather(
         *(certificate_files.seconds_left(name) for name in watched), return_exceptions=True
     )
@@ -140,7 +140,7 @@ async def certificates(system: SystemView) -> Outcome:
         said.append(f"{', '.join(unread)} cannot be read")
     if not said:
         name, seconds = min(known.items(), key=lambda pair: pair[1])
-        said.append(f"{name} the first, in {duration(seconds)}")
+        said.append(f"next expiry: {name} in {duration(seconds)}")
     return outcome(
         "; ".join(said),
         {

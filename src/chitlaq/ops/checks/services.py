@@ -1,4 +1,4 @@
-"""The services: processes, health, and one real request to each, as its members make it."""
+"""The services: processes, resources, health, and real requests to each."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from chitlaq.stack.supervisor import control, resource_usage
 JUST_RESTARTED_SECONDS = 3600
 PING_SECONDS = 3.0
 COUNTED_SECONDS = 1.0
-"""By when the gateway has read of a request in nginx's log."""
+"""Within this time, the gateway reads a request from nginx's log."""
 
 
 class _Health(msgspec.Struct):
-    """What is read of an answer to ``GET /health``."""
+    """The fields that are read from ``GET /health``."""
 
     service: str
     status: str
@@ -48,14 +48,14 @@ class _Health(msgspec.Struct):
     section=Section.SERVICES,
     looks_at="the supervisor",
     commands=("chitlaq ps",),
-    remedy="Read what it said last: `chitlaq logs SERVICE --tail 50`; then `chitlaq restart SERVICE`.",
+    remedy="Read its last log lines (`chitlaq logs SERVICE --tail 50`), then run `chitlaq restart SERVICE`.",
 )
 async def processes(system: SystemView) -> Outcome:
     try:
         statuses = await system.statuses()
     except NotRunning as error:
         if not system.settings.embeds("postgres"):
-            # Services may be kept running by something else: a container's engine, systemd.
+            # Something else may keep the services running: a container engine, or systemd.
             raise
         return outcome(str(error), {"processes": Value(0)}, least=Verdict.CRITICAL)
     bad = [status for status in statuses if not status.is_well]
@@ -71,9 +71,9 @@ async def processes(system: SystemView) -> Outcome:
     if bad:
         said = ", ".join(f"{s.name} is {s.state}" for s in bad)
     elif young:
-        said = "restarted within the hour: " + ", ".join(s.name for s in young)
+        said = "restarted within the last hour: " + ", ".join(s.name for s in young)
     else:
-        said = f"all {len(statuses)} are as they should be"
+        said = f"all {len(statuses)} are up"
     is_down = not control.is_up(statuses)
     least = Verdict.CRITICAL if is_down else Verdict.WARNING if bad or young else Verdict.OK
     return outcome(
@@ -89,11 +89,11 @@ async def processes(system: SystemView) -> Outcome:
 
 @check(
     "services.resources",
-    "Use of the machine",
+    "Resource usage",
     section=Section.SERVICES,
-    looks_at="each component's processes over half a second",
+    looks_at="the processes of each component, for half a second",
     commands=("chitlaq stats",),
-    remedy="Restart what grew (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
+    remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
     is_heavy=True,
 )
 async def resources(system: SystemView) -> Outcome:
@@ -104,7 +104,7 @@ async def resources(system: SystemView) -> Outcome:
     total = resource_usage.total(rows)
     largest = max(rows, key=lambda row: row.memory_bytes)
     return outcome(
-        f"{size(total.memory_bytes)} in all, {largest.service} the largest with"
+        f"{size(total.memory_bytes)} of memory in total, {largest.service} the largest with"
         f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
         {
             "largest": judged(largest.memory_bytes, "bytes", system.limits.component_memory_bytes),
@@ -142,15 +142,15 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         try:
             answer = await system.get(service, path)
         except Unseen as error:
-            # Nobody there is not a lack of knowledge: it was looked at, and it is down.
+            # A service that does not answer is not UNKNOWN: it is down.
             return outcome(f"does not answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.content, type=_Health)
         except msgspec.DecodeError as error:
-            raise Unseen(f"what answers is not {service}: {error}") from None
+            raise Unseen(f"the answer is not {service}'s: {error}") from None
         if said.service != service:
-            raise Unseen(f"what answers is not {service}, it is {said.service}")
+            raise Unseen(f"{said.service} answers on the port of {service}")
         levels = {"healthy": Verdict.OK, "degraded": Verdict.WARNING}
         rows = [
             [thing, str(seen.get("status")), str(seen.get("detail"))]
@@ -158,12 +158,12 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         ]
         faults = [f"{row[0]}: {row[2]}" for row in rows if row[1] != "healthy"]
         return outcome(
-            f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up for {duration(said.uptime)}",
+            f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up {duration(said.uptime)}",
             {
                 "answer": judged(seconds, "seconds", system.limits.answer_seconds),
                 "uptime": Value(said.uptime, "seconds"),
             },
-            Table("what it stands on", ["what", "state", "detail"], rows),
+            Table("dependencies", ["what", "state", "detail"], rows),
             least=levels.get(said.status, Verdict.CRITICAL),
         )
 
@@ -175,12 +175,12 @@ HEALTH = tuple(
     for row in inventory.SERVICES
 )
 gateway_api = _health(
-    "gateway.api", "Health of all, through the gateway", "api-gateway", "/api/health"
+    "gateway.api", "Health of all services, through the gateway", "api-gateway", "/api/health"
 )
 
 
 def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check:  # noqa: A002
-    """A real request, and whether its answer is what it should be: a JSON object with this key."""
+    """Send a real request, and expect a JSON object with this key."""
 
     @check(
         id,
@@ -188,7 +188,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         section=Section.SERVICES,
         looks_at=f"GET {path} of {service}",
         commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
-        remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request id of the answer.",
+        remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
     )
     async def answers(system: SystemView) -> Outcome:
         started = time.perf_counter()
@@ -203,9 +203,9 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
             body = None
         is_right = answer.status_code == 200 and isinstance(body, dict) and wanted in body
         identifier = answer.headers.get("x-request-id", "-")
-        said = "as it should be" if is_right else f"not what was wanted, request id {identifier}"
+        said = "as expected" if is_right else f"unexpected content, request ID {identifier}"
         return outcome(
-            f"answered with {answer.status_code} in {duration(seconds)}, {said}",
+            f"status {answer.status_code} in {duration(seconds)}, {said}",
             {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
             least=Verdict.OK if is_right else Verdict.CRITICAL,
         )
@@ -224,12 +224,12 @@ search_users = _answers(
     "items",
 )
 auth_status = _answers(
-    "auth.status", "Who is signed in", "auth-service", "/auth/status", "authenticated"
+    "auth.status", "Sign-in status", "auth-service", "/auth/status", "authenticated"
 )
 
 
 def _missing(text: str, wanted: tuple[str, ...]) -> list[str]:
-    """Which of these names no line of an exposition begins with."""
+    """Return the names with which no line of an exposition begins."""
     lines = text.splitlines()
     return [name for name in wanted if not any(line.startswith(name) for line in lines)]
 
@@ -244,13 +244,13 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
             "curl -s http://localhost:{port:" + service + "}/metrics"
             f' | grep -E "({"|".join(wanted)})"',
         ),
-        remedy=f"Without metrics its alerts are blind: `chitlaq restart {service}`, then look at its log.",
+        remedy=f"Without metrics, its alerts cannot fire: `chitlaq restart {service}`, then read its log.",
     )
     async def metrics(system: SystemView) -> Outcome:
         try:
             answer = await system.get(service, "/metrics")
             if answer.status_code == 200 and _missing(answer.text, wanted):
-                # A counter is there from its first count on, and our own question is one.
+                # A counter appears with its first count, and this request is one.
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
         except Unseen as error:
@@ -282,11 +282,11 @@ websocket_metrics = _metrics(
 
 @check(
     "websocket.ping",
-    "A ping over a WebSocket",
+    "WebSocket ping",
     section=Section.SERVICES,
-    looks_at="a connection of its own to /ws",
+    looks_at="a new connection to /ws",
     commands=('wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',),
-    remedy="`chitlaq logs websocket --tail 50`; then `chitlaq restart websocket`: clients come back.",
+    remedy="`chitlaq logs websocket --tail 50`, then `chitlaq restart websocket`: clients reconnect.",
 )
 async def ping(system: SystemView) -> Outcome:
     from websockets.asyncio.client import connect

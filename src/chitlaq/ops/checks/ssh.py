@@ -37,11 +37,11 @@ _FROM = re.compile(r"\bfrom (\S+)")
 
 
 async def _ssh_lines(system: SystemView) -> list[str]:
-    """What the SSH server said today: in the journal, or in a file where there is none.
+    """Return the last 24 hours of the SSH server's log: from the journal, or else from a file.
 
     Raises:
         NotHere: this machine has neither.
-        Unseen: this user may not read it, or nothing was written to it.
+        Unseen: this user cannot read it, or nothing is written to it.
     """
 
     async def read() -> list[str]:
@@ -49,7 +49,7 @@ async def _ssh_lines(system: SystemView) -> list[str]:
         try:
             return await journal_lines(system, "-u", "ssh", "-u", "sshd")
         except (NotHere, Unseen) as reason:
-            # A journal that is not there, or keeps nothing, leaves all to the file.
+            # Without a journal, or with one that stores nothing, the log is in the file.
             try:
                 return await system.blocking(partial(_read_auth_log, AUTH_LOG, since))
             except (NotHere, Unseen):
@@ -61,11 +61,11 @@ async def _ssh_lines(system: SystemView) -> list[str]:
 
 
 def _read_auth_log(path: Path, since: datetime) -> list[str]:
-    """Return the SSH server's lines since then, out of the file and the one before it.
+    """Return the SSH server's lines since a moment, from the file and its predecessor.
 
     Raises:
         NotHere: there is no such file.
-        Unseen: it cannot be read, or has no line of the time: then nothing is written to it.
+        Unseen: it cannot be read, or has no line since then, so nothing is written to it.
     """
     found, is_written = [], False
     files = [one for one in (path.with_name(f"{path.name}.1"), path) if one.exists()]
@@ -86,14 +86,14 @@ def _read_auth_log(path: Path, since: datetime) -> list[str]:
                     if "sshd" in line:
                         found.append(line.rstrip("\n"))
         except PermissionError:
-            raise Unseen(f"{file} cannot be read by this user: add it to the group adm") from None
+            raise Unseen(f"this user cannot read {file}: add it to the group adm") from None
     if not is_written:
         raise Unseen(f"{path} has no line of the last 24 hours: is rsyslog running?")
     return found
 
 
 def _stamp(line: str, now: datetime) -> datetime | None:
-    """When a line was written: RFC 3339, or `Nov 24 16:43:01` in local time and without its year."""
+    """Parse the time of a line: RFC 3339, or `Nov 24 16:43:01` in local time and without a year."""
     head, _, _ = line.partition(" ")
     if head[:1].isdigit():
         try:
@@ -104,14 +104,14 @@ def _stamp(line: str, now: datetime) -> datetime | None:
     found = _CLASSIC.match(line)
     if found is None or found[1] not in _MONTHS:
         return None
-    # The newest year in which it is not yet to come, but for a clock that was set back.
+    # The latest year in which it is not in the future, with an hour for a clock that was set back.
     for year in (now.year, now.year - 1):
         try:
             at = datetime.fromisoformat(
                 f"{year}-{_MONTHS.index(found[1]) + 1:02}-{int(found[2]):02}T{found[3]}"
             ).astimezone()
         except ValueError:
-            continue  # February the 29th
+            continue  # 29 February
         if at <= now + timedelta(hours=1):
             return at
     return None
@@ -125,19 +125,19 @@ def _sources(lines: Sequence[str]) -> Table:
 
 @check(
     "security.ssh_failed",
-    "Failed logins over SSH",
+    "Failed SSH logins",
     section=Section.SECURITY,
-    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
+    looks_at="the journal of ssh over 24 hours; without one, /var/log/auth.log and auth.log.1",
     commands=(
         'sudo journalctl -u ssh --since "24 hours ago" | grep -i "failed\\|invalid" | tail -20',
     ),
-    remedy="Keys instead of passwords (PasswordAuthentication no), and fail2ban for those who go on.",
+    remedy="Allow only keys (PasswordAuthentication no), and let fail2ban ban repeat offenders.",
     timeout_seconds=10.0,
 )
 async def ssh_failed(system: SystemView) -> Outcome:
     lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
     return outcome(
-        f"{count(len(lines), 'attempt')} failed",
+        f"{count(len(lines), 'failed attempt')}",
         {"failed": judged(len(lines), "", system.limits.ssh_failures_a_day)},
         _sources(lines),
         Lines("last", lines[-SHOWN:]),
@@ -146,11 +146,11 @@ async def ssh_failed(system: SystemView) -> Outcome:
 
 @check(
     "security.ssh_accepted",
-    "Logins over SSH",
+    "SSH logins",
     section=Section.SECURITY,
-    looks_at="the journal of ssh, the last 24 hours; /var/log/auth.log and auth.log.1 without one",
+    looks_at="the journal of ssh over 24 hours; without one, /var/log/auth.log and auth.log.1",
     commands=('sudo journalctl -u ssh --since "24 hours ago" | grep -i "accepted" | tail -20',),
-    remedy="Somebody whom nobody knows: take the machine off the network, then incident P0.",
+    remedy="If nobody knows who it was, disconnect the machine from the network and open a P0 incident.",
     timeout_seconds=10.0,
 )
 async def ssh_accepted(system: SystemView) -> Outcome:

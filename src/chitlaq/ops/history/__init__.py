@@ -1,1 +1,1 @@
-"""What operations remember: runs, alerts, and what waits to be stored."""
+"""The history of operations: runs, notes, alerts, and records that wait to be stored."""

@@ -1,8 +1,8 @@
-"""The alerts that fired: Alertmanager reports them, and forgets what is over; here they stay.
+"""The history of alerts: Alertmanager sends notifications and forgets resolved alerts; this keeps them.
 
-A report that meets a PostgreSQL that is away waits in a file: Alertmanager tries for a minute and then
-gives up, and the alert that PostgreSQL is down is the one that nobody wants to miss. Reports may be kept
-late and in any order: an end stays an end, and of one alert only the newest time may go on.
+While PostgreSQL is unavailable, a notification waits in the outbox: Alertmanager retries for a minute and
+gives up, and the alert that PostgreSQL is down must not be lost. Notifications may be stored late and in
+any order: a resolved alert stays resolved, and of one alert only the newest episode may be firing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from chitlaq.monitoring import alertmanager
 from chitlaq.ops.history import outbox
 
 KIND = "alerts"
-# How soon what waits is tried again.
+# How often the outbox is tried.
 RETRY_SECONDS = 5.0
-# Of evaluations of Prometheus's rules: how often Alertmanager is asked what goes on, and how long after
-# its start what it does not know of yet counts.
+# In evaluations of Prometheus's rules: how often alerts are compared with Alertmanager, and for how long
+# after its start an alert that it does not know yet is left alone.
 COMPARED_EVERY = 4
 GRACE = 20
 
@@ -34,7 +34,7 @@ log = logs.get("history")
 
 
 class ReportedAlert(msgspec.Struct, frozen=True, rename="camel"):
-    """An alert as Alertmanager's webhook sends it (version 4)."""
+    """An alert in the payload of Alertmanager's webhook (version 4)."""
 
     status: str
     labels: dict[str, str]
@@ -49,7 +49,7 @@ class AlertmanagerPayload(msgspec.Struct, frozen=True):
 
 
 class AlertRecord(msgspec.Struct, frozen=True):
-    """An alert's whole life; ``ended_at`` is null while it goes on."""
+    """One episode of an alert; ``ended_at`` is null while it is firing."""
 
     name: str
     severity: str
@@ -73,23 +73,27 @@ class AlertRecord(msgspec.Struct, frozen=True):
 
 
 async def store_or_enqueue(database: Database, home: Home, report: AlertmanagerPayload) -> None:
-    """Keep all alerts of a report: in PostgreSQL, or in a file until it is back.
+    """Store the alerts of a notification in PostgreSQL, or put them into the outbox.
 
     Raises:
-        OSError: nothing was kept, neither there nor here.
+        OSError: neither was possible.
     """
     try:
         await store(database, report)
     except PostgresUnavailableError as error:
         await asyncio.to_thread(outbox.enqueue, home, KIND, str(ids.new()), report)
-        log.warning("report waits for PostgreSQL", alerts=len(report.alerts), error=str(error))
+        log.warning(
+            "notification queued until PostgreSQL is available",
+            alerts=len(report.alerts),
+            error=str(error),
+        )
 
 
 async def store(database: Database, report: AlertmanagerPayload) -> None:
-    """Keep all alerts of a report in PostgreSQL, or none.
+    """Store all alerts of a notification in PostgreSQL, or none.
 
     Raises:
-        PostgresUnavailableError: nothing was kept.
+        PostgresUnavailableError: none was stored.
     """
     async with database.transaction() as session:
         for alert in report.alerts:
@@ -97,22 +101,22 @@ async def store(database: Database, report: AlertmanagerPayload) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Keep the reports that wait, oldest first; returns how many.
+    """Store the notifications in the outbox, oldest first, and return how many.
 
     Raises:
-        PostgresUnavailableError: it is still away; what is left goes on waiting.
+        PostgresUnavailableError: it is still unavailable; the remaining ones keep waiting.
     """
     return await outbox.store(home, KIND, AlertmanagerPayload, partial(store, database))
 
 
 async def store_queued_forever(database: Database, home: Home) -> None:
-    """Keep what waits as soon as PostgreSQL is back."""
+    """Store queued notifications as soon as PostgreSQL is available again."""
     while True:
         try:
             if stored := await store_queued(database, home):
-                log.info("waiting reports were kept", reports=stored)
+                log.info("queued notifications stored", notifications=stored)
         except PostgresUnavailableError:
-            pass  # it is tried again
+            pass  # try again later
         await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -134,19 +138,19 @@ async def _keep(session: Session, alert: ReportedAlert) -> None:
 
 
 async def compare(database: Database, settings: Settings, grace_seconds: float) -> int:
-    """End what goes on here and is over in Alertmanager; returns how many alerts.
+    """End alerts that are firing here but not in Alertmanager, and return how many.
 
-    An alert that ends while a graver one of its family holds it back is dropped without a report.
+    Alertmanager drops an alert that ends while it is inhibited, without a notification.
 
     Args:
-        grace_seconds: how long Alertmanager must have run. It forgets everything when it stops, and
-            hears anew of what fires.
+        grace_seconds: how long Alertmanager must have been running. It forgets everything when it
+            stops, and learns again what is firing.
 
     Raises:
-        PostgresUnavailableError: PostgreSQL is away.
-        OSError, msgspec.MsgspecError: Alertmanager is, or is none.
+        PostgresUnavailableError: PostgreSQL is unavailable.
+        OSError, msgspec.MsgspecError: Alertmanager is unavailable, or gives an unexpected answer.
     """
-    # First ours: what begins meanwhile is not missed there.
+    # Read ours first, so that an alert that starts in between is not taken for resolved.
     here = await database.rows("alerts_going_on")
     if not here:
         return 0
@@ -165,7 +169,7 @@ async def compare(database: Database, settings: Settings, grace_seconds: float) 
 
 
 async def compare_forever(database: Database, settings: Settings) -> None:
-    """Compare with Alertmanager again and again, where there is one."""
+    """Compare with Alertmanager periodically, if there is one."""
     if not (settings.alertmanager_url or settings.embeds("alertmanager")):
         return
     evaluation = settings.monitoring.scrape_seconds
@@ -173,12 +177,12 @@ async def compare_forever(database: Database, settings: Settings) -> None:
         await asyncio.sleep(COMPARED_EVERY * evaluation)
         try:
             if ended := await compare(database, settings, GRACE * evaluation):
-                log.info("alerts are over that nobody reported", alerts=ended)
+                log.info("alerts ended without a notification", alerts=ended)
         except (PostgresUnavailableError, OSError, msgspec.MsgspecError) as error:
-            # Nothing is known, so nothing is over; both have alerts of their own.
+            # Without an answer, nothing is ended. Both programs have alerts of their own.
             log.warning("alerts not compared with Alertmanager", error=str(error))
 
 
 async def alerts(database: Database, *, is_active: bool | None, limit: int) -> list[AlertRecord]:
-    """Return alerts, those that go on first; all, or only the active or the resolved ones."""
+    """Return alerts, firing ones first: all of them, or only the firing or the resolved ones."""
     return [AlertRecord.of(row) for row in await database.rows("alerts", is_active, limit)]

@@ -1,7 +1,7 @@
-"""Records that wait for PostgreSQL: one file each, stored when it is back.
+"""An outbox for records while PostgreSQL is unavailable: one file each, stored when it is back.
 
-They lie in the home; where that is full or cannot be written, in memory (``/dev/shm``), since a disaster
-that took the disk is the one that nobody wants to miss.
+The files are in the home; if that is full or read-only, in memory (``/dev/shm``), because a run that
+saw the disk fail is one that must not be lost.
 """
 
 from __future__ import annotations
@@ -29,32 +29,32 @@ log = logs.get("waiting")
 
 
 def enqueue(home: Home, kind: str, name: str, record: object) -> None:
-    """Keep a record until `store` finds it; it is on the disk, or in memory, when this returns.
+    """Keep a record until `store` finds it; when this returns, it is on the disk or in memory.
 
     Args:
         home: the installation.
-        kind: what waits with it: ``runs``, ``actions``, ``alerts``, ``mail``.
-        name: the record's own; a later one of the same name takes its place.
-        record: what JSON can hold.
+        kind: ``runs``, ``actions``, ``alerts`` or ``mail``.
+        name: of the record; a later record of the same name replaces it.
+        record: anything that can be encoded as JSON.
 
     Raises:
-        OSError: neither takes it.
+        OSError: neither can be written.
     """
     content = msgspec.json.encode(record)
     try:
         _write(_at_home(home, kind), name, content)
     except OSError as error:
-        log.warning("home takes no record: it waits in memory", record=name, error=str(error))
+        log.warning("home not writable, record kept in memory", record=name, error=str(error))
         _write(in_memory(home, kind), name, content)
 
 
 async def store(home: Home, kind: str, type_: type[T], put: Callable[[T], Awaitable[None]]) -> int:
-    """Store what waits, oldest first; returns how many were stored.
+    """Store the waiting records, oldest first, and return how many.
 
-    What cannot be read, or what PostgreSQL will never take, is set aside as ``.broken``.
+    A record that cannot be read, or that PostgreSQL will never accept, is renamed to ``.broken``.
 
     Raises:
-        PostgresUnavailableError: it is still away; what is left goes on waiting.
+        PostgresUnavailableError: it is still unavailable; the remaining records keep waiting.
     """
     stored = 0
     for path in _waiting(home, kind):
@@ -69,24 +69,24 @@ async def store(home: Home, kind: str, type_: type[T], put: Callable[[T], Awaita
             asyncpg.DataError,
             asyncpg.IntegrityConstraintViolationError,
         ) as error:
-            log.error("record is set aside", path=str(path), error=str(error))
+            log.error("record set aside", path=str(path), error=str(error))
             with suppress(OSError):
                 path.rename(path.with_suffix(".broken"))
             continue
         except asyncpg.PostgresError as error:
-            # It may take it later: a table is missing until the migrations have run.
+            # It may accept it later: before the migrations have run, a table is missing.
             raise PostgresUnavailableError(str(error)) from error
         path.unlink(missing_ok=True)
         stored += 1
     with suppress(OSError):
-        # Memory is not ours to leave things in; where something still waits, it stays.
+        # Leave nothing behind in shared memory; the folder stays only if a record still waits.
         in_memory(home, kind).rmdir()
     return stored
 
 
 def _waiting(home: Home, kind: str) -> Iterator[Path]:
     for folder in (_at_home(home, kind), in_memory(home, kind)):
-        # In memory anyone may have made it.
+        # In /dev/shm, anyone may have created it.
         with suppress(OSError):
             if folder.stat().st_uid == os.getuid():
                 yield from sorted(folder.glob("*.json"))
@@ -97,14 +97,14 @@ def _at_home(home: Home, kind: str) -> Path:
 
 
 def in_memory(home: Home, kind: str) -> Path:
-    """The folder of those that the home did not take."""
+    """Return the folder for records that the home could not take."""
     name = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
-    # No folder between, which somebody else could have made before us.
+    # No parent folder, because somebody else could have created it first.
     return MEMORY / f"chitlaq-{os.getuid()}-{name}-{kind}"
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} is somebody else's")
+        raise PermissionError(f"{folder} belongs to another user")
     files.write(folder / f"{name}.json", content)

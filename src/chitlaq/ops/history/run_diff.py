@@ -1,4 +1,4 @@
-"""What is different from the run before: which checks became worse, which better."""
+"""What changed between two runs: which checks got worse, and which better."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chitlaq.ops.history import run_history
 
 
 class VerdictChange(msgspec.Struct, frozen=True):
-    """A check whose verdict differs from the run before; SKIPPED stands for not looked at."""
+    """A check whose verdict differs; SKIPPED also stands for not checked."""
 
     check: str
     title: str
@@ -46,10 +46,10 @@ async def latest(database: Database, routine: str) -> RunDiff:
 
 
 def compare(before: Run | None, after: Run) -> list[VerdictChange]:
-    """Return the checks whose verdict changed; those that became worst first.
+    """Return the checks whose verdict changed, the worst first.
 
     Args:
-        before: the run to compare with; without one there is no change.
+        before: the run to compare with; without one, nothing has changed.
         after: the newer run.
     """
     if before is None:
@@ -62,7 +62,7 @@ def compare(before: Run | None, after: Run) -> list[VerdictChange]:
             (now.get(name) or then[name]).title,
             then[name].verdict if name in then else Verdict.SKIPPED,
             now[name].verdict if name in now else Verdict.SKIPPED,
-            now[name].summary if name in now else "not looked at",
+            now[name].summary if name in now else "not checked",
         )
         for name in {**now, **then}
     ]

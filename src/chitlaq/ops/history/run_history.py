@@ -1,7 +1,6 @@
-"""The history of routines: every run with every result, kept in PostgreSQL, or beside it till then.
+"""The history of runs: every run with every result, in PostgreSQL.
 
-A run that meets a PostgreSQL that is away is written to a file, and stored when it is back: the run
-that found the disaster is the one that nobody wants to miss.
+While PostgreSQL is unavailable, a run waits in the outbox: the run that saw a disaster must not be lost.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ KIND = "runs"
 
 
 class RunSummary(msgspec.Struct, frozen=True):
-    """One run without its results: how many of each verdict."""
+    """A run with the number of results of each verdict instead of the results."""
 
     id: UUID
     routine: str
@@ -39,7 +38,7 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 
 async def store_or_enqueue(database: Database, home: Home, run: Run) -> str:
-    """Store a run, or lay it by; returns what hindered it to be stored, nothing when it is."""
+    """Store a run, or put it into the outbox; return why it was not stored, or an empty string."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
             await store(database, run)
@@ -51,26 +50,26 @@ async def store_or_enqueue(database: Database, home: Home, run: Run) -> str:
         enqueue(home, run)
     except OSError as error:
         return (
-            f"This run is not recorded: PostgreSQL does not take it ({reason}), and {home.ops} cannot"
-            f" be written ({error.strerror}). Keep what stands above."
+            f"This run is not recorded: PostgreSQL did not store it ({reason}), and {home.ops} cannot"
+            f" be written ({error.strerror}). Save the output above."
         )
     return (
-        f"PostgreSQL does not take it ({reason}): this run is recorded in a file, and stored when that"
-        " is mended."
+        f"PostgreSQL did not store this run ({reason}): it is recorded in a file, and stored when"
+        " PostgreSQL is available again."
     )
 
 
 def enqueue(home: Home, run: Run) -> None:
-    """Keep a run until there is a PostgreSQL to store it.
+    """Keep a run until PostgreSQL is available.
 
     Raises:
-        OSError: neither the home nor the memory takes it.
+        OSError: neither the home nor shared memory can be written.
     """
     outbox.enqueue(home, KIND, str(run.id), run)
 
 
 async def store(database: Database, run: Run) -> None:
-    """Store a run, once however often it is tried; acknowledgements of what is OK again end.
+    """Store a run once, however often this is called, and end acknowledgements of checks that are OK.
 
     Raises:
         PostgresUnavailableError: nothing was stored.
@@ -108,16 +107,16 @@ async def store(database: Database, run: Run) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Store the runs that wait in files; returns how many.
+    """Store the runs that wait in the outbox, and return how many.
 
     Raises:
-        PostgresUnavailableError: it is still away.
+        PostgresUnavailableError: it is still unavailable.
     """
     return await outbox.store(home, KIND, Run, partial(store, database))
 
 
 async def listed(database: Database, routine: str | None, limit: int) -> list[RunSummary]:
-    """Return the newest runs, of one routine or of all."""
+    """Return the newest runs of one routine or of all."""
     rows = await database.rows("runs", routine, limit)
     return [
         RunSummary(
@@ -135,19 +134,19 @@ async def listed(database: Database, routine: str | None, limit: int) -> list[Ru
 
 
 async def newest(database: Database, routine: str, count: int = 1) -> list[Run]:
-    """Return the newest runs of a routine, whole, newest first."""
+    """Return the newest runs of a routine with their results, newest first."""
     found = await database.rows("runs", routine, count)
-    return [await _whole(database, row) for row in found]
+    return [await _with_results(database, row) for row in found]
 
 
 async def find(database: Database, beginning: str) -> Run | None:
-    """Return the newest run whose id begins so."""
+    """Return the newest run whose ID starts with this."""
     row = await database.row("run_by_id", beginning)
-    return None if row is None else await _whole(database, row)
+    return None if row is None else await _with_results(database, row)
 
 
 async def prune(database: Database, days: int) -> int:
-    """Forget what is older than this and over; returns how many runs."""
+    """Delete records that are older than this and over, and return how many runs."""
     async with database.transaction() as session:
         await session.execute("prune_alerts", days)
         await session.execute("prune_notes", days)
@@ -157,7 +156,7 @@ async def prune(database: Database, days: int) -> int:
         return await session.execute("prune_runs", days)
 
 
-async def _whole(database: Database, row: Any) -> Run:
+async def _with_results(database: Database, row: Any) -> Run:
     results = await database.rows("results", row["id"])
     return Run(
         row["id"],

@@ -1,1 +1,1 @@
-"""The metrics page: what is measured, and what uses it."""
+"""The metrics page: every metric, and what uses it."""

@@ -1,4 +1,4 @@
-"""Every metric, for people: what it says, in which unit, by which labels, and who keeps it."""
+"""The reference of all metrics: meaning, unit, labels, and who exports them."""
 
 from __future__ import annotations
 

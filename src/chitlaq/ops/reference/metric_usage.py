@@ -1,4 +1,4 @@
-"""Which alerts, dashboards and checks ask for which metric."""
+"""Which alerts, dashboards and checks use which metric."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.checks.registry import CHECKS
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-# As a check's command asks (checks/system.py); what else stands in a command is no PromQL.
+# The query in a check's command (checks/prometheus.py); the rest of a command is not PromQL.
 _ASKED = re.compile(r"--data-urlencode 'query=([^']*)'")
 _PARTS = ("_bucket", "_sum", "_count")
 
 
 def by_metric() -> Mapping[str, Sequence[str]]:
-    """Return the places that use each metric, by the metric's name; histograms without their parts."""
+    """Return the places that use each metric, by name; histograms by their name without suffix."""
     used: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for rule in slos.recording_rules():
         _note(used, rule["expr"], "objectives")

@@ -1,4 +1,4 @@
-"""The daily report: what the evening's routine found, on one page."""
+"""The daily report: the results of the evening routine on one page."""
 
 from chitlaq.ops.report.page import DailyReport, build, html, markdown
 

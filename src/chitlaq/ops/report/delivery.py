@@ -1,4 +1,4 @@
-"""How a report reaches people: by mail as all mail goes, and by whatever Apprise knows."""
+"""Deliver a report: by mail through the outbox, and by any service that Apprise supports."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ log = logs.get("delivery")
 async def deliver(
     database: Database, home: Home, settings: Operations, subject: str, text: str, html: str
 ) -> list[str]:
-    """Send a report to all that the settings name; returns what became of each, one sentence each.
+    """Send a report to every recipient in the settings, and return one line about each.
 
     Args:
-        database: where mail waits to be sent.
-        home: where it waits when PostgreSQL is away.
-        settings: who gets it.
+        database: has the mail queue.
+        home: keeps mail while PostgreSQL is unavailable.
+        settings: the recipients.
         subject: one line.
         text: in Markdown.
-        html: the whole page.
+        html: the complete page.
     """
     said = [
         await _mail(database, home, Mail(address, subject, text, html, []))
@@ -45,12 +45,12 @@ async def deliver(
 
 
 async def send_queued(database: Database, home: Home) -> int:
-    """Mail what waits in files; returns how many.
+    """Send the mail that waits in files, and return how many.
 
-    Whoever is killed between the mail and its file's end mails twice, rather than not at all.
+    A process that is killed between sending and deleting the file sends twice, rather than never.
 
     Raises:
-        PostgresUnavailableError: it is still away.
+        PostgresUnavailableError: it is still unavailable.
     """
     return await outbox.store(home, KIND, Mail, partial(_put, database))
 
@@ -75,21 +75,21 @@ def _enqueue(home: Home, report: Mail) -> str:
         outbox.enqueue(home, KIND, str(ids.new()), report)
     except OSError as error:
         return (
-            f"not mailed to {report.to_address}: PostgreSQL is away, and {home.ops} cannot be written"
-            f" ({error.strerror})"
+            f"not mailed to {report.to_address}: PostgreSQL is unavailable, and {home.ops} cannot be"
+            f" written ({error.strerror})"
         )
-    return f"not mailed to {report.to_address} yet: PostgreSQL is away, and it goes when it is back"
+    return f"not mailed to {report.to_address} yet: it is sent when PostgreSQL is available again"
 
 
 async def _notify(url: str, subject: str, text: str) -> str:
-    # Late: it brings a hundred services along.
+    # Imported late, because it loads a hundred services.
     import apprise
 
-    # What stands behind the scheme is a secret.
+    # The part after the scheme is secret.
     name = url.partition("://")[0]
     target = apprise.Apprise()
     if not target.add(url):
-        return f"not sent to {name}: Apprise does not understand this URL (operations.notify)"
+        return f"not sent to {name}: Apprise rejects this URL (operations.notify)"
     is_sent = False
     with suppress(TimeoutError):
         async with asyncio.timeout(NOTIFY_SECONDS):
@@ -100,4 +100,4 @@ async def _notify(url: str, subject: str, text: str) -> str:
             )
     if not is_sent:
         log.error("report not sent", service=name)
-    return f"sent to {name}" if is_sent else f"not sent to {name}: it did not take it"
+    return f"sent to {name}" if is_sent else f"not sent to {name}: it did not accept the message"

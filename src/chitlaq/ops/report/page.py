@@ -1,4 +1,4 @@
-"""The page: what needs attention, what changed, the day in pictures, then everything."""
+"""The report page: what needs attention, what changed, the day in charts, then every result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chitlaq.ops.report.text import inline, note_line, row, sentence
 
 SHOWN_ROWS = 10
 DAY = "api.day"
-"""The check whose sentence is said at the head: what the day was, and not only this moment."""
+"""The check whose summary opens the page, because it covers the day and not only the moment."""
 
 CHAPTERS = {
     "Traffic": ("api.throughput", "websocket.connections"),
@@ -49,7 +49,7 @@ CHAPTERS = {
 
 
 class DailyReport(msgspec.Struct, frozen=True):
-    """All that the page shows: the evening's run, and what is different from the one before."""
+    """The content of the page: the evening's run, and what changed since the previous one."""
 
     run: Run
     changes: list[VerdictChange]
@@ -59,7 +59,7 @@ class DailyReport(msgspec.Struct, frozen=True):
 
 
 def build(run: Run, before: Run | None, settings: Settings) -> DailyReport:
-    """Return the report of a run, compared with the one before where there is one."""
+    """Return the report of a run, compared with the previous one if there is one."""
     day = run.started_at.astimezone()
     return DailyReport(
         run,
@@ -72,13 +72,13 @@ def build(run: Run, before: Run | None, settings: Settings) -> DailyReport:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One result in a chapter: what was found, its pictures, and its tables."""
+    """One result in a chapter, with its charts and tables."""
 
     name: str
     result: Result | None
     plots: tuple[Plot, ...]
     empty: tuple[str, ...]
-    """Titles of series without samples: said, not left out."""
+    """Titles of series without samples, which are mentioned rather than omitted."""
     tables: tuple[Table, ...]
 
 
@@ -104,7 +104,7 @@ def _entry(name: str, result: Result | None) -> _Entry:
 
 
 def html(report: DailyReport) -> str:
-    """Return the page: one file that needs no other."""
+    """Return the page as one self-contained HTML file."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -128,7 +128,7 @@ def _day(run: Run) -> Result | None:
 
 
 def _coded(text: str) -> Markup:
-    """What stands between backticks is what somebody types."""
+    """Mark text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
@@ -137,16 +137,16 @@ def _lines(result: Result) -> list[Lines]:
 
 
 def markdown(report: DailyReport) -> str:
-    """Return the same for those who read text: attention, changes, chapters, then everything."""
+    """Return the same content in Markdown: attention, changes, chapters, then every result."""
     run = report.run
     attention = [one for one in run.results if one.verdict.is_problem]
     when = f"{run.started_at.astimezone():%H:%M}"
     day = _day(run)
-    told = f"**{day.verdict}** {inline(day.summary)}" if day else "not looked at"
+    told = f"**{day.verdict}** {inline(day.summary)}" if day else "not checked"
     lines = [
         f"# {inline(report.title)}: {run.verdict}",
         "",
-        f"{inline(report.site)}, looked at {when} on {inline(run.host)}",
+        f"{inline(report.site)}, checked at {when} on {inline(run.host)}",
         f"in {run.duration_seconds:.1f} s: {sentence(run.results)}.",
         "",
         f"The day: {told}.",
@@ -160,7 +160,7 @@ def markdown(report: DailyReport) -> str:
                 (
                     f"- **{one.verdict}** {one.title}: {inline(one.summary)}",
                     *(f"  {inline(note_line(note))}" for note in one.notes),
-                    # The remedy is ours, with what is to be typed between backticks.
+                    # The remedy is our own text, with commands between backticks.
                     f"  → {one.remedy}",
                 )
             )
@@ -172,26 +172,26 @@ def markdown(report: DailyReport) -> str:
     for title, entries in _chapters(run):
         lines += ["", f"## {title}", ""]
         for entry in entries:
-            lines += _said(entry)
-    lines += ["", "## Everything", "", "| verdict | check | what was found |", "|---|---|---|"]
+            lines += _lines_of(entry)
+    lines += ["", "## Everything", "", "| verdict | check | summary |", "|---|---|---|"]
     lines += [row(one) for one in run.results]
     return "\n".join(lines) + "\n"
 
 
 def _changed(report: DailyReport) -> Sequence[str]:
     if not report.compared:
-        return ["There is no earlier report to compare with."]
+        return ["There is no earlier run to compare with."]
     if not report.changes:
-        return ["Every verdict is as it was."]
+        return ["No verdict has changed."]
     return [
         f"- {one.title}: {one.before} → **{one.after}**, {inline(one.summary)}"
         for one in report.changes
     ]
 
 
-def _said(entry: _Entry) -> list[str]:
+def _lines_of(entry: _Entry) -> list[str]:
     if entry.result is None:
-        return [f"- `{entry.name}`: not looked at"]
+        return [f"- `{entry.name}`: not checked"]
     one = entry.result
     return [
         f"- {one.verdict} {one.title}: {inline(one.summary)}",

@@ -1,4 +1,4 @@
-"""A series as a small picture: inline SVG, with what it shows said in words beside it."""
+"""A time series as a small chart: inline SVG, with a description in words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chitlaq.ops.checks.model import TimeSeries
 WIDTH, HEIGHT = 320, 96
 LEFT, RIGHT, TOP, BOTTOM = 4, 4, 8, 18
 GAP = 2.5
-"""A pause of more than so many steps is a gap, over which no line is drawn."""
+"""A pause of more steps than this is a gap that no line crosses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture: lines as SVG points, and the words around it."""
+    """A chart: lines as SVG points, and the text around it."""
 
     title: str
     lines: tuple[str, ...]
@@ -29,7 +29,7 @@ class Plot:
 
 
 def plot(series: TimeSeries) -> Plot | None:
-    """Return the picture of a series; None when it has no samples that can be drawn."""
+    """Return the chart of a series, or None if it has no finite samples."""
     points = [(at, value) for at, value in series.points if math.isfinite(value)]
     if not points:
         return None
@@ -38,7 +38,7 @@ def plot(series: TimeSeries) -> Plot | None:
     low_said, high_said = quantity(min(values), series.unit), quantity(high, series.unit)
     is_long = points[-1][0] - points[0][0] > timedelta(days=2)
     first, last = points[0][0].astimezone(), points[-1][0].astimezone()
-    # The same clock a day later is no clock.
+    # Across midnight, the time alone is ambiguous.
     clock = "%H:%M" if first.date() == last.date() else "%a %H:%M"
     stamp = "%d %b" if is_long else clock
     return Plot(
@@ -51,7 +51,7 @@ def plot(series: TimeSeries) -> Plot | None:
 
 
 def _pieces(points: Sequence[tuple[datetime, float]]) -> Iterator[list[tuple[datetime, float]]]:
-    """Split where samples are missing."""
+    """Split a series where samples are missing."""
     steps = sorted((b[0] - a[0]).total_seconds() for a, b in pairwise(points))
     usual = steps[len(steps) // 2] if steps else 0.0
     piece = [points[0]]
@@ -67,7 +67,7 @@ def _drawn(
     piece: Sequence[tuple[datetime, float]], start: datetime, end: datetime, low: float, high: float
 ) -> str:
     width = (end - start).total_seconds() or 1.0
-    # Halves, so that the largest numbers there are do not overflow.
+    # Halved, so that the largest floats do not overflow.
     spread = (high / 2 - low / 2) or 0.5
     places = []
     for at, value in piece:
@@ -76,6 +76,6 @@ def _drawn(
         y = HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
         places.append(f"{x:.1f},{y:.1f}")
     if len(places) == 1:
-        # A lone sample is a short stroke, so that it can be seen.
+        # Draw a lone sample as a short, visible stroke.
         places.append(f"{min(x + 2, WIDTH - RIGHT):.1f},{y:.1f}")
     return " ".join(places)

@@ -1,4 +1,4 @@
-"""A run for programs and for paper: Nagios's plugin line, and Markdown."""
+"""A run as text: the output of a Nagios plugin, and Markdown."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NAGIOS_CODES = {
     Verdict.CRITICAL: 2,
     Verdict.UNKNOWN: 3,
 }
-"""Exit codes of the Monitoring Plugins' guidelines."""
+"""Exit codes from the Monitoring Plugins guidelines."""
 _NAGIOS_UNITS = {"seconds": "s", "bytes": "B"}
 
 
 def tally(results: Iterable[Result]) -> dict[Verdict, int]:
-    """How many results of each verdict."""
+    """Return how many results have each verdict."""
     found = dict.fromkeys(Verdict, 0)
     for one in results:
         found[one.verdict] += 1
@@ -40,9 +40,9 @@ def sentence(results: Iterable[Result]) -> str:
 
 
 def nagios(run: Run) -> str:
-    """Return the plugin's output: a line of status and performance data, then a line a fault.
+    """Return the plugin's output: a line of status and performance data, then a line per problem.
 
-    https://www.monitoring-plugins.org/doc/guidelines.html, with base units and ratios as they are.
+    https://www.monitoring-plugins.org/doc/guidelines.html; values are in base units and ratios.
     """
     figures = [
         _figure(f"{one.check}.{name}", value)
@@ -63,14 +63,14 @@ def _figure(name: str, value: Value) -> str:
     unit = _NAGIOS_UNITS.get(value.unit, "")
     limits = ""
     if value.warning is not None and value.critical is not None:
-        # `10:` alerts below ten, `10` above it.
+        # `10:` means alert below ten, `10` above it.
         end = ":" if value.warning > value.critical else ""
         limits = f";{value.warning:g}{end};{value.critical:g}{end}"
     return f"'{label}'={value.value:.15g}{unit}{limits}"
 
 
 def markdown(run: Run) -> str:
-    """Return a run as a page in Markdown: the summary, what needs attention, then all."""
+    """Return a run as a Markdown page: the summary, all results, then each problem in detail."""
     when = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
     made = f"{when} on {run.host}, by {run.started_by}, in {run.duration_seconds:.1f} s"
     lines = [
@@ -78,7 +78,7 @@ def markdown(run: Run) -> str:
         "",
         f"{made}: {sentence(run.results)}.",
         "",
-        "| verdict | check | what was found |",
+        "| verdict | check | summary |",
         "|---|---|---|",
         *(row(one) for one in run.results),
     ]
@@ -100,7 +100,7 @@ def note_line(note: Note) -> str:
 
 
 def row(one: Result) -> str:
-    """A result as a row of a table in Markdown, with what operators say to it."""
+    """Return a result as a row of a Markdown table, with the operators' notes on it."""
     found = "<br>".join(cell(text) for text in (one.summary, *map(note_line, one.notes)))
     return f"| {one.verdict} | `{one.check}` | {found} |"
 
@@ -122,12 +122,12 @@ def _evidence(evidence: Evidence) -> list[str]:
 
 
 def cell(text: str) -> str:
-    """Text that stays within its cell, whatever a log line has in it."""
+    """Escape text so that it stays within its table cell."""
     return inline(text).replace("|", "\\|")
 
 
 def inline(text: str) -> str:
-    """Text on one line, of which Markdown makes nothing else."""
+    """Escape text so that Markdown shows it verbatim on one line."""
     for mark in ("\\", "`", "*", "_", "<", "["):
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())

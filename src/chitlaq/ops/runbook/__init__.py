@@ -1,4 +1,4 @@
-"""The runbook as people read it: rendered from what runs, in the order of the document it began as."""
+"""The runbook as a page, generated from the checks and actions in the order of the original document."""
 
 from chitlaq.ops.runbook.page import rendered
 

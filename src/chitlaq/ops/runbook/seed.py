@@ -1,7 +1,7 @@
-"""The document that ChitLaq was made from: its sections and commands, and what answers each.
+"""The original runbook: its sections and commands, and what replaces each of them today.
 
-``seed.md`` is that document as it was. It was written for a system that did not exist, and some of its
-lines never ran: where ours differs, the correction says why.
+``seed.md`` is that document, unchanged. It was written before the system existed, so some of its
+commands never worked; a correction says where and why ChitLaq differs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class SeedSection:
-    """A heading of the seed (level 2 to 4), and the commands right below it."""
+    """A heading of the document (level 2 to 4), and the commands directly below it."""
 
     level: int
     title: str
@@ -24,12 +24,12 @@ class SeedSection:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What does today what a line of the seed did.
+    """What replaces a line of the document today.
 
     Args:
-        pattern: matches the seed's line as a whole.
-        by: ids of checks; ``do NAME`` is an action; other words are commands of ``chitlaq``.
-        correction: why the seed's line is not kept as it is.
+        pattern: matches the whole line.
+        by: check ids; ``do NAME`` is an action; anything else is a ``chitlaq`` command.
+        correction: why the original line is not kept.
     """
 
     pattern: str
@@ -37,10 +37,10 @@ class Answer:
     correction: str = ""
 
 
-_ENCODED = "PromQL in a URL must be encoded, or curl takes brackets and braces for patterns"
+_ENCODED = "PromQL in a URL must be encoded, because curl expands brackets and braces"
 _BY_LE = f"a quantile over a histogram needs `sum by (le)`; {_ENCODED}"
-_V2 = "Alertmanager's API version 1 is gone since 0.27; version 2 answers with a plain list"
-_GREP = "grep finds words; the check groups lines by their level, and marks what is new"
+_V2 = "Alertmanager 0.27 removed API version 1; version 2 returns a plain list"
+_GREP = "grep finds words; the check groups lines by level and pattern, and marks new patterns"
 _LOG = {
     "api-gateway": "gateway.log",
     "websocket": "websocket.log",
@@ -49,7 +49,7 @@ _LOG = {
     "auth-service": "auth.log",
     "postgres": "database.log",
 }
-_NO_DOCKER = "the embedded stack has no Docker; in containers the same check reads the same facts"
+_NO_DOCKER = "the embedded stack runs without Docker; in containers the same check applies"
 
 
 def _curl(query: str) -> str:
@@ -59,12 +59,12 @@ def _curl(query: str) -> str:
 ANSWERS: tuple[Answer, ...] = (
     Answer("uptime", ("host.uptime", "host.load")),
     Answer("w", ("host.uptime",)),
-    Answer("htop", ("ops watch", "host.cpu"), "a screen is for eyes; a routine needs a verdict"),
+    Answer("htop", ("ops watch", "host.cpu"), "`htop` shows numbers; a routine needs a verdict"),
     Answer("df -h", ("host.disk", "capacity.disk")),
     Answer(
         "du -sh /var/lib/docker",
         ("host.disk",),
-        "what ChitLaq takes lies in CHITLAQ_HOME, and the check counts that; Docker's own share is"
+        "ChitLaq's files are in CHITLAQ_HOME, whose size the check measures; for Docker's own files, see"
         " `docker system df`",
     ),
     Answer("du -sh /opt/backups/chitlaq", ("host.disk", "backup.database", "backup.physical")),
@@ -73,7 +73,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         "ping -c 3 google.com",
         ("host.reachability",),
-        "a machine need not reach a stranger's: name those that it must in `checks.reachable`",
+        "the machine need not reach an unrelated host; list the ones it needs in `checks.reachable`",
     ),
     Answer("ping -c 3 your-domain.com", ("host.reachability",)),
     Answer("telnet your-domain.com 443", ("host.reachability",)),
@@ -81,17 +81,17 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         "docker ps -a",
         ("services.containers", "services.processes"),
-        "the embedded stack's processes are the supervisor's, and Docker's containers are others'",
+        "the supervisor runs the embedded stack's processes, not Docker",
     ),
     Answer(
         "sudo systemctl status docker",
         ("services.containers",),
-        "a unit that is active may hang: the check asks the daemon itself",
+        "an active unit may hang, so the check queries the daemon itself",
     ),
     Answer(
         "docker stats --no-stream",
         ("services.resources", "memory.growth"),
-        "`chitlaq stats` measures the processes themselves, in containers or not",
+        "`chitlaq stats` measures the processes themselves, with or without containers",
     ),
     Answer(r"curl -s http://localhost:3001/health .*", ("gateway.health",)),
     Answer(r"curl -s http://localhost:3002/health .*", ("websocket.health",)),
@@ -105,7 +105,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r".*FROM pg_stat_statements.*",
         ("database.slow_statements",),
-        "`mean_time` is `mean_exec_time` since PostgreSQL 13, in milliseconds",
+        "`mean_time` is called `mean_exec_time` since PostgreSQL 13, in milliseconds",
     ),
     Answer(r".*pg_stat_activity WHERE state = 'active'.*", ("database.activity", "database.locks")),
     Answer("docker compose exec redis redis-cli ping", ("redis.ready",)),
@@ -116,7 +116,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r'.*/api/v1/alerts .*"resolved".*',
         ("alerts.resolved",),
-        f"{_V2}; and it keeps nothing that is over: ops-service does",
+        f"{_V2}; it does not keep resolved alerts, but ops-service does",
     ),
     Answer(
         _curl("histogram_quantile(0.95,rate(http_request_duration_seconds_bucket[5m]))"),
@@ -151,7 +151,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         _curl("node_cpu_seconds_total"),
         ("host.cpu", "host.load"),
-        "seconds since the start say nothing by themselves: their rate does",
+        "a counter of seconds since startup is only meaningful as a rate",
     ),
     Answer(_curl("node_memory_MemAvailable_bytes"), ("capacity.memory", "host.memory")),
     Answer(_curl("node_filesystem_avail_bytes"), ("capacity.disk",)),
@@ -171,18 +171,18 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r"ls -la /opt/backups/chitlaq/.*",
         ("backup.database", "backup.physical", "backup.archive", "backup.copies"),
-        "a file in a folder is not yet a backup: the checks say so until one was restored and compared",
+        "a file in a folder is no proof of a backup; the checks warn until one was restored and compared",
     ),
     Answer(
         r"\./backup-scripts/verify-backup\.sh .*",
         ("backup verify",),
-        "done every day for all of them",
+        "runs every day for all backups",
     ),
     Answer(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
         ("backup drill",),
-        "done every day, into a server of its own, and every table compared, not only counted; that server"
-        " is gone when the drill ends, so `test-restore.sh` itself says how many users and posts it held",
+        "runs every day in a server of its own and compares every table, not only counts rows; that server"
+        " is gone when the drill ends, so `test-restore.sh` itself prints the number of users and posts",
     ),
     Answer(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
     Answer(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
@@ -193,7 +193,7 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r"sudo journalctl .*",
         ("system.journal",),
-        "the last lines of a day are of its last minute; the check groups all that warn, or worse",
+        "the last lines of a day are from its last minute; the check groups all warnings and errors",
     ),
     Answer(r"top -bn1 .*|iostat -c 1 5|iostat 1 5|ps aux --sort=-%cpu .*", ("host.cpu",)),
     Answer("cat /proc/loadavg", ("host.load",)),
@@ -218,14 +218,14 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         r"docker compose logs nginx .*awk.*",
         ("nginx.addresses",),
-        "the first word of the log's lines was the container's name, not the address",
+        "the first word of a line is the container's name, not the address",
     ),
     Answer(r"docker compose logs nginx .*ssl.*", ("nginx.tls",)),
     Answer(r"docker compose logs nginx .*-i error.*", ("nginx.errors",)),
     Answer(
         r"docker compose logs nginx .*",
         ("nginx.statuses",),
-        "`4[0-9][0-9]` finds sizes and times, too: the log is JSON, and has a field for the status",
+        "`4[0-9][0-9]` also matches sizes and times; the log is JSON with a field for the status",
     ),
     Answer(
         r"docker compose logs(?: --tail=50)?|docker compose logs \| grep .*", tuple(_LOG.values())
@@ -234,30 +234,30 @@ ANSWERS: tuple[Answer, ...] = (
     Answer(
         "sudo logrotate -d /etc/logrotate.conf",
         ("logs.rotation",),
-        "our own logs need no logrotate: the check looks at both",
+        "ChitLaq's logs need no logrotate; the check looks at both",
     ),
     Answer("sudo logrotate -f /etc/logrotate.conf", ("do rotate",)),
     Answer(
         "docker system prune -f",
         ("do prune", "cleanup.candidates"),
-        "it deletes what it should not: list first, ask, then act",
+        "it deletes too much; the action lists first, asks, then acts",
     ),
     Answer(
         r"find /opt/backups/chitlaq .*-delete",
         ("backup prune",),
-        "it deletes the last good backup when backups stopped 30 days ago: the newest proved one stays",
+        "it deletes the last good backup if backups stopped 30 days ago; ours keeps the newest proved one",
     ),
     Answer(
         r"find /var/log .*-delete",
         ("do prune", "do rotate"),
-        "it deletes logs that are being written to, of all programs: only rotated ones of ours may go",
+        "it deletes logs of every program, even open ones; the action deletes only rotated logs of ChitLaq",
     ),
     Answer("sudo apt update", ("updates.all", "do updates")),
     Answer("sudo apt list --upgradable", ("updates.all",)),
     Answer(
         "sudo apt audit",
         ("updates.security",),
-        "apt has no `audit`: its lists name what mends what",
+        "apt has no `audit`; its package lists tell which updates fix vulnerabilities",
     ),
     Answer("sudo apt upgrade -y", ("do updates",)),
 )
@@ -265,12 +265,12 @@ ANSWERS: tuple[Answer, ...] = (
 
 @cache
 def sections() -> tuple[SeedSection, ...]:
-    """Return the seed's sections in its order."""
+    """Return the sections of the document in order."""
     return tuple(_parsed(resources.files(__package__).joinpath("seed.md").read_text()))
 
 
 def answer(command: str) -> Answer:
-    """Return what answers a line of the seed.
+    """Return what replaces a line of the document.
 
     Raises:
         LookupError: nothing does.
@@ -278,7 +278,7 @@ def answer(command: str) -> Answer:
     for one in ANSWERS:
         if re.fullmatch(one.pattern, command):
             return one
-    raise LookupError(f"nothing answers the seed's line {command}")
+    raise LookupError(f"nothing replaces the line {command!r} of the original runbook")
 
 
 def _parsed(text: str) -> Iterator[SeedSection]:

@@ -1,1 +1,1 @@
-"""Routines and backups at their times."""
+"""When routines and backups run by themselves."""

@@ -1,7 +1,7 @@
-"""When backups are made by themselves: the day's work once a day, the archive as it comes.
+"""When backups run by themselves: the daily backups once a day, WAL archiving continuously.
 
-What is done is remembered beside the installation and not in PostgreSQL: backups are of this machine,
-and are wanted most where PostgreSQL is away. What was interrupted is begun again.
+The time of the last success is in a file and not in PostgreSQL, because backups belong to this machine,
+and matter most when PostgreSQL is unavailable. Interrupted backups are started again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from chitlaq.ops.schedule import scheduler
 from chitlaq.stack.servers import barman
 
 POLL_SECONDS = 20.0
-# A start is busy enough without the first backup.
+# Startup is busy enough without the first backup.
 FIRST_AFTER_SECONDS = 60.0
 AGAIN_AFTER_SECONDS = 900.0
 DAY_SECONDS = 8 * 3600.0
 ARCHIVE_SECONDS = 600.0
-# How often what was written is sent elsewhere, though its segment is not full.
+# How often WAL is copied off-site even if its segment is not full.
 SEND_SECONDS = 300.0
 
 log = logs.get("backup-scheduler")
@@ -34,7 +34,7 @@ Run = Callable[[Home, Sequence[str], float], Awaitable[bool]]
 
 
 class BackupScheduler:
-    """Runs ``chitlaq backup`` when it is due, for as long as ops-service serves."""
+    """Runs ``chitlaq backup`` when it is due, while ops-service runs."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class BackupScheduler:
         if not self._settings.operations.scheduled:
             return
         await asyncio.sleep(FIRST_AFTER_SECONDS)
-        # The day's work takes hours where there is much; the log does not wait for it.
+        # Daily backups of a large database take hours; WAL archiving does not wait for them.
         async with asyncio.TaskGroup() as tasks:
-            for work in (self.keep_archive, self.make_up):
-                tasks.create_task(_again_and_again(work))
+            for work in (self.archive_wal, self.run_if_due):
+                tasks.create_task(_repeat(work))
 
-    async def make_up(self) -> bool:
-        """Do the day's work when it is due and was not done; returns whether it was done here.
+    async def run_if_due(self) -> bool:
+        """Run the daily backups if they are due, and return whether they were run.
 
         A new installation has its first backup at once.
         """
@@ -76,8 +76,8 @@ class BackupScheduler:
         ):
             return False
         self._tried_at = now
-        log.info("backups are due", due_at=due)
-        # What was done already is not done again when something else failed.
+        log.info("backups due", due_at=due)
+        # `--since` skips the steps that succeeded before another one failed.
         words = ["backup", "run", "--daily", "--since", due.isoformat()]
         if not await self._run(self._home, words, DAY_SECONDS):
             return False
@@ -85,8 +85,8 @@ class BackupScheduler:
         files.write(self._done, now.isoformat())
         return True
 
-    async def keep_archive(self) -> bool:
-        """Archive and send elsewhere what was received; returns whether there was anything to do."""
+    async def archive_wal(self) -> bool:
+        """Archive received WAL and copy it off-site, and return whether there was anything to do."""
         settings = self._settings
         if not barman.is_wanted(settings):
             return False
@@ -99,7 +99,7 @@ class BackupScheduler:
         return await self._run(self._home, words, ARCHIVE_SECONDS)
 
     def _done_at(self) -> datetime:
-        """When the day's work was last begun and came to its end; long ago where it never did."""
+        """Return when the last successful daily backups began; the distant past if there were none."""
         try:
             return datetime.fromisoformat(self._done.read_text())
         except (FileNotFoundError, ValueError):
@@ -110,7 +110,7 @@ class BackupScheduler:
         return self._home.backup / "daily-done"
 
 
-async def _again_and_again(work: Callable[[], Awaitable[bool]]) -> None:
+async def _repeat(work: Callable[[], Awaitable[bool]]) -> None:
     while True:
         await work()
         await asyncio.sleep(POLL_SECONDS)

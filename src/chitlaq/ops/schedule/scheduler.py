@@ -1,8 +1,8 @@
-"""When routines run by themselves: local times, once each, also after a pause.
+"""When routines run by themselves: at local times, exactly once, and also after downtime.
 
-A routine is due once a local day (week, month), whatever the clock does: a time that summer time
-leaves out comes an hour later, one that it repeats comes once, the first time (PEP 495). After
-downtime the newest moment that was missed is made up for, and no older one.
+A routine is due once per local day (week, month), whatever the clock does: a time that daylight saving
+skips comes an hour later, and one that it repeats comes only the first time (PEP 495). After downtime,
+the most recent missed run is caught up on, and no older one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
 END_SECONDS = 5.0
 PRUNE_EVERY = timedelta(days=1)
-# Whoever claimed a run and did not finish it within this time was killed; as in `claim_run`.
+# A claim that was not finished within this time was abandoned; as in `claim_run`.
 STALE_SECONDS = 600.0
 ATTEMPTS = 3
 KEPT_CLAIMS = 10
@@ -47,7 +47,7 @@ _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """When one routine is due: each day, one day of the week (Monday is 0), or one of the month."""
+    """When a routine is due: every day, on a day of the week (Monday is 0), or on a day of the month."""
 
     routine: str
     at: time
@@ -61,11 +61,11 @@ class Recurrence:
 
 
 def parse(routine: str, text: str, section: str = "operations") -> Recurrence:
-    """Read ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
+    """Parse ``09:00``, ``mon 10:00`` or ``1 10:30`` (the first of a month).
 
     Args:
-        routine: the setting's name.
-        section: that of the settings, for who must mend it.
+        routine: the name of the setting.
+        section: of the settings, for the error message.
 
     Raises:
         OperatorError: it is none of these.
@@ -80,7 +80,7 @@ def parse(routine: str, text: str, section: str = "operations") -> Recurrence:
         if when is None:
             return Recurrence(routine, at)
         if when.isdecimal():
-            # Every month has a 28th.
+            # Every month has at least 28 days.
             if not 1 <= int(when) <= 28:
                 raise ValueError
             return Recurrence(routine, at, day=int(when))
@@ -95,17 +95,17 @@ def recurrences(settings: Operations) -> list[Recurrence]:
     """Return when each routine is due.
 
     Raises:
-        OperatorError: a setting cannot be read.
+        OperatorError: a setting cannot be parsed.
     """
     names = ("morning", "midday", "evening", "weekly", "monthly")
     return [parse(name, getattr(settings, name)) for name in names]
 
 
 def zone(settings: Operations) -> tzinfo | None:
-    """Return the time zone of the schedule; None is this machine's.
+    """Return the time zone of the schedule; None means this machine's.
 
     Raises:
-        OperatorError: there is no such zone.
+        OperatorError: there is no such time zone.
     """
     if not settings.timezone:
         return None
@@ -113,30 +113,30 @@ def zone(settings: Operations) -> tzinfo | None:
         return ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         raise OperatorError(
-            f"operations.timezone is {settings.timezone!r}, which is no time zone:"
+            f"operations.timezone is {settings.timezone!r}, which is not a time zone:"
             " write Europe/Vienna, or nothing for this machine's."
         ) from None
 
 
 def last_due(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> datetime:
-    """Return the newest moment, not after now, at which a routine was due; in UTC."""
+    """Return the latest moment, not after now, at which a routine was due, in UTC."""
     return next(moment for moment in _backwards(recurrence, now, where) if moment <= now)
 
 
 def _backwards(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> Iterator[datetime]:
-    # A day ahead, since a moment that summer time moves may belong to the day before.
+    # Start a day ahead, because a moment that daylight saving moves may belong to the day before.
     date = now.astimezone(where) + timedelta(days=1)
     while True:
         if recurrence.is_due_on(date):
             local = datetime.combine(date.date(), recurrence.at)
-            # Without a zone `astimezone` takes it for this machine's time.
+            # Without a time zone, `astimezone` assumes this machine's.
             aware = local.replace(tzinfo=where) if where is not None else local
             yield aware.astimezone(UTC)
         date -= timedelta(days=1)
 
 
 class Scheduler:
-    """Runs what is due, each in a process of its own, for as long as ops-service serves."""
+    """Runs due routines, each in a process of its own, while ops-service runs."""
 
     def __init__(
         self,
@@ -155,41 +155,41 @@ class Scheduler:
         self._known: dict[Path, Claim] = {}
 
     async def run_forever(self) -> None:
-        """Never ends; what goes wrong with one thing is logged and hinders no other."""
+        """Run due routines forever; a failure of one is logged and does not affect the others."""
         while True:
-            await _kept_apart("tidy", self.tidy())
+            await _isolated("tidy", self.tidy())
             if self._settings.scheduled:
                 for recurrence in recurrences(self._settings):
-                    await _kept_apart(recurrence.routine, self.make_up(recurrence))
+                    await _isolated(recurrence.routine, self.run_if_due(recurrence))
             await asyncio.sleep(POLL_SECONDS)
 
     async def tidy(self) -> None:
-        """Store what waited for PostgreSQL, and forget once a day what is too old."""
+        """Store records from the outbox and, once a day, delete old ones."""
         try:
             stored = await run_history.store_queued(self._database, self._home)
             stored += await record.store_queued(self._database, self._home)
             stored += await delivery.send_queued(self._database, self._home)
             if stored:
-                log.info("records stored that had waited", records=stored)
+                log.info("queued records stored", records=stored)
             now = self._now()
             if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
                 await run_history.prune(self._database, self._settings.history_days)
                 cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
                 self._pruned_at = now
         except PostgresUnavailableError as error:
-            log.warning("history waits for PostgreSQL", error=str(error))
+            log.warning("history not stored: PostgreSQL is unavailable", error=str(error))
 
-    async def make_up(self, recurrence: Recurrence) -> bool:
-        """Run a routine when it is due and nobody has; returns whether it was run here.
+    async def run_if_due(self, recurrence: Recurrence) -> bool:
+        """Run a routine if it is due and nobody else has run it, and return whether it was run here.
 
-        One that does not come to its end is tried again after a while, `ATTEMPTS` times in all.
+        A run that does not finish is tried again later, `ATTEMPTS` times in all.
         """
         due = last_due(recurrence, self._now(), zone(self._settings))
         claim = self._claim_of(recurrence.routine, due)
         if not await self._claim(claim, recurrence.routine, due):
             return False
         attempt = claim.begin()
-        log.info("routine is due", routine=recurrence.routine, due_at=due, attempt=attempt)
+        log.info("routine due", routine=recurrence.routine, due_at=due, attempt=attempt)
         succeeded = await self._run(self._home, recurrence.routine)
         if not succeeded and attempt < ATTEMPTS:
             return False
@@ -198,13 +198,13 @@ class Scheduler:
             async with self._database.transaction() as session:
                 await session.execute("finish_run", recurrence.routine, due)
         except PostgresUnavailableError as error:
-            log.warning("claim waits for PostgreSQL", error=str(error))
+            log.warning("claim not finished: PostgreSQL is unavailable", error=str(error))
         return succeeded
 
     async def _claim(self, claim: Claim, routine: str, due: datetime) -> bool:
-        """Take a run for ourselves: on this machine by a file, among several by PostgreSQL's row.
+        """Claim a run: on this machine with a file, among several machines with a row in PostgreSQL.
 
-        The file serves while PostgreSQL is away, which is when a routine is needed most.
+        The file also works while PostgreSQL is unavailable, which is when a routine matters most.
         """
         if claim.is_ended or claim.age_seconds < STALE_SECONDS:
             return False
@@ -212,7 +212,7 @@ class Scheduler:
         try:
             async with self._database.transaction() as session:
                 if is_first and not await session.value("has_schedule", routine):
-                    # A new installation does not make up for the time before it.
+                    # A new installation does not catch up on the time before it.
                     await session.execute("finish_run", routine, due)
                     is_ours, is_over = False, True
                 else:
@@ -243,9 +243,9 @@ class Scheduler:
 
 
 class Claim:
-    """What this machine knows of one run that was due: in a file, one byte an attempt, and in memory.
+    """What this machine knows of a due run: in a file with one byte per attempt, and in memory.
 
-    The memory serves where the disk is full: without it a routine would begin again at each look.
+    The copy in memory is for a full disk; without it, a routine would start again at every poll.
     """
 
     def __init__(self, path: Path) -> None:
@@ -260,7 +260,7 @@ class Claim:
 
     @property
     def age_seconds(self) -> float:
-        """Seconds since it was last begun; endless when it never was."""
+        """Seconds since the last attempt began; infinite if there was none."""
         try:
             state = self._path.stat()
         except OSError:
@@ -268,7 +268,7 @@ class Claim:
         return min(datetime.now(UTC).timestamp() - state.st_mtime, monotonic() - self._begun_at)
 
     def begin(self) -> int:
-        """Note that it begins now; returns how often it has."""
+        """Record that an attempt begins, and return its number."""
         self._attempts, self._begun_at = self._attempts + 1, monotonic()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -276,33 +276,33 @@ class Claim:
                 file.write("x")
             self._attempts = max(self._attempts, self._path.stat().st_size)
         except OSError as error:
-            log.warning("claim is not written", path=str(self._path), error=str(error))
+            log.warning("claim not written", path=str(self._path), error=str(error))
         return self._attempts
 
     def end(self) -> None:
-        """Note that nothing is left to be done for it."""
+        """Record that this run needs no further attempt."""
         self._is_ended = True
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.with_suffix(".done").touch()
 
 
-async def _kept_apart(what: str, work: Coroutine[object, object, object]) -> None:
+async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:
     try:
         await work
     except Exception as error:
-        log.error("not done", what=what, fault=error)
+        log.error("failed", what=what, fault=error)
 
 
 async def run_process(home: Home, routine: str) -> bool:
-    """Run a routine in a process of its own: what hangs there does not hang here."""
+    """Run a routine in a process of its own, so that a hang there does not block this one."""
     words = ["report", "--send"] if routine == "evening" else [routine]
-    # The evening's is the report, which runs the routine and sends what it found.
+    # In the evening it is the report, which runs the routine and sends the results.
     return await run_command(home, ["ops", *words], RUN_SECONDS)
 
 
 async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
-    """Run ``chitlaq WORDS`` where it is in nobody's way; returns whether it came to its end."""
+    """Run ``chitlaq WORDS`` with low priority, and return whether it finished."""
     what = " ".join(words)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER),
@@ -316,21 +316,21 @@ async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             _, complaint = await process.communicate()
     except TimeoutError:
-        log.error("did not end", command=what, seconds=seconds)
+        log.error("timed out", command=what, seconds=seconds)
         return False
     finally:
         await _end(process)
-    # 3 is what it found; everything else is what became of itself.
+    # 3 reports what it found; every other code is its own failure.
     if process.returncode not in {0, 3}:
         said = complaint.decode(errors="replace").strip()[-500:]
         log.error("failed", command=what, code=process.returncode, error=said)
         return False
-    log.info("ended", command=what, code=process.returncode)
+    log.info("finished", command=what, code=process.returncode)
     return True
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it, with time to take with it what it has started itself."""
+    """Terminate a process, with time to end the processes that it has started."""
     if process.returncode is not None:
         return
     process.terminate()
