@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 import pytest
 
+from chitlaq.cli.ops import checks
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.routines import ROUTINES
 from chitlaq.ops.schedule import scheduler
@@ -220,7 +221,7 @@ async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path:
             ],
             stack.environment | {"CHITLAQ_CHECKS_REACHABLE": "mail.example.edu:25"},
         )  # fmt: skip
-    assert "mail.example.edu:25 cannot be reached" in answer.stdout, answer.stderr
+    assert "cannot connect to mail.example.edu:25" in answer.stdout, answer.stderr
     assert time.monotonic() - started < 15
 
 
@@ -310,8 +311,8 @@ async def test_watching_fits_the_screen_and_says_what_has_no_room(
     places = [line.split(" ")[0] for line in lines if re.match(r"[A-Z]{2,} ", line)][1:]
     order = ["CRITICAL", "UNKNOWN", "WARNING", "OK", "SKIPPED"]
     assert places == sorted(places, key=order.index)
-    (left,) = [line for line in lines if "have no room here" in line]
-    found = re.match(r"(\d+) more have no room here: (.+)", left)
+    (left,) = [line for line in lines if "not shown" in line]
+    found = re.match(r"(\d+) more not shown: (.+)", left)
     assert found
     assert int(found[1]) + len(places) == len(WATCHED)
     if height == HEIGHT:
@@ -427,3 +428,10 @@ def test_without_a_stack_everything_is_unknown_or_critical_and_nothing_fails(
     answer = doomed.command("ops", "midday", env={"CHITLAQ_HOME": str(doomed.home / "other")})
     assert answer.returncode in {1, 3}
     assert "Traceback" not in answer.stderr
+
+
+def test_help_asks_what_the_routines_ask() -> None:
+    titles = {name: one.title.partition(": ")[2] for name, one in ROUTINES.items()}
+    assert {name: title.lower() for name, title in titles.items()} == {
+        name: purpose.lower() for name, purpose in checks.ROUTINES.items()
+    }

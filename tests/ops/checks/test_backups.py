@@ -151,7 +151,7 @@ async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
         Home(stack.home), "backup.archive", **stack.environment | {"CHITLAQ_BACKUPS_ARCHIVE": "on"}
     )
     assert found.verdict == CRITICAL
-    assert "nobody receives the log" in found.summary
+    assert "nobody receives the WAL" in found.summary
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def home(tmp_path: Path) -> Home:
 @pytest.mark.parametrize(
     ("lines", "verdict", "said"),
     [
-        ([], OK, "0 of 0 containers running, and none in trouble"),
-        ([FEED, ANY, MIGRATED], OK, "2 of 3 containers running, and none in trouble"),
+        ([], OK, "0 of 0 containers running, none unhealthy"),
+        ([FEED, ANY, MIGRATED], OK, "2 of 3 containers running, none unhealthy"),
         (
             [FEED, container("search-1", "exited", "Exited (137) 2 hours ago")],
             WARNING,
@@ -68,7 +68,7 @@ def home(tmp_path: Path) -> Home:
             CRITICAL,
             "ws-1: Restarting (1) 5 seconds ago",
         ),
-        (["json"], UNKNOWN, "does not answer as it should"),
+        (["json"], UNKNOWN, "unexpected output"),
     ],
 )
 async def test_containers_are_judged_by_their_state(

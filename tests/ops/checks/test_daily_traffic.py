@@ -136,11 +136,11 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mappin
         ("long outage", Verdict.CRITICAL, "100 % of 7,2"),
         ("slow", Verdict.WARNING, "slowest"),
         ("ill", Verdict.CRITICAL, "10 % of them failed"),
-        ("unseen", Verdict.UNKNOWN, "of that time were not seen"),
+        ("unseen", Verdict.UNKNOWN, "no data for"),
         ("young", Verdict.OK, "since"),
         ("still", Verdict.OK, "0 requests within 24 hours"),
         ("seldom", Verdict.OK, "100 % of them failed"),
-        ("nothing", Verdict.UNKNOWN, "Prometheus saw no gateway"),
+        ("nothing", Verdict.UNKNOWN, "Prometheus has not scraped the gateway"),
     ],
 )
 async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
@@ -151,7 +151,7 @@ async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
     assert words in found.summary
     if story == "well":
         assert found.values["requests"].value == pytest.approx(2 * 24 * HOUR, rel=0.01)
-        assert "most failed" not in found.summary
+        assert "most failures" not in found.summary
         assert "since" not in found.summary
         (table,) = found.evidence
         assert isinstance(table, Table)
@@ -161,8 +161,8 @@ async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
 @pytest.mark.parametrize(
     ("story", "words", "span"),
     [
-        ("outage", "most failed", STORIES["outage"].outage),
-        ("long outage", "most failed", STORIES["long outage"].outage),
+        ("outage", "most failures", STORIES["outage"].outage),
+        ("long outage", "most failures", STORIES["long outage"].outage),
         ("slow", "slowest", STORIES["slow"].slow),
     ],
 )

@@ -124,7 +124,7 @@ async def test_connections_near_the_limit_are_a_warning_and_then_critical(
         ):
             result = await look("database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=limits)
             assert result.verdict is verdict, result.summary
-            assert "of 120 taken" in result.summary
+            assert "of 120 in use" in result.summary
             assert rows(result)[0]["role"] == "postgres", "who holds most is named first"
 
 
@@ -137,7 +137,7 @@ async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
         assert result.verdict is Verdict.CRITICAL
         assert "no connection left" in result.summary
         assert (await look("database.ready")).verdict is Verdict.CRITICAL
-    await found(look, "database.connections", Verdict.OK, "taken")
+    await found(look, "database.connections", Verdict.OK, "in use")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Loo
             look,
             "database.slow_statements",
             verdict,
-            "in the mean",
+            "slowest mean time",
             CHITLAQ_CHECKS_STATEMENT_SECONDS=limits,
         )
         assert "a_slow_statement" in rows(result)[0]["statement"]
@@ -210,7 +210,7 @@ async def test_statement_that_was_slow_once_is_no_slow_statement(stack: Stack, l
 async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
     stack: Stack, look: Look
 ) -> None:
-    await found(look, "database.locks", Verdict.OK, "nobody waits")
+    await found(look, "database.locks", Verdict.OK, "no session is waiting")
     take = "SELECT pg_advisory_xact_lock(4711)"
     async with session(stack) as holder, session(stack) as waiter:
         async with holder.transaction():
@@ -233,7 +233,7 @@ async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
             assert row["waits for"] == str(holder.get_server_pid())
             assert row["statement"] == take
         await waiting
-    await found(look, "database.locks", Verdict.OK, "nobody waits")
+    await found(look, "database.locks", Verdict.OK, "no session is waiting")
 
 
 async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, look: Look) -> None:
@@ -356,5 +356,5 @@ async def test_connection_that_valkey_refused_is_a_warning(
         await refused.close()
     result = await judge(CHECKS["redis.stats"], system)
     assert result.verdict is Verdict.WARNING
-    assert " refused since the start" in result.summary
+    assert " refused since startup" in result.summary
     await system.valkey.execute("CONFIG", "RESETSTAT")

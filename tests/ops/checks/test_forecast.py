@@ -33,7 +33,7 @@ def test_line_is_forecast_exactly(
     points = hourly(*(start + per_day * at / 24 for at in range(hours)))
     limit = points[-1][1] + per_day * days_left
     found = until(points, limit)
-    if found.reason == "it does not grow":
+    if found.reason == "no growth":
         assert per_day * hours / 24 < 0.0011 * limit
         return
     assert found.days is not None
@@ -102,11 +102,11 @@ def test_growth_that_may_be_none_has_no_latest_day() -> None:
 @pytest.mark.parametrize(
     ("points", "limit", "reason"),
     [
-        ([], 10.0, "only 0 h are known"),
-        (hourly(*range(5)), 1000.0, "only 4 h are known"),
-        (hourly(*([5.0] * 100)), 1000.0, "it does not grow"),
-        (hourly(*(100 - at for at in range(90))), 1000.0, "it shrinks"),
-        (hourly(*(50 + 40 * math.sin(at / 3) for at in range(200))), 100.0, "it goes up and down"),
+        ([], 10.0, "only 0 h of data"),
+        (hourly(*range(5)), 1000.0, "only 4 h of data"),
+        (hourly(*([5.0] * 100)), 1000.0, "no growth"),
+        (hourly(*(100 - at for at in range(90))), 1000.0, "shrinking"),
+        (hourly(*(50 + 40 * math.sin(at / 3) for at in range(200))), 100.0, "no trend"),
     ],
 )
 def test_without_a_line_there_is_no_forecast(

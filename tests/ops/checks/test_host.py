@@ -1,4 +1,4 @@
-"""The machine's checks: states are reached by thresholds around what this machine is at."""
+"""The machine's checks: thresholds around this machine's state, and measurements of a known one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -128,7 +130,176 @@ async def test_folder_that_could_not_be_counted_in_time_is_said(
     monkeypatch.setattr(disks, "TAKEN_SECONDS", -1.0)
     found = await look(home, "host.disk")
     assert "CHITLAQ_HOME at least" in found.summary
-    assert "did not suffice" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
+    assert "was not reached" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
+
+
+# --- each measurement follows what it measures
+
+CPU = "cpu  {user:.0f} 0 0 {idle:.0f} {waiting:.0f} 0 0 0 0 0\n"
+DISK = "   8 0 sd{name} 9 0 {read:.0f} 0 9 0 {written:.0f} 0 0 {busy:.0f} {busy:.0f}\n"
+NETWORK = "head\nhead\n{name}: {received:.0f} 9 0 0 0 0 0 0 {sent:.0f} 9 0 0 0 0 0 0\n"
+
+
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A /proc of the test's own, from which psutil reads."""
+    folder = tmp_path / "known-proc"
+    (folder / "net").mkdir(parents=True)
+    (folder / "1").mkdir()  # a process, of which nothing can be read
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(folder))
+    return folder
+
+
+@contextmanager
+def advancing(file: Path, template: str, **per_second: float | str) -> Iterator[None]:
+    """Rewrite a file of counters as the kernel does; those that are numbers advance with time."""
+    ended, started = threading.Event(), time.monotonic()
+
+    def write() -> None:
+        elapsed = time.monotonic() - started
+        draft = file.with_suffix(".new")
+        draft.write_text(
+            template.format(
+                **{
+                    name: rate if isinstance(rate, str) else 1e6 + rate * elapsed
+                    for name, rate in per_second.items()
+                }
+            )
+        )
+        draft.replace(file)
+
+    def advance() -> None:
+        while not ended.wait(0.02):
+            write()
+
+    write()
+    writer = threading.Thread(target=advance)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
+@pytest.mark.parametrize("seconds", [7200, 300_000])
+async def test_uptime_is_that_since_the_kernels_boot(home: Home, proc: Path, seconds: int) -> None:
+    (proc / "stat").write_text(f"btime {time.time() - seconds:.0f}\n")
+    found = await look(home, "host.uptime")
+    assert found.values["uptime"].value == pytest.approx(seconds, abs=60)
+
+
+async def test_load_is_what_the_kernel_says(home: Home) -> None:
+    def kernels() -> list[str]:
+        return Path("/proc/loadavg").read_text().split()[:3]
+
+    for _ in range(10):  # the kernel may compute it anew between two looks
+        before, found, after = kernels(), await look(home, "host.load"), kernels()
+        if before == after:
+            break
+    values = [found.values[name].value for name in ("load1", "load5", "load15")]
+    assert [f"{value:.2f}" for value in values] == before
+    per_core = found.values["load5_per_core"].value
+    assert per_core == pytest.approx(float(before[1]) / (os.cpu_count() or 1), abs=0.01)
+
+
+@pytest.mark.parametrize(("busy", "waiting"), [(0.8, 0.1), (0.1, 0.5)])
+async def test_cpu_use_follows_the_kernels_counters(
+    home: Home, proc: Path, busy: float, waiting: float
+) -> None:
+    rates = {"user": busy, "waiting": waiting, "idle": 1 - busy - waiting}
+    with advancing(proc / "stat", CPU, **{name: 1e4 * rate for name, rate in rates.items()}):
+        found = await look(home, "host.cpu")
+    # What this process itself used in the meantime is taken off.
+    assert busy - 0.3 < found.values["used"].value < busy + 0.05
+    assert found.values["iowait"].value == pytest.approx(waiting, abs=0.05)
+
+
+async def test_busy_process_is_named(home: Home) -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            found = await look(home, "host.cpu")
+        finally:
+            busy.kill()
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    (row,) = [row for row in table.rows if row[0] == str(busy.pid)]
+    assert float(row[2]) > 0
+
+
+@pytest.mark.parametrize("available", [900_000, 20_000])
+async def test_memory_is_what_the_kernel_says_is_available(
+    home: Home, proc: Path, available: int
+) -> None:
+    (proc / "meminfo").write_text(
+        "MemTotal: 1000000 kB\nMemFree: 10000 kB\n"
+        f"MemAvailable: {available} kB\nBuffers: 1 kB\nCached: 1 kB\n"
+        "SwapTotal: 1000 kB\nSwapFree: 250 kB\n"
+    )
+    (proc / "vmstat").write_text("pswpin 0\npswpout 0\n")
+    found = await look(home, "host.memory")
+    assert found.values["available"].value == pytest.approx(available / 1_000_000)
+    assert found.values["available_bytes"].value == 1024 * available
+    assert found.values["swap_used_bytes"].value == 1024 * 750
+
+
+async def test_use_of_a_file_system_is_what_statvfs_says(home: Home) -> None:
+    found = await look(home, "host.disk")
+    table = found.evidence[0]
+    assert isinstance(table, Table)
+    for mount in (row[0] for row in table.rows):
+        usage = shutil.disk_usage(mount)
+        used = 1 - usage.free / usage.total
+        assert found.values[f"used {mount}"].value == pytest.approx(used, abs=0.02)
+        assert found.values[f"free {mount}"].value == pytest.approx(usage.free, rel=0.2, abs=1e9)
+
+
+@pytest.mark.parametrize(("name", "busy"), [("x", 0.05), ("y", 0.6)])
+async def test_disk_io_follows_the_kernels_counters(
+    home: Home, proc: Path, name: str, busy: float
+) -> None:
+    rates = {"read": 2000.0 * busy, "written": 4000.0 * busy, "busy": 1000 * busy}
+    with advancing(proc / "diskstats", DISK, name=name, **rates):
+        found = await look(home, "host.disk_io")
+    assert f"sd{name}" in found.summary
+    # The pause of a second may take longer on a busy machine.
+    assert 0.8 * busy < found.values["busy"].value < 5 * busy
+
+
+@pytest.mark.parametrize(("name", "rate"), [("near0", 1e5), ("near1", 1e7)])
+async def test_bandwidth_follows_the_kernels_counters(
+    home: Home, proc: Path, name: str, rate: float
+) -> None:
+    rates = {"received": rate, "sent": 3 * rate}
+    with advancing(proc / "net/dev", NETWORK, name=name, **rates):
+        found = await look(home, "host.bandwidth")
+    assert 0.8 * rate < found.values["received"].value < 5 * rate
+    ratio = found.values["sent"].value / found.values["received"].value
+    assert ratio == pytest.approx(3, rel=0.01)
+
+
+@pytest.mark.parametrize("errors", [0, 5000])
+async def test_errors_of_an_interface_are_counted(home: Home, proc: Path, errors: int) -> None:
+    real = [line.partition(":")[0] for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
+    counters = f"9 50000 {errors} {errors} 0 0 0 0 9 50000 0 0 0 0 0 0"
+    (proc / "net/dev").write_text("\n".join(["", "", *(f"{name}: {counters}" for name in real)]))
+    found = await look(home, "host.interfaces")
+    if found.values["interfaces_up"].value == 0:
+        pytest.skip("no interface but loopback is up here")
+    assert found.values["errors"].value == pytest.approx(2 * errors / 100_000)
+
+
+async def test_listening_socket_is_counted(home: Home) -> None:
+    before = (await look(home, "host.sockets")).evidence[0]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        after = (await look(home, "host.sockets")).evidence[0]
+    assert isinstance(before, Table)
+    assert isinstance(after, Table)
+    assert address not in {row[1] for row in before.rows}
+    assert address in {row[1] for row in after.rows}
+
+
+# --- machines that show less
 
 
 @pytest.fixture
@@ -147,20 +318,20 @@ async def test_machine_that_shows_no_file_system_is_unknown(bare_kernel: Path) -
     found = await look(Home(Path("/proc/chitlaq")), "host.disk")
     assert (found.verdict, found.summary) == (
         Verdict.UNKNOWN,
-        "no file system of a disk was found",
+        "no file system on a disk was found",
     )
 
 
 async def test_machine_that_shows_no_disks_is_skipped(home: Home, bare_kernel: Path) -> None:
     found = await look(home, "host.disk_io")
     assert found.verdict == Verdict.SKIPPED
-    assert "shows no disks" in found.summary
+    assert "lists no disks" in found.summary
 
 
 async def test_sockets_that_cannot_be_seen_are_unknown(home: Home, bare_kernel: Path) -> None:
     found = await look(home, "host.sockets")
     assert found.verdict == Verdict.UNKNOWN
-    assert "may not see sockets" in found.summary
+    assert "cannot list sockets" in found.summary
 
 
 async def test_socket_of_udp_is_listed_and_is_no_door_to_what_speaks_tcp(home: Home) -> None:
@@ -193,9 +364,9 @@ SIX = f"{CABLE}; ip address add 2001:db8::1/64 dev near nodad"
 @pytest.mark.parametrize(
     ("network", "verdict", "said", "route"),
     [
-        ("true", "WARNING", "no interface leads out of this machine", "[]"),
+        ("true", "WARNING", "no interface but loopback is up", "[]"),
         (FOUR, "WARNING", "2 interfaces up", "['192.0.2.0/24', '', 'near']"),
-        (FOUR, "WARNING", "no default route: only its own networks", "['192.0.2.0/24', '', 'near']"),
+        (FOUR, "WARNING", "no default route, so only local networks", "['192.0.2.0/24', '', 'near']"),
         (
             f"{FOUR}; ip route add default via 192.0.2.254",
             "OK", "2 interfaces up", "['default', '192.0.2.254', 'near']",
@@ -239,8 +410,10 @@ async def test_large_file_is_found_and_tables_are_not_blamed(home: Home) -> None
             file.truncate(size)
     found = await look(home, "host.large_files")
     assert found.verdict == Verdict.WARNING
+    assert found.values["largest"].value >= 2e9
     (home.root / "logs/huge.log").unlink()
     found = await look(home, "host.large_files", CHITLAQ_CHECKS_LARGE_FILE_BYTES="5e8,1e9")
+    assert found.values["largest"].value < 2e9
     assert not [r for one in found.evidence for r in one.rows if "huge" in r[1]]  # type: ignore[union-attr]
 
 
@@ -325,7 +498,7 @@ async def test_clock_is_judged_by_its_distance_and_by_who_keeps_it(tmp_path: Pat
 async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
     found = await look(home, "host.clock", CHITLAQ_MONITORING_EMBEDDED="false")
     assert found.verdict == Verdict.UNKNOWN
-    assert "mend that" in found.remedy
+    assert "Fix what it reads" in found.remedy
 
 
 async def test_blocking_work_that_hangs_holds_nobody_up(home: Home) -> None:

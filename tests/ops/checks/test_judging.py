@@ -129,9 +129,9 @@ async def misses(system: SystemView) -> Outcome:
         (gives_up, Verdict.UNKNOWN, "the check itself failed: CancelledError"),
         (unseen, Verdict.UNKNOWN, "it is dark"),
         (not_here, Verdict.SKIPPED, "the package lamp brings it"),
-        (waits, Verdict.UNKNOWN, "it took longer than 0.2 s"),
-        (insists, Verdict.UNKNOWN, "it took longer than 0.2 s"),
-        (blocks, Verdict.UNKNOWN, "it took longer than 0.2 s"),
+        (waits, Verdict.UNKNOWN, "timed out after 0.2 s"),
+        (insists, Verdict.UNKNOWN, "timed out after 0.2 s"),
+        (blocks, Verdict.UNKNOWN, "timed out after 0.2 s"),
         (misuses, Verdict.UNKNOWN, "sleep failed: "),
         (misses, Verdict.SKIPPED, "chitlaq-lamp is not installed: it is in the package lamp"),
     ],
@@ -162,7 +162,7 @@ async def test_a_check_that_fails_or_hangs_stops_no_other(system: SystemView) ->
 
 async def test_program_of_a_check_that_is_given_up_is_ended(system: SystemView) -> None:
     result = await judge(sleeps, system)
-    assert result.summary == "it took longer than 0.2 s"
+    assert result.summary == "timed out after 0.2 s"
 
     def is_gone() -> bool:
         commands = [one.as_dict(["cmdline"])["cmdline"] for one in psutil.Process().children()]

@@ -119,7 +119,7 @@ async def test_pattern_that_nobody_saw_before_is_marked_new_once_it_is_remembere
 async def test_without_postgresql_it_is_said_that_new_is_not_known(home: Home) -> None:
     plant(home, "feed-service.log", line(level="error", event="failed"))
     found = await look(home, "feed.log")
-    assert "not known without PostgreSQL" in found.summary
+    assert "unknown without PostgreSQL" in found.summary
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) 
     found = await look(home, check)
     assert found.verdict == Verdict.OK
     assert found.values["requests"].value == 1
-    assert "3,000 more of our own benchmark" in found.summary
+    assert "3,000 more from the benchmark" in found.summary
 
 
 @pytest.mark.parametrize("check", ["feed.log", "nginx.errors", "nginx.tls"])

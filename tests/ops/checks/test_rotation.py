@@ -91,7 +91,7 @@ async def test_logrotate_is_judged_by_when_it_last_ran(home: Home, logrotate: Se
     state.unlink()
     found = await look(home, "logs.rotation")
     assert found.verdict == WARNING
-    assert "logrotate never ran" in found.summary
+    assert "logrotate has never run" in found.summary
 
 
 async def test_settings_that_logrotate_does_not_understand_are_a_warning(
@@ -100,7 +100,7 @@ async def test_settings_that_logrotate_does_not_understand_are_a_warning(
     logrotate(f"{tmp_path}/no-such.log {{\n  rotat 3\n}}\n")
     found = await look(home, "logs.rotation")
     assert found.verdict == WARNING
-    assert "logrotate meets 2 errors" in found.summary
+    assert "logrotate reports 2 errors" in found.summary
     said = "\n".join(found.evidence[-1].lines)  # type: ignore[union-attr]
     assert "unknown option 'rotat'" in said
     assert "no-such.log" in said
@@ -109,7 +109,7 @@ async def test_settings_that_logrotate_does_not_understand_are_a_warning(
 @pytest.mark.parametrize(
     ("complaint", "verdict", "said"),
     [
-        ("error: stat of /var/log/x/y failed: Permission denied", UNKNOWN, "look as root"),
+        ("error: stat of /var/log/x/y failed: Permission denied", UNKNOWN, "check as root"),
         (
             "error: error opening state file {state}; assuming empty state: Permission denied",
             OK,

@@ -46,9 +46,9 @@ def certificate(path: Path, days: float) -> Path:
 @pytest.mark.parametrize(
     ("days", "verdict", "words"),
     [
-        (60, Verdict.OK, "the first, in 60 d"),
-        (10, Verdict.WARNING, "the first, in 10 d"),
-        (2, Verdict.CRITICAL, "the first, in 2 d"),
+        (60, Verdict.OK, " in 60 d"),
+        (10, Verdict.WARNING, " in 10 d"),
+        (2, Verdict.CRITICAL, " in 2 d"),
         (-1, Verdict.CRITICAL, "has expired"),
     ],
 )
@@ -85,7 +85,7 @@ LOGINS = {
     "guessed": ({"success": 0.01, "bad_credentials": 0.02}, Verdict.WARNING, "66.7 % of 108"),
     "attacked": ({"success": 0.001, "bad_credentials": 0.1}, Verdict.CRITICAL, "99 % of 364"),
     "few": ({"success": 0.0, "bad_credentials": 0.003}, Verdict.OK, "100 % of 11 attempts"),
-    "still": ({"success": 0.0, "bad_credentials": 0.0}, Verdict.OK, "nobody tried"),
+    "still": ({"success": 0.0, "bad_credentials": 0.0}, Verdict.OK, "no attempts"),
     "nothing": (None, Verdict.UNKNOWN, "no samples"),
 }
 

@@ -89,7 +89,7 @@ async def test_lists_that_were_never_fetched_tell_of_no_updates_and_are_unknown(
     (lists / "lock").touch()
     found = await look(home, check)
     assert found.verdict == UNKNOWN
-    assert "no lists" in found.summary
+    assert "no package lists" in found.summary
     assert "sudo apt update" in found.summary
     assert "chitlaq ops do updates" in found.summary
 
@@ -133,7 +133,7 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
     context = ActionContext(home, Settings())
     plan = await ACTIONS["updates"].plan(context, "")
     assert plan == [
-        "fetch the lists of packages, which may name more than they do now",
+        "fetch the package lists, which may add further updates",
         "update a [1] (2 Debian:12/stable [amd64])",
     ]
     await look(home, "updates.all")

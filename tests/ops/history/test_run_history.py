@@ -122,7 +122,7 @@ async def test_run_that_nothing_takes_is_said_to_be_lost(
             away, Home(tmp_path), run(routine, result("a.b", Verdict.OK))
         )
     assert "not recorded" in said
-    assert "Keep what stands above" in said
+    assert "Save the output above" in said
 
 
 async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(

@@ -115,7 +115,7 @@ def test_what_needs_attention_comes_first_with_what_to_do() -> None:
     assert text.index("Prometheus is away") < text.index("all is quick")
     assert "What to do: mend it" in text
     assert "2026" in made.title
-    assert "There is no earlier report" in text
+    assert "There is no earlier run" in text
     plain = report.markdown(made)
     assert plain.index("the disk is full") < plain.index("all is quick")
 
@@ -123,7 +123,7 @@ def test_what_needs_attention_comes_first_with_what_to_do() -> None:
 def test_what_was_not_looked_at_is_said() -> None:
     made = report.build(run(result("api.latency")), None, Settings())
     for text in (Page(report.html(made)).text, report.markdown(made)):
-        assert text.count("not looked at") > 10
+        assert text.count("not checked") > 10
 
 
 def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
@@ -134,7 +134,7 @@ def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
         assert text.index(said) < text.index("Needs attention")
     without = report.build(run(result("api.errors")), None, Settings())
     for text in (Page(report.html(without)).text, report.markdown(without)):
-        assert "The day : not looked at" in text or "The day: not looked at" in text
+        assert "The day : not checked" in text or "The day: not checked" in text
 
 
 def test_what_operators_say_stands_with_its_result() -> None:
@@ -177,8 +177,8 @@ def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
     assert html.count("<polyline") == 2
     text = Page(html).text
     assert "with a gap: 1 s to 5 s, last 5 s" in text
-    assert "without samples: there are no samples to draw" in text
-    assert "no numbers: there are no samples to draw" in text
+    assert "without samples: no samples" in text
+    assert "no numbers: no samples" in text
 
 
 def test_picture_of_a_day_says_on_which_day_it_begins() -> None:

@@ -95,7 +95,7 @@ def test_time_that_cannot_be_read_is_refused_with_the_setting(text: str) -> None
 
 
 def test_zone_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(OperatorError, match="no time zone"):
+    with pytest.raises(OperatorError, match="not a time zone"):
         scheduler.zone(Operations(timezone="Europe/Atlantis"))
 
 

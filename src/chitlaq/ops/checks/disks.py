@@ -33,7 +33,7 @@ BLOCK_BYTES = 512
     section=Section.HOST,
     looks_at="every file system on a disk, and what CHITLAQ_HOME and the backups use",
     commands=("df -h", "df -i", "du -sh $CHITLAQ_HOME", "du -sh /opt/backups/chitlaq"),
-    remedy="Find large files (`chitlaq ops check host.large_files`); `chitlaq ops do prune`; or grow the disk.",
+    remedy="Find large files: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; grow the disk.",
     is_heavy=True,
 )
 async def disk(system: SystemView) -> Outcome:
