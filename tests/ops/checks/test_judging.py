@@ -17,8 +17,8 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
+    CheckOutcome,
     Judge,
-    Outcome,
     Section,
     Value,
     Verdict,
@@ -61,38 +61,38 @@ def declared(name: str) -> Callable[[Judge], Check]:
 
 
 @declared("well")
-async def well(_system: SystemView) -> Outcome:
+async def well(_system: SystemView) -> CheckOutcome:
     return outcome("as it should be", {"things": Value(1)})
 
 
 @declared("fails")
-async def fails(_system: SystemView) -> Outcome:
+async def fails(_system: SystemView) -> CheckOutcome:
     raise ZeroDivisionError("a fault of its own")
 
 
 @declared("gives_up")
-async def gives_up(_system: SystemView) -> Outcome:
+async def gives_up(_system: SystemView) -> CheckOutcome:
     raise asyncio.CancelledError
 
 
 @declared("unseen")
-async def unseen(_system: SystemView) -> Outcome:
+async def unseen(_system: SystemView) -> CheckOutcome:
     raise Unseen("it is dark")
 
 
 @declared("not_here")
-async def not_here(_system: SystemView) -> Outcome:
+async def not_here(_system: SystemView) -> CheckOutcome:
     raise NotHere("the package lamp brings it")
 
 
 @declared("waits")
-async def waits(_system: SystemView) -> Outcome:
+async def waits(_system: SystemView) -> CheckOutcome:
     await asyncio.Event().wait()
     return outcome("never said")
 
 
 @declared("insists")
-async def insists(_system: SystemView) -> Outcome:
+async def insists(_system: SystemView) -> CheckOutcome:
     while not enough.is_set():
         with suppress(asyncio.CancelledError):
             await enough.wait()
@@ -100,24 +100,24 @@ async def insists(_system: SystemView) -> Outcome:
 
 
 @declared("blocks")
-async def blocks(system: SystemView) -> Outcome:
+async def blocks(system: SystemView) -> CheckOutcome:
     """As a file system does that is gone."""
     await system.blocking(lambda: threading.Event().wait(10 * SECONDS))
     return outcome("too late")
 
 
 @declared("sleeps")
-async def sleeps(system: SystemView) -> Outcome:
+async def sleeps(system: SystemView) -> CheckOutcome:
     return outcome(await system.run("sleep", SLEEP, package="coreutils"))
 
 
 @declared("misuses")
-async def misuses(system: SystemView) -> Outcome:
+async def misuses(system: SystemView) -> CheckOutcome:
     return outcome(await system.run("sleep", "no time", package="coreutils"))
 
 
 @declared("misses")
-async def misses(system: SystemView) -> Outcome:
+async def misses(system: SystemView) -> CheckOutcome:
     return outcome(await system.run("chitlaq-lamp", package="lamp"))
 
 
@@ -182,7 +182,7 @@ async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: S
         return "answer"
 
     @declared("impatient")
-    async def impatient(system: SystemView) -> Outcome:
+    async def impatient(system: SystemView) -> CheckOutcome:
         return outcome(await system.once("it", ask))
 
     assert (await judge(impatient, system)).verdict is Verdict.UNKNOWN

@@ -22,7 +22,7 @@ Status = Literal["healthy", "degraded", "unhealthy"]
 _started = time.monotonic()
 
 
-class Check(msgspec.Struct, frozen=True):
+class DependencyHealth(msgspec.Struct, frozen=True):
     """One thing that a service needs: its state, and why when it is not healthy."""
 
     status: Status
@@ -38,7 +38,7 @@ class Health(msgspec.Struct, frozen=True):
     version: str
     uptime: int
     service: str
-    checks: dict[str, Check]
+    checks: dict[str, DependencyHealth]
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ async def report(service: str, database: Database, client: Valkey) -> Health:
     return summary(service, {"postgres": postgres, "redis": redis})
 
 
-def summary(service: str, checks: dict[str, Check]) -> Health:
+def summary(service: str, checks: dict[str, DependencyHealth]) -> Health:
     """Sum up: as bad as the worst check."""
     states = {check.status for check in checks.values()}
     worst: Status = (
@@ -68,24 +68,24 @@ def summary(service: str, checks: dict[str, Check]) -> Health:
     return Health(worst, datetime.now(UTC), __version__, uptime, service, checks)
 
 
-async def _postgres(database: Database) -> Check:
+async def _postgres(database: Database) -> DependencyHealth:
     started = time.perf_counter()
     try:
         await database.ping(CHECK_SECONDS)
     except PostgresUnavailableError as error:
-        return Check("unhealthy", str(error), _since(started))
-    return Check("healthy", "answers", _since(started))
+        return DependencyHealth("unhealthy", str(error), _since(started))
+    return DependencyHealth("healthy", "answers", _since(started))
 
 
-async def _redis(client: Valkey) -> Check:
+async def _redis(client: Valkey) -> DependencyHealth:
     started = time.perf_counter()
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await client.execute("PING")
     except (*valkey.UNAVAILABLE, TimeoutError) as error:
         detail = str(error) or f"no answer within {CHECK_SECONDS:g} s"
-        return Check("degraded", f"working without: {detail}", _since(started))
-    return Check("healthy", "answers", _since(started))
+        return DependencyHealth("degraded", f"working without: {detail}", _since(started))
+    return DependencyHealth("healthy", "answers", _since(started))
 
 
 def _since(started: float) -> float:

@@ -7,7 +7,7 @@ import msgspec
 from chitlaq.core.formatting import count, duration
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
-    Outcome,
+    CheckOutcome,
     Section,
     Table,
     Value,
@@ -28,7 +28,7 @@ from chitlaq.ops.checks.system import SystemView
     commands=(promql("up"),),
     remedy="For each target that is down: `chitlaq ps`, then its log.",
 )
-async def targets(system: SystemView) -> Outcome:
+async def targets(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.query("up")
     down = sorted(s.metric.get("job", "?") for s in found if s.number != 1)
     rows = [
@@ -77,7 +77,7 @@ _SEVERE = {"P0": Verdict.CRITICAL, "P1": Verdict.CRITICAL, "P2": Verdict.WARNING
     ),
     remedy="Follow the procedure of each alert: `chitlaq alerts --active`.",
 )
-async def active_alerts(system: SystemView) -> Outcome:
+async def active_alerts(system: SystemView) -> CheckOutcome:
     try:
         found = msgspec.json.decode(
             await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
@@ -133,7 +133,7 @@ FLAPPING = 5
     commands=("chitlaq alerts --resolved",),
     remedy="For an alert that flaps, fix the cause or change the threshold.",
 )
-async def resolved_alerts(system: SystemView) -> Outcome:
+async def resolved_alerts(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("resolved_alerts")
     most = max((row["times"] for row in rows), default=0)
     total = sum(row["times"] for row in rows)

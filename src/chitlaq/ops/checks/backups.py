@@ -15,7 +15,16 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    judged,
+    outcome,
+)
 from chitlaq.ops.checks.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
@@ -36,7 +45,7 @@ async def _status(system: SystemView) -> BackupStatus:
     return await system.once("backups", look)
 
 
-async def _proved(system: SystemView, name: str, what: str) -> Outcome:
+async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
     """Judge a kind of backup that a drill restores and compares every day."""
     found = await _status(system)
     kind_status = found.of(name)
@@ -68,7 +77,7 @@ async def _proved(system: SystemView, name: str, what: str) -> Outcome:
     )
 
 
-def _broken(kind_status: KindStatus) -> Outcome | None:
+def _broken(kind_status: KindStatus) -> CheckOutcome | None:
     """Report backups that are known to be bad, before anyone needs them."""
     said = [f"{one.id}: {_fault(one)}" for one in kind_status.bad]
     said += [f"{name}: its record is damaged" for name in kind_status.damaged]
@@ -82,7 +91,7 @@ def _broken(kind_status: KindStatus) -> Outcome | None:
     )
 
 
-def _none(found: BackupStatus, what: str) -> Outcome:
+def _none(found: BackupStatus, what: str) -> CheckOutcome:
     return outcome(
         f"no {what} in {found.folder}",
         {"backups": Value(0)},
@@ -136,7 +145,7 @@ _BAD = " Once a new one is proved, delete a bad one: `chitlaq backup prune NAME 
     commands=("chitlaq backup list", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
-async def database(system: SystemView) -> Outcome:
+async def database(system: SystemView) -> CheckOutcome:
     return await _proved(system, "dump", "dump")
 
 
@@ -148,7 +157,7 @@ async def database(system: SystemView) -> Outcome:
     commands=("chitlaq backup list", "chitlaq backup verify", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
-async def physical(system: SystemView) -> Outcome:
+async def physical(system: SystemView) -> CheckOutcome:
     _require_archive(system)
     return await _proved(system, "physical", "base backup")
 
@@ -165,7 +174,7 @@ async def physical(system: SystemView) -> Outcome:
     remedy="`chitlaq logs wal-archive` shows why it does not receive; the usual cause is a full disk."
     " After a lost slot: `chitlaq backup run full`.",
 )
-async def archive(system: SystemView) -> Outcome:
+async def archive(system: SystemView) -> CheckOutcome:
     _require_archive(system)
     rows = await system.postgres.rows("archive", postgres.RECEIVER, BACKUP)
     state, mode, behind, slot, kept = rows[0]
@@ -211,7 +220,7 @@ async def archive(system: SystemView) -> Outcome:
     remedy="`chitlaq backup run configuration`. It contains secrets once `chitlaq backup key` has created a"
     " key.",
 )
-async def configuration(system: SystemView) -> Outcome:
+async def configuration(system: SystemView) -> CheckOutcome:
     found = await _status(system)
     kind_status = found.of("configuration")
     if broken := _broken(kind_status):
@@ -246,7 +255,7 @@ async def configuration(system: SystemView) -> Outcome:
     commands=("chitlaq backup list",),
     remedy="`chitlaq backup run` copies new backups, and reports errors of the remote storage.",
 )
-async def copies(system: SystemView) -> Outcome:
+async def copies(system: SystemView) -> CheckOutcome:
     where = system.settings.backups.copy_to
     if not where:
         raise NotHere("backups.copy_to is not set")

@@ -16,7 +16,7 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
     Check,
-    Outcome,
+    CheckOutcome,
     Section,
     Table,
     TimeSeries,
@@ -53,7 +53,7 @@ def _said(forecast: Forecast) -> str:
 
 def _judge(
     rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[TimeSeries]
-) -> Outcome:
+) -> CheckOutcome:
     """Report which of several things is full first.
 
     Args:
@@ -94,7 +94,7 @@ def _judge(
     remedy="Grow the disk before the earliest day; until then: `chitlaq ops do prune`.",
     timeout_seconds=10.0,
 )
-async def disks(system: SystemView) -> Outcome:
+async def disks(system: SystemView) -> CheckOutcome:
     used = f"node_filesystem_size_bytes{{{FILE_SYSTEMS}}} - node_filesystem_avail_bytes"
     sizes = {
         _file_system(one.metric): one.number
@@ -139,7 +139,7 @@ def _filling(
         remedy=remedy,
         timeout_seconds=10.0,
     )
-    async def filling(system: SystemView) -> Outcome:
+    async def filling(system: SystemView) -> CheckOutcome:
         limit = await system.prometheus.number(most)
         return await _fills(system, what, used, limit, is_bytes=is_bytes)
 
@@ -148,7 +148,7 @@ def _filling(
 
 async def _fills(
     system: SystemView, what: str, used: str, limit: float, *, is_bytes: bool
-) -> Outcome:
+) -> CheckOutcome:
     """Forecast one thing from its series."""
     found = await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     if not found:
@@ -189,7 +189,7 @@ DATABASE = "sum(postgresql_database_size_bytes)"
     remedy="Grow the disk before the earliest day; `database.size` shows what is large.",
     timeout_seconds=10.0,
 )
-async def database(system: SystemView) -> Outcome:
+async def database(system: SystemView) -> CheckOutcome:
     if not system.settings.embeds("postgres"):
         raise NotHere(
             "the database is on another machine (DATABASE_URL), whose disk is not visible here"
@@ -225,7 +225,7 @@ def _mount_of(path: Path) -> str:
     " --details.",
     timeout_seconds=10.0,
 )
-async def growth_of_memory(system: SystemView) -> Outcome:
+async def growth_of_memory(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
     if not found:
         raise Unseen("Prometheus has no samples for component_memory_bytes")
@@ -264,7 +264,7 @@ TESTED = {"members": 100_000, "posts": 1_000_000}
     commands=(promql("increase(user_registrations_total[30d])"),),
     remedy="Beyond the tested size: run `chitlaq seed` with that size on another machine, and benchmark it.",
 )
-async def growth(system: SystemView) -> Outcome:
+async def growth(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("growth")
     values, rows = {}, []
     for name, tested in TESTED.items():

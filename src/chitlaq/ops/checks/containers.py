@@ -6,7 +6,16 @@ import msgspec
 
 from chitlaq.core.formatting import count
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, outcome, worst
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    outcome,
+    worst,
+)
 from chitlaq.ops.checks.system import SystemView
 
 
@@ -35,7 +44,7 @@ class _Container(msgspec.Struct, rename="pascal"):
     commands=("sudo systemctl status docker", "docker ps -a", "docker stats --no-stream"),
     remedy="`docker logs NAME` shows why. For the daemon itself: `sudo journalctl -u docker -e`.",
 )
-async def containers(system: SystemView) -> Outcome:
+async def containers(system: SystemView) -> CheckOutcome:
     try:
         text = await system.run("docker", "ps", "-a", "--format", "{{json .}}", package="docker.io")
     except Unseen as error:

@@ -11,7 +11,7 @@ from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.settings import Limit
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
-    Outcome,
+    CheckOutcome,
     Section,
     Table,
     Value,
@@ -72,7 +72,7 @@ def _p95(window: str) -> str:
     " `chitlaq alerts --resolved`.",
     timeout_seconds=10.0,
 )
-async def day(system: SystemView) -> Outcome:
+async def day(system: SystemView) -> CheckOutcome:
     hours = await _hours(system)
     if not hours:
         raise Unseen("Prometheus has not scraped the gateway within 24 hours")

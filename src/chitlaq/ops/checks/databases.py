@@ -8,7 +8,16 @@ import time
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.datastores import NoConnectionLeft
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    judged,
+    outcome,
+)
 from chitlaq.ops.checks.system import SystemView
 
 FEW_READS = 10_000
@@ -29,7 +38,7 @@ def _psql(statement: str) -> str:
     commands=("chitlaq exec postgres pg_isready -U postgres", _psql("SELECT 1;")),
     remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting.",
 )
-async def ready(system: SystemView) -> Outcome:
+async def ready(system: SystemView) -> CheckOutcome:
     started = time.perf_counter()
     try:
         (row,) = await system.postgres.rows("server")
@@ -54,7 +63,7 @@ async def ready(system: SystemView) -> Outcome:
     commands=(_psql("SELECT count(*) FROM pg_stat_activity;"),),
     remedy="See who holds them (--details). If one is idle in a transaction: `chitlaq ops do kill PID`.",
 )
-async def connections(system: SystemView) -> Outcome:
+async def connections(system: SystemView) -> CheckOutcome:
     try:
         rows = await system.postgres.rows("sessions")
     except NoConnectionLeft as error:
@@ -86,7 +95,7 @@ async def connections(system: SystemView) -> Outcome:
     commands=(_psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
     remedy="Find what is large (--details); `capacity.database` forecasts when the disk is full.",
 )
-async def database_size(system: SystemView) -> Outcome:
+async def database_size(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("tables")
     if not rows:
         raise Unseen("this database has no tables: is it the right one, and is it migrated?")
@@ -118,7 +127,7 @@ async def database_size(system: SystemView) -> Outcome:
     ),
     remedy="The leading comment names service and query. EXPLAIN (ANALYZE, BUFFERS) it, and check its index.",
 )
-async def slow_statements(system: SystemView) -> Outcome:
+async def slow_statements(system: SystemView) -> CheckOutcome:
     if not (await system.postgres.rows("has_statements"))[0]["is_there"]:
         raise NotHere("pg_stat_statements is not loaded in this server (shared_preload_libraries)")
     rows = await system.postgres.rows("statements_by_mean")
@@ -155,7 +164,7 @@ async def slow_statements(system: SystemView) -> Outcome:
     ),
     remedy="End the session that holds the lock: `chitlaq ops do kill PID` (column `waits for`).",
 )
-async def locks(system: SystemView) -> Outcome:
+async def locks(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("lock_waits")
     longest = max((row["seconds"] for row in rows), default=0.0)
     held = (await system.postgres.rows("lock_count"))[0]["locks"]
@@ -192,7 +201,7 @@ async def locks(system: SystemView) -> Outcome:
     commands=(_psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
     remedy="A forgotten transaction blocks vacuum: `chitlaq ops do kill PID`.",
 )
-async def activity(system: SystemView) -> Outcome:
+async def activity(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("activity")
     oldest = max((row["transaction_seconds"] or 0.0 for row in rows), default=0.0)
     return outcome(
@@ -230,7 +239,7 @@ async def activity(system: SystemView) -> Outcome:
     ),
     remedy="Raise shared_buffers (to a quarter of memory), or add an index: see `database.slow_statements`.",
 )
-async def cache(system: SystemView) -> Outcome:
+async def cache(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
@@ -255,7 +264,7 @@ async def cache(system: SystemView) -> Outcome:
     ),
     remedy="`chitlaq ops do vacuum TABLE`. If they remain, look for an old transaction: `database.activity`.",
 )
-async def dead_rows(system: SystemView) -> Outcome:
+async def dead_rows(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("dead_rows")
     large = [row for row in rows if row["live"] + row["dead"] >= FEW_ROWS]
     ratios = {row["name"]: row["dead"] / (row["live"] + row["dead"]) for row in large}
@@ -289,7 +298,7 @@ async def dead_rows(system: SystemView) -> Outcome:
     commands=("chitlaq exec redis redis-cli ping",),
     remedy="`chitlaq logs redis --tail 50`. Without Valkey everything is slower, but no data is lost.",
 )
-async def redis_ready(system: SystemView) -> Outcome:
+async def redis_ready(system: SystemView) -> CheckOutcome:
     for patience in (True, True, False):
         started = time.perf_counter()
         try:
@@ -318,7 +327,7 @@ async def redis_ready(system: SystemView) -> Outcome:
     commands=("chitlaq exec redis redis-cli info memory",),
     remedy="Valkey evicts the oldest keys by itself; a higher `maxmemory` keeps more timelines cached.",
 )
-async def redis_memory(system: SystemView) -> Outcome:
+async def redis_memory(system: SystemView) -> CheckOutcome:
     facts = await system.valkey.info("memory")
     used, most = float(facts["used_memory"]), float(facts["maxmemory"])
     values = {"used": Value(used, "bytes")}
@@ -337,7 +346,7 @@ async def redis_memory(system: SystemView) -> Outcome:
     commands=("chitlaq exec redis redis-cli info clients",),
     remedy="`chitlaq exec redis redis-cli client list` lists them.",
 )
-async def redis_clients(system: SystemView) -> Outcome:
+async def redis_clients(system: SystemView) -> CheckOutcome:
     facts = await system.valkey.info("clients")
     connected, most = float(facts["connected_clients"]), float(facts.get("maxclients", 10_000))
     blocked = float(facts.get("blocked_clients", 0))
@@ -359,7 +368,7 @@ async def redis_clients(system: SystemView) -> Outcome:
     commands=("chitlaq exec redis redis-cli info stats",),
     remedy="For refused connections, raise maxclients. For evicted keys, raise maxmemory.",
 )
-async def redis_stats(system: SystemView) -> Outcome:
+async def redis_stats(system: SystemView) -> CheckOutcome:
     facts = await system.valkey.info("stats")
     hits, misses = float(facts["keyspace_hits"]), float(facts["keyspace_misses"])
     refused, evicted = float(facts["rejected_connections"]), float(facts["evicted_keys"])

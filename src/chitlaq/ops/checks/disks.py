@@ -14,7 +14,7 @@ import psutil
 
 from chitlaq.core.formatting import count, share, size
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, check, judged, outcome
+from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, judged, outcome
 from chitlaq.ops.checks.system import SystemView
 
 WINDOW_SECONDS = 1.0
@@ -36,7 +36,7 @@ BLOCK_BYTES = 512
     remedy="Find large files: `chitlaq ops check host.large_files`; `chitlaq ops do prune`; grow the disk.",
     is_heavy=True,
 )
-async def disk(system: SystemView) -> Outcome:
+async def disk(system: SystemView) -> CheckOutcome:
     rows, values = [], {}
     fullest = ("", 0.0)
     for mount in await system.blocking(lambda: _mounts(system.home.root)):
@@ -118,7 +118,7 @@ def _mounts(home: Path) -> list[str]:
     commands=("iostat -x 1 5", "iotop -o"),
     remedy="Find what writes: `iotop -o`. A vacuum, a backup or a report ends by itself.",
 )
-async def disk_io(system: SystemView) -> Outcome:
+async def disk_io(system: SystemView) -> CheckOutcome:
     before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     if not before:
         raise NotHere("the kernel lists no disks here, as in some containers")
@@ -150,7 +150,7 @@ async def disk_io(system: SystemView) -> Outcome:
     remedy="For logs: `chitlaq rotate`. Never delete PostgreSQL's own files (postgres/) by hand.",
     is_heavy=True,
 )
-async def large_files(system: SystemView) -> Outcome:
+async def large_files(system: SystemView) -> CheckOutcome:
     files = await system.blocking(lambda: _large_files([system.home.root, Path("/var/log")]))
     ours = system.home.postgres_data
     # PostgreSQL splits a table into files of up to 1 GB; none of them is too large.

@@ -13,8 +13,8 @@ from chitlaq.core.formatting import count
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.model import (
+    CheckOutcome,
     Lines,
-    Outcome,
     Section,
     Table,
     Value,
@@ -54,7 +54,7 @@ _JAIL_FACTS = (
     remedy="`sudo systemctl start fail2ban`; `sudo fail2ban-client -t` checks its configuration.",
     timeout_seconds=10.0,
 )
-async def fail2ban(system: SystemView) -> Outcome:
+async def fail2ban(system: SystemView) -> CheckOutcome:
     text = await system.run("fail2ban-client", "status", package="fail2ban")
     found = re.search(r"Jail list:\s*(.*)", text)
     jails = [jail.strip() for jail in found[1].split(",") if jail.strip()] if found else []
@@ -109,7 +109,7 @@ def _end_of(path: Path) -> list[str]:
     ),
     remedy="To lift a mistaken ban: `sudo fail2ban-client set JAIL unbanip ADDRESS`.",
 )
-async def bans(system: SystemView) -> Outcome:
+async def bans(system: SystemView) -> CheckOutcome:
     path = Path(system.settings.monitoring.fail2ban_database)
     rows = await system.blocking(partial(_bans, path))
     total = sum(times for _, times, _ in rows)

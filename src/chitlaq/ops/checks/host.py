@@ -12,7 +12,16 @@ from contextlib import suppress
 import psutil
 
 from chitlaq.core.formatting import count, duration, share, size
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    judged,
+    outcome,
+)
 from chitlaq.ops.checks.system import SystemView
 
 TOP = 10
@@ -28,7 +37,7 @@ JUST_BOOTED_SECONDS = 3600.0
     commands=("uptime", "w"),
     remedy="Find out who or what restarted the machine: `last -x | head`, `journalctl -b -1 -e`.",
 )
-async def uptime(system: SystemView) -> Outcome:
+async def uptime(system: SystemView) -> CheckOutcome:
     seconds = time.time() - psutil.boot_time()
     users = await system.blocking(psutil.users)
     rows = [
@@ -50,7 +59,7 @@ async def uptime(system: SystemView) -> Outcome:
     commands=("uptime", "cat /proc/loadavg"),
     remedy="See what is running and what is waiting: `chitlaq ops check host.cpu host.disk_io --details`.",
 )
-async def load(system: SystemView) -> Outcome:
+async def load(system: SystemView) -> CheckOutcome:
     one, five, fifteen = os.getloadavg()
     cores = os.cpu_count() or 1
     return outcome(
@@ -72,7 +81,7 @@ async def load(system: SystemView) -> Outcome:
     commands=('top -bn1 | grep "Cpu(s)"', "iostat -c 1 5", "ps aux --sort=-%cpu | head -10"),
     remedy="Stop or move what does not belong here. For a busy service: `chitlaq stats`, then its log.",
 )
-async def cpu(system: SystemView) -> Outcome:
+async def cpu(system: SystemView) -> CheckOutcome:
     times, own, rows = await system.blocking(_measure_cpu)
     # Exclude the CPU time of this process, in which other checks may be running.
     busy = max(0.0, 1 - (times.idle + getattr(times, "iowait", 0.0)) / 100 - own)
@@ -119,7 +128,7 @@ def _measure_cpu() -> tuple[psutil._common.scputimes, float, list[list[str]]]:  
     remedy="See what is large (--details). Restart what leaks (`chitlaq restart SERVICE`), or add memory.",
     is_heavy=True,
 )
-async def memory(system: SystemView) -> Outcome:
+async def memory(system: SystemView) -> CheckOutcome:
     state, swap = psutil.virtual_memory(), psutil.swap_memory()
     rows = await system.blocking(_largest_processes)
     said = f"{size(state.available)} of {size(state.total)} available"
@@ -157,7 +166,7 @@ def _largest_processes() -> list[list[str]]:
     commands=("timedatectl status", "chronyc tracking"),
     remedy="Enable time synchronisation: `systemctl enable --now systemd-timesyncd` (or chrony).",
 )
-async def clock(system: SystemView) -> Outcome:
+async def clock(system: SystemView) -> CheckOutcome:
     offset = await system.prometheus.number("node_timex_offset_seconds")
     is_kept = await system.prometheus.number("node_timex_sync_status") == 1
     return outcome(

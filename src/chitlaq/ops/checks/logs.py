@@ -16,8 +16,8 @@ from chitlaq.logs import analysis
 from chitlaq.logs.analysis import Component, Group, Traffic
 from chitlaq.ops.checks.model import (
     Check,
+    CheckOutcome,
     Evidence,
-    Outcome,
     Section,
     Table,
     Value,
@@ -152,7 +152,7 @@ def _log(name: str, service: str) -> Check:
         remedy="Start with new patterns. To follow a line's request ID: `chitlaq logs --grep ID`.",
         is_heavy=True,
     )
-    async def one_log(system: SystemView) -> Outcome:
+    async def one_log(system: SystemView) -> CheckOutcome:
         found = await _component(system, service)
         errors, slow = list(found.errors.values()), list(found.slow.values())
         total = sum(group.count for group in errors)
@@ -199,7 +199,7 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
-async def addresses(system: SystemView) -> Outcome:
+async def addresses(system: SystemView) -> CheckOutcome:
     found = await _traffic(system)
     # Addresses without a rate limit are monitoring and this host itself.
     strangers = {
@@ -245,7 +245,7 @@ async def addresses(system: SystemView) -> Outcome:
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
-async def statuses(system: SystemView) -> Outcome:
+async def statuses(system: SystemView) -> CheckOutcome:
     found = await _traffic(system)
     failed = sum(times for status, times in found.statuses.items() if status >= 500)
     refused = sum(times for status, times in found.statuses.items() if 400 <= status < 500)
@@ -279,7 +279,7 @@ async def statuses(system: SystemView) -> Outcome:
     remedy="`connect() failed` names a service that was down: `chitlaq ps`, then its log at that time.",
     is_heavy=True,
 )
-async def nginx_errors(system: SystemView) -> Outcome:
+async def nginx_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.errors.values())
     return outcome(
@@ -299,7 +299,7 @@ async def nginx_errors(system: SystemView) -> Outcome:
     remedy="Outdated clients must be fixed by their owners; for our certificate: `security.certificates`.",
     is_heavy=True,
 )
-async def tls_errors(system: SystemView) -> Outcome:
+async def tls_errors(system: SystemView) -> CheckOutcome:
     found = await _component(system, "nginx")
     total = sum(group.count for group in found.tls.values())
     return outcome(
@@ -324,7 +324,7 @@ async def tls_errors(system: SystemView) -> Outcome:
     timeout_seconds=20.0,
     is_heavy=True,
 )
-async def journal(system: SystemView) -> Outcome:
+async def journal(system: SystemView) -> CheckOutcome:
     # Newest first: together with --since, -n alone means the oldest entries in some versions.
     lines = await _journal(
         system, "-p", "warning", "-r", "-n", str(JOURNAL_ENTRIES), "-o", "json",

@@ -16,8 +16,8 @@ from chitlaq.ops.actions import cleanup
 from chitlaq.ops.actions.updates import APT_UPGRADE
 from chitlaq.ops.checks.model import (
     Check,
+    CheckOutcome,
     Lines,
-    Outcome,
     Section,
     Table,
     Value,
@@ -106,7 +106,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         timeout_seconds=20.0,
         is_heavy=True,
     )
-    async def updates(system: SystemView) -> Outcome:
+    async def updates(system: SystemView) -> CheckOutcome:
         waiting = [
             one for one in await _updates(system) if one.mends_vulnerability or not only_security
         ]
@@ -148,7 +148,7 @@ security_updates = _waiting(
     remedy="`chitlaq ops do prune` lists each file with the reason; `--yes` deletes them.",
     is_heavy=True,
 )
-async def candidates(system: SystemView) -> Outcome:
+async def candidates(system: SystemView) -> CheckOutcome:
     found = await system.blocking(lambda: cleanup.candidates(system.home))
     total = sum(one.bytes for one in found)
     return outcome(
@@ -171,7 +171,7 @@ async def candidates(system: SystemView) -> Outcome:
     remedy="ChitLaq's logs: `chitlaq rotate`; if that fails, the supervisor is down or the disk is full. The"
     " machine's: fix what logrotate reports, then `sudo logrotate /etc/logrotate.conf`.",
 )
-async def rotation(system: SystemView) -> Outcome:
+async def rotation(system: SystemView) -> CheckOutcome:
     files = await system.blocking(lambda: _files(system.home.logs))
     written = {name: state for name, state in files.items() if name.endswith(".log")}
     if not written:

@@ -1,6 +1,6 @@
 """What a check is, and its outcome: a verdict, a summary, measured values, and evidence.
 
-A check's function returns an `Outcome` or raises: `Unseen` if it could not look, which gives UNKNOWN
+A check's function returns a `CheckOutcome` or raises: `Unseen` if it could not look, which gives UNKNOWN
 and never OK, or `NotHere` if the machine has no such thing, which gives SKIPPED.
 """
 
@@ -111,7 +111,7 @@ class TimeSeries(msgspec.Struct, frozen=True, tag="series"):
 Evidence = Table | Lines | TimeSeries
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class CheckOutcome(msgspec.Struct, frozen=True):
     verdict: Verdict
     summary: str
     values: dict[str, Value] = {}
@@ -123,14 +123,14 @@ def outcome(
     values: dict[str, Value] | None = None,
     *evidence: Evidence,
     least: Verdict = Verdict.OK,
-) -> Outcome:
+) -> CheckOutcome:
     """Return an outcome whose verdict is that of its worst value, and at least `least`."""
     values = values or {}
     verdict = worst((least, *(value.verdict for value in values.values())))
-    return Outcome(verdict, summary, values, list(evidence))
+    return CheckOutcome(verdict, summary, values, list(evidence))
 
 
-Judge = Callable[["SystemView"], Awaitable[Outcome]]
+Judge = Callable[["SystemView"], Awaitable[CheckOutcome]]
 
 
 @dataclass(frozen=True, slots=True)

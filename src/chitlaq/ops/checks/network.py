@@ -18,7 +18,16 @@ from chitlaq import inventory
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import Outcome, Section, Table, Value, Verdict, check, judged, outcome
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    judged,
+    outcome,
+)
 from chitlaq.ops.checks.system import SystemView
 
 WINDOW_SECONDS = 1.0
@@ -40,7 +49,7 @@ PRIVATE = tuple(row.name for row in inventory.BY_PORT if not row.is_for_members)
     commands=("ip addr show", "ip route show", "cat /proc/net/dev"),
     remedy="Check the cable, the switch port and the driver: `ip -s link`, `dmesg | grep -i eth`.",
 )
-async def interfaces(system: SystemView) -> Outcome:
+async def interfaces(system: SystemView) -> CheckOutcome:
     states = await system.blocking(psutil.net_if_stats)
     counters = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
     addresses = await system.blocking(psutil.net_if_addrs)
@@ -124,7 +133,7 @@ def _address(word: str) -> ipaddress.IPv4Address:
     commands=("iftop -i eth0", "cat /proc/net/dev"),
     remedy="Find the top talkers (`iftop`) and the busiest addresses (`chitlaq ops check nginx.addresses`).",
 )
-async def bandwidth(system: SystemView) -> Outcome:
+async def bandwidth(system: SystemView) -> CheckOutcome:
     before = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
     await asyncio.sleep(WINDOW_SECONDS)
     after = await system.blocking(lambda: psutil.net_io_counters(pernic=True))
@@ -160,7 +169,7 @@ async def bandwidth(system: SystemView) -> Outcome:
     commands=("ss -tuln",),
     remedy="Bind private ports to 127.0.0.1 (`chitlaq config show`), or close them in the firewall.",
 )
-async def sockets(system: SystemView) -> Outcome:
+async def sockets(system: SystemView) -> CheckOutcome:
     listening = await system.blocking(partial(_listening, "tcp"))
     datagrams = await system.blocking(partial(_listening, "udp"))
     # Our components speak TCP; the same port number over UDP does not lead to them.
@@ -214,7 +223,7 @@ def _is_loopback(address: str) -> bool:
     commands=("ping -c 3 YOUR-DOMAIN", "telnet YOUR-DOMAIN 443"),
     remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask whoever runs that host.",
 )
-async def reachability(system: SystemView) -> Outcome:
+async def reachability(system: SystemView) -> CheckOutcome:
     wanted = [(host, Verdict.WARNING) for host in system.limits.reachable]
     if system.settings.public_url:
         url = urlsplit(system.settings.public_url)

@@ -9,7 +9,7 @@ from chitlaq.core.installation.settings import Limit
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
-    Outcome,
+    CheckOutcome,
     Section,
     Table,
     TimeSeries,
@@ -67,7 +67,7 @@ async def _requests(system: SystemView, selector: str) -> float:
     commands=(promql(_p95(TIMED)), promql(_p95(TIMED, by="le, route"))),
     remedy="The slowest route tells the service: `chitlaq logs --slow --since 15m`, then `database.locks`.",
 )
-async def latency(system: SystemView) -> Outcome:
+async def latency(system: SystemView) -> CheckOutcome:
     requests = await _requests(system, TIMED)
     if not requests:
         return outcome("no requests within five minutes", {"requests": Value(0)})
@@ -102,7 +102,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         commands=(promql(_p95(f'route="{route}"')),),
         remedy="`chitlaq logs --slow --since 15m`, then `chitlaq ops check database.slow_statements`.",
     )
-    async def one_route(system: SystemView) -> Outcome:
+    async def one_route(system: SystemView) -> CheckOutcome:
         requests = await _requests(system, selector)
         if not requests:
             return outcome("no requests within five minutes", {"requests": Value(0)})
@@ -130,7 +130,7 @@ login_latency = _route("api.login", "Response times of sign-in", "/api/auth/logi
     commands=(promql(f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"),),
     remedy="More than usual: see `nginx.addresses`. None at all: see `host.reachability`.",
 )
-async def throughput(system: SystemView) -> Outcome:
+async def throughput(system: SystemView) -> CheckOutcome:
     expression = f"sum(rate(http_requests_total{{{MEMBERS}}}[5m]))"
     rate = await system.prometheus.number(f"{expression} or {GATEWAY_IS_SEEN}")
     return outcome(
@@ -151,7 +151,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         commands=(promql(f"sum by (route) (rate(http_requests_total{{{selector}}}[5m]))"),),
         remedy=remedy,
     )
-    async def answers(system: SystemView) -> Outcome:
+    async def answers(system: SystemView) -> CheckOutcome:
         requests = await _requests(system, MEMBERS)
         found = await _requests(system, selector)
         ratio = found / requests if requests else 0.0
@@ -214,7 +214,7 @@ refusals = _share(
     ),
     remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
 )
-async def query_latency(system: SystemView) -> Outcome:
+async def query_latency(system: SystemView) -> CheckOutcome:
     bucket = "rate(postgresql_query_duration_seconds_bucket[5m])"
     try:
         overall = await system.prometheus.number(
@@ -254,7 +254,7 @@ async def query_latency(system: SystemView) -> Outcome:
     commands=(promql("rate(postgresql_transactions_total[5m])"),),
     remedy="If many are rolled back, a service meets errors; its log shows them.",
 )
-async def transactions(system: SystemView) -> Outcome:
+async def transactions(system: SystemView) -> CheckOutcome:
     rates = {
         one.metric.get("result", ""): one.number
         for one in await system.prometheus.query("rate(postgresql_transactions_total[5m])")
@@ -275,7 +275,7 @@ async def transactions(system: SystemView) -> Outcome:
     commands=(promql("websocket_connections_active"),),
     remedy="After a sudden drop: `chitlaq logs websocket --since 15m`; clients reconnect by themselves.",
 )
-async def websocket_connections(system: SystemView) -> Outcome:
+async def websocket_connections(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number("sum(websocket_connections_active)")
     before = await system.prometheus.number(
         "sum(websocket_connections_active offset 10m) or vector(0)"
@@ -297,7 +297,7 @@ async def websocket_connections(system: SystemView) -> Outcome:
     commands=(promql("rate(websocket_messages_total[5m])"),),
     remedy="Many invalid frames come from a broken client or an attack: `nginx.addresses`.",
 )
-async def websocket_messages(system: SystemView) -> Outcome:
+async def websocket_messages(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.query(
         "sum by (direction, type) (rate(websocket_messages_total[5m]))"
     )
@@ -329,7 +329,7 @@ async def websocket_messages(system: SystemView) -> Outcome:
     ),
     remedy="`chitlaq ops check websocket.ping database.latency`; slow events: `chitlaq jobs list`.",
 )
-async def websocket_latency(system: SystemView) -> Outcome:
+async def websocket_latency(system: SystemView) -> CheckOutcome:
     frames = await system.prometheus.number(
         f"sum(increase(websocket_message_duration_seconds_count[5m])) or {WEBSOCKET_IS_SEEN}"
     )
@@ -357,7 +357,7 @@ async def websocket_latency(system: SystemView) -> Outcome:
     " `database.slow_statements`.",
     timeout_seconds=10.0,
 )
-async def month(system: SystemView) -> Outcome:
+async def month(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number(_p95(TIMED, "30d"))
     values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
     said = f"95th percentile {duration(now)}"

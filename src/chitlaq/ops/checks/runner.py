@@ -18,8 +18,8 @@ from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
+    CheckOutcome,
     Evidence,
-    Outcome,
     Section,
     Value,
     Verdict,
@@ -120,7 +120,7 @@ async def judge(check: Check, system: SystemView) -> Result:
     else:
         looking.cancel()
         looking.add_done_callback(_forget)
-        found = Outcome(Verdict.UNKNOWN, f"timed out after {check.timeout_seconds:g} s")
+        found = CheckOutcome(Verdict.UNKNOWN, f"timed out after {check.timeout_seconds:g} s")
     return Result(
         check.id,
         check.title,
@@ -141,17 +141,19 @@ def _remedy(check: Check, verdict: Verdict) -> str:
     return check.remedy
 
 
-def _found(looking: asyncio.Future[Outcome]) -> Outcome:
+def _found(looking: asyncio.Future[CheckOutcome]) -> CheckOutcome:
     try:
         return looking.result()
     except NotHere as error:
-        return Outcome(Verdict.SKIPPED, str(error))
+        return CheckOutcome(Verdict.SKIPPED, str(error))
     except Unseen as error:
-        return Outcome(Verdict.UNKNOWN, str(error))
+        return CheckOutcome(Verdict.UNKNOWN, str(error))
     except (Exception, asyncio.CancelledError) as error:
         # A bug in the check says nothing about what it looks at.
         log.error("check failed", fault=error)
-        return Outcome(Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}")
+        return CheckOutcome(
+            Verdict.UNKNOWN, f"the check itself failed: {type(error).__name__}: {error}"
+        )
 
 
 # A log line must not control an operator's terminal, and PostgreSQL stores no NUL.
@@ -160,9 +162,9 @@ _UNPRINTABLE = {
 }
 
 
-def printable(found: Outcome) -> Outcome:
+def printable(found: CheckOutcome) -> CheckOutcome:
     """Return an outcome with each control character replaced by U+FFFD."""
-    return msgspec.convert(_printable(msgspec.to_builtins(found)), Outcome)
+    return msgspec.convert(_printable(msgspec.to_builtins(found)), CheckOutcome)
 
 
 def _printable(value: object) -> object:
@@ -177,6 +179,6 @@ def _printable(value: object) -> object:
             return value
 
 
-def _forget(looking: asyncio.Future[Outcome]) -> None:
+def _forget(looking: asyncio.Future[CheckOutcome]) -> None:
     with suppress(BaseException):
         looking.result()

@@ -10,8 +10,8 @@ from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.monitoring.exporter import certificates as certificate_files
 from chitlaq.ops.checks.model import (
+    CheckOutcome,
     Lines,
-    Outcome,
     Section,
     Table,
     Value,
@@ -41,7 +41,7 @@ _REFUSED = re.compile(
     remedy="`ausearch -i -a EVENT` shows what was attempted, and by whom.",
     timeout_seconds=10.0,
 )
-async def audit(system: SystemView) -> Outcome:
+async def audit(system: SystemView) -> CheckOutcome:
     # Read its own log, whatever standard input is. (With --raw it does not report that nothing matched.)
     result = await system.command_result(
         "ausearch", "--input-logs", "-ts", "today", package="auditd"
@@ -76,7 +76,7 @@ async def audit(system: SystemView) -> Outcome:
     commands=(promql("sum by (result) (rate(auth_attempts_total[5m]))"),),
     remedy="For the source of many failures: `chitlaq ops check nginx.addresses`. Attempts are rate limited.",
 )
-async def logins(system: SystemView) -> Outcome:
+async def logins(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.query("sum by (result) (increase(auth_attempts_total[1h]))")
     times = {one.metric.get("result", ""): one.number for one in found}
     total = sum(times.values())
@@ -111,7 +111,7 @@ async def logins(system: SystemView) -> Outcome:
     ),
     remedy="Renew it (`certbot renew`), then run `chitlaq restart nginx`, which interrupts no request.",
 )
-async def certificates(system: SystemView) -> Outcome:
+async def certificates(system: SystemView) -> CheckOutcome:
     watched = system.settings.monitoring.certificates
     if not watched:
         raise NotHere("monitoring.certificates is empty")

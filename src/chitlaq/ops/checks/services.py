@@ -14,7 +14,7 @@ from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
-    Outcome,
+    CheckOutcome,
     Section,
     Table,
     Value,
@@ -50,7 +50,7 @@ class _Health(msgspec.Struct):
     commands=("chitlaq ps",),
     remedy="Read its last log lines (`chitlaq logs SERVICE --tail 50`), then run `chitlaq restart SERVICE`.",
 )
-async def processes(system: SystemView) -> Outcome:
+async def processes(system: SystemView) -> CheckOutcome:
     try:
         statuses = await system.statuses()
     except NotRunning as error:
@@ -96,7 +96,7 @@ async def processes(system: SystemView) -> Outcome:
     remedy="Restart what has grown (`chitlaq restart SERVICE` loses no request), and see `memory.growth`.",
     is_heavy=True,
 )
-async def resources(system: SystemView) -> Outcome:
+async def resources(system: SystemView) -> CheckOutcome:
     statuses = await system.statuses()
     rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
@@ -137,7 +137,7 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         commands=("curl -s http://localhost:{port:" + service + "}" + path + " | jq .",),
         remedy=f"`chitlaq logs {service} --errors --since 1h`; then `chitlaq restart {service}`.",
     )
-    async def health(system: SystemView) -> Outcome:
+    async def health(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
@@ -190,7 +190,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         commands=('curl -s "http://localhost:{port:' + service + "}" + path + '" | jq .',),
         remedy=f"`chitlaq logs {service} --errors --since 1h`, with the request ID of the answer.",
     )
-    async def answers(system: SystemView) -> Outcome:
+    async def answers(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
@@ -246,7 +246,7 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
         ),
         remedy=f"Without metrics, its alerts cannot fire: `chitlaq restart {service}`, then read its log.",
     )
-    async def metrics(system: SystemView) -> Outcome:
+    async def metrics(system: SystemView) -> CheckOutcome:
         try:
             answer = await system.get(service, "/metrics")
             if answer.status_code == 200 and _missing(answer.text, wanted):
@@ -288,7 +288,7 @@ websocket_metrics = _metrics(
     commands=('wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',),
     remedy="`chitlaq logs websocket --tail 50`, then `chitlaq restart websocket`: clients reconnect.",
 )
-async def ping(system: SystemView) -> Outcome:
+async def ping(system: SystemView) -> CheckOutcome:
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 

@@ -13,8 +13,8 @@ from chitlaq.core.formatting import count
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.model import (
+    CheckOutcome,
     Lines,
-    Outcome,
     Section,
     Table,
     Value,
@@ -134,7 +134,7 @@ def _sources(lines: Sequence[str]) -> Table:
     remedy="Allow only keys (PasswordAuthentication no), and let fail2ban ban repeat offenders.",
     timeout_seconds=10.0,
 )
-async def ssh_failed(system: SystemView) -> Outcome:
+async def ssh_failed(system: SystemView) -> CheckOutcome:
     lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
     return outcome(
         f"{count(len(lines), 'failed attempt')}",
@@ -153,7 +153,7 @@ async def ssh_failed(system: SystemView) -> Outcome:
     remedy="If nobody knows who it was, disconnect the machine from the network and open a P0 incident.",
     timeout_seconds=10.0,
 )
-async def ssh_accepted(system: SystemView) -> Outcome:
+async def ssh_accepted(system: SystemView) -> CheckOutcome:
     lines = [line for line in await _ssh_lines(system) if _ACCEPTED.search(line)]
     by_password = [line for line in lines if "accepted password" in line.lower()]
     said = f"{count(len(lines), 'login')}"

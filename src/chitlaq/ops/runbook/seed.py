@@ -23,7 +23,7 @@ class SeedSection:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Replacement:
     """What replaces a line of the document today.
 
     Args:
@@ -56,210 +56,218 @@ def _curl(query: str) -> str:
     return re.escape(f'curl -s "http://localhost:9090/api/v1/query?query={query}" | jq .')
 
 
-ANSWERS: tuple[Answer, ...] = (
-    Answer("uptime", ("host.uptime", "host.load")),
-    Answer("w", ("host.uptime",)),
-    Answer("htop", ("ops watch", "host.cpu"), "`htop` shows numbers; a routine needs a verdict"),
-    Answer("df -h", ("host.disk", "capacity.disk")),
-    Answer(
+ANSWERS: tuple[Replacement, ...] = (
+    Replacement("uptime", ("host.uptime", "host.load")),
+    Replacement("w", ("host.uptime",)),
+    Replacement(
+        "htop", ("ops watch", "host.cpu"), "`htop` shows numbers; a routine needs a verdict"
+    ),
+    Replacement("df -h", ("host.disk", "capacity.disk")),
+    Replacement(
         "du -sh /var/lib/docker",
         ("host.disk",),
         "ChitLaq's files are in CHITLAQ_HOME, whose size the check measures; for Docker's own files, see"
         " `docker system df`",
     ),
-    Answer("du -sh /opt/backups/chitlaq", ("host.disk", "backup.database", "backup.physical")),
-    Answer("free -h", ("host.memory", "capacity.memory")),
-    Answer(r"cat /proc/meminfo .*", ("host.memory",)),
-    Answer(
+    Replacement("du -sh /opt/backups/chitlaq", ("host.disk", "backup.database", "backup.physical")),
+    Replacement("free -h", ("host.memory", "capacity.memory")),
+    Replacement(r"cat /proc/meminfo .*", ("host.memory",)),
+    Replacement(
         "ping -c 3 google.com",
         ("host.reachability",),
         "the machine need not reach an unrelated host; list the ones it needs in `checks.reachable`",
     ),
-    Answer("ping -c 3 your-domain.com", ("host.reachability",)),
-    Answer("telnet your-domain.com 443", ("host.reachability",)),
-    Answer("docker compose ps", ("services.processes",)),
-    Answer(
+    Replacement("ping -c 3 your-domain.com", ("host.reachability",)),
+    Replacement("telnet your-domain.com 443", ("host.reachability",)),
+    Replacement("docker compose ps", ("services.processes",)),
+    Replacement(
         "docker ps -a",
         ("services.containers", "services.processes"),
         "the supervisor runs the embedded stack's processes, not Docker",
     ),
-    Answer(
+    Replacement(
         "sudo systemctl status docker",
         ("services.containers",),
         "an active unit may hang, so the check queries the daemon itself",
     ),
-    Answer(
+    Replacement(
         "docker stats --no-stream",
         ("services.resources", "memory.growth"),
         "`chitlaq stats` measures the processes themselves, with or without containers",
     ),
-    Answer(r"curl -s http://localhost:3001/health .*", ("gateway.health",)),
-    Answer(r"curl -s http://localhost:3002/health .*", ("websocket.health",)),
-    Answer(r"curl -s http://localhost:3003/health .*", ("feed.health",)),
-    Answer(r"curl -s http://localhost:3004/health .*", ("search.health",)),
-    Answer(r"curl -s http://localhost:3005/health .*", ("auth.health",)),
-    Answer(r'docker compose exec postgres psql .*"SELECT 1;"', ("database.ready",)),
-    Answer("docker compose exec postgres pg_isready -U postgres", ("database.ready",)),
-    Answer(r".*count\(\*\) FROM pg_stat_activity.*", ("database.connections",)),
-    Answer(r".*pg_database_size.*", ("database.size",)),
-    Answer(
+    Replacement(r"curl -s http://localhost:3001/health .*", ("gateway.health",)),
+    Replacement(r"curl -s http://localhost:3002/health .*", ("websocket.health",)),
+    Replacement(r"curl -s http://localhost:3003/health .*", ("feed.health",)),
+    Replacement(r"curl -s http://localhost:3004/health .*", ("search.health",)),
+    Replacement(r"curl -s http://localhost:3005/health .*", ("auth.health",)),
+    Replacement(r'docker compose exec postgres psql .*"SELECT 1;"', ("database.ready",)),
+    Replacement("docker compose exec postgres pg_isready -U postgres", ("database.ready",)),
+    Replacement(r".*count\(\*\) FROM pg_stat_activity.*", ("database.connections",)),
+    Replacement(r".*pg_database_size.*", ("database.size",)),
+    Replacement(
         r".*FROM pg_stat_statements.*",
         ("database.slow_statements",),
         "`mean_time` is called `mean_exec_time` since PostgreSQL 13, in milliseconds",
     ),
-    Answer(r".*pg_stat_activity WHERE state = 'active'.*", ("database.activity", "database.locks")),
-    Answer("docker compose exec redis redis-cli ping", ("redis.ready",)),
-    Answer("docker compose exec redis redis-cli info memory", ("redis.memory",)),
-    Answer("docker compose exec redis redis-cli info clients", ("redis.clients",)),
-    Answer("docker compose exec redis redis-cli info stats", ("redis.stats",)),
-    Answer(r'.*/api/v1/alerts .*"active".*', ("alerts.active", "services.targets"), _V2),
-    Answer(
+    Replacement(
+        r".*pg_stat_activity WHERE state = 'active'.*", ("database.activity", "database.locks")
+    ),
+    Replacement("docker compose exec redis redis-cli ping", ("redis.ready",)),
+    Replacement("docker compose exec redis redis-cli info memory", ("redis.memory",)),
+    Replacement("docker compose exec redis redis-cli info clients", ("redis.clients",)),
+    Replacement("docker compose exec redis redis-cli info stats", ("redis.stats",)),
+    Replacement(r'.*/api/v1/alerts .*"active".*', ("alerts.active", "services.targets"), _V2),
+    Replacement(
         r'.*/api/v1/alerts .*"resolved".*',
         ("alerts.resolved",),
         f"{_V2}; it does not keep resolved alerts, but ops-service does",
     ),
-    Answer(
+    Replacement(
         _curl("histogram_quantile(0.95,rate(http_request_duration_seconds_bucket[5m]))"),
         ("api.latency",),
         _BY_LE,
     ),
-    Answer(_curl("postgresql_query_duration_seconds"), ("database.latency",), _BY_LE),
-    Answer(_curl("websocket_connections_active"), ("websocket.connections",)),
-    Answer(r".*status=~'5\.\.'.*", ("api.errors",), _ENCODED),
-    Answer(r".*status=~'4\.\.'.*", ("api.refusals",), _ENCODED),
-    Answer(_curl("rate(http_requests_total[5m])"), ("api.throughput",), _ENCODED),
-    Answer(r".*route='/api/feed/home'.*", ("api.feed",), _BY_LE),
-    Answer(r".*route='/api/auth/login'.*", ("api.login",), _BY_LE),
-    Answer(
+    Replacement(_curl("postgresql_query_duration_seconds"), ("database.latency",), _BY_LE),
+    Replacement(_curl("websocket_connections_active"), ("websocket.connections",)),
+    Replacement(r".*status=~'5\.\.'.*", ("api.errors",), _ENCODED),
+    Replacement(r".*status=~'4\.\.'.*", ("api.refusals",), _ENCODED),
+    Replacement(_curl("rate(http_requests_total[5m])"), ("api.throughput",), _ENCODED),
+    Replacement(r".*route='/api/feed/home'.*", ("api.feed",), _BY_LE),
+    Replacement(r".*route='/api/auth/login'.*", ("api.login",), _BY_LE),
+    Replacement(
         _curl("histogram_quantile(0.95,rate(postgresql_query_duration_seconds_bucket[5m]))"),
         ("database.latency",),
         _BY_LE,
     ),
-    Answer(
+    Replacement(
         _curl("postgresql_connections_active"), ("database.connections", "capacity.connections")
     ),
-    Answer(_curl("postgresql_cache_hit_ratio"), ("database.cache",)),
-    Answer(_curl("postgresql_database_size_bytes"), ("database.size", "capacity.database")),
-    Answer(_curl("postgresql_locks_count"), ("database.locks",)),
-    Answer(_curl("rate(postgresql_transactions_total[5m])"), ("database.transactions",), _ENCODED),
-    Answer(_curl("rate(websocket_messages_total[5m])"), ("websocket.messages",), _ENCODED),
-    Answer(
+    Replacement(_curl("postgresql_cache_hit_ratio"), ("database.cache",)),
+    Replacement(_curl("postgresql_database_size_bytes"), ("database.size", "capacity.database")),
+    Replacement(_curl("postgresql_locks_count"), ("database.locks",)),
+    Replacement(
+        _curl("rate(postgresql_transactions_total[5m])"), ("database.transactions",), _ENCODED
+    ),
+    Replacement(_curl("rate(websocket_messages_total[5m])"), ("websocket.messages",), _ENCODED),
+    Replacement(
         _curl("histogram_quantile(0.95,rate(websocket_message_duration_seconds_bucket[5m]))"),
         ("websocket.latency",),
         _BY_LE,
     ),
-    Answer(
+    Replacement(
         _curl("node_cpu_seconds_total"),
         ("host.cpu", "host.load"),
         "a counter of seconds since startup is only meaningful as a rate",
     ),
-    Answer(_curl("node_memory_MemAvailable_bytes"), ("capacity.memory", "host.memory")),
-    Answer(_curl("node_filesystem_avail_bytes"), ("capacity.disk",)),
-    Answer(_curl("rate(fail2ban_banned_total[5m])"), ("security.bans",), _ENCODED),
-    Answer(_curl("rate(auth_attempts_total[5m])"), ("security.logins",), _ENCODED),
-    Answer(_curl("ssl_certificate_expiry_seconds"), ("security.certificates",)),
-    Answer(
+    Replacement(_curl("node_memory_MemAvailable_bytes"), ("capacity.memory", "host.memory")),
+    Replacement(_curl("node_filesystem_avail_bytes"), ("capacity.disk",)),
+    Replacement(_curl("rate(fail2ban_banned_total[5m])"), ("security.bans",), _ENCODED),
+    Replacement(_curl("rate(auth_attempts_total[5m])"), ("security.logins",), _ENCODED),
+    Replacement(_curl("ssl_certificate_expiry_seconds"), ("security.certificates",)),
+    Replacement(
         _curl("histogram_quantile(0.95,rate(http_request_duration_seconds_bucket[30d]))"),
         ("api.month",),
         _BY_LE,
     ),
-    Answer(_curl("rate(user_registrations_total[30d])"), ("growth.members",), _ENCODED),
-    Answer(r"\./scripts/daily-report\.sh", ("ops report",)),
-    Answer(r"\./scripts/benchmark\.sh", ("bench --here",)),
-    Answer(r"ls -la /opt/backups/chitlaq/config_.*", ("backup.configuration",)),
-    Answer(r"tar -tzf /opt/backups/chitlaq/config_latest\.tar\.gz", ("backup.configuration",)),
-    Answer(
+    Replacement(_curl("rate(user_registrations_total[30d])"), ("growth.members",), _ENCODED),
+    Replacement(r"\./scripts/daily-report\.sh", ("ops report",)),
+    Replacement(r"\./scripts/benchmark\.sh", ("bench --here",)),
+    Replacement(r"ls -la /opt/backups/chitlaq/config_.*", ("backup.configuration",)),
+    Replacement(r"tar -tzf /opt/backups/chitlaq/config_latest\.tar\.gz", ("backup.configuration",)),
+    Replacement(
         r"ls -la /opt/backups/chitlaq/.*",
         ("backup.database", "backup.physical", "backup.archive", "backup.copies"),
         "a file in a folder is no proof of a backup; the checks warn until one was restored and compared",
     ),
-    Answer(
+    Replacement(
         r"\./backup-scripts/verify-backup\.sh .*",
         ("backup verify",),
         "runs every day for all backups",
     ),
-    Answer(
+    Replacement(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
         ("backup drill",),
         "runs every day in a server of its own and compares every table, not only counts rows; that server"
         " is gone when the drill ends, so `test-restore.sh` itself prints the number of users and posts",
     ),
-    Answer(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
-    Answer(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
-    Answer(r"sudo journalctl -u ssh .*tail -20", ("security.ssh_failed", "security.ssh_accepted")),
-    Answer(r"sudo journalctl -u fail2ban .*", ("security.bans", "security.fail2ban")),
-    Answer(r"sudo fail2ban-client status.*", ("security.fail2ban", "security.bans")),
-    Answer("sudo ausearch -ts today | tail -20".replace("|", r"\|"), ("security.audit",)),
-    Answer(
+    Replacement(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),
+    Replacement(r"sudo journalctl -u ssh .*accepted.*", ("security.ssh_accepted",)),
+    Replacement(
+        r"sudo journalctl -u ssh .*tail -20", ("security.ssh_failed", "security.ssh_accepted")
+    ),
+    Replacement(r"sudo journalctl -u fail2ban .*", ("security.bans", "security.fail2ban")),
+    Replacement(r"sudo fail2ban-client status.*", ("security.fail2ban", "security.bans")),
+    Replacement("sudo ausearch -ts today | tail -20".replace("|", r"\|"), ("security.audit",)),
+    Replacement(
         r"sudo journalctl .*",
         ("system.journal",),
         "the last lines of a day are from its last minute; the check groups all warnings and errors",
     ),
-    Answer(r"top -bn1 .*|iostat -c 1 5|iostat 1 5|ps aux --sort=-%cpu .*", ("host.cpu",)),
-    Answer("cat /proc/loadavg", ("host.load",)),
-    Answer(r"ps aux --sort=-%mem .*", ("host.memory",)),
-    Answer("iostat -x 1 5|iotop -o", ("host.disk_io",)),
-    Answer(r"find /var/lib/docker .*", ("host.large_files",), _NO_DOCKER),
-    Answer("ip addr show|ip route show", ("host.interfaces",)),
-    Answer("cat /proc/net/dev", ("host.interfaces", "host.bandwidth")),
-    Answer("ss -tuln", ("host.sockets",)),
-    Answer("iftop -i eth0", ("host.bandwidth",)),
-    Answer(r"curl -s http://localhost:3001/metrics .*", ("gateway.metrics",)),
-    Answer(r"curl -s http://localhost:3001/api/health .*", ("gateway.api",)),
-    Answer(r"curl -s http://localhost:3002/metrics .*", ("websocket.metrics",)),
-    Answer(r"wscat .*", ("websocket.ping",)),
-    Answer(r'curl -s "http://localhost:3003/feed/home.*', ("feed.home",)),
-    Answer(r'curl -s "http://localhost:3004/search/users.*', ("search.users",)),
-    Answer(r"curl -s http://localhost:3005/auth/status .*", ("auth.status",)),
+    Replacement(r"top -bn1 .*|iostat -c 1 5|iostat 1 5|ps aux --sort=-%cpu .*", ("host.cpu",)),
+    Replacement("cat /proc/loadavg", ("host.load",)),
+    Replacement(r"ps aux --sort=-%mem .*", ("host.memory",)),
+    Replacement("iostat -x 1 5|iotop -o", ("host.disk_io",)),
+    Replacement(r"find /var/lib/docker .*", ("host.large_files",), _NO_DOCKER),
+    Replacement("ip addr show|ip route show", ("host.interfaces",)),
+    Replacement("cat /proc/net/dev", ("host.interfaces", "host.bandwidth")),
+    Replacement("ss -tuln", ("host.sockets",)),
+    Replacement("iftop -i eth0", ("host.bandwidth",)),
+    Replacement(r"curl -s http://localhost:3001/metrics .*", ("gateway.metrics",)),
+    Replacement(r"curl -s http://localhost:3001/api/health .*", ("gateway.api",)),
+    Replacement(r"curl -s http://localhost:3002/metrics .*", ("websocket.metrics",)),
+    Replacement(r"wscat .*", ("websocket.ping",)),
+    Replacement(r'curl -s "http://localhost:3003/feed/home.*', ("feed.home",)),
+    Replacement(r'curl -s "http://localhost:3004/search/users.*', ("search.users",)),
+    Replacement(r"curl -s http://localhost:3005/auth/status .*", ("auth.status",)),
     *(
-        Answer(rf"docker compose logs {service}\b.*", (check,), _GREP)
+        Replacement(rf"docker compose logs {service}\b.*", (check,), _GREP)
         for service, check in _LOG.items()
     ),
-    Answer(
+    Replacement(
         r"docker compose logs nginx .*awk.*",
         ("nginx.addresses",),
         "the first word of a line is the container's name, not the address",
     ),
-    Answer(r"docker compose logs nginx .*ssl.*", ("nginx.tls",)),
-    Answer(r"docker compose logs nginx .*-i error.*", ("nginx.errors",)),
-    Answer(
+    Replacement(r"docker compose logs nginx .*ssl.*", ("nginx.tls",)),
+    Replacement(r"docker compose logs nginx .*-i error.*", ("nginx.errors",)),
+    Replacement(
         r"docker compose logs nginx .*",
         ("nginx.statuses",),
         "`4[0-9][0-9]` also matches sizes and times; the log is JSON with a field for the status",
     ),
-    Answer(
+    Replacement(
         r"docker compose logs(?: --tail=50)?|docker compose logs \| grep .*", tuple(_LOG.values())
     ),
-    Answer("docker compose restart SERVICE_NAME", ("do restart",)),
-    Answer(
+    Replacement("docker compose restart SERVICE_NAME", ("do restart",)),
+    Replacement(
         "sudo logrotate -d /etc/logrotate.conf",
         ("logs.rotation",),
         "ChitLaq's logs need no logrotate; the check looks at both",
     ),
-    Answer("sudo logrotate -f /etc/logrotate.conf", ("do rotate",)),
-    Answer(
+    Replacement("sudo logrotate -f /etc/logrotate.conf", ("do rotate",)),
+    Replacement(
         "docker system prune -f",
         ("do prune", "cleanup.candidates"),
         "it deletes too much; the action lists first, asks, then acts",
     ),
-    Answer(
+    Replacement(
         r"find /opt/backups/chitlaq .*-delete",
         ("backup prune",),
         "it deletes the last good backup if backups stopped 30 days ago; ours keeps the newest proved one",
     ),
-    Answer(
+    Replacement(
         r"find /var/log .*-delete",
         ("do prune", "do rotate"),
         "it deletes logs of every program, even open ones; the action deletes only rotated logs of ChitLaq",
     ),
-    Answer("sudo apt update", ("updates.all", "do updates")),
-    Answer("sudo apt list --upgradable", ("updates.all",)),
-    Answer(
+    Replacement("sudo apt update", ("updates.all", "do updates")),
+    Replacement("sudo apt list --upgradable", ("updates.all",)),
+    Replacement(
         "sudo apt audit",
         ("updates.security",),
         "apt has no `audit`; its package lists tell which updates fix vulnerabilities",
     ),
-    Answer("sudo apt upgrade -y", ("do updates",)),
+    Replacement("sudo apt upgrade -y", ("do updates",)),
 )
 
 
@@ -269,7 +277,7 @@ def sections() -> tuple[SeedSection, ...]:
     return tuple(_parsed(resources.files(__package__).joinpath("seed.md").read_text()))
 
 
-def answer(command: str) -> Answer:
+def answer(command: str) -> Replacement:
     """Return what replaces a line of the document.
 
     Raises:

@@ -13,7 +13,7 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.core.host import local_http
 from chitlaq.core.http import health
-from chitlaq.core.http.health import Check, Health, Status
+from chitlaq.core.http.health import DependencyHealth, Health, Status
 from chitlaq.core.http.routes import OWN_PATHS
 from chitlaq.core.http.service import Context
 from chitlaq.core.telemetry import logs
@@ -55,7 +55,7 @@ class Aggregate:
         )
         return _merged(self._documents)
 
-    async def _health_of(self, row: Component) -> Check:
+    async def _health_of(self, row: Component) -> DependencyHealth:
         # Members notice nothing when a service that is not for them is down.
         worst: Status = "unhealthy" if row.is_for_members else "degraded"
         started = perf_counter()
@@ -63,14 +63,16 @@ class Aggregate:
             report = msgspec.json.decode(await self._get(row.name, "/health"), type=Health)
         except _NO_ANSWER as error:
             reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
-            return Check(worst, reason, round(perf_counter() - started, 4))
+            return DependencyHealth(worst, reason, round(perf_counter() - started, 4))
         bad = [
             f"{part} {check.status}"
             for part, check in report.checks.items()
             if check.status != "healthy"
         ]
         status = worst if report.status == "unhealthy" else report.status
-        return Check(status, ", ".join(bad) or "answers", round(perf_counter() - started, 4))
+        return DependencyHealth(
+            status, ", ".join(bad) or "answers", round(perf_counter() - started, 4)
+        )
 
     async def _get(self, name: str, target: str) -> bytes:
         socket = self._context.home.service_socket(name, 0)
