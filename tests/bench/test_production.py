@@ -17,11 +17,11 @@ import pytest
 
 from chitlaq.bench import production
 from chitlaq.core import ids
-from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.ops.checks.model import Section, Value, Verdict
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import run_history
+from chitlaq.ops.history.database import queries as named_queries
 from tests.conftest import Stack, eventually
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.sh"
@@ -71,7 +71,7 @@ async def gateway(delay: float, status: str = "200 OK") -> AsyncIterator[Gateway
 
 @pytest.fixture
 async def database(stack: Stack) -> AsyncIterator[Database]:
-    queries = postgres.load_queries("chitlaq.ops", "test")
+    queries = named_queries("test")
     database = Database(stack.dsn("chitlaq_ops"), "test", queries)
     yield database
     await database.close()

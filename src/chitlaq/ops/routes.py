@@ -22,6 +22,7 @@ from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
+from chitlaq.ops.history.database import QUERY_PACKAGES
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
@@ -80,5 +81,5 @@ SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
     handlers=[list_alerts, report_alerts],
     run=run,
-    query_packages=["chitlaq.monitoring.exporter"],
+    query_packages=[*QUERY_PACKAGES, "chitlaq.monitoring.exporter"],
 )

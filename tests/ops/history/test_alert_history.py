@@ -13,11 +13,11 @@ import msgspec
 import psutil
 import pytest
 
-from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
+from chitlaq.ops.history.database import queries as named_queries
 from tests.conftest import Stack, eventually, free_ports
 
 STARTED = "2026-11-23T10:00:00.000Z"
@@ -118,7 +118,7 @@ def test_active_and_resolved_exclude_each_other(stack: Stack) -> None:
 
 @pytest.fixture
 async def database(stack: Stack) -> AsyncIterator[Database]:
-    queries = postgres.load_queries("chitlaq.ops", "test")
+    queries = named_queries("test")
     opened = Database(stack.dsn("chitlaq_ops"), "test", queries)
     try:
         yield opened

@@ -19,6 +19,7 @@ from chitlaq.ops.actions import record
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Value, Verdict, worst
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.history import notes, outbox, run_history
+from chitlaq.ops.history.database import queries as named_queries
 from chitlaq.ops.report.text import markdown, nagios
 from tests.conftest import Stack, free_ports
 
@@ -27,7 +28,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 @asynccontextmanager
 async def history(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn, "test", postgres.load_queries("chitlaq.ops", "test"))
+    database = Database(dsn, "test", named_queries("test"))
     try:
         yield database
     finally:

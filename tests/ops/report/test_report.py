@@ -28,6 +28,7 @@ from chitlaq.ops import report
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Verdict, worst
 from chitlaq.ops.checks.runner import Note, Result, Run
 from chitlaq.ops.history import outbox, run_diff
+from chitlaq.ops.history.database import queries as named_queries
 from chitlaq.ops.report import delivery, plots
 from chitlaq.ops.schedule.scheduler import Scheduler
 from tests.conftest import Stack, free_ports
@@ -394,10 +395,7 @@ async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
     to = Operations(report_to=(address,))
     (nobody,) = free_ports(1)
     home = Home(tmp_path)
-    queries = {
-        **postgres.load_queries("chitlaq.core.data", "test"),
-        **postgres.load_queries("chitlaq.ops", "test"),
-    }
+    queries = named_queries("test")
     away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", queries)
     back = Database(stack.dsn("chitlaq_ops"), "test", queries)
     try:

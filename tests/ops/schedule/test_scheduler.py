@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
+from chitlaq.ops.history.database import queries as named_queries
 from chitlaq.ops.schedule import scheduler
 from chitlaq.ops.schedule.scheduler import Recurrence, Scheduler, last_due, parse
 from tests.conftest import Stack, eventually, free_ports
@@ -101,7 +101,7 @@ def test_zone_that_does_not_exist_is_refused() -> None:
 
 @asynccontextmanager
 async def history(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn, "test", postgres.load_queries("chitlaq.ops", "test"))
+    database = Database(dsn, "test", named_queries("test"))
     try:
         yield database
     finally:

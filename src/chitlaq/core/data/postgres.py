@@ -111,7 +111,8 @@ def load_queries(package: str, service: str) -> Mapping[str, Query]:
     Raises:
         ValueError: two queries share a name.
     """
-    text = resources.files(package).joinpath("queries.sql").read_text()
+    file = resources.files(package).joinpath("queries.sql")
+    text = file.read_text() if file.is_file() else ""
     queries: dict[str, Query] = {}
     marks = list(_NAME_LINE.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]

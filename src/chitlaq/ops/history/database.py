@@ -1,4 +1,4 @@
-"""Access to the history of operations from a command."""
+"""The queries of operations, and access to its history from a command."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chitlaq.core.data import postgres
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Query
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+
+QUERY_PACKAGES = ("chitlaq.ops.history", "chitlaq.ops.actions", "chitlaq.ops.schedule")
+
+
+def queries(service: str) -> dict[str, Query]:
+    """Return all queries that operations needs, as this service sends them."""
+    return {
+        name: query
+        for package in ("chitlaq.core.data", *QUERY_PACKAGES)
+        for name, query in postgres.load_queries(package, service).items()
+    }
 
 
 @asynccontextmanager
 async def open_database(home: Home, settings: Settings) -> AsyncIterator[Database]:
     """Open the history; the first query connects."""
-    queries = {
-        **postgres.load_queries("chitlaq.core.data", "chitlaq"),
-        **postgres.load_queries("chitlaq.ops", "chitlaq"),
-    }
-    opened = Database(postgres.dsn(settings, home, "chitlaq_ops"), "chitlaq-ops", queries)
+    dsn = postgres.dsn(settings, home, "chitlaq_ops")
+    opened = Database(dsn, "chitlaq-ops", queries("chitlaq"))
     try:
         yield opened
     finally:

@@ -39,7 +39,7 @@ async def with_notes(database: Database, run: Run) -> Run:
     An acknowledgement is shown where it held and the check was not OK. A note is shown for a week;
     notes of the day after a run belong to it, too.
     """
-    rows = await database.rows("said", [one.check for one in run.results], run.started_at)
+    rows = await database.rows("notes_around", [one.check for one in run.results], run.started_at)
     notes = [_note(row) for row in rows]
     return msgspec.structs.replace(
         run,

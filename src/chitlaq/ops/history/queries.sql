@@ -1,5 +1,5 @@
 -- name: keep_alert
--- Note that an alert fires, or how it ended; the same report again changes nothing.
+-- Store a firing or resolved alert; repeating a notification changes nothing.
 INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at, ended_at)
 VALUES ($1, $2, $3, $4::text::jsonb, $5, $6, $7, $8)
 ON CONFLICT (fingerprint, started_at) DO UPDATE
@@ -7,7 +7,7 @@ SET ended_at = coalesce(excluded.ended_at, ops.alerts.ended_at), summary = exclu
     reported_at = now();
 
 -- name: end_earlier_times
--- An alert that began anew is over as it was before; whichever of its times was reported first.
+-- End the earlier episodes of an alert that started again, in whichever order they were reported.
 UPDATE ops.alerts AS earlier
 SET ended_at = (SELECT min(started_at) FROM ops.alerts later
                 WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at)
@@ -16,17 +16,16 @@ WHERE fingerprint = $1 AND ended_at IS NULL
               WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at);
 
 -- name: alerts_going_on
--- What has not ended; alerts_active.
+-- Alerts that have not ended; uses the index alerts_active.
 SELECT fingerprint, started_at FROM ops.alerts WHERE ended_at IS NULL;
 
 -- name: end_alert
--- It is over: since it began anew ($3), or since now, as nobody knows better.
+-- End an alert: when it started again ($3), or now if that is not known.
 UPDATE ops.alerts SET ended_at = greatest(started_at, coalesce($3, now()))
 WHERE fingerprint = $1 AND started_at = $2 AND ended_at IS NULL;
 
 -- name: alerts
--- Alerts, those that go on first, then the newest: all ($1 null), only those that go on (true) or are over
--- (false).
+-- Alerts, firing ones first, then the newest: all ($1 null), only firing (true) or only resolved (false).
 SELECT name, severity, labels::text AS labels, summary, procedure, started_at, ended_at
 FROM ops.alerts
 WHERE $1::boolean IS NULL OR (ended_at IS NULL) = $1
@@ -34,13 +33,13 @@ ORDER BY ended_at IS NOT NULL, started_at DESC
 LIMIT $2;
 
 -- name: store_run
--- Keep a run; the same again changes nothing.
+-- Store a run; repeating it changes nothing.
 INSERT INTO ops.runs (id, routine, verdict, started_at, duration_seconds, started_by, host)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: store_results
--- Keep the results of a run.
+-- Store the results of a run.
 INSERT INTO ops.results
     (run_id, check_id, title, section, verdict, summary, measured, evidence, remedy, duration_seconds)
 SELECT $1::uuid, check_id, title, section, verdict, summary, measured::jsonb, evidence::jsonb, remedy, seconds
@@ -49,7 +48,7 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text
      AS given (check_id, title, section, verdict, summary, measured, evidence, remedy, seconds);
 
 -- name: runs
--- The newest runs, of one routine or ($1 null) of all, with how many results of each verdict.
+-- The newest runs of one routine or ($1 null) of all, with the number of results of each verdict.
 SELECT r.*, coalesce((SELECT json_object_agg(verdict, number)
                       FROM (SELECT verdict, count(*) AS number FROM ops.results
                             WHERE run_id = r.id GROUP BY 1) counted), '{}')::text AS counts
@@ -58,7 +57,7 @@ WHERE $1::text IS NULL OR routine = $1
 ORDER BY started_at DESC LIMIT $2;
 
 -- name: run_by_id
--- The newest run whose id begins so.
+-- The newest run whose ID starts with $1.
 SELECT * FROM ops.runs WHERE starts_with(id::text, $1) ORDER BY started_at DESC LIMIT 1;
 
 -- name: results
@@ -69,32 +68,32 @@ FROM ops.results WHERE run_id = $1
 ORDER BY array_position(ARRAY['CRITICAL', 'UNKNOWN', 'WARNING', 'OK', 'SKIPPED'], verdict), check_id;
 
 -- name: prune_runs
--- Forget runs older than so many days.
+-- Delete runs older than $1 days.
 DELETE FROM ops.runs WHERE started_at < now() - make_interval(days => $1);
 
 -- name: prune_actions
--- Forget actions older than so many days.
+-- Delete actions older than $1 days.
 DELETE FROM ops.actions WHERE started_at < now() - make_interval(days => $1);
 
 -- name: prune_alerts
--- Forget alerts that ended more than so many days ago; one that goes on stays.
+-- Delete alerts that ended more than $1 days ago; firing ones stay.
 DELETE FROM ops.alerts WHERE ended_at < now() - make_interval(days => $1);
 
 -- name: prune_notes
--- Forget notes older than so many days, and acknowledgements that ended before; one that holds stays.
+-- Delete notes older than $1 days, and acknowledgements that ended before that; open ones stay.
 DELETE FROM ops.notes
 WHERE CASE kind WHEN 'note' THEN created_at ELSE ended_at END < now() - make_interval(days => $1);
 
 -- name: prune_patterns
--- Forget error patterns that were not seen for so many days.
+-- Delete error patterns that were not seen for $1 days.
 DELETE FROM ops.log_patterns WHERE last_seen < now() - make_interval(days => $1);
 
 -- name: prune_scheduled
--- Forget claims older than so many days.
+-- Delete claims older than $1 days.
 DELETE FROM ops.scheduled_runs WHERE due_at < now() - make_interval(days => $1);
 
 -- name: add_note
--- Keep what an operator said to a check; a new acknowledgement takes the place of the one before.
+-- Store a note on a check; a new acknowledgement ends the previous one.
 WITH ended AS (
     UPDATE ops.notes SET ended_at = now()
     WHERE check_id = $1 AND $2 = 'acknowledgement' AND kind = $2 AND ended_at IS NULL
@@ -102,14 +101,14 @@ WITH ended AS (
 INSERT INTO ops.notes (check_id, kind, text, operator) VALUES ($1, $2, $3, $4);
 
 -- name: notes
--- Notes and acknowledgements, newest first: to these checks, or ($1 null) to all.
+-- Notes and acknowledgements on these checks or ($1 null) on all, newest first.
 SELECT check_id, kind, text, operator, created_at, ended_at
 FROM ops.notes WHERE $1::text[] IS NULL OR check_id = ANY ($1)
 ORDER BY created_at DESC LIMIT $2;
 
--- name: said
--- What was said to these checks about the time of a run: acknowledgements that held then, notes of the week
--- before, and both of the day after it; oldest first.
+-- name: notes_around
+-- Notes on these checks from around a run, oldest first: acknowledgements that held then, notes of the week
+-- before, and both of the day after it.
 SELECT check_id, kind, text, operator, created_at, ended_at
 FROM ops.notes
 WHERE check_id = ANY ($1::text[]) AND created_at < $2::timestamptz + interval '1 day'
@@ -118,41 +117,6 @@ WHERE check_id = ANY ($1::text[]) AND created_at < $2::timestamptz + interval '1
 ORDER BY created_at;
 
 -- name: end_acknowledgements
--- These checks are OK again: what was acknowledged is over.
+-- End the acknowledgements of checks that are OK again.
 UPDATE ops.notes SET ended_at = now()
 WHERE kind = 'acknowledgement' AND ended_at IS NULL AND check_id = ANY ($1::text[]);
-
--- name: claim_run
--- Claim a run of the schedule: once, and again when whoever claimed it was not heard of for ten minutes.
-INSERT INTO ops.scheduled_runs AS known (routine, due_at) VALUES ($1, $2)
-ON CONFLICT (routine, due_at) DO UPDATE SET claimed_at = now()
-WHERE known.finished_at IS NULL AND known.claimed_at < now() - interval '10 minutes'
-RETURNING true AS is_claimed;
-
--- name: finish_run
--- A run of the schedule is done; also one that was claimed while PostgreSQL was away.
-INSERT INTO ops.scheduled_runs (routine, due_at, finished_at) VALUES ($1, $2, now())
-ON CONFLICT (routine, due_at) DO UPDATE SET finished_at = now();
-
--- name: is_run_finished
--- Whether nothing is left to be done for a run of the schedule.
-SELECT EXISTS (SELECT FROM ops.scheduled_runs
-               WHERE routine = $1 AND due_at = $2 AND finished_at IS NOT NULL) AS is_finished;
-
--- name: has_schedule
--- Whether this routine was ever due.
-SELECT EXISTS (SELECT FROM ops.scheduled_runs WHERE routine = $1) AS is_known;
-
--- name: begin_action
--- Note that an operator does something, before it is done.
-INSERT INTO ops.actions (id, action, target, operator, reason, started_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO NOTHING;
-
--- name: end_action
--- Note how it went, and what it said.
-UPDATE ops.actions SET ended_at = $2, succeeded = $3, output = $4 WHERE id = $1;
-
--- name: actions
--- What operators did, newest first.
-SELECT id, action, target, operator, reason, started_at, ended_at, succeeded, output
-FROM ops.actions ORDER BY started_at DESC LIMIT $1;
