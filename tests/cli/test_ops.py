@@ -108,9 +108,9 @@ def test_wrong_words_are_answered_with_the_nearest_right_ones(stack: Stack) -> N
         (["check", "host.dsk", "--nagios"], {}, "Did you mean host.disk?"),
         (["morning", "--nagios"], {"CHITLAQ_CHECKS_DISK_USED_RATIO": "much"}, "disk_used_ratio"),
         (["midday", "--nagios"], {"CHITLAQ_HOME": "/tmp/" + "x" * 90}, "choose a shorter path"),
-        (["check", "redis", "--json", "--nagios"], {}, "not understood"),
-        (["check", "--nagios"], {}, "not understood"),
-        (["check", "redis", "--nagios", "--detials"], {}, "not understood"),
+        (["check", "redis", "--json", "--nagios"], {}, "not valid"),
+        (["check", "--nagios"], {}, "not valid"),
+        (["check", "redis", "--nagios", "--detials"], {}, "not valid"),
     ],
 )
 def test_plugin_that_could_not_look_says_unknown_and_never_warning(

@@ -248,7 +248,7 @@ async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, lo
                 look,
                 "database.activity",
                 verdict,
-                "at work, the oldest transaction open for ",
+                "oldest transaction open for ",
                 CHITLAQ_CHECKS_TRANSACTION_SECONDS=limits,
             )
         mine = [r for r in rows(result) if r["process"] == str(forgotten.get_server_pid())]
@@ -268,7 +268,7 @@ async def test_reads_from_memory_are_held_to_their_share(
         look,
         "database.cache",
         verdict,
-        "blocks came from memory",
+        "blocks were found in memory",
         CHITLAQ_CHECKS_CACHE_HIT_RATIO=limits,
     )
 
@@ -284,12 +284,17 @@ async def test_rows_that_wait_for_vacuum_are_judged_by_their_share(
         " AS SELECT n FROM generate_series(1, 20000) n"
     )
     try:
-        await found(look, "database.dead_rows", Verdict.OK, "0 % of public.much_deleted are dead")
+        await found(
+            look,
+            "database.dead_rows",
+            Verdict.OK,
+            "0 % of the rows of public.much_deleted are dead",
+        )
         await delete(6_000)
-        said = "30 % of public.much_deleted are dead"
+        said = "30 % of the rows of public.much_deleted are dead"
         await found(look, "database.dead_rows", Verdict.WARNING, said)
         await delete(12_000)
-        said = "60 % of public.much_deleted are dead"
+        said = "60 % of the rows of public.much_deleted are dead"
         result = await found(look, "database.dead_rows", Verdict.CRITICAL, said)
         assert rows(result)[0]["last vacuum"] == "never"
         await stack.sql("VACUUM public.much_deleted")

@@ -233,6 +233,7 @@ async def test_memory_is_what_the_kernel_says_is_available(
     (proc / "meminfo").write_text(
         "MemTotal: 1000000 kB\nMemFree: 10000 kB\n"
         f"MemAvailable: {available} kB\nBuffers: 1 kB\nCached: 1 kB\n"
+        "Shmem: 1 kB\nActive: 1 kB\nInactive: 1 kB\nSReclaimable: 1 kB\nSlab: 1 kB\n"
         "SwapTotal: 1000 kB\nSwapFree: 250 kB\n"
     )
     (proc / "vmstat").write_text("pswpin 0\npswpout 0\n")
