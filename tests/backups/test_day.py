@@ -380,7 +380,7 @@ async def test_receiver_that_is_far_behind_is_a_warning(backed_up_stack: Stack) 
         for process in stopped:
             process.resume()
     assert "WARNING  backup.archive" in said.stdout
-    assert "on the way" in said.stdout
+    assert "WAL is received" in said.stdout
 
 
 async def test_receiver_that_is_killed_comes_back_and_misses_nothing(
