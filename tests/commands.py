@@ -47,7 +47,8 @@ def run(
         subprocess.TimeoutExpired: it was not done in time, and was killed.
     """
     command = [sys.executable, "-m", "chitlaq", *words]
-    if UNLOADED.intersection(words[:1]):
+    is_loaded = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
+    if not is_loaded or UNLOADED.intersection(words[:1]):
         return subprocess.run(
             command,
             env=environment,

@@ -1,4 +1,4 @@
-"""``chitlaq config``: the settings as they are, and the files that are made from them."""
+"""``chitlaq config``: the settings in effect, and the configuration generated from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 @config.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List every setting with its value and the variable that changes it; secrets are hidden.
+    """List every setting with its value and environment variable; secrets are hidden.
 
     Example: chitlaq config show
     """
@@ -56,7 +56,7 @@ def nginx(
         bool, typer.Option("--write", help="Put it where the embedded nginx reads it.")
     ] = False,
 ) -> None:
-    """Print nginx's configuration, made from the routes that the services declare.
+    """Print nginx's configuration, generated from the routes of the services.
 
     Example: chitlaq config nginx > /etc/nginx/nginx.conf
     """
@@ -81,7 +81,7 @@ def prometheus(
         bool, typer.Option("--write", help="Check it and put it where Prometheus reads it.")
     ] = False,
 ) -> None:
-    """Print Prometheus's configuration: what it asks, and how often. Rules: `config rules`.
+    """Print Prometheus's configuration: targets and interval. For the rules: `config rules`.
 
     Example: chitlaq config prometheus
     """
@@ -112,7 +112,7 @@ def rules() -> None:
 def grafana(
     folder: Annotated[Path, typer.Argument(help="Grafana's provisioning folder.")],
 ) -> None:
-    """Write the dashboards and their data source where a Grafana reads them at its start.
+    """Write the dashboards and their data source for Grafana's provisioning.
 
     Example: chitlaq config grafana /etc/grafana/provisioning
     """
@@ -129,7 +129,7 @@ def grafana(
 
 @config.command()
 def logrotate() -> None:
-    """Print a configuration for logrotate, for a machine whose logs it rotates.
+    """Print a configuration for logrotate, for a machine where it rotates the logs.
 
     Example: chitlaq config logrotate > /etc/logrotate.d/chitlaq
     """
@@ -145,7 +145,7 @@ def alertmanager(
         bool, typer.Option("--write", help="Check it and put it where Alertmanager reads it.")
     ] = False,
 ) -> None:
-    """Print Alertmanager's configuration: how alerts are grouped, held back and reported.
+    """Print Alertmanager's configuration: how alerts are grouped, inhibited and reported.
 
     Example: chitlaq config alertmanager
     """

@@ -37,10 +37,12 @@ def register(app: typer.Typer) -> None:
 def migrate(
     provision: Annotated[
         bool,
-        typer.Option("--provision", help="Make roles and database first, and demo data if empty."),
+        typer.Option(
+            "--provision", help="First create roles and database; seed demo data if it is empty."
+        ),
     ] = False,
 ) -> None:
-    """Bring the database to the shape that this version needs; forwards only.
+    """Migrate the database to this version; forwards only.
 
     Example: chitlaq migrate
     """
@@ -64,9 +66,9 @@ def seed(
     posts_per_member: Annotated[int, typer.Option(min=0, max=1000, help="Posts on average.")] = 10,
     seed: Annotated[int, typer.Option(help="The same number makes the same data.")] = 1,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Delete all members and posts there are, first.")
+        bool, typer.Option("--replace", help="First delete all existing members and posts.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fill an empty database with universities, members, a graph, posts and conversations.
@@ -158,7 +160,7 @@ def list_universities(as_json: Json = False) -> None:
 def import_universities(
     file: Annotated[Path, typer.Argument(help="CSV with the columns name and domain.")],
 ) -> None:
-    """Add universities and domains; what is there already stays.
+    """Add universities and domains; existing ones are kept.
 
     Example: chitlaq universities import universities.csv
     """
@@ -227,7 +229,7 @@ async def _connect(home: Home, settings: Settings) -> Any:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; an absent database is one sentence, not a traceback."""
+    """Run a coroutine; a database that is down is one sentence, not a traceback."""
     import asyncpg
 
     try:

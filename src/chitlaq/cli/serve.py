@@ -1,4 +1,4 @@
-"""``chitlaq serve``: one worker of one service, as the supervisor, systemd or a container runs it."""
+"""``chitlaq serve``: one worker of a service, as run by the supervisor, systemd or a container."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    target: Annotated[str, typer.Argument(help="A service by its name in `chitlaq ps`.")],
+    target: Annotated[str, typer.Argument(help="A service, as `chitlaq ps` names it.")],
     worker: Annotated[int, typer.Option(min=0, help="Which of the service's workers this is.")] = 0,
 ) -> None:
     """Run one service in the foreground.
@@ -42,6 +42,6 @@ def serve(
 
 
 def load(component: Component) -> Service:
-    """Import one service, and none of the others, and return what it declares."""
+    """Import one service and no other, and return its declaration."""
     service: Service = import_module(f"{component.package}.routes").SERVICE
     return service

@@ -45,11 +45,11 @@ def register(app: typer.Typer) -> None:
 
 def up(
     detach: Annotated[
-        bool, typer.Option("--detach", "-d", help="Return when everything is healthy.")
+        bool, typer.Option("--detach", "-d", help="Return once everything is healthy.")
     ] = False,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait for that.")] = 90,
 ) -> None:
-    """Start the whole system and show it; Ctrl-C stops it again.
+    """Start the whole system and show its state; Ctrl-C stops it.
 
     Example: chitlaq up --detach
     """
@@ -95,7 +95,7 @@ def down() -> None:
 
 
 def ps(as_json: Json = False) -> None:
-    """Show the state of every component; exit code 3 when one is not healthy.
+    """Show the state of every component; exit code 3 if one is not healthy.
 
     Example: chitlaq ps --json
     """
@@ -118,9 +118,9 @@ def ps(as_json: Json = False) -> None:
 
 
 def stats(as_json: Json = False) -> None:
-    """Show what each component uses: processor, memory, restarts.
+    """Show each component's resource usage: CPU, memory, restarts.
 
-    Memory is the proportional share (PSS): what processes share is counted once.
+    Memory is the proportional set size (PSS): shared memory is counted once.
 
     Example: chitlaq stats
     """
@@ -165,10 +165,10 @@ def restart(
 def rotate(
     moved: Annotated[
         bool,
-        typer.Option("--moved", help="Only open new files: logrotate has moved those so far."),
+        typer.Option("--moved", help="Only open new files: logrotate has moved the old ones."),
     ] = False,
 ) -> None:
-    """Begin new log files now; no line is lost. It happens by itself each day, and by size.
+    """Rotate the log files now, without losing a line. This also happens daily, and by size.
 
     Example: chitlaq rotate
     """
@@ -180,27 +180,27 @@ def rotate(
 
 
 def logs(
-    services: Annotated[
-        list[str] | None, typer.Argument(help="Components; all when none is named.")
-    ] = None,
+    services: Annotated[list[str] | None, typer.Argument(help="Components; default: all.")] = None,
     tail: Annotated[int | None, typer.Option(min=0, help="Only the last lines.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new lines as they come.")
+    ] = False,
     since: Annotated[
         str | None, typer.Option(help="Only lines after this: 10m, 2h, 1d, or a time.")
     ] = None,
     grep: Annotated[str | None, typer.Option(help="Only lines that match this pattern.")] = None,
     errors: Annotated[
-        bool, typer.Option("--errors", help="Only errors: that level, and answers of 5xx.")
+        bool, typer.Option("--errors", help="Only errors: log level and 5xx responses.")
     ] = False,
     slow: Annotated[
         bool,
-        typer.Option("--slow", help="Only what took longer than the setting logs.slow_seconds."),
+        typer.Option(
+            "--slow", help="Only requests and queries slower than the setting logs.slow_seconds."
+        ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print lines as they were written.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the lines unchanged.")] = False,
 ) -> None:
-    """Show what the components wrote, in the order of time.
+    """Show the components' logs, ordered by time.
 
     Examples: chitlaq logs api-gateway --tail 20 · chitlaq logs --errors --since 1h · chitlaq logs --slow
     """
@@ -229,7 +229,7 @@ def logs(
 
 
 def supervise() -> None:
-    """Be the supervisor; `chitlaq up` starts this."""
+    """Run the supervisor; `chitlaq up` starts it."""
     from chitlaq.stack.supervisor import supervisor
 
     home, settings = installation.current()
@@ -240,9 +240,9 @@ def supervise() -> None:
 
 
 def _start(home: Home) -> control.Connection:
-    """Start the supervisor, and connect to it as soon as it listens.
+    """Start the supervisor and connect once it listens.
 
-    When somebody else starts it at the same moment, one of the two goes on and both connect to it.
+    If two start at the same moment, one supervisor stays and both connect to it.
     """
     import subprocess
 
@@ -285,12 +285,12 @@ def _wait_until_healthy(home: Home, deadline: float) -> None:
 
 
 def _is_hopeless(status: Status) -> bool:
-    """Whether waiting on makes no sense: it failed again and again from the start."""
+    """Whether waiting longer is pointless: it has failed repeatedly since the start."""
     return status.state == "backoff" and status.restarts >= 5
 
 
 def _trouble(home: Home, statuses: list[Status]) -> str:
-    """Name the component that is the reason, and what it said last."""
+    """Name the component at fault and its last log lines."""
     from chitlaq.logs import files
 
     order = ("backoff", "unresponsive", "starting", "waiting")
@@ -306,7 +306,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
 
 
 def _stay(home: Home, settings: Settings, started: float) -> None:
-    """Stay in the foreground: show the components as they come up, stop them with us."""
+    """Stay in the foreground: show the components as they start, and stop them on exit."""
     from chitlaq.stack.supervisor import control
 
     def leave(_number: int, _frame: object) -> None:
@@ -353,7 +353,7 @@ def _show_until_healthy(home: Home) -> None:
 
 
 def _show_changes(home: Home, *, until_healthy: bool = False) -> None:
-    """Print a line whenever a component's state changes."""
+    """Print a line for each change of a component's state."""
     from chitlaq.stack.supervisor import control
 
     seen: dict[str, str] = {}

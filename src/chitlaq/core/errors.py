@@ -1,12 +1,12 @@
-"""The one exception that ends a command with a sentence instead of a traceback."""
+"""The exception that ends a command with one sentence instead of a traceback."""
 
 
 class OperatorError(Exception):
-    """Something an operator can mend.
+    """An error that an operator can fix.
 
     The message is one clear sentence: what happened, why, and what to do.
     """
 
 
 class MissingProgramError(OperatorError):
-    """A program that is wanted, and not needed, is not on this machine."""
+    """An optional program is not on this machine."""

@@ -1,4 +1,4 @@
-"""Ids that sort by time, as PostgreSQL's uuidv7() makes them, where PostgreSQL may be away."""
+"""Ids that sort by time, as PostgreSQL's uuidv7() makes them, for code that must work without PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def uuid7_bytes(microseconds: int, random_bits: int) -> bytes:
     """Return a UUIDv7 (RFC 9562, 5.7) with its microseconds in ``rand_a``.
 
     Args:
-        microseconds: since 1970-01-01 UTC; ids of different ones sort like their moments.
+        microseconds: since 1970-01-01 UTC; ids sort by them.
         random_bits: 62 bits.
     """
     milliseconds, rest = divmod(microseconds, 1000)

@@ -1,4 +1,4 @@
-"""Work that runs beside the requests of a process, for as long as the process serves."""
+"""Background tasks that run for as long as a process serves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 @asynccontextmanager
 async def running(*work: Work) -> AsyncIterator[None]:
-    """Run these until the block ends; one that fails is logged and begun again after a pause."""
+    """Run these until the block ends; log one that fails and restart it after a pause."""
     tasks = [asyncio.create_task(_kept_running(one)) for one in work]
     try:
         yield

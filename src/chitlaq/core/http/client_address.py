@@ -1,4 +1,4 @@
-"""The client's address, as far as it can be believed."""
+"""The client's address, as far as it can be trusted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from litestar import Request
 
 
 def client_address(request: Request[Any, Any, Any]) -> str | None:
-    """Return the client's address, or nothing when it is not known.
+    """Return the client's address, or None if it is not known.
 
-    On a service's Unix socket only our own nginx speaks, and it overwrites ``X-Real-IP`` with the
-    address it saw; on the TCP port anybody may, and the header is not looked at.
+    Only our own nginx connects to a service's Unix socket, and it overwrites ``X-Real-IP`` with the
+    address it saw. Anybody can connect to the TCP port, where the header is ignored.
     """
     client = request.scope.get("client")
     told = client[0] if client and client[0] else request.headers.get("x-real-ip", "")

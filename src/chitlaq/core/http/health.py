@@ -1,4 +1,4 @@
-"""Whether a service can do its work, said within a second whatever hangs behind it."""
+"""Whether a service can work, answered within a second whatever hangs behind it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _started = time.monotonic()
 
 
 class DependencyHealth(msgspec.Struct, frozen=True):
-    """One thing that a service needs: its state, and why when it is not healthy."""
+    """One dependency of a service: its state, and the reason if it is not healthy."""
 
     status: Status
     detail: str
@@ -53,13 +53,13 @@ def alive(status: str = "alive") -> Alive:
 
 
 async def report(service: str, database: Database, client: Valkey) -> Health:
-    """Look at what the service stands on. Without PostgreSQL it is unhealthy, without Valkey slow."""
+    """Check the service's dependencies. It is unhealthy without PostgreSQL, degraded without Valkey."""
     postgres, redis = await asyncio.gather(_postgres(database), _redis(client))
     return summary(service, {"postgres": postgres, "redis": redis})
 
 
 def summary(service: str, checks: dict[str, DependencyHealth]) -> Health:
-    """Sum up: as bad as the worst check."""
+    """Summarise: as bad as the worst check."""
     states = {check.status for check in checks.values()}
     worst: Status = (
         "unhealthy" if "unhealthy" in states else "degraded" if "degraded" in states else "healthy"

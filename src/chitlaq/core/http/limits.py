@@ -1,9 +1,9 @@
-"""How often an account may ask: counters in Valkey that all processes share.
+"""Rate limits per account: counters in Valkey that all processes share.
 
-Counting each request in Valkey would cost each request a round trip. A process therefore takes
-leave for several requests at once and hands it out from memory; an account can so be stopped up to
-one lease a process too early within a minute, never let through too often. Without Valkey requests
-pass uncounted, and a metric says so.
+Counting each request in Valkey would cost each request a round trip. A process therefore leases
+several requests at once and spends them from memory. An account can be stopped early within a minute
+by up to one lease per process, but never gets more than its limit. Without Valkey requests pass
+uncounted, and a metric says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chitlaq.core.telemetry import logs, metrics
 WINDOW_SECONDS = 60
 REMEMBERED_KEYS = 20_000
 
-# Counting and setting the end in one step: a counter without an end would stay for ever.
+# Count and set the expiry in one step: a counter without an expiry would stay for ever.
 _TAKE = Script("""
 local taken = redis.call('INCRBY', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
@@ -37,11 +37,11 @@ class _Lease:
 
 
 class Limiter:
-    """At most ``per_minute`` requests a key and minute of the clock.
+    """At most ``per_minute`` requests per key and clock minute.
 
     Args:
         name: of the limit, in metrics and in Valkey's keys.
-        lease: requests that a process takes leave for at once; 1 counts each exactly.
+        lease: requests that a process leases at once; 1 counts each request exactly.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Limiter:
         """Count one request.
 
         Raises:
-            Problem: 429, with the seconds until the minute is over.
+            Problem: 429, with the seconds until the next minute.
         """
         now = time.time()
         window = int(now // WINDOW_SECONDS)
@@ -78,7 +78,7 @@ class Limiter:
         lease.left -= 1
 
     async def _take(self, key: str, window: int) -> int:
-        """Take leave for some requests; returns how many, at most 0 when none are left."""
+        """Lease some requests; returns how many, 0 or less when none are left."""
         counter = f"limit:{self._service}:{self._name}:{key}:{window}"
         try:
             taken = await self._client.run(

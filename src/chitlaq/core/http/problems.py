@@ -12,14 +12,14 @@ from chitlaq.core.telemetry import logs
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457
-    """An answer other than success.
+class Problem(Exception):  # noqa: N818 - RFC 9457's term
+    """An error response.
 
     Args:
         status: the HTTP status.
-        detail: one sentence to the person at the other end: what happened and what to do.
-        errors: for 422, what is wrong with which field.
-        retry_after_seconds: for 429 and 503, when to come back.
+        detail: one sentence for a person: what happened and what to do.
+        errors: for 422: the fault of each field.
+        retry_after_seconds: for 429 and 503: when to retry.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ def conflict(detail: str, field: str | None = None) -> Problem:
 
 
 def invalid(errors: dict[str, str]) -> Problem:
-    """422: the body or the query was understood, but these fields do not fit."""
+    """422: these fields of the body or the query are not valid."""
     listed = "; ".join(f"{field}: {reason}" for field, reason in errors.items())
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
 

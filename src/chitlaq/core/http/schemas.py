@@ -1,4 +1,4 @@
-"""What all structs that cross the border have in common."""
+"""The base of all request bodies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from chitlaq.core.http import problems
 
 
 class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A request's body: unknown fields are refused, and no text holds what cannot be stored.
+    """A request body: unknown fields and text that cannot be stored are refused.
 
-    PostgreSQL's text cannot hold NUL; surrogates that stand alone the JSON decoder refuses.
-    A subclass that checks more raises ``ValueError("field: reason")`` in its `__post_init__`.
+    PostgreSQL's text cannot hold NUL; the JSON decoder refuses lone surrogates.
+    A subclass with more rules raises ``ValueError("field: reason")`` in its `__post_init__`.
     """
 
     def __post_init__(self) -> None:
@@ -22,7 +22,7 @@ class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def without_nul(field: str, value: str) -> str:
-    """Return a query parameter's text as it may be used in a query.
+    """Return a query parameter's text if it has no NUL.
 
     Raises:
         Problem: 422.

@@ -1,4 +1,4 @@
-"""Run one worker of one service: its sockets, its server, its end without losing a request."""
+"""Run one worker of one service: its sockets, its server, its graceful shutdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEEP_ALIVE_SECONDS = 75
 
 
 def prepare(service: str, settings: Settings, home: Home) -> None:
-    """Set up logs, traces and shared metrics; to be called before a module that counts is imported."""
+    """Set up logs, traces and shared metrics. Call it before importing modules that declare metrics."""
     folder = home.metrics(service)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     multiprocess_metrics.begin(folder)
@@ -30,10 +30,10 @@ def prepare(service: str, settings: Settings, home: Home) -> None:
 
 
 def serve(service: str, worker: int, settings: Settings, home: Home, application: ASGIApp) -> None:
-    """Answer until SIGTERM; then take no more connections and finish what is in flight.
+    """Serve until SIGTERM, then accept no more connections and finish the requests in flight.
 
     The worker listens on its Unix socket, for the gateway, and on the service's TCP port, which it
-    may share with other workers and with its own predecessor.
+    can share with other workers and with its own predecessor.
     """
     sockets = [_unix_socket(home.service_socket(service, worker))]
     if not inventory.COMPONENTS[service].is_gateway:  # nginx listens on the gateway's port
@@ -55,8 +55,8 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    # What was imported stays: the collector need not look at it again and again. Looking for cycles
-    # after every 700 objects took a tenth of the feed's time; a request leaves none behind.
+    # Imported modules stay, so exempt them from collection. Looking for cycles after every 700
+    # objects took a tenth of the feed's time, and a request leaves none behind.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -67,9 +67,9 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
 
 
 def _unix_socket(path: Path) -> socket.socket:
-    """Listen at a path, replacing a predecessor's socket in one step.
+    """Listen at a path, atomically replacing a predecessor's socket.
 
-    Connections that already wait at the predecessor stay with it; new ones come here.
+    Connections already queued at the predecessor stay there; new ones come here.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Where everything of one installation lives: the folders under ``CHITLAQ_HOME``."""
+"""The folders of one installation, under ``CHITLAQ_HOME``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
 
-# A Unix socket's path may have 107 bytes; ours add up to 40 under the home.
+# A Unix socket's path has at most 107 bytes; ours take up to 40 below the home.
 MAX_HOME_BYTES = 66
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folders of one installation. Nothing is created by asking for a path."""
+    """The folders of one installation. Reading a path creates nothing."""
 
     root: Path
 
     @classmethod
     def from_environment(cls) -> Home:
-        """Return the home named by ``CHITLAQ_HOME``, or the default of this user.
+        """Return the home named by ``CHITLAQ_HOME``, or this user's default.
 
         The default is ``/var/lib/chitlaq`` for root, else ``chitlaq`` in the XDG data folder.
 
@@ -56,12 +56,12 @@ class Home:
 
     @property
     def restoring_data(self) -> Path:
-        """Where a restore lays out what takes the data directory's place."""
+        """Where a restore prepares the new data directory."""
         return self.root / "postgres.restoring"
 
     @property
     def postgres_socket(self) -> Path:
-        """The folder of PostgreSQL's Unix socket, which PostgreSQL's own user may write."""
+        """The folder of PostgreSQL's Unix socket, writable by PostgreSQL's own user."""
         return self.run / "postgres"
 
     @property
@@ -78,12 +78,12 @@ class Home:
 
     @property
     def expected_requests(self) -> Path:
-        """What nginx may be asked, written with its configuration; the gateway counts it from zero."""
+        """The requests that nginx accepts: the gateway begins to count each of them at zero."""
         return self.nginx / "expected-requests.json"
 
     @property
     def packages(self) -> Path:
-        """Programs that the distribution's packages brought, unpacked and not installed."""
+        """Programs unpacked from the distribution's packages, without installing these."""
         return self.root / "packages"
 
     @property
@@ -96,7 +96,7 @@ class Home:
 
     @property
     def node_exporter(self) -> Path:
-        """What node-exporter is given to read; ``texts`` holds metrics of others, as files."""
+        """What node-exporter reads; ``texts`` is its textfile collector's folder."""
         return self.root / "node-exporter"
 
     @property
@@ -105,27 +105,27 @@ class Home:
 
     @property
     def access_log(self) -> Path:
-        """What nginx writes, one JSON object a request; the gateway counts from it."""
+        """nginx's access log, one JSON object per request; the gateway counts from it."""
         return self.logs / "nginx-access.log"
 
     @property
     def ops(self) -> Path:
-        """What operations keep beside PostgreSQL: what waits for it, claims, and reports."""
+        """What operations keep outside PostgreSQL: the outbox, claims and reports."""
         return self.root / "ops"
 
     @property
     def backup(self) -> Path:
-        """What backups need here: Barman's configuration, and scratch servers while they live."""
+        """What backups need here: Barman's configuration and scratch servers."""
         return self.root / "backup"
 
     @property
     def pending_restore(self) -> Path:
-        """The plan of a restore that is being done, or was interrupted."""
+        """The plan of a restore that is running or was interrupted."""
         return self.backup / "restore.json"
 
     @property
     def run(self) -> Path:
-        """Sockets, process ids and live metrics: nothing here outlives the stack."""
+        """Sockets, process ids and live metrics; nothing here outlives the stack."""
         return self.root / "run"
 
     @property
@@ -133,7 +133,7 @@ class Home:
         return self.run / "supervisor.sock"
 
     def service_socket(self, service: str, worker: int) -> Path:
-        """The Unix socket on which one worker of a service answers the gateway."""
+        """The Unix socket on which one worker of a service listens for the gateway."""
         return self.run / f"{service}.{worker}.sock"
 
     def metrics(self, service: str) -> Path:

@@ -1,4 +1,4 @@
-"""Ports for servers that live a short while: benchmarks, scratch databases, tests."""
+"""Free ports for short-lived servers: benchmarks, scratch databases, tests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import socket
 from collections.abc import Iterator
 from itertools import islice
 
-# Below the range from which Linux gives ports to outgoing connections (32768 and up): a port
-# from there may be taken between the moment it is found free and the moment it is bound.
+# Below Linux's range for outgoing connections (32768 and up), from which a port may be taken
+# between finding it free and binding it.
 FIRST, LAST = 10_240, 32_767
 
 
 def free_ports(count: int, first: int = FIRST, last: int = LAST) -> list[int]:
-    """Different ports of ``first`` to ``last`` on which nobody listens, in random order.
+    """Return distinct free ports from ``first`` to ``last``, in random order.
 
-    Raises OSError when there are not as many.
+    Raises:
+        OSError: there are fewer.
     """
     found = list(islice(_free(first, last), count))
     if len(found) < count:

@@ -1,4 +1,4 @@
-"""Secrets: made at the first start, one file each with mode 0600, never a default value."""
+"""Secrets: generated at the first start, one file each with mode 0600, never a default value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSTGRES_ROLES = (SUPERUSER, "chitlaq", *(row.role for row in inventory.SERVICES
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secrets of one installation, read when asked for."""
+    """The secrets of one installation, read on access."""
 
     folder: Path
 
@@ -33,12 +33,12 @@ class Secrets:
 
     @property
     def demo_password(self) -> str:
-        """The password that all demo members share."""
+        """The shared password of the demo members."""
         return self._read("demo-password")
 
     @property
     def ops_token(self) -> str:
-        """What Alertmanager shows to ops-service when it reports alerts."""
+        """Alertmanager's bearer token at ops-service."""
         return self._read("ops-token")
 
     @property
@@ -61,7 +61,7 @@ class Secrets:
 
 
 def ensure(home: Home) -> Secrets:
-    """Make every secret that does not exist yet, and return them all."""
+    """Generate every secret that does not exist yet, and return all."""
     home.secrets.mkdir(parents=True, exist_ok=True)
     home.secrets.chmod(0o700)
     for role in POSTGRES_ROLES:
@@ -82,7 +82,7 @@ def _new_demo_password() -> str:
 
 
 def _new_signing_key() -> str:
-    # Late, since it takes a quarter of a second and is needed once.
+    # Imported late: it takes a quarter of a second and is needed once.
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

@@ -1,7 +1,7 @@
-"""Settings: defaults here, then the TOML file, then the environment; the last one wins.
+"""Settings: defaults here, then the TOML file, then the environment; the last wins.
 
-A setting ``[ports] edge`` of the file is ``CHITLAQ_PORTS_EDGE`` in the environment. The names that
-every host already knows keep them: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
+The setting ``edge`` in ``[ports]`` is ``CHITLAQ_PORTS_EDGE`` in the environment. Variables with a
+well-known name keep it: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
 ``ALERTMANAGER_URL``, ``OTEL_EXPORTER_OTLP_ENDPOINT``.
 """
 
@@ -25,7 +25,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Limit = tuple[float, float]
-"""Where a check warns, and where it is critical; when the first is the larger one, less is worse."""
+"""The warning and the critical threshold of a check; if the first is larger, less is worse."""
 
 
 if TYPE_CHECKING:
@@ -54,18 +54,18 @@ else:
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one client may ask of the system."""
+    """What one client may request."""
 
     body_bytes: Positive = 1_048_576
     account_requests_per_minute: Positive = 600
-    """Requests a signed-in account may make at each service."""
+    """Requests of a signed-in account at each service."""
     login_attempts_per_minute: Positive = 10
-    """Attempts to log in to one account, whoever makes them."""
+    """Attempts to log in to one account, from anywhere."""
     address_requests_per_second: Positive = 50
-    """Requests from one client address at the gateway, with bursts of four times as many."""
+    """Requests from one client address at the gateway; bursts may be four times as large."""
     address_connections: Positive = 200
     unlimited_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
-    """Addresses or networks (CIDR) that the address limits do not bind: monitoring, this host."""
+    """Addresses or networks (CIDR) exempt from the address limits: monitoring, this host."""
 
 
 class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,13 +94,13 @@ class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow_seconds: Annotated[float, msgspec.Meta(gt=0)] = 0.5
     """Requests and queries that take longer are logged as slow."""
     max_bytes: Positive = 20_000_000
-    """A log that grew so large is rotated; each is anyway when a new day has begun."""
+    """A log of this size is rotated; every log is rotated when a new day begins."""
     keep_files: Positive = 14
 
 
 class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     embedded: bool = True
-    """Run Prometheus, Alertmanager and node-exporter in the stack, where they can be had."""
+    """Run Prometheus, Alertmanager and node-exporter in the stack, where they are available."""
     scrape_seconds: Positive = 15
     retention_days: Positive = 90
     certificates: tuple[str, ...] = ()
@@ -109,39 +109,39 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Backups of the embedded PostgreSQL; of one elsewhere only the daily dump is ours."""
+    """Backups of the embedded PostgreSQL. For an external one only the daily dump is made."""
 
     folder: str = ""
-    """Where backups lie. Default: /opt/backups/chitlaq where that may be written, else in the home."""
+    """Where backups are stored. Default: /opt/backups/chitlaq if writable, else in the home."""
     archive: Literal["off", "on", "synchronous"] = "on"
-    """Whether every change is streamed to the folder as it happens. ``synchronous``: a write is
-    acknowledged only when it is there too, so that it survives the loss of the database's disk."""
+    """Whether WAL is streamed to the folder. ``synchronous``: a write is acknowledged only when it is
+    there too, so that it survives the loss of the database's disk."""
     recipients: tuple[str, ...] = ()
-    """Public age keys (``age1…``) for whom secrets and copies are encrypted: `chitlaq backup key`."""
+    """Public age keys (``age1…``) to which secrets and copies are encrypted: `chitlaq backup key`."""
     copy_to: str = ""
     """Where encrypted copies go: a folder (``/mnt/vault``), or ``s3://bucket/prefix``."""
     s3_endpoint: str = ""
-    """Of an S3 that is not Amazon's: ``https://s3.example.edu``."""
+    """The endpoint of an S3 other than Amazon's: ``https://s3.example.edu``."""
     s3_region: str = "us-east-1"
     s3_access_key_id: str = ""
     s3_secret_access_key: str = ""
     at: str = "02:30"
-    """When the day's backup is made, verified and drilled; local time."""
+    """When the daily backup is made, verified and test-restored; local time."""
     full: str = "sun"
-    """The day of the week of full backups; on the others what changed since."""
+    """The day of the week of full backups; on other days they are incremental."""
     keep_days: Positive = 7
-    """Any moment of so many days can be restored."""
+    """Any point in time of this many days can be restored."""
     keep_dumps_days: Positive = 30
     keep_least: Positive = 3
-    """Of each kind so many are kept, however old."""
+    """So many of each kind are kept, whatever their age."""
 
 
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When routines run by themselves, and who hears of it."""
+    """When routines run on their own, and who gets the reports."""
 
     scheduled: bool = True
     timezone: str = ""
-    """Of the times below, such as ``Europe/Vienna``. Default: this machine's."""
+    """The time zone of the times below, such as ``Europe/Vienna``. Default: this machine's."""
     morning: str = "09:00"
     midday: str = "13:00"
     evening: str = "18:00"
@@ -149,9 +149,9 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monthly: str = "1 10:30"
     history_days: Positive = 400
     report_to: tuple[str, ...] = ()
-    """Mail addresses that get the daily report."""
+    """Email addresses that get the daily report."""
     notify: tuple[str, ...] = ()
-    """Where its summary goes besides, as URLs of Apprise: ``slack://…``, ``mailto://…``."""
+    """Where its summary is also sent, as Apprise URLs: ``slack://…``, ``mailto://…``."""
 
 
 class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,9 +170,9 @@ class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hosts (``host:port``) that this machine must reach: a mail server, a mirror, the network."""
     component_memory_bytes: Limit = (5e8, 1e9)
     answer_seconds: Limit = (0.5, 2.0)
-    """A request of a check's own: feed, search, health."""
+    """Duration of a check's own request: feed, search, health."""
     connections_ratio: Limit = (0.80, 0.95)
-    """Connections of PostgreSQL, and clients of Valkey, beside what they take."""
+    """Connections to PostgreSQL and clients of Valkey, relative to their maximum."""
     database_size_bytes: Limit = (1e11, 5e11)
     statement_seconds: Limit = (1.0, 10.0)
     """Mean time of a statement, in pg_stat_statements."""
@@ -191,7 +191,7 @@ class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh_failures_a_day: Limit = (100, 5000)
     login_failures_ratio: Limit = (0.5, 0.9)
     address_share: Limit = (0.5, 0.9)
-    """Requests of the busiest address beside all others', of those that the limits bind."""
+    """The busiest address's share of the requests that the limits apply to."""
     certificate_days: Limit = (14, 3)
     backup_age_hours: Limit = (26, 50)
     updates_waiting: Limit = (50, 500)
@@ -200,24 +200,24 @@ class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything an operator may decide. Every field has a default that works on one machine."""
+    """Everything an operator can configure. Every default works on one machine."""
 
     database_url: str = ""
-    """A real PostgreSQL (``postgresql://owner:secret@host/chitlaq``); then none is embedded."""
+    """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one."""
     redis_url: str = ""
-    """A real Valkey or Redis (``redis://host:6379/0``); then none is embedded."""
+    """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one."""
     prometheus_url: str = ""
-    """A Prometheus elsewhere (``http://host:9090``); then none is embedded."""
+    """An external Prometheus (``http://host:9090``) instead of the embedded one."""
     alertmanager_url: str = ""
-    """An Alertmanager elsewhere (``http://host:9093``); then none is embedded."""
+    """An external Alertmanager (``http://host:9093``) instead of the embedded one."""
     otel_exporter_otlp_endpoint: str = ""
-    """A collector that takes OTLP over HTTP (``http://host:4318``); then requests are traced."""
+    """A collector for OTLP over HTTP (``http://host:4318``); if set, requests are traced."""
     host: str = "127.0.0.1"
-    """The address that nginx's ports listen on; ``0.0.0.0`` opens them to the network."""
+    """The address that nginx listens on; ``0.0.0.0`` opens its ports to the network."""
     public_url: str = ""
-    """What members type; links in mails begin with it. Default: the edge on localhost."""
+    """The URL that members type; links in emails begin with it. Default: nginx on localhost."""
     demo: bool = True
-    """Seed an empty embedded database with demo members; a real one is never seeded by itself."""
+    """Seed an empty embedded database with demo members; an external one is never seeded on its own."""
     ports: Ports = Ports()
     workers: WorkerCounts = WorkerCounts()
     limits: Limits = Limits()
@@ -235,7 +235,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.public_url.rstrip("/") or f"http://localhost:{self.port_of('nginx')}"
 
     def backup_folder(self, home: Home) -> Path:
-        """Where backups lie."""
+        """Where backups are stored."""
         if self.backups.folder:
             return Path(self.backups.folder).expanduser()
         usual = Path("/opt/backups/chitlaq")
@@ -283,7 +283,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         environment: variables to read; those of the process by default.
 
     Raises:
-        OperatorError: an unknown or unfit setting, named with the place it came from.
+        OperatorError: an unknown or invalid setting; names where it was set.
     """
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -323,7 +323,7 @@ def variable_of(dotted: str) -> str:
 
 
 def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
-    """The secrets among settings, given by dotted name: whole ones, and the passwords in URLs."""
+    """Return the secrets among settings, given by dotted name, and the passwords in URLs."""
     found: list[str] = []
     for dotted, value in values:
         for text in value if isinstance(value, tuple | list) else (value,):
@@ -337,7 +337,7 @@ def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
 
 
 def _passwords(url: str) -> list[str]:
-    """The passwords in a URL, as they stand there and as they are meant."""
+    """Return the passwords in a URL, as written and decoded."""
     try:
         parts = urlsplit(url)
         given = [parts.password] if parts.password else []
@@ -348,10 +348,10 @@ def _passwords(url: str) -> list[str]:
 
 
 def from_file(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield every setting that stands in a file as (dotted name, value); none where there is no file.
+    """Yield every setting of a file as (dotted name, value); nothing if there is no file.
 
     Raises:
-        OperatorError: it cannot be read, or has a setting that there is not.
+        OperatorError: it cannot be read, or has an unknown setting.
     """
     try:
         with path.open("rb") as file:
@@ -406,7 +406,7 @@ def _place(
 
 
 def shown(dotted: str, value: object) -> str:
-    """A setting's value as it may be shown: secrets, and passwords in URLs, are hidden."""
+    """Return a setting's value for display: secrets and passwords in URLs are hidden."""
     if dotted in SECRET_FIELDS:
         return "********" if value else ""
     if dotted in URL_FIELDS and value:

@@ -1,8 +1,7 @@
-"""JSON lines on a service's standard output, one schema, with the request id of whatever is being done.
+"""JSON lines on a service's standard output, in one schema, with the current request id.
 
-A line is ``timestamp``, ``level``, ``service``, ``event``, ``request_id``, ``part`` (of the program),
-then what belongs to the event. structlog would do as much; it brings 0.2 s and 8 MB to the start of
-each process, and this is a page.
+A line has ``timestamp``, ``level``, ``service``, ``event``, ``request_id``, ``part`` (of the program),
+then the event's own fields. structlog does the same but adds 0.2 s and 8 MB to each process's start.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _slow_seconds = 0.5
 _service = "chitlaq"
 
-# A command's output is what was asked for; only a service's are these lines.
+# A command's standard output is its result; only a service's is its log.
 _descriptor = 2
 
 count_line: Callable[[str], None] = lambda _level: None  # noqa: E731
-"""Told the level of each line; set by a process that keeps metrics."""
+"""Called with the level of each line; set by a process that keeps metrics."""
 
 
 class Logger:
-    """Writes events of one part of the program; fields are what a reader may want to filter by."""
+    """Writes events of one part of the program; fields are what a reader may filter by."""
 
     def __init__(self, part: str) -> None:
         self._part = part
@@ -42,7 +41,7 @@ class Logger:
         self._write("warning", event, fields)
 
     def error(self, event: str, *, fault: BaseException | None = None, **fields: object) -> None:
-        """Log what must not happen; ``fault`` brings its traceback along."""
+        """Log what must not happen; ``fault`` adds its traceback."""
         if fault is not None:
             fields["exception"] = "".join(traceback.format_exception(fault))
         self._write("error", event, fields)
@@ -58,7 +57,7 @@ class Logger:
             "part": self._part,
             **fields,
         }
-        # One write a line: lines of several processes do not mix, and a killed one loses none.
+        # One write per line: lines of several processes do not mix, and a kill loses none.
         os.write(_descriptor, msgspec.json.encode(line, enc_hook=str) + b"\n")
 
 
@@ -67,7 +66,7 @@ def get(part: str) -> Logger:
 
 
 def request_id() -> str:
-    """The id of the request, event or task at hand: 32 hex digits, or ``-`` outside of any."""
+    """The id of the current request, event or task: 32 hex digits, or ``-`` outside of any."""
     return _request_id.get()
 
 
@@ -76,13 +75,13 @@ def new_request_id() -> str:
 
 
 def begin_request(identifier: str) -> None:
-    """Work under this request id until the task ends; each request is a task of its own."""
+    """Use this request id until the task ends; each request is its own task."""
     _request_id.set(identifier)
 
 
 @contextlib.contextmanager
 def request_context(identifier: str) -> Iterator[None]:
-    """Let everything inside log, query and publish under this request id."""
+    """Log, query and publish under this request id inside the block."""
     token = _request_id.set(identifier)
     try:
         yield
@@ -91,7 +90,7 @@ def request_context(identifier: str) -> Iterator[None]:
 
 
 def configure(service: str, slow_seconds: float) -> None:
-    """Be a service: name it in the lines, and let the libraries' warnings be lines of ours."""
+    """Log as a service: name it in each line, and log the libraries' warnings in our schema."""
     global _slow_seconds, _service, _descriptor  # noqa: PLW0603 - set once, before anything is logged
     _slow_seconds = slow_seconds
     _service = service
@@ -105,7 +104,7 @@ def is_slow(seconds: float) -> bool:
 
 
 class _LibraryHandler(logging.Handler):
-    """What libraries log through the standard module, in our schema."""
+    """Logs what libraries log through the standard module, in our schema."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = Logger(record.name)

@@ -1,12 +1,12 @@
-"""The files in which the processes of a service share their numbers, and what becomes of them.
+"""The files through which the processes of a service share their metrics, and their compaction.
 
-prometheus-client keeps one for each process and kind of metric, and adds all up at each scrape. Those of
-processes that ended are folded into one, or a scrape would take longer with each restart.
+prometheus-client keeps one file per process and kind of metric and adds them up at each scrape. The files
+of processes that have exited are folded into one, or a scrape would take longer with each restart.
 
-A scrape sees each number once, whatever is folded meanwhile and wherever that is killed. Sums are written
-to files of the next generation, at which no scrape looks; moving a small index to its place makes these
-count and what they are made of not, in one step. Nothing that counts is changed but by its own process.
-Whoever reads looks at the index before and after, and reads again when it is another.
+A scrape sees each number once, even if a fold runs or is killed meanwhile. Sums are written to files of
+the next generation, which no scrape reads. Replacing a small index then makes the sums count and their
+parts not, in one step. A file that counts is changed only by its own process. A reader looks at the index
+before and after, and reads again if it changed.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ TRIES = 20
 
 
 class Index(msgspec.Struct, frozen=True):
-    """Which sums count, and the files that are in them and are being deleted."""
+    """Which sums count, and the files that they contain, which are being deleted."""
 
     generation: int = 0
     folded: tuple[str, ...] = ()
 
 
 def read(folder: Path, merge: Callable[[Sequence[str]], T]) -> T:
-    """Give the paths of all files that count to a function, and return what it made of them.
+    """Pass the paths of all files that count to a function and return its result.
 
-    It is called again when files were folded meanwhile.
+    It is called again if files were folded meanwhile.
 
     Raises:
-        RuntimeError: they were, each time.
+        RuntimeError: files were folded on every try.
     """
     for _ in range(TRIES):
         index = _index(folder)
-        # A file may be gone, or only just begun and empty.
+        # A file may be gone, or new and still empty.
         with suppress(FileNotFoundError, struct.error):
             merged = merge([str(file) for file in _counting(folder, index)])
             if _index(folder) == index:
@@ -57,9 +57,9 @@ def read(folder: Path, merge: Callable[[Sequence[str]], T]) -> T:
 
 
 def begin(folder: Path) -> None:
-    """Make ready for one more process: forget and fold what those that were killed have left.
+    """Prepare for one more process: fold what killed processes have left.
 
-    When another does that, and does not end, it is left for the next one.
+    If another process folds and does not finish, the next one does it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder) as is_alone:
@@ -69,7 +69,7 @@ def begin(folder: Path) -> None:
 
 
 def forget_gauges(folder: Path, pid: int) -> None:
-    """Take away what a process that has ended said of itself; its counts stay."""
+    """Delete the live gauges of a process that has exited; its counters stay."""
     for file in folder.glob(f"gauge_live*_{pid}.db"):
         file.unlink(missing_ok=True)
 
@@ -92,7 +92,7 @@ def _fold(folder: Path, dead: Sequence[Path]) -> None:
 
 
 def _add_up(parts: Sequence[Path], target: Path) -> None:
-    # Late: the supervisor, which only forgets gauges, does without it.
+    # Imported late: the supervisor only deletes gauges and does without it.
     from prometheus_client.mmap_dict import MmapedDict
 
     sums: dict[str, float] = defaultdict(float)
@@ -106,7 +106,7 @@ def _add_up(parts: Sequence[Path], target: Path) -> None:
 
 
 def _clear(folder: Path, index: Index) -> None:
-    """Delete what does not count; then its names are free again, as process ids are."""
+    """Delete what does not count, so that the names can be reused, as process ids are."""
     for name in index.folded:
         (folder / name).unlink(missing_ok=True)
     for file in folder.glob("*_sum-*.db"):
@@ -146,7 +146,7 @@ def _store(folder: Path, index: Index) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Keep others from folding; false when one of them goes on doing so."""
+    """Keep others from folding; false if another one holds the lock for too long."""
     with (folder / "lock").open("w") as lock:
         deadline = time.monotonic() + WAIT_SECONDS
         while True:

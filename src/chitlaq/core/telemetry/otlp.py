@@ -1,4 +1,4 @@
-"""Spans as OpenTelemetry's SDK makes and sends them; imported only where traces are on."""
+"""Spans made and sent by OpenTelemetry's SDK; imported only if tracing is on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXPORT_SECONDS = 3
 
 
 class Exporter:
-    """Collects the spans of one process, and sends them in batches from a thread of its own."""
+    """Collects the spans of one process and sends them in batches from its own thread."""
 
     def __init__(self, service: str, endpoint: str) -> None:
         resource = {
@@ -47,12 +47,12 @@ class Exporter:
         )
 
     def close(self) -> None:
-        """Send what is left; returns when that is done or has failed."""
+        """Send the remaining spans; returns when that is done or has failed."""
         self._provider.shutdown()
 
 
 class _RequestIds(RandomIdGenerator):
-    """Gives a trace the id of the request at hand; work that belongs to none has an id of its own."""
+    """Gives a trace the current request's id; work outside a request gets its own id."""
 
     def generate_trace_id(self) -> int:
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""How a process itself is doing: whether its event loop keeps up, and who waits for a connection."""
+"""Per-process metrics: event-loop lag and pool saturation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PERIOD_SECONDS = 1.0
 
 
 async def watch(context: Context) -> None:
-    """Measure each second, for as long as the process serves.
+    """Measure every second for as long as the process serves.
 
-    The lag is what `asyncio.sleep` slept too long: what every request then waited, too.
+    The lag is how much too long `asyncio.sleep` slept: every request waited as long.
     """
     loop = asyncio.get_running_loop()
     lag = metrics.EVENT_LOOP_LAG.labels(context.service)

@@ -1,9 +1,9 @@
-"""Traces: what a request did, and how long each part took, for whoever collects OTLP.
+"""Traces: what a request did and how long each part took, sent as OTLP.
 
-Off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set: then requests, queries, Valkey's commands and what
-events lead to are spans. A trace's id is the request id, so a line of any log leads to its trace.
-OpenTelemetry's own SDK makes and sends them (`core.otlp`; sampling and headers by its ``OTEL_…``
-variables). It is loaded only then, since it costs each process memory and time to start.
+Off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set. Then requests, queries, Valkey's commands and the
+handling of events are spans. A trace's id is the request id, so a line of any log leads to its trace.
+OpenTelemetry's SDK makes and sends them (`otlp`; its ``OTEL_…`` variables set sampling and headers).
+It is loaded only then, because it costs each process memory and start-up time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _exporter: Exporter | None = None
 
 
 class Span(Protocol):
-    """Something that is being done; it ends with its ``with`` block."""
+    """An operation in progress; it ends with its ``with`` block."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *fault: object) -> None: ...
 
     def finish(self, name: str, attributes: Mapping[str, str | int], *, failed: bool) -> None:
-        """Say what was known only afterwards."""
+        """Set the name and attributes that are known only at the end."""
 
 
 class _Nothing:
-    """The span of a process that traces nothing: one for all."""
+    """The only span of a process that traces nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +51,7 @@ _NOTHING: Span = _Nothing()
 
 
 def request() -> Span:
-    """Trace a request; its route and status are told at its end."""
+    """Trace a request; `Span.finish` sets its route and status."""
     return _begin("request", "SERVER", {})
 
 
@@ -66,7 +66,7 @@ def command(name: str) -> Span:
 
 
 def event(name: str) -> Span:
-    """Trace what an event of another service led to, in the trace of the request behind it."""
+    """Trace the handling of an event, in the trace of the request that caused it."""
     return _begin(name, "CONSUMER", {})
 
 
@@ -77,7 +77,7 @@ def _begin(
 
 
 def configure(service: str, endpoint: str) -> None:
-    """Send the spans of this process to a collector from now on; nothing without an endpoint.
+    """Send the spans of this process to a collector, if there is an endpoint.
 
     Args:
         service: the process's name in the traces.
@@ -91,7 +91,7 @@ def configure(service: str, endpoint: str) -> None:
 
 
 async def close() -> None:
-    """Send what is left; a collector that is away is not waited for long."""
+    """Send the remaining spans, without waiting long for a collector that is down."""
     if _exporter is not None:
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(_exporter.close), FAREWELL_SECONDS)

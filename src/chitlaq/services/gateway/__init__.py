@@ -1,1 +1,1 @@
-"""api-gateway: nginx's configuration, health and documentation of all, edge metrics, web pages."""
+"""api-gateway: nginx's configuration, health and documentation of all services, access log metrics."""

@@ -1,4 +1,4 @@
-"""What members saw: requests counted from nginx's access log, each line once."""
+"""Request metrics as members see them: counted from nginx's access log, each line once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs, metrics
 
 POLL_SECONDS = 0.25
-# nginx's workers write to a file that was moved until each has opened the new one.
+# nginx's workers write to a moved file until each has opened the new one.
 LINGER_SECONDS = 1.0
 READ_BYTES = 1 << 20
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -29,7 +29,7 @@ log = logs.get("access_log")
 
 
 class _Line(msgspec.Struct):
-    """What is counted of a line of the access log; ``request_time`` in seconds."""
+    """The fields of an access log line that are counted; ``request_time`` in seconds."""
 
     method: str
     route: str
@@ -38,11 +38,11 @@ class _Line(msgspec.Struct):
 
 
 class _Open:
-    """A file of the log that is read to its end: the one being written, or one moved lately.
+    """A log file that is followed: the current one, or one that was moved recently.
 
     Args:
-        file: Open at its beginning.
-        positions: Where the process before stopped, by the files' `names`.
+        file: opened at its beginning.
+        positions: where the previous process stopped, by `name_in` of each file.
     """
 
     def __init__(self, file: IO[bytes], positions: Mapping[str, int]) -> None:
@@ -55,9 +55,9 @@ class _Open:
 
     @staticmethod
     def name_in(file: IO[bytes]) -> str:
-        """What tells a file from every other: its first line, which has a request id.
+        """Return what identifies a file: a hash of its first line, which has a request id.
 
-        The inode does not do: a file that is deleted leaves its number to the next one.
+        The inode does not: the next file may reuse the number of a deleted one.
         """
         here = file.tell()
         file.seek(0)
@@ -67,11 +67,11 @@ class _Open:
 
     @property
     def position(self) -> tuple[str, int]:
-        """The file's name, and the first byte that was not counted."""
+        """The file's identity and the first byte that was not counted."""
         return self.name_in(self._file), self._file.tell() - len(self._rest)
 
     def count_to_end(self) -> bool:
-        """Count every whole line that is new; false when there was none."""
+        """Count every complete new line; false if there was none."""
         is_new = False
         while chunk := self._file.read(READ_BYTES):
             *lines, self._rest = (self._rest + chunk).split(b"\n")
@@ -85,13 +85,12 @@ class _Open:
 
 
 class AccessLog:
-    """Reads the access log to its end, across rotations and across its own restarts.
+    """Follows the access log across rotations and its own restarts.
 
-    Of several gateway processes one reads, the one that holds the lock; the counters are shared.
-    Every file is opened as soon as it is seen and kept until nobody can write to it any more, so
-    that it does not matter how often or how fast files are moved meanwhile. The positions are
-    written after the lines before them were counted: a process that is killed in between lets its
-    successor count at most one batch twice.
+    Of several gateway processes only the one that holds the lock reads; the counters are shared.
+    Every file is opened as soon as it appears and kept until nobody writes to it any more, so files
+    can be moved at any rate. Positions are stored after the lines before them were counted: if a
+    process is killed in between, its successor counts at most one batch twice.
     """
 
     def __init__(self, home: Home) -> None:
@@ -129,7 +128,7 @@ class AccessLog:
         self._files, self._lock = [], None
 
     def _begin_expected(self) -> None:
-        """Count what nginx may be asked from zero, whenever it is given another configuration."""
+        """Begin each possible request at zero whenever nginx gets a new configuration."""
         with suppress(FileNotFoundError):
             written_at = self._expected_path.stat().st_mtime_ns
             if written_at != self._expected_at:
@@ -152,12 +151,12 @@ class AccessLog:
         return True
 
     def _open_new(self) -> None:
-        """Open the files that came since: whole, or from where the process before stopped."""
+        """Open new files, from their beginning or from where the previous process stopped."""
         known = {file.inode for file in self._files}
         positions = {} if known else self._stored_positions()
         is_first = not known and not positions
         found: list[_Open] = []
-        # Newest first. What came before a file that is known was read, unless a position says so.
+        # Newest first. Files before a known one were read already.
         for path in self._paths[:1] if is_first else self._paths:
             try:
                 file = _Open(path.open("rb"), positions)

@@ -1,4 +1,4 @@
-"""All components in one answer, and one API description out of all services'."""
+"""The health of all components in one response, and one API description of all services."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ log = logs.get("aggregate")
 
 
 class Aggregate:
-    """Asks the other services over their Unix sockets, as nginx does."""
+    """Queries the other services over their Unix sockets, as nginx does."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._documents: dict[str, dict[str, Any]] = {}
 
     async def health(self) -> Health:
-        """Sum up every component; unhealthy when one of them cannot do its work."""
+        """Summarise every component; unhealthy if one that members need cannot work."""
         others = asyncio.gather(*(self._health_of(row) for row in OTHERS))
         own = await health.report(
             self._context.service, self._context.database, self._context.valkey
@@ -48,7 +48,7 @@ class Aggregate:
     async def openapi(self) -> dict[str, Any]:
         """Return one OpenAPI document with all forwarded paths as the gateway serves them.
 
-        A service that is away is described by what it said last.
+        A service that is down is described by its last document.
         """
         await asyncio.gather(
             *(self._read_document(row.name) for row in OTHERS if row.is_for_members)
@@ -87,9 +87,9 @@ class Aggregate:
 
 
 def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Put the services' documents together; schemas get their service's name in front.
+    """Merge the services' documents; schemas are prefixed with their service's name.
 
-    Two services may use one name for different things.
+    Two services may use the same name for different schemas.
     """
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}

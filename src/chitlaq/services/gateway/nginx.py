@@ -1,4 +1,4 @@
-"""nginx's configuration: the data plane of the edge and the gateway, from the declared routes."""
+"""nginx's configuration, generated from the declared routes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RETRY_AFTER_SECONDS = 2
 
 @dataclass(frozen=True, slots=True)
 class _Upstream:
-    """A service as nginx sees it: the sockets of its workers, and what is forwarded to them."""
+    """A service as an nginx upstream: its workers' sockets, and what is forwarded to them."""
 
     name: str
     servers: Sequence[str]
@@ -48,14 +48,14 @@ def render(
         home: where the sockets, logs and temporary files are.
         settings: ports, limits, origins.
         routes: what each service declares, by its name; the gateway's own under ``api-gateway``.
-        user: the system user of nginx's workers when root starts it.
+        user: the system user of nginx's workers if root starts it.
     """
     template = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the text is nginx's, and every value is ours or a setting
+        autoescape=False,  # noqa: S701 - the text is no HTML; every value is ours or a setting
     ).from_string(resources.files(__package__).joinpath("nginx.conf.j2").read_text())
     services = [
         _upstream(name, declared, home, settings)
@@ -74,9 +74,9 @@ def render(
 
 
 def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
-    """Put the configuration where nginx reads it, with the folders that it writes to.
+    """Write the configuration where nginx reads it, and create the folders that it writes to.
 
-    Beside it goes what may come, from which the gateway knows what to count from zero.
+    Also write the expected requests, which the gateway begins to count at zero.
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
 
 
 def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:
-    """Every method and template that is declared, as the access log has it, with its good status."""
+    """Every declared method and template, as in the access log, with its success status."""
     expected = [("GET", path, int(HTTPStatus.OK)) for path in sorted(OWN_PATHS)]
     expected.append(("GET", UNMATCHED, int(HTTPStatus.NOT_FOUND)))
     for name, declared in routes.items():
@@ -99,7 +99,7 @@ def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int
 
 
 def _path(service: str, template: str, *, is_socket: bool) -> str:
-    """A service's template as a member writes it."""
+    """A service's template as members request it."""
     return template if service == CONTROL or is_socket else f"/api{template}"
 
 
@@ -113,7 +113,7 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
 
 
 def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
-    """Pairs for nginx's map from a path to its template; exact paths first, as nginx wants them."""
+    """Pairs for nginx's map from a path to its template; exact paths first, as nginx requires."""
     exact = [(path, path) for path in sorted(OWN_PATHS)]
     patterns: list[tuple[str, str]] = []
     for name, declared in routes.items():

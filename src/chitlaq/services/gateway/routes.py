@@ -1,4 +1,4 @@
-"""The gateway's control side: health of all, documentation, edge metrics, web pages."""
+"""The gateway over HTTP: health of all components, documentation, access log metrics, web pages."""
 
 from __future__ import annotations
 

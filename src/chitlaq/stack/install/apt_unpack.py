@@ -1,6 +1,6 @@
-"""Packages of Debian and Ubuntu, unpacked in a folder and not installed: nothing needs root for that.
+"""Unpack packages of Debian and Ubuntu into a folder without installing them, which needs no root.
 
-They are fetched with the distribution's own client, which checks their signatures.
+The distribution's own client fetches them and verifies their signatures.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.host import files
 
 FETCH_SECONDS = 60
-"""For each package, and for the lists of what there is."""
+"""Per package, and for the package lists."""
 INSTALLED = Path("/var/lib/dpkg/status")
 FETCHED = "fetched"
-"""The mark in a folder whose packages are whole; without it a fetch was cut short."""
+"""Marks a complete folder; without it a fetch was interrupted."""
 
 
 def unpack(
@@ -29,16 +29,16 @@ def unpack(
     with_missing: bool = False,
     finish: Callable[[Path], None] = lambda _folder: None,
 ) -> None:
-    """Fetch packages and unpack them into a folder, once; others wait meanwhile.
+    """Fetch packages and unpack them into a folder, once; concurrent callers wait.
 
     Args:
-        folder: becomes a tree as if it were the root of a machine: ``folder/usr/bin/…``.
-        names: of the packages.
-        with_missing: what they depend on comes too, unless it is installed on this machine.
-        finish: told the folder when all is unpacked, before it counts as whole.
+        folder: becomes a tree like a root file system: ``folder/usr/bin/…``.
+        names: the packages.
+        with_missing: also fetch dependencies that are not installed on this machine.
+        finish: called with the folder after unpacking, before it is marked complete.
 
     Raises:
-        MissingProgramError: there is no package client, or it failed; with what it said.
+        MissingProgramError: there is no package client, or it failed; with its error.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         raise MissingProgramError(
@@ -58,10 +58,10 @@ def unpack(
 
 
 def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]:
-    """Download packages, with lists and caches of our own below a folder.
+    """Download packages, with our own lists and caches below a folder.
 
-    A package that a try before has left there whole is not fetched again, so that a slow link gets
-    there in the end.
+    A package that an earlier try completed is not fetched again, so that even a slow link succeeds
+    eventually.
     """
     for part in ("state/lists/partial", "cache/archives/partial", "cache/none/partial"):
         (apt / part).mkdir(parents=True, exist_ok=True)
@@ -71,10 +71,10 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
     options = [
         *("-o", f"Dir::State={apt / 'state'}", "-o", f"Dir::Cache={apt / 'cache'}"),
         *("-o", f"Dir::State::status={status}"),
-        # A machine without a network is to be told so soon.
+        # Fail soon without a network.
         *("-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"),
         *("-o", "Acquire::Retries=1"),
-        # As root it would change to a user who may not write here.
+        # As root it would switch to a user who cannot write here.
         *("-o", "APT::Sandbox::User=", "-o", "Debug::NoLocking=1", "-q"),
     ]
     archives = apt / "cache" / "archives"
@@ -83,7 +83,7 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
     if with_missing:
         more = ["--no-install-recommends", "--reinstall", "--download-only", "--yes"]
         command = ["apt-get", *options, *more, "install", *names]
-    # Asked where there is nothing, since it leaves out what is there already.
+    # Ask with an empty cache: it omits packages that it already has.
     none = apt / "cache" / "none"
     asking = [*command, "--print-uris", "-o", f"Dir::Cache::archives={none}"]
     files = _files(_run(asking, none))
@@ -92,15 +92,15 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
 
 
 def _files(uris: str) -> list[str]:
-    """Read the names of the files out of lines of ``'URI' FILE SIZE HASH``."""
+    """Parse the file names from lines of ``'URI' FILE SIZE HASH``."""
     return [line.split()[1] for line in uris.splitlines() if line.startswith("'")]
 
 
 def _run(command: Sequence[str], folder: Path, seconds: float = FETCH_SECONDS) -> str:
-    """Run a program and return what it printed.
+    """Run a program and return its output.
 
     Raises:
-        MissingProgramError: it failed, with what it said, or did not end in time.
+        MissingProgramError: it failed, with its error, or timed out.
     """
     try:
         done = subprocess.run(

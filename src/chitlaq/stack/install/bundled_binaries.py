@@ -1,4 +1,4 @@
-"""Where the packages that bring the servers' programs are installed."""
+"""Where the Python packages that contain the servers' programs are installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chitlaq.core.errors import OperatorError
 
 
 def folder(package: str) -> Path:
-    """Return a package's folder without importing it: its code is not wanted, only its files.
+    """Return a package's folder without importing it; only its files are used.
 
     Raises:
         OperatorError: it is not installed.
@@ -22,6 +22,6 @@ def folder(package: str) -> Path:
 
 
 def platform_name() -> str:
-    """This machine as the packages name it: ``linux-x86_64``, ``linux-aarch64``."""
+    """This platform as the packages name it: ``linux-x86_64``, ``linux-aarch64``."""
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower())
     return f"{platform.system().lower()}-{machine or platform.machine().lower()}"

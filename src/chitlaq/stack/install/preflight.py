@@ -1,4 +1,4 @@
-"""What must hold before anything is started: each failure is one sentence that says what to do."""
+"""What must hold before the stack starts; each failure is one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from chitlaq.stack.servers import nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
 
 MIN_FREE_BYTES = 500_000_000
-# Where its packages look for data sources and dashboards.
+# Where Grafana's packages look for data sources and dashboards.
 GRAFANA_PROVISIONING = Path("/etc/grafana/provisioning")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; ``detail`` says what is so, or what to do."""
+    """The result of one check; ``detail`` says what was found, or what to do."""
 
     name: str
     state: Literal["ok", "problem", "unknown"]
@@ -35,12 +35,12 @@ class Finding:
 
 
 def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list[Finding]:
-    """Look at everything, and go on after a problem.
+    """Check everything; continue after a problem.
 
     Args:
         home: the installation.
         settings: its settings.
-        is_running: the stack is up, so its own ports are in use by itself.
+        is_running: the stack is up and uses its own ports.
     """
     findings = []
     for name, check in _CHECKS.items():
@@ -54,7 +54,7 @@ def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list
 
 
 def observers(home: Home, settings: Settings) -> list[Finding]:
-    """Look at what watches; without it ChitLaq runs, and nobody knows how well."""
+    """Check the observers, without which ChitLaq runs unobserved."""
     findings = []
     for name in (row.name for row in inventory.OBSERVERS):
         if not settings.embeds(name):
@@ -68,7 +68,7 @@ def observers(home: Home, settings: Settings) -> list[Finding]:
 
 
 def _grafana() -> Finding:
-    """Look for a Grafana: it is another's, and what it is provisioned with is for its owner to say."""
+    """Look for a Grafana. It is not ours, so its owner decides on provisioning."""
     found = shutil.which("grafana-server") or shutil.which("grafana")
     if found is None and not GRAFANA_PROVISIONING.is_dir():
         return Finding("grafana", "ok", "none here; `chitlaq config grafana FOLDER` serves one")
@@ -85,10 +85,10 @@ def _grafana() -> Finding:
 
 
 def require(home: Home, settings: Settings) -> None:
-    """Raise the first problem, before anything is half started.
+    """Raise the first problem, before anything is started.
 
     Raises:
-        OperatorError: what is wrong, and what to do.
+        OperatorError: what is wrong and what to do.
     """
     for check in _CHECKS.values():
         check(home, settings)
@@ -216,7 +216,7 @@ def _is_taken(host: str, port: int) -> bool:
 
 
 def _by_whom(port: int) -> str:
-    """Name the process that listens on a port, where this user may know."""
+    """Name the process that listens on a port, if this user may see it."""
     import psutil
 
     try:

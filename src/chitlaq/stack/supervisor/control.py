@@ -1,4 +1,4 @@
-"""How commands speak to the supervisor: one JSON object a line over a Unix socket, one answer each."""
+"""How commands talk to the supervisor: one JSON object per line over a Unix socket, one answer each."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Status(msgspec.Struct, frozen=True):
 
     @property
     def is_well(self) -> bool:
-        """Whether there is nothing to mend; what is missing is not needed, and says why."""
+        """Whether there is nothing to fix; a missing component is optional and says why."""
         return self.state in {"healthy", "done", "missing"}
 
 
 def is_up(statuses: Iterable[Status]) -> bool:
-    """Whether everything works without which ChitLaq is not up."""
+    """Whether every required component works."""
     return all(status.is_well for status in statuses if status.is_needed)
 
 
@@ -64,30 +64,30 @@ class Attach(msgspec.Struct, tag="attach", frozen=True):
 
 
 class Restart(msgspec.Struct, tag="restart", frozen=True):
-    """Restart the processes of one component; answered when they are ready again."""
+    """Restart the processes of one component; answered once they are ready."""
 
     service: str
 
 
 class Rotate(msgspec.Struct, tag="rotate", frozen=True):
-    """Begin new log files now.
+    """Start new log files now.
 
     Args:
-        moved: somebody else (logrotate) has moved those so far: only open the new ones.
+        moved: somebody else (logrotate) has already moved the old ones: only open new ones.
     """
 
     moved: bool = False
 
 
 class Stop(msgspec.Struct, tag="stop", frozen=True):
-    """Stop everything; answered when all of it has ended."""
+    """Stop everything; answered once it has exited."""
 
 
 Command = Ps | Attach | Restart | Rotate | Stop
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What comes back: the components, and an error where the command could not be done."""
+    """The response: the components, and an error if the command failed."""
 
     components: list[Status] = []
     error: str = ""
@@ -100,7 +100,7 @@ def decode(line: bytes) -> Command:
     """Read a command.
 
     Raises:
-        msgspec.DecodeError: it is not one.
+        msgspec.DecodeError: it is not a command.
     """
     return _commands.decode(line)
 
@@ -126,10 +126,10 @@ class Connection:
             ) from None
 
     def ask(self, command: Command) -> list[Status]:
-        """Send a command and return the components as they are afterwards.
+        """Send a command and return the resulting state of the components.
 
         Raises:
-            OperatorError: the supervisor says that it cannot do that, or ended meanwhile.
+            OperatorError: the supervisor refused it, or exited.
         """
         self._socket.sendall(msgspec.json.encode(command) + b"\n")
         data = b""
@@ -148,7 +148,7 @@ class Connection:
 
 
 class NotRunningError(OperatorError):
-    """There is no supervisor for this home."""
+    """No supervisor runs for this home."""
 
 
 def ask(home: Home, command: Command) -> list[Status]:

@@ -1,4 +1,4 @@
-"""Whether a component answers: asked for real, over the sockets that others use."""
+"""Whether a component answers, over the sockets that its clients use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Probe = Callable[[int], Awaitable[bool]]
 
 
 def postgres(socket_folder: Path, port: int) -> Probe:
-    """Ready when the server asks for a password or gives one more answer of the protocol.
+    """Ready if the server answers the startup packet, other than with "starting" or "stopping".
 
     The startup packet is what pg_isready sends; an error while starting or stopping has the
     SQLSTATE class 57P.
@@ -40,7 +40,7 @@ def postgres(socket_folder: Path, port: int) -> Probe:
 
 
 def redis(socket: Path) -> Probe:
-    """Ready when it answers at all, and not that it is still loading."""
+    """Ready if it answers, unless it is still loading."""
 
     async def probe(_pid: int) -> bool:
         reader, writer = await asyncio.open_unix_connection(str(socket))
@@ -55,7 +55,7 @@ def redis(socket: Path) -> Probe:
 
 
 def file(folder: Path, pattern: str) -> Probe:
-    """Ready when there is such a file."""
+    """Ready if a file matches."""
 
     async def probe(_pid: int) -> bool:
         return await asyncio.to_thread(lambda: any(folder.glob(pattern)))
@@ -64,7 +64,7 @@ def file(folder: Path, pattern: str) -> Probe:
 
 
 def service(socket: Path, target: str) -> Probe:
-    """Ready when this very process says so: during a restart two listen one after the other."""
+    """Ready if this very process answers: during a restart its predecessor may answer."""
 
     async def probe(pid: int) -> bool:
         status, body = await local_http.get(socket, target, PROBE_SECONDS)
@@ -74,7 +74,7 @@ def service(socket: Path, target: str) -> Probe:
 
 
 def nginx(ports: list[int]) -> Probe:
-    """Ready when nginx answers on each of these ports."""
+    """Ready if nginx answers on each of these ports."""
 
     async def probe(_pid: int) -> bool:
         for port in ports:
@@ -91,7 +91,7 @@ def nginx(ports: list[int]) -> Probe:
 
 
 def http(port: int, target: str) -> Probe:
-    """Ready when it answers 200 on its port."""
+    """Ready if it answers 200 on its port."""
 
     async def probe(_pid: int) -> bool:
         status, _ = await local_http.get_port(port, target, PROBE_SECONDS)

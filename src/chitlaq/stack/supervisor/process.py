@@ -1,4 +1,4 @@
-"""Processes of the supervisor: started in a session of their own, watched, and never left behind."""
+"""Processes of the supervisor: each in its own session, watched, and never left behind."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Ask the kernel for a signal when our parent dies; also when it is killed."""
+    """Have the kernel signal us when our parent dies, even if it is killed."""
     _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def ends_with_us() -> None:
-    """Let a program that we start, and whose work nobody wants without us, end when we are killed.
+    """End a program that we start when we are killed: nobody wants its result then.
 
-    For `preexec_fn`: after a change of user, which would clear it.
+    For `preexec_fn`, after a change of user, which would clear it.
     """
     die_with_parent(signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of what our children leave behind (the nursery's grandchildren)."""
+    """Become the parent of orphans: the processes that the fork server forks."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Process:
-    """One running process: its id, its output, its end."""
+    """One running process: its id, its output, its exit."""
 
     def __init__(self, pid: int, output: int, write_log: Callable[[bytes], None]) -> None:
         self.pid = pid
@@ -56,9 +56,9 @@ class Process:
                 os.kill(self.pid, signal_number)
 
     async def stop(self, signal_number: signal.Signals, grace_seconds: float) -> None:
-        """Ask it to end; kill it when it does not within the time."""
+        """Ask it to exit; kill it if it does not in time."""
         self.send(signal_number)
-        # A stopped process (SIGSTOP) hears nothing before it goes on.
+        # A stopped process (SIGSTOP) handles no signal before it continues.
         self.send(signal.SIGCONT)
         await asyncio.wait([self.exited], timeout=grace_seconds)
         if not self.exited.done():
@@ -67,7 +67,7 @@ class Process:
         self.kill_group()
 
     def kill_group(self) -> None:
-        """End what it started and left: nginx's workers would keep the port."""
+        """Kill what it left behind: nginx's workers would keep the port."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -97,7 +97,7 @@ class Process:
             code = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             code = -1
-        # Its last words may still be in the pipe, which others may hold open.
+        # Its last output may still be in the pipe, which others may hold open.
         if self._output >= 0:
             self._read_rest()
         self.exited.set_result(code)
@@ -118,7 +118,7 @@ def start(
     keep_open: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Process:
-    """Start a program in a session of its own that ends with us.
+    """Start a program in its own session that ends with us.
 
     Raises:
         OSError: it cannot be started.
@@ -145,12 +145,12 @@ def start(
         raise
     finally:
         os.close(writing)
-    started.returncode = 0  # the pidfd's watcher waits for it, subprocess need not
+    started.returncode = 0  # our pidfd reader reaps it, not subprocess
     return Process(started.pid, reading, write_log)
 
 
 def reason_of(code: int) -> str:
-    """Say how a process ended: ``exit code 1``, ``killed by SIGKILL``."""
+    """Describe how a process exited: ``exit code 1``, ``killed by SIGKILL``."""
     if code < 0:
         with suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"

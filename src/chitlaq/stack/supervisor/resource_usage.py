@@ -1,4 +1,4 @@
-"""What the components use of the machine, over all processes of each."""
+"""CPU and memory of the components, over all processes of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW_SECONDS = 0.5
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """One component: processor in per cent of one core, memory as proportional share."""
+    """One component: CPU in per cent of one core, memory as proportional set size."""
 
     service: str
     cpu_percent: float
@@ -25,7 +25,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 def measure(statuses: Sequence[Status]) -> list[Usage]:
-    """Look at each component's processes, and again after a moment, for what they did between."""
+    """Measure each component's processes twice, a moment apart."""
     running = [status for status in statuses if status.pid is not None]
     families = {status.name: _family(status.pid) for status in running}
     before = {name: _cpu_seconds(family) for name, family in families.items()}

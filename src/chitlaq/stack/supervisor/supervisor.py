@@ -1,6 +1,6 @@
-"""The process that keeps all others running: starts, watches, restarts, stops them.
+"""The process that starts, watches, restarts and stops all others.
 
-Why it is our own, and not a process manager from elsewhere: docs/decisions/0001-own-supervisor.md.
+Why we do not use an existing process manager: docs/decisions/0001-own-supervisor.md.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
 ROTATION_SECONDS = 5.0
-# New connections reach a successor; those that already wait at its predecessor get this long.
+# New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 
 
 def pause_after(failures: int) -> float:
-    """Seconds to wait before a start that follows so many failures: doubling, and bounded."""
+    """Seconds to wait before a restart after so many failures: exponential, bounded."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
 
 
 class Instance:
-    """One component as it is right now."""
+    """The current state of one component."""
 
     def __init__(self, component: ProcessSpec, log: LogFile) -> None:
         self.component = component
@@ -99,7 +99,7 @@ class Supervisor:
         self._busy = asyncio.Lock()
 
     async def run(self) -> None:
-        """Run the stack until a signal, a command or the end of an attached terminal stops it."""
+        """Run the stack until a signal, a command or a closed terminal stops it."""
         adopt_orphans()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,7 +122,7 @@ class Supervisor:
     # --- one component's life
 
     async def _keep(self, instance: Instance) -> None:
-        """Keep one component running: start it, watch it, start it again when it ends."""
+        """Keep one component running: start it, watch it, restart it when it exits."""
         component = instance.component
         while True:
             try:
@@ -163,7 +163,7 @@ class Supervisor:
         return [other for other in self._instances.values() if other.component.service in wanted]
 
     async def _start(self, instance: Instance) -> Process:
-        """Start the component's process; it is the instance's from now on.
+        """Start the component's process and record it in the instance.
 
         Raises:
             OSError: it cannot be started.
@@ -173,7 +173,7 @@ class Supervisor:
         return process
 
     async def _prepare(self, instance: Instance) -> None:
-        """Do what must be done before a start; that needs none of the other components.
+        """Prepare a start; this needs no other component.
 
         Raises:
             OSError: it failed.
@@ -195,7 +195,7 @@ class Supervisor:
             command = command()
         if command[: len(prefix)] == prefix:
             process = await self._fork_server.spawn(command[len(prefix) :], instance.log.write)
-            # One that was killed cannot do it itself, and its gauges would be added to the others'.
+            # A killed process cannot delete its gauges itself, and they would be added to the others'.
             folder = self._home.metrics(component.service)
             process.exited.add_done_callback(
                 lambda _: multiprocess_metrics.forget_gauges(folder, process.pid)
@@ -211,7 +211,7 @@ class Supervisor:
         )
 
     async def _until_ready(self, instance: Instance, process: Process) -> bool:
-        """Wait until a new process is ready, or has done its work; false when it ended before."""
+        """Wait until a new process is ready, or a task is done; false if it exited before."""
         component = instance.component
         if component.once:
             code = await process.exited
@@ -232,7 +232,7 @@ class Supervisor:
         return False
 
     async def _wait_for_needs_quietly(self, instance: Instance, process: Process) -> None:
-        """A component that starts at once is ready only when what it needs is."""
+        """A component that starts at once is ready only once its dependencies are."""
         for need in self._needs(instance):
             ready = asyncio.create_task(need.became_ready.wait())
             either: tuple[asyncio.Future[Any], ...] = (ready, process.exited)
@@ -240,7 +240,7 @@ class Supervisor:
             ready.cancel()
 
     async def _watch(self, instance: Instance) -> None:
-        """Return when the process has ended, or was killed because it no longer answered."""
+        """Return once the process has exited, or was killed because it stopped answering."""
         missed = 0
         while instance.process is not None:
             process = instance.process
@@ -268,7 +268,7 @@ class Supervisor:
             instance.change("healthy")
 
     async def _pause(self, instance: Instance) -> None:
-        """Wait before the next start: longer after each failure, short after a calm time."""
+        """Wait before the next start: longer after each failure, short after a stable run."""
         if time.monotonic() - instance.started_at > CALM_SECONDS:
             instance.failures = 0
         seconds = pause_after(instance.failures)
@@ -282,7 +282,7 @@ class Supervisor:
     # --- commands
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one command's connection, line by line."""
+        """Serve one connection of a command, line by line."""
         try:
             while line := await reader.readline():
                 answer, is_attached = await self._answer(line)
@@ -293,7 +293,7 @@ class Supervisor:
                     self._note("the terminal went away")
                     self._begin_stop()
         except (OSError, ValueError):
-            pass  # the other side went away, or sent a line without end
+            pass  # the client disconnected, or its line is too long
         finally:
             writer.close()
 
@@ -319,10 +319,10 @@ class Supervisor:
         return [instance.status() for instance in self._instances.values()]
 
     async def _restart(self, service: str) -> None:
-        """Restart one component's processes, one after the other, without losing a request.
+        """Restart one component's processes in turn, without losing a request.
 
         Raises:
-            OSError: there is no such component, or its successor did not become ready.
+            OSError: the component is unknown, or its successor did not become ready.
         """
         chosen = [i for i in self._instances.values() if i.component.service == service]
         if not chosen or any(instance.component.once for instance in chosen):
@@ -339,7 +339,7 @@ class Supervisor:
                     await self._stop_and_start(instance)
 
     async def _replace(self, instance: Instance) -> None:
-        """Start a successor beside a running process, and let that one finish when it is ready."""
+        """Start a successor beside a running process, and stop that one once it is ready."""
         component, old = instance.component, instance.process
         assert old is not None
         new = await self._spawn(instance, component.command)
@@ -356,7 +356,7 @@ class Supervisor:
         self._note(f"{component.name} was replaced")
 
     async def _reload(self, instance: Instance) -> None:
-        """Let a running process take up a configuration that is written anew and was checked."""
+        """Have a running process load its configuration, which is rewritten and checked first."""
         component, process = instance.component, instance.process
         assert process is not None
         assert component.reload_signal is not None
@@ -384,7 +384,7 @@ class Supervisor:
             self._stopping = asyncio.ensure_future(self._stop())
 
     async def _stop(self) -> None:
-        """Stop everything, those who need others before those whom they need."""
+        """Stop everything, dependents before their dependencies."""
         for keeper in self._keepers.values():
             keeper.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
@@ -422,7 +422,7 @@ class Supervisor:
         self._own_log.write(msgspec.json.encode(line) + b"\n")
 
     async def _rotate(self, *, moved: bool) -> None:
-        """Begin new files; those so far are moved first, unless somebody else did."""
+        """Start new log files; the old ones are moved first, unless somebody else did."""
         for log in (*self._logs.values(), self._own_log):
             if moved:
                 log.reopen()
@@ -439,7 +439,7 @@ class Supervisor:
             nginx.send(signal.SIGUSR1)
 
     async def _rotate_forever(self) -> None:
-        """Rotate the access log, which nginx writes itself and opens anew when told."""
+        """Rotate the access log, which nginx writes itself and reopens on a signal."""
         path, limits = self._home.access_log, self._settings.logs
         day = files.last_day(path) or files.local_day()
         while True:
@@ -454,7 +454,7 @@ class Supervisor:
 
 
 def supervise(home: Home, settings: Settings) -> None:
-    """Be the supervisor of this home, unless there is one already."""
+    """Run as this home's supervisor, unless there is one already."""
     for folder in (home.run, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
     with (home.run / "supervisor.lock").open("w") as lock:
@@ -473,6 +473,6 @@ async def _main(home: Home, settings: Settings) -> None:
 
 
 def _forget_metrics(home: Home) -> None:
-    """Counters begin at zero with each start of the stack, as Prometheus expects of a restart."""
+    """Reset the counters at each start of the stack, as Prometheus expects of a restart."""
     for file in (home.run / "metrics").glob("*/*.db"):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Rendering of the pages, and the files beside them."""
+"""The pages of the web site and their static files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chitlaq.core.http import problems
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
-# Nothing from elsewhere and nothing inline: what members write never runs as a script.
+# Nothing external and nothing inline: what members write never runs as a script.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
@@ -32,16 +32,16 @@ _environment = jinja2.Environment(
 
 
 def html(template: str, **values: Any) -> Response[str]:
-    """Return a page rendered from a template with these values."""
+    """Render a template as a page."""
     text = _environment.get_template(template).render(version=__version__, **values)
     return Response(text, media_type="text/html", headers=SECURITY_HEADERS)
 
 
 def static(name: str) -> Response[bytes]:
-    """Return one of our own files.
+    """Return one of the static files.
 
     Raises:
-        Problem: 404 for anything else.
+        Problem: 404 if there is no such file.
     """
     media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
     file = resources.files("chitlaq.web.site").joinpath("static", name)
