@@ -18,7 +18,7 @@ from chitlaq.core.data import postgres
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.stack.servers import postgres as server
 
-FEED = "chitlaq.services.feed"
+TIMELINES = "chitlaq.services.feed.timelines"
 ROLE = "chitlaq_feed"
 PAGE = 10
 TIMELINE = 400
@@ -57,7 +57,7 @@ async def measure(
     the timeline is in Valkey: for one member, and for as many together as ask at once.
     ``home_timeline`` makes a timeline, which a request does when it is not there.
     """
-    queries = postgres.load_queries(FEED, "feed-service")
+    queries = postgres.load_queries(TIMELINES, "feed-service")
     hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
     pages: list[tuple[UUID, list[str]]] = []
     connection = await asyncpg.connect(_dsn(installation))

@@ -79,7 +79,6 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
-    handlers=[list_alerts, report_alerts],
     run=run,
     query_packages=[*QUERY_PACKAGES, "chitlaq.monitoring.exporter"],
 )

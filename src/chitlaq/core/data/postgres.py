@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -105,21 +105,27 @@ class Query:
 _NAME_LINE = re.compile(r"^-- name: (?P<name>\w+)(?P<prepared> \(prepared\))?$", re.MULTILINE)
 
 
-def load_queries(package: str, service: str) -> Mapping[str, Query]:
-    """Read the named queries of a package's ``queries.sql``, as a service sends them.
+def load_queries(package: str, service: str, *more: str) -> Mapping[str, Query]:
+    """Read the named queries of these packages' ``queries.sql``, where they have one.
 
     Raises:
         ValueError: two queries share a name.
     """
-    file = resources.files(package).joinpath("queries.sql")
-    text = file.read_text() if file.is_file() else ""
     queries: dict[str, Query] = {}
+    for owner in (package, *more):
+        file = resources.files(owner).joinpath("queries.sql")
+        for query_name, query in _queries(file.read_text(), service) if file.is_file() else ():
+            if query_name in queries:
+                raise ValueError(f"{owner}: two queries of {service} are named {query_name}")
+            queries[query_name] = query
+    return queries
+
+
+def _queries(text: str, service: str) -> Iterator[tuple[str, Query]]:
     marks = list(_NAME_LINE.finditer(text))
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     for mark, end in zip(marks, ends, strict=False):
         name = mark["name"]
-        if name in queries:
-            raise ValueError(f"{package}/queries.sql has two queries named {name}")
         body = text[mark.end() : end]
         lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
         sql = "\n".join(lines).rstrip(";")
@@ -128,8 +134,7 @@ def load_queries(package: str, service: str) -> Mapping[str, Query]:
         if prepared:
             sql = f"/* {label} */ {sql}"
         duration = metrics.POSTGRESQL_QUERY_DURATION.labels(service, name)
-        queries[name] = Query(label, sql, prepared, duration)
-    return queries
+        yield name, Query(label, sql, prepared, duration)
 
 
 class Session:

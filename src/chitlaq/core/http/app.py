@@ -55,7 +55,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
                 metrics.begin_requests(service.name, method, route.template, route.status)
         metrics.begin_requests(service.name, "GET", routes.UNMATCHED)
     app = Litestar(
-        route_handlers=[*service.handlers, _health, _live, _ready, _metrics],
+        route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
         dependencies={
             "viewer": Provide(viewer),
@@ -89,12 +89,9 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
 @asynccontextmanager
 async def open_context(service: Service, settings: Settings, home: Home) -> AsyncIterator[Context]:
     """Make what a service process stands on; nothing is connected before it is used."""
-    queries = {
-        **postgres.load_queries("chitlaq.core.data", service.name),
-        **postgres.load_queries(service.component.package, service.name),
-    }
-    for package in service.query_packages:
-        queries |= postgres.load_queries(package, service.name)
+    queries = postgres.load_queries(
+        "chitlaq.core.data", service.name, *service.packages, *service.query_packages
+    )
     database = postgres.Database(
         postgres.dsn(settings, home, service.component.role), service.name, queries
     )

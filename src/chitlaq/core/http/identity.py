@@ -30,6 +30,11 @@ class Identity:
     expires_at: int
 
 
+def account_id(viewer: Identity | None) -> UUID | None:
+    """The account that asks, or nothing for somebody who is not signed in."""
+    return viewer.account_id if viewer else None
+
+
 class Verifier:
     """Checks tokens against the published keys, and remembers those that were right.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import binascii
+import functools
+import inspect
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,8 +21,6 @@ T = TypeVar("T")
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
 
-# The parameters of every list. Each handler names them itself: as a dependency of the framework's
-# they would cost each request a task group.
 PageNumber = Annotated[int, Parameter(ge=1, description="Page number, from 1.")]
 PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items a page.")]
 Cursor = Annotated[
@@ -47,8 +47,8 @@ class Paging:
     before: UUID | None
 
     @classmethod
-    def of(cls, page: int, limit: int, cursor: str | None) -> Paging:
-        """Read the three parameters of every list.
+    def of(cls, page: int, limit: int, cursor: str | None = None) -> Paging:
+        """Read the query parameters of a list.
 
         Raises:
             Problem: 422 for a cursor that is not one of ours, or a page deeper than lists are
@@ -64,6 +64,57 @@ class Paging:
     @property
     def offset(self) -> int:
         return 0 if self.before else (self.page - 1) * self.limit
+
+    @property
+    def window(self) -> tuple[UUID | None, int, int]:
+        """What a query is given: the id to begin after, OFFSET, and LIMIT with one row to spare."""
+        return self.before, self.offset, self.limit + 1
+
+    def page_of(self, rows: Sequence[Any], make: Callable[[Any], T]) -> Page[T]:
+        """Make the page of the rows of a `window`; their first column is the id they are sorted by."""
+        items = [make(row) for row in rows[: self.limit]]
+        has_more = len(rows) > self.limit
+        after = cursor_after(rows[self.limit - 1][0]) if has_more else None
+        return Page(items, self.page, self.limit, after)
+
+
+def expanded(handler: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """Return a handler that takes ``page``, ``limit`` and ``cursor`` for one that takes ``paging``.
+
+    As a dependency of the framework, ``paging`` would be resolved beside ``viewer``, and two
+    dependencies at once cost each request an anyio task group.
+    """
+    signature = inspect.signature(handler)
+    if "paging" not in signature.parameters:
+        return handler
+
+    @functools.wraps(handler)
+    async def paged(*, page: int, limit: int, cursor: str | None, **others: Any) -> T:
+        return await handler(**others, paging=Paging.of(page, limit, cursor))
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if parameter.name == "paging":
+            parameters += _PARAMETERS
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    paged.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    paged.__annotations__ = {
+        **handler.__annotations__,
+        **{parameter.name: parameter.annotation for parameter in _PARAMETERS},
+    }
+    del paged.__annotations__["paging"]
+    return paged
+
+
+_PARAMETERS = [
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    for name, default, annotation in (
+        ("page", 1, PageNumber),
+        ("limit", 20, PageLimit),
+        ("cursor", None, Cursor),
+    )
+]
 
 
 def cursor_after(last: UUID) -> str:

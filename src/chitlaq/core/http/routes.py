@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import import_module
 
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 
+from chitlaq.core.http import paging
 from chitlaq.core.http.service import Service
 
 OWN_PATHS = frozenset({"/health", "/live", "/ready", "/metrics", "/openapi.json"})
@@ -35,10 +37,21 @@ class Route:
         return self.template.split("/")[1]
 
 
+def collect(service: Service) -> Iterator[HTTPRouteHandler | WebsocketRouteHandler]:
+    """Yield the handlers of a service's ``routes.py`` and of its slices', in their written order."""
+    for package in service.packages:
+        module = import_module(f"{package}.routes")
+        for handler in vars(module).values():
+            if isinstance(handler, HTTPRouteHandler):
+                yield handler(paging.expanded(handler.fn))
+            elif isinstance(handler, WebsocketRouteHandler):
+                yield handler
+
+
 def declared(service: Service) -> Sequence[Route]:
     """Return a service's routes without those that every service has, shortest first."""
     routes = []
-    for handler in service.handlers:
+    for handler in collect(service):
         methods = (
             getattr(handler, "http_methods", ()) if isinstance(handler, HTTPRouteHandler) else ()
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, dataclass_transform
 
-from litestar.types import ControllerRouterHandler
+from litestar.datastructures.state import ImmutableState
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
@@ -31,27 +31,48 @@ class Context:
     account_limit: Limiter
 
 
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class ServiceState(ImmutableState):
+    """What a service's handlers work with: a subclass declares the fields, `Service.run` makes it.
+
+    A handler that asks for ``state: FeedState`` gets it with its types. The framework makes a new
+    object around the same things for each request.
+    """
+
+    def __init__(
+        self, state: Mapping[str, Any] | None = None, *, deep_copy: bool = False, **fields: Any
+    ) -> None:
+        super().__init__(fields if state is None else state, deep_copy=deep_copy)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a service's package declares beside its row in the inventory.
 
     Args:
         component: its row: name, package, role.
-        handlers: its routes; the gateway's configuration is generated from their paths.
-        run: makes what the routes need from the context, under the names by which they ask for it,
-            and ends it: the body runs from before the first request until after the last.
+        run: makes what the handlers need from the context, and ends it: the body runs from before
+            the first request until after the last.
+        slices: folders of the package with ``routes.py`` and ``queries.sql`` of their own, beside
+            those of the package. The gateway's configuration is generated from the paths of all.
         query_packages: more packages whose ``queries.sql`` its pool loads.
     """
 
     component: Component
-    handlers: Sequence[ControllerRouterHandler]
-    run: Callable[[Context], AbstractAsyncContextManager[dict[str, Any]]]
+    run: Callable[[Context], AbstractAsyncContextManager[Mapping[str, Any]]]
+    slices: Sequence[str] = ()
     query_packages: Sequence[str] = ()
 
     @property
     def name(self) -> str:
         """Its name in the runbook, ``feed-service``."""
         return self.component.name
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Its package and its slices'."""
+        package = self.component.package
+        return (package, *(f"{package}.{name}" for name in self.slices))
 
     @property
     def counts_own_requests(self) -> bool:

@@ -1,4 +1,4 @@
-"""What auth-service counts: attempts to log in, and accounts."""
+"""Metrics of auth-service: login attempts and verified accounts."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from chitlaq.core.data.jobs import Handler, Job, Kind, Runner
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
-from chitlaq.services.feed.posts.schemas import Post
+from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 1000

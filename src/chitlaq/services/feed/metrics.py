@@ -1,4 +1,4 @@
-"""What feed-service counts: posts, and where timelines come from."""
+"""Metrics of feed-service: posts, and where timelines are read from."""
 
 from __future__ import annotations
 

@@ -71,6 +71,5 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 SERVICE = Service(
     inventory.COMPONENTS["api-gateway"],
-    handlers=[all_health, openapi, docs, landing, verify, static],
     run=run,
 )

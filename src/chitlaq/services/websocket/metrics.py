@@ -1,4 +1,4 @@
-"""What the WebSocket service counts: connections, frames, and how long they take."""
+"""Metrics of the websocket service: connections, frames, latency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Password hashes: Argon2id with OWASP's first choice of parameters, off the event loop."""
+"""Password hashes: Argon2id with OWASP's recommended parameters, off the event loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
-# Hashing more at once than there are cores only makes each wait longer.
+# More hashes at once than cores only make each of them slower.
 _turns = asyncio.Semaphore(2)
 
 _NOBODYS_HASH = _hasher.hash("no account has this password")
@@ -23,7 +23,7 @@ async def hashed(password: str) -> str:
 
 
 async def matches(password: str, password_hash: str | None) -> bool:
-    """Compare; without a hash (no such account) it takes as long and is false."""
+    """Compare; without a hash (no such account) return False after the same time."""
     async with _turns:
         right = await asyncio.to_thread(_verify, password, password_hash or _NOBODYS_HASH)
     return right and password_hash is not None

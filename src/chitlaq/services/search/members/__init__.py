@@ -1,1 +1,18 @@
 """Members by name."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+
+# Here, since the API description names a page of these after this module.
+class FoundMember(msgspec.Struct, frozen=True):
+    id: UUID
+    username: str
+    display_name: str
+    department: str
+    avatar_url: str | None
+    bio: str
+    university: str

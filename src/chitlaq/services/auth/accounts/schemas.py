@@ -1,9 +1,8 @@
-"""What crosses the border of auth-service."""
+"""Registration and accounts, in and out."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -54,17 +53,6 @@ class Resend(Incoming, frozen=True):
     email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
 
 
-class Login(Incoming, frozen=True):
-    """``login`` is the e-mail address or the username."""
-
-    login: Short
-    password: Annotated[str, msgspec.Meta(max_length=256)]
-
-
-class Refresh(Incoming, frozen=True):
-    refresh_token: Short
-
-
 class User(msgspec.Struct, frozen=True):
     """An account as its owner sees it."""
 
@@ -83,37 +71,3 @@ class Registered(msgspec.Struct, frozen=True):
 
 class Verified(msgspec.Struct, frozen=True):
     user: User
-
-
-class SignedIn(msgspec.Struct, frozen=True):
-    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1)."""
-
-    access_token: str
-    token_type: str
-    expires_in: int
-    refresh_token: str
-    user: User
-
-
-class AuthStatus(msgspec.Struct, frozen=True):
-    """Whether the sender of the request is signed in, and why not when a token was sent."""
-
-    authenticated: bool
-    user: User | None
-    detail: str
-
-
-class SessionItem(msgspec.Struct, frozen=True):
-    """One device that is signed in."""
-
-    id: UUID
-    user_agent: str
-    address: str | None
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    current: bool
-
-
-class Sessions(msgspec.Struct, frozen=True):
-    items: list[SessionItem]

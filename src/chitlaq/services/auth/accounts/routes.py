@@ -1,0 +1,34 @@
+"""Registration and verified addresses over HTTP."""
+
+from __future__ import annotations
+
+from litestar import post
+
+from chitlaq.services.auth.accounts import accounts
+from chitlaq.services.auth.accounts.schemas import (
+    Registered,
+    Registration,
+    Resend,
+    Verification,
+    Verified,
+)
+from chitlaq.services.auth.state import AuthState
+
+
+@post("/auth/register", summary="Join with a university address")
+async def register(data: Registration, state: AuthState) -> Registered:
+    return Registered(await accounts.register(state, data), verification="sent")
+
+
+@post("/auth/verify", status_code=200, summary="Prove the address with the token from the mail")
+async def verify(data: Verification, state: AuthState) -> Verified:
+    return Verified(await accounts.verify(state.database, data.token))
+
+
+@post(
+    "/auth/verify/resend", status_code=202, summary="Mail a new link, if the address waits for one"
+)
+async def resend(data: Resend, state: AuthState) -> dict[str, str]:
+    await state.resend_limit.spend(data.email.lower())
+    await accounts.resend(state, data.email)
+    return {"verification": "sent"}

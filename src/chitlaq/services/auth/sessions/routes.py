@@ -1,0 +1,71 @@
+"""Signing in and out, and the devices that are signed in, over HTTP."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, delete, get, post
+from litestar.datastructures import State
+
+from chitlaq.core.http import app, client_address, problems
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth.sessions import sessions
+from chitlaq.services.auth.sessions.schemas import (
+    AuthStatus,
+    Login,
+    Refresh,
+    Sessions,
+    SignedIn,
+)
+from chitlaq.services.auth.state import AuthState
+
+
+@post("/auth/login", status_code=200, summary="Sign in with address or username and password")
+async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
+    user_agent = request.headers.get("user-agent", "").replace("\x00", "")
+    return await sessions.login(state, data, user_agent, client_address.client_address(request))
+
+
+@post("/auth/refresh", status_code=200, summary="Exchange a refresh token for new tokens")
+async def refresh(data: Refresh, state: AuthState) -> SignedIn:
+    return await sessions.refresh(state, data.refresh_token)
+
+
+@post("/auth/logout", status_code=204, summary="Sign this device out")
+async def logout(member: Identity, state: AuthState) -> None:
+    await sessions.end(state.database, member.account_id, member.session_id)
+
+
+@get("/auth/status", summary="Whether the sender of this request is signed in")
+async def status(request: Request[Any, Any, State], state: AuthState) -> AuthStatus:
+    try:
+        identity = await app.viewer(request)
+    except Problem as problem:
+        if problem.status is not HTTPStatus.UNAUTHORIZED:
+            raise
+        return AuthStatus(authenticated=False, user=None, detail=problem.detail)
+    if identity is None:
+        return AuthStatus(authenticated=False, user=None, detail="No access token was sent.")
+    user = await sessions.user(state.database, identity)
+    if user is None:
+        return AuthStatus(authenticated=False, user=None, detail="The session was ended.")
+    return AuthStatus(authenticated=True, user=user, detail="Signed in.")
+
+
+@get("/auth/sessions", summary="The devices that are signed in")
+async def list_sessions(member: Identity, state: AuthState) -> Sessions:
+    return Sessions(await sessions.listed(state.database, member))
+
+
+@delete("/auth/sessions/{session_id:uuid}", summary="Sign a device out")
+async def end_session(session_id: UUID, member: Identity, state: AuthState) -> None:
+    if not await sessions.end(state.database, member.account_id, session_id):
+        raise problems.not_found("session")
+
+
+@get("/auth/jwks.json", sync_to_thread=False, summary="The keys that access tokens are signed with")
+def jwks(state: AuthState) -> dict[str, list[dict[str, Any]]]:
+    return {"keys": [state.signer.public_jwk]}

@@ -1,0 +1,57 @@
+"""Signing in and sessions, in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.http.schemas import Incoming
+from chitlaq.services.auth.accounts.schemas import Short, User
+
+
+class Login(Incoming, frozen=True):
+    """``login`` is the e-mail address or the username."""
+
+    login: Short
+    password: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Refresh(Incoming, frozen=True):
+    refresh_token: Short
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1)."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_token: str
+    user: User
+
+
+class AuthStatus(msgspec.Struct, frozen=True):
+    """Whether the sender of the request is signed in, and why not when a token was sent."""
+
+    authenticated: bool
+    user: User | None
+    detail: str
+
+
+class SessionItem(msgspec.Struct, frozen=True):
+    """One device that is signed in."""
+
+    id: UUID
+    user_agent: str
+    address: str | None
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class Sessions(msgspec.Struct, frozen=True):
+    items: list[SessionItem]

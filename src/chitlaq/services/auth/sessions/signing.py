@@ -1,0 +1,52 @@
+"""Access tokens: signed with the installation's private key; the public key is published."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from uuid import UUID
+
+import msgspec
+from joserfc import jwt
+from joserfc.jwk import OKPKey
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.http.identity import ALGORITHM, ISSUER
+from chitlaq.core.telemetry import logs
+
+log = logs.get("auth")
+
+
+class Signer:
+    """Signs access tokens with the installation's private key."""
+
+    def __init__(self, private_key_pem: str) -> None:
+        self._key = OKPKey.import_key(private_key_pem)
+        self.key_id: str = self._key.thumbprint()
+        self.public_jwk = {**self._key.as_dict(private=False), "kid": self.key_id, "use": "sig"}
+
+    def sign(self, account: UUID, session: UUID, lifetime_seconds: int) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "sub": str(account),
+            "sid": str(session),
+            "iat": now,
+            "exp": now + lifetime_seconds,
+        }
+        header = {"alg": ALGORITHM, "kid": self.key_id}
+        return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+
+
+async def publish_key(database: Database, signer: Signer) -> None:
+    """Let the other services read the public key, as soon as the database can be reached."""
+    jwk = msgspec.json.encode(signer.public_jwk).decode()
+    while True:
+        try:
+            async with database.session() as session:
+                await session.execute("publish_key", signer.key_id, jwk)
+        except PostgresUnavailableError as error:
+            log.warning("signing key not published yet", error=str(error))
+            await asyncio.sleep(1)
+        else:
+            return

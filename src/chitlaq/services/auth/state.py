@@ -1,0 +1,17 @@
+"""What the handlers of auth-service work with."""
+
+from __future__ import annotations
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.limits import Limiter
+from chitlaq.core.http.service import ServiceState
+from chitlaq.core.installation.settings import Settings
+from chitlaq.services.auth.sessions.signing import Signer
+
+
+class AuthState(ServiceState):
+    database: Database
+    settings: Settings
+    signer: Signer
+    login_limit: Limiter
+    resend_limit: Limiter

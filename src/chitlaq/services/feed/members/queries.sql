@@ -1,0 +1,21 @@
+-- name: profile
+-- A member by username; not for those who are blocked by them.
+SELECT m.id, m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url,
+       m.is_private, m.followers_count AS followers, m.following_count AS following,
+       m.posts_count AS posts, m.created_at,
+       EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = m.id) AS is_followed
+FROM feed.members m
+JOIN auth.university_names u ON u.id = m.university_id
+WHERE m.username = $2
+  AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = m.id AND b.blocked_id = $1);
+
+-- name: username_of
+-- The name of a member whose id is known.
+SELECT username FROM feed.members WHERE id = $1;
+
+-- name: update_profile
+-- Change one's own profile; null leaves a column as it is.
+UPDATE feed.members
+SET display_name = coalesce($2, display_name), bio = coalesce($3, bio),
+    department = coalesce($4, department), is_private = coalesce($5, is_private)
+WHERE id = $1;

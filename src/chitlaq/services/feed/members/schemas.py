@@ -1,0 +1,43 @@
+"""Profiles, in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.http.schemas import Incoming
+
+
+class ProfileChange(Incoming, frozen=True):
+    """Fields that are left out stay as they are."""
+
+    display_name: Annotated[str, msgspec.Meta(max_length=80)] | None = None
+    bio: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    department: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    is_private: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.display_name is not None and not self.display_name.strip():
+            raise ValueError("display_name: must not be empty")
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """A member as one viewer sees them; ``is_followed`` is about the viewer."""
+
+    id: UUID
+    username: str
+    display_name: str
+    bio: str
+    department: str
+    university: str
+    avatar_url: str | None
+    is_private: bool
+    followers: int
+    following: int
+    posts: int
+    created_at: datetime
+    is_followed: bool

@@ -1,0 +1,67 @@
+"""Posts, replies and likes over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import delete, get, patch, post, put
+from litestar.params import Parameter
+
+from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity, account_id
+from chitlaq.core.http.paging import Page, Paging
+from chitlaq.services.feed.posts import posts
+from chitlaq.services.feed.posts.schemas import NewPost, PostChange
+from chitlaq.services.feed.schemas import Post
+from chitlaq.services.feed.state import FeedState
+
+IdempotencyKey = Annotated[
+    str | None,
+    Parameter(
+        header="Idempotency-Key",
+        max_length=200,
+        description="Sending the same post again under the same key makes no second one.",
+    ),
+]
+
+
+@post("/posts", summary="Write a post or a reply")
+async def write_post(
+    data: NewPost, member: Identity, state: FeedState, idempotency_key: IdempotencyKey = None
+) -> Post:
+    if idempotency_key is not None and (not idempotency_key or "\x00" in idempotency_key):
+        raise problems.invalid({"Idempotency-Key": "must be 1 to 200 characters, none of them NUL"})
+    return await posts.write(state, member.account_id, data, idempotency_key)
+
+
+@get("/posts/{post_id:uuid}", summary="One post")
+async def read_post(post_id: UUID, viewer: Identity | None, state: FeedState) -> Post:
+    return await posts.read(state.database, account_id(viewer), post_id)
+
+
+@patch("/posts/{post_id:uuid}", summary="Change a post of one's own")
+async def change_post(post_id: UUID, data: PostChange, member: Identity, state: FeedState) -> Post:
+    return await posts.change(state.database, member.account_id, post_id, data)
+
+
+@delete("/posts/{post_id:uuid}", summary="Delete a post of one's own")
+async def delete_post(post_id: UUID, member: Identity, state: FeedState) -> None:
+    await posts.delete(state.database, member.account_id, post_id)
+
+
+@get("/posts/{post_id:uuid}/replies", summary="What was answered to a post, oldest first")
+async def replies(
+    post_id: UUID, viewer: Identity | None, state: FeedState, paging: Paging
+) -> Page[Post]:
+    return await posts.replies(state.database, account_id(viewer), post_id, paging)
+
+
+@put("/posts/{post_id:uuid}/like", status_code=204, summary="Like a post")
+async def like(post_id: UUID, member: Identity, state: FeedState) -> None:
+    await posts.like(state.database, member.account_id, post_id, liked=True)
+
+
+@delete("/posts/{post_id:uuid}/like", summary="Take a like back")
+async def unlike(post_id: UUID, member: Identity, state: FeedState) -> None:
+    await posts.like(state.database, member.account_id, post_id, liked=False)

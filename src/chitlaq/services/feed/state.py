@@ -1,0 +1,16 @@
+"""What the handlers of feed-service work with."""
+
+from __future__ import annotations
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.service import ServiceState
+from chitlaq.services.feed.deliveries import Deliveries
+from chitlaq.services.feed.timelines.cache import Timelines
+from chitlaq.services.feed.timelines.home import HomeFeed
+
+
+class FeedState(ServiceState):
+    database: Database
+    timelines: Timelines
+    home: HomeFeed
+    deliveries: Deliveries

@@ -1,0 +1,49 @@
+-- name: home_timeline (prepared)
+-- Ids of the latest posts of a member ($1) and of those they follow, newest first: the truth that a
+-- timeline in Valkey is made from. follows' primary key, then posts_by_author for each author.
+SELECT p.id
+FROM (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1 UNION ALL SELECT $1) AS author
+CROSS JOIN LATERAL (
+    SELECT id FROM feed.posts
+    WHERE author_id = author.id AND deleted_at IS NULL AND reply_to IS NULL
+      AND (visibility <> 'self' OR author_id = $1)
+      AND ($2::uuid IS NULL OR id < $2)
+    ORDER BY id DESC
+    LIMIT $3
+) AS p
+ORDER BY p.id DESC
+LIMIT $3;
+
+-- name: home_posts (prepared)
+-- For each of several members ($1): of the posts whose ids stand from place $2 to place $3 in $5, the
+-- newest $4 that belong in the member's home feed and may be read by them, with the question's number.
+-- Who is followed is asked again, so that a timeline that is behind shows nothing wrong. The arrays
+-- are subqueries so that the planner does not count them: it would plan anew for each number of members.
+SELECT asked.number, home.*
+FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
+     WITH ORDINALITY AS asked (member, first, last, wanted, number)
+CROSS JOIN LATERAL (
+    SELECT p.* FROM feed.readable_posts(asked.member) p
+    WHERE p.id = ANY (($5::uuid[])[asked.first : asked.last])
+      AND (p.author_id = asked.member
+           OR EXISTS (SELECT FROM feed.follows f
+                      WHERE f.follower_id = asked.member AND f.followed_id = p.author_id))
+    ORDER BY p.id DESC
+    LIMIT asked.wanted
+) AS home
+ORDER BY asked.number, home.id DESC;
+
+-- name: public_posts (prepared)
+-- The latest public posts, newest first; posts_public.
+SELECT p.* FROM feed.readable_posts($1) p
+WHERE p.visibility = 'public' AND p.reply_to IS NULL AND ($2::uuid IS NULL OR p.id < $2)
+ORDER BY p.id DESC
+OFFSET $3 LIMIT $4;
+
+-- name: tagged_posts
+-- The latest public posts with a tag, newest first; post_tags' primary key.
+SELECT p.* FROM feed.readable_posts($1) p
+JOIN feed.post_tags t ON t.post_id = p.id
+WHERE t.tag = $2 AND p.visibility = 'public' AND ($3::uuid IS NULL OR p.id < $3)
+ORDER BY p.id DESC
+OFFSET $4 LIMIT $5;

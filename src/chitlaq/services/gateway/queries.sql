@@ -1,1 +1,0 @@
--- The gateway asks PostgreSQL for nothing of its own.

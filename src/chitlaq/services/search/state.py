@@ -1,0 +1,10 @@
+"""What the handlers of search-service work with."""
+
+from __future__ import annotations
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.service import ServiceState
+
+
+class SearchState(ServiceState):
+    database: Database
