@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from chitlaq import __version__
@@ -57,6 +58,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
     app = Litestar(
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
+        before_request=_refuse_unknown_parameters,
         dependencies={
             "viewer": Provide(viewer),
             "member": Provide(member),
@@ -83,6 +85,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         request_max_body_size=settings.limits.body_bytes,
         logging_config=None,
     )
+    _note_parameters(app)
     return _Observed(app, service.name, is_counting=service.counts_own_requests)
 
 
@@ -134,6 +137,33 @@ async def member(viewer: identity.Identity | None) -> identity.Identity:
     if viewer is None:
         raise problems.not_signed_in()
     return viewer
+
+
+def _note_parameters(app: Litestar) -> None:
+    """Note at each handler its query parameters, those of its dependencies included.
+
+    A page that people reach by links takes any, since mail programs and others add their own; so
+    does OPTIONS, which browsers send with the query of the request that is to follow.
+    """
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, model) in route.route_handler_map.items():
+                if method != "OPTIONS" and "is_page" not in handler.opt:
+                    names = {parameter.field_alias for parameter in model.expected_query_params}
+                    handler.opt["query_parameters"] = names
+
+
+async def _refuse_unknown_parameters(request: Request[Any, Any, State]) -> None:
+    """Refuse a query parameter that the route does not declare, rather than ignore it.
+
+    Raises:
+        Problem: 422.
+    """
+    if request.scope["query_string"]:
+        known = request.route_handler.opt.get("query_parameters")
+        if known is not None and (unknown := request.query_params.keys() - known):
+            reason = "is not a parameter of this route"
+            raise problems.invalid(dict.fromkeys(sorted(unknown), reason))
 
 
 @get("/health", summary="State of the service and of what it stands on")

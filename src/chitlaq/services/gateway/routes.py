@@ -42,19 +42,29 @@ async def docs(request: Request[Any, Any, State]) -> Response[Any]:
     return Response(document)
 
 
-@get("/", summary="What is running here")
+@get("/", is_page=True, summary="What is running here")
 async def landing(state: State) -> Response[str]:
     context: Context = state.context
     aggregate: Aggregate = state.aggregate
     return pages.html("landing.html", health=await aggregate.health(), settings=context.settings)
 
 
-@get("/verify", sync_to_thread=False, summary="Where the link in the verification mail leads")
+@get(
+    "/verify",
+    is_page=True,
+    sync_to_thread=False,
+    summary="Where the link in the verification mail leads",
+)
 def verify() -> Response[str]:
     return pages.html("verify.html")
 
 
-@get("/static/{name:str}", sync_to_thread=False, summary="Style sheets and scripts of the pages")
+@get(
+    "/static/{name:str}",
+    is_page=True,
+    sync_to_thread=False,
+    summary="Style sheets and scripts of the pages",
+)
 def static(name: str) -> Response[bytes]:
     return pages.static(name)
 

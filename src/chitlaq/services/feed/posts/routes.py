@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import delete, get, patch, post, put
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity, account_id
@@ -18,8 +18,8 @@ from chitlaq.services.feed.state import FeedState
 
 IdempotencyKey = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         max_length=200,
         description="Sending the same post again under the same key makes no second one.",
     ),
