@@ -56,7 +56,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     yield {}
 
 
-SERVICE = Service(inventory.COMPONENTS["dummy-service"], handlers=[add], run=run)
+SERVICE = Service(inventory.COMPONENTS["dummy-service"], run=run)
 ''',
     "migrations/9999_dummy.sql": """\
 CREATE SCHEMA dummy;

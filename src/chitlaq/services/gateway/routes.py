@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -13,40 +13,44 @@ from litestar.datastructures import State
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.health import Health
-from chitlaq.core.http.service import Context, Service
+from chitlaq.core.http.service import Context, Service, ServiceState
+from chitlaq.core.installation.settings import Settings
 from chitlaq.services.gateway.access_log_metrics import AccessLog
 from chitlaq.services.gateway.aggregate import Aggregate, chapters
 from chitlaq.web.site import pages
 
 
+class GatewayState(ServiceState):
+    settings: Settings
+    aggregate: Aggregate
+    before_metrics: Callable[[], None]
+
+
 @get("/api/health", summary="State of every component in one answer")
-async def all_health(state: State) -> Response[Health]:
-    aggregate: Aggregate = state.aggregate
-    report = await aggregate.health()
+async def all_health(state: GatewayState) -> Response[Health]:
+    report = await state.aggregate.health()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
     return Response(report, status_code=status)
 
 
 @get("/api/openapi.json", summary="The whole API as one OpenAPI 3.1 document")
-async def openapi(state: State) -> dict[str, Any]:
-    aggregate: Aggregate = state.aggregate
-    return await aggregate.openapi()
+async def openapi(state: GatewayState) -> dict[str, Any]:
+    return await state.aggregate.openapi()
 
 
 @get("/api/docs", summary="The whole API: a page in a browser, the document for programs")
-async def docs(request: Request[Any, Any, State]) -> Response[Any]:
-    aggregate: Aggregate = request.app.state.aggregate
-    document = await aggregate.openapi()
+async def docs(request: Request[Any, Any, State], state: GatewayState) -> Response[Any]:
+    document = await state.aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
         return pages.html("docs.html", api=document, chapters=chapters(document))
     return Response(document)
 
 
 @get("/", is_page=True, summary="What is running here")
-async def landing(state: State) -> Response[str]:
-    context: Context = state.context
-    aggregate: Aggregate = state.aggregate
-    return pages.html("landing.html", health=await aggregate.health(), settings=context.settings)
+async def landing(state: GatewayState) -> Response[str]:
+    return pages.html(
+        "landing.html", health=await state.aggregate.health(), settings=state.settings
+    )
 
 
 @get(
@@ -70,11 +74,13 @@ def static(name: str) -> Response[bytes]:
 
 
 @asynccontextmanager
-async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
+async def run(context: Context) -> AsyncIterator[GatewayState]:
     access_log = AccessLog(context.home)
     aggregate = Aggregate(context)
     async with tasks.running(access_log.read_forever):
-        yield {"aggregate": aggregate, "before_metrics": access_log.read}
+        yield GatewayState(
+            settings=context.settings, aggregate=aggregate, before_metrics=access_log.read
+        )
     access_log.read()
     access_log.close()
 
