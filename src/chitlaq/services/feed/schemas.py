@@ -34,7 +34,7 @@ class Post(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Any) -> Post:
-        """Make a post of a row of ``feed.readable_posts``; unpacking is ten times faster than names."""
+        """Make a post of a row of ``feed.readable_posts``; unpacking is ten times faster than keys."""
         (
             id,  # noqa: A001
             _author_id,

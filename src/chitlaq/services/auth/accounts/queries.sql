@@ -1,5 +1,5 @@
 -- name: university_of_domains
--- The university of the most exact of these domains; university_domains' primary key.
+-- The university of the longest of these domains; university_domains' primary key.
 SELECT u.id, u.name, d.domain
 FROM auth.university_domains d
 JOIN auth.universities u ON u.id = d.university_id
@@ -8,7 +8,7 @@ ORDER BY length(d.domain) DESC
 LIMIT 1;
 
 -- name: release_unverified
--- Free an address or a name that somebody asked for but never proved; whoever proves it has it.
+-- Free an address or a name that was registered but never verified; whoever verifies it keeps it.
 DELETE FROM auth.accounts
 WHERE verified_at IS NULL
   AND (email = $1 OR (username = $2 AND created_at < now() - interval '1 day'));
@@ -20,7 +20,7 @@ VALUES ($1, $2, $3, $4, $5)
 RETURNING id, username, display_name, email;
 
 -- name: insert_mail_token
--- A token that proves an address.
+-- A token that verifies an address.
 INSERT INTO auth.mail_tokens (token_hash, account_id, expires_at)
 VALUES ($1, $2, now() + make_interval(hours => $3));
 
@@ -34,13 +34,13 @@ WHERE t.token_hash = $1 AND t.expires_at > now()
 FOR UPDATE OF a;
 
 -- name: mark_verified
--- The address is proved.
+-- Mark the address as verified.
 UPDATE auth.accounts SET verified_at = now() WHERE id = $1;
 
 -- name: create_member
--- The profile that others see, made by feed's published function.
+-- Create the member's profile through feed's published function.
 SELECT feed.create_member($1, $2, $3, $4);
 
 -- name: unverified_by_email
--- An account that waits for its address to be proved.
+-- An account whose address is not verified yet.
 SELECT id, display_name, email FROM auth.accounts WHERE email = $1 AND verified_at IS NULL;

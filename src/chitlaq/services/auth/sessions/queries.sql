@@ -1,5 +1,5 @@
 -- name: account_by_login
--- For signing in: by address or username, both unique.
+-- The account that signs in, by address or username; both are unique.
 SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email,
        a.password_hash, a.verified_at, u.name AS university
 FROM auth.accounts a
@@ -8,17 +8,17 @@ LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE a.email = $1 OR a.username = $1;
 
 -- name: set_password_hash
--- The same password hashed with newer parameters.
+-- Store the same password hashed with newer parameters.
 UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
 
 -- name: insert_session
--- One more device.
+-- Open a session.
 INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, expires_at)
 VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
 RETURNING id;
 
 -- name: session_by_refresh
--- The session of a refresh token, the current or the one before, locked until the transaction ends.
+-- The session of a refresh token, current or previous, locked until the transaction ends.
 SELECT s.id, s.account_id, s.refresh_hash = $1 AS is_current,
        s.last_used_at > now() - interval '60 seconds' AS is_recent,
        a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, u.name AS university
@@ -30,14 +30,14 @@ WHERE (s.refresh_hash = $1 OR s.previous_hash = $1) AND s.ended_at IS NULL AND s
 FOR UPDATE OF s;
 
 -- name: rotate_session
--- The next refresh token of a session; its time starts anew.
+-- Give a session its next refresh token and extend it.
 UPDATE auth.sessions
 SET previous_hash = refresh_hash, refresh_hash = $2, last_used_at = now(),
     expires_at = now() + make_interval(days => $3)
 WHERE id = $1;
 
 -- name: end_session
--- Signed out; nothing happens when it was already.
+-- End a session that is not over yet.
 UPDATE auth.sessions SET ended_at = now() WHERE id = $1 AND account_id = $2 AND ended_at IS NULL;
 
 -- name: session_account
@@ -50,7 +50,7 @@ LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > now();
 
 -- name: sessions_of_account
--- The devices that are signed in, latest first; sessions_by_account.
+-- The devices that are signed in, last used first; sessions_by_account.
 SELECT id, user_agent, host(address) AS address, created_at, last_used_at, expires_at
 FROM auth.sessions
 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
@@ -58,5 +58,5 @@ ORDER BY last_used_at DESC
 LIMIT 100;
 
 -- name: publish_key
--- The public half of the key that this service signs with.
+-- Publish the public half of the signing key.
 INSERT INTO auth.signing_keys (id, public_jwk) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING;

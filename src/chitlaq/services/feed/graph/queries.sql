@@ -17,7 +17,7 @@ ORDER BY f.followed_id
 OFFSET $3 LIMIT $4;
 
 -- name: lock_members
--- Take both members' rows in one order, so that two who act on each other at once do not deadlock.
+-- Lock both members' rows in one order, so that two who act on each other at once do not deadlock.
 SELECT id FROM feed.members WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: follow
@@ -36,7 +36,7 @@ SET following_count = following_count + (m.id = $1)::integer,
 WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM new);
 
 -- name: unfollow
--- Follow no longer; both directions are asked for when somebody is blocked.
+-- Unfollow; in both directions when a member is blocked.
 WITH gone AS (
     DELETE FROM feed.follows
     WHERE (follower_id = $1 AND followed_id = $2)
@@ -53,5 +53,5 @@ WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM gone);
 INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
 -- name: unblock
--- Block no longer.
+-- Unblock a member.
 DELETE FROM feed.blocks WHERE blocker_id = $1 AND blocked_id = $2;

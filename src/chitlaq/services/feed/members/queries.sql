@@ -1,5 +1,5 @@
 -- name: profile
--- A member by username; not for those who are blocked by them.
+-- A member by username; hidden from members whom they block.
 SELECT m.id, m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url,
        m.is_private, m.followers_count AS followers, m.following_count AS following,
        m.posts_count AS posts, m.created_at,
@@ -10,7 +10,7 @@ WHERE m.username = $2
   AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = m.id AND b.blocked_id = $1);
 
 -- name: username_of
--- The name of a member whose id is known.
+-- The username of a member id.
 SELECT username FROM feed.members WHERE id = $1;
 
 -- name: update_profile

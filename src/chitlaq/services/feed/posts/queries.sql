@@ -45,7 +45,7 @@ SELECT tag, $1 FROM unnest($2::text[]) AS tag
 ON CONFLICT DO NOTHING;
 
 -- name: delete_post
--- Take the author's own post away; its row stays so that replies keep their place.
+-- Delete the author's own post; its row stays so that replies keep their place.
 WITH gone AS (
     UPDATE feed.posts SET deleted_at = now()
     WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL
@@ -58,7 +58,7 @@ UPDATE feed.members SET posts_count = greatest(posts_count - 1, 0)
 WHERE id = (SELECT author_id FROM gone);
 
 -- name: replies
--- What was answered to a post, oldest first; posts_by_parent.
+-- The replies to a post, oldest first; posts_by_parent.
 SELECT p.* FROM feed.readable_posts($1) p
 WHERE p.reply_to = $2 AND ($3::uuid IS NULL OR p.id > $3)
 ORDER BY p.id
@@ -79,6 +79,6 @@ WITH new AS (
 UPDATE feed.posts SET likes_count = likes_count + 1 WHERE id = (SELECT post_id FROM new);
 
 -- name: unlike
--- Take a like back.
+-- Unlike a post.
 WITH gone AS (DELETE FROM feed.likes WHERE post_id = $1 AND member_id = $2 RETURNING post_id)
 UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SELECT post_id FROM gone);

@@ -1,15 +1,14 @@
 """Home timelines in Valkey: per member the ids of the posts in the home feed, newest first.
 
-A timeline is a sorted set whose members are the 16 bytes of each post's id, all with score 0: ids
-are UUIDv7, so their order as bytes is their order in time. It is a cache. It is made from
-PostgreSQL when a member comes who has none, extended while it exists, and forgotten when nobody
-asked for a week, when Valkey needs the room, or when Valkey is lost.
+A timeline is a sorted set of post ids (16 bytes each), all with score 0: ids are UUIDv7, so byte
+order is time order. It is a cache: built from PostgreSQL when a member without one reads the home
+feed, extended by deliveries while it exists, and gone after a week without a read, when Valkey
+evicts it, or when Valkey is lost.
 
-Making one must not miss a post that is delivered at the same moment. Hence three steps: put a
-marker of this attempt, so that the timeline exists and deliveries reach it; read PostgreSQL; add
-what was read and mark the timeline complete, but only if this attempt's marker is still there. A
-post committed before the read is in what was read; one committed after is delivered to the marker's
-timeline. Readers use a timeline only when it is marked complete.
+Building one must not miss a post that is delivered meanwhile. Hence three steps: insert a marker of
+this attempt, so that the timeline exists and deliveries reach it; read PostgreSQL; add the result
+and mark the timeline complete, but only if the marker is still there. A post committed before the
+read is in the result; a later one is delivered to the timeline. Readers use complete timelines only.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ FORGET_SECONDS = 1.0
 
 # Sorts above every id; a timeline read from its newest end begins with it.
 COMPLETE = b"\xff"
-# Attempts' markers sort below every id of this millennium.
+# Markers of attempts sort below every id of this millennium.
 ATTEMPT = b"\x00"
 
 _ATTEMPT = Script("""
@@ -61,7 +60,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
-# A uuid.UUID that is made in C: ten of them a page are made from bytes.
+# A uuid.UUID implemented in C: each page converts ten or more from bytes.
 _Id = pgproto.UUID
 
 log = logs.get("timelines")
@@ -78,11 +77,11 @@ class Timelines:
 
         Args:
             member: whose home feed it is.
-            skip: how many to leave out at the newest end.
-            take: how many are wanted; fewer come at the timeline's end.
+            skip: how many of the newest to leave out.
+            take: how many to return; fewer at the end of the timeline.
         """
         if skip + take > MAX_LENGTH:
-            return (await self._from_truth(member, None, skip + take))[skip:]
+            return (await self._from_postgres(member, None, skip + take))[skip:]
         found = await self._cached(member, skip, take)
         if found is None:
             metrics.TIMELINE_READS.labels("postgres").inc()
@@ -91,20 +90,20 @@ class Timelines:
         return found
 
     async def ids_before(self, member: UUID, before: UUID, take: int) -> list[UUID]:
-        """Return the ids that follow ``before``, from PostgreSQL: reading on is rare."""
-        return await self._from_truth(member, before, take)
+        """Return the ids older than ``before``, from PostgreSQL: few members read that far."""
+        return await self._from_postgres(member, before, take)
 
     async def add(self, members: Sequence[UUID], post: UUID) -> None:
         """Add a post to those of these members' timelines that exist.
 
         Raises:
-            ValkeyUnavailableError, ValkeyReplyError: it was not done; again does no harm.
+            ValkeyUnavailableError, ValkeyReplyError: not done; a retry is safe.
         """
         keys = [_key(member) for member in members]
         await self._client.run(_ADD, keys, post.bytes, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
-        """Make these members' timelines anew at their next visit; if not now, then soon."""
+        """Have these members' timelines rebuilt at their next read; retried while Valkey is away."""
         self._to_forget.update(members)
         await self.forget_pending()
 
@@ -126,7 +125,7 @@ class Timelines:
             self._to_forget.difference_update(pending)
 
     async def _cached(self, member: UUID, skip: int, take: int) -> list[UUID] | None:
-        """Return ids from Valkey, or None when there is no complete timeline."""
+        """Return ids from Valkey, or None if there is no complete timeline."""
         try:
             found: list[bytes] = await self._client.execute(
                 "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
@@ -144,8 +143,8 @@ class Timelines:
             await self._client.run(_ATTEMPT, [key], attempt, ATTEMPT_SECONDS)
         except valkey.UNAVAILABLE as error:
             self._note("start timeline", error)
-            return await self._from_truth(member, None, MAX_LENGTH)
-        ids = await self._from_truth(member, None, MAX_LENGTH)
+            return await self._from_postgres(member, None, MAX_LENGTH)
+        ids = await self._from_postgres(member, None, MAX_LENGTH)
         try:
             await self._client.run(
                 _COMPLETE, [key], attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)
@@ -154,7 +153,7 @@ class Timelines:
             self._note("store timeline", error)
         return ids
 
-    async def _from_truth(self, member: UUID, before: UUID | None, take: int) -> list[UUID]:
+    async def _from_postgres(self, member: UUID, before: UUID | None, take: int) -> list[UUID]:
         rows = await self._database.rows("home_timeline", member, before, take)
         return [row["id"] for row in rows]
 

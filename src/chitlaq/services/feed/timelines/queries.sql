@@ -1,6 +1,6 @@
 -- name: home_timeline (prepared)
--- Ids of the latest posts of a member ($1) and of those they follow, newest first: the truth that a
--- timeline in Valkey is made from. follows' primary key, then posts_by_author for each author.
+-- Ids of the latest posts of a member ($1) and of those they follow, newest first: what a timeline in
+-- Valkey is built from. follows' primary key, then posts_by_author for each author.
 SELECT p.id
 FROM (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1 UNION ALL SELECT $1) AS author
 CROSS JOIN LATERAL (
@@ -15,10 +15,10 @@ ORDER BY p.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- For each of several members ($1): of the posts whose ids stand from place $2 to place $3 in $5, the
--- newest $4 that belong in the member's home feed and may be read by them, with the question's number.
--- Who is followed is asked again, so that a timeline that is behind shows nothing wrong. The arrays
--- are subqueries so that the planner does not count them: it would plan anew for each number of members.
+-- For each of several members ($1): of the posts at positions $2 to $3 in the ids $5, the newest $4 that
+-- belong in the member's home feed and may be read by them, with the member's position in $1. Follows are
+-- checked again, so that a stale timeline shows nothing wrong. The arrays are subqueries to hide their
+-- lengths from the planner, which would otherwise plan anew for each number of members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)

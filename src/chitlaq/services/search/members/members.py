@@ -16,7 +16,7 @@ async def find(
 ) -> Page[FoundMember]:
     """Return the members that the viewer may find by this text, the best match first.
 
-    Matches are ranked, so the list is read on by ``page``; there is no cursor.
+    Matches are ranked, so a list has pages but no cursor.
     """
     text = text.strip().removeprefix("@")
     query = "members_containing" if len(text) >= TRIGRAM else "members_beginning"

@@ -1,5 +1,5 @@
 -- name: members_containing
--- Members whose name or username contains the text, accents and case aside; the best match first.
+-- Members whose name or username contains the text, ignoring accents and case, best match first.
 -- $2 is escaped for LIKE, $3 is the text itself. members_by_search_text (trigrams).
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
 FROM feed.findable_members($1) m

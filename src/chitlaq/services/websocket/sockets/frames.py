@@ -9,7 +9,7 @@ import msgspec
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
-    """Anyone may ask whether the line is alive."""
+    """Anyone may ask whether the connection is alive."""
 
 
 class Auth(msgspec.Struct, tag="auth", frozen=True):
@@ -26,21 +26,21 @@ class Pong(msgspec.Struct, tag="pong", frozen=True):
 
 
 class SignedIn(msgspec.Struct, tag="signed_in", frozen=True):
-    """The answer to `Auth`: from now on events come, until ``expires_at`` (Unix seconds)."""
+    """The answer to `Auth`: events are sent from now until ``expires_at`` (Unix seconds)."""
 
     account_id: str
     expires_at: int
 
 
 class Error(msgspec.Struct, tag="error", frozen=True):
-    """A frame was not understood or not allowed; the socket stays open."""
+    """A frame was invalid or refused; the socket stays open."""
 
     detail: str
     status: int
 
 
 class PostFrame(msgspec.Struct, tag="post", frozen=True):
-    """Somebody whom the member follows wrote a post."""
+    """A member whom the reader follows wrote a post."""
 
     post: msgspec.Raw
 
@@ -54,7 +54,7 @@ def decode(data: str | bytes) -> Incoming:
     """Read one frame.
 
     Raises:
-        ValueError: it is not one of ours, with the reason.
+        ValueError: it is not a valid frame; the message says why.
     """
     try:
         return _decoder.decode(data)

@@ -1,4 +1,4 @@
-"""The sockets that are open in this process, and who sits behind them."""
+"""The sockets that are open in this process, and the members behind them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.sockets.frames import Error, Outgoing, encode, type_of
 
-# What one socket may have waiting: a reader that is further behind is cut off and reads on later.
+# Frames that may wait for one socket. A client that falls further behind is disconnected and resumes.
 MAX_WAITING = 256
 
 log = logs.get("hub")
 
 
 class Connection:
-    """One socket: what waits to be written to it, and who is signed in."""
+    """One socket: the frames that wait to be written to it, and who is signed in."""
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
@@ -28,7 +28,7 @@ class Connection:
         self.is_too_slow = asyncio.Event()
 
     def put(self, frame: Outgoing, text: str | None = None) -> None:
-        """Let a frame be written after those that wait; ``text`` is the frame already encoded."""
+        """Queue a frame; ``text`` is the frame if it is already encoded."""
         try:
             self.waiting.put_nowait(text if text is not None else encode(frame))
         except asyncio.QueueFull:
@@ -56,11 +56,11 @@ class Hub:
         self._members[identity.account_id].add(connection)
 
     def members(self) -> list[UUID]:
-        """Who has a socket open here."""
+        """The members with an open socket in this process."""
         return list(self._members)
 
     def send(self, members: Iterable[UUID], frame: Outgoing) -> int:
-        """Send a frame to every socket of these members; returns how many there were."""
+        """Send a frame to every socket of these members; return how many sockets there were."""
         text = encode(frame)
         now = time.time()
         count = 0
@@ -74,7 +74,7 @@ class Hub:
         return count
 
     def _expire(self, connection: Connection) -> None:
-        """Stop telling a socket whose token is past its time; it may send a newer one."""
+        """Send no more events to a socket whose token has expired, until it sends a newer one."""
         self._detach(connection)
         self._anonymous.add(connection)
         connection.put(Error("The access token has expired: send auth with a new one.", 401))
