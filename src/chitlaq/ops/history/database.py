@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from chitlaq.core.data import postgres
@@ -13,13 +13,9 @@ from chitlaq.core.installation.settings import Settings
 QUERY_PACKAGES = ("chitlaq.ops.history", "chitlaq.ops.actions", "chitlaq.ops.schedule")
 
 
-def queries(service: str) -> dict[str, Query]:
+def queries(service: str) -> Mapping[str, Query]:
     """Return all queries that operations needs, as this service sends them."""
-    return {
-        name: query
-        for package in ("chitlaq.core.data", *QUERY_PACKAGES)
-        for name, query in postgres.load_queries(package, service).items()
-    }
+    return postgres.load_queries("chitlaq.core.data", service, *QUERY_PACKAGES)
 
 
 @asynccontextmanager
