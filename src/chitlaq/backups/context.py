@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import psutil
 
 from chitlaq.backups.errors import InconclusiveError
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import cpu_affinity
+from chitlaq.core.host import cpu_affinity, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import barman, postgres
-from chitlaq.stack.supervisor.process import ends_with_us
 
 if TYPE_CHECKING:
     import psycopg
@@ -32,6 +29,8 @@ ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the bytes done and the total bytes."""
 
 NICENESS = 10
+# A base backup of terabytes takes hours; what takes longer than a day hangs.
+PROGRAM_SECONDS = 86_400.0
 # The reserve that stays free: a full disk stops the database.
 SPARE_BYTES = 200_000_000
 
@@ -189,43 +188,13 @@ def require_free_space(folder: Path, wanted: int, purpose: str) -> None:
         )
 
 
-def run_program(
-    words: list[str],
-    *,
-    user: pwd.struct_passwd | None = None,
-    environment: Mapping[str, str] | None = None,
-    folder: Path | None = None,
-) -> str:
+def run_program(words: list[str], **options: Unpack[programs.Options]) -> str:
     """Run a program to its end and return its output.
 
     Raises:
-        OperatorError: it failed; the message quotes its error output.
+        OperatorError: it failed; the message quotes its error output. Or it took longer than a day.
     """
-    done = subprocess.run(
-        words,
-        check=False,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        stdin=subprocess.DEVNULL,
-        cwd=folder,
-        env={**os.environ, "LC_ALL": "C", **(environment or {})},
-        user=user.pw_uid if user else None,
-        group=user.pw_gid if user else None,
-        extra_groups=[] if user else None,
-        preexec_fn=ends_with_us,
-    )
-    if done.returncode != 0:
-        raise OperatorError(
-            f"{Path(words[0]).name} failed: {last_lines(done.stderr or done.stdout)}"
-        )
-    return done.stdout
-
-
-def last_lines(text: str, lines: int = 3) -> str:
-    """The last lines of a program's output, joined into one."""
-    said = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return " | ".join(said[-lines:]) or "no output"
+    return programs.run(words, timeout_seconds=PROGRAM_SECONDS, **options).checked()
 
 
 def chown_to_postgres(path: Path) -> None:

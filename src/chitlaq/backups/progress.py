@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from chitlaq.backups.context import ProgressCallback, last_lines, size_of
-from chitlaq.core.errors import OperatorError
-from chitlaq.stack.supervisor.process import ends_with_us
+from chitlaq.backups.context import PROGRAM_SECONDS, ProgressCallback, size_of
+from chitlaq.core.host import programs
 
 POLL_SECONDS = 0.5
 # A --progress line; each overwrites the last.
@@ -48,19 +46,18 @@ def run_with_progress(advance: ProgressCallback, stage: str, words: list[str]) -
     Raises:
         OperatorError: it failed; the message quotes its error output.
     """
-    # Safe beside threads: the child makes a single system call before exec.
-    process = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, errors="replace", env={**os.environ, "LC_ALL": "C"}, preexec_fn=ends_with_us,  # noqa: PLW1509
-    )  # fmt: skip
-    said = []
-    with process:
-        assert process.stderr is not None
-        # Text mode ends lines at carriage returns too.
-        for line in process.stderr:
+    rest = ""
+    complaints: list[str] = []
+
+    def on_stderr(chunk: str) -> None:
+        nonlocal rest
+        # A carriage return ends a line, too.
+        *lines, rest = re.split("[\r\n]", rest + chunk)
+        for line in lines:
             if progress := _PROGRESS.match(line):
                 advance(stage, int(progress[1]) * 1000, int(progress[2]) * 1000)
             else:
-                said.append(line)
-    if process.returncode != 0:
-        raise OperatorError(f"{Path(words[0]).name} failed: {last_lines(''.join(said))}")
+                complaints.append(line)
+
+    result = programs.run(words, timeout_seconds=PROGRAM_SECONDS, on_stderr=on_stderr)
+    replace(result, stderr="\n".join((*complaints, rest))).checked()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -21,6 +19,7 @@ from chitlaq.bench.installation import Installation, installed
 from chitlaq.bench.load import Load, get, measure
 from chitlaq.bench.queries import some_members
 from chitlaq.core.data import postgres
+from chitlaq.core.host import programs
 from chitlaq.core.installation.secrets import BACKUP, SUPERUSER, Secrets
 from chitlaq.stack.servers import postgres as server
 
@@ -73,7 +72,7 @@ async def run(members: int, say: Callable[[str], None]) -> Report:
     """Measure everything on a stack of its own, with as many members; nothing of it is left.
 
     Raises:
-        RuntimeError: something did not start, or a step failed, with what it said.
+        OperatorError: something did not start, or a step failed, with what it said.
     """
     async with installed(archive="on") as installation:
         say("starting")
@@ -228,24 +227,17 @@ async def _dump(installation: Installation, target: Path) -> int:
 
 async def _tool(installation: Installation, program: str, *words: str, role: str = BACKUP) -> None:
     settings, home = installation.settings, installation.home
-    process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", str(NICENESS)),
-        str(server.programs(home) / program),
-        *("--host", str(home.postgres_socket), "--port", str(settings.port_of("postgres"))),
-        *("--username", role, "--no-password", *words),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PGPASSWORD": Secrets(home.secrets).postgres_password(role)},
+    result = await programs.arun(
+        [
+            server.programs(home) / program,
+            *("--host", str(home.postgres_socket), "--port", str(settings.port_of("postgres"))),
+            *("--username", role, "--no-password", *words),
+        ],
+        timeout_seconds=STEP_SECONDS,
+        variables={"PGPASSWORD": Secrets(home.secrets).postgres_password(role)},
+        niceness=NICENESS,
     )
-    try:
-        _, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError(f"{program} failed: {complaint.decode()[-500:]}")
+    result.checked()
 
 
 async def _sql(installation: Installation, statement: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -18,6 +16,8 @@ import msgspec
 import psutil
 
 from chitlaq import inventory
+from chitlaq.core.host import programs
+from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation import settings as configuration
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
@@ -44,33 +44,24 @@ class Installation:
     environment: Mapping[str, str]
     settings: Settings
 
-    async def command(self, *words: str, seconds: float = COMMAND_SECONDS) -> bytes:
+    async def command(self, *words: str, seconds: float = COMMAND_SECONDS) -> str:
         """Run ``chitlaq WORDS``, no longer than so many seconds; returns what it printed.
 
         Raises:
-            RuntimeError: it failed, with what it said.
+            OperatorError: it failed, with what it said, or did not end in time.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "chitlaq",
-            *words,
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+        return (await self.run(*words, seconds=seconds)).checked()
+
+    async def run(
+        self, *words: str, seconds: float = COMMAND_SECONDS, niceness: int | None = None
+    ) -> CommandResult:
+        """Run ``chitlaq WORDS``, no longer than so many seconds; returns how it ended."""
+        return await programs.arun(
+            [sys.executable, "-m", "chitlaq", *words],
+            timeout_seconds=seconds,
+            environment=self.environment,
+            niceness=niceness,
         )
-        try:
-            said, complaint = await asyncio.wait_for(process.communicate(), seconds)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise RuntimeError(
-                f"`chitlaq {' '.join(words)}` failed: {complaint.decode().strip()[-500:]}"
-            )
-        return said
 
     async def start(self) -> float:
         """Start everything; returns the seconds until all was healthy."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-import subprocess
 import sys
 from array import array
 from collections.abc import Sequence
@@ -21,8 +20,12 @@ from typing import Annotated, cast
 import msgspec
 import uvloop
 
+from chitlaq.core.host import programs
+
 GRACE_SECONDS = 15.0
 """How long answers may be outstanding after the end of the measurement."""
+
+START_SECONDS = 30.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
@@ -60,23 +63,12 @@ def get(target: str, token: str | None = None, agent: str = "") -> str:
 
 async def measure(load: Load) -> Outcome:
     """Send a load from another process and return what it saw."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    result = await programs.arun(
+        [sys.executable, "-m", __name__],
+        timeout_seconds=load.seconds + GRACE_SECONDS + START_SECONDS,
+        stdin=msgspec.json.encode(load),
     )
-    try:
-        said, complaint = await process.communicate(msgspec.json.encode(load))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise RuntimeError(f"The load generator failed: {complaint.decode().strip()[-300:]}")
-    return msgspec.json.decode(said, type=Outcome)
+    return msgspec.json.decode(result.checked(), type=Outcome)
 
 
 class _Tally:

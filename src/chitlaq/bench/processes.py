@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
+from chitlaq.logs.files import last_lines
 
 READY_SECONDS = 15.0
 
@@ -23,28 +26,18 @@ async def running(
     """Run programs until the block ends; it begins when the socket and the port are listened on.
 
     Raises:
-        RuntimeError: they did not listen in time, with what they said.
+        OperatorError: they did not listen in time, with what they said.
     """
-    processes: list[asyncio.subprocess.Process] = []
+    started: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
             with log.open("ab") as output:
-                processes.append(
-                    await asyncio.create_subprocess_exec(
-                        *command,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=output,
-                        env=environment,
-                    )
-                )
+                started.append(programs.start(command, output=output, environment=environment))
         await _answering(socket, port, log)
         yield
     finally:
-        for process in reversed(processes):
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            await process.wait()
+        for process in reversed(started):
+            await asyncio.to_thread(programs.stop, process)
 
 
 async def _answering(socket: Path, port: int, log: Path) -> None:
@@ -59,8 +52,5 @@ async def _answering(socket: Path, port: int, log: Path) -> None:
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise RuntimeError(f"{socket.stem} did not start; it said: {_last_words(log)}") from None
-
-
-def _last_words(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-500:]
+        said = " | ".join(last_lines(log, 3))
+        raise OperatorError(f"{socket.stem} did not start; it said: {said}") from None

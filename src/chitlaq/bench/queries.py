@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
@@ -15,6 +12,8 @@ import msgspec
 
 from chitlaq.bench.installation import Installation
 from chitlaq.core.data import postgres
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.stack.servers import postgres as server
 
@@ -23,6 +22,8 @@ ROLE = "chitlaq_feed"
 PAGE = 10
 TIMELINE = 400
 TOGETHER = 16
+# From the end of the measurement to the end of pgbench.
+GRACE_SECONDS = 60
 
 _TPS = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 _LATENCY = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
@@ -121,31 +122,23 @@ async def _pgbench(
         file = folder / f"pgbench-{name}-{number}.sql"
         _write(file, statement)
         files += ["-f", str(file)]
-    process = await asyncio.create_subprocess_exec(
-        str(server.programs(installation.home) / "pgbench"),
-        *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
-        *("-h", str(installation.home.postgres_socket), "-U", ROLE),
-        *("-p", str(installation.settings.port_of("postgres"))),
-        *files,
-        postgres.DATABASE,
-        env={
-            **os.environ,
-            "PGPASSWORD": Secrets(installation.home.secrets).postgres_password(ROLE),
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+    password = Secrets(installation.home.secrets).postgres_password(ROLE)
+    result = await programs.arun(
+        [
+            server.programs(installation.home) / "pgbench",
+            *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
+            *("-h", str(installation.home.postgres_socket), "-U", ROLE),
+            *("-p", str(installation.settings.port_of("postgres"))),
+            *files,
+            postgres.DATABASE,
+        ],
+        timeout_seconds=seconds + GRACE_SECONDS,
+        variables={"PGPASSWORD": password},
     )
-    try:
-        said, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    text = said.decode()
+    text = result.checked()
     rate, latency = _TPS.search(text), _LATENCY.search(text)
-    if process.returncode or rate is None or latency is None:
-        raise RuntimeError(f"pgbench failed: {complaint.decode().strip()[-500:]}")
+    if rate is None or latency is None:
+        raise OperatorError(f"pgbench says neither rate nor latency: {text}")
     return float(rate[1]), float(latency[1])
 
 

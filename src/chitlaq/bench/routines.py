@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
-import sys
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -86,21 +84,8 @@ async def _run(installation: Installation, name: str) -> None:
     """Run a routine as the schedule does: behind everything else.
 
     Raises:
-        RuntimeError: it failed, with what it said.
+        OperatorError: it failed, with what it said.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chitlaq", "ops", name, "--json", "--as", "bench"),
-        env=dict(installation.environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        _, complaint = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode not in {0, FOUND_SOMETHING}:
-        raise RuntimeError(f"`chitlaq ops {name}` failed: {complaint.decode()[-500:]}")
+    result = await installation.run("ops", name, "--json", "--as", "bench", niceness=NICENESS)
+    if result.code != FOUND_SOMETHING:
+        result.checked()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -244,20 +245,15 @@ def _start(home: Home) -> control.Connection:
 
     If two start at the same moment, one supervisor stays and both connect to it.
     """
-    import subprocess
-
+    from chitlaq.core.host import programs
     from chitlaq.logs import files
     from chitlaq.stack.servers import components
     from chitlaq.stack.supervisor import control
 
     with (home.logs / "supervisor.log").open("ab") as log:
-        process = subprocess.Popen(
-            components.chitlaq("supervise"),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
+        # It goes on when this command has ended.
+        process = programs.start(
+            components.chitlaq("supervise"), output=log, folder=Path("/"), death_signal=None
         )
     while True:
         try:

@@ -6,11 +6,10 @@ What a tool rejects never replaces what works.
 from __future__ import annotations
 
 import pwd
-import subprocess
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -70,10 +69,8 @@ def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with files.draft(path, is_durable=False) as draft:
         draft.write_bytes(content)
-        checked = subprocess.run(
-            [*check, draft], check=False, capture_output=True, text=True, timeout=CHECK_SECONDS
-        )
-        if checked.returncode != 0:
+        checked = programs.run([*check, draft], timeout_seconds=CHECK_SECONDS)
+        if checked.code != 0:
             raise OperatorError(
                 f"{check[0]} rejects the generated {path.name}:"
                 f" {(checked.stderr or checked.stdout).strip()}"

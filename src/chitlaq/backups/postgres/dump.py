@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import tempfile
 from datetime import UTC
 from pathlib import Path
 from time import monotonic
@@ -17,7 +17,6 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import (
     BackupContext,
-    last_lines,
     new_backup_id,
     pin_backend,
     require_free_space,
@@ -26,7 +25,7 @@ from chitlaq.backups.context import (
 from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import cpu_affinity, files
+from chitlaq.core.host import cpu_affinity, files, programs
 
 LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
@@ -75,25 +74,30 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
     target = context.folder / f"{name}.sql"
     with files.draft(target, mode=0o600) as draft:
         with progress.track_growth(context.report_progress, "dump", draft, expected):
-            dumping = subprocess.Popen(
-                [context.program("pg_dump"), "--dbname", url,
-                 "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
-                 "--no-password", "--file", str(draft)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                env={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
-            )  # fmt: skip
-            # Compressing takes as long as fingerprinting, and on the background CPUs would compete with it.
-            cpu_affinity.keep_to(dumping.pid, cpu_affinity.PROCESSORS)
-            try:
-                tables = fingerprint.take(connection)
-                migration = fingerprint.last_migration(connection)
-                _, complaint = dumping.communicate()
-            finally:
-                if dumping.poll() is None:
-                    dumping.kill()
-                    dumping.wait()
-        if dumping.returncode != 0:
-            raise OperatorError(f"pg_dump failed: {last_lines(complaint)}")
+            words = [
+                context.program("pg_dump"), "--dbname", url,
+                "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
+                "--no-password", "--file", str(draft),
+            ]  # fmt: skip
+            with tempfile.TemporaryFile() as log:
+                dumping = programs.start(
+                    words,
+                    output=log,
+                    environment={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
+                    # Compressing takes as long as fingerprinting, and on the background CPUs would
+                    # compete with it.
+                    cpus=cpu_affinity.PROCESSORS,
+                )
+                try:
+                    tables = fingerprint.take(connection)
+                    migration = fingerprint.last_migration(connection)
+                    code = dumping.wait()
+                finally:
+                    programs.stop(dumping, grace_seconds=0)
+                log.seek(0)
+                said = log.read().decode(errors="replace")
+        if code != 0:
+            raise OperatorError(f"pg_dump failed: {programs.last_lines(said)}")
         digest, bytes_ = records.digest(draft), draft.stat().st_size
     return Record(
         id=name,
@@ -154,7 +158,7 @@ def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: 
         run_program(
             [context.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
              "--jobs", str(jobs), str(file)],
-            environment={"PGPASSWORD": password},
+            variables={"PGPASSWORD": password},
         )  # fmt: skip
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +13,7 @@ from pathlib import Path
 from chitlaq.backups import progress
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import (
+    PROGRAM_SECONDS,
     BackupContext,
     chown_to_postgres,
     require_free_space,
@@ -25,6 +24,7 @@ from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 
 STAGED_WAL = "restored"
 
@@ -173,8 +173,8 @@ def _timeline_start(context: BackupContext, found: WalArchive, timeline: int) ->
 
 def _waldump(context: BackupContext, folder: Path, segment: Segment, *words: str) -> str:
     """The output of pg_waldump for a segment. It fails at the end of the written WAL, which is expected."""
-    return subprocess.run(
+    return programs.run(
         [context.program("pg_waldump"), "--path", str(folder), *words, segment.name],
-        check=False, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
-        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
-    ).stdout  # fmt: skip
+        timeout_seconds=PROGRAM_SECONDS,
+        variables={"TZ": "UTC"},
+    ).stdout

@@ -19,15 +19,15 @@ import msgspec
 import psutil
 import psycopg
 
-from chitlaq.backups.context import BackupContext, chown_to_postgres, last_lines
+from chitlaq.backups.context import BackupContext, chown_to_postgres
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import postgres as server
-from chitlaq.stack.supervisor.process import die_with_parent
 
 PREFIX = "chitlaq_drill_"
 SOCKETS = "sockets"
@@ -207,26 +207,20 @@ def running_server(
         words += ["-c", option]
     log = sockets / "postgres.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = programs.start(
             words,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=sockets,
-            start_new_session=True,
-            env={**os.environ, "LC_ALL": "C"},
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
-            # Safe beside threads: the child makes a single system call before exec.
-            preexec_fn=lambda: die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
+            output=output,
+            environment={**os.environ, "LC_ALL": "C"},
+            folder=sockets,
+            user=user,
+            death_signal=signal.SIGQUIT,
         )
     started = ScratchServer(context, sockets, port, database)
     try:
         _wait_until_open(started, process, log, tell)
         yield started
     finally:
-        _stop(process, is_scratch=is_scratch)
+        programs.stop(process, signal.SIGQUIT if is_scratch else signal.SIGINT, STOP_SECONDS)
 
 
 def _wait_until_open(
@@ -266,17 +260,7 @@ def _failure_reason(log: Path) -> str:
         if not line.endswith(_REFUSALS)
     ]
     bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
-    return last_lines("\n".join(bad[:2] or lines[-3:]))
-
-
-def _stop(process: subprocess.Popen[bytes], *, is_scratch: bool) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGQUIT if is_scratch else signal.SIGINT)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return programs.last_lines("\n".join(bad[:2] or lines[-3:]))
 
 
 def init_empty(scratch: ScratchFolder) -> None:

@@ -29,7 +29,6 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
 from chitlaq.backups.context import (
     BackupContext,
-    last_lines,
     pin_backend,
     require_free_space,
     run_program,
@@ -39,6 +38,7 @@ from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, s
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 from chitlaq.core.installation.ports import free_ports
 
 CONNECT_SECONDS = 5
@@ -77,8 +77,8 @@ def drill(context: BackupContext, record: Record, database: str = postgres.DATAB
         is_good = True
     except (OperatorError, OSError, psycopg.Error) as error:
         if is_inconclusive(error):
-            raise InconclusiveError(last_lines(str(error))) from None
-        detail, is_good = last_lines(str(error)), False
+            raise InconclusiveError(programs.last_lines(str(error))) from None
+        detail, is_good = programs.last_lines(str(error)), False
     result = ProofResult(datetime.now(UTC), is_good, detail, monotonic() - begun, lost)
     records.write(context.folder, msgspec.structs.replace(record, drilled=result))
     return result
@@ -287,24 +287,20 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
     }
     log = made.sockets / "feed-service.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        process = programs.start(
             [sys.executable, "-m", "chitlaq", "serve", "feed-service"],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-        )  # fmt: skip
+            output=output,
+            environment=environment,
+        )
     try:
         shown = _home_feed_size(port, process)
     except OperatorError as error:
-        said = last_lines(log.read_text(errors="replace"), 1)
+        said = programs.last_lines(log.read_text(errors="replace"), 1)
         raise OperatorError(
             f"feed-service cannot read the restored database: {error} {said}"
         ) from None
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        programs.stop(process)
     with server.connect() as connection:
         row = connection.execute(
             "SELECT count(*) FROM (SELECT FROM feed.posts WHERE visibility = 'public' LIMIT 1) p"

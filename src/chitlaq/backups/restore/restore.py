@@ -19,7 +19,7 @@ from psycopg import sql
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
-from chitlaq.backups.context import BackupContext, last_lines, require_free_space, run_program
+from chitlaq.backups.context import BackupContext, require_free_space, run_program
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.proof import drill
 from chitlaq.backups.restore import pending
@@ -28,7 +28,7 @@ from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.secrets import SUPERUSER, Secrets
 from chitlaq.stack.servers import barman
 from chitlaq.stack.supervisor import control
@@ -212,7 +212,7 @@ def _inspect(
             connection.execute("CHECKPOINT")
     except psycopg.Error as error:
         raise OperatorError(
-            f"The restored database cannot be read: {last_lines(str(error))}"
+            f"The restored database cannot be read: {programs.last_lines(str(error))}"
         ) from None
     assert row is not None
     restored = RestoreResult(

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import shutil
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.formatting import duration
+from chitlaq.core.host import programs
 from chitlaq.ops.actions.model import Action, ActionContext
 from chitlaq.ops.checks.model import Section
 
 UPDATE_SECONDS = 3600.0
+# dpkg finishes the package that it is at.
+GRACE_SECONDS = 60.0
 APT_UPGRADE = ("--with-new-pkgs", "upgrade")
 """Like `apt upgrade`: it installs new packages (a kernel) and removes none."""
 
 
 async def _apt(*words: str, seconds: float) -> str:
-    program = shutil.which("apt-get")
+    program = programs.find("apt-get")
     if program is None:
         raise OperatorError("This machine has no apt-get: use its own package manager.")
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+    result = await programs.arun(
+        [program, *words],
+        timeout_seconds=seconds,
+        variables={"DEBIAN_FRONTEND": "noninteractive"},
+        # A half-installed package is worse than an update that outlives its caller.
+        death_signal=None,
+        grace_seconds=GRACE_SECONDS,
     )
-    try:
-        async with asyncio.timeout(seconds):
-            said, _ = await process.communicate()
-    except TimeoutError:
-        raise OperatorError(f"apt-get timed out after {duration(seconds)}.") from None
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    text = said.decode(errors="replace")
-    if process.returncode:
-        raise OperatorError(f"apt-get failed: {text.strip()[-500:]}")
-    return text
+    return result.checked()
 
 
 async def _plan_updates(_context: ActionContext, _target: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 import msgspec
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
+from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Checks, Settings
 from chitlaq.core.unseen import NotHere, Unseen
@@ -34,8 +35,9 @@ T = TypeVar("T")
 
 # Shorter than a check's timeout, so that the check can say what did not answer.
 HTTP_SECONDS = 3.0
-# Where programs are that an ordinary user's PATH omits.
-SYSTEM_FOLDERS = "/usr/sbin:/sbin"
+# Longer than any check's timeout; a day of a busy journal.
+PROGRAM_SECONDS = 60.0
+PROGRAM_BYTES = 100_000_000
 # What httpx and the WebSocket check import only when they first connect.
 LIBRARIES = ("anyio._backends._asyncio", "h11", "httpcore", "websockets.asyncio.client")
 
@@ -60,14 +62,6 @@ class _DaemonThreads(ThreadPoolExecutor):
 
 class NotRunning(Unseen):
     """No supervisor runs here."""
-
-
-class CommandResult(msgspec.Struct, frozen=True):
-    """The exit code and the output of a program."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 class SystemView:
@@ -141,12 +135,11 @@ class SystemView:
 
         Raises:
             NotHere: it is not installed; the message names its package.
-            Unseen: it failed; the message has its last line.
+            Unseen: it failed; the message has the last of its output.
         """
         result = await self.command_result(program, *words, package=package)
         if result.code:
-            reason = (result.stderr or result.stdout).strip().splitlines()
-            raise Unseen(f"{program} failed: {reason[-1] if reason else 'no output'}")
+            raise Unseen(f"{program} failed: {result.reason}")
         return result.stdout
 
     async def command_result(self, program: str, *words: str, package: str) -> CommandResult:
@@ -154,27 +147,20 @@ class SystemView:
 
         Raises:
             NotHere: it is not installed; the message names its package.
+            Unseen: it does not start, does not end, or prints too much.
         """
-        path = shutil.which(program) or shutil.which(program, path=SYSTEM_FOLDERS)
+        path = programs.find(program)
         if path is None:
             raise NotHere(f"{program} is not installed: it is in the package {package}")
-        process = await asyncio.create_subprocess_exec(
-            path,
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
         try:
-            stdout, stderr = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        return CommandResult(
-            process.returncode or 0,
-            stdout.decode(errors="replace"),
-            stderr.decode(errors="replace"),
-        )
+            return await programs.arun(
+                [path, *words],
+                timeout_seconds=PROGRAM_SECONDS,
+                max_bytes=PROGRAM_BYTES,
+                grace_seconds=0,
+            )
+        except OperatorError as error:
+            raise Unseen(str(error)) from None
 
     async def statuses(self) -> list[Status]:
         """Return the supervisor's status of each process.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import re
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
@@ -31,7 +32,6 @@ from chitlaq.ops.report import delivery
 
 POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
-END_SECONDS = 5.0
 PRUNE_EVERY = timedelta(days=1)
 # A claim that was not finished within this time was abandoned; as in `claim_run`.
 STALE_SECONDS = 600.0
@@ -304,39 +304,21 @@ async def run_process(home: Home, routine: str) -> bool:
 async def run_command(home: Home, words: Sequence[str], seconds: float) -> bool:
     """Run ``chitlaq WORDS`` with low priority, and return whether it finished."""
     what = " ".join(words)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "CHITLAQ_HOME": str(home.root)},
-    )
     try:
-        os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        async with asyncio.timeout(seconds):
-            _, complaint = await process.communicate()
-    except TimeoutError:
+        result = await programs.arun(
+            [sys.executable, "-m", "chitlaq", *words, "--as", SCHEDULER],
+            timeout_seconds=seconds,
+            variables={"CHITLAQ_HOME": str(home.root)},
+            niceness=NICENESS,
+            # So that it can end the processes that it has started.
+            death_signal=signal.SIGTERM,
+        )
+    except programs.ProgramTimeoutError:
         log.error("timed out", command=what, seconds=seconds)
         return False
-    finally:
-        await _end(process)
     # 3 reports what it found; every other code is its own failure.
-    if process.returncode not in {0, 3}:
-        said = complaint.decode(errors="replace").strip()[-500:]
-        log.error("failed", command=what, code=process.returncode, error=said)
+    if result.code not in {0, 3}:
+        log.error("failed", command=what, code=result.code, error=result.stderr.strip()[-500:])
         return False
-    log.info("finished", command=what, code=process.returncode)
+    log.info("finished", command=what, code=result.code)
     return True
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Terminate a process, with time to end the processes that it has started."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(END_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

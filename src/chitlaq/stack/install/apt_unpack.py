@@ -6,14 +6,12 @@ The distribution's own client fetches them and verifies their signatures.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chitlaq.core.errors import MissingProgramError
-from chitlaq.core.host import files
+from chitlaq.core.errors import MissingProgramError, OperatorError
+from chitlaq.core.host import files, programs
 
 FETCH_SECONDS = 60
 """Per package, and for the package lists."""
@@ -103,22 +101,18 @@ def _run(command: Sequence[str], folder: Path, seconds: float = FETCH_SECONDS) -
         MissingProgramError: it failed, with its error, or timed out.
     """
     try:
-        done = subprocess.run(
+        done = programs.run(
             command,
-            cwd=folder,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"},
+            timeout_seconds=seconds,
+            folder=folder,
+            variables={"DEBIAN_FRONTEND": "noninteractive"},
         )
-    except (subprocess.TimeoutExpired, OSError) as error:
-        raise MissingProgramError(f"`{command[0]} {command[-1]}` did not end: {error}.") from None
-    if done.returncode != 0:
+    except OperatorError as error:
+        raise MissingProgramError(f"`{command[0]} {command[-1]}`: {error}") from None
+    if done.code != 0:
         said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-        reason = said[0] if said else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise MissingProgramError(
-            f"The packages could not be fetched: {reason}. Is there a network, and a mirror that has"
-            " them?"
+            f"The packages could not be fetched: {said[0] if said else done.reason}. Is there a network,"
+            " and a mirror that has them?"
         )
     return done.stdout

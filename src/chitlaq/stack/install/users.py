@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
-import subprocess
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
 
 NAME = "chitlaq"
 FALLBACK = "nobody"
+USERADD_SECONDS = 30.0
 
 
 def service_user() -> pwd.struct_passwd | None:
@@ -22,11 +22,10 @@ def service_user() -> pwd.struct_passwd | None:
         return pwd.getpwnam(NAME)
     except KeyError:
         pass
-    useradd = shutil.which("useradd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    useradd = programs.find("useradd")
     if useradd is not None:
         arguments = ["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", NAME]
-        made = subprocess.run([useradd, *arguments], check=False, capture_output=True, text=True)
-        if made.returncode == 0:
+        if programs.run([useradd, *arguments], timeout_seconds=USERADD_SECONDS).code == 0:
             return pwd.getpwnam(NAME)
     try:
         return pwd.getpwnam(FALLBACK)

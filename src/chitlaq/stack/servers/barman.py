@@ -7,22 +7,21 @@ Restoring uses PostgreSQL's own tools and works without Barman and its catalogue
 from __future__ import annotations
 
 import getpass
-import os
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import files
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import BACKUP, Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.servers import postgres
-from chitlaq.stack.supervisor.process import ends_with_us
 
 SERVER = "chitlaq"
+# Longer than any base backup takes.
+RUN_SECONDS = 86_400.0
 
 # The default of ten seconds would make the archive seem far behind under heavy writes.
 RECEIVER = """\
@@ -105,9 +104,9 @@ def prepare(home: Home, settings: Settings) -> None:
         ) from None
     passwords = home.backup / "pgpass"
     _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
-    programs = postgres.programs(home)
+    installed = postgres.programs(home)
     receiver = _wrapped(home) / "pg_receivewal"
-    _write(receiver, RECEIVER.format(program=shlex.quote(str(programs / receiver.name))), 0o700)
+    _write(receiver, RECEIVER.format(program=shlex.quote(str(installed / receiver.name))), 0o700)
     connection = (
         f"host={home.postgres_socket} port={settings.port_of('postgres')} user={BACKUP}"
         f" dbname=postgres passfile={passwords}"
@@ -121,7 +120,7 @@ def prepare(home: Home, settings: Settings) -> None:
         connection=connection,
         slot=BACKUP,
         wrapped=_wrapped(home),
-        programs=programs,
+        programs=installed,
     )
     _write(_configuration(home), text)
 
@@ -138,20 +137,15 @@ def run(home: Home, settings: Settings, *words: str) -> str:
         OperatorError: it failed; with its error.
     """
     prepare(home, settings)
-    done = subprocess.run(
+    done = programs.run(
         command(home, *words),
-        check=False,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        cwd=home.root,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-        preexec_fn=ends_with_us,
+        timeout_seconds=RUN_SECONDS,
+        folder=home.root,
+        variables={"LC_ALL": "C.UTF-8"},
     )
-    if done.returncode != 0:
+    if done.code != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        reason = " ".join(said[:3] or (done.stderr or done.stdout).strip().splitlines()[-1:])
-        raise OperatorError(f"barman {words[0]} failed: {reason or f'exit code {done.returncode}'}")
+        raise OperatorError(f"barman {words[0]} failed: {' '.join(said[:3]) or done.reason}")
     return done.stdout
 
 

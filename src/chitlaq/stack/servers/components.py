@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import signal
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class ProcessSpec:
         is_replaceable: a second process can take over before the first one stops.
         port: its TCP port, if it has one.
         folder: its working directory; by default the supervisor's.
-        user_id, group_id: the user it runs as, if not ours.
+        user: the user it runs as, if not ours.
     """
 
     service: str
@@ -57,8 +58,7 @@ class ProcessSpec:
     grace_seconds: float = 30.0
     port: int | None = None
     folder: Path | None = None
-    user_id: int | None = None
-    group_id: int | None = None
+    user: pwd.struct_passwd | None = None
 
     @property
     def name(self) -> str:
@@ -101,8 +101,7 @@ def _postgres(home: Home, settings: Settings) -> ProcessSpec:
         stop_signal=signal.SIGINT,
         grace_seconds=60,
         port=settings.port_of("postgres"),
-        user_id=user.pw_uid if user else None,
-        group_id=user.pw_gid if user else None,
+        user=user,
     )
 
 
@@ -196,8 +195,7 @@ def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
             reload_signal=signal.SIGHUP if configuration else None,
             port=settings.port_of(name),
             folder=home.packages,
-            user_id=user.pw_uid if user else None,
-            group_id=user.pw_gid if user else None,
+            user=user,
         )
         for name, (command, path, configuration) in commands.items()
         if settings.embeds(name)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import subprocess
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, users
@@ -148,9 +148,7 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
 
 
 def _help(binary: Path) -> str:
-    done = subprocess.run(
-        [binary, "--help"], check=False, capture_output=True, text=True, timeout=HELP_SECONDS
-    )
+    done = programs.run([binary, "--help"], timeout_seconds=HELP_SECONDS)
     return done.stdout + done.stderr
 
 

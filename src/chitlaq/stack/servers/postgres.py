@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
+from chitlaq.core.host.programs import run
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import bundled_binaries, users
 
 MAJOR = 18
+INITDB_SECONDS = 300.0
 # The name under which Barman receives WAL.
 RECEIVER = "barman_receive_wal"
 
@@ -156,21 +157,15 @@ def _make_data(home: Home, user: pwd.struct_passwd | None) -> None:
             "--locale", "C",
             "--data-checksums",
         ]  # fmt: skip
-        made = subprocess.run(
-            [str(programs(home) / "initdb"), *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=home.root,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
-            env={**os.environ, "LC_ALL": "C"},
+        made = run(
+            [programs(home) / "initdb", *arguments],
+            timeout_seconds=INITDB_SECONDS,
+            folder=home.root,
+            user=user,
         )
         password_file.unlink()
-        if made.returncode != 0:
-            reason = made.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-            raise OperatorError(f"PostgreSQL's data directory could not be made: {reason[0]}")
+        if made.code != 0:
+            raise OperatorError(f"PostgreSQL's data directory could not be made: {made.reason}")
 
 
 def _own(path: Path, user: pwd.struct_passwd | None) -> None:

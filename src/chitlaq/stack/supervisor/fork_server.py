@@ -24,7 +24,8 @@ from typing import NoReturn
 
 import msgspec
 
-from chitlaq.stack.supervisor.process import Process, die_with_parent, start
+from chitlaq.core.host.programs import die_with_parent
+from chitlaq.stack.supervisor.process import Process, start
 
 LIBRARIES = (
     "argon2",

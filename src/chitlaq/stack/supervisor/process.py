@@ -5,30 +5,18 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import pwd
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from chitlaq.core.host import programs
+
 PR_SET_CHILD_SUBREAPER = 36
 READ_BYTES = 1 << 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent(signal_number: int) -> None:
-    """Have the kernel signal us when our parent dies, even if it is killed."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-
-
-def ends_with_us() -> None:
-    """End a program that we start when we are killed: nobody wants its result then.
-
-    For `preexec_fn`, after a change of user, which would clear it.
-    """
-    die_with_parent(signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
@@ -113,32 +101,25 @@ def start(
     command: Sequence[str],
     environment: dict[str, str],
     write_log: Callable[[bytes], None],
-    user_id: int | None = None,
-    group_id: int | None = None,
+    user: pwd.struct_passwd | None = None,
     keep_open: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Process:
     """Start a program in its own session that ends with us.
 
     Raises:
-        OSError: it cannot be started.
+        ProgramStartError: it cannot be started.
     """
     reading, writing = os.pipe()
     try:
-        started = subprocess.Popen(
+        started = programs.start(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-            pass_fds=keep_open,
-            user=user_id,
-            group=group_id,
-            extra_groups=[] if user_id is not None else None,
-            # After the change of user, which would clear it. One thread, so a fork is safe.
-            preexec_fn=lambda: die_with_parent(signal.SIGTERM),  # noqa: PLW1509
+            output=writing,
+            environment=environment,
+            folder=folder,
+            user=user,
+            keep_open=keep_open,
+            death_signal=signal.SIGTERM,
         )
     except BaseException:
         os.close(reading)
@@ -147,11 +128,3 @@ def start(
         os.close(writing)
     started.returncode = 0  # our pidfd reader reaps it, not subprocess
     return Process(started.pid, reading, write_log)
-
-
-def reason_of(code: int) -> str:
-    """Describe how a process exited: ``exit code 1``, ``killed by SIGKILL``."""
-    if code < 0:
-        with suppress(ValueError):
-            return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"

@@ -20,6 +20,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import multiprocess_metrics
@@ -30,7 +31,7 @@ from chitlaq.stack.servers.components import ProcessSpec
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
-from chitlaq.stack.supervisor.process import Process, adopt_orphans, reason_of, start
+from chitlaq.stack.supervisor.process import Process, adopt_orphans, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 2.0
@@ -185,7 +186,7 @@ class Supervisor:
             process = await self._spawn(instance, component.prepare_command)
             code = await process.exited
             if code != 0:
-                raise OSError(f"its preparation failed: {reason_of(code)}")
+                raise OSError(f"its preparation failed: {describe_exit(code)}")
 
     async def _spawn(
         self, instance: Instance, command: list[str] | Callable[[], list[str]]
@@ -205,8 +206,7 @@ class Supervisor:
             command,
             self._environment,
             instance.log.write,
-            user_id=component.user_id,
-            group_id=component.group_id,
+            user=component.user,
             folder=component.folder,
         )
 
@@ -219,7 +219,7 @@ class Supervisor:
                 instance.change("done")
                 instance.became_ready.set()
             else:
-                instance.reason = reason_of(code)
+                instance.reason = describe_exit(code)
             return code == 0
         await self._wait_for_needs_quietly(instance, process)
         while not process.exited.done():
@@ -228,7 +228,7 @@ class Supervisor:
                 instance.became_ready.set()
                 return True
             await asyncio.wait([process.exited], timeout=POLL_SECONDS)
-        instance.reason = reason_of(process.exited.result())
+        instance.reason = describe_exit(process.exited.result())
         return False
 
     async def _wait_for_needs_quietly(self, instance: Instance, process: Process) -> None:
@@ -250,7 +250,7 @@ class Supervisor:
                 continue
             if process.exited.done():
                 process.kill_group()
-                instance.reason = reason_of(process.exited.result())
+                instance.reason = describe_exit(process.exited.result())
                 return
             if instance.state == "stopping" or instance.component.alive is None:
                 continue
@@ -345,7 +345,7 @@ class Supervisor:
         new = await self._spawn(instance, component.command)
         while component.ready is not None and not await component.ready(new.pid):
             if new.exited.done():
-                reason = reason_of(new.exited.result())
+                reason = describe_exit(new.exited.result())
                 raise OSError(f"The new {component.name} ended ({reason}); the old one goes on.")
             await asyncio.sleep(POLL_SECONDS)
         instance.process, instance.started_at = new, time.monotonic()

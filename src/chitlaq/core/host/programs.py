@@ -1,0 +1,399 @@
+"""Run other programs: `run` and `arun` to their end, `start` and `stop` for those that go on.
+
+What every program gets: nothing on its standard input unless given, a session and process group of its
+own, and a signal from the kernel when we die. What the caller gets: an answer within the time limit.
+When that is up, or the caller is cancelled or interrupted, the whole group is asked to end (SIGTERM) and
+what is left of it killed (SIGKILL), so that no grandchild goes on unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import pwd
+import select
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import IO, TypedDict, Unpack
+
+from chitlaq.core.errors import OperatorError
+
+MAX_BYTES = 16_000_000
+GRACE_SECONDS = 5.0
+# A process that the kernel holds in uninterruptible sleep does not end: it is left behind.
+KILL_SECONDS = 2.0
+READ_BYTES = 1 << 16
+# An ordinary user's PATH leaves them out.
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Command = Sequence[str | Path]
+
+
+class ProgramStartError(OperatorError):
+    """A program is not there, or cannot be executed."""
+
+
+class ProgramTimeoutError(OperatorError):
+    """A program did not end in time, and was ended."""
+
+
+class OutputTooLargeError(OperatorError):
+    """A program printed more than its caller takes, and was ended: half an answer is a wrong one."""
+
+
+class Options(TypedDict, total=False):
+    """What `run` and `arun` may be told besides command and time limit.
+
+    Keys:
+        environment: the whole environment; by default this process's.
+        variables: added to it. Unless they say otherwise ``LC_ALL=C``, so that messages are English.
+        folder: the working directory; by default this process's.
+        user: who runs it, where we are root; by default this process's user.
+        cpus: the CPUs that it may use, with all that it starts; by default this process's.
+        niceness: its priority, with all that it starts; by default this process's.
+        stdin: what it reads from standard input; by default nothing.
+        max_bytes: how much of standard output is taken (16 MB); of standard error the last as much.
+        grace_seconds: from SIGTERM to SIGKILL (5 s); 0 kills at once.
+        death_signal: what it gets when we die (SIGKILL); None lets it go on.
+        on_stderr: called with what it says on standard error, as it comes.
+    """
+
+    environment: Mapping[str, str] | None
+    variables: Mapping[str, str]
+    folder: Path | None
+    user: pwd.struct_passwd | None
+    cpus: Sequence[int] | None
+    niceness: int | None
+    stdin: bytes
+    max_bytes: int
+    grace_seconds: float
+    death_signal: signal.Signals | None
+    on_stderr: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """How a program ended (negative: by which signal), what it printed, what it complained of."""
+
+    program: str
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, on one line: the last it said, else how it ended."""
+        said = self.stderr.strip() or self.stdout.strip()
+        return last_lines(said) if said else describe_exit(self.code)
+
+    def checked(self) -> str:
+        """Return what it printed.
+
+        Raises:
+            OperatorError: it failed, with the reason.
+        """
+        if self.code != 0:
+            raise OperatorError(f"{self.program} failed: {self.reason}")
+        return self.stdout
+
+
+def run(command: Command, *, timeout_seconds: float, **options: Unpack[Options]) -> CommandResult:
+    """Run a program to its end. Output is decoded as UTF-8 with replacement characters.
+
+    Raises:
+        ProgramStartError: there is no such program, or it cannot be executed.
+        ProgramTimeoutError: it did not end in time.
+        OutputTooLargeError: it printed more than ``max_bytes``.
+    """
+    return _run(command, timeout_seconds, None, options)
+
+
+async def arun(
+    command: Command, *, timeout_seconds: float, **options: Unpack[Options]
+) -> CommandResult:
+    """Do the same without blocking the event loop. When cancelled, first ends the program's group.
+
+    It runs in a thread of its own: an event loop's executor has few, and its child watcher is not the
+    same in each loop.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[CommandResult] = loop.create_future()
+    cancelled = os.eventfd(0)
+
+    def settle(result: CommandResult | None, fault: BaseException | None) -> None:
+        os.close(cancelled)
+        if done.cancelled():
+            return
+        if result is not None:
+            done.set_result(result)
+        elif fault is not None:
+            done.set_exception(fault)
+
+    def work() -> None:
+        result, fault = None, None
+        try:
+            result = _run(command, timeout_seconds, cancelled, options)
+        except BaseException as error:
+            fault = error
+        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            loop.call_soon_threadsafe(settle, result, fault)
+
+    threading.Thread(target=work, daemon=True, name="program").start()
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        if not done.done():
+            os.eventfd_write(cancelled, 1)
+            with suppress(_CancelledError, OperatorError):
+                await done
+        raise
+
+
+def start(
+    command: Command,
+    *,
+    output: int | IO[bytes],
+    errors: int | IO[bytes] = subprocess.STDOUT,
+    stdin: int | IO[bytes] = subprocess.DEVNULL,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    user: pwd.struct_passwd | None = None,
+    cpus: Sequence[int] | None = None,
+    niceness: int | None = None,
+    death_signal: signal.Signals | None = signal.SIGKILL,
+    keep_open: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start a program that goes on; `stop` ends it.
+
+    Args:
+        command: the program and its arguments.
+        output: where its standard output goes.
+        errors: where its standard error goes; by default to the same.
+        stdin: what it reads.
+        environment: the whole environment; by default this process's.
+        folder: the working directory.
+        user: who runs it, where we are root.
+        cpus: the CPUs that it may use, with all that it starts.
+        niceness: its priority, with all that it starts.
+        death_signal: what it gets when the thread that started it ends; None lets it go on.
+        keep_open: descriptors that it inherits.
+
+    Raises:
+        ProgramStartError: there is no such program, or it cannot be executed.
+    """
+
+    def prepare() -> None:
+        # Between fork and exec, where other threads' locks stay locked: system calls only.
+        if death_signal is not None:
+            die_with_parent(death_signal)
+        with suppress(OSError):
+            if cpus is not None:
+                os.sched_setaffinity(0, cpus)
+            if niceness is not None:
+                os.setpriority(os.PRIO_PROCESS, 0, niceness)
+
+    is_plain = death_signal is None and cpus is None and niceness is None
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=output,
+            stderr=errors,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+            pass_fds=keep_open,
+            user=user.pw_uid if user else None,
+            group=user.pw_gid if user else None,
+            extra_groups=[] if user else None,
+            # After the change of user, which would clear the signal.
+            preexec_fn=None if is_plain else prepare,  # noqa: PLW1509
+        )
+    except OSError as error:
+        raise ProgramStartError(
+            f"{command[0]} cannot be started ({error.filename}: {error.strerror})."
+        ) from error
+
+
+def stop(
+    process: subprocess.Popen[bytes],
+    signal_number: signal.Signals = signal.SIGTERM,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
+    """End a program with all that it started in its group; kill what has not ended in time."""
+    if process.returncode is None:
+        # Not reaped before its group is killed: until then nobody else gets its number.
+        with _pidfd(process.pid) as descriptor:
+            if grace_seconds > 0:
+                _signal_group(process.pid, signal_number)
+                # A stopped process (SIGSTOP) takes no signal before it goes on.
+                _signal_group(process.pid, signal.SIGCONT)
+                select.select([descriptor], [], [], grace_seconds)
+            _signal_group(process.pid, signal.SIGKILL)
+            select.select([descriptor], [], [], KILL_SECONDS)
+        process.poll()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def find(program: str) -> Path | None:
+    """Return where a program of the machine is: on PATH, or where only root's PATH leads."""
+    folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
+    found = shutil.which(program, path=folders)
+    return Path(found) if found else None
+
+
+def die_with_parent(signal_number: signal.Signals) -> None:
+    """Ask the kernel for a signal when the thread that started us ends; also when it is killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def last_lines(text: str, count: int = 3) -> str:
+    """The end of what a program said, on one line: ``first | second | third``."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-count:]) or "no output"
+
+
+def describe_exit(code: int) -> str:
+    """Say how a program ended: ``exit code 1``, ``killed by SIGKILL``."""
+    if code < 0:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+class _CancelledError(Exception):
+    """The caller of `arun` was cancelled."""
+
+
+@contextmanager
+def _pidfd(pid: int) -> Iterator[int]:
+    """A descriptor that is readable when a process has ended."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _run(
+    command: Command, timeout_seconds: float, cancelled: int | None, options: Options
+) -> CommandResult:
+    deadline = monotonic() + timeout_seconds
+    environment = options.get("environment")
+    with ExitStack() as stack:
+        stdin: int | IO[bytes] = subprocess.DEVNULL
+        if "stdin" in options:
+            stdin = stack.enter_context(tempfile.TemporaryFile())
+            stdin.write(options["stdin"])
+            stdin.seek(0)
+        process = start(
+            command,
+            output=subprocess.PIPE,
+            errors=subprocess.PIPE,
+            stdin=stdin,
+            environment={
+                **(os.environ if environment is None else environment),
+                "LC_ALL": "C",
+                **options.get("variables", {}),
+            },
+            folder=options.get("folder"),
+            user=options.get("user"),
+            cpus=options.get("cpus"),
+            niceness=options.get("niceness"),
+            death_signal=options.get("death_signal", signal.SIGKILL),
+        )
+    reading = _Reading(Path(command[0]).name, process, options)
+    try:
+        reading.to_the_end(deadline, cancelled)
+    except TimeoutError:
+        raise ProgramTimeoutError(
+            f"{reading.program} did not end within {timeout_seconds:g} s."
+        ) from None
+    finally:
+        # Where it has not ended by itself; else only the pipes are closed.
+        stop(process, grace_seconds=options.get("grace_seconds", GRACE_SECONDS))
+    return CommandResult(
+        reading.program,
+        process.returncode,
+        reading.output.decode(errors="replace"),
+        reading.errors.decode(errors="replace"),
+    )
+
+
+class _Reading:
+    """What a running program prints, bounded."""
+
+    def __init__(self, program: str, process: subprocess.Popen[bytes], options: Options) -> None:
+        self.program = program
+        self.output = bytearray()
+        self.errors = bytearray()
+        self._process = process
+        self._max_bytes = options.get("max_bytes", MAX_BYTES)
+        self._on_stderr = options.get("on_stderr")
+
+    def to_the_end(self, deadline: float, cancelled: int | None) -> None:
+        """Read until the program has ended; what it left running may hold its output open."""
+        pipes = [self._process.stdout, self._process.stderr]
+        with selectors.DefaultSelector() as selector, _pidfd(self._process.pid) as ended:
+            for source in (*pipes, ended, cancelled):
+                if source is not None:
+                    selector.register(source, selectors.EVENT_READ)
+            for pipe in pipes:
+                assert pipe is not None
+                os.set_blocking(pipe.fileno(), False)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select(max(0, deadline - monotonic()))}
+                if cancelled in ready:
+                    raise _CancelledError
+                if not ready:
+                    raise TimeoutError
+                for pipe in pipes:
+                    if pipe in ready and self._read(pipe) == b"":
+                        selector.unregister(pipe)
+                if ended in ready:
+                    break
+            for pipe in pipes:
+                while monotonic() < deadline and self._read(pipe):
+                    pass
+        self._process.wait()
+
+    def _read(self, pipe: IO[bytes] | None) -> bytes | None:
+        """Take and return what has come: None when it is nothing yet, empty at the end."""
+        assert pipe is not None
+        try:
+            data = os.read(pipe.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return None
+        if pipe is self._process.stdout:
+            self.output += data
+            if len(self.output) > self._max_bytes:
+                raise OutputTooLargeError(
+                    f"{self.program} printed more than {self._max_bytes:,} bytes."
+                )
+        else:
+            self.errors += data
+            del self.errors[: -self._max_bytes]
+            if self._on_stderr is not None and data:
+                self._on_stderr(data.decode(errors="replace"))
+        return data
+
+
+def _signal_group(group: int, signal_number: signal.Signals) -> None:
+    # Of a group of another user (it has changed itself) none may be told.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal_number)
