@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import os
 import platform
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from statistics import median
 from time import perf_counter
 
@@ -19,12 +19,15 @@ from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import http_client
 from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.secrets import Secrets
 
 MEMBERS = 2000
 SIGNED_IN = 64
 LOGINS_AT_ONCE = 4
+REQUEST_SECONDS = 20.0
 CONNECTIONS = 32
 ROUNDS = 3
 SECONDS = 5.0
@@ -81,7 +84,7 @@ async def run(say: Callable[[str], None]) -> Report:
         say: told what is being done.
 
     Raises:
-        RuntimeError: something did not start, or answered otherwise than it should.
+        OperatorError: something did not start, or answered otherwise than it should.
     """
     _end_well_when_terminated()
     async with installed() as installation:
@@ -103,7 +106,7 @@ async def run(say: Callable[[str], None]) -> Report:
         requests = [get(baseline.TARGET, token) for token in tokens]
         watched, unwatched = await _beside_unobserved(installation, requests, say)
         say("scrapes")
-        scrapes = await asyncio.to_thread(_scrapes, installation)
+        scrapes = await _scrapes(installation)
         say("routines")
         costs = await routines.costs(installation)
         noticed = await routines.noticed(installation, requests, say)
@@ -145,7 +148,7 @@ async def _beside_ceiling(
     """Measure the feed and its ceiling by turns, so that a slow moment of the machine hits both."""
     gateway = installation.settings.port_of("api-gateway")
     requests = [get(baseline.TARGET, token) for token in tokens]
-    bodies = [await asyncio.to_thread(_home, gateway, token) for token in tokens]
+    bodies = [await _home(gateway, token) for token in tokens]
     # The answer of median length, sent as it is: as many bytes, and none of the work.
     body = sorted(bodies, key=len)[len(bodies) // 2]
     folder = installation.home.root / "ceiling"
@@ -186,12 +189,12 @@ async def _beside_unobserved(
     return watched, unwatched
 
 
-def _scrapes(installation: Installation) -> dict[str, float]:
+async def _scrapes(installation: Installation) -> dict[str, float]:
     """Ask each service for its metrics; returns how many milliseconds each took."""
     taken = {}
     for service in (row.name for row in inventory.SERVICES):
         started = perf_counter()
-        _asked(installation.settings.port_of(service), "GET", "/metrics", None, {})
+        await _request(installation.settings.port_of(service), "GET", "/metrics")
         taken[service] = round((perf_counter() - started) * 1000, 1)
     return taken
 
@@ -203,7 +206,7 @@ async def _loaded(port: int, requests: list[str], seconds: float) -> Outcome:
 def _all_well(name: str, outcome: Outcome) -> None:
     """A fast error page is no result."""
     if set(outcome.statuses) != {"200"} or outcome.broken:
-        raise RuntimeError(
+        raise OperatorError(
             f"The {name} answered {outcome.statuses or 'nothing'} and broke {outcome.broken}"
             " connections: there is nothing to compare."
         )
@@ -216,8 +219,11 @@ async def sign_in(installation: Installation, usernames: Sequence[str]) -> list[
     port = installation.settings.port_of("api-gateway")
 
     async def one(username: str) -> str:
+        body = msgspec.json.encode({"login": username, "password": password})
+        headers = {"Content-Type": "application/json"}
         async with turns:
-            return await asyncio.to_thread(_login, port, username, password)
+            answer = await _request(port, "POST", "/api/auth/login", headers, body)
+        return msgspec.json.decode(answer, type=_SignedIn).access_token
 
     return await asyncio.gather(*map(one, usernames))
 
@@ -226,30 +232,23 @@ class _SignedIn(msgspec.Struct):
     access_token: str
 
 
-def _login(port: int, username: str, password: str) -> str:
-    body = msgspec.json.encode({"login": username, "password": password})
-    headers = {"Content-Type": "application/json"}
-    answer = _asked(port, "POST", "/api/auth/login", body, headers)
-    return msgspec.json.decode(answer, type=_SignedIn).access_token
+async def _home(port: int, token: str) -> bytes:
+    return await _request(port, "GET", baseline.TARGET, {"Authorization": f"Bearer {token}"})
 
 
-def _home(port: int, token: str) -> bytes:
-    return _asked(port, "GET", baseline.TARGET, None, {"Authorization": f"Bearer {token}"})
-
-
-def _asked(
-    port: int, method: str, target: str, body: bytes | None, headers: dict[str, str]
+async def _request(
+    port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
 ) -> bytes:
-    connection = http.client.HTTPConnection(HOST, port, timeout=20)
-    try:
-        connection.request(method, target, body, headers)
-        response = connection.getresponse()
-        answer = response.read()
-    finally:
-        connection.close()
-    if response.status != http.client.OK:
-        raise RuntimeError(f"{method} {target} was answered with {response.status}: {answer!r}")
-    return answer
+    answer = await http_client.request(
+        method,
+        f"http://{HOST}:{port}{target}",
+        timeout_seconds=REQUEST_SECONDS,
+        headers=headers,
+        body=body,
+    )
+    if answer.status != HTTPStatus.OK:
+        raise OperatorError(f"{method} {target} was answered with {answer.status}: {answer.text}")
+    return answer.body
 
 
 def _row(name: str, outcomes: list[Outcome], best: list[Outcome]) -> Row:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
+from chitlaq.core.host import http_client
 from chitlaq.core.installation.settings import Settings
 
 SECONDS = 5.0
@@ -37,7 +37,7 @@ def address(settings: Settings) -> str:
     )
 
 
-def active_alerts(settings: Settings) -> ActiveAlerts:
+async def active_alerts(settings: Settings) -> ActiveAlerts:
     """Ask Alertmanager; inhibited and silenced alerts are active, too.
 
     Raises:
@@ -45,14 +45,10 @@ def active_alerts(settings: Settings) -> ActiveAlerts:
         msgspec.MsgspecError: the response is not Alertmanager's.
     """
     base = f"{address(settings)}/api/v2"
-    status = msgspec.json.decode(_asked(f"{base}/status"), type=_Status)
-    alerts = msgspec.json.decode(_asked(f"{base}/alerts"), type=list[_GettableAlert])
+    status = msgspec.json.decode(await _get(f"{base}/status"), type=_Status)
+    alerts = msgspec.json.decode(await _get(f"{base}/alerts"), type=list[_GettableAlert])
     return ActiveAlerts(status.uptime, {alert.fingerprint: alert.starts_at for alert in alerts})
 
 
-def _asked(url: str) -> bytes:
-    # No proxy: it is one of ours, whatever the environment says of the world outside.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=SECONDS) as answer:
-        content: bytes = answer.read()
-    return content
+async def _get(url: str) -> bytes:
+    return (await http_client.get(url, timeout_seconds=SECONDS)).body

@@ -7,17 +7,17 @@ leads from the backup to the present.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
 
@@ -38,7 +38,7 @@ from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, s
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import programs
+from chitlaq.core.host import http_client, programs
 from chitlaq.core.installation.ports import free_ports
 
 CONNECT_SECONDS = 5
@@ -314,14 +314,13 @@ def _home_feed_size(port: int, process: subprocess.Popen[bytes]) -> int:
     """The number of posts on the first page of the home feed."""
     deadline = monotonic() + SERVE_SECONDS
     problem = "it does not respond."
+    url = f"http://127.0.0.1:{port}/feed/home?limit=10"
     while monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(
-                f"http://127.0.0.1:{port}/feed/home?limit=10", timeout=10
-            ) as answer:
-                return len(json.load(answer)["items"])
-        except urllib.error.HTTPError as error:
-            problem = f"it answers {error.code}."
+            answer = asyncio.run(http_client.get(url, timeout_seconds=10))
+            if answer.status == HTTPStatus.OK:
+                return len(json.loads(answer.body)["items"])
+            problem = f"it answers {answer.status}."
         except (OSError, ValueError, KeyError) as error:
             problem = f"{error}."
         time.sleep(POLL_SECONDS)

@@ -24,7 +24,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import local_http
+from chitlaq.core.host import http_client
 from chitlaq.core.http.service import Context
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -266,11 +266,10 @@ async def nginx(settings: Settings) -> list[Metric]:
     The embedded nginx is built without its status module.
     """
     ports = {settings.port_of("nginx"), settings.port_of("api-gateway")}
-    status, _ = await local_http.get_port(
-        settings.port_of("api-gateway"), "/-/alive", SOURCE_SECONDS
-    )
-    if status != HTTPStatus.NO_CONTENT:
-        raise ValueError(f"nginx answered {status}")
+    url = f"http://127.0.0.1:{settings.port_of('api-gateway')}/-/alive"
+    answer = await http_client.get(url, timeout_seconds=SOURCE_SECONDS)
+    if answer.status != HTTPStatus.NO_CONTENT:
+        raise ValueError(f"nginx answered {answer.status}")
     connections = await asyncio.to_thread(_established, ports)
     return [
         metric("component_up", {"nginx": 1}),

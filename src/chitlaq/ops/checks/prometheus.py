@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from chitlaq.core.host.http_client import Response
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import Unseen
 
-if TYPE_CHECKING:
-    import httpx
-
 T = TypeVar("T")
 
-Get = Callable[[str, dict[str, str]], Awaitable["httpx.Response"]]
+Get = Callable[[str, dict[str, str]], Awaitable[Response]]
 """Sends a GET request to a URL with parameters; raises Unseen when there is no answer."""
 
 
@@ -106,7 +104,7 @@ class PrometheusView:
         url = _url(self._settings, "prometheus", self._settings.prometheus_url)
         answer = await self._get(f"{url}/api/v1/{what}", params)
         try:
-            body = msgspec.json.decode(answer.content, type=_Response)
+            body = msgspec.json.decode(answer.body, type=_Response)
             if body.status != "success":
                 raise Unseen(f"Prometheus refuses {params['query']}: {body.error}")
             return msgspec.json.decode(body.data, type=kind)
@@ -129,9 +127,9 @@ class AlertmanagerView:
         """
         url = _url(self._settings, "alertmanager", self._settings.alertmanager_url)
         answer = await self._get(f"{url}{path}", {})
-        if answer.status_code != 200:
-            raise Unseen(f"{url}{path} answered with status {answer.status_code}")
-        return answer.content
+        if answer.status != 200:
+            raise Unseen(f"{url}{path} answered with status {answer.status}")
+        return answer.body
 
 
 def _url(settings: Settings, name: str, external: str) -> str:

@@ -146,7 +146,7 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
             return outcome(f"does not answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
-            said = msgspec.json.decode(answer.content, type=_Health)
+            said = msgspec.json.decode(answer.body, type=_Health)
         except msgspec.DecodeError as error:
             raise Unseen(f"the answer is not {service}'s: {error}") from None
         if said.service != service:
@@ -198,14 +198,14 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
             return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
-            body = answer.json()
-        except ValueError:
+            body = msgspec.json.decode(answer.body)
+        except msgspec.DecodeError:
             body = None
-        is_right = answer.status_code == 200 and isinstance(body, dict) and wanted in body
+        is_right = answer.status == 200 and isinstance(body, dict) and wanted in body
         identifier = answer.headers.get("x-request-id", "-")
         said = "as expected" if is_right else f"unexpected content, request ID {identifier}"
         return outcome(
-            f"status {answer.status_code} in {duration(seconds)}, {said}",
+            f"status {answer.status} in {duration(seconds)}, {said}",
             {"answer": judged(seconds, "seconds", system.limits.answer_seconds)},
             least=Verdict.OK if is_right else Verdict.CRITICAL,
         )
@@ -249,7 +249,7 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
     async def metrics(system: SystemView) -> CheckOutcome:
         try:
             answer = await system.get(service, "/metrics")
-            if answer.status_code == 200 and _missing(answer.text, wanted):
+            if answer.status == 200 and _missing(answer.text, wanted):
                 # A counter appears with its first count, and this request is one.
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
@@ -259,8 +259,8 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())
         return outcome(
             f"{', '.join(missing)} missing" if missing else f"{count(samples, 'sample')}",
-            {"samples": Value(samples), "bytes": Value(len(answer.content), "bytes")},
-            least=Verdict.CRITICAL if missing or answer.status_code != 200 else Verdict.OK,
+            {"samples": Value(samples), "bytes": Value(len(answer.body), "bytes")},
+            least=Verdict.CRITICAL if missing or answer.status != 200 else Verdict.OK,
         )
 
     return metrics

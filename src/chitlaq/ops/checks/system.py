@@ -12,12 +12,13 @@ import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import programs
+from chitlaq.core.host import http_client, programs
+from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Checks, Settings
@@ -27,9 +28,6 @@ from chitlaq.ops.checks.prometheus import AlertmanagerView, PrometheusView
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
-if TYPE_CHECKING:
-    import httpx
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,8 +36,8 @@ HTTP_SECONDS = 3.0
 # Longer than any check's timeout; a day of a busy journal.
 PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
-# What httpx and the WebSocket check import only when they first connect.
-LIBRARIES = ("anyio._backends._asyncio", "h11", "httpcore", "websockets.asyncio.client")
+# What the WebSocket check imports only when it connects.
+LIBRARIES = ("websockets.asyncio.client",)
 
 
 class _DaemonThreads(ThreadPoolExecutor):
@@ -75,7 +73,7 @@ class SystemView:
         self.postgres = PostgresView(home, settings)
         self.valkey = ValkeyView(home, settings)
         self._shared: dict[str, asyncio.Task[Any]] = {}
-        self._http: httpx.AsyncClient | None = None
+        self._is_prepared = False
 
     @property
     def limits(self) -> Checks:
@@ -83,16 +81,13 @@ class SystemView:
 
     def prepare(self) -> None:
         """Import slow libraries before any timeout runs; otherwise servers would seem slow."""
-        import httpx
-
-        if self._http is not None:
+        if self._is_prepared:
             return
+        self._is_prepared = True
         # Without a name server, a look-up takes longer than any check may.
         asyncio.get_running_loop().set_default_executor(_DaemonThreads())
         for name in LIBRARIES:
             importlib.import_module(name)
-        # Reading the trusted certificates takes a tenth of a second.
-        self._http = httpx.AsyncClient(timeout=HTTP_SECONDS, trust_env=False)
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Run something that blocks in a daemon thread of its own.
@@ -180,7 +175,7 @@ class SystemView:
         except (OperatorError, OSError, msgspec.DecodeError) as error:
             raise Unseen(str(error)) from None
 
-    async def get(self, service: str, path: str) -> httpx.Response:
+    async def get(self, service: str, path: str) -> Response:
         """Send a GET request to a component's own port.
 
         Raises:
@@ -188,17 +183,12 @@ class SystemView:
         """
         return await self._get(f"http://127.0.0.1:{self.settings.port_of(service)}{path}", {})
 
-    async def _get(self, url: str, params: dict[str, str]) -> httpx.Response:
-        import httpx
-
+    async def _get(self, url: str, parameters: dict[str, str]) -> Response:
         self.prepare()
-        assert self._http is not None
         try:
-            return await self._http.get(url, params=params or None)
-        except httpx.TimeoutException:
-            raise Unseen(f"no answer from {url} within {HTTP_SECONDS:g} s") from None
-        except (httpx.HTTPError, OSError) as error:
-            raise Unseen(f"no answer from {url} ({str(error) or type(error).__name__})") from None
+            return await http_client.get(url, parameters=parameters, timeout_seconds=HTTP_SECONDS)
+        except http_client.NoAnswerError as error:
+            raise Unseen(str(error)) from None
 
     async def close(self) -> None:
         """Close everything, whether it answers or not."""
@@ -206,5 +196,3 @@ class SystemView:
             task.cancel()
         self.postgres.close()
         await self.valkey.close()
-        if self._http is not None:
-            await self._http.aclose()

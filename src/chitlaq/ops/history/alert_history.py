@@ -154,7 +154,7 @@ async def compare(database: Database, settings: Settings, grace_seconds: float) 
     here = await database.rows("alerts_going_on")
     if not here:
         return 0
-    there = await asyncio.to_thread(alertmanager.active_alerts, settings)
+    there = await alertmanager.active_alerts(settings)
     if (datetime.now(UTC) - there.since).total_seconds() < grace_seconds:
         return 0
     ended = 0

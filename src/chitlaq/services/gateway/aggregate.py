@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.host import local_http
+from chitlaq.core.host import http_client
 from chitlaq.core.http import health
 from chitlaq.core.http.health import DependencyHealth, Health, Status
 from chitlaq.core.http.routes import OWN_PATHS
@@ -76,7 +76,10 @@ class Aggregate:
 
     async def _get(self, name: str, target: str) -> bytes:
         socket = self._context.home.service_socket(name, 0)
-        return (await local_http.get(socket, target, ANSWER_SECONDS))[1]
+        answer = await http_client.get(
+            f"http://localhost{target}", socket=socket, timeout_seconds=ANSWER_SECONDS
+        )
+        return answer.body
 
     async def _read_document(self, name: str) -> None:
         try:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from chitlaq.core.host import local_http
+from chitlaq.core.host import http_client
 
 PROBE_SECONDS = 1.0
 
@@ -67,8 +67,10 @@ def service(socket: Path, target: str) -> Probe:
     """Ready if this very process answers: during a restart its predecessor may answer."""
 
     async def probe(pid: int) -> bool:
-        status, body = await local_http.get(socket, target, PROBE_SECONDS)
-        return status == 200 and json.loads(body).get("pid") == pid
+        answer = await http_client.get(
+            f"http://localhost{target}", socket=socket, timeout_seconds=PROBE_SECONDS
+        )
+        return answer.status == 200 and json.loads(answer.body).get("pid") == pid
 
     return _bounded(probe)
 
@@ -94,8 +96,8 @@ def http(port: int, target: str) -> Probe:
     """Ready if it answers 200 on its port."""
 
     async def probe(_pid: int) -> bool:
-        status, _ = await local_http.get_port(port, target, PROBE_SECONDS)
-        return status == 200
+        url = f"http://127.0.0.1:{port}{target}"
+        return (await http_client.get(url, timeout_seconds=PROBE_SECONDS)).status == 200
 
     return _bounded(probe)
 

@@ -1,0 +1,167 @@
+"""Ask over HTTP: one request, one answer, within a time and a size.
+
+For ports and Unix sockets of this machine and for servers elsewhere, such as a Prometheus behind TLS
+(certificates are checked against the machine's own store). Proxies are ignored whatever the environment
+says, redirects are not followed, and nothing is kept open between two requests.
+
+h11 reads and writes the protocol. It takes 15 ms and 0.4 MB to load; httpx takes 200 ms and 12 MB, which
+the supervisor, the gateway and every run of the command would pay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+
+import h11
+
+MAX_BYTES = 100_000_000
+READ_BYTES = 1 << 16
+
+
+class NoAnswerError(OSError):
+    """There was no whole answer; the message says from where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, whatever its status; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+async def get(
+    url: str,
+    *,
+    timeout_seconds: float,
+    parameters: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    socket: Path | None = None,
+) -> Response:
+    """Send a GET request; arguments and errors as of `request`."""
+    if parameters:
+        url = f"{url}?{urlencode(parameters)}"
+    return await request(
+        "GET", url, timeout_seconds=timeout_seconds, headers=headers, socket=socket
+    )
+
+
+async def request(
+    method: str,
+    url: str,
+    *,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    socket: Path | None = None,
+) -> Response:
+    """Send a request and return the answer.
+
+    Args:
+        method: such as ``POST``.
+        url: ``http`` or ``https``, encoded; a user and password in it are sent as Basic authentication.
+        timeout_seconds: for everything, the connection and the look-up of the name included.
+        headers: besides Host, Connection and Content-Length.
+        body: what is sent.
+        socket: the Unix socket to connect to, instead of the URL's host and port.
+
+    Raises:
+        NoAnswerError: nobody is there, the answer is not whole in time, too large, or not HTTP.
+    """
+    parts = urlsplit(url)
+    where = str(socket) if socket else parts._replace(netloc=_host(parts), query="").geturl()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            reader, writer = await _connect(parts, socket)
+            try:
+                return await _exchange(reader, writer, method, parts, headers or {}, body)
+            finally:
+                writer.close()
+    except TimeoutError:
+        raise NoAnswerError(f"no answer from {where} within {timeout_seconds:g} s") from None
+    except (OSError, ValueError, h11.ProtocolError) as error:
+        raise NoAnswerError(f"no answer from {where} ({_reason(error)})") from error
+
+
+async def _connect(
+    parts: SplitResult, socket: Path | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if socket is not None:
+        return await asyncio.open_unix_connection(str(socket))
+    is_tls = parts.scheme == "https"
+    return await asyncio.open_connection(
+        parts.hostname, parts.port or (443 if is_tls else 80), ssl=_trusted() if is_tls else None
+    )
+
+
+async def _exchange(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    method: str,
+    parts: SplitResult,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> Response:
+    connection = h11.Connection(h11.CLIENT)
+    target = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
+    sent = {
+        "Host": _host(parts),
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        sent["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+    for event in (
+        h11.Request(method=method, target=target, headers=list(sent.items())),
+        h11.Data(data=body),
+        h11.EndOfMessage(),
+    ):
+        writer.write(connection.send(event) or b"")
+    await writer.drain()
+    head: h11.Response | None = None
+    received = bytearray()
+    while True:
+        match connection.next_event():
+            case h11.NEED_DATA:
+                connection.receive_data(await reader.read(READ_BYTES))
+            case h11.Response() as head:
+                pass
+            case h11.Data() as part:
+                received += part.data
+                if len(received) > MAX_BYTES:
+                    raise ValueError(f"more than {MAX_BYTES:,} bytes")
+            case h11.EndOfMessage():
+                assert head is not None
+                named = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+                return Response(head.status_code, named, bytes(received))
+
+
+def _reason(error: Exception) -> str:
+    # asyncio's own says which call failed, and not why.
+    if isinstance(error, ConnectionError | FileNotFoundError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    return ssl.create_default_context()
