@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import os
 import re
 import time
 from collections import deque
@@ -18,11 +17,9 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.inventory import COMPONENTS
 from chitlaq.logs import files
+from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.2
-# nginx's workers write to a file that was moved until each has opened the new one.
-LINGER_SECONDS = 2.0
-READ_BYTES = 1 << 20
 LEVEL_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
 QUIET, PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -125,7 +122,7 @@ class View:
     def lines(self, *, follow: bool) -> Iterator[str]:
         """Yield the lines that were asked for; when following, until interrupted."""
         sources = self._sources()
-        followed = {path: _Followed(path) for path, _ in sources} if follow else {}
+        followed = {path: Follower(path) for path, _ in sources} if follow else {}
         streams = [self._entries(path, service, followed.get(path)) for path, service in sources]
         merged = heapq.merge(*streams, key=lambda entry: entry.time)
         chosen = (entry for entry in merged if self._is_wanted(entry))
@@ -133,7 +130,8 @@ class View:
             yield self._rendered(entry)
         while follow:
             for path, service in sources:
-                for text in followed[path].new_lines():
+                for line in followed[path].new_lines():
+                    text = line.decode(errors="replace")
                     entry = Entry(time_of(text) or datetime.now(UTC), service, text)
                     if self._is_wanted(entry):
                         yield self._rendered(entry)
@@ -145,7 +143,7 @@ class View:
             sources.append((self._home.access_log, "nginx"))
         return sources
 
-    def _entries(self, path: Path, service: str, followed: _Followed | None) -> Iterator[Entry]:
+    def _entries(self, path: Path, service: str, followed: Follower | None) -> Iterator[Entry]:
         """Yield a log's lines, oldest first; what is followed is read up to where following begins."""
         for file in files.history(path):
             try:
@@ -157,7 +155,8 @@ class View:
             except FileNotFoundError:
                 continue  # rotated away while we looked
         if followed is not None:
-            for at, text in timed(followed.new_lines(), followed.written_at):
+            texts = (line.decode(errors="replace") for line in followed.new_lines())
+            for at, text in timed(texts, followed.written_at):
                 yield Entry(at, service, text)
 
     def _is_wanted(self, entry: Entry) -> bool:
@@ -174,78 +173,6 @@ class View:
             return entry.text
         text = readable(entry.text, is_coloured=self._is_coloured)
         return f"{entry.service:<15} | {text}" if len(self._services) > 1 else text
-
-
-class _Followed:
-    """A log that is read on as it grows, whatever is moved meanwhile.
-
-    Every file is opened as soon as it is seen, and read until nobody can write to it any more.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._files: list[_Open] = []  # Oldest first.
-        self._open_new()
-
-    def has(self, state: os.stat_result) -> bool:
-        """Whether this file is one of those that are open."""
-        return any(file.inode == state.st_ino for file in self._files)
-
-    @property
-    def written_at(self) -> float:
-        """When the newest file was last written to, in seconds since 1970."""
-        return self._files[-1].written_at if self._files else time.time()
-
-    def new_lines(self) -> Iterator[str]:
-        """Yield every whole line that was not yielded yet."""
-        self._open_new()
-        for file in self._files:
-            yield from file.new_lines()
-        now = time.monotonic()
-        for file in self._files[:-1]:
-            file.moved_at = file.moved_at or now
-            if now - file.moved_at >= LINGER_SECONDS:
-                self._files.remove(file)
-                file.close()
-
-    def _open_new(self) -> None:
-        known = {file.inode for file in self._files}
-        before = self._path.with_name(self._path.name + ".1")
-        found: list[_Open] = []
-        # Newest first, up to one that is known; what was moved before the first look is history.
-        for path in (self._path, before) if known else (self._path,):
-            try:
-                file = _Open(path)
-            except FileNotFoundError:
-                continue
-            if file.inode in known:
-                file.close()
-                break
-            found.insert(0, file)
-        self._files += found
-
-
-class _Open:
-    """One file of a log that is followed."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self.inode = os.fstat(self._file.fileno()).st_ino
-        self.moved_at: float | None = None
-        self._rest = b""
-
-    @property
-    def written_at(self) -> float:
-        return os.fstat(self._file.fileno()).st_mtime
-
-    def new_lines(self) -> Iterator[str]:
-        while data := self._file.read(READ_BYTES):
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                yield line.decode(errors="replace")
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def timed(texts: Iterable[str], written_at: float) -> Iterator[tuple[datetime, str]]:

@@ -29,6 +29,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.logs import files
+from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.stack.servers.postgres import programs
@@ -242,27 +243,27 @@ def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
     error = b"2026-11-23 14:24:53.351 UTC [7] a@b c ERROR:  division by zero\n"
     plain = b"2026-11-23 14:24:53.351 UTC [7] a@b c LOG:  checkpoint starting: time\n"
     path.write_bytes(9 * error)
-    log = log_errors.Log(path)
-    assert log.new_errors() == 0, "what was there before is not new"
+    log = Follower(path, is_from_end=True)
+    assert log_errors.new_errors(log) == 0, "what was there before is not new"
 
     def write(data: bytes) -> None:
         with path.open("ab") as file:
             file.write(data)
 
     write(plain + 2 * error + error[:20])
-    assert log.new_errors() == 2
+    assert log_errors.new_errors(log) == 2
     write(error[20:])
-    assert log.new_errors() == 1
+    assert log_errors.new_errors(log) == 1
     write(3 * error)
     files.rotate(path, 4)
-    assert log.new_errors() == 3, "the new file need not be there yet"
+    assert log_errors.new_errors(log) == 3, "the new file need not be there yet"
     write(4 * error)
-    assert log.new_errors() == 4
-    assert log.new_errors() == 0
-    later = log_errors.Log(tmp_path / "nginx.log")
-    assert later.new_errors() == 0
+    assert log_errors.new_errors(log) == 4
+    assert log_errors.new_errors(log) == 0
+    later = Follower(tmp_path / "nginx.log", is_from_end=True)
+    assert log_errors.new_errors(later) == 0
     (tmp_path / "nginx.log").write_bytes(b"2026/11/23 14:24:53 [crit] 7#7: no room\n")
-    assert later.new_errors() == 1
+    assert log_errors.new_errors(later) == 1
 
 
 async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:
