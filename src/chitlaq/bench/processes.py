@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ async def running(
     Raises:
         OperatorError: they did not listen in time, with what they said.
     """
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[programs.RunningProgram] = []
     try:
         for command in commands:
             with log.open("ab") as output:

@@ -255,11 +255,11 @@ def test_program_that_goes_on_is_stopped_with_its_group(grandchild: Path) -> Non
 
 
 def test_what_is_stopped_may_take_its_own_signal(tmp_path: Path) -> None:
-    script = "trap 'exit 4' INT; while :; do sleep 0.1; done"
+    script = "trap 'exit 4' USR1; echo $$ > \"$0\"; while :; do sleep 0.1; done"
     with (tmp_path / "log").open("wb") as log:
-        process = programs.start(shell(script), output=log)
-    time.sleep(0.3)
-    programs.stop(process, signal.SIGINT)
+        process = programs.start(shell(script, str(tmp_path / "ready")), output=log)
+    number_in(tmp_path / "ready")
+    programs.stop(process, signal.SIGUSR1)
     assert process.returncode == 4
 
 

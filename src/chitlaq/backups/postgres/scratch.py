@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -224,7 +223,7 @@ def running_server(
 
 
 def _wait_until_open(
-    server: ScratchServer, process: subprocess.Popen[bytes], log: Path, tell: Callable[[int], None]
+    server: ScratchServer, process: programs.RunningProgram, log: Path, tell: Callable[[int], None]
 ) -> None:
     """Wait until the server accepts connections and has completed recovery."""
     deadline = time.monotonic() + START_SECONDS

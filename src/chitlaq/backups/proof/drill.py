@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -310,7 +309,7 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
     context.report_progress("ask", 1, 1)
 
 
-def _home_feed_size(port: int, process: subprocess.Popen[bytes]) -> int:
+def _home_feed_size(port: int, process: programs.RunningProgram) -> int:
     """The number of posts on the first page of the home feed."""
     deadline = monotonic() + SERVE_SECONDS
     problem = "it does not respond."

@@ -40,6 +40,7 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Command = Sequence[str | Path]
+RunningProgram = subprocess.Popen[bytes]
 
 
 class ProgramStartError(OperatorError):
@@ -175,7 +176,7 @@ def start(
     niceness: int | None = None,
     death_signal: signal.Signals | None = signal.SIGKILL,
     keep_open: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> RunningProgram:
     """Start a program that goes on; `stop` ends it.
 
     Args:
@@ -229,7 +230,7 @@ def start(
 
 
 def stop(
-    process: subprocess.Popen[bytes],
+    process: RunningProgram,
     signal_number: signal.Signals = signal.SIGTERM,
     grace_seconds: float = GRACE_SECONDS,
 ) -> None:
@@ -338,7 +339,7 @@ def _run(
 class _Reading:
     """What a running program prints, bounded."""
 
-    def __init__(self, program: str, process: subprocess.Popen[bytes], options: Options) -> None:
+    def __init__(self, program: str, process: RunningProgram, options: Options) -> None:
         self.program = program
         self.output = bytearray()
         self.errors = bytearray()
