@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from chitlaq.bench.production import AGENT
 from chitlaq.core.installation.home import Home
 from chitlaq.core.unseen import Unseen
-from chitlaq.logs import analysis
-from chitlaq.logs import files as logfiles
+from chitlaq.logs import analysis, rotation
 from tests.conftest import Stack
 from tests.logs import failed_starts
 
@@ -236,8 +235,8 @@ def test_errors_of_every_real_program_are_found(home: Home, program: str, stack:
 @pytest.mark.parametrize("service", ["postgres", "redis", "nginx", "feed-service"])
 def test_every_line_of_a_running_component_is_read(stack: Stack, service: str) -> None:
     there = Home(stack.home)
-    files = logfiles.history(there.logs / f"{service}.log")
-    written = sum(1 for file in files for _ in logfiles.lines(file))
+    files = rotation.history(there.logs / f"{service}.log")
+    written = sum(1 for file in files for _ in rotation.lines(file))
     assert analysis.component(there, service, SINCE, 0.5).lines >= written > 0
 
 

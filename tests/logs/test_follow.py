@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.logs import files, follow
+from chitlaq.logs import follow, rotation
 from chitlaq.logs.follow import Follower
 
 # Follows, stores what it has dealt with, then where it is; told to, it dies between the two.
@@ -82,7 +82,7 @@ def test_moved_file_is_read_until_nobody_writes_to_it(
     write(path, 1)
     follower = Follower(path)
     with path.open("ab") as worker:
-        files.rotate(path, 4)
+        rotation.rotate(path, 4)
         write(path, 3)
         assert read(follower) == ["1", "3"]
         worker.write(b"2\n")
@@ -96,7 +96,7 @@ def test_moved_file_is_read_until_nobody_writes_to_it(
 
 def test_files_of_before_the_first_look_are_history(path: Path) -> None:
     write(path, "history")
-    files.rotate(path, 4)
+    rotation.rotate(path, 4)
     write(path, "current")
     assert read(Follower(path)) == ["current"]
 
@@ -107,7 +107,7 @@ def test_next_follower_goes_on_where_this_one_stopped(path: Path) -> None:
     assert read(follower) == ["1", "2"]
     positions = follower.positions
     write(path, 3)
-    files.rotate(path, 4)
+    rotation.rotate(path, 4)
     write(path, 4)
     assert read(Follower(path, positions=positions)) == ["3", "4"]
     # Nor does a file with another's inode take its position.
@@ -137,7 +137,7 @@ def test_killed_reader_loses_no_line_and_repeats_one_batch_at_most(tmp_path: Pat
     write(path, 1, 2)
     reader("lives")
     write(path, 3)
-    files.rotate(path, 4)
+    rotation.rotate(path, 4)
     write(path, 4)
     reader("dies")
     write(path, 5)
@@ -166,7 +166,7 @@ def test_every_line_of_a_busy_log_is_read_once_through_many_rotations(path: Path
             while not new:
                 new = list(follower.new_lines())
             yield from map(int, new)
-            files.rotate(path, 3)
+            rotation.rotate(path, 3)
             yield from map(int, follower.new_lines())
         is_done.set()
         writer.join()

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from prometheus_client import REGISTRY
 
 from chitlaq.core.installation.home import Home
-from chitlaq.logs import files
+from chitlaq.logs import rotation
 from chitlaq.services.gateway.access_log_metrics import AccessLog
 from tests.conftest import Stack, eventually
 from tests.debian_programs import unpacked
@@ -50,8 +50,8 @@ async def asked_while(stack: Stack, rotate: Callable[[], None]) -> set[str]:
 def logged(path: Path, identifiers: set[str]) -> list[str]:
     found = [
         json.loads(line)["request_id"]
-        for file in files.history(path)
-        for line in files.lines(file)
+        for file in rotation.history(path)
+        for line in rotation.lines(file)
         if line.startswith("{")
     ]
     return [identifier for identifier in found if identifier in identifiers]
@@ -185,14 +185,14 @@ class Reading(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        files.rotate(self.home.access_log, keep_files=3)
+        rotation.rotate(self.home.access_log, keep_files=3)
         self.reader.read()
 
     @rule(is_rotated=st.booleans(), lines=st.integers(1, 5))
     def restart(self, is_rotated: bool, lines: int) -> None:
         self.reader.close()
         if is_rotated:
-            files.rotate(self.home.access_log, keep_files=3)
+            rotation.rotate(self.home.access_log, keep_files=3)
         self.reader = AccessLog(self.home)
         self.write(lines, "")
 

@@ -18,8 +18,8 @@ import pytest
 from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.installation.home import Home
-from chitlaq.logs import files
-from chitlaq.logs import view as logview
+from chitlaq.logs import parsing, rotation
+from chitlaq.logs.view import View, moment
 from chitlaq.stack.servers import observers
 from tests.conftest import Stack, eventually, start_stack, stop_stack
 from tests.logs import failed_starts
@@ -88,7 +88,7 @@ def shown(
     errors_only: bool = False,
     slower_than: float | None = None,
 ) -> list[str]:
-    view = logview.View(
+    view = View(
         home,
         services,
         tail=tail,
@@ -104,17 +104,17 @@ def shown(
 
 @pytest.mark.parametrize("line", ERRORS)
 def test_error_is_one(line: str) -> None:
-    assert logview.is_error(line)
+    assert parsing.is_error(line)
 
 
 @pytest.mark.parametrize("line", SLOW + OTHERS)
 def test_what_is_no_error_is_none(line: str) -> None:
-    assert not logview.is_error(line)
+    assert not parsing.is_error(line)
 
 
 @pytest.mark.parametrize("line", SLOW)
 def test_slow_line_says_how_long(line: str) -> None:
-    assert (logview.seconds_of(line) or 0) > 0.5
+    assert (parsing.seconds_of(line) or 0) > 0.5
 
 
 def test_view_chooses_errors_slow_ones_and_both(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_view_chooses_errors_slow_ones_and_both(tmp_path: Path) -> None:
     ],
 )
 def test_observers_lines_are_readable(line: str, shown: str) -> None:
-    assert logview.readable(line, is_coloured=False) == shown
+    assert parsing.readable(line, is_coloured=False) == shown
 
 
 @pytest.mark.parametrize(
@@ -164,19 +164,19 @@ def test_observers_lines_are_readable(line: str, shown: str) -> None:
     ],
 )
 def test_time_is_found_in_the_formats_of_others(line: str, expected: datetime | None) -> None:
-    assert logview.time_of(line) == expected
+    assert parsing.time_of(line) == expected
 
 
 def test_line_without_a_time_has_that_of_its_neighbours_or_of_the_file() -> None:
     first, second, third = (f"2026/11/24 10:00:0{n} [notice] 1#1: x" for n in range(3))
-    times = [logview.time_of(line) for line in (first, second, third)]
+    times = [parsing.time_of(line) for line in (first, second, third)]
     end = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
     texts = ["begins", first, second, "goes on", third, "ends"]
-    assert list(logview.timed(texts, end.timestamp())) == [
+    assert list(parsing.timed(texts, end.timestamp())) == [
         (times[0], "begins"), (times[0], first), (times[1], second), (times[1], "goes on"),
         (times[2], third), (end, "ends"),
     ]  # fmt: skip
-    assert list(logview.timed(["one", "two"], end.timestamp())) == [(end, "one"), (end, "two")]
+    assert list(parsing.timed(["one", "two"], end.timestamp())) == [(end, "one"), (end, "two")]
 
 
 @pytest.mark.parametrize("program", failed_starts.PROGRAMS)
@@ -186,8 +186,8 @@ def test_real_program_that_cannot_start_says_so_in_an_error_of_now(
     before = datetime.now(UTC) - timedelta(seconds=1)
     lines = failed_starts.of(program, stack)
     now = datetime.now(UTC)
-    timed = list(logview.timed(lines, now.timestamp()))
-    assert [text for at, text in timed if logview.is_error(text) and before <= at <= now]
+    timed = list(parsing.timed(lines, now.timestamp()))
+    assert [text for at, text in timed if parsing.is_error(text) and before <= at <= now]
     assert all(before <= at <= now for at, _ in timed)
 
 
@@ -228,13 +228,13 @@ async def test_lines_since_an_hour_ago_are_all_of_a_young_stack(
     written = [
         line
         for name in names
-        for file in files.history(home.logs / f"{name}.log")
-        for line in files.lines(file)
+        for file in rotation.history(home.logs / f"{name}.log")
+        for line in rotation.lines(file)
     ]
     assert written
     # More may be written meanwhile.
     assert set(written) <= set(shown(home, component))
-    assert set(written) <= set(shown(home, component, since=logview.moment("1h")))
+    assert set(written) <= set(shown(home, component, since=moment("1h")))
     assert not shown(home, component, since=datetime.now(UTC) + timedelta(hours=1))
 
 

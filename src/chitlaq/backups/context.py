@@ -130,13 +130,13 @@ def lower_priority() -> None:
     if context.nice() < NICENESS:
         context.nice(NICENESS)
     context.ionice(psutil.IOPRIO_CLASS_IDLE)
-    cpu_affinity.keep_to(context.pid, cpu_affinity.half())
+    cpu_affinity.pin(context.pid, cpu_affinity.background_cpus())
 
 
 def pin_backend(context: BackupContext, connection: psycopg.Connection) -> None:
     """Pin the live server's process behind a connection to the background CPUs, if the server is ours."""
     if context.settings.embeds("postgres"):
-        cpu_affinity.keep_to(connection.info.backend_pid, cpu_affinity.half())
+        cpu_affinity.pin(connection.info.backend_pid, cpu_affinity.background_cpus())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
-from chitlaq.logs.files import last_lines
+from chitlaq.logs.rotation import last_lines
 
 READY_SECONDS = 15.0
 

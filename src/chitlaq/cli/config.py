@@ -133,10 +133,10 @@ def logrotate() -> None:
 
     Example: chitlaq config logrotate > /etc/logrotate.d/chitlaq
     """
-    from chitlaq.logs import files
+    from chitlaq.logs import rotation
 
     home, settings = installation.current()
-    typer.echo(files.logrotate(home, settings.logs), nl=False)
+    typer.echo(rotation.logrotate(home, settings.logs), nl=False)
 
 
 @config.command()

@@ -205,15 +205,15 @@ def logs(
 
     Examples: chitlaq logs api-gateway --tail 20 · chitlaq logs --errors --since 1h · chitlaq logs --slow
     """
-    from chitlaq.logs import view as logview
+    from chitlaq.logs.view import View, moment, pattern
 
     home, settings = installation.current()
-    view = logview.View(
+    view = View(
         home,
         services or [],
         tail=tail,
-        since=logview.moment(since) if since else None,
-        pattern=logview.pattern(grep) if grep else None,
+        since=moment(since) if since else None,
+        pattern=pattern(grep) if grep else None,
         errors_only=errors,
         slower_than=settings.logs.slow_seconds if slow else None,
         is_raw=as_json,
@@ -246,7 +246,7 @@ def _start(home: Home) -> control.Connection:
     If two start at the same moment, one supervisor stays and both connect to it.
     """
     from chitlaq.core.host import programs
-    from chitlaq.logs import files
+    from chitlaq.logs import rotation
     from chitlaq.stack.servers import components
     from chitlaq.stack.supervisor import control
 
@@ -260,7 +260,7 @@ def _start(home: Home) -> control.Connection:
             return control.Connection(home)
         except control.NotRunningError:
             if process.poll() is not None:
-                said = files.last_lines(home.logs / "supervisor.log", 1)
+                said = rotation.last_lines(home.logs / "supervisor.log", 1)
                 raise OperatorError(f"The supervisor ended at once: {' '.join(said)}") from None
             time.sleep(0.02)
 
@@ -287,12 +287,12 @@ def _is_hopeless(status: Status) -> bool:
 
 def _trouble(home: Home, statuses: list[Status]) -> str:
     """Name the component at fault and its last log lines."""
-    from chitlaq.logs import files
+    from chitlaq.logs import rotation
 
     order = ("backoff", "unresponsive", "starting", "waiting")
     bad = [status for status in statuses if status.is_needed and not status.is_well]
     worst = min(bad, key=lambda status: order.index(status.state) if status.state in order else 9)
-    said = files.last_lines(home.logs / f"{worst.service}.log", 5)
+    said = rotation.last_lines(home.logs / f"{worst.service}.log", 5)
     detail = f" ({worst.reason})" if worst.reason else ""
     words = "\n".join(f"    {line}" for line in said) or "    nothing"
     return (

@@ -21,8 +21,7 @@ import msgspec
 
 from chitlaq.core.installation.home import Home
 from chitlaq.core.unseen import Unseen
-from chitlaq.logs import files as logfiles
-from chitlaq.logs import view
+from chitlaq.logs import parsing, rotation
 
 READ_BYTES = 12_000_000
 """Of each component's log, before compression."""
@@ -177,11 +176,11 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
         found.lines += 1
         if _EXPECTED.search(text):
             continue
-        if view.is_error(text):
+        if parsing.is_error(text):
             _add(found.errors, service, pattern_of(text), at, text)
-        if (view.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
+        if (parsing.seconds_of(text) or 0) >= slow_seconds or _WAIT_FOR_LOCK.search(text):
             _add(found.slow, service, pattern_of(text), at, text)
-        is_worth = view.is_error(text) or _WARNING.search(text) or "LOG:" in text
+        is_worth = parsing.is_error(text) or _WARNING.search(text) or "LOG:" in text
         if is_worth and _CONNECTION.search(text):
             _add(found.connections, service, pattern_of(text), at, text)
         if is_worth and _TLS.search(text):
@@ -192,8 +191,8 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
 
 
 def _is_known(text: str) -> bool:
-    is_timed = view.time_of(text) is not None
-    return is_timed or view.is_error(text) or _TIMELESS.match(text) is not None
+    is_timed = parsing.time_of(text) is not None
+    return is_timed or parsing.is_error(text) or _TIMELESS.match(text) is not None
 
 
 def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
@@ -208,7 +207,7 @@ def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
     with ExitStack() as stack:
         # All at once: a file that is renamed meanwhile is neither missed nor counted twice.
         files = []
-        for file in logfiles.history(home.access_log):
+        for file in rotation.history(home.access_log):
             with suppress(FileNotFoundError):
                 files.append((file, stack.enter_context(file.open("rb"))))
         is_cut = len(files) > keep_files
@@ -285,7 +284,7 @@ def _timed_lines(path: Path, since: datetime) -> Iterator[tuple[datetime, str, b
     """Yield times and lines, oldest first, with whether older ones were left out for their number."""
     for file, is_cut in _files(path, since):
         with suppress(FileNotFoundError):  # rotated away while we looked
-            for at, text in view.timed(_texts(file), file.stat().st_mtime):
+            for at, text in parsing.timed(_texts(file), file.stat().st_mtime):
                 yield at, text, is_cut
 
 
@@ -294,7 +293,7 @@ def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
     files: list[tuple[Path, bool]] = []
     room = READ_BYTES
     is_cut = False
-    for file in reversed(logfiles.history(path)):
+    for file in reversed(rotation.history(path)):
         try:
             state = file.stat()
         except FileNotFoundError:
@@ -316,7 +315,7 @@ def _is_long(file: Path, size: int) -> bool:
 
 
 def _texts(file: Path) -> Iterator[str]:
-    return _tail(file) if _is_long(file, file.stat().st_size) else logfiles.lines(file)
+    return _tail(file) if _is_long(file, file.stat().st_size) else rotation.lines(file)
 
 
 def _tail(file: Path) -> Iterator[str]:

@@ -181,7 +181,7 @@ async def run_and_store(
         The run, and why it could not be stored, or an empty string.
     """
     # Observing the system must not be what makes it slow.
-    cpu_affinity.keep_to(os.getpid(), cpu_affinity.half())
+    cpu_affinity.pin(os.getpid(), cpu_affinity.background_cpus())
     system = SystemView(home, settings)
     try:
         run = await runner.run(system, name, checks, operator, on_result)

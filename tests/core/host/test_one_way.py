@@ -29,7 +29,7 @@ RULES = {
          ".rename", ".hardlink_to"),
         {
             "core/host/files.py": "the one way",
-            "logs/files.py": "rotation moves whole files, and is not durable",
+            "logs/rotation.py": "rotation moves whole files, and is not durable",
             "core/http/server.py": "a socket has no content that could be half",
             "backups/wal/staging.py": "within a temporary folder",
             "backups/offsite/fetch.py": "within a temporary folder",

@@ -28,7 +28,7 @@ from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.logs import files
+from chitlaq.logs import rotation
 from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
@@ -255,7 +255,7 @@ def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
     write(error[20:])
     assert log_errors.new_errors(log) == 1
     write(3 * error)
-    files.rotate(path, 4)
+    rotation.rotate(path, 4)
     assert log_errors.new_errors(log) == 3, "the new file need not be there yet"
     write(4 * error)
     assert log_errors.new_errors(log) == 4

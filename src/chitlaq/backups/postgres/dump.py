@@ -86,7 +86,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
                     environment={**os.environ, "PGPASSWORD": password, "LC_ALL": "C"},
                     # Compressing takes as long as fingerprinting, and on the background CPUs would
                     # compete with it.
-                    cpus=cpu_affinity.PROCESSORS,
+                    cpus=cpu_affinity.CPUS,
                 )
                 try:
                     tables = fingerprint.take(connection)

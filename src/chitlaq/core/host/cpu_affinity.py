@@ -1,7 +1,7 @@
-"""How work that can wait leaves room for members: it keeps to half of the processors.
+"""Pin background work to half the CPUs so member requests keep the rest.
 
-Priority alone does not help: where all processors are busy, whoever asks waits twice as long, however
-low the priority of what keeps them busy (docs/benchmarks.md).
+Priority alone does not help: where all CPUs are busy, a request waits twice as long, however low the
+priority of what keeps them busy (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-PROCESSORS = sorted(os.sched_getaffinity(0))
-"""Those that this process may use, before it keeps to half of them."""
+CPUS = sorted(os.sched_getaffinity(0))
+"""Those that this process may use, before it is pinned."""
 
 
-def half() -> Sequence[int]:
-    return PROCESSORS[len(PROCESSORS) // 2 :]
+def background_cpus() -> Sequence[int]:
+    """The upper half of `CPUS`; all of them where there is only one."""
+    return CPUS[len(CPUS) // 2 :]
 
 
-def keep_to(process: int, processors: Sequence[int]) -> None:
-    """Let a process run on these processors alone; where it may not be told so, it goes on as it is."""
+def pin(process: int, cpus: Sequence[int]) -> None:
+    """Restrict a process to these CPUs; where that is not permitted, it stays as it is."""
     with suppress(OSError):
-        os.sched_setaffinity(process, processors)
+        os.sched_setaffinity(process, cpus)

@@ -12,7 +12,7 @@ from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, metrics
-from chitlaq.logs import view
+from chitlaq.logs import parsing
 from chitlaq.logs.follow import Follower
 from chitlaq.stack.servers import barman
 
@@ -23,7 +23,7 @@ log = logs.get("log_errors")
 
 def new_errors(follower: Follower) -> int:
     """Return the number of new lines that report an error."""
-    return sum(view.is_error(line.decode(errors="replace")) for line in follower.new_lines())
+    return sum(parsing.is_error(line.decode(errors="replace")) for line in follower.new_lines())
 
 
 def followed_logs(home: Home, settings: Settings) -> Mapping[str, Follower]:

@@ -24,8 +24,8 @@ from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import multiprocess_metrics
-from chitlaq.logs import files
-from chitlaq.logs.files import LogFile
+from chitlaq.logs import rotation
+from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers import components
 from chitlaq.stack.servers.components import ProcessSpec
 from chitlaq.stack.supervisor import control
@@ -430,7 +430,7 @@ class Supervisor:
                 log.rotate()
         path = self._home.access_log
         if not moved and path.exists() and path.stat().st_size:
-            await asyncio.to_thread(files.rotate, path, self._settings.logs.keep_files)
+            await asyncio.to_thread(rotation.rotate, path, self._settings.logs.keep_files)
         self._reopen_access_log()
 
     def _reopen_access_log(self) -> None:
@@ -441,15 +441,15 @@ class Supervisor:
     async def _rotate_forever(self) -> None:
         """Rotate the access log, which nginx writes itself and reopens on a signal."""
         path, limits = self._home.access_log, self._settings.logs
-        day = files.last_day(path) or files.local_day()
+        day = rotation.last_day(path) or rotation.local_day()
         while True:
             await asyncio.sleep(ROTATION_SECONDS)
-            today, before = files.local_day(), day
+            today, before = rotation.local_day(), day
             day = today
             with suppress(FileNotFoundError):
                 size = path.stat().st_size
                 if size >= limits.max_bytes or (size and today != before):
-                    await asyncio.to_thread(files.rotate, path, limits.keep_files)
+                    await asyncio.to_thread(rotation.rotate, path, limits.keep_files)
                     self._reopen_access_log()
 
 

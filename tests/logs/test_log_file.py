@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chitlaq.cli.exec import shown
-from chitlaq.logs import files as logfiles
-from chitlaq.logs import view
-from chitlaq.logs.files import LogFile
+from chitlaq.logs import parsing, rotation
+from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.supervisor.supervisor import LONGEST_PAUSE_SECONDS, pause_after
 
 
@@ -44,7 +43,7 @@ def test_every_line_is_there_once_and_whole(
             log.write(data[start : start + size])
             start += size
         log.close()
-        files = logfiles.history(path)
+        files = rotation.history(path)
         found = b"".join(
             gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
             for file in files
@@ -117,12 +116,12 @@ def test_last_words_without_an_end_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_time_of_a_line_is_found_in_every_format(line: str, expected: datetime | None) -> None:
-    assert view.time_of(line) == expected
+    assert parsing.time_of(line) == expected
 
 
 @given(st.text())
 def test_any_line_can_be_shown(line: str) -> None:
-    assert isinstance(view.readable(line, is_coloured=False), str)
+    assert isinstance(parsing.readable(line, is_coloured=False), str)
 
 
 def test_pauses_grow_and_are_bounded() -> None:

@@ -1,0 +1,180 @@
+"""What a line of a log says: when it was written, whether it reports an error, how long something took.
+
+Our services and the observers write JSON; PostgreSQL, nginx, Valkey and Barman each write their own
+format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+LEVEL_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
+QUIET, PLAIN = "\x1b[2m", "\x1b[0m"
+
+# PostgreSQL's %m, which is in GMT until its configuration is loaded: 2026-11-23 14:24:53.351 UTC
+_POSTGRES_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) (?:UTC|GMT)")
+# Barman's lines, in local time: 2026-11-24 17:14:16,043 [6404] barman.server ERROR: …
+_BARMAN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d),(\d{3}) \[\d+\] ")
+# nginx's error log: 2026/11/23 14:24:53, in local time
+_NGINX_TIME = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d)")
+# Valkey's: 12:M 2026-11-24T16:49:59.287+00:00, as we set it; 12:M 24 Nov 2026 16:49:59.287, in local
+# time, before; 12:signal-handler (1795539590) from where nothing may be formatted.
+_VALKEY_TIME = re.compile(
+    r"\d+:(?:[A-Z] (?:(\d{4}-\S+)|(\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d\.\d{3})) "
+    r"|signal-handler \((\d+)\) )"
+)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+# Levels of those who do not write JSON: PostgreSQL (the first level of a line is its own, another may
+# be in a statement), nginx, Barman, Valkey (# is its warning, which it also gives as its last word);
+# then what programs say before they know where to log, and the last line of a traceback.
+_ERRORS = re.compile(
+    r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* (?:ERROR|FATAL|PANIC):  "
+    r"|^\d{4}/\d\d/\d\d \S+ \[(?:error|crit|alert|emerg)\] "
+    r"|^nginx: \[(?:error|crit|alert|emerg)\] "
+    r"|^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ (?:ERROR|CRITICAL): "
+    r"|^\d+:[A-Z] \S+(?: \w+ \d+ [\d:.]+)? # (?!\w+ is now ready to exit)"
+    r"|^(?:[\w.\-]+: )*(?i:error|fatal|fatal error|critical|panic|exception): "
+    r"|^(?:\w+\.)*\w*(?:Error|Exception)(?:: |$)"
+    r"|^\*\*\* FATAL "
+    # Our own commands and PostgreSQL, when they give up; Barman hands on its program's words that way.
+    r"|^(?:chitlaq|postgres): (?!pg_|\s)"
+)
+_POSTGRES_DURATION = re.compile(r"LOG:  duration: ([\d.]+) ms")
+
+
+def timed(texts: Iterable[str], written_at: float) -> Iterator[tuple[datetime, str]]:
+    """Give each line of a file its time, also those that say none.
+
+    Such a line was written with the one before it; at the file's beginning not after the first one
+    that says its time; and at its end, where nothing came after it, when the file was last written to.
+
+    Args:
+        texts: the lines.
+        written_at: when the file was last written to, in seconds since 1970.
+    """
+    last: datetime | None = None
+    waiting: list[str] = []
+    for text in texts:
+        at = time_of(text)
+        if at is None:
+            waiting.append(text)
+            continue
+        for one in waiting:
+            yield last or at, one
+        waiting.clear()
+        last = at
+        yield at, text
+    end = datetime.fromtimestamp(written_at, UTC)
+    for one in waiting:
+        yield max(last or end, end), one
+
+
+def time_of(text: str) -> datetime | None:
+    """When a line says that it was written, in any of the formats that our components use."""
+    try:
+        stamp = _json_stamp(text) if text.startswith("{") else _stamp(text)
+        return datetime.fromisoformat(stamp).astimezone(UTC) if stamp else None
+    except (ValueError, OverflowError):
+        return None  # it looks like one, and is no time
+
+
+def _json_stamp(text: str) -> str:
+    fields = _fields(text)
+    return str(fields.get("timestamp") or fields.get("time") or fields.get("ts"))
+
+
+def _stamp(text: str) -> str | None:
+    """The time of a line that is not JSON, in ISO's words; without a zone it is local time."""
+    if found := _POSTGRES_TIME.match(text):
+        return f"{found[1]}T{found[2]}+00:00"
+    if found := _BARMAN_TIME.match(text):
+        return f"{found[1]}T{found[2]}.{found[3]}"
+    if found := _NGINX_TIME.match(text):
+        return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}"
+    if found := _VALKEY_TIME.match(text):
+        iso, day, month, year, clock, seconds = found.groups()
+        if seconds:
+            return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+        return iso or f"{year}-{_MONTHS.index(month) + 1:02}-{day}T{clock}"
+    return None
+
+
+def is_error(text: str) -> bool:
+    """Whether a line says that something went wrong that should not: 5xx, and the level of errors."""
+    if text.startswith("{"):
+        fields = _fields(text)
+        return level_of(fields) == "error" or _number(fields.get("status")) >= 500
+    return _ERRORS.match(text) is not None
+
+
+def level_of(fields: dict[str, Any]) -> str:
+    """A JSON line's level, by our names; newer observers (Go's slog) write ``ERROR`` and ``WARN``."""
+    level = str(fields.get("level", "")).lower()
+    return {"warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
+
+
+def seconds_of(text: str) -> float | None:
+    """How long what a line tells of took, where it says so."""
+    if text.startswith("{"):
+        fields = _fields(text)
+        seconds = fields.get("duration_seconds", fields.get("request_time"))
+        return None if seconds is None else _number(seconds)
+    found = _POSTGRES_DURATION.search(text)
+    return float(found[1]) / 1000 if found else None
+
+
+def readable(text: str, *, is_coloured: bool) -> str:
+    """One line for people: ours as words, the access log as web servers write it, others as is."""
+    fields = _fields(text) if text.startswith("{") else {}
+    if "remote_addr" in fields:
+        return _combined(fields)
+    if "level" in fields and "event" not in fields and ("ts" in fields or "time" in fields):
+        # Prometheus, Alertmanager, node-exporter: ts and caller, or with slog time and source. Some of
+        # their lines have no message.
+        stamp = fields.pop("ts", None) or fields.pop("time", None)
+        fields |= {"event": fields.pop("msg", ""), "timestamp": stamp}
+        fields.pop("caller", None)
+        fields.pop("source", None)
+    if "event" not in fields:
+        return text
+    stamp, level = str(fields.pop("timestamp", "")), level_of(fields)
+    fields.pop("level", None)
+    event, identifier = str(fields.pop("event")), str(fields.pop("request_id", "-"))
+    fields.pop("service", None)
+    part = fields.pop("part", None)
+    exception = fields.pop("exception", "")
+    details = " ".join(f"{key}={value}" for key, value in fields.items())
+    if identifier != "-":
+        details += f" request_id={identifier}"
+    words = [stamp, f"{level:<7}", f"{part}: {event}" if part else event]
+    if is_coloured:
+        words = [QUIET + stamp + PLAIN, LEVEL_COLOURS.get(level, "") + words[1] + PLAIN, words[2]]
+        details = QUIET + details + PLAIN
+    return " ".join([*words, details]).rstrip() + (f"\n{exception}".rstrip() if exception else "")
+
+
+def _combined(fields: dict[str, Any]) -> str:
+    """The access log's line in the combined format, with route, seconds and request id behind."""
+    when = datetime.fromisoformat(fields["time"]).strftime("%d/%b/%Y:%H:%M:%S %z")
+    return (
+        f'{fields["remote_addr"]} - - [{when}] "{fields["method"]} {fields["uri"]}'
+        f' {fields["protocol"]}" {fields["status"]} {fields["bytes_sent"]}'
+        f' "{fields["referer"] or "-"}" "{fields["user_agent"] or "-"}"'
+        f" {fields['request_time']:.3f} {fields['route']} {fields['request_id']}"
+    )
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
