@@ -1,4 +1,4 @@
-"""What backups cost: beside PostgreSQL's bare tools, by turns, and what members notice meanwhile."""
+"""What backups cost: relative to PostgreSQL's bare tools, and for members meanwhile."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ Tool = Callable[[Installation, Path], Awaitable[int]]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step, and its bare tool where there is one; medians over the rounds.
+    """One step and, where there is one, PostgreSQL's bare tool; medians over the rounds.
 
     Args:
-        name: what is done.
-        seconds: by ``chitlaq backup``, from its first byte to its record.
-        bytes: on the disk.
+        name: the step.
+        seconds: of ``chitlaq backup``, from its first byte to its record.
+        bytes: on disk.
         bare_seconds, bare_bytes: of PostgreSQL's own tool with the same options.
-        ratio: the median over the rounds of one's seconds beside the other's.
-        quiet, beside: 95th percentile of the feed in milliseconds, without and during the step.
-        noticed: one beside the other.
+        ratio: the median over the rounds of ``seconds`` to ``bare_seconds``.
+        quiet, beside: 95th percentile of the feed in milliseconds, before and during the step.
+        noticed: ``beside`` relative to ``quiet``.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 async def run(members: int, say: Callable[[str], None]) -> Report:
-    """Measure everything on a stack of its own, with as many members; nothing of it is left.
+    """Measure everything on a temporary stack with this many members.
 
     Raises:
-        OperatorError: something did not start, or a step failed, with what it said.
+        OperatorError: a component did not start, or a step failed; the message quotes its output.
     """
     async with installed(archive="on") as installation:
         say("starting")
@@ -116,7 +116,7 @@ class _Measuring:
         self._say = say
 
     async def step(self, kind: records.Kind, name: str, bare: Tool) -> Step:
-        """Make a backup and let the bare tool make one, by turns; once more beside members."""
+        """Alternate between a backup and the bare tool; then once more under members' load."""
         ours, theirs, sizes = [], [], []
         for number in range(ROUNDS):
             self._say(f"{name}, round {number + 1} of {ROUNDS}")
@@ -143,7 +143,7 @@ class _Measuring:
         )
 
     async def look(self, what: str, name: str, *kinds: records.Kind) -> Step:
-        """Verify or drill, beside members."""
+        """Verify or drill under members' load."""
         newest = [records.read(self._folder).newest(*kinds)] if kinds else []
         words = [what, *(one.id for one in newest if one is not None)]
         self._say(name)
@@ -177,8 +177,8 @@ class _Measuring:
             shutil.rmtree(target)
 
     async def _noticed(self, name: str, words: Sequence[str]) -> tuple[float, float]:
-        """The feed's p95 without a step, and in those windows that lie within it."""
-        self._say(f"{name}, beside members")
+        """The feed's p95 without the step, and in the windows that lie within it."""
+        self._say(f"{name}, under load")
         quiet = [(await measure(self._load)).p95 for _ in range(QUIET_WINDOWS)]
         step = asyncio.create_task(_backup(self._installation, *words))
         beside: list[float] = []
@@ -195,7 +195,7 @@ async def _backup(installation: Installation, *words: str) -> None:
 
 
 async def _base_backup(installation: Installation, target: Path, *more: str) -> int:
-    """As Barman calls it, with the same user's rights and manners."""
+    """As Barman runs it: the same role and options."""
     await _tool(
         installation,
         "pg_basebackup",

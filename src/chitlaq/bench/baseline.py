@@ -1,8 +1,8 @@
-"""The best that could be had: the same framework, server and nginx, answering from memory.
+"""The baseline: the same framework, server and nginx, serving a response from memory.
 
-``python -m chitlaq.bench.baseline SOCKET BODY`` is the application: one route that answers the bytes
-of a file, served with the services' own settings of uvicorn. `Ceiling` runs it behind an nginx of its
-own, which logs each request as the edge does.
+``python -m chitlaq.bench.baseline SOCKET BODY`` is the application: one route that returns the bytes of
+a file, with the services' uvicorn settings. `running` puts an nginx in front of it, which logs each
+request as the stack's own does.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ http {{
     log_format edge escape=json '{{"time":"$time_iso8601","remote_addr":"$remote_addr",'
         '"method":"$request_method","uri":"$logged_path","protocol":"$server_protocol","status":$status,'
         '"bytes_sent":$bytes_sent,"request_time":$request_time,"upstream_time":"$upstream_response_time",'
-        '"route":"/api/feed/home","service":"ceiling","request_id":"$request_id","port":$server_port,'
+        '"route":"/api/feed/home","service":"baseline","request_id":"$request_id","port":$server_port,'
         '"user_agent":"$http_user_agent","referer":"$http_referer"}}';
     access_log {folder}/access.log edge;
-    upstream ceiling {{
+    upstream baseline {{
         server unix:{socket};
         keepalive 32;
     }}
@@ -58,7 +58,7 @@ http {{
         listen 127.0.0.1:{port};
         location /api/ {{
             rewrite ^/api(/.*)$ $1 break;
-            proxy_pass http://ceiling;
+            proxy_pass http://baseline;
         }}
     }}
 }}
@@ -67,14 +67,14 @@ http {{
 
 @asynccontextmanager
 async def running(folder: Path, body: bytes, port: int) -> AsyncIterator[None]:
-    """Keep the ceiling's two programs running on a port; both are gone afterwards.
+    """Run the application and its nginx on a port until the block ends.
 
     Args:
-        folder: an empty folder of its own, which other users may enter.
-        body: what it answers to `TARGET`.
-        port: a free one on the loopback address.
+        folder: an empty folder that other users may enter.
+        body: the response to `TARGET`.
+        port: a free port of the loopback address.
     """
-    path, answer = folder / "ceiling.sock", folder / "body.json"
+    path, answer = folder / "baseline.sock", folder / "body.json"
     answer.write_bytes(body)
     user = users.service_user()
     configuration = folder / "nginx.conf"
@@ -95,7 +95,7 @@ async def running(folder: Path, body: bytes, port: int) -> AsyncIterator[None]:
 
 
 def main(path: Path, body: bytes) -> None:
-    """Answer from memory, with the settings of `chitlaq.core.http.server`."""
+    """Serve from memory, with the settings of `chitlaq.core.http.server`."""
     import uvicorn
     from litestar import Litestar, MediaType, get
 

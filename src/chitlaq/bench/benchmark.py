@@ -1,4 +1,4 @@
-"""The whole measurement: start-up, memory, the home feed beside its ceiling and the bare query."""
+"""The benchmark: start-up, memory, and the home feed relative to a baseline and to the bare query."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Row(msgspec.Struct, frozen=True):
     p95: float
     p99: float
     ratio: float
-    """Requests a second beside the ceiling's."""
+    """Requests per second, relative to the other row of the same table."""
     rounds: list[Outcome]
 
 
@@ -61,14 +61,14 @@ class Report(msgspec.Struct, frozen=True):
     connections: int
     answer_bytes: int
     feed: Row
-    ceiling: Row
+    baseline: Row
     queries: list[QueryRate]
-    unobserved: Row
+    without_telemetry: Row
     """The feed without metrics and logs."""
-    observed: Row
-    """The feed as it is, measured by turns with that; its ratio is beside it, not the ceiling."""
+    with_telemetry: Row
+    """The same feed, alternating with that; its ratio is to that, not to the baseline."""
     scrape_milliseconds: dict[str, float]
-    """How long each service took to answer ``/metrics``."""
+    """How long each service took to serve ``/metrics``."""
     routines: list[RoutineCost]
     noticed: Noticed
     first_start_seconds: float
@@ -78,15 +78,15 @@ class Report(msgspec.Struct, frozen=True):
 
 
 async def run(say: Callable[[str], None]) -> Report:
-    """Measure everything on a stack of its own; nothing of it is left, whatever happens.
+    """Measure everything on a temporary stack, which is removed whatever happens.
 
     Args:
-        say: told what is being done.
+        say: called with each step.
 
     Raises:
-        OperatorError: something did not start, or answered otherwise than it should.
+        OperatorError: a component did not start, or a response was wrong.
     """
-    _end_well_when_terminated()
+    _cancel_on_sigterm()
     async with installed() as installation:
         say("first start")
         first = await installation.start()
@@ -102,9 +102,9 @@ async def run(say: Callable[[str], None]) -> Report:
         members = await queries.some_members(installation, SIGNED_IN)
         say(f"signing in {len(members)} of them")
         tokens = await sign_in(installation, [username for _, username in members])
-        feed, best, size = await _beside_ceiling(installation, tokens, say)
+        feed, best, size = await _feed_and_baseline(installation, tokens, say)
         requests = [get(baseline.TARGET, token) for token in tokens]
-        watched, unwatched = await _beside_unobserved(installation, requests, say)
+        with_it, without = await _with_and_without_telemetry(installation, requests, say)
         say("scrapes")
         scrapes = await _scrapes(installation)
         say("routines")
@@ -121,10 +121,10 @@ async def run(say: Callable[[str], None]) -> Report:
         connections=CONNECTIONS,
         answer_bytes=size,
         feed=_row("home feed, signed in", feed, best),
-        ceiling=_row("(a) the same bytes from memory", best, best),
+        baseline=_row("(a) the same bytes from memory", best, best),
         queries=rates,
-        unobserved=_row("without metrics and logs", unwatched, unwatched),
-        observed=_row("with them", watched, unwatched),
+        without_telemetry=_row("without metrics and logs", without, without),
+        with_telemetry=_row("with them", with_it, without),
         scrape_milliseconds=scrapes,
         routines=costs,
         noticed=noticed,
@@ -135,62 +135,62 @@ async def run(say: Callable[[str], None]) -> Report:
     )
 
 
-def _end_well_when_terminated() -> None:
-    """Let SIGTERM end like Ctrl-C does: what was started is stopped first."""
+def _cancel_on_sigterm() -> None:
+    """Treat SIGTERM like Ctrl-C, so that the stack is stopped first."""
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _beside_ceiling(
+async def _feed_and_baseline(
     installation: Installation, tokens: Sequence[str], say: Callable[[str], None]
 ) -> tuple[list[Outcome], list[Outcome], int]:
-    """Measure the feed and its ceiling by turns, so that a slow moment of the machine hits both."""
+    """Alternate between the feed and its baseline, so that a slow moment of the machine affects both."""
     gateway = installation.settings.port_of("api-gateway")
     requests = [get(baseline.TARGET, token) for token in tokens]
     bodies = [await _home(gateway, token) for token in tokens]
-    # The answer of median length, sent as it is: as many bytes, and none of the work.
+    # The response of median length: as many bytes, and none of the work.
     body = sorted(bodies, key=len)[len(bodies) // 2]
-    folder = installation.home.root / "ceiling"
+    folder = installation.home.root / "baseline"
     folder.mkdir(mode=0o755)
     (port,) = free_ports(1)
-    outcomes: dict[str, list[Outcome]] = {"feed": [], "ceiling": []}
+    outcomes: dict[str, list[Outcome]] = {"feed": [], "baseline": []}
     async with baseline.running(folder, body, port):
-        for name, address in (("feed", gateway), ("ceiling", port)):
+        for name, address in (("feed", gateway), ("baseline", port)):
             say(f"warming up the {name}")
-            _all_well(name, await _loaded(address, requests, WARM_UP_SECONDS))
+            _require_success(name, await _loaded(address, requests, WARM_UP_SECONDS))
         for number in range(ROUNDS):
-            for name, address in (("feed", gateway), ("ceiling", port)):
+            for name, address in (("feed", gateway), ("baseline", port)):
                 say(f"{name}, round {number + 1} of {ROUNDS}")
                 outcome = await _loaded(address, requests, SECONDS)
-                _all_well(name, outcome)
+                _require_success(name, outcome)
                 outcomes[name].append(outcome)
-    return outcomes["feed"], outcomes["ceiling"], len(body)
+    return outcomes["feed"], outcomes["baseline"], len(body)
 
 
-async def _beside_unobserved(
+async def _with_and_without_telemetry(
     installation: Installation, requests: list[str], say: Callable[[str], None]
 ) -> tuple[list[Outcome], list[Outcome]]:
-    """Measure the feed with and without metrics and logs, by turns."""
-    folder = installation.home.root / "unobserved"
+    """Alternate between the feed with metrics and logs and the feed without."""
+    folder = installation.home.root / "without-telemetry"
     folder.mkdir(mode=0o755)
-    watched: list[Outcome] = []
-    unwatched: list[Outcome] = []
+    with_it: list[Outcome] = []
+    without: list[Outcome] = []
     async with without_telemetry.running(installation, folder) as port:
         say("warming up the feed without metrics and logs")
-        _all_well("unwatched feed", await _loaded(port, requests, WARM_UP_SECONDS))
+        _require_success("feed without telemetry", await _loaded(port, requests, WARM_UP_SECONDS))
         for number in range(COST_ROUNDS):
             say(f"metrics and logs on and off, round {number + 1} of {COST_ROUNDS}")
-            watched.append(
+            with_it.append(
                 await _loaded(installation.settings.port_of("api-gateway"), requests, COST_SECONDS)
             )
-            unwatched.append(await _loaded(port, requests, COST_SECONDS))
-            _all_well("unwatched feed", unwatched[-1])
-    return watched, unwatched
+            without.append(await _loaded(port, requests, COST_SECONDS))
+            _require_success("feed without telemetry", without[-1])
+    return with_it, without
 
 
 async def _scrapes(installation: Installation) -> dict[str, float]:
-    """Ask each service for its metrics; returns how many milliseconds each took."""
+    """Scrape each service once; returns the milliseconds that each took."""
     taken = {}
     for service in (row.name for row in inventory.SERVICES):
         started = perf_counter()
@@ -203,12 +203,12 @@ async def _loaded(port: int, requests: list[str], seconds: float) -> Outcome:
     return await measure(Load(HOST, port, requests, CONNECTIONS, seconds))
 
 
-def _all_well(name: str, outcome: Outcome) -> None:
-    """A fast error page is no result."""
+def _require_success(name: str, outcome: Outcome) -> None:
+    """Reject errors: a fast error page is no result."""
     if set(outcome.statuses) != {"200"} or outcome.broken:
         raise OperatorError(
-            f"The {name} answered {outcome.statuses or 'nothing'} and broke {outcome.broken}"
-            " connections: there is nothing to compare."
+            f"The {name} returned {outcome.statuses or 'nothing'}, and {outcome.broken} connections"
+            " broke: there is nothing to compare."
         )
 
 
@@ -247,13 +247,13 @@ async def _request(
         body=body,
     )
     if answer.status != HTTPStatus.OK:
-        raise OperatorError(f"{method} {target} was answered with {answer.status}: {answer.text}")
+        raise OperatorError(f"{method} {target} returned {answer.status}: {answer.text}")
     return answer.body
 
 
 def _row(name: str, outcomes: list[Outcome], best: list[Outcome]) -> Row:
     per_second = median(outcome.per_second for outcome in outcomes)
-    # Each round has its own neighbour: the median of ratios, not the ratio of medians.
+    # Each round is compared with the one next to it: the median of ratios, not the ratio of medians.
     ratios = [own.per_second / other.per_second for own, other in zip(outcomes, best, strict=True)]
     return Row(
         name,

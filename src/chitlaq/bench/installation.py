@@ -1,4 +1,4 @@
-"""A stack of the benchmark's own: on free ports, in a temporary home, gone afterwards."""
+"""A temporary installation for benchmarks: on free ports, removed afterwards."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Installation:
     settings: Settings
 
     async def command(self, *words: str, seconds: float = COMMAND_SECONDS) -> str:
-        """Run ``chitlaq WORDS``, no longer than so many seconds; returns what it printed.
+        """Run ``chitlaq WORDS`` and return its output.
 
         Raises:
-            OperatorError: it failed, with what it said, or did not end in time.
+            OperatorError: it failed or did not end in time; the message quotes its output.
         """
         return (await self.run(*words, seconds=seconds)).checked()
 
     async def run(
         self, *words: str, seconds: float = COMMAND_SECONDS, niceness: int | None = None
     ) -> CommandResult:
-        """Run ``chitlaq WORDS``, no longer than so many seconds; returns how it ended."""
+        """Run ``chitlaq WORDS`` and return its result, whether it failed or not."""
         return await programs.arun(
             [sys.executable, "-m", "chitlaq", *words],
             timeout_seconds=seconds,

@@ -1,9 +1,9 @@
 """A load generator for loopback: keep-alive HTTP/1.1 in raw bytes, bounded in time and connections.
 
-It runs as a process of its own (``python -m chitlaq.bench.load``, a `Load` as JSON on stdin, an
-`Outcome` as JSON on stdout), so that it does not share an interpreter with what it measures. It is
-written for the least work a request: each is built beforehand, and of an answer only the status and
-the length are looked at.
+It runs as a separate process (``python -m chitlaq.bench.load``, a `Load` as JSON on stdin, an `Outcome`
+as JSON on stdout), so that it shares no interpreter with what it measures. It does the least possible
+work per request, less than any HTTP library: requests are built in advance, and only the status and the
+length of a response are parsed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import uvloop
 from chitlaq.core.host import programs
 
 GRACE_SECONDS = 15.0
-"""How long answers may be outstanding after the end of the measurement."""
+"""How long responses may take after the end of the measurement."""
 
 START_SECONDS = 30.0
 
@@ -31,7 +31,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to send. Each connection goes through the requests by turns, from a place of its own."""
+    """What to send. Each connection cycles through the requests, starting at a different one."""
 
     host: str
     port: int
@@ -41,7 +41,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came back; latencies in milliseconds, of whole answers."""
+    """The result; latencies in milliseconds, of complete responses."""
 
     requests: int
     seconds: float
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
     p99: float
     statuses: dict[str, int]
     broken: int
-    """Connections that ended or made no sense in the middle of an answer."""
+    """Connections that ended or became unreadable in the middle of a response."""
 
 
 def get(target: str, token: str | None = None, agent: str = "") -> str:
@@ -62,7 +62,7 @@ def get(target: str, token: str | None = None, agent: str = "") -> str:
 
 
 async def measure(load: Load) -> Outcome:
-    """Send a load from another process and return what it saw."""
+    """Run the load generator in a separate process."""
     result = await programs.arun(
         [sys.executable, "-m", __name__],
         timeout_seconds=load.seconds + GRACE_SECONDS + START_SECONDS,
@@ -72,7 +72,7 @@ async def measure(load: Load) -> Outcome:
 
 
 class _Tally:
-    """What all connections saw together."""
+    """Totals over all connections."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -82,7 +82,7 @@ class _Tally:
 
 
 class _Connection(asyncio.Protocol):
-    """One client that sends the next request as soon as the answer to the last one is whole."""
+    """One client that sends the next request as soon as the last response is complete."""
 
     def __init__(
         self, requests: Sequence[bytes], place: int, tally: _Tally, done: asyncio.Future[None]
@@ -141,7 +141,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(requests[self._place])
 
     def _fail(self) -> None:
-        """An answer without a length, or longer than it said: no use going on."""
+        """Give up after a response without a length, or longer than announced."""
         assert self._transport is not None
         self._transport.abort()
 
@@ -152,10 +152,10 @@ class _Connection(asyncio.Protocol):
 
 
 async def run(load: Load) -> Outcome:
-    """Send the load and wait for the last answers.
+    """Send the load and wait for the last responses.
 
     Raises:
-        ValueError: the address is another machine's; this is a measure, not a weapon.
+        ValueError: the address is not a loopback address.
     """
     if not ipaddress.ip_address(load.host).is_loopback:
         raise ValueError(f"{load.host} is not a loopback address: only this machine is measured")

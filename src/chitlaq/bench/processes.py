@@ -1,4 +1,4 @@
-"""Programs that the benchmark runs beside the stack: started together, and gone afterwards."""
+"""Processes that the benchmark runs next to the stack."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ async def running(
     log: Path,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[None]:
-    """Run programs until the block ends; it begins when the socket and the port are listened on.
+    """Run programs until the block ends; it begins when the socket and the port accept connections.
 
     Raises:
-        OperatorError: they did not listen in time, with what they said.
+        OperatorError: they did not in time; the message quotes their output.
     """
     started: list[programs.RunningProgram] = []
     try:
@@ -52,4 +52,4 @@ async def _answering(socket: Path, port: int, log: Path) -> None:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         said = " | ".join(last_lines(log, 3))
-        raise OperatorError(f"{socket.stem} did not start; it said: {said}") from None
+        raise OperatorError(f"{socket.stem} did not start: {said}") from None

@@ -1,4 +1,4 @@
-"""The bare home feed query, by pgbench: what PostgreSQL alone could do."""
+"""The bare home feed queries in pgbench: what PostgreSQL alone can do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LATENCY = re.compile(r"^latency average = ([\d.]+) ms", re.MULTILINE)
 
 
 class QueryRate(msgspec.Struct, frozen=True):
-    """What pgbench says: pages a second, and the mean latency of a statement in milliseconds."""
+    """pgbench's result: pages per second, and the mean latency of a statement in milliseconds."""
 
     query: str
     per_second: float
@@ -38,7 +38,7 @@ class QueryRate(msgspec.Struct, frozen=True):
 
 
 async def some_members(installation: Installation, count: int) -> list[tuple[UUID, str]]:
-    """Return ids and usernames of members all over the network, always the same ones."""
+    """Return ids and usernames of members spread over the network, the same each time."""
     connection = await asyncpg.connect(_dsn(installation))
     try:
         rows = await connection.fetch(
@@ -54,9 +54,9 @@ async def measure(
 ) -> list[QueryRate]:
     """Run the two queries of a home feed for these members, prepared, as the service's own role.
 
-    ``home_posts`` reads the posts of a page whose ids are known, which is what a request does when
-    the timeline is in Valkey: for one member, and for as many together as ask at once.
-    ``home_timeline`` makes a timeline, which a request does when it is not there.
+    ``home_posts`` reads the posts of a page whose ids are known, as a request does when the timeline is
+    in Valkey: for one member, and for as many as the service batches. ``home_timeline`` builds a
+    timeline, as a request does when Valkey has none.
     """
     queries = postgres.load_queries(TIMELINES, "feed-service")
     hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
@@ -90,7 +90,7 @@ async def measure(
 
 
 def _hydration(sql: str, pages: Sequence[tuple[UUID, Sequence[str]]]) -> str:
-    """Ask for the posts of these members' pages in one statement."""
+    """Read the posts of these members' pages in one statement."""
     firsts: list[int] = []
     lasts: list[int] = []
     ids: list[str] = []
@@ -111,10 +111,10 @@ def _hydration(sql: str, pages: Sequence[tuple[UUID, Sequence[str]]]) -> str:
 async def _pgbench(
     installation: Installation, name: str, statements: Sequence[str], clients: int, seconds: int
 ) -> tuple[float, float]:
-    """Let pgbench choose one of the statements each time; each is prepared once a client.
+    """Run pgbench, which picks one of the statements each time; each client prepares each once.
 
     Returns:
-        Statements a second, and their mean latency in milliseconds.
+        Statements per second, and their mean latency in milliseconds.
     """
     folder = installation.home.run
     files = []
@@ -138,7 +138,7 @@ async def _pgbench(
     text = result.checked()
     rate, latency = _TPS.search(text), _LATENCY.search(text)
     if rate is None or latency is None:
-        raise OperatorError(f"pgbench says neither rate nor latency: {text}")
+        raise OperatorError(f"pgbench reported neither rate nor latency: {text}")
     return float(rate[1]), float(latency[1])
 
 
@@ -147,7 +147,7 @@ def _write(file: Path, statement: str) -> None:
 
 
 def _filled(sql: str, *literals: str) -> str:
-    """Put literals where a query has its parameters; pgbench has no arrays."""
+    """Replace a query's parameters by literals; pgbench has no arrays."""
     return re.sub(r"\$(\d)", lambda place: literals[int(place[1]) - 1], sql)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark's table, as people read it."""
+"""The benchmark's tables for a terminal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ AIM_STACK = 700.0
 
 
 def rendered(report: Report) -> RenderableType:
-    """Return the tables with each aim beside its figure."""
+    """Return the tables, with the target next to each figure."""
     return Group(
         Text(
             f"{report.members:,} members, {report.connections} connections,"
-            f" {report.answer_bytes:,} bytes an answer; {report.cores} cores shared with the load"
-            f" generator, Python {report.python}; medians of {len(report.feed.rounds)} rounds by turns"
+            f" {report.answer_bytes:,} bytes per response; {report.cores} cores shared with the load"
+            f" generator, Python {report.python}; medians of {len(report.feed.rounds)} alternating rounds"
         ),
         _rates(report),
         _cost(report),
@@ -40,7 +40,7 @@ def rendered(report: Report) -> RenderableType:
 
 def _rates(report: Report) -> Table:
     table = _table("GET /api/feed/home", "per second", "p50 ms", "p95 ms", "p99 ms", "ratio to (a)")
-    for row in (report.feed, report.ceiling):
+    for row in (report.feed, report.baseline):
         aim = f" {_verdict(row.ratio >= AIM_RATIO)} aim {AIM_RATIO}" if row is report.feed else ""
         table.add_row(
             row.name,
@@ -57,20 +57,20 @@ def _rates(report: Report) -> Table:
             f"mean {rate.latency:.1f}",
             "",
             "",
-            f"{rate.per_second / report.ceiling.per_second:.2f}",
+            f"{rate.per_second / report.baseline.per_second:.2f}",
         )
     return table
 
 
 def _cost(report: Report) -> Table:
-    table = _table("what watching costs the feed", "per second", "p95 ms", "ratio")
-    for row in (report.unobserved, report.observed):
+    table = _table("cost of telemetry", "per second", "p95 ms", "ratio")
+    for row in (report.without_telemetry, report.with_telemetry):
         is_met = row.ratio >= AIM_COST_RATIO
-        aim = f" {_verdict(is_met)} aim {AIM_COST_RATIO}" if row is report.observed else ""
+        aim = f" {_verdict(is_met)} aim {AIM_COST_RATIO}" if row is report.with_telemetry else ""
         table.add_row(row.name, f"{row.per_second:,.0f}", f"{row.p95:.1f}", f"{row.ratio:.2f}{aim}")
     service, slowest = max(report.scrape_milliseconds.items(), key=lambda pair: pair[1])
     total = sum(report.scrape_milliseconds.values())
-    table.add_row("all scrapes, each 15 s", "", f"{total:.1f} ms", f"{total / 15_000:.1%}")
+    table.add_row("all scrapes, every 15 s", "", f"{total:.1f} ms", f"{total / 15_000:.1%}")
     table.add_row(
         f"slowest scrape, {service}",
         "",
@@ -92,7 +92,7 @@ def _routines(report: Report) -> Table:
         )
     noticed = report.noticed
     table.add_row(
-        "p95 of the feed beside it, ms",
+        "p95 of the feed meanwhile, ms",
         "",
         f"{noticed.beside:.1f}",
         f"alone {noticed.alone:.1f}",

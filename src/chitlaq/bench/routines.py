@@ -1,4 +1,4 @@
-"""What the runbook's routines cost: their own time, and what members notice while one runs."""
+"""What the runbook's routines cost: their own time, and latency for members while one runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from chitlaq.ops.schedule.scheduler import NICENESS
 
 ROUNDS = 4
 SECONDS = 4.0
-# Members who ask one after the other; many at once would measure who waits for whom.
+# A few members at a time; many at once would measure queueing.
 CONNECTIONS = 4
 FOUND_SOMETHING = 3
 NAME = "morning"
 
 
 class RoutineCost(msgspec.Struct, frozen=True):
-    """One run of a routine, as the schedule starts it; processor time of its process in seconds."""
+    """One run of a routine as the scheduler starts it; ``cpu_seconds`` is of its process."""
 
     routine: str
     checks: int
@@ -38,7 +38,7 @@ class Noticed(msgspec.Struct, frozen=True):
     alone: float
     beside: float
     ratio: float
-    """The median over the rounds of one beside the other."""
+    """The median over the rounds of ``beside`` to ``alone``."""
 
 
 async def costs(installation: Installation) -> list[RoutineCost]:
@@ -49,13 +49,13 @@ async def costs(installation: Installation) -> list[RoutineCost]:
 async def noticed(
     installation: Installation, requests: list[str], say: Callable[[str], None]
 ) -> Noticed:
-    """Measure the feed alone and beside a routine that is run again and again, by turns."""
+    """Alternate between the feed alone and the feed while a routine runs again and again."""
     load = Load(
         "127.0.0.1", installation.settings.port_of("api-gateway"), requests, CONNECTIONS, SECONDS
     )
     alone, beside = [], []
     for number in range(ROUNDS):
-        say(f"the feed alone and beside a routine, round {number + 1} of {ROUNDS}")
+        say(f"the feed alone and during a routine, round {number + 1} of {ROUNDS}")
         alone.append((await measure(load)).p95)
         routine = asyncio.create_task(_again_and_again(installation))
         beside.append((await measure(load)).p95)
@@ -81,10 +81,10 @@ async def _cost(installation: Installation, name: str) -> RoutineCost:
 
 
 async def _run(installation: Installation, name: str) -> None:
-    """Run a routine as the schedule does: behind everything else.
+    """Run a routine as the scheduler does: at low priority.
 
     Raises:
-        OperatorError: it failed, with what it said.
+        OperatorError: it failed; the message quotes its output.
     """
     result = await installation.run("ops", name, "--json", "--as", "bench", niceness=NICENESS)
     if result.code != FOUND_SOMETHING:

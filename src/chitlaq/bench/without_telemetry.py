@@ -1,8 +1,8 @@
-"""The home feed as it would be without metrics and logs: what watching costs, measured.
+"""The home feed without metrics and logs, to measure what they cost.
 
-``python -m chitlaq.bench.without_telemetry`` is one more worker of the stack's feed-service that counts and
-logs nothing. `running` puts an nginx of its own before it: the stack's configuration, without the
-access log. PostgreSQL, Valkey and everything else are the stack's.
+``python -m chitlaq.bench.without_telemetry`` is one more worker of the stack's feed-service, with metrics
+and logs disabled. `running` puts an nginx in front of it: the stack's configuration without the access
+log. PostgreSQL, Valkey and everything else are the stack's.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ WORKER = 63
 
 @asynccontextmanager
 async def running(installation: Installation, folder: Path) -> AsyncIterator[int]:
-    """Keep the unwatched feed running; gives the port of its gateway.
+    """Run this worker and its nginx until the block ends; yields nginx's port.
 
     Args:
-        installation: a running one.
-        folder: an empty folder, which other users may enter.
+        installation: a running installation.
+        folder: an empty folder that other users may enter.
     """
     home, port_of = installation.home, installation.settings.port_of
     edge, gateway = free_ports(2)
@@ -55,7 +55,7 @@ async def running(installation: Installation, folder: Path) -> AsyncIterator[int
 
 
 def main() -> None:
-    """Serve as ``chitlaq serve`` does, with everything that counts or logs put to sleep."""
+    """Serve as ``chitlaq serve`` does, with counters, histograms, gauges and logs replaced by nothing."""
     from prometheus_client import Counter, Gauge, Histogram
 
     from chitlaq.core.http import app, server
@@ -67,8 +67,8 @@ def main() -> None:
     home = Home.from_environment()
     configured = settings.load(home)
     logs.configure(SERVICE, configured.logs.slow_seconds)
-    sleeping = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "set"), (logs.Logger, "_write"))
-    for owner, name in sleeping:
+    disabled = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "set"), (logs.Logger, "_write"))
+    for owner, name in disabled:
         setattr(owner, name, lambda *_, **__: None)
     application = app.create_app(routes.SERVICE, configured, home)
     server.serve(SERVICE, WORKER, configured, home, application)
