@@ -79,8 +79,8 @@ def test_clients_of_the_servers_take_the_runbooks_words(stack: Stack) -> None:
     [
         (["restart", "nonsense"], "There is no component nonsense; there are postgres, redis"),
         (["logs", "nonsense"], "There is no component nonsense; there are postgres, redis"),
-        (["logs", "--since", "yesterday"], "'yesterday' is no time: write 10m, 2h, 1d"),
-        (["logs", "--grep", "("], "is no regular expression"),
+        (["logs", "--since", "yesterday"], "'yesterday' is not a time: write 10m, 2h, 1d"),
+        (["logs", "--grep", "("], "is not a regular expression"),
         (["exec", "mysql", "mysql"], "exec knows postgres and redis, not mysql"),
         (["exec", "postgres", "nonsense"], "PostgreSQL has no program nonsense; it has"),
         (["exec", "redis", "redis-cli"], "Say what to ask"),

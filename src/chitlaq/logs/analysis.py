@@ -1,7 +1,7 @@
-"""What the logs of a time say, in groups: the same words with other numbers are one pattern.
+"""Group the log lines of a period by pattern: the same words with other numbers are one pattern.
 
-Only so much of a component's log is read, its newest part first. The access log is counted whole, as
-far as the time allows. How far back either reached is said where that is not all of the time.
+A component's log is read up to a size limit, newest part first; the access log up to a time limit. Where
+a limit cut the period short, the result says how far back it reaches.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from chitlaq.core.unseen import Unseen
 from chitlaq.logs import parsing, rotation
 
 READ_BYTES = 12_000_000
-"""Of each component's log, before compression."""
+"""Limit for each component's log, uncompressed."""
 COUNT_SECONDS = 15.0
-"""For the access log: a file of 20 MB takes 0.06 s."""
+"""Limit for the access log; 20 MB take 0.06 s."""
 BENCHMARK_AGENT = "chitlaq-bench"
-"""How our own benchmark calls itself (`chitlaq bench --here`): it is no member."""
+"""The user agent of `chitlaq bench --here`, which is counted apart."""
 SAMPLE_WIDTH = 300
 EDGE = timedelta(minutes=15)
-"""So much of the time may be without a request at its beginning, and it was all counted still."""
+"""A period without requests at its beginning counts as complete up to this long."""
 
 _POSTGRES_HEAD = re.compile(r"^\S+ \S+ (?:UTC|GMT) \[\d+\] .*?(?=[A-Z]+: )")
 _BARMAN_HEAD = re.compile(r"^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ ")
@@ -43,16 +43,16 @@ _TLS = re.compile(r"\bssl|\btls|certificate|handshake", re.IGNORECASE)
 _WAIT_FOR_LOCK = re.compile(r"still waiting for|deadlock|canceling statement due to", re.IGNORECASE)
 
 _EXPECTED = re.compile(
-    # Somebody asked before PostgreSQL had started; and yoyo tries for a table that need not be there.
+    # A client connected before PostgreSQL had started; yoyo probes for tables that need not exist.
     r"FATAL:  the database system is starting up"
     r"|table \"yoyo_tmp_\w+\" does not exist|relation \"yoyo_lock\" already exists"
-    # Valkey's advice for who lets it write snapshots: ours writes nothing.
+    # Valkey's advice about snapshots; ours writes none.
     r"|WARNING Memory overcommit must be enabled"
 )
-"""What is logged as an error and is none: each with its reason here."""
+"""Lines logged as errors that are none; each has its reason here."""
 
 _TIMELESS = re.compile(r"^wrote /")
-"""What no time is asked of: our own word that a configuration was written, before each start."""
+"""Lines that need no time: our own note before each start that a configuration was written."""
 
 _PLACEHOLDERS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "<id>"),
@@ -66,7 +66,7 @@ _PLACEHOLDERS = (
 
 
 class Group(msgspec.Struct):
-    """Lines of one pattern: how many, when first and last, and the last of them."""
+    """Lines of one pattern: their number, the first and last time, and the last line as a sample."""
 
     service: str
     pattern: str
@@ -77,7 +77,7 @@ class Group(msgspec.Struct):
 
 
 class _Access(msgspec.Struct):
-    """What is read of a line of the access log."""
+    """The fields that are read from a line of the access log."""
 
     time: datetime
     remote_addr: str
@@ -88,11 +88,11 @@ class _Access(msgspec.Struct):
 
 
 _Field = str | list[int | str] | None
-"""A field of the journal: bytes where it is no text, several where it was given several times."""
+"""A journal field: a list of bytes where it is not text, a list of texts where it occurs repeatedly."""
 
 
 class _Entry(msgspec.Struct):
-    """What is read of an entry of the journal, as `journalctl -o json` gives it."""
+    """The fields that are read from a journal entry, in the format of `journalctl -o json`."""
 
     at: str = msgspec.field(name="__REALTIME_TIMESTAMP")
     priority: str = msgspec.field(name="PRIORITY")
@@ -106,11 +106,11 @@ JOURNAL_FIELDS = [one.encode_name for one in msgspec.structs.fields(_Entry)]
 
 @dataclass
 class Component:
-    """One component's log over the time: its lines, and those worth a look in groups."""
+    """One component's log over the period: the number of lines, and the notable ones in groups."""
 
     lines: int = 0
     since: datetime | None = None
-    """The first line that was read, where not all of the time was."""
+    """Where the reading begins, if it does not cover the period."""
     errors: dict[str, Group] = field(default_factory=dict)
     slow: dict[str, Group] = field(default_factory=dict)
     connections: dict[str, Group] = field(default_factory=dict)
@@ -119,20 +119,20 @@ class Component:
 
 @dataclass
 class Traffic:
-    """The access log over the time."""
+    """The access log over the period."""
 
     requests: int = 0
     benchmark: int = 0
-    """Requests of our own benchmark, which are in no other figure."""
+    """Requests of our own benchmark, which no other figure includes."""
     first: datetime | None = None
     since: datetime | None = None
-    """The first request that was counted, where not all of the time was."""
+    """Where the counting begins, if it does not cover the period."""
     addresses: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
-    def take(self, earlier: Traffic) -> None:
-        """Add what came before."""
+    def prepend(self, earlier: Traffic) -> None:
+        """Add the traffic of an earlier file."""
         self.requests += earlier.requests
         self.benchmark += earlier.benchmark
         self.first = earlier.first or self.first
@@ -147,7 +147,7 @@ class Traffic:
 
 @dataclass
 class Journal:
-    """The system's journal over the time, by urgency."""
+    """The system's journal over the period, by priority."""
 
     errors: dict[str, Group] = field(default_factory=dict)
     warnings: dict[str, Group] = field(default_factory=dict)
@@ -159,8 +159,7 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
     """Read one component's log.
 
     Raises:
-        Unseen: it has lines, and none of them is of a kind that is known: what went wrong would not
-            be seen.
+        Unseen: no line is in a known format, so errors would go unnoticed.
     """
     found = Component()
     path = home.logs / f"{service}.log"
@@ -186,7 +185,7 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
         if is_worth and _TLS.search(text):
             _add(found.tls, service, pattern_of(text), at, text)
     if not is_known:
-        raise Unseen(f"no line of {path} says when it was written")
+        raise Unseen(f"no line of {path} has a timestamp")
     return found
 
 
@@ -196,16 +195,17 @@ def _is_known(text: str) -> bool:
 
 
 def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
-    """Count nginx's access log, its newest file first, for as long as there is time.
+    """Count nginx's access log, newest file first, until `COUNT_SECONDS` are over.
 
     Args:
-        since: what came before is not looked at.
-        keep_files: how many rotated files are kept; older ones are gone, and what they told with them.
+        home: the installation.
+        since: the beginning of the period.
+        keep_files: how many rotated files are kept.
     """
     found = Traffic()
     deadline = monotonic() + COUNT_SECONDS
     with ExitStack() as stack:
-        # All at once: a file that is renamed meanwhile is neither missed nor counted twice.
+        # Open all at once: a file that is renamed meanwhile is neither missed nor counted twice.
         files = []
         for file in rotation.history(home.access_log):
             with suppress(FileNotFoundError):
@@ -220,14 +220,14 @@ def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
             if counted is None:
                 is_cut = True
                 break
-            found.take(counted)
+            found.prepend(counted)
     if is_cut and (found.first is None or found.first > since + EDGE):
         found.since = found.first or datetime.now(UTC)
     return found
 
 
 def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffic | None:
-    """Count one file; None where the time did not suffice, since half a file is no time at all."""
+    """Count one file; None if the deadline passed, since half a file covers no definite period."""
     found = Traffic()
     decode = msgspec.json.Decoder(_Access).decode
     for number, text in enumerate(lines):
@@ -254,10 +254,10 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
 
 
 def journal(lines: Iterable[str]) -> Journal:
-    """Group the journal's warnings and what is worse, given as JSON with a line each, oldest first.
+    """Group the journal's entries of warning priority and above, one JSON object per line, oldest first.
 
     Raises:
-        msgspec.DecodeError: this is not the journal's format.
+        msgspec.DecodeError: a line is not in the journal's format.
     """
     found = Journal()
     decode = msgspec.json.Decoder(_Entry).decode
@@ -267,7 +267,7 @@ def journal(lines: Iterable[str]) -> Journal:
         found.first = found.first or at
         found.entries += 1
         source = _text(entry.identifier) or _text(entry.unit) or "unknown"
-        said = _text(entry.message) or "(nothing that can be shown)"
+        said = _text(entry.message) or "(not printable)"
         groups = found.warnings if entry.priority == "4" else found.errors
         _add(groups, "journal", f"{source}: {pattern_of(said)}", at, said)
     return found
@@ -281,15 +281,15 @@ def _text(value: _Field) -> str:
 
 
 def _timed_lines(path: Path, since: datetime) -> Iterator[tuple[datetime, str, bool]]:
-    """Yield times and lines, oldest first, with whether older ones were left out for their number."""
+    """Yield (time, line, whether older lines were skipped for the limit), oldest first."""
     for file, is_cut in _files(path, since):
-        with suppress(FileNotFoundError):  # rotated away while we looked
+        with suppress(FileNotFoundError):  # rotated away meanwhile
             for at, text in parsing.timed(_texts(file), file.stat().st_mtime):
                 yield at, text, is_cut
 
 
 def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
-    """A log's files that are read, oldest first, with whether lines before theirs were left out."""
+    """The files to read, oldest first, each with whether lines before it are skipped."""
     files: list[tuple[Path, bool]] = []
     room = READ_BYTES
     is_cut = False
@@ -297,7 +297,7 @@ def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
         try:
             state = file.stat()
         except FileNotFoundError:
-            continue  # rotated away while we looked
+            continue  # rotated away meanwhile
         if state.st_mtime < since.timestamp():
             break
         # Lines of JSON shrink to about a tenth.
@@ -336,7 +336,7 @@ def _add(groups: dict[str, Group], service: str, pattern: str, at: datetime, tex
 
 
 class _Line(msgspec.Struct):
-    """What makes the pattern of a JSON line; others' names for the same beside ours."""
+    """The fields that make the pattern of a JSON line, in our naming and in that of the observers."""
 
     event: str = ""
     msg: str = ""
@@ -351,7 +351,7 @@ class _Line(msgspec.Struct):
 
 
 def pattern_of(text: str) -> str:
-    """Return a line's words without what differs from one time to the next."""
+    """Return a line without its variable parts: times, numbers, ids, addresses, paths."""
     if text.startswith("{"):
         try:
             line = msgspec.json.decode(text, type=_Line)

@@ -1,4 +1,4 @@
-"""What a line of a log says: when it was written, whether it reports an error, how long something took.
+"""Parse log lines: their time, level, duration, and a readable form.
 
 Our services and the observers write JSON; PostgreSQL, nginx, Valkey and Barman each write their own
 format.
@@ -21,16 +21,16 @@ _POSTGRES_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) (?:UT
 _BARMAN_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d),(\d{3}) \[\d+\] ")
 # nginx's error log: 2026/11/23 14:24:53, in local time
 _NGINX_TIME = re.compile(r"(\d{4})/(\d\d)/(\d\d) (\d\d:\d\d:\d\d)")
-# Valkey's: 12:M 2026-11-24T16:49:59.287+00:00, as we set it; 12:M 24 Nov 2026 16:49:59.287, in local
-# time, before; 12:signal-handler (1795539590) from where nothing may be formatted.
+# Valkey's: 12:M 2026-11-24T16:49:59.287+00:00 as configured; 12:M 24 Nov 2026 16:49:59.287 in local time
+# before the configuration is read; 12:signal-handler (1795539590) from signal handlers.
 _VALKEY_TIME = re.compile(
     r"\d+:(?:[A-Z] (?:(\d{4}-\S+)|(\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d:\d\d:\d\d\.\d{3})) "
     r"|signal-handler \((\d+)\) )"
 )
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-# Levels of those who do not write JSON: PostgreSQL (the first level of a line is its own, another may
-# be in a statement), nginx, Barman, Valkey (# is its warning, which it also gives as its last word);
-# then what programs say before they know where to log, and the last line of a traceback.
+# Errors of components that do not write JSON: PostgreSQL (the first level of a line is its own, another
+# may be in a statement), nginx, Barman, Valkey (# is its warning level, also used for its last line); then
+# output of programs before their logging is set up, and the last line of a traceback.
 _ERRORS = re.compile(
     r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* (?:ERROR|FATAL|PANIC):  "
     r"|^\d{4}/\d\d/\d\d \S+ \[(?:error|crit|alert|emerg)\] "
@@ -40,21 +40,21 @@ _ERRORS = re.compile(
     r"|^(?:[\w.\-]+: )*(?i:error|fatal|fatal error|critical|panic|exception): "
     r"|^(?:\w+\.)*\w*(?:Error|Exception)(?:: |$)"
     r"|^\*\*\* FATAL "
-    # Our own commands and PostgreSQL, when they give up; Barman hands on its program's words that way.
+    # Our own commands and PostgreSQL when they exit; Barman forwards its program's output that way.
     r"|^(?:chitlaq|postgres): (?!pg_|\s)"
 )
 _POSTGRES_DURATION = re.compile(r"LOG:  duration: ([\d.]+) ms")
 
 
 def timed(texts: Iterable[str], written_at: float) -> Iterator[tuple[datetime, str]]:
-    """Give each line of a file its time, also those that say none.
+    """Yield each line of a file with its time.
 
-    Such a line was written with the one before it; at the file's beginning not after the first one
-    that says its time; and at its end, where nothing came after it, when the file was last written to.
+    A line without one gets the time of the line before it; at the beginning of the file, of the first
+    line that has one; and at the end, the time at which the file was last written.
 
     Args:
         texts: the lines.
-        written_at: when the file was last written to, in seconds since 1970.
+        written_at: when the file was last written, in seconds since 1970.
     """
     last: datetime | None = None
     waiting: list[str] = []
@@ -74,12 +74,12 @@ def timed(texts: Iterable[str], written_at: float) -> Iterator[tuple[datetime, s
 
 
 def time_of(text: str) -> datetime | None:
-    """When a line says that it was written, in any of the formats that our components use."""
+    """A line's own timestamp, in any of our components' formats."""
     try:
         stamp = _json_stamp(text) if text.startswith("{") else _stamp(text)
         return datetime.fromisoformat(stamp).astimezone(UTC) if stamp else None
     except (ValueError, OverflowError):
-        return None  # it looks like one, and is no time
+        return None  # It only looks like a timestamp.
 
 
 def _json_stamp(text: str) -> str:
@@ -88,7 +88,7 @@ def _json_stamp(text: str) -> str:
 
 
 def _stamp(text: str) -> str | None:
-    """The time of a line that is not JSON, in ISO's words; without a zone it is local time."""
+    """The timestamp of a line that is not JSON, in ISO format; without a zone it is local time."""
     if found := _POSTGRES_TIME.match(text):
         return f"{found[1]}T{found[2]}+00:00"
     if found := _BARMAN_TIME.match(text):
@@ -104,7 +104,7 @@ def _stamp(text: str) -> str | None:
 
 
 def is_error(text: str) -> bool:
-    """Whether a line says that something went wrong that should not: 5xx, and the level of errors."""
+    """Whether a line reports an error: level error or above, or an HTTP status of 500 or above."""
     if text.startswith("{"):
         fields = _fields(text)
         return level_of(fields) == "error" or _number(fields.get("status")) >= 500
@@ -112,13 +112,13 @@ def is_error(text: str) -> bool:
 
 
 def level_of(fields: dict[str, Any]) -> str:
-    """A JSON line's level, by our names; newer observers (Go's slog) write ``ERROR`` and ``WARN``."""
+    """A JSON line's level in our naming; Go's slog writes ``ERROR`` and ``WARN``."""
     level = str(fields.get("level", "")).lower()
     return {"warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
 
 
 def seconds_of(text: str) -> float | None:
-    """How long what a line tells of took, where it says so."""
+    """The duration that a line reports, if any."""
     if text.startswith("{"):
         fields = _fields(text)
         seconds = fields.get("duration_seconds", fields.get("request_time"))
@@ -128,13 +128,13 @@ def seconds_of(text: str) -> float | None:
 
 
 def readable(text: str, *, is_coloured: bool) -> str:
-    """One line for people: ours as words, the access log as web servers write it, others as is."""
+    """One line for people: JSON as words, the access log in the combined format, others unchanged."""
     fields = _fields(text) if text.startswith("{") else {}
     if "remote_addr" in fields:
         return _combined(fields)
     if "level" in fields and "event" not in fields and ("ts" in fields or "time" in fields):
-        # Prometheus, Alertmanager, node-exporter: ts and caller, or with slog time and source. Some of
-        # their lines have no message.
+        # Prometheus, Alertmanager, node-exporter: ts and caller, or with slog time and source. Some
+        # lines have no message.
         stamp = fields.pop("ts", None) or fields.pop("time", None)
         fields |= {"event": fields.pop("msg", ""), "timestamp": stamp}
         fields.pop("caller", None)
@@ -158,7 +158,7 @@ def readable(text: str, *, is_coloured: bool) -> str:
 
 
 def _combined(fields: dict[str, Any]) -> str:
-    """The access log's line in the combined format, with route, seconds and request id behind."""
+    """The combined format, followed by route, seconds and request id."""
     when = datetime.fromisoformat(fields["time"]).strftime("%d/%b/%Y:%H:%M:%S %z")
     return (
         f'{fields["remote_addr"]} - - [{when}] "{fields["method"]} {fields["uri"]}'

@@ -1,4 +1,4 @@
-"""Logs as a person reads them: all components, in the order of time, through rotated files."""
+"""`chitlaq logs`: the lines of all components in the order of time, across rotated files."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ def moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         raise OperatorError(
-            f"{text!r} is no time: write 10m, 2h, 1d or 2026-01-31T09:00."
+            f"{text!r} is not a time: write 10m, 2h, 1d or 2026-01-31T09:00."
         ) from None
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """Read a regular expression; upper and lower case are the same.
+    """Compile a case-insensitive regular expression.
 
     Raises:
-        OperatorError: it is not one.
+        OperatorError: it is invalid.
     """
     try:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
-        raise OperatorError(f"{text!r} is no regular expression: {error}.") from None
+        raise OperatorError(f"{text!r} is not a regular expression: {error}.") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: when it was written, by whom, and as it stands in the file."""
+    """One line with its time and component."""
 
     time: datetime
     service: str
@@ -87,7 +87,7 @@ class View:
         self._is_raw, self._is_coloured = is_raw, is_coloured
 
     def lines(self, *, follow: bool) -> Iterator[str]:
-        """Yield the lines that were asked for; when following, until interrupted."""
+        """Yield the selected lines; when following, until interrupted."""
         sources = self._sources()
         followed = {path: Follower(path) for path, _ in sources} if follow else {}
         streams = [self._entries(path, service, followed.get(path)) for path, service in sources]
@@ -111,7 +111,7 @@ class View:
         return sources
 
     def _entries(self, path: Path, service: str, followed: Follower | None) -> Iterator[Entry]:
-        """Yield a log's lines, oldest first; what is followed is read up to where following begins."""
+        """Yield a log's lines, oldest first; the follower yields those of the files it has open."""
         for file in rotation.history(path):
             try:
                 state = file.stat()
@@ -120,7 +120,7 @@ class View:
                 for at, text in parsing.timed(rotation.lines(file), state.st_mtime):
                     yield Entry(at, service, text)
             except FileNotFoundError:
-                continue  # rotated away while we looked
+                continue  # rotated away meanwhile
         if followed is not None:
             texts = (line.decode(errors="replace") for line in followed.new_lines())
             for at, text in parsing.timed(texts, followed.written_at):

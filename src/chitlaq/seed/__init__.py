@@ -1,1 +1,1 @@
-"""Demo data: a university network that looks lived in, the same for the same seed."""
+"""Demo data: a plausible university network, reproducible from its seed."""

@@ -1,6 +1,6 @@
-"""Demo time and chance: when things happened, as PostgreSQL counts it, and ids made of it.
+"""Times, ids and random generators of the demo.
 
-A moment is a number of microseconds since 2000-01-01 UTC, which is how binary COPY sends it.
+A moment is a number of microseconds since 2000-01-01 UTC, the format of binary COPY.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ DAY = 24 * HOUR
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _EPOCH_SHIFT = (POSTGRES_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
 
-# How much is written in each hour of a day: little at night, most in the evening.
+# Relative activity in each hour of a day.
 _HOURS = (3, 2, 1, 1, 1, 2, 4, 8, 11, 12, 12, 13, 15, 14, 12, 12, 13, 14, 15, 17, 18, 16, 12, 7)
 _WEEKEND = 0.7
 
 
 def chance(seed: int, purpose: str) -> Random:
-    """Return a generator for one purpose, so that more of one thing does not change another."""
-    return Random(f"{seed}:{purpose}")  # noqa: S311 - nothing here is a secret
+    """Return a generator for one purpose, so that more draws for one do not change another."""
+    return Random(f"{seed}:{purpose}")  # noqa: S311 - no secrets
 
 
 def moment(time: datetime) -> int:
@@ -42,7 +42,7 @@ def uuid7(microseconds: int, rng: Random) -> bytes:
 
 
 def rhythm(count: int, until: int, days: int, rng: Random) -> Iterator[int]:
-    """Yield that many moments of the days before ``until``, rising, each a microsecond of its own."""
+    """Yield ``count`` strictly increasing moments in the days before ``until``."""
     start = until - days * DAY
     weights = [
         weight * (_WEEKEND if time_of(start + day * DAY).weekday() >= 5 else 1.0)

@@ -1,4 +1,4 @@
-"""COPY of rows while they are made, and the indexes that are quicker made afterwards."""
+"""Stream rows through COPY, and build indexes afterwards, which is faster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncpg
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage's name, how much of it is done, and how much there is."""
+"""Called with a stage's name, how much of it is done, and its total."""
 
 CHUNK_BYTES = 256 * 1024
 REPORT_EVERY = 1000
@@ -27,14 +27,14 @@ async def copy_rows(
     rows: Iterable[bytes],
     advance: Callable[[int], None],
 ) -> int:
-    """Send rows in COPY's binary format, a chunk at a time; returns how many were stored.
+    """Send rows in COPY's binary format, in chunks; returns how many were stored.
 
     Args:
         connection: in a transaction.
-        table: its name with the schema.
-        columns: what the rows hold.
-        rows: each item is any number of whole rows.
-        advance: told how many items were taken, now and then.
+        table: its name, schema included.
+        columns: of the rows.
+        rows: each item holds any number of complete rows.
+        advance: called from time to time with the number of items sent.
     """
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -61,11 +61,11 @@ async def copy_rows(
 async def without_indexes(
     connection: Connection, tables: Sequence[str], progress: Progress
 ) -> AsyncIterator[None]:
-    """Take foreign keys and plain indexes from tables, and make the same ones anew at the end.
+    """Drop foreign keys and non-unique indexes of tables, and recreate them when the block ends.
 
-    PostgreSQL then sorts an index once instead of growing it row by row, and checks a foreign key
-    with one join instead of a look-up a row. It must happen in a transaction, so that nobody else
-    ever sees the tables without them, and a failure leaves them as they were.
+    PostgreSQL then builds an index with one sort instead of row by row, and checks a foreign key with
+    one join instead of a look-up per row. Use it in a transaction, so that no other session sees the
+    tables without them and a failure restores them.
     """
     indexes = await connection.fetch(
         "SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition"

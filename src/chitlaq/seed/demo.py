@@ -1,4 +1,4 @@
-"""Seeding as the commands use it: of an installation, with its password."""
+"""Seed an installation, with its demo password."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncpg
 import msgspec
 
 from chitlaq.core.data import postgres
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -15,7 +16,7 @@ from chitlaq.seed.seeding import SeedReport
 
 
 class Seeding(msgspec.Struct, frozen=True):
-    """How much is wanted; the same seed makes the same data."""
+    """The size of a demo; the same seed makes the same data."""
 
     members: int
     posts: int
@@ -25,10 +26,10 @@ class Seeding(msgspec.Struct, frozen=True):
 async def seed(
     settings: Settings, home: Home, wanted: Seeding, *, replace: bool, progress: Progress
 ) -> SeedReport:
-    """Fill the installation's database with demo data; when just that is there already, say so.
+    """Fill the installation's database with demo data, unless it holds exactly that already.
 
     Raises:
-        OperatorError: it has other members, and they are not to be replaced.
+        OperatorError: it has other members, and ``replace`` is false.
     """
     before = await _last_report(settings, home, wanted)
     if before is not None and not replace:
@@ -56,7 +57,7 @@ async def members_there(settings: Settings, home: Home) -> int:
 
 
 async def at_first_start(settings: Settings, home: Home, members: int) -> None:
-    """Give an empty embedded database its demo; leave a real one, and one in use, alone."""
+    """Seed an embedded database that is empty; never an external one."""
     if not settings.demo or settings.database_url:
         return
     if await members_there(settings, home):
@@ -69,7 +70,7 @@ async def at_first_start(settings: Settings, home: Home, members: int) -> None:
 
 
 async def _last_report(settings: Settings, home: Home, wanted: Seeding | None) -> SeedReport | None:
-    """What the last seeding made, if there was one, and if it was what is wanted."""
+    """The report of the last seeding, if there was one and it was ``wanted``."""
     connection = await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
     try:
         row = await connection.fetchrow(
@@ -83,19 +84,16 @@ async def _last_report(settings: Settings, home: Home, wanted: Seeding | None) -
 
 
 def _announce(home: Home, report: SeedReport) -> None:
-    """Leave the demo accounts where `chitlaq up` shows them from."""
-    path = home.run / "demo.json"
+    """Write the demo accounts to where `chitlaq up` reads them."""
     home.run.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(
-        msgspec.json.encode(
-            {"password": Secrets(home.secrets).demo_password, "accounts": report.accounts}
-        )
-    )
+    known = {"password": Secrets(home.secrets).demo_password, "accounts": report.accounts}
+    # Not durable: written at each start.
+    content = msgspec.json.encode(known)
+    files.write(home.run / "demo.json", content, mode=0o600, is_durable=False)
 
 
 def described(report: SeedReport) -> str:
-    """What was made, in words."""
+    """A summary of the demo data."""
     names = ", ".join(account.username for account in report.accounts)
     return (
         f"{report.members:,} members of {report.universities} universities with"

@@ -1,4 +1,4 @@
-"""Who follows whom: mostly within a department and a university, and the popular ones much more."""
+"""Who follows whom: mostly within a department or university, and popular members much more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chitlaq.seed import names
 from chitlaq.seed.clock import DAY
 from chitlaq.seed.people import People
 
-# The popular come up more than once, so of 55 draws some 40 different people are followed.
+# Popular members are drawn repeatedly, so 55 draws give about 40 different ones.
 MEDIAN_DRAWS = 55
 MAX_DRAWS = 1000
 DEMO_DRAWS = 200
@@ -20,9 +20,9 @@ _ROW = Struct(">hi16si16siq")
 
 
 def _tickets(members: Iterable[int], popularity: Sequence[float]) -> array[int]:
-    """Return members as often as they are popular, so that any of these is a weighted choice.
+    """Repeat each member in proportion to its popularity, so that a uniform draw is a weighted choice.
 
-    That takes a tenth of the time of a search in cumulated weights, which would come 7 million times.
+    This takes a tenth of the time of bisecting cumulative weights, 7 million times.
     """
     tickets = array("I")
     for member in members:
@@ -31,7 +31,7 @@ def _tickets(members: Iterable[int], popularity: Sequence[float]) -> array[int]:
 
 
 class Graph:
-    """The follows of a demo, made while they are read, and what is known of them afterwards."""
+    """The follows of a demo, generated while they are read, and their counts afterwards."""
 
     def __init__(self, people: People, until: int, days: int, rng: Random) -> None:
         self._people = people
@@ -55,7 +55,7 @@ class Graph:
         }
 
     def rows(self) -> Iterator[bytes]:
-        """Yield for each member the rows of feed.follows (follower, followed, since) in binary."""
+        """Yield each member's rows of feed.follows (follower, followed, since) in binary."""
         ids, followers, following = self._people.ids, self.followers, self.following
         random, start, span, pack = self._rng.random, self._start, self._span, _ROW.pack
         for member in range(len(ids)):
@@ -72,7 +72,7 @@ class Graph:
             )
 
     def _chosen(self, member: int) -> list[int]:
-        """Return whom a member follows, in the order of ids, so that indexes grow at one end."""
+        """Return whom a member follows, sorted by id, so that indexes grow at one end."""
         people, rng = self._people, self._rng
         most = max(1, min(MAX_DRAWS, (len(people) - 1) // 2))
         draws = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_DRAWS) + 1, most)

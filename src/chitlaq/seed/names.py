@@ -1,4 +1,4 @@
-"""Names of the demo's people and places: international, plausible, and nobody's in particular."""
+"""Names of the demo's members and universities: international, plausible, and fictitious."""
 
 # ruff: noqa: RUF001 - Turkish has an i without a dot
 from __future__ import annotations
@@ -10,10 +10,10 @@ class University(NamedTuple):
     name: str
     domain: str
     share: float
-    """Of all members; the first one, which every embedded stack knows, is the biggest."""
+    """Of all members; the first one, which every embedded stack knows, is the largest."""
 
 
-# `.example` can never be registered (RFC 2606), so no mail reaches a stranger.
+# `.example` is reserved (RFC 2606), so no mail reaches anybody.
 UNIVERSITIES = (
     University("Example University", "example.edu", 0.45),
     University("Northfield University", "northfield.example", 0.18),
@@ -31,7 +31,7 @@ class Person(NamedTuple):
     bio: str
 
 
-# In every demo, whatever its size, all at Example University.
+# Part of every demo, whatever its size; all at Example University.
 DEMO = (
     Person(
         "ada", "Ada Lovelace", "Mathematics", "Notes longer than the paper. Ask me about loops."
@@ -53,7 +53,7 @@ class Names(NamedTuple):
     last: str
 
 
-# First and last names by the part of the world where they are at home.
+# First and last names by region.
 PEOPLES = (
     Names(
         "Olivia Emma Charlotte Amelia Lucy Hannah Sophie Megan Jack Oliver Harry Thomas Daniel"
@@ -173,7 +173,7 @@ DEPARTMENTS: dict[str, tuple[str, ...]] = {
     "Languages": ("phonetics", "translation", "comparative literature", "syntax"),
     "Architecture": ("structural design", "urban planning", "drawing", "building physics"),
 }
-"""What is taught, by department."""
+"""Courses by department."""
 
 INTERESTS = (
     "climbing", "board games", "choir", "rowing", "film photography", "baking", "chess",

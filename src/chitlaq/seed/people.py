@@ -1,4 +1,4 @@
-"""Who is there: members with names, universities, departments, and how popular and talkative."""
+"""The demo's members: names, universities, departments, popularity, talkativeness."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from chitlaq.seed import names
 from chitlaq.seed.clock import DAY, uuid7
 
 JOINED_DAYS = 500
-"""Members joined within so many days; the last ones before the first post."""
+"""Members joined over this many days; the last ones before the first post."""
 
-# What does not come apart into a plain letter and an accent; names are in lower case by then.
+# Letters that Unicode does not decompose; names are in lower case by then.
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "\N{LATIN SMALL LETTER DOTLESS I}": "i"})
 _YEAR_DIGITS = 30  # a suffix such as 07 or 23 looks like a year
 
@@ -37,9 +37,9 @@ class People:
     bios: list[str]
     private: bytearray
     popularity: list[float]
-    """How likely each is to be followed: a few very, most hardly (Pareto)."""
+    """How likely each is to be followed (Pareto)."""
     talkativeness: list[float]
-    """How likely each is to write (log-normal)."""
+    """How likely each is to post (log-normal)."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,8 +54,8 @@ def people(count: int, until: int, days: int, rng: Random) -> People:
     Args:
         count: how many; at least ten.
         until: the moment at which the demo ends.
-        days: for how many days posts were written; everybody had joined before.
-        rng: where chance comes from.
+        days: the period of posts; all members joined before it.
+        rng: the source of randomness.
     """
     made = People([], array("q"), [], [], bytearray(), bytearray(), [], bytearray(), [], [])
     taken: set[str] = set()
@@ -110,7 +110,7 @@ def _display_name(sources: Sequence[tuple[list[str], ...]], rng: Random) -> str:
 
 
 def _username(display_name: str, taken: set[str], rng: Random) -> str:
-    """Return a free username such as people choose, made of the name."""
+    """Return an unused username in one of the usual styles."""
     plain = unicodedata.normalize("NFKD", display_name.lower().translate(_LETTERS))
     first, _, last = plain.partition(" ")
     first, last = re.sub("[^a-z]", "", first), re.sub("[^a-z]", "", last)

@@ -1,7 +1,7 @@
-"""What demo members write: topics with beginnings and continuations, and the words that vary.
+"""Texts of the demo's posts: topics with openings and continuations, and the words to fill in.
 
-``{slot}`` is replaced by a word of `SLOTS`, ``{course}`` by one that the author's department
-teaches. A post is a beginning, often a continuation, sometimes a tag: some ten million texts.
+``{slot}`` is replaced by a word of `SLOTS`, ``{course}`` by a course of the author's department. A post
+is an opening, often a continuation, sometimes a tag: about ten million texts.
 """
 
 from __future__ import annotations

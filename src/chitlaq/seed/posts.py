@@ -1,4 +1,4 @@
-"""What members write and like: posts, conversations, hashtags, likes."""
+"""The demo's posts, conversations, hashtags and likes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ BATCH = 2000
 NOBODY = -1
 REPLY_SHARE = 0.36
 RECENT = 400
-"""So many of the latest turns of conversations are still talked about."""
+"""How many of the latest posts may get a reply."""
 TRIES = 4
-"""So many of them a member looks at before writing about something else."""
+"""How many of them a member considers before starting a new conversation."""
 
 VISIBILITIES = ("public", "university", "followers", "self")
 _PUBLIC, _UNIVERSITY, _FOLLOWERS, _SELF = range(4)
@@ -43,8 +43,8 @@ POST_COLUMNS = (
 class Posts:
     """All posts as columns; a post is an index, in the order of ids and of time.
 
-    Who answered whom is settled first, then likes are made, then texts: so that each row is sent
-    once, with its counters right, and no text is kept.
+    Replies are decided first, then likes, then texts, so that each row is sent once with correct
+    counters, and no text is kept in memory.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Posts:
         self.replies_counts = array("I", bytes(4 * count))
         self.counts_by_author = array("I", bytes(4 * len(people)))
         self.tagged: dict[str, array[int]] = {}
-        self._settle(days, chance(seed, "posts"))
+        self._plan(days, chance(seed, "posts"))
 
     @property
     def replies(self) -> int:
         return sum(self.replies_counts)
 
-    def _settle(self, days: int, rng: Random) -> None:
-        """Decide for each post who wrote it when, about what, for whom, and in answer to what."""
+    def _plan(self, days: int, rng: Random) -> None:
+        """Decide each post's author, time, topic, visibility and parent."""
         people, random = self._people, rng.random
         weights = list(accumulate(people.talkativeness))
         everybody = range(len(people))
@@ -122,7 +122,7 @@ class Posts:
         return universities[member] == universities[self.authors[post]]
 
     def like_rows(self) -> Iterator[bytes]:
-        """Yield for each post its rows of feed.likes (post, member, since) in binary."""
+        """Yield each post's rows of feed.likes (post, member, since) in binary."""
         member_ids, until, pack = self._people.ids, self._until, _LIKE.pack
         random = self._likes_rng.random
         neighbours: list[array[int]] = [array("I") for _ in names.UNIVERSITIES]
@@ -145,14 +145,14 @@ class Posts:
     def _likers(
         self, post: int, neighbours: list[array[int]], random: Callable[[], float]
     ) -> set[int]:
-        """Choose who likes a post, of those who may read it: few mostly, many of a popular author's.
+        """Choose who likes a post, among those who may read it: usually few, many for popular authors.
 
-        Followers always may; all of the university, where the post is not for followers only.
+        Followers may read all but ``self``; the university also what is not for followers only.
         """
         author, visibility = self.authors[post], self.visibilities[post]
         pool = self._graph.followers[author]
         reach = 0.02 * len(pool) if self.parents[post] == NOBODY else 0.3
-        # A Pareto distribution, as random.paretovariate() gives, in place: a million calls.
+        # random.paretovariate(), inlined: a million calls.
         wanted = int(reach * random() + (1.0 - random()) ** -0.8 - 0.7)
         if visibility == _SELF or not wanted:
             return set()
@@ -167,7 +167,7 @@ class Posts:
         return likers
 
     def rows(self) -> Iterator[bytes]:
-        """Yield for each post its row of feed.posts (`POST_COLUMNS`) in binary; notes its tags."""
+        """Yield each post's row of feed.posts (`POST_COLUMNS`) in binary; collect its tags."""
         people, ids, member_ids = self._people, self.ids, self._people.ids
         writer = Writer(self._text_rng)
         for post in range(self.count):
@@ -197,7 +197,7 @@ class Posts:
             )  # fmt: skip
 
     def tag_rows(self) -> Iterator[bytes]:
-        """Yield for each tag its rows of feed.post_tags (tag, post) in binary, in their order."""
+        """Yield each tag's rows of feed.post_tags (tag, post) in binary, sorted by tag."""
         for tag, posts in sorted(self.tagged.items()):
             head = b"\x00\x02" + _LENGTH.pack(len(tag)) + tag.encode() + _LENGTH.pack(16)
             yield b"".join(head + self.ids[16 * post : 16 * post + 16] for post in posts)

@@ -1,7 +1,7 @@
 """Fill an empty database with demo data, through COPY, in one transaction.
 
-The same seed, sizes and end give the same rows, ids included; only the id of a university that was
-there before is its own.
+The same seed, sizes and end give the same rows, ids included, except for the ids of universities that
+already exist.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chitlaq.seed.people import DEPARTMENTS, People, email, people
 from chitlaq.seed.posts import POST_COLUMNS, Posts
 
 DAYS = 120
-"""For so many days posts were written."""
+"""The period of posts."""
 POSTS_PER_MEMBER = 10
 
 _TABLES = (
@@ -44,7 +44,7 @@ class DemoAccount(msgspec.Struct, frozen=True):
 
 
 class SeedReport(msgspec.Struct, frozen=True):
-    """How many rows there are now, how long it took, and who may log in with the demo password."""
+    """Row counts, the duration, and the accounts that use the demo password."""
 
     universities: int
     members: int
@@ -73,16 +73,16 @@ async def seed(
     Args:
         admin_dsn: the database as the owner of the schema.
         members: how many; at least the ten demo accounts.
-        posts: how many, replies included; ten a member by default.
+        posts: how many, replies included; ten per member by default.
         seed: the same number makes the same data.
-        password: what all demo members log in with.
-        progress: told how far each stage is.
-        replace: delete all accounts that there are first, with all that they wrote.
-        until: when the last post was written; the beginning of today (UTC) by default, so that
-            all of one day's seedings are alike.
+        password: of all demo members.
+        progress: called with the progress of each stage.
+        replace: first delete all existing accounts and everything they wrote.
+        until: the time of the last post; the beginning of today (UTC) by default, so that seedings of
+            the same day are identical.
 
     Raises:
-        OperatorError: there are members already, or too few are wanted.
+        OperatorError: there are members already, or ``members`` is too small.
     """
     if members < len(names.DEMO):
         raise OperatorError(
@@ -104,8 +104,8 @@ async def seed(
                 seed,
                 msgspec.json.encode(report).decode(),
             )
-        # Outside of the transaction, as it must be: plans are right and pages known to be visible
-        # from the first query on, instead of whenever autovacuum comes.
+        # VACUUM cannot run in a transaction. It gives the first queries statistics and a visibility map,
+        # instead of leaving both to autovacuum.
         for done, table in enumerate(_TABLES):
             progress("statistics", done, len(_TABLES))
             await connection.execute(f"VACUUM (ANALYZE) {table}")
@@ -116,7 +116,7 @@ async def seed(
 
 
 async def _claim(connection: Connection, *, replace: bool) -> None:
-    """Make sure that nobody is there, and that nobody comes before the transaction ends."""
+    """Ensure that there are no accounts, and that none is created before the transaction ends."""
     await connection.execute("LOCK TABLE auth.accounts IN ACCESS EXCLUSIVE MODE")
     if replace:
         await connection.execute("TRUNCATE auth.accounts, demo.seedings CASCADE")
@@ -189,7 +189,7 @@ async def _write(
 
 
 async def _universities(connection: Connection, until: int, rng: Random) -> list[UUID]:
-    """Return the ids of the demo's universities, made where they are not there yet."""
+    """Return the ids of the demo's universities; create the missing ones."""
     ids = []
     for university in names.UNIVERSITIES:
         await connection.execute(
@@ -221,8 +221,8 @@ async def _write_people(
     password: str,
     progress: Progress,
 ) -> None:
-    """Write accounts and members, whose counters are known now."""
-    # The salt comes from the seed so that the rows do too; the password is each installation's own.
+    """Write accounts and members, last because their counters are known only now."""
+    # The salt comes from the seed, so that rows are reproducible; each installation has its own password.
     hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
     password_hash = hasher.hash(password, salt=chance(seed, "salt").randbytes(16))
 

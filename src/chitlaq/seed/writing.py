@@ -1,4 +1,4 @@
-"""Texts of demo posts, put together from the phrases by chance."""
+"""Compose texts of posts from phrases at random."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from chitlaq.seed import names, phrases
 
-# Fixed text and names of slots by turns, fixed text first.
+# Fixed text alternating with slot names, fixed text first.
 Template: TypeAlias = tuple[str, ...]
 
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -33,7 +33,7 @@ TOPICS = len(phrases.TOPICS)
 
 
 class Writer:
-    """Writes posts and replies; the same generator in the same state writes the same."""
+    """Writes posts and replies; the same state of the generator gives the same text."""
 
     def __init__(self, rng: Random) -> None:
         self._random = rng.random
@@ -60,7 +60,7 @@ class Writer:
         return f"{text} #{tag} #{other}", (tag, other)
 
     def reply(self, topic: int, department: int, to_username: str) -> str:
-        """Return the text of an answer to a post of that topic."""
+        """Return the text of a reply to a post on that topic."""
         random = self._random
         text = self._filled(self._topics[topic].replies, department)
         dice = random()
