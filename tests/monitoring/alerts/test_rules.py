@@ -140,8 +140,8 @@ def declared_labels(name: str, /, **labels: str) -> dict[str, str]:
 DOWN = {"job": "feed-service", "service": "feed-service", "instance": "10.0.0.5:3003"}
 BURNS = "AvailabilityBurns"
 
-HELD_BACK = [
-    # One subject, one family: the graver speaks.
+INHIBITIONS = [
+    # One subject, one family: the more severe one.
     ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/"}, True),
     ("DiskAlmostFull", {"mountpoint": "/"}, "DiskLow", {"mountpoint": "/srv"}, False),
     ("BackupTooOld", {"kind": "dump"}, "BackupUnverified", {"kind": "dump"}, True),
@@ -155,18 +155,18 @@ HELD_BACK = [
         {"application": "b"},
         False,
     ),
-    # What is down breaks its promises, and not those of others.
+    # What is down misses its own objectives, not those of others.
     ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "feed-service"}, True),
     ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "auth-service"}, False),
     ("ServiceDown", DOWN, f"Edge{BURNS}Fast", {"service": "api-gateway"}, False),
     ("EdgeDown", {"component": "nginx"}, f"Edge{BURNS}Fast", {"service": "api-gateway"}, True),
     ("DatabaseDown", {}, f"Service{BURNS}Fast", {"service": "auth-service"}, True),
-    # A host takes along what is on it.
+    # A host takes down what is on it.
     ("HostDown", {"host": "10.0.0.5"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, True),
     ("HostDown", {"host": "10.0.0.5"}, "DatabaseDown", {"host": "10.0.0.5"}, True),
     ("HostDown", {"host": "10.0.0.6"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, False),
     ("HostDown", {"host": "10.0.0.6"}, "LoginsFail", {}, False),
-    # Who cannot see says so once.
+    # A missing metric is explained once.
     ("MonitoringDown", {"job": "node", "service": "node"}, "MemoryLowUnseen", {}, True),
     ("MonitoringDown", {"job": "node", "service": "node"}, "MailsStuckUnseen", {}, False),
     ("DatabaseDown", {"component": "postgres"}, "MailsStuckUnseen", {}, True),
@@ -175,40 +175,40 @@ HELD_BACK = [
 
 
 @pytest.mark.parametrize(
-    ("graver", "by", "lesser", "of", "is_held_back"),
-    HELD_BACK,
-    ids=[f"{one[0]}-{one[2]}-{number}" for number, one in enumerate(HELD_BACK)],
+    ("source", "by", "target", "of", "is_inhibited"),
+    INHIBITIONS,
+    ids=[f"{one[0]}-{one[2]}-{number}" for number, one in enumerate(INHIBITIONS)],
 )
-async def test_graver_alert_holds_back_what_it_explains(
-    graver: str,
+async def test_more_severe_alert_inhibits_what_it_explains(
+    source: str,
     by: dict[str, str],
-    lesser: str,
+    target: str,
     of: dict[str, str],
-    is_held_back: bool,
+    is_inhibited: bool,
     alertmanager: httpx.AsyncClient,
 ) -> None:
-    """Only this pair fires, beside one that is surely held back."""
+    """Only this pair fires, beside a pair that is surely inhibited."""
     witness = {"family": "Witness"}
     sent = [
-        declared_labels(graver, **by),
+        declared_labels(source, **by),
         {"alertname": "Witnessed", "severity": "P0", **witness},
-        declared_labels(lesser, **of),
+        declared_labels(target, **of),
         {"alertname": "Witness", "severity": "P1", **witness},
     ]
     answer = await alertmanager.post("/api/v2/alerts", json=[{"labels": one} for one in sent])
     assert answer.status_code == 200, answer.text
 
-    async def held_back() -> dict[str, list[str]]:
+    async def inhibited_by() -> dict[str, list[str]]:
         listed = (await alertmanager.get("/api/v2/alerts")).json()
         return {one["labels"]["alertname"]: one["status"]["inhibitedBy"] for one in listed}
 
     async def is_judged() -> bool:
-        return bool((await held_back())["Witness"])
+        return bool((await inhibited_by())["Witness"])
 
     await eventually(is_judged)
-    found = await held_back()
-    assert bool(found[lesser]) == is_held_back
-    assert not found[graver]
+    found = await inhibited_by()
+    assert bool(found[target]) == is_inhibited
+    assert not found[source]
 
 
 def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
@@ -267,7 +267,7 @@ def test_no_part_of_an_alert_has_a_default(missing: str) -> None:
         Alert(**given)
 
 
-def test_graver_alert_of_a_family_is_about_the_same_labels() -> None:
+def test_more_severe_alert_of_a_family_is_about_the_same_labels() -> None:
     """An inhibition compares labels; a family whose alerts differ in theirs would not inhibit."""
     families: dict[str, set[frozenset[str]]] = {}
     for declared in rules.alerts():
