@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.service import Context, Service
-from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.state import FeedState
 from chitlaq.services.feed.timelines.cache import Timelines
+from chitlaq.services.feed.timelines.deliveries import Deliveries
 from chitlaq.services.feed.timelines.home import HomeFeed
 
 

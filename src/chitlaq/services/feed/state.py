@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
-from chitlaq.services.feed.deliveries import Deliveries
 from chitlaq.services.feed.timelines.cache import Timelines
+from chitlaq.services.feed.timelines.deliveries import Deliveries
 from chitlaq.services.feed.timelines.home import HomeFeed
 
 
