@@ -32,28 +32,31 @@ INSERT INTO dummy.dummies DEFAULT VALUES RETURNING id, current_user AS role;
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from litestar import post
-from litestar.datastructures import State
 
 from chitlaq import inventory
-from chitlaq.core.http.service import Context, Service
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.service import Context, Service, ServiceState
 from chitlaq.core.telemetry import logs
 
 log = logs.get("dummies")
 
 
+class DummyState(ServiceState):
+    database: Database
+
+
 @post("/dummies", summary="Add a dummy")
-async def add(state: State) -> dict[str, str]:
-    row = await state.context.database.row("add_dummy")
+async def add(state: DummyState) -> dict[str, str]:
+    row = await state.database.row("add_dummy")
     log.error("no real dummy", id=row["id"])
     return {"id": str(row["id"]), "role": row["role"]}
 
 
 @asynccontextmanager
-async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
-    yield {}
+async def run(context: Context) -> AsyncIterator[DummyState]:
+    yield DummyState(database=context.database)
 
 
 SERVICE = Service(inventory.COMPONENTS["dummy-service"], run=run)
