@@ -247,13 +247,13 @@ def _start(home: Home) -> control.Connection:
     """
     from chitlaq.core.host import programs
     from chitlaq.logs import rotation
-    from chitlaq.stack.servers import components
+    from chitlaq.stack.servers import process_specs
     from chitlaq.stack.supervisor import control
 
     with (home.logs / "supervisor.log").open("ab") as log:
         # It goes on when this command has ended.
         process = programs.start(
-            components.chitlaq("supervise"), output=log, folder=Path("/"), death_signal=None
+            process_specs.chitlaq("supervise"), output=log, folder=Path("/"), death_signal=None
         )
     while True:
         try:

@@ -20,14 +20,15 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.formatting import count
 from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import multiprocess_metrics
 from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
-from chitlaq.stack.servers import components
-from chitlaq.stack.servers.components import ProcessSpec
+from chitlaq.stack.servers import process_specs
+from chitlaq.stack.servers.process_specs import ProcessSpec
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
@@ -35,7 +36,7 @@ from chitlaq.stack.supervisor.process import Process, adopt_orphans, start
 
 POLL_SECONDS = 0.05
 WATCH_SECONDS = 2.0
-MISSED_ANSWERS = 5
+MAX_MISSED_PROBES = 5
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
@@ -52,8 +53,8 @@ def pause_after(failures: int) -> float:
 class Instance:
     """The current state of one component."""
 
-    def __init__(self, component: ProcessSpec, log: LogFile) -> None:
-        self.component = component
+    def __init__(self, spec: ProcessSpec, log: LogFile) -> None:
+        self.spec = spec
         self.log = log
         self.state: State = "waiting"
         self.reason = ""
@@ -64,18 +65,18 @@ class Instance:
         self.failures = 0
 
     def status(self) -> Status:
-        component = self.component
+        spec = self.spec
         running = self.process is not None and not self.process.exited.done()
         return Status(
-            service=component.service,
-            worker=component.worker,
+            service=spec.service,
+            worker=spec.worker,
             state=self.state,
             pid=self.process.pid if running and self.process else None,
             restarts=self.restarts,
             uptime=int(time.monotonic() - self.started_at) if running else 0,
-            port=component.port,
+            port=spec.port,
             reason=self.reason,
-            is_needed=component.is_needed,
+            is_needed=spec.is_needed,
         )
 
     def change(self, state: State, reason: str = "") -> None:
@@ -87,12 +88,12 @@ class Supervisor:
         self._home = home
         self._settings = settings
         self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
-        declared = components.declare(home, settings)
+        declared = process_specs.declare(home, settings)
         self._logs = {name: self._open_log(name) for name in {c.service for c in declared}}
         self._instances = {c.name: Instance(c, self._logs[c.service]) for c in declared}
         self._own_log = self._open_log("supervisor")
         self._fork_server = ForkServer(
-            components.chitlaq("fork-server"), self._environment, self._own_log.write
+            process_specs.chitlaq("fork-server"), self._environment, self._own_log.write
         )
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._stopping: asyncio.Future[None] | None = None
@@ -124,44 +125,44 @@ class Supervisor:
 
     async def _keep(self, instance: Instance) -> None:
         """Keep one component running: start it, watch it, restart it when it exits."""
-        component = instance.component
+        spec = instance.spec
         while True:
             try:
-                if not component.is_needed:
+                if not spec.is_needed:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
                 await self._prepare(instance)
-                if not component.starts_at_once:
+                if not spec.starts_at_once:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
                 process = await self._start(instance)
                 if await self._until_ready(instance, process):
-                    instance.failures = 0 if component.once else instance.failures
-                    if component.once:
+                    instance.failures = 0 if spec.once else instance.failures
+                    if spec.once:
                         return
                     await self._watch(instance)
             except MissingProgramError as error:
-                self._note(f"{component.name}: {error}")
+                self._note(f"{spec.name}: {error}")
                 instance.change("missing", str(error))
                 instance.became_ready.set()
                 return
             except OSError as error:
-                self._note(f"{component.name} cannot be started: {error}")
+                self._note(f"{spec.name} cannot be started: {error}")
                 instance.reason = str(error)
             except Exception as error:
-                self._note(f"{component.name}: {error}")
+                self._note(f"{spec.name}: {error}")
                 instance.reason = str(error)
             await self._pause(instance)
 
     async def _wait_for_needs(self, instance: Instance) -> None:
         for need in self._needs(instance):
             if not need.became_ready.is_set():
-                instance.change("waiting", f"for {need.component.name}")
+                instance.change("waiting", f"for {need.spec.name}")
                 await need.became_ready.wait()
 
     def _needs(self, instance: Instance) -> list[Instance]:
-        wanted = instance.component.waits_for
-        return [other for other in self._instances.values() if other.component.service in wanted]
+        wanted = instance.spec.waits_for
+        return [other for other in self._instances.values() if other.spec.service in wanted]
 
     async def _start(self, instance: Instance) -> Process:
         """Start the component's process and record it in the instance.
@@ -169,7 +170,7 @@ class Supervisor:
         Raises:
             OSError: it cannot be started.
         """
-        process = await self._spawn(instance, instance.component.command)
+        process = await self._spawn(instance, instance.spec.command)
         instance.process, instance.started_at = process, time.monotonic()
         return process
 
@@ -179,11 +180,11 @@ class Supervisor:
         Raises:
             OSError: it failed.
         """
-        component = instance.component
-        if component.prepare is not None:
-            await asyncio.to_thread(component.prepare)
-        if component.prepare_command is not None:
-            process = await self._spawn(instance, component.prepare_command)
+        spec = instance.spec
+        if spec.prepare is not None:
+            await asyncio.to_thread(spec.prepare)
+        if spec.prepare_command is not None:
+            process = await self._spawn(instance, spec.prepare_command)
             code = await process.exited
             if code != 0:
                 raise OSError(f"its preparation failed: {describe_exit(code)}")
@@ -191,13 +192,13 @@ class Supervisor:
     async def _spawn(
         self, instance: Instance, command: list[str] | Callable[[], list[str]]
     ) -> Process:
-        component, prefix = instance.component, components.chitlaq()
+        spec, prefix = instance.spec, process_specs.chitlaq()
         if callable(command):
             command = command()
         if command[: len(prefix)] == prefix:
             process = await self._fork_server.spawn(command[len(prefix) :], instance.log.write)
             # A killed process cannot delete its gauges itself, and they would be added to the others'.
-            folder = self._home.metrics(component.service)
+            folder = self._home.metrics(spec.service)
             process.exited.add_done_callback(
                 lambda _: multiprocess_metrics.forget_gauges(folder, process.pid)
             )
@@ -206,14 +207,14 @@ class Supervisor:
             command,
             self._environment,
             instance.log.write,
-            user=component.user,
-            folder=component.folder,
+            user=spec.user,
+            folder=spec.folder,
         )
 
     async def _until_ready(self, instance: Instance, process: Process) -> bool:
         """Wait until a new process is ready, or a task is done; false if it exited before."""
-        component = instance.component
-        if component.once:
+        spec = instance.spec
+        if spec.once:
             code = await process.exited
             if code == 0:
                 instance.change("done")
@@ -223,7 +224,7 @@ class Supervisor:
             return code == 0
         await self._wait_for_needs_quietly(instance, process)
         while not process.exited.done():
-            if component.ready is None or await component.ready(process.pid):
+            if spec.ready is None or await spec.ready(process.pid):
                 instance.change("healthy")
                 instance.became_ready.set()
                 return True
@@ -240,7 +241,7 @@ class Supervisor:
             ready.cancel()
 
     async def _watch(self, instance: Instance) -> None:
-        """Return once the process has exited, or was killed because it stopped answering."""
+        """Return once the process has exited, or was killed because it missed too many probes."""
         missed = 0
         while instance.process is not None:
             process = instance.process
@@ -252,18 +253,18 @@ class Supervisor:
                 process.kill_group()
                 instance.reason = describe_exit(process.exited.result())
                 return
-            if instance.state == "stopping" or instance.component.alive is None:
+            if instance.state == "stopping" or instance.spec.alive is None:
                 continue
-            missed = 0 if await instance.component.alive(process.pid) else missed + 1
+            missed = 0 if await instance.spec.alive(process.pid) else missed + 1
             if instance.process is process and not process.exited.done():
                 self._judge(instance, missed)
-            if missed >= MISSED_ANSWERS:
-                self._note(f"{instance.component.name} does not answer and is killed")
+            if missed >= MAX_MISSED_PROBES:
+                self._note(f"{instance.spec.name} is killed after {missed} missed probes")
                 process.send(signal.SIGKILL)
 
     def _judge(self, instance: Instance, missed: int) -> None:
         if missed:
-            instance.change("unresponsive", f"{missed} questions without an answer")
+            instance.change("unresponsive", count(missed, "missed probe"))
         elif instance.state == "unresponsive":
             instance.change("healthy")
 
@@ -274,7 +275,7 @@ class Supervisor:
         seconds = pause_after(instance.failures)
         instance.failures += 1
         instance.restarts += 1
-        name, reason = instance.component.name, instance.reason
+        name, reason = instance.spec.name, instance.reason
         self._note(f"{name} ended ({reason}); next start in {seconds:g} s")
         instance.change("backoff", f"{reason}; next start in {seconds:g} s")
         await asyncio.sleep(seconds)
@@ -324,57 +325,57 @@ class Supervisor:
         Raises:
             OSError: the component is unknown, or its successor did not become ready.
         """
-        chosen = [i for i in self._instances.values() if i.component.service == service]
-        if not chosen or any(instance.component.once for instance in chosen):
+        chosen = [i for i in self._instances.values() if i.spec.service == service]
+        if not chosen or any(instance.spec.once for instance in chosen):
             names = [row.name for row in inventory.COMPONENTS.values() if row.kind != "task"]
             raise OSError(f"There is no component {service}; there are {', '.join(names)}.")
         async with self._busy:
             for instance in chosen:
                 running = instance.process is not None and not instance.process.exited.done()
-                if running and instance.component.is_replaceable:
+                if running and instance.spec.is_replaceable:
                     await self._replace(instance)
-                elif running and instance.component.reload_signal is not None:
+                elif running and instance.spec.reload_signal is not None:
                     await self._reload(instance)
                 else:
                     await self._stop_and_start(instance)
 
     async def _replace(self, instance: Instance) -> None:
         """Start a successor beside a running process, and stop that one once it is ready."""
-        component, old = instance.component, instance.process
+        spec, old = instance.spec, instance.process
         assert old is not None
-        new = await self._spawn(instance, component.command)
-        while component.ready is not None and not await component.ready(new.pid):
+        new = await self._spawn(instance, spec.command)
+        while spec.ready is not None and not await spec.ready(new.pid):
             if new.exited.done():
                 reason = describe_exit(new.exited.result())
-                raise OSError(f"The new {component.name} ended ({reason}); the old one goes on.")
+                raise OSError(f"The new {spec.name} ended ({reason}); the old one goes on.")
             await asyncio.sleep(POLL_SECONDS)
         instance.process, instance.started_at = new, time.monotonic()
         instance.restarts += 1
         instance.change("healthy")
         await asyncio.sleep(HANDOVER_SECONDS)
-        await old.stop(component.stop_signal, component.grace_seconds)
-        self._note(f"{component.name} was replaced")
+        await old.stop(spec.stop_signal, spec.grace_seconds)
+        self._note(f"{spec.name} was replaced")
 
     async def _reload(self, instance: Instance) -> None:
         """Have a running process load its configuration, which is rewritten and checked first."""
-        component, process = instance.component, instance.process
+        spec, process = instance.spec, instance.process
         assert process is not None
-        assert component.reload_signal is not None
+        assert spec.reload_signal is not None
         await self._prepare(instance)
-        process.send(component.reload_signal)
+        process.send(spec.reload_signal)
         instance.restarts += 1
-        self._note(f"{component.name} was reloaded")
+        self._note(f"{spec.name} was reloaded")
 
     async def _stop_and_start(self, instance: Instance) -> None:
-        component, process = instance.component, instance.process
-        keeper = self._keepers[component.name]
+        spec, process = instance.spec, instance.process
+        keeper = self._keepers[spec.name]
         keeper.cancel()
         if process is not None:
             instance.change("stopping")
-            await process.stop(component.stop_signal, component.grace_seconds)
+            await process.stop(spec.stop_signal, spec.grace_seconds)
         instance.became_ready.clear()
         instance.restarts += 1
-        self._keepers[component.name] = asyncio.create_task(self._keep(instance))
+        self._keepers[spec.name] = asyncio.create_task(self._keep(instance))
         await instance.became_ready.wait()
 
     # --- the end
@@ -390,8 +391,8 @@ class Supervisor:
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
         remaining = list(self._instances.values())
         while remaining:
-            needed = {need for instance in remaining for need in instance.component.waits_for}
-            layer = [i for i in remaining if i.component.service not in needed]
+            needed = {need for instance in remaining for need in instance.spec.waits_for}
+            layer = [i for i in remaining if i.spec.service not in needed]
             await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
             remaining = [instance for instance in remaining if instance not in layer]
         self._fork_server.close()
@@ -402,8 +403,8 @@ class Supervisor:
     async def _stop_instance(self, instance: Instance) -> None:
         if instance.process is not None and not instance.process.exited.done():
             instance.change("stopping")
-            component = instance.component
-            await instance.process.stop(component.stop_signal, component.grace_seconds)
+            spec = instance.spec
+            await instance.process.stop(spec.stop_signal, spec.grace_seconds)
         instance.change("stopped")
 
     # --- logs
