@@ -5,14 +5,17 @@ from __future__ import annotations
 from chitlaq.monitoring.alerts.slos import BURNS, OBJECTIVES, WINDOWS, Objective
 from chitlaq.monitoring.dashboards.panels import (
     RATE,
-    Dashboard,
     Panel,
     Row,
     bars,
+    dashboard,
     graph,
     graphs,
     number,
+    p95,
     quantiles,
+    rates,
+    row,
 )
 
 _EDGE = 'service="api-gateway"'
@@ -30,260 +33,159 @@ def _share(bad: str, all_: str, by: str = "") -> str:
     )
 
 
-OVERVIEW = Dashboard(
+OVERVIEW = dashboard(
     "chitlaq-overview",
     "ChitLaq: overview",
-    (
-        Row(
-            "Now",
-            (
-                number("Scrape jobs down", "sum(up == bool 0)"),
-                number("Components down", "sum(component_up == bool 0)"),
-                number(
-                    "Alerts", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'
-                ),
-                number("Requests", f"sum(rate(http_requests_total{{{_EDGE}}}{RATE}))", "reqps"),
-                number("Error rate", _share(f'{_EDGE},status=~"5.."', _EDGE), "percentunit"),
-                number("Open WebSockets", "sum(websocket_connections_active)"),
-            ),
+    row(
+        "Now",
+        number("Scrape jobs down", "sum(up == bool 0)"),
+        number("Components down", "sum(component_up == bool 0)"),
+        number("Alerts", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'),
+        number("Requests", f"sum(rate(http_requests_total{{{_EDGE}}}{RATE}))", "reqps"),
+        number("Error rate", _share(f'{_EDGE},status=~"5.."', _EDGE), "percentunit"),
+        number("Open WebSockets", "sum(websocket_connections_active)"),
+    ),
+    row(
+        "At the edge",
+        rates(
+            "Requests by status", "http_requests_total", "status", "reqps", matchers=_EDGE, width=12
         ),
-        Row(
-            "At the edge",
-            (
-                graph(
-                    "Requests by status",
-                    f"sum by (status) (rate(http_requests_total{{{_EDGE}}}{RATE}))",
-                    "{{status}}",
-                    "reqps",
-                    width=12,
-                ),
-                quantiles(
-                    "Response time", "http_request_duration_seconds", matchers=_SHORT, width=12
-                ),
-            ),
+        quantiles("Response time", "http_request_duration_seconds", matchers=_SHORT, width=12),
+    ),
+    row(
+        "Up",
+        bars("Services", "min by (job) (up)", "{{job}}", "bool_on_off", width=12),
+        bars("Components", "component_up", "{{component}}", "bool_on_off", width=12),
+    ),
+    row(
+        "Resources",
+        graph(
+            "CPU busy",
+            f'1 - avg by (instance) (rate(node_cpu_seconds_total{{mode="idle"}}{RATE}))',
+            "{{instance}}",
+            "percentunit",
         ),
-        Row(
-            "Up",
-            (
-                bars("Services", "min by (job) (up)", "{{job}}", "bool_on_off", width=12),
-                bars("Components", "component_up", "{{component}}", "bool_on_off", width=12),
-            ),
+        graph(
+            "Memory available",
+            "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
+            "{{instance}}",
+            "percentunit",
         ),
-        Row(
-            "Resources",
-            (
-                graph(
-                    "CPU busy",
-                    f'1 - avg by (instance) (rate(node_cpu_seconds_total{{mode="idle"}}{RATE}))',
-                    "{{instance}}",
-                    "percentunit",
-                ),
-                graph(
-                    "Memory available",
-                    "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
-                    "{{instance}}",
-                    "percentunit",
-                ),
-                graph(
-                    "Disk available",
-                    'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes',
-                    "{{mountpoint}}",
-                    "percentunit",
-                ),
-            ),
+        graph(
+            "Disk available",
+            'node_filesystem_avail_bytes{fstype!~"tmpfs|ramfs"} / node_filesystem_size_bytes',
+            "{{mountpoint}}",
+            "percentunit",
         ),
     ),
 )
 
-SERVICES = Dashboard(
+SERVICES = dashboard(
     "chitlaq-services",
     "ChitLaq: services (rate, errors, duration)",
-    (
-        Row(
-            "Rate, errors, duration",
-            (
-                graph(
-                    "Rate",
-                    f"sum by (service) (rate(http_requests_total{RATE}))",
-                    "{{service}}",
-                    "reqps",
-                ),
-                graph(
-                    "Errors (5xx)",
-                    _share('status=~"5.."', "", "service"),
-                    "{{service}}",
-                    "percentunit",
-                ),
-                graph(
-                    "Duration, 95 %",
-                    "histogram_quantile(0.95, sum by (service, le)"
-                    f' (rate(http_request_duration_seconds_bucket{{route!="/ws"}}{RATE})))',
-                    "{{service}}",
-                    "s",
-                ),
-            ),
+    row(
+        "Rate, errors, duration",
+        rates("Rate", "http_requests_total", "service", "reqps"),
+        graph("Errors (5xx)", _share('status=~"5.."', "", "service"), "{{service}}", "percentunit"),
+        p95("Duration", "http_request_duration_seconds", "service", matchers='route!="/ws"'),
+    ),
+    row(
+        "Routes",
+        rates(
+            "Busiest routes at the edge",
+            "http_requests_total",
+            "route",
+            "reqps",
+            matchers=_EDGE,
+            top=10,
+            width=12,
         ),
-        Row(
-            "Routes",
-            (
-                graph(
-                    "Busiest routes at the edge",
-                    f"topk(10, sum by (route) (rate(http_requests_total{{{_EDGE}}}{RATE})))",
-                    "{{route}}",
-                    "reqps",
-                    width=12,
-                ),
-                graph(
-                    "Slowest routes at the edge, 95 %",
-                    "topk(10, histogram_quantile(0.95, sum by (route, le)"
-                    f" (rate(http_request_duration_seconds_bucket{{{_SHORT}}}{RATE}))))",
-                    "{{route}}",
-                    "s",
-                    width=12,
-                ),
-            ),
+        p95(
+            "Slowest routes at the edge",
+            "http_request_duration_seconds",
+            "route",
+            matchers=_SHORT,
+            top=10,
+            width=12,
         ),
-        Row(
-            "Processes",
-            (
-                graph(
-                    "Event loop lag, 95 %",
-                    "histogram_quantile(0.95, sum by (service, le)"
-                    f" (rate(event_loop_lag_seconds_bucket{RATE})))",
-                    "{{service}}",
-                    "s",
-                ),
-                graph(
-                    "Connections to PostgreSQL",
-                    "sum by (service, state) (postgresql_pool_connections)",
-                    "{{service}} {{state}}",
-                ),
-                graph(
-                    "Requests waiting for a connection",
-                    "sum by (service) (postgresql_pool_waiting)",
-                    "{{service}}",
-                ),
-                graph(
-                    "Queries, 95 %",
-                    "topk(10, histogram_quantile(0.95, sum by (service, query, le)"
-                    f" (rate(postgresql_query_duration_seconds_bucket{RATE}))))",
-                    "{{service}} {{query}}",
-                    "s",
-                ),
-                graph(
-                    "Log lines",
-                    "sum by (service, level)"
-                    f' (rate(log_lines_total{{level=~"warning|error"}}{RATE}))',
-                    "{{service}} {{level}}",
-                    "eps",
-                ),
-                graph(
-                    "Commands that Valkey failed",
-                    f"sum by (service, purpose) (rate(valkey_errors_total{RATE}))",
-                    "{{service}} {{purpose}}",
-                    "eps",
-                ),
-            ),
+    ),
+    row(
+        "Processes",
+        p95("Event loop lag", "event_loop_lag_seconds", "service"),
+        graph(
+            "Connections to PostgreSQL",
+            "sum by (service, state) (postgresql_pool_connections)",
+            "{{service}} {{state}}",
         ),
+        graph(
+            "Requests waiting for a connection",
+            "sum by (service) (postgresql_pool_waiting)",
+            "{{service}}",
+        ),
+        p95("Queries", "postgresql_query_duration_seconds", "service, query", top=10),
+        rates(
+            "Log lines",
+            "log_lines_total",
+            "service, level",
+            "eps",
+            matchers='level=~"warning|error"',
+        ),
+        rates("Commands that Valkey failed", "valkey_errors_total", "service, purpose", "eps"),
     ),
 )
 
-WEBSOCKET = Dashboard(
+WEBSOCKET = dashboard(
     "chitlaq-websocket",
     "ChitLaq: WebSocket",
-    (
-        Row(
-            "Connections and frames",
-            (
-                graph("Open connections", "sum(websocket_connections_active)", "open"),
-                graph(
-                    "Frames",
-                    f"sum by (direction, type) (rate(websocket_messages_total{RATE}))",
-                    "{{direction}} {{type}}",
-                    "eps",
-                ),
-                graph(
-                    "Time to respond or deliver, 95 %",
-                    "histogram_quantile(0.95, sum by (type, le)"
-                    f" (rate(websocket_message_duration_seconds_bucket{RATE})))",
-                    "{{type}}",
-                    "s",
-                ),
-            ),
-        ),
+    row(
+        "Connections and frames",
+        graph("Open connections", "sum(websocket_connections_active)", "open"),
+        rates("Frames", "websocket_messages_total", "direction, type", "eps"),
+        p95("Time to respond or deliver", "websocket_message_duration_seconds", "type"),
     ),
 )
 
-BUSINESS = Dashboard(
+BUSINESS = dashboard(
     "chitlaq-business",
     "ChitLaq: member activity",
-    (
-        Row(
-            "Accounts",
-            (
-                number("Accounts", 'sum(accounts{state="verified"})', width=4),
-                number("Not verified", 'sum(accounts{state="unverified"})', width=4),
-                graph("Active members", "members_active", "within {{window}}"),
-                graph(
-                    "Registrations per day",
-                    "sum(increase(user_registrations_total[1d]))",
-                    "verified",
-                ),
-            ),
+    row(
+        "Accounts",
+        number("Accounts", 'sum(accounts{state="verified"})'),
+        number("Not verified", 'sum(accounts{state="unverified"})'),
+        graph("Active members", "members_active", "within {{window}}"),
+        graph("Registrations per day", "sum(increase(user_registrations_total[1d]))", "verified"),
+    ),
+    row(
+        "Activity",
+        graph("Posts per hour", "sum(increase(posts_created_total[1h]))", "posts"),
+        graph(
+            "Logins per hour", 'sum(increase(auth_attempts_total{result="success"}[1h]))', "logins"
         ),
-        Row(
-            "Activity",
-            (
-                graph("Posts per hour", "sum(increase(posts_created_total[1h]))", "posts"),
-                graph(
-                    "Logins per hour",
-                    'sum(increase(auth_attempts_total{result="success"}[1h]))',
-                    "logins",
-                ),
-                graph(
-                    "Messages and posts delivered live, per hour",
-                    'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
-                    "{{type}}",
-                    description="Outgoing WebSocket frames by type. Messages appear here once there are"
-                    " conversations.",
-                ),
-            ),
+        graph(
+            "Messages and posts delivered live, per hour",
+            'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
+            "{{type}}",
+            description="Outgoing WebSocket frames by type. Messages appear here once there are"
+            " conversations.",
         ),
-        Row(
-            "Delivery",
-            (
-                graph(
-                    "Deliveries",
-                    f'sum by (result) (rate(jobs_total{{kind="deliver_post"}}{RATE}))',
-                    "{{result}}",
-                    "eps",
-                ),
-                graphs(
-                    "Waiting",
-                    "short",
-                    ("feed_deliveries_waiting", "deliveries"),
-                    ("mails_waiting", "mails"),
-                ),
-                graphs(
-                    "Oldest waiting",
-                    "s",
-                    ("feed_delivery_oldest_seconds", "delivery"),
-                    ("mail_oldest_seconds", "mail"),
-                ),
-                graph(
-                    "Timelines read",
-                    f"sum by (source) (rate(feed_timeline_reads_total{RATE}))",
-                    "{{source}}",
-                    "ops",
-                ),
-                graph(
-                    "Mails",
-                    f'sum by (result) (rate(jobs_total{{kind="send_mail"}}{RATE}))',
-                    "{{result}}",
-                    "eps",
-                ),
-            ),
+    ),
+    row(
+        "Delivery",
+        rates("Deliveries", "jobs_total", "result", "eps", matchers='kind="deliver_post"'),
+        graphs(
+            "Waiting",
+            "short",
+            ("feed_deliveries_waiting", "deliveries"),
+            ("mails_waiting", "mails"),
         ),
+        graphs(
+            "Oldest waiting",
+            "s",
+            ("feed_delivery_oldest_seconds", "delivery"),
+            ("mail_oldest_seconds", "mail"),
+        ),
+        rates("Timelines read", "feed_timeline_reads_total", "source", "ops"),
+        rates("Mails", "jobs_total", "result", "eps", matchers='kind="send_mail"'),
     ),
     span="now-7d",
 )
@@ -309,12 +211,9 @@ def _promise(objective: Objective) -> Row:
         *limits,
         width=24,
     )
-    return Row(f"{title}: {objective.target:.1%} of requests", (*burn_rates, share))
+    return row(f"{title}: {objective.target:.1%} of requests", *burn_rates, share)
 
 
-PROMISES = Dashboard(
-    "chitlaq-slos",
-    "ChitLaq: service level objectives",
-    tuple(map(_promise, OBJECTIVES)),
-    span="now-3d",
+PROMISES = dashboard(
+    "chitlaq-slos", "ChitLaq: service level objectives", *map(_promise, OBJECTIVES), span="now-3d"
 )

@@ -41,7 +41,7 @@ class Dashboard(msgspec.Struct, frozen=True):
     uid: str
     title: str
     rows: tuple[Row, ...]
-    span: str = "now-6h"
+    span: str
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -66,11 +66,9 @@ def graphs(title: str, unit: Unit, *queries: tuple[str, str], width: int = 8) ->
     return Panel(title, tuple(Query(*query) for query in queries), unit, "timeseries", width)
 
 
-def number(
-    title: str, expr: str, unit: Unit = "short", *, legend: str = "", width: int = 4
-) -> Panel:
+def number(title: str, expr: str, unit: Unit = "short") -> Panel:
     """The latest value, in large type."""
-    return Panel(title, (Query(expr, legend or title),), unit, "stat", width)
+    return Panel(title, (Query(expr, title),), unit, "stat", 4)
 
 
 def bars(title: str, expr: str, legend: str, unit: Unit = "short", *, width: int = 8) -> Panel:
@@ -78,26 +76,60 @@ def bars(title: str, expr: str, legend: str, unit: Unit = "short", *, width: int
     return Panel(title, (Query(expr, legend),), unit, "bargauge", width)
 
 
-def quantiles(
-    title: str, histogram: str, by: str = "", *, matchers: str = "", width: int = 8
+def rates(
+    title: str,
+    metric: str,
+    by: str,
+    unit: Unit,
+    *,
+    matchers: str = "",
+    top: int = 0,
+    width: int = 8,
 ) -> Panel:
-    """The median, 95th and 99th percentile of a histogram in seconds.
+    """The rate of a counter, with a line for each combination of the labels ``by``.
 
     Args:
-        histogram: its name, without ``_bucket``.
-        by: the label that distinguishes the lines.
         matchers: label matchers, as ``name="value",…``.
+        top: only so many of the highest lines.
     """
-    legend = f"{{{{{by}}}}} " if by else ""
-    labels = f"{by}, le" if by else "le"
-    rate = f"sum by ({labels}) (rate({histogram}_bucket{{{matchers}}}{RATE}))"
-    return Panel(
-        title,
-        tuple(
-            Query(f"histogram_quantile({share}, {rate})", f"{legend}{name}")
-            for share, name in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
-        ),
-        "s",
-        "timeseries",
-        width,
-    )
+    return graph(title, _top(top, _rate(metric, by, matchers)), _legend(by), unit, width=width)
+
+
+def p95(
+    title: str, histogram: str, by: str, *, matchers: str = "", top: int = 0, width: int = 8
+) -> Panel:
+    """The 95th percentile of a histogram in seconds; arguments as of `rates`."""
+    expr = _top(top, _quantile(0.95, histogram, f"{by}, le", matchers))
+    return graph(f"{title}, 95 %", expr, _legend(by), "s", width=width)
+
+
+def quantiles(title: str, histogram: str, *, matchers: str, width: int) -> Panel:
+    """The median, 95th and 99th percentile of a histogram in seconds."""
+    shares = ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))
+    queries = ((_quantile(share, histogram, "le", matchers), name) for share, name in shares)
+    return graphs(title, "s", *queries, width=width)
+
+
+def row(title: str, *panels: Panel) -> Row:
+    return Row(title, panels)
+
+
+def dashboard(uid: str, title: str, *rows: Row, span: str = "now-6h") -> Dashboard:
+    return Dashboard(uid, title, rows, span)
+
+
+def _rate(metric: str, by: str, matchers: str) -> str:
+    chosen = f"{{{matchers}}}" if matchers else ""
+    return f"sum by ({by}) (rate({metric}{chosen}{RATE}))"
+
+
+def _quantile(share: float, histogram: str, by: str, matchers: str) -> str:
+    return f"histogram_quantile({share}, {_rate(f'{histogram}_bucket', by, matchers)})"
+
+
+def _top(count: int, expr: str) -> str:
+    return f"topk({count}, {expr})" if count else expr
+
+
+def _legend(by: str) -> str:
+    return " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
