@@ -26,12 +26,7 @@ from psycopg import sql
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
-from chitlaq.backups.context import (
-    BackupContext,
-    pin_backend,
-    require_free_space,
-    run_program,
-)
+from chitlaq.backups.context import BackupContext, pin_backend, require_free_space, run_program
 from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer

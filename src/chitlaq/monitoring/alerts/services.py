@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import (
-    Alert,
-    InputSeries,
-    above,
-    absent,
-    fires,
-    rising,
-    silent,
-)
+from chitlaq.monitoring.alerts.alert import Alert, InputSeries, above, absent, fires, rising, silent
 
 _SERVICE = "feed-service"
 

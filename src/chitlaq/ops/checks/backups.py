@@ -15,16 +15,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import (
-    CheckOutcome,
-    Section,
-    Table,
-    Value,
-    Verdict,
-    check,
-    judged,
-    outcome,
-)
+from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
@@ -65,7 +56,7 @@ async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
             least=Verdict.WARNING,
         )
     drilled = _age(last.drilled.at)
-    values["drilled"] = judged(drilled / 3600, "hours", system.limits.backup_age_hours)
+    values["drilled"] = Value(drilled / 3600, "hours", *system.limits.backup_age_hours)
     values["restored_in"] = Value(last.drilled.seconds, "seconds")
     if last.drilled.lost_seconds is not None:
         values["lost"] = Value(last.drilled.lost_seconds, "seconds")
@@ -101,7 +92,7 @@ def _none(found: BackupStatus, what: str) -> CheckOutcome:
 
 def _values(system: SystemView, kind_status: KindStatus, newest: Record) -> dict[str, Value]:
     return {
-        "age": judged(_age(newest.created_at) / 3600, "hours", system.limits.backup_age_hours),
+        "age": Value(_age(newest.created_at) / 3600, "hours", *system.limits.backup_age_hours),
         "size": Value(newest.bytes, "bytes"),
         "backups": Value(len(kind_status.records)),
     }
@@ -194,7 +185,7 @@ async def archive(system: SystemView) -> CheckOutcome:
             values,
             least=Verdict.CRITICAL,
         )
-    values["behind"] = judged(behind, "bytes", BEHIND_BYTES)
+    values["behind"] = Value(behind, "bytes", *BEHIND_BYTES)
     how = "synchronously" if mode == "sync" else "asynchronously"
     said = f"WAL is received {how}, {size(behind)} behind"
     if slot == "unreserved":
@@ -269,7 +260,7 @@ async def copies(system: SystemView) -> CheckOutcome:
     if barman.is_wanted(system.settings):
         if found.wal_copied_at is None:
             return outcome(f"WAL has never been copied to {where}", values, least=Verdict.CRITICAL)
-        values["log"] = judged(_age(found.wal_copied_at) / 3600, "hours", COPIED_HOURS)
+        values["log"] = Value(_age(found.wal_copied_at) / 3600, "hours", *COPIED_HOURS)
     if found.uncopied:
         named = ", ".join(one.id for one in found.uncopied)
         return outcome(f"not copied to {where}: {named}", values, least=Verdict.CRITICAL)

@@ -23,7 +23,6 @@ from chitlaq.ops.checks.model import (
     Value,
     Verdict,
     check,
-    judged,
     outcome,
 )
 from chitlaq.ops.checks.prometheus import Range, promql
@@ -75,7 +74,7 @@ def _judge(
         said = f"{rows[0][0]}: {_said(rows[0][1])}" if len(rows) == 1 else "nothing fills up"
     return outcome(
         said,
-        {f"days {name}": judged(days, "days", limit) for name, days in known.items()},
+        {f"days {name}": Value(days, "days", *limit) for name, days in known.items()},
         Table(
             "forecasts",
             ["what", "forecast", "growth per day", "explained"],
@@ -271,7 +270,7 @@ async def growth(system: SystemView) -> CheckOutcome:
         total, month = float(row[name]), float(row[f"{name}_month"])
         values[name] = Value(total)
         values[f"{name} within 30 days"] = Value(month)
-        values[f"{name} of tested"] = judged(total / tested, "ratio", (0.8, 1.0))
+        values[f"{name} of tested"] = Value(total / tested, "ratio", *(0.8, 1.0))
         days = (tested - total) / (month / 30) if month else math.inf
         left = (
             "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no limit"

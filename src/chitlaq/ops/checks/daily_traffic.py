@@ -17,7 +17,6 @@ from chitlaq.ops.checks.model import (
     Value,
     Verdict,
     check,
-    judged,
     outcome,
     worst,
 )
@@ -106,7 +105,7 @@ async def day(system: SystemView) -> CheckOutcome:
         at = max(busy, key=lambda at: hours[at].p95)
         said.append(f"slowest {_between(at)}: 95th percentile {duration(hours[at].p95)}")
         values["p95 in the slowest hour"] = Value(hours[at].p95, "seconds")
-        verdicts.append(_of_an_hour(judged(hours[at].p95, "seconds", limits.latency_p95_seconds)))
+        verdicts.append(_of_an_hour(Value(hours[at].p95, "seconds", *limits.latency_p95_seconds)))
     if unseen:
         said.append(f"no data for {duration(unseen)} of that time")
         verdicts.append(Verdict.UNKNOWN)
@@ -115,7 +114,7 @@ async def day(system: SystemView) -> CheckOutcome:
 
 def _judged(value: float, unit: str, limit: Limit, requests: float) -> Value:
     """Return a value, judged only if there were enough requests."""
-    return judged(value, unit, limit) if requests >= FEW_REQUESTS else Value(value, unit)
+    return Value(value, unit, *limit) if requests >= FEW_REQUESTS else Value(value, unit)
 
 
 def _of_an_hour(value: Value) -> Verdict:

@@ -23,7 +23,6 @@ from chitlaq.ops.checks.model import (
     Value,
     Verdict,
     check,
-    judged,
     outcome,
     worst,
 )
@@ -117,7 +116,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         return outcome(
             said,
             {
-                "waiting": judged(len(waiting), "", getattr(system.limits, limit)),
+                "waiting": Value(len(waiting), "", *getattr(system.limits, limit)),
                 "kept_back": Value(kept_back),
             },
             Table(

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chitlaq.core.installation.settings import Limit
-
 if TYPE_CHECKING:
     from chitlaq.ops.checks.system import SystemView
 
@@ -67,7 +65,8 @@ class Section(StrEnum):
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """A measured value in base units (seconds, bytes, ratio; none for a count).
 
-    With thresholds it has a verdict; if the warning threshold is the larger one, low values are bad.
+    With thresholds, which are those of a `Limit` of the settings, it has a verdict; if the warning
+    threshold is the larger one, low values are bad.
     """
 
     value: float
@@ -83,10 +82,6 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
         if sign * self.value >= sign * self.critical:
             return Verdict.CRITICAL
         return Verdict.WARNING if sign * self.value >= sign * self.warning else Verdict.OK
-
-
-def judged(value: float, unit: str, limit: Limit) -> Value:
-    return Value(value, unit, *limit)
 
 
 class Table(msgspec.Struct, frozen=True, tag="table"):

@@ -18,16 +18,7 @@ from chitlaq import inventory
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.model import (
-    CheckOutcome,
-    Section,
-    Table,
-    Value,
-    Verdict,
-    check,
-    judged,
-    outcome,
-)
+from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.system import SystemView
 
 WINDOW_SECONDS = 1.0
@@ -78,7 +69,7 @@ async def interfaces(system: SystemView) -> CheckOutcome:
         said,
         {
             "interfaces_up": Value(len(outward)),
-            "errors": judged(worst_ratio, "ratio", system.limits.network_errors_ratio),
+            "errors": Value(worst_ratio, "ratio", *system.limits.network_errors_ratio),
         },
         Table("interfaces", ["name", "state", "addresses", "packets", "errors and drops"], rows),
         Table("routes", ["to", "via", "interface"], routes),
@@ -155,7 +146,7 @@ async def bandwidth(system: SystemView) -> CheckOutcome:
         {
             "received": Value(received, "bytes"),
             "sent": Value(sent, "bytes"),
-            "used": judged(used, "ratio", system.limits.network_used_ratio),
+            "used": Value(used, "ratio", *system.limits.network_used_ratio),
         },
         Table("interfaces", ["name", "in", "out", "speed"], rows),
     )

@@ -16,7 +16,6 @@ from chitlaq.ops.checks.model import (
     Value,
     Verdict,
     check,
-    judged,
     outcome,
 )
 from chitlaq.ops.checks.prometheus import promql
@@ -79,7 +78,7 @@ async def latency(system: SystemView) -> CheckOutcome:
         f"95th percentile {duration(overall)}; slowest route: {routes[0].metric['route']} with"
         f" {duration(routes[0].number)}",
         {
-            "p95": judged(overall, "seconds", system.limits.latency_p95_seconds),
+            "p95": Value(overall, "seconds", *system.limits.latency_p95_seconds),
             "requests": Value(requests),
         },
         Table(
@@ -110,7 +109,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         return outcome(
             f"95th percentile {duration(seconds)} of {count(requests, 'request')}",
             {
-                "p95": judged(seconds, "seconds", system.limits.latency_p95_seconds),
+                "p95": Value(seconds, "seconds", *system.limits.latency_p95_seconds),
                 "requests": Value(requests),
             },
         )
@@ -158,7 +157,7 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         # A ratio of few requests is noise.
         limits: Limit = getattr(system.limits, limit)
         value = (
-            judged(ratio, "ratio", limits) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
+            Value(ratio, "ratio", *limits) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
         )
         rows = []
         if found:
@@ -234,7 +233,7 @@ async def query_latency(system: SystemView) -> CheckOutcome:
     return outcome(
         f"95th percentile {duration(overall)}; slowest query: {slowest[0].metric['query']} with"
         f" {duration(slowest[0].number)}",
-        {"p95": judged(overall, "seconds", system.limits.query_p95_seconds)},
+        {"p95": Value(overall, "seconds", *system.limits.query_p95_seconds)},
         Table(
             "queries",
             ["service", "query", "95th percentile"],
@@ -341,7 +340,7 @@ async def websocket_latency(system: SystemView) -> CheckOutcome:
     return outcome(
         f"95th percentile {duration(seconds)}",
         {
-            "p95": judged(seconds, "seconds", system.limits.websocket_p95_seconds),
+            "p95": Value(seconds, "seconds", *system.limits.websocket_p95_seconds),
             "frames": Value(frames),
         },
     )
@@ -359,7 +358,7 @@ async def websocket_latency(system: SystemView) -> CheckOutcome:
 )
 async def month(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number(_p95(TIMED, "30d"))
-    values = {"p95": judged(now, "seconds", system.limits.latency_p95_seconds)}
+    values = {"p95": Value(now, "seconds", *system.limits.latency_p95_seconds)}
     said = f"95th percentile {duration(now)}"
     try:
         before = await system.prometheus.number(

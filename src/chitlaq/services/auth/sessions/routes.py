@@ -13,13 +13,7 @@ from chitlaq.core.http import app, client_address, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth.sessions import sessions
-from chitlaq.services.auth.sessions.schemas import (
-    AuthStatus,
-    Login,
-    Refresh,
-    Sessions,
-    SignedIn,
-)
+from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, Sessions, SignedIn
 from chitlaq.services.auth.state import AuthState
 
 
