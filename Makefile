@@ -40,7 +40,7 @@ coverage: $(VENV)/.dev  ## list the lines that no test reaches, in every process
 	@$(BIN)/coverage report
 
 docs: $(VENV)/.run  ## write the generated pages anew
-	@$(BIN)/python -c 'from chitlaq.monitoring.alerts import rules; print(end=rules.alerts_page())' >$(DOCS)/alerts.md
+	@$(BIN)/python -c 'from chitlaq.monitoring.alerts import registry; print(end=registry.alerts_page())' >$(DOCS)/alerts.md
 	@$(BIN)/chitlaq metrics >$(DOCS)/metrics.md
 	@$(BIN)/chitlaq ops runbook >$(DOCS)/runbook.md
 

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record
-from chitlaq.monitoring.alerts import rules, slos
+from chitlaq.monitoring.alerts import registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
 from tests.monitoring.dashboards.test_dashboards import metrics_of
@@ -152,7 +152,7 @@ async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_liv
     monitored: Stack,
 ) -> None:
     await observers_are_healthy(monitored)
-    expressions = {alert.expr for alert in rules.alerts()} | {
+    expressions = {alert.expr for alert in registry.alerts()} | {
         asked.expr.replace("$__rate_interval", "1m")
         for dashboard in DASHBOARDS
         for panel in dashboard.panels
@@ -214,7 +214,7 @@ async def test_every_panel_has_samples_and_every_rule_its_series(monitored: Stac
         for panel in dashboard.panels
         for asked in panel.queries
     }
-    rules_ask = [alert.expr for alert in rules.alerts()]
+    rules_ask = [alert.expr for alert in registry.alerts()]
     rules_ask += [rule["expr"] for rule in slos.recording_rules()]
     selectors = {selector for expr in rules_ask for selector in selectors_of(expr)}
     wanted = {expr for expr in panels | selectors if is_askable(expr)}

@@ -103,9 +103,9 @@ def rules() -> None:
 
     Example: chitlaq config rules > chitlaq-rules.yml
     """
-    from chitlaq.monitoring.alerts import rules as declared
+    from chitlaq.monitoring.alerts import registry
 
-    typer.echo(declared.rule_groups(), nl=False)
+    typer.echo(registry.rule_groups(), nl=False)
 
 
 @config.command()

@@ -14,7 +14,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring import prometheus_config
-from chitlaq.monitoring.alerts import routing, rules
+from chitlaq.monitoring.alerts import registry, routing
 
 CHECK_SECONDS = 30
 
@@ -31,7 +31,9 @@ def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
         OperatorError: promtool rejects them; with its message.
     """
     _place(
-        home.prometheus / "rules" / "alerts.yml", rules.rule_groups(), [promtool, "check", "rules"]
+        home.prometheus / "rules" / "alerts.yml",
+        registry.rule_groups(),
+        [promtool, "check", "rules"],
     )
     return _place(
         home.prometheus / "prometheus.yml",

@@ -13,9 +13,9 @@ import pytest
 from chitlaq.cli.metrics import declared_metrics
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.monitoring.alerts import rules, slos
+from chitlaq.monitoring.alerts import registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
-from chitlaq.monitoring.dashboards.panels import Panel
+from chitlaq.monitoring.dashboards.model import Panel
 from chitlaq.stack.install import preflight
 
 KNOWN = {
@@ -72,7 +72,7 @@ def test_each_panel_says_what_it_shows_of_what_there_is(panel: Panel) -> None:
 
 
 def test_rules_ask_only_for_metrics_that_there_are() -> None:
-    document = msgspec.json.decode(rules.rule_groups())
+    document = msgspec.json.decode(registry.rule_groups())
     for group in document["groups"]:
         for rule in group["rules"]:
             assert not unknown(rule["expr"]), rule

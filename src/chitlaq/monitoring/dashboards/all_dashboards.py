@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from chitlaq.monitoring.dashboards import machines, members
+from chitlaq.monitoring.dashboards import activity, databases, host, security, services, slos
 
 DASHBOARDS = (
-    members.OVERVIEW,
-    members.SERVICES,
-    machines.POSTGRESQL,
-    machines.VALKEY,
-    members.WEBSOCKET,
-    machines.HOST,
-    machines.SECURITY,
-    members.BUSINESS,
-    members.PROMISES,
+    services.OVERVIEW,
+    services.SERVICES,
+    databases.POSTGRESQL,
+    databases.VALKEY,
+    services.WEBSOCKET,
+    host.HOST,
+    security.SECURITY,
+    activity.ACTIVITY,
+    slos.SLOS,
 )

@@ -19,14 +19,14 @@ from grafana_foundation_sdk.models.common import BigValueGraphMode
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, DataSourceRef
 
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
-from chitlaq.monitoring.dashboards.panels import Dashboard, Kind, Panel
+from chitlaq.monitoring.dashboards.model import Dashboard, Panel, PanelKind
 
 DATASOURCE = DataSourceRef(type_val="prometheus", uid="prometheus")
 TAG = "chitlaq"
 HEIGHT = 8
 
 _Drawn = timeseries.Panel | stat.Panel | bargauge.Panel
-_KINDS: Mapping[Kind, type[_Drawn]] = {
+_KINDS: Mapping[PanelKind, type[_Drawn]] = {
     "timeseries": timeseries.Panel,
     "stat": stat.Panel,
     "bargauge": bargauge.Panel,

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from chitlaq.monitoring.alerts import rules, slos
+from chitlaq.monitoring.alerts import registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.checks.registry import CHECKS
 
@@ -21,7 +21,7 @@ def by_metric() -> Mapping[str, Sequence[str]]:
     used: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for rule in slos.recording_rules():
         _note(used, rule["expr"], "objectives")
-    for alert in rules.alerts():
+    for alert in registry.alerts():
         _note(used, alert.expr, alert.name)
     for dashboard in DASHBOARDS:
         for panel in dashboard.panels:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from chitlaq.monitoring.alerts import routing, rules, slos
+from chitlaq.monitoring.alerts import registry, routing, slos
 from chitlaq.monitoring.alerts.alert import Alert, absent, fires, silent, steady
 from tests.conftest import eventually
 from tests.monitoring.alerts import promtool as cases
@@ -44,18 +44,18 @@ def alert(**changes: Any) -> Alert:
 
 def test_prometheus_reads_the_rules(promtool: str, tmp_path: Path) -> None:
     path = tmp_path / "rules.yml"
-    path.write_bytes(rules.rule_groups())
+    path.write_bytes(registry.rule_groups())
     said = run(promtool, "check", "rules", path)
-    count = len(rules.alerts()) + len(slos.recording_rules())
+    count = len(registry.alerts()) + len(slos.recording_rules())
     assert f"{count} rules found" in said
 
 
 @pytest.fixture(scope="module")
 def verdicts(promtool: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    return cases.verdicts(promtool, tmp_path_factory.mktemp("cases"), rules.alerts())
+    return cases.verdicts(promtool, tmp_path_factory.mktemp("cases"), registry.alerts())
 
 
-@pytest.mark.parametrize("name", [alert.name for alert in rules.alerts()])
+@pytest.mark.parametrize("name", [alert.name for alert in registry.alerts()])
 def test_each_alert_fires_and_keeps_silent_as_declared(
     name: str, verdicts: Mapping[str, str]
 ) -> None:
@@ -132,7 +132,7 @@ def test_each_severity_has_its_route_and_its_own_patience(amtool: str, tmp_path:
 
 def declared_labels(name: str, /, **labels: str) -> dict[str, str]:
     """What an alert is sent with: as declared, and what its series and its cases' templates give."""
-    (declared,) = [alert for alert in rules.alerts() if alert.name == name]
+    (declared,) = [alert for alert in registry.alerts() if alert.name == name]
     fixed = {key: value for key, value in declared.all_labels.items() if "{{" not in value}
     return {"alertname": name, **fixed, **labels}
 
@@ -215,7 +215,7 @@ def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
     """A label that SUBJECT lacks lets an alert on one thing inhibit an alert on another."""
     told_apart = {
         label
-        for declared in rules.alerts()
+        for declared in registry.alerts()
         for case in declared.cases
         for expected in case.expected
         for label in expected.labels
@@ -224,7 +224,7 @@ def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
     assert told_apart - {"fstype", "level"} <= set(routing.SUBJECT)
 
 
-@pytest.mark.parametrize("declared", rules.alerts(), ids=lambda declared: declared.name)
+@pytest.mark.parametrize("declared", registry.alerts(), ids=lambda declared: declared.name)
 def test_each_alert_says_what_it_means_and_what_to_do(declared: Alert) -> None:
     assert declared.severity in {*routing.REPEAT, "none"}
     assert re.fullmatch(r"[^\n]+\.", declared.summary), "one sentence"
@@ -270,7 +270,7 @@ def test_no_part_of_an_alert_has_a_default(missing: str) -> None:
 def test_more_severe_alert_of_a_family_is_about_the_same_labels() -> None:
     """An inhibition compares labels; a family whose alerts differ in theirs would not inhibit."""
     families: dict[str, set[frozenset[str]]] = {}
-    for declared in rules.alerts():
+    for declared in registry.alerts():
         family = declared.all_labels["family"]
         own = frozenset(declared.all_labels) - {"severity", "family"}
         families.setdefault(family, set()).add(own)
@@ -279,4 +279,4 @@ def test_more_severe_alert_of_a_family_is_about_the_same_labels() -> None:
 
 
 def test_page_lists_the_alerts_that_are_declared() -> None:
-    assert (DOCS / "alerts.md").read_text() == rules.alerts_page(), "run: make docs"
+    assert (DOCS / "alerts.md").read_text() == registry.alerts_page(), "run: make docs"

@@ -1,16 +1,12 @@
-"""Dashboards on what members notice and do: requests, objectives, WebSockets, activity."""
+"""Dashboards on requests: the overview, the services, WebSockets."""
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.slos import BURNS, OBJECTIVES, WINDOWS, Objective
-from chitlaq.monitoring.dashboards.panels import (
+from chitlaq.monitoring.dashboards.model import (
     RATE,
-    Panel,
-    Row,
     bars,
     dashboard,
     graph,
-    graphs,
     number,
     p95,
     quantiles,
@@ -143,77 +139,4 @@ WEBSOCKET = dashboard(
         rates("Frames", "websocket_messages_total", "direction, type", "eps"),
         p95("Time to respond or deliver", "websocket_message_duration_seconds", "type"),
     ),
-)
-
-BUSINESS = dashboard(
-    "chitlaq-business",
-    "ChitLaq: member activity",
-    row(
-        "Accounts",
-        number("Accounts", 'sum(accounts{state="verified"})'),
-        number("Not verified", 'sum(accounts{state="unverified"})'),
-        graph("Active members", "members_active", "within {{window}}"),
-        graph("Registrations per day", "sum(increase(user_registrations_total[1d]))", "verified"),
-    ),
-    row(
-        "Activity",
-        graph("Posts per hour", "sum(increase(posts_created_total[1h]))", "posts"),
-        graph(
-            "Logins per hour", 'sum(increase(auth_attempts_total{result="success"}[1h]))', "logins"
-        ),
-        graph(
-            "Messages and posts delivered live, per hour",
-            'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
-            "{{type}}",
-            description="Outgoing WebSocket frames by type. Messages appear here once there are"
-            " conversations.",
-        ),
-    ),
-    row(
-        "Delivery",
-        rates("Deliveries", "jobs_total", "result", "eps", matchers='kind="deliver_post"'),
-        graphs(
-            "Waiting",
-            "short",
-            ("feed_deliveries_waiting", "deliveries"),
-            ("mails_waiting", "mails"),
-        ),
-        graphs(
-            "Oldest waiting",
-            "s",
-            ("feed_delivery_oldest_seconds", "delivery"),
-            ("mail_oldest_seconds", "mail"),
-        ),
-        rates("Timelines read", "feed_timeline_reads_total", "source", "ops"),
-        rates("Mails", "jobs_total", "result", "eps", matchers='kind="send_mail"'),
-    ),
-    span="now-7d",
-)
-
-
-def _promise(objective: Objective) -> Row:
-    title, budget = objective.name.capitalize(), objective.budget
-    burn_rates: list[Panel] = [
-        bars(
-            f"{title}: burn rate over {window} (1 spends exactly the budget)",
-            f"{objective.errors(window)} / {budget:g}",
-            "{{service}}",
-            width=6,
-        )
-        for window in WINDOWS
-        if window != "30m"
-    ]
-    limits = ((f"vector({burn.factor * budget:g})", f"limit, {burn.factor:g}x") for burn in BURNS)
-    share = graphs(
-        f"{title}: share of bad requests over an hour",
-        "percentunit",
-        (objective.errors("1h"), "{{service}}"),
-        *limits,
-        width=24,
-    )
-    return row(f"{title}: {objective.target:.1%} of requests", *burn_rates, share)
-
-
-PROMISES = dashboard(
-    "chitlaq-slos", "ChitLaq: service level objectives", *map(_promise, OBJECTIVES), span="now-3d"
 )

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["timeseries", "stat", "bargauge"]
+PanelKind = Literal["timeseries", "stat", "bargauge"]
 Unit = Literal["short", "s", "bytes", "percentunit", "reqps", "ops", "Bps", "bool_on_off", "eps"]
 
 RATE = "[$__rate_interval]"
@@ -25,7 +25,7 @@ class Panel(msgspec.Struct, frozen=True):
     title: str
     queries: tuple[Query, ...]
     unit: Unit
-    kind: Kind = "timeseries"
+    kind: PanelKind = "timeseries"
     width: int = 8
     description: str = ""
 
