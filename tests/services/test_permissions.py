@@ -149,6 +149,10 @@ async def test_private_profile_is_for_its_followers(
         ("chitlaq_auth", "INSERT INTO feed.follows SELECT id, id FROM feed.member_cards"),
         ("chitlaq_feed", "CREATE TABLE feed.mine (id integer)"),
         ("chitlaq_feed", "SELECT * FROM demo.seedings"),
+        ("chitlaq_ops", "SELECT * FROM mail.messages"),
+        ("chitlaq_ops", "SELECT * FROM auth.accounts"),
+        ("chitlaq_ops", "SELECT * FROM feed.posts"),
+        ("chitlaq_backup", "SELECT * FROM auth.accounts"),
     ],
 )
 async def test_service_role_cannot_reach_what_is_not_its_own(
