@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -18,20 +19,56 @@ FOLDER = Path(chitlaq.__file__).parent / "migrations"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
-OLD_DATA = """
-WITH account AS (
-    INSERT INTO auth.accounts (university_id, email, username, display_name, password_hash)
-    SELECT id, 'kept@example.edu', 'kept', 'Kept', 'x' FROM auth.universities LIMIT 1
-    RETURNING id, university_id
-)
-SELECT feed.create_member(id, university_id, 'kept', 'Kept') FROM account;
-WITH post AS (
-    INSERT INTO feed.posts (author_id, text) SELECT id, 'to be delivered' FROM feed.members RETURNING id
-)
-INSERT INTO feed.deliveries (post_id, request_id) SELECT id, 'of the post' FROM post;
-INSERT INTO mail.messages (to_address, subject, text, html, request_id, attempts, last_error, sent_at)
-VALUES ('sent@example.edu', 'Sent', '', '', 'of the sent mail', 1, NULL, now()),
-       ('kept@example.edu', 'Unsent', 'text', 'html', 'of the mail', 3, 'come back later', NULL);
+STORED = {
+    "0001_universities_and_accounts": """
+        INSERT INTO auth.accounts (university_id, email, username, display_name, password_hash)
+        SELECT id, username || '@example.edu', username, username, 'x'
+        FROM auth.universities, unnest(ARRAY['kept', 'other']) AS username;
+        INSERT INTO auth.mail_tokens SELECT sha256(username::bytea), id, now() FROM auth.accounts;
+        INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, expires_at)
+        SELECT id, sha256(username::bytea), '', now() FROM auth.accounts;
+        INSERT INTO auth.signing_keys VALUES ('key', '{}');
+        """,
+    "0002_mail": """
+        INSERT INTO mail.messages
+            (to_address, subject, text, html, request_id, attempts, last_error, sent_at)
+        VALUES ('sent@example.edu', 'Sent', '', '', 'of the sent mail', 1, NULL, now()),
+               ('kept@example.edu', 'Unsent', 'text', 'html', 'of the mail', 3, 'come back later', NULL);
+        """,
+    "0003_members_and_graph": """
+        SELECT feed.create_member(id, university_id, username, username) FROM auth.accounts;
+        INSERT INTO feed.follows SELECT a.id, b.id FROM feed.members a, feed.members b WHERE a.id < b.id;
+        INSERT INTO feed.blocks SELECT a.id, b.id FROM feed.members a, feed.members b WHERE a.id > b.id;
+        """,
+    "0004_posts": """
+        INSERT INTO feed.posts (author_id, text) SELECT id, 'to be delivered' FROM feed.members LIMIT 1;
+        INSERT INTO feed.post_tags SELECT 'tag', id FROM feed.posts;
+        INSERT INTO feed.likes SELECT p.id, m.id FROM feed.posts p, feed.members m;
+        INSERT INTO feed.deliveries (post_id, request_id) SELECT id, 'of the post' FROM feed.posts;
+        """,
+    "0005_demo": "INSERT INTO demo.seedings (members, posts, seed, report) VALUES (1, 0, 1, '{}')",
+    "0006_ops": """
+        INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)
+        VALUES ('print', 'Down', 'P1', '{}', 'It is down.', 'Disk', now())
+        """,
+    "0007_runs": """
+        INSERT INTO ops.runs VALUES (uuidv7(), 'morning', 'OK', now(), 1, 'ada', 'here');
+        INSERT INTO ops.results SELECT id, 'host.disk', 'Disk', 'Host', 'OK', '', '{}', '[]', '', 1
+        FROM ops.runs;
+        INSERT INTO ops.notes (check_id, kind, text, operator) VALUES ('host.disk', 'note', 'x', 'ada');
+        INSERT INTO ops.actions (action, target, operator, reason) VALUES ('prune', '', 'ada', 'full');
+        INSERT INTO ops.scheduled_runs VALUES ('morning', now());
+        INSERT INTO ops.log_patterns VALUES ('redis', 'pattern', now(), now());
+        """,
+    "0009_jobs": """
+        INSERT INTO jobs.jobs (kind, payload, request_id) VALUES ('of_another_version', '{}', 'x')
+        """,
+}
+"""What an installation stored in the tables that a migration made, before the next one came."""
+
+TABLES = """
+SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+WHERE schemaname !~ '^(pg_|information_schema$|public$)'
 """
 
 
@@ -48,46 +85,71 @@ def apply_first(url: str, count: int) -> None:
     """Bring a database to where an older version, with fewer migrations, left it."""
     backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
     try:
-        backend.apply_migrations(read_migrations(str(FOLDER))[:count])
+        backend.apply_migrations(backend.to_apply(read_migrations(str(FOLDER))[:count]))
     finally:
         backend.connection.close()
 
 
-async def test_migrations_apply_to_what_an_older_version_left_with_data(
+async def rows(connection: asyncpg.Connection[Any]) -> dict[str, int]:
+    tables = [row["name"] for row in await connection.fetch(TABLES)]
+    return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+
+
+async def test_each_migration_applies_to_what_was_stored_before_it(
     stack: Stack, database: str
 ) -> None:
-    """One of several processes applies them, the others wait; what was stored is still there."""
-    first = NAMES.index("0009_jobs")
-    await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), first)
-    environment = {"DATABASE_URL": database}
+    """Whatever the last one is: no row of a table that stays is lost, and none was empty."""
     connection = await asyncpg.connect(database)
     try:
-        await connection.execute(OLD_DATA)
-        answers = await asyncio.gather(
-            *(asyncio.to_thread(stack.command, "migrate", env=environment) for _ in range(3))
-        )
-        assert all(one.returncode == 0 for one in answers), [one.stderr for one in answers]
-        applied = [name for one in answers for name in re.findall(r"applied (\S+)", one.stdout)]
-        assert applied == NAMES[first:]
-        (account,) = await connection.fetch("SELECT username FROM auth.accounts")
-        assert account["username"] == "kept"
+        for count, name in enumerate(NAMES, 1):
+            before = await rows(connection)
+            await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), count)
+            after = await rows(connection)
+            lost = [table for table, stored in before.items() if after.get(table, stored) < stored]
+            assert lost == [], name
+            await connection.execute(STORED.get(name, "SELECT"))
+            empty = [table for table, stored in (await rows(connection)).items() if stored == 0]
+            assert empty == [], f"say in STORED what is in the tables of {name}"
         found = await connection.fetch(
             "SELECT kind, request_id, attempts, reason FROM jobs.jobs ORDER BY kind"
         )
         assert [tuple(row) for row in found] == [
             ("deliver_post", "of the post", 0, None),
+            ("of_another_version", "x", 0, None),
             ("send_mail", "of the mail", 3, "come back later"),
         ]
+    finally:
+        await connection.close()
 
+
+@pytest.mark.parametrize("first", [0, len(NAMES) // 2, len(NAMES) - 1])
+async def test_one_of_several_processes_applies_what_is_new_and_the_others_wait(
+    stack: Stack, database: str, first: int
+) -> None:
+    if first:
+        await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), first)
+    environment = {"DATABASE_URL": database}
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(stack.command, "migrate", env=environment) for _ in range(3))
+    )
+    assert all(one.returncode == 0 for one in answers), [one.stderr for one in answers]
+    applied = [name for one in answers for name in re.findall(r"applied (\S+)", one.stdout)]
+    assert applied == NAMES[first:]
+
+
+async def test_database_of_a_newer_version_is_refused(stack: Stack, database: str) -> None:
+    await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), len(NAMES))
+    connection = await asyncpg.connect(database)
+    try:
         await connection.execute(
             "INSERT INTO _yoyo_migration (migration_hash, migration_id, applied_at_utc)"
             " VALUES ('from-the-future', '9999_later', now())"
         )
-        refused = await asyncio.to_thread(stack.command, "migrate", env=environment)
-        assert refused.returncode == 1
-        assert "was used by a newer version of ChitLaq" in refused.stderr
     finally:
         await connection.close()
+    refused = await asyncio.to_thread(stack.command, "migrate", env={"DATABASE_URL": database})
+    assert refused.returncode == 1
+    assert "was used by a newer version of ChitLaq" in refused.stderr
 
 
 async def test_server_that_is_away_is_one_sentence(stack: Stack) -> None:
