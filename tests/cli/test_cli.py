@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chitlaq import inventory
 from tests.conftest import Member, Stack, eventually, start_stack
 
 Join = Callable[[], Awaitable[Member]]
@@ -107,20 +108,6 @@ def test_unknown_words_are_exit_code_two(stack: Stack) -> None:
     assert stack.command("ps", "--nonsense").returncode == 2
 
 
-COMMANDS = (
-    "up", "down", "ps", "logs", "stats", "restart", "serve", "exec", "migrate", "seed", "mail", "config",
-    "doctor", "universities",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(stack: Stack, command: str) -> None:
-    help_text = stack.command(command, "--help").stdout
-    assert "Usage:" in help_text
-    if command not in {"mail", "config", "universities"}:
-        assert "Example" in help_text
-
-
 def test_settings_are_shown_without_secrets(stack: Stack) -> None:
     answer = stack.command(
         "config", "show",
@@ -131,6 +118,22 @@ def test_settings_are_shown_without_secrets(stack: Stack) -> None:
     rows = {row["setting"]: row for row in stack.json("config", "show")["settings"]}
     assert rows["ports.edge"]["value"] == str(stack.ports["edge"])
     assert rows["ports.edge"]["variable"] == "CHITLAQ_PORTS_EDGE"
+
+
+def test_configuration_of_the_observers_is_printed_as_they_are_run_here(stack: Stack) -> None:
+    prometheus = json.loads(stack.command("config", "prometheus").stdout)
+    asked = {
+        job["job_name"]: job["static_configs"][0]["targets"] for job in prometheus["scrape_configs"]
+    }
+    for row in inventory.SERVICES:
+        assert asked[row.job] == [f"127.0.0.1:{stack.ports[row.setting]}"]
+    (alertmanager,) = prometheus["alerting"]["alertmanagers"]
+    (target,) = alertmanager["static_configs"]
+    assert target["targets"] == [f"127.0.0.1:{stack.ports['alertmanager']}"]
+    routes = json.loads(stack.command("config", "alertmanager").stdout)
+    receivers = {one["name"]: one for one in routes["receivers"]}
+    (hook,) = receivers[routes["route"]["receiver"]]["webhook_configs"]
+    assert f":{stack.ports['ops']}/" in hook["url"]
 
 
 def test_secrets_are_for_their_owner_only(stack: Stack) -> None:

@@ -1,0 +1,96 @@
+"""Every command of the program, whichever there are: it explains itself, and its examples are true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from click import Command
+from typer.testing import CliRunner
+
+from chitlaq.cli.app import app
+
+Words = tuple[str, ...]
+
+TESTS = Path(__file__).parents[1]
+STARTED_BY_OTHERS = {"archive", "supervise"}
+"""What the supervisor and PostgreSQL start, and nobody types."""
+
+
+def walk(command: Any, words: Words = ()) -> Iterator[tuple[Words, Any]]:
+    """Each command that does something, with the words that lead to it."""
+    below: dict[str, Command] = getattr(command, "commands", {})
+    if not below:
+        yield words, command
+    for name, sub in below.items():
+        yield from walk(sub, (*words, name))
+
+
+COMMANDS = dict(walk(typer.main.get_command(app)))
+PARTS = sorted({words[:count] for words in COMMANDS for count in range(len(words) + 1)})
+
+
+def examples(command: Any) -> list[str]:
+    found = re.search(r"^ *Examples?: (.+)$", command.callback.__doc__ or "", re.M)
+    return found[1].split(" · ") if found else []
+
+
+EXAMPLES = [(words, one) for words, command in COMMANDS.items() for one in examples(command)]
+
+
+@pytest.mark.parametrize("words", PARTS, ids=" ".join)
+def test_command_explains_itself(words: Words) -> None:
+    answer = CliRunner().invoke(app, [*words, "--help"])
+    assert answer.exit_code == 0, answer.output
+    assert f"Usage: chitlaq {' '.join(words)}".strip() in " ".join(answer.output.split())
+
+
+@pytest.mark.parametrize("words", PARTS, ids=" ".join)
+def test_words_that_are_not_understood_are_exit_code_two(words: Words) -> None:
+    for wrong in ("--no-such-option", "no such word"):
+        answer = CliRunner().invoke(app, [*words, wrong] if wrong[0] == "-" else [wrong, *words])
+        assert answer.exit_code == 2, answer.output
+        assert "Traceback" not in answer.output
+
+
+def test_only_what_nobody_types_has_no_example() -> None:
+    assert {
+        words[-1] for words, command in COMMANDS.items() if not examples(command)
+    } == STARTED_BY_OTHERS
+
+
+@pytest.mark.parametrize(("words", "example"), EXAMPLES, ids=[one for _, one in EXAMPLES])
+def test_example_is_understood(words: Words, example: str) -> None:
+    program, *given = shlex.split(example.partition(" > ")[0])
+    assert program == "chitlaq"
+    assert tuple(given[: len(words)]) == words
+    called = []
+    root = typer.main.get_command(app)
+    command = dict(walk(root))[words]
+    command.callback = lambda **values: called.append(values)
+    with pytest.raises(SystemExit) as ended:
+        root.main(given, prog_name="chitlaq")
+    assert ended.value.code == 0
+    assert len(called) == 1
+
+
+def files_that_name(words: Words) -> list[str]:
+    """The test files that speak of a command: word by word, or as it is typed."""
+    quoted, typed = [f'"{word}"' for word in words], f"chitlaq {' '.join(words)}"
+    return [
+        path.name
+        for path in TESTS.rglob("*.py")
+        if path != Path(__file__)
+        for text in [path.read_text()]
+        if typed in text or all(word in text for word in quoted)
+    ]
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS.keys() - {("supervise",)}), ids=" ".join)
+def test_command_is_known_to_a_test_of_what_it_does(words: Words) -> None:
+    assert files_that_name(words), f"no test runs chitlaq {' '.join(words)}"
