@@ -205,10 +205,10 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 
 async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path: Path) -> None:
-    """A name server that never answers, and look-ups that would wait for it for a minute."""
+    """A name server that never answers, and look-ups that would wait for it for minutes."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root may give a command other name servers")
-    (tmp_path / "resolv.conf").write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:2\n")
+    (tmp_path / "resolv.conf").write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:5\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.9.9.9", 53))
         started = time.monotonic()
@@ -222,7 +222,7 @@ async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path:
             stack.environment | {"CHITLAQ_CHECKS_REACHABLE": "mail.example.edu:25"},
         )  # fmt: skip
     assert "cannot connect to mail.example.edu:25" in answer.stdout, answer.stderr
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
 
 
 async def test_watching_goes_on_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ async def test_watching_fits_the_screen_and_says_what_has_no_room(
     stack.command("ops", "note", "alerts.active", words)
     screen = Screen(stack, "ops", "watch", *WATCHED, "--every", "1", height=height)
     try:
-        lines = await eventually(screen.lines, seconds=30)
+        lines = await eventually(screen.lines)
     finally:
         screen.end()
     assert len(lines) <= height
@@ -352,7 +352,7 @@ async def stored(stack: Stack, routine: str, verdict: str) -> dict[str, Any]:
         runs = [one for one in stack.json("ops", "history", routine) if one["verdict"] == verdict]
         return runs[0] if runs else None
 
-    run: dict[str, Any] = await eventually(lambda: asyncio.to_thread(found), seconds=60)
+    run: dict[str, Any] = await eventually(lambda: asyncio.to_thread(found))
     return run
 
 
@@ -374,7 +374,7 @@ async def test_disaster_is_told_in_time_cause_first_and_never_green(doomed: Stac
         for pid in stopped:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-    assert seconds < 15
+    assert seconds < 60
     assert answer.returncode == 3
     assert "Traceback" not in answer.stderr
     assert "recorded in a file" in answer.stdout
@@ -395,7 +395,7 @@ async def test_disk_that_is_full_is_told_and_recorded_as_soon_as_there_is_room(
 ) -> None:
     if not doomed.home.is_mount():
         pytest.skip("this user may not mount a disk that can be full")
-    await eventually(doomed.is_healthy, seconds=60)
+    await eventually(doomed.is_healthy)
     filling = doomed.home / "filling"
     with filling.open("wb") as file, suppress(OSError):
         while True:

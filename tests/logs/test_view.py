@@ -214,7 +214,7 @@ def observed() -> Iterator[Stack]:
 
 
 async def are_healthy(stack: Stack) -> None:
-    await eventually(lambda: asyncio.to_thread(stack.is_healthy), seconds=60)
+    await eventually(lambda: asyncio.to_thread(stack.is_healthy))
 
 
 @pytest.mark.parametrize("component", [*inventory.COMPONENTS, "supervisor"])
@@ -255,7 +255,7 @@ async def test_idle_stack_has_no_errors_of_its_own_observers(observed: Stack) ->
             )
         return any(float(one["value"][1]) >= 3 for one in answer.json()["data"]["result"])
 
-    await eventually(was_asked_often, seconds=30)
+    await eventually(was_asked_often)
     assert (
         shown(Home(observed.home), *(row.name for row in inventory.OBSERVERS), errors_only=True)
         == []

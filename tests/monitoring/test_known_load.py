@@ -66,7 +66,7 @@ async def test_what_prometheus_says_is_within_five_per_cent(asked: tuple[str, st
         async def is_seen() -> bool:
             return await query('up{job="shaped"}') == 1
 
-        await eventually(is_seen, seconds=30)
+        await eventually(is_seen)
         requests = 'http_requests_total{route="/shaped"}'
         limit = asyncio.Semaphore(10)
         durations = []

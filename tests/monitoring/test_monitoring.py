@@ -133,7 +133,7 @@ async def test_every_target_is_asked_and_answers(monitored: Stack) -> None:
         found = await query(monitored, "up")
         return len(found) == 9 and all(sample["value"][1] == "1" for sample in found)
 
-    await eventually(all_up, seconds=30)
+    await eventually(all_up)
 
 
 async def test_queries_of_the_runbook_return_samples(monitored: Stack) -> None:
@@ -145,7 +145,7 @@ async def test_queries_of_the_runbook_return_samples(monitored: Stack) -> None:
 
             await asyncio.sleep(0.1)
     for expression in RUNBOOK:
-        assert await eventually(partial(query, monitored, expression), seconds=20), expression
+        assert await eventually(partial(query, monitored, expression)), expression
 
 
 async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_live_server(
@@ -237,7 +237,7 @@ async def test_every_panel_has_samples_and_every_rule_its_series(monitored: Stac
             assert not absent, "\n".join(absent)
             return True
 
-        await eventually(none_missing, seconds=40)
+        await eventually(none_missing)
 
 
 OF_THE_MACHINE = ("updates.", "system.", "security.ssh_", "security.fail2ban", "security.audit")
@@ -282,7 +282,7 @@ async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
         health = [rule["health"] for group in groups for rule in group["rules"]]
         return len(health) > 60 and set(health) == {"ok"}
 
-    await eventually(all_evaluated, seconds=30)
+    await eventually(all_evaluated)
 
 
 async def test_what_is_counted_is_what_was_done(monitored: Stack) -> None:
@@ -298,7 +298,7 @@ async def test_what_is_counted_is_what_was_done(monitored: Stack) -> None:
         found = await query(monitored, expression)
         return bool(found) and float(found[0]["value"][1]) == before + 300
 
-    await eventually(counted, seconds=20)
+    await eventually(counted)
 
 
 async def test_open_sockets_are_what_prometheus_says(monitored: Stack) -> None:
@@ -330,7 +330,7 @@ async def test_alert_that_alertmanager_does_not_know_is_over(monitored: Stack) -
         (row,) = await monitored.sql("SELECT ended_at FROM ops.alerts WHERE name = 'Gone'")
         return row["ended_at"] is not None
 
-    await eventually(is_over, seconds=60)
+    await eventually(is_over)
 
 
 async def test_configuration_is_taken_up_without_a_restart(monitored: Stack) -> None:
@@ -355,7 +355,7 @@ async def test_alert_reaches_the_history_through_alertmanager(monitored: Stack) 
         alerts = await asyncio.to_thread(monitored.json, "alerts", "--active")
         return any(alert["name"] == "Watchdog" for alert in alerts)
 
-    await eventually(watchdog_is_kept, seconds=60)
+    await eventually(watchdog_is_kept)
 
 
 async def test_without_the_programs_everything_else_runs_and_says_what_is_missing() -> None:

@@ -128,7 +128,7 @@ async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(
         async def is_done() -> bool:
             return not await rows(stack, SLOW)
 
-        await eventually(is_done, seconds=60)
+        await eventually(is_done)
     assert await effects(stack) == Counter(range(200))
 
 
@@ -201,7 +201,7 @@ async def test_at_most_the_limit_runs_at_once_over_all_processes(
             Runner(pools[1], Handler(kind, work)).running(),
             Runner(pools[2], Handler(kind, work)).running(),
         ):
-            await eventually(lambda: is_gone(stack, kind), seconds=60)
+            await eventually(lambda: is_gone(stack, kind))
     finally:
         for pool in pools:
             await pool.close()

@@ -45,7 +45,7 @@ async def serving(pasts: Mapping[str, str | None], base: Path) -> AsyncIterator[
             asked = [client.get(f"{address}/-/ready") for address in addresses.values()]
             return all(answer.is_success for answer in await asyncio.gather(*asked))
 
-        await eventually(are_ready, seconds=60)
+        await eventually(are_ready)
         yield addresses
 
 

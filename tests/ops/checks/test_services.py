@@ -81,7 +81,7 @@ async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_i
             assert (result.verdict, said in result.summary) == (verdict, True), result
             return result
 
-        return await eventually(is_so, seconds=30)
+        return await eventually(is_so)
 
     every = await is_found(Verdict.OK, "are up")
     assert every.values["restarts"].value == 0
@@ -291,7 +291,7 @@ async def test_targets_that_answer_are_ok_and_one_that_hangs_is_a_warning(
         assert (result.verdict, result.summary) == (verdict, said)
         return True
 
-    await eventually(lambda: is_found(Verdict.OK, "all 9 are up"), seconds=30)
+    await eventually(lambda: is_found(Verdict.OK, "all 9 are up"))
     with frozen(stack, "node-exporter"):
         await eventually(lambda: is_found(Verdict.WARNING, "down: node"))
 

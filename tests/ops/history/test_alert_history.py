@@ -157,7 +157,7 @@ async def test_alert_that_fires_while_postgresql_is_down_is_kept(
         going_on = named(stack, "--active", "EdgeDown")
         return over == ["2026-11-23T10:02:00Z"] and len(going_on) == 1
 
-    await eventually(lambda: asyncio.to_thread(are_kept), seconds=40)
+    await eventually(lambda: asyncio.to_thread(are_kept))
     assert [path.name for path in waiting[0].parent.iterdir()] == ["0.broken"]
 
 

@@ -60,7 +60,7 @@ async def test_thousand_requests_in_thousand_counted(client: httpx.AsyncClient) 
         now = await counted(client)
         return all(now[key] - before[key] == count for key, count in wanted.items())
 
-    await eventually(agrees, seconds=5)
+    await eventually(agrees)
 
 
 @pytest.mark.parametrize("service", SERVICES)
