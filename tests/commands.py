@@ -1,8 +1,8 @@
-"""``chitlaq WORDS`` as a process of its own, forked from one that has the program loaded.
+"""``chitlaq WORDS`` as a process of its own, forked from one that has the libraries loaded.
 
-Most of what a command costs is loading what it stands on, and the tests run a thousand of them. A
-forked process has its own memory, environment, streams and exit code, as any other; only the start of
-Python is not repeated. ``tests/cli`` starts the program itself, with each of its commands.
+Most of what a command costs is loading libraries, and the tests run a thousand of them. A forked
+process has its own memory, environment, streams and exit code, as any other, and imports ChitLaq's own
+modules itself; only the start of Python and the libraries are shared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LOADED = ("cli", "backups", "logs", "monitoring", "ops")
+USED = ("cli", "backups", "logs", "monitoring", "ops")
+DECIDES_AT_IMPORT = "prometheus_client"
+"""Where its numbers go depends on the environment that it is imported in."""
 UNLOADED = {"serve", "up"}
 """What stays for as long as the stack runs starts as it does for an operator."""
 
@@ -96,10 +98,9 @@ def _opened() -> socket.socket:
 
 def _serve(orders: socket.socket) -> None:
     """Fork a process for each order, until whoever orders is gone."""
-    for top in LOADED:
-        package = importlib.import_module(f"chitlaq.{top}")
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+    for name in _libraries():
+        with suppress(ImportError):
+            importlib.import_module(name)
     gc.collect()
     gc.freeze()
     running = selectors.DefaultSelector()
@@ -130,6 +131,26 @@ def _serve(orders: socket.socket) -> None:
                 os.close(status)
 
 
+def _libraries() -> list[str]:
+    """What the program imports that is not its own; found in a process that ends with that."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        for top in USED:
+            package = importlib.import_module(f"chitlaq.{top}")
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
+        with os.fdopen(writing, "w") as found:
+            found.write(" ".join(sys.modules))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as found:
+        names = found.read().split()
+    os.waitpid(pid, 0)
+    return [name for name in names if not name.startswith(("chitlaq", DECIDES_AT_IMPORT, "__"))]
+
+
 def _exactly(orders: socket.socket, size: int) -> bytes:
     received = b""
     while len(received) < size:
@@ -150,6 +171,7 @@ def _become(words: list[str], environment: dict[str, str], descriptors: list[int
         os.environ.update(environment)
         time.tzset()
         sys.argv = ["chitlaq", *words]
+        sys.modules["__main__"].__package__ = None  # so that the usage says chitlaq
         from chitlaq.__main__ import main
 
         main()

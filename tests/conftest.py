@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -32,8 +32,17 @@ PASSWORD = "correct horse battery"
 
 T = TypeVar("T")
 
+OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
+
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that start stacks of their own: a long one that came last would run alone."""
+    files = {item.path for item in items}
+    long = {path for path in files if OWN_STACK.search(path.read_text())}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def free_ports(count: int) -> list[int]:
@@ -45,11 +54,14 @@ def free_ports(count: int) -> list[int]:
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T | None]], seconds: float = 20.0) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T | None]], seconds: float = 60.0) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T | None], seconds: float = 20.0) -> T: ...
-async def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """Wait until a condition holds, and return what it gave; fail with the last fault otherwise."""
+async def eventually(condition: Callable[[], T | None], seconds: float = 60.0) -> T: ...
+async def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until a condition holds, and return what it gave; fail with the last fault otherwise.
+
+    The limit is for what never comes. It promises no speed, so it is the same for all.
+    """
     deadline = time.monotonic() + seconds
     while True:
         fault: BaseException | None = None
@@ -64,6 +76,14 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20.0) -> Any
         if time.monotonic() > deadline:
             raise AssertionError(f"not so within {seconds:g} s") from fault
         await asyncio.sleep(0.05)
+
+
+def short_form(cases: Iterable[T], *short: str, name: Callable[[T], str] = str) -> list[Any]:
+    """Mark all cases but those named as `long`: `make test` runs a few, `make test-long` all."""
+    return [
+        pytest.param(case, id=name(case), marks=() if name(case) in short else pytest.mark.long)
+        for case in cases
+    ]
 
 
 @dataclass

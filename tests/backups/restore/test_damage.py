@@ -27,9 +27,9 @@ from chitlaq.backups.wal import archive
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.servers import barman
 from tests.backups.backed_up_stack import author, context_of, newest, run, start_backed_up_stack
-from tests.conftest import Stack, stop_stack
+from tests.conftest import Stack, short_form, stop_stack
 
-PLACES = 50
+COPIED = ("full", "incremental", "dump", "configuration", "record", "log")
 # Each position costs a fetch of all copies, and the encryption covers every byte alike: fewer will do.
 FETCHED = 2
 # Not covered by pg_verifybackup; a restore rewrites it.
@@ -95,11 +95,11 @@ CUT = {
 }
 
 
-def places(path: Path) -> list[int]:
-    """Fifty positions in a file; the same in every run for the same length."""
+def places(path: Path, count: int) -> list[int]:
+    """Positions in a file; the same in every run for the same length."""
     size = path.stat().st_size
     chosen = random.Random(size)
-    return [chosen.randrange(size) for _ in range(PLACES)]
+    return [chosen.randrange(size) for _ in range(count)]
 
 
 def is_found_good(context: BackupContext, record: Record) -> bool:
@@ -109,22 +109,24 @@ def is_found_good(context: BackupContext, record: Record) -> bool:
     return verdict.is_good
 
 
+@pytest.mark.parametrize("count", short_form([8, 50], "8"))
 @pytest.mark.parametrize("kind", ["dump", "configuration"])
 def test_changed_byte_is_found_wherever_it_is(
-    backed_up_stack: Stack, context: BackupContext, kind: Kind
+    backed_up_stack: Stack, context: BackupContext, kind: Kind, count: int
 ) -> None:
     record = newest(backed_up_stack, kind)
     path = context.folder / record.path
     assert is_found_good(context, record)
-    for place in places(path):
+    for place in places(path, count):
         with changed(path, flipped(place)):
             assert not is_found_good(context, record), f"byte {place}"
     assert is_found_good(context, record)
 
 
+@pytest.mark.parametrize("count", short_form([8, 50], "8"))
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_changed_byte_of_a_base_backup_is_found(
-    backed_up_stack: Stack, context: BackupContext, kind: Kind
+    backed_up_stack: Stack, context: BackupContext, kind: Kind, count: int
 ) -> None:
     record = newest(backed_up_stack, kind)
     data = context.folder / record.path
@@ -134,7 +136,7 @@ def test_changed_byte_of_a_base_backup_is_found(
         if path.is_file() and path.stat().st_size and path.name not in WRITTEN_ANEW
     ]
     chosen = random.Random(len(files))
-    for _ in range(PLACES):
+    for _ in range(count):
         path = chosen.choice(files)
         with changed(path, flipped(chosen.randrange(path.stat().st_size))):
             assert not is_found_good(context, record), path
@@ -172,12 +174,13 @@ def archived(context: BackupContext) -> Path:
     return later[0]
 
 
+@pytest.mark.parametrize("count", short_form([8, 50], "8"))
 def test_changed_byte_of_the_archived_log_is_found(
-    backed_up_stack: Stack, context: BackupContext
+    backed_up_stack: Stack, context: BackupContext, count: int
 ) -> None:
     full = newest(backed_up_stack, "full")
     path = archived(context)
-    for place in places(path):
+    for place in places(path, count):
         with changed(path, flipped(place)):
             assert not is_found_good(context, full), f"byte {place}"
     assert is_found_good(context, full)
@@ -252,7 +255,7 @@ def fetched(context: BackupContext, root: Path, identity: str) -> tuple[list[Rec
         return brought, set(remote.failed)
 
 
-@pytest.mark.parametrize("kind", ["full", "incremental", "dump", "configuration", "record", "log"])
+@pytest.mark.parametrize("kind", short_form(COPIED, "full", "record", "log"))
 def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_coming(
     backed_up_stack: Stack, context: BackupContext, key: tuple[str, str], tmp_path: Path, kind: str
 ) -> None:
@@ -268,7 +271,7 @@ def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_comin
     name = str(path.relative_to(target))
     whole, failed = fetched(context, tmp_path / "whole", key[0])
     assert failed == set()
-    for place in places(path)[:FETCHED]:
+    for place in places(path, FETCHED):
         root = tmp_path / str(place)
         with changed(path, flipped(place)):
             brought, failed = fetched(context, root, key[0])

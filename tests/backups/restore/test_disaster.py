@@ -37,7 +37,7 @@ from tests.backups.backed_up_stack import (
     servers_in,
     start_backed_up_stack,
 )
-from tests.conftest import Stack, eventually, stop_stack
+from tests.conftest import Stack, eventually, short_form, stop_stack
 
 MIGRATIONS = Path(__file__).parents[3] / "src" / "chitlaq" / "migrations"
 
@@ -259,7 +259,7 @@ def fulls(context: BackupContext) -> int:
     return len(records.read(context.folder).of("full", "incremental"))
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", short_form(STEPS, "dump", "scratch server"))
 async def test_backup_or_drill_that_was_killed_leaves_nothing_and_can_be_done_again(
     backed_up_stack: Stack, step: str
 ) -> None:

@@ -45,7 +45,7 @@ from tests.backups.backed_up_stack import (
     start_backed_up_stack,
 )
 from tests.backups.killed_command import killed_at, leftovers, own_temporary_folder
-from tests.conftest import Stack, eventually, stop_stack
+from tests.conftest import Stack, eventually, short_form, stop_stack
 
 ROOT = Path(__file__).parents[3]
 # Not covered by pg_verifybackup; a restore rewrites it.
@@ -500,11 +500,12 @@ STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(
-    ("call", "part", "words"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS]
+    "step", short_form(STEPS, *(one[0] for one in STEPS[::3]), name=lambda one: one[0])
 )
 async def test_step_that_was_killed_can_be_done_again(
-    backed_up_stack: Stack, context: BackupContext, call: str, part: str, words: tuple[str, ...]
+    backed_up_stack: Stack, context: BackupContext, step: tuple[str, str, str, tuple[str, ...]]
 ) -> None:
+    _, call, part, words = step
     await note(backed_up_stack, "to be archived")
     await backed_up_stack.sql("SELECT pg_switch_wal()")
     before = {one.id for one in backups_of(backed_up_stack).good}
