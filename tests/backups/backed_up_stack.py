@@ -12,7 +12,7 @@ import httpx
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from tests.conftest import Member, Stack, become_member, start_stack
 
@@ -40,7 +40,7 @@ def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
 
 def context_of(stack: Stack) -> BackupContext:
     home = Home(stack.home)
-    return BackupContext(home, configuration.load(home, stack.environment))
+    return BackupContext(home, settings_loading.load(home, stack.environment))
 
 
 def backups_of(stack: Stack) -> records.Catalog:

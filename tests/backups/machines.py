@@ -17,7 +17,7 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import fetch
 from chitlaq.backups.offsite.remote_copies import open_copies
 from chitlaq.backups.wal import archive
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.servers import barman
 
@@ -30,7 +30,7 @@ OTHER_SYSTEM = SYSTEM + 1
 def machine(root: Path, **settings: str) -> BackupContext:
     home = Home(root)
     folder = {"CHITLAQ_BACKUPS_FOLDER": str(root / "backups"), "CHITLAQ_HOME": str(root)}
-    return BackupContext(home, configuration.load(home, {**folder, **settings}))
+    return BackupContext(home, settings_loading.load(home, {**folder, **settings}))
 
 
 def made_at(hour: int) -> datetime:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from chitlaq.backups.context import NICENESS, BackupContext, pin_backend
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from tests.conftest import Stack
 
@@ -51,7 +51,7 @@ def test_live_servers_process_steps_back_where_the_server_is_ours(
     stack: Stack, is_ours: bool
 ) -> None:
     home = Home(stack.home)
-    settings = configuration.load(home, stack.environment)
+    settings = settings_loading.load(home, stack.environment)
     if not is_ours:
         settings = msgspec.structs.replace(settings, database_url=stack.dsn())
     with psycopg.connect(stack.dsn()) as connection:

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chitlaq.core.installation import secrets
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import secrets, settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import barman, nginx, postgres, valkey
@@ -66,7 +65,7 @@ def _postgres(folder: Path, _port: int, stack: Stack) -> Command:
 def _redis(folder: Path, port: int, _stack: Stack) -> Command:
     home = Home(folder)
     secrets.ensure(home)
-    valkey.prepare(home, configuration.load(home, {"CHITLAQ_PORTS_REDIS": str(port)}))
+    valkey.prepare(home, settings_loading.load(home, {"CHITLAQ_PORTS_REDIS": str(port)}))
     return valkey.command(home), None
 
 
@@ -81,7 +80,7 @@ def _nginx(folder: Path, _port: int, _stack: Stack) -> Command:
 def _archive(folder: Path, _port: int, _stack: Stack) -> Command:
     home = Home(folder)
     secrets.ensure(home)
-    settings = configuration.load(home, {"CHITLAQ_BACKUPS_FOLDER": str(folder / "backups")})
+    settings = settings_loading.load(home, {"CHITLAQ_BACKUPS_FOLDER": str(folder / "backups")})
     barman.prepare(home, settings)
     return barman.command(home, "receive-wal", barman.SERVER), None
 

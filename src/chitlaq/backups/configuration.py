@@ -26,7 +26,7 @@ from chitlaq.backups.context import (
 from chitlaq.backups.offsite import encryption
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
-from chitlaq.core.installation import settings as configured
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.settings import Settings
 
 LATEST = "config_latest.tar.gz"
@@ -176,15 +176,15 @@ def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
     """The files to back up: those that contain a secret, and the others."""
     hidden = sorted(path for path in context.home.secrets.glob("*") if path.is_file())
     values = [value for path in hidden if (value := path.read_bytes().strip())]
-    every = [(name, _value(context.settings, name)) for name, _ in configured.fields()]
+    every = [(name, _value(context.settings, name)) for name, _ in settings_loading.fields()]
     said = _settings_in(context.home.settings_file)
-    for secret in configured.secrets_in([*every, *(said or ())]):
+    for secret in settings_loading.secrets_in([*every, *(said or ())]):
         values += _encodings(secret)
     open_: list[Path] = []
     for path in _files(context):
         if path == context.home.settings_file:
             # Decided from the parsed settings: TOML can write a secret in many ways.
-            is_secret = said is None or bool(configured.secrets_in(said))
+            is_secret = said is None or bool(settings_loading.secrets_in(said))
         else:
             is_secret = path.suffix == ".key" or _contains(path, [b"PRIVATE KEY", *values])
         (hidden if is_secret else open_).append(path)
@@ -199,7 +199,7 @@ def _value(settings: Settings, dotted: str) -> Any:
 def _settings_in(path: Path) -> list[tuple[str, Any]] | None:
     """The settings in a file; None if it cannot be parsed."""
     try:
-        return list(configured.from_file(path))
+        return list(settings_loading.from_file(path))
     except OperatorError:
         return None
 
@@ -223,7 +223,7 @@ def _redact(path: Path) -> bytes:
         if before != section:
             lines.append(f"\n[{before}]")
             section = before
-        is_secret = bool(configured.secrets_in([(dotted, value)]))
+        is_secret = bool(settings_loading.secrets_in([(dotted, value)]))
         lines.append(
             f"# {name} was left out"
             if is_secret

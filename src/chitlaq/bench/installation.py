@@ -18,7 +18,7 @@ import psutil
 from chitlaq import inventory
 from chitlaq.core.host import programs
 from chitlaq.core.host.programs import CommandResult
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.settings import Settings
@@ -120,7 +120,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
         "CHITLAQ_BACKUPS_ARCHIVE": archive,
         **{f"CHITLAQ_PORTS_{row.setting.upper()}": str(port) for row, port in ports},
     }
-    installation = Installation(home, environment, configuration.load(home, environment))
+    installation = Installation(home, environment, settings_loading.load(home, environment))
     try:
         yield installation
     finally:

@@ -59,13 +59,13 @@ def main() -> None:
     from prometheus_client import Counter, Gauge, Histogram
 
     from chitlaq.core.http import app, server
-    from chitlaq.core.installation import settings
+    from chitlaq.core.installation import settings_loading
     from chitlaq.core.installation.home import Home
     from chitlaq.core.telemetry import logs
     from chitlaq.services.feed import routes
 
     home = Home.from_environment()
-    configured = settings.load(home)
+    configured = settings_loading.load(home)
     logs.configure(SERVICE, configured.logs.slow_seconds)
     disabled = ((Counter, "inc"), (Histogram, "observe"), (Gauge, "set"), (logs.Logger, "_write"))
     for owner, name in disabled:

@@ -23,18 +23,18 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 
     Example: chitlaq config show
     """
-    from chitlaq.core.installation import settings as configuration
+    from chitlaq.core.installation import settings_loading
 
     home, settings = installation.current()
     rows = []
-    for dotted, field in configuration.fields():
+    for dotted, field in settings_loading.fields():
         value = _value(settings, dotted)
         rows.append(
             {
                 "setting": dotted,
-                "value": configuration.shown(dotted, value),
+                "value": settings_loading.shown(dotted, value),
                 "is_default": value == field.default,
-                "variable": configuration.variable_of(dotted),
+                "variable": settings_loading.variable_of(dotted),
             }
         )
     if as_json:

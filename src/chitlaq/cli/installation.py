@@ -15,8 +15,8 @@ def current() -> tuple[Home, Settings]:
     Raises:
         OperatorError: a path or a setting is invalid.
     """
-    from chitlaq.core.installation import settings as configuration
+    from chitlaq.core.installation import settings_loading
     from chitlaq.core.installation.home import Home
 
     home = Home.from_environment()
-    return home, configuration.load(home)
+    return home, settings_loading.load(home)

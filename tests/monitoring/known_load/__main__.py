@@ -10,11 +10,11 @@ import sys
 
 def main(port: int) -> None:
     from chitlaq.core.http import server
-    from chitlaq.core.installation import settings
+    from chitlaq.core.installation import settings_loading
     from chitlaq.core.installation.home import Home
 
     home = Home.from_environment()
-    configured = settings.load(home)
+    configured = settings_loading.load(home)
     server.prepare("shaped", configured, home)
     import uvicorn
 

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import load
+from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.system import SystemView

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
@@ -11,7 +11,7 @@ from chitlaq.ops.checks.system import SystemView
 
 async def look(home: Home, check: str, **environment: str) -> Result:
     """Run one check; the settings are the defaults but for these variables."""
-    system = SystemView(home, configuration.load(home, {"NOTHING": "", **environment}))
+    system = SystemView(home, settings_loading.load(home, {"NOTHING": "", **environment}))
     try:
         return await judge(CHECKS[check], system)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
 from chitlaq.ops.checks.model import Table, Verdict
@@ -89,7 +89,7 @@ async def test_pattern_that_nobody_saw_before_is_marked_new_once_it_is_remembere
 ) -> None:
     """Against the logs and the history of a running stack."""
     home = Home(stack.home)
-    settings = configuration.load(home, stack.environment)
+    settings = settings_loading.load(home, stack.environment)
     path = home.logs / "search-service.log"
     word = f"trouble{tmp_path.name}".replace("0", "o").replace("1", "l")
     with path.open("a") as log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import load
+from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import run

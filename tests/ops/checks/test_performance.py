@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import load
+from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks import performance
 from chitlaq.ops.checks.model import Check, Table, TimeSeries, Verdict
 from chitlaq.ops.checks.registry import CHECKS

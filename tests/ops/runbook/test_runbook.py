@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Operations, Settings, load
+from chitlaq.core.installation.settings import Operations, Settings
+from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops import routines, runbook
 from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import registry

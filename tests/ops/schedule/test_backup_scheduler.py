@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.core.installation import settings as configuration
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.schedule import backup_scheduler
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
@@ -24,7 +24,7 @@ class Machine:
         self.home = Home(root)
         folder = {"CHITLAQ_BACKUPS_FOLDER": str(root / "backups")}
         zone = {"CHITLAQ_OPERATIONS_TIMEZONE": "Europe/Vienna"}
-        self.settings = configuration.load(self.home, {**folder, **zone, **settings})
+        self.settings = settings_loading.load(self.home, {**folder, **zone, **settings})
         self.now = datetime.now(UTC)
         self.ran: list[Sequence[str]] = []
         self.succeeds = True

@@ -35,7 +35,7 @@ from chitlaq.backups.steps import OnOutcome, StepOutcome, Steps
 from chitlaq.backups.wal import archive, ledger
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
-from chitlaq.core.installation import settings as installation_settings
+from chitlaq.core.installation import settings_loading
 
 # Raised by reading an archive of unknown origin.
 _UNREADABLE = (OSError, tarfile.TarError, zstandard.ZstdError, zlib.error, EOFError, ValueError)
@@ -75,7 +75,7 @@ def fetch(
     with open_copies(context, url, encryption.read_identity(key_file)) as remote:
         files = fetch_settings(context, remote)
         # They may set another backup folder.
-        context = replace(context, settings=installation_settings.load(context.home))
+        context = replace(context, settings=settings_loading.load(context.home))
         backups = fetch_backups(context, remote, is_all=is_all)
     steps = Steps(on_outcome)
     for name, reason in remote.failed.items():

@@ -1,24 +1,14 @@
-"""Settings: defaults here, then the TOML file, then the environment; the last wins.
-
-The setting ``edge`` in ``[ports]`` is ``CHITLAQ_PORTS_EDGE`` in the environment. Variables with a
-well-known name keep it: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
-``ALERTMANAGER_URL``, ``OTEL_EXPORTER_OTLP_ENDPOINT``.
-"""
+"""What an operator can configure: rate limits, times, recipients, thresholds; with the defaults."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -261,158 +251,3 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
         is_observer = inventory.COMPONENTS[component].kind == "observer"
         return not elsewhere.get(component) and (self.monitoring.embedded or not is_observer)
-
-
-SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
-URL_FIELDS = frozenset(
-    {
-        "database_url",
-        "redis_url",
-        "prometheus_url",
-        "alertmanager_url",
-        "otel_exporter_otlp_endpoint",
-    }
-)
-
-
-def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of this installation.
-
-    Args:
-        home: the installation; its ``chitlaq.toml`` is read when it exists.
-        environment: variables to read; those of the process by default.
-
-    Raises:
-        OperatorError: an unknown or invalid setting; names where it was set.
-    """
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for dotted, value in from_file(home.settings_file):
-        _place(values, sources, dotted, value, f"{home.settings_file}")
-    for variable, dotted, value in _from_environment(environment or os.environ):
-        _place(values, sources, dotted, value, f"the environment ({variable})")
-    try:
-        return msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$.")
-        dotted = path.rstrip("`").split("[")[0]
-        source = sources.get(dotted, str(home.settings_file))
-        raise OperatorError(
-            f"The setting {dotted or '?'} from {source} does not fit: {text}. "
-            "`chitlaq config show` lists all settings with their values."
-        ) from None
-
-
-def fields(
-    struct: type[msgspec.Struct] = Settings, prefix: str = ""
-) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
-    """Yield every setting as (dotted name, field), sections flattened."""
-    for field in msgspec.structs.fields(struct):
-        dotted = f"{prefix}{field.name}"
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from fields(field.type, f"{dotted}.")
-        else:
-            yield dotted, field
-
-
-def variable_of(dotted: str) -> str:
-    """The environment variable of a setting: ``ports.edge`` is ``CHITLAQ_PORTS_EDGE``."""
-    if dotted in URL_FIELDS:
-        return dotted.upper()
-    return "CHITLAQ_" + dotted.replace(".", "_").upper()
-
-
-def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
-    """Return the secrets among settings, given by dotted name, and the passwords in URLs."""
-    found: list[str] = []
-    for dotted, value in values:
-        for text in value if isinstance(value, tuple | list) else (value,):
-            if not isinstance(text, str) or not text:
-                continue
-            if dotted in SECRET_FIELDS:
-                found.append(text)
-            if "://" in text:
-                found += _passwords(text)
-    return found
-
-
-def _passwords(url: str) -> list[str]:
-    """Return the passwords in a URL, as written and decoded."""
-    try:
-        parts = urlsplit(url)
-        given = [parts.password] if parts.password else []
-        given += [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
-    except ValueError:
-        return [url]
-    return [*given, *map(unquote, given)]
-
-
-def from_file(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield every setting of a file as (dotted name, value); nothing if there is no file.
-
-    Raises:
-        OperatorError: it cannot be read, or has an unknown setting.
-    """
-    try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except PermissionError:
-        raise OperatorError(
-            f"{path} cannot be read by this user: check its owner and mode."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OperatorError(f"{path} is not valid TOML: {error}.") from None
-    known = dict(fields())
-    for key, value in document.items():
-        flat = (
-            {f"{key}.{name}": item for name, item in value.items()}
-            if isinstance(value, dict)
-            else {key: value}
-        )
-        for dotted, item in flat.items():
-            if dotted not in known:
-                near = difflib.get_close_matches(dotted, known, n=1)
-                hint = f" Did you mean {near[0]}?" if near else ""
-                raise OperatorError(f"{path} has an unknown setting {dotted}.{hint}")
-            yield dotted, item
-
-
-# Variables of the CHITLAQ_ prefix that are not settings.
-_OTHER_VARIABLES = frozenset({"CHITLAQ_HOME"})
-
-
-def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
-    known = {variable_of(dotted): (dotted, field) for dotted, field in fields()}
-    for variable, text in environment.items():
-        if variable in known:
-            dotted, field = known[variable]
-            is_list = tuple in (field.type, *get_args(field.type)) or "tuple" in str(field.type)
-            value = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
-            yield variable, dotted, value
-        elif variable.startswith("CHITLAQ_") and variable not in _OTHER_VARIABLES:
-            near = difflib.get_close_matches(variable, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise OperatorError(f"The environment has an unknown setting {variable}.{hint}")
-
-
-def _place(
-    values: dict[str, Any], sources: dict[str, str], dotted: str, value: object, source: str
-) -> None:
-    section, _, name = dotted.rpartition(".")
-    (values.setdefault(section, {}) if section else values)[name] = value
-    sources[dotted] = source
-
-
-def shown(dotted: str, value: object) -> str:
-    """Return a setting's value for display: secrets and passwords in URLs are hidden."""
-    if dotted in SECRET_FIELDS:
-        return "********" if value else ""
-    if dotted in URL_FIELDS and value:
-        parts = urlsplit(str(value))
-        head, at, host = parts.netloc.rpartition("@")
-        user = head.partition(":")[0]
-        hidden = f"{user}:********@{host}" if at else host
-        return urlunsplit(parts._replace(netloc=hidden))
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -15,7 +15,8 @@ from chitlaq import inventory
 from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Settings, variable_of
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.installation.settings_loading import variable_of
 from chitlaq.stack.install import bundled_binaries, users
 from chitlaq.stack.servers import nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
