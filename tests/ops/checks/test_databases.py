@@ -102,13 +102,13 @@ async def test_server_that_hangs_is_critical_within_the_time_of_a_check(
 
 @pytest.mark.parametrize("check", ["database.ready", "redis.ready"])
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("60,90", Verdict.OK), ("0,60", Verdict.WARNING), ("0,0", Verdict.CRITICAL)],
 )
 async def test_server_that_answers_is_held_to_its_time(
-    look: Look, check: str, limits: str, verdict: Verdict
+    look: Look, check: str, thresholds: str, verdict: Verdict
 ) -> None:
-    await found(look, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=limits)
+    await found(look, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=thresholds)
 
 
 async def test_connections_near_the_limit_are_a_warning_and_then_critical(
@@ -117,12 +117,12 @@ async def test_connections_near_the_limit_are_a_warning_and_then_critical(
     async with AsyncExitStack() as taken:
         for _ in range(60):
             await taken.enter_async_context(session(stack))
-        for limits, verdict in (
+        for thresholds, verdict in (
             ("0.98,0.99", Verdict.OK),
             ("0.5,0.99", Verdict.WARNING),
             ("0.2,0.5", Verdict.CRITICAL),
         ):
-            result = await look("database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=limits)
+            result = await look("database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
             assert result.verdict is verdict, result.summary
             assert "of 120 in use" in result.summary
             assert rows(result)[0]["role"] == "postgres", "who holds most is named first"
@@ -141,13 +141,13 @@ async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("1e12,1e13", Verdict.OK), ("1e6,1e13", Verdict.WARNING), ("1e5,1e6", Verdict.CRITICAL)],
 )
 async def test_size_of_the_database_is_held_to_its_limits(
-    look: Look, limits: str, verdict: Verdict
+    look: Look, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=limits)
+    result = await look("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=thresholds)
     assert result.verdict is verdict
     assert rows(result)[0]["table"] in result.summary
 
@@ -181,7 +181,7 @@ async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Loo
         await connection.execute("SELECT pg_stat_statements_reset()")
         for _ in range(2):
             await connection.execute("SELECT pg_sleep(0.3) AS a_slow_statement")
-    for limits, verdict in (
+    for thresholds, verdict in (
         ("30,60", Verdict.OK),
         ("0.3,60", Verdict.WARNING),
         ("0.1,0.3", Verdict.CRITICAL),
@@ -191,7 +191,7 @@ async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Loo
             "database.slow_statements",
             verdict,
             "slowest mean time",
-            CHITLAQ_CHECKS_STATEMENT_SECONDS=limits,
+            CHITLAQ_CHECKS_STATEMENT_SECONDS=thresholds,
         )
         assert "a_slow_statement" in rows(result)[0]["statement"]
         assert rows(result)[0]["calls"] == "2"
@@ -216,7 +216,7 @@ async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
         async with holder.transaction():
             await holder.execute(take)
             waiting = asyncio.create_task(waiter.execute(take))
-            for limits, verdict in (
+            for thresholds, verdict in (
                 ("600,900", Verdict.OK),
                 ("0.01,600", Verdict.WARNING),
                 ("0.01,0.02", Verdict.CRITICAL),
@@ -226,7 +226,7 @@ async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
                     "database.locks",
                     verdict,
                     "1 session waiting",
-                    CHITLAQ_CHECKS_LOCK_WAIT_SECONDS=limits,
+                    CHITLAQ_CHECKS_LOCK_WAIT_SECONDS=thresholds,
                 )
             (row,) = rows(result)
             assert row["process"] == str(waiter.get_server_pid())
@@ -239,7 +239,7 @@ async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
 async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, look: Look) -> None:
     async with session(stack) as forgotten, forgotten.transaction():
         await forgotten.execute("SELECT 'forgotten'")
-        for limits, verdict in (
+        for thresholds, verdict in (
             ("600,900", Verdict.OK),
             ("0.01,600", Verdict.WARNING),
             ("0.01,0.02", Verdict.CRITICAL),
@@ -249,18 +249,18 @@ async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, lo
                 "database.activity",
                 verdict,
                 "oldest transaction open for ",
-                CHITLAQ_CHECKS_TRANSACTION_SECONDS=limits,
+                CHITLAQ_CHECKS_TRANSACTION_SECONDS=thresholds,
             )
         mine = [r for r in rows(result) if r["process"] == str(forgotten.get_server_pid())]
         assert [row["state"] for row in mine] == ["idle in transaction"]
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("0.01,0.001", Verdict.OK), ("1.01,0.01", Verdict.WARNING), ("1.02,1.01", Verdict.CRITICAL)],
 )
 async def test_reads_from_memory_are_held_to_their_share(
-    stack: Stack, look: Look, limits: str, verdict: Verdict
+    stack: Stack, look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     read = "DO $$ BEGIN FOR n IN 1..300 LOOP PERFORM count(*) FROM pg_attribute; END LOOP; END $$"
     await stack.sql(read)
@@ -269,7 +269,7 @@ async def test_reads_from_memory_are_held_to_their_share(
         "database.cache",
         verdict,
         "blocks were found in memory",
-        CHITLAQ_CHECKS_CACHE_HIT_RATIO=limits,
+        CHITLAQ_CHECKS_CACHE_HIT_RATIO=thresholds,
     )
 
 
@@ -318,13 +318,13 @@ async def configured(system: SystemView, name: str, value: str) -> AsyncIterator
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("0.9,0.99", Verdict.OK), ("1e-9,0.99", Verdict.WARNING), ("1e-9,1e-8", Verdict.CRITICAL)],
 )
 async def test_memory_of_valkey_is_held_to_its_limits(
-    look: Look, limits: str, verdict: Verdict
+    look: Look, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=limits)
+    result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=thresholds)
     assert result.verdict is verdict
     assert result.summary.endswith(" of 268 MB")
 
@@ -337,13 +337,13 @@ async def test_valkey_without_a_limit_has_no_share_to_judge(system: SystemView, 
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("0.9,0.99", Verdict.OK), ("1e-5,0.9", Verdict.WARNING), ("1e-5,2e-5", Verdict.CRITICAL)],
 )
 async def test_clients_of_valkey_are_held_to_their_limits(
-    look: Look, limits: str, verdict: Verdict
+    look: Look, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=limits)
+    result = await look("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
     assert result.verdict is verdict
     assert "connected" in result.summary
 

@@ -33,7 +33,7 @@ def home(tmp_path: Path) -> Home:
 
 # A value above zero is reached by any machine; a threshold of 1e9 by none.
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("1e9,2e9", Verdict.OK), ("-1,1e9", Verdict.WARNING), ("-2,-1", Verdict.CRITICAL)],
 )
 @pytest.mark.parametrize(
@@ -49,20 +49,22 @@ def home(tmp_path: Path) -> Home:
     ],
 )
 async def test_use_is_judged_by_its_thresholds(
-    home: Home, check: str, setting: str, limits: str, verdict: Verdict
+    home: Home, check: str, setting: str, thresholds: str, verdict: Verdict
 ) -> None:
-    found = await look(home, check, **{f"CHITLAQ_CHECKS_{setting}": limits})
+    found = await look(home, check, **{f"CHITLAQ_CHECKS_{setting}": thresholds})
     if found.verdict == Verdict.SKIPPED:
         pytest.skip(found.summary)
     assert found.verdict == verdict, found.summary
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [("-1,-2", Verdict.OK), ("1e9,-1", Verdict.WARNING), ("2e9,1e9", Verdict.CRITICAL)],
 )
-async def test_memory_is_judged_by_what_is_left(home: Home, limits: str, verdict: Verdict) -> None:
-    found = await look(home, "host.memory", CHITLAQ_CHECKS_MEMORY_AVAILABLE_RATIO=limits)
+async def test_memory_is_judged_by_what_is_left(
+    home: Home, thresholds: str, verdict: Verdict
+) -> None:
+    found = await look(home, "host.memory", CHITLAQ_CHECKS_MEMORY_AVAILABLE_RATIO=thresholds)
     assert found.verdict == verdict
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
     assert table.rows

@@ -183,7 +183,7 @@ OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, 
 
 
 @pytest.mark.parametrize(
-    ("check", "story", "verdict", "said", "limits"),
+    ("check", "story", "verdict", "said", "thresholds"),
     [
         ("api.latency", "well", OK, "95th percentile 47.5 ms; ", {}),
         ("api.latency", "ill", WARNING, "95th percentile 975 ms; ", {}),
@@ -239,9 +239,9 @@ async def test_what_happened_is_what_is_said_of_it(
     story: str,
     verdict: Verdict,
     said: str,
-    limits: dict[str, str],
+    thresholds: dict[str, str],
 ) -> None:
-    result = await look(check, told[story], tmp_path, **limits)
+    result = await look(check, told[story], tmp_path, **thresholds)
     assert (result.verdict, said in result.summary) == (verdict, True), result.summary
 
 

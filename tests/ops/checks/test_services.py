@@ -120,7 +120,7 @@ async def test_stack_that_does_not_run_is_said_with_what_starts_it(
 
 
 @pytest.mark.parametrize(
-    ("limits", "verdict"),
+    ("thresholds", "verdict"),
     [
         ("1e12,1e13", Verdict.OK),
         ("1,1e13", Verdict.WARNING),
@@ -128,9 +128,9 @@ async def test_stack_that_does_not_run_is_said_with_what_starts_it(
     ],
 )
 async def test_memory_of_a_component_is_held_to_its_limits(
-    look: Look, limits: str, verdict: Verdict
+    look: Look, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=limits)
+    result = await look("services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=thresholds)
     assert result.verdict is verdict
     assert result.values["largest"].value > 1e7
 

@@ -14,7 +14,7 @@ from chitlaq.core.installation.home import Home
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
-Limit = tuple[float, float]
+Threshold = tuple[float, float]
 """The warning and the critical threshold of a check; if the first is larger, less is worse."""
 
 
@@ -43,7 +43,7 @@ else:
     )
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may request."""
 
     body_bytes: Positive = 1_048_576
@@ -144,49 +144,49 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where its summary is also sent, as Apprise URLs: ``slack://…``, ``mailto://…``."""
 
 
-class Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the checks: ``warning, critical``, in base units (seconds, bytes, ratio 0 to 1)."""
 
-    load_per_core: Limit = (1.5, 4.0)
-    cpu_used_ratio: Limit = (0.85, 0.97)
-    memory_available_ratio: Limit = (0.15, 0.05)
-    disk_used_ratio: Limit = (0.80, 0.90)
-    disk_busy_ratio: Limit = (0.85, 0.98)
-    large_file_bytes: Limit = (1e9, 1e10)
-    network_used_ratio: Limit = (0.70, 0.95)
-    network_errors_ratio: Limit = (0.001, 0.01)
-    clock_offset_seconds: Limit = (0.05, 0.5)
+    load_per_core: Threshold = (1.5, 4.0)
+    cpu_used_ratio: Threshold = (0.85, 0.97)
+    memory_available_ratio: Threshold = (0.15, 0.05)
+    disk_used_ratio: Threshold = (0.80, 0.90)
+    disk_busy_ratio: Threshold = (0.85, 0.98)
+    large_file_bytes: Threshold = (1e9, 1e10)
+    network_used_ratio: Threshold = (0.70, 0.95)
+    network_errors_ratio: Threshold = (0.001, 0.01)
+    clock_offset_seconds: Threshold = (0.05, 0.5)
     reachable: tuple[str, ...] = ()
     """Hosts (``host:port``) that this machine must reach: a mail server, a mirror, the network."""
-    component_memory_bytes: Limit = (5e8, 1e9)
-    answer_seconds: Limit = (0.5, 2.0)
+    component_memory_bytes: Threshold = (5e8, 1e9)
+    answer_seconds: Threshold = (0.5, 2.0)
     """Duration of a check's own request: feed, search, health."""
-    connections_ratio: Limit = (0.80, 0.95)
+    connections_ratio: Threshold = (0.80, 0.95)
     """Connections to PostgreSQL and clients of Valkey, relative to their maximum."""
-    database_size_bytes: Limit = (1e11, 5e11)
-    statement_seconds: Limit = (1.0, 10.0)
+    database_size_bytes: Threshold = (1e11, 5e11)
+    statement_seconds: Threshold = (1.0, 10.0)
     """Mean time of a statement, in pg_stat_statements."""
-    lock_wait_seconds: Limit = (5.0, 60.0)
-    transaction_seconds: Limit = (300.0, 3600.0)
-    cache_hit_ratio: Limit = (0.95, 0.80)
-    dead_rows_ratio: Limit = (0.2, 0.5)
-    valkey_memory_ratio: Limit = (0.85, 0.98)
-    latency_p95_seconds: Limit = (0.5, 2.0)
-    query_p95_seconds: Limit = (0.1, 1.0)
-    websocket_p95_seconds: Limit = (0.5, 2.0)
-    server_errors_ratio: Limit = (0.01, 0.05)
-    refusals_ratio: Limit = (0.3, 0.8)
-    log_errors_a_day: Limit = (10, 1000)
-    slow_lines_a_day: Limit = (50, 5000)
-    ssh_failures_a_day: Limit = (100, 5000)
-    login_failures_ratio: Limit = (0.5, 0.9)
-    address_share: Limit = (0.5, 0.9)
+    lock_wait_seconds: Threshold = (5.0, 60.0)
+    transaction_seconds: Threshold = (300.0, 3600.0)
+    cache_hit_ratio: Threshold = (0.95, 0.80)
+    dead_rows_ratio: Threshold = (0.2, 0.5)
+    valkey_memory_ratio: Threshold = (0.85, 0.98)
+    latency_p95_seconds: Threshold = (0.5, 2.0)
+    query_p95_seconds: Threshold = (0.1, 1.0)
+    websocket_p95_seconds: Threshold = (0.5, 2.0)
+    server_errors_ratio: Threshold = (0.01, 0.05)
+    refusals_ratio: Threshold = (0.3, 0.8)
+    log_errors_a_day: Threshold = (10, 1000)
+    slow_lines_a_day: Threshold = (50, 5000)
+    ssh_failures_a_day: Threshold = (100, 5000)
+    login_failures_ratio: Threshold = (0.5, 0.9)
+    address_share: Threshold = (0.5, 0.9)
     """The busiest address's share of the requests that the limits apply to."""
-    certificate_days: Limit = (14, 3)
-    backup_age_hours: Limit = (26, 50)
-    updates_waiting: Limit = (50, 500)
-    security_updates_waiting: Limit = (1, 20)
-    days_until_full: Limit = (30, 7)
+    certificate_days: Threshold = (14, 3)
+    backup_age_hours: Threshold = (26, 50)
+    updates_waiting: Threshold = (50, 500)
+    security_updates_waiting: Threshold = (1, 20)
+    days_until_full: Threshold = (30, 7)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -210,7 +210,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seed an empty embedded database with demo members; an external one is never seeded on its own."""
     ports: Ports = Ports()
     workers: WorkerCounts = WorkerCounts()
-    limits: Limits = Limits()
+    limits: RateLimits = RateLimits()
     cors: Cors = Cors()
     smtp: Smtp = Smtp()
     tokens: Tokens = Tokens()
@@ -218,7 +218,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monitoring: Monitoring = Monitoring()
     backups: Backups = Backups()
     operations: Operations = Operations()
-    checks: Checks = Checks()
+    checks: CheckThresholds = CheckThresholds()
 
     @property
     def base_url(self) -> str:

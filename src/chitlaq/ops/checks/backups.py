@@ -56,7 +56,7 @@ async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
             least=Verdict.WARNING,
         )
     drilled = _age(last.drilled.at)
-    values["drilled"] = Value(drilled / 3600, "hours", *system.limits.backup_age_hours)
+    values["drilled"] = Value(drilled / 3600, "hours", *system.thresholds.backup_age_hours)
     values["restored_in"] = Value(last.drilled.seconds, "seconds")
     if last.drilled.lost_seconds is not None:
         values["lost"] = Value(last.drilled.lost_seconds, "seconds")
@@ -92,7 +92,7 @@ def _none(found: BackupStatus, what: str) -> CheckOutcome:
 
 def _values(system: SystemView, kind_status: KindStatus, newest: Record) -> dict[str, Value]:
     return {
-        "age": Value(_age(newest.created_at) / 3600, "hours", *system.limits.backup_age_hours),
+        "age": Value(_age(newest.created_at) / 3600, "hours", *system.thresholds.backup_age_hours),
         "size": Value(newest.bytes, "bytes"),
         "backups": Value(len(kind_status.records)),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from chitlaq.core.formatting import duration, size
-from chitlaq.core.installation.settings import Limit
+from chitlaq.core.installation.settings import Threshold
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
@@ -51,13 +51,13 @@ def _said(forecast: Forecast) -> str:
 
 
 def _judge(
-    rows: Sequence[tuple[str, Forecast, str]], limit: Limit, series: Sequence[TimeSeries]
+    rows: Sequence[tuple[str, Forecast, str]], threshold: Threshold, series: Sequence[TimeSeries]
 ) -> CheckOutcome:
     """Report which of several things is full first.
 
     Args:
         rows: (name, forecast, formatted growth per day).
-        limit: days left.
+        threshold: days left.
         series: past samples, as evidence.
     """
     known = {name: one.days for name, one, _ in rows if one.days is not None}
@@ -74,7 +74,7 @@ def _judge(
         said = f"{rows[0][0]}: {_said(rows[0][1])}" if len(rows) == 1 else "nothing fills up"
     return outcome(
         said,
-        {f"days {name}": Value(days, "days", *limit) for name, days in known.items()},
+        {f"days {name}": Value(days, "days", *threshold) for name, days in known.items()},
         Table(
             "forecasts",
             ["what", "forecast", "growth per day", "explained"],
@@ -112,7 +112,7 @@ async def disks(system: SystemView) -> CheckOutcome:
         forecast = until(_points(one), sizes.get(name, math.inf))
         rows.append((one.metric["mountpoint"], forecast, f"{size(forecast.per_day)}"))
         series.append(TimeSeries(f"used on {one.metric['mountpoint']}", "bytes", one.points))
-    return _judge(rows, system.limits.days_until_full, series)
+    return _judge(rows, system.thresholds.days_until_full, series)
 
 
 def _file_system(metric: dict[str, str]) -> str:
@@ -155,7 +155,7 @@ async def _fills(
     forecast = until(_points(found[0]), limit)
     growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
     series = TimeSeries(what, "bytes" if is_bytes else "", found[0].points)
-    return _judge([(what, forecast, growth)], system.limits.days_until_full, [series])
+    return _judge([(what, forecast, growth)], system.thresholds.days_until_full, [series])
 
 
 memory = _filling(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chitlaq.core.formatting import count, duration, share
-from chitlaq.core.installation.settings import Limit
+from chitlaq.core.installation.settings import Threshold
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -78,7 +78,7 @@ async def day(system: SystemView) -> CheckOutcome:
     all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
     asked = await system.prometheus.number(all_of_them)
     failed = await system.prometheus.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")
-    limits = system.limits
+    thresholds = system.thresholds
     known, unseen = _known(hours)
     since = "" if known > DAY_SECONDS - 3600 else f" since {_clock(min(hours))}"
     said = [f"{count(round(asked), 'request')} within 24 hours{since}"]
@@ -86,11 +86,11 @@ async def day(system: SystemView) -> CheckOutcome:
     verdicts = []
     if round(asked):
         said.append(f"{share(failed / asked)} of them failed (5xx)")
-        values["failed"] = _judged(failed / asked, "ratio", limits.server_errors_ratio, asked)
+        values["failed"] = _judged(failed / asked, "ratio", thresholds.server_errors_ratio, asked)
     if any(one.p95 for one in hours.values()):
         p95 = await system.prometheus.number(_p95("24h"))
         said.append(f"95th percentile {duration(p95)}")
-        values["p95"] = _judged(p95, "seconds", limits.latency_p95_seconds, asked)
+        values["p95"] = _judged(p95, "seconds", thresholds.latency_p95_seconds, asked)
     # By the number of failures, not their ratio: one of one is no outage.
     at = max(hours, key=lambda at: hours[at].failed)
     if round(hours[at].failed):
@@ -99,22 +99,26 @@ async def day(system: SystemView) -> CheckOutcome:
             f"most failures {_between(at)}: {share(ratio)} of {count(round(requests), 'request')}"
         )
         values["failed in the worst hour"] = Value(ratio, "ratio")
-        verdicts.append(_of_an_hour(_judged(ratio, "ratio", limits.server_errors_ratio, requests)))
+        verdicts.append(
+            _of_an_hour(_judged(ratio, "ratio", thresholds.server_errors_ratio, requests))
+        )
     busy = [at for at, one in hours.items() if one.requests >= FEW_REQUESTS and one.p95]
     if busy:
         at = max(busy, key=lambda at: hours[at].p95)
         said.append(f"slowest {_between(at)}: 95th percentile {duration(hours[at].p95)}")
         values["p95 in the slowest hour"] = Value(hours[at].p95, "seconds")
-        verdicts.append(_of_an_hour(Value(hours[at].p95, "seconds", *limits.latency_p95_seconds)))
+        verdicts.append(
+            _of_an_hour(Value(hours[at].p95, "seconds", *thresholds.latency_p95_seconds))
+        )
     if unseen:
         said.append(f"no data for {duration(unseen)} of that time")
         verdicts.append(Verdict.UNKNOWN)
     return outcome("; ".join(said), values, _by_the_hour(hours), least=worst((*verdicts, OK)))
 
 
-def _judged(value: float, unit: str, limit: Limit, requests: float) -> Value:
+def _judged(value: float, unit: str, threshold: Threshold, requests: float) -> Value:
     """Return a value, judged only if there were enough requests."""
-    return Value(value, unit, *limit) if requests >= FEW_REQUESTS else Value(value, unit)
+    return Value(value, unit, *threshold) if requests >= FEW_REQUESTS else Value(value, unit)
 
 
 def _of_an_hour(value: Value) -> Verdict:

@@ -39,7 +39,7 @@ async def ready(system: SystemView) -> CheckOutcome:
     return outcome(
         f"PostgreSQL {row['version']}, up {duration(row['uptime'])}, answered in {duration(seconds)}",
         {
-            "answer": Value(seconds, "seconds", *system.limits.answer_seconds),
+            "answer": Value(seconds, "seconds", *system.thresholds.answer_seconds),
             "uptime": Value(row["uptime"], "seconds"),
         },
         least=Verdict.WARNING if row["is_standby"] else Verdict.OK,
@@ -64,7 +64,7 @@ async def connections(system: SystemView) -> CheckOutcome:
     return outcome(
         f"{used} of {most} in use",
         {
-            "used": Value(used / most, "ratio", *system.limits.connections_ratio),
+            "used": Value(used / most, "ratio", *system.thresholds.connections_ratio),
             "connections": Value(used),
         },
         Table(
@@ -93,7 +93,7 @@ async def database_size(system: SystemView) -> CheckOutcome:
     total = rows[0]["database_bytes"]
     return outcome(
         f"{size(total)} in total; largest table: {rows[0]['name']}",
-        {"size": Value(total, "bytes", *system.limits.database_size_bytes)},
+        {"size": Value(total, "bytes", *system.thresholds.database_size_bytes)},
         Table(
             "largest tables",
             ["table", "size", "thereof indexes", "estimated rows"],
@@ -125,7 +125,7 @@ async def slow_statements(system: SystemView) -> CheckOutcome:
     slowest = max((row["mean_seconds"] for row in rows), default=0.0)
     return outcome(
         f"slowest mean time: {duration(slowest)}" if rows else "no statement recorded yet",
-        {"slowest_mean": Value(slowest, "seconds", *system.limits.statement_seconds)},
+        {"slowest_mean": Value(slowest, "seconds", *system.thresholds.statement_seconds)},
         Table(
             "by mean time",
             ["mean", "calls", "total", "role", "statement"],
@@ -164,7 +164,7 @@ async def locks(system: SystemView) -> CheckOutcome:
         if rows
         else "no session is waiting",
         {
-            "longest_wait": Value(longest, "seconds", *system.limits.lock_wait_seconds),
+            "longest_wait": Value(longest, "seconds", *system.thresholds.lock_wait_seconds),
             "waiting": Value(len(rows)),
             "locks": Value(held),
         },
@@ -200,7 +200,7 @@ async def activity(system: SystemView) -> CheckOutcome:
         if rows
         else "no active session",
         {
-            "oldest_transaction": Value(oldest, "seconds", *system.limits.transaction_seconds),
+            "oldest_transaction": Value(oldest, "seconds", *system.thresholds.transaction_seconds),
             "at_work": Value(len(rows)),
         },
         Table(
@@ -238,7 +238,7 @@ async def cache(system: SystemView) -> CheckOutcome:
     ratio = row["blks_hit"] / reads
     return outcome(
         f"{share(ratio)} of {reads:,} blocks were found in memory",
-        {"hit_ratio": Value(ratio, "ratio", *system.limits.cache_hit_ratio)},
+        {"hit_ratio": Value(ratio, "ratio", *system.thresholds.cache_hit_ratio)},
     )
 
 
@@ -264,7 +264,7 @@ async def dead_rows(system: SystemView) -> CheckOutcome:
         f"{share(most)} of the rows of {name} are dead"
         if name
         else "no table is large enough to judge",
-        {"most": Value(most, "ratio", *system.limits.dead_rows_ratio)},
+        {"most": Value(most, "ratio", *system.thresholds.dead_rows_ratio)},
         Table(
             "tables",
             ["table", "live", "dead", "last vacuum"],
@@ -306,7 +306,7 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
     version = facts.get("valkey_version") or facts.get("redis_version", "?")
     return outcome(
         f"version {version}, answered in {duration(seconds)}",
-        {"answer": Value(seconds, "seconds", *system.limits.answer_seconds)},
+        {"answer": Value(seconds, "seconds", *system.thresholds.answer_seconds)},
     )
 
 
@@ -323,7 +323,7 @@ async def redis_memory(system: SystemView) -> CheckOutcome:
     used, most = float(facts["used_memory"]), float(facts["maxmemory"])
     values = {"used": Value(used, "bytes")}
     if most:
-        values["used_ratio"] = Value(used / most, "ratio", *system.limits.valkey_memory_ratio)
+        values["used_ratio"] = Value(used / most, "ratio", *system.thresholds.valkey_memory_ratio)
     return outcome(
         f"{size(used)} of {size(most)}" if most else f"{size(used)}, without a limit", values
     )
@@ -344,7 +344,7 @@ async def redis_clients(system: SystemView) -> CheckOutcome:
     return outcome(
         f"{connected:.0f} of {most:.0f} connected",
         {
-            "used": Value(connected / most, "ratio", *system.limits.connections_ratio),
+            "used": Value(connected / most, "ratio", *system.thresholds.connections_ratio),
             "connected": Value(connected),
             "blocked": Value(blocked),
         },

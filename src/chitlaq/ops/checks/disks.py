@@ -43,8 +43,8 @@ async def disk(system: SystemView) -> CheckOutcome:
         state = await system.blocking(partial(os.statvfs, mount))
         used = 1 - state.f_bavail / state.f_blocks if state.f_blocks else 0.0
         inodes = 1 - state.f_favail / state.f_files if state.f_files else 0.0
-        values[f"used {mount}"] = Value(used, "ratio", *system.limits.disk_used_ratio)
-        values[f"inodes {mount}"] = Value(inodes, "ratio", *system.limits.disk_used_ratio)
+        values[f"used {mount}"] = Value(used, "ratio", *system.thresholds.disk_used_ratio)
+        values[f"inodes {mount}"] = Value(inodes, "ratio", *system.thresholds.disk_used_ratio)
         values[f"free {mount}"] = Value(state.f_bavail * state.f_frsize, "bytes")
         free, total = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
         rows.append([mount, size(total), size(free), share(used), share(inodes)])
@@ -136,7 +136,7 @@ async def disk_io(system: SystemView) -> CheckOutcome:
         rows.append([name, share(busy), f"{size(read)}/s", f"{size(written)}/s"])
     return outcome(
         f"busiest disk: {busiest[0]}, {share(busiest[1])} of the time",
-        {"busy": Value(busiest[1], "ratio", *system.limits.disk_busy_ratio)},
+        {"busy": Value(busiest[1], "ratio", *system.thresholds.disk_busy_ratio)},
         Table("disks", ["disk", "busy", "read", "written"], rows),
     )
 
@@ -160,7 +160,7 @@ async def large_files(system: SystemView) -> CheckOutcome:
         f"{count(len(files), 'file')} of at least {size(LARGE_FILE_BYTES)}",
         {
             "files": Value(len(files)),
-            "largest": Value(largest, "bytes", *system.limits.large_file_bytes),
+            "largest": Value(largest, "bytes", *system.thresholds.large_file_bytes),
         },
         Table("largest first", ["size", "file"], [[size(b), str(p)] for b, p in files[:SHOWN]]),
     )

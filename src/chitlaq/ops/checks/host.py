@@ -59,7 +59,7 @@ async def load(system: SystemView) -> CheckOutcome:
             "load1": Value(one),
             "load5": Value(five),
             "load15": Value(fifteen),
-            "load5_per_core": Value(five / cores, "", *system.limits.load_per_core),
+            "load5_per_core": Value(five / cores, "", *system.thresholds.load_per_core),
         },
     )
 
@@ -83,7 +83,7 @@ async def cpu(system: SystemView) -> CheckOutcome:
     return outcome(
         said,
         {
-            "used": Value(busy, "ratio", *system.limits.cpu_used_ratio),
+            "used": Value(busy, "ratio", *system.thresholds.cpu_used_ratio),
             "iowait": Value(waiting, "ratio"),
             "steal": Value(stolen, "ratio"),
         },
@@ -129,7 +129,7 @@ async def memory(system: SystemView) -> CheckOutcome:
         said,
         {
             "available": Value(
-                state.available / state.total, "ratio", *system.limits.memory_available_ratio
+                state.available / state.total, "ratio", *system.thresholds.memory_available_ratio
             ),
             "available_bytes": Value(state.available, "bytes"),
             "total_bytes": Value(state.total, "bytes"),
@@ -164,7 +164,7 @@ async def clock(system: SystemView) -> CheckOutcome:
         f"{duration(abs(offset))} off the reference clock"
         if is_kept
         else "the clock is not synchronised, so it may be off by any amount",
-        {"offset": Value(abs(offset), "seconds", *system.limits.clock_offset_seconds)},
+        {"offset": Value(abs(offset), "seconds", *system.thresholds.clock_offset_seconds)},
         least=Verdict.OK if is_kept else Verdict.WARNING,
     )
 

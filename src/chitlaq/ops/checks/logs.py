@@ -167,8 +167,8 @@ def _log(name: str, service: str) -> Check:
         return outcome(
             said,
             {
-                "errors": Value(total, "", *system.limits.log_errors_a_day),
-                "slow": Value(slow_total, "", *system.limits.slow_lines_a_day),
+                "errors": Value(total, "", *system.thresholds.log_errors_a_day),
+                "slow": Value(slow_total, "", *system.thresholds.slow_lines_a_day),
                 "new_patterns": Value(len(new or ())),
                 "lines": Value(found.lines),
             },
@@ -216,7 +216,7 @@ async def addresses(system: SystemView) -> CheckOutcome:
     return outcome(
         said + _left_out(found),
         {
-            "busiest": Value(ratio, "ratio", *system.limits.address_share)
+            "busiest": Value(ratio, "ratio", *system.thresholds.address_share)
             if is_enough
             else Value(ratio, "ratio"),
             "addresses": Value(len(found.addresses)),
@@ -253,7 +253,7 @@ async def statuses(system: SystemView) -> CheckOutcome:
         f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
         + _left_out(found),
         {
-            "failed": Value(ratio, "ratio", *system.limits.server_errors_ratio)
+            "failed": Value(ratio, "ratio", *system.thresholds.server_errors_ratio)
             if found.requests >= FEW_REQUESTS
             else Value(ratio, "ratio"),
             "refused": Value(refused),
@@ -283,7 +283,7 @@ async def nginx_errors(system: SystemView) -> CheckOutcome:
     total = sum(group.count for group in found.errors.values())
     return outcome(
         f"{count(total, 'error')} in {count(len(found.errors), 'pattern')}{_reach(found.since)}",
-        {"errors": Value(total, "", *system.limits.log_errors_a_day)},
+        {"errors": Value(total, "", *system.thresholds.log_errors_a_day)},
         _groups("errors", list(found.errors.values())),
         least=_least(found.since),
     )
@@ -303,7 +303,7 @@ async def tls_errors(system: SystemView) -> CheckOutcome:
     total = sum(group.count for group in found.tls.values())
     return outcome(
         f"{count(total, 'line')} about TLS{_reach(found.since)}",
-        {"lines": Value(total, "", *system.limits.log_errors_a_day)},
+        {"lines": Value(total, "", *system.thresholds.log_errors_a_day)},
         _groups("TLS", list(found.tls.values())),
         least=_least(found.since),
     )
@@ -342,7 +342,7 @@ async def journal(system: SystemView) -> CheckOutcome:
         f"{said} {count(len(warnings), 'pattern')}{_reach(since)}",
         {
             "errors": Value(
-                sum(group.count for group in errors), "", *system.limits.log_errors_a_day
+                sum(group.count for group in errors), "", *system.thresholds.log_errors_a_day
             ),
             "warnings": Value(warned),
             "new_patterns": Value(len(new or ())),

@@ -116,7 +116,7 @@ def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check: 
         return outcome(
             said,
             {
-                "waiting": Value(len(waiting), "", *getattr(system.limits, limit)),
+                "waiting": Value(len(waiting), "", *getattr(system.thresholds, limit)),
                 "kept_back": Value(kept_back),
             },
             Table(

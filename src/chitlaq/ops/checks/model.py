@@ -65,7 +65,7 @@ class Section(StrEnum):
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):
     """A measured value in base units (seconds, bytes, ratio; none for a count).
 
-    With thresholds, which are those of a `Limit` of the settings, it has a verdict; if the warning
+    With thresholds, which are those of a `Threshold` of the settings, it has a verdict; if the warning
     threshold is the larger one, low values are bad.
     """
 

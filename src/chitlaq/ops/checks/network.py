@@ -69,7 +69,7 @@ async def interfaces(system: SystemView) -> CheckOutcome:
         said,
         {
             "interfaces_up": Value(len(outward)),
-            "errors": Value(worst_ratio, "ratio", *system.limits.network_errors_ratio),
+            "errors": Value(worst_ratio, "ratio", *system.thresholds.network_errors_ratio),
         },
         Table("interfaces", ["name", "state", "addresses", "packets", "errors and drops"], rows),
         Table("routes", ["to", "via", "interface"], routes),
@@ -146,7 +146,7 @@ async def bandwidth(system: SystemView) -> CheckOutcome:
         {
             "received": Value(received, "bytes"),
             "sent": Value(sent, "bytes"),
-            "used": Value(used, "ratio", *system.limits.network_used_ratio),
+            "used": Value(used, "ratio", *system.thresholds.network_used_ratio),
         },
         Table("interfaces", ["name", "in", "out", "speed"], rows),
     )
@@ -215,7 +215,7 @@ def _is_loopback(address: str) -> bool:
     remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask whoever runs that host.",
 )
 async def reachability(system: SystemView) -> CheckOutcome:
-    wanted = [(host, Verdict.WARNING) for host in system.limits.reachable]
+    wanted = [(host, Verdict.WARNING) for host in system.thresholds.reachable]
     if system.settings.public_url:
         url = urlsplit(system.settings.public_url)
         port = url.port or (443 if url.scheme == "https" else 80)

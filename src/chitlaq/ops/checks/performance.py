@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from chitlaq.core.formatting import count, duration, share
-from chitlaq.core.installation.settings import Limit
+from chitlaq.core.installation.settings import Threshold
 from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
@@ -78,7 +78,7 @@ async def latency(system: SystemView) -> CheckOutcome:
         f"95th percentile {duration(overall)}; slowest route: {routes[0].metric['route']} with"
         f" {duration(routes[0].number)}",
         {
-            "p95": Value(overall, "seconds", *system.limits.latency_p95_seconds),
+            "p95": Value(overall, "seconds", *system.thresholds.latency_p95_seconds),
             "requests": Value(requests),
         },
         Table(
@@ -109,7 +109,7 @@ def _route(id: str, title: str, route: str) -> Check:  # noqa: A002
         return outcome(
             f"95th percentile {duration(seconds)} of {count(requests, 'request')}",
             {
-                "p95": Value(seconds, "seconds", *system.limits.latency_p95_seconds),
+                "p95": Value(seconds, "seconds", *system.thresholds.latency_p95_seconds),
                 "requests": Value(requests),
             },
         )
@@ -139,7 +139,7 @@ async def throughput(system: SystemView) -> CheckOutcome:
     )
 
 
-def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check:  # noqa: A002
+def _share(id: str, title: str, statuses: str, setting: str, remedy: str) -> Check:  # noqa: A002
     selector = f'{MEMBERS},status=~"{statuses}"'
 
     @check(
@@ -155,9 +155,9 @@ def _share(id: str, title: str, statuses: str, limit: str, remedy: str) -> Check
         found = await _requests(system, selector)
         ratio = found / requests if requests else 0.0
         # A ratio of few requests is noise.
-        limits: Limit = getattr(system.limits, limit)
+        threshold: Threshold = getattr(system.thresholds, setting)
         value = (
-            Value(ratio, "ratio", *limits) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
+            Value(ratio, "ratio", *threshold) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
         )
         rows = []
         if found:
@@ -233,7 +233,7 @@ async def query_latency(system: SystemView) -> CheckOutcome:
     return outcome(
         f"95th percentile {duration(overall)}; slowest query: {slowest[0].metric['query']} with"
         f" {duration(slowest[0].number)}",
-        {"p95": Value(overall, "seconds", *system.limits.query_p95_seconds)},
+        {"p95": Value(overall, "seconds", *system.thresholds.query_p95_seconds)},
         Table(
             "queries",
             ["service", "query", "95th percentile"],
@@ -340,7 +340,7 @@ async def websocket_latency(system: SystemView) -> CheckOutcome:
     return outcome(
         f"95th percentile {duration(seconds)}",
         {
-            "p95": Value(seconds, "seconds", *system.limits.websocket_p95_seconds),
+            "p95": Value(seconds, "seconds", *system.thresholds.websocket_p95_seconds),
             "frames": Value(frames),
         },
     )
@@ -358,7 +358,7 @@ async def websocket_latency(system: SystemView) -> CheckOutcome:
 )
 async def month(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number(_p95(TIMED, "30d"))
-    values = {"p95": Value(now, "seconds", *system.limits.latency_p95_seconds)}
+    values = {"p95": Value(now, "seconds", *system.thresholds.latency_p95_seconds)}
     said = f"95th percentile {duration(now)}"
     try:
         before = await system.prometheus.number(

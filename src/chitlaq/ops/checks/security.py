@@ -86,7 +86,7 @@ async def logins(system: SystemView) -> CheckOutcome:
         if round(total)
         else "no attempts within one hour",
         {
-            "failed": Value(ratio, "ratio", *system.limits.login_failures_ratio)
+            "failed": Value(ratio, "ratio", *system.thresholds.login_failures_ratio)
             if total >= FEW_ATTEMPTS
             else Value(ratio, "ratio"),
             "attempts": Value(round(total)),
@@ -143,7 +143,7 @@ async def certificates(system: SystemView) -> CheckOutcome:
     return outcome(
         "; ".join(said),
         {
-            name: Value(one / DAY_SECONDS, "days", *system.limits.certificate_days)
+            name: Value(one / DAY_SECONDS, "days", *system.thresholds.certificate_days)
             for name, one in known.items()
         },
         Table("certificates", ["certificate", "state", "reason"], rows),

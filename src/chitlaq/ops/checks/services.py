@@ -106,7 +106,9 @@ async def resources(system: SystemView) -> CheckOutcome:
         f"{size(total.memory_bytes)} of memory in total, {largest.service} the largest with"
         f" {size(largest.memory_bytes)}; {total.cpu_percent:.0f} % of a core",
         {
-            "largest": Value(largest.memory_bytes, "bytes", *system.limits.component_memory_bytes),
+            "largest": Value(
+                largest.memory_bytes, "bytes", *system.thresholds.component_memory_bytes
+            ),
             "memory": Value(total.memory_bytes, "bytes"),
             "cpu": Value(total.cpu_percent / 100, "ratio"),
         },
@@ -159,7 +161,7 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         return outcome(
             f"{said.status}{': ' + '; '.join(faults) if faults else ''}, up {duration(said.uptime)}",
             {
-                "answer": Value(seconds, "seconds", *system.limits.answer_seconds),
+                "answer": Value(seconds, "seconds", *system.thresholds.answer_seconds),
                 "uptime": Value(said.uptime, "seconds"),
             },
             Table("dependencies", ["what", "state", "detail"], rows),
@@ -205,7 +207,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         said = "as expected" if is_right else f"unexpected content, request ID {identifier}"
         return outcome(
             f"status {answer.status} in {duration(seconds)}, {said}",
-            {"answer": Value(seconds, "seconds", *system.limits.answer_seconds)},
+            {"answer": Value(seconds, "seconds", *system.thresholds.answer_seconds)},
             least=Verdict.OK if is_right else Verdict.CRITICAL,
         )
 
@@ -307,8 +309,8 @@ async def ping(system: SystemView) -> CheckOutcome:
     return outcome(
         f"pong after {duration(answered - asked)}" if is_pong else f"not a pong: {answer}",
         {
-            "connect": Value(asked - started, "seconds", *system.limits.answer_seconds),
-            "pong": Value(answered - asked, "seconds", *system.limits.answer_seconds),
+            "connect": Value(asked - started, "seconds", *system.thresholds.answer_seconds),
+            "pong": Value(answered - asked, "seconds", *system.thresholds.answer_seconds),
         },
         least=Verdict.OK if is_pong else Verdict.CRITICAL,
     )

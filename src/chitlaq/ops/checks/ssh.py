@@ -137,7 +137,7 @@ async def ssh_failed(system: SystemView) -> CheckOutcome:
     lines = [line for line in await _ssh_lines(system) if _FAILED.search(line)]
     return outcome(
         f"{count(len(lines), 'failed attempt')}",
-        {"failed": Value(len(lines), "", *system.limits.ssh_failures_a_day)},
+        {"failed": Value(len(lines), "", *system.thresholds.ssh_failures_a_day)},
         _sources(lines),
         Lines("last", lines[-SHOWN:]),
     )

@@ -21,7 +21,7 @@ from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Checks, Settings
+from chitlaq.core.installation.settings import CheckThresholds, Settings
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.prometheus import AlertmanagerView, PrometheusView
@@ -76,7 +76,7 @@ class SystemView:
         self._is_prepared = False
 
     @property
-    def limits(self) -> Checks:
+    def thresholds(self) -> CheckThresholds:
         return self.settings.checks
 
     def prepare(self) -> None:
