@@ -17,7 +17,7 @@ from chitlaq.ops.checks import logs, runner, services
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import OnResult, Run
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.ops.history import notes, run_history
 from chitlaq.ops.history.database import open_database
 

@@ -18,7 +18,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 from tests.conftest import Stack, free_ports

@@ -6,7 +6,7 @@ from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 
 async def look(home: Home, check: str, **environment: str) -> Result:

@@ -14,7 +14,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack, eventually
 from tests.ops.checks.conftest import Look, answering, frozen
 

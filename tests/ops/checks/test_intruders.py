@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks import logs, system
+from chitlaq.ops.checks import logs
 from chitlaq.ops.checks.model import Lines, Table, Verdict
+from chitlaq.ops.checks.sources import system
 from tests.conftest import eventually
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs, program

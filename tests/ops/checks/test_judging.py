@@ -27,7 +27,7 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.runner import Result, judge, run
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import eventually
 
 SECONDS = 0.2

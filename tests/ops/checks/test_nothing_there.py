@@ -9,7 +9,7 @@ from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import run
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, free_ports
 
 OF_THE_MACHINE = (

@@ -18,7 +18,7 @@ from chitlaq.ops.checks import performance
 from chitlaq.ops.checks.model import Check, Table, TimeSeries, Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.ops.checks.conftest import answering
 from tests.ops.checks.prometheus_history import serving
 

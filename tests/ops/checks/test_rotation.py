@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks import system
 from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.sources import system
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.run_check import look

@@ -21,7 +21,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
 from tests.observers import tool
 from tests.ops.checks.conftest import Look, answering, frozen, program, status_of, system_of

@@ -19,7 +19,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import routines
 from chitlaq.ops.checks import runner
 from chitlaq.ops.checks.model import Check
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 
 def _end_on_signal() -> None:

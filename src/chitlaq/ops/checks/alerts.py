@@ -16,8 +16,8 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
-from chitlaq.ops.checks.prometheus import promql
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.prometheus import promql
+from chitlaq.ops.checks.sources.system import SystemView
 
 
 @check(

@@ -16,7 +16,7 @@ from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
 SHOWN = 5

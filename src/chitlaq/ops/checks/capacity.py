@@ -25,8 +25,8 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.prometheus import Range, promql
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.prometheus import Range, promql
+from chitlaq.ops.checks.sources.system import SystemView
 
 PAST_SECONDS = 14 * 86_400.0
 STEP_SECONDS = 3600.0

@@ -16,7 +16,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 
 class _Container(msgspec.Struct, rename="pascal"):

@@ -21,8 +21,8 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.performance import FEW_REQUESTS, GATEWAY_IS_SEEN, MEMBERS, TIMED
-from chitlaq.ops.checks.prometheus import promql
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.prometheus import promql
+from chitlaq.ops.checks.sources.system import SystemView
 
 DAY_SECONDS = 86_400.0
 STEP_SECONDS = 600.0

@@ -7,9 +7,9 @@ import time
 
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.datastores import NoConnectionLeft
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.datastores import NoConnectionLeft
+from chitlaq.ops.checks.sources.system import SystemView
 
 FEW_READS = 10_000
 PATIENCE_SECONDS = 0.3

@@ -15,7 +15,7 @@ import psutil
 from chitlaq.core.formatting import count, share, size
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 WINDOW_SECONDS = 1.0
 SHOWN = 10

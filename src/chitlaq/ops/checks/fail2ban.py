@@ -22,8 +22,8 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.prometheus import promql
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.prometheus import promql
+from chitlaq.ops.checks.sources.system import SystemView
 
 SHOWN = 20
 DAY_SECONDS = 86_400.0

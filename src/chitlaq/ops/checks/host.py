@@ -13,7 +13,7 @@ import psutil
 
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 TOP = 10
 WINDOW_SECONDS = 1.0

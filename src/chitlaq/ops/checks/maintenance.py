@@ -26,7 +26,7 @@ from chitlaq.ops.checks.model import (
     outcome,
     worst,
 )
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 SHOWN = 30
 APT_LISTS = Path("/var/lib/apt/lists")

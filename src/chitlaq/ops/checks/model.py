@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from chitlaq.ops.checks.system import SystemView
+    from chitlaq.ops.checks.sources.system import SystemView
 
 TIMEOUT_SECONDS = 5.0
 """Of a check that declares none."""

@@ -19,7 +19,7 @@ from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 WINDOW_SECONDS = 1.0
 

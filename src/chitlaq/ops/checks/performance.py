@@ -18,8 +18,8 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.prometheus import promql
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.prometheus import promql
+from chitlaq.ops.checks.sources.system import SystemView
 
 GATEWAY = 'service="api-gateway"'
 # These routes are requested by probes. With them, an unused system would look busy and healthy.

@@ -25,7 +25,7 @@ from chitlaq.ops.checks.model import (
     Verdict,
     worst,
 )
-from chitlaq.ops.checks.system import SystemView
+from chitlaq.ops.checks.sources.system import SystemView
 
 log = logs.get("routines")
 

@@ -22,7 +22,7 @@ from chitlaq.ops.checks.model import (
     check,
     outcome,
 )
-from chitlaq.ops.checks.system import NotRunning, SystemView
+from chitlaq.ops.checks.sources.system import NotRunning, SystemView
 from chitlaq.stack.supervisor import control, resource_usage
 
 JUST_RESTARTED_SECONDS = 3600

@@ -11,7 +11,7 @@ from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.checks.registry import CHECKS
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-# The query in a check's command (checks/prometheus.py); the rest of a command is not PromQL.
+# The query in a check's command (checks/sources/prometheus.py); the rest of a command is not PromQL.
 _ASKED = re.compile(r"--data-urlencode 'query=([^']*)'")
 _PARTS = ("_bucket", "_sum", "_count")
 

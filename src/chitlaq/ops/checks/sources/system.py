@@ -23,8 +23,8 @@ from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import CheckThresholds, Settings
 from chitlaq.core.unseen import NotHere, Unseen
-from chitlaq.ops.checks.datastores import PostgresView, ValkeyView
-from chitlaq.ops.checks.prometheus import AlertmanagerView, PrometheusView
+from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
+from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
