@@ -1,8 +1,8 @@
-"""The exception that ends a command with one sentence instead of a traceback."""
+"""Exceptions whose message is one sentence for an operator."""
 
 
 class OperatorError(Exception):
-    """An error that an operator can fix.
+    """An error that an operator can fix; it ends a command without a traceback.
 
     The message is one clear sentence: what happened, why, and what to do.
     """
@@ -10,3 +10,11 @@ class OperatorError(Exception):
 
 class MissingProgramError(OperatorError):
     """An optional program is not on this machine."""
+
+
+class UnknownResult(Exception):  # noqa: N818 - a result, not a fault
+    """What was to be judged cannot be read: the verdict is UNKNOWN; the message says why."""
+
+
+class NotApplicable(Exception):  # noqa: N818 - a result, not a fault
+    """This machine has nothing to judge: the verdict is SKIPPED; the message says what provides it."""

@@ -19,8 +19,8 @@ from time import monotonic
 
 import msgspec
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
-from chitlaq.core.unseen import Unseen
 from chitlaq.logs import parsing, rotation
 
 READ_BYTES = 12_000_000
@@ -159,7 +159,7 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
     """Read one component's log.
 
     Raises:
-        Unseen: no line is in a known format, so errors would go unnoticed.
+        UnknownResult: no line is in a known format, so errors would go unnoticed.
     """
     found = Component()
     path = home.logs / f"{service}.log"
@@ -185,7 +185,7 @@ def component(home: Home, service: str, since: datetime, slow_seconds: float) ->
         if is_worth and _TLS.search(text):
             _add(found.tls, service, pattern_of(text), at, text)
     if not is_known:
-        raise Unseen(f"no line of {path} has a timestamp")
+        raise UnknownResult(f"no line of {path} has a timestamp")
     return found
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
-from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks import disks, host
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
@@ -506,7 +506,7 @@ async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
 
 async def test_blocking_work_that_hangs_holds_nobody_up(home: Home) -> None:
     assert re.match(r"\d", (await look(home, "host.load")).summary)
-    with pytest.raises(Unseen):
+    with pytest.raises(UnknownResult):
         disks._large_files(_Endless())
 
 

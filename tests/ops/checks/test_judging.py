@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
@@ -77,12 +77,12 @@ async def gives_up(_system: SystemView) -> CheckOutcome:
 
 @declared("unseen")
 async def unseen(_system: SystemView) -> CheckOutcome:
-    raise Unseen("it is dark")
+    raise UnknownResult("it is dark")
 
 
 @declared("not_here")
 async def not_here(_system: SystemView) -> CheckOutcome:
-    raise NotHere("the package lamp brings it")
+    raise NotApplicable("the package lamp brings it")
 
 
 @declared("waits")

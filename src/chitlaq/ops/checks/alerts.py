@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration
-from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -83,7 +83,7 @@ async def active_alerts(system: SystemView) -> CheckOutcome:
             await system.alertmanager.get("/api/v2/alerts?active=true"), type=list[_ActiveAlert]
         )
     except msgspec.DecodeError as error:
-        raise Unseen(f"Alertmanager's answer cannot be decoded: {error}") from None
+        raise UnknownResult(f"Alertmanager's answer cannot be decoded: {error}") from None
     # Watchdog always fires; if it does not, alerts are not delivered.
     alerts = [one for one in found if one.labels.get("alertname") != "Watchdog"]
     has_watchdog = len(alerts) < len(found)

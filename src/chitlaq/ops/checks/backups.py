@@ -12,9 +12,9 @@ from chitlaq.backups.catalog import status
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.catalog.status import BackupStatus, KindStatus
 from chitlaq.backups.context import BackupContext
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.servers import barman, postgres
@@ -31,7 +31,7 @@ async def _status(system: SystemView) -> BackupStatus:
         try:
             return await system.blocking(partial(status.read, context))
         except OSError as error:
-            raise Unseen(f"cannot read {context.folder}: {error.strerror}") from None
+            raise UnknownResult(f"cannot read {context.folder}: {error.strerror}") from None
 
     return await system.once("backups", look)
 
@@ -249,7 +249,7 @@ async def configuration(system: SystemView) -> CheckOutcome:
 async def copies(system: SystemView) -> CheckOutcome:
     where = system.settings.backups.copy_to
     if not where:
-        raise NotHere("backups.copy_to is not set")
+        raise NotApplicable("backups.copy_to is not set")
     found = await _status(system)
     newest = [one.newest for one in found.kinds if one.newest is not None]
     if not newest:
@@ -275,8 +275,8 @@ async def copies(system: SystemView) -> CheckOutcome:
 def _require_archive(system: SystemView) -> None:
     """Raise if there is no archive to look at."""
     if not system.settings.embeds("postgres"):
-        raise NotHere(
+        raise NotApplicable(
             "the database is on another machine (DATABASE_URL), and so are its base backups"
         )
     if not barman.is_wanted(system.settings):
-        raise NotHere("backups.archive is off")
+        raise NotApplicable("backups.archive is off")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import duration, size
 from chitlaq.core.installation.settings import Threshold
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.forecast import Forecast, until
 from chitlaq.ops.checks.model import (
     Check,
@@ -63,7 +63,7 @@ def _judge(
     known = {name: one.days for name, one, _ in rows if one.days is not None}
     short = [one.reason for _, one, _ in rows if one.reason.startswith("only")]
     if not known and len(short) == len(rows):
-        raise NotHere(f"no forecast yet: {short[0]}")
+        raise NotApplicable(f"no forecast yet: {short[0]}")
     if known:
         name, forecast = min(
             ((name, one) for name, one, _ in rows if one.days is not None),
@@ -105,7 +105,7 @@ async def disks(system: SystemView) -> CheckOutcome:
         for one in await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     }
     if not found:
-        raise Unseen("Prometheus has no samples of file systems")
+        raise UnknownResult("Prometheus has no samples of file systems")
     rows, series = [], []
     for one in found.values():
         name = _file_system(one.metric)
@@ -151,7 +151,7 @@ async def _fills(
     """Forecast one thing from its series."""
     found = await system.prometheus.range(used, PAST_SECONDS, STEP_SECONDS)
     if not found:
-        raise Unseen(f"Prometheus has no samples for {used}")
+        raise UnknownResult(f"Prometheus has no samples for {used}")
     forecast = until(_points(found[0]), limit)
     growth = size(forecast.per_day) if is_bytes else f"{forecast.per_day:.3g}"
     series = TimeSeries(what, "bytes" if is_bytes else "", found[0].points)
@@ -190,7 +190,7 @@ DATABASE = "sum(postgresql_database_size_bytes)"
 )
 async def database(system: SystemView) -> CheckOutcome:
     if not system.settings.embeds("postgres"):
-        raise NotHere(
+        raise NotApplicable(
             "the database is on another machine (DATABASE_URL), whose disk is not visible here"
         )
     mount = await system.blocking(partial(_mount_of, system.home.postgres_data))
@@ -199,7 +199,7 @@ async def database(system: SystemView) -> CheckOutcome:
     )
     machines = {one.metric.get("instance", "") for one in free}
     if len(machines) > 1:
-        raise Unseen(
+        raise UnknownResult(
             f"Prometheus has {mount} of {len(machines)} machines and cannot tell which of them this is"
         )
     # Its own size, plus the free space.
@@ -227,7 +227,7 @@ def _mount_of(path: Path) -> str:
 async def growth_of_memory(system: SystemView) -> CheckOutcome:
     found = await system.prometheus.range("component_memory_bytes", PAST_SECONDS, STEP_SECONDS)
     if not found:
-        raise Unseen("Prometheus has no samples for component_memory_bytes")
+        raise UnknownResult("Prometheus has no samples for component_memory_bytes")
     rows, leaks, short = [], [], []
     for one in found:
         name, points = one.metric["component"], _points(one)
@@ -242,7 +242,7 @@ async def growth_of_memory(system: SystemView) -> CheckOutcome:
             [name, size(now), f"{size(forecast.per_day)} per day", f"{forecast.explained:.0%}"]
         )
     if len(short) == len(rows):
-        raise NotHere(f"no forecast yet: {short[0]}")
+        raise NotApplicable(f"no forecast yet: {short[0]}")
     return outcome(
         f"steady growth: {', '.join(leaks)}" if leaks else "no steady growth",
         {"growing": Value(len(leaks))},

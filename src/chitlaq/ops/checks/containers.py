@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -47,16 +47,18 @@ class _Container(msgspec.Struct, rename="pascal"):
 async def containers(system: SystemView) -> CheckOutcome:
     try:
         text = await system.run("docker", "ps", "-a", "--format", "{{json .}}", package="docker.io")
-    except Unseen as error:
+    except UnknownResult as error:
         if "Cannot connect to the Docker daemon" in str(error) and system.settings.embeds(
             "postgres"
         ):
-            raise NotHere("no Docker daemon runs here, and the embedded stack needs none") from None
+            raise NotApplicable(
+                "no Docker daemon runs here, and the embedded stack needs none"
+            ) from None
         raise
     try:
         found = [msgspec.json.decode(line, type=_Container) for line in text.splitlines()]
     except msgspec.DecodeError as error:
-        raise Unseen(f"unexpected output from docker: {error}") from None
+        raise UnknownResult(f"unexpected output from docker: {error}") from None
     bad = [one for one in found if one.verdict != Verdict.OK]
     running = sum(one.state == "running" for one in found)
     return outcome(

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.settings import Threshold
-from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     CheckOutcome,
     Section,
@@ -74,7 +74,7 @@ def _p95(window: str) -> str:
 async def day(system: SystemView) -> CheckOutcome:
     hours = await _hours(system)
     if not hours:
-        raise Unseen("Prometheus has not scraped the gateway within 24 hours")
+        raise UnknownResult("Prometheus has not scraped the gateway within 24 hours")
     all_of_them = f"({_requests(MEMBERS, '24h')} or {GATEWAY_IS_SEEN})"
     asked = await system.prometheus.number(all_of_them)
     failed = await system.prometheus.number(f"{_requests(FAULTS, '24h')} or 0 * {all_of_them}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.datastores import NoConnectionLeft
 from chitlaq.ops.checks.sources.system import SystemView
@@ -33,7 +33,7 @@ async def ready(system: SystemView) -> CheckOutcome:
     started = time.perf_counter()
     try:
         (row,) = await system.postgres.rows("server")
-    except Unseen as error:
+    except UnknownResult as error:
         return outcome(str(error), least=Verdict.CRITICAL)
     seconds = time.perf_counter() - started
     return outcome(
@@ -89,7 +89,7 @@ async def connections(system: SystemView) -> CheckOutcome:
 async def database_size(system: SystemView) -> CheckOutcome:
     rows = await system.postgres.rows("tables")
     if not rows:
-        raise Unseen("this database has no tables: is it the right one, and is it migrated?")
+        raise UnknownResult("this database has no tables: is it the right one, and is it migrated?")
     total = rows[0]["database_bytes"]
     return outcome(
         f"{size(total)} in total; largest table: {rows[0]['name']}",
@@ -120,7 +120,9 @@ async def database_size(system: SystemView) -> CheckOutcome:
 )
 async def slow_statements(system: SystemView) -> CheckOutcome:
     if not (await system.postgres.rows("has_statements"))[0]["is_there"]:
-        raise NotHere("pg_stat_statements is not loaded in this server (shared_preload_libraries)")
+        raise NotApplicable(
+            "pg_stat_statements is not loaded in this server (shared_preload_libraries)"
+        )
     rows = await system.postgres.rows("statements_by_mean")
     slowest = max((row["mean_seconds"] for row in rows), default=0.0)
     return outcome(
@@ -234,7 +236,7 @@ async def cache(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("cache")
     reads = row["blks_hit"] + row["blks_read"]
     if reads < FEW_READS:
-        raise Unseen(f"only {count(reads, 'block')} read since startup, too few to judge")
+        raise UnknownResult(f"only {count(reads, 'block')} read since startup, too few to judge")
     ratio = row["blks_hit"] / reads
     return outcome(
         f"{share(ratio)} of {reads:,} blocks were found in memory",
@@ -294,7 +296,7 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
         started = time.perf_counter()
         try:
             await system.valkey.execute("PING")
-        except Unseen as error:
+        except UnknownResult as error:
             # The client gives up after half a second, which a busy machine alone can use up.
             if not patience:
                 return outcome(str(error), least=Verdict.CRITICAL)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, share, size
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -50,7 +50,7 @@ async def disk(system: SystemView) -> CheckOutcome:
         rows.append([mount, size(total), size(free), share(used), share(inodes)])
         fullest = max(fullest, (mount, max(used, inodes)), key=lambda pair: pair[1])
     if not rows:
-        raise Unseen("no file system on a disk was found")
+        raise UnknownResult("no file system on a disk was found")
     said = f"fullest of {count(len(rows), 'file system')}: {fullest[0]} at {share(fullest[1])}"
     folders = []
     for name, folder in (
@@ -121,7 +121,7 @@ def _mounts(home: Path) -> list[str]:
 async def disk_io(system: SystemView) -> CheckOutcome:
     before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     if not before:
-        raise NotHere("the kernel lists no disks here, as in some containers")
+        raise NotApplicable("the kernel lists no disks here, as in some containers")
     await asyncio.sleep(WINDOW_SECONDS)
     after = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))
     rows, busiest = [], ("none", 0.0)
@@ -173,7 +173,7 @@ def _large_files(roots: Iterable[Path]) -> list[tuple[int, Path]]:
             for name in names:
                 walked += 1
                 if walked > WALKED_FILES:
-                    raise Unseen(f"there are more than {WALKED_FILES:,} files to examine")
+                    raise UnknownResult(f"there are more than {WALKED_FILES:,} files to examine")
                 path = Path(folder, name)
                 with suppress(OSError):
                     state = path.lstat()

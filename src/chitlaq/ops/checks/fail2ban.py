@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -63,7 +63,7 @@ async def fail2ban(system: SystemView) -> CheckOutcome:
         status = await system.run("fail2ban-client", "status", jail, package="fail2ban")
         facts = {key.strip(): value.strip() for key, value in _FACT.findall(status)}
         if not facts.keys() >= set(_JAIL_FACTS):
-            raise Unseen(f"unexpected output from fail2ban-client for {jail}")
+            raise UnknownResult(f"unexpected output from fail2ban-client for {jail}")
         rows.append([jail, *(facts[fact] for fact in _JAIL_FACTS)])
         banned += int(facts["Currently banned"])
     return outcome(
@@ -85,7 +85,7 @@ async def _fail2bans_log(system: SystemView) -> list[str]:
         if path.is_absolute():
             return await system.blocking(partial(_end_of, path))
         return (await journal_lines(system, "-u", "fail2ban"))[-SHOWN:]
-    except (NotHere, Unseen) as error:
+    except (NotApplicable, UnknownResult) as error:
         return [f"not available: {error}"]
 
 
@@ -95,7 +95,7 @@ def _end_of(path: Path) -> list[str]:
             log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_END_BYTES))
             return log.read().decode(errors="replace").splitlines()[-SHOWN:]
     except OSError as error:
-        raise Unseen(str(error)) from None
+        raise UnknownResult(str(error)) from None
 
 
 @check(
@@ -129,7 +129,9 @@ async def bans(system: SystemView) -> CheckOutcome:
 
 def _bans(path: Path) -> list[tuple[str, int, int]]:
     if not path.exists():
-        raise NotHere(f"fail2ban's database {path} does not exist: it is in the package fail2ban")
+        raise NotApplicable(
+            f"fail2ban's database {path} does not exist: it is in the package fail2ban"
+        )
     since = datetime.now(UTC).timestamp() - DAY_SECONDS
     try:
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
@@ -142,4 +144,4 @@ def _bans(path: Path) -> list[tuple[str, int, int]]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise Unseen(f"cannot read {path}: {error}") from None
+        raise UnknownResult(f"cannot read {path}: {error}") from None

@@ -10,8 +10,8 @@ from functools import partial
 import msgspec
 
 from chitlaq import inventory
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, share
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.logs import analysis
 from chitlaq.logs.analysis import Component, Group, Traffic
 from chitlaq.ops.checks.model import (
@@ -51,7 +51,7 @@ async def _component(system: SystemView, service: str) -> Component:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
     if not (system.home.logs / f"{service}.log").exists():
-        raise Unseen(f"there is no log of {service} in {system.home.logs}")
+        raise UnknownResult(f"there is no log of {service} in {system.home.logs}")
 
     async def read() -> Component:
         return await system.blocking(partial(analysis.component, system.home, service, since, slow))
@@ -62,7 +62,7 @@ async def _component(system: SystemView, service: str) -> Component:
 async def _traffic(system: SystemView) -> Traffic:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     if not system.home.access_log.exists():
-        raise Unseen(f"there is no access log at {system.home.access_log}")
+        raise UnknownResult(f"there is no access log at {system.home.access_log}")
 
     keep_files = system.settings.logs.keep_files
 
@@ -132,7 +132,7 @@ async def _new_patterns(system: SystemView, groups: Sequence[Group]) -> frozense
             [group.pattern for group in groups],
             [group.last for group in groups],
         )
-    except Unseen:
+    except UnknownResult:
         return None
     return frozenset(row["pattern"] for row in rows if row["is_new"])
 
@@ -332,7 +332,7 @@ async def journal(system: SystemView) -> CheckOutcome:
     try:
         found = await system.blocking(partial(analysis.journal, lines[::-1]))
     except msgspec.DecodeError as error:
-        raise Unseen(f"unexpected output from journalctl: {error}") from None
+        raise UnknownResult(f"unexpected output from journalctl: {error}") from None
     errors, warnings = list(found.errors.values()), list(found.warnings.values())
     new = await _new_patterns(system, errors)
     since = found.first if found.entries >= JOURNAL_ENTRIES else None
@@ -357,15 +357,15 @@ async def journal_lines(system: SystemView, *words: str) -> list[str]:
     """Return the journal's lines of the last 24 hours.
 
     Raises:
-        NotHere: this machine has no systemd.
-        Unseen: there is no journal, or this user cannot read all of it.
+        NotApplicable: this machine has no systemd.
+        UnknownResult: there is no journal, or this user cannot read all of it.
     """
     return await _journal(system, "-o", "short-iso", *words)
 
 
 async def _journal(system: SystemView, *words: str) -> list[str]:
     if not os.path.isdir(SYSTEMD):  # noqa: PTH112, ASYNC240 - a tmpfs
-        raise NotHere(
+        raise NotApplicable(
             "this machine has no journal because it does not run systemd (package systemd-sysv)"
         )
 
@@ -377,7 +377,7 @@ async def _journal(system: SystemView, *words: str) -> list[str]:
         )
         if result.code or result.stderr:
             reason = " ".join((result.stderr or result.stdout).replace(_QUIET_HINT, "").split())
-            raise Unseen(f"journalctl cannot read everything: {reason[:REASON_WIDTH]}")
+            raise UnknownResult(f"journalctl cannot read everything: {reason[:REASON_WIDTH]}")
 
     await system.once("journal", require_all_of_it)
     text = await system.run(

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, size
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.actions import cleanup
 from chitlaq.ops.actions.updates import APT_UPGRADE
 from chitlaq.ops.checks.model import (
@@ -55,8 +55,8 @@ async def _updates(system: SystemView) -> list[_Update]:
     """Return the pending updates in the package lists.
 
     Raises:
-        NotHere: the machine has no apt.
-        Unseen: the lists are missing or out of date.
+        NotApplicable: the machine has no apt.
+        UnknownResult: the lists are missing or out of date.
     """
 
     async def simulated(*words: str) -> list[tuple[str, str, str, str]]:
@@ -84,10 +84,10 @@ def _require_fresh_lists() -> None:
         *APT_STAMPS.glob("update-*stamp"),
     ]
     if not any(file.parent == APT_LISTS for file in files):
-        raise Unseen(f"apt has no package lists in {APT_LISTS}: {FETCH}")
+        raise UnknownResult(f"apt has no package lists in {APT_LISTS}: {FETCH}")
     age = time.time() - max(file.stat().st_mtime for file in files)
     if age > OLD_LISTS_SECONDS:
-        raise Unseen(f"apt's package lists are {duration(age)} old: {FETCH}")
+        raise UnknownResult(f"apt's package lists are {duration(age)} old: {FETCH}")
 
 
 def _waiting(id: str, title: str, limit: str, *, only_security: bool) -> Check:  # noqa: A002
@@ -174,7 +174,7 @@ async def rotation(system: SystemView) -> CheckOutcome:
     files = await system.blocking(lambda: _files(system.home.logs))
     written = {name: state for name, state in files.items() if name.endswith(".log")}
     if not written:
-        raise Unseen(f"no log files in {system.home.logs}")
+        raise UnknownResult(f"no log files in {system.home.logs}")
     name, largest = max(written.items(), key=lambda pair: pair[1].st_size)
     is_late = largest.st_size > system.settings.logs.max_bytes * ROTATION_SLACK
     total = sum(state.st_size for state in files.values())
@@ -215,11 +215,13 @@ async def _logrotate(system: SystemView) -> tuple[str, Verdict, list[str]]:
         result = await system.command_result(
             "logrotate", "-d", "/etc/logrotate.conf", package="logrotate"
         )
-    except NotHere as error:
+    except NotApplicable as error:
         return str(error), Verdict.OK, []
     found = _STATE.search(result.stderr)
     if found is None:
-        raise Unseen(f"logrotate does not print the path of its state: {result.stderr[-200:]}")
+        raise UnknownResult(
+            f"logrotate does not print the path of its state: {result.stderr[-200:]}"
+        )
     errors = [
         line
         for line in result.stderr.splitlines()

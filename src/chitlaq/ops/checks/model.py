@@ -1,7 +1,7 @@
 """What a check is, and its outcome: a verdict, a summary, measured values, and evidence.
 
-A check's function returns a `CheckOutcome` or raises: `Unseen` if it could not look, which gives UNKNOWN
-and never OK, or `NotHere` if the machine has no such thing, which gives SKIPPED.
+A check's function returns a `CheckOutcome` or raises: `UnknownResult` if it could not look, which
+gives UNKNOWN and never OK, or `NotApplicable` if the machine has no such thing, which gives SKIPPED.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from chitlaq import inventory
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -81,12 +81,12 @@ def _routes() -> list[list[str]]:
     """Return (network, gateway, interface) of the kernel's main tables, without local addresses.
 
     Raises:
-        Unseen: the kernel does not list them.
+        UnknownResult: the kernel does not list them.
     """
     try:
         four = (PROC_NET / "route").read_text().splitlines()[1:]
     except OSError as error:
-        raise Unseen(f"the routes cannot be read: {error}") from None
+        raise UnknownResult(f"the routes cannot be read: {error}") from None
     found = []
     for line in four:
         name, target, gateway, flags, _, _, _, mask, *_ = line.split()
@@ -194,7 +194,7 @@ def _listening(kind: str) -> list[tuple[str, int, str]]:
                     name = psutil.Process(connection.pid).name() if connection.pid else ""
                 found.add((str(address), int(str(port)), name))
     except (psutil.Error, OSError) as error:
-        raise Unseen(f"this user cannot list sockets: {error}") from None
+        raise UnknownResult(f"this user cannot list sockets: {error}") from None
     return sorted(found, key=lambda one: one[1])
 
 
@@ -221,7 +221,7 @@ async def reachability(system: SystemView) -> CheckOutcome:
         port = url.port or (443 if url.scheme == "https" else 80)
         wanted.insert(0, (f"{url.hostname}:{port}", Verdict.CRITICAL))
     if not wanted:
-        raise NotHere("neither public_url nor checks.reachable names a host")
+        raise NotApplicable("neither public_url nor checks.reachable names a host")
     answers = await asyncio.gather(*(_connect(host) for host, _ in wanted))
     away = [
         (host, bad)

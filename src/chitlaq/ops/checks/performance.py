@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.settings import Threshold
-from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -52,7 +52,7 @@ async def _requests(system: SystemView, selector: str) -> float:
     """Return the number of requests within five minutes.
 
     Raises:
-        Unseen: Prometheus is unavailable, or does not scrape the gateway.
+        UnknownResult: Prometheus is unavailable, or does not scrape the gateway.
     """
     expression = f"sum(increase(http_requests_total{{{selector}}}[5m])) or {GATEWAY_IS_SEEN}"
     return await system.prometheus.number(expression)
@@ -219,7 +219,7 @@ async def query_latency(system: SystemView) -> CheckOutcome:
         overall = await system.prometheus.number(
             f"histogram_quantile(0.95, sum by (le) ({bucket}))"
         )
-    except Unseen:
+    except UnknownResult:
         if (
             await system.prometheus.number("sum(rate(postgresql_query_duration_seconds_count[5m]))")
             == 0
@@ -364,7 +364,7 @@ async def month(system: SystemView) -> CheckOutcome:
         before = await system.prometheus.number(
             _p95(TIMED, "30d").replace("[30d]", "[30d] offset 30d")
         )
-    except Unseen:
+    except UnknownResult:
         return outcome(f"{said}; no data for the month before", values)
     is_slower = now > 1.5 * before
     values["p95_before"] = Value(before, "seconds")

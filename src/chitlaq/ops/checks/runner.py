@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.core import ids
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.telemetry import logs
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.model import (
     WORST_FIRST,
     Check,
@@ -144,9 +144,9 @@ def _remedy(check: Check, verdict: Verdict) -> str:
 def _found(looking: asyncio.Future[CheckOutcome]) -> CheckOutcome:
     try:
         return looking.result()
-    except NotHere as error:
+    except NotApplicable as error:
         return CheckOutcome(Verdict.SKIPPED, str(error))
-    except Unseen as error:
+    except UnknownResult as error:
         return CheckOutcome(Verdict.UNKNOWN, str(error))
     except (Exception, asyncio.CancelledError) as error:
         # A bug in the check says nothing about what it looks at.

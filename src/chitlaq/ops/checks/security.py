@@ -6,8 +6,8 @@ import asyncio
 import re
 from collections import Counter
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.monitoring.exporter import certificates as certificate_files
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -47,7 +47,7 @@ async def audit(system: SystemView) -> CheckOutcome:
     )  # fmt: skip
     if result.code and "no matches" not in result.stdout + result.stderr:
         reason = (result.stderr or result.stdout).strip().splitlines()
-        raise Unseen(f"ausearch failed: {reason[-1] if reason else 'no output'}")
+        raise UnknownResult(f"ausearch failed: {reason[-1] if reason else 'no output'}")
     records = [line for line in result.stdout.splitlines() if line.startswith("type=")]
     types = Counter(line.split(" ", 1)[0].removeprefix("type=") for line in records)
     refused = [line for line in records if _REFUSED.search(line)]
@@ -113,7 +113,7 @@ async def logins(system: SystemView) -> CheckOutcome:
 async def certificates(system: SystemView) -> CheckOutcome:
     watched = system.settings.monitoring.certificates
     if not watched:
-        raise NotHere("monitoring.certificates is empty")
+        raise NotApplicable("monitoring.certificates is empty")
     left = await asyncio.gather(
         *(certificate_files.seconds_left(name) for name in watched), return_exceptions=True
     )

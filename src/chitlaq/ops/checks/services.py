@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from chitlaq import inventory
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.formatting import count, duration, size
-from chitlaq.core.unseen import Unseen
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -99,7 +99,7 @@ async def resources(system: SystemView) -> CheckOutcome:
     statuses = await system.statuses()
     rows = await system.blocking(lambda: resource_usage.measure(statuses))
     if not rows:
-        raise Unseen("no process is running")
+        raise UnknownResult("no process is running")
     total = resource_usage.total(rows)
     largest = max(rows, key=lambda row: row.memory_bytes)
     return outcome(
@@ -142,16 +142,16 @@ def _health(id: str, title: str, service: str, path: str = "/health") -> Check: 
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
-        except Unseen as error:
+        except UnknownResult as error:
             # A service that does not answer is not UNKNOWN: it is down.
             return outcome(f"does not answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
             said = msgspec.json.decode(answer.body, type=_Health)
         except msgspec.DecodeError as error:
-            raise Unseen(f"the answer is not {service}'s: {error}") from None
+            raise UnknownResult(f"the answer is not {service}'s: {error}") from None
         if said.service != service:
-            raise Unseen(f"{said.service} answers on the port of {service}")
+            raise UnknownResult(f"{said.service} answers on the port of {service}")
         levels = {"healthy": Verdict.OK, "degraded": Verdict.WARNING}
         rows = [
             [thing, str(seen.get("status")), str(seen.get("detail"))]
@@ -195,7 +195,7 @@ def _answers(id: str, title: str, service: str, path: str, wanted: str) -> Check
         started = time.perf_counter()
         try:
             answer = await system.get(service, path)
-        except Unseen as error:
+        except UnknownResult as error:
             return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
         seconds = time.perf_counter() - started
         try:
@@ -254,7 +254,7 @@ def _metrics(id: str, title: str, service: str, wanted: tuple[str, ...]) -> Chec
                 # A counter appears with its first count, and this request is one.
                 await asyncio.sleep(COUNTED_SECONDS)
                 answer = await system.get(service, "/metrics")
-        except Unseen as error:
+        except UnknownResult as error:
             return outcome(f"no answer: {error}", least=Verdict.CRITICAL)
         missing = _missing(answer.text, wanted)
         samples = sum(not line.startswith("#") for line in answer.text.splitlines())

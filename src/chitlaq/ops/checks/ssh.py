@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.logs import journal_lines
 from chitlaq.ops.checks.model import (
     CheckOutcome,
@@ -39,20 +39,20 @@ async def _ssh_lines(system: SystemView) -> list[str]:
     """Return the last 24 hours of the SSH server's log: from the journal, or else from a file.
 
     Raises:
-        NotHere: this machine has neither.
-        Unseen: this user cannot read it, or nothing is written to it.
+        NotApplicable: this machine has neither.
+        UnknownResult: this user cannot read it, or nothing is written to it.
     """
 
     async def read() -> list[str]:
         since = datetime.now(UTC) - timedelta(days=1)
         try:
             return await journal_lines(system, "-u", "ssh", "-u", "sshd")
-        except (NotHere, Unseen) as reason:
+        except (NotApplicable, UnknownResult) as reason:
             # Without a journal, or with one that stores nothing, the log is in the file.
             try:
                 return await system.blocking(partial(_read_auth_log, AUTH_LOG, since))
-            except (NotHere, Unseen):
-                if isinstance(reason, Unseen):
+            except (NotApplicable, UnknownResult):
+                if isinstance(reason, UnknownResult):
                     raise reason from None
                 raise
 
@@ -63,13 +63,13 @@ def _read_auth_log(path: Path, since: datetime) -> list[str]:
     """Return the SSH server's lines since a moment, from the file and its predecessor.
 
     Raises:
-        NotHere: there is no such file.
-        Unseen: it cannot be read, or has no line since then, so nothing is written to it.
+        NotApplicable: there is no such file.
+        UnknownResult: it cannot be read, or has no line since then, so nothing is written to it.
     """
     found, is_written = [], False
     files = [one for one in (path.with_name(f"{path.name}.1"), path) if one.exists()]
     if not files:
-        raise NotHere(
+        raise NotApplicable(
             f"this machine has neither a journal (systemd-sysv) nor {path} (the package rsyslog)"
         )
     for file in files:
@@ -85,9 +85,9 @@ def _read_auth_log(path: Path, since: datetime) -> list[str]:
                     if "sshd" in line:
                         found.append(line.rstrip("\n"))
         except PermissionError:
-            raise Unseen(f"this user cannot read {file}: add it to the group adm") from None
+            raise UnknownResult(f"this user cannot read {file}: add it to the group adm") from None
     if not is_written:
-        raise Unseen(f"{path} has no line of the last 24 hours: is rsyslog running?")
+        raise UnknownResult(f"{path} has no line of the last 24 hours: is rsyslog running?")
     return found
 
 

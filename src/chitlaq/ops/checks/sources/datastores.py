@@ -10,10 +10,9 @@ from typing import Any
 import asyncpg
 
 from chitlaq.core.data import postgres, valkey
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.unseen import Unseen
 
 CONNECT_SECONDS = 2.0
 SESSION_SECONDS = 3.0
@@ -21,7 +20,7 @@ SESSIONS = 4
 ROLE = "chitlaq_ops"
 
 
-class NoConnectionLeft(Unseen):
+class NoConnectionLeft(UnknownResult):
     """PostgreSQL answers, but every connection is taken."""
 
 
@@ -40,7 +39,7 @@ class PostgresView:
 
         Raises:
             NoConnectionLeft: every connection is taken.
-            Unseen: PostgreSQL is unavailable, or refuses.
+            UnknownResult: PostgreSQL is unavailable, or refuses.
         """
         async with self._session() as connection:
             return await connection.fetch(  # type: ignore[no-any-return]
@@ -65,15 +64,15 @@ class PostgresView:
                 except TimeoutError:
                     # Returning it to the pool would wait again for a server that does not answer.
                     connection.terminate()
-                    raise Unseen(
+                    raise UnknownResult(
                         f"PostgreSQL did not answer within {SESSION_SECONDS:g} s"
                     ) from None
         except asyncpg.TooManyConnectionsError as error:
             raise NoConnectionLeft(f"PostgreSQL has no connection left: {error}") from None
         except TimeoutError:
-            raise Unseen(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
+            raise UnknownResult(f"PostgreSQL did not answer within {CONNECT_SECONDS:g} s") from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, OperatorError) as error:
-            raise Unseen(f"PostgreSQL: {error or type(error).__name__}") from None
+            raise UnknownResult(f"PostgreSQL: {error or type(error).__name__}") from None
 
     def close(self) -> None:
         if self._pool is not None:
@@ -92,16 +91,16 @@ class ValkeyView:
         """Return the answer to a command.
 
         Raises:
-            Unseen: Valkey is unavailable, or refuses.
+            UnknownResult: Valkey is unavailable, or refuses.
         """
         try:
             if self._client is None:
                 self._client = valkey.connect(self._settings, self._home)
             return await self._client.execute(*command)
         except valkey.UNAVAILABLE as error:
-            raise Unseen(f"Valkey: {error}") from None
+            raise UnknownResult(f"Valkey: {error}") from None
         except OperatorError as error:
-            raise Unseen(str(error)) from None
+            raise UnknownResult(str(error)) from None
 
     async def info(self, section: str) -> Mapping[str, str]:
         """Return ``INFO SECTION`` by field name."""

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import msgspec
 
+from chitlaq.core.errors import UnknownResult
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.unseen import Unseen
 
 T = TypeVar("T")
 
 Get = Callable[[str, dict[str, str]], Awaitable[Response]]
-"""Sends a GET request to a URL with parameters; raises Unseen when there is no answer."""
+"""Sends a GET request to a URL with parameters; raises UnknownResult when there is no answer."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -71,12 +71,12 @@ class PrometheusView:
         """Return an instant vector.
 
         Raises:
-            Unseen: Prometheus is unavailable, refuses the query, or has no samples for it.
+            UnknownResult: Prometheus is unavailable, refuses the query, or has no samples for it.
         """
         found = (await self._ask("query", _Vector, query=expression)).result
         known = [sample for sample in found if sample.value[1] != "NaN"]
         if not known:
-            raise Unseen(f"Prometheus has no samples for {expression}")
+            raise UnknownResult(f"Prometheus has no samples for {expression}")
         return known
 
     async def number(self, expression: str) -> float:
@@ -87,7 +87,7 @@ class PrometheusView:
         """Return the series of the last so many seconds, one point per step.
 
         Raises:
-            Unseen: Prometheus is unavailable or refuses the query; no series is an empty list.
+            UnknownResult: Prometheus is unavailable or refuses the query; no series is an empty list.
         """
         end = datetime.now(UTC).timestamp()
         matrix = await self._ask(
@@ -106,10 +106,10 @@ class PrometheusView:
         try:
             body = msgspec.json.decode(answer.body, type=_Response)
             if body.status != "success":
-                raise Unseen(f"Prometheus refuses {params['query']}: {body.error}")
+                raise UnknownResult(f"Prometheus refuses {params['query']}: {body.error}")
             return msgspec.json.decode(body.data, type=kind)
         except msgspec.DecodeError as error:
-            raise Unseen(f"{url} does not answer like Prometheus: {error}") from None
+            raise UnknownResult(f"{url} does not answer like Prometheus: {error}") from None
 
 
 class AlertmanagerView:
@@ -123,12 +123,12 @@ class AlertmanagerView:
         """Return the body of the answer.
 
         Raises:
-            Unseen: Alertmanager is unavailable, or refuses.
+            UnknownResult: Alertmanager is unavailable, or refuses.
         """
         url = _url(self._settings, "alertmanager", self._settings.alertmanager_url)
         answer = await self._get(f"{url}{path}", {})
         if answer.status != 200:
-            raise Unseen(f"{url}{path} answered with status {answer.status}")
+            raise UnknownResult(f"{url}{path} answered with status {answer.status}")
         return answer.body
 
 
@@ -136,7 +136,7 @@ def _url(settings: Settings, name: str, external: str) -> str:
     if external:
         return external.rstrip("/")
     if not settings.embeds(name):
-        raise Unseen(
+        raise UnknownResult(
             f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured"
         )
     return f"http://127.0.0.1:{settings.port_of(name)}"

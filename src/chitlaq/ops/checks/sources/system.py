@@ -1,6 +1,6 @@
 """The system as an operator sees it: the sources that checks read, each failing on its own.
 
-Each source returns what is there or raises `Unseen` with the reason. Every wait has a timeout, nothing
+Each source returns what is there or raises `UnknownResult` with the reason. Every wait has a timeout, nothing
 blocks the event loop, and what several checks need is fetched once.
 """
 
@@ -16,13 +16,12 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import msgspec
 
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import CheckThresholds, Settings
-from chitlaq.core.unseen import NotHere, Unseen
 from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
 from chitlaq.stack.supervisor import control
@@ -58,7 +57,7 @@ class _DaemonThreads(ThreadPoolExecutor):
         return future
 
 
-class NotRunning(Unseen):
+class NotRunning(UnknownResult):
     """No supervisor runs here."""
 
 
@@ -129,24 +128,24 @@ class SystemView:
         """Return the standard output of a program.
 
         Raises:
-            NotHere: it is not installed; the message names its package.
-            Unseen: it failed; the message has the last of its output.
+            NotApplicable: it is not installed; the message names its package.
+            UnknownResult: it failed; the message has the last of its output.
         """
         result = await self.command_result(program, *words, package=package)
         if result.code:
-            raise Unseen(f"{program} failed: {result.reason}")
+            raise UnknownResult(f"{program} failed: {result.reason}")
         return result.stdout
 
     async def command_result(self, program: str, *words: str, package: str) -> CommandResult:
         """Return the exit code and the output of a program, whether it failed or not.
 
         Raises:
-            NotHere: it is not installed; the message names its package.
-            Unseen: it does not start, does not end, or prints too much.
+            NotApplicable: it is not installed; the message names its package.
+            UnknownResult: it does not start, does not end, or prints too much.
         """
         path = programs.find(program)
         if path is None:
-            raise NotHere(f"{program} is not installed: it is in the package {package}")
+            raise NotApplicable(f"{program} is not installed: it is in the package {package}")
         try:
             return await programs.arun(
                 [path, *words],
@@ -155,14 +154,14 @@ class SystemView:
                 grace_seconds=0,
             )
         except OperatorError as error:
-            raise Unseen(str(error)) from None
+            raise UnknownResult(str(error)) from None
 
     async def statuses(self) -> list[Status]:
         """Return the supervisor's status of each process.
 
         Raises:
             NotRunning: there is no supervisor.
-            Unseen: it does not answer.
+            UnknownResult: it does not answer.
         """
 
         async def ask() -> list[Status]:
@@ -173,13 +172,13 @@ class SystemView:
         except control.NotRunningError as error:
             raise NotRunning(str(error)) from None
         except (OperatorError, OSError, msgspec.DecodeError) as error:
-            raise Unseen(str(error)) from None
+            raise UnknownResult(str(error)) from None
 
     async def get(self, service: str, path: str) -> Response:
         """Send a GET request to a component's own port.
 
         Raises:
-            Unseen: there is no answer.
+            UnknownResult: there is no answer.
         """
         return await self._get(f"http://127.0.0.1:{self.settings.port_of(service)}{path}", {})
 
@@ -188,7 +187,7 @@ class SystemView:
         try:
             return await http_client.get(url, parameters=parameters, timeout_seconds=HTTP_SECONDS)
         except http_client.NoAnswerError as error:
-            raise Unseen(str(error)) from None
+            raise UnknownResult(str(error)) from None
 
     async def close(self) -> None:
         """Close everything, whether it answers or not."""
