@@ -242,7 +242,7 @@ def test_every_line_of_a_running_component_is_read(stack: Stack, service: str) -
 
 def test_log_of_which_no_line_says_its_time_is_unseen(home: Home) -> None:
     write(home, "redis.log", "Tue Nov 24 2026 something in a format of tomorrow", "and more of it")
-    with pytest.raises(UnknownResult, match=r"redis\.log says when"):
+    with pytest.raises(UnknownResult, match=r"redis\.log has a timestamp"):
         analysis.component(home, "redis", SINCE, 0.5)
     write(home, "nginx.log", "wrote /var/lib/chitlaq/nginx/nginx.conf")
     assert analysis.component(home, "nginx", SINCE, 0.5).lines == 1

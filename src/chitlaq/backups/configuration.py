@@ -27,7 +27,6 @@ from chitlaq.backups.offsite import encryption
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation import settings_loading
-from chitlaq.core.installation.settings import Settings
 
 LATEST = "config_latest.tar.gz"
 SETTINGS = "chitlaq.toml"
@@ -115,14 +114,6 @@ def verify(path: Path) -> str:
     return f"unchanged; {len(found)} files, {secrets}"
 
 
-def has_secrets(path: Path) -> bool:
-    try:
-        with tarfile.open(path) as archive:
-            return SECRETS in archive.getnames()
-    except (OSError, tarfile.TarError, EOFError):
-        return False
-
-
 def restore(path: Path, home: Path, identity: str | None) -> list[str]:
     """Put back files that are missing; returns their names.
 
@@ -176,7 +167,7 @@ def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
     """The files to back up: those that contain a secret, and the others."""
     hidden = sorted(path for path in context.home.secrets.glob("*") if path.is_file())
     values = [value for path in hidden if (value := path.read_bytes().strip())]
-    every = [(name, _value(context.settings, name)) for name, _ in settings_loading.fields()]
+    every = [(name, context.settings.value_of(name)) for name, _ in settings_loading.fields()]
     said = _settings_in(context.home.settings_file)
     for secret in settings_loading.secrets_in([*every, *(said or ())]):
         values += _encodings(secret)
@@ -189,11 +180,6 @@ def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
             is_secret = path.suffix == ".key" or _contains(path, [b"PRIVATE KEY", *values])
         (hidden if is_secret else open_).append(path)
     return hidden, open_
-
-
-def _value(settings: Settings, dotted: str) -> Any:
-    section, _, name = dotted.rpartition(".")
-    return getattr(getattr(settings, section) if section else settings, name)
 
 
 def _settings_in(path: Path) -> list[tuple[str, Any]] | None:

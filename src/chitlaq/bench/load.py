@@ -126,7 +126,9 @@ class _Connection(asyncio.Protocol):
             if now < self._tally.deadline:
                 self._send()
             else:
-                self._finish()
+                assert self._transport is not None
+                self._done.set_result(None)
+                self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
@@ -144,11 +146,6 @@ class _Connection(asyncio.Protocol):
         """Give up after a response without a length, or longer than announced."""
         assert self._transport is not None
         self._transport.abort()
-
-    def _finish(self) -> None:
-        assert self._transport is not None
-        self._done.set_result(None)
-        self._transport.close()
 
 
 async def run(load: Load) -> Outcome:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -120,7 +119,7 @@ async def _pgbench(
     files = []
     for number, statement in enumerate(statements):
         file = folder / f"pgbench-{name}-{number}.sql"
-        _write(file, statement)
+        file.write_text(f"{statement};\n")
         files += ["-f", str(file)]
     password = Secrets(installation.home.secrets).postgres_password(ROLE)
     result = await programs.arun(
@@ -140,10 +139,6 @@ async def _pgbench(
     if rate is None or latency is None:
         raise OperatorError(f"pgbench reported neither rate nor latency: {text}")
     return float(rate[1]), float(latency[1])
-
-
-def _write(file: Path, statement: str) -> None:
-    file.write_text(f"{statement};\n")
 
 
 def _filled(sql: str, *literals: str) -> str:

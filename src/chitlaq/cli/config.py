@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,7 +28,7 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     home, settings = installation.current()
     rows = []
     for dotted, field in settings_loading.fields():
-        value = _value(settings, dotted)
+        value = settings.value_of(dotted)
         rows.append(
             {
                 "setting": dotted,
@@ -162,9 +162,3 @@ def alertmanager(
     else:
         token = str(home.alertmanager / "ops-token")
         typer.echo(routing.alertmanager_config(observers.webhook(settings), token), nl=False)
-
-
-def _value(settings: Any, dotted: str) -> Any:
-    for name in dotted.split("."):
-        settings = getattr(settings, name)
-    return settings

@@ -284,7 +284,9 @@ def _timed_lines(path: Path, since: datetime) -> Iterator[tuple[datetime, str, b
     """Yield (time, line, whether older lines were skipped for the limit), oldest first."""
     for file, is_cut in _files(path, since):
         with suppress(FileNotFoundError):  # rotated away meanwhile
-            for at, text in parsing.timed(_texts(file), file.stat().st_mtime):
+            state = file.stat()
+            texts = _tail(file) if _is_long(file, state.st_size) else rotation.lines(file)
+            for at, text in parsing.timed(texts, state.st_mtime):
                 yield at, text, is_cut
 
 
@@ -312,10 +314,6 @@ def _files(path: Path, since: datetime) -> list[tuple[Path, bool]]:
 
 def _is_long(file: Path, size: int) -> bool:
     return file.suffix != ".gz" and size > READ_BYTES
-
-
-def _texts(file: Path) -> Iterator[str]:
-    return _tail(file) if _is_long(file, file.stat().st_size) else rotation.lines(file)
 
 
 def _tail(file: Path) -> Iterator[str]:

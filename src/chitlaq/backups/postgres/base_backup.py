@@ -121,13 +121,10 @@ def _backup_starting_at(context: BackupContext, position: int) -> str:
     for data in data_folders(context):
         with suppress(OperatorError):
             if wal_range(data)[1] == position:
-                kind = "incremental" if _is_incremental(data) else "full"
+                label = (data / "backup_label").read_text(errors="replace")
+                kind = "incremental" if "INCREMENTAL FROM LSN" in label else "full"
                 return f"{kind}_{data.parent.name}"
     raise OperatorError(f"The backup that started at {archive.format_lsn(position)} is missing.")
-
-
-def _is_incremental(data: Path) -> bool:
-    return "INCREMENTAL FROM LSN" in (data / "backup_label").read_text(errors="replace")
 
 
 class _Range(

@@ -31,6 +31,7 @@ LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
 # Assumed compression of a dump whose record lacks the database's size.
 COMPRESSION = 8
+RESTORE_JOBS = "2"  # how many tables are restored in parallel
 EMPTY_SERVER_BYTES = 80_000_000
 
 
@@ -140,14 +141,13 @@ def require_unchanged(context: BackupContext, record: Record) -> None:
         raise OperatorError(f"{path} has changed since it was made: its SHA-256 differs.")
 
 
-def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: int = 2) -> None:
+def restore(context: BackupContext, record: Record, url: str, data: Path) -> None:
     """Restore a dump into an empty database.
 
     Args:
         record: the dump.
         url: the database.
         data: the server's data directory, which grows meanwhile.
-        jobs: how many tables are restored in parallel.
 
     Raises:
         OperatorError: pg_restore failed; the database is incomplete.
@@ -157,7 +157,7 @@ def restore(context: BackupContext, record: Record, url: str, data: Path, jobs: 
     with progress.track_growth(context.report_progress, "restore", data, restore_bytes(record)):
         run_program(
             [context.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
-             "--jobs", str(jobs), str(file)],
+             "--jobs", RESTORE_JOBS, str(file)],
             variables={"PGPASSWORD": password},
         )  # fmt: skip
 

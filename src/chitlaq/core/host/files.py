@@ -70,14 +70,16 @@ def write(
     return path
 
 
-def write_once(path: Path, content: bytes | str, *, mode: int = 0o600) -> None:
-    """Write a file unless it exists. Of several processes the first wins, and all read the same.
+def write_once(path: Path, content: bytes | str) -> None:
+    """Write a file that only its owner may read, unless it exists.
+
+    Of several processes the first wins, and all read the same.
 
     Raises:
         OSError: the target is unchanged and the draft removed.
     """
     made = _beside(path)
-    made.touch(mode=mode, exist_ok=False)
+    made.touch(mode=0o600, exist_ok=False)
     try:
         made.write_bytes(_encoded(content))
         sync(made)

@@ -64,7 +64,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             "member": Provide(member),
         },
         exception_handlers={
-            Problem: _answer_problem,
+            Problem: lambda _, problem: _answer(problem),
             HTTPException: _answer_http_exception,
             postgres.PostgresUnavailableError: _answer_unavailable,
             RecursionError: _answer_unreadable,
@@ -208,10 +208,6 @@ def _answer(problem: Problem) -> Response[bytes]:
         media_type=problems.MEDIA_TYPE,
         headers=problem.headers(),
     )
-
-
-def _answer_problem(_request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
-    return _answer(problem)
 
 
 def _answer_http_exception(

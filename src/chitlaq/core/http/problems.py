@@ -93,5 +93,5 @@ def too_many_requests(retry_after_seconds: int) -> Problem:
     )
 
 
-def unavailable(detail: str, retry_after_seconds: int = 2) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=retry_after_seconds)
+def unavailable(detail: str) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after_seconds=2)

@@ -68,17 +68,14 @@ def ensure(home: Home) -> Secrets:
         _write_new(home.secrets / f"postgres-{role}", _new_password)
     _write_new(home.secrets / "redis", _new_password)
     _write_new(home.secrets / "ops-token", _new_password)
-    _write_new(home.secrets / "demo-password", _new_demo_password)
+    demo_password = f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
+    _write_new(home.secrets / "demo-password", lambda: demo_password)
     _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
     return Secrets(home.secrets)
 
 
 def _new_password() -> str:
     return random.token_urlsafe(24)
-
-
-def _new_demo_password() -> str:
-    return f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
 
 
 def _new_signing_key() -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -230,6 +231,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return Path(self.backups.folder).expanduser()
         usual = Path("/opt/backups/chitlaq")
         return usual if os.access(usual, os.W_OK) else home.root / "backups"
+
+    def value_of(self, dotted: str) -> Any:
+        """The value of a setting by its dotted name."""
+        return attrgetter(dotted)(self)
 
     def port_of(self, component: str) -> int:
         """The TCP port of a component, by its name (``feed-service``: 3003)."""

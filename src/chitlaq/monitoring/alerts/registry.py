@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -46,18 +45,15 @@ def alerts() -> list[Alert]:
 
 def rule_groups() -> bytes:
     """Return Prometheus's rules file: JSON, which is YAML."""
+    recorded = {"slo": slos.recording_rules()}
     document = {
         "groups": [
-            {"name": name, "rules": [*_recorded(name), *(alert.rule for alert in group)]}
+            # A group's rules are evaluated in order: what is recorded comes before the alerts that read it.
+            {"name": name, "rules": [*recorded.get(name, ()), *(alert.rule for alert in group)]}
             for name, group in groups().items()
         ]
     }
     return msgspec.json.format(msgspec.json.encode(document)) + b"\n"
-
-
-def _recorded(group: str) -> list[dict[str, Any]]:
-    """The rules of a group are evaluated in order: recording rules come before the alerts that read them."""
-    return slos.recording_rules() if group == "slo" else []
 
 
 def alerts_page() -> str:

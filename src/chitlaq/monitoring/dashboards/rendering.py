@@ -83,7 +83,7 @@ def _rendered(declared: Dashboard) -> bytes:
         .time(declared.span, "now")
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .link(_others())
+        .link(dashboard.DashboardLink("ChitLaq").tags([TAG]).as_dropdown(True).keep_time(True))
     )
     for row in declared.rows:
         page.with_row(dashboard.Row(row.title))
@@ -93,10 +93,6 @@ def _rendered(declared: Dashboard) -> bytes:
     for number, one in enumerate(drawn.panels or [], start=1):
         one.id_val = number
     return _json(drawn)
-
-
-def _others() -> dashboard.DashboardLink:
-    return dashboard.DashboardLink("ChitLaq").tags([TAG]).as_dropdown(True).keep_time(True)
 
 
 def _drawn(panel: Panel) -> _Drawn:

@@ -17,7 +17,6 @@ import psutil
 from chitlaq import inventory
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
-from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
 from chitlaq.ops.checks.sources.system import SystemView
 
@@ -164,7 +163,7 @@ async def sockets(system: SystemView) -> CheckOutcome:
     listening = await system.blocking(partial(_listening, "tcp"))
     datagrams = await system.blocking(partial(_listening, "udp"))
     # Our components speak TCP; the same port number over UDP does not lead to them.
-    ours = _private_ports(system.settings)
+    ours = {system.settings.port_of(name): name for name in PRIVATE}
     open_to_all = sorted(
         {ours[port] for address, port, _ in listening if port in ours and not _is_loopback(address)}
     )
@@ -196,10 +195,6 @@ def _listening(kind: str) -> list[tuple[str, int, str]]:
     except (psutil.Error, OSError) as error:
         raise UnknownResult(f"this user cannot list sockets: {error}") from None
     return sorted(found, key=lambda one: one[1])
-
-
-def _private_ports(settings: Settings) -> dict[int, str]:
-    return {settings.port_of(name): name for name in PRIVATE}
 
 
 def _is_loopback(address: str) -> bool:

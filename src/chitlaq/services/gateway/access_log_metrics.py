@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import IO
 
@@ -66,7 +65,9 @@ class AccessLog:
             _count(line)
             is_new = True
         if is_new:
-            self._store_positions(self._follower.positions)
+            # Not durable: written several times a second; after a power failure the counters begin anew.
+            positions = msgspec.json.encode(self._follower.positions)
+            files.write(self._positions_path, positions, is_durable=False)
 
     def close(self) -> None:
         for opened in (self._follower, self._lock):
@@ -102,10 +103,6 @@ class AccessLog:
             return msgspec.json.decode(self._positions_path.read_bytes(), type=dict[str, int])
         except (FileNotFoundError, msgspec.DecodeError):
             return {}
-
-    def _store_positions(self, positions: Mapping[str, int]) -> None:
-        # Not durable: written several times a second, and after a power failure the counters begin anew.
-        files.write(self._positions_path, msgspec.json.encode(positions), is_durable=False)
 
 
 _expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])

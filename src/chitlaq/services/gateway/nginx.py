@@ -62,13 +62,14 @@ def render(
         for name, declared in routes.items()
         if name != CONTROL
     ]
+    group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name if user else ""
     return template.render(
         home=home,
         settings=settings,
         services=services,
         control=_upstream(CONTROL, routes[CONTROL], home, settings),
         templates=_templates(routes),
-        user=f"{user} {_group_of(user)}" if user and os.geteuid() == 0 else None,
+        user=f"{user} {group}" if user and os.geteuid() == 0 else None,
         retry_after=RETRY_AFTER_SECONDS,
     )
 
@@ -125,7 +126,3 @@ def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
             else:
                 exact.append((path, path))
     return exact + patterns
-
-
-def _group_of(user: str) -> str:
-    return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name

@@ -84,14 +84,11 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
     # Ask with an empty cache: it omits packages that it already has.
     none = apt / "cache" / "none"
     asking = [*command, "--print-uris", "-o", f"Dir::Cache::archives={none}"]
-    files = _files(_run(asking, none))
+    # Lines of ``'URI' FILE SIZE HASH``.
+    uris = _run(asking, none).splitlines()
+    files = [line.split()[1] for line in uris if line.startswith("'")]
     _run(command, archives, FETCH_SECONDS * max(1, len(files)))
     return [archives / file for file in files]
-
-
-def _files(uris: str) -> list[str]:
-    """Parse the file names from lines of ``'URI' FILE SIZE HASH``."""
-    return [line.split()[1] for line in uris.splitlines() if line.startswith("'")]
 
 
 def _run(command: Sequence[str], folder: Path, seconds: float = FETCH_SECONDS) -> str:

@@ -95,10 +95,6 @@ def require(home: Home, settings: Settings) -> None:
         check(home, settings)
 
 
-def _python(_home: Home, _settings: Settings) -> str:
-    return f"Python {sys.version.split()[0]}"
-
-
 def _programs(_home: Home, settings: Settings) -> str:
     wanted: list[tuple[str, Path]] = [("nginx", nginx.binary())]
     if not settings.redis_url:
@@ -231,7 +227,7 @@ def _by_whom(port: int) -> str:
 
 
 _CHECKS: dict[str, Callable[[Home, Settings], str]] = {
-    "python": _python,
+    "python": lambda _home, _settings: f"Python {sys.version.split()[0]}",
     "servers": _urls,
     "programs": _programs,
     "home": _home,

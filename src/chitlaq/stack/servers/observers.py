@@ -8,7 +8,6 @@ them would start the distribution's services on the same ports.
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 from pathlib import Path
 
@@ -69,10 +68,11 @@ def prepare(home: Home, component: str) -> None:
     except MissingProgramError:
         fetch(home)
         program(home, component)
-    exporter = home.node_exporter
+    exporter, user = home.node_exporter, users.service_user()
     for folder in (home.prometheus, home.alertmanager, exporter / "texts", exporter / "udev"):
         folder.mkdir(parents=True, exist_ok=True)
-        _own(folder, users.service_user())
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
 
 
 def fetch(home: Home) -> None:
@@ -88,18 +88,15 @@ def fetch(home: Home) -> None:
 
 
 def _find_their_files(folder: Path) -> None:
-    for file in ("prometheus", "prometheus-alertmanager"):
-        _find_beside(folder / "usr" / "bin" / file)
-
-
-def _find_beside(binary: Path) -> None:
-    """Make a program find its files in our unpacked tree, which is its working directory.
+    """Make programs find their files in our unpacked tree, which is their working directory.
 
     Debian compiles in the absolute path of Alertmanager's templates, without which it does not
     start, and of Prometheus's pages. In our copy it becomes a relative path of the same length.
     """
-    content = binary.read_bytes()
-    binary.write_bytes(content.replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
+    for file in ("prometheus", "prometheus-alertmanager"):
+        binary = folder / "usr" / "bin" / file
+        content = binary.read_bytes()
+        binary.write_bytes(content.replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
 
 
 def prometheus(home: Home, settings: Settings) -> list[str]:
@@ -139,19 +136,10 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
     ]
     # Debian's build logs errors without systemd at each scrape, and without udev data at each start.
     # Other builds may lack these options.
-    known = _help(binary)
+    help_ = programs.run([binary, "--help"], timeout_seconds=HELP_SECONDS)
+    known = help_.stdout + help_.stderr
     if "--collector.systemd" in known:
         words.append("--no-collector.systemd")
     if "--path.udev.data" in known and not UDEV.exists():
         words.append(f"--path.udev.data={home.node_exporter / 'udev'}")
     return words
-
-
-def _help(binary: Path) -> str:
-    done = programs.run([binary, "--help"], timeout_seconds=HELP_SECONDS)
-    return done.stdout + done.stderr
-
-
-def _own(path: Path, user: pwd.struct_passwd | None) -> None:
-    if user is not None:
-        os.chown(path, user.pw_uid, user.pw_gid)

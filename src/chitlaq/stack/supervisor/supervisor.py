@@ -135,7 +135,8 @@ class Supervisor:
                 if not spec.starts_at_once:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
-                process = await self._start(instance)
+                process = await self._spawn(instance, spec.command)
+                instance.process, instance.started_at = process, time.monotonic()
                 if await self._until_ready(instance, process):
                     instance.failures = 0 if spec.once else instance.failures
                     if spec.once:
@@ -163,16 +164,6 @@ class Supervisor:
     def _needs(self, instance: Instance) -> list[Instance]:
         wanted = instance.spec.waits_for
         return [other for other in self._instances.values() if other.spec.service in wanted]
-
-    async def _start(self, instance: Instance) -> Process:
-        """Start the component's process and record it in the instance.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-        process = await self._spawn(instance, instance.spec.command)
-        instance.process, instance.started_at = process, time.monotonic()
-        return process
 
     async def _prepare(self, instance: Instance) -> None:
         """Prepare a start; this needs no other component.
@@ -464,16 +455,12 @@ def supervise(home: Home, settings: Settings) -> None:
         except BlockingIOError:
             sys.exit("Another supervisor runs here already.")
         home.control_socket.unlink(missing_ok=True)
-        _forget_metrics(home)
+        # Counters begin anew at each start of the stack, as Prometheus expects of a restart.
+        for file in (home.run / "metrics").glob("*/*.db"):
+            file.unlink(missing_ok=True)
         with asyncio.Runner() as runner:
             runner.run(_main(home, settings))
 
 
 async def _main(home: Home, settings: Settings) -> None:
     await Supervisor(home, settings).run()
-
-
-def _forget_metrics(home: Home) -> None:
-    """Reset the counters at each start of the stack, as Prometheus expects of a restart."""
-    for file in (home.run / "metrics").glob("*/*.db"):
-        file.unlink(missing_ok=True)

@@ -35,7 +35,7 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
         Problem: 422 for a reply to a post that the author cannot read, 409 for a key that was used
             for another text.
     """
-    if new.reply_to is not None and not await _is_readable(state.database, author, new.reply_to):
+    if new.reply_to is not None and not await state.database.row("post", author, new.reply_to):
         raise problems.invalid({"reply_to": "there is no such post, or it is not yours to see"})
     try:
         async with state.database.session() as session:
@@ -118,10 +118,6 @@ async def of_member(
     """Return a page of a member's posts that the viewer may read, newest first."""
     rows = await database.rows("posts_of_member", viewer, member, *paging.window)
     return paging.page_of(rows, Post.of)
-
-
-async def _is_readable(database: Database, viewer: UUID, post_id: UUID) -> bool:
-    return await database.row("post", viewer, post_id) is not None
 
 
 async def _written_before(database: Database, author: UUID, new: NewPost, key: str | None) -> Post:
