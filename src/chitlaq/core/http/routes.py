@@ -49,15 +49,12 @@ def collect(service: Service) -> Iterator[HTTPRouteHandler | WebsocketRouteHandl
 
 
 def declared(service: Service) -> Sequence[Route]:
-    """Return a service's routes without those that every service has, shortest first."""
-    routes = []
+    """Return the routes that a service declares, without those of every service, shortest first."""
+    routes: list[Route] = []
     for handler in collect(service):
-        methods = (
-            getattr(handler, "http_methods", ()) if isinstance(handler, HTTPRouteHandler) else ()
-        )
-        for path in getattr(handler, "paths", ()):
-            template = re.sub(r":\w+\}", "}", path)
-            if template not in OWN_PATHS:
-                status = getattr(handler, "status_code", HTTPStatus.SWITCHING_PROTOCOLS)
-                routes.append(Route(template, frozenset(methods), int(status)))
+        methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)
+        if isinstance(handler, HTTPRouteHandler):
+            methods, status = frozenset(handler.http_methods), handler.status_code
+        templates = (re.sub(r":\w+\}", "}", path) for path in handler.paths)
+        routes += [Route(template, methods, status) for template in templates]
     return sorted(routes, key=lambda route: (len(route.template), route.template))
