@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chitlaq.bench.production import AGENT
+from chitlaq.bench.live import AGENT
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis, rotation

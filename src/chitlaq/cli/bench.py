@@ -76,18 +76,18 @@ def _backups(members: int, *, as_json: bool) -> None:
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
-    from chitlaq.bench import production as here
+    from chitlaq.bench import live
     from chitlaq.cli import run_view
     from chitlaq.ops.checks.model import Verdict
     from chitlaq.ops.history import run_history
 
     home, settings = installation.current()
     if not production:
-        here.refuse_production(settings, seconds)
+        live.refuse_production(settings, seconds)
 
     async def measured(database: Database) -> Run:
-        before = await run_history.newest(database, here.ROUTINE, here.COMPARED)
-        run = await here.run(settings, operator, before, seconds, _say)
+        before = await run_history.newest(database, live.ROUTINE, live.COMPARED)
+        run = await live.run(settings, operator, before, seconds, _say)
         await run_history.store_or_enqueue(database, home, run)
         return run
 

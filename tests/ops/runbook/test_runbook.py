@@ -21,12 +21,12 @@ from chitlaq.ops import routines, runbook
 from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Check
-from chitlaq.ops.runbook import page, seed
+from chitlaq.ops.runbook import original, page
 from chitlaq.ops.schedule.scheduler import recurrences
 from tests.conftest import Stack
 
 DOCS = Path(__file__).parents[3] / "docs"
-COMMANDS = sorted({command for section in seed.sections() for command in section.commands})
+COMMANDS = sorted({command for section in original.sections() for command in section.commands})
 OTHERS = {
     "ops watch", "ops report", "bench --here", "backup verify", "backup drill", "backup prune",
 }  # fmt: skip
@@ -38,23 +38,23 @@ def test_page_in_the_docs_is_what_the_program_renders() -> None:
     )
 
 
-def test_seed_is_read_as_a_person_reads_it() -> None:
+def test_original_is_read_as_a_person_reads_it() -> None:
     assert len(COMMANDS) > 120
-    assert seed.sections()[0].title == "Executive Summary"
+    assert original.sections()[0].title == "Executive Summary"
     assert all(not command.startswith("#") for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_line_of_the_seed_has_a_check_or_an_action(command: str) -> None:
-    found = seed.answer(command)
+def test_every_line_of_the_original_has_a_check_or_an_action(command: str) -> None:
+    found = original.replacement(command)
     for name in found.by:
         is_known = name in registry.CHECKS or name.removeprefix("do ") in ACTIONS or name in OTHERS
         assert is_known, name
 
 
-def test_no_answer_is_left_over() -> None:
-    used = {seed.answer(command).pattern for command in COMMANDS}
-    assert {answer.pattern for answer in seed.ANSWERS} == used
+def test_no_replacement_is_left_over() -> None:
+    used = {original.replacement(command).pattern for command in COMMANDS}
+    assert {one.pattern for one in original.REPLACEMENTS} == used
 
 
 def test_every_check_is_in_a_routine_and_on_the_page() -> None:

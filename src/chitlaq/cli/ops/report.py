@@ -31,11 +31,11 @@ def report(
 
     Example: chitlaq ops report --send
     """
-    from chitlaq.ops.report import daily
+    from chitlaq.ops.report import publish
 
     home, settings = installation.current()
     who = history_db.operator(operator)
-    run, lines = asyncio.run(daily.publish(home, settings, who, folder, is_to_send=send))
+    run, lines = asyncio.run(publish.publish(home, settings, who, folder, is_to_send=send))
     for line in lines:
         typer.echo(line)
     typer.echo(f"{run.verdict}: `chitlaq ops show {run.id}` shows the run.")

@@ -19,6 +19,8 @@ from chitlaq.ops.history.run_diff import VerdictChange
 from chitlaq.ops.report.plots import Plot, plot
 from chitlaq.ops.report.text import inline, note_line, row, sentence
 
+ROUTINE = "evening"
+"""The routine whose results the report shows, and after which it is sent."""
 SHOWN_ROWS = 10
 DAY = "api.day"
 """The check whose summary opens the page, because it covers the day and not only the moment."""

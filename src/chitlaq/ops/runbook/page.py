@@ -11,7 +11,7 @@ from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Check
 from chitlaq.ops.routines import ROUTINES
-from chitlaq.ops.runbook import seed
+from chitlaq.ops.runbook import original
 
 HEAD = """\
 # Daily operations
@@ -63,7 +63,7 @@ def _routines() -> Iterator[str]:
 
 def _chapters() -> Iterator[str]:
     told: set[str] = set()
-    sections = seed.sections()
+    sections = original.sections()
     for index, section in enumerate(sections):
         if section.title in _WITHOUT:
             continue
@@ -74,7 +74,7 @@ def _chapters() -> Iterator[str]:
             continue
         yield f"{'#' * section.level} {section.title}\n"
         names = dict.fromkeys(
-            name for command in section.commands for name in seed.answer(command).by
+            name for command in section.commands for name in original.replacement(command).by
         )
         again = [name for name in names if name in told]
         for name in names:
@@ -90,7 +90,7 @@ def _chapters() -> Iterator[str]:
             yield from _procedure(name)
 
 
-def _has_commands(sections: tuple[seed.SeedSection, ...], index: int) -> bool:
+def _has_commands(sections: tuple[original.OriginalSection, ...], index: int) -> bool:
     """Return whether a subsection has commands."""
     for one in sections[index + 1 :]:
         if one.level <= sections[index].level:
@@ -154,12 +154,12 @@ def _table() -> Iterator[str]:
     yield "| line | answered by | correction |"
     yield "|---|---|---|"
     told = set()
-    for section in seed.sections():
+    for section in original.sections():
         for command in section.commands:
             if command in told:
                 continue
             told.add(command)
-            found = seed.answer(command)
+            found = original.replacement(command)
             line = command.replace("|", "\\|")
             by = ", ".join(_link(name) for name in found.by)
             yield f"| `{line}` | {by} | {found.correction} |"

@@ -28,7 +28,7 @@ from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.actions import cleanup, record
 from chitlaq.ops.history import run_history
-from chitlaq.ops.report import delivery
+from chitlaq.ops.report import delivery, page
 
 POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
@@ -296,8 +296,8 @@ async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:
 
 async def run_process(home: Home, routine: str) -> bool:
     """Run a routine in a process of its own, so that a hang there does not block this one."""
-    words = ["report", "--send"] if routine == "evening" else [routine]
-    # In the evening it is the report, which runs the routine and sends the results.
+    # The report runs its routine itself and sends the results.
+    words = ["report", "--send"] if routine == page.ROUTINE else [routine]
     return await run_command(home, ["ops", *words], RUN_SECONDS)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chitlaq.bench import production
+from chitlaq.bench import live
 from chitlaq.core import ids
 from chitlaq.core.data.postgres import Database
 from chitlaq.ops.checks.model import Section, Value, Verdict
@@ -79,16 +79,16 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 async def remember(database: Database, p95: float) -> None:
     """Give the history as many benchmarks as are compared, all with this figure."""
-    for minute in range(production.COMPARED):
+    for minute in range(live.COMPARED):
         results = [
             Result(
                 name, title, Section.MAINTENANCE, Verdict.OK, "as usual",
-                {"p95": Value(p95, "seconds")}, [], production.REMEDY, 1.0,
+                {"p95": Value(p95, "seconds")}, [], live.REMEDY, 1.0,
             )
-            for name, (title, _) in production.TARGETS.items()
+            for name, (title, _) in live.TARGETS.items()
         ]  # fmt: skip
         at = datetime.now(UTC) - timedelta(seconds=minute)
-        run = Run(ids.new(), production.ROUTINE, at, 1.0, Verdict.OK, "ada", "vm", results)
+        run = Run(ids.new(), live.ROUTINE, at, 1.0, Verdict.OK, "ada", "vm", results)
         await run_history.store(database, run)
 
 
@@ -106,13 +106,13 @@ async def test_load_is_labelled_and_bounded_in_connections_and_time(
     async with gateway(0.002) as asked:
         answer = await bench(stack, CHITLAQ_PORTS_GATEWAY=f"{asked.port}")
     assert answer.returncode == 0, answer.stderr
-    assert set(asked.agents) == {production.AGENT}
-    assert set(asked.targets) == {target for _, target in production.TARGETS.values()}
-    assert asked.most_open == production.CONNECTIONS
+    assert set(asked.agents) == {live.AGENT}
+    assert set(asked.targets) == {target for _, target in live.TARGETS.values()}
+    assert asked.most_open == live.CONNECTIONS
     # Between one target and the next a process starts; within each, the time is as it was said.
     pauses = [b - a for a, b in zip(asked.times, asked.times[1:], strict=False) if b - a > 0.1]
     whole = asked.times[-1] - asked.times[0] - sum(pauses)
-    assert whole == pytest.approx(SECONDS * len(production.TARGETS), abs=0.3)
+    assert whole == pytest.approx(SECONDS * len(live.TARGETS), abs=0.3)
     too_long = await asyncio.to_thread(stack.command, "bench", "--here", "--seconds", "3600")
     assert too_long.returncode == 2
 
@@ -121,13 +121,13 @@ async def test_running_system_is_asked_and_the_run_is_in_the_history(stack: Stac
     answer = await bench(stack, "--json")
     run = json.loads(answer.stdout)
     assert answer.returncode == (0 if run["verdict"] == "OK" else 3)
-    assert {result["check"] for result in run["results"]} == set(production.TARGETS)
+    assert {result["check"] for result in run["results"]} == set(live.TARGETS)
     assert all(result["values"]["per_second"]["value"] > 0 for result in run["results"])
     kept = stack.json("ops", "history", "benchmark")
     assert any(one["id"] == run["id"] and one["started_by"] == "ada" for one in kept)
     log = stack.home / "logs" / "nginx-access.log"
     # Who reads the log sees whose requests these were.
-    await eventually(lambda: f'"user_agent":"{production.AGENT}"' in log.read_text())
+    await eventually(lambda: f'"user_agent":"{live.AGENT}"' in log.read_text())
 
 
 @pytest.mark.parametrize(
@@ -181,4 +181,4 @@ async def test_script_of_the_runbook_does_the_same(stack: Stack) -> None:
         text=True,
         check=False,
     )
-    assert json.loads(answer.stdout)["routine"] == production.ROUTINE, answer.stderr
+    assert json.loads(answer.stdout)["routine"] == live.ROUTINE, answer.stderr

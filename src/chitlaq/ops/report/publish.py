@@ -15,8 +15,6 @@ from chitlaq.ops.history import run_history
 from chitlaq.ops.history.database import open_database
 from chitlaq.ops.report import delivery, page
 
-ROUTINE = "evening"
-
 
 async def publish(
     home: Home, settings: Settings, operator: str, folder: Path | None, *, is_to_send: bool
@@ -32,7 +30,7 @@ async def publish(
     async with open_database(home, settings) as database:
         earlier = await _previous(database)
         run, trouble = await routines.run_and_store(
-            home, settings, ROUTINE, routines.checks_of(ROUTINE), operator
+            home, settings, page.ROUTINE, routines.checks_of(page.ROUTINE), operator
         )
         report = page.build(run, earlier, settings)
         texts = {"html": page.html(report), "md": page.markdown(report)}
@@ -47,7 +45,7 @@ async def publish(
 
 async def _previous(database: Database) -> Run | None:
     try:
-        found = await run_history.newest(database, ROUTINE)
+        found = await run_history.newest(database, page.ROUTINE)
     except (PostgresUnavailableError, PostgresError):
         return None
     return found[0] if found else None

@@ -1,6 +1,6 @@
 """The original runbook: its sections and commands, and what replaces each of them today.
 
-``seed.md`` is that document, unchanged. It was written before the system existed, so some of its
+``original.md`` is that document, unchanged. It was written before the system existed, so some of its
 commands never worked; a correction says where and why ChitLaq differs.
 """
 
@@ -14,7 +14,7 @@ from importlib import resources
 
 
 @dataclass(frozen=True, slots=True)
-class SeedSection:
+class OriginalSection:
     """A heading of the document (level 2 to 4), and the commands directly below it."""
 
     level: int
@@ -56,7 +56,7 @@ def _curl(query: str) -> str:
     return re.escape(f'curl -s "http://localhost:9090/api/v1/query?query={query}" | jq .')
 
 
-ANSWERS: tuple[Replacement, ...] = (
+REPLACEMENTS: tuple[Replacement, ...] = (
     Replacement("uptime", ("host.uptime", "host.load")),
     Replacement("w", ("host.uptime",)),
     Replacement(
@@ -272,24 +272,24 @@ ANSWERS: tuple[Replacement, ...] = (
 
 
 @cache
-def sections() -> tuple[SeedSection, ...]:
+def sections() -> tuple[OriginalSection, ...]:
     """Return the sections of the document in order."""
-    return tuple(_parsed(resources.files(__package__).joinpath("seed.md").read_text()))
+    return tuple(_parsed(resources.files(__package__).joinpath("original.md").read_text()))
 
 
-def answer(command: str) -> Replacement:
+def replacement(command: str) -> Replacement:
     """Return what replaces a line of the document.
 
     Raises:
         LookupError: nothing does.
     """
-    for one in ANSWERS:
+    for one in REPLACEMENTS:
         if re.fullmatch(one.pattern, command):
             return one
     raise LookupError(f"nothing replaces the line {command!r} of the original runbook")
 
 
-def _parsed(text: str) -> Iterator[SeedSection]:
+def _parsed(text: str) -> Iterator[OriginalSection]:
     level, title, commands, is_shell = 0, "", [], False
     for line in text.splitlines():
         if line.startswith("```"):
@@ -299,6 +299,6 @@ def _parsed(text: str) -> Iterator[SeedSection]:
                 commands.append(line.strip())
         elif found := re.match(r"(#{2,4}) (.+)", line):
             if title:
-                yield SeedSection(level, title, tuple(commands))
+                yield OriginalSection(level, title, tuple(commands))
             level, title, commands = len(found[1]), found[2], []
-    yield SeedSection(level, title, tuple(commands))
+    yield OriginalSection(level, title, tuple(commands))
