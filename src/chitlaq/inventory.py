@@ -19,7 +19,7 @@ class Component:
 
     Args:
         name: the runbook's name, as ``chitlaq ps`` shows it.
-        kind: a task ends by itself; an observer watches the others.
+        kind: a task exits on its own; an observer monitors the others.
         setting: its field in the settings ``[ports]`` and ``[workers]``. For a service also the
             first word of its checks' ids, and the name of its schema in PostgreSQL if it has one.
         port: the default TCP port; 0 if it has none.

@@ -183,5 +183,5 @@ def test_named_kinds_are_taken_in_their_order_and_others_are_refused(
     day = date(2026, 11, 24)
     assert daily.kinds_to_take(context, ["configuration", "full"], day) == ["full", "configuration"]
     assert daily.kinds_to_take(context, [], day) == daily.kinds_due(context, day)
-    with pytest.raises(OperatorError, match="There is no kind ful: write full"):
+    with pytest.raises(OperatorError, match="There is no kind ful; there are full"):
         daily.kinds_to_take(context, ["dump", "ful"], day)

@@ -82,7 +82,7 @@ def test_clients_of_the_servers_take_the_runbooks_words(stack: Stack) -> None:
         (["logs", "nonsense"], "There is no component nonsense; there are postgres, redis"),
         (["logs", "--since", "yesterday"], "'yesterday' is not a time: write 10m, 2h, 1d"),
         (["logs", "--grep", "("], "is not a regular expression"),
-        (["exec", "mysql", "mysql"], "exec knows postgres and redis, not mysql"),
+        (["exec", "mysql", "mysql"], "There is no client for mysql; there are postgres and redis"),
         (["exec", "postgres", "nonsense"], "PostgreSQL has no program nonsense; it has"),
         (["exec", "redis", "redis-cli"], "Say what to ask"),
         (
@@ -263,7 +263,7 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
     ("variable", "value", "sentence"),
     [
         ("CHITLAQ_PORTS_EDGE", "many", "ports.edge from the environment (CHITLAQ_PORTS_EDGE)"),
-        ("CHITLAQ_PORTS_EDGE", "99999", "does not fit: Expected `int` <= 65535"),
+        ("CHITLAQ_PORTS_EDGE", "99999", "is invalid: Expected `int` <= 65535"),
         ("CHITLAQ_PORT_EDGE", "80", "Did you mean CHITLAQ_PORTS_EDGE?"),
         ("REDIS_URL", "mysql://x", "redis_url"),
     ],

@@ -80,7 +80,9 @@ async def test_foreign_address_is_refused_with_the_reason(client: httpx.AsyncCli
     body = {"email": "a@gmail.com", "password": PASSWORD, "username": "nobody", "display_name": "A"}
     answer = await client.post("/api/auth/register", json=body)
     assert answer.status_code == 422
-    assert "gmail.com is not the domain of a university" in answer.json()["errors"]["email"]
+    assert (
+        "gmail.com is not the domain of a registered university" in answer.json()["errors"]["email"]
+    )
 
 
 async def test_address_and_name_are_taken_once(client: httpx.AsyncClient, join: Join) -> None:

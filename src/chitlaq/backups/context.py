@@ -29,7 +29,7 @@ ProgressCallback = Callable[[str, int, int], None]
 """Called with a stage, the bytes done and the total bytes."""
 
 NICENESS = 10
-# A base backup of terabytes takes hours; what takes longer than a day hangs.
+# A base backup of terabytes takes hours; a program that takes longer than a day hangs.
 PROGRAM_SECONDS = 86_400.0
 # The reserve that stays free: a full disk stops the database.
 SPARE_BYTES = 200_000_000
@@ -141,7 +141,7 @@ def pin_backend(context: BackupContext, connection: psycopg.Connection) -> None:
 
 @contextmanager
 def private_umask() -> Iterator[None]:
-    """Make files created meanwhile readable by nobody else: backups hold all data of all members."""
+    """Make new files readable by this user only: backups hold all data of all members."""
     before = os.umask(0o077)
     try:
         yield
@@ -198,7 +198,7 @@ def run_program(words: list[str], **options: Unpack[programs.Options]) -> str:
 
 
 def chown_to_postgres(path: Path) -> None:
-    """Give a folder and its content to the user that PostgreSQL runs as."""
+    """Make the user that PostgreSQL runs as the owner of a folder and its content."""
     user = users.service_user()
     if user is None:
         return

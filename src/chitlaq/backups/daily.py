@@ -95,7 +95,7 @@ def kinds_to_take(context: BackupContext, named: Sequence[str], today: date) -> 
         OperatorError: there is no such kind.
     """
     if unknown := [name for name in named if name not in KINDS]:
-        raise OperatorError(f"There is no kind {unknown[0]}: write {', '.join(KINDS)}.")
+        raise OperatorError(f"There is no kind {unknown[0]}; there are {', '.join(KINDS)}.")
     return [kind for kind in KINDS if kind in named] or kinds_due(context, today)
 
 

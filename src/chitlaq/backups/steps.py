@@ -20,7 +20,7 @@ class StepOutcome:
         is_good: it succeeded.
         detail: the result in one sentence.
         seconds: how long it took.
-        is_finding: the step ran, and a bad outcome is what it found: running it again finds the same.
+        is_finding: the step ran, and a bad outcome is its result: running it again finds the same.
         is_conclusive: the outcome describes the backup; else the backup could not be examined.
     """
 

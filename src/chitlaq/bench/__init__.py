@@ -1,1 +1,1 @@
-"""What the system can do, measured beside what could be had at best: `chitlaq bench`."""
+"""Benchmarks of the system against a baseline: `chitlaq bench`."""

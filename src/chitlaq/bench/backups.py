@@ -1,4 +1,4 @@
-"""What backups cost: relative to PostgreSQL's bare tools, and for members meanwhile."""
+"""What backups cost: relative to PostgreSQL's bare tools, and in latency for members."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Tool = Callable[[Installation, Path], Awaitable[int]]
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One step and, where there is one, PostgreSQL's bare tool; medians over the rounds.
+    """One step and, if there is one, PostgreSQL's bare tool; medians over the rounds.
 
     Args:
         name: the step.
@@ -94,7 +94,7 @@ async def run(members: int, say: Callable[[str], None]) -> Report:
             WINDOW_SECONDS,
         )
         measuring = _Measuring(installation, load, say)
-        # Before anything is measured, as in any database that is not new.
+        # Before measuring, as autovacuum would have done.
         await _sql(installation, "VACUUM ANALYZE")
         steps = [
             await measuring.step("full", "base backup", _base_backup),
@@ -177,7 +177,7 @@ class _Measuring:
             shutil.rmtree(target)
 
     async def _noticed(self, name: str, words: Sequence[str]) -> tuple[float, float]:
-        """The feed's p95 without the step, and in the windows that lie within it."""
+        """The feed's p95 without the step, and in the windows within it."""
         self._say(f"{name}, under load")
         quiet = [(await measure(self._load)).p95 for _ in range(QUIET_WINDOWS)]
         step = asyncio.create_task(_backup(self._installation, *words))

@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True):
     without_telemetry: Row
     """The feed without metrics and logs."""
     with_telemetry: Row
-    """The same feed, alternating with that; its ratio is to that, not to the baseline."""
+    """The same feed with them, alternating; its ratio is to ``without``, not to the baseline."""
     scrape_milliseconds: dict[str, float]
     """How long each service took to serve ``/metrics``."""
     routines: list[RoutineCost]
@@ -78,7 +78,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 async def run(say: Callable[[str], None]) -> Report:
-    """Measure everything on a temporary stack, which is removed whatever happens.
+    """Measure everything on a temporary stack, which is always removed.
 
     Args:
         say: called with each step.
@@ -150,7 +150,7 @@ async def _feed_and_baseline(
     requests = [get(baseline.TARGET, token) for token in tokens]
     signed = [{"Authorization": f"Bearer {token}"} for token in tokens]
     bodies = [await _request(gateway, "GET", baseline.TARGET, headers) for headers in signed]
-    # The response of median length: as many bytes, and none of the work.
+    # The response of median length: the same bytes without the work.
     body = sorted(bodies, key=len)[len(bodies) // 2]
     folder = installation.home.root / "baseline"
     folder.mkdir(mode=0o755)

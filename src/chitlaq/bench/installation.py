@@ -24,7 +24,7 @@ from chitlaq.core.installation.ports import free_ports
 from chitlaq.core.installation.settings import Settings
 
 COMMAND_SECONDS = 120
-# The limiter works as always, and lets everything through.
+# The rate limiter runs as usual, but never rejects.
 UNLIMITED = "100000000"
 
 
@@ -73,7 +73,7 @@ class Installation:
         await self.command("down")
 
     async def memory(self) -> list[Memory]:
-        """Measure each component, and what holds them together."""
+        """Measure each component, the supervisor and the fork server."""
         rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
         families: dict[str, list[psutil.Process]] = {}
         for row in rows:
@@ -90,7 +90,7 @@ class Installation:
 
 
 class _Status(msgspec.Struct):
-    """What is needed of a row of ``chitlaq ps --json``."""
+    """The fields that are read from a row of ``chitlaq ps --json``."""
 
     service: str
     pid: int | None
@@ -98,10 +98,10 @@ class _Status(msgspec.Struct):
 
 @asynccontextmanager
 async def installed(archive: str = "off") -> AsyncIterator[Installation]:
-    """Give an installation that was never started; whatever runs of it at the end is stopped.
+    """Yield an installation that was never started; stop what runs of it at the end.
 
     Args:
-        archive: whether its log is archived, as in `backups.archive`.
+        archive: whether its WAL is archived, as in `backups.archive`.
     """
     root = _new_root()
     home = Home(root)
@@ -131,14 +131,14 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
 
 
 def _new_root() -> Path:
-    """Make a folder that other users (PostgreSQL's, nginx's) may pass through."""
+    """Make a folder that other users (PostgreSQL's, nginx's) can traverse."""
     root = Path(tempfile.mkdtemp(prefix="chitlaq-bench-"))
     root.chmod(0o755)
     return root
 
 
 def _supervisor(families: Mapping[str, Sequence[psutil.Process]]) -> psutil.Process:
-    """The process that everything else descends from: nginx's parent."""
+    """The supervisor's process: nginx's parent."""
     parent = families["nginx"][0].parent()
     if parent is None:
         raise RuntimeError("nginx has no supervisor: the stack is going down.")

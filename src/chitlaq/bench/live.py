@@ -1,7 +1,7 @@
-"""The monthly benchmark: a bounded, labelled load on the running system, beside the last ones.
+"""The monthly benchmark: a bounded, labelled load on the running system, compared with earlier runs.
 
-It only reads, through the gateway, as somebody who is not signed in. It tells whether the machine
-became slower since the last times, not what could be had at best: that is `chitlaq bench`.
+It only reads, through the gateway, without signing in. It shows whether the system became slower;
+`chitlaq bench` compares it with a baseline instead.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SLOWER, MUCH_SLOWER = 1.5, 3.0
 TARGETS = {
     "bench.feed": ("The public home feed", "/api/feed/home?page=1&limit=10"),
     "bench.search": ("A search for members", "/api/search/users?q=a&page=1&limit=10"),
-    "bench.status": ("Who is signed in", "/api/auth/status"),
+    "bench.status": ("The sign-in status", "/api/auth/status"),
 }
-REMEDY = "Look what is different: `chitlaq ops check host database api`, and `chitlaq ops history`."
+REMEDY = "Find what changed: `chitlaq ops check host database api`, and `chitlaq ops history`."
 
 
 def refuse_production(settings: Settings, seconds: float) -> None:
-    """Stop when members would feel the load.
+    """Refuse if members would notice the load.
 
     Args:
         settings: of the running installation.
-        seconds: how long each target would be asked.
+        seconds: the duration of the load on each target.
 
     Raises:
         OperatorError: this looks like an installation that members use.
@@ -54,9 +54,9 @@ def refuse_production(settings: Settings, seconds: float) -> None:
     )
     if reason:
         raise OperatorError(
-            f"This looks like a system that members use ({reason}): {CONNECTIONS} connections would"
-            f" ask without a pause for {seconds * len(TARGETS):.0f} s. Say --production when that is"
-            " meant, at an hour when few are there."
+            f"This looks like a system that members use ({reason}): {CONNECTIONS} connections would send"
+            f" requests without a pause for {seconds * len(TARGETS):.0f} s. Add --production to do it"
+            " anyway, at a quiet hour."
         )
 
 
@@ -67,14 +67,14 @@ async def run(
     seconds: float,
     say: Callable[[str], None],
 ) -> Run:
-    """Send the load, and compare what came back with earlier runs.
+    """Send the load, and compare the result with earlier runs.
 
     Args:
-        settings: of the running installation; its gateway on this machine is asked.
-        started_by: who wants to know.
+        settings: of the running installation; the load goes to its gateway on this machine.
+        started_by: who runs it.
         before: earlier runs, newest first.
-        seconds: how long each target is asked.
-        say: told what is being done.
+        seconds: the duration of the load on each target.
+        say: called with each step.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     results = []
@@ -116,12 +116,12 @@ def _result(name: str, title: str, outcome: Outcome, before: Sequence[Run]) -> R
         if usual
         else Value(seconds, "seconds"),
     }
-    said = f"{outcome.per_second:,.0f}/s, 95 of 100 within {duration(seconds)}"
+    said = f"{outcome.per_second:,.0f}/s, 95th percentile {duration(seconds)}"
     if set(outcome.statuses) != {"200"} or outcome.broken:
-        said += f"; answers {outcome.statuses}, {outcome.broken} connections broke"
+        said += f"; responses {outcome.statuses}, {outcome.broken} connections broke"
         verdict = Verdict.CRITICAL
     else:
-        said += f"; usually within {duration(usual)}" if usual else "; nothing to compare with yet"
+        said += f"; usually {duration(usual)}" if usual else "; nothing to compare with yet"
         verdict = values["p95"].verdict
     return Result(
         name, title, Section.MAINTENANCE, verdict, said, values, [], REMEDY, outcome.seconds

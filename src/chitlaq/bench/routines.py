@@ -49,7 +49,7 @@ async def costs(installation: Installation) -> list[RoutineCost]:
 async def noticed(
     installation: Installation, requests: list[str], say: Callable[[str], None]
 ) -> Noticed:
-    """Alternate between the feed alone and the feed while a routine runs again and again."""
+    """Alternate between the feed alone and the feed while a routine runs repeatedly."""
     load = Load(
         "127.0.0.1", installation.settings.port_of("api-gateway"), requests, CONNECTIONS, SECONDS
     )

@@ -1,1 +1,1 @@
-"""The command's words: they come in here and go out as calls; no rules of their own."""
+"""The command line: parses arguments, calls the packages below, prints; holds no rules."""

@@ -23,30 +23,37 @@ def bench(
     here: Annotated[
         bool,
         typer.Option(
-            "--here", help="Ask the running system instead, and compare with the last times."
+            "--here", help="Measure the running system instead, and compare with earlier runs."
         ),
     ] = False,
     production: Annotated[
-        bool, typer.Option("--production", help="With --here: also where members feel the load.")
+        bool,
+        typer.Option(
+            "--production", help="With --here: also targets where members notice the load."
+        ),
     ] = False,
     seconds: Annotated[
         float,
-        typer.Option(min=0.1, max=60, help="With --here: how long each of three targets is asked."),
+        typer.Option(
+            min=0.1, max=60, help="With --here: seconds of load on each of three targets."
+        ),
     ] = 5.0,
     backups: Annotated[
         bool, typer.Option("--backups", help="Measure backups beside PostgreSQL's bare tools.")
     ] = False,
     members: Annotated[
-        int, typer.Option(min=10, max=1_000_000, help="With --backups: how many members.")
+        int, typer.Option(min=10, max=1_000_000, help="With --backups: the number of members.")
     ] = 100_000,
-    operator: Annotated[str | None, typer.Option("--as", help="Who asks, for the record.")] = None,
+    operator: Annotated[
+        str | None, typer.Option("--as", help="Who runs this, for the record.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the home feed beside its ceiling, start-up and memory; takes a minute or two.
+    """Measure the home feed against its baseline, start-up and memory; takes a minute or two.
 
-    Nothing that runs here is touched: it starts and stops installations of its own. With --here the
-    running system is asked for a quarter of a minute, and the figures are kept: the runbook's
-    monthly benchmark. Its exit code is 3 when it became slower.
+    It starts and stops installations of its own; a running one is not touched. With --here, it
+    measures the running system for 15 seconds and stores the figures: the runbook's monthly
+    benchmark. Exit code 3 if it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups
     """

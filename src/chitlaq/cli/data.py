@@ -1,4 +1,4 @@
-"""Commands about what is stored: migrate, seed, mail, universities."""
+"""Commands on data: migrate, seed, mail, universities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 DEMO_MEMBERS = 2000
 
 mail = typer.Typer(no_args_is_help=True, help="Read the mailbox of the embedded stack.")
-universities = typer.Typer(no_args_is_help=True, help="Whose addresses may register.")
+universities = typer.Typer(no_args_is_help=True, help="Universities whose addresses may register.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -38,11 +38,12 @@ def migrate(
     provision: Annotated[
         bool,
         typer.Option(
-            "--provision", help="First create roles and database; seed demo data if it is empty."
+            "--provision",
+            help="First create the roles and the database; seed demo data if it is empty.",
         ),
     ] = False,
 ) -> None:
-    """Migrate the database to this version; forwards only.
+    """Migrate the database to this version.
 
     Example: chitlaq migrate
     """
@@ -62,9 +63,11 @@ def migrate(
 
 
 def seed(
-    members: Annotated[int, typer.Option(min=10, max=1_000_000, help="How many members.")] = 2000,
-    posts_per_member: Annotated[int, typer.Option(min=0, max=1000, help="Posts on average.")] = 10,
-    seed: Annotated[int, typer.Option(help="The same number makes the same data.")] = 1,
+    members: Annotated[int, typer.Option(min=10, max=1_000_000, help="Number of members.")] = 2000,
+    posts_per_member: Annotated[
+        int, typer.Option(min=0, max=1000, help="Average number of posts per member.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 1,
     replace: Annotated[
         bool, typer.Option("--replace", help="First delete all existing members and posts.")
     ] = False,
@@ -121,7 +124,7 @@ def show_mail(
     to: Annotated[str | None, typer.Option(help="The newest mail to this address.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the newest mail, to an address or at all.
+    """Show the newest mail, optionally to one address.
 
     Example: chitlaq mail show --to ada@example.edu --json
     """
@@ -166,7 +169,7 @@ def import_universities(
     """
     rows = _read_universities(file)
     _run(_import(*installation.current(), rows))
-    typer.echo(f"{len(rows)} domains are known now.")
+    typer.echo(f"{len(rows)} domains are now known.")
 
 
 def _read_universities(file: Path) -> list[tuple[str, str]]:
@@ -236,7 +239,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError) as error:
         raise OperatorError(
-            f"PostgreSQL is not reachable ({error}): is the stack up? `chitlaq ps` tells."
+            f"PostgreSQL is not reachable ({error}): is the stack up? See `chitlaq ps`."
         ) from None
     except asyncpg.UndefinedTableError:
         raise OperatorError("The database is not prepared yet: run `chitlaq migrate`.") from None

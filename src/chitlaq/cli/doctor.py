@@ -1,4 +1,4 @@
-"""``chitlaq doctor``: what is missing on this machine, and the mend."""
+"""``chitlaq doctor``: what is missing on this machine, and the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Look at everything that ChitLaq needs here; exit code 1 when something is missing.
+    """Check everything that ChitLaq needs on this machine; exit code 1 if something is missing.
 
     Example: chitlaq doctor
     """

@@ -1,4 +1,4 @@
-"""``chitlaq exec``: the clients of the servers, in the runbook's own words."""
+"""``chitlaq exec``: the servers' clients, as the runbook calls them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 def exec_(
     service: Annotated[str, typer.Argument(help="postgres or redis.")],
-    words: Annotated[list[str], typer.Argument(help="The client and its arguments, as they are.")],
+    words: Annotated[
+        list[str], typer.Argument(help="The client and its arguments, passed unchanged.")
+    ],
 ) -> None:
     """Run a client of PostgreSQL or Valkey against the server of this installation.
 
@@ -42,7 +44,7 @@ def exec_(
     elif service == "redis":
         _exec_redis(words)
     else:
-        raise OperatorError(f"exec knows postgres and redis, not {service}.")
+        raise OperatorError(f"There is no client for {service}; there are postgres and redis.")
 
 
 def _exec_postgres(words: list[str]) -> None:
@@ -80,7 +82,7 @@ def _exec_postgres(words: list[str]) -> None:
 
 
 def _user_in(words: list[str]) -> str | None:
-    """The role that a client's own words ask for: ``-U NAME``, ``-UNAME``, ``--username=NAME``."""
+    """The role that the client's arguments name: ``-U NAME``, ``-UNAME``, ``--username=NAME``."""
     for index, word in enumerate(words):
         if word in {"-U", "--username"} and index + 1 < len(words):
             return words[index + 1]
@@ -97,13 +99,13 @@ def _exec_redis(words: list[str]) -> None:
     if words[0] not in {"redis-cli", "valkey-cli"}:
         raise OperatorError(f"Valkey's client is redis-cli, not {words[0]}.")
     if not words[1:]:
-        raise OperatorError("Say what to ask: `chitlaq exec redis redis-cli ping`.")
+        raise OperatorError("Give a command, such as `chitlaq exec redis redis-cli ping`.")
     home, settings = installation.current()
     url = valkey.url(settings, home)
     try:
         reply = asyncio.run(_ask(url, words[1:]))
     except valkey.ValkeyUnavailableError as error:
-        raise OperatorError(f"Valkey does not answer ({error}): `chitlaq ps` tells more.") from None
+        raise OperatorError(f"Valkey does not answer ({error}): see `chitlaq ps`.") from None
     except valkey.ValkeyReplyError as error:
         typer.echo(f"(error) {error}")
         raise typer.Exit(1) from None

@@ -39,7 +39,7 @@ def ask(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def operator(named: str | None) -> str:
-    """Return who runs the command, for the record: the given name, else the user, also behind sudo."""
+    """Return who runs the command, for the record: the given name, else the user, even under sudo."""
     if named:
         return named
     try:

@@ -1,4 +1,4 @@
-"""``chitlaq jobs``: background jobs that wait, run or are dead."""
+"""``chitlaq jobs``: waiting, running and dead background jobs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import typer
 from chitlaq.cli import data, output
 from chitlaq.core.errors import OperatorError
 
-jobs = typer.Typer(
-    no_args_is_help=True, help="Background jobs: what waits, what runs, what is dead."
-)
+jobs = typer.Typer(no_args_is_help=True, help="Background jobs: waiting, running, dead.")
 
 KindOption = Annotated[str | None, typer.Option(help="Only jobs of this kind.")]
 
@@ -32,10 +30,12 @@ def register(app: typer.Typer) -> None:
 def list_jobs(
     kind: KindOption = None,
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the next due first.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number of rows, next due first.")
+    ] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List background jobs that are not done; what failed says why.
+    """List background jobs that are not done, and why they failed.
 
     Example: chitlaq jobs list --state dead
     """
@@ -59,7 +59,7 @@ def retry_jobs(
     job_id: Annotated[UUID | None, typer.Argument(metavar="ID", help="One job.")] = None,
     kind: Annotated[str | None, typer.Option(help="All dead jobs of this kind.")] = None,
 ) -> None:
-    """Run a job again now: a dead one with all its attempts, a waiting one without its pause.
+    """Run a job now: a dead one with all its attempts again, a waiting one without its pause.
 
     Example: chitlaq jobs retry --kind send_mail
     """
@@ -72,5 +72,5 @@ def retry_jobs(
         kind,
     )
     if job_id is not None and not rows:
-        raise OperatorError(f"No job {job_id} waits or is dead: see `chitlaq jobs list`.")
-    typer.echo(f"{len(rows)} to be run again.")
+        raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
+    typer.echo(f"{len(rows)} jobs will run again.")

@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     target: Annotated[str, typer.Argument(help="A service, as `chitlaq ps` names it.")],
-    worker: Annotated[int, typer.Option(min=0, help="Which of the service's workers this is.")] = 0,
+    worker: Annotated[int, typer.Option(min=0, help="The worker's number.")] = 0,
 ) -> None:
     """Run one service in the foreground.
 
@@ -42,6 +42,6 @@ def serve(
 
 
 def load(component: Component) -> Service:
-    """Import one service and no other, and return its declaration."""
+    """Import only this service, and return its declaration."""
     service: Service = import_module(f"{component.package}.routes").SERVICE
     return service

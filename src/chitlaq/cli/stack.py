@@ -243,7 +243,7 @@ def supervise() -> None:
 def _start(home: Home) -> control.Connection:
     """Start the supervisor and connect once it listens.
 
-    If two start at the same moment, one supervisor stays and both connect to it.
+    If two start at once, one supervisor remains and both connect to it.
     """
     from chitlaq.core.host import programs
     from chitlaq.logs import rotation
@@ -251,7 +251,7 @@ def _start(home: Home) -> control.Connection:
     from chitlaq.stack.supervisor import control
 
     with (home.logs / "supervisor.log").open("ab") as log:
-        # It goes on when this command has ended.
+        # It keeps running after this command.
         process = programs.start(
             process_specs.chitlaq("supervise"), output=log, folder=Path("/"), death_signal=None
         )
@@ -261,7 +261,7 @@ def _start(home: Home) -> control.Connection:
         except control.NotRunningError:
             if process.poll() is not None:
                 said = rotation.last_lines(home.logs / "supervisor.log", 1)
-                raise OperatorError(f"The supervisor ended at once: {' '.join(said)}") from None
+                raise OperatorError(f"The supervisor exited at once: {' '.join(said)}") from None
             time.sleep(0.02)
 
 
@@ -281,7 +281,7 @@ def _wait_until_healthy(home: Home, deadline: float) -> None:
 
 
 def _is_hopeless(status: Status) -> bool:
-    """Whether waiting longer is pointless: it has failed repeatedly since the start."""
+    """Whether waiting longer is pointless: the component has failed repeatedly."""
     return status.state == "backoff" and status.restarts >= 5
 
 
@@ -297,7 +297,7 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
     words = "\n".join(f"    {line}" for line in said) or "    nothing"
     return (
         f"{worst.service} did not become healthy: {worst.state}{detail}. Everything was stopped"
-        f" again. It said last:\n{words}"
+        f" again. Last log lines:\n{words}"
     )
 
 
@@ -359,7 +359,7 @@ def _show_changes(home: Home, *, until_healthy: bool = False) -> None:
         try:
             statuses = control.ask(home, control.Ps())
         except control.NotRunningError:
-            typer.echo("Stopped from elsewhere.")
+            typer.echo("Stopped by another command.")
             return
         for status in statuses:
             if seen.get(status.name) != status.state:

@@ -1,4 +1,4 @@
-"""Group the log lines of a period by pattern: the same words with other numbers are one pattern.
+"""Group the log lines of a period by pattern: lines that differ only in numbers share a pattern.
 
 A component's log is read up to a size limit, newest part first; the access log up to a time limit. Where
 a limit cut the period short, the result says how far back it reaches.
@@ -49,7 +49,7 @@ _EXPECTED = re.compile(
     # Valkey's advice about snapshots; ours writes none.
     r"|WARNING Memory overcommit must be enabled"
 )
-"""Lines logged as errors that are none; each has its reason here."""
+"""Lines logged as errors that are harmless, each with its reason."""
 
 _TIMELESS = re.compile(r"^wrote /")
 """Lines that need no time: our own note before each start that a configuration was written."""

@@ -1,12 +1,12 @@
-"""Follow a log as it grows, whatever is rotated meanwhile: each whole line once, in the order written.
+"""Follow a log as it grows, across rotations: each complete line once, in the order written.
 
-A file is opened as soon as it is seen and stays open until nobody writes to it any more, so renaming it
-does not matter: nginx's workers go on writing to a moved file until each has opened the new one. A line
+A file is opened as soon as it is seen and stays open until no process writes to it, so renaming it does
+not matter: nginx's workers keep writing to a moved file until each has opened the new one. A line
 counts as written once it ends with a newline.
 
-To go on after a restart, store `positions` after the lines were dealt with and pass them to the next
-follower: after a kill in between, it reads the lines since then again, and loses none. What it cannot
-know are files that were moved twice, and so compressed, between two reads.
+To continue after a restart, store `positions` once the lines are processed and pass them to the next
+follower: after a kill in between, it reads the lines since then again, and loses none. It cannot see
+files that were moved twice, and so compressed, between two reads.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Follower:
         """Yield every whole line that was not yielded yet, without its newline.
 
         Raises:
-            OSError: a file cannot be read; the next call goes on where this one stopped.
+            OSError: a file cannot be read; the next call continues where this one stopped.
         """
         self._open_new()
         for file in reversed(self._files):
@@ -61,7 +61,7 @@ class Follower:
 
     @property
     def positions(self) -> dict[str, int]:
-        """The first byte of each open file that was not yielded, by the file's name (`_File.name`)."""
+        """The first byte not yet yielded of each open file, by the file's name (`_File.name`)."""
         return dict(file.position for file in self._files if file.name)
 
     @property
@@ -83,7 +83,7 @@ class Follower:
         positions = {} if known else self._positions
         is_first = not known and not positions
         found: list[_File] = []
-        # Newest first. What came before a file that is known was read, unless a position says so; and
+        # Newest first. What came before a known file was read, unless a position says so; and
         # what was moved before the first look is history.
         for path in self._paths[:1] if is_first else self._paths:
             try:
@@ -99,7 +99,7 @@ class Follower:
 
 
 class _File:
-    """A file of the log that is read to its end: the current one, or one that was moved lately."""
+    """An open file of the log: the current one, or one that was moved recently."""
 
     def __init__(self, path: Path, positions: Mapping[str, int]) -> None:
         self._file = path.open("rb")
@@ -111,9 +111,9 @@ class _File:
 
     @property
     def name(self) -> str:
-        """What tells a file from every other: its first line, which has a time or a request id.
+        """What identifies a file: its first line, which has a time or a request id.
 
-        The inode does not do: a file that is deleted leaves its number to the next one.
+        The inode does not: a deleted file's number is reused.
         """
         here = self._file.tell()
         self._file.seek(0)

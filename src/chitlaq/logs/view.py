@@ -1,4 +1,4 @@
-"""`chitlaq logs`: the lines of all components in the order of time, across rotated files."""
+"""`chitlaq logs`: the lines of all components in chronological order, across rotated files."""
 
 from __future__ import annotations
 

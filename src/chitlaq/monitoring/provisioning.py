@@ -1,6 +1,6 @@
 """Install the observers' configuration: generate it, check it with their own tools, then replace the old one.
 
-What a tool rejects never replaces what works.
+A rejected configuration never replaces a working one.
 """
 
 from __future__ import annotations

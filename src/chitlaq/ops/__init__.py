@@ -1,1 +1,1 @@
-"""Operations: what watches the system from outside, as an operator would."""
+"""Operations: observes the system from outside, as an operator would."""

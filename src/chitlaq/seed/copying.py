@@ -10,7 +10,7 @@ import asyncpg
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage's name, how much of it is done, and its total."""
+"""Called with a stage's name, the amount done, and its total."""
 
 CHUNK_BYTES = 256 * 1024
 REPORT_EVERY = 1000

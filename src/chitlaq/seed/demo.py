@@ -26,7 +26,7 @@ class Seeding(msgspec.Struct, frozen=True):
 async def seed(
     settings: Settings, home: Home, wanted: Seeding, *, replace: bool, progress: Progress
 ) -> SeedReport:
-    """Fill the installation's database with demo data, unless it holds exactly that already.
+    """Fill the installation's database with demo data, unless it already holds exactly that.
 
     Raises:
         OperatorError: it has other members, and ``replace`` is false.

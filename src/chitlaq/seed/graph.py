@@ -72,7 +72,7 @@ class Graph:
             )
 
     def _chosen(self, member: int) -> list[int]:
-        """Return whom a member follows, sorted by id, so that indexes grow at one end."""
+        """Return the members whom a member follows, sorted by id, so that indexes grow at one end."""
         people, rng = self._people, self._rng
         most = max(1, min(MAX_DRAWS, (len(people) - 1) // 2))
         draws = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_DRAWS) + 1, most)

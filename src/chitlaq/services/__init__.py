@@ -1,1 +1,1 @@
-"""The services: each a package with routes, rules, queries and a database role of its own."""
+"""The services: each a package with its own routes, rules, queries and database role."""

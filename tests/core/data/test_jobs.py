@@ -236,7 +236,9 @@ async def test_failing_job_is_dead_with_its_reason_and_runs_again_by_command(
         await eventually(lambda: is_gone(stack, kind))
     answer = await asyncio.to_thread(stack.command, "jobs", "retry", str(job_id))
     assert answer.returncode == 1
-    assert answer.stderr == f"chitlaq: No job {job_id} waits or is dead: see `chitlaq jobs list`.\n"
+    assert (
+        answer.stderr == f"chitlaq: No job {job_id} is waiting or dead: see `chitlaq jobs list`.\n"
+    )
 
 
 async def test_job_that_kills_its_process_each_time_is_dead_at_last(

@@ -186,7 +186,7 @@ def test_doctor_finds_a_grafana_and_names_the_command(
     monkeypatch.setattr(preflight, "GRAFANA_PROVISIONING", tmp_path / "provisioning")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert found().state == "ok"
-    assert found().detail.startswith("none here")
+    assert found().detail.startswith("not installed")
     (tmp_path / "grafana-server").write_text("#!/bin/sh\n")
     (tmp_path / "grafana-server").chmod(0o755)
     assert found().state == "unknown"

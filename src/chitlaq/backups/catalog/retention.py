@@ -1,4 +1,4 @@
-"""Retention: which backups may be deleted. The newest proved ones and those that others need are kept."""
+"""Retention: which backups may be deleted. It keeps the newest proved ones and those that others need."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _by_age(reasons: dict[str, str], records: list[Record], since: datetime, lea
 
 
 def _newest(reasons: dict[str, str], records: list[Record], least: int) -> None:
-    """A bad backup does not count, or it would take the place of a good one."""
+    """Bad backups do not count, or they would displace good ones."""
     for record in [record for record in records if not record.is_bad][-least:] if least else []:
         reasons.setdefault(record.id, f"is one of the newest {least}")
 

@@ -17,7 +17,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     "dump": ("dump",),
     "configuration": ("configuration",),
 }
-# The prefixes of IDs by kind: all that is known of a backup whose record is damaged.
+# The prefixes of IDs by kind, which identify a backup whose record is damaged.
 _PREFIXES = {
     "physical": ("full_", "incremental_"),
     "dump": ("chitlaq_",),
@@ -126,7 +126,7 @@ def _kind_status(catalog: Catalog, name: str) -> KindStatus:
 
 
 def record_wal_copied(context: BackupContext) -> None:
-    """Note that all archived WAL is off-site."""
+    """Record that all archived WAL is off-site."""
     note = context.home.backup / "log-copied"
     note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.write(note, context.settings.backups.copy_to)
@@ -138,7 +138,7 @@ def has_copied(context: BackupContext) -> bool:
 
 
 def record_refusal(context: BackupContext, why: str) -> None:
-    """Note why nothing may be written to the off-site location; clear the note if ``why`` is empty."""
+    """Record why the off-site location refuses writes; an empty ``why`` clears it."""
     note = context.home.backup / "copies-refused"
     if why:
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -31,7 +31,7 @@ def write_key_file(file: Path) -> str:
         file.touch(mode=0o600)
         file.write_text(
             f"# Private key of ChitLaq's backups, created {datetime.now().astimezone():%Y-%m-%d}.\n"
-            "# Whoever has it can read the backups; without it nobody can.\n"
+            "# Only this key can decrypt the backups.\n"
             f"# public key: {public}\n{private}\n"
         )
     except OSError as error:

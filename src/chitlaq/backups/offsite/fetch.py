@@ -150,7 +150,7 @@ def _require_space(
 ) -> None:
     wanted = {one.id: one for chain in chains for one in chain}
     missing = [one for one in wanted.values() if not (context.folder / one.path).exists()]
-    # A file on its way is here both encrypted and decrypted.
+    # While a file is fetched, it exists both encrypted and decrypted.
     largest = max((remote.sizes.get(f"backups/{one.id}.age", 0) for one in missing), default=0)
     physical = [one for one in wanted.values() if one.is_physical]
     wal = sum(remote.sizes[name] for name in remote.wal_objects(physical).values())
@@ -187,7 +187,7 @@ def _try_fetch(
 
 
 def _is_same(context: BackupContext, record: Record) -> bool:
-    """Whether the local backup is byte for byte what the record says."""
+    """Whether the local backup matches its record byte for byte."""
     path = context.folder / record.path
     try:
         if not record.is_physical:

@@ -1,7 +1,7 @@
 """The off-site location: a folder or an S3 bucket, through obstore, and the machine that owns it.
 
 A location belongs to one machine, named in its object ``owner``: two machines writing under the same
-names would take each other's files for their own. Reading needs no ownership.
+names would mistake each other's files for their own. Reading needs no ownership.
 """
 
 from __future__ import annotations

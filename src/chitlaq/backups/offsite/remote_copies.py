@@ -1,6 +1,6 @@
-"""Off-site copies as a new machine reads them, with nothing but their location and the private key.
+"""Off-site copies as a new machine reads them, with only their location and the private key.
 
-Nothing is trusted: whoever has the public key and can write there could have put anything there. A copy
+Nothing is trusted: anyone with the public key and write access could have put anything there. A copy
 must match its record, and a record must point into the backup folder.
 """
 
@@ -51,7 +51,7 @@ class RemoteCopies:
     drafts: Path
 
     def fail(self, name: str, error: Exception) -> None:
-        """Note that something could not be fetched."""
+        """Record that something could not be fetched."""
         self.failed[name] = _reason(name, error)
 
     def decrypt(self, name: str, folder: Path) -> Path:

@@ -136,7 +136,7 @@ class _Range(
 
 
 class _Manifest(msgspec.Struct, rename={"ranges": "WAL-Ranges", "system": "System-Identifier"}):
-    """What is read from `backup_manifest`, which PostgreSQL writes when a base backup is complete."""
+    """The fields of `backup_manifest`, which PostgreSQL writes when a base backup is complete."""
 
     ranges: list[_Range]
     system: int

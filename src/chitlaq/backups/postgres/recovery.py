@@ -142,7 +142,7 @@ def timeline_at(context: BackupContext, found: WalArchive, moment: datetime) -> 
     Each restore leaves one timeline and starts another. A point in time means the data as it was then: on
     the last timeline that had started by then. So both the changes after a restore to too early a point,
     and the changes that this restore left behind, can be restored. A timeline's first transaction tells
-    when it started: it is the restore's own, made before anybody else may connect.
+    when it started: it is the restore's own, made before clients may connect.
     """
     chosen, *later = found.timelines or [1]
     for timeline in later:

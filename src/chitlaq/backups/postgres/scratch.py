@@ -86,7 +86,7 @@ def scratch_folder(context: BackupContext) -> Iterator[ScratchFolder]:
         folder.chmod(folder.stat().st_mode | 0o011)
     (root / "secrets").symlink_to(context.home.secrets)
     sockets = Path(tempfile.mkdtemp(prefix=PREFIX))
-    # By this link, the next drill finds it after a kill.
+    # This link lets the next drill find it after a kill.
     (root / SOCKETS).symlink_to(sockets)
     chown_to_postgres(sockets)
     (sockets / "secrets").symlink_to(context.home.secrets)

@@ -1,4 +1,4 @@
-"""Restore drills: restore a backup into a scratch server and compare it with what it should hold.
+"""Restore drills: restore a backup into a scratch server and compare it with its expected content.
 
 A dump is compared with the fingerprint taken in its own snapshot. A base backup is compared with the live
 database at a quiescent point: WAL is replayed up to exactly that LSN. Nothing else proves that the WAL

@@ -39,7 +39,7 @@ def verify(
 
     Args:
         record: the backup.
-        seen: what need not be read again when several backups are verified in one run.
+        seen: files already verified in this run.
 
     Raises:
         InconclusiveError: the backup could not be examined; earlier results stand.
@@ -101,7 +101,7 @@ def verify_wal(context: BackupContext, record: Record, seen: AlreadyVerified) ->
 
     Args:
         record: the backup.
-        seen: what need not be read again.
+        seen: files already verified in this run.
 
     Raises:
         OperatorError: a segment is missing, changed or unreadable.

@@ -93,7 +93,7 @@ def _chain(context: BackupContext, wanted: RestorePlan) -> list[Record]:
 
 @contextmanager
 def _with_damage_hint() -> Iterator[None]:
-    """Add to an error about damaged WAL what can be done about it."""
+    """Add the remedy to an error about damaged WAL."""
     try:
         yield
     except WalDamagedError as error:

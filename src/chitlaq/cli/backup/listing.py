@@ -1,4 +1,4 @@
-"""``chitlaq backup list`` and ``status``: what backups there are, and how they are."""
+"""``chitlaq backup list`` and ``status``: the backups and their health."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def list_(as_json: AsJson = False) -> None:
         output.print_json([_as_json(context, record) for record in catalog.good])
         return
     if not catalog.good and not catalog.damaged:
-        typer.echo(f"There are no backups in {context.folder}. `chitlaq backup run` takes some.")
+        typer.echo(f"There are no backups in {context.folder}: run `chitlaq backup run`.")
         return
     output.print_table(
         ["backup", "taken", "size", "verified", "drilled", "copied"],

@@ -49,7 +49,7 @@ def fetch(
     ],
     identity: Annotated[Path, typer.Option("--identity", help="The file with the private key.")],
     is_all: Annotated[
-        bool, typer.Option("--all", help="Also older backups than a restore needs.")
+        bool, typer.Option("--all", help="Also fetch backups older than a restore needs.")
     ] = False,
     operator: Operator = None,
 ) -> None:
@@ -103,7 +103,7 @@ def take_over(yes: Yes = False, operator: Operator = None) -> None:
 
 def archive(
     send: Annotated[
-        bool, typer.Option("--send", help="Also what is in a segment that is not full yet.")
+        bool, typer.Option("--send", help="Also ship the current segment, although it is not full.")
     ] = False,
     operator: Operator = None,
 ) -> None:

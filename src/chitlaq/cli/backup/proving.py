@@ -85,7 +85,9 @@ def _prove(
         catalog = records.read(context.folder)
         wanted = [find(context, catalog, name) for name in names] or by_default(context, catalog)
         if not wanted:
-            raise OperatorError(f"There are no backups in {context.folder}: `chitlaq backup run`.")
+            raise OperatorError(
+                f"There are no backups in {context.folder}: run `chitlaq backup run`."
+            )
         steps = Steps(print_outcome)
         for one in wanted:
             steps.prove(verb, one, partial(work, context))

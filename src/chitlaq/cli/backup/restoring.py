@@ -1,4 +1,4 @@
-"""``chitlaq backup restore``: put the database back."""
+"""``chitlaq backup restore``: restore the database."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def restore(
     ] = None,
     timeline: Annotated[
         int | None,
-        typer.Option("--timeline", help="Instead of the one that was current at that time."),
+        typer.Option(
+            "--timeline", help="The timeline. Default: the one that was current at that time."
+        ),
     ] = None,
     up_to_damage: Annotated[
         bool,
@@ -111,7 +113,7 @@ def _until(record: Record, plan: RestorePlan) -> str:
 
 
 def _proof(record: Record) -> str:
-    """What is known of a backup that is about to be used: bad results first."""
+    """What is known about the chosen backup: bad results first."""
     if failed := record.last_failure:
         return f"KNOWN TO BE BAD since {failed.at.astimezone():%Y-%m-%d %H:%M}: {failed.detail}"
     if record.drilled is not None:

@@ -27,7 +27,7 @@ TERMINATED = 128 + signal.SIGTERM
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Backups, as listed by `chitlaq backup list`.")
 ]
@@ -46,7 +46,7 @@ def current() -> BackupContext:
 def session(
     purpose: str, operator: str | None, *, is_urgent: bool = False
 ) -> Iterator[tuple[BackupContext, Recorder]]:
-    """Hold the backup lock, show progress, and record what is done by whom."""
+    """Hold the backup lock, show progress, and record the action and the operator."""
     from chitlaq.backups.context import BackupContext, exclusive_session
 
     # Exit rather than die, so that the programs this process has started end too.
@@ -114,7 +114,7 @@ def print_outcome(outcome: StepOutcome) -> None:
 
 
 def exit_for(outcomes: Sequence[StepOutcome]) -> None:
-    """Exit with the code that outcomes ask for; return if all are good."""
+    """Exit with the code of the outcomes; return if all are good."""
     bad = [one for one in outcomes if not one.is_good]
     if not bad:
         return

@@ -23,7 +23,7 @@ def register(ops: typer.Typer) -> None:
 
 def do(
     name: Annotated[str, typer.Argument(metavar="ACTION", help="See `chitlaq ops list`.")],
-    target: Annotated[str, typer.Argument(help="What to do it to, if the action needs that.")] = "",
+    target: Annotated[str, typer.Argument(help="The target, if the action needs one.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     why: Annotated[str | None, typer.Option("--why", help="The reason, for the record.")] = None,
     operator: Operator = None,

@@ -1,4 +1,4 @@
-"""Run routines and single checks, and list what there is."""
+"""Run routines and single checks, and list them."""
 
 from __future__ import annotations
 

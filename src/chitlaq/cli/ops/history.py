@@ -59,7 +59,7 @@ def history(
 
 def show(
     run_id: Annotated[
-        str, typer.Argument(help="A run of `chitlaq ops history`, or the start of its id.")
+        str, typer.Argument(help="The id of a run (`chitlaq ops history`), or its beginning.")
     ],
     details: Details = False,
     as_json: AsJson = False,

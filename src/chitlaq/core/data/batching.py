@@ -1,9 +1,9 @@
 """Combine concurrent queries into batches.
 
-A round trip to PostgreSQL often costs both sides more than the query in it. `Batcher` sends a lone
-question at once. Questions that arrive while batches are under way wait until one returns and then
-leave together. Nobody waits for a batch to fill, and the higher the load, the less each question
-costs: a group commit, for queries.
+A round trip to PostgreSQL often costs both sides more than the query in it. `Batcher` sends a single
+question at once. Questions that arrive while batches are in flight wait until one returns and then
+leave together. None waits for a batch to fill, and the higher the load, the less each question
+costs: group commit, for queries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Batcher(Generic[Question, Answer]):
     """Asks questions in batches.
 
     Args:
-        ask: answers a batch in the order of its questions. Whatever it raises, each question gets.
+        ask: answers a batch in the order of its questions. An exception goes to each question.
     """
 
     def __init__(self, ask: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]]) -> None:
@@ -38,7 +38,7 @@ class Batcher(Generic[Question, Answer]):
         answer: asyncio.Future[Answer] = loop.create_future()
         self._waiting.append((question, answer))
         if not self._is_woken and len(self._under_way) < MAX_UNDER_WAY:
-            # At the end of this turn of the event loop, with whatever else it brings.
+            # Send at the end of this event-loop iteration, together with what else it brings.
             self._is_woken = True
             loop.call_soon(self._send)
         return await answer

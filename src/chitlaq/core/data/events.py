@@ -1,8 +1,8 @@
-"""Events: what one service tells the others over Valkey once it is committed.
+"""Events: what a service publishes to the others over Valkey after a commit.
 
 An event is published by a job that was written in the transaction that caused it: that row is the
-outbox, and a publish that is lost is repeated. So an event may come twice and, when Valkey is away,
-late; who hears it must not rely on it for truth. `Event` is the union of all types: a new one is a
+outbox, and a publish that is lost is repeated. So an event may arrive twice or, when Valkey is
+down, late; PostgreSQL remains the source of truth. `Event` is the union of all types: a new one is a
 struct here, and a case where listeners match.
 """
 
@@ -24,7 +24,7 @@ log = logs.get("events")
 
 
 class PostCreated(msgspec.Struct, frozen=True, tag="post_created"):
-    """A post that followers may read was written. ``post`` is as a stranger to it sees it."""
+    """A post that followers may read was written. ``post`` is what a viewer without relation to it sees."""
 
     request_id: str
     post_id: UUID
@@ -56,10 +56,10 @@ def type_of(event: Event) -> str:
 
 
 async def publish(client: Valkey, event: Event) -> None:
-    """Tell whoever listens now.
+    """Publish an event to the current subscribers.
 
     Raises:
-        ValkeyUnavailableError, ValkeyReplyError: nobody was told; again does no harm.
+        ValkeyUnavailableError, ValkeyReplyError: not published; a retry is safe.
     """
     await client.execute("PUBLISH", CHANNEL, _encoder.encode(event))
     metrics.EVENTS.labels(type_of(event), "published").inc()

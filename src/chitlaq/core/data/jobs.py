@@ -29,9 +29,9 @@ from chitlaq.core.telemetry import logs, metrics
 
 POLL_SECONDS = 1.0
 RENEW_SECONDS = 1.5
-# Jobs of one kind that one process runs at once, where the kind sets no lower limit.
+# Jobs of one kind that one process runs at once, unless the kind's limit is lower.
 AT_ONCE = 8
-# What is under way at shutdown may go on for so long; then another process begins it anew.
+# Running jobs get this long at shutdown; then another process starts them again.
 DRAIN_SECONDS = 10.0
 JITTER = 0.25
 
@@ -52,11 +52,11 @@ class Kind(Generic[P]):
     Args:
         name: as in the table, in policies and in metrics.
         payload: what its handler gets; a newer version of it must read what an older one wrote.
-        version: raise it with a payload that older processes cannot read; they leave it waiting.
-        limit: at most so many at once over all processes. Such a job is not run by `Runner.run_now`.
-        max_attempts: a job that failed so often is dead.
-        first_pause_seconds: before the second attempt; doubled before each one after that.
-        longest_pause_seconds: where doubling ends.
+        version: raise it when older processes cannot read the payload; they skip such jobs.
+        limit: the most that run at once over all processes. `Runner.run_now` cannot run such a job.
+        max_attempts: after this many failures a job is dead.
+        first_pause_seconds: before the second attempt; doubles with each one after that.
+        longest_pause_seconds: the upper bound of the doubling.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Kind(Generic[P]):
     longest_pause_seconds: float = 3600.0
 
     def pause_seconds(self, attempts: int, chance: float) -> float:
-        """Return the pause after so many attempts, up to 25 % shorter or longer by ``chance`` (0 to 1)."""
+        """Return the pause after this many attempts, with jitter of ±25 % by ``chance`` (0 to 1)."""
         doubled = self.first_pause_seconds * 2.0 ** min(attempts - 1, 60)
         return min(doubled, self.longest_pause_seconds) * (1 + JITTER * (2 * chance - 1))
 
@@ -106,7 +106,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Handler(Generic[P]):
-    """What does jobs of a kind. Work that is repeated after a crash must do no harm."""
+    """Handles jobs of a kind. It must be idempotent: a crash repeats a job."""
 
     kind: Kind[P]
     work: Callable[[Job, P], Awaitable[None]]
@@ -117,7 +117,7 @@ async def enqueue(
 ) -> UUID:
     """Write a job in the caller's transaction; some process runs it after the commit.
 
-    A statement that has its reasons inserts into ``jobs.jobs`` itself, as ``insert_post`` does.
+    A statement may also insert into ``jobs.jobs`` itself, as ``insert_post`` does.
     """
     job_id = ids.new()
     encoded = msgspec.json.encode(payload).decode()
@@ -142,7 +142,7 @@ class Runner:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Take jobs until the block ends; then finish those that are under way."""
+        """Claim jobs until the block ends; then finish the running ones."""
         async with tasks.running(self._renew_forever):
             async with tasks.running(self._poll_forever):
                 yield
@@ -174,7 +174,7 @@ class Runner:
                 )
 
     async def _claim_due(self) -> bool:
-        """Start due jobs as far as limits allow; return whether more may be due."""
+        """Start due jobs within the limits; return whether more may be due."""
         now = asyncio.get_running_loop().time()
         kinds = [
             handler.kind
@@ -236,7 +236,7 @@ class Runner:
 
     async def _attempt(self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str) -> None:
         if job.attempts > kind.max_attempts:
-            raise RuntimeError("each process that ran it ended before the job did")
+            raise RuntimeError("each process that ran it exited before the job finished")
         if isinstance(payload, str):
             payload = msgspec.json.decode(payload, type=kind.payload)
         await self._handlers[kind.name].work(job, payload)
@@ -253,7 +253,7 @@ class Runner:
     async def _put_back(
         self, kind: Kind[Any], job: Job, error: Exception, *, attempts: int
     ) -> None:
-        """Note why an attempt failed and when the next one is due, if any."""
+        """Store why an attempt failed and when the next one is due, if any."""
         reason = (str(error) or type(error).__name__)[:1000].replace("\x00", "")
         about = {"job_id": job.id, "kind": kind.name, "attempts": job.attempts}
         is_dead = attempts >= kind.max_attempts
@@ -287,7 +287,7 @@ class Runner:
                 log.warning("leases not renewed", jobs=len(held), error=str(error))
 
     async def _drain(self) -> None:
-        """Let what is under way end; hand what does not end in time to another process."""
+        """Let running jobs finish; release those that do not in time to another process."""
         if not self._under_way:
             return
         _, late = await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)

@@ -66,7 +66,7 @@ async def put(session: Session, mail: Mail) -> None:
 
 
 def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
-    """Return what sends mails through a server.
+    """Return a handler that sends mails through a server.
 
     A mail whose connection broke after the server took it is sent twice rather than not at all.
     """

@@ -19,7 +19,7 @@ from chitlaq.core.installation.secrets import BACKUP, POSTGRES_ROLES, SUPERUSER,
 from chitlaq.core.installation.settings import Settings
 
 CONNECT_SECONDS = 5
-# Any number that nobody else locks.
+# An arbitrary number that nothing else locks.
 _LOCK = 0x43_68_69_74_4C_61_71
 
 
@@ -85,7 +85,7 @@ def _apply(url: str, connection: psycopg.Connection) -> Sequence[str]:
         if not known.issuperset(backend.get_applied_migration_hashes()):
             raise OperatorError(
                 "The database was used by a newer version of ChitLaq: run that version, or restore"
-                " a backup of this one. Migrations go forwards only."
+                " a backup of this one. Migrations only go forwards."
             )
         waiting = backend.to_apply(migrations)
         for migration in waiting:
@@ -166,7 +166,7 @@ def _let_see_statistics(connection: psycopg.Connection) -> None:
 def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
     """Let `BACKUP` copy the server, and keep WAL for it up to max_slot_wal_keep_size.
 
-    Migrations run before anybody receives WAL, so they must not wait for a synchronous archive.
+    Migrations run before anything receives WAL, so they must not wait for a synchronous archive.
     """
     row = connection.execute(
         "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [BACKUP]

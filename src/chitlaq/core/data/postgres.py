@@ -73,9 +73,9 @@ def dsn(settings: Settings, home: Home, role: str, database: str | None = None) 
     Args:
         settings: with ``database_url`` set, that server; else the embedded one's Unix socket.
         home: the installation, for the socket and the role's password.
-        role: ``postgres`` stands for whoever may create roles and databases: the embedded server's
+        role: ``postgres`` stands for the user who may create roles and databases: the embedded server's
             superuser, or the user of ``database_url``.
-        database: another database than the installation's.
+        database: a database other than the installation's.
     """
     if settings.database_url:
         url = urlsplit(settings.database_url)
@@ -217,8 +217,8 @@ class Database:
                     command_timeout=QUERY_SECONDS,
                     max_inactive_connection_lifetime=300,
                     reset=_keep_session,
-                    # Texts that carry a request id never come twice: only the prepared reads and
-                    # the transaction's own words are worth a place.
+                    # Texts with a request id never repeat: only the prepared reads and
+                    # the transaction's own statements are worth caching.
                     statement_cache_size=60,
                     server_settings={"application_name": self._service},
                 )
@@ -235,7 +235,7 @@ class Database:
         try:
             yield Session(connection, self._queries)
         except _UNAVAILABLE as error:
-            raise PostgresUnavailableError(f"PostgreSQL does not do it: {error}") from error
+            raise PostgresUnavailableError(f"PostgreSQL failed: {error}") from error
         finally:
             await pool.release(connection)
 

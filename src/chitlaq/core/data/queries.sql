@@ -1,7 +1,7 @@
--- What several services ask beside their own queries.
+-- Queries that several services share.
 
 -- name: public_keys
--- The keys that access tokens are signed with; a handful of rows.
+-- The public keys that verify access tokens; a handful of rows.
 SELECT id, public_jwk FROM auth.public_keys;
 
 -- name: enqueue_job
@@ -10,7 +10,7 @@ INSERT INTO jobs.jobs (id, kind, version, payload, request_id, due_at)
 VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6));
 
 -- name: due_kinds (prepared)
--- Those of these kinds that have due jobs of a version that this process can read; jobs_due.
+-- Those of these kinds that have due jobs of a version that this process can read. Index: jobs_due.
 SELECT k.kind
 FROM unnest((SELECT $1::text[]), (SELECT $2::integer[])) AS k (kind, version)
 WHERE EXISTS (SELECT FROM jobs.jobs j
@@ -37,25 +37,25 @@ WHERE id = ANY (ARRAY(
 RETURNING id, attempts, request_id, payload;
 
 -- name: renew_jobs
--- Extend the leases of jobs that this process still has.
+-- Extend the leases of jobs that this process still holds.
 UPDATE jobs.jobs j SET due_at = jobs.lease()
 FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
 WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
 
 -- name: finish_jobs (prepared)
--- The jobs are done. One that another process has taken over meanwhile stays.
+-- Delete finished jobs, except those that another process has taken over.
 DELETE FROM jobs.jobs j
 USING unnest($1::uuid[], $2::integer[]) AS done (id, attempts)
 WHERE j.id = done.id AND j.attempts = done.attempts AND j.state = 'running';
 
 -- name: put_back_job
--- An attempt ($2) failed: the job waits for the next one, or is dead.
+-- Record a failed attempt ($2): the job waits for the next one, or is dead.
 UPDATE jobs.jobs
 SET state = $3, due_at = now() + make_interval(secs => $4), reason = $5, attempts = $6
 WHERE id = $1 AND attempts = $2 AND state = 'running';
 
 -- name: release_jobs
--- Let other processes begin jobs anew that this one could not finish; the attempt does not count.
+-- Release jobs that this process could not finish; the attempt does not count.
 UPDATE jobs.jobs j SET state = 'waiting', due_at = now(), attempts = j.attempts - 1
 FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
 WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
@@ -66,9 +66,9 @@ INSERT INTO mail.messages (id, to_address, subject, text, html, links, request_i
 VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: mail_to_send
--- A mail that did not go out yet.
+-- A mail that is not sent yet.
 SELECT id, to_address, subject, text, html FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
 
 -- name: forget_sent_mail
--- It went out; its secrets need not stay here.
+-- Mark a mail as sent and delete its text, which may hold secrets.
 UPDATE mail.messages SET sent_at = now(), text = '', html = '', links = '{}' WHERE id = $1;

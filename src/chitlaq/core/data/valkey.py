@@ -1,9 +1,9 @@
 """Valkey: its address, and a client that fails fast when the server is unavailable.
 
-Everything in Valkey can be lost at any time: every caller can go on without it.
+Everything in Valkey can be lost at any time: every caller works without it.
 
 The client is our own, on hiredis' parser. All tasks of a process share one connection, and the
-commands of one turn of the event loop leave in one write. A command costs 15 to 50 µs of Python;
+commands of one event-loop iteration leave in one write. A command costs 15 to 50 µs of Python;
 redis-py 8.1 took 220 µs, valkey-py 6.2 and coredis 6.9 more, on a machine where a query through
 asyncpg took 90 µs (docs/decisions/0002-own-valkey-client.md).
 """
@@ -30,7 +30,7 @@ from chitlaq.core.telemetry import tracing
 CONNECT_SECONDS = 0.5
 ANSWER_SECONDS = 0.5
 WATCH_SECONDS = 0.1
-# After a failed attempt to connect, commands fail at once for so long instead of trying again.
+# After a failed attempt to connect, commands fail at once for this long instead of trying again.
 PAUSE_SECONDS = 0.2
 
 Argument = str | bytes | int | float | memoryview
@@ -45,7 +45,7 @@ class ValkeyReplyError(Exception):
 
 
 UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
-"""The exceptions to catch in order to go on without Valkey."""
+"""The exceptions to catch in order to continue without Valkey."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The machine: CPU affinity, files, programs, local HTTP."""
+"""The machine: CPU affinity, files, programs, an HTTP client."""

@@ -1,12 +1,12 @@
 """Write files so that a crash leaves the old content or the new, never half of it.
 
 Content is written to a draft beside its target, ``NAME.RANDOM.draft``, which then takes the target's
-name in one step (rename(2)). A process that is killed leaves at most its draft behind: `tidy` of
-backups and the cleanup of operations remove those. Several processes may write the same file at once;
+name in one step (rename(2)). A killed process leaves at most its draft behind; the cleanups of
+backups and operations remove drafts. Several processes may write the same file at once;
 the last one wins, or with `write_once` the first.
 
 Durable writes also survive a power failure: the draft is flushed to the disk (fsync(2)) before it
-takes the name, and the folder after that. Pass ``is_durable=False`` only for what is generated anew
+takes the name, and the folder after that. Pass ``is_durable=False`` only for files that are regenerated
 after a restart or written every few seconds.
 """
 
@@ -64,7 +64,7 @@ def write(
     owner: pwd.struct_passwd | None = None,
     is_durable: bool = True,
 ) -> Path:
-    """Replace a file's content, text in UTF-8; returns ``path``. Arguments and errors as of `draft`."""
+    """Replace a file's content, text as UTF-8; return ``path``. Arguments and errors as of `draft`."""
     with draft(path, mode=mode, owner=owner, is_durable=is_durable) as made:
         made.write_bytes(_encoded(content))
     return path
@@ -94,8 +94,8 @@ def write_once(path: Path, content: bytes | str) -> None:
 def draft_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
     """Yield an empty folder, ``NAME.draft``, that is renamed to ``path`` when the block ends well.
 
-    Everything in it is flushed to the disk first. One process at a time may make the same folder: what
-    a killed one left is removed. ``path`` must not exist when the block ends, or be empty.
+    Everything in it is flushed to the disk first. Only one process at a time may make the same folder;
+    the draft of a killed one is removed. ``path`` must not exist when the block ends, or be empty.
 
     Raises:
         OSError: ``path`` is unchanged and the draft removed.
@@ -116,7 +116,7 @@ def draft_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
 
 
 def point_to(link: Path, target: Path) -> None:
-    """Make a symbolic link, or lead it elsewhere, in one step that survives a power failure."""
+    """Create or repoint a symbolic link, in one step that survives a power failure."""
     made = _beside(link)
     made.symlink_to(target)
     try:
@@ -127,9 +127,9 @@ def point_to(link: Path, target: Path) -> None:
 
 
 def durable_rename(source: Path, target: Path) -> None:
-    """Move a finished file within its file system, for good: flushed before the move, and the move too.
+    """Move a finished file durably within its file system: flush it, then the move.
 
-    Of a folder only the folder itself is flushed, not what lies in it.
+    Of a folder only the folder itself is flushed, not its contents.
     """
     sync(source)
     source.rename(target)
@@ -142,7 +142,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems cannot flush a folder (EINVAL, EBADF); PostgreSQL passes over it, too.
+        # Some file systems cannot flush a folder (EINVAL, EBADF); PostgreSQL ignores that too.
         if error.errno not in {errno.EINVAL, errno.EBADF} or not path.is_dir():
             raise
     finally:

@@ -1,6 +1,6 @@
-"""Ask over HTTP: one request, one answer, within a time and a size.
+"""An HTTP client: one request, one response, with limits of time and size.
 
-For ports and Unix sockets of this machine and for servers elsewhere, such as a Prometheus behind TLS
+For ports and Unix sockets of this machine and for remote servers, such as a Prometheus behind TLS
 (certificates are checked against the machine's own store). Proxies are ignored whatever the environment
 says, redirects are not followed, and nothing is kept open between two requests.
 
@@ -27,12 +27,12 @@ READ_BYTES = 1 << 16
 
 
 class NoAnswerError(OSError):
-    """There was no whole answer; the message says from where and why."""
+    """There was no complete response; the message says from where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, whatever its status; names of headers are in lower case."""
+    """A response of any status; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -68,18 +68,18 @@ async def request(
     body: bytes = b"",
     socket: Path | None = None,
 ) -> Response:
-    """Send a request and return the answer.
+    """Send a request and return the response.
 
     Args:
         method: such as ``POST``.
         url: ``http`` or ``https``, encoded; a user and password in it are sent as Basic authentication.
-        timeout_seconds: for everything, the connection and the look-up of the name included.
+        timeout_seconds: for everything, including name resolution and the connection.
         headers: besides Host, Connection and Content-Length.
         body: what is sent.
         socket: the Unix socket to connect to, instead of the URL's host and port.
 
     Raises:
-        NoAnswerError: nobody is there, the answer is not whole in time, too large, or not HTTP.
+        NoAnswerError: no connection, or the response is not complete in time, too large, or not HTTP.
     """
     parts = urlsplit(url)
     where = str(socket) if socket else parts._replace(netloc=_host(parts), query="").geturl()
@@ -152,7 +152,7 @@ async def _exchange(
 
 
 def _reason(error: Exception) -> str:
-    # asyncio's own says which call failed, and not why.
+    # asyncio's own message says which call failed, not why.
     if isinstance(error, ConnectionError | FileNotFoundError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

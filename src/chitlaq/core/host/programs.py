@@ -1,9 +1,9 @@
-"""Run other programs: `run` and `arun` to their end, `start` and `stop` for those that go on.
+"""Run other programs: `run` and `arun` to their end, `start` and `stop` for long-running ones.
 
-What every program gets: nothing on its standard input unless given, a session and process group of its
-own, and a signal from the kernel when we die. What the caller gets: an answer within the time limit.
-When that is up, or the caller is cancelled or interrupted, the whole group is asked to end (SIGTERM) and
-what is left of it killed (SIGKILL), so that no grandchild goes on unseen.
+Every program gets an empty standard input unless given one, its own session and process group, and a
+signal from the kernel when we die. The caller gets a result within the time limit. When that is up, or
+the caller is cancelled or interrupted, the whole group is terminated (SIGTERM) and then killed (SIGKILL),
+so that no grandchild keeps running unseen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from chitlaq.core.errors import OperatorError
 
 MAX_BYTES = 16_000_000
 GRACE_SECONDS = 5.0
-# A process that the kernel holds in uninterruptible sleep does not end: it is left behind.
+# A process that the kernel holds in uninterruptible sleep cannot be killed: it is left behind.
 KILL_SECONDS = 2.0
 READ_BYTES = 1 << 16
 # An ordinary user's PATH leaves them out.
@@ -44,32 +44,32 @@ RunningProgram = subprocess.Popen[bytes]
 
 
 class ProgramStartError(OperatorError):
-    """A program is not there, or cannot be executed."""
+    """A program is missing, or cannot be executed."""
 
 
 class ProgramTimeoutError(OperatorError):
-    """A program did not end in time, and was ended."""
+    """A program did not exit in time and was stopped."""
 
 
 class OutputTooLargeError(OperatorError):
-    """A program printed more than its caller takes, and was ended: half an answer is a wrong one."""
+    """A program printed more than its caller accepts and was stopped: truncated output would mislead."""
 
 
 class Options(TypedDict, total=False):
-    """What `run` and `arun` may be told besides command and time limit.
+    """Options of `run` and `arun` besides command and time limit.
 
     Keys:
         environment: the whole environment; by default this process's.
-        variables: added to it. Unless they say otherwise ``LC_ALL=C``, so that messages are English.
+        variables: added to it; ``LC_ALL=C`` by default, so that messages are English.
         folder: the working directory; by default this process's.
         user: who runs it, where we are root; by default this process's user.
         cpus: the CPUs that it may use, with all that it starts; by default this process's.
         niceness: its priority, with all that it starts; by default this process's.
         stdin: what it reads from standard input; by default nothing.
-        max_bytes: how much of standard output is taken (16 MB); of standard error the last as much.
+        max_bytes: the limit of standard output (16 MB); of standard error, the last so many are kept.
         grace_seconds: from SIGTERM to SIGKILL (5 s); 0 kills at once.
-        death_signal: what it gets when we die (SIGKILL); None lets it go on.
-        on_stderr: called with what it says on standard error, as it comes.
+        death_signal: what it gets when we die (SIGKILL); None lets it run on.
+        on_stderr: called with its standard error, as it comes.
     """
 
     environment: Mapping[str, str] | None
@@ -87,7 +87,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a program ended (negative: by which signal), what it printed, what it complained of."""
+    """A program's exit code (negative: the signal that killed it), standard output and standard error."""
 
     program: str
     code: int
@@ -96,12 +96,12 @@ class CommandResult:
 
     @property
     def reason(self) -> str:
-        """Why it failed, on one line: the last it said, else how it ended."""
+        """Why it failed, on one line: the end of its messages, or else how it exited."""
         said = self.stderr.strip() or self.stdout.strip()
         return last_lines(said) if said else describe_exit(self.code)
 
     def checked(self) -> str:
-        """Return what it printed.
+        """Return its standard output.
 
         Raises:
             OperatorError: it failed, with the reason.
@@ -116,7 +116,7 @@ def run(command: Command, *, timeout_seconds: float, **options: Unpack[Options])
 
     Raises:
         ProgramStartError: there is no such program, or it cannot be executed.
-        ProgramTimeoutError: it did not end in time.
+        ProgramTimeoutError: it did not exit in time.
         OutputTooLargeError: it printed more than ``max_bytes``.
     """
     return _run(command, timeout_seconds, None, options)
@@ -125,10 +125,9 @@ def run(command: Command, *, timeout_seconds: float, **options: Unpack[Options])
 async def arun(
     command: Command, *, timeout_seconds: float, **options: Unpack[Options]
 ) -> CommandResult:
-    """Do the same without blocking the event loop. When cancelled, first ends the program's group.
+    """Do the same without blocking the event loop. When cancelled, stop the program's group first.
 
-    It runs in a thread of its own: an event loop's executor has few, and its child watcher is not the
-    same in each loop.
+    It runs in its own thread: an event loop's executor has few, and child watchers differ between loops.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[CommandResult] = loop.create_future()
@@ -149,7 +148,7 @@ async def arun(
             result = _run(command, timeout_seconds, cancelled, options)
         except BaseException as error:
             fault = error
-        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        with suppress(RuntimeError):  # The loop is closed: nothing waits any more.
             loop.call_soon_threadsafe(settle, result, fault)
 
     threading.Thread(target=work, daemon=True, name="program").start()
@@ -177,7 +176,7 @@ def start(
     death_signal: signal.Signals | None = signal.SIGKILL,
     keep_open: Sequence[int] = (),
 ) -> RunningProgram:
-    """Start a program that goes on; `stop` ends it.
+    """Start a long-running program; `stop` ends it.
 
     Args:
         command: the program and its arguments.
@@ -189,7 +188,7 @@ def start(
         user: who runs it, where we are root.
         cpus: the CPUs that it may use, with all that it starts.
         niceness: its priority, with all that it starts.
-        death_signal: what it gets when the thread that started it ends; None lets it go on.
+        death_signal: what it gets when the thread that started it ends; None lets it run on.
         keep_open: descriptors that it inherits.
 
     Raises:
@@ -234,13 +233,13 @@ def stop(
     signal_number: signal.Signals = signal.SIGTERM,
     grace_seconds: float = GRACE_SECONDS,
 ) -> None:
-    """End a program with all that it started in its group; kill what has not ended in time."""
+    """End a program and its whole group; kill what has not exited in time."""
     if process.returncode is None:
-        # Not reaped before its group is killed: until then nobody else gets its number.
+        # Reap it only after its group is killed: until then its process id is not reused.
         with _pidfd(process.pid) as descriptor:
             if grace_seconds > 0:
                 _signal_group(process.pid, signal_number)
-                # A stopped process (SIGSTOP) takes no signal before it goes on.
+                # A stopped process (SIGSTOP) handles no signal until it continues.
                 _signal_group(process.pid, signal.SIGCONT)
                 select.select([descriptor], [], [], grace_seconds)
             _signal_group(process.pid, signal.SIGKILL)
@@ -252,7 +251,7 @@ def stop(
 
 
 def find(program: str) -> Path | None:
-    """Return where a program of the machine is: on PATH, or where only root's PATH leads."""
+    """Return the path of a program of the machine: on PATH, or in the folders of root's PATH."""
     folders = os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS))
     found = shutil.which(program, path=folders)
     return Path(found) if found else None
@@ -264,13 +263,13 @@ def die_with_parent(signal_number: signal.Signals) -> None:
 
 
 def last_lines(text: str, count: int = 3) -> str:
-    """The end of what a program said, on one line: ``first | second | third``."""
+    """The end of a program's messages, on one line: ``first | second | third``."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-count:]) or "no output"
 
 
 def describe_exit(code: int) -> str:
-    """Say how a program ended: ``exit code 1``, ``killed by SIGKILL``."""
+    """Describe how a program exited: ``exit code 1``, ``killed by SIGKILL``."""
     if code < 0:
         with suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"
@@ -283,7 +282,7 @@ class _CancelledError(Exception):
 
 @contextmanager
 def _pidfd(pid: int) -> Iterator[int]:
-    """A descriptor that is readable when a process has ended."""
+    """A descriptor that becomes readable when a process exits."""
     descriptor = os.pidfd_open(pid)
     try:
         yield descriptor
@@ -326,7 +325,7 @@ def _run(
             f"{reading.program} did not end within {timeout_seconds:g} s."
         ) from None
     finally:
-        # Where it has not ended by itself; else only the pipes are closed.
+        # If it has not exited by itself; else only the pipes are closed.
         stop(process, grace_seconds=options.get("grace_seconds", GRACE_SECONDS))
     return CommandResult(
         reading.program,
@@ -337,7 +336,7 @@ def _run(
 
 
 class _Reading:
-    """What a running program prints, bounded."""
+    """The output of a running program, bounded."""
 
     def __init__(self, program: str, process: RunningProgram, options: Options) -> None:
         self.program = program
@@ -348,7 +347,7 @@ class _Reading:
         self._on_stderr = options.get("on_stderr")
 
     def to_the_end(self, deadline: float, cancelled: int | None) -> None:
-        """Read until the program has ended; what it left running may hold its output open."""
+        """Read until the program has exited; what it left running may hold its output open."""
         pipes = [self._process.stdout, self._process.stderr]
         with selectors.DefaultSelector() as selector, _pidfd(self._process.pid) as ended:
             for source in (*pipes, ended, cancelled):
@@ -374,7 +373,7 @@ class _Reading:
         self._process.wait()
 
     def _read(self, pipe: IO[bytes] | None) -> bytes | None:
-        """Take and return what has come: None when it is nothing yet, empty at the end."""
+        """Read and return what is available: None for nothing yet, empty at the end."""
         assert pipe is not None
         try:
             data = os.read(pipe.fileno(), READ_BYTES)
@@ -395,6 +394,6 @@ class _Reading:
 
 
 def _signal_group(group: int, signal_number: signal.Signals) -> None:
-    # Of a group of another user (it has changed itself) none may be told.
+    # A group that changed to another user cannot be signalled.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal_number)

@@ -1,4 +1,4 @@
-"""The HTTP side of every service: one application, the same answers to the same faults."""
+"""The HTTP side of every service: one application, with the same responses to the same errors."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
 
 @asynccontextmanager
 async def open_context(service: Service, settings: Settings, home: Home) -> AsyncIterator[Context]:
-    """Make what a service process stands on; nothing is connected before it is used."""
+    """Make a service process's context; nothing connects before it is used."""
     queries = postgres.load_queries(
         "chitlaq.core.data", service.name, *service.packages, *service.query_packages
     )
@@ -111,7 +111,7 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
 
 
 async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
-    """Whoever is asking, or nobody when no token was sent; counts towards the account's limit.
+    """The caller's identity, or None without a token; counts towards the account's rate limit.
 
     Raises:
         Problem: 401 for a token that is not valid, 429 for too many requests.
@@ -129,7 +129,7 @@ async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
 
 
 async def member(viewer: identity.Identity | None) -> identity.Identity:
-    """Whoever is asking, who must be signed in.
+    """The caller's identity; the caller must be signed in.
 
     Raises:
         Problem: 401.
@@ -140,10 +140,10 @@ async def member(viewer: identity.Identity | None) -> identity.Identity:
 
 
 def _note_parameters(app: Litestar) -> None:
-    """Note at each handler its query parameters, those of its dependencies included.
+    """Record the query parameters of each handler and its dependencies.
 
-    A page that people reach by links takes any, since mail programs and others add their own; so
-    does OPTIONS, which browsers send with the query of the request that is to follow.
+    Pages reached by links accept any, since mail programs and others add their own; so does
+    OPTIONS, which browsers send with the query of the request that follows.
     """
     for route in app.routes:
         if isinstance(route, HTTPRoute):
@@ -166,7 +166,7 @@ async def _refuse_unknown_parameters(request: Request[Any, Any, State]) -> None:
             raise problems.invalid(dict.fromkeys(sorted(unknown), reason))
 
 
-@get("/health", summary="State of the service and of what it stands on")
+@get("/health", summary="Health of the service and its dependencies")
 async def _health(state: State) -> Response[health.Health]:
     context: Context = state.context
     report = await health.report(context.service, context.database, context.valkey)
@@ -174,7 +174,7 @@ async def _health(state: State) -> Response[health.Health]:
     return Response(report, status_code=status)
 
 
-@get("/live", summary="Whether the process answers at all")
+@get("/live", summary="Whether the process is alive")
 async def _live() -> health.Alive:
     return health.alive()
 
@@ -213,7 +213,7 @@ def _answer(problem: Problem) -> Response[bytes]:
 def _answer_http_exception(
     _request: Request[Any, Any, Any], error: HTTPException
 ) -> Response[bytes]:
-    """Say what the framework refused in our words: 422 names the fields, 400 the place in the text."""
+    """Translate the framework's errors: 422 names the fields, 400 the position in the text."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         return _answer(problems.invalid(_field_errors(error.extra)))
     missing = re.match(r"Missing required (?:query|header) parameter '([^']+)'", error.detail)
@@ -222,8 +222,8 @@ def _answer_http_exception(
     status = HTTPStatus(error.status_code)
     details = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address.",
-        HTTPStatus.METHOD_NOT_ALLOWED: "This address does not know that method.",
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this service takes.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This address does not support that method.",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this service accepts.",
     }
     answer = _answer(Problem(status, details.get(status, error.detail)))
     for name, value in (error.headers or {}).items():
@@ -232,7 +232,7 @@ def _answer_http_exception(
 
 
 def _field_errors(extra: list[Any]) -> dict[str, str]:
-    """Turn what msgspec said of each field into {field: reason}."""
+    """Turn msgspec's error message into {field: reason}."""
     errors: dict[str, str] = {}
     for item in extra:
         message, field = str(item.get("message", "not valid")), str(item.get("key", ""))
@@ -261,12 +261,12 @@ _PLAIN = (
     (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
     (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
     (re.compile(r"Object missing required field .*"), "is missing"),
-    (re.compile(r"Object contains unknown field .*"), "is not a field that is known here"),
+    (re.compile(r"Object contains unknown field .*"), "is an unknown field"),
 )
 
 
 def _plain(reason: str) -> str:
-    """Say what msgspec found in words that somebody who fills in a form understands."""
+    """Translate msgspec's message for the user of a form."""
     for pattern, words in _PLAIN:
         reason = pattern.sub(words, reason)
     return reason
@@ -290,16 +290,16 @@ def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response
     return _answer(
         Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            "This is a fault of ours; it was logged under the request id.",
+            "This is an error on our side; it was logged under the request id.",
         )
     )
 
 
 class _Observed:
-    """Around the application: request ids, metrics, and a log line where one is worth reading.
+    """Wraps the application: request ids, metrics, and log lines.
 
-    Reads that went well and fast are not logged here: the gateway's access log has each of them,
-    with the same request id. Writes, refusals, faults and whatever was slow are.
+    Logs writes, refusals, faults and slow requests. Fast, successful reads are only in the gateway's
+    access log, with the same request id.
     """
 
     def __init__(self, app: ASGIApp, service: str, *, is_counting: bool) -> None:
@@ -310,7 +310,7 @@ class _Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
-            # A WebSocket, or the server's word that it starts and stops, which has no headers.
+            # A WebSocket, or a lifespan message, which has no headers.
             if "headers" in scope:
                 logs.begin_request(_header(scope, b"x-request-id") or logs.new_request_id())
             await self._app(scope, receive, send)
@@ -336,7 +336,7 @@ class _Observed:
 
     def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         method: str = scope["method"]  # type: ignore[typeddict-item]
-        # Litestar leaves the template there once it has found the route.
+        # Litestar sets the template once it has found the route.
         route: str = scope.get("path_template") or routes.UNMATCHED
         span.finish(
             f"{method} {route}",
@@ -365,7 +365,7 @@ class _Observed:
 
 
 def _series(service: str, method: str, route: str, status: int) -> Callable[[float], None]:
-    """Return what counts one request of these labels, with the labels looked up once."""
+    """Return a counter of requests with these labels, which are looked up once."""
     known_method = method if method in _METHODS else "other"
     counter = metrics.HTTP_REQUESTS.labels(service, known_method, route, str(status))
     histogram = metrics.HTTP_REQUEST_DURATION.labels(service, known_method, route)
@@ -381,7 +381,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 def _header(scope: Scope, wanted: bytes) -> str:
-    """Return a request id as the gateway made it, or nothing: others' ids are not repeated."""
+    """Return a request id in the gateway's format, or an empty string: other ids are not trusted."""
     for name, value in scope["headers"]:
         if name == wanted and len(value) == 32 and value.isalnum():
             return value.decode()

@@ -1,4 +1,4 @@
-"""Whether a service can work, answered within a second whatever hangs behind it."""
+"""Whether a service can work; answers within a second even if a dependency hangs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def report(service: str, database: Database, client: Valkey) -> Health:
 
 
 def summary(service: str, checks: dict[str, DependencyHealth]) -> Health:
-    """Summarise: as bad as the worst check."""
+    """Summarise: the status of the worst check."""
     states = {check.status for check in checks.values()}
     worst: Status = (
         "unhealthy" if "unhealthy" in states else "degraded" if "degraded" in states else "healthy"

@@ -31,14 +31,14 @@ class Identity:
 
 
 def account_id(viewer: Identity | None) -> UUID | None:
-    """The account that asks, or nothing for somebody who is not signed in."""
+    """The caller's account, or None if the caller is not signed in."""
     return viewer.account_id if viewer else None
 
 
 class Verifier:
-    """Checks tokens against the published keys, and remembers those that were right.
+    """Verifies tokens against the published keys, and caches valid ones.
 
-    A signature takes 100 µs to check and a token comes hundreds of times, so each is checked once.
+    Verifying a signature takes 100 µs and a token comes hundreds of times, so each is verified once.
     """
 
     def __init__(self, database: Database) -> None:
@@ -48,10 +48,10 @@ class Verifier:
         self._known: OrderedDict[str, Identity] = OrderedDict()
 
     async def verify(self, token: str) -> Identity:
-        """Return who the token names.
+        """Return the identity in a token.
 
         Raises:
-            Problem: 401 for a token that is malformed, forged or past its time.
+            Problem: 401 for a token that is malformed, forged or expired.
         """
         identity = self._known.get(token)
         if identity is None:
@@ -75,7 +75,7 @@ class Verifier:
             raise problems.not_signed_in("The access token is not valid: sign in again.") from None
 
     async def _key(self, key_id: str) -> OKPKey:
-        """Return a published key; an unknown id makes us look again, but not for each forged token."""
+        """Return a published key; reload the keys for an unknown id, but not for each forged token."""
         now = time.monotonic()
         if key_id not in self._keys and now - self._keys_read_at > UNKNOWN_KEY_SECONDS:
             rows = await self._database.rows("public_keys")

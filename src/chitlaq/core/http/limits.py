@@ -1,9 +1,9 @@
 """Rate limits per account: counters in Valkey that all processes share.
 
-Counting each request in Valkey would cost each request a round trip. A process therefore leases
-several requests at once and spends them from memory. An account can be stopped early within a minute
-by up to one lease per process, but never gets more than its limit. Without Valkey requests pass
-uncounted, and a metric says so.
+Counting each request in Valkey would cost a round trip. A process therefore leases several
+requests at once and spends them from memory. An account can be stopped early within a minute by up
+to one lease per process, but never exceeds its limit. Without Valkey, requests pass uncounted, and a
+metric says so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chitlaq.core.telemetry import logs, metrics
 WINDOW_SECONDS = 60
 REMEMBERED_KEYS = 20_000
 
-# Count and set the expiry in one step: a counter without an expiry would stay for ever.
+# Count and set the expiry in one step: a counter without an expiry would never be deleted.
 _TAKE = Script("""
 local taken = redis.call('INCRBY', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])

@@ -1,4 +1,4 @@
-"""Lists: ``page`` and ``limit`` as in the runbook, and a cursor for reading on without gaps."""
+"""Lists: ``page`` and ``limit`` as in the runbook, and a cursor that continues without gaps."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ MAX_LIMIT = 100
 MAX_OFFSET = 10_000
 
 PageNumber = Annotated[int, Parameter(ge=1, description="Page number, from 1.")]
-PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items a page.")]
+PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items per page.")]
 Cursor = Annotated[
     str | None,
-    Parameter(description="`next_cursor` of the page before; `page` is then ignored."),
+    Parameter(description="`next_cursor` of the previous page; `page` is then ignored."),
 ]
 
 
@@ -40,7 +40,7 @@ class Page(msgspec.Struct, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Which part of a list is wanted: the items after ``before``, or else those of the page."""
+    """The requested part of a list: the items after ``before``, or else those of the page."""
 
     page: int
     limit: int
@@ -51,13 +51,12 @@ class Paging:
         """Read the query parameters of a list.
 
         Raises:
-            Problem: 422 for a cursor that is not one of ours, or a page deeper than lists are
-                numbered.
+            Problem: 422 for an invalid cursor, or a page beyond `MAX_OFFSET`.
         """
         wanted = cls(page, limit, _decoded(cursor) if cursor else None)
         if wanted.offset > MAX_OFFSET:
             raise problems.invalid(
-                {"page": f"pages reach {MAX_OFFSET} items deep; read on with `cursor` instead"}
+                {"page": f"pages reach {MAX_OFFSET} items deep; continue with `cursor` instead"}
             )
         return wanted
 
@@ -67,11 +66,11 @@ class Paging:
 
     @property
     def window(self) -> tuple[UUID | None, int, int]:
-        """What a query is given: the id to begin after, OFFSET, and LIMIT with one row to spare."""
+        """Query arguments: the id to start after, OFFSET, and LIMIT plus one row."""
         return self.before, self.offset, self.limit + 1
 
     def page_of(self, rows: Sequence[Any], make: Callable[[Any], T]) -> Page[T]:
-        """Make the page of the rows of a `window`; their first column is the id they are sorted by."""
+        """Make a page from the rows of a `window`; their first column is the id they are sorted by."""
         items = [make(row) for row in rows[: self.limit]]
         has_more = len(rows) > self.limit
         after = cursor_after(rows[self.limit - 1][0]) if has_more else None

@@ -18,7 +18,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
     Args:
         status: the HTTP status.
         detail: one sentence for a person: what happened and what to do.
-        errors: for 422: the fault of each field.
+        errors: for 422: the error of each field.
         retry_after_seconds: for 429 and 503: when to retry.
     """
 
@@ -68,7 +68,7 @@ def not_signed_in(
 
 
 def not_found(what: str) -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, f"There is no such {what}, or it is not yours to see.")
+    return Problem(HTTPStatus.NOT_FOUND, f"There is no such {what}, or you may not see it.")
 
 
 def forbidden(detail: str) -> Problem:
@@ -80,7 +80,7 @@ def conflict(detail: str, field: str | None = None) -> Problem:
 
 
 def invalid(errors: dict[str, str]) -> Problem:
-    """422: these fields of the body or the query are not valid."""
+    """422: invalid fields of the body or query."""
     listed = "; ".join(f"{field}: {reason}" for field, reason in errors.items())
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
 

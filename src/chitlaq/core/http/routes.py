@@ -1,4 +1,4 @@
-"""The routes that a service declares: written once, at its handlers, and read from there."""
+"""The routes that a service declares, read from its handlers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chitlaq.core.http import paging
 from chitlaq.core.http.service import Service
 
 OWN_PATHS = frozenset({"/health", "/live", "/ready", "/metrics", "/openapi.json"})
-"""What every service answers of itself; the gateway does not forward these."""
+"""The routes that every service has; the gateway does not forward these."""
 
 UNMATCHED = "unmatched"
-"""The route of a request that fits none that is declared."""
+"""The route label of a request that matches no declared route."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path template such as ``/posts/{post_id}``, its methods, and its status when all is well.
+    """A path template such as ``/posts/{post_id}``, its methods, and its success status.
 
     A WebSocket has no methods.
     """
@@ -33,12 +33,12 @@ class Route:
 
     @property
     def prefix(self) -> str:
-        """The first part of the path, by which the gateway finds the service: ``posts``."""
+        """The first part of the path, by which the gateway picks the service: ``posts``."""
         return self.template.split("/")[1]
 
 
 def collect(service: Service) -> Iterator[HTTPRouteHandler | WebsocketRouteHandler]:
-    """Yield the handlers of a service's ``routes.py`` and of its slices', in their written order."""
+    """Yield the handlers of a service's ``routes.py`` and of its slices', in source order."""
     for package in service.packages:
         module = import_module(f"{package}.routes")
         for handler in vars(module).values():
@@ -49,7 +49,7 @@ def collect(service: Service) -> Iterator[HTTPRouteHandler | WebsocketRouteHandl
 
 
 def declared(service: Service) -> Sequence[Route]:
-    """Return the routes that a service declares, without those of every service, shortest first."""
+    """Return the routes that a service declares itself, shortest first."""
     routes: list[Route] = []
     for handler in collect(service):
         methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)

@@ -1,4 +1,4 @@
-"""What a service declares of itself, and what a process gives it to work with."""
+"""What a service declares, and the context that its process provides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chitlaq.inventory import Component
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a process made at its start and hands down: pools, settings and who checks tokens."""
+    """What a process makes at its start and passes down: pools, settings, the token verifier."""
 
     service: str
     settings: Settings
@@ -33,7 +33,7 @@ class Context:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class ServiceState(ImmutableState):
-    """What a service's handlers work with: a subclass declares the fields, `Service.run` makes it.
+    """State of a service's handlers: a subclass declares the fields, `Service.run` makes it.
 
     A handler that asks for ``state: FeedState`` gets it with its types. The framework makes a new
     object around the same things for each request.
@@ -51,7 +51,7 @@ class Service:
 
     Args:
         component: its row: name, package, role.
-        run: makes what the handlers need from the context, and ends it: the body runs from before
+        run: makes the handlers' state from the context, and closes it: the body runs from before
             the first request until after the last.
         slices: folders of the package with ``routes.py`` and ``queries.sql`` of their own, beside
             those of the package. The gateway's configuration is generated from the paths of all.

@@ -78,7 +78,7 @@ class Home:
 
     @property
     def expected_requests(self) -> Path:
-        """The requests that nginx accepts: the gateway begins to count each of them at zero."""
+        """The requests that nginx accepts: the gateway initialises their counters to zero."""
         return self.nginx / "expected-requests.json"
 
     @property
@@ -110,12 +110,12 @@ class Home:
 
     @property
     def ops(self) -> Path:
-        """What operations keep outside PostgreSQL: the outbox, claims and reports."""
+        """Operations' data outside PostgreSQL: the outbox, claims and reports."""
         return self.root / "ops"
 
     @property
     def backup(self) -> Path:
-        """What backups need here: Barman's configuration and scratch servers."""
+        """Local data of backups: Barman's configuration and scratch servers."""
         return self.root / "backup"
 
     @property

@@ -15,7 +15,7 @@ from chitlaq.core.installation.home import Home
 SUPERUSER = "postgres"
 BACKUP = "chitlaq_backup"
 POSTGRES_ROLES = (SUPERUSER, "chitlaq", *(row.role for row in inventory.SERVICES), BACKUP)
-"""The superuser, the owner of the schemas, a role per service, and the role that copies the server."""
+"""The superuser, the owner of the schemas, a role per service, and the replication role."""
 
 
 @dataclass(frozen=True, slots=True)

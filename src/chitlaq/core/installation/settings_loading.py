@@ -56,7 +56,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         dotted = path.rstrip("`").split("[")[0]
         source = sources.get(dotted, str(home.settings_file))
         raise OperatorError(
-            f"The setting {dotted or '?'} from {source} does not fit: {text}. "
+            f"The setting {dotted or '?'} from {source} is invalid: {text}. "
             "`chitlaq config show` lists all settings with their values."
         ) from None
 

@@ -41,7 +41,7 @@ class Logger:
         self._write("warning", event, fields)
 
     def error(self, event: str, *, fault: BaseException | None = None, **fields: object) -> None:
-        """Log what must not happen; ``fault`` adds its traceback."""
+        """Log an error; ``fault`` adds its traceback."""
         if fault is not None:
             fields["exception"] = "".join(traceback.format_exception(fault))
         self._write("error", event, fields)

@@ -1,9 +1,8 @@
-"""The metrics that every service keeps, under the names of the runbook; its own are beside its code.
+"""The metrics that every service keeps, under the runbook's names; a service's own are beside its code.
 
 Processes of one service share their numbers through files (prometheus-client's multiprocess mode),
-so any worker's ``/metrics`` answers for all of them, and a counter outlives the worker that counted.
-The folder is named in ``PROMETHEUS_MULTIPROC_DIR`` before this module is imported: `core.serve` does
-that, and the client library decides at import.
+so any worker's ``/metrics`` covers all of them, and a counter outlives its worker. The client library
+reads the folder from ``PROMETHEUS_MULTIPROC_DIR`` at import, so `core.http.server` sets it before.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from chitlaq.core.telemetry import multiprocess_metrics
 
-# Close enough to each other where people begin to notice that a quantile is right within a few per cent.
+# Dense where people begin to notice, so that a quantile is accurate within a few per cent.
 LATENCY_BUCKETS = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0
 )  # fmt: skip
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
-# What must be heard of at its first burst: refused, not there, too many, not waited for, broken.
+# Statuses that must show from their first burst: refused, not found, too many, not waited for, broken.
 STATUSES = (400, 401, 403, 404, 422, 429, 499, 500, 503)
 
 HTTP_REQUESTS = Counter(
@@ -66,14 +65,14 @@ POSTGRESQL_POOL_WAITING = Gauge(
 )
 EVENT_LOOP_LAG = Histogram(
     "event_loop_lag_seconds",
-    "How much later than it should a process came to its next piece of work; measured each second.",
+    "Event-loop lag: how much later than due a task ran; measured each second.",
     ["service"],
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0),
 )
 LOG_LINES = Counter("log_lines_total", "Lines logged, by level.", ["service", "level"])
 VALKEY_ERRORS = Counter(
     "valkey_errors_total",
-    "Commands that Valkey did not answer, by what was done without it.",
+    "Commands that Valkey did not answer, by fallback.",
     ["service", "purpose"],
 )
 RATE_LIMITED = Counter(
@@ -93,7 +92,7 @@ EVENTS = Counter(
 )
 JOBS = Counter(
     "jobs_total",
-    "Attempts at jobs, by result; postponed ones found PostgreSQL or Valkey away.",
+    "Attempts at jobs, by result; postponed ones found PostgreSQL or Valkey down.",
     ["kind", "result"],
 )
 JOB_DURATION = Histogram(
@@ -105,26 +104,26 @@ JOB_DURATION = Histogram(
 
 
 def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
-    """Show what has not happened yet, so that a rate sees the first time that it does."""
+    """Initialise a series to zero, so that a rate sees its first increase."""
     for one in labels:
         counter.labels(*one)
 
 
 def begin_requests(service: str, method: str, route: str, *statuses: int) -> None:
-    """Begin a route's requests at zero: with its own statuses, and those that any may be answered with."""
+    """Initialise a route's counters: its own statuses, and those that any route may return."""
     for status in {*statuses, *STATUSES}:
         HTTP_REQUESTS.labels(service, method, route, str(status))
     HTTP_REQUEST_DURATION.labels(service, method, route)
 
 
 def line_counter(service: str) -> Callable[[str], None]:
-    """Return what counts a log line of this level, with the labels looked up once."""
+    """Return a counter of log lines of this level, with the labels looked up once."""
     levels = {level: LOG_LINES.labels(service, level) for level in ("info", "warning", "error")}
     return lambda level: levels[level].inc()
 
 
 def exposition() -> tuple[bytes, str]:
-    """Return what ``GET /metrics`` answers: (text, content type), over all workers."""
+    """Return the response of ``GET /metrics``: (text, content type), over all workers."""
     registry: CollectorRegistry = REGISTRY
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()
@@ -133,7 +132,7 @@ def exposition() -> tuple[bytes, str]:
 
 
 class _Shared:
-    """The numbers of all processes of the service, those that ended included."""
+    """The metrics of all processes of the service, including exited ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -4,8 +4,8 @@ prometheus-client keeps one file per process and kind of metric and adds them up
 of processes that have exited are folded into one, or a scrape would take longer with each restart.
 
 A scrape sees each number once, even if a fold runs or is killed meanwhile. Sums are written to files of
-the next generation, which no scrape reads. Replacing a small index then makes the sums count and their
-parts not, in one step. A file that counts is changed only by its own process. A reader looks at the index
+the next generation, which no scrape reads. Replacing a small index then makes the sums count instead of
+their parts, in one step. Only its own process changes a file that counts. A reader checks the index
 before and after, and reads again if it changed.
 """
 
@@ -140,7 +140,7 @@ def _index(folder: Path) -> Index:
 
 
 def _store(folder: Path, index: Index) -> None:
-    # Not durable: written every few seconds, and a reboot makes the metrics anew.
+    # Not durable: written every few seconds, and a reboot resets the metrics.
     files.write(folder / "index.json", msgspec.json.encode(index), is_durable=False)
 
 

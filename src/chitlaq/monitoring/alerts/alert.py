@@ -43,7 +43,7 @@ class Expected(msgspec.Struct, frozen=True):
 
     Args:
         labels: those of its series.
-        value: the measured value as people read it, such as "1h 5m 0s"; empty where no template shows it.
+        value: the formatted value, such as "1h 5m 0s"; empty where no template shows it.
     """
 
     labels: Mapping[str, str]

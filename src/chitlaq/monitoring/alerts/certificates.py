@@ -42,7 +42,7 @@ def alerts() -> list[Alert]:
             procedure="Security Metrics",
             cases=(
                 *zero(_READABLE, source="endpoint", name=_NAME),
-                # It goes on firing.
+                # It keeps firing.
                 fires(steady(_READABLE, 0, 1_900), at="30h", source="endpoint", name=_NAME),
                 silent(),
             ),

@@ -40,10 +40,10 @@ def alerts() -> list[Alert]:
 
 
 def _host() -> Alert:
-    """A host that is gone, as a Prometheus elsewhere sees it: its node-exporter and everything else there.
+    """A host that is down, as seen by a Prometheus on another host: node-exporter and everything else on it.
 
-    Where everything runs on one machine, Prometheus goes down with it and this alert cannot fire. There the
-    silence of Watchdog is the alarm, for something outside.
+    Where everything runs on one machine, Prometheus goes down with it and this alert cannot fire. There an
+    external monitor must alarm when Watchdog falls silent.
     """
     return Alert(
         name="HostDown",

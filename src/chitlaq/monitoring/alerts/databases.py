@@ -18,7 +18,7 @@ _LAG = 'postgresql_replication_lag_bytes{application="barman"}'
 
 
 def _connections(active: int) -> tuple[InputSeries, ...]:
-    """So many busy sessions and ten idle ones, of a hundred."""
+    """This many busy sessions and ten idle ones, of a hundred."""
     return (
         steady('postgresql_connections_active{state="active"}', active),
         steady('postgresql_connections_active{state="idle"}', 10),
@@ -27,7 +27,7 @@ def _connections(active: int) -> tuple[InputSeries, ...]:
 
 
 def _blocks(hit: float, read: float) -> tuple[InputSeries, ...]:
-    """So many blocks a minute that were in memory, after a billion; and that were not."""
+    """Blocks per minute found in memory, after a billion; and not found."""
     return (
         rising("postgresql_blocks_hit_total", hit, start=1e9),
         rising("postgresql_blocks_read_total", read, start=1e6),

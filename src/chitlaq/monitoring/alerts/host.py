@@ -35,7 +35,7 @@ def _filesystem(metric: str, fstype: str = "ext4") -> str:
 def _disk(
     available: float, fstype: str = "ext4", *, change: float = 0, readonly: bool = False
 ) -> tuple[InputSeries, ...]:
-    """A disk of 100 GB with so many GB free at first, and so many more each minute."""
+    """A disk of 100 GB with this many GB free at first, and this many more each minute."""
     free = _filesystem("avail_bytes", fstype)
     return (
         rising(free, change * _GIGABYTE, available * _GIGABYTE),

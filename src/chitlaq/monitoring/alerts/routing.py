@@ -1,7 +1,7 @@
 """Alertmanager's configuration: every alert goes to ops-service, which records it and notifies people.
 
-ops-service decides who is notified, and how. Here is only how often it hears of an alert, and which alerts
-are inhibited because a more severe one explains them.
+ops-service decides who is notified, and how. This configuration decides only how often it is notified, and
+which alerts are inhibited because a more severe one explains them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
             "group_interval": "1m",
             "repeat_interval": REPEAT["P2"],
             "routes": [
-                # Its silence is the alarm, so it repeats often.
+                # Its absence is the alarm, so it repeats often.
                 {
                     "receiver": WATCHDOG,
                     "matchers": ['alertname="Watchdog"'],
@@ -92,7 +92,7 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
 
 
 def _explained_absence() -> list[dict[str, Any]]:
-    """The metrics of a component that is down are missing, too: that is not news."""
+    """A component that is down also lacks its metrics: inhibit the absence alerts."""
     behind_ops = "|".join(("ops-service", *EXPORTED_BY_OPS))
     return [
         _inhibit('alertname="MonitoringDown",job="node"', 'seen_through="node"'),

@@ -19,7 +19,7 @@ def _logins(failed: float, succeeded: float) -> tuple[InputSeries, ...]:
 
 
 def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
-    """So many measurements a minute below 0.1 s, and between 0.1 and 0.5 s."""
+    """Measurements per minute below 0.1 s, and between 0.1 and 0.5 s."""
     bounds = {"0.1": short, "0.5": short + long, "+Inf": short + long}
     return tuple(
         rising(f'event_loop_lag_seconds_bucket{{service="{_SERVICE}",le="{bound}"}}', count)
@@ -52,7 +52,7 @@ def _trouble_alerts() -> list[Alert]:
         ),
         Alert(
             name="LoginsFail",
-            # Mornings have many logins, and some of them fail: it takes both number and share.
+            # Many people log in each morning, and some fail: require both a number and a share.
             expr=f"{failed} > 100 and {failed} > 0.5 * sum(increase(auth_attempts_total[10m]))",
             for_="2m",
             severity="P2",

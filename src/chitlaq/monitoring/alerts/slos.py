@@ -46,7 +46,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
         target: the share, such as 0.999.
         requests: rate of all requests that count, by service.
         bad: rate of those that broke the promise, by service.
-        meaning: what bad requests did, as in "5% of requests …".
+        meaning: what bad requests do, as in "5% of requests …".
     """
 
     name: Literal["availability", "latency"]
@@ -67,7 +67,7 @@ class Burn(msgspec.Struct, frozen=True, kw_only=True):
     """A burn rate that is too high, over two windows.
 
     Args:
-        least_bad: bad requests within the short window below which nobody is called: at night one
+        least_bad: bad requests within the short window below which the alert stays silent: at night one
             failed request of ten is a ratio of 10 % and no problem.
     """
 
@@ -207,7 +207,7 @@ def _alert(objective: Objective, burn: Burn, *, is_edge: bool) -> Alert:
 
 
 def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
-    """Just too many; none; just not too many; too few to tell; no traffic; a service without promises."""
+    """Just too many; none; just not too many; too few to tell; no traffic; a service without objectives."""
     limit = burn.factor * objective.budget
     at = "8h" if burn.long == "3d" else "80m"
 
@@ -230,7 +230,7 @@ def _cases(objective: Objective, burn: Burn, service: str) -> tuple[Case, ...]:
 
 
 def _load(objective: Objective, service: str, good: float, bad: float) -> list[InputSeries]:
-    """Series of a service that answers so many requests well and badly each minute."""
+    """Series of a service with this many good and bad requests per minute."""
     labels = f'service="{service}",method="GET",route="/posts/{{id}}"'
     if objective.name == "availability":
         return [

@@ -94,7 +94,7 @@ POSTGRESQL = dashboard(
             "{{kind}}",
             "s",
         ),
-        graph("Damaged or different", "backup_bad", "{{kind}}"),
+        graph("Damaged or differing backups", "backup_bad", "{{kind}}"),
         graph("Size", "backup_size_bytes", "{{kind}}", "bytes"),
         graph("Drill duration", "backup_drill_seconds", "{{kind}}", "s"),
         graph("Writes a restore would lose", "backup_lost_seconds", "{{kind}}", "s"),
@@ -130,6 +130,6 @@ VALKEY = dashboard(
             "percentunit",
         ),
         graph("Keys evicted", f"rate(valkey_evictions_total{RATE})", "evictions", "eps"),
-        rates("Commands that Valkey failed", "valkey_errors_total", "service, purpose", "eps"),
+        rates("Failed Valkey commands", "valkey_errors_total", "service, purpose", "eps"),
     ),
 )

@@ -12,7 +12,7 @@ SECURITY = dashboard(
         rates("Attempts", "auth_attempts_total", "result", "eps"),
         rates("Requests rejected by rate limits", "rate_limited_total", "service, limit", "reqps"),
         rates(
-            "Requests not rate-limited for want of Valkey",
+            "Requests not rate-limited because Valkey was down",
             "rate_limit_fail_open_total",
             "service, limit",
             "reqps",

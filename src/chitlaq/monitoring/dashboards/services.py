@@ -126,7 +126,7 @@ SERVICES = dashboard(
             "eps",
             matchers='level=~"warning|error"',
         ),
-        rates("Commands that Valkey failed", "valkey_errors_total", "service, purpose", "eps"),
+        rates("Failed Valkey commands", "valkey_errors_total", "service, purpose", "eps"),
     ),
 )
 

@@ -1,7 +1,7 @@
-"""Metrics of what cannot export its own: PostgreSQL, Valkey, nginx, queues, certificates, bans.
+"""Metrics of components that export none: PostgreSQL, Valkey, nginx, queues, certificates, bans.
 
-Sources are read at each scrape, independently: one that fails or is slow takes only its own metrics with it,
-and ``exporter_errors_total`` counts that. Nothing is ever guessed: what could not be read is absent.
+Sources are read at each scrape, independently: one that fails or is slow loses only its own metrics, and
+``exporter_errors_total`` counts that. Nothing is guessed: what cannot be read is absent.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
     """Sessions, size, cache hits, locks, transactions, replication, archive, dead rows.
 
     Raises:
-        PostgresUnavailableError: PostgreSQL is away.
+        PostgresUnavailableError: PostgreSQL is unreachable.
     """
     async with database.session() as session:
         connections = await session.rows("connections")
@@ -234,7 +234,7 @@ async def active_members(database: Database) -> list[Metric]:
     """Members who were active within a day, a week, a month.
 
     Raises:
-        PostgresUnavailableError: PostgreSQL is away.
+        PostgresUnavailableError: PostgreSQL is unreachable.
     """
     row = await database.row("active_members")
     if row is None:

@@ -27,7 +27,7 @@ def new_errors(follower: Follower) -> int:
 
 
 def followed_logs(home: Home, settings: Settings) -> Mapping[str, Follower]:
-    """The logs on this machine, by component; a server elsewhere has none here."""
+    """The logs on this machine, by component; an external server has none here."""
     return {
         row.name: Follower(home.logs / f"{row.name}.log", is_from_end=True)
         for row in inventory.COMPONENTS.values()

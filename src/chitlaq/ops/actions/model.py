@@ -25,7 +25,7 @@ class ActionContext:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that an operator can do.
+    """An action that an operator can carry out.
 
     Args:
         name: the word that operators type.

@@ -10,7 +10,7 @@ from chitlaq.ops.actions.model import Action, ActionContext
 from chitlaq.ops.checks.model import Section
 
 UPDATE_SECONDS = 3600.0
-# dpkg finishes the package that it is at.
+# dpkg finishes the current package.
 GRACE_SECONDS = 60.0
 APT_UPGRADE = ("--with-new-pkgs", "upgrade")
 """Like `apt upgrade`: it installs new packages (a kernel) and removes none."""

@@ -1,1 +1,1 @@
-"""The runbook's checks: each is a declaration and a function that judges what it sees."""
+"""The runbook's checks: each is a declaration and a function that measures and judges."""

@@ -69,7 +69,7 @@ async def _proved(system: SystemView, name: str, what: str) -> CheckOutcome:
 
 
 def _broken(kind_status: KindStatus) -> CheckOutcome | None:
-    """Report backups that are known to be bad, before anyone needs them."""
+    """Report backups that are known to be bad, before they are needed."""
     said = [f"{one.id}: {_fault(one)}" for one in kind_status.bad]
     said += [f"{name}: its record is damaged" for name in kind_status.damaged]
     if not said:
@@ -181,7 +181,7 @@ async def archive(system: SystemView) -> CheckOutcome:
         )
     if state is None:
         return outcome(
-            "nobody receives the WAL: what is written now would be lost with this machine",
+            "nothing receives the WAL: new writes would be lost with this machine",
             values,
             least=Verdict.CRITICAL,
         )
@@ -273,7 +273,7 @@ async def copies(system: SystemView) -> CheckOutcome:
 
 
 def _require_archive(system: SystemView) -> None:
-    """Raise if there is no archive to look at."""
+    """Raise if there is no archive to check."""
     if not system.settings.embeds("postgres"):
         raise NotApplicable(
             "the database is on another machine (DATABASE_URL), and so are its base backups"

@@ -1,6 +1,6 @@
 """What a check is, and its outcome: a verdict, a summary, measured values, and evidence.
 
-A check's function returns a `CheckOutcome` or raises: `UnknownResult` if it could not look, which
+A check's function returns a `CheckOutcome` or raises: `UnknownResult` if it cannot read its source, which
 gives UNKNOWN and never OK, or `NotApplicable` if the machine has no such thing, which gives SKIPPED.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chitlaq.ops.checks.sources.system import SystemView
 
 TIMEOUT_SECONDS = 5.0
-"""Of a check that declares none."""
+"""For checks that declare none."""
 
 
 class Verdict(StrEnum):
@@ -133,13 +133,13 @@ class Check:
     """One check.
 
     Args:
-        id: ``database.connections``: the kind of thing, and what about it.
+        id: ``database.connections``: the subject, and its aspect.
         title: for people.
         section: the runbook's chapter that calls for it.
         looks_at: the source of its values.
         commands: the equivalent shell commands.
         remedy: what to do if it is not OK.
-        judge: looks, and returns the outcome.
+        judge: measures, and returns the outcome.
         timeout_seconds: after which it is UNKNOWN.
         is_heavy: it uses much CPU, so it starts only after the checks that measure time.
     """

@@ -1,10 +1,10 @@
 -- name: server
--- Version, uptime in seconds, and whether it only follows another server.
+-- Version, uptime in seconds, and whether the server is a standby.
 SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_standby,
        extract(epoch FROM now() - pg_postmaster_start_time())::float8 AS uptime;
 
 -- name: sessions
--- Sessions of clients by role, application and state, most first, with how many the server takes.
+-- Client sessions by role, application and state, most first, and the maximum.
 SELECT coalesce(usename, '?') AS role, application_name AS application, coalesce(state, '?') AS state,
        count(*) AS sessions, current_setting('max_connections')::integer AS most,
        extract(epoch FROM now() - min(backend_start))::float8 AS oldest
@@ -19,22 +19,22 @@ SELECT schemaname || '.' || relname AS name, pg_total_relation_size(relid)::floa
 FROM pg_stat_user_tables ORDER BY 2 DESC LIMIT 10;
 
 -- name: has_statements
--- Whether pg_stat_statements is there to be asked.
+-- Whether pg_stat_statements is installed.
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS is_there;
 
 -- name: statements_by_mean
--- The statements that take longest in the mean; times in seconds.
+-- The statements with the longest mean time; times in seconds.
 SELECT coalesce(r.rolname, '?') AS role, s.query, s.calls, s.mean_exec_time / 1000 AS mean_seconds,
        s.total_exec_time / 1000 AS total_seconds
 FROM pg_stat_statements s
 LEFT JOIN pg_roles r ON r.oid = s.userid
 WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-  -- What is done once at the start, or by an operator's hand, is no member's wait.
+  -- Statements that ran once are from startup or an operator, not from members' requests.
   AND s.calls > 1
 ORDER BY s.mean_exec_time DESC LIMIT 10;
 
 -- name: lock_waits
--- Sessions that wait for a lock, longest first, and who holds it.
+-- Sessions that wait for a lock, longest first, and the session that holds it.
 SELECT a.pid, pg_blocking_pids(a.pid) AS blockers, a.query,
        extract(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.state_change))::float8 AS seconds
 FROM pg_stat_activity a
@@ -43,11 +43,11 @@ WHERE a.wait_event_type = 'Lock'
 ORDER BY 4 DESC LIMIT 20;
 
 -- name: lock_count
--- Locks that are held or waited for.
+-- Locks held or awaited.
 SELECT count(*) AS locks FROM pg_locks;
 
 -- name: activity
--- Sessions at work or in a transaction, oldest transaction first.
+-- Sessions that are active or in a transaction, oldest transaction first.
 SELECT pid, usename AS role, coalesce(state, '?') AS state, query,
        extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds
 FROM pg_stat_activity
@@ -55,35 +55,35 @@ WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> '
 ORDER BY xact_start NULLS LAST LIMIT 20;
 
 -- name: cache
--- Blocks of this database that were found in memory, and those that were not.
+-- Blocks of this database found in memory, and read from disk.
 SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_database();
 
 -- name: dead_rows
--- Tables by rows that wait for vacuum; of those without any, the largest.
+-- Tables by dead rows; among those without any, the largest first.
 SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS dead,
        greatest(last_vacuum, last_autovacuum) AS vacuumed
 FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1 LIMIT 10;
 
 -- name: resolved_alerts
--- Alerts that ended within a day, by how often.
+-- Alerts that ended within a day, most frequent first.
 SELECT name, severity, count(*) AS times, max(ended_at) AS last_ended,
        max(extract(epoch FROM ended_at - started_at))::float8 AS longest
 FROM ops.alerts WHERE ended_at > now() - interval '24 hours'
 GROUP BY 1, 2 ORDER BY 3 DESC, 1;
 
 -- name: note_patterns
--- Remember the patterns of error lines; new is what was first seen within a day.
+-- Store the patterns of error lines; those first seen within a day are new.
 INSERT INTO ops.log_patterns AS known (service, pattern, last_seen)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
 ON CONFLICT (service, pattern) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)
 RETURNING pattern, first_seen > now() - interval '24 hours' AS is_new;
 
 -- name: growth
--- Members and posts, now and new within 30 days.
+-- Members and posts, in total and new within 30 days.
 SELECT members, members_month, posts, posts_month FROM feed.growth;
 
 -- name: archive
--- Who receives the log, how many bytes are on the way, and what is kept for him; always one row.
+-- The receiver of the WAL, how many bytes it is behind, and the WAL retained for it; always one row.
 SELECT r.state, r.sync_state,
        coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.write_lsn), 0)::float8 AS behind,
        s.wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::float8 AS kept

@@ -1,4 +1,4 @@
-"""Run checks concurrently, each within its own timeout, whatever becomes of the others."""
+"""Run checks concurrently, each within its own timeout and independent of the others."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def run(
 ) -> Run:
     """Run checks concurrently, each within its own timeout; none can stop the others.
 
-    Heavy checks run last, because every measurement of time beside them would be too long.
+    Heavy checks run last, because they would distort time measurements beside them.
     """
     system.prepare()
     started_at, started = datetime.now(UTC), time.perf_counter()

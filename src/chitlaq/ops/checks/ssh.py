@@ -149,7 +149,7 @@ async def ssh_failed(system: SystemView) -> CheckOutcome:
     section=Section.SECURITY,
     looks_at="the journal of ssh over 24 hours; without one, /var/log/auth.log and auth.log.1",
     commands=('sudo journalctl -u ssh --since "24 hours ago" | grep -i "accepted" | tail -20',),
-    remedy="If nobody knows who it was, disconnect the machine from the network and open a P0 incident.",
+    remedy="If the login is unexplained, disconnect the machine from the network and open a P0 incident.",
     timeout_seconds=10.0,
 )
 async def ssh_accepted(system: SystemView) -> CheckOutcome:

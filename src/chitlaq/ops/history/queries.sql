@@ -7,7 +7,7 @@ SET ended_at = coalesce(excluded.ended_at, ops.alerts.ended_at), summary = exclu
     reported_at = now();
 
 -- name: end_earlier_times
--- End the earlier episodes of an alert that started again, in whichever order they were reported.
+-- End the earlier episodes of an alert that started again, in any order of reports.
 UPDATE ops.alerts AS earlier
 SET ended_at = (SELECT min(started_at) FROM ops.alerts later
                 WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at)

@@ -16,7 +16,7 @@ HEAD = """\
 # Metrics
 
 Every metric that ChitLaq serves, with its unit, its labels and where it is used. `chitlaq metrics`
-prints this page from the code; a test keeps the two together. Units are base units; a histogram has
+prints this page from the code; a test compares the two. Units are base units; a histogram has
 `_bucket`, `_sum` and `_count`. node-exporter adds the host's (`node_…`), Prometheus and Alertmanager
 their own.
 """

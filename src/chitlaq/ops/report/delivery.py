@@ -30,7 +30,7 @@ async def deliver(
 
     Args:
         database: has the mail queue.
-        home: keeps mail while PostgreSQL is unavailable.
+        home: holds the outbox for mail while PostgreSQL is unavailable.
         settings: the recipients.
         subject: one line.
         text: in Markdown.

@@ -1,1 +1,1 @@
-"""When routines and backups run by themselves."""
+"""The schedule of routines and backups."""

@@ -1,4 +1,4 @@
-"""When backups run by themselves: the daily backups once a day, WAL archiving continuously.
+"""The schedule of backups: daily backups once a day, WAL archiving continuously.
 
 The time of the last success is in a file and not in PostgreSQL, because backups belong to this machine,
 and matter most when PostgreSQL is unavailable. Interrupted backups are started again.
@@ -20,7 +20,7 @@ from chitlaq.ops.schedule import scheduler
 from chitlaq.stack.servers import barman
 
 POLL_SECONDS = 20.0
-# Startup is busy enough without the first backup.
+# The first backup waits until startup is over.
 FIRST_AFTER_SECONDS = 60.0
 AGAIN_AFTER_SECONDS = 900.0
 DAY_SECONDS = 8 * 3600.0

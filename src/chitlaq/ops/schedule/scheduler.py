@@ -1,6 +1,6 @@
-"""When routines run by themselves: at local times, exactly once, and also after downtime.
+"""The schedule of routines: at local times, exactly once, and also after downtime.
 
-A routine is due once per local day (week, month), whatever the clock does: a time that daylight saving
+A routine is due once per local day (week, month), even when clocks change: a time that daylight saving
 skips comes an hour later, and one that it repeats comes only the first time (PEP 495). After downtime,
 the most recent missed run is caught up on, and no older one.
 """
@@ -180,7 +180,7 @@ class Scheduler:
             log.warning("history not stored: PostgreSQL is unavailable", error=str(error))
 
     async def run_if_due(self, recurrence: Recurrence) -> bool:
-        """Run a routine if it is due and nobody else has run it, and return whether it was run here.
+        """Run a routine if it is due and no other process has run it; return whether it was run here.
 
         A run that does not finish is tried again later, `ATTEMPTS` times in all.
         """
@@ -243,7 +243,7 @@ class Scheduler:
 
 
 class Claim:
-    """What this machine knows of a due run: in a file with one byte per attempt, and in memory.
+    """This machine's attempts at a due run: in a file with one byte per attempt, and in memory.
 
     The copy in memory is for a full disk; without it, a routine would start again at every poll.
     """

@@ -8,7 +8,7 @@ from chitlaq.core.telemetry import metrics
 
 AUTH_ATTEMPTS = Counter(
     "auth_attempts_total",
-    "Attempts to log in, by result.",
+    "Login attempts, by result.",
     ["result"],
 )
 USER_REGISTRATIONS = Counter(

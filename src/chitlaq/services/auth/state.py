@@ -1,4 +1,4 @@
-"""What the handlers of auth-service work with."""
+"""State of auth-service's handlers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""feed-service: members' profiles, whom they follow, posts and feeds."""
+"""feed-service: profiles, follows and blocks, posts and timelines."""

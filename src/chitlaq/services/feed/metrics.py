@@ -9,7 +9,7 @@ from chitlaq.core.telemetry import metrics
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
 TIMELINE_READS = Counter(
     "feed_timeline_reads_total",
-    "Home timelines read, by where the ids came from.",
+    "Home timeline reads, by source of the ids.",
     ["source"],
 )
 

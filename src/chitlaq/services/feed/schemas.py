@@ -34,7 +34,7 @@ class Post(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Any) -> Post:
-        """Make a post of a row of ``feed.readable_posts``; unpacking is ten times faster than keys."""
+        """Make a post from a row of ``feed.readable_posts``; unpacking is ten times faster than keys."""
         (
             id,  # noqa: A001
             _author_id,
@@ -75,6 +75,6 @@ class MemberCard(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, row: Any) -> MemberCard:
-        """Make a card of a row that begins with the member's id."""
+        """Make a card from a row that begins with the member's id."""
         _id, *columns = row
         return cls(*columns)

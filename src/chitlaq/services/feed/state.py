@@ -1,4 +1,4 @@
-"""What the handlers of feed-service work with."""
+"""State of feed-service's handlers."""
 
 from __future__ import annotations
 

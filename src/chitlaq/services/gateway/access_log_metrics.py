@@ -76,7 +76,7 @@ class AccessLog:
         self._follower = self._lock = None
 
     def _begin_expected(self) -> None:
-        """Begin each possible request at zero whenever nginx gets a new configuration."""
+        """Initialise the counter of each possible request to zero when nginx gets a new configuration."""
         with suppress(FileNotFoundError):
             written_at = self._expected_path.stat().st_mtime_ns
             if written_at != self._expected_at:

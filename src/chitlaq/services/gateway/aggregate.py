@@ -56,7 +56,7 @@ class Aggregate:
         return _merged(self._documents)
 
     async def _health_of(self, row: Component) -> DependencyHealth:
-        # Members notice nothing when a service that is not for them is down.
+        # Members do not notice when a service that they do not use is down.
         worst: Status = "unhealthy" if row.is_for_members else "degraded"
         started = perf_counter()
         try:

@@ -55,7 +55,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - the text is no HTML; every value is ours or a setting
+        autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
     ).from_string(resources.files(__package__).joinpath("nginx.conf.j2").read_text())
     services = [
         _upstream(name, declared, home, settings)
@@ -77,7 +77,7 @@ def render(
 def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
     """Write the configuration where nginx reads it, and create the folders that it writes to.
 
-    Also write the expected requests, which the gateway begins to count at zero.
+    Also write the expected requests, whose counters the gateway initialises to zero.
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ class GatewayState(ServiceState):
     before_metrics: Callable[[], None]
 
 
-@get("/api/health", summary="State of every component in one answer")
+@get("/api/health", summary="Health of every component")
 async def all_health(state: GatewayState) -> Response[Health]:
     report = await state.aggregate.health()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK
@@ -38,7 +38,7 @@ async def openapi(state: GatewayState) -> dict[str, Any]:
     return await state.aggregate.openapi()
 
 
-@get("/api/docs", summary="The whole API: a page in a browser, the document for programs")
+@get("/api/docs", summary="The API documentation: HTML for browsers, OpenAPI for programs")
 async def docs(request: Request[Any, Any, State], state: GatewayState) -> Response[Any]:
     document = await state.aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
@@ -46,7 +46,7 @@ async def docs(request: Request[Any, Any, State], state: GatewayState) -> Respon
     return Response(document)
 
 
-@get("/", is_page=True, summary="What is running here")
+@get("/", is_page=True, summary="Status page")
 async def landing(state: GatewayState) -> Response[str]:
     return pages.html(
         "landing.html", health=await state.aggregate.health(), settings=state.settings
@@ -57,7 +57,7 @@ async def landing(state: GatewayState) -> Response[str]:
     "/verify",
     is_page=True,
     sync_to_thread=False,
-    summary="Where the link in the verification mail leads",
+    summary="The page that the verification mail links to",
 )
 def verify() -> Response[str]:
     return pages.html("verify.html")

@@ -1,4 +1,4 @@
-"""What the handlers of search-service work with."""
+"""State of search-service's handlers."""
 
 from __future__ import annotations
 

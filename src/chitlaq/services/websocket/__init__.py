@@ -1,1 +1,1 @@
-"""websocket: what members hear at once."""
+"""The websocket service: real-time events for members."""

@@ -15,7 +15,7 @@ from chitlaq.services.websocket.sockets.frames import PostFrame
 from chitlaq.services.websocket.sockets.hub import Hub
 
 RECONNECT_SECONDS = 0.5
-# Asking about this many members at once keeps one question under a few milliseconds.
+# A batch of this many members keeps each query under a few milliseconds.
 AUDIENCE_BATCH = 2000
 
 log = logs.get("listener")
@@ -28,7 +28,7 @@ class Listener:
         self._hub = hub
 
     async def listen_forever(self) -> None:
-        """Handle events for as long as the process runs; subscribe again whenever Valkey was away."""
+        """Handle events while the process runs; resubscribe after Valkey was down."""
         while True:
             try:
                 async for event in events.listen(self._client):

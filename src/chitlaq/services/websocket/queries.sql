@@ -1,3 +1,3 @@
 -- name: audience
--- Which of these members ($2) a new post ($1) is news to: feed's published rule.
+-- Of the members $2, those who are notified of a new post ($1), by feed's published rule.
 SELECT feed.audience($1, $2::uuid[]) AS id;

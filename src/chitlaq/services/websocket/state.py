@@ -1,4 +1,4 @@
-"""What the handlers of the websocket service work with."""
+"""State of the websocket service's handlers."""
 
 from __future__ import annotations
 

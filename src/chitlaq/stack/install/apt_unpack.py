@@ -14,7 +14,7 @@ from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.host import files, programs
 
 FETCH_SECONDS = 60
-"""Per package, and for the package lists."""
+"""Timeout per package, and for the package lists."""
 INSTALLED = Path("/var/lib/dpkg/status")
 FETCHED = "fetched"
 """Marks a complete folder; without it a fetch was interrupted."""
@@ -69,7 +69,7 @@ def _fetch(apt: Path, names: Sequence[str], *, with_missing: bool) -> list[Path]
     options = [
         *("-o", f"Dir::State={apt / 'state'}", "-o", f"Dir::Cache={apt / 'cache'}"),
         *("-o", f"Dir::State::status={status}"),
-        # Fail soon without a network.
+        # Fail fast without a network.
         *("-o", "Acquire::http::Timeout=10", "-o", "Acquire::https::Timeout=10"),
         *("-o", "Acquire::Retries=1"),
         # As root it would switch to a user who cannot write here.

@@ -1,4 +1,4 @@
-"""What must hold before the stack starts; each failure is one sentence that says what to do."""
+"""Checks before the stack starts; each failure is one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chitlaq.stack.servers import nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
 
 MIN_FREE_BYTES = 500_000_000
-# Where Grafana's packages look for data sources and dashboards.
+# Where Grafana's packages keep provisioning files.
 GRAFANA_PROVISIONING = Path("/etc/grafana/provisioning")
 
 
@@ -36,7 +36,7 @@ class Finding:
 
 
 def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list[Finding]:
-    """Check everything; continue after a problem.
+    """Run every check; continue after a problem.
 
     Args:
         home: the installation.
@@ -59,7 +59,7 @@ def observers(home: Home, settings: Settings) -> list[Finding]:
     findings = []
     for name in (row.name for row in inventory.OBSERVERS):
         if not settings.embeds(name):
-            findings.append(Finding(name, "ok", "runs elsewhere, by the settings"))
+            findings.append(Finding(name, "ok", "external, by the settings"))
             continue
         try:
             findings.append(Finding(name, "ok", str(monitoring.program(home, name))))
@@ -69,10 +69,12 @@ def observers(home: Home, settings: Settings) -> list[Finding]:
 
 
 def _grafana() -> Finding:
-    """Look for a Grafana. It is not ours, so its owner decides on provisioning."""
+    """Look for a Grafana. ChitLaq does not run it, so its owner decides on provisioning."""
     found = shutil.which("grafana-server") or shutil.which("grafana")
     if found is None and not GRAFANA_PROVISIONING.is_dir():
-        return Finding("grafana", "ok", "none here; `chitlaq config grafana FOLDER` serves one")
+        return Finding(
+            "grafana", "ok", "not installed; `chitlaq config grafana FOLDER` provisions one"
+        )
     where = found or str(GRAFANA_PROVISIONING)
     if (GRAFANA_PROVISIONING / "dashboards" / "chitlaq").is_dir():
         return Finding("grafana", "ok", f"{where}, with our dashboards")
@@ -131,7 +133,7 @@ def _urls(_home: Home, settings: Settings) -> str:
         for name, url in (("PostgreSQL", settings.database_url), ("Valkey", settings.redis_url))
         if url
     ]
-    return f"{' and '.join(real)} from elsewhere" if real else "PostgreSQL and Valkey embedded"
+    return f"{' and '.join(real)} external" if real else "PostgreSQL and Valkey embedded"
 
 
 def _home(home: Home, _settings: Settings) -> str:
@@ -163,8 +165,8 @@ def _space(home: Home, _settings: Settings) -> str:
     free = shutil.disk_usage(home.root).free
     if free < MIN_FREE_BYTES:
         raise OperatorError(
-            f"Only {free // 1_000_000} MB are free at {home.root}, and ChitLaq wants"
-            f" {MIN_FREE_BYTES // 1_000_000} MB to start: make room, or set CHITLAQ_HOME to"
+            f"Only {free // 1_000_000} MB are free at {home.root}, and ChitLaq needs"
+            f" {MIN_FREE_BYTES // 1_000_000} MB to start: free some space, or set CHITLAQ_HOME to"
             " another disk."
         )
     return f"{free / 1e9:.1f} GB free"
@@ -175,7 +177,7 @@ def _data(home: Home, settings: Settings) -> str:
     if found is not None and found != postgres.MAJOR:
         raise OperatorError(
             f"{home.postgres_data} was written by PostgreSQL {found}, and this ChitLaq brings"
-            f" {postgres.MAJOR}: move it away and restore a dump, or run pg_upgrade on it."
+            f" {postgres.MAJOR}: move it away and restore a dump, or run pg_upgrade."
         )
     if not settings.database_url:
         postgres.refuse_without_data(home, settings)

@@ -15,7 +15,7 @@ USERADD_SECONDS = 30.0
 
 
 def service_user() -> pwd.struct_passwd | None:
-    """Return that user, created if necessary; None if we are not root."""
+    """Return that user, creating it if necessary; None if we are not root."""
     if os.geteuid() != 0:
         return None
     try:

@@ -1,7 +1,7 @@
 """Barman, which takes base backups and receives WAL: the only module that runs it.
 
-It is run as a program and its catalogue is not used: a backup is described by what PostgreSQL wrote.
-Restoring uses PostgreSQL's own tools and works without Barman and its catalogue.
+Only its command line is used, not its catalogue: PostgreSQL's own files describe a backup, and
+restores use PostgreSQL's own tools and work without Barman.
 """
 
 from __future__ import annotations

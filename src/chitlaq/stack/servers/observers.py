@@ -41,7 +41,7 @@ def program(home: Home, name: str) -> Path:
     """Return a program, by its name in `PROGRAMS`.
 
     Raises:
-        MissingProgramError: it is neither on this machine nor fetched.
+        MissingProgramError: it is neither installed nor fetched.
     """
     for file in PROGRAMS[name]:
         if found := shutil.which(file):
@@ -52,7 +52,7 @@ def program(home: Home, name: str) -> Path:
             return unpacked
     raise MissingProgramError(
         f"There is no {name} on this machine: put it on PATH, or run on Debian or Ubuntu,"
-        f" where `chitlaq up` fetches the package {PACKAGES.get(name, 'prometheus')} by itself."
+        f" where `chitlaq up` fetches the package {PACKAGES.get(name, 'prometheus')}."
     )
 
 
@@ -107,7 +107,7 @@ def prometheus(home: Home, settings: Settings) -> list[str]:
         f"--storage.tsdb.retention.time={settings.monitoring.retention_days}d",
         f"--web.listen-address=127.0.0.1:{settings.port_of('prometheus')}",
         f"--web.external-url=http://localhost:{settings.port_of('prometheus')}/",
-        # Tell an Alertmanager that was down about firing alerts soon after it is back; default: 1 min.
+        # Resend firing alerts soon after Alertmanager was down; default: 1 min.
         "--rules.alert.resend-delay=15s",
         "--log.format=json",
     ]

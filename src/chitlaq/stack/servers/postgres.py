@@ -117,7 +117,7 @@ def prepare(home: Home, settings: Settings) -> None:
 
 
 def refuse_without_data(home: Home, settings: Settings) -> None:
-    """Refuse to create a database during a restore, or where one was and has backups.
+    """Refuse to create a database during a restore, or where a lost one has backups.
 
     Raises:
         OperatorError: the reason and what to do.

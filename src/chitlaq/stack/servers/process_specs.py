@@ -34,7 +34,7 @@ class ProcessSpec:
         prepare: called before each start: folders, configuration.
         prepare_command: a command that is run before each start.
         starts_at_once: starts together with what it waits for, to save time.
-        once: it exits by itself and is then done.
+        once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
         port: its TCP port, if it has one.
         folder: its working directory; by default the supervisor's.
@@ -172,9 +172,9 @@ def _archive(home: Home, settings: Settings) -> ProcessSpec:
 
 
 def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
-    """The observers, in a useful order; none if they run elsewhere."""
+    """The observers, in start order; none if they are external."""
     commands = {
-        # Its metrics cost it a full collection, too much for a probe every two seconds.
+        # Serving its metrics takes a full collection, too much for a probe every two seconds.
         "node-exporter": (observers.node_exporter, "/", None),
         "alertmanager": (observers.alertmanager, "/-/ready", "alertmanager"),
         "prometheus": (observers.prometheus, "/-/ready", "prometheus"),

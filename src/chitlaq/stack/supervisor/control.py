@@ -1,4 +1,4 @@
-"""How commands talk to the supervisor: one JSON object per line over a Unix socket, one answer each."""
+"""The supervisor's protocol: one JSON object per line over a Unix socket, one answer each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Rotate(msgspec.Struct, tag="rotate", frozen=True):
     """Start new log files now.
 
     Args:
-        moved: somebody else (logrotate) has already moved the old ones: only open new ones.
+        moved: logrotate has already moved the old ones: only open new ones.
     """
 
     moved: bool = False

@@ -1,4 +1,4 @@
-"""A process that has the libraries loaded and forks a ChitLaq process on request.
+"""A process that has loaded the libraries and forks a ChitLaq process on request.
 
 Loading the libraries takes a service more than a second of a core and 50 MB. A process forked from
 the fork server starts in a fraction of that and shares the memory. Each is forked twice: the

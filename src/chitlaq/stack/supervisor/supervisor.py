@@ -267,7 +267,7 @@ class Supervisor:
         instance.failures += 1
         instance.restarts += 1
         name, reason = instance.spec.name, instance.reason
-        self._note(f"{name} ended ({reason}); next start in {seconds:g} s")
+        self._note(f"{name} exited ({reason}); next start in {seconds:g} s")
         instance.change("backoff", f"{reason}; next start in {seconds:g} s")
         await asyncio.sleep(seconds)
 
@@ -282,7 +282,7 @@ class Supervisor:
                 await writer.drain()
                 if is_attached:
                     await reader.read()
-                    self._note("the terminal went away")
+                    self._note("the terminal was closed")
                     self._begin_stop()
         except (OSError, ValueError):
             pass  # the client disconnected, or its line is too long
@@ -338,7 +338,7 @@ class Supervisor:
         while spec.ready is not None and not await spec.ready(new.pid):
             if new.exited.done():
                 reason = describe_exit(new.exited.result())
-                raise OSError(f"The new {spec.name} ended ({reason}); the old one goes on.")
+                raise OSError(f"The new {spec.name} exited ({reason}); the old one keeps running.")
             await asyncio.sleep(POLL_SECONDS)
         instance.process, instance.started_at = new, time.monotonic()
         instance.restarts += 1
@@ -414,7 +414,7 @@ class Supervisor:
         self._own_log.write(msgspec.json.encode(line) + b"\n")
 
     async def _rotate(self, *, moved: bool) -> None:
-        """Start new log files; the old ones are moved first, unless somebody else did."""
+        """Start new log files; the old ones are moved first, unless logrotate has done so."""
         for log in (*self._logs.values(), self._own_log):
             if moved:
                 log.reopen()

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey as checks ask them: with short timeouts, and each failure as a reason."""
+"""PostgreSQL and Valkey as checks query them: with short timeouts; each failure states its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as checks ask them: an error is a reason, and no samples are not zero."""
+"""Prometheus and Alertmanager as checks query them: errors state a reason; no samples are not zero."""
 
 from __future__ import annotations
 

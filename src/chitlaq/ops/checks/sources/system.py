@@ -1,7 +1,7 @@
 """The system as an operator sees it: the sources that checks read, each failing on its own.
 
-Each source returns what is there or raises `UnknownResult` with the reason. Every wait has a timeout, nothing
-blocks the event loop, and what several checks need is fetched once.
+Each source returns its content or raises `UnknownResult` with the reason. Every wait has a timeout,
+nothing blocks the event loop, and what several checks need is fetched once.
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ class SystemView:
                 result = work()
             except BaseException as error:
                 fault = error
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop is closed: nothing waits any more
                 loop.call_soon_threadsafe(settle, result, fault)
 
         threading.Thread(target=run, daemon=True).start()
         return await future
 
     async def once(self, name: str, make: Callable[[], Awaitable[T]]) -> T:
-        """Do something for the first caller, and give all others the same result."""
+        """Run a call for the first caller, and share its result with all others."""
         task = self._shared.get(name)
         if task is None:
             task = self._shared[name] = asyncio.ensure_future(make())

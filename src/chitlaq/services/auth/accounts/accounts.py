@@ -47,7 +47,7 @@ async def register(state: AuthState, wanted: Registration) -> User:
     if university is None:
         raise problems.invalid(
             {
-                "email": f"{domain} is not the domain of a university here;"
+                "email": f"{domain} is not the domain of a registered university;"
                 " register with your university address"
             }
         )
@@ -69,7 +69,7 @@ async def register(state: AuthState, wanted: Registration) -> User:
     except asyncpg.UniqueViolationError as error:
         if "email" in str(error.constraint_name):
             raise problems.conflict(
-                "This address has an account already: sign in.", "email"
+                "This address already has an account: sign in.", "email"
             ) from None
         raise problems.conflict("This username is taken.", "username") from None
     log.info("account registered", account_id=account["id"], university=university["name"])
@@ -77,7 +77,7 @@ async def register(state: AuthState, wanted: Registration) -> User:
 
 
 async def verify(database: Database, token: str) -> User:
-    """Verify an address by the token that was mailed to it; a second time gives the same answer.
+    """Verify an address with the mailed token; repeating it gives the same answer.
 
     Raises:
         Problem: 422 for a token that is unknown or expired.
@@ -86,7 +86,7 @@ async def verify(database: Database, token: str) -> User:
         row = await session.row("account_of_mail_token", token_hash(token))
         if row is None:
             raise problems.invalid(
-                {"token": "not valid or too old; ask for a new mail at /api/auth/verify/resend"}
+                {"token": "invalid or expired; request a new mail at /api/auth/verify/resend"}
             )
         is_new = row["verified_at"] is None
         if is_new:
@@ -132,7 +132,7 @@ def _verification_mail(account: Any, link: str, hours: int) -> mail.Mail:
         f"Hello {name},",
         "please confirm that this address is yours:",
         link,
-        f"The link works for {hours} hours. If you did not register at ChitLaq, ignore this mail.",
+        f"The link works for {hours} hours. If you did not register with ChitLaq, ignore this mail.",
     ]
     safe_link = html.escape(link)
     return mail.Mail(

@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
-# More hashes at once than cores only make each of them slower.
+# More concurrent hashes than cores only slow each one down.
 _turns = asyncio.Semaphore(2)
 
 _NOBODYS_HASH = _hasher.hash("no account has this password")

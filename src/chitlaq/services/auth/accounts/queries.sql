@@ -1,5 +1,5 @@
 -- name: university_of_domains
--- The university of the longest of these domains; university_domains' primary key.
+-- The university of the longest of these domains. Index: university_domains' primary key.
 SELECT u.id, u.name, d.domain
 FROM auth.university_domains d
 JOIN auth.universities u ON u.id = d.university_id
@@ -8,7 +8,7 @@ ORDER BY length(d.domain) DESC
 LIMIT 1;
 
 -- name: release_unverified
--- Free an address or a name that was registered but never verified; whoever verifies it keeps it.
+-- Release an address or username that was registered but never verified: the first to verify keeps it.
 DELETE FROM auth.accounts
 WHERE verified_at IS NULL
   AND (email = $1 OR (username = $2 AND created_at < now() - interval '1 day'));

@@ -15,19 +15,17 @@ from chitlaq.services.auth.accounts.schemas import (
 from chitlaq.services.auth.state import AuthState
 
 
-@post("/auth/register", summary="Join with a university address")
+@post("/auth/register", summary="Register with a university address")
 async def register(data: Registration, state: AuthState) -> Registered:
     return Registered(await accounts.register(state, data), verification="sent")
 
 
-@post("/auth/verify", status_code=200, summary="Prove the address with the token from the mail")
+@post("/auth/verify", status_code=200, summary="Verify an address with the token from the mail")
 async def verify(data: Verification, state: AuthState) -> Verified:
     return Verified(await accounts.verify(state.database, data.token))
 
 
-@post(
-    "/auth/verify/resend", status_code=202, summary="Mail a new link, if the address waits for one"
-)
+@post("/auth/verify/resend", status_code=202, summary="Mail a new link to an unverified address")
 async def resend(data: Resend, state: AuthState) -> dict[str, str]:
     await state.resend_limit.spend(data.email.lower())
     await accounts.resend(state, data.email)

@@ -22,7 +22,7 @@ DisplayName = Annotated[str, msgspec.Meta(max_length=80)]
 
 
 class Registration(Incoming, frozen=True):
-    """Who wants to join; the address decides the university."""
+    """A registration; the address determines the university."""
 
     email: Annotated[str, msgspec.Meta(max_length=254)]
     password: Password

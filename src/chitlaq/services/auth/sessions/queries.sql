@@ -8,7 +8,7 @@ LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE a.email = $1 OR a.username = $1;
 
 -- name: set_password_hash
--- Store the same password hashed with newer parameters.
+-- Store the password rehashed with current parameters.
 UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
 
 -- name: insert_session
@@ -50,7 +50,7 @@ LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > now();
 
 -- name: sessions_of_account
--- The devices that are signed in, last used first; sessions_by_account.
+-- Signed-in devices, most recently used first. Index: sessions_by_account.
 SELECT id, user_agent, host(address) AS address, created_at, last_used_at, expires_at
 FROM auth.sessions
 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()

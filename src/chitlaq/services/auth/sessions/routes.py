@@ -33,7 +33,7 @@ async def logout(member: Identity, state: AuthState) -> None:
     await sessions.end(state.database, member.account_id, member.session_id)
 
 
-@get("/auth/status", summary="Whether the sender of this request is signed in")
+@get("/auth/status", summary="Whether the client is signed in")
 async def status(request: Request[Any, Any, State], state: AuthState) -> AuthStatus:
     try:
         identity = await app.viewer(request)
@@ -45,11 +45,11 @@ async def status(request: Request[Any, Any, State], state: AuthState) -> AuthSta
         return AuthStatus(authenticated=False, user=None, detail="No access token was sent.")
     user = await sessions.user(state.database, identity)
     if user is None:
-        return AuthStatus(authenticated=False, user=None, detail="The session was ended.")
+        return AuthStatus(authenticated=False, user=None, detail="The session has ended.")
     return AuthStatus(authenticated=True, user=user, detail="Signed in.")
 
 
-@get("/auth/sessions", summary="The devices that are signed in")
+@get("/auth/sessions", summary="List the signed-in devices")
 async def list_sessions(member: Identity, state: AuthState) -> Sessions:
     return Sessions(await sessions.listed(state.database, member))
 
@@ -60,6 +60,6 @@ async def end_session(session_id: UUID, member: Identity, state: AuthState) -> N
         raise problems.not_found("session")
 
 
-@get("/auth/jwks.json", sync_to_thread=False, summary="The keys that access tokens are signed with")
+@get("/auth/jwks.json", sync_to_thread=False, summary="The public keys that verify access tokens")
 def jwks(state: AuthState) -> dict[str, list[dict[str, Any]]]:
     return {"keys": [state.signer.public_jwk]}

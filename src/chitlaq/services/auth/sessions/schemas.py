@@ -34,7 +34,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 class AuthStatus(msgspec.Struct, frozen=True):
-    """Whether the sender of the request is signed in, and why not when a token was sent."""
+    """Whether the client is signed in; if it sent a token and is not, why."""
 
     authenticated: bool
     user: User | None
@@ -42,7 +42,7 @@ class AuthStatus(msgspec.Struct, frozen=True):
 
 
 class SessionItem(msgspec.Struct, frozen=True):
-    """One device that is signed in."""
+    """A signed-in device."""
 
     id: UUID
     user_agent: str

@@ -20,7 +20,7 @@ log = logs.get("sessions")
 
 
 async def login(state: AuthState, wanted: Login, user_agent: str, address: str | None) -> SignedIn:
-    """Open a session for whoever knows the password.
+    """Open a session for an account, given its password.
 
     Raises:
         Problem: 401 for a wrong name or password (without saying which), 403 for an address that is
@@ -41,8 +41,8 @@ async def login(state: AuthState, wanted: Login, user_agent: str, address: str |
     if row["verified_at"] is None:
         metrics.AUTH_ATTEMPTS.labels("unverified").inc()
         raise problems.forbidden(
-            "This address is not confirmed yet: open the link in the mail that was sent to it,"
-            " or ask for a new one at /api/auth/verify/resend."
+            "This address is not confirmed yet: open the link in the mail that we sent,"
+            " or request a new one at /api/auth/verify/resend."
         )
     if passwords.needs_rehash(row["password_hash"]):
         rehashed = await passwords.hashed(wanted.password)
@@ -106,7 +106,7 @@ async def user(database: Database, identity: Identity) -> User | None:
 
 
 async def listed(database: Database, identity: Identity) -> list[SessionItem]:
-    """Return the devices that are signed in, the last used first."""
+    """Return the signed-in devices, most recently used first."""
     rows = await database.rows("sessions_of_account", identity.account_id)
     return [SessionItem(**row, current=row["id"] == identity.session_id) for row in rows]
 

@@ -39,7 +39,7 @@ class Signer:
 
 
 async def publish_key(database: Database, signer: Signer) -> None:
-    """Let the other services read the public key, as soon as the database can be reached."""
+    """Publish the public key to the other services once the database is reachable."""
     jwk = msgspec.json.encode(signer.public_jwk).decode()
     while True:
         try:

@@ -21,14 +21,14 @@ async def listed(
     username: str,
     paging: Paging,
 ) -> Page[MemberCard]:
-    """Return a page of who follows a member, or of whom the member follows.
+    """Return a page of a member's followers, or of the members they follow.
 
     Raises:
         Problem: 404 as for the profile, 403 for a private one that the viewer does not follow.
     """
     profile = await members.profile(database, viewer, username)
     if profile.is_private and not profile.is_followed and profile.id != viewer:
-        raise problems.forbidden("This profile is private: only its followers see that.")
+        raise problems.forbidden("This profile is private: only its followers can see that.")
     rows = await database.rows(direction, profile.id, *paging.window)
     return paging.page_of(rows, MemberCard.of)
 
@@ -37,11 +37,11 @@ async def follow(state: FeedState, member: UUID, username: str, *, following: bo
     """Follow or unfollow a member; repeating it changes nothing.
 
     Raises:
-        Problem: 404 for an unknown member, 422 for oneself, 403 for a private profile.
+        Problem: 404 for an unknown member, 422 for the member's own account, 403 for a private profile.
     """
     other = await _other(state.database, member, username)
     if following and other.is_private and not other.is_followed:
-        raise problems.forbidden("This profile is private and takes no new followers.")
+        raise problems.forbidden("This profile is private and accepts no new followers.")
     async with state.database.transaction() as session:
         await session.rows("lock_members", [member, other.id])
         if following:
@@ -68,5 +68,5 @@ async def block(state: FeedState, member: UUID, username: str, *, blocked: bool)
 async def _other(database: Database, member: UUID, username: str) -> Profile:
     profile = await members.profile(database, member, username)
     if profile.id == member:
-        raise problems.invalid({"username": "that is you"})
+        raise problems.invalid({"username": "is your own account"})
     return profile

@@ -1,5 +1,5 @@
 -- name: followers
--- Who follows a member, by id; follows_by_followed.
+-- A member's followers, by id. Index: follows_by_followed.
 SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
 FROM feed.follows f
 JOIN feed.member_cards c ON c.id = f.follower_id
@@ -8,7 +8,7 @@ ORDER BY f.follower_id
 OFFSET $3 LIMIT $4;
 
 -- name: following
--- Whom a member follows, by id; follows' primary key.
+-- Members whom a member follows, by id. Index: follows' primary key.
 SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
 FROM feed.follows f
 JOIN feed.member_cards c ON c.id = f.followed_id
@@ -17,7 +17,7 @@ ORDER BY f.followed_id
 OFFSET $3 LIMIT $4;
 
 -- name: lock_members
--- Lock both members' rows in one order, so that two who act on each other at once do not deadlock.
+-- Lock both members' rows in a fixed order, so that concurrent actions on each other do not deadlock.
 SELECT id FROM feed.members WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: follow

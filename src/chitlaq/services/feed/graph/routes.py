@@ -11,14 +11,14 @@ from chitlaq.services.feed.schemas import MemberCard
 from chitlaq.services.feed.state import FeedState
 
 
-@get("/users/{username:str}/followers", summary="Who follows a member")
+@get("/users/{username:str}/followers", summary="A member's followers")
 async def followers(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:
     return await graph.listed(state.database, "followers", account_id(viewer), username, paging)
 
 
-@get("/users/{username:str}/following", summary="Whom a member follows")
+@get("/users/{username:str}/following", summary="Members whom a member follows")
 async def following(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:
@@ -30,7 +30,7 @@ async def follow(username: str, member: Identity, state: FeedState) -> None:
     await graph.follow(state, member.account_id, username, following=True)
 
 
-@delete("/users/{username:str}/follow", summary="Follow a member no longer")
+@delete("/users/{username:str}/follow", summary="Unfollow a member")
 async def unfollow(username: str, member: Identity, state: FeedState) -> None:
     await graph.follow(state, member.account_id, username, following=False)
 
@@ -40,6 +40,6 @@ async def block(username: str, member: Identity, state: FeedState) -> None:
     await graph.block(state, member.account_id, username, blocked=True)
 
 
-@delete("/users/{username:str}/block", summary="Block a member no longer")
+@delete("/users/{username:str}/block", summary="Unblock a member")
 async def unblock(username: str, member: Identity, state: FeedState) -> None:
     await graph.block(state, member.account_id, username, blocked=False)

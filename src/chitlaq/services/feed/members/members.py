@@ -13,7 +13,7 @@ async def profile(database: Database, viewer: UUID | None, username: str) -> Pro
     """Return a member as the viewer sees them.
 
     Raises:
-        Problem: 404 when there is none, or none that the viewer may know of.
+        Problem: 404 if there is no such member, or the viewer may not see them.
     """
     row = await database.row("profile", viewer, username.lower().replace("\x00", ""))
     if row is None:
@@ -24,7 +24,7 @@ async def profile(database: Database, viewer: UUID | None, username: str) -> Pro
 async def own_profile(database: Database, member: UUID) -> Profile:
     username = await database.value("username_of", member)
     if username is None:
-        raise problems.not_signed_in("This account is gone.")
+        raise problems.not_signed_in("This account no longer exists.")
     return await profile(database, member, username)
 
 

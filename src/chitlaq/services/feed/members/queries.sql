@@ -14,7 +14,7 @@ WHERE m.username = $2
 SELECT username FROM feed.members WHERE id = $1;
 
 -- name: update_profile
--- Change one's own profile; null leaves a column as it is.
+-- Update a member's own profile; null leaves a column unchanged.
 UPDATE feed.members
 SET display_name = coalesce($2, display_name), bio = coalesce($3, bio),
     department = coalesce($4, department), is_private = coalesce($5, is_private)

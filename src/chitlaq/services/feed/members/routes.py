@@ -13,12 +13,12 @@ from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
 
-@get("/users/me", summary="One's own profile")
+@get("/users/me", summary="Your own profile")
 async def own_profile(member: Identity, state: FeedState) -> Profile:
     return await members.own_profile(state.database, member.account_id)
 
 
-@patch("/users/me", summary="Change one's own profile")
+@patch("/users/me", summary="Change your own profile")
 async def change_profile(data: ProfileChange, member: Identity, state: FeedState) -> Profile:
     return await members.change_profile(state.database, member.account_id, data)
 

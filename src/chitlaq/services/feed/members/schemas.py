@@ -12,7 +12,7 @@ from chitlaq.core.http.schemas import Incoming
 
 
 class ProfileChange(Incoming, frozen=True):
-    """Fields that are left out stay as they are."""
+    """Omitted fields stay unchanged."""
 
     display_name: Annotated[str, msgspec.Meta(max_length=80)] | None = None
     bio: Annotated[str, msgspec.Meta(max_length=500)] | None = None

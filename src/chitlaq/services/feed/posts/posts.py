@@ -21,7 +21,7 @@ MAX_TAGS = 30
 
 
 def tags_of(text: str) -> list[str]:
-    """The hashtags of a text, in lower case, each once, in their order."""
+    """Return a text's hashtags in lower case, in order, without duplicates."""
     found = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
     return [tag for tag in found if not tag.isdecimal()][:MAX_TAGS]
 
@@ -29,14 +29,14 @@ def tags_of(text: str) -> list[str]:
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
     """Store a post and deliver it to the author's followers.
 
-    With an idempotency key that the author used before, return the post written then.
+    If the author has used the idempotency key before, return that post.
 
     Raises:
         Problem: 422 for a reply to a post that the author cannot read, 409 for a key that was used
-            for another text.
+            with another text.
     """
     if new.reply_to is not None and not await state.database.row("post", author, new.reply_to):
-        raise problems.invalid({"reply_to": "there is no such post, or it is not yours to see"})
+        raise problems.invalid({"reply_to": "there is no such post, or you may not see it"})
     try:
         async with state.database.session() as session:
             row = await session.row(
@@ -50,7 +50,7 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
                 logs.request_id(),
             )
     except asyncpg.ForeignKeyViolationError:
-        raise problems.not_signed_in("This account is gone.") from None
+        raise problems.not_signed_in("This account no longer exists.") from None
     if row is None:
         return await _written_before(state.database, author, new, idempotency_key)
     metrics.POSTS_CREATED.inc()
@@ -62,7 +62,7 @@ async def read(database: Database, viewer: UUID | None, post_id: UUID) -> Post:
     """Return one post.
 
     Raises:
-        Problem: 404 when there is none, or none that the viewer may read.
+        Problem: 404 if there is no such post, or the viewer may not read it.
     """
     row = await database.row("post", viewer, post_id)
     if row is None:
@@ -74,7 +74,7 @@ async def change(database: Database, author: UUID, post_id: UUID, new: PostChang
     """Change the author's own post.
 
     Raises:
-        Problem: 404 when the author has no such post.
+        Problem: 404 if the author has no such post.
     """
     async with database.transaction() as session:
         changed = await session.execute("update_post", post_id, author, new.text, new.visibility)
@@ -89,7 +89,7 @@ async def delete(database: Database, author: UUID, post_id: UUID) -> None:
     """Delete the author's own post.
 
     Raises:
-        Problem: 404 when the author has no such post.
+        Problem: 404 if the author has no such post.
     """
     async with database.session() as session:
         if not await session.execute("delete_post", post_id, author):
@@ -97,7 +97,7 @@ async def delete(database: Database, author: UUID, post_id: UUID) -> None:
 
 
 async def like(database: Database, member: UUID, post_id: UUID, *, liked: bool) -> None:
-    """Like a post that the member may read, or take the like back; repeating it changes nothing."""
+    """Like or unlike a post that the member may read; repeating it changes nothing."""
     await read(database, member, post_id)
     async with database.session() as session:
         await session.execute("like" if liked else "unlike", post_id, member)
@@ -128,6 +128,6 @@ async def _written_before(database: Database, author: UUID, new: NewPost, key: s
         new.reply_to,
     ):
         raise problems.conflict(
-            "This Idempotency-Key was used for another post; take a new one.", "Idempotency-Key"
+            "This Idempotency-Key was used for another post; use a new one.", "Idempotency-Key"
         )
     return await read(database, author, row["id"])

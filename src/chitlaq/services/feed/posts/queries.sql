@@ -1,7 +1,6 @@
 -- name: insert_post
--- Write a post with its tags, its counters and the job that delivers it, which the caller runs at once;
--- all or nothing.
--- No row when the author used the idempotency key before.
+-- Insert a post with its tags, counters and delivery job, which the caller runs at once.
+-- No row if the author has used the idempotency key before.
 WITH new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, idempotency_key)
     VALUES ($1, $2, $3, $4, $5)
@@ -24,7 +23,7 @@ WITH new AS (
 SELECT new.id, delivery.id AS job_id FROM new, delivery;
 
 -- name: post_by_idempotency_key
--- The post that the author wrote under this key; posts' unique index.
+-- The post that the author wrote under this key. Index: posts' unique index.
 SELECT id, text, visibility, reply_to FROM feed.posts WHERE author_id = $1 AND idempotency_key = $2;
 
 -- name: post
@@ -32,13 +31,13 @@ SELECT id, text, visibility, reply_to FROM feed.posts WHERE author_id = $1 AND i
 SELECT * FROM feed.readable_posts($1) WHERE id = $2;
 
 -- name: update_post
--- Change the author's own post; null leaves a column as it is.
+-- Change the author's own post; null leaves a column unchanged.
 UPDATE feed.posts
 SET text = coalesce($3, text), visibility = coalesce($4, visibility), edited_at = now()
 WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL;
 
 -- name: replace_tags
--- The tags of a post whose text was changed.
+-- Replace the tags of an edited post.
 WITH gone AS (DELETE FROM feed.post_tags WHERE post_id = $1 AND tag <> ALL ($2::text[]))
 INSERT INTO feed.post_tags (tag, post_id)
 SELECT tag, $1 FROM unnest($2::text[]) AS tag
@@ -58,14 +57,14 @@ UPDATE feed.members SET posts_count = greatest(posts_count - 1, 0)
 WHERE id = (SELECT author_id FROM gone);
 
 -- name: replies
--- The replies to a post, oldest first; posts_by_parent.
+-- Replies to a post, oldest first. Index: posts_by_parent.
 SELECT p.* FROM feed.readable_posts($1) p
 WHERE p.reply_to = $2 AND ($3::uuid IS NULL OR p.id > $3)
 ORDER BY p.id
 OFFSET $4 LIMIT $5;
 
 -- name: posts_of_member
--- A member's own posts as far as the viewer may read them, newest first; posts_by_author.
+-- A member's posts that the viewer may read, newest first. Index: posts_by_author.
 SELECT p.* FROM feed.readable_posts($1) p
 WHERE p.author_id = $2 AND ($3::uuid IS NULL OR p.id < $3)
 ORDER BY p.id DESC

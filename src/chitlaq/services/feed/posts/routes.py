@@ -21,7 +21,7 @@ IdempotencyKey = Annotated[
     HeaderParameter(
         name="Idempotency-Key",
         max_length=200,
-        description="Sending the same post again under the same key makes no second one.",
+        description="Resending a post with the same key does not create a second one.",
     ),
 ]
 
@@ -31,7 +31,7 @@ async def write_post(
     data: NewPost, member: Identity, state: FeedState, idempotency_key: IdempotencyKey = None
 ) -> Post:
     if idempotency_key is not None and (not idempotency_key or "\x00" in idempotency_key):
-        raise problems.invalid({"Idempotency-Key": "must be 1 to 200 characters, none of them NUL"})
+        raise problems.invalid({"Idempotency-Key": "must be 1 to 200 characters without NUL"})
     return await posts.write(state, member.account_id, data, idempotency_key)
 
 
@@ -40,7 +40,7 @@ async def read_post(post_id: UUID, viewer: Identity | None, state: FeedState) ->
     return await posts.read(state.database, account_id(viewer), post_id)
 
 
-@patch("/posts/{post_id:uuid}", summary="Change a post of one's own")
+@patch("/posts/{post_id:uuid}", summary="Edit your own post")
 async def change_post(post_id: UUID, data: PostChange, member: Identity, state: FeedState) -> Post:
     return await posts.change(state.database, member.account_id, post_id, data)
 
@@ -50,7 +50,7 @@ async def delete_post(post_id: UUID, member: Identity, state: FeedState) -> None
     await posts.delete(state.database, member.account_id, post_id)
 
 
-@get("/posts/{post_id:uuid}/replies", summary="What was answered to a post, oldest first")
+@get("/posts/{post_id:uuid}/replies", summary="Replies to a post, oldest first")
 async def replies(
     post_id: UUID, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[Post]:
@@ -62,6 +62,6 @@ async def like(post_id: UUID, member: Identity, state: FeedState) -> None:
     await posts.like(state.database, member.account_id, post_id, liked=True)
 
 
-@delete("/posts/{post_id:uuid}/like", summary="Take a like back")
+@delete("/posts/{post_id:uuid}/like", summary="Unlike a post")
 async def unlike(post_id: UUID, member: Identity, state: FeedState) -> None:
     await posts.like(state.database, member.account_id, post_id, liked=False)

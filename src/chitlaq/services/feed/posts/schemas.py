@@ -25,7 +25,7 @@ class NewPost(Incoming, frozen=True):
 
 
 class PostChange(Incoming, frozen=True):
-    """Fields that are left out stay as they are."""
+    """Omitted fields stay unchanged."""
 
     text: PostText | None = None
     visibility: Visibility | None = None

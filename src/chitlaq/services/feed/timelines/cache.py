@@ -5,7 +5,7 @@ order is time order. It is a cache: built from PostgreSQL when a member without 
 feed, extended by deliveries while it exists, and gone after a week without a read, when Valkey
 evicts it, or when Valkey is lost.
 
-Building one must not miss a post that is delivered meanwhile. Hence three steps: insert a marker of
+A build must not miss a post that is delivered meanwhile. It takes three steps: insert a marker of
 this attempt, so that the timeline exists and deliveries reach it; read PostgreSQL; add the result
 and mark the timeline complete, but only if the marker is still there. A post committed before the
 read is in the result; a later one is delivered to the timeline. Readers use complete timelines only.
@@ -103,12 +103,12 @@ class Timelines:
         await self._client.run(_ADD, keys, post.bytes, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
-        """Have these members' timelines rebuilt at their next read; retried while Valkey is away."""
+        """Drop these members' timelines; the next read rebuilds them. Retried while Valkey is down."""
         self._to_forget.update(members)
         await self.forget_pending()
 
     async def forget_forever(self) -> None:
-        """Forget what could not be forgotten while Valkey was away."""
+        """Drop the timelines that could not be dropped while Valkey was down."""
         while True:
             await self.forget_pending()
             await asyncio.sleep(FORGET_SECONDS)

@@ -15,7 +15,7 @@ from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 1000
-# Most posts are in all timelines within milliseconds; the author waits for that, not for more.
+# Most deliveries take milliseconds; the author's request waits no longer than this.
 PATIENCE_SECONDS = 0.25
 
 

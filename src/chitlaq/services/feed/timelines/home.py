@@ -12,13 +12,13 @@ from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.timelines.cache import Timelines
 
-# Ids read beyond what a page needs, for those that the viewer may not read: a second query would
-# cost as much as the first, and PostgreSQL stops when it has found enough.
+# Spare ids per page, for posts that the viewer may not read: a second query would cost as much as
+# the first, and PostgreSQL stops once it has enough.
 SPARE = 10
 
 
 class HomePosts(NamedTuple):
-    """Of these posts the newest ones that belong in a member's home feed."""
+    """The newest of these posts that belong in a member's home feed."""
 
     member: UUID
     ids: list[UUID]
@@ -26,7 +26,7 @@ class HomePosts(NamedTuple):
 
 
 class HomeFeed:
-    """Reads home feeds; the posts of all members who ask at the same moment in one query."""
+    """Reads home feeds; one query reads the posts for all concurrent requests."""
 
     def __init__(self, database: Database, timelines: Timelines) -> None:
         self._database = database

@@ -1,6 +1,6 @@
 -- name: home_timeline (prepared)
--- Ids of the latest posts of a member ($1) and of those they follow, newest first: what a timeline in
--- Valkey is built from. follows' primary key, then posts_by_author for each author.
+-- Ids of the latest posts of a member ($1) and of those they follow, newest first: the source of
+-- the timeline in Valkey. Indexes: follows' primary key, then posts_by_author for each author.
 SELECT p.id
 FROM (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1 UNION ALL SELECT $1) AS author
 CROSS JOIN LATERAL (
@@ -15,10 +15,10 @@ ORDER BY p.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- For each of several members ($1): of the posts at positions $2 to $3 in the ids $5, the newest $4 that
--- belong in the member's home feed and may be read by them, with the member's position in $1. Follows are
--- checked again, so that a stale timeline shows nothing wrong. The arrays are subqueries to hide their
--- lengths from the planner, which would otherwise plan anew for each number of members.
+-- For each member of $1: of the posts at positions $2 to $3 in the ids $5, the newest $4 that belong in
+-- the member's home feed and that they may read, with the member's position in $1. Follows are checked
+-- again, so that a stale timeline shows nothing wrong. The arrays are subqueries to hide their lengths
+-- from the planner, which would otherwise replan for each number of members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)
@@ -34,14 +34,14 @@ CROSS JOIN LATERAL (
 ORDER BY asked.number, home.id DESC;
 
 -- name: public_posts (prepared)
--- The latest public posts, newest first; posts_public.
+-- The latest public posts, newest first. Index: posts_public.
 SELECT p.* FROM feed.readable_posts($1) p
 WHERE p.visibility = 'public' AND p.reply_to IS NULL AND ($2::uuid IS NULL OR p.id < $2)
 ORDER BY p.id DESC
 OFFSET $3 LIMIT $4;
 
 -- name: tagged_posts
--- The latest public posts with a tag, newest first; post_tags' primary key.
+-- The latest public posts with a tag, newest first. Index: post_tags' primary key.
 SELECT p.* FROM feed.readable_posts($1) p
 JOIN feed.post_tags t ON t.post_id = p.id
 WHERE t.tag = $2 AND p.visibility = 'public' AND ($3::uuid IS NULL OR p.id < $3)
@@ -49,13 +49,13 @@ ORDER BY p.id DESC
 OFFSET $4 LIMIT $5;
 
 -- name: delivered_post
--- A post as its author sees it, for delivery; nothing when it was deleted meanwhile.
+-- A post as its author sees it, for delivery; no row if it was deleted meanwhile.
 SELECT r.* FROM feed.posts p
 CROSS JOIN LATERAL feed.readable_posts(p.author_id) r
 WHERE p.id = $1 AND r.id = $1;
 
 -- name: follower_ids
--- Followers of an author in batches, by id; follows_by_followed.
+-- Followers of an author in batches, by id. Index: follows_by_followed.
 SELECT follower_id FROM feed.follows
 WHERE followed_id = $1 AND ($2::uuid IS NULL OR follower_id > $2)
 ORDER BY follower_id

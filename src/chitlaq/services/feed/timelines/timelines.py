@@ -1,4 +1,4 @@
-"""Timelines that are the same for everybody, apart from what the viewer may not read."""
+"""Public timelines: the same for all members, minus what the viewer may not read."""
 
 from __future__ import annotations
 

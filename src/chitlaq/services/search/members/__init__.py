@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 
-# Here, since the API description names a page of these after this module.
+# Defined here because the API description names a page of these after this module.
 class FoundMember(msgspec.Struct, frozen=True):
     id: UUID
     username: str

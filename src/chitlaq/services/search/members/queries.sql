@@ -1,6 +1,6 @@
 -- name: members_containing
 -- Members whose name or username contains the text, ignoring accents and case, best match first.
--- $2 is escaped for LIKE, $3 is the text itself. members_by_search_text (trigrams).
+-- $2 is escaped for LIKE, $3 is the text itself. Index: members_by_search_text (trigrams).
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
 FROM feed.findable_members($1) m
 WHERE m.search_text LIKE '%' || feed.folded($2) || '%'
@@ -12,7 +12,7 @@ OFFSET $4 LIMIT $5;
 
 -- name: members_beginning
 -- For one or two letters, which have no trigram: members whose username begins with them.
--- members_by_username_prefix.
+-- Index: members_by_username_prefix.
 SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
 FROM feed.findable_members($1) m
 WHERE m.username LIKE lower($2) || '%'

@@ -9,7 +9,7 @@ import msgspec
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
-    """Anyone may ask whether the connection is alive."""
+    """Ask whether the connection is alive; needs no sign-in."""
 
 
 class Auth(msgspec.Struct, tag="auth", frozen=True):

@@ -20,7 +20,7 @@ log = logs.get("hub")
 
 
 class Connection:
-    """One socket: the frames that wait to be written to it, and who is signed in."""
+    """One socket: its queue of frames to write, and who is signed in."""
 
     def __init__(self) -> None:
         self.identity: Identity | None = None

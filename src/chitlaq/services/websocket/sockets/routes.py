@@ -1,4 +1,4 @@
-"""One socket: read its frames, answer them, and write what waits for it."""
+"""One socket: read its frames, answer them, and write queued frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chitlaq.services.websocket.sockets import frames
 from chitlaq.services.websocket.sockets.hub import Connection
 from chitlaq.services.websocket.state import WebsocketState
 
-# RFC 6455, 7.4.1: 1008 is a policy that was violated, 1013 asks to try again later.
+# RFC 6455, 7.4.1: 1008 is a policy violation, 1013 means try again later.
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 
@@ -31,7 +31,7 @@ log = logs.get("socket")
 
 @websocket("/ws")
 async def connect(socket: WebSocket[Any, Any, State], state: WebsocketState) -> None:
-    """Serve one socket until it closes: a reader, and a writer for whatever waits."""
+    """Serve one socket until it closes: a reader, and a writer for queued frames."""
     await socket.accept()
     connection = Connection()
     state.hub.add(connection)

@@ -1,11 +1,11 @@
-// A click, not the page's loading, confirms: mail scanners open links too.
+// Confirm on a click, not on page load: mail scanners open links too.
 const button = document.getElementById("confirm");
 const message = document.getElementById("message");
 const token = new URLSearchParams(location.search).get("token");
 
 if (!token) {
   button.hidden = true;
-  message.textContent = "This link is not complete. Open the one in the mail, or copy all of it.";
+  message.textContent = "This link is incomplete. Open the link in the mail, or copy all of it.";
 }
 
 button.addEventListener("click", async () => {
