@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -113,3 +114,13 @@ def servers_in(folder: Path) -> list[int]:
         if any(word.startswith(str(folder).encode()) for word in words) and b"-D" in words:
             found.append(int(path.parent.name))
     return found
+
+
+def up(stack: Stack) -> None:
+    """Start the stack, and wait for the WAL receiver, too, which `up` does not wait for."""
+    answer = stack.command("up", "--detach")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    deadline = time.monotonic() + 60
+    while not stack.is_healthy():
+        assert time.monotonic() < deadline, stack.command("ps").stdout
+        time.sleep(0.2)

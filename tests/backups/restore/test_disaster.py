@@ -36,6 +36,7 @@ from tests.backups.backed_up_stack import (
     run,
     servers_in,
     start_backed_up_stack,
+    up,
 )
 from tests.conftest import Stack, eventually, short_form, stop_stack
 
@@ -73,11 +74,6 @@ def lose_the_disk(stack: Stack) -> None:
         shutil.rmtree(data, ignore_errors=True)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def up(stack: Stack) -> None:
-    answer = stack.command("up", "--detach")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> None:

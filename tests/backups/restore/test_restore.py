@@ -43,6 +43,7 @@ from tests.backups.backed_up_stack import (
     run,
     servers_in,
     start_backed_up_stack,
+    up,
 )
 from tests.backups.killed_command import killed_at, leftovers, own_temporary_folder
 from tests.conftest import Stack, eventually, short_form, stop_stack
@@ -86,11 +87,6 @@ async def note(stack: Stack, text: str) -> datetime:
 
 async def notes(stack: Stack) -> list[str]:
     return [row["text"] for row in await stack.sql("SELECT text FROM public.notes ORDER BY id")]
-
-
-def up(stack: Stack) -> None:
-    answer = stack.command("up", "--detach")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
 def flip(path: Path, place: int) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from chitlaq.core.host import programs as host_programs
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import logs
 from chitlaq.ops.checks.model import Lines, Table, Verdict
-from chitlaq.ops.checks.sources import system
 from tests.conftest import eventually
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs, program
@@ -264,7 +264,7 @@ async def test_program_that_is_missing_is_skipped_and_its_package_named(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr(system, "SYSTEM_FOLDERS", "/nonexistent")
+    monkeypatch.setattr(host_programs, "SYSTEM_FOLDERS", ("/nonexistent",))
     found = await look(home, check)
     assert found.verdict == SKIPPED
     assert "package" in found.summary

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chitlaq.core.host import programs as host_programs
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Verdict
-from chitlaq.ops.checks.sources import system
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.run_check import look
@@ -35,7 +35,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def no_logrotate(programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(system, "SYSTEM_FOLDERS", str(tmp_path / "bin"))
+    monkeypatch.setattr(host_programs, "SYSTEM_FOLDERS", (str(tmp_path / "bin"),))
 
 
 @pytest.fixture
