@@ -28,7 +28,7 @@ def _name(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_are_valid(page: Path) -> None:
     for path, anchor in LINK.findall(page.read_text()):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{path} is not there"
@@ -37,6 +37,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_source_files_that_are_named_exist(page: Path) -> None:
+def test_named_source_files_exist(page: Path) -> None:
     for path in SOURCE.findall(page.read_text()):
         assert (ROOT / "src" / "chitlaq" / path).exists(), f"{path} is not there"

@@ -99,7 +99,7 @@ def test_new_service_runs_on_its_port_with_its_role_and_may_use_its_tables(exten
     assert direct.json() == {"id": "1", "role": "chitlaq_dummy"}, direct.text
 
 
-async def test_new_service_is_forwarded_to_summed_up_and_documented(extended: Stack) -> None:
+async def test_new_service_is_forwarded_aggregated_and_documented(extended: Stack) -> None:
     async with httpx.AsyncClient(base_url=extended.gateway) as client:
         assert (await client.post("/api/dummies")).json()["role"] == "chitlaq_dummy"
         health = (await client.get("/api/health")).json()
@@ -112,7 +112,7 @@ async def test_new_service_is_forwarded_to_summed_up_and_documented(extended: St
         assert "dummy-service" in (await client.get("/")).text
 
 
-async def test_new_service_is_watched(extended: Stack) -> None:
+async def test_new_service_is_monitored(extended: Stack) -> None:
     httpx.post(f"http://127.0.0.1:{extended.ports['dummy']}/dummies")
     scraped = json.loads(extended.command("config", "prometheus").stdout)["scrape_configs"]
     (job,) = [one for one in scraped if one["job_name"] == "dummy-service"]
@@ -140,7 +140,7 @@ def test_new_service_is_configured_like_any_other(extended: Stack) -> None:
     assert (shown["workers.dummy"]["value"], shown["workers.dummy"]["is_default"]) == ("1", True)
 
 
-def test_row_of_every_component_is_whole() -> None:
+def test_row_of_every_component_is_complete() -> None:
     rows = inventory.COMPONENTS.values()
     assert len({row.port for row in inventory.BY_PORT}) == len(inventory.BY_PORT)
     assert len({row.setting for row in inventory.BY_PORT}) == len(inventory.BY_PORT)

@@ -63,7 +63,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
-def test_decision_names_files_that_are_there(page: Path) -> None:
+def test_decisions_name_existing_files(page: Path) -> None:
     for path in re.findall(r"`([a-z_/]+/(?:[a-z_]+\.py)?)`", page.read_text()):
         assert (SOURCE / path).exists(), f"{page.name} names {path}"
 
@@ -78,7 +78,7 @@ def test_first_decision_says_how_large_the_supervisor_became() -> None:
     assert int(said[1].replace(",", "")) == pytest.approx(lines, rel=0.15)
 
 
-def test_test_that_waits_for_ever_fails_and_the_next_one_runs(tmp_path: Path) -> None:
+def test_hanging_test_fails_and_the_next_one_runs(tmp_path: Path) -> None:
     lines = [line.removeprefix("    ") for line in HANGS.splitlines()]
     (tmp_path / "test_hangs.py").write_text("\n".join(lines))
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]

@@ -91,7 +91,7 @@ def test_no_string_names_a_module_of_a_higher_layer() -> None:
         ("cli.history_db", 'load_queries("chitlaq.ops", "x")', True),
     ],
 )
-def test_scan_sees_what_points_up(module: str, source: str, is_allowed: bool) -> None:
+def test_scan_finds_upward_references(module: str, source: str, is_allowed: bool) -> None:
     assert (names_above(module, source) == []) is is_allowed
 
 

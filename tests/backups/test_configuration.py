@@ -52,7 +52,7 @@ def everything_in(path: Path) -> bytes:
 
 @pytest.mark.parametrize("line", SECRET_LINES)
 @pytest.mark.parametrize("has_key", [True, False], ids=["key", "no key"])
-def test_secret_of_the_settings_stands_in_no_backup(
+def test_secret_settings_are_in_no_plain_backup(
     tmp_path: Path, key: tuple[str, str], line: str, *, has_key: bool
 ) -> None:
     recipient = {"CHITLAQ_BACKUPS_RECIPIENTS": key[1]} if has_key else {}
@@ -75,21 +75,19 @@ def test_secret_of_the_settings_stands_in_no_backup(
             assert tomllib.loads(found.read().decode())["host"] == "0.0.0.0"
 
 
-def test_settings_without_a_secret_may_be_read_by_whoever_restores(tmp_path: Path) -> None:
+def test_settings_without_a_secret_are_backed_up_in_plain(tmp_path: Path) -> None:
     path = archive_of(installed(tmp_path / "one", 'redis_url = "redis://cache:6379/0"\n'))
     with tarfile.open(path) as archive:
         assert "chitlaq.toml" in archive.getnames()
 
 
-def test_settings_that_cannot_be_read_are_taken_for_secret(tmp_path: Path) -> None:
+def test_unreadable_settings_are_treated_as_secret(tmp_path: Path) -> None:
     context = installed(tmp_path / "one", "")
     context.home.settings_file.write_text('[smtp]\npassword = "HUNTER2\n')
     assert b"HUNTER2" not in everything_in(archive_of(context))
 
 
-def test_secret_is_found_in_a_large_file_wherever_it_stands(
-    tmp_path: Path, key: tuple[str, str]
-) -> None:
+def test_secret_is_found_anywhere_in_a_large_file(tmp_path: Path, key: tuple[str, str]) -> None:
     context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
     context.home.secrets.mkdir()
     (context.home.secrets / "superuser").write_text("HUNTER2secret")
@@ -106,7 +104,7 @@ def test_secret_is_found_in_a_large_file_wherever_it_stands(
 @pytest.mark.parametrize(
     "name", ["../cron", "/etc/cron.d/x", "postgres/pg_hba.conf", "secrets/../../x"]
 )
-def test_archive_that_would_write_what_is_no_configuration_is_refused(
+def test_archive_with_foreign_files_is_refused(
     tmp_path: Path, key: tuple[str, str], name: str
 ) -> None:
     """Whoever has the public key and can write to the off-site location could have put it there."""

@@ -33,7 +33,7 @@ several = pytest.mark.skipif(
 
 
 @several
-def test_who_steps_back_leaves_half_of_the_processors_to_others_with_all_that_it_starts() -> None:
+def test_background_process_and_its_children_leave_half_of_the_cpus_free() -> None:
     said = subprocess.run(
         [sys.executable, "-c", ASKED], capture_output=True, text=True, check=True
     ).stdout
@@ -47,9 +47,7 @@ def test_who_steps_back_leaves_half_of_the_processors_to_others_with_all_that_it
 
 @several
 @pytest.mark.parametrize("is_ours", [True, False])
-def test_live_servers_process_steps_back_where_the_server_is_ours(
-    stack: Stack, is_ours: bool
-) -> None:
+def test_live_server_process_is_pinned_if_the_server_is_ours(stack: Stack, is_ours: bool) -> None:
     home = Home(stack.home)
     settings = settings_loading.load(home, stack.environment)
     if not is_ours:

@@ -42,9 +42,7 @@ def proved(context: BackupContext, record: Record) -> Record:
     return judged
 
 
-def test_copy_that_failed_is_made_with_the_next_work(
-    context: BackupContext, tmp_path: Path
-) -> None:
+def test_failed_copy_is_made_with_the_next_job(context: BackupContext, tmp_path: Path) -> None:
     full, dump = make(context, "full"), make(context, "dump")
     archive_segment(context)
     target = tmp_path / "elsewhere"
@@ -61,7 +59,7 @@ def test_copy_that_failed_is_made_with_the_next_work(
     assert [one.step for one in daily.take_backups(context, [], silent)] == ["copy WAL"]
 
 
-def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(
+def test_full_backup_is_copied_with_its_incremental_one(
     context: BackupContext,
 ) -> None:
     full = make(context, "full")
@@ -75,7 +73,7 @@ def test_full_backup_that_an_incremental_one_adds_to_is_copied_with_it(
     assert [one.id for one in status.read(context).uncopied] == [full.id]
 
 
-def test_what_was_done_since_a_moment_is_not_done_again(
+def test_steps_that_succeeded_since_then_are_skipped(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A location that is down all day does not cost a base backup every 15 minutes."""
@@ -102,7 +100,7 @@ def test_what_was_done_since_a_moment_is_not_done_again(
     assert asked == ["incremental", "dump", "configuration"]
 
 
-def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
+def test_expired_backup_is_deleted_locally_first_and_its_copy_later(
     context: BackupContext, tmp_path: Path
 ) -> None:
     old = [copies.copy_backup(context, make(context, "dump", hour)) for hour in (2, 3)]
@@ -122,7 +120,7 @@ def test_what_is_old_goes_here_though_its_copy_cannot_and_the_copy_goes_later(
     assert list(names) == ["backups/dump_20261124T043000.age"]
 
 
-def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(context: BackupContext) -> None:
+def test_failed_deletion_does_not_block_others(context: BackupContext) -> None:
     first, second = make(context, "dump", 2), make(context, "dump", 3)
     proved(context, make(context, "dump", 4))
     (context.folder / second.path).unlink()
@@ -134,7 +132,7 @@ def test_backup_that_cannot_be_deleted_keeps_no_other_from_going(context: Backup
     assert records.read(context.folder).get(second.id) is not None
 
 
-def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_be_read(
+def test_wal_is_trimmed_unless_needed_or_a_record_is_unreadable(
     context: BackupContext,
 ) -> None:
     older = archive_segment(context, "000000010000000000000006")
@@ -150,7 +148,7 @@ def test_log_goes_when_no_base_backup_needs_it_and_stays_where_a_record_cannot_b
     assert needed.exists()
 
 
-def test_base_backup_goes_and_leaves_the_log_that_others_need(context: BackupContext) -> None:
+def test_deleting_a_base_backup_keeps_the_wal_that_others_need(context: BackupContext) -> None:
     """Even if Barman's catalog is lost, or never had a fetched backup."""
     make(context, "full", 2)
     proved(context, make(context, "full", 4))
@@ -163,7 +161,7 @@ def test_base_backup_goes_and_leaves_the_log_that_others_need(context: BackupCon
     assert needed.exists()
 
 
-def test_nobody_else_may_enter_the_folder_of_backups(context: BackupContext) -> None:
+def test_backup_folder_is_private(context: BackupContext) -> None:
     context.folder.mkdir(parents=True, mode=0o755)
     context.folder.chmod(0o755)
     daily.remove_drafts(context)

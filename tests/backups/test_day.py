@@ -114,13 +114,13 @@ def test_first_day_leaves_one_of_each_kind_verified_drilled_and_copied(
     assert any((elsewhere / "log").glob("*/*.age"))
 
 
-def test_list_is_as_the_contract_says(backed_up_stack: Stack) -> None:
+def test_list_has_the_documented_columns(backed_up_stack: Stack) -> None:
     for row in backed_up_stack.json("backup", "list"):
         assert {"id", "kind", "created_at", "bytes", "verified", "drilled", "path"} <= row.keys()
         assert Path(row["path"]).exists()
 
 
-def test_dump_is_one_that_postgresqls_own_tools_read(backed_up_stack: Stack) -> None:
+def test_dump_is_readable_by_postgresqls_own_tools(backed_up_stack: Stack) -> None:
     context = context_of(backed_up_stack)
     link = context.folder / "latest_backup.sql"
     assert link.is_symlink()
@@ -135,7 +135,9 @@ def test_dump_is_one_that_postgresqls_own_tools_read(backed_up_stack: Stack) -> 
     assert newest(backed_up_stack, "dump").tables["feed.posts"].rows == 20
 
 
-def test_configuration_is_one_that_tar_reads_and_shows_no_secret(backed_up_stack: Stack) -> None:
+def test_configuration_backup_is_a_tar_archive_without_plain_secrets(
+    backed_up_stack: Stack,
+) -> None:
     link = context_of(backed_up_stack).folder / "config_latest.tar.gz"
     with tarfile.open(link) as archive:
         names = archive.getnames()
@@ -147,7 +149,7 @@ def test_configuration_is_one_that_tar_reads_and_shows_no_secret(backed_up_stack
         assert not any(secret in text for text in texts), path.name
 
 
-def test_checks_and_metrics_say_so(backed_up_stack: Stack) -> None:
+def test_checks_and_metrics_report_the_backups(backed_up_stack: Stack) -> None:
     run_ = backed_up_stack.json("backup", "status")
     verdicts = {one["check"]: one["verdict"] for one in run_["results"]}
     assert verdicts == dict.fromkeys(
@@ -166,7 +168,7 @@ def test_checks_and_metrics_say_so(backed_up_stack: Stack) -> None:
         assert line in text
 
 
-def test_next_backup_adds_to_the_last_and_is_restored_as_well(backed_up_stack: Stack) -> None:
+def test_incremental_backup_builds_on_the_last_and_is_drilled_too(backed_up_stack: Stack) -> None:
     full = newest(backed_up_stack, "full")
     run(backed_up_stack, "run", "incremental")
     incremental = newest(backed_up_stack, "incremental")
@@ -193,9 +195,7 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) ->
         assert usage.returncode == 2
 
 
-def test_file_that_is_named_is_the_one_that_is_judged(
-    backed_up_stack: Stack, tmp_path: Path
-) -> None:
+def test_named_file_is_the_one_that_is_verified(backed_up_stack: Stack, tmp_path: Path) -> None:
     """A file is judged by its own content, not by a backup of the same name."""
     folder = context_of(backed_up_stack).folder
     record = newest(backed_up_stack, "dump")
@@ -222,7 +222,7 @@ def test_file_that_is_named_is_the_one_that_is_judged(
     assert f"ok  verify {record.id}" in asked.stdout
 
 
-def test_drill_leaves_nothing_and_never_comes_near_the_live_server(backed_up_stack: Stack) -> None:
+def test_drill_leaves_nothing_and_does_not_touch_the_live_server(backed_up_stack: Stack) -> None:
     context = context_of(backed_up_stack)
     assert servers_in(context.home.backup) == []
     assert list((context.home.backup / "scratch").iterdir()) == []
@@ -248,7 +248,7 @@ def test_drill_leaves_nothing_and_never_comes_near_the_live_server(backed_up_sta
         ),
     ],
 )
-def test_drill_finds_what_is_not_as_it_was(
+def test_drill_finds_changed_content(
     backed_up_stack: Stack, restored: Record, table: object, complaint: str
 ) -> None:
     """An intact dump whose record says something else."""
@@ -271,7 +271,7 @@ def test_drill_in_the_live_data_directory_is_refused(backed_up_stack: Stack) -> 
         raise AssertionError("it was started")
 
 
-def test_one_process_is_at_the_backups_at_a_time(backed_up_stack: Stack) -> None:
+def test_only_one_backup_job_runs_at_a_time(backed_up_stack: Stack) -> None:
     context = context_of(backed_up_stack)
     with (context.home.backup / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -284,7 +284,7 @@ def test_one_process_is_at_the_backups_at_a_time(backed_up_stack: Stack) -> None
     assert len(backups_of(backed_up_stack).of("dump")) == 1
 
 
-def test_dump_of_a_database_without_room_leaves_nothing(backed_up_stack: Stack) -> None:
+def test_dump_without_disk_space_leaves_nothing(backed_up_stack: Stack) -> None:
     """Writing fails midway: files may not exceed 4 kB."""
     context = context_of(backed_up_stack)
     before = {path.name for path in context.folder.iterdir()}
@@ -303,7 +303,7 @@ def test_dump_of_a_database_without_room_leaves_nothing(backed_up_stack: Stack) 
     assert backed_up_stack.is_healthy()
 
 
-def test_prune_shows_first_and_never_takes_the_newest_proved(backed_up_stack: Stack) -> None:
+def test_prune_shows_first_and_never_deletes_the_newest_proved(backed_up_stack: Stack) -> None:
     run(backed_up_stack, "run", "dump")
     first, *_ = backups_of(backed_up_stack).of("dump")
     said = run(backed_up_stack, "prune")
@@ -320,7 +320,7 @@ def test_prune_shows_first_and_never_takes_the_newest_proved(backed_up_stack: St
     assert not (context_of(backed_up_stack).folder / "records" / f"{first.id}.json").exists()
 
 
-def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(
+def test_actions_are_recorded_with_operator_and_outcome(
     backed_up_stack: Stack,
 ) -> None:
     run(backed_up_stack, "run", "configuration", "--as", "ada")
@@ -331,21 +331,19 @@ def test_what_was_done_is_in_the_history_with_who_and_what_came_of_it(
     ), done[:2]
 
 
-async def test_log_of_a_moment_ago_is_archived_and_sent(
-    backed_up_stack: Stack, elsewhere: Path
-) -> None:
+async def test_recent_wal_is_archived_and_copied(backed_up_stack: Stack, elsewhere: Path) -> None:
     before = set((elsewhere / "log").glob("*/*.age"))
     await backed_up_stack.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 1000))")
     await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
     assert set((elsewhere / "log").glob("*/*.age")) > before
 
 
-async def test_log_in_which_nothing_was_written_is_not_waited_for(backed_up_stack: Stack) -> None:
+async def test_idle_wal_is_not_waited_for(backed_up_stack: Stack) -> None:
     await backed_up_stack.sql("SELECT pg_switch_wal()")
     await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
 
 
-async def test_database_elsewhere_is_dumped_and_drilled_as_well(backed_up_stack: Stack) -> None:
+async def test_external_database_is_dumped_and_drilled(backed_up_stack: Stack) -> None:
     """A dump of an external database (`DATABASE_URL`) is compared with that database's content."""
     context = context_of(backed_up_stack)
     settings = msgspec.structs.replace(
@@ -383,7 +381,7 @@ async def test_receiver_that_is_far_behind_is_a_warning(backed_up_stack: Stack) 
     assert "WAL is received" in said.stdout
 
 
-async def test_receiver_that_is_killed_comes_back_and_misses_nothing(
+async def test_killed_receiver_restarts_and_misses_nothing(
     backed_up_stack: Stack,
 ) -> None:
     pid = backed_up_stack.ps()["wal-archive"]["pid"]
@@ -395,7 +393,7 @@ async def test_receiver_that_is_killed_comes_back_and_misses_nothing(
     )
 
 
-async def test_worst_day_the_machine_is_gone_and_a_new_one_has_everything(
+async def test_new_machine_recovers_everything_after_a_disaster(
     backed_up_stack: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
 ) -> None:
     """Three commands on a machine that has only the program, the off-site copies and the key."""

@@ -117,7 +117,7 @@ async def test_load_is_labelled_and_bounded_in_connections_and_time(
     assert too_long.returncode == 2
 
 
-async def test_running_system_is_asked_and_the_run_is_in_the_history(stack: Stack) -> None:
+async def test_benchmark_of_the_running_system_is_recorded(stack: Stack) -> None:
     answer = await bench(stack, "--json")
     run = json.loads(answer.stdout)
     assert answer.returncode == (0 if run["verdict"] == "OK" else 3)
@@ -139,7 +139,7 @@ async def test_running_system_is_asked_and_the_run_is_in_the_history(stack: Stac
         (USUAL_SECONDS / 2, "503 Away", "CRITICAL", 3),
     ],
 )
-async def test_slower_than_the_last_times_is_told_and_in_the_exit_code(
+async def test_slower_result_is_reported_and_sets_the_exit_code(
     stack: Stack, database: Database, delay: float, status: str, verdict: str, code: int
 ) -> None:
     await remember(database, USUAL_SECONDS)
@@ -157,7 +157,7 @@ async def test_slower_than_the_last_times_is_told_and_in_the_exit_code(
         ("DATABASE_URL", "postgresql://owner@127.0.0.1:9/chitlaq"),
     ],
 )
-async def test_system_that_members_use_is_refused_unless_it_is_meant(
+async def test_production_system_is_refused_unless_requested(
     stack: Stack, variable: str, value: str
 ) -> None:
     async with gateway(0.002) as asked:
@@ -172,7 +172,7 @@ async def test_system_that_members_use_is_refused_unless_it_is_meant(
             assert asked.agents
 
 
-async def test_script_of_the_runbook_does_the_same(stack: Stack) -> None:
+async def test_runbook_script_does_the_same(stack: Stack) -> None:
     answer = await asyncio.to_thread(
         subprocess.run,
         [str(SCRIPT), "--seconds", f"{SECONDS}", "--json"],

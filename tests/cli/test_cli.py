@@ -51,7 +51,7 @@ def test_up_twice_is_harmless(stack: Stack) -> None:
     }
 
 
-def test_clients_of_the_servers_take_the_runbooks_words(stack: Stack) -> None:
+def test_exec_takes_the_runbooks_commands(stack: Stack) -> None:
     answer = stack.command("exec", "postgres", "psql", "-U", "postgres", "-c", "SELECT 1;")
     assert "(1 row)" in answer.stdout
     statement = "SELECT pg_size_pretty(pg_database_size('chitlaq'));"
@@ -93,9 +93,7 @@ def test_clients_of_the_servers_take_the_runbooks_words(stack: Stack) -> None:
         (["universities", "import", "/nonexistent.csv"], "/nonexistent.csv cannot be read"),
     ],
 )
-def test_mistake_is_answered_by_one_clear_sentence(
-    stack: Stack, words: list[str], sentence: str
-) -> None:
+def test_mistake_is_one_clear_sentence(stack: Stack, words: list[str], sentence: str) -> None:
     answer = stack.command(*words)
     assert answer.returncode == 1
     assert sentence in answer.stderr
@@ -103,7 +101,7 @@ def test_mistake_is_answered_by_one_clear_sentence(
     assert "Traceback" not in answer.stderr
 
 
-def test_unknown_words_are_exit_code_two(stack: Stack) -> None:
+def test_unknown_arguments_exit_with_code_two(stack: Stack) -> None:
     assert stack.command("nonsense").returncode == 2
     assert stack.command("ps", "--nonsense").returncode == 2
 
@@ -151,7 +149,7 @@ def test_generated_nginx_configuration_is_plain_nginx(stack: Stack) -> None:
     assert '"~^/api/posts/[^/]+$" "/api/posts/{post_id}"' in text
 
 
-async def test_logs_are_cut_by_number_time_and_pattern(stack: Stack, join: Join) -> None:
+async def test_logs_are_filtered_by_number_time_and_pattern(stack: Stack, join: Join) -> None:
     member = await join()
     for number in range(3):
         await member.write(f"something to log {number}")
@@ -201,7 +199,7 @@ async def test_imported_university_may_register(
     assert "Good" not in [row["name"] for row in stack.json("universities", "list")]
 
 
-async def test_slow_reload_of_nginx_takes_up_new_settings(
+async def test_slow_reload_of_nginx_applies_new_settings(
     stack: Stack, client: httpx.AsyncClient
 ) -> None:
     assert stack.command("restart", "nginx").returncode == 0
@@ -211,7 +209,7 @@ async def test_slow_reload_of_nginx_takes_up_new_settings(
 # --- before anything is started
 
 
-def test_nothing_runs_and_commands_say_so(empty: Stack) -> None:
+def test_commands_say_when_nothing_runs(empty: Stack) -> None:
     answer = empty.command("ps")
     assert answer.returncode == 1
     assert "not running here: start it with `chitlaq up`" in answer.stderr
@@ -237,7 +235,7 @@ def test_taken_port_is_named_before_anything_starts(empty: Stack) -> None:
     assert "CHITLAQ_PORTS_SEARCH" in re.sub(r"\s+", "", doctor.stdout)
 
 
-def test_data_of_another_version_is_left_alone(empty: Stack) -> None:
+def test_data_of_another_version_is_not_touched(empty: Stack) -> None:
     (empty.home / "postgres").mkdir()
     (empty.home / "postgres" / "PG_VERSION").write_text("16\n")
     answer = empty.command("up", "--detach")
@@ -245,7 +243,7 @@ def test_data_of_another_version_is_left_alone(empty: Stack) -> None:
     assert "was written by PostgreSQL 16, and this ChitLaq brings 18" in answer.stderr
 
 
-def test_home_that_cannot_be_written_is_named(empty: Stack) -> None:
+def test_unwritable_home_is_named(empty: Stack) -> None:
     (empty.home / "file").touch()
     answer = empty.command("up", env={"CHITLAQ_HOME": str(empty.home / "file" / "home")})
     assert answer.returncode == 1
@@ -268,9 +266,7 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
         ("REDIS_URL", "mysql://x", "redis_url"),
     ],
 )
-def test_setting_that_does_not_fit_is_named(
-    empty: Stack, variable: str, value: str, sentence: str
-) -> None:
+def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sentence: str) -> None:
     answer = empty.command("up", "--detach", env={variable: value})
     assert answer.returncode == 1
     assert sentence in answer.stderr

@@ -37,7 +37,7 @@ def verdicts(run: dict[str, Any]) -> dict[str, str]:
     return {result["check"]: result["verdict"] for result in run["results"]}
 
 
-def test_run_is_as_the_design_says_and_is_in_the_history(stack: Stack) -> None:
+def test_run_has_the_documented_form_and_is_recorded(stack: Stack) -> None:
     run = stack.json("ops", "morning", "--as", "ada")
     assert {"routine", "started_at", "duration_seconds", "verdict", "results"} <= run.keys()
     assert (run["routine"], run["started_by"]) == ("morning", "ada")
@@ -69,7 +69,7 @@ def test_run_is_as_the_design_says_and_is_in_the_history(stack: Stack) -> None:
         ("host.reachability", {}, 0, 0),
     ],
 )
-def test_exit_code_says_how_it_is(
+def test_exit_code_reports_the_verdict(
     stack: Stack, check: str, settings: dict[str, str], code: int, nagios: int
 ) -> None:
     assert stack.command("ops", "check", check, env=settings).returncode == code
@@ -78,7 +78,7 @@ def test_exit_code_says_how_it_is(
     assert plugin.stdout.startswith("CHITLAQ ")
 
 
-def test_details_show_evidence_and_the_same_by_hand(stack: Stack) -> None:
+def test_details_show_evidence_and_shell_commands(stack: Stack) -> None:
     said = stack.command("ops", "check", "database.connections", "--details").stdout
     assert "application" in said
     assert "chitlaq exec postgres psql" in said
@@ -86,7 +86,7 @@ def test_details_show_evidence_and_the_same_by_hand(stack: Stack) -> None:
     assert "| OK | `database.ready` |" in page
 
 
-def test_wrong_words_are_answered_with_the_nearest_right_ones(stack: Stack) -> None:
+def test_typing_errors_suggest_the_nearest_name(stack: Stack) -> None:
     answer = stack.command("ops", "check", "databse.conections")
     assert answer.returncode == 1
     assert "Did you mean database.connections?" in answer.stderr
@@ -113,7 +113,7 @@ def test_wrong_words_are_answered_with_the_nearest_right_ones(stack: Stack) -> N
         (["check", "redis", "--nagios", "--detials"], {}, "not valid"),
     ],
 )
-def test_plugin_that_could_not_look_says_unknown_and_never_warning(
+def test_plugin_that_cannot_measure_exits_unknown(
     stack: Stack, words: list[str], settings: dict[str, str], reason: str
 ) -> None:
     """To Nagios 1 is a warning and 2 is critical: what has gone wrong here is neither."""
@@ -125,7 +125,7 @@ def test_plugin_that_could_not_look_says_unknown_and_never_warning(
     assert "|" not in line
 
 
-def test_what_changed_is_shown(stack: Stack) -> None:
+def test_diff_shows_what_changed(stack: Stack) -> None:
     bad = {"CHITLAQ_CHECKS_DATABASE_SIZE_BYTES": "1,2"}
     stack.command("ops", "monthly", "--json")
     stack.command("ops", "monthly", "--json", env=bad)
@@ -136,7 +136,7 @@ def test_what_changed_is_shown(stack: Stack) -> None:
     )
 
 
-def test_what_operators_say_stands_beside_the_result_wherever_it_is_shown(stack: Stack) -> None:
+def test_operators_notes_are_shown_with_the_result_everywhere(stack: Stack) -> None:
     known, seen = (f"{word} {secrets.token_hex(4)}" for word in ("known since", "ordered two"))
     assert stack.command("ops", "ack", "backup.database", known, "--as", "ada").returncode == 0
     assert stack.command("ops", "note", "backup.database", seen, "--as", "grace").returncode == 0
@@ -164,7 +164,7 @@ def test_what_operators_say_stands_beside_the_result_wherever_it_is_shown(stack:
     assert stack.json("ops", "notes", "backup")[0]["text"] == later
 
 
-async def test_two_operators_and_the_scheduler_at_once_do_not_disturb_each_other(
+async def test_concurrent_runs_do_not_disturb_each_other(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in stack.environment.items():
@@ -185,7 +185,7 @@ async def test_two_operators_and_the_scheduler_at_once_do_not_disturb_each_other
     assert sorted(kept) == sorted([*names, scheduler.SCHEDULER])
 
 
-async def test_log_line_that_would_break_screen_and_database_does_neither(stack: Stack) -> None:
+async def test_hostile_log_line_breaks_neither_screen_nor_database(stack: Stack) -> None:
     line = {"level": "error", "event": "evil", "timestamp": datetime.now(UTC).isoformat()}
     text = json.dumps(line | {"error": "NUL \0 and \x1b[2J escape"})
     with (stack.home / "logs" / "search-service.log").open("a") as file:
@@ -204,7 +204,7 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
     )
 
 
-async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path: Path) -> None:
+async def test_unresolvable_names_delay_no_run(stack: Stack, tmp_path: Path) -> None:
     """A name server that never answers, and look-ups that would wait for it for minutes."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root may give a command other name servers")
@@ -225,7 +225,7 @@ async def test_names_that_nobody_resolves_hold_nobody_up(stack: Stack, tmp_path:
     assert time.monotonic() - started < 60
 
 
-async def test_watching_goes_on_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
+async def test_watch_runs_until_it_is_interrupted(stack: Stack, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     with seen.open("w") as file:
         process = subprocess.Popen(
@@ -295,9 +295,7 @@ WATCHED = (
 
 
 @pytest.mark.parametrize("height", [HEIGHT, 12])
-async def test_watching_fits_the_screen_and_says_what_has_no_room(
-    stack: Stack, height: int
-) -> None:
+async def test_watch_fits_the_screen_and_counts_hidden_results(stack: Stack, height: int) -> None:
     words = f"looked at {secrets.token_hex(4)}"
     stack.command("ops", "note", "alerts.active", words)
     screen = Screen(stack, "ops", "watch", *WATCHED, "--every", "1", height=height)
@@ -356,7 +354,7 @@ async def stored(stack: Stack, routine: str, verdict: str) -> dict[str, Any]:
     return run
 
 
-async def test_disaster_is_told_in_time_cause_first_and_never_green(doomed: Stack) -> None:
+async def test_disaster_is_reported_in_time_cause_first_and_never_ok(doomed: Stack) -> None:
     """PostgreSQL and Valkey hang, Prometheus and Alertmanager are away, the home takes no file."""
     rows = doomed.ps()
     stopped = [*family(rows["postgres"]["pid"]), *family(rows["redis"]["pid"])]
@@ -390,7 +388,7 @@ async def test_disaster_is_told_in_time_cause_first_and_never_green(doomed: Stac
     assert {seen[name] for name in seen if name.startswith("alerts.")} == {"UNKNOWN"}
 
 
-async def test_disk_that_is_full_is_told_and_recorded_as_soon_as_there_is_room(
+async def test_full_disk_is_reported_and_recorded_once_there_is_space(
     doomed: Stack,
 ) -> None:
     if not doomed.home.is_mount():
@@ -430,7 +428,7 @@ def test_without_a_stack_everything_is_unknown_or_critical_and_nothing_fails(
     assert "Traceback" not in answer.stderr
 
 
-def test_help_asks_what_the_routines_ask() -> None:
+def test_help_shows_the_routines_questions() -> None:
     titles = {name: one.title.partition(": ")[2] for name, one in ROUTINES.items()}
     assert {name: title.lower() for name, title in titles.items()} == {
         name: purpose.lower() for name, purpose in checks.ROUTINES.items()

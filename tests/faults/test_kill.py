@@ -88,7 +88,7 @@ async def assert_nothing_lost(stack: Stack, load: Load, reader: Member) -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
-async def test_killed_process_comes_back_and_nothing_acknowledged_is_lost(
+async def test_killed_process_restarts_and_no_acknowledged_write_is_lost(
     stack: Stack, join: Join, component: str
 ) -> None:
     before = await asyncio.to_thread(stack.ps)
@@ -113,7 +113,7 @@ async def test_killed_process_comes_back_and_nothing_acknowledged_is_lost(
     await assert_nothing_lost(stack, load, reader)
 
 
-async def test_restart_of_a_service_is_not_seen(stack: Stack, join: Join) -> None:
+async def test_service_restart_fails_no_request(stack: Stack, join: Join) -> None:
     async with light_load(join) as (load, reader):
         answer = await asyncio.to_thread(stack.command, "restart", "feed-service")
         assert answer.returncode == 0, answer.stderr
@@ -123,9 +123,7 @@ async def test_restart_of_a_service_is_not_seen(stack: Stack, join: Join) -> Non
     await assert_nothing_lost(stack, load, reader)
 
 
-async def test_requests_in_flight_are_answered_when_a_service_is_told_to_stop(
-    stack: Stack, join: Join
-) -> None:
+async def test_requests_in_flight_are_answered_on_shutdown(stack: Stack, join: Join) -> None:
     members = [await join() for _ in range(6)]
     pid = (await asyncio.to_thread(stack.ps))["auth-service"]["pid"]
     base = f"http://127.0.0.1:{stack.ports['auth']}"
@@ -175,7 +173,7 @@ async def test_health_answers_within_a_second_whatever_hangs(stack: Stack) -> No
     await eventually(lambda: asyncio.to_thread(stack.is_healthy))
 
 
-async def test_process_that_hangs_is_seen_and_replaced(
+async def test_hanging_process_is_detected_and_replaced(
     stack: Stack, client: httpx.AsyncClient
 ) -> None:
     pid = (await asyncio.to_thread(stack.ps))["search-service"]["pid"]

@@ -49,7 +49,7 @@ def write(home: Home, name: str, *lines: str) -> Path:
     st.uuids(),
     st.uuids(),
 )
-def test_lines_that_differ_in_numbers_and_ids_only_are_one_pattern(
+def test_lines_that_differ_only_in_numbers_and_ids_share_a_pattern(
     words: list[str], one: int, two: int, first: object, second: object
 ) -> None:
     text = " ".join(words)
@@ -84,11 +84,11 @@ def test_any_text_has_a_pattern_of_bounded_length(text: str) -> None:
         ),
     ],
 )
-def test_pattern_is_the_words_of_each_format(text: str, pattern: str) -> None:
+def test_pattern_keeps_the_words_of_each_format(text: str, pattern: str) -> None:
     assert analysis.pattern_of(text) == pattern
 
 
-def test_errors_slow_lines_and_trouble_are_found_through_rotated_files(home: Home) -> None:
+def test_errors_slow_lines_and_trouble_are_found_in_rotated_files(home: Home) -> None:
     old = line(23 * 60, level="error", event="failed", error="for 17 seconds")
     with gzip.open(home.logs / "feed-service.log.2.gz", "wt") as file:
         file.write(old + "\n")
@@ -117,7 +117,7 @@ def test_errors_slow_lines_and_trouble_are_found_through_rotated_files(home: Hom
     assert found.since is None
 
 
-def test_what_was_not_read_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unread_part_is_reported(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "READ_BYTES", 2000)
     write(home, "feed-service.log", *(line(1000 - n, level="error") for n in range(200)))
     found = analysis.component(home, "feed-service", SINCE, 0.5)
@@ -126,7 +126,7 @@ def test_what_was_not_read_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) 
     assert found.since > NOW - timedelta(minutes=900)
 
 
-def test_log_of_which_the_end_is_more_than_a_day_was_read_far_enough(
+def test_log_whose_read_part_covers_a_day_is_complete(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analysis, "READ_BYTES", 2000)
@@ -136,7 +136,7 @@ def test_log_of_which_the_end_is_more_than_a_day_was_read_far_enough(
     assert analysis.component(home, "feed-service", SINCE, 0.5).since is None
 
 
-def test_files_that_were_last_written_before_are_not_opened(home: Home) -> None:
+def test_files_older_than_the_period_are_not_opened(home: Home) -> None:
     path = write(home, "feed-service.log.1", line(5, level="error"))
     before = (NOW - timedelta(days=3)).timestamp()
     os.utime(path, (before, before))
@@ -183,7 +183,7 @@ def spread(home: Home) -> None:
     write(home, "nginx-access.log", *(access(status=500, minutes_ago=60 - n) for n in range(60)))
 
 
-def test_all_of_the_day_is_counted_whatever_its_size(
+def test_whole_day_is_counted_whatever_its_size(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analysis, "READ_BYTES", 100)
@@ -196,7 +196,7 @@ def test_all_of_the_day_is_counted_whatever_its_size(
     assert failures.last - failures.first == timedelta(hours=23, minutes=59)
 
 
-def test_access_log_that_does_not_reach_back_a_day_says_how_far_it_does(home: Home) -> None:
+def test_short_access_log_says_how_far_it_reaches_back(home: Home) -> None:
     """As many files as are kept, and all of them of today: what came before was deleted."""
     spread(home)
     (home.logs / "nginx-access.log.3.gz").unlink()
@@ -204,9 +204,7 @@ def test_access_log_that_does_not_reach_back_a_day_says_how_far_it_does(home: Ho
     assert analysis.traffic(home, SINCE, 2).since == NOW - timedelta(hours=20)
 
 
-def test_files_that_were_not_counted_in_time_are_not_counted_in_part(
-    home: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_not_counted_in_time_is_left_out(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     spread(home)
     times = iter([0.0, 1.0, 2.0, analysis.COUNT_SECONDS + 1])
     monkeypatch.setattr(analysis, "monotonic", lambda: next(times))
@@ -214,7 +212,7 @@ def test_files_that_were_not_counted_in_time_are_not_counted_in_part(
     assert (found.requests, found.since) == (8 + 60, NOW - timedelta(hours=10))
 
 
-def test_our_own_benchmark_is_left_out_and_counted_apart(home: Home) -> None:
+def test_benchmark_requests_are_counted_separately(home: Home) -> None:
     assert analysis.BENCHMARK_AGENT == AGENT
     write(home, "nginx-access.log", access(), *(access(agent=AGENT) for _ in range(5)))
     found = analysis.traffic(home, SINCE, 14)
@@ -240,7 +238,7 @@ def test_every_line_of_a_running_component_is_read(stack: Stack, service: str) -
     assert analysis.component(there, service, SINCE, 0.5).lines >= written > 0
 
 
-def test_log_of_which_no_line_says_its_time_is_unseen(home: Home) -> None:
+def test_log_without_timestamps_is_unseen(home: Home) -> None:
     write(home, "redis.log", "Tue Nov 24 2026 something in a format of tomorrow", "and more of it")
     with pytest.raises(UnknownResult, match=r"redis\.log has a timestamp"):
         analysis.component(home, "redis", SINCE, 0.5)

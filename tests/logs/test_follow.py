@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.log"
 
 
-def test_line_is_read_when_it_has_ended(path: Path) -> None:
+def test_line_is_read_once_it_is_complete(path: Path) -> None:
     follower = Follower(path)
     assert read(follower) == []
     path.write_bytes(b"one\ntw")
@@ -59,14 +59,14 @@ def test_line_is_read_when_it_has_ended(path: Path) -> None:
     assert read(follower) == []
 
 
-def test_line_that_is_longer_than_a_block_is_whole(path: Path) -> None:
+def test_line_longer_than_a_block_is_complete(path: Path) -> None:
     line = "x" * (3 * follow.READ_BYTES)
     write(path, line, "end")
     assert read(Follower(path)) == [line, "end"]
 
 
 @pytest.mark.parametrize("before", ["", "old\n", "old\nhalf", "x" * (2 * follow.READ_BYTES) + "\n"])
-def test_from_the_end_on_only_what_ends_later_is_read(path: Path, before: str) -> None:
+def test_reading_from_the_end_skips_earlier_lines(path: Path, before: str) -> None:
     path.write_text(before)
     follower = Follower(path, is_from_end=True)
     assert read(follower) == []
@@ -74,7 +74,7 @@ def test_from_the_end_on_only_what_ends_later_is_read(path: Path, before: str) -
     assert read(follower) == ["half of one" if before.endswith("half") else " of one", "two"]
 
 
-def test_moved_file_is_read_until_nobody_writes_to_it(
+def test_moved_file_is_read_while_a_process_writes_to_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1.0
@@ -94,14 +94,14 @@ def test_moved_file_is_read_until_nobody_writes_to_it(
     assert follower.has(path.stat())
 
 
-def test_files_of_before_the_first_look_are_history(path: Path) -> None:
+def test_files_moved_before_the_first_read_are_skipped(path: Path) -> None:
     write(path, "history")
     rotation.rotate(path, 4)
     write(path, "current")
     assert read(Follower(path)) == ["current"]
 
 
-def test_next_follower_goes_on_where_this_one_stopped(path: Path) -> None:
+def test_next_follower_continues_where_this_one_stopped(path: Path) -> None:
     write(path, 1, 2)
     follower = Follower(path)
     assert read(follower) == ["1", "2"]
@@ -117,7 +117,7 @@ def test_next_follower_goes_on_where_this_one_stopped(path: Path) -> None:
     assert read(Follower(path, positions=positions)) == ["another", "file"]
 
 
-def test_half_a_line_is_read_again_by_the_next_follower(path: Path) -> None:
+def test_incomplete_line_is_read_again_by_the_next_follower(path: Path) -> None:
     path.write_bytes(b"one\ntw")
     follower = Follower(path)
     assert read(follower) == ["one"]

@@ -53,7 +53,7 @@ def test_every_line_is_there_once_and_whole(
             assert file.suffix == ".gz"
 
 
-def test_only_so_many_files_are_kept(tmp_path: Path) -> None:
+def test_number_of_files_is_limited(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "a.log", max_bytes=10, keep_files=3)
     for number in range(20):
         log.write(f"line number {number}\n".encode())
@@ -90,7 +90,7 @@ def test_file_of_an_earlier_day_is_closed_by_the_first_line_after_a_restart(tmp_
     assert (tmp_path / "a.log.1").read_text() == "from the day before\n"
 
 
-def test_last_words_without_an_end_are_kept(tmp_path: Path) -> None:
+def test_last_line_without_a_newline_is_kept(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "a.log", max_bytes=1000, keep_files=3)
     log.write(b"whole\nand half")
     log.close()

@@ -93,7 +93,7 @@ async def counted_so_far(stack: Stack) -> float:
     return await counted(stack)
 
 
-async def test_files_begin_anew_when_asked(stack: Stack) -> None:
+async def test_rotate_starts_new_files(stack: Stack) -> None:
     before = await counted_so_far(stack)
 
     def rotate() -> None:

@@ -103,21 +103,21 @@ def shown(
 
 
 @pytest.mark.parametrize("line", ERRORS)
-def test_error_is_one(line: str) -> None:
+def test_error_line_is_recognised(line: str) -> None:
     assert parsing.is_error(line)
 
 
 @pytest.mark.parametrize("line", SLOW + OTHERS)
-def test_what_is_no_error_is_none(line: str) -> None:
+def test_other_line_is_not_an_error(line: str) -> None:
     assert not parsing.is_error(line)
 
 
 @pytest.mark.parametrize("line", SLOW)
-def test_slow_line_says_how_long(line: str) -> None:
+def test_slow_line_has_its_duration(line: str) -> None:
     assert (parsing.seconds_of(line) or 0) > 0.5
 
 
-def test_view_chooses_errors_slow_ones_and_both(tmp_path: Path) -> None:
+def test_view_filters_errors_slow_lines_and_both(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.logs.mkdir()
     (home.logs / "feed-service.log").write_text("\n".join([*ERRORS, *SLOW, *OTHERS]) + "\n")
@@ -163,11 +163,11 @@ def test_observers_lines_are_readable(line: str, shown: str) -> None:
         ("2026-99-31 09:00:00.250 GMT [7] LOG:  x", None),
     ],
 )
-def test_time_is_found_in_the_formats_of_others(line: str, expected: datetime | None) -> None:
+def test_timestamps_of_other_programs_are_parsed(line: str, expected: datetime | None) -> None:
     assert parsing.time_of(line) == expected
 
 
-def test_line_without_a_time_has_that_of_its_neighbours_or_of_the_file() -> None:
+def test_line_without_a_time_takes_that_of_a_neighbour_or_the_file() -> None:
     first, second, third = (f"2026/11/24 10:00:0{n} [notice] 1#1: x" for n in range(3))
     times = [parsing.time_of(line) for line in (first, second, third)]
     end = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -180,7 +180,7 @@ def test_line_without_a_time_has_that_of_its_neighbours_or_of_the_file() -> None
 
 
 @pytest.mark.parametrize("program", failed_starts.PROGRAMS)
-def test_real_program_that_cannot_start_says_so_in_an_error_of_now(
+def test_failed_start_of_a_real_program_is_an_error_with_the_current_time(
     program: str, stack: Stack
 ) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
@@ -218,7 +218,7 @@ async def are_healthy(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("component", [*inventory.COMPONENTS, "supervisor"])
-async def test_lines_since_an_hour_ago_are_all_of_a_young_stack(
+async def test_lines_of_the_last_hour_are_all_lines_of_a_new_stack(
     observed: Stack, component: str
 ) -> None:
     await are_healthy(observed)
@@ -238,7 +238,7 @@ async def test_lines_since_an_hour_ago_are_all_of_a_young_stack(
     assert not shown(home, component, since=datetime.now(UTC) + timedelta(hours=1))
 
 
-async def test_newest_lines_of_all_are_the_ones_written_last(observed: Stack) -> None:
+async def test_tail_shows_the_lines_written_last(observed: Stack) -> None:
     await are_healthy(observed)
     assert observed.redis("CONFIG", "REWRITE") == "OK"
     assert any("CONFIG REWRITE executed" in line for line in shown(Home(observed.home), tail=40))

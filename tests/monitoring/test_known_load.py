@@ -53,7 +53,7 @@ def asked(stack: Stack, tmp_path: Path) -> Iterator[tuple[str, str]]:
         yield f"http://127.0.0.1:{service}", f"http://127.0.0.1:{prometheus}"
 
 
-async def test_what_prometheus_says_is_within_five_per_cent(asked: tuple[str, str]) -> None:
+async def test_prometheus_figures_are_within_five_per_cent(asked: tuple[str, str]) -> None:
     service, prometheus = asked
     async with httpx.AsyncClient(timeout=20) as client:
 

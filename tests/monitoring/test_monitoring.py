@@ -126,7 +126,7 @@ async def observers_are_healthy(stack: Stack) -> None:
     await eventually(are_settled, seconds=90)
 
 
-async def test_every_target_is_asked_and_answers(monitored: Stack) -> None:
+async def test_every_target_is_scraped(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
 
     async def all_up() -> bool:
@@ -148,7 +148,7 @@ async def test_queries_of_the_runbook_return_samples(monitored: Stack) -> None:
         assert await eventually(partial(query, monitored, expression)), expression
 
 
-async def test_every_expression_of_rules_and_dashboards_is_understood_by_the_live_server(
+async def test_live_prometheus_parses_every_expression(
     monitored: Stack,
 ) -> None:
     await observers_are_healthy(monitored)
@@ -244,7 +244,7 @@ OF_THE_MACHINE = ("updates.", "system.", "security.ssh_", "security.fail2ban", "
 """Checks of what need not be there to be seen where tests run: apt's lists, the system's own logs."""
 
 
-async def test_routines_see_everything_that_they_ask_prometheus_for(monitored: Stack) -> None:
+async def test_every_query_of_the_routines_returns_samples(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
     async with httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as client:
 
@@ -272,7 +272,7 @@ async def test_routines_see_everything_that_they_ask_prometheus_for(monitored: S
         await eventually(none_unseen, seconds=90)
 
 
-async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
+async def test_rules_are_evaluated_without_errors(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
 
     async def all_evaluated() -> bool:
@@ -285,7 +285,7 @@ async def test_rules_are_evaluated_without_a_fault(monitored: Stack) -> None:
     await eventually(all_evaluated)
 
 
-async def test_what_is_counted_is_what_was_done(monitored: Stack) -> None:
+async def test_counters_equal_what_was_done(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
     expression = 'sum(http_requests_total{service="api-gateway",route="/api/search/users"})'
     # Other tests of this stack may have searched before.
@@ -301,7 +301,7 @@ async def test_what_is_counted_is_what_was_done(monitored: Stack) -> None:
     await eventually(counted)
 
 
-async def test_open_sockets_are_what_prometheus_says(monitored: Stack) -> None:
+async def test_prometheus_reports_the_open_sockets(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
 
     async def open_now() -> float:
@@ -319,7 +319,7 @@ async def test_open_sockets_are_what_prometheus_says(monitored: Stack) -> None:
     await eventually(lambda: are_open(0))
 
 
-async def test_alert_that_alertmanager_does_not_know_is_over(monitored: Stack) -> None:
+async def test_alert_unknown_to_alertmanager_is_ended(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
     await monitored.sql(
         "INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)"
@@ -333,7 +333,7 @@ async def test_alert_that_alertmanager_does_not_know_is_over(monitored: Stack) -
     await eventually(is_over)
 
 
-async def test_configuration_is_taken_up_without_a_restart(monitored: Stack) -> None:
+async def test_configuration_is_reloaded_without_a_restart(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
     before = (await asyncio.to_thread(monitored.ps))["prometheus"]["pid"]
     path = monitored.home / "prometheus" / "prometheus.yml"
@@ -358,7 +358,7 @@ async def test_alert_reaches_the_history_through_alertmanager(monitored: Stack) 
     await eventually(watchdog_is_kept)
 
 
-async def test_without_the_programs_everything_else_runs_and_says_what_is_missing() -> None:
+async def test_without_the_observers_everything_else_runs_and_reports_them_missing() -> None:
     own = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH="/nonexistent")
     try:
         answer = await asyncio.to_thread(own.command, "up", "--detach")

@@ -33,7 +33,7 @@ def refusing(tmp_path: Path) -> Path:
     return path
 
 
-def test_prometheus_keeps_its_configuration_when_promtool_refuses_the_new_one(
+def test_prometheus_keeps_its_configuration_if_promtool_rejects_the_new_one(
     home: Home, promtool: str
 ) -> None:
     path = provisioning.write_prometheus(home, Settings(), Path(promtool))
@@ -56,7 +56,7 @@ def test_alertmanager_behind_a_path_is_found(home: Home, promtool: str) -> None:
     }
 
 
-def test_prometheus_keeps_its_rules_when_promtool_refuses_the_new_ones(
+def test_prometheus_keeps_its_rules_if_promtool_rejects_the_new_ones(
     home: Home, promtool: str, refusing: Path
 ) -> None:
     provisioning.write_prometheus(home, Settings(), Path(promtool))
@@ -70,7 +70,7 @@ def test_prometheus_keeps_its_rules_when_promtool_refuses_the_new_ones(
     assert list(rules.parent.iterdir()) == [rules], "Prometheus would read what lies beside it"
 
 
-def test_alertmanager_keeps_its_routes_when_amtool_refuses_the_new_ones(
+def test_alertmanager_keeps_its_routes_if_amtool_rejects_the_new_ones(
     home: Home, amtool: str, refusing: Path
 ) -> None:
     path = provisioning.write_alertmanager(home, Settings(), Path(amtool), None)

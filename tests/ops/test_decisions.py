@@ -58,11 +58,11 @@ def test_every_watched_check_exists() -> None:
         (Verdict.CRITICAL, True),
     ],
 )
-def test_what_is_neither_ok_nor_skipped_is_a_problem(verdict: Verdict, is_problem: bool) -> None:
+def test_results_other_than_ok_and_skipped_are_problems(verdict: Verdict, is_problem: bool) -> None:
     assert verdict.is_problem == is_problem
 
 
-async def test_note_has_a_text_that_can_be_read(stack: Stack) -> None:
+async def test_note_needs_a_readable_text(stack: Stack) -> None:
     database = Database(stack.dsn("chitlaq_ops"), "test", queries("test"))
     check = f"x.{secrets.token_hex(4)}"
     try:

@@ -95,7 +95,7 @@ async def test_same_seed_gives_same_rows_and_another_seed_others(new_database: N
     assert not set((await checksums(first)).values()) & set((await checksums(third)).values())
 
 
-async def test_report_says_what_is_there(new_database: NewDatabase) -> None:
+async def test_report_matches_the_database(new_database: NewDatabase) -> None:
     dsn = await new_database()
     stages: dict[str, tuple[int, int]] = {}
     report = await seeded(
@@ -155,7 +155,7 @@ async def test_counters_equal_what_they_count(
     assert await connection.fetchval(f"SELECT sum({column}) FROM {table}") > 0
 
 
-async def test_few_are_followed_by_many_and_everyone_follows_someone(
+async def test_few_members_have_many_followers_and_all_follow_someone(
     connection: asyncpg.Connection[Any],
 ) -> None:
     row = await connection.fetchrow(
@@ -173,7 +173,7 @@ async def test_few_are_followed_by_many_and_everyone_follows_someone(
     assert row["most_posts"] > 10 * row["typical_posts"]
 
 
-async def test_everything_happens_after_what_it_needs(connection: asyncpg.Connection[Any]) -> None:
+async def test_timestamps_are_in_causal_order(connection: asyncpg.Connection[Any]) -> None:
     for story, broken in {
         "a reply is newer than its parent": "SELECT count(*) FROM feed.posts r"
         " JOIN feed.posts p ON p.id = r.reply_to WHERE r.created_at <= p.created_at OR r.id <= p.id",
@@ -191,7 +191,7 @@ async def test_everything_happens_after_what_it_needs(connection: asyncpg.Connec
         assert await connection.fetchval(broken) == 0, story
 
 
-async def test_nobody_answered_or_liked_what_they_may_not_read(
+async def test_replies_and_likes_are_only_on_readable_posts(
     connection: asyncpg.Connection[Any],
 ) -> None:
     assert (
@@ -222,7 +222,7 @@ async def test_tags_are_those_that_the_feed_service_finds_in_the_text(
     assert sum(bool(row["tags"]) for row in rows) > len(rows) / 5
 
 
-async def test_posts_read_differently_from_each_other(connection: asyncpg.Connection[Any]) -> None:
+async def test_posts_vary(connection: asyncpg.Connection[Any]) -> None:
     ((different, repeated),) = await connection.fetch(
         "SELECT count(*), max(times) FROM (SELECT count(*) AS times FROM feed.posts GROUP BY text) t"
     )
@@ -230,7 +230,7 @@ async def test_posts_read_differently_from_each_other(connection: asyncpg.Connec
     assert repeated < 20
 
 
-async def test_a_demo_account_finds_its_home_feed_full(connection: asyncpg.Connection[Any]) -> None:
+async def test_demo_account_has_a_full_home_feed(connection: asyncpg.Connection[Any]) -> None:
     readable = await connection.fetchval(
         "SELECT count(*) FROM feed.members a CROSS JOIN LATERAL feed.readable_posts(a.id) p"
         " WHERE a.username = 'ada' AND p.reply_to IS NULL AND p.author_id IN"
@@ -306,7 +306,7 @@ async def test_fewer_than_the_demo_accounts_are_refused(new_database: NewDatabas
         await seeded(await new_database(), members=9)
 
 
-async def test_first_start_seeds_once_and_only_where_it_may(
+async def test_first_start_seeds_once_and_only_if_allowed(
     installation: tuple[Settings, Home],
 ) -> None:
     settings, home = installation

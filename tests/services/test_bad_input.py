@@ -153,7 +153,7 @@ anything = st.recursive(
     body=st.dictionaries(st.sampled_from(["text", "visibility", "reply_to", "other"]), anything)
     | anything
 )
-def test_any_json_as_a_post_is_taken_or_refused_by_field(poster: Poster, body: Any) -> None:
+def test_any_json_as_a_post_is_accepted_or_refused_by_field(poster: Poster, body: Any) -> None:
     answer = poster.post(json.dumps(body).encode())
     assert answer.status_code in {201, 400, 422}, answer.text
     if answer.status_code == 201:

@@ -102,7 +102,7 @@ async def test_address_and_name_are_taken_once(client: httpx.AsyncClient, join: 
     assert "username" in answer.json()["errors"]
 
 
-async def test_unproved_address_can_be_registered_by_its_owner(
+async def test_unverified_address_can_be_registered_by_its_owner(
     stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
 ) -> None:
     username = name()
@@ -126,7 +126,7 @@ async def test_unproved_address_can_be_registered_by_its_owner(
     assert thief.status_code == 401
 
 
-async def test_sessions_are_refreshed_ended_and_not_stolen(stack: Stack, join: Join) -> None:
+async def test_sessions_can_be_refreshed_and_ended_but_not_stolen(stack: Stack, join: Join) -> None:
     member = await join()
     status = (await member.get("/api/auth/status")).json()
     assert status["authenticated"] is True
@@ -182,7 +182,7 @@ async def test_same_idempotency_key_makes_one_post(join: Join) -> None:
     assert len(await member.home()) == 1
 
 
-async def test_post_is_changed_liked_answered_and_deleted(join: Join) -> None:
+async def test_post_can_be_edited_liked_replied_to_and_deleted(join: Join) -> None:
     author, reader = await join(), await join()
     post = await author.write("first words #one")
     path = f"/api/posts/{post['id']}"
@@ -206,7 +206,7 @@ async def test_post_is_changed_liked_answered_and_deleted(join: Join) -> None:
     assert (await author.get(path)).status_code == 404
 
 
-async def test_lists_are_read_to_their_end_without_gaps_or_repeats(join: Join) -> None:
+async def test_lists_are_paged_without_gaps_or_repeats(join: Join) -> None:
     author, reader = await join(), await join()
     await reader.put(f"/api/users/{author.username}/follow")
     written = [(await author.write(f"number {number}"))["id"] for number in range(7)]
@@ -226,7 +226,9 @@ async def test_lists_are_read_to_their_end_without_gaps_or_repeats(join: Join) -
     assert [item["id"] for item in second] == written[::-1][2:5]
 
 
-async def test_not_signed_in_reads_public_posts_only(client: httpx.AsyncClient, join: Join) -> None:
+async def test_anonymous_reader_sees_public_posts_only(
+    client: httpx.AsyncClient, join: Join
+) -> None:
     author = await join()
     public = await author.write("for all")
     await author.write("for my followers", visibility="followers")

@@ -54,7 +54,7 @@ async def _is_delivered(follower: Member, post: dict[str, Any]) -> bool:
     return post["id"] in {item["id"] for item in await follower.home()}
 
 
-async def test_each_reader_sees_all_that_the_visibility_allows_and_nothing_else(
+async def test_each_reader_sees_exactly_what_the_visibility_allows(
     client: httpx.AsyncClient, readers: dict[str, Member]
 ) -> None:
     author = readers["author"]
@@ -85,7 +85,9 @@ async def test_each_reader_sees_all_that_the_visibility_allows_and_nothing_else(
                 assert reply.status_code == 422
 
 
-async def test_home_shows_followers_all_that_they_may_read(readers: dict[str, Member]) -> None:
+async def test_home_feed_shows_followers_all_posts_that_they_may_read(
+    readers: dict[str, Member],
+) -> None:
     author = readers["author"]
     for kind in VISIBLE:
         await author.write(kind, visibility=kind)
@@ -155,7 +157,7 @@ async def test_private_profile_is_for_its_followers(
         ("chitlaq_backup", "SELECT * FROM auth.accounts"),
     ],
 )
-async def test_service_role_cannot_reach_what_is_not_its_own(
+async def test_service_role_cannot_access_other_schemas(
     stack: Stack, role: str, statement: str
 ) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -46,7 +46,7 @@ def test_backup_folder_behind_a_link_is_the_same_folder(
     assert lookup.find(alias, catalog, str(context.folder / dump.path)) == (dump, None)
 
 
-def test_identical_file_elsewhere_is_found_and_named(
+def test_identical_file_outside_the_folder_is_found_and_named(
     context: BackupContext, dump: Record, tmp_path: Path
 ) -> None:
     same = tmp_path / "same.sql"
@@ -54,7 +54,7 @@ def test_identical_file_elsewhere_is_found_and_named(
     assert find(context, same) == (dump, same)
 
 
-def test_anything_else_is_refused(context: BackupContext, dump: Record, tmp_path: Path) -> None:
+def test_unknown_name_is_refused(context: BackupContext, dump: Record, tmp_path: Path) -> None:
     other = tmp_path / "other.sql"
     other.write_bytes((context.folder / dump.path).read_bytes()[:-1])
     for name, message in {

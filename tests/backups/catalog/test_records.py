@@ -28,7 +28,7 @@ RECORD = Record(
 
 
 @given(st.data())
-def test_one_changed_byte_makes_a_record_unbelievable(
+def test_record_with_one_changed_byte_is_rejected(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("backups")
@@ -45,9 +45,7 @@ def test_one_changed_byte_makes_a_record_unbelievable(
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100])
-def test_record_that_was_cut_short_is_none(
-    tmp_path_factory: pytest.TempPathFactory, keep: int
-) -> None:
+def test_truncated_record_is_rejected(tmp_path_factory: pytest.TempPathFactory, keep: int) -> None:
     folder = tmp_path_factory.mktemp("backups")
     records.write(folder, RECORD)
     path = folder / "records" / f"{RECORD.id}.json"
@@ -55,7 +53,7 @@ def test_record_that_was_cut_short_is_none(
     assert records.read(folder).damaged == [RECORD.id]
 
 
-def test_record_under_another_name_is_not_believed(
+def test_record_under_another_name_is_rejected(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("backups")
@@ -65,7 +63,7 @@ def test_record_under_another_name_is_not_believed(
     assert records.read(folder).damaged == ["chitlaq_20261125T023000"]
 
 
-def test_backup_is_proved_by_its_last_looks_only() -> None:
+def test_only_the_last_verification_and_drill_prove_a_backup() -> None:
     assert not RECORD.is_proved
     assert RECORD.is_bad
     proved = msgspec.structs.replace(RECORD, drilled=RECORD.verified)

@@ -54,7 +54,7 @@ rules = st.builds(RetentionPolicy, st.integers(1, 30), st.integers(1, 60), st.in
 
 
 @given(histories(), rules)
-def test_what_is_kept_can_be_restored_and_what_is_proved_last_is_kept(
+def test_kept_backups_can_be_restored_and_the_last_proved_one_is_kept(
     found: Catalog, rule: RetentionPolicy
 ) -> None:
     judged = retention.decide(found, rule, NOW)
@@ -82,7 +82,7 @@ def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
 
 
 @given(histories(), rules, st.floats(0, 1))
-def test_every_moment_of_the_promised_days_has_a_backup_before_it(
+def test_every_moment_of_the_recovery_window_has_a_backup_before_it(
     found: Catalog, rule: RetentionPolicy, where: float
 ) -> None:
     """Pruning does not delete it if it was there before."""
@@ -93,14 +93,14 @@ def test_every_moment_of_the_promised_days_has_a_backup_before_it(
 
 
 @given(histories(), rules)
-def test_what_pruning_leaves_it_leaves_again(found: Catalog, rule: RetentionPolicy) -> None:
+def test_pruning_twice_deletes_nothing_more(found: Catalog, rule: RetentionPolicy) -> None:
     kept = [one.record for one in retention.decide(found, rule, NOW) if one.is_kept]
     again = retention.decide(Catalog(kept, []), rule, NOW)
     assert all(one.is_kept for one in again)
 
 
 @given(histories(), st.data())
-def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
+def test_named_backup_is_deleted_unless_it_is_the_newest_proved_or_needed(
     found: Catalog, data: st.DataObject
 ) -> None:
     if not found.good:
@@ -119,7 +119,7 @@ def test_named_backup_goes_unless_it_is_the_newest_proved_or_needed(
         assert not proved or proved[-1].id not in gone
 
 
-def test_backups_that_stopped_a_year_ago_are_all_that_there_is_and_stay() -> None:
+def test_backups_are_kept_when_they_stopped_a_year_ago() -> None:
     """`find -mtime +30 -delete` would have deleted every one of them."""
     old = [record("dump", 365 + age, age, verified=verdict(True)) for age in (3, 2, 1)]
     judged = retention.decide(Catalog(old, []), RetentionPolicy(7, 30, 3), NOW)

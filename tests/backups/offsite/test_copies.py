@@ -34,7 +34,7 @@ from tests.backups.machines import (
 from tests.conftest import free_ports
 
 
-def test_what_is_copied_comes_back_as_it_was_on_another_machine(
+def test_copies_are_fetched_unchanged_on_another_machine(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     kinds: tuple[Kind, ...] = ("full", "dump")
@@ -66,7 +66,7 @@ def test_what_is_copied_comes_back_as_it_was_on_another_machine(
     assert len(fetched(there, context.settings.backups.copy_to, key[0])) == 2
 
 
-def test_copy_shows_nobody_what_is_in_it(
+def test_copy_reveals_nothing_of_its_content(
     context: BackupContext, where: dict[str, str], tmp_path: Path
 ) -> None:
     record = make(context, "dump")
@@ -79,7 +79,7 @@ def test_copy_shows_nobody_what_is_in_it(
     assert not (there.folder / record.path).exists()
 
 
-def test_copy_that_is_deleted_is_no_longer_there(
+def test_deleted_copy_is_gone(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     record = copies.copy_backup(context, make(context, "dump"))
@@ -95,7 +95,7 @@ def log_elsewhere(context: BackupContext) -> list[str]:
     return sorted(name.removesuffix(".age")[-3:] for name in names)
 
 
-def test_copies_of_the_log_go_when_no_backup_needs_them(context: BackupContext) -> None:
+def test_wal_copies_are_deleted_when_no_backup_needs_them(context: BackupContext) -> None:
     folder = barman.folder(context.home, context.settings)
     for number in range(4, 10):
         archive_segment(context, f"0000000100000000{number:08X}")
@@ -109,7 +109,7 @@ def test_copies_of_the_log_go_when_no_backup_needs_them(context: BackupContext) 
     assert copies.copy_wal(context) == 0
 
 
-def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
+def test_wal_copies_are_kept_beside_an_unknown_base_backup(
     context: BackupContext,
 ) -> None:
     """Such a backup may need any WAL: this machine may have replaced another."""
@@ -123,7 +123,7 @@ def test_log_is_not_trimmed_where_a_base_backup_lies_that_is_not_known_here(
     assert copies.trim_wal(context) == 1
 
 
-def test_another_servers_log_under_the_same_names_is_copied_too(
+def test_wal_of_another_server_with_the_same_names_is_copied_too(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """A dump was restored: the new server numbers its segments from the start."""
@@ -139,7 +139,7 @@ def test_another_servers_log_under_the_same_names_is_copied_too(
     assert archive.segment_system_identifier(back) == OTHER_SYSTEM
 
 
-def test_log_of_another_server_is_never_taken_for_the_backups_own(context: BackupContext) -> None:
+def test_wal_of_another_server_is_never_used_for_a_backup(context: BackupContext) -> None:
     path = archive_segment(context, content=segment(OTHER_SYSTEM))
     ledger.add(barman.folder(context.home, context.settings), {path.name: records.digest(path)})
     theirs, ours = make(context, "full", 2, system=OTHER_SYSTEM), make(context, "full", 3)
@@ -156,7 +156,7 @@ def content_of(context: BackupContext) -> dict[str, bytes]:
     }
 
 
-def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
+def test_disaster_rehearsal_changes_nothing_off_site(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     archive_segment(context)
@@ -185,7 +185,7 @@ def test_rehearsal_of_the_worst_day_changes_nothing_where_the_copies_are(
     assert not status.read(context).refusal
 
 
-def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
+def test_after_take_over_the_new_machine_copies_and_the_old_one_is_refused(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     archive_segment(context)
@@ -203,7 +203,7 @@ def test_machine_that_takes_over_goes_on_and_the_one_before_is_refused(
         copies.copy_wal(context)
 
 
-def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_aloud(
+def test_foreign_wal_file_at_the_location_is_reported(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     """Two machines branched off the same timeline: neither takes the other's files for its own."""
@@ -233,7 +233,7 @@ def test_file_of_the_log_that_is_there_and_was_not_copied_from_here_is_said_alou
     assert str(context.home.root) in history.read_text()
 
 
-def test_name_of_a_machine_is_its_own_and_stays(context: BackupContext, tmp_path: Path) -> None:
+def test_machine_name_is_unique_and_stable(context: BackupContext, tmp_path: Path) -> None:
     assert object_store.machine_id(context.home) == object_store.machine_id(context.home)
     assert object_store.machine_id(context.home) != object_store.machine_id(
         machine(tmp_path / "two").home
@@ -258,12 +258,12 @@ def test_nothing_is_copied_unencrypted(context: BackupContext) -> None:
     ],
     ids=["nonsense", "private"],
 )
-def test_key_that_is_none_is_refused_with_what_it_is(recipient: str, complaint: str) -> None:
+def test_invalid_key_is_refused_and_named(recipient: str, complaint: str) -> None:
     with pytest.raises(OperatorError, match=complaint):
         encryption.parse_recipients([recipient])
 
 
-def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
+def test_unreachable_location_is_reported_and_nothing_counts_as_copied(
     tmp_path: Path, key: tuple[str, str]
 ) -> None:
     (port,) = free_ports(1)
@@ -284,7 +284,7 @@ def test_place_that_does_not_answer_is_told_and_nothing_is_called_copied(
     assert not list(context.folder.glob(".copying-*"))
 
 
-def test_copy_that_did_not_arrive_whole_is_no_copy(
+def test_incomplete_copy_does_not_count(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The location accepts the data silently and stores something else."""
@@ -304,7 +304,7 @@ def test_copy_that_did_not_arrive_whole_is_no_copy(
     assert status.read(context).uncopied
 
 
-def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
+def test_incomplete_wal_copy_is_repeated(
     context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even one left by a kill between writing and reading back: it is known to be ours."""
@@ -321,7 +321,7 @@ def test_file_of_the_log_that_did_not_arrive_whole_is_copied_again(
     assert copies.copy_wal(context) == 0
 
 
-def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen(
+def test_wal_file_archived_since_it_was_listed_is_still_read(
     context: BackupContext,
 ) -> None:
     """WAL is archived while a backup is drilled."""
@@ -333,7 +333,7 @@ def test_file_of_the_log_is_read_though_it_went_to_the_archive_since_it_was_seen
         archive.content_digest(folder / "streaming" / "000000010000000000000008")
 
 
-def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
+def test_leftovers_of_a_killed_copy_do_no_harm(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
     record = copies.copy_backup(context, make(context, "full"))
@@ -350,7 +350,7 @@ def test_what_a_kill_left_on_its_way_is_in_nobodys_way(
 
 
 @pytest.mark.parametrize("url", ["", "relative/folder", "ftp://somewhere/x"])
-def test_place_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+def test_invalid_location_is_refused(tmp_path: Path, url: str) -> None:
     context = machine(tmp_path / "one", CHITLAQ_BACKUPS_COPY_TO=url)
     with pytest.raises(OperatorError, match="s3://bucket/prefix"):
         object_store.open_store(context.settings.backups)

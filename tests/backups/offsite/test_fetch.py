@@ -60,7 +60,7 @@ def spoil(context: BackupContext, name: str) -> None:
     path.write_bytes(bytes(content))
 
 
-def test_newest_of_each_kind_is_brought_and_all_where_that_is_wished(
+def test_newest_of_each_kind_is_fetched_and_all_on_request(
     context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
@@ -72,7 +72,7 @@ def test_newest_of_each_kind_is_brought_and_all_where_that_is_wished(
     assert brought(context, there, key[0], is_all=True) == (every, {})
 
 
-def test_next_newest_is_brought_where_the_newest_is_damaged(
+def test_next_newest_is_fetched_if_the_newest_is_damaged(
     context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     for hour in (2, 3):
@@ -88,7 +88,7 @@ def test_next_newest_is_brought_where_the_newest_is_damaged(
     assert (there.folder / "latest_backup.sql").resolve().stem == "dump_20261124T023000"
 
 
-def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
+def test_nothing_is_fetched_without_space_for_everything_needed(
     context: BackupContext,
     there: BackupContext,
     key: tuple[str, str],
@@ -102,7 +102,7 @@ def test_nothing_is_brought_where_there_is_no_room_for_all_that_is_needed(
     assert not records.read(there.folder).good
 
 
-def test_what_was_found_on_another_machine_is_not_what_is_known_here(
+def test_proof_results_of_another_machine_do_not_count_here(
     context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     good = ProofResult(datetime.now(UTC), True, "", 1.0)
@@ -115,7 +115,7 @@ def test_what_was_found_on_another_machine_is_not_what_is_known_here(
 
 
 @pytest.mark.parametrize("is_known_bad", [True, False])
-def test_damaged_backup_gives_way_to_its_copy(
+def test_damaged_backup_is_replaced_by_its_copy(
     context: BackupContext, key: tuple[str, str], *, is_known_bad: bool
 ) -> None:
     """An identical local backup keeps its proof results."""
@@ -137,7 +137,7 @@ def test_damaged_backup_gives_way_to_its_copy(
     assert list(records.read(context.folder).good) == [good]
 
 
-def test_damaged_segment_of_the_log_gives_way_to_its_copy(
+def test_damaged_wal_segment_is_replaced_by_its_copy(
     context: BackupContext, key: tuple[str, str]
 ) -> None:
     path = archive_segment(context)
@@ -151,7 +151,7 @@ def test_damaged_segment_of_the_log_gives_way_to_its_copy(
     assert path.read_bytes() == whole
 
 
-def test_backup_is_not_brought_to_the_log_of_another_server(
+def test_backup_is_not_fetched_beside_the_wal_of_another_server(
     context: BackupContext, there: BackupContext, key: tuple[str, str]
 ) -> None:
     copies.copy_backup(context, make(context, "full"))
@@ -176,7 +176,7 @@ FORGED: dict[str, Callable[[Record], Record]] = {
 
 
 @pytest.mark.parametrize("how", FORGED)
-def test_record_that_leads_out_of_the_folder_is_not_believed(
+def test_record_pointing_outside_the_folder_is_rejected(
     context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
 ) -> None:
     """Whoever has the public key and can write to the location can encrypt anything."""
@@ -197,7 +197,7 @@ def test_record_that_leads_out_of_the_folder_is_not_believed(
     assert after - before <= {there.home.root}
 
 
-def test_folder_that_would_be_unpacked_elsewhere_is_not(
+def test_archive_that_would_extract_outside_its_folder_is_refused(
     context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path
 ) -> None:
     record = make(context, "full")
@@ -262,7 +262,7 @@ def large(context: BackupContext) -> list[Record]:
 
 
 @pytest.mark.parametrize("at", ["on its way", "there"])
-def test_copying_that_was_killed_is_done_again_cleanly(
+def test_killed_copy_is_repeated_cleanly(
     context: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
     made = large(context)
@@ -280,7 +280,7 @@ def test_copying_that_was_killed_is_done_again_cleanly(
 
 
 @pytest.mark.parametrize("at", ["on its way", "log"])
-def test_fetching_that_was_killed_is_done_again_cleanly(
+def test_killed_fetch_is_repeated_cleanly(
     context: BackupContext, there: BackupContext, key: tuple[str, str], at: str
 ) -> None:
     made = large(context)
@@ -302,7 +302,7 @@ def test_fetching_that_was_killed_is_done_again_cleanly(
 
 
 @pytest.mark.parametrize("what", ["copy", "fetch"])
-def test_without_room_nothing_half_is_called_whole(
+def test_full_disk_leaves_no_partial_file_that_looks_complete(
     context: BackupContext, there: BackupContext, key: tuple[str, str], what: str
 ) -> None:
     """Writing fails midway: files may not exceed 20 MB."""

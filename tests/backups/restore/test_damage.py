@@ -111,7 +111,7 @@ def is_found_good(context: BackupContext, record: Record) -> bool:
 
 @pytest.mark.parametrize("count", short_form([8, 50], "8"))
 @pytest.mark.parametrize("kind", ["dump", "configuration"])
-def test_changed_byte_is_found_wherever_it_is(
+def test_changed_byte_is_found_anywhere(
     backed_up_stack: Stack, context: BackupContext, kind: Kind, count: int
 ) -> None:
     record = newest(backed_up_stack, kind)
@@ -143,7 +143,7 @@ def test_changed_byte_of_a_base_backup_is_found(
     assert is_found_good(context, record)
 
 
-def test_damaged_full_backup_makes_what_adds_to_it_bad_too(
+def test_damaged_full_backup_makes_its_incremental_ones_bad(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     full, incremental = newest(backed_up_stack, "full"), newest(backed_up_stack, "incremental")
@@ -175,7 +175,7 @@ def archived(context: BackupContext) -> Path:
 
 
 @pytest.mark.parametrize("count", short_form([8, 50], "8"))
-def test_changed_byte_of_the_archived_log_is_found(
+def test_changed_byte_of_archived_wal_is_found(
     backed_up_stack: Stack, context: BackupContext, count: int
 ) -> None:
     full = newest(backed_up_stack, "full")
@@ -186,9 +186,7 @@ def test_changed_byte_of_the_archived_log_is_found(
     assert is_found_good(context, full)
 
 
-def test_missing_segment_of_the_log_is_a_hole_with_its_name(
-    backed_up_stack: Stack, context: BackupContext
-) -> None:
+def test_missing_wal_segment_is_a_named_gap(backed_up_stack: Stack, context: BackupContext) -> None:
     full = newest(backed_up_stack, "full")
     path = archived(context)
     with gone(path):
@@ -204,7 +202,7 @@ def test_missing_segment_of_the_log_is_a_hole_with_its_name(
 
 
 @pytest.mark.parametrize("how", CUT)
-def test_file_that_is_cut_short_emptied_or_longer_is_found(
+def test_truncated_empty_or_longer_file_is_found(
     backed_up_stack: Stack, context: BackupContext, how: str
 ) -> None:
     full, dump = newest(backed_up_stack, "full"), newest(backed_up_stack, "dump")
@@ -230,7 +228,7 @@ def test_file_that_is_cut_short_emptied_or_longer_is_found(
             assert not is_found_good(context, record), path
 
 
-def test_damaged_dump_is_no_longer_what_a_restore_takes(
+def test_restore_does_not_choose_a_damaged_dump(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     dump = newest(backed_up_stack, "dump")
@@ -256,7 +254,7 @@ def fetched(context: BackupContext, root: Path, identity: str) -> tuple[list[Rec
 
 
 @pytest.mark.parametrize("kind", short_form(COPIED, "full", "record", "log"))
-def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_coming(
+def test_damaged_copy_is_named_and_does_not_block_others(
     backed_up_stack: Stack, context: BackupContext, key: tuple[str, str], tmp_path: Path, kind: str
 ) -> None:
     copies.copy_wal(context)
@@ -285,6 +283,6 @@ def test_changed_byte_of_a_copy_is_found_named_and_keeps_nothing_else_from_comin
         shutil.rmtree(root)
 
 
-def test_live_server_was_not_touched_by_any_of_this(backed_up_stack: Stack) -> None:
+def test_live_server_is_untouched(backed_up_stack: Stack) -> None:
     assert backed_up_stack.is_healthy()
     assert newest(backed_up_stack, "dump").tables["feed.posts"].rows == 5

@@ -76,7 +76,7 @@ def lose_the_disk(stack: Stack) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> None:
+async def test_acknowledged_writes_survive_loss_of_the_disk(synchronous: Stack) -> None:
     stack = synchronous
     async with author(stack) as ada, Writers(ada) as writers:
         await eventually(lambda: len(writers.acknowledged) > 50)
@@ -101,7 +101,7 @@ async def test_what_was_acknowledged_survives_the_disk(synchronous: Stack) -> No
     await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)
 
 
-async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
+async def test_synchronous_archive_that_is_down_delays_writes_and_loses_nothing(
     synchronous: Stack,
 ) -> None:
     """A write is not acknowledged before the archive has it: without a receiver it waits."""
@@ -122,7 +122,7 @@ async def test_synchronous_archive_that_is_away_holds_up_and_loses_nothing(
     await asyncio.wait_for(writing, 20)
 
 
-async def test_archive_has_what_the_servers_own_log_lost(synchronous: Stack) -> None:
+async def test_archive_has_wal_that_the_server_lost(synchronous: Stack) -> None:
     """The server is killed and its last segment is zeroed on disk; the archive has all of it."""
     stack = synchronous
     async with author(stack, "linus") as linus:
@@ -151,7 +151,7 @@ def children(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
-async def test_disk_is_gone_and_the_archive_is_not_synchronous(backed_up_stack: Stack) -> None:
+async def test_disk_loss_with_an_asynchronous_archive(backed_up_stack: Stack) -> None:
     """All but the last seconds survive; here everything, since WAL is received at once."""
     stack = backed_up_stack
     async with author(stack, "linus") as linus, Writers(linus) as writers:
@@ -208,7 +208,7 @@ async def test_rows_deleted_by_mistake_come_back_and_later_ones_do_not(
         ("2999-01-01 00:00Z", "is in the future"),
     ],
 )
-def test_moment_that_cannot_be_restored_is_refused_before_anything_is_done(
+def test_unrestorable_time_is_refused_before_anything_is_done(
     backed_up_stack: Stack, text: str, complaint: str
 ) -> None:
     answer = backed_up_stack.command("backup", "restore", "--to-time", text, "--yes")
@@ -256,7 +256,7 @@ def fulls(context: BackupContext) -> int:
 
 
 @pytest.mark.parametrize("step", short_form(STEPS, "dump", "scratch server"))
-async def test_backup_or_drill_that_was_killed_leaves_nothing_and_can_be_done_again(
+async def test_killed_backup_or_drill_leaves_nothing_and_can_be_repeated(
     backed_up_stack: Stack, step: str
 ) -> None:
     condition, words = STEPS[step]
@@ -272,7 +272,7 @@ async def test_backup_or_drill_that_was_killed_leaves_nothing_and_can_be_done_ag
     assert backed_up_stack.is_healthy()
 
 
-async def test_restore_that_was_killed_before_the_swap_begins_anew(backed_up_stack: Stack) -> None:
+async def test_restore_killed_before_the_swap_starts_again(backed_up_stack: Stack) -> None:
     stack = backed_up_stack
     expected = await posts_in(stack)
     context = context_of(stack)
@@ -290,7 +290,7 @@ async def test_restore_that_was_killed_before_the_swap_begins_anew(backed_up_sta
 
 
 @pytest.mark.parametrize("is_moved", [False, True])
-async def test_restore_that_was_killed_within_the_swap_is_finished(
+async def test_restore_killed_during_the_swap_is_resumed(
     backed_up_stack: Stack, is_moved: bool
 ) -> None:
     """The state after a kill before, and between, the two renames."""
@@ -318,7 +318,7 @@ async def test_restore_that_was_killed_within_the_swap_is_finished(
     assert await posts_in(stack) == expected
 
 
-async def test_restore_without_room_leaves_what_is_there(backed_up_stack: Stack) -> None:
+async def test_restore_without_disk_space_keeps_the_current_data(backed_up_stack: Stack) -> None:
     """Writing fails midway: files may not exceed 64 kB."""
     expected = await posts_in(backed_up_stack)
     root = Path(__file__).parents[3]

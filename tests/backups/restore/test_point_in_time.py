@@ -10,7 +10,7 @@ from chitlaq.backups.restore import point_in_time
 from chitlaq.core.errors import OperatorError
 
 
-def test_time_without_a_day_is_of_today() -> None:
+def test_time_without_a_date_means_today() -> None:
     now = datetime.now().astimezone()
     assert point_in_time.parse("00:00", "--to-time") == now.replace(
         hour=0, minute=0, second=0, microsecond=0
@@ -25,12 +25,12 @@ def test_time_without_a_day_is_of_today() -> None:
         ("2026-01-02 03:04", datetime(2026, 1, 2, 3, 4).astimezone()),
     ],
 )
-def test_zone_is_the_one_that_is_written_else_local(text: str, expected: datetime) -> None:
+def test_time_zone_is_the_given_one_or_local(text: str, expected: datetime) -> None:
     assert point_in_time.parse(text, "--to-time") == expected
 
 
 @pytest.mark.parametrize("text", ["2026-01-02", "yesterday", "03:04 CET", "2026-02-30 03:04", ""])
-def test_anything_else_is_refused_by_the_name_of_the_option(text: str) -> None:
+def test_other_formats_are_refused_naming_the_option(text: str) -> None:
     with pytest.raises(OperatorError, match="--since"):
         point_in_time.parse(text, "--since")
 

@@ -98,7 +98,7 @@ def flip(path: Path, place: int) -> None:
 # Damage.
 
 
-def test_damage_is_found_before_anything_is_stopped_and_named(
+def test_damage_is_named_before_anything_is_stopped(
     backed_up_stack: Stack, context: BackupContext, tmp_path: Path
 ) -> None:
     """Flip a bit at random positions of the files that a restore reads: none is accepted."""
@@ -144,7 +144,7 @@ def test_damage_is_found_before_anything_is_stopped_and_named(
     assert backed_up_stack.is_healthy()
 
 
-async def test_what_follows_damage_is_never_given_up_in_silence(
+async def test_changes_after_damage_are_never_dropped_silently(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """In WAL that is not in the ledger yet: the end of the received WAL, with the data directory lost."""
@@ -196,7 +196,7 @@ async def test_what_follows_damage_is_never_given_up_in_silence(
 # Points in time.
 
 
-async def test_any_moment_can_be_had_whatever_was_restored_before(
+async def test_any_moment_can_be_restored_whatever_was_restored_before(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     earlier = await note(backed_up_stack, "earlier")
@@ -248,7 +248,7 @@ async def test_any_moment_can_be_had_whatever_was_restored_before(
     await asyncio.to_thread(run, backed_up_stack, "discard", "--yes")
 
 
-async def test_moment_after_the_last_change_gives_the_last_change(backed_up_stack: Stack) -> None:
+async def test_time_after_the_last_change_restores_the_last_change(backed_up_stack: Stack) -> None:
     await note(backed_up_stack, "the last change")
     expected = await notes(backed_up_stack)
     backed_up_stack.command("down")
@@ -259,7 +259,7 @@ async def test_moment_after_the_last_change_gives_the_last_change(backed_up_stac
     assert await notes(backed_up_stack) == expected
 
 
-def test_dump_holds_one_moment_and_no_other_is_promised(backed_up_stack: Stack) -> None:
+def test_dump_restores_its_own_moment_only(backed_up_stack: Stack) -> None:
     name = newest(backed_up_stack, "dump").id
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     answer = backed_up_stack.command("backup", "restore", name, "--to-time", now, "--yes")
@@ -302,7 +302,7 @@ def judged(record: Record, *, is_good: bool) -> Record:
     )
 
 
-def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
+def test_bad_backups_are_not_chosen_and_a_named_one_is_reported(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     record = newest(backed_up_stack, "full", "incremental")
@@ -317,7 +317,7 @@ def test_what_is_known_to_be_bad_is_not_chosen_and_is_said_of_what_is_named(
         records.write(context.folder, record)
 
 
-def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
+def test_backup_that_could_not_be_examined_is_not_bad(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     physical_, dump = (
@@ -351,7 +351,7 @@ def test_backup_that_could_not_be_looked_at_is_not_bad_for_that(
 
 
 @pytest.mark.parametrize("left", ["physical/chitlaq/base/20261124T023000", "chitlaq_1.sql"])
-def test_no_empty_database_is_made_where_there_are_backups(
+def test_no_empty_database_is_created_if_backups_exist(
     context: BackupContext, tmp_path: Path, left: str
 ) -> None:
     settings = msgspec.structs.replace(
@@ -367,7 +367,7 @@ def test_no_empty_database_is_made_where_there_are_backups(
 # Obstacles.
 
 
-def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
+def test_nothing_is_stopped_while_another_backup_job_runs(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     from chitlaq.backups.context import exclusive_lock
@@ -379,7 +379,7 @@ def test_nothing_is_stopped_while_somebody_else_is_at_the_backups(
     assert backed_up_stack.is_healthy()
 
 
-def test_data_of_a_server_that_runs_is_not_replaced(
+def test_data_of_a_running_server_is_not_replaced(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     with pytest.raises(OperatorError, match="still runs"):
@@ -388,7 +388,7 @@ def test_data_of_a_server_that_runs_is_not_replaced(
     assert backed_up_stack.is_healthy()
 
 
-def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
+def test_supervisor_counts_as_stopped_only_when_it_says_so(
     tmp_path: Path, context: BackupContext
 ) -> None:
     home = Home(tmp_path)
@@ -410,7 +410,7 @@ def test_supervisor_that_does_not_say_that_it_stopped_is_not_taken_for_stopped(
 # Kills.
 
 
-async def test_restore_that_fails_says_that_what_was_there_can_be_started(
+async def test_failed_restore_says_how_to_start_the_previous_data(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """The disk is too small: files may not exceed 64 kB."""
@@ -426,7 +426,7 @@ async def test_restore_that_fails_says_that_what_was_there_can_be_started(
     assert await notes(backed_up_stack) == expected
 
 
-async def test_restore_of_which_only_the_command_was_killed_leaves_no_server(
+async def test_killed_restore_command_leaves_no_server(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """Killed while PostgreSQL recovers: the server exits too, and the next restore is unaffected."""
@@ -465,7 +465,7 @@ SWAP = [
 ]
 
 
-async def test_restore_that_was_killed_as_it_took_its_place_is_finished(
+async def test_restore_killed_during_the_swap_is_finished(
     backed_up_stack: Stack,
 ) -> None:
     expected = await notes(backed_up_stack)
@@ -498,7 +498,7 @@ STEPS: list[tuple[str, str, str, tuple[str, ...]]] = [
 @pytest.mark.parametrize(
     "step", short_form(STEPS, *(one[0] for one in STEPS[::3]), name=lambda one: one[0])
 )
-async def test_step_that_was_killed_can_be_done_again(
+async def test_killed_step_can_be_repeated(
     backed_up_stack: Stack, context: BackupContext, step: tuple[str, str, str, tuple[str, ...]]
 ) -> None:
     _, call, part, words = step
@@ -517,7 +517,7 @@ async def test_step_that_was_killed_can_be_done_again(
     await asyncio.to_thread(run, backed_up_stack, "verify")
 
 
-async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
+async def test_killed_prune_leaves_nothing_that_looks_complete(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     found = backups_of(backed_up_stack)
@@ -535,7 +535,7 @@ async def test_pruning_that_was_killed_leaves_nothing_that_looks_whole(
     await asyncio.to_thread(run, backed_up_stack, "verify")
 
 
-async def test_restore_of_a_dump_that_was_killed_leaves_no_record_of_what_is_aside(
+async def test_killed_restore_of_a_dump_leaves_no_stale_records(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
     """Killed while it loads the dump, and at each step of putting the old archive aside."""

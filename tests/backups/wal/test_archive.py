@@ -25,12 +25,12 @@ def archive_of(*segments: Segment) -> WalArchive:
 
 
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**40 - 1))
-def test_name_of_a_segment_is_read_as_it_is_written(timeline: int, number: int) -> None:
+def test_segment_name_round_trips(timeline: int, number: int) -> None:
     segment = Segment(timeline, number)
     assert Segment.from_name(segment.name) == segment
 
 
-def test_segment_of_a_position() -> None:
+def test_segment_of_an_lsn() -> None:
     at = archive.parse_lsn
     assert Segment.containing(3, at("0/41E96D0")).name == "000000030000000000000004"
     assert Segment.containing(1, at("1/FF000028")).name == "0000000100000001000000FF"
@@ -40,7 +40,7 @@ def test_segment_of_a_position() -> None:
 
 
 @given(st.integers(0, 1000), st.integers(2, 30), st.data())
-def test_every_missing_segment_but_the_last_is_a_hole_with_its_name(
+def test_every_missing_segment_but_the_last_is_a_named_gap(
     begin: int, count: int, data: st.DataObject
 ) -> None:
     whole = [Segment(1, begin + step) for step in range(count)]
@@ -50,7 +50,7 @@ def test_every_missing_segment_but_the_last_is_a_hole_with_its_name(
         archive_of(*(one for one in whole if one != missing)).chain(whole[0], 1)
 
 
-def test_restored_server_goes_on_on_a_timeline_of_its_own(tmp_path: Path) -> None:
+def test_restored_server_continues_on_its_own_timeline(tmp_path: Path) -> None:
     """Its history file says where it branched off; later WAL of the old timeline is not followed."""
     history = tmp_path / "00000002.history"
     history.write_text("1\t0/5000028\tno recovery target specified\n")
@@ -70,7 +70,7 @@ def test_restored_server_goes_on_on_a_timeline_of_its_own(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("is_compressed", [True, False])
-def test_laid_out_segment_is_what_was_received_and_takes_no_room_for_zeros(
+def test_staged_segment_equals_the_received_one_and_is_sparse(
     tmp_path: Path, is_compressed: bool
 ) -> None:
     content = b"".join(bytes([step]) * 5000 for step in range(1, 200)).ljust(SEGMENT_BYTES, b"\0")
@@ -95,7 +95,7 @@ def archived_segment(folder: Path, text: str) -> tuple[Segment, Path, bytes]:
     return segment, path, content
 
 
-def test_segment_that_changed_since_it_came_is_not_laid_out(tmp_path: Path) -> None:
+def test_segment_changed_since_it_arrived_is_not_staged(tmp_path: Path) -> None:
     """Even if it decompresses: compressed segments have no checksum."""
     segment, path, _ = archived_segment(tmp_path, "as it came")
     known = {segment.name: records.digest(path)}
@@ -120,7 +120,7 @@ def test_segment_that_changed_since_it_came_is_not_laid_out(tmp_path: Path) -> N
     assert segment.name in staged.damage
 
 
-def test_servers_own_segment_stands_in_for_one_that_changed(tmp_path: Path) -> None:
+def test_servers_own_segment_replaces_a_changed_one(tmp_path: Path) -> None:
     segment, path, content = archived_segment(tmp_path, "as it came")
     known = {segment.name: records.digest(path)}
     path.write_bytes(path.read_bytes()[:-1])
@@ -134,9 +134,7 @@ def test_servers_own_segment_stands_in_for_one_that_changed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("longer", ["pg_wal", "streaming"])
-def test_of_two_that_were_being_written_the_one_that_reaches_further_is_taken(
-    tmp_path: Path, longer: str
-) -> None:
+def test_of_two_partial_segments_the_longer_one_is_used(tmp_path: Path, longer: str) -> None:
     segment = Segment(1, 7)
     own = tmp_path / "pg_wal" / segment.name
     received = tmp_path / "streaming" / f"{segment.name}.partial"
@@ -157,7 +155,7 @@ def test_of_two_that_were_being_written_the_one_that_reaches_further_is_taken(
 
 
 @given(st.data())
-def test_damaged_ledger_vouches_for_nothing_that_was_changed(
+def test_damaged_ledger_does_not_vouch_for_changed_files(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
@@ -172,7 +170,7 @@ def test_damaged_ledger_vouches_for_nothing_that_was_changed(
     assert found.items() <= entered.items()
 
 
-def test_line_that_was_cut_short_takes_only_itself(tmp_path: Path) -> None:
+def test_truncated_ledger_line_loses_only_itself(tmp_path: Path) -> None:
     ledger.add(tmp_path, {"one": "1" * 64, "two": "2" * 64})
     path = tmp_path / ledger.LEDGER
     path.write_bytes(path.read_bytes()[:-20])

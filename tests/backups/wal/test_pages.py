@@ -62,7 +62,7 @@ LENGTHS = st.lists(st.integers(32, 12_000), min_size=2, max_size=40)
 
 
 @given(LENGTHS)
-def test_log_that_was_replayed_to_its_end_has_nothing_unread(lengths: list[int]) -> None:
+def test_wal_replayed_to_its_end_has_nothing_unread(lengths: list[int]) -> None:
     data, begins = written(lengths)
     assume(begins)
     end = end_of(data)
@@ -70,7 +70,7 @@ def test_log_that_was_replayed_to_its_end_has_nothing_unread(lengths: list[int])
 
 
 @given(LENGTHS, st.data())
-def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
+def test_record_cut_at_the_end_of_a_page_is_the_end_of_the_wal(
     lengths: list[int], choice: st.DataObject
 ) -> None:
     data, begins = written(lengths)
@@ -84,7 +84,7 @@ def test_record_that_was_cut_at_the_end_of_a_page_is_the_end_of_the_log(
 
 
 @given(LENGTHS, st.data())
-def test_replay_that_ended_at_any_record_but_the_last_left_something_unread(
+def test_replay_that_ended_before_the_last_record_left_wal_unread(
     lengths: list[int], choice: st.DataObject
 ) -> None:
     """One bit of that record is flipped anywhere: in its length, its content, or its pages' headers."""
@@ -101,7 +101,7 @@ def test_replay_that_ended_at_any_record_but_the_last_left_something_unread(
     assert at is not None
 
 
-def test_pages_that_an_earlier_segment_left_in_a_file_are_none() -> None:
+def test_pages_left_by_a_recycled_segment_are_ignored() -> None:
     data, _ = written([100] * 20)
     page = bytes(data[:PAGE_BYTES])
     assert pages.parse_page(page, BASE) is not None

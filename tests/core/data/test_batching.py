@@ -29,7 +29,7 @@ class Squares:
         return [number * number for number in questions]
 
 
-async def test_question_that_comes_alone_is_asked_at_once() -> None:
+async def test_single_question_is_asked_at_once() -> None:
     squares = Squares()
     batcher = Batcher(squares)
     assert [await batcher.ask(3), await batcher.ask(4)] == [9, 16]
@@ -61,7 +61,7 @@ def test_each_gets_its_own_answer(questions: list[tuple[int, int]]) -> None:
     asyncio.run(ask_all())
 
 
-async def test_what_comes_while_questions_are_under_way_leaves_together() -> None:
+async def test_questions_during_a_batch_form_the_next_one() -> None:
     squares = Squares()
     batcher = Batcher(squares)
     squares.gate.clear()
@@ -78,7 +78,7 @@ async def test_what_comes_while_questions_are_under_way_leaves_together() -> Non
     assert squares.asked[MAX_UNDER_WAY:] == [list(range(21, 50))], "who gave up is not asked for"
 
 
-async def test_fault_reaches_all_of_its_batch_and_nobody_else() -> None:
+async def test_error_reaches_its_whole_batch_and_no_other() -> None:
     squares = Squares()
     batcher = Batcher(squares)
     answers = await asyncio.gather(batcher.ask(2), batcher.ask(13), return_exceptions=True)
@@ -86,7 +86,7 @@ async def test_fault_reaches_all_of_its_batch_and_nobody_else() -> None:
     assert await batcher.ask(5) == 25
 
 
-async def test_wrong_number_of_answers_is_a_fault_and_not_a_mix_up() -> None:
+async def test_wrong_number_of_answers_is_an_error() -> None:
     async def forgetful(questions: Sequence[int]) -> list[int]:
         return list(questions)[1:]
 

@@ -89,7 +89,7 @@ async def test_unknown_events_are_skipped_and_counted_and_known_ones_still_come(
     assert types == events.TYPES | {"unknown"}, "no label comes from outside"
 
 
-async def test_event_of_a_post_written_while_valkey_is_away_arrives_afterwards(
+async def test_event_of_a_post_written_while_valkey_is_down_arrives_later(
     stack: Stack, join: Join
 ) -> None:
     author, follower = await join(), await join()

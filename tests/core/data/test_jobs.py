@@ -96,7 +96,7 @@ async def run_worker(dsn: str) -> None:
         await asyncio.Event().wait()
 
 
-async def test_job_exists_when_its_transaction_does(stack: Stack, database: Database) -> None:
+async def test_job_exists_only_if_its_transaction_commits(stack: Stack, database: Database) -> None:
     kind = kind_named("rolled_back")
 
     async def enqueue_and_fail() -> None:
@@ -132,7 +132,7 @@ async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(
     assert await effects(stack) == Counter(range(200))
 
 
-async def test_job_whose_lease_ended_cannot_take_effect(stack: Stack, database: Database) -> None:
+async def test_job_with_an_expired_lease_has_no_effect(stack: Stack, database: Database) -> None:
     async def work(job: Job, payload: Number) -> None:
         await stack.sql("UPDATE jobs.jobs SET attempts = attempts + 1 WHERE id = $1", job.id)
         await note(job, payload)
@@ -208,7 +208,7 @@ async def test_at_most_the_limit_runs_at_once_over_all_processes(
     assert most == 3
 
 
-async def test_failing_job_is_dead_with_its_reason_and_runs_again_by_command(
+async def test_failing_job_becomes_dead_with_its_reason_and_can_be_retried(
     stack: Stack, database: Database
 ) -> None:
     is_mended = False
@@ -241,9 +241,7 @@ async def test_failing_job_is_dead_with_its_reason_and_runs_again_by_command(
     )
 
 
-async def test_job_that_kills_its_process_each_time_is_dead_at_last(
-    stack: Stack, database: Database
-) -> None:
+async def test_job_that_kills_its_process_becomes_dead(stack: Stack, database: Database) -> None:
     kind = kind_named("deadly", max_attempts=2)
     (job_id,) = await enqueue(database, kind, 1)
     await stack.sql("UPDATE jobs.jobs SET state = 'running', attempts = 2 WHERE id = $1", job_id)
@@ -257,7 +255,7 @@ async def test_job_that_kills_its_process_each_time_is_dead_at_last(
     assert not await effects(stack)
 
 
-async def test_attempts_do_not_count_while_a_server_is_away(
+async def test_attempts_do_not_count_while_a_server_is_down(
     stack: Stack, database: Database
 ) -> None:
     attempts = 0
@@ -297,7 +295,7 @@ async def test_unknown_kinds_and_newer_versions_wait_and_are_counted(
     assert {row["kind"]: row["waiting"] for row in backlog} == {newer.name: 1, unknown.name: 1}
 
 
-async def test_shutdown_finishes_what_is_under_way_and_hands_on_what_takes_too_long(
+async def test_shutdown_finishes_running_jobs_and_releases_slow_ones(
     stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jobs, "DRAIN_SECONDS", 0.5)
@@ -318,7 +316,7 @@ async def test_shutdown_finishes_what_is_under_way_and_hands_on_what_takes_too_l
     assert json.loads(row["payload"]) == {"number": 60}
 
 
-async def test_role_reaches_jobs_of_its_own_kinds_only(stack: Stack, database: Database) -> None:
+async def test_role_sees_only_jobs_of_its_own_kinds(stack: Stack, database: Database) -> None:
     kind = kind_named("of_feed")
     (job_id,) = await enqueue(database, kind, 1)
     for role in ("chitlaq_auth", "chitlaq_feed"):
@@ -339,7 +337,7 @@ async def test_role_reaches_jobs_of_its_own_kinds_only(stack: Stack, database: D
     first=st.floats(0.1, 60),
     longest=st.floats(60, 7200),
 )
-def test_pauses_double_up_to_the_longest_within_a_quarter(
+def test_pauses_double_up_to_the_limit_with_jitter(
     attempts: int, chance: float, first: float, longest: float
 ) -> None:
     kind = Kind("any", Number, first_pause_seconds=first, longest_pause_seconds=longest)

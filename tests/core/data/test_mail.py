@@ -43,7 +43,7 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
     controller.stop()
 
 
-async def test_mail_is_sent_retried_and_its_secrets_forgotten(
+async def test_mail_is_retried_sent_and_its_text_deleted(
     stack: Stack, client: httpx.AsyncClient, mailbox: tuple[Mailbox, int]
 ) -> None:
     box, port = mailbox

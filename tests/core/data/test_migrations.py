@@ -152,7 +152,7 @@ async def test_database_of_a_newer_version_is_refused(stack: Stack, database: st
     assert "was used by a newer version of ChitLaq" in refused.stderr
 
 
-async def test_server_that_is_away_is_one_sentence(stack: Stack) -> None:
+async def test_unreachable_server_is_one_sentence(stack: Stack) -> None:
     environment = {"DATABASE_URL": "postgresql://postgres:x@127.0.0.1:1/chitlaq"}
     answer = await asyncio.to_thread(stack.command, "migrate", "--provision", env=environment)
     assert answer.returncode == 1

@@ -25,7 +25,7 @@ async def test_table_that_a_migration_adds_needs_no_grant(stack: Stack, schema: 
         await stack.sql(f"DROP TABLE {table}", role="chitlaq")
 
 
-async def test_privileges_are_granted_once_and_what_a_migration_takes_back_stays_taken(
+async def test_privileges_are_granted_once_and_revoked_ones_stay_revoked(
     stack: Stack,
 ) -> None:
     await stack.sql("CREATE TABLE ops.read_only (id integer)", role="chitlaq")

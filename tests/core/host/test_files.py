@@ -80,7 +80,7 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(
     ]
 
 
-def test_nothing_is_flushed_of_what_need_not_be_durable(tmp_path: Path, events: list[str]) -> None:
+def test_write_that_is_not_durable_flushes_nothing(tmp_path: Path, events: list[str]) -> None:
     files.write(tmp_path / "a", b"content", is_durable=False)
     assert events == ["rename a.00000000.draft a"]
 
@@ -106,7 +106,7 @@ def _write_own(path: Path) -> str:
     return path.read_text()
 
 
-def test_of_several_that_write_once_one_wins_and_all_read_the_same(tmp_path: Path) -> None:
+def test_write_once_has_one_winner_and_all_read_its_content(tmp_path: Path) -> None:
     path = tmp_path / "key"
     with multiprocessing.get_context("fork").Pool(8) as pool:
         read = pool.map(_write_own, [path] * 32, chunksize=1)
@@ -115,7 +115,7 @@ def test_of_several_that_write_once_one_wins_and_all_read_the_same(tmp_path: Pat
     assert [one.name for one in tmp_path.iterdir()] == ["key"]
 
 
-def test_folder_is_there_whole_or_not_at_all(tmp_path: Path, events: list[str]) -> None:
+def test_folder_is_complete_or_absent(tmp_path: Path, events: list[str]) -> None:
     path = tmp_path / "data"
     with suppress(ZeroDivisionError), files.draft_folder(path) as draft:
         (draft / "half").touch()
@@ -135,7 +135,7 @@ def test_folder_is_there_whole_or_not_at_all(tmp_path: Path, events: list[str]) 
     assert events[renamed + 1 :] == [f"fsync {tmp_path.name}"]
 
 
-def test_link_leads_to_the_old_or_the_new_target(tmp_path: Path, events: list[str]) -> None:
+def test_link_points_to_the_old_or_the_new_target(tmp_path: Path, events: list[str]) -> None:
     link = tmp_path / "latest"
     files.point_to(link, Path("first"))
     files.point_to(link, Path("second"))

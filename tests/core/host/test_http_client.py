@@ -68,13 +68,13 @@ async def server(
         (b"HTTP/1.1 100 Continue\r\n\r\n", OK + b"Content-Length: 5\r\n\r\nhello"),
     ],
 )
-async def test_answer_is_read_however_its_end_is_marked(parts: tuple[bytes, ...]) -> None:
+async def test_response_is_read_however_its_end_is_marked(parts: tuple[bytes, ...]) -> None:
     async with server(*parts) as (url, _):
         answer = await http_client.get(f"{url}/a", timeout_seconds=SECONDS)
     assert (answer.status, answer.body, answer.text) == (200, b"hello", "hello")
 
 
-async def test_status_and_headers_are_given_whatever_they_are() -> None:
+async def test_any_status_and_headers_are_returned() -> None:
     async with server(b"HTTP/1.1 503 Down\r\nX-Request-Id: 7\r\nContent-Length: 0\r\n\r\n") as (
         url,
         _,
@@ -84,7 +84,7 @@ async def test_status_and_headers_are_given_whatever_they_are() -> None:
     assert answer.headers["x-request-id"] == "7"
 
 
-async def test_unix_socket_is_asked_as_a_port_is(tmp_path: Path) -> None:
+async def test_unix_socket_works_like_a_port(tmp_path: Path) -> None:
     socket = tmp_path / "s"
     async with server(OK + b"Content-Length: 2\r\n\r\nhi", socket=socket) as (url, requests):
         answer = await http_client.get(
@@ -127,27 +127,27 @@ async def test_body_and_headers_are_sent() -> None:
         (OK + b"X: " + b"x" * 200_000 + b"\r\n\r\n",),
     ],
 )
-async def test_answer_that_is_not_whole_is_none(parts: tuple[bytes, ...]) -> None:
+async def test_incomplete_response_is_an_error(parts: tuple[bytes, ...]) -> None:
     async with server(*parts) as (url, _):
         with pytest.raises(NoAnswerError, match=rf"^no answer from {url}/x \(.+\)$"):
             await http_client.get(f"{url}/x?secret=1", timeout_seconds=SECONDS)
 
 
-async def test_answer_that_comes_byte_by_byte_has_the_time_of_one_that_does_not_come() -> None:
+async def test_timeout_covers_a_response_that_comes_byte_by_byte() -> None:
     async with server(OK, *[b"X: 1\r\n"] * 100_000, pause_seconds=0.05) as (url, _):
         with pytest.raises(NoAnswerError, match=r"within 0.5 s$"):
             async with asyncio.timeout(SECONDS / 2):
                 await http_client.get(url, timeout_seconds=0.5)
 
 
-async def test_answer_without_end_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_response_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "MAX_BYTES", 1_000_000)
     async with server(OK + b"\r\n", *[b"x" * 65_536] * 100) as (url, _):
         with pytest.raises(NoAnswerError, match="more than 1,000,000 bytes"):
             await http_client.get(url, timeout_seconds=SECONDS)
 
 
-async def test_nobody_there_is_said_without_the_password(tmp_path: Path) -> None:
+async def test_refused_connection_is_reported_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(NoAnswerError, match=r"^no answer from http://127.0.0.1:1/a \(.*refused"):
         await http_client.get("http://me:secret@127.0.0.1:1/a", timeout_seconds=SECONDS)
     with pytest.raises(NoAnswerError, match="no answer from /no/socket"):
@@ -197,7 +197,7 @@ def tls(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     return public, context
 
 
-async def test_server_behind_tls_is_asked_if_the_machine_trusts_it(
+async def test_tls_server_must_be_trusted_by_the_machine(
     tls: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     certificate, context = tls
@@ -211,7 +211,7 @@ async def test_server_behind_tls_is_asked_if_the_machine_trusts_it(
     http_client._trusted.cache_clear()
 
 
-def test_no_large_library_is_loaded_for_it() -> None:
+def test_http_client_loads_no_large_library() -> None:
     script = "import sys; from chitlaq.core.host import http_client; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

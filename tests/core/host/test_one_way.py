@@ -62,7 +62,7 @@ def breaks(name: str, forbidden: str) -> bool:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_only_one_module_does_it_or_says_why_not(rule: str) -> None:
+def test_only_one_module_does_it_or_gives_a_reason(rule: str) -> None:
     forbidden, allowed = RULES[rule]
     found: dict[str, set[str]] = {}
     for path in SOURCE.rglob("*.py"):
@@ -96,7 +96,7 @@ def test_every_spelling_is_found(code: str, forbidden: str) -> None:
     assert any(breaks(name, forbidden) for name in names(ast.parse(code)))
 
 
-def test_what_only_looks_like_it_is_not_found() -> None:
+def test_similar_code_is_not_reported() -> None:
     innocent = ast.parse(
         "import requests_of_ours; text.replace('a', 'b'); http.HTTPStatus; os.path"
     )

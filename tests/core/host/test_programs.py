@@ -90,7 +90,7 @@ def test_result_has_code_and_both_outputs() -> None:
         ("kill -9 $$", "killed by SIGKILL"),
     ],
 )
-def test_reason_is_what_it_said_last_or_how_it_ended(script: str, reason: str) -> None:
+def test_reason_is_the_last_message_or_the_exit_status(script: str, reason: str) -> None:
     assert programs.run(shell(script), timeout_seconds=SECONDS).reason == reason
 
 
@@ -116,12 +116,12 @@ def test_messages_are_english_and_variables_are_added() -> None:
     assert bare.stdout == "['A', 'LC_ALL']\n"
 
 
-def test_more_output_than_wanted_ends_the_program(grandchild: Path) -> None:
+def test_too_much_output_stops_the_program(grandchild: Path) -> None:
     with pytest.raises(OutputTooLargeError, match="printed more than 100,000 bytes"):
         programs.run(["/usr/bin/yes"], timeout_seconds=SECONDS, max_bytes=100_000)
 
 
-def test_of_endless_complaints_the_last_are_kept() -> None:
+def test_end_of_endless_stderr_is_kept() -> None:
     script = "import sys; [sys.stderr.write(f'{n}\\n') for n in range(300_000)]"
     result = programs.run(python(script), timeout_seconds=SECONDS, max_bytes=1_000)
     assert len(result.stderr) == 1_000
@@ -137,20 +137,20 @@ def test_missing_program_is_one_clear_error(tmp_path: Path) -> None:
         programs.run([plain], timeout_seconds=SECONDS)
 
 
-def test_after_the_time_limit_the_whole_group_is_gone(grandchild: Path) -> None:
+def test_timeout_ends_the_whole_group(grandchild: Path) -> None:
     with pytest.raises(ProgramTimeoutError, match=r"^sh did not end within 0.5 s"):
         programs.run(shell(STUBBORN, str(grandchild)), timeout_seconds=0.5, grace_seconds=0.2)
     assert is_gone(number_in(grandchild))
 
 
-def test_program_may_tidy_up_before_it_is_killed(tmp_path: Path) -> None:
+def test_program_may_clean_up_before_it_is_killed(tmp_path: Path) -> None:
     script = "trap 'touch \"$0\"; exit' TERM; while :; do sleep 0.1; done"
     with pytest.raises(ProgramTimeoutError):
         programs.run(shell(script, str(tmp_path / "tidied")), timeout_seconds=0.5)
     assert (tmp_path / "tidied").exists()
 
 
-async def test_after_a_cancellation_the_whole_group_is_gone(grandchild: Path) -> None:
+async def test_cancellation_ends_the_whole_group(grandchild: Path) -> None:
     running = asyncio.ensure_future(
         programs.arun(shell(STUBBORN, str(grandchild)), timeout_seconds=SECONDS, grace_seconds=0.2)
     )
@@ -161,7 +161,7 @@ async def test_after_a_cancellation_the_whole_group_is_gone(grandchild: Path) ->
     assert is_gone(pid)
 
 
-async def test_event_loop_goes_on_while_programs_run() -> None:
+async def test_event_loop_is_not_blocked_while_programs_run() -> None:
     ticks = 0
 
     async def tick() -> None:
@@ -189,7 +189,7 @@ async def test_async_errors_are_the_same() -> None:
         await programs.arun(["/usr/bin/yes"], timeout_seconds=SECONDS, max_bytes=10)
 
 
-def test_daemon_that_it_leaves_does_not_hold_us_up(grandchild: Path) -> None:
+def test_daemon_left_behind_does_not_block_us(grandchild: Path) -> None:
     """And goes on: a package's installation may start a server."""
     script = 'sleep 60 & echo $! > "$0"; echo done'
     started = time.monotonic()
@@ -200,7 +200,7 @@ def test_daemon_that_it_leaves_does_not_hold_us_up(grandchild: Path) -> None:
 
 
 @pytest.mark.parametrize("is_wanted_without_us", [False, True])
-def test_program_ends_with_us_unless_told_to_go_on(
+def test_program_dies_with_us_unless_asked_otherwise(
     grandchild: Path, is_wanted_without_us: bool
 ) -> None:
     ours = f"""
@@ -220,7 +220,7 @@ programs.run(["/bin/sh", "-c", 'echo $$ > "$0"; exec sleep 60', {str(grandchild)
         assert is_gone(pid)
 
 
-def test_cpus_and_priority_hold_for_all_that_it_starts() -> None:
+def test_cpus_and_priority_apply_to_child_processes() -> None:
     cpu = max(os.sched_getaffinity(0))
     script = "import os; print(os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0))"
     result = programs.run(
@@ -233,7 +233,7 @@ def test_cpus_and_priority_hold_for_all_that_it_starts() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")
-def test_program_runs_as_another_user_and_ends_with_us_all_the_same() -> None:
+def test_program_of_another_user_dies_with_us_too() -> None:
     nobody = pwd.getpwnam("nobody")
     result = programs.run(
         shell("id -u; id -G; cat /proc/self/status | grep -c PPid"),
@@ -244,7 +244,7 @@ def test_program_runs_as_another_user_and_ends_with_us_all_the_same() -> None:
     assert result.stdout.splitlines()[:2] == [f"{nobody.pw_uid}", f"{nobody.pw_gid}"]
 
 
-def test_program_that_goes_on_is_stopped_with_its_group(grandchild: Path) -> None:
+def test_long_running_program_is_stopped_with_its_group(grandchild: Path) -> None:
     with grandchild.with_name("log").open("wb") as log:
         process = programs.start(shell(STUBBORN, str(grandchild)), output=log)
     pid = number_in(grandchild)
@@ -254,7 +254,7 @@ def test_program_that_goes_on_is_stopped_with_its_group(grandchild: Path) -> Non
     programs.stop(process)  # Nothing is there any more, and nothing is done.
 
 
-def test_what_is_stopped_may_take_its_own_signal(tmp_path: Path) -> None:
+def test_stopped_program_can_handle_its_signal(tmp_path: Path) -> None:
     script = "trap 'exit 4' USR1; echo $$ > \"$0\"; while :; do sleep 0.1; done"
     with (tmp_path / "log").open("wb") as log:
         process = programs.start(shell(script, str(tmp_path / "ready")), output=log)
@@ -263,14 +263,14 @@ def test_what_is_stopped_may_take_its_own_signal(tmp_path: Path) -> None:
     assert process.returncode == 4
 
 
-def test_stderr_is_told_as_it_comes() -> None:
+def test_stderr_is_reported_as_it_comes() -> None:
     told: list[str] = []
     script = "printf '1/2 kB\\r' >&2; sleep 0.3; printf '2/2 kB\\n' >&2"
     programs.run(shell(script), timeout_seconds=SECONDS, on_stderr=told.append)
     assert told == ["1/2 kB\r", "2/2 kB\n"]
 
 
-def test_programs_of_root_are_found_by_anybody(
+def test_programs_of_root_are_found_by_every_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")

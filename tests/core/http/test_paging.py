@@ -21,7 +21,7 @@ def read(wanted: Paging) -> Page[int]:
     return wanted.page_of(rows, lambda row: row[0].int)
 
 
-async def test_handler_gets_the_part_that_the_parameters_name() -> None:
+async def test_handler_gets_the_requested_page() -> None:
     async def handler(name: str, paging: Paging) -> tuple[str, Paging]:
         return name, paging
 
@@ -37,7 +37,7 @@ async def test_handler_gets_the_part_that_the_parameters_name() -> None:
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
-def test_reading_on_by_cursor_or_by_page_gives_each_item_once(limit: int) -> None:
+def test_paging_by_cursor_or_page_gives_each_item_once(limit: int) -> None:
     by_cursor: list[int] = []
     cursor: str | None = None
     while True:

@@ -59,7 +59,7 @@ async def test_unknown_parameter_is_refused_by_name(
         assert_is_problem(answer, "unheard_of")
 
 
-async def test_parameter_that_only_another_route_has_is_refused(tmp_path: Path) -> None:
+async def test_parameter_of_another_route_is_refused(tmp_path: Path) -> None:
     answer = await ask(tmp_path, "search-service", "GET", "/search/users?q=a&cursor=AAAA")
     assert_is_problem(answer, "cursor")
     assert set(answer.json()["errors"]) == {"cursor"}

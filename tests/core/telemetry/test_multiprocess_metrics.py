@@ -58,7 +58,7 @@ def seen(folder: Path) -> tuple[float, float, float]:
     return multiprocess_metrics.read(folder, numbers)
 
 
-def test_what_the_dead_counted_is_folded_into_one_file_of_a_kind(tmp_path: Path) -> None:
+def test_files_of_exited_processes_are_folded_into_one_per_kind(tmp_path: Path) -> None:
     for times in (3, 4, 5):
         count_and_be_killed(tmp_path, times)
     assert len(list(tmp_path.glob("*.db"))) == 9
@@ -75,7 +75,7 @@ def test_what_the_dead_counted_is_folded_into_one_file_of_a_kind(tmp_path: Path)
     assert len(list(tmp_path.glob("*.db"))) == 2
 
 
-def test_what_the_living_count_is_left_to_them(tmp_path: Path) -> None:
+def test_files_of_running_processes_are_not_folded(tmp_path: Path) -> None:
     count_and_be_killed(tmp_path, 3)
     (file,) = tmp_path.glob("counter_*.db")
     living = file.rename(tmp_path / f"counter_{os.getpid()}.db")
@@ -84,7 +84,7 @@ def test_what_the_living_count_is_left_to_them(tmp_path: Path) -> None:
     assert seen(tmp_path) == (3, 3, 3)
 
 
-def test_each_number_is_seen_once_wherever_the_folding_is_killed(tmp_path: Path) -> None:
+def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path) -> None:
     """At each line of it, and each time some more is there to be folded."""
 
     def fold_and_be_killed_at(line: int) -> bool:
@@ -121,7 +121,7 @@ def test_each_number_is_seen_once_wherever_the_folding_is_killed(tmp_path: Path)
     assert line > 30
 
 
-def test_each_number_is_seen_once_while_others_fold(tmp_path: Path) -> None:
+def test_each_number_counts_once_during_a_fold(tmp_path: Path) -> None:
     """At each line of our reading and of the library's."""
 
     def seen_with_fold_at(line: int) -> tuple[tuple[float, float, float], bool]:
@@ -208,7 +208,7 @@ async def feed(stack: Stack, name: str, **labels: str) -> float:
     )
 
 
-async def test_two_processes_count_each_request_once_and_say_what_postgresql_says(
+async def test_two_processes_count_each_request_once(
     doubled: Stack,
 ) -> None:
     refused = {"route": "/posts", "method": "POST", "status": "401"}

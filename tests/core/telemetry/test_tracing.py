@@ -94,7 +94,7 @@ async def is_ready(client: httpx.AsyncClient, address: str) -> bool:
     return (await client.get(f"{address}/ready")).status_code == 200
 
 
-async def test_trace_of_a_request_has_its_id_and_all_that_it_led_to(
+async def test_trace_has_the_request_id_and_all_spans(
     stack: Stack, collector: Collector, join: Callable[[], Awaitable[Member]]
 ) -> None:
     author = await join()
@@ -139,7 +139,7 @@ async def test_trace_of_a_request_has_its_id_and_all_that_it_led_to(
     assert b"nobody's business" not in b"".join(s.SerializeToString() for _, s in collector.spans)
 
 
-async def test_collector_that_is_away_harms_no_request(stack: Stack) -> None:
+async def test_requests_succeed_while_the_collector_is_down(stack: Stack) -> None:
     (nobody,) = free_ports(1)
     with traced(stack, f"http://127.0.0.1:{nobody}", "search-service") as addresses:
         async with httpx.AsyncClient(timeout=20) as client:
@@ -149,7 +149,7 @@ async def test_collector_that_is_away_harms_no_request(stack: Stack) -> None:
                 assert answer.status_code == 200
 
 
-async def test_nothing_of_it_is_loaded_where_it_is_off() -> None:
+async def test_tracing_loads_nothing_when_it_is_off() -> None:
     done = subprocess.run(
         [
             sys.executable,

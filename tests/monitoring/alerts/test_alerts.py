@@ -56,7 +56,7 @@ def verdicts(promtool: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping
 
 
 @pytest.mark.parametrize("name", [alert.name for alert in registry.alerts()])
-def test_each_alert_fires_and_keeps_silent_as_declared(
+def test_each_alert_fires_and_stays_silent_as_declared(
     name: str, verdicts: Mapping[str, str]
 ) -> None:
     assert verdicts[name] == "SUCCESS"
@@ -83,7 +83,7 @@ def test_each_alert_fires_and_keeps_silent_as_declared(
         "own",
     ],
 )
-def test_alert_that_does_not_do_what_its_cases_state_is_noticed(
+def test_alert_that_contradicts_its_cases_fails(
     changes: dict[str, object], verdict: str, promtool: str, tmp_path: Path
 ) -> None:
     """What a case expects is derived from the alert; its values and labels are stated."""
@@ -101,7 +101,7 @@ def test_alert_that_does_not_do_what_its_cases_state_is_noticed(
     assert said.startswith(verdict), said
 
 
-def test_each_severity_has_its_route_and_its_own_patience(amtool: str, tmp_path: Path) -> None:
+def test_each_severity_has_its_route_and_repeat_interval(amtool: str, tmp_path: Path) -> None:
     path = tmp_path / "alertmanager.yml"
     path.write_bytes(
         routing.alertmanager_config("http://127.0.0.1:3006/alerts", str(tmp_path / "token"))
@@ -211,7 +211,7 @@ async def test_more_severe_alert_inhibits_what_it_explains(
     assert not found[source]
 
 
-def test_alerts_of_one_family_are_told_apart_by_what_they_are_about() -> None:
+def test_alerts_of_one_family_are_distinguished_by_subject() -> None:
     """A label that SUBJECT lacks lets an alert on one thing inhibit an alert on another."""
     told_apart = {
         label
@@ -252,7 +252,7 @@ def test_each_alert_says_what_it_means_and_what_to_do(declared: Alert) -> None:
         ({"name": "is down"}, "name"),
     ],
 )
-def test_alert_without_its_parts_cannot_be_made(changes: dict[str, object], complaint: str) -> None:
+def test_incomplete_alert_cannot_be_declared(changes: dict[str, object], complaint: str) -> None:
     assert alert().rule["alert"] == "Down"
     with pytest.raises(ValueError, match=complaint):
         alert(**changes)

@@ -54,14 +54,14 @@ def unknown(expr: str) -> set[str]:
     return {name for name in metrics_of(expr) if name not in KNOWN and name[:5] != "node_"}
 
 
-def test_names_of_metrics_are_found_in_expressions() -> None:
+def test_metric_names_are_found_in_expressions() -> None:
     expr = 'sum by (le) (rate(a_bucket{x="up[5m]"}[5m])) / on (x) b > 1e9 and slo:c:d offset 3h'
     assert metrics_of(expr) == {"a_bucket", "b", "slo:c:d"}
     assert unknown("rate(invented_total[5m])") == {"invented_total"}
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_each_panel_says_what_it_shows_of_what_there_is(panel: Panel) -> None:
+def test_each_panel_has_a_title_and_uses_existing_metrics(panel: Panel) -> None:
     assert panel.title
     assert panel.unit
     assert panel.queries
@@ -71,14 +71,14 @@ def test_each_panel_says_what_it_shows_of_what_there_is(panel: Panel) -> None:
         assert not unknown(query.expr)
 
 
-def test_rules_ask_only_for_metrics_that_there_are() -> None:
+def test_rules_use_only_existing_metrics() -> None:
     document = msgspec.json.decode(registry.rule_groups())
     for group in document["groups"]:
         for rule in group["rules"]:
             assert not unknown(rule["expr"]), rule
 
 
-def test_prometheus_understands_each_panel(promtool: str, tmp_path: Path) -> None:
+def test_prometheus_parses_each_panel(promtool: str, tmp_path: Path) -> None:
     """The expressions as recording rules, since promtool checks those without a server."""
     asked = [
         {"record": f"panel:{number}", "expr": query.expr.replace("$__rate_interval", "5m")}
@@ -104,7 +104,7 @@ def test_prometheus_understands_each_panel(promtool: str, tmp_path: Path) -> Non
         ("Components down", 'component_up{component="%s"}'),
     ],
 )
-def test_number_of_what_is_down_is_not_zero_where_nobody_knows(
+def test_number_of_down_components_is_absent_if_unknown(
     title: str, series: str, promtool: str, tmp_path: Path
 ) -> None:
     (expr,) = [

@@ -149,7 +149,7 @@ async def test_database_with_another_clock_is_noticed(stack: Stack) -> None:
     assert round(same / 60) == 0
 
 
-async def test_slot_outlives_its_reader(stack: Stack) -> None:
+async def test_replication_slot_outlives_its_reader(stack: Stack) -> None:
     await stack.sql("SELECT pg_create_physical_replication_slot('left_alone', true)")
     try:
         samples = await scrape(stack)
@@ -186,7 +186,7 @@ def receiver(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-async def test_of_standbys_of_one_name_the_last_one_counts(stack: Stack, tmp_path: Path) -> None:
+async def test_slowest_of_standbys_with_one_name_counts(stack: Stack, tmp_path: Path) -> None:
     lags = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), write_lsn) AS lag FROM pg_stat_replication"
     twins = f"{lags} WHERE application_name = 'twins'"
 
@@ -222,7 +222,7 @@ async def test_of_standbys_of_one_name_the_last_one_counts(stack: Stack, tmp_pat
     assert value(samples, "postgresql_replication_lag_bytes", application="mute") is None
 
 
-async def test_errors_of_those_who_keep_no_metrics_are_counted(stack: Stack) -> None:
+async def test_errors_of_components_without_metrics_are_counted(stack: Stack) -> None:
     async def errors() -> float | None:
         return value(await scrape(stack), "log_lines_total", service="postgres", level="error")
 
@@ -266,7 +266,7 @@ def test_each_error_is_counted_once_through_rotations(tmp_path: Path) -> None:
     assert log_errors.new_errors(later) == 1
 
 
-async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> None:
+async def test_hanging_component_loses_only_its_own_metrics(stack: Stack) -> None:
     samples = await scrape(stack)
     for component in ("postgres", "redis", "nginx"):
         assert value(samples, "component_up", component=component) == 1
@@ -289,7 +289,7 @@ async def test_component_that_hangs_takes_only_its_own_metrics(stack: Stack) -> 
     await eventually(is_back)
 
 
-async def test_each_metric_has_one_home_and_a_scrape_costs_about_what_reading_it_costs(
+async def test_each_metric_is_exported_once_and_a_scrape_costs_little(
     stack: Stack,
 ) -> None:
     homes: dict[str, set[str]] = {}
@@ -386,7 +386,7 @@ def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
     return path, key_path
 
 
-async def test_certificates_expiry_comes_from_files_and_from_what_is_served(tmp_path: Path) -> None:
+async def test_certificate_expiry_comes_from_files_and_endpoints(tmp_path: Path) -> None:
     long, long_key = make_certificate(tmp_path, 40)
     ended, _ = make_certificate(tmp_path, -2)
     broken = tmp_path / "broken.pem"

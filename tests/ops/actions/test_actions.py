@@ -25,7 +25,7 @@ def reason() -> str:
     return f"to prove it, {secrets.token_hex(4)}"
 
 
-async def test_nothing_is_done_unless_it_is_said(stack: Stack) -> None:
+async def test_nothing_is_done_without_confirmation(stack: Stack) -> None:
     before = stack.ps()["search-service"]["pid"]
     answer = stack.command("ops", "do", "restart", "search-service")
     assert answer.returncode == 0
@@ -57,7 +57,7 @@ async def test_restart_is_done_and_recorded(stack: Stack, reason: str) -> None:
     assert "search-service: healthy" in str(record["output"])
 
 
-async def test_session_that_others_wait_for_is_ended(stack: Stack, reason: str) -> None:
+async def test_blocking_session_is_ended(stack: Stack, reason: str) -> None:
     holder = await asyncpg.connect(stack.dsn())
     waiter = await asyncpg.connect(stack.dsn())
     try:
@@ -100,7 +100,7 @@ async def test_session_that_others_wait_for_is_ended(stack: Stack, reason: str) 
         (["kill", "٤٢"], "is not a PostgreSQL process"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is(
+def test_impossible_action_is_refused_before_it_starts(
     stack: Stack, words: list[str], said: str
 ) -> None:
     answer = stack.command("ops", "do", *words, "--yes", "--why", "to see it refused")
@@ -109,7 +109,7 @@ def test_what_cannot_be_done_is_said_before_anything_is(
     assert "Traceback" not in answer.stderr
 
 
-async def test_vacuum_takes_the_dead_rows_away(stack: Stack, reason: str) -> None:
+async def test_vacuum_removes_dead_rows(stack: Stack, reason: str) -> None:
     await stack.sql("DELETE FROM auth.universities WHERE false")
     answer = stack.command("ops", "do", "vacuum", "auth.universities", "--yes", "--why", reason)
     assert answer.returncode == 0, answer.stderr
@@ -124,7 +124,7 @@ async def test_vacuum_takes_the_dead_rows_away(stack: Stack, reason: str) -> Non
     await eventually(is_vacuumed)
 
 
-def test_only_what_is_old_and_no_longer_written_to_may_go(stack: Stack, reason: str) -> None:
+def test_only_old_files_without_a_writer_are_deleted(stack: Stack, reason: str) -> None:
     logs = stack.home / "logs"
     old, young, draft = logs / "x.log.7.gz", logs / "x.log.1", logs / "x.draft"
     for file in (old, young, draft):

@@ -65,7 +65,7 @@ async def say(home: Home, name: str, **environment: str) -> Any:
         (1, good(60), CRITICAL),
     ],
 )
-async def test_backup_is_good_when_it_was_restored_lately(
+async def test_backup_is_ok_if_it_was_restored_recently(
     home: Home,
     name: str,
     kind: Kind,
@@ -83,7 +83,7 @@ async def test_drill_of_an_earlier_backup_counts_until_the_newest_is_drilled(hom
     assert (await say(home, "backup.database")).verdict == OK
 
 
-async def test_no_backup_is_critical_whatever_lies_in_the_folder(home: Home) -> None:
+async def test_missing_backup_is_critical_whatever_files_there_are(home: Home) -> None:
     folder = home.root / "backups"
     folder.mkdir(parents=True)
     (folder / "chitlaq_20261123T023000.sql").write_bytes(b"x" * 1000)
@@ -101,7 +101,7 @@ async def test_one_bad_backup_is_critical_beside_good_ones(home: Home) -> None:
     assert "12 rows are missing" in found.summary
 
 
-async def test_record_that_was_damaged_is_critical_and_of_its_own_kind_only(home: Home) -> None:
+async def test_damaged_record_is_critical_for_its_own_kind_only(home: Home) -> None:
     keep(home, "dump", 1, verified=good(1), drilled=good(1))
     record = keep(home, "full", 1, verified=good(1), drilled=good(1))
     path = home.root / "backups" / "records" / f"{record.id}.json"
@@ -123,7 +123,7 @@ async def test_configuration_without_secrets_is_a_warning(home: Home) -> None:
     assert found.verdict == OK
 
 
-async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Path) -> None:
+async def test_copies_are_judged_if_configured(home: Home, tmp_path: Path) -> None:
     assert (await say(home, "backup.copies")).verdict == model.Verdict.SKIPPED
     where = str(tmp_path / "elsewhere")
     wished = {"CHITLAQ_BACKUPS_COPY_TO": where, "CHITLAQ_BACKUPS_ARCHIVE": "off"}
@@ -138,7 +138,7 @@ async def test_copies_are_judged_where_they_are_wished(home: Home, tmp_path: Pat
     assert (await say(home, "backup.copies", **wished)).verdict == CRITICAL
 
 
-async def test_archive_is_looked_at_where_there_is_one(home: Home) -> None:
+async def test_wal_archive_is_judged_if_there_is_one(home: Home) -> None:
     off = {"CHITLAQ_BACKUPS_ARCHIVE": "off"}
     for name in ("backup.archive", "backup.physical"):
         assert (await say(home, name, **off)).verdict == model.Verdict.SKIPPED
@@ -146,7 +146,7 @@ async def test_archive_is_looked_at_where_there_is_one(home: Home) -> None:
     assert (await say(home, "backup.archive")).verdict == model.Verdict.UNKNOWN
 
 
-async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
+async def test_wal_without_a_receiver_is_critical(stack: Stack) -> None:
     found = await look(
         Home(stack.home), "backup.archive", **stack.environment | {"CHITLAQ_BACKUPS_ARCHIVE": "on"}
     )
@@ -157,7 +157,7 @@ async def test_log_that_nobody_receives_is_critical(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("hours", "verdict"), [(None, CRITICAL), (0.1, OK), (2, WARNING), (7, CRITICAL)]
 )
-async def test_log_elsewhere_is_judged_by_its_age(
+async def test_off_site_wal_is_judged_by_its_age(
     home: Home, tmp_path: Path, hours: float | None, verdict: model.Verdict
 ) -> None:
     where = str(tmp_path / "elsewhere")
@@ -170,7 +170,7 @@ async def test_log_elsewhere_is_judged_by_its_age(
     assert (await say(home, "backup.copies", CHITLAQ_BACKUPS_COPY_TO=where)).verdict == verdict
 
 
-async def test_folder_of_backups_that_may_not_be_seen_is_unknown(home: Home) -> None:
+async def test_unreadable_backup_folder_is_unknown(home: Home) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may see everything")
     keep(home, "dump", 1, drilled=good(1))

@@ -134,7 +134,7 @@ CAPACITY = ("capacity.disk", "capacity.memory", "capacity.connections", "capacit
         ("nothing", Verdict.UNKNOWN),
     ],
 )
-async def test_room_is_forecast_where_the_past_is_a_line(
+async def test_free_space_is_forecast_from_linear_growth(
     told: Mapping[str, str], tmp_path: Path, check: str, story: str, verdict: Verdict
 ) -> None:
     found = await forecast(check, told[story], tmp_path)
@@ -188,7 +188,7 @@ def disks_of(now: float, free: Mapping[str, float]) -> str:
     return "\n".join([*lines, "# EOF\n"])
 
 
-async def test_database_fills_the_disk_that_it_lies_on(tmp_path: Path, elsewhere: Path) -> None:
+async def test_database_is_forecast_against_its_own_disk(tmp_path: Path, elsewhere: Path) -> None:
     """With the data on a volume of its own, neither / nor what lies below it says anything."""
     mount = mounted_at(elsewhere)
     past = disks_of(
@@ -213,7 +213,7 @@ async def test_database_fills_the_disk_that_it_lies_on(tmp_path: Path, elsewhere
             assert days == pytest.approx(10, abs=0.1)
 
 
-async def test_disk_of_a_database_that_is_not_seen_is_not_guessed(tmp_path: Path) -> None:
+async def test_invisible_disk_of_a_database_is_not_guessed(tmp_path: Path) -> None:
     now = time.time()
     pasts = {
         "other": disks_of(now, {'mountpoint="/nowhere"': 1e11}),
@@ -254,7 +254,7 @@ async def test_memory_that_grows_little_or_not_at_all_is_no_leak(
     assert found.verdict == verdict, found.summary
 
 
-async def test_process_that_grows_day_by_day_is_named(tmp_path: Path) -> None:
+async def test_steadily_growing_process_is_named(tmp_path: Path) -> None:
     leak = "\n".join(exposition(2, lambda day: 0.5 + 0.2 * day, time.time())) + "\n"
     async with serving({"leak": leak}, tmp_path) as addresses:
         found = await forecast("memory.growth", addresses["leak"], tmp_path)
@@ -268,7 +268,7 @@ async def test_process_that_grows_day_by_day_is_named(tmp_path: Path) -> None:
     ("share", "verdict"),
     [(0.1, Verdict.OK), (0.9, Verdict.WARNING), (1.1, Verdict.CRITICAL)],
 )
-async def test_growth_is_judged_by_what_was_tested(
+async def test_growth_is_judged_by_the_tested_size(
     stack: Stack,
     join: Join,
     look: Look,

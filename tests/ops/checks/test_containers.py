@@ -83,7 +83,7 @@ async def test_containers_are_judged_by_their_state(
         assert len(table.rows) == len(lines)
 
 
-async def test_every_container_is_asked_for_and_as_json(home: Home, programs: Programs) -> None:
+async def test_all_containers_are_listed_as_json(home: Home, programs: Programs) -> None:
     programs("docker", f'test "$*" = "ps -a --format {{{{json .}}}}" && echo \'{FEED}\'')
     assert (await look(home, "services.containers")).verdict == OK
 
@@ -96,7 +96,7 @@ async def test_every_container_is_asked_for_and_as_json(home: Home, programs: Pr
         ("postgresql://owner:x@db/chitlaq", UNKNOWN, "Cannot connect to the Docker daemon"),
     ],
 )
-async def test_daemon_that_is_away_is_unknown_where_we_may_need_it(
+async def test_unreachable_docker_daemon_is_unknown_if_it_is_needed(
     home: Home, monkeypatch: pytest.MonkeyPatch, elsewhere: str, verdict: Verdict, said: str
 ) -> None:
     if shutil.which("docker") is None:

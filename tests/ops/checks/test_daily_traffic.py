@@ -166,7 +166,7 @@ async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
         ("slow", "slowest", STORIES["slow"].slow),
     ],
 )
-async def test_worst_hour_is_named_by_the_clock(
+async def test_worst_hour_is_named_by_clock_time(
     told: Mapping[str, str], tmp_path: Path, story: str, words: str, span: Span
 ) -> None:
     found = await look(Home(tmp_path), "api.day", PROMETHEUS_URL=told[story])

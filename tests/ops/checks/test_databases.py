@@ -68,7 +68,7 @@ async def all_found(look: Look, port: str) -> list[Result]:
     return await asyncio.gather(*(look(check, **urls) for check in UNSEEN))
 
 
-async def test_servers_that_are_away_are_critical_and_what_they_would_tell_unknown(
+async def test_servers_that_are_down_are_critical_and_their_values_unknown(
     look: Look, nobody: str
 ) -> None:
     results = await all_found(look, nobody)
@@ -76,14 +76,14 @@ async def test_servers_that_are_away_are_critical_and_what_they_would_tell_unkno
     assert not any("itself failed" in result.summary for result in results)
 
 
-async def test_web_server_in_place_of_a_database_is_no_database(look: Look) -> None:
+async def test_web_server_on_the_databases_port_is_critical(look: Look) -> None:
     with answering(b"<h1>It works!</h1>") as port:
         results = await all_found(look, port)
     assert {result.check: result.verdict for result in results} == UNSEEN
     assert not any("itself failed" in result.summary for result in results)
 
 
-async def test_server_that_hangs_is_critical_within_the_time_of_a_check(
+async def test_hanging_server_is_critical_within_the_checks_timeout(
     stack: Stack, system: SystemView
 ) -> None:
     """Also where it was well a moment ago, and connections to it are open."""
@@ -105,7 +105,7 @@ async def test_server_that_hangs_is_critical_within_the_time_of_a_check(
     ("thresholds", "verdict"),
     [("60,90", Verdict.OK), ("0,60", Verdict.WARNING), ("0,0", Verdict.CRITICAL)],
 )
-async def test_server_that_answers_is_held_to_its_time(
+async def test_response_time_of_a_server_is_judged(
     look: Look, check: str, thresholds: str, verdict: Verdict
 ) -> None:
     await found(look, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=thresholds)
@@ -144,7 +144,7 @@ async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
     ("thresholds", "verdict"),
     [("1e12,1e13", Verdict.OK), ("1e6,1e13", Verdict.WARNING), ("1e5,1e6", Verdict.CRITICAL)],
 )
-async def test_size_of_the_database_is_held_to_its_limits(
+async def test_size_of_the_database_is_judged_by_its_thresholds(
     look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     result = await look("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=thresholds)
@@ -170,13 +170,13 @@ async def empty(stack: Stack) -> AsyncIterator[str]:
         ("database.dead_rows", Verdict.OK, "no table is large enough"),
     ],
 )
-async def test_what_a_database_cannot_tell_is_not_made_up(
+async def test_unavailable_database_values_are_not_invented(
     look: Look, empty: str, check: str, verdict: Verdict, said: str
 ) -> None:
     await found(look, check, verdict, said, DATABASE_URL=empty)
 
 
-async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Look) -> None:
+async def test_repeatedly_slow_statement_is_found(stack: Stack, look: Look) -> None:
     async with session(stack) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
         for _ in range(2):
@@ -198,7 +198,7 @@ async def test_statement_that_is_slow_each_time_is_found(stack: Stack, look: Loo
     await stack.sql("SELECT pg_stat_statements_reset()")
 
 
-async def test_statement_that_was_slow_once_is_no_slow_statement(stack: Stack, look: Look) -> None:
+async def test_statement_slow_only_once_is_ignored(stack: Stack, look: Look) -> None:
     async with session(stack) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
         await connection.execute("SELECT pg_sleep(0.3) AS once_by_hand")
@@ -207,7 +207,7 @@ async def test_statement_that_was_slow_once_is_no_slow_statement(stack: Stack, l
     assert not any("once_by_hand" in row["statement"] for row in rows(result))
 
 
-async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
+async def test_lock_wait_is_judged_by_its_length_and_names_the_holder(
     stack: Stack, look: Look
 ) -> None:
     await found(look, "database.locks", Verdict.OK, "no session is waiting")
@@ -236,7 +236,7 @@ async def test_wait_for_a_lock_is_judged_by_its_length_and_names_who_holds_it(
     await found(look, "database.locks", Verdict.OK, "no session is waiting")
 
 
-async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, look: Look) -> None:
+async def test_open_transaction_is_judged_by_its_age(stack: Stack, look: Look) -> None:
     async with session(stack) as forgotten, forgotten.transaction():
         await forgotten.execute("SELECT 'forgotten'")
         for thresholds, verdict in (
@@ -259,7 +259,7 @@ async def test_transaction_that_stays_open_is_judged_by_its_age(stack: Stack, lo
     ("thresholds", "verdict"),
     [("0.01,0.001", Verdict.OK), ("1.01,0.01", Verdict.WARNING), ("1.02,1.01", Verdict.CRITICAL)],
 )
-async def test_reads_from_memory_are_held_to_their_share(
+async def test_cache_hit_ratio_is_judged(
     stack: Stack, look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     read = "DO $$ BEGIN FOR n IN 1..300 LOOP PERFORM count(*) FROM pg_attribute; END LOOP; END $$"
@@ -273,9 +273,7 @@ async def test_reads_from_memory_are_held_to_their_share(
     )
 
 
-async def test_rows_that_wait_for_vacuum_are_judged_by_their_share(
-    stack: Stack, look: Look
-) -> None:
+async def test_dead_rows_are_judged_by_their_share(stack: Stack, look: Look) -> None:
     async def delete(upto: int) -> None:
         await stack.sql("DELETE FROM public.much_deleted WHERE n <= $1", upto)
 
@@ -321,7 +319,7 @@ async def configured(system: SystemView, name: str, value: str) -> AsyncIterator
     ("thresholds", "verdict"),
     [("0.9,0.99", Verdict.OK), ("1e-9,0.99", Verdict.WARNING), ("1e-9,1e-8", Verdict.CRITICAL)],
 )
-async def test_memory_of_valkey_is_held_to_its_limits(
+async def test_memory_of_valkey_is_judged_by_its_thresholds(
     look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=thresholds)
@@ -340,7 +338,7 @@ async def test_valkey_without_a_limit_has_no_share_to_judge(system: SystemView, 
     ("thresholds", "verdict"),
     [("0.9,0.99", Verdict.OK), ("1e-5,0.9", Verdict.WARNING), ("1e-5,2e-5", Verdict.CRITICAL)],
 )
-async def test_clients_of_valkey_are_held_to_their_limits(
+async def test_clients_of_valkey_are_judged_by_their_thresholds(
     look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     result = await look("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
@@ -348,9 +346,7 @@ async def test_clients_of_valkey_are_held_to_their_limits(
     assert "connected" in result.summary
 
 
-async def test_connection_that_valkey_refused_is_a_warning(
-    stack: Stack, system: SystemView
-) -> None:
+async def test_connection_refused_by_valkey_is_a_warning(stack: Stack, system: SystemView) -> None:
     await system.valkey.execute("CONFIG", "RESETSTAT")
     assert (await judge(CHECKS["redis.stats"], system)).verdict is Verdict.OK
     connected = (await system.valkey.info("clients"))["connected_clients"]

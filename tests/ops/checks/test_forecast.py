@@ -27,7 +27,7 @@ def hourly(*values: float) -> list[tuple[float, float]]:
     hours=st.integers(25, 400),
     days_left=st.floats(0.5, 300),
 )
-def test_line_is_forecast_exactly(
+def test_straight_line_is_forecast_exactly(
     start: float, per_day: float, hours: int, days_left: float
 ) -> None:
     points = hourly(*(start + per_day * at / 24 for at in range(hours)))
@@ -63,7 +63,7 @@ def noise(chance: random.Random, kept: float, step: float) -> Iterator[float]:
         (0.98, 2.0, 20.0, 0.9, 40),
     ],
 )
-def test_band_holds_the_truth_as_often_as_it_says_and_is_no_wider_than_it_must_be(
+def test_band_has_its_stated_coverage_and_is_no_wider_than_needed(
     kept: float, step: float, ahead: float, least: float, widest: float
 ) -> None:
     """The limit is fixed: not put where the last sample happens to be."""
@@ -92,7 +92,7 @@ def test_days_are_counted_from_the_line_and_not_from_the_last_sample() -> None:
         assert days == pytest.approx(20, abs=0.2)
 
 
-def test_growth_that_may_be_none_has_no_latest_day() -> None:
+def test_uncertain_growth_has_no_latest_day() -> None:
     """Two levels: a line explains them well, and what hangs together so much may be anything."""
     found = until(hourly(*(10.0 * (at > 30) + at * 0.01 for at in range(60))), 100.0)
     assert found.days is not None
@@ -122,7 +122,7 @@ def test_what_is_full_is_full_now() -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=24, max_size=100), st.floats(0, 1e9))
-def test_days_are_never_negative_nor_out_of_their_band(values: list[float], limit: float) -> None:
+def test_days_are_never_negative_or_outside_their_band(values: list[float], limit: float) -> None:
     points = [(at * DAY_SECONDS / 20, value) for at, value in enumerate(values)]
     found = until(points, limit)
     assert isinstance(found, Forecast)
@@ -155,5 +155,5 @@ def test_days_are_never_negative_nor_out_of_their_band(values: list[float], limi
         (formatting.quantity(7, ""), "7"),
     ],
 )
-def test_numbers_are_said_as_people_say_them(said: str, expected: str) -> None:
+def test_numbers_are_formatted_for_people(said: str, expected: str) -> None:
     assert said == expected

@@ -48,7 +48,7 @@ def home(tmp_path: Path) -> Home:
         ("host.large_files", "LARGE_FILE_BYTES"),
     ],
 )
-async def test_use_is_judged_by_its_thresholds(
+async def test_utilisation_is_judged_by_its_thresholds(
     home: Home, check: str, setting: str, thresholds: str, verdict: Verdict
 ) -> None:
     found = await look(home, check, **{f"CHITLAQ_CHECKS_{setting}": thresholds})
@@ -61,7 +61,7 @@ async def test_use_is_judged_by_its_thresholds(
     ("thresholds", "verdict"),
     [("-1,-2", Verdict.OK), ("1e9,-1", Verdict.WARNING), ("2e9,1e9", Verdict.CRITICAL)],
 )
-async def test_memory_is_judged_by_what_is_left(
+async def test_memory_is_judged_by_what_is_available(
     home: Home, thresholds: str, verdict: Verdict
 ) -> None:
     found = await look(home, "host.memory", CHITLAQ_CHECKS_MEMORY_AVAILABLE_RATIO=thresholds)
@@ -70,7 +70,7 @@ async def test_memory_is_judged_by_what_is_left(
     assert table.rows
 
 
-async def test_uptime_is_ok_but_for_the_first_hour(
+async def test_uptime_is_ok_after_the_first_hour(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "JUST_BOOTED_SECONDS", 0.0)
@@ -79,7 +79,7 @@ async def test_uptime_is_ok_but_for_the_first_hour(
     assert (await look(home, "host.uptime")).verdict == Verdict.WARNING
 
 
-async def test_file_system_is_listed_once_and_the_homes_own_is_there(home: Home) -> None:
+async def test_each_file_system_is_listed_once_with_the_homes_own(home: Home) -> None:
     found = await look(home, "host.disk")
     table = found.evidence[0]
     assert isinstance(table, Table)
@@ -111,7 +111,7 @@ async def test_full_file_system_is_critical(full: Path) -> None:
     assert str(full) in found.summary
 
 
-async def test_what_home_and_backups_take_is_counted_each_file_once(
+async def test_disk_usage_of_home_and_backups_counts_each_file_once(
     home: Home, tmp_path: Path
 ) -> None:
     backups = tmp_path / "elsewhere"
@@ -126,7 +126,7 @@ async def test_what_home_and_backups_take_is_counted_each_file_once(
     assert "at least" not in found.summary
 
 
-async def test_folder_that_could_not_be_counted_in_time_is_said(
+async def test_folder_not_measured_in_time_is_reported(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disks, "TAKEN_SECONDS", -1.0)
@@ -191,7 +191,7 @@ async def test_uptime_is_that_since_the_kernels_boot(home: Home, proc: Path, sec
     assert found.values["uptime"].value == pytest.approx(seconds, abs=60)
 
 
-async def test_load_is_what_the_kernel_says(home: Home) -> None:
+async def test_load_is_the_kernels(home: Home) -> None:
     def kernels() -> list[str]:
         return Path("/proc/loadavg").read_text().split()[:3]
 
@@ -229,7 +229,7 @@ async def test_busy_process_is_named(home: Home) -> None:
 
 
 @pytest.mark.parametrize("available", [900_000, 20_000])
-async def test_memory_is_what_the_kernel_says_is_available(
+async def test_memory_is_the_kernels_available_memory(
     home: Home, proc: Path, available: int
 ) -> None:
     (proc / "meminfo").write_text(
@@ -245,7 +245,7 @@ async def test_memory_is_what_the_kernel_says_is_available(
     assert found.values["swap_used_bytes"].value == 1024 * 750
 
 
-async def test_use_of_a_file_system_is_what_statvfs_says(home: Home) -> None:
+async def test_use_of_a_file_system_is_that_of_statvfs(home: Home) -> None:
     found = await look(home, "host.disk")
     table = found.evidence[0]
     assert isinstance(table, Table)
@@ -316,7 +316,7 @@ def bare_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def test_machine_that_shows_no_file_system_is_unknown(bare_kernel: Path) -> None:
+async def test_machine_without_visible_file_systems_is_unknown(bare_kernel: Path) -> None:
     # A home in /proc is on no disk.
     found = await look(Home(Path("/proc/chitlaq")), "host.disk")
     assert (found.verdict, found.summary) == (
@@ -325,7 +325,7 @@ async def test_machine_that_shows_no_file_system_is_unknown(bare_kernel: Path) -
     )
 
 
-async def test_machine_that_shows_no_disks_is_skipped(home: Home, bare_kernel: Path) -> None:
+async def test_machine_without_visible_disks_is_skipped(home: Home, bare_kernel: Path) -> None:
     found = await look(home, "host.disk_io")
     assert found.verdict == Verdict.SKIPPED
     assert "lists no disks" in found.summary
@@ -337,7 +337,7 @@ async def test_sockets_that_cannot_be_seen_are_unknown(home: Home, bare_kernel: 
     assert "cannot list sockets" in found.summary
 
 
-async def test_socket_of_udp_is_listed_and_is_no_door_to_what_speaks_tcp(home: Home) -> None:
+async def test_udp_socket_is_listed_and_exposes_no_tcp_component(home: Home) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as listener:
         listener.bind(("0.0.0.0", 0))
         port = listener.getsockname()[1]
@@ -381,7 +381,7 @@ SIX = f"{CABLE}; ip address add 2001:db8::1/64 dev near nodad"
     ],
     ids=["nothing", "IPv4 only near", "no default", "IPv4", "IPv6"],
 )  # fmt: skip
-def test_ways_out_of_the_machine_are_judged(
+def test_interfaces_and_routes_are_judged(
     home: Home, network: str, verdict: str, said: str, route: str
 ) -> None:
     """In a real network of the test's own, with a cable from one end of it to the other."""
@@ -450,7 +450,7 @@ async def test_private_port_on_the_network_is_critical(
     assert ("postgres" in found.summary) == (verdict == Verdict.CRITICAL)
 
 
-async def test_hosts_that_must_be_reached_are_tried(home: Home) -> None:
+async def test_required_hosts_are_tried(home: Home) -> None:
     assert (await look(home, "host.reachability")).verdict == Verdict.SKIPPED
     (nobody,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -480,7 +480,7 @@ CLOCKS = {
 }
 
 
-async def test_clock_is_judged_by_its_distance_and_by_who_keeps_it(tmp_path: Path) -> None:
+async def test_clock_is_judged_by_its_offset_and_synchronisation(tmp_path: Path) -> None:
     now = time.time()
     times = [now + second for second in range(-60, 600, 15)]
     pasts: dict[str, str | None] = {}
@@ -504,7 +504,7 @@ async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
     assert "Fix what it reads" in found.remedy
 
 
-async def test_blocking_work_that_hangs_holds_nobody_up(home: Home) -> None:
+async def test_hanging_blocking_work_delays_no_other(home: Home) -> None:
     assert re.match(r"\d", (await look(home, "host.load")).summary)
     with pytest.raises(UnknownResult):
         disks._large_files(_Endless())

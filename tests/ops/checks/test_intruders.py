@@ -92,7 +92,7 @@ def asked(*words: str) -> str:
     return done.stdout
 
 
-async def test_jails_are_shown_with_whom_they_banned_and_the_end_of_the_log(
+async def test_jails_are_shown_with_bans_and_the_end_of_the_log(
     home: Home, fail2ban: Running
 ) -> None:
     with fail2ban() as folder:
@@ -119,14 +119,14 @@ async def test_jails_are_shown_with_whom_they_banned_and_the_end_of_the_log(
         assert (bans.verdict, bans.values["bans"].value) == (OK, 2)
 
 
-async def test_fail2ban_that_watches_nothing_is_a_warning(home: Home, fail2ban: Running) -> None:
+async def test_fail2ban_without_jails_is_a_warning(home: Home, fail2ban: Running) -> None:
     with fail2ban(jails=""):
         await eventually(lambda: "Number of jail" in asked("status"))
         found = await look(home, "security.fail2ban")
     assert (found.verdict, found.summary) == (WARNING, "it runs without any jail")
 
 
-async def test_log_of_fail2ban_that_is_elsewhere_is_looked_for_in_the_journal(
+async def test_log_of_fail2ban_is_also_searched_in_the_journal(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail2ban: Running
 ) -> None:
     monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
@@ -139,7 +139,7 @@ async def test_log_of_fail2ban_that_is_elsewhere_is_looked_for_in_the_journal(
     assert "not available: this machine has no journal" in shown.lines[0]
 
 
-async def test_fail2ban_that_does_not_run_is_unknown(home: Home, fail2ban: Running) -> None:
+async def test_stopped_fail2ban_is_unknown(home: Home, fail2ban: Running) -> None:
     found = await look(home, "security.fail2ban")
     assert found.verdict == UNKNOWN
     assert "Is fail2ban running?" in found.summary
@@ -228,7 +228,7 @@ async def test_audit_of_today_is_counted_by_type(home: Home, ausearch: Callable[
     [STRANGER, DENIED, CONFINED, CRASHED],
     ids=["login", "access", "profile", "crash"],
 )
-async def test_what_was_refused_or_broke_today_is_a_warning(
+async def test_denials_and_crashes_of_today_are_a_warning(
     home: Home, ausearch: Callable[..., None], record: str
 ) -> None:
     ausearch(LOGIN, record)
@@ -236,15 +236,13 @@ async def test_what_was_refused_or_broke_today_is_a_warning(
     assert (found.verdict, found.values["refused"].value) == (WARNING, 1)
 
 
-async def test_day_without_any_record_is_well(home: Home, ausearch: Callable[..., None]) -> None:
+async def test_day_without_audit_records_is_ok(home: Home, ausearch: Callable[..., None]) -> None:
     ausearch(STRANGER, days_ago=2)
     found = await look(home, "security.audit")
     assert (found.verdict, found.summary) == (OK, "no record today")
 
 
-async def test_audit_that_cannot_be_read_is_unknown(
-    home: Home, ausearch: Callable[..., None]
-) -> None:
+async def test_unreadable_audit_log_is_unknown(home: Home, ausearch: Callable[..., None]) -> None:
     found = await look(home, "security.audit")
     assert found.verdict == UNKNOWN
     assert "No such file" in found.summary
@@ -260,7 +258,7 @@ async def test_audit_that_cannot_be_read_is_unknown(
         "services.containers",
     ],
 )
-async def test_program_that_is_missing_is_skipped_and_its_package_named(
+async def test_missing_program_is_skipped_naming_its_package(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")

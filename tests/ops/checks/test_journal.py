@@ -150,7 +150,7 @@ async def test_journal_is_grouped_and_warnings_are_read_too(home: Home, journal:
     ]
 
 
-async def test_journal_of_which_not_all_was_read_says_so(
+async def test_partly_read_journal_says_so(
     home: Home, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "JOURNAL_ENTRIES", 5)
@@ -164,16 +164,14 @@ async def test_journal_of_which_not_all_was_read_says_so(
 
 
 @pytest.mark.parametrize("check", ["system.journal", *SSH])
-async def test_journal_that_is_not_kept_is_unknown(
-    home: Home, journal: Journal, check: str
-) -> None:
+async def test_missing_journal_is_unknown(home: Home, journal: Journal, check: str) -> None:
     found = await look(home, check)
     assert found.verdict == UNKNOWN
     assert "No journal files were found" in found.summary
 
 
 @pytest.mark.parametrize("check", ["system.journal", *SSH])
-async def test_journal_that_is_the_systems_alone_is_unknown_to_others(
+async def test_journal_is_unknown_to_users_without_access(
     home: Home, journal: Journal, check: str
 ) -> None:
     journal.keep((ERROR, "kernel", "trouble", 5), mode=0o000)
@@ -183,7 +181,7 @@ async def test_journal_that_is_the_systems_alone_is_unknown_to_others(
 
 
 @pytest.mark.parametrize("check", ["system.journal", *SSH])
-async def test_user_who_sees_their_own_entries_alone_does_not_see_the_journal(
+async def test_user_who_sees_only_own_entries_gets_unknown(
     home: Home, journal: Journal, check: str
 ) -> None:
     """journalctl ends with 0 then, and its standard output looks as if all were well."""
@@ -195,7 +193,7 @@ async def test_user_who_sees_their_own_entries_alone_does_not_see_the_journal(
     assert "systemd-journal" in found.summary
 
 
-async def test_journal_of_which_a_file_is_broken_is_unknown(home: Home, journal: Journal) -> None:
+async def test_journal_with_a_corrupt_file_is_unknown(home: Home, journal: Journal) -> None:
     journal.keep((NOTICE, "app", "well", 5))
     (journal.folder / "older.journal").write_bytes(b"LPKSHHRH" + bytes(40))
     found = await look(home, "system.journal")
@@ -204,7 +202,7 @@ async def test_journal_of_which_a_file_is_broken_is_unknown(home: Home, journal:
 
 
 @pytest.mark.parametrize("check", ["system.journal", *SSH])
-async def test_machine_without_systemd_is_skipped_and_what_would_bring_it_named(
+async def test_machine_without_systemd_is_skipped_naming_the_package(
     home: Home, check: str
 ) -> None:
     found = await look(home, check)
@@ -259,7 +257,7 @@ def classic(hours_ago: float) -> str:
 
 @pytest.mark.parametrize("stamp", [rfc3339, rfc3339_elsewhere, classic])
 @pytest.mark.parametrize(("check", "lines", "limit", "verdict"), JUDGED)
-async def test_logins_over_ssh_are_read_from_files_where_there_is_no_journal(
+async def test_logins_over_ssh_are_read_from_files_without_a_journal(
     home: Home, tmp_path: Path, stamp: object, check: str, lines: list[str], limit: str,
     verdict: Verdict,
 ) -> None:  # fmt: skip
@@ -280,7 +278,7 @@ async def test_logins_over_ssh_are_read_from_files_where_there_is_no_journal(
 
 
 @pytest.mark.parametrize("check", SSH)
-async def test_file_that_nobody_wrote_to_for_a_day_is_unknown(
+async def test_file_without_new_lines_for_a_day_is_unknown(
     home: Home, tmp_path: Path, check: str
 ) -> None:
     (tmp_path / "auth.log").write_text(f"{rfc3339(30)} vm sshd[71]: {KEY}\n")
@@ -292,14 +290,14 @@ async def test_file_that_nobody_wrote_to_for_a_day_is_unknown(
 
 
 @pytest.mark.parametrize("check", SSH)
-async def test_journal_that_keeps_nothing_leaves_it_to_the_file(
+async def test_file_is_read_if_the_journal_stores_nothing(
     home: Home, journal: Journal, tmp_path: Path, check: str
 ) -> None:
     (tmp_path / "auth.log").write_text(f"{rfc3339(2)} vm sshd[71]: {BAD}\n")
     assert (await look(home, check)).verdict == OK
 
 
-def test_time_without_a_year_is_the_last_that_was() -> None:
+def test_time_without_a_year_is_the_most_recent() -> None:
     new_year = datetime(2027, 1, 1, 0, 5).astimezone()
 
     def read(text: str) -> datetime | None:

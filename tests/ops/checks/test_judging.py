@@ -137,7 +137,7 @@ async def misses(system: SystemView) -> CheckOutcome:
     ],
     ids=lambda value: value.id if isinstance(value, Check) else "",
 )
-async def test_every_end_of_a_check_is_a_verdict(
+async def test_every_outcome_of_a_check_is_a_verdict(
     system: SystemView, one: Check, verdict: Verdict, said: str
 ) -> None:
     result = await judge(one, system)
@@ -160,7 +160,7 @@ async def test_a_check_that_fails_or_hangs_stops_no_other(system: SystemView) ->
     assert not enough.is_set(), "nobody waited for what does not want to end"
 
 
-async def test_program_of_a_check_that_is_given_up_is_ended(system: SystemView) -> None:
+async def test_program_of_an_abandoned_check_is_stopped(system: SystemView) -> None:
     result = await judge(sleeps, system)
     assert result.summary == "timed out after 0.2 s"
 
@@ -171,7 +171,7 @@ async def test_program_of_a_check_that_is_given_up_is_ended(system: SystemView) 
     await eventually(is_gone)
 
 
-async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: SystemView) -> None:
+async def test_shared_query_runs_once_and_survives_a_cancelled_caller(system: SystemView) -> None:
     asked = 0
     may_answer = asyncio.Event()
 
@@ -193,7 +193,7 @@ async def test_what_several_ask_is_asked_once_and_survives_who_gave_up(system: S
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_a_finding_is_as_bad_as_said_and_never_better_than_its_values(verdict: Verdict) -> None:
+def test_outcome_is_at_least_as_bad_as_its_values(verdict: Verdict) -> None:
     said = outcome(
         "it", {"high": Value(3, "", 2, 4), "low": Value(0.9, "", 0.5, 0.1)}, least=verdict
     )
@@ -212,11 +212,11 @@ def test_a_finding_is_as_bad_as_said_and_never_better_than_its_values(verdict: V
         (Value(0.1, "", 0.5, 0.1), Verdict.CRITICAL),
     ],
 )
-def test_a_value_at_its_threshold_is_past_it(value: Value, verdict: Verdict) -> None:
+def test_value_at_its_threshold_exceeds_it(value: Value, verdict: Verdict) -> None:
     assert value.verdict is verdict
 
 
-def test_not_to_know_is_worse_than_a_warning_and_nothing_is_no_verdict() -> None:
+def test_unknown_is_worse_than_warning_and_no_results_are_skipped() -> None:
     assert worst(reversed(WORST_FIRST)) is Verdict.CRITICAL
     assert worst([Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN]) is Verdict.UNKNOWN
     assert worst([Verdict.SKIPPED, Verdict.OK]) is Verdict.OK

@@ -78,15 +78,13 @@ async def test_errors_of_each_component_are_judged_by_their_number(
 @pytest.mark.parametrize(
     "check", [*LOGS, "nginx.errors", "nginx.tls", "nginx.addresses", "nginx.statuses"]
 )
-async def test_log_that_is_not_there_is_unknown(home: Home, check: str) -> None:
+async def test_missing_log_is_unknown(home: Home, check: str) -> None:
     found = await look(home, check)
     assert found.verdict == Verdict.UNKNOWN
     assert str(home.logs) in found.summary
 
 
-async def test_pattern_that_nobody_saw_before_is_marked_new_once_it_is_remembered(
-    stack: Stack, tmp_path: Path
-) -> None:
+async def test_pattern_is_marked_new_on_its_first_day(stack: Stack, tmp_path: Path) -> None:
     """Against the logs and the history of a running stack."""
     home = Home(stack.home)
     settings = settings_loading.load(home, stack.environment)
@@ -116,7 +114,7 @@ async def test_pattern_that_nobody_saw_before_is_marked_new_once_it_is_remembere
     assert "new" not in row
 
 
-async def test_without_postgresql_it_is_said_that_new_is_not_known(home: Home) -> None:
+async def test_without_postgresql_new_patterns_are_unknown(home: Home) -> None:
     plant(home, "feed-service.log", line(level="error", event="failed"))
     found = await look(home, "feed.log")
     assert "unknown without PostgreSQL" in found.summary
@@ -132,7 +130,7 @@ async def test_without_postgresql_it_is_said_that_new_is_not_known(home: Home) -
         ([("10.0.0.1", 20)], Verdict.OK),
     ],
 )
-async def test_address_that_asks_most_is_judged_among_strangers(
+async def test_busiest_address_is_judged_without_exempt_ones(
     home: Home, requests: list[tuple[str, int]], verdict: Verdict
 ) -> None:
     lines = [access(address) for address, times in requests for _ in range(times)]
@@ -145,7 +143,7 @@ async def test_address_that_asks_most_is_judged_among_strangers(
 @pytest.mark.parametrize(
     ("failed", "verdict"), [(0, Verdict.OK), (30, Verdict.WARNING), (100, Verdict.CRITICAL)]
 )
-async def test_statuses_are_judged_by_the_share_of_faults(
+async def test_statuses_are_judged_by_the_share_of_failures(
     home: Home, failed: int, verdict: Verdict
 ) -> None:
     plant(
@@ -163,7 +161,7 @@ TRAFFIC = ["nginx.statuses", "nginx.addresses"]
 @pytest.mark.parametrize(
     ("hours", "verdict"), [(23.9, Verdict.OK), (18, Verdict.WARNING), (3, Verdict.UNKNOWN)]
 )
-async def test_traffic_of_which_the_log_keeps_too_little_is_not_well(
+async def test_log_that_covers_too_little_traffic_is_not_ok(
     home: Home, check: str, hours: float, verdict: Verdict
 ) -> None:
     """The files that are kept are full, and the first of their lines is so old."""
@@ -176,7 +174,7 @@ async def test_traffic_of_which_the_log_keeps_too_little_is_not_well(
 
 
 @pytest.mark.parametrize("check", TRAFFIC)
-async def test_traffic_that_cannot_be_counted_in_time_is_unknown(
+async def test_traffic_not_counted_in_time_is_unknown(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     monkeypatch.setattr(analysis, "COUNT_SECONDS", -1.0)
@@ -185,7 +183,7 @@ async def test_traffic_that_cannot_be_counted_in_time_is_unknown(
 
 
 @pytest.mark.parametrize("check", TRAFFIC)
-async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) -> None:
+async def test_benchmark_is_reported_separately_from_traffic(home: Home, check: str) -> None:
     own = [access("203.0.113.9", 503, agent=analysis.BENCHMARK_AGENT) for _ in range(3000)]
     plant(home, "nginx-access.log", access("10.0.0.1"), *own)
     found = await look(home, check)
@@ -196,7 +194,7 @@ async def test_our_own_benchmark_is_no_traffic_and_said(home: Home, check: str) 
 
 @pytest.mark.parametrize("check", ["feed.log", "nginx.errors", "nginx.tls"])
 @pytest.mark.parametrize(("hours", "verdict"), [(23, Verdict.WARNING), (11, Verdict.UNKNOWN)])
-async def test_log_of_which_a_part_was_read_is_not_well(
+async def test_partly_read_log_is_not_ok(
     home: Home, monkeypatch: pytest.MonkeyPatch, check: str, hours: int, verdict: Verdict
 ) -> None:
     monkeypatch.setattr(analysis, "READ_BYTES", 1000)
@@ -216,7 +214,7 @@ async def test_log_of_which_a_part_was_read_is_not_well(
         ("nginx.tls", "[crit] 1#1: *7 SSL_do_handshake() failed (SSL: error:0A000126)"),
     ],
 )
-async def test_nginxs_own_log_is_judged_by_the_number_of_lines(
+async def test_nginx_error_log_is_judged_by_the_number_of_lines(
     home: Home, check: str, words: str, errors: int, verdict: Verdict
 ) -> None:
     local = f"{datetime.now().astimezone():%Y/%m/%d %H:%M:%S}"
@@ -225,7 +223,7 @@ async def test_nginxs_own_log_is_judged_by_the_number_of_lines(
     assert found.verdict == verdict
 
 
-async def test_errors_of_nginx_and_of_tls_are_told_apart(home: Home) -> None:
+async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
     local = datetime.now().astimezone().strftime("%Y/%m/%d %H:%M:%S")
     plant(
         home, "nginx.log",

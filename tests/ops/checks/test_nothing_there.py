@@ -25,7 +25,7 @@ OF_THE_MACHINE = (
 """Checks that look at the machine alone, and are right to find it well without an installation."""
 
 
-async def test_no_check_is_green_where_nothing_was_ever_started(tmp_path: Path) -> None:
+async def test_no_check_is_ok_on_an_installation_never_started(tmp_path: Path) -> None:
     home = Home(tmp_path / "never")
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     environment = {f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in ports.items()} | {

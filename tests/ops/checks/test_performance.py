@@ -232,7 +232,7 @@ OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, 
         ("api.month", "still", UNKNOWN, "no samples", {}),
     ],
 )
-async def test_what_happened_is_what_is_said_of_it(
+async def test_summary_matches_the_measured_values(
     told: Mapping[str, str],
     tmp_path: Path,
     check: str,
@@ -246,7 +246,7 @@ async def test_what_happened_is_what_is_said_of_it(
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_a_prometheus_that_saw_nothing_is_unknown_and_not_zero(
+async def test_prometheus_without_samples_is_unknown_and_not_zero(
     told: Mapping[str, str], tmp_path: Path, check: str
 ) -> None:
     result = await look(check, told["nothing"], tmp_path)
@@ -255,21 +255,19 @@ async def test_a_prometheus_that_saw_nothing_is_unknown_and_not_zero(
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_a_prometheus_that_is_away_is_unknown(
-    tmp_path: Path, nobody: str, check: str
-) -> None:
+async def test_unreachable_prometheus_is_unknown(tmp_path: Path, nobody: str, check: str) -> None:
     result = await look(check, f"http://127.0.0.1:{nobody}", tmp_path)
     assert (result.verdict, nobody in result.summary) == (UNKNOWN, True)
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_something_else_in_its_place_is_unknown(tmp_path: Path, check: str) -> None:
+async def test_other_server_in_place_of_prometheus_is_unknown(tmp_path: Path, check: str) -> None:
     with answering(b"<h1>It works!</h1>") as port:
         result = await look(check, f"http://127.0.0.1:{port}", tmp_path)
     assert (result.verdict, "does not answer like Prometheus" in result.summary) == (UNKNOWN, True)
 
 
-async def test_a_route_that_fails_is_named_with_how_often(
+async def test_failing_route_is_named_with_its_ratio(
     told: Mapping[str, str], tmp_path: Path
 ) -> None:
     table, day = (await look("api.errors", told["ill"], tmp_path)).evidence
@@ -286,7 +284,7 @@ async def test_a_route_that_fails_is_named_with_how_often(
     ("check", "value"),
     [("api.latency", 0.0475), ("api.throughput", 10), ("websocket.connections", 100)],
 )
-async def test_the_day_so_far_is_drawn(
+async def test_last_day_is_plotted(
     told: Mapping[str, str], tmp_path: Path, check: str, value: float
 ) -> None:
     day = (await look(check, told["well"], tmp_path)).evidence[-1]

@@ -66,9 +66,7 @@ def logrotate(tmp_path: Path, programs: Programs) -> Settle:
 
 @pytest.mark.usefixtures("no_logrotate")
 @pytest.mark.parametrize(("size", "verdict"), [(900, OK), (1600, WARNING)])
-async def test_log_that_should_have_been_rotated_is_seen(
-    home: Home, size: int, verdict: Verdict
-) -> None:
+async def test_overdue_rotation_is_found(home: Home, size: int, verdict: Verdict) -> None:
     (home.logs / "feed-service.log").write_bytes(b"x" * size)
     found = await look(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")
     assert found.verdict == verdict
@@ -94,7 +92,7 @@ async def test_logrotate_is_judged_by_when_it_last_ran(home: Home, logrotate: Se
     assert "logrotate has never run" in found.summary
 
 
-async def test_settings_that_logrotate_does_not_understand_are_a_warning(
+async def test_invalid_logrotate_configuration_is_a_warning(
     home: Home, logrotate: Settle, tmp_path: Path
 ) -> None:
     logrotate(f"{tmp_path}/no-such.log {{\n  rotat 3\n}}\n")
@@ -118,7 +116,7 @@ async def test_settings_that_logrotate_does_not_understand_are_a_warning(
         ("", OK, "logrotate ran"),
     ],
 )
-async def test_what_logrotate_may_not_see_is_unknown_but_for_its_state(
+async def test_unreadable_logrotate_configuration_is_unknown_except_its_last_run(
     home: Home, tmp_path: Path, programs: Programs, complaint: str, verdict: Verdict, said: str
 ) -> None:
     """A script says what the real one says to an ordinary user: root, as in CI, may see all."""

@@ -52,7 +52,7 @@ def certificate(path: Path, days: float) -> Path:
         (-1, Verdict.CRITICAL, "has expired"),
     ],
 )
-async def test_certificate_is_judged_by_the_days_it_has_left(
+async def test_certificate_is_judged_by_its_remaining_days(
     home: Home, tmp_path: Path, days: float, verdict: Verdict, words: str
 ) -> None:
     path = certificate(tmp_path / "site.pem", days + 0.001)
@@ -61,7 +61,7 @@ async def test_certificate_is_judged_by_the_days_it_has_left(
     assert words in found.summary
 
 
-async def test_certificate_that_cannot_be_read_is_unknown_and_hides_no_other(
+async def test_unreadable_certificate_is_unknown_and_hides_no_other(
     home: Home, tmp_path: Path
 ) -> None:
     assert (await look(home, "security.certificates")).verdict == Verdict.SKIPPED
@@ -109,7 +109,7 @@ async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: P
             assert (found.verdict, said in found.summary) == (verdict, True), found.summary
 
 
-async def test_what_may_go_is_listed_and_what_is_written_to_is_not(home: Home) -> None:
+async def test_deletable_files_are_listed_without_those_in_use(home: Home) -> None:
     home.logs.mkdir(parents=True)
     then = time.time() - 8 * DAY
     for name, is_old in (

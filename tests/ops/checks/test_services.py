@@ -68,11 +68,11 @@ async def all_found(stack: Stack, checks: Iterable[str], **variables: str) -> li
         await system.close()
 
 
-async def test_metrics_of_the_gateway_are_there_before_anybody_asked(look: Look) -> None:
+async def test_metrics_of_the_gateway_exist_before_the_first_request(look: Look) -> None:
     assert (await look("gateway.metrics")).verdict is Verdict.OK
 
 
-async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_is_back(
+async def test_hanging_component_is_critical_and_a_warning_once_it_is_back(
     stack: Stack, look: Look
 ) -> None:
     async def is_found(verdict: Verdict, said: str) -> Result:
@@ -109,7 +109,7 @@ async def test_what_hangs_is_critical_where_it_is_needed_and_a_warning_once_it_i
         ("services.resources", "", Verdict.UNKNOWN),
     ],
 )
-async def test_stack_that_does_not_run_is_said_with_what_starts_it(
+async def test_stopped_stack_is_reported_with_the_command_that_starts_it(
     check: str, elsewhere: str, verdict: Verdict, tmp_path: Path
 ) -> None:
     system = SystemView(Home(tmp_path), Settings(database_url=elsewhere))
@@ -127,7 +127,7 @@ async def test_stack_that_does_not_run_is_said_with_what_starts_it(
         ("1,2", Verdict.CRITICAL),
     ],
 )
-async def test_memory_of_a_component_is_held_to_its_limits(
+async def test_memory_of_a_component_is_judged_by_its_thresholds(
     look: Look, thresholds: str, verdict: Verdict
 ) -> None:
     result = await look("services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=thresholds)
@@ -136,7 +136,7 @@ async def test_memory_of_a_component_is_held_to_its_limits(
 
 
 @pytest.mark.parametrize("check", HEALTH)
-async def test_health_of_a_service_that_is_well_is_ok(look: Look, check: str) -> None:
+async def test_health_of_a_healthy_service_is_ok(look: Look, check: str) -> None:
     async def is_well() -> bool:
         result = await look(check, **PATIENT)
         assert result.verdict is Verdict.OK, result
@@ -147,7 +147,7 @@ async def test_health_of_a_service_that_is_well_is_ok(look: Look, check: str) ->
 
 
 @pytest.mark.parametrize("check", [*ANSWERS, *METRICS, "websocket.ping"])
-async def test_answer_that_is_as_it_should_be_is_ok(stack: Stack, look: Look, check: str) -> None:
+async def test_expected_response_is_ok(stack: Stack, look: Look, check: str) -> None:
     async def is_well() -> bool:
         result = await look(check, **PATIENT)
         assert result.verdict is Verdict.OK, result
@@ -157,16 +157,14 @@ async def test_answer_that_is_as_it_should_be_is_ok(stack: Stack, look: Look, ch
 
 
 @pytest.mark.parametrize("check", [*HEALTH, *ANSWERS, "websocket.ping"])
-async def test_answer_that_is_right_and_late_is_a_warning_and_then_critical(
-    look: Look, check: str
-) -> None:
+async def test_late_response_is_a_warning_and_then_critical(look: Look, check: str) -> None:
     assert (await look(check, **IMPATIENT)).verdict is Verdict.WARNING
     late = await look(check, CHITLAQ_CHECKS_ANSWER_SECONDS="0,0")
     assert late.verdict is Verdict.CRITICAL
 
 
 @pytest.mark.parametrize("check", PORTS)
-async def test_nobody_at_the_port_is_critical(look: Look, check: str, nobody: str) -> None:
+async def test_closed_port_is_critical(look: Look, check: str, nobody: str) -> None:
     result = await look(check, **{f"CHITLAQ_PORTS_{PORTS[check]}": nobody})
     assert result.verdict is Verdict.CRITICAL
     assert nobody in result.summary
@@ -179,7 +177,7 @@ async def test_nobody_at_the_port_is_critical(look: Look, check: str, nobody: st
         *(("auth.health", body) for body in (b"{}", b"[]", b'{"status": "healthy"}', b"\xff")),
     ],
 )
-async def test_something_else_at_the_port_of_a_service_is_unknown(
+async def test_other_server_on_a_services_port_is_unknown(
     look: Look, check: str, body: bytes
 ) -> None:
     with answering(body) as port:
@@ -188,7 +186,7 @@ async def test_something_else_at_the_port_of_a_service_is_unknown(
     assert "the answer is not " in result.summary
 
 
-async def test_health_of_another_service_is_not_taken_for_it(stack: Stack, look: Look) -> None:
+async def test_health_of_another_service_is_not_accepted(stack: Stack, look: Look) -> None:
     result = await look("feed.health", CHITLAQ_PORTS_FEED=str(stack.ports["auth"]))
     assert result.verdict is Verdict.UNKNOWN
     assert result.summary == "auth-service answers on the port of feed-service"
@@ -221,7 +219,7 @@ async def test_services_without_postgresql_are_unhealthy_which_is_critical(stack
         ("feed.home", 503, b'{"items": []}'),
     ],
 )
-async def test_answer_that_is_not_what_was_wanted_is_critical(
+async def test_unexpected_response_is_critical(
     look: Look, check: str, status: int, body: bytes
 ) -> None:
     with answering(body, status) as port:
@@ -232,7 +230,7 @@ async def test_answer_that_is_not_what_was_wanted_is_critical(
 
 
 @pytest.mark.parametrize("check", METRICS)
-async def test_metrics_that_are_missing_are_critical_and_named(look: Look, check: str) -> None:
+async def test_missing_metrics_are_critical_and_named(look: Look, check: str) -> None:
     with answering(b"some_total 1\nhttp_requests_total 1\n") as port:
         result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
     assert result.verdict is Verdict.CRITICAL
@@ -241,13 +239,13 @@ async def test_metrics_that_are_missing_are_critical_and_named(look: Look, check
 
 
 @pytest.mark.parametrize("check", METRICS)
-async def test_metrics_that_are_refused_are_critical(look: Look, check: str) -> None:
+async def test_refused_metrics_are_critical(look: Look, check: str) -> None:
     with answering(b"", 503) as port:
         result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
     assert result.verdict is Verdict.CRITICAL
 
 
-async def test_web_server_that_knows_no_websocket_is_critical(look: Look) -> None:
+async def test_web_server_without_websockets_is_critical(look: Look) -> None:
     with answering(b"<h1>It works!</h1>") as port:
         result = await look("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
     assert result.verdict is Verdict.CRITICAL
@@ -258,7 +256,7 @@ async def test_web_server_that_knows_no_websocket_is_critical(look: Look) -> Non
     ("answer", "said"),
     [('{"type": "gong"}', "not a pong: "), ("[]", "not a pong: "), ("Hello!", "no pong: ")],
 )
-async def test_answer_that_is_no_pong_is_critical(look: Look, answer: str, said: str) -> None:
+async def test_response_other_than_pong_is_critical(look: Look, answer: str, said: str) -> None:
     async def greet(connection: ServerConnection) -> None:
         await connection.send(answer)
         await connection.wait_closed()
@@ -270,7 +268,7 @@ async def test_answer_that_is_no_pong_is_critical(look: Look, answer: str, said:
     assert result.summary.startswith(said)
 
 
-async def test_silence_is_critical_within_the_time_of_a_check(stack: Stack) -> None:
+async def test_silence_is_critical_within_the_checks_timeout(stack: Stack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = str(silent.getsockname()[1])
         ports = {f"CHITLAQ_PORTS_{setting}": port for setting in PORTS.values()}
@@ -283,7 +281,7 @@ async def test_silence_is_critical_within_the_time_of_a_check(stack: Stack) -> N
 # --- what Prometheus asks
 
 
-async def test_targets_that_answer_are_ok_and_one_that_hangs_is_a_warning(
+async def test_scraped_targets_are_ok_and_a_hanging_one_is_a_warning(
     stack: Stack, look: Look
 ) -> None:
     async def is_found(verdict: Verdict, said: str) -> bool:
@@ -307,7 +305,7 @@ async def test_targets_that_answer_are_ok_and_one_that_hangs_is_a_warning(
         (404, b""),
     ],
 )
-async def test_something_else_in_place_of_an_observer_is_unknown(
+async def test_other_server_in_place_of_an_observer_is_unknown(
     look: Look, check: str, status: int, body: bytes
 ) -> None:
     with answering(body, status) as port:
@@ -318,7 +316,7 @@ async def test_something_else_in_place_of_an_observer_is_unknown(
 
 
 @pytest.mark.parametrize("check", ["services.targets", "alerts.active"])
-async def test_observers_that_are_away_or_none_of_ours_are_unknown(
+async def test_unreachable_or_unconfigured_observers_are_unknown(
     look: Look, check: str, nobody: str
 ) -> None:
     url = f"http://127.0.0.1:{nobody}"
@@ -437,7 +435,7 @@ async def test_alerts_are_as_bad_as_the_worst_and_as_the_watchdogs_silence(
     await eventually(is_found)
 
 
-async def test_alert_that_somebody_silenced_is_shown_and_not_counted(
+async def test_silenced_alert_is_shown_but_not_counted(
     look: Look, alertmanager: Alertmanager
 ) -> None:
     await alertmanager.fire("Watchdog", "none")
@@ -454,7 +452,7 @@ async def test_alert_that_somebody_silenced_is_shown_and_not_counted(
     await eventually(is_silenced)
 
 
-async def test_alert_that_comes_and_goes_is_a_warning(stack: Stack, look: Look) -> None:
+async def test_flapping_alert_is_a_warning(stack: Stack, look: Look) -> None:
     async def end(times: int) -> None:
         await stack.sql(
             "INSERT INTO ops.alerts"
@@ -476,11 +474,11 @@ async def test_alert_that_comes_and_goes_is_a_warning(stack: Stack, look: Look) 
         await stack.sql("DELETE FROM ops.alerts WHERE name = 'Flapping'")
 
 
-async def test_alerts_that_are_over_are_unknown_without_postgresql(look: Look, nobody: str) -> None:
+async def test_resolved_alerts_are_unknown_without_postgresql(look: Look, nobody: str) -> None:
     away = f"postgresql://postgres@127.0.0.1:{nobody}/chitlaq"
     assert (await look("alerts.resolved", DATABASE_URL=away)).verdict is Verdict.UNKNOWN
 
 
-def test_the_stack_is_as_the_tests_found_it(stack: Stack) -> None:
+def test_stack_is_left_unchanged_by_the_tests(stack: Stack) -> None:
     assert status_of(stack, "postgres").restarts == 0
     assert status_of(stack, "redis").restarts == 0

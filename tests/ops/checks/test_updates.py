@@ -80,7 +80,7 @@ async def test_updates_are_judged_by_their_number(
 
 
 @pytest.mark.parametrize("check", BOTH)
-async def test_lists_that_were_never_fetched_tell_of_no_updates_and_are_unknown(
+async def test_missing_package_lists_are_unknown(
     home: Home, lists: Path, programs: Programs, check: str
 ) -> None:
     programs("apt-get", "exit 0")
@@ -95,7 +95,7 @@ async def test_lists_that_were_never_fetched_tell_of_no_updates_and_are_unknown(
 
 
 @pytest.mark.parametrize("check", BOTH)
-async def test_lists_of_last_week_are_unknown_unless_apt_saw_that_nothing_is_newer(
+async def test_old_package_lists_are_unknown_unless_apt_found_none_newer(
     home: Home, lists: Path, programs: Programs, tmp_path: Path, check: str
 ) -> None:
     programs("apt-get", "exit 0")
@@ -111,7 +111,7 @@ async def test_lists_of_last_week_are_unknown_unless_apt_saw_that_nothing_is_new
     assert (await look(home, check)).verdict == OK
 
 
-async def test_update_that_is_kept_back_is_counted_and_said(
+async def test_kept_back_update_is_counted_and_reported(
     home: Home, lists: Path, programs: Programs
 ) -> None:
     """What `upgrade` would not install, since something else had to go for it."""
@@ -152,7 +152,7 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
     assert installing == f"-y {words}"
 
 
-async def test_action_installs_nothing_where_the_lists_could_not_be_fetched(
+async def test_action_installs_nothing_if_the_lists_cannot_be_fetched(
     home: Home, lists: Path, programs: Programs, tmp_path: Path
 ) -> None:
     if os.geteuid() != 0:

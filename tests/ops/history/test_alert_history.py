@@ -60,7 +60,7 @@ def ops(stack: Stack) -> httpx.Client:
     )
 
 
-def test_alert_is_kept_once_from_beginning_to_end(stack: Stack, ops: httpx.Client) -> None:
+def test_alert_is_stored_once_from_start_to_end(stack: Stack, ops: httpx.Client) -> None:
     for _ in range(3):
         assert ops.post("/alerts", json=report("f1")).status_code == 204
     (alert,) = [a for a in stack.json("alerts", "--active") if a["name"] == "DiskFull"]
@@ -83,7 +83,7 @@ def test_alert_is_kept_once_from_beginning_to_end(stack: Stack, ops: httpx.Clien
     assert "5 min" in shown
 
 
-def test_end_before_the_beginning_is_the_beginning(stack: Stack, ops: httpx.Client) -> None:
+def test_end_before_the_start_becomes_the_start(stack: Stack, ops: httpx.Client) -> None:
     answer = ops.post("/alerts", json=report("f2", ended="2026-11-23T09:00:00Z", name="Skewed"))
     assert answer.status_code == 204
     (alert,) = [a for a in stack.json("alerts", "--resolved") if a["name"] == "Skewed"]
@@ -100,7 +100,7 @@ def test_only_the_installations_own_token_may_report(stack: Stack, ops: httpx.Cl
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"alerts":[{}]}', b'{"alerts":[{"status":1}]}'])
-def test_report_that_is_none_is_refused(ops: httpx.Client, body: bytes) -> None:
+def test_invalid_notification_is_refused(ops: httpx.Client, body: bytes) -> None:
     answer = ops.post("/alerts", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
 
@@ -130,7 +130,7 @@ def named(stack: Stack, which: str, name: str) -> list[dict[str, Any]]:
     return [alert for alert in stack.json("alerts", which) if alert["name"] == name]
 
 
-async def test_alert_that_fires_while_postgresql_is_down_is_kept(
+async def test_alert_that_fires_while_postgresql_is_down_is_stored(
     stack: Stack, ops: httpx.Client
 ) -> None:
     server = psutil.Process(stack.ps()["postgres"]["pid"])
@@ -161,7 +161,7 @@ async def test_alert_that_fires_while_postgresql_is_down_is_kept(
     assert [path.name for path in waiting[0].parent.iterdir()] == ["0.broken"]
 
 
-def test_alert_that_comes_back_goes_on_once(stack: Stack, ops: httpx.Client) -> None:
+def test_alert_that_fires_again_is_open_once(stack: Stack, ops: httpx.Client) -> None:
     again = "2026-11-23T11:00:00Z"
     # The later one first: a report that waited comes late.
     for started in (again, STARTED, again):
@@ -187,7 +187,7 @@ async def raise_alert(
     assert answer.status_code == 200, answer.text
 
 
-async def test_alert_that_ends_while_it_is_held_back_ends_here(
+async def test_alert_that_ends_while_inhibited_ends_here(
     stack: Stack, database: Database, alertmanager: httpx.AsyncClient
 ) -> None:
     settings = Settings(alertmanager_url=str(alertmanager.base_url))
@@ -231,7 +231,7 @@ async def test_alert_that_ends_while_it_is_held_back_ends_here(
     assert await going_on() == {"Held"}
 
 
-async def test_nothing_is_over_where_alertmanager_does_not_answer(
+async def test_no_alert_is_ended_if_alertmanager_does_not_answer(
     stack: Stack, ops: httpx.Client, database: Database
 ) -> None:
     assert ops.post("/alerts", json=report("f7", name="Unanswered")).status_code == 204

@@ -70,7 +70,9 @@ def run(routine: str, *results: Result, started_at: datetime = NOW) -> Run:
     return Run(ids.new(), routine, started_at, 1.5, verdict, "ada", "vm", list(results))
 
 
-async def test_run_comes_back_as_it_was(database: Database, routine: str, tmp_path: Path) -> None:
+async def test_run_is_stored_and_read_unchanged(
+    database: Database, routine: str, tmp_path: Path
+) -> None:
     kept = run(routine, result("a.b", Verdict.CRITICAL), result("c.d", Verdict.OK))
     assert await run_history.store_or_enqueue(database, Home(tmp_path), kept) == ""
     assert await run_history.newest(database, routine) == [kept]
@@ -79,7 +81,7 @@ async def test_run_comes_back_as_it_was(database: Database, routine: str, tmp_pa
     assert (listed.id, listed.counts) == (kept.id, {Verdict.CRITICAL: 1, Verdict.OK: 1})
 
 
-async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_once(
+async def test_run_without_postgresql_is_stored_once_it_is_back(
     database: Database, routine: str, tmp_path: Path
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.UNKNOWN))
@@ -96,7 +98,7 @@ async def test_run_that_met_no_postgresql_is_stored_when_it_is_back_and_only_onc
     assert await run_history.store_queued(database, home) == 0
 
 
-async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
+async def test_run_waits_in_memory_if_postgresql_and_disk_fail(
     database: Database, routine: str, tmp_path: Path
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.CRITICAL))
@@ -112,7 +114,7 @@ async def test_run_that_neither_postgresql_nor_the_disk_takes_waits_in_memory(
     assert not folder.exists()
 
 
-async def test_run_that_nothing_takes_is_said_to_be_lost(
+async def test_run_that_cannot_be_stored_anywhere_is_reported(
     routine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ops").write_text("in the way")
@@ -126,7 +128,7 @@ async def test_run_that_nothing_takes_is_said_to_be_lost(
     assert "Save the output above" in said
 
 
-async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(
+async def test_unstorable_record_is_set_aside_and_blocks_no_other(
     database: Database, routine: str, tmp_path: Path
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.OK))
@@ -140,7 +142,7 @@ async def test_record_that_can_never_be_stored_is_set_aside_and_stops_nobody(
     assert [one.id for one in await run_history.newest(database, routine, 5)] == [kept.id]
 
 
-async def test_action_that_waits_as_half_a_file_stops_nobody(
+async def test_truncated_action_in_the_outbox_blocks_no_other(
     database: Database, tmp_path: Path
 ) -> None:
     home = Home(tmp_path)
@@ -185,7 +187,7 @@ async def test_history_is_pruned_by_age(database: Database, routine: str) -> Non
     assert [one.id for one in await run_history.newest(database, routine, 5)] == [new.id]
 
 
-async def test_what_operators_said_about_the_time_of_a_run_stands_with_it(
+async def test_notes_around_a_run_are_shown_with_it(
     database: Database, stack: Stack, routine: str
 ) -> None:
     bad, good = (f"x.{secrets.token_hex(4)}" for _ in range(2))
@@ -214,7 +216,7 @@ async def test_what_operators_said_about_the_time_of_a_run_stands_with_it(
     assert said == {bad: ["held", "seen", "the day after"], good: ["seen", "the day after"]}
 
 
-async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
+async def test_ended_records_are_pruned_by_age_and_open_ones_stay(
     database: Database, stack: Stack
 ) -> None:
     check, long_ago = f"x.{secrets.token_hex(4)}", datetime.now(UTC) - timedelta(days=4000)
@@ -249,7 +251,7 @@ async def test_what_is_over_is_pruned_by_age_and_what_goes_on_stays(
     await stack.sql("DELETE FROM ops.alerts WHERE name = $1", check)
 
 
-def test_plugin_output_has_its_status_figures_and_faults() -> None:
+def test_plugin_output_has_status_figures_and_problems() -> None:
     text = nagios(
         run("morning", result("a.b", Verdict.CRITICAL, "broken | badly"), result("c.d", Verdict.OK))
     )
@@ -265,7 +267,7 @@ def test_plugin_output_has_its_status_figures_and_faults() -> None:
     assert "'a.b.free'=0.5;0.15:;0.05:" in nagios(run("check", falling))
 
 
-def test_markdown_is_not_broken_by_what_a_log_line_holds() -> None:
+def test_log_line_cannot_break_markdown() -> None:
     evil = "a | b `c` <script> [x](y)\nsecond *line*"
     page = markdown(run("morning", result("a.b", Verdict.WARNING, evil)))
     (row,) = [line for line in page.splitlines() if line.startswith("| WARNING")]

@@ -121,13 +121,13 @@ def test_what_needs_attention_comes_first_with_what_to_do() -> None:
     assert plain.index("the disk is full") < plain.index("all is quick")
 
 
-def test_what_was_not_looked_at_is_said() -> None:
+def test_unchecked_parts_are_reported() -> None:
     made = report.build(run(result("api.latency")), None, Settings())
     for text in (Page(report.html(made)).text, report.markdown(made)):
         assert text.count("not checked") > 10
 
 
-def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
+def test_report_opens_with_the_day_not_only_the_moment() -> None:
     said = "5,000 requests; most failed from 10:50 to 11:50: 45 % of 900 requests"
     found = [result("api.errors"), result("api.day", Verdict.WARNING, said, title="The day")]
     made = report.build(run(*found), None, Settings())
@@ -138,7 +138,7 @@ def test_day_is_told_at_the_head_and_not_only_the_moment() -> None:
         assert "The day : not checked" in text or "The day: not checked" in text
 
 
-def test_what_operators_say_stands_with_its_result() -> None:
+def test_operators_notes_are_shown_with_their_result() -> None:
     notes = [
         Note("host.disk", "acknowledgement", "disks come on *Friday*", "ada", NOW, None),
         Note("host.disk", "note", "ordered two", "grace", NOW, None),
@@ -158,7 +158,7 @@ def test_what_operators_say_stands_with_its_result() -> None:
     assert "acknowledged by ada" in plain.partition("## What changed")[0]
 
 
-def test_what_is_to_be_typed_can_be_copied_from_the_text() -> None:
+def test_commands_can_be_copied_from_the_text() -> None:
     found = result("host.disk", Verdict.CRITICAL, "a `name` of theirs")
     made = report.build(run(found), None, Settings())
     plain = report.markdown(made)
@@ -166,7 +166,7 @@ def test_what_is_to_be_typed_can_be_copied_from_the_text() -> None:
     assert "a \\`name\\` of theirs" in plain, "what a log line holds is no command of ours"
 
 
-def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
+def test_series_is_plotted_with_gaps_and_an_empty_one_is_reported() -> None:
     broken = [*hours(1.0, 2.0, 3.0), *((at + timedelta(hours=20), v) for at, v in hours(4.0, 5.0))]
     evidence = [
         TimeSeries("with a gap", "seconds", broken),
@@ -182,7 +182,7 @@ def test_series_is_drawn_with_gaps_and_an_empty_one_is_said() -> None:
     assert "no numbers: no samples" in text
 
 
-def test_picture_of_a_day_says_on_which_day_it_begins() -> None:
+def test_chart_of_a_day_shows_its_first_date() -> None:
     drawn = plots.plot(TimeSeries("a day", "", hours(*(1.0 for _ in range(25)))))
     assert drawn is not None
     begins, ends = NOW.astimezone(), NOW.astimezone() + timedelta(days=1)
@@ -193,7 +193,7 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(values=st.lists(NUMBERS, max_size=40), steps=st.lists(st.integers(1, 100), min_size=40))
-def test_any_numbers_stay_within_the_picture(values: list[float], steps: list[int]) -> None:
+def test_any_numbers_stay_within_the_chart(values: list[float], steps: list[int]) -> None:
     at, points = NOW, []
     for value, step in zip(values, steps, strict=False):
         at += timedelta(minutes=step)
@@ -331,7 +331,7 @@ return JSON.stringify({
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("0", True), ("1", False)])
-def test_everything_can_be_read_in_light_and_in_dark(
+def test_page_is_readable_in_light_and_dark_mode(
     scheme: str, is_dark: bool, tmp_path: Path
 ) -> None:
     """A contrast of 4.5 for text, and 3 for lines: WCAG 2.2, 1.4.3 and 1.4.11."""
@@ -388,7 +388,7 @@ def hook() -> Iterator[tuple[str, list[bytes]]]:
     server.server_close()
 
 
-async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
+async def test_mail_without_postgresql_is_sent_once_it_is_back(
     stack: Stack, tmp_path: Path
 ) -> None:
     address = f"ops-{secrets.token_hex(4)}@example.edu"
@@ -418,7 +418,7 @@ async def test_mail_that_met_no_postgresql_goes_when_it_is_back(
     assert not list((home.ops / "waiting" / "mail").glob("*.json"))
 
 
-async def test_mail_that_can_be_kept_nowhere_is_said(
+async def test_mail_that_cannot_be_stored_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (nobody,) = free_ports(1)

@@ -32,7 +32,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-def test_page_in_the_docs_is_what_the_program_renders() -> None:
+def test_committed_page_is_what_the_program_renders() -> None:
     assert (DOCS / "runbook.md").read_text() == runbook.rendered(), (
         "run: chitlaq ops runbook > docs/runbook.md"
     )
@@ -66,14 +66,14 @@ def test_every_check_is_in_a_routine_and_on_the_page() -> None:
         assert text.count(f'<a id="{page._anchor(name)}"></a>') == 1, name
 
 
-def test_every_link_of_the_page_leads_somewhere() -> None:
+def test_every_link_of_the_page_is_valid() -> None:
     text = runbook.rendered()
     anchors = set(re.findall(r'<a id="([^"]+)"></a>', text))
     assert set(re.findall(r"\(#([^)]+)\)", text)) <= anchors
 
 
 @pytest.mark.parametrize("check", registry.CHECKS.values(), ids=lambda check: check.id)
-def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
+def test_each_check_has_commands_and_a_remedy(check: object) -> None:
     assert isinstance(check, Check)
     assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", check.id)
     assert check.title
@@ -85,7 +85,7 @@ def test_each_check_says_what_a_person_would_type_and_do(check: object) -> None:
     assert 0 < check.timeout_seconds < 30
 
 
-def test_every_command_by_hand_is_one_to_the_shell_with_nothing_left_to_fill_in(
+def test_every_shell_command_is_complete_and_valid(
     tmp_path: Path,
 ) -> None:
     home = Home(tmp_path / "a home's folder")
@@ -124,7 +124,7 @@ def rendered(stack: Stack) -> dict[str, str]:
     }
 
 
-def test_what_is_printed_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
+def test_printed_commands_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
     """Into the shell of an operator who never heard of our variables, but for the home's."""
     assert stack.command("backup", "run", "configuration").returncode == 0
     # On any real day nginx has complained, too, and not in JSON.
@@ -154,7 +154,7 @@ def test_what_is_printed_can_be_pasted(stack: Stack, tmp_path: Path) -> None:
             assert answer.returncode in {0, 3}, (command, answer.stdout, answer.stderr)
 
 
-def test_list_prints_what_can_be_pasted_too(stack: Stack) -> None:
+def test_listed_commands_can_be_pasted(stack: Stack) -> None:
     listed = {one["check"]: one["commands"] for one in stack.json("ops", "list")}
     assert f"http://localhost:{stack.ports['feed']}/health" in listed["feed.health"][0]
     assert f"du -sh {stack.home}" in listed["host.disk"]
@@ -182,5 +182,5 @@ def test_each_routine_has_a_command_and_a_time(stack: Stack) -> None:
         ("df -h", "df -h"),
     ],
 )
-def test_commands_are_said_for_containers_too(embedded: str, containers: str) -> None:
+def test_commands_are_given_for_containers_too(embedded: str, containers: str) -> None:
     assert page.in_containers(embedded) == containers

@@ -62,12 +62,12 @@ async def test_new_installation_has_its_first_backup_at_once_and_the_next_a_day_
     assert len(machine.ran) == 2
 
 
-async def test_restart_does_not_do_the_days_work_twice(machine: Machine) -> None:
+async def test_restart_does_not_repeat_the_daily_job(machine: Machine) -> None:
     assert await machine.keeper.run_if_due()
     assert not await machine.restarted().run_if_due()
 
 
-async def test_what_failed_is_tried_again_after_a_while(machine: Machine) -> None:
+async def test_failed_job_is_retried_later(machine: Machine) -> None:
     machine.succeeds = False
     assert not await machine.keeper.run_if_due()
     assert not await machine.keeper.run_if_due()
@@ -89,7 +89,7 @@ async def test_after_days_of_downtime_one_backup_is_made(machine: Machine) -> No
     assert not await machine.keeper.run_if_due()
 
 
-async def test_archive_is_kept_when_something_was_received_whole(machine: Machine) -> None:
+async def test_archiving_runs_once_a_segment_is_complete(machine: Machine) -> None:
     first, second = "000000010000000000000001", "000000010000000000000002"
     assert not await machine.keeper.archive_wal()
     machine.received(f"{first}.partial")
@@ -99,14 +99,14 @@ async def test_archive_is_kept_when_something_was_received_whole(machine: Machin
     assert machine.ran == [["backup", "archive"]]
 
 
-async def test_without_an_archive_there_is_nothing_to_keep(tmp_path: Path) -> None:
+async def test_archiving_does_not_run_without_an_archive(tmp_path: Path) -> None:
     machine = Machine(tmp_path, CHITLAQ_BACKUPS_ARCHIVE="off")
     machine.received("000000010000000000000001", "000000010000000000000002.partial")
     assert not await machine.keeper.archive_wal()
     assert machine.ran == []
 
 
-async def test_what_was_written_is_sent_elsewhere_every_few_minutes(
+async def test_recent_wal_is_copied_off_site_every_few_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(tmp_path, CHITLAQ_BACKUPS_COPY_TO=str(tmp_path / "elsewhere"))
@@ -118,7 +118,7 @@ async def test_what_was_written_is_sent_elsewhere_every_few_minutes(
     assert not await machine.keeper.archive_wal()
 
 
-async def test_log_is_archived_while_the_days_work_goes_on(
+async def test_wal_is_archived_while_the_daily_job_runs(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may take hours, and what is written meanwhile must not wait for it."""

@@ -52,7 +52,7 @@ def test_due_moment_is_the_local_one(rule: str, now: str, due: str) -> None:
     assert last_due(parse("morning", rule), at(now), VIENNA) == at(due)
 
 
-def test_hour_that_comes_twice_is_due_once() -> None:
+def test_repeated_hour_is_due_once() -> None:
     rule = parse("morning", "02:30")
     first = at("2026-10-25 02:30")
     again = first.replace(fold=1)
@@ -76,7 +76,7 @@ RULES = st.builds(
         ["Europe/Vienna", "UTC", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"]
     ),
 )
-def test_due_moments_come_once_a_period(rule: Recurrence, now: datetime, zone: str) -> None:
+def test_routine_is_due_once_per_period(rule: Recurrence, now: datetime, zone: str) -> None:
     where = ZoneInfo(zone)
     due = last_due(rule, now, where)
     period = timedelta(days=1 if rule.weekday is None else 7)
@@ -89,12 +89,12 @@ def test_due_moments_come_once_a_period(rule: Recurrence, now: datetime, zone: s
 @pytest.mark.parametrize(
     "text", ["", "9:00", "25:00", "moon 10:00", "0 10:00", "29 10:00", "mon", "x"]
 )
-def test_time_that_cannot_be_read_is_refused_with_the_setting(text: str) -> None:
+def test_invalid_time_is_refused_naming_the_setting(text: str) -> None:
     with pytest.raises(OperatorError, match=r"operations\.weekly"):
         parse("weekly", text)
 
 
-def test_zone_that_does_not_exist_is_refused() -> None:
+def test_unknown_time_zone_is_refused() -> None:
     with pytest.raises(OperatorError, match="not a time zone"):
         scheduler.zone(Operations(timezone="Europe/Atlantis"))
 
@@ -146,7 +146,7 @@ def rule() -> Recurrence:
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-async def test_new_installation_does_not_make_up_for_the_time_before_it(
+async def test_new_installation_does_not_catch_up_on_earlier_runs(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = Site(database, tmp_path, NOON)
@@ -178,7 +178,7 @@ async def long_after(database: Database, rule: Recurrence, site: Site) -> None:
     site.begin_again()
 
 
-async def test_routine_runs_once_however_often_it_is_looked_at(
+async def test_routine_runs_once_however_often_it_is_polled(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
@@ -190,7 +190,7 @@ async def test_routine_runs_once_however_often_it_is_looked_at(
     assert again.ran == [], "a scheduler that was restarted knows"
 
 
-async def test_of_several_machines_one_runs_it(
+async def test_only_one_of_several_machines_runs_it(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     first = await settled(database, rule, tmp_path / "a")
@@ -199,7 +199,7 @@ async def test_of_several_machines_one_runs_it(
     assert sum(len(site.ran) for site in sites) == 1
 
 
-async def test_after_downtime_only_the_newest_is_made_up_for(
+async def test_after_downtime_only_the_latest_run_is_caught_up(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
@@ -209,9 +209,7 @@ async def test_after_downtime_only_the_newest_is_made_up_for(
     assert site.ran == [rule.routine]
 
 
-async def test_run_whose_process_was_killed_is_run_again(
-    database: Database, rule: Recurrence, tmp_path: Path
-) -> None:
+async def test_killed_run_is_repeated(database: Database, rule: Recurrence, tmp_path: Path) -> None:
     site = await settled(database, rule, tmp_path)
 
     async def die(_home: Home, _routine: str) -> bool:
@@ -226,7 +224,7 @@ async def test_run_whose_process_was_killed_is_run_again(
     assert site.ran == [rule.routine]
 
 
-async def test_run_that_fails_is_tried_again_a_few_times(
+async def test_failed_run_is_retried_a_few_times(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
@@ -242,7 +240,7 @@ async def test_run_that_fails_is_tried_again_a_few_times(
     assert await site.scheduler.run_if_due(rule), "the next day is another"
 
 
-async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
+async def test_other_machine_takes_over_if_the_claimant_dies(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path / "a")
@@ -260,7 +258,7 @@ async def test_machine_that_lost_the_claim_takes_over_when_the_other_dies(
     assert other.ran == [rule.routine]
 
 
-async def test_routine_runs_once_also_where_nothing_can_be_written(
+async def test_routine_runs_once_even_if_nothing_can_be_written(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
@@ -271,7 +269,7 @@ async def test_routine_runs_once_also_where_nothing_can_be_written(
     assert site.ran == [rule.routine]
 
 
-async def test_one_thing_that_fails_hinders_no_other(
+async def test_one_failing_task_blocks_no_other(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(database, tmp_path, NOON)
@@ -293,7 +291,7 @@ async def test_one_thing_that_fails_hinders_no_other(
     assert looked == ["morning", "midday", "evening", "weekly", "monthly"]
 
 
-async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_is_back(
+async def test_routine_runs_once_while_postgresql_is_down(
     database: Database, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
@@ -307,9 +305,7 @@ async def test_routine_runs_also_while_postgresql_is_away_and_not_again_when_it_
     assert site.ran == []
 
 
-async def test_reports_go_with_the_history_that_they_are_of(
-    database: Database, tmp_path: Path
-) -> None:
+async def test_reports_are_deleted_with_their_history(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, NOON)
     folder = site.home.ops / "reports"
     folder.mkdir(parents=True)
@@ -324,7 +320,7 @@ async def test_reports_go_with_the_history_that_they_are_of(
     }  # fmt: skip
 
 
-async def test_what_is_due_is_run_for_real_and_is_in_the_history(
+async def test_due_routine_runs_and_is_recorded(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in stack.environment.items():

@@ -38,7 +38,7 @@ async def people(join: Join) -> list[Member]:
 
 
 @pytest.mark.parametrize("direction", ["followers", "following"])
-async def test_list_of_members_is_whole_and_in_order(
+async def test_list_of_members_is_complete_and_in_order(
     client: httpx.AsyncClient, people: list[Member], direction: str
 ) -> None:
     first, *others = people
@@ -66,14 +66,14 @@ async def test_list_of_members_is_whole_and_in_order(
 
 
 @pytest.mark.parametrize("direction", ["followers", "following"])
-async def test_page_that_ends_with_the_list_has_no_next(
+async def test_last_page_has_no_next_cursor(
     client: httpx.AsyncClient, people: list[Member], direction: str
 ) -> None:
     path = f"/api/users/{people[0].username}/{direction}"
     assert [len(page) for page in await pages(client, path, 7)] == [7]
 
 
-async def test_who_follows_no_longer_or_is_blocked_is_in_no_list(
+async def test_unfollowed_and_blocked_members_are_in_no_list(
     client: httpx.AsyncClient, people: list[Member]
 ) -> None:
     first, leaver, blocked, blocker, *others = people
@@ -93,7 +93,7 @@ async def test_who_follows_no_longer_or_is_blocked_is_in_no_list(
         assert (await others[0].get(path)).status_code == 200
 
 
-async def test_lists_of_a_private_member_are_for_followers_and_oneself(
+async def test_lists_of_a_private_member_are_for_followers_and_the_member(
     client: httpx.AsyncClient, people: list[Member], join: Join
 ) -> None:
     first, *others = people
@@ -114,7 +114,7 @@ async def test_lists_of_a_private_member_are_for_followers_and_oneself(
     assert await pages(client, path, 100) == [[]]
 
 
-async def test_posts_of_a_member_are_whole_newest_first_and_nobody_elses(
+async def test_posts_of_a_member_are_complete_and_newest_first(
     client: httpx.AsyncClient, join: Join
 ) -> None:
     author, other = await join(), await join()
@@ -142,9 +142,7 @@ async def test_posts_of_a_member_are_whole_newest_first_and_nobody_elses(
     assert mine[-1]["liked"] is True
 
 
-async def test_post_that_comes_while_reading_on_moves_nothing(
-    client: httpx.AsyncClient, join: Join
-) -> None:
+async def test_new_post_does_not_shift_the_next_page(client: httpx.AsyncClient, join: Join) -> None:
     author = await join()
     written = [await author.write(f"post {number}") for number in range(4)]
     path = f"/api/users/{author.username}/posts"

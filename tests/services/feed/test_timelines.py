@@ -21,7 +21,7 @@ async def reads(stack: Stack, source: str) -> float:
     return sum(float(line[len(prefix) :]) for line in text.splitlines() if line.startswith(prefix))
 
 
-async def test_timeline_comes_from_valkey_and_from_postgresql_when_that_is_emptied(
+async def test_timeline_is_rebuilt_from_postgresql_if_valkey_is_emptied(
     stack: Stack, join: Join
 ) -> None:
     author, follower = await join(), await join()
@@ -40,7 +40,7 @@ async def test_timeline_comes_from_valkey_and_from_postgresql_when_that_is_empti
     assert [item["id"] for item in await follower.home()] == posts[::-1]
 
 
-async def test_members_who_ask_at_once_each_get_their_own_feed(stack: Stack, join: Join) -> None:
+async def test_concurrent_members_each_get_their_own_feed(stack: Stack, join: Join) -> None:
     members = [await join() for _ in range(6)]
     expected: dict[str, list[str]] = {}
     for number, member in enumerate(members):
@@ -54,7 +54,7 @@ async def test_members_who_ask_at_once_each_get_their_own_feed(stack: Stack, joi
         assert found == expected[member.username][: 1 + number % 7]
 
 
-async def test_feed_answers_while_valkey_hangs_and_misses_nothing_afterwards(
+async def test_feed_works_while_valkey_hangs_and_misses_nothing_later(
     stack: Stack, join: Join
 ) -> None:
     author, follower = await join(), await join()
@@ -106,7 +106,7 @@ async def test_post_written_during_a_rebuild_is_in_the_timeline(stack: Stack, jo
     assert [item["id"] for item in await follower.home(limit=50)] == written[::-1]
 
 
-async def test_following_and_leaving_change_the_feed_at_once(join: Join) -> None:
+async def test_follow_and_unfollow_change_the_feed_at_once(join: Join) -> None:
     author, reader = await join(), await join()
     post = await author.write("written before anyone followed")
     assert await reader.home() == []
@@ -120,7 +120,7 @@ async def test_following_and_leaving_change_the_feed_at_once(join: Join) -> None
     assert (profile["followers"], profile["is_followed"]) == (0, False)
 
 
-async def test_delivery_left_behind_is_picked_up(stack: Stack, join: Join) -> None:
+async def test_abandoned_delivery_is_completed(stack: Stack, join: Join) -> None:
     """As after a kill between the commit and the delivery: the row is all that is left."""
     author, follower = await join(), await join()
     await follower.put(f"/api/users/{author.username}/follow")

@@ -35,7 +35,7 @@ async def counted(client: httpx.AsyncClient) -> Counter[tuple[str, str, str]]:
     return found
 
 
-async def test_thousand_requests_in_thousand_counted(client: httpx.AsyncClient) -> None:
+async def test_a_thousand_requests_are_counted_as_a_thousand(client: httpx.AsyncClient) -> None:
     wanted: Counter[tuple[str, str, str]] = Counter()
     requests = [
         ("GET", "/api/feed/explore?limit=1", "/api/feed/explore", 400),
@@ -77,7 +77,7 @@ async def test_every_service_answers_the_runbook(stack: Stack, service: str) -> 
         assert (await direct.get("/openapi.json")).json()["openapi"].startswith("3.1")
 
 
-async def test_health_is_asked_by_many_at_once(stack: Stack) -> None:
+async def test_health_serves_many_concurrent_requests(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports['auth']}") as direct:
         answers = await asyncio.gather(*(direct.get("/health") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
@@ -183,7 +183,7 @@ async def test_client_cannot_choose_its_request_id(client: httpx.AsyncClient) ->
     assert answer.headers["x-request-id"] != "f" * 32
 
 
-async def test_pages_of_allowed_origins_may_call(client: httpx.AsyncClient) -> None:
+async def test_allowed_origins_may_call_the_api(client: httpx.AsyncClient) -> None:
     origin = {"Origin": "https://app.example.edu"}
     answer = await client.get("/api/feed/home", headers=origin)
     assert answer.headers["access-control-allow-origin"] == origin["Origin"]
@@ -205,7 +205,7 @@ async def test_large_body_is_refused_at_the_edge(client: httpx.AsyncClient) -> N
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_address_that_asks_too_often_is_slowed_down(stack: Stack) -> None:
+async def test_address_limit_is_enforced(stack: Stack) -> None:
     """From another address of this machine: 127.0.0.1 itself is not limited by default."""
     transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
     async with httpx.AsyncClient(

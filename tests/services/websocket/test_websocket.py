@@ -39,9 +39,7 @@ async def signed_in(socket: ClientConnection, member: Member) -> None:
         '{"type":"auth","token":7}', "[" * 60_000, '{"type":"ping"', b"\xff\xfe", '{"type":"\\ud800"}',
     ],
 )  # fmt: skip
-async def test_frame_that_is_not_understood_leaves_the_socket_open(
-    stack: Stack, frame: str | bytes
-) -> None:
+async def test_invalid_frame_leaves_the_socket_open(stack: Stack, frame: str | bytes) -> None:
     async with websockets.connect(url(stack)) as socket:
         assert (await ask(socket, frame))["type"] == "error"
         assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
@@ -57,7 +55,7 @@ async def test_wrong_token_is_refused_and_the_socket_stays(stack: Stack) -> None
 @pytest.mark.parametrize(
     ("frames", "code"), [(['{"type":"ping"}'] * 200, 1008), (["x" * 70_000], 1009)]
 )
-async def test_abuse_closes_with_the_fitting_code(
+async def test_abuse_closes_the_socket_with_the_right_code(
     stack: Stack, frames: list[str], code: int
 ) -> None:
     async with websockets.connect(url(stack)) as socket:
@@ -69,9 +67,7 @@ async def test_abuse_closes_with_the_fitting_code(
         assert socket.close_code == code
 
 
-async def test_event_reaches_followers_who_may_read_it_and_nobody_else(
-    stack: Stack, join: Join
-) -> None:
+async def test_event_reaches_only_followers_who_may_read_it(stack: Stack, join: Join) -> None:
     author, follower, stranger = await join(), await join(), await join()
     await follower.put(f"/api/users/{author.username}/follow")
     async with (
@@ -113,7 +109,7 @@ async def test_connections_and_frames_are_counted(stack: Stack) -> None:
     await eventually(is_quiet)
 
 
-async def test_events_come_again_after_valkey_was_restarted(stack: Stack, join: Join) -> None:
+async def test_events_resume_after_a_restart_of_valkey(stack: Stack, join: Join) -> None:
     author, follower = await join(), await join()
     await follower.put(f"/api/users/{author.username}/follow")
     async with websockets.connect(url(stack)) as socket:

@@ -102,7 +102,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 
 
 @pytest.mark.parametrize("with_missing", [False, True])
-def test_next_try_goes_on_where_the_link_broke(
+def test_next_attempt_keeps_completed_downloads(
     mirror: Mirror, tmp_path: Path, with_missing: bool
 ) -> None:
     mirror.add("chitlaq-small", "1:1", b"small")
@@ -125,9 +125,7 @@ def test_next_try_goes_on_where_the_link_broke(
     assert not (folder / "apt").exists()
 
 
-def test_half_a_package_of_a_version_that_is_gone_is_not_unpacked(
-    mirror: Mirror, tmp_path: Path
-) -> None:
+def test_partial_package_of_an_old_version_is_not_unpacked(mirror: Mirror, tmp_path: Path) -> None:
     mirror.add("chitlaq-large", "1", b"older" * 100_000)
     mirror.broken = "chitlaq-large"
     with pytest.raises(MissingProgramError):

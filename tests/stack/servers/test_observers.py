@@ -13,7 +13,7 @@ from chitlaq.stack.install import apt_unpack
 from chitlaq.stack.servers import observers
 
 
-def test_program_of_a_fetch_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
+def test_program_of_an_interrupted_fetch_is_not_used(tmp_path: Path) -> None:
     if any(shutil.which(file) for file in observers.PROGRAMS["alertmanager"]):
         pytest.skip("the program is on this machine's PATH")
     home = Home(tmp_path)

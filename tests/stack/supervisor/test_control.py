@@ -30,7 +30,7 @@ def ask(stack: Stack, line: bytes) -> bytes:
     [b"nonsense\n", b"\n", b"{}\n", b'{"type":"explode"}\n', b"[" * 60_000 + b"\n", b"\xff\xfe\n",
      b'{"type":"restart"}\n', b'{"type":"restart","service":7}\n'],
 )  # fmt: skip
-def test_nonsense_is_answered_with_an_error(stack: Stack, line: bytes) -> None:
+def test_invalid_command_gets_an_error(stack: Stack, line: bytes) -> None:
     assert b"Not a command" in ask(stack, line)
     assert stack.is_healthy()
 
@@ -45,7 +45,7 @@ def test_endless_line_ends_its_own_connection_only(stack: Stack) -> None:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.binary(max_size=100))
-def test_any_bytes_leave_the_supervisor_at_work(stack: Stack, line: bytes) -> None:
+def test_supervisor_survives_any_bytes(stack: Stack, line: bytes) -> None:
     ask(stack, line.replace(b"\n", b"") + b"\n")
     answer = json.loads(ask(stack, b'{"type":"ps"}\n'))
     assert len(answer["components"]) == 10
