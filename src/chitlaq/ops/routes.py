@@ -74,7 +74,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         partial(alert_history.store_queued_forever, context.database, context.home),
         partial(alert_history.compare_forever, context.database, context.settings),
     ):
-        yield {"more_metrics": exporter.exposition}
+        yield {"extra_metrics": exporter.exposition}
 
 
 SERVICE = Service(

@@ -44,7 +44,7 @@ class _Tagged(msgspec.Struct):
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
 
-metrics.begin_at_zero(
+metrics.initialize(
     metrics.EVENTS,
     ("unknown", "skipped"),
     *((name, result) for name in TYPES for result in ("published", "received", "malformed")),

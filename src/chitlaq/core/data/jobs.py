@@ -138,7 +138,7 @@ class Runner:
         self._finishing = Batcher(self._finish)
         self._paused_until: dict[str, float] = {}
         for name in self._handlers:
-            metrics.begin_at_zero(metrics.JOBS, *((name, result) for result in RESULTS))
+            metrics.initialize(metrics.JOBS, *((name, result) for result in RESULTS))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

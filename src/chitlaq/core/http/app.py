@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
@@ -53,8 +53,8 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
     if service.counts_own_requests:
         for route in routes.declared(service):
             for method in route.methods:
-                metrics.begin_requests(service.name, method, route.template, route.status)
-        metrics.begin_requests(service.name, "GET", routes.UNMATCHED)
+                metrics.initialize_requests(service.name, method, route.template, route.status)
+        metrics.initialize_requests(service.name, "GET", routes.UNMATCHED)
     app = Litestar(
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
@@ -193,11 +193,11 @@ async def _ready(state: State) -> Response[health.Alive]:
 async def _metrics(state: State) -> Response[bytes]:
     context: Context = state.context
     runtime_metrics.note_pool(context)
-    if "before_metrics" in state:
-        state.before_metrics()
+    if "before_scrape" in state:
+        state.before_scrape()
     body, media_type = metrics.exposition()
-    if "more_metrics" in state:
-        body += await state.more_metrics()
+    if "extra_metrics" in state:
+        body += await state.extra_metrics()
     return Response(body, media_type=media_type)
 
 
@@ -304,9 +304,7 @@ class _Observed:
 
     def __init__(self, app: ASGIApp, service: str, *, is_counting: bool) -> None:
         self._app = app
-        self._is_counting = is_counting
-        self._service = service
-        self._series: dict[tuple[str, str, int], Callable[[float], None]] = {}
+        self._counter = metrics.RequestCounter(service) if is_counting else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -347,12 +345,8 @@ class _Observed:
             },
             failed=status >= 500,
         )
-        key = (method, route, status)
-        if self._is_counting:
-            observe = self._series.get(key)
-            if observe is None:
-                observe = self._series[key] = _series(self._service, *key)
-            observe(seconds)
+        if self._counter is not None:
+            self._counter.count(method, route, status, seconds)
         if method not in {"GET", "HEAD", "OPTIONS"} or status >= 400 or logs.is_slow(seconds):
             write = log.error if status >= 500 else log.info
             write(
@@ -362,22 +356,6 @@ class _Observed:
                 status=status,
                 duration_seconds=round(seconds, 4),
             )
-
-
-def _series(service: str, method: str, route: str, status: int) -> Callable[[float], None]:
-    """Return a counter of requests with these labels, which are looked up once."""
-    known_method = method if method in _METHODS else "other"
-    counter = metrics.HTTP_REQUESTS.labels(service, known_method, route, str(status))
-    histogram = metrics.HTTP_REQUEST_DURATION.labels(service, known_method, route)
-
-    def observe(seconds: float) -> None:
-        counter.inc()
-        histogram.observe(seconds)
-
-    return observe
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 def _header(scope: Scope, wanted: bytes) -> str:

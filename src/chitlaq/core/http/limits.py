@@ -54,7 +54,7 @@ class Limiter:
         self._lease = lease if lease is not None else max(1, per_minute // 20)
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
         for counter in (metrics.RATE_LIMITED, metrics.RATE_LIMIT_FAIL_OPEN):
-            metrics.begin_at_zero(counter, (service, name))
+            metrics.initialize(counter, (service, name))
 
     async def spend(self, key: str) -> None:
         """Count one request.

@@ -31,6 +31,7 @@ LATENCY_BUCKETS = (
 )  # fmt: skip
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Statuses that must show from their first burst: refused, not found, too many, not waited for, broken.
 STATUSES = (400, 401, 403, 404, 422, 429, 499, 500, 503)
 
@@ -103,13 +104,33 @@ JOB_DURATION = Histogram(
 )
 
 
-def begin_at_zero(counter: Counter, *labels: tuple[str, ...]) -> None:
+def initialize(counter: Counter, *labels: tuple[str, ...]) -> None:
     """Initialise a series to zero, so that a rate sees its first increase."""
     for one in labels:
         counter.labels(*one)
 
 
-def begin_requests(service: str, method: str, route: str, *statuses: int) -> None:
+class RequestCounter:
+    """Counts a service's requests and their durations; the labels of each series are looked up once."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request; unknown methods share the label ``other``."""
+        known = method if method in METHODS else "other"
+        series = self._series.get((known, route, status))
+        if series is None:
+            series = self._series[known, route, status] = (
+                HTTP_REQUESTS.labels(self._service, known, route, str(status)),
+                HTTP_REQUEST_DURATION.labels(self._service, known, route),
+            )
+        series[0].inc()
+        series[1].observe(seconds)
+
+
+def initialize_requests(service: str, method: str, route: str, *statuses: int) -> None:
     """Initialise a route's counters: its own statuses, and those that any route may return."""
     for status in {*statuses, *STATUSES}:
         HTTP_REQUESTS.labels(service, method, route, str(status))

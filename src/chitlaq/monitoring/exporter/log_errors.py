@@ -40,7 +40,7 @@ def followed_logs(home: Home, settings: Settings) -> Mapping[str, Follower]:
 async def count_forever(home: Home, settings: Settings) -> None:
     """Count the errors of all followed logs until cancelled."""
     found = await asyncio.to_thread(followed_logs, home, settings)
-    metrics.begin_at_zero(metrics.LOG_LINES, *((name, "error") for name in found))
+    metrics.initialize(metrics.LOG_LINES, *((name, "error") for name in found))
     while True:
         for name, one in found.items():
             try:

@@ -16,4 +16,4 @@ USER_REGISTRATIONS = Counter(
     "Accounts whose address was verified.",
 )
 
-metrics.begin_at_zero(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))
+metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))

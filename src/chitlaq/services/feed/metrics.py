@@ -13,8 +13,8 @@ TIMELINE_READS = Counter(
     ["source"],
 )
 
-metrics.begin_at_zero(TIMELINE_READS, ("valkey",), ("postgres",))
-metrics.begin_at_zero(
+metrics.initialize(TIMELINE_READS, ("valkey",), ("postgres",))
+metrics.initialize(
     metrics.VALKEY_ERRORS,
     *(
         ("feed-service", purpose)

@@ -8,7 +8,6 @@ from contextlib import suppress
 from typing import IO
 
 import msgspec
-from prometheus_client import Counter, Histogram
 
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
@@ -16,7 +15,6 @@ from chitlaq.core.telemetry import logs, metrics
 from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.25
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SERVICE = "api-gateway"
 
 log = logs.get("access_log")
@@ -57,7 +55,7 @@ class AccessLog:
         """Count every line that nginx has written so far."""
         if not self._holds_lock():
             return
-        self._begin_expected()
+        self._initialize_expected()
         if self._follower is None:
             self._follower = Follower(self._path, positions=self._stored_positions())
         is_new = False
@@ -75,7 +73,7 @@ class AccessLog:
                 opened.close()
         self._follower = self._lock = None
 
-    def _begin_expected(self) -> None:
+    def _initialize_expected(self) -> None:
         """Initialise the counter of each possible request to zero when nginx gets a new configuration."""
         with suppress(FileNotFoundError):
             written_at = self._expected_path.stat().st_mtime_ns
@@ -83,7 +81,7 @@ class AccessLog:
                 for method, route, status in _expected_decoder.decode(
                     self._expected_path.read_bytes()
                 ):
-                    metrics.begin_requests(SERVICE, method, route, status)
+                    metrics.initialize_requests(SERVICE, method, route, status)
                 self._expected_at = written_at
 
     def _holds_lock(self) -> bool:
@@ -107,7 +105,7 @@ class AccessLog:
 
 _expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])
 _decoder = msgspec.json.Decoder(_Line)
-_series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+_counter = metrics.RequestCounter(SERVICE)
 
 
 def _count(line: bytes) -> None:
@@ -116,12 +114,4 @@ def _count(line: bytes) -> None:
     except (msgspec.DecodeError, UnicodeError) as error:
         log.warning("access log line not understood", error=str(error))
         return
-    method = entry.method if entry.method in METHODS else "other"
-    key = (method, entry.route, entry.status)
-    series = _series.get(key)
-    if series is None:
-        counter = metrics.HTTP_REQUESTS.labels(SERVICE, method, entry.route, str(entry.status))
-        histogram = metrics.HTTP_REQUEST_DURATION.labels(SERVICE, method, entry.route)
-        series = _series[key] = (counter, histogram)
-    series[0].inc()
-    series[1].observe(entry.request_time)
+    _counter.count(entry.method, entry.route, entry.status, entry.request_time)

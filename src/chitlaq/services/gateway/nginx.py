@@ -20,7 +20,7 @@ from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 
-CONTROL = "api-gateway"
+GATEWAY = "api-gateway"
 RETRY_AFTER_SECONDS = 2
 
 
@@ -60,14 +60,14 @@ def render(
     services = [
         _upstream(name, declared, home, settings)
         for name, declared in routes.items()
-        if name != CONTROL
+        if name != GATEWAY
     ]
     group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name if user else ""
     return template.render(
         home=home,
         settings=settings,
         services=services,
-        control=_upstream(CONTROL, routes[CONTROL], home, settings),
+        gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         templates=_templates(routes),
         user=f"{user} {group}" if user and os.geteuid() == 0 else None,
         retry_after=RETRY_AFTER_SECONDS,
@@ -101,7 +101,7 @@ def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int
 
 def _path(service: str, template: str, *, is_socket: bool) -> str:
     """A service's template as members request it."""
-    return template if service == CONTROL or is_socket else f"/api{template}"
+    return template if service == GATEWAY or is_socket else f"/api{template}"
 
 
 def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings) -> _Upstream:

@@ -23,7 +23,7 @@ from chitlaq.web.site import pages
 class GatewayState(ServiceState):
     settings: Settings
     aggregate: Aggregate
-    before_metrics: Callable[[], None]
+    before_scrape: Callable[[], None]
 
 
 @get("/api/health", summary="Health of every component")
@@ -79,7 +79,7 @@ async def run(context: Context) -> AsyncIterator[GatewayState]:
     aggregate = Aggregate(context)
     async with tasks.running(access_log.read_forever):
         yield GatewayState(
-            settings=context.settings, aggregate=aggregate, before_metrics=access_log.read
+            settings=context.settings, aggregate=aggregate, before_scrape=access_log.read
         )
     access_log.read()
     access_log.close()

@@ -23,7 +23,7 @@ WEBSOCKET_MESSAGE_DURATION = Histogram(
     buckets=metrics.LATENCY_BUCKETS,
 )
 
-metrics.begin_at_zero(
+metrics.initialize(
     WEBSOCKET_MESSAGES,
     *(("in", kind) for kind in ("ping", "auth", "invalid")),
     *(("out", kind) for kind in ("pong", "signed_in", "error", "post")),
