@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import secrets
 from typing import Any
 
@@ -15,7 +14,7 @@ from chitlaq.core.http import problems
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
-from chitlaq.services.auth.accounts import passwords
+from chitlaq.services.auth.accounts import mails, passwords
 from chitlaq.services.auth.accounts.schemas import Registration, User
 from chitlaq.services.auth.state import AuthState
 
@@ -117,31 +116,11 @@ async def _mail_link(settings: Settings, session: Session, account: Any) -> None
     hours = settings.tokens.verification_hours
     await session.execute("insert_mail_token", token_hash(token), account["id"], hours)
     link = f"{settings.base_url}/verify?token={token}"
-    await mail.put(session, _verification_mail(account, link, hours))
+    text = mails.verification(account["email"], account["display_name"], link, hours)
+    await mail.put(session, text)
 
 
 def _with_parents(domain: str) -> list[str]:
     """The domain and its parents: cs.example.edu, example.edu."""
     labels = domain.split(".")
     return [".".join(labels[start:]) for start in range(len(labels) - 1)]
-
-
-def _verification_mail(account: Any, link: str, hours: int) -> mail.Mail:
-    name = account["display_name"]
-    lines = [
-        f"Hello {name},",
-        "please confirm that this address is yours:",
-        link,
-        f"The link works for {hours} hours. If you did not register with ChitLaq, ignore this mail.",
-    ]
-    safe_link = html.escape(link)
-    return mail.Mail(
-        to_address=account["email"],
-        subject="Confirm your address for ChitLaq",
-        text="\n\n".join(lines) + "\n",
-        html=(
-            f"<p>{html.escape(lines[0])}</p><p>{lines[1]}</p>"
-            f'<p><a href="{safe_link}">Confirm my address</a></p><p>{lines[3]}</p>'
-        ),
-        links=[link],
-    )
