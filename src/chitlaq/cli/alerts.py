@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, output
+from chitlaq.core.formatting import duration
 
 if TYPE_CHECKING:
     from chitlaq.ops.history.alert_history import AlertRecord
@@ -23,7 +24,7 @@ def alerts(
     active: Annotated[bool, typer.Option("--active", help="Only firing alerts.")] = False,
     resolved: Annotated[bool, typer.Option("--resolved", help="Only resolved alerts.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of rows.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Show firing alerts, and the history of resolved ones.
 
@@ -42,34 +43,21 @@ def alerts(
     if as_json:
         output.print_json(found)
     elif found:
-        _print(found)
+        columns = ("severity", "since", "lasted", "alert", "what", "procedure")
+        output.print_table(columns, list(map(_row, found)))
     else:
         typer.echo("No alert is firing." if active else "No alert has fired yet.")
 
 
-def _print(found: list[AlertRecord]) -> None:
-    from rich.table import Table
+def _row(alert: AlertRecord) -> list[object]:
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("severity", "since", "lasted", "alert", "what", "procedure"):
-        table.add_column(column, overflow="fold")
-    for alert in found:
-        end = alert.ended_at or datetime.now(UTC)
-        lasted = _duration((end - alert.started_at).total_seconds())
-        table.add_row(
-            Text(alert.severity, style=COLOURS.get(alert.severity, "")),
-            f"{alert.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
-            lasted if alert.ended_at else f"{lasted}, firing",
-            alert.name,
-            alert.summary,
-            alert.procedure,
-        )
-    output.console_for_output().print(table)
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    lasted = duration(((alert.ended_at or datetime.now(UTC)) - alert.started_at).total_seconds())
+    return [
+        Text(alert.severity, style=COLOURS.get(alert.severity, "")),
+        f"{alert.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+        lasted if alert.ended_at else f"{lasted}, firing",
+        alert.name,
+        alert.summary,
+        alert.procedure,
+    ]

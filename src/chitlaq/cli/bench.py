@@ -47,7 +47,7 @@ def bench(
     operator: Annotated[
         str | None, typer.Option("--as", help="Who runs this, for the record.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Measure the home feed against its baseline, start-up and memory; takes a minute or two.
 
@@ -84,7 +84,7 @@ def _backups(members: int, *, as_json: bool) -> None:
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
     from chitlaq.bench import live
-    from chitlaq.cli import run_view
+    from chitlaq.cli.ops.options import RunFormat
     from chitlaq.ops.checks.model import Verdict
     from chitlaq.ops.history import run_history
 
@@ -99,11 +99,7 @@ def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> 
         return run
 
     run = history_db.ask(measured)
-    if as_json:
-        output.print_json(run)
-    else:
-        shown = run_view.rendered(run, {}, details=False)
-        output.console_for_output().print(shown)
+    RunFormat(details=False, as_json=as_json).print(run, home, settings)
     if run.verdict != Verdict.OK:
         raise typer.Exit(output.UNHEALTHY)
 

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 @config.command()
-def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show(as_json: output.AsJson = False) -> None:
     """List every setting with its value and environment variable; secrets are hidden.
 
     Example: chitlaq config show

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections.abc import Coroutine
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -23,8 +24,6 @@ DEMO_MEMBERS = 2000
 
 mail = typer.Typer(no_args_is_help=True, help="Read the mailbox of the embedded stack.")
 universities = typer.Typer(no_args_is_help=True, help="Universities whose addresses may register.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -72,7 +71,7 @@ def seed(
         bool, typer.Option("--replace", help="First delete all existing members and posts.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    as_json: Json = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Fill an empty database with universities, members, a graph, posts and conversations.
 
@@ -96,7 +95,7 @@ def seed(
 @mail.command("list")
 def list_mail(
     to: Annotated[str | None, typer.Option(help="Only mails to this address.")] = None,
-    as_json: Json = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """List the newest mails.
 
@@ -107,22 +106,22 @@ def list_mail(
         " WHERE $1::text IS NULL OR to_address = lower($1) ORDER BY id DESC LIMIT 100",
         to,
     )
-    if as_json:
-        output.print_json(rows)
-    else:
-        output.print_table(
-            ["written", "to", "subject", "sent"],
-            [
-                [row["created_at"], row["to"], row["subject"], row["sent_at"] or "kept here"]
-                for row in rows
-            ],
-        )
+    output.print_rows(
+        rows,
+        {
+            "written": itemgetter("created_at"),
+            "to": itemgetter("to"),
+            "subject": itemgetter("subject"),
+            "sent": lambda row: row["sent_at"] or "kept here",
+        },
+        as_json=as_json,
+    )
 
 
 @mail.command("show")
 def show_mail(
     to: Annotated[str | None, typer.Option(help="The newest mail to this address.")] = None,
-    as_json: Json = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Show the newest mail, optionally to one address.
 
@@ -142,7 +141,7 @@ def show_mail(
 
 
 @universities.command("list")
-def list_universities(as_json: Json = False) -> None:
+def list_universities(as_json: output.AsJson = False) -> None:
     """List the universities and the domains of their addresses.
 
     Example: chitlaq universities list
@@ -151,12 +150,11 @@ def list_universities(as_json: Json = False) -> None:
         "SELECT u.name, array_agg(d.domain ORDER BY d.domain) AS domains FROM auth.universities u"
         " JOIN auth.university_domains d ON d.university_id = u.id GROUP BY u.name ORDER BY u.name"
     )
-    if as_json:
-        output.print_json(rows)
-    else:
-        output.print_table(
-            ["university", "domains"], [[row["name"], ", ".join(row["domains"])] for row in rows]
-        )
+    output.print_rows(
+        rows,
+        {"university": itemgetter("name"), "domains": lambda row: ", ".join(row["domains"])},
+        as_json=as_json,
+    )
 
 
 @universities.command("import")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from chitlaq.cli import installation, output
@@ -13,7 +11,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(as_json: output.AsJson = False) -> None:
     """Check everything that ChitLaq needs on this machine; exit code 1 if something is missing.
 
     Example: chitlaq doctor

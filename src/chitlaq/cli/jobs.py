@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import itemgetter
 from typing import Annotated
 from uuid import UUID
 
@@ -33,7 +34,7 @@ def list_jobs(
     limit: Annotated[
         int, typer.Option(min=1, help="Maximum number of rows, next due first.")
     ] = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """List background jobs that are not done, and why they failed.
 
@@ -47,11 +48,8 @@ def list_jobs(
         state and state.value,
         limit,
     )
-    if as_json:
-        output.print_json(rows)
-        return
-    columns = ["id", "kind", "state", "attempts", "created_at", "due_at", "reason"]
-    output.print_table(columns, [[row[column] for column in columns] for row in rows])
+    columns = ("id", "kind", "state", "attempts", "created_at", "due_at", "reason")
+    output.print_rows(rows, {name: itemgetter(name) for name in columns}, as_json=as_json)
 
 
 @jobs.command("retry")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(metrics)
 
 
-def metrics(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def metrics(as_json: output.AsJson = False) -> None:
     """Print the reference of all metrics, as a Markdown page.
 
     Example: chitlaq metrics > docs/metrics.md

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import msgspec
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+T = TypeVar("T")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Advance = Callable[[str, int, int], None]
 """Receives the stage, how much of it is done, and how much there is."""
@@ -39,14 +45,31 @@ def print_json(value: object) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns."""
-    from rich.table import Table
+    console_for_output().print(table(columns, rows))
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+
+def print_rows(
+    found: Sequence[T], columns: Mapping[str, Callable[[T], object]], *, as_json: bool
+) -> None:
+    """Print what was found: as JSON, or as a table with a function for each column's cells."""
+    if as_json:
+        print_json(found)
+    else:
+        print_table(list(columns), [[cell(one) for cell in columns.values()] for one in found])
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Return aligned columns; cells are texts of rich, or anything with its own markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        made.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console_for_output().print(table)
+        cells = ("" if cell is None else cell for cell in row)
+        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in cells))
+    return made
 
 
 def console_for_output() -> Console:

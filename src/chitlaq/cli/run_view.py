@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from chitlaq.cli import output
 from chitlaq.core.formatting import quantity
 from chitlaq.ops.checks.model import Evidence, Lines, Table, TimeSeries, Verdict
 from chitlaq.ops.report import text
@@ -110,18 +111,8 @@ def _result(
 
 def _shown(evidence: Evidence) -> RenderableType:
     if isinstance(evidence, Table):
-        table = RichTable(
-            title=evidence.title,
-            title_justify="left",
-            title_style="italic",
-            box=None,
-            header_style="bold",
-            padding=(0, 2, 0, 0),
-        )
-        for column in evidence.columns:
-            table.add_column(column, overflow="fold")
-        for row in evidence.rows:
-            table.add_row(*(Text(cell) for cell in row))
+        table = output.table(evidence.columns, [list(map(Text, row)) for row in evidence.rows])
+        table.title, table.title_justify, table.title_style = evidence.title, "left", "italic"
         return table
     if isinstance(evidence, Lines):
         return Group(Text(evidence.title, style="italic"), *(Text(line) for line in evidence.lines))

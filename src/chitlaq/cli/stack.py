@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from chitlaq.stack.supervisor import control
     from chitlaq.stack.supervisor.control import Status
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-NOT_HEALTHY = 3
 POLL_SECONDS = 0.1
 COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim", "stopped": "dim",
@@ -34,13 +31,8 @@ COLOURS = {
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(up)
-    app.command()(down)
-    app.command()(ps)
-    app.command()(stats)
-    app.command()(restart)
-    app.command()(rotate)
-    app.command()(logs)
+    for command in (up, down, ps, stats, restart, rotate, logs):
+        app.command()(command)
     app.command(hidden=True)(supervise)
 
 
@@ -63,7 +55,7 @@ def up(
         statuses = control.ask(home, control.Ps())
         typer.echo("ChitLaq is running here already.")
         _print_statuses(statuses)
-        raise typer.Exit(0 if all(status.is_well for status in statuses) else NOT_HEALTHY)
+        raise typer.Exit(0 if all(status.is_well for status in statuses) else output.UNHEALTHY)
     except control.NotRunningError:
         pass
     preflight.require(home, settings)
@@ -95,7 +87,7 @@ def down() -> None:
     typer.echo("Stopped.")
 
 
-def ps(as_json: Json = False) -> None:
+def ps(as_json: output.AsJson = False) -> None:
     """Show the state of every component; exit code 3 if one is not healthy.
 
     Example: chitlaq ps --json
@@ -109,16 +101,16 @@ def ps(as_json: Json = False) -> None:
         if not as_json:
             raise
         output.print_json([])
-        raise typer.Exit(NOT_HEALTHY) from None
+        raise typer.Exit(output.UNHEALTHY) from None
     if as_json:
         output.print_json(statuses)
     else:
         _print_statuses(statuses)
     if not all(status.is_well for status in statuses):
-        raise typer.Exit(NOT_HEALTHY)
+        raise typer.Exit(output.UNHEALTHY)
 
 
-def stats(as_json: Json = False) -> None:
+def stats(as_json: output.AsJson = False) -> None:
     """Show each component's resource usage: CPU, memory, restarts.
 
     Memory is the proportional set size (PSS): shared memory is counted once.
@@ -396,23 +388,21 @@ def _print_statuses(statuses: list[Status]) -> None:
 
 
 def _table(statuses: list[Status]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("service", "state", "port", "pid", "uptime", "restarts", ""):
-        table.add_column(column)
-    for status in statuses:
-        colour = COLOURS[status.state]
-        table.add_row(
-            status.name,
-            f"[{colour}]{status.state}[/{colour}]",
-            str(status.port or ""),
-            str(status.pid or ""),
-            _duration(status.uptime) if status.pid else "",
-            str(status.restarts) if status.restarts else "",
-            status.reason,
-        )
-    return table
+    return output.table(
+        ["service", "state", "port", "pid", "uptime", "restarts", ""],
+        [
+            [
+                status.name,
+                f"[{COLOURS[status.state]}]{status.state}[/]",
+                status.port or "",
+                status.pid or "",
+                _duration(status.uptime) if status.pid else "",
+                status.restarts or "",
+                status.reason,
+            ]
+            for status in statuses
+        ],
+    )
 
 
 def _duration(seconds: int) -> str:

@@ -13,6 +13,11 @@ def register(app: typer.Typer) -> None:
         help="Take backups, and prove them: verify, restore into a scratch server, compare.",
         no_args_is_help=True,
     )
-    for module in (taking, listing, proving, restoring, removing, offsite):
-        module.register(backup)
+    # In the order in which --help lists them.
+    for command in (
+        taking.run, listing.list_, listing.status, proving.verify, proving.drill, restoring.restore,
+        removing.prune, removing.discard, offsite.key, offsite.fetch, offsite.take_over,
+    ):  # fmt: skip
+        backup.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+    backup.command(hidden=True)(offsite.archive)
     app.add_typer(backup)

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from chitlaq.cli import history_db, output
-from chitlaq.cli.backup.session import AsJson, current, size
+from chitlaq.cli.backup.session import current, size
 
 if TYPE_CHECKING:
     from chitlaq.backups.catalog.records import ProofResult, Record
     from chitlaq.backups.context import BackupContext
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command("list")(list_)
-    backup.command()(status)
-
-
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: output.AsJson = False) -> None:
     """List all backups, and when each was verified, drilled and copied.
 
     Example: chitlaq backup list
@@ -42,29 +37,20 @@ def list_(as_json: AsJson = False) -> None:
     )
 
 
-def status(as_json: AsJson = False) -> None:
+def status(as_json: output.AsJson = False) -> None:
     """Report the health of the backups; exit code 3 if there is a problem.
 
     Example: chitlaq backup status
     """
-    from chitlaq.cli.run_view import rendered
+    from chitlaq.cli.ops.options import RunFormat
     from chitlaq.ops.checks import registry
     from chitlaq.ops.routines import run_and_store
 
     context = current()
-    run, _ = asyncio.run(
-        run_and_store(
-            context.home,
-            context.settings,
-            "check",
-            registry.select(["backup"]),
-            history_db.operator(None),
-        )
-    )
-    if as_json:
-        output.print_json(run)
-    else:
-        output.console_for_output().print(rendered(run, {}, details=False))
+    home, settings, checks = context.home, context.settings, registry.select(["backup"])
+    run, _ = asyncio.run(run_and_store(home, settings, "check", checks, history_db.operator(None)))
+    RunFormat(details=False, as_json=as_json).print(run, home, settings)
+    if not as_json:
         typer.echo(f"\nBackup folder: {context.folder}.")
         _print_leftovers(context)
     if run.verdict.is_problem:

@@ -12,13 +12,6 @@ from chitlaq.cli.backup.session import Operator, Yes, current, exit_for, print_o
 from chitlaq.core.errors import OperatorError
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command()(key)
-    backup.command()(fetch)
-    backup.command("take-over")(take_over)
-    backup.command(hidden=True)(archive)
-
-
 def key(
     file: Annotated[Path, typer.Argument(help="Where to write the private key.")],
 ) -> None:

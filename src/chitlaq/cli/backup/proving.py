@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 _COUNTED = {"auth.accounts": "users", "feed.posts": "posts"}
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command()(verify)
-    backup.command()(drill)
-
-
 def verify(names: Names = None, operator: Operator = None) -> None:
     """Check that backups are unchanged since they were taken; all of them by default.
 

@@ -20,11 +20,6 @@ from chitlaq.cli.backup.session import (
 )
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command()(prune)
-    backup.command()(discard)
-
-
 def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> None:
     """Show which backups have expired, and why the others are kept; delete them with --yes.
 

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from chitlaq.backups.restore.plan import RestorePlan, RestoreResult
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command()(restore)
-
-
 def restore(
     name: Annotated[
         str | None, typer.Argument(help="A backup; by default the newest that fits.")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 INCONCLUSIVE = 4
 TERMINATED = 128 + signal.SIGTERM
 
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Names = Annotated[

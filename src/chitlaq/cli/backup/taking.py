@@ -10,10 +10,6 @@ import typer
 from chitlaq.cli.backup.session import Operator, current, exit_for, print_outcome, session
 
 
-def register(backup: typer.Typer) -> None:
-    backup.command()(run)
-
-
 def run(
     kinds: Annotated[
         list[str] | None,

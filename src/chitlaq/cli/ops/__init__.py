@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from chitlaq.cli.ops import actions, checks, history, report, watch
@@ -12,6 +14,12 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True, help="The runbook: run checks, keep their history, and act."
     )
     # In the order in which --help lists them.
-    for module in (checks, history, actions, watch, report):
-        module.register(ops)
+    commands: tuple[Callable[..., None], ...] = (
+        *(checks.routine(name, purpose) for name, purpose in checks.ROUTINES.items()),
+        checks.check, checks.list_, history.history, history.show, history.diff, history.note,
+        history.ack, history.notes, actions.do, actions.actions, watch.watch, report.report,
+        report.runbook,
+    )  # fmt: skip
+    for command in commands:
+        ops.command(command.__name__.rstrip("_"))(command)
     app.add_typer(ops, name="ops")

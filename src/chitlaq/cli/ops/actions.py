@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import AsJson, Limit, Operator
+from chitlaq.cli.ops.options import Limit, Operator
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.ops.actions.model import ActionRecord
-
-
-def register(ops: typer.Typer) -> None:
-    for command in (do, actions):
-        ops.command()(command)
 
 
 def do(
@@ -69,7 +64,7 @@ def do(
         raise OperatorError(f"{name} failed; its output is above and in the record.")
 
 
-def actions(limit: Limit = 20, as_json: AsJson = False) -> None:
+def actions(limit: Limit = 20, as_json: output.AsJson = False) -> None:
     """Show who did what, when and why.
 
     Example: chitlaq ops actions
@@ -77,20 +72,16 @@ def actions(limit: Limit = 20, as_json: AsJson = False) -> None:
     from chitlaq.ops.actions import record
 
     found = history_db.ask(lambda database: record.listed(database, limit))
-    if as_json:
-        output.print_json(found)
-        return
-    output.print_table(
-        ["when", "action", "by", "why", "outcome", "output"],
-        [
-            [
-                output.local_time(one.started_at),
-                f"{one.action} {one.target}".strip(),
-                one.operator,
-                one.reason,
-                {True: "done", False: "failed", None: "did not end"}[one.succeeded],
-                one.output.strip().rpartition("\n")[2],
-            ]
-            for one in found
-        ],
+    outcomes = {True: "done", False: "failed", None: "did not end"}
+    output.print_rows(
+        found,
+        {
+            "when": lambda one: output.local_time(one.started_at),
+            "action": lambda one: f"{one.action} {one.target}".strip(),
+            "by": lambda one: one.operator,
+            "why": lambda one: one.reason,
+            "outcome": lambda one: outcomes[one.succeeded],
+            "output": lambda one: one.output.strip().rpartition("\n")[2],
+        },
+        as_json=as_json,
     )

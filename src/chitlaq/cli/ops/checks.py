@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import AsJson, AsMarkdown, AsNagios, Details, Operator, RunFormat
+from chitlaq.cli.ops.options import AsMarkdown, AsNagios, Details, Operator, RunFormat
 
 if TYPE_CHECKING:
     from chitlaq.ops.checks.model import Check
@@ -25,17 +25,12 @@ ROUTINES = {
 }
 
 
-def register(ops: typer.Typer) -> None:
-    for name, purpose in ROUTINES.items():
-        _register_routine(ops, name, purpose)
-    ops.command()(check)
-    ops.command("list")(list_)
+def routine(name: str, purpose: str) -> Callable[..., None]:
+    """Return the command that runs a routine."""
 
-
-def _register_routine(ops: typer.Typer, name: str, purpose: str) -> None:
     def command(
         details: Details = False,
-        as_json: AsJson = False,
+        as_json: output.AsJson = False,
         as_nagios: AsNagios = False,
         as_markdown: AsMarkdown = False,
         operator: Operator = None,
@@ -45,8 +40,9 @@ def _register_routine(ops: typer.Typer, name: str, purpose: str) -> None:
         form = RunFormat(details, as_json, as_nagios, as_markdown)
         _run(name, routines.checks_of(name), operator, form)
 
+    command.__name__ = name
     command.__doc__ = f"{purpose}\n\nExample: chitlaq ops {name} --details"
-    ops.command(name)(command)
+    return command
 
 
 def check(
@@ -55,7 +51,7 @@ def check(
         typer.Argument(help="Checks by id, or every check of a kind: database, api, host."),
     ],
     details: Details = False,
-    as_json: AsJson = False,
+    as_json: output.AsJson = False,
     as_nagios: AsNagios = False,
     as_markdown: AsMarkdown = False,
     operator: Operator = None,
@@ -90,7 +86,7 @@ def _run(name: str, checks: Sequence[Check], operator: str | None, form: RunForm
     output.exit_now(form.exit_code(run))
 
 
-def list_(as_json: AsJson = False) -> None:
+def list_(as_json: output.AsJson = False) -> None:
     """List all checks, routines and actions.
 
     Example: chitlaq ops list

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import AsJson, AsMarkdown, Details, Limit, Operator, RunFormat
+from chitlaq.cli.ops.options import AsMarkdown, Details, Limit, Operator, RunFormat
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -17,15 +17,10 @@ if TYPE_CHECKING:
 OneCheck = Annotated[str, typer.Argument(metavar="CHECK")]
 
 
-def register(ops: typer.Typer) -> None:
-    for command in (history, show, diff, note, ack, notes):
-        ops.command()(command)
-
-
 def history(
     routine: Annotated[str | None, typer.Argument(help="Only runs of this routine.")] = None,
     limit: Limit = 20,
-    as_json: AsJson = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """List earlier runs, newest first.
 
@@ -37,23 +32,18 @@ def history(
     found = history_db.ask(lambda database: run_history.listed(database, routine, limit))
     if not found and routine is not None:
         routines.require_recorded(routine)
-    if as_json:
-        output.print_json(found)
-        return
-    output.print_table(
-        ["run", "routine", "when", "verdict", "by", "took", "found"],
-        [
-            [
-                str(one.id),
-                one.routine,
-                output.local_time(one.started_at),
-                one.verdict,
-                one.started_by,
-                f"{one.duration_seconds:.1f} s",
-                ", ".join(f"{number} {verdict}" for verdict, number in one.counts.items()),
-            ]
-            for one in found
-        ],
+    output.print_rows(
+        found,
+        {
+            "run": lambda one: one.id,
+            "routine": lambda one: one.routine,
+            "when": lambda one: output.local_time(one.started_at),
+            "verdict": lambda one: one.verdict,
+            "by": lambda one: one.started_by,
+            "took": lambda one: f"{one.duration_seconds:.1f} s",
+            "found": lambda one: ", ".join(f"{n} {verdict}" for verdict, n in one.counts.items()),
+        },
+        as_json=as_json,
     )
 
 
@@ -62,7 +52,7 @@ def show(
         str, typer.Argument(help="The id of a run (`chitlaq ops history`), or its beginning.")
     ],
     details: Details = False,
-    as_json: AsJson = False,
+    as_json: output.AsJson = False,
     as_markdown: AsMarkdown = False,
 ) -> None:
     """Show an earlier run.
@@ -84,7 +74,7 @@ def show(
 
 def diff(
     routine: Annotated[str, typer.Argument(help="A routine.")] = "morning",
-    as_json: AsJson = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Show what changed between the last two runs of a routine.
 
@@ -144,7 +134,7 @@ def _add_note(name: str, kind: str, text: str, operator: str | None) -> None:
 def notes(
     names: Annotated[list[str] | None, typer.Argument(metavar="CHECK")] = None,
     limit: Limit = 20,
-    as_json: AsJson = False,
+    as_json: output.AsJson = False,
 ) -> None:
     """Show notes and acknowledgements, newest first.
 
@@ -155,19 +145,14 @@ def notes(
 
     chosen = [one.id for one in registry.select(names)] if names else None
     found = history_db.ask(lambda database: notes.listed(database, chosen, limit))
-    if as_json:
-        output.print_json(found)
-        return
-    output.print_table(
-        ["when", "check", "kind", "by", "text"],
-        [
-            [
-                output.local_time(one.created_at),
-                one.check,
-                one.kind + ("" if one.ended_at is None else ", over"),
-                one.operator,
-                one.text,
-            ]
-            for one in found
-        ],
+    output.print_rows(
+        found,
+        {
+            "when": lambda one: output.local_time(one.created_at),
+            "check": lambda one: one.check,
+            "kind": lambda one: one.kind + ("" if one.ended_at is None else ", over"),
+            "by": lambda one: one.operator,
+            "text": lambda one: one.text,
+        },
+        as_json=as_json,
     )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Details = Annotated[
     bool, typer.Option("--details", help="Show evidence and the equivalent shell commands.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsNagios = Annotated[
     bool, typer.Option("--nagios", help="Print and exit like a Nagios-compatible plugin.")
 ]

@@ -12,11 +12,6 @@ from chitlaq.cli import history_db, installation, output
 from chitlaq.cli.ops.options import Operator
 
 
-def register(ops: typer.Typer) -> None:
-    for command in (report, runbook):
-        ops.command()(command)
-
-
 def report(
     send: Annotated[
         bool, typer.Option("--send", help="Send it to the recipients in the settings.")
