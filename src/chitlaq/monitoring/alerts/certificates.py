@@ -10,41 +10,40 @@ _EXPIRY = f'ssl_certificate_expiry_seconds{{source="endpoint",name="{_NAME}"}}'
 _READABLE = f'ssl_certificate_readable{{source="endpoint",name="{_NAME}"}}'
 
 
-def alerts() -> list[Alert]:
-    return [
-        Alert(
-            name="CertificateExpiresNow",
-            expr=f"ssl_certificate_expiry_seconds < {3 * _DAY}",
-            for_="5m",
-            severity="P1",
-            summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}:"
-            " browsers will then refuse to connect.",
-            procedure="Security Metrics",
-            family="CertificateExpires",
-            cases=below(_EXPIRY, 3 * _DAY, "2d 16h 48m 0s", source="endpoint", name=_NAME),
+ALERTS = (
+    Alert(
+        name="CertificateExpiresNow",
+        expr=f"ssl_certificate_expiry_seconds < {3 * _DAY}",
+        for_="5m",
+        severity="P1",
+        summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}:"
+        " browsers will then refuse to connect.",
+        procedure="Security Metrics",
+        family="CertificateExpires",
+        cases=below(_EXPIRY, 3 * _DAY, "2d 16h 48m 0s", source="endpoint", name=_NAME),
+    ),
+    Alert(
+        name="CertificateExpires",
+        expr=f"ssl_certificate_expiry_seconds < {14 * _DAY}",
+        for_="5m",
+        severity="P2",
+        summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}.",
+        procedure="Security Metrics",
+        cases=below(_EXPIRY, 14 * _DAY, "12d 14h 24m 0s", source="endpoint", name=_NAME),
+    ),
+    Alert(
+        name="CertificateUnread",
+        # No absence alert: an installation that watches no certificate has none to miss.
+        expr="ssl_certificate_readable == 0",
+        for_="15m",
+        severity="P2",
+        summary="The certificate of {{ $labels.name }} cannot be read: its expiry is unknown.",
+        procedure="Security Metrics",
+        cases=(
+            *zero(_READABLE, source="endpoint", name=_NAME),
+            # It keeps firing.
+            fires(steady(_READABLE, 0, 1_900), at="30h", source="endpoint", name=_NAME),
+            silent(),
         ),
-        Alert(
-            name="CertificateExpires",
-            expr=f"ssl_certificate_expiry_seconds < {14 * _DAY}",
-            for_="5m",
-            severity="P2",
-            summary="The certificate of {{ $labels.name }} expires in {{ $value | humanizeDuration }}.",
-            procedure="Security Metrics",
-            cases=below(_EXPIRY, 14 * _DAY, "12d 14h 24m 0s", source="endpoint", name=_NAME),
-        ),
-        Alert(
-            name="CertificateUnread",
-            # No absence alert: an installation that watches no certificate has none to miss.
-            expr="ssl_certificate_readable == 0",
-            for_="15m",
-            severity="P2",
-            summary="The certificate of {{ $labels.name }} cannot be read: its expiry is unknown.",
-            procedure="Security Metrics",
-            cases=(
-                *zero(_READABLE, source="endpoint", name=_NAME),
-                # It keeps firing.
-                fires(steady(_READABLE, 0, 1_900), at="30h", source="endpoint", name=_NAME),
-                silent(),
-            ),
-        ),
-    ]
+    ),
+)

@@ -35,17 +35,14 @@ def _target(job: str, instance: str, value: float) -> InputSeries:
     return steady(f'up{{job="{job}",instance="{instance}"}}', value)
 
 
-def alerts() -> list[Alert]:
-    return [_host(), *_components(), *_watching()]
+_ERRORS = 'exporter_errors_total{source="queues"}'
 
-
-def _host() -> Alert:
-    """A host that is down, as seen by a Prometheus on another host: node-exporter and everything else on it.
-
-    Where everything runs on one machine, Prometheus goes down with it and this alert cannot fire. There an
-    external monitor must alarm when Watchdog falls silent.
-    """
-    return Alert(
+ALERTS = (
+    # A host that is down, as seen by a Prometheus on another host: node-exporter and everything else on it.
+    #
+    # Where everything runs on one machine, Prometheus goes down with it and this alert cannot fire. There an
+    # external monitor must alarm when Watchdog falls silent.
+    Alert(
         name="HostDown",
         expr=(
             f"max by (host) (label_replace(up, {_BY_HOST})) == 0"
@@ -67,110 +64,100 @@ def _host() -> Alert:
             silent(_target("node", "10.0.0.5:9100", 0), _target("websocket", "10.0.0.5:3002", 1)),
             silent(_target("feed-service", "10.0.0.5:3003", 0)),
         ),
-    )
-
-
-def _components() -> list[Alert]:
-    return [
-        Alert(
-            name="DatabaseDown",
-            expr=f"{_component('postgres')} == 0",
-            for_="1m",
-            severity="P0",
-            summary="PostgreSQL is not responding: all writes fail, and almost all reads.",
-            procedure="Database Health",
-            family=_DOWN,
-            cases=(
-                *zero(_component("postgres"), component="postgres"),
-                silent(steady(_component("redis"), 0)),
+    ),
+    Alert(
+        name="DatabaseDown",
+        expr=f"{_component('postgres')} == 0",
+        for_="1m",
+        severity="P0",
+        summary="PostgreSQL is not responding: all writes fail, and almost all reads.",
+        procedure="Database Health",
+        family=_DOWN,
+        cases=(
+            *zero(_component("postgres"), component="postgres"),
+            silent(steady(_component("redis"), 0)),
+        ),
+        absence=absent(_component("postgres"), through="ops-service"),
+    ),
+    Alert(
+        name="EdgeDown",
+        expr=f"{_component('nginx')} == 0",
+        for_="1m",
+        severity="P0",
+        summary="nginx is not responding: members cannot reach anything.",
+        procedure="Service Outage Response",
+        family=_DOWN,
+        labels={"service": "api-gateway"},
+        cases=zero(_component("nginx"), component="nginx"),
+        absence=absent(_component("nginx"), through="ops-service"),
+    ),
+    Alert(
+        name="CacheDown",
+        expr=f"{_component('redis')} == 0",
+        for_="2m",
+        severity="P1",
+        summary="Valkey is not responding: feeds are slow, rate limits and live events are off.",
+        procedure="Redis Health",
+        family=_DOWN,
+        cases=zero(_component("redis"), component="redis"),
+        absence=absent(_component("redis"), through="ops-service"),
+    ),
+    Alert(
+        name="ServiceDown",
+        expr=f'up{{job=~"{"|".join(_SERVING)}"}} == 0',
+        for_="1m",
+        severity="P1",
+        summary="{{ $labels.job }} is not responding.",
+        procedure="Service Outage Response",
+        family=_DOWN,
+        labels={"service": "{{ $labels.job }}"},
+        cases=(
+            fires(
+                steady(_job("feed-service"), 0),
+                steady(_job("websocket"), 1),
+                job="feed-service",
+                service="feed-service",
             ),
-            absence=absent(_component("postgres"), through="ops-service"),
+            silent(*(steady(_job(job), 1) for job in _SERVING)),
         ),
-        Alert(
-            name="EdgeDown",
-            expr=f"{_component('nginx')} == 0",
-            for_="1m",
-            severity="P0",
-            summary="nginx is not responding: members cannot reach anything.",
-            procedure="Service Outage Response",
-            family=_DOWN,
-            labels={"service": "api-gateway"},
-            cases=zero(_component("nginx"), component="nginx"),
-            absence=absent(_component("nginx"), through="ops-service"),
+        absence=absent(*map(_job, _SERVING), through="prometheus"),
+    ),
+    Alert(
+        name="MonitoringDown",
+        expr=f'up{{job=~"{"|".join(_WATCHING)}"}} == 0',
+        for_="5m",
+        severity="P2",
+        summary="{{ $labels.job }} is not responding: nothing that it monitors is visible.",
+        procedure="Monitoring Dashboard Review",
+        family=_DOWN,
+        labels={"service": "{{ $labels.job }}"},
+        cases=(
+            fires(steady(_job("node"), 0), job="node", service="node"),
+            silent(*(steady(_job(job), 1) for job in _WATCHING)),
         ),
-        Alert(
-            name="CacheDown",
-            expr=f"{_component('redis')} == 0",
-            for_="2m",
-            severity="P1",
-            summary="Valkey is not responding: feeds are slow, rate limits and live events are off.",
-            procedure="Redis Health",
-            family=_DOWN,
-            cases=zero(_component("redis"), component="redis"),
-            absence=absent(_component("redis"), through="ops-service"),
+    ),
+    Alert(
+        name="ExporterBlind",
+        expr="increase(exporter_errors_total[10m]) > 3",
+        for_="5m",
+        severity="P2",
+        summary="ops-service cannot read {{ $labels.source }}: its metrics are missing.",
+        procedure="Monitoring Dashboard Review",
+        cases=(
+            fires(rising(_ERRORS, 0.4), source="queues"),
+            silent(rising(_ERRORS, 0.2)),
+            silent(steady(_ERRORS, 40)),
         ),
-        Alert(
-            name="ServiceDown",
-            expr=f'up{{job=~"{"|".join(_SERVING)}"}} == 0',
-            for_="1m",
-            severity="P1",
-            summary="{{ $labels.job }} is not responding.",
-            procedure="Service Outage Response",
-            family=_DOWN,
-            labels={"service": "{{ $labels.job }}"},
-            cases=(
-                fires(
-                    steady(_job("feed-service"), 0),
-                    steady(_job("websocket"), 1),
-                    job="feed-service",
-                    service="feed-service",
-                ),
-                silent(*(steady(_job(job), 1) for job in _SERVING)),
-            ),
-            absence=absent(*map(_job, _SERVING), through="prometheus"),
-        ),
-    ]
-
-
-def _watching() -> list[Alert]:
-    errors = 'exporter_errors_total{source="queues"}'
-    return [
-        Alert(
-            name="MonitoringDown",
-            expr=f'up{{job=~"{"|".join(_WATCHING)}"}} == 0',
-            for_="5m",
-            severity="P2",
-            summary="{{ $labels.job }} is not responding: nothing that it monitors is visible.",
-            procedure="Monitoring Dashboard Review",
-            family=_DOWN,
-            labels={"service": "{{ $labels.job }}"},
-            cases=(
-                fires(steady(_job("node"), 0), job="node", service="node"),
-                silent(*(steady(_job(job), 1) for job in _WATCHING)),
-            ),
-        ),
-        Alert(
-            name="ExporterBlind",
-            expr="increase(exporter_errors_total[10m]) > 3",
-            for_="5m",
-            severity="P2",
-            summary="ops-service cannot read {{ $labels.source }}: its metrics are missing.",
-            procedure="Monitoring Dashboard Review",
-            cases=(
-                fires(rising(errors, 0.4), source="queues"),
-                silent(rising(errors, 0.2)),
-                silent(steady(errors, 40)),
-            ),
-        ),
-        Alert(
-            name="Watchdog",
-            # It is silent only in the first minute after Prometheus has started.
-            expr="vector(1)",
-            for_="1m",
-            severity="none",
-            summary="Alerts travel from Prometheus to ops-service; when this one stops, they no longer"
-            " do.",
-            procedure="Alert Response",
-            cases=(fires(), silent(at="0m")),
-        ),
-    ]
+    ),
+    Alert(
+        name="Watchdog",
+        # It is silent only in the first minute after Prometheus has started.
+        expr="vector(1)",
+        for_="1m",
+        severity="none",
+        summary="Alerts travel from Prometheus to ops-service; when this one stops, they no longer"
+        " do.",
+        procedure="Alert Response",
+        cases=(fires(), silent(at="0m")),
+    ),
+)

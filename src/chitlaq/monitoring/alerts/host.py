@@ -55,161 +55,145 @@ def _memory(share: float) -> tuple[InputSeries, ...]:
     )
 
 
-def alerts() -> list[Alert]:
-    return [*_disk_alerts(), *_memory_alerts(), *_other_alerts()]
+_SHARE = "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes"
+_IDLE = 'node_cpu_seconds_total{cpu="0",mode="idle"}'
+_DIFFERENCE = 'clock_difference_seconds{component="postgres"}'
 
-
-def _disk_alerts() -> list[Alert]:
-    return [
-        Alert(
-            name="DiskAlmostFull",
-            expr=_less_left_than(0.05),
-            for_="2m",
-            severity="P0",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free: writes will"
-            " fail soon.",
-            procedure="Disk Cleanup",
-            family="DiskLow",
-            cases=(fires(*_disk(4.9), value="4.9%", **_ROOT), silent(*_disk(5))),
-            absence=absent("node_filesystem_avail_bytes", through="node"),
+ALERTS = (
+    Alert(
+        name="DiskAlmostFull",
+        expr=_less_left_than(0.05),
+        for_="2m",
+        severity="P0",
+        summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free: writes will"
+        " fail soon.",
+        procedure="Disk Cleanup",
+        family="DiskLow",
+        cases=(fires(*_disk(4.9), value="4.9%", **_ROOT), silent(*_disk(5))),
+        absence=absent("node_filesystem_avail_bytes", through="node"),
+    ),
+    Alert(
+        name="DiskLow",
+        expr=_less_left_than(0.1),
+        for_="10m",
+        severity="P2",
+        summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free.",
+        procedure="Disk Monitoring",
+        cases=(
+            fires(*_disk(9.9), value="9.9%", **_ROOT),
+            silent(*_disk(10)),
+            silent(*_disk(0, "tmpfs")),
+            silent(*_disk(0, readonly=True)),
         ),
-        Alert(
-            name="DiskLow",
-            expr=_less_left_than(0.1),
-            for_="10m",
-            severity="P2",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} free.",
-            procedure="Disk Monitoring",
-            cases=(
-                fires(*_disk(9.9), value="9.9%", **_ROOT),
-                silent(*_disk(10)),
-                silent(*_disk(0, "tmpfs")),
-                silent(*_disk(0, readonly=True)),
-            ),
+    ),
+    Alert(
+        name="DiskFillsWithinDay",
+        expr=(
+            f"predict_linear(node_filesystem_avail_bytes{{{_DISKS}}}[6h], 86400) < 0"
+            # A download on an empty disk is no trend, nor are the first minutes after a start.
+            f" and node_filesystem_avail_bytes{{{_DISKS}}}"
+            f" / node_filesystem_size_bytes{{{_DISKS}}} < 0.5"
+            f" and node_filesystem_avail_bytes{{{_DISKS}}} offset 3h >= 0"
+            " and node_filesystem_readonly == 0"
         ),
-        Alert(
-            name="DiskFillsWithinDay",
-            expr=(
-                f"predict_linear(node_filesystem_avail_bytes{{{_DISKS}}}[6h], 86400) < 0"
-                # A download on an empty disk is no trend, nor are the first minutes after a start.
-                f" and node_filesystem_avail_bytes{{{_DISKS}}}"
-                f" / node_filesystem_size_bytes{{{_DISKS}}} < 0.5"
-                f" and node_filesystem_avail_bytes{{{_DISKS}}} offset 3h >= 0"
-                " and node_filesystem_readonly == 0"
-            ),
-            for_="1h",
-            severity="P2",
-            summary="{{ $labels.mountpoint }} will be full within 24 hours at the rate of the last six.",
-            procedure="Capacity Planning",
-            cases=(
-                fires(*_disk(40, change=-0.03), at="9h", **_ROOT),
-                silent(*_disk(40, change=-0.005), at="9h"),
-                silent(*_disk(95, change=-0.07), at="9h"),
-                silent(*_disk(40, change=-0.03), at="2h"),
-            ),
+        for_="1h",
+        severity="P2",
+        summary="{{ $labels.mountpoint }} will be full within 24 hours at the rate of the last six.",
+        procedure="Capacity Planning",
+        cases=(
+            fires(*_disk(40, change=-0.03), at="9h", **_ROOT),
+            silent(*_disk(40, change=-0.005), at="9h"),
+            silent(*_disk(95, change=-0.07), at="9h"),
+            silent(*_disk(40, change=-0.03), at="2h"),
         ),
-        Alert(
-            name="InodesLow",
-            expr=(
-                f"node_filesystem_files_free{{{_DISKS}}} / node_filesystem_files{{{_DISKS}}} < 0.1"
-            ),
-            for_="10m",
-            severity="P2",
-            summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} of its inodes free:"
-            " soon no file can be created, however much space is left.",
-            procedure="Disk Monitoring",
-            cases=(
-                fires(*_inodes(9_900, 100_000), value="9.9%", **_ROOT),
-                silent(*_inodes(10_000, 100_000)),
-                # Some file systems have no fixed number of inodes, and report 0 of 0.
-                silent(*_inodes(0, 0)),
-            ),
+    ),
+    Alert(
+        name="InodesLow",
+        expr=(f"node_filesystem_files_free{{{_DISKS}}} / node_filesystem_files{{{_DISKS}}} < 0.1"),
+        for_="10m",
+        severity="P2",
+        summary="{{ $labels.mountpoint }} has {{ $value | humanizePercentage }} of its inodes free:"
+        " soon no file can be created, however much space is left.",
+        procedure="Disk Monitoring",
+        cases=(
+            fires(*_inodes(9_900, 100_000), value="9.9%", **_ROOT),
+            silent(*_inodes(10_000, 100_000)),
+            # Some file systems have no fixed number of inodes, and report 0 of 0.
+            silent(*_inodes(0, 0)),
         ),
-    ]
-
-
-def _memory_alerts() -> list[Alert]:
-    share = "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes"
-    return [
-        Alert(
-            name="MemoryExhausted",
-            expr=f"{share} < 0.04",
-            for_="2m",
-            severity="P1",
-            summary="{{ $value | humanizePercentage }} of memory is available: the kernel will soon"
-            " kill a process.",
-            procedure="Memory Monitoring",
-            family="MemoryLow",
-            cases=(fires(*_memory(0.039), value="3.9%"), silent(*_memory(0.04))),
+    ),
+    Alert(
+        name="MemoryExhausted",
+        expr=f"{_SHARE} < 0.04",
+        for_="2m",
+        severity="P1",
+        summary="{{ $value | humanizePercentage }} of memory is available: the kernel will soon"
+        " kill a process.",
+        procedure="Memory Monitoring",
+        family="MemoryLow",
+        cases=(fires(*_memory(0.039), value="3.9%"), silent(*_memory(0.04))),
+    ),
+    Alert(
+        name="MemoryLow",
+        expr=f"{_SHARE} < 0.1",
+        for_="10m",
+        severity="P2",
+        summary="{{ $value | humanizePercentage }} of memory is available.",
+        procedure="Memory Monitoring",
+        cases=(fires(*_memory(0.099), value="9.9%"), silent(*_memory(0.1))),
+        absence=absent("node_memory_MemAvailable_bytes", through="node"),
+    ),
+    Alert(
+        name="ProcessorsBusy",
+        expr='1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.95',
+        for_="30m",
+        severity="P3",
+        summary="The CPUs have been {{ $value | humanizePercentage }} busy for half an hour.",
+        procedure="CPU Monitoring",
+        cases=(
+            fires(rising(_IDLE, 2.4), value="96%"),
+            silent(rising(_IDLE, 3.6)),
         ),
-        Alert(
-            name="MemoryLow",
-            expr=f"{share} < 0.1",
-            for_="10m",
-            severity="P2",
-            summary="{{ $value | humanizePercentage }} of memory is available.",
-            procedure="Memory Monitoring",
-            cases=(fires(*_memory(0.099), value="9.9%"), silent(*_memory(0.1))),
-            absence=absent("node_memory_MemAvailable_bytes", through="node"),
+    ),
+    Alert(
+        name="ClockWrong",
+        # 0 where no time service tells the kernel the offset: ClockUnkept covers that.
+        expr="abs(node_timex_offset_seconds) > 0.05",
+        for_="10m",
+        severity="P2",
+        summary="The clock is off by {{ $value | humanizeDuration }}: one-time passwords and tokens"
+        " will be rejected.",
+        procedure="System Health Overview",
+        cases=(
+            fires(steady("node_timex_offset_seconds", -0.06), value="60ms"),
+            silent(steady("node_timex_offset_seconds", 0.05)),
         ),
-    ]
-
-
-def _other_alerts() -> list[Alert]:
-    idle = 'node_cpu_seconds_total{cpu="0",mode="idle"}'
-    difference = 'clock_difference_seconds{component="postgres"}'
-    return [
-        Alert(
-            name="ProcessorsBusy",
-            expr='1 - avg by (instance) (rate(node_cpu_seconds_total{mode="idle"}[5m])) > 0.95',
-            for_="30m",
-            severity="P3",
-            summary="The CPUs have been {{ $value | humanizePercentage }} busy for half an hour.",
-            procedure="CPU Monitoring",
-            cases=(
-                fires(rising(idle, 2.4), value="96%"),
-                silent(rising(idle, 3.6)),
-            ),
+    ),
+    Alert(
+        name="ClockUnkept",
+        expr="node_timex_sync_status == 0",
+        for_="1h",
+        severity="P3",
+        summary="No time service synchronizes the clock, or the kernel knows of none: the clock's"
+        " offset is unknown.",
+        procedure="System Health Overview",
+        family="ClockWrong",
+        cases=zero("node_timex_sync_status"),
+        absence=absent("node_timex_sync_status", through="node"),
+    ),
+    Alert(
+        name="DatabaseClockDiffers",
+        expr="abs(clock_difference_seconds) > 1",
+        for_="10m",
+        severity="P2",
+        summary="The clock of {{ $labels.component }} differs from ours by"
+        " {{ $value | humanizeDuration }}: sessions and codes expire too early or too late.",
+        procedure="System Health Overview",
+        family="ClockWrong",
+        cases=(
+            fires(steady(_DIFFERENCE, -90), value="1m 30s", component="postgres"),
+            silent(steady(_DIFFERENCE, 1)),
         ),
-        Alert(
-            name="ClockWrong",
-            # 0 where no time service tells the kernel the offset: ClockUnkept covers that.
-            expr="abs(node_timex_offset_seconds) > 0.05",
-            for_="10m",
-            severity="P2",
-            summary="The clock is off by {{ $value | humanizeDuration }}: one-time passwords and tokens"
-            " will be rejected.",
-            procedure="System Health Overview",
-            cases=(
-                fires(steady("node_timex_offset_seconds", -0.06), value="60ms"),
-                silent(steady("node_timex_offset_seconds", 0.05)),
-            ),
-        ),
-        Alert(
-            name="ClockUnkept",
-            expr="node_timex_sync_status == 0",
-            for_="1h",
-            severity="P3",
-            summary="No time service synchronizes the clock, or the kernel knows of none: the clock's"
-            " offset is unknown.",
-            procedure="System Health Overview",
-            family="ClockWrong",
-            cases=zero("node_timex_sync_status"),
-            absence=absent("node_timex_sync_status", through="node"),
-        ),
-        Alert(
-            name="DatabaseClockDiffers",
-            expr="abs(clock_difference_seconds) > 1",
-            for_="10m",
-            severity="P2",
-            summary="The clock of {{ $labels.component }} differs from ours by"
-            " {{ $value | humanizeDuration }}: sessions and codes expire too early or too late.",
-            procedure="System Health Overview",
-            family="ClockWrong",
-            cases=(
-                fires(steady(difference, -90), value="1m 30s", component="postgres"),
-                silent(steady(difference, 1)),
-            ),
-            absence=absent(difference, through="postgres"),
-        ),
-    ]
+        absence=absent(_DIFFERENCE, through="postgres"),
+    ),
+)

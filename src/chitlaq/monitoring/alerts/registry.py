@@ -22,11 +22,11 @@ def groups() -> Mapping[str, Sequence[Alert]]:
     """Return the alerts by the name of their rule group, absence alerts included."""
     return {
         "slo": slos.alerts(),
-        "components": with_absence_alerts(components.alerts()),
-        "host": with_absence_alerts(host.alerts()),
-        "databases": with_absence_alerts(databases.alerts()),
-        "work": with_absence_alerts(services.alerts()),
-        "safety": with_absence_alerts([*backups.alerts(), *certificates.alerts()]),
+        "components": with_absence_alerts(components.ALERTS),
+        "host": with_absence_alerts(host.ALERTS),
+        "databases": with_absence_alerts(databases.ALERTS),
+        "work": with_absence_alerts(services.ALERTS),
+        "safety": with_absence_alerts([*backups.ALERTS, *certificates.ALERTS]),
     }
 
 

@@ -27,102 +27,88 @@ def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
     )
 
 
-def alerts() -> list[Alert]:
-    return [*_trouble_alerts(), *_queue_alerts(), *_process_alerts()]
+_FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
+_WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
 
-
-def _trouble_alerts() -> list[Alert]:
-    failed = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
-    return [
-        Alert(
-            name="ErrorsLogged",
-            expr='sum by (service) (increase(log_lines_total{level="error"}[10m])) > 50',
-            for_="2m",
-            severity="P2",
-            summary="{{ $labels.service }} logged {{ $value | humanize }} errors within ten minutes.",
-            procedure="Application Logs",
-            cases=(
-                fires(rising(_lines(_SERVICE), 6), value="60", service=_SERVICE),
-                fires(rising(_lines("postgres"), 20), value="200", service="postgres"),
-                silent(rising(_lines(_SERVICE), 5), rising(_lines(_SERVICE, "info"), 900)),
-            ),
-            # A service that is up has counted its lines, too. ops-service counts for the components that
-            # keep no metrics; nginx is one of them in every installation.
-            absence=absent(_lines("nginx"), _lines("ops-service"), through="ops-service"),
+ALERTS = (
+    Alert(
+        name="ErrorsLogged",
+        expr='sum by (service) (increase(log_lines_total{level="error"}[10m])) > 50',
+        for_="2m",
+        severity="P2",
+        summary="{{ $labels.service }} logged {{ $value | humanize }} errors within ten minutes.",
+        procedure="Application Logs",
+        cases=(
+            fires(rising(_lines(_SERVICE), 6), value="60", service=_SERVICE),
+            fires(rising(_lines("postgres"), 20), value="200", service="postgres"),
+            silent(rising(_lines(_SERVICE), 5), rising(_lines(_SERVICE, "info"), 900)),
         ),
-        Alert(
-            name="LoginsFail",
-            # Many people log in each morning, and some fail: require both a number and a share.
-            expr=f"{failed} > 100 and {failed} > 0.5 * sum(increase(auth_attempts_total[10m]))",
-            for_="2m",
-            severity="P2",
-            summary="{{ $value | humanize }} logins failed within ten minutes, more than succeeded:"
-            " someone is guessing passwords, or login is broken.",
-            procedure="Authentication Monitoring",
-            cases=(
-                fires(*_logins(20, 2), value="200"),
-                silent(*_logins(20, 60)),
-                silent(*_logins(2, 0)),
-            ),
+        # A service that is up has counted its lines, too. ops-service counts for the components that
+        # keep no metrics; nginx is one of them in every installation.
+        absence=absent(_lines("nginx"), _lines("ops-service"), through="ops-service"),
+    ),
+    Alert(
+        name="LoginsFail",
+        # Many people log in each morning, and some fail: require both a number and a share.
+        expr=f"{_FAILED} > 100 and {_FAILED} > 0.5 * sum(increase(auth_attempts_total[10m]))",
+        for_="2m",
+        severity="P2",
+        summary="{{ $value | humanize }} logins failed within ten minutes, more than succeeded:"
+        " someone is guessing passwords, or login is broken.",
+        procedure="Authentication Monitoring",
+        cases=(
+            fires(*_logins(20, 2), value="200"),
+            silent(*_logins(20, 60)),
+            silent(*_logins(2, 0)),
         ),
-    ]
-
-
-def _queue_alerts() -> list[Alert]:
-    return [
-        Alert(
-            name="DeliveriesStuck",
-            expr="feed_delivery_oldest_seconds > 60",
-            for_="5m",
-            severity="P2",
-            summary="A post has been waiting for {{ $value | humanizeDuration }} to reach its"
-            " followers' feeds.",
-            procedure="Feed Service Health Check",
-            cases=above("feed_delivery_oldest_seconds", 60, "1m 6s"),
-            absence=absent("feed_delivery_oldest_seconds", through="postgres"),
+    ),
+    Alert(
+        name="DeliveriesStuck",
+        expr="feed_delivery_oldest_seconds > 60",
+        for_="5m",
+        severity="P2",
+        summary="A post has been waiting for {{ $value | humanizeDuration }} to reach its"
+        " followers' feeds.",
+        procedure="Feed Service Health Check",
+        cases=above("feed_delivery_oldest_seconds", 60, "1m 6s"),
+        absence=absent("feed_delivery_oldest_seconds", through="postgres"),
+    ),
+    Alert(
+        name="MailsStuck",
+        expr="mail_oldest_seconds > 900",
+        for_="5m",
+        severity="P2",
+        summary="An email that could not be sent is {{ $value | humanizeDuration }} old: nobody"
+        " can register or reset a password.",
+        procedure="Auth Service Health Check",
+        cases=above("mail_oldest_seconds", 900, "16m 30s"),
+        absence=absent("mail_oldest_seconds", through="postgres"),
+    ),
+    Alert(
+        name="PoolWaiting",
+        expr="avg_over_time(postgresql_pool_waiting[5m]) > 1",
+        for_="5m",
+        severity="P2",
+        summary="{{ $value | humanize }} requests of {{ $labels.service }} are waiting for a"
+        " PostgreSQL connection.",
+        procedure="Database Performance Monitoring",
+        cases=above(_WAITING, 1, "1.1", service=_SERVICE),
+    ),
+    Alert(
+        name="EventLoopLags",
+        expr=(
+            "histogram_quantile(0.95,"
+            " sum by (service, le) (rate(event_loop_lag_seconds_bucket[5m]))) > 0.1"
         ),
-        Alert(
-            name="MailsStuck",
-            expr="mail_oldest_seconds > 900",
-            for_="5m",
-            severity="P2",
-            summary="An email that could not be sent is {{ $value | humanizeDuration }} old: nobody"
-            " can register or reset a password.",
-            procedure="Auth Service Health Check",
-            cases=above("mail_oldest_seconds", 900, "16m 30s"),
-            absence=absent("mail_oldest_seconds", through="postgres"),
+        for_="10m",
+        severity="P2",
+        summary="The event loop of {{ $labels.service }} lags by {{ $value | humanizeDuration }}:"
+        " something blocks its processes, or they need more CPU.",
+        procedure="Performance Issues",
+        cases=(
+            fires(*_lag(0, 60), value="480ms", service=_SERVICE),
+            silent(*_lag(60, 1)),
+            silent(*_lag(0, 0)),
         ),
-    ]
-
-
-def _process_alerts() -> list[Alert]:
-    waiting = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
-    return [
-        Alert(
-            name="PoolWaiting",
-            expr="avg_over_time(postgresql_pool_waiting[5m]) > 1",
-            for_="5m",
-            severity="P2",
-            summary="{{ $value | humanize }} requests of {{ $labels.service }} are waiting for a"
-            " PostgreSQL connection.",
-            procedure="Database Performance Monitoring",
-            cases=above(waiting, 1, "1.1", service=_SERVICE),
-        ),
-        Alert(
-            name="EventLoopLags",
-            expr=(
-                "histogram_quantile(0.95,"
-                " sum by (service, le) (rate(event_loop_lag_seconds_bucket[5m]))) > 0.1"
-            ),
-            for_="10m",
-            severity="P2",
-            summary="The event loop of {{ $labels.service }} lags by {{ $value | humanizeDuration }}:"
-            " something blocks its processes, or they need more CPU.",
-            procedure="Performance Issues",
-            cases=(
-                fires(*_lag(0, 60), value="480ms", service=_SERVICE),
-                silent(*_lag(60, 1)),
-                silent(*_lag(0, 0)),
-            ),
-        ),
-    ]
+    ),
+)
