@@ -26,20 +26,20 @@ TOGETHER = ("auditd", "fail2ban", "logrotate", "systemd", "systemd-journal-remot
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is called, and the variables with which it finds what lies beside it."""
+    """The program's path, and the variables with which it finds its own files."""
 
     path: Path
     environment: Mapping[str, str]
 
 
 def unpacked(package: str, name: str, place: str, *more: str) -> Program:
-    """Return a program from PATH, or out of its package; skip the test where it cannot be had.
+    """Return a program from PATH or from its package; skip the test if there is neither.
 
     Args:
         package: its name in Debian.
         name: the program's.
         place: where it is in the package.
-        more: packages that it does not depend on, and is to find.
+        more: packages to unpack beside it that it does not depend on.
     """
     found = shutil.which(name)
     if found:

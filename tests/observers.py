@@ -40,7 +40,7 @@ def amtool() -> str:
 
 @pytest.fixture(scope="session")
 def alertmanager_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An Alertmanager with our routes and inhibitions, whose reports reach nobody."""
+    """An Alertmanager with our routes and inhibitions, whose notifications go nowhere."""
     folder = tmp_path_factory.mktemp("alertmanager")
     port, nobody = free_ports(2)
     token = folder / "token"

@@ -1,4 +1,4 @@
-"""Every link in the documentation leads somewhere, and every file that it names exists."""
+"""Every link in the documentation is valid, and every file that it names exists."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ HANGS = """
 
 
 def make(*words: str) -> str:
-    """Run make with the programs of this Python, and nothing installed anew."""
+    """Run make with this Python's programs, without installing anything."""
     folder = Path(sys.executable).parent
     kept = ("-o", ".venv/.run", "-o", ".venv/.dev")
     return subprocess.run(

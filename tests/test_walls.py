@@ -35,7 +35,7 @@ RANKS = ranks()
 
 
 def wing(module: str) -> str:
-    """What a module belongs to: a layer's package, and of the services each by itself."""
+    """The group of a module: a layer's package, and each service on its own."""
     parts = module.split(".")
     return ".".join(parts[:2] if parts[0] == "services" else parts[:1])
 
@@ -54,7 +54,7 @@ def strings(source: str) -> Iterator[tuple[int, str]]:
 
 
 def names_above(module: str, source: str) -> list[str]:
-    """What a module's strings name that it must not know; ``module`` is without ``chitlaq.``."""
+    """Modules that a module's strings name but that it must not know; ``module`` is without ``chitlaq.``."""
     own = wing(module)
     return [
         f"{module}:{line} names chitlaq.{name}"

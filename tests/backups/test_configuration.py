@@ -67,7 +67,7 @@ def test_secret_settings_are_in_no_plain_backup(
         file = context.home.settings_file
         assert (back / "chitlaq.toml").read_bytes() == file.read_bytes()
     else:
-        # What is no secret is not lost, and is not taken for the whole.
+        # Other settings are kept, and the redacted file is marked as such.
         assert done == []
         with tarfile.open(path) as archive:
             found = archive.extractfile(configuration.REDACTED)
@@ -107,7 +107,7 @@ def test_secret_is_found_anywhere_in_a_large_file(tmp_path: Path, key: tuple[str
 def test_archive_with_foreign_files_is_refused(
     tmp_path: Path, key: tuple[str, str], name: str
 ) -> None:
-    """Whoever has the public key and can write to the off-site location could have put it there."""
+    """Anyone with the public key and write access could have put it there."""
     target = tmp_path / "config.tar.gz"
     inner, sealed = io.BytesIO(), io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w") as archive:
@@ -126,7 +126,7 @@ def test_archive_with_foreign_files_is_refused(
 
 
 def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str]) -> None:
-    """A machine that restores another's configuration is not taken for that machine."""
+    """A machine that restores another's configuration does not take its identity."""
     context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
     name = object_store.machine_id(context.home)
     path = archive_of(context)

@@ -27,7 +27,7 @@ def silent(_: StepOutcome) -> None:
 
 @pytest.fixture
 def context(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
-    """A machine whose off-site location the test can take away."""
+    """A machine whose off-site location the test can disable."""
     return machine(
         tmp_path / "one",
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],

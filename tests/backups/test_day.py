@@ -189,7 +189,7 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) ->
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
-        # The runbook's next line asks chitlaq_test how many users it has: that is gone by then.
+        # The runbook's next line counts the users in chitlaq_test, which is gone by then.
         assert ("chitlaq_test held" in done.stdout) == (script == "test-restore.sh")
         usage = subprocess.run([ROOT / "backup-scripts" / script], capture_output=True, check=False)
         assert usage.returncode == 2
@@ -422,7 +422,7 @@ async def test_new_machine_recovers_everything_after_a_disaster(
         assert not backups_of(new).good
 
         run(new, "fetch", str(elsewhere), "--identity", str(key[0]))
-        # The settings came first, and said where the rest belongs; nobody else may read it.
+        # The settings were fetched first and name the backup folder, which is private.
         assert context_of(new).folder == disk
         files = [path for path in disk.glob("physical/*/*/**/*") if path.is_file()]
         for path in (disk, *disk.glob("*.sql"), *disk.glob("*.gz"), *files):
@@ -438,12 +438,12 @@ async def test_new_machine_recovers_everything_after_a_disaster(
         async with httpx.AsyncClient(base_url=new.gateway, timeout=20) as client:
             body = {"login": "grace", "password": PASSWORD}
             answer_ = await client.post("/api/auth/login", json=body)
-            # The signing keys came along: a token from before is still good.
+            # The signing keys were restored: an earlier token is still valid.
             assert answer_.status_code == 200
             status = await client.get("/api/feed/home", headers=grace.headers)
             assert status.status_code == 200
 
-        # It might be a rehearsal: nothing is changed where the copies are until somebody says so.
+        # It might be a rehearsal: the off-site copies are unchanged until take-over.
         answer = new.command("backup", "run", "full")
         assert answer.returncode == 1
         assert "the copies of another machine" in answer.stdout
@@ -454,7 +454,7 @@ async def test_new_machine_recovers_everything_after_a_disaster(
         assert verdicts["backup.copies"][0] == "CRITICAL"
         assert "another machine" in verdicts["backup.copies"][1]
         assert {one: one.read_bytes() for one in elsewhere.rglob("*") if one.is_file()} == copied
-        # The new base backup is Barman's first: nothing that was fetched went because of it.
+        # The new base backup is Barman's first: it deletes nothing that was fetched.
         run(new, "verify", *(one.id for one in brought))
 
         run(new, "take-over", "--yes")

@@ -1,4 +1,4 @@
-"""The monthly benchmark: bounded, labelled, refused where members are, and compared with the last ones."""
+"""The monthly benchmark: bounded, labelled, refused in production, and compared with earlier runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ USUAL_SECONDS = 0.02
 
 @dataclass
 class Gateway:
-    """Something that answers where the gateway would, and remembers who asked, and for how long."""
+    """A server in place of the gateway that records its clients and the duration."""
 
     delay: float
     status: str = "200 OK"
@@ -78,7 +78,7 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 
 async def remember(database: Database, p95: float) -> None:
-    """Give the history as many benchmarks as are compared, all with this figure."""
+    """Fill the history with as many benchmarks as are compared, all with this figure."""
     for minute in range(live.COMPARED):
         results = [
             Result(
@@ -109,7 +109,7 @@ async def test_load_is_labelled_and_bounded_in_connections_and_time(
     assert set(asked.agents) == {live.AGENT}
     assert set(asked.targets) == {target for _, target in live.TARGETS.values()}
     assert asked.most_open == live.CONNECTIONS
-    # Between one target and the next a process starts; within each, the time is as it was said.
+    # A process starts between targets; each target takes the requested time.
     pauses = [b - a for a, b in zip(asked.times, asked.times[1:], strict=False) if b - a > 0.1]
     whole = asked.times[-1] - asked.times[0] - sum(pauses)
     assert whole == pytest.approx(SECONDS * len(live.TARGETS), abs=0.3)
@@ -126,7 +126,7 @@ async def test_benchmark_of_the_running_system_is_recorded(stack: Stack) -> None
     kept = stack.json("ops", "history", "benchmark")
     assert any(one["id"] == run["id"] and one["started_by"] == "ada" for one in kept)
     log = stack.home / "logs" / "nginx-access.log"
-    # Who reads the log sees whose requests these were.
+    # The log shows that these are the benchmark's requests.
     await eventually(lambda: f'"user_agent":"{live.AGENT}"' in log.read_text())
 
 

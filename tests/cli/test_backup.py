@@ -24,7 +24,7 @@ INCONCLUSIVE = StepOutcome("drill x", is_good=False, detail="", seconds=0.0, is_
     ],
 )
 def test_exit_code_tells_failure_from_finding(outcomes: list[StepOutcome], code: int) -> None:
-    """ops-service retries what failed, not what would only be found again."""
+    """ops-service retries failures, not findings, which a retry would only repeat."""
     with pytest.raises(typer.Exit) as ended:
         session.exit_for(outcomes)
     assert ended.value.exit_code == code

@@ -1,4 +1,4 @@
-"""The command as an operator uses it: the runbook's words, clear sentences, exit codes that mean."""
+"""The command as an operator uses it: the runbook's commands, clear messages, meaningful exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of the program, whichever there are: it explains itself, and its examples are true."""
+"""Every command, collected from the program: it has help, and its examples work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STARTED_BY_OTHERS = {"archive", "supervise"}
 
 
 def walk(command: Any, words: Words = ()) -> Iterator[tuple[Words, Any]]:
-    """Each command that does something, with the words that lead to it."""
+    """Each leaf command, with its path of words."""
     below: dict[str, Command] = getattr(command, "commands", {})
     if not below:
         yield words, command
@@ -80,7 +80,7 @@ def test_example_is_understood(words: Words, example: str) -> None:
 
 
 def files_that_name(words: Words) -> list[str]:
-    """The test files that speak of a command: word by word, or as it is typed."""
+    """The test files that run a command: as a list of words, or as typed."""
     quoted, typed = [f'"{word}"' for word in words], f"chitlaq {' '.join(words)}"
     return [
         path.name

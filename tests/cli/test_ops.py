@@ -116,7 +116,7 @@ def test_typing_errors_suggest_the_nearest_name(stack: Stack) -> None:
 def test_plugin_that_cannot_measure_exits_unknown(
     stack: Stack, words: list[str], settings: dict[str, str], reason: str
 ) -> None:
-    """To Nagios 1 is a warning and 2 is critical: what has gone wrong here is neither."""
+    """In Nagios, 1 is a warning and 2 is critical; this error is neither."""
     answer = stack.command("ops", *words, env=settings)
     assert answer.returncode == 3
     (line,) = answer.stdout.splitlines()
@@ -205,7 +205,7 @@ def run(command: list[str], environment: dict[str, str]) -> subprocess.Completed
 
 
 async def test_unresolvable_names_delay_no_run(stack: Stack, tmp_path: Path) -> None:
-    """A name server that never answers, and look-ups that would wait for it for minutes."""
+    """A name server that never answers, with look-ups that would wait for minutes."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("only root may give a command other name servers")
     (tmp_path / "resolv.conf").write_text("nameserver 127.9.9.9\noptions timeout:30 attempts:5\n")
@@ -247,13 +247,13 @@ HEIGHT, WIDTH = 24, 80
 
 
 class Screen:
-    """A program on a terminal of the size that terminals have."""
+    """A program on a terminal of ordinary size."""
 
     def __init__(self, stack: Stack, *words: str, height: int = HEIGHT) -> None:
         ours, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, WIDTH, 0, 0))
         environment = {**stack.environment, "TERM": "xterm"}
-        # They would say another size than the terminal does.
+        # They would override the terminal's size.
         for name in ("LINES", "COLUMNS"):
             environment.pop(name, None)
         self.process = subprocess.Popen(
@@ -266,13 +266,13 @@ class Screen:
         self._seen = b""
 
     def lines(self) -> list[str]:
-        """What stands on the last screen that was drawn whole; nothing before there is one."""
+        """The last complete screen; empty before there is one."""
         while select.select([self._ours], [], [], 0)[0]:
             try:
                 self._seen += os.read(self._ours, 65536)
             except OSError:
                 break
-        # Each screen begins at home.
+        # Each screen begins with the cursor at home.
         drawn = self._seen.decode(errors="replace").split("\x1b[H")
         whole = [ESCAPES.sub("", one) for one in drawn if "Ctrl-C ends" in one]
         return [line.rstrip() for line in whole[-1].split("\n")] if whole else []
@@ -284,10 +284,10 @@ class Screen:
 
 
 WATCHED = (
-    # Observers are away: none of these can be seen.
+    # The observers are down: none of these can be measured.
     "alerts.active", "api.latency", "api.throughput", "api.errors", "api.refusals",
     "websocket.connections",
-    # And these are well, whatever else the machine is doing.
+    # These are OK, whatever else the machine is doing.
     "database.ready", "database.connections", "database.size", "database.locks", "redis.ready",
     "redis.memory", "redis.clients", "redis.stats", "services.processes", "gateway.metrics",
     "websocket.metrics", "feed.health",
@@ -320,7 +320,7 @@ async def test_watch_fits_the_screen_and_counts_hidden_results(stack: Stack, hei
 
 @pytest.fixture(scope="module")
 def doomed() -> Iterator[Stack]:
-    """A stack of its own, on a small disk of its own for root, with observers that are set and away."""
+    """A separate stack, for root on its own small disk, with configured observers that are down."""
     stack = start_stack(PROMETHEUS_URL="http://127.0.0.1:9", ALERTMANAGER_URL="http://127.0.0.1:9")
     mounting = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=500m,mode=755", "tmpfs", stack.home],
@@ -344,7 +344,7 @@ def family(pid: int) -> list[int]:
 
 
 async def stored(stack: Stack, routine: str, verdict: str) -> dict[str, Any]:
-    """The newest run of a routine, when it is in the history."""
+    """The newest run of a routine, once it is in the history."""
 
     def found() -> dict[str, Any] | None:
         runs = [one for one in stack.json("ops", "history", routine) if one["verdict"] == verdict]
@@ -355,11 +355,11 @@ async def stored(stack: Stack, routine: str, verdict: str) -> dict[str, Any]:
 
 
 async def test_disaster_is_reported_in_time_cause_first_and_never_ok(doomed: Stack) -> None:
-    """PostgreSQL and Valkey hang, Prometheus and Alertmanager are away, the home takes no file."""
+    """PostgreSQL and Valkey hang, Prometheus and Alertmanager are down, the home is read-only."""
     rows = doomed.ps()
     stopped = [*family(rows["postgres"]["pid"]), *family(rows["redis"]["pid"])]
     (doomed.home / "ops").mkdir(exist_ok=True)
-    # A file where the folder should be: for root, too, nothing can be written there.
+    # A file in place of the folder: even root cannot write there.
     (doomed.home / "ops" / "waiting").write_text("in the way")
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)

@@ -1,7 +1,7 @@
-"""Processes are killed, stopped and restarted while members go on: what was acknowledged is there.
+"""Processes are killed, stopped and restarted under load: no acknowledged write is lost.
 
-Attacks the promises that no acknowledged write is lost, that one part's end takes only that part
-with it, and that everything comes back by itself.
+Attacks the promises that no acknowledged write is lost, that a failure affects only the failed
+part, and that everything recovers on its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COMPONENTS = (
 
 
 class Load:
-    """Members who write and read, lightly, and remember what was acknowledged."""
+    """Members who write and read, lightly, and record acknowledged writes."""
 
     def __init__(self) -> None:
         self.acknowledged: list[str] = []
@@ -155,7 +155,7 @@ async def test_health_answers_within_a_second_whatever_hangs(stack: Stack) -> No
             async def ask(port: str) -> None:
                 base = f"http://127.0.0.1:{stack.ports[port]}"
                 answers = [await client.get(f"{base}/health") for _ in range(3)]
-                # One after the other, the two that hang would take twice as long as one.
+                # Sequential checks of the two hanging servers would take twice as long.
                 quickest = min(answer.elapsed.total_seconds() for answer in answers)
                 assert quickest < 2 * health.CHECK_SECONDS, port
                 answer = answers[0]

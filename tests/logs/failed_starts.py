@@ -1,4 +1,4 @@
-"""What the real programs of the stack write when they cannot start: each is started wrongly."""
+"""Output of the stack's real programs when they cannot start."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Command = tuple[Sequence[str], pwd.struct_passwd | None]
 
 
 def of(program: str, stack: Stack) -> list[str]:
-    """Start a program with something that it cannot do, and return the lines that it wrote.
+    """Start a program so that it fails, and return the lines that it wrote.
 
     Args:
         program: one of `PROGRAMS`.
-        stack: a running one, from whose home the programs come that must be copied first.
+        stack: a running one, whose home has the copied programs.
     """
     with (
         tempfile.TemporaryDirectory(prefix="chitlaq-") as name,

@@ -1,4 +1,4 @@
-"""Logs in groups: the same words are one pattern, and what was not read is said."""
+"""Logs in groups: the same words are one pattern, and unread parts are reported."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_whole_day_is_counted_whatever_its_size(
     monkeypatch.setattr(analysis, "READ_BYTES", 100)
     spread(home)
     found = analysis.traffic(home, SINCE, 3)
-    # Of the first file those from 24 hours ago to 21.
+    # From the first file, those from 24 to 21 hours ago.
     assert (found.requests, found.since) == (4 + 10 + 8 + 60, None)
     (failures,) = found.failures.values()
     assert failures.count == 4 + 10 + 60
@@ -197,7 +197,7 @@ def test_whole_day_is_counted_whatever_its_size(
 
 
 def test_short_access_log_says_how_far_it_reaches_back(home: Home) -> None:
-    """As many files as are kept, and all of them of today: what came before was deleted."""
+    """The maximum number of files, all of today: earlier ones were deleted."""
     spread(home)
     (home.logs / "nginx-access.log.3.gz").unlink()
     assert analysis.traffic(home, SINCE, 3).since is None, "a young system has no more"

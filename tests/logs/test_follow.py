@@ -1,4 +1,4 @@
-"""Each whole line of a log is read once, in order, whatever is rotated and whoever is killed."""
+"""Each complete line of a log is read once, in order, across rotations and kills."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from chitlaq.logs import follow, rotation
 from chitlaq.logs.follow import Follower
 
-# Follows, stores what it has dealt with, then where it is; told to, it dies between the two.
+# Follows, stores its lines, then its position; on request it dies in between.
 DEALS_AND_DIES = """
 import json, os, signal, sys
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_killed_reader_loses_no_line_and_repeats_one_batch_at_most(tmp_path: Pat
 
 
 def test_every_line_of_a_busy_log_is_read_once_through_many_rotations(path: Path) -> None:
-    """Of a writer that goes on in the moved file for a while, as nginx does."""
+    """The writer keeps using the moved file for a while, as nginx does."""
     is_done = threading.Event()
 
     def writing() -> None:

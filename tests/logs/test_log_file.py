@@ -1,4 +1,4 @@
-"""Logs: no line is lost or torn by a rotation, and they are read back in the order of time."""
+"""Logs: no line is lost or torn by a rotation, and they are read back in chronological order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from chitlaq.stack.supervisor.supervisor import LONGEST_PAUSE_SECONDS, pause_aft
 def test_every_line_is_there_once_and_whole(
     lines: list[str], cuts: list[int], max_bytes: int
 ) -> None:
-    """However a process's output is cut into pieces, and wherever rotations fall."""
+    """However a process's output is split, and wherever rotations fall."""
     data = b"".join(line.encode() + b"\n" for line in lines)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "component.log"

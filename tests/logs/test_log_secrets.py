@@ -1,4 +1,4 @@
-"""No secret, token, password or text of a member ever stands in a log, whatever is done with it."""
+"""No secret, token, password or text of a member ever reaches a log, whatever happens to it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_nothing_planted_is_ever_logged(stack: Stack, client: httpx.AsyncC
         "/api/posts", json={"text": text}, headers=signed_in | {"Idempotency-Key": key}
     )
     assert post.status_code == 201
-    # A text that PostgreSQL refuses would stand in its log, with the statement's parameters.
+    # A text that PostgreSQL rejects would be in its log, with the statement's parameters.
     unreadable = await client.post("/api/posts", json={"text": text + "\0"}, headers=signed_in)
     assert unreadable.status_code == 422
     too_long = await client.post("/api/posts", json={"text": text * 500}, headers=signed_in)

@@ -1,4 +1,4 @@
-"""Log files change under load, by our own hand or by logrotate's, and every line is kept."""
+"""Log files are rotated under load, by ChitLaq or by logrotate, and every line is kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REQUESTS = 300
 
 
 async def asked_while(stack: Stack, rotate: Callable[[], None]) -> set[str]:
-    """Ask through the gateway while the files are rotated thrice; returns the request ids."""
+    """Send requests through the gateway during three rotations; return the request ids."""
     identifiers: set[str] = set()
     is_done = asyncio.Event()
 
@@ -172,7 +172,7 @@ class Reading(RuleBasedStateMachine):
 
     @rule(lines=st.integers(1, 5), where=st.sampled_from(("", ".1")))
     def write(self, lines: int, where: str) -> None:
-        """Into the file, or, as a worker that has not opened the new one yet, into the last one."""
+        """Write to the file or, like a worker that has not reopened it yet, to the previous one."""
         path = self.home.access_log.with_name(self.home.access_log.name + where)
         if where and not path.exists():
             return

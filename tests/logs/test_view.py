@@ -1,4 +1,4 @@
-"""Errors and slow things are found in the lines of every component, each in its own words."""
+"""Errors and slow operations are found in every component's own log format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ERRORS = [
     "2026-11-23 10:00:08.000 GMT [1] FATAL:  could not access file",
     "12:M 2026-11-23T10:00:09.287+00:00 # WARNING Memory overcommit must be enabled!",
     "2026-11-23 10:00:10,043 [64] barman.server ERROR: Check 'PostgreSQL streaming' failed",
-    # What says no time.
+    # Lines without a time.
     "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)",
     "ERROR: Another receive-wal process is already running for server chitlaq.",
     "chitlaq: pg_receivewal: error: disconnected",
@@ -193,7 +193,7 @@ def test_failed_start_of_a_real_program_is_an_error_with_the_current_time(
 
 @pytest.fixture(scope="module")
 def observed() -> Iterator[Stack]:
-    """A stack with all components that there are."""
+    """A stack with every component."""
     stack = start_stack(
         CHITLAQ_MONITORING_EMBEDDED="true",
         CHITLAQ_MONITORING_SCRAPE_SECONDS="1",

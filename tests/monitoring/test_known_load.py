@@ -1,4 +1,4 @@
-"""Load of a known shape goes in, and the same numbers come out of Prometheus."""
+"""A known load yields the same figures in Prometheus."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUESTS = 400
 
 @pytest.fixture
 def asked(stack: Stack, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The addresses of a service of known shape, and of a Prometheus that asks it each second."""
+    """The addresses of a service with known behaviour, and of a Prometheus that scrapes it each second."""
     service, prometheus = free_ports(2)
     configuration = tmp_path / "prometheus.yml"
     target = {"job_name": "shaped", "static_configs": [{"targets": [f"127.0.0.1:{service}"]}]}
@@ -98,6 +98,6 @@ async def test_prometheus_figures_are_within_five_per_cent(asked: tuple[str, str
         if seen < SECONDS * 1.03:
             assert p95 == pytest.approx(SECONDS, rel=0.05)
         else:
-            # A busy machine answered late, and Prometheus must say that: in the same bucket, or the
-            # one before, since the client's own wait is in what it measured.
+            # On a busy machine responses are late, and Prometheus must show that: in the same bucket, or the
+            # one before, since the client's figure includes its own wait.
             assert SECONDS < p95 <= min(bound for bound in LATENCY_BUCKETS if bound >= seen)

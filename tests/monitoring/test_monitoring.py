@@ -1,4 +1,4 @@
-"""The observers, for real: fetched, configured, reloaded; what PromQL says is what was done."""
+"""The real observers: fetched, configured, reloaded; PromQL matches what was done."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RUNBOOK = (
 
 @pytest.fixture(scope="module")
 def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that is watched; its packages are fetched by itself, as at a first start.
+    """A stack with observers, whose packages it fetches itself, as at a first start.
 
     It has what an installation has after some days: backups, a certificate, bans, a standby's slot.
     """
@@ -66,7 +66,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         CHITLAQ_MONITORING_CERTIFICATES=str(certificate),
         CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(folder / "fail2ban.sqlite3"),
         CHITLAQ_BACKUPS_COPY_TO=str(folder / "vault"),
-        # Mails are counted, and stay where their links can be read.
+        # Mails are counted, and stay in the mailbox, where their links can be read.
         CHITLAQ_SMTP_HOST="127.0.0.1",
         CHITLAQ_SMTP_PORT=str(nobody),
     )
@@ -179,7 +179,7 @@ NEVER_HAPPENED = {
 
 
 def selectors_of(expr: str) -> set[str]:
-    """The selectors of an expression; one for each value, where a matcher names several."""
+    """The selectors of an expression; one for each value if a matcher names several."""
     found = set()
     for name, matchers in re.findall(r"([a-zA-Z_:][\w:]*)\{([^}]*)\}", expr):
         named = re.search(r'(\w+)=~"(\w[\w-]*(?:\|\w[\w-]*)+)"', matchers)

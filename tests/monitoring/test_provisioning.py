@@ -1,4 +1,4 @@
-"""What an observer's own tool refuses never replaces what works, and what the tool said is said."""
+"""A configuration that an observer's tool rejects never replaces a working one, and its message is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def refusing(tmp_path: Path) -> Path:
-    """A tool that finds a fault in whatever it is shown."""
+    """A tool that rejects everything."""
     path = tmp_path / "tool"
     path.write_text("#!/bin/sh\necho 'line 7: not to my liking' >&2\nexit 1\n")
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What operations decides before anything runs: names, notes, what can be compared."""
+"""What operations decides before anything runs: names, notes, comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of these tests' own, and an empty, migrated database for each seeding."""
+"""A PostgreSQL server for these tests, and an empty, migrated database for each seeding."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
-    """Settings and home of a running, migrated PostgreSQL; gone afterwards."""
+    """Settings and home of a running, migrated PostgreSQL, removed afterwards."""
     root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-"))
     root.chmod(0o755)
     home, settings = Home(root), Settings(ports=Ports(postgres=free_ports(1)[0]))

@@ -1,4 +1,4 @@
-"""What demo data promises: the same again for the same seed, right counters, and a schema untouched."""
+"""Promises of demo data: reproducible, correct counters, schema unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
 PASSWORD = "a password of the tests"
 
-# Columns that hold the id of the university that was there before are left out.
+# Without columns that hold the id of a university that existed before.
 CHECKSUMS = {
     "auth.accounts": "id, email, username, display_name, password_hash, created_at, verified_at",
     "feed.members": "id, username, display_name, bio, department, is_private, followers_count,"
@@ -73,7 +73,7 @@ async def checksums(dsn: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def database(new_database: NewDatabase) -> str:
-    """A database of 2,000 members, to look at only."""
+    """A database of 2,000 members; read-only."""
     dsn = await new_database()
     await seeded(dsn, members=2000, posts=10_000)
     return dsn

@@ -186,7 +186,7 @@ class Poster:
 
 @pytest.fixture
 async def poster(stack: Stack, join: Join) -> Any:
-    """Speaks to feed-service itself, without the gateway in between."""
+    """A client of feed-service itself, without the gateway."""
     member = await join()
     poster = Poster(f"http://127.0.0.1:{stack.ports['feed']}", member.headers)
     yield poster

@@ -1,4 +1,4 @@
-"""A member's first day, end to end through the gateway, by the words of the runbook and the design."""
+"""A member's first day, end to end through the gateway, as in the runbook and the design."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may read what: the matrix of readers and posts, everywhere that posts and people show."""
+"""Who may read what: the matrix of readers and posts, in every place that shows posts or people."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_home_feed_shows_followers_all_posts_that_they_may_read(
 async def test_blocked_member_never_sees_posts_of_blocker(
     client: httpx.AsyncClient, readers: dict[str, Member]
 ) -> None:
-    """Also when they followed, and the post was in their timeline before the block."""
+    """Even if they followed, and the post was in their timeline before the block."""
     author, follower = readers["author"], readers["follower"]
     await author.write("before the block")
     assert len(await follower.home()) == 1

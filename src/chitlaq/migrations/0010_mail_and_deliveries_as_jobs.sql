@@ -1,4 +1,4 @@
--- Mails are sent, and posts delivered, by jobs; what waited so far is carried over.
+-- Mails are sent, and posts delivered, by jobs; pending ones are carried over.
 
 CREATE POLICY send_mail ON jobs.jobs TO chitlaq_auth USING (kind = 'send_mail');
 CREATE POLICY enqueue_mail ON jobs.jobs FOR INSERT TO chitlaq_ops WITH CHECK (kind = 'send_mail');
@@ -10,7 +10,7 @@ SELECT 'send_mail', jsonb_build_object('message_id', id), request_id, attempts, 
 FROM mail.messages
 WHERE sent_at IS NULL;
 
--- Failed at least once, dead ones included: it is not sent until somebody sees to it.
+-- Failed at least once, dead ones included: the latter wait for an operator.
 CREATE OR REPLACE VIEW mail.backlog AS
 SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest_seconds
 FROM jobs.jobs

@@ -112,7 +112,7 @@ def test_wal_copies_are_deleted_when_no_backup_needs_them(context: BackupContext
 def test_wal_copies_are_kept_beside_an_unknown_base_backup(
     context: BackupContext,
 ) -> None:
-    """Such a backup may need any WAL: this machine may have replaced another."""
+    """An unknown backup may need any WAL: this machine may have replaced another."""
     archive_segment(context, "000000010000000000000004")
     copies.copy_wal(context)
     copies.copy_backup(context, make(context, "full"))
@@ -206,7 +206,7 @@ def test_after_take_over_the_new_machine_copies_and_the_old_one_is_refused(
 def test_foreign_wal_file_at_the_location_is_reported(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    """Two machines branched off the same timeline: neither takes the other's files for its own."""
+    """Two machines branched off the same timeline: neither mistakes the other's files for its own."""
     archive_segment(context)
     copies.copy_backup(context, make(context, "full"))
     copies.copy_wal(context)

@@ -179,7 +179,7 @@ FORGED: dict[str, Callable[[Record], Record]] = {
 def test_record_pointing_outside_the_folder_is_rejected(
     context: BackupContext, there: BackupContext, key: tuple[str, str], tmp_path: Path, how: str
 ) -> None:
-    """Whoever has the public key and can write to the location can encrypt anything."""
+    """Anyone with the public key and write access could have put anything there."""
     record = copies.copy_backup(context, make(context, "dump"))
     make_whole = copies.copy_backup(context, make(context, "dump", 1))
     forged = msgspec.json.encode(FORGED[how](record))

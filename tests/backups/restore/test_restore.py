@@ -1,8 +1,8 @@
 """Restores of damaged backups, to several points in time in turn, and killed at each step.
 
 Attacks the promises that a restore never passes off a part as the whole, that any point in time can be
-restored whatever was restored before, that a failure leaves the current data unchanged, and that whatever
-was killed is repeated or finished.
+restored whatever was restored before, that a failure leaves the current data unchanged, and that a killed
+step is repeated or finished.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Questions asked together: each gets its own answer, nobody waits for company, faults reach all."""
+"""Batches: each question gets its own answer, none waits for a batch to fill, errors reach all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chitlaq.core.data.batching import MAX_TOGETHER, MAX_UNDER_WAY, Batcher
 
 
 class Squares:
-    """Answers when it is let; keeps what it was asked."""
+    """Answers when released; records the questions."""
 
     def __init__(self) -> None:
         self.asked: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Events reach those who listen, late when Valkey is away, and newer types disturb nobody."""
+"""Events reach subscribers, late when Valkey is down; newer types do no harm."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def publisher(stack: Stack) -> AsyncIterator[Valkey]:
 
 
 async def heard_count(stack: Stack, result: str) -> float:
-    """Events that the websocket service of the stack counted so far, of any type."""
+    """The number of events of any type that the stack's websocket service has counted."""
     async with httpx.AsyncClient() as client:
         text = (await client.get(f"http://127.0.0.1:{stack.ports['websocket']}/metrics")).text
     return sum(

@@ -1,4 +1,4 @@
-"""Jobs are done once their transaction is committed, whatever happens to the processes that do them."""
+"""Jobs run once their transaction is committed, whatever happens to their processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def effects(stack: Stack) -> Counter[int]:
 
 @asynccontextmanager
 async def worker(stack: Stack) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process of its own that runs `SLOW` jobs."""
+    """A separate process that runs `SLOW` jobs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.core.data.test_jobs", stack.dsn("chitlaq_feed")
     )
@@ -147,7 +147,7 @@ async def test_job_with_an_expired_lease_has_no_effect(stack: Stack, database: D
 
 
 async def run_once(database: Database, kind: Kind[Number], work: Any, job_id: UUID) -> None:
-    """Run a job as the process does that enqueued it as running."""
+    """Run a job in the process that enqueued it as running."""
     async with database.session() as session:
         await session._connection.execute(
             "UPDATE jobs.jobs SET state = 'running', attempts = 1, due_at = jobs.lease() WHERE id = $1",

@@ -1,4 +1,4 @@
-"""Mail goes out by SMTP when a server is configured, again when that refused it, and is then forgotten."""
+"""Mail is sent by SMTP if a server is configured, retried if refused, and its text then deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import PASSWORD, Stack, eventually, free_ports
 
 
 class Mailbox:
-    """A real SMTP server that refuses the first mail to each address for now."""
+    """A real SMTP server that temporarily refuses the first mail to each address."""
 
     def __init__(self) -> None:
         self.refused: set[str] = set()

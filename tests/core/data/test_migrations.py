@@ -82,7 +82,7 @@ async def database(stack: Stack) -> AsyncIterator[str]:
 
 
 def apply_first(url: str, count: int) -> None:
-    """Bring a database to where an older version, with fewer migrations, left it."""
+    """Prepare a database as an older version, with fewer migrations, left it."""
     backend = get_backend(url.replace("postgresql://", "postgresql+psycopg://", 1))
     try:
         backend.apply_migrations(backend.to_apply(read_migrations(str(FOLDER))[:count]))
@@ -98,7 +98,7 @@ async def rows(connection: asyncpg.Connection[Any]) -> dict[str, int]:
 async def test_each_migration_applies_to_what_was_stored_before_it(
     stack: Stack, database: str
 ) -> None:
-    """Whatever the last one is: no row of a table that stays is lost, and none was empty."""
+    """Whatever the last migration is: no row of a remaining table is lost, and none was empty."""
     connection = await asyncpg.connect(database)
     try:
         for count, name in enumerate(NAMES, 1):

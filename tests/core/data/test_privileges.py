@@ -36,7 +36,7 @@ async def test_privileges_are_granted_once_and_revoked_ones_stay_revoked(
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await stack.sql("DELETE FROM ops.read_only", role="chitlaq_ops")
 
-        # As a version left it that granted nothing by default.
+        # As left by a version without default privileges.
         revoke = "ALTER DEFAULT PRIVILEGES IN SCHEMA ops REVOKE ALL ON TABLES FROM chitlaq_ops"
         await stack.sql(revoke, role="chitlaq")
         answer = await asyncio.to_thread(stack.command, "migrate")

@@ -92,7 +92,7 @@ async def test_role_reaches_what_is_listed_and_nothing_else(stack: Stack, role: 
 
 @pytest.mark.parametrize("role", sorted(set(POSTGRES_ROLES) - {SUPERUSER, OWNER}))
 async def test_role_gains_nothing_beside_its_tables(stack: Stack, role: str) -> None:
-    """Neither by a schema, a function, an attribute nor another role."""
+    """By no schema, function, attribute or other role."""
     assert await stack.sql(SCHEMAS, role) == []
     called = [row["name"] for row in await stack.sql(FUNCTIONS, role)]
     assert called == BORROWED.get(role, [])

@@ -1,4 +1,4 @@
-"""Where Valkey is: the URLs that an installation may be given."""
+"""The URLs of Valkey that an installation accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that is written is the old one or the new one, whatever happens meanwhile."""
+"""A written file has the old content or the new one, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with files.draft(Path(sys.argv[1])) as draft:
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is flushed and renamed, by name, in the order in which it happens."""
+    """The flushed and renamed paths, by name, in order."""
     seen: list[str] = []
     fsync, rename = os.fsync, os.rename
 
@@ -54,7 +54,7 @@ def test_writer_killed_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None
     assert path.read_text() == "old"
     (left,) = tmp_path.glob("*.draft")
     assert left.read_text() == "half"
-    # What it left is in nobody's way.
+    # Its leftovers do no harm.
     files.write(path, "new")
     assert path.read_text() == "new"
 
@@ -121,7 +121,7 @@ def test_folder_is_complete_or_absent(tmp_path: Path, events: list[str]) -> None
         (draft / "half").touch()
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
-    # A process that was killed left this.
+    # Left by a killed process.
     (tmp_path / "data.draft" / "old").mkdir(parents=True)
     with files.draft_folder(path, mode=0o700) as draft:
         (draft / "inner").mkdir()

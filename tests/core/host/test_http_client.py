@@ -1,4 +1,4 @@
-"""An answer over HTTP is whole and in time, or there is none and the reason is said."""
+"""A response is complete and in time, or an error gives the reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def server(
     tls: ssl.SSLContext | None = None,
     pause_seconds: float = 0,
 ) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answers every request with these parts; gives its URL, and the requests."""
+    """A server that sends these parts to every request; yields its URL and the requests."""
     requests: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -165,7 +165,7 @@ async def test_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1 that signs itself, and what a server needs of it."""
+    """A self-signed certificate for 127.0.0.1, and the server's side of it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "here")])
     now = datetime.now(UTC)

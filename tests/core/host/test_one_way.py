@@ -1,4 +1,4 @@
-"""There is one way to start a program, to ask over HTTP, and to put a file in place; exceptions say why."""
+"""One way each to start programs, send HTTP requests, and write files; exceptions give a reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RULES = {
 
 
 def names(tree: ast.AST) -> Iterator[str]:
-    """Every import and every attribute, as it is written: ``os.fsync``, ``path.rename``."""
+    """Every import and every attribute, as written: ``os.fsync``, ``path.rename``."""
     for node in ast.walk(tree):
         match node:
             case ast.Import():

@@ -1,4 +1,4 @@
-"""A program that is run is ended in time, with all that it started, and what it prints is bounded."""
+"""A program is stopped in time, with all that it started, and its output is bounded."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def is_gone(pid: int) -> bool:
 
 @pytest.fixture
 def grandchild(tmp_path: Path) -> Iterator[Path]:
-    """The file for a grandchild's number; it is ended afterwards whatever the test found."""
+    """The file for a grandchild's process id; the grandchild is always stopped afterwards."""
     path = tmp_path / "grandchild"
     yield path
     if path.exists():
@@ -190,7 +190,7 @@ async def test_async_errors_are_the_same() -> None:
 
 
 def test_daemon_left_behind_does_not_block_us(grandchild: Path) -> None:
-    """And goes on: a package's installation may start a server."""
+    """The daemon runs on: a package's installation may start a server."""
     script = 'sleep 60 & echo $! > "$0"; echo done'
     started = time.monotonic()
     result = programs.run(shell(script, str(grandchild)), timeout_seconds=SECONDS)
@@ -251,7 +251,7 @@ def test_long_running_program_is_stopped_with_its_group(grandchild: Path) -> Non
     programs.stop(process, grace_seconds=0.2)
     assert process.returncode == -signal.SIGKILL
     assert is_gone(pid)
-    programs.stop(process)  # Nothing is there any more, and nothing is done.
+    programs.stop(process)  # It has exited already: nothing happens.
 
 
 def test_stopped_program_can_handle_its_signal(tmp_path: Path) -> None:

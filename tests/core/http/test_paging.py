@@ -15,7 +15,7 @@ IDS = [UUID(int=number) for number in range(1, 8)]
 
 
 def read(wanted: Paging) -> Page[int]:
-    """Read a page of the ids as a query does that is given the window."""
+    """Read a page of the ids as a query with this window does."""
     before, offset, limit = wanted.window
     rows = [(id_,) for id_ in IDS if before is None or id_ > before][offset : offset + limit]
     return wanted.page_of(rows, lambda row: row[0].int)

@@ -39,7 +39,7 @@ def every_route() -> Iterator[tuple[str, str, str]]:
 
 
 async def ask(home: Path, service: str, method: str, target: str) -> httpx.Response:
-    """Ask the application of a service that is not started, so that no handler could answer."""
+    """Send a request to the application of a service that is not started, so no handler can answer."""
     application = app.create_app(SERVICES[service], Settings(), Home(home))
     transport = httpx.ASGITransport(app=application)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -68,6 +68,6 @@ async def test_parameter_of_another_route_is_refused(tmp_path: Path) -> None:
 
 
 async def test_preflight_of_any_query_is_answered(tmp_path: Path) -> None:
-    """A browser asks with the query of the request that is to follow."""
+    """A browser sends the query of the request that follows."""
     answer = await ask(tmp_path, "feed-service", "OPTIONS", "/feed/home?unheard_of=1")
     assert answer.status_code == 204

@@ -1,4 +1,4 @@
-"""What several processes of a service count is counted once, whoever of them ends, and however."""
+"""Counts of several processes are added up once, whichever of them exits, and however."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def test_files_of_running_processes_are_not_folded(tmp_path: Path) -> None:
 
 
 def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path) -> None:
-    """At each line of it, and each time some more is there to be folded."""
+    """Killed at each line of the fold, with more to fold each time."""
 
     def fold_and_be_killed_at(line: int) -> bool:
-        """Whether it was, in a process of its own."""
+        """Whether it was killed there, in a separate process."""
         lines = iter(range(line))
 
         def trace(frame: Any, event: str, _: object) -> Any:
@@ -122,10 +122,10 @@ def test_each_number_counts_once_wherever_a_fold_is_killed(tmp_path: Path) -> No
 
 
 def test_each_number_counts_once_during_a_fold(tmp_path: Path) -> None:
-    """At each line of our reading and of the library's."""
+    """At each line of our reader and of the library's."""
 
     def seen_with_fold_at(line: int) -> tuple[tuple[float, float, float], bool]:
-        """What is seen, and whether it was folded before the reading was done."""
+        """The result, and whether a fold happened before the read was done."""
         lines = iter(range(line))
         is_folded = False
 
@@ -138,7 +138,7 @@ def test_each_number_counts_once_during_a_fold(tmp_path: Path) -> None:
                 return None
             if event == "line" and not is_folded and next(lines, None) is None:
                 is_folded = True
-                multiprocess_metrics.begin(tmp_path)  # Nothing is traced while a trace is at work.
+                multiprocess_metrics.begin(tmp_path)  # Tracing is off while a trace function runs.
             return trace
 
         sys.settrace(trace)
@@ -196,7 +196,7 @@ def kill_one(stack: Stack) -> None:
 
 
 async def feed(stack: Stack, name: str, **labels: str) -> float:
-    """The sum of a metric over what one of the two processes answers."""
+    """The sum of a metric in one of the two processes' responses."""
     async with httpx.AsyncClient(timeout=10) as client:
         answer = await client.get(f"http://127.0.0.1:{stack.ports['feed']}/metrics")
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""A request's trace carries its request id, and reaches whoever collects OTLP."""
+"""A request's trace carries its request id and reaches the OTLP collector."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVER, CLIENT, CONSUMER, ERROR = 2, 3, 5, 2
 
 @dataclass
 class Collector:
-    """Takes OTLP over HTTP, as every collector does, and remembers each span with its service."""
+    """An OTLP collector over HTTP that records each span with its service."""
 
     url: str = ""
     spans: list[tuple[str, Any]] = field(default_factory=list)
@@ -69,7 +69,7 @@ def collector() -> Iterator[Collector]:
 
 @contextmanager
 def traced(stack: Stack, endpoint: str, *services: str) -> Iterator[dict[str, str]]:
-    """Run further processes of these services, which trace; gives the address of each."""
+    """Run further processes of these services with tracing; yield the address of each."""
     ports = dict(zip(services, free_ports(len(services)), strict=True))
     with ExitStack() as ends:
         for service, port in ports.items():

@@ -131,7 +131,7 @@ def test_each_severity_has_its_route_and_repeat_interval(amtool: str, tmp_path: 
 
 
 def declared_labels(name: str, /, **labels: str) -> dict[str, str]:
-    """What an alert is sent with: as declared, and what its series and its cases' templates give."""
+    """An alert's labels: those declared, those of its series, and those from its templates."""
     (declared,) = [alert for alert in registry.alerts() if alert.name == name]
     fixed = {key: value for key, value in declared.all_labels.items() if "{{" not in value}
     return {"alertname": name, **fixed, **labels}
@@ -155,7 +155,7 @@ INHIBITIONS = [
         {"application": "b"},
         False,
     ),
-    # What is down misses its own objectives, not those of others.
+    # A component that is down misses its own objectives, not those of others.
     ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "feed-service"}, True),
     ("ServiceDown", DOWN, f"Service{BURNS}Fast", {"service": "auth-service"}, False),
     ("ServiceDown", DOWN, f"Edge{BURNS}Fast", {"service": "api-gateway"}, False),
@@ -187,7 +187,7 @@ async def test_more_severe_alert_inhibits_what_it_explains(
     is_inhibited: bool,
     alertmanager: httpx.AsyncClient,
 ) -> None:
-    """Only this pair fires, beside a pair that is surely inhibited."""
+    """Only this pair fires, beside a pair that is certainly inhibited."""
     witness = {"family": "Witness"}
     sent = [
         declared_labels(source, **by),

@@ -1,4 +1,4 @@
-"""Dashboards ask only for what is there, and Grafana gets what was declared."""
+"""Dashboards use only existing metrics, and Grafana gets what was declared."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PANELS = [
 
 
 def metrics_of(expr: str) -> set[str]:
-    """The names of metrics in an expression: words that are no function, label, range or number."""
+    """The names of metrics in an expression: words other than functions, labels, ranges and numbers."""
     bare = re.sub(r'"[^"]*"', "", expr)
     bare = re.sub(r"\{[^}]*\}|\[[^]]*\]", " ", bare)
     bare = re.sub(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)

@@ -1,4 +1,4 @@
-"""ops-service's numbers agree with what is there, and what cannot be read is absent, not invented."""
+"""ops-service's figures match the components; what cannot be read is absent, not invented."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ async def test_replication_slot_outlives_its_reader(stack: Stack) -> None:
 
 @contextmanager
 def receiver(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A standby as PostgreSQL sees one: it receives the log, and says what it has."""
+    """A standby as PostgreSQL sees it: it receives WAL and reports its position."""
     folder.mkdir()
     process = subprocess.Popen(
         [
@@ -194,7 +194,7 @@ async def test_slowest_of_standbys_with_one_name_counts(stack: Stack, tmp_path: 
         return value(await scrape(stack), "postgresql_replication_lag_bytes", application="twins")
 
     with (
-        # It has confirmed nothing, and nothing is known of it.
+        # It has confirmed nothing, so its lag is unknown.
         psycopg.connect(stack.dsn(), replication="true", application_name="mute", autocommit=True),
         receiver(stack, tmp_path / "a") as one,
         receiver(stack, tmp_path / "b") as other,
@@ -323,7 +323,7 @@ async def test_each_metric_is_exported_once_and_a_scrape_costs_little(
 
 
 async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
-    """At the services and at the gateway: a series that is born at 400 has no increase."""
+    """At the services and at the gateway: a series that starts at 400 has no increase."""
     async with httpx.AsyncClient(timeout=10) as client:
 
         async def begun(port: str) -> set[tuple[str, str, str]]:
@@ -335,7 +335,7 @@ async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
                 if sample.name == "http_requests_total"
             }
 
-        # A template is the same where it is declared and where it is counted.
+        # A template is the same in its declaration and in its metric.
         path = "/users/nobody/followers"
         assert (await client.get(f"{stack.gateway}/api{path}")).status_code == 404
         template = "/users/{username}/followers"
@@ -360,7 +360,7 @@ async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
 
 
 def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
-    """A certificate that names itself, for so many days from now (or ended so many days ago)."""
+    """A self-signed certificate that expires in this many days (negative: that has expired)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)
@@ -413,7 +413,7 @@ async def test_certificate_expiry_comes_from_files_and_endpoints(tmp_path: Path)
 def make_bans(path: Path) -> None:
     """fail2ban's database, with two bans in one of two jails."""
     with sqlite3.connect(path) as database:
-        # As fail2ban 1.0 makes it (server/database.py).
+        # As fail2ban 1.0 creates it (server/database.py).
         database.executescript(
             "CREATE TABLE jails(name TEXT NOT NULL UNIQUE, enabled INTEGER NOT NULL DEFAULT 1);"
             "CREATE TABLE bans(jail TEXT NOT NULL, ip TEXT, timeofban INTEGER NOT NULL,"

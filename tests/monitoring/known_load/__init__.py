@@ -1,4 +1,4 @@
-"""A service whose answers have a known shape: each request takes 120 ms, three of a hundred fail."""
+"""A service with known behaviour: each request takes 120 ms, three in a hundred fail."""
 
 SECONDS = 0.12
 FAILURES = {20, 50, 80}

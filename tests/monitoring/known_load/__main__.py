@@ -1,6 +1,6 @@
 """``python -m tests.monitoring.known_load PORT``: run it.
 
-It is made as every service is, so that what is measured of it is measured by the same code.
+It is built like every service, so that the same code measures it.
 """
 
 from __future__ import annotations

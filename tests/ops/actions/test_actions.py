@@ -1,4 +1,4 @@
-"""What operators do is shown first, asked for, and on record: who, what, when, why, and how it went."""
+"""Actions are shown first, confirmed, and recorded: who, what, when, why, and the outcome."""
 
 from __future__ import annotations
 

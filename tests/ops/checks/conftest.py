@@ -1,4 +1,4 @@
-"""A running installation, looked at as an operator does; and what else may answer in its place."""
+"""A running installation as an operator sees it, and other servers in its place."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def look(stack: Stack) -> Look:
 
 
 def status_of(stack: Stack, name: str) -> Status:
-    """What the supervisor says of a process, without a command of its own."""
+    """The supervisor's status of a process, without running a command."""
     statuses = control.ask(Home(stack.home), control.Ps())
     return next(status for status in statuses if status.name == name)
 
 
 @contextmanager
 def frozen(stack: Stack, name: str) -> Iterator[int]:
-    """A component that hangs, with all its processes; it goes on afterwards."""
+    """Freeze a component with all its processes; it continues afterwards."""
     pid = status_of(stack, name).pid
     assert pid is not None
     parent = psutil.Process(pid)
@@ -84,7 +84,7 @@ def frozen(stack: Stack, name: str) -> Iterator[int]:
 
 @contextmanager
 def answering(body: bytes, status: int = 200) -> Iterator[str]:
-    """The port of something that gives the same answer to every request."""
+    """The port of a server that gives the same response to every request."""
 
     class Same(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -109,7 +109,7 @@ def answering(body: bytes, status: int = 200) -> Iterator[str]:
 
 @contextmanager
 def program(folder: Path, *command: str) -> Iterator[None]:
-    """A program that runs meanwhile, and what it says in a file of its folder."""
+    """Run a program meanwhile, with its output in a file of its folder."""
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
         try:
@@ -121,7 +121,7 @@ def program(folder: Path, *command: str) -> Iterator[None]:
 
 @pytest.fixture
 def nobody() -> str:
-    """A port where nobody listens."""
+    """A closed port."""
     return str(free_ports(1)[0])
 
 

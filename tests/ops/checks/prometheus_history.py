@@ -1,4 +1,4 @@
-"""Real Prometheus servers, each with a past that was made for it."""
+"""Real Prometheus servers, each with prepared samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.ops.checks.conftest import program
 
 @asynccontextmanager
 async def serving(pasts: Mapping[str, str | None], base: Path) -> AsyncIterator[Mapping[str, str]]:
-    """Run a Prometheus for each past, in OpenMetrics' text; one without a past knows nothing.
+    """Run a Prometheus for each history, in OpenMetrics text; one without a history has no samples.
 
     Returns:
         The address of each, by name.
@@ -50,7 +50,7 @@ async def serving(pasts: Mapping[str, str | None], base: Path) -> AsyncIterator[
 
 
 async def _tell(past: str | None, folder: Path) -> None:
-    """Make a Prometheus's data of a past."""
+    """Make a Prometheus's data from a history."""
     (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": []}))
     if past is None:
         return

@@ -1,4 +1,4 @@
-"""Checks that need no running stack: looked at from a home of the test's own."""
+"""Run checks that need no running stack, from the test's own home."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chitlaq.ops.checks.sources.system import SystemView
 
 
 async def look(home: Home, check: str, **environment: str) -> Result:
-    """Run one check; the settings are the defaults but for these variables."""
+    """Run one check with the default settings, except for these variables."""
     system = SystemView(home, settings_loading.load(home, {"NOTHING": "", **environment}))
     try:
         return await judge(CHECKS[check], system)

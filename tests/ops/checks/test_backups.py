@@ -1,4 +1,4 @@
-"""What the checks say of backups, by the records beside them."""
+"""The checks on backups, which judge their records."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_wal_archive_is_judged_if_there_is_one(home: Home) -> None:
     off = {"CHITLAQ_BACKUPS_ARCHIVE": "off"}
     for name in ("backup.archive", "backup.physical"):
         assert (await say(home, name, **off)).verdict == model.Verdict.SKIPPED
-    # On, and PostgreSQL is away.
+    # It is on, but PostgreSQL is down.
     assert (await say(home, "backup.archive")).verdict == model.Verdict.UNKNOWN
 
 

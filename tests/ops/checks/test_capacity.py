@@ -1,4 +1,4 @@
-"""How long there is room, by real Prometheus with two days behind them."""
+"""Capacity forecasts from a real Prometheus with two days of samples."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DISKS = {"/dev/a": 1e12, "/dev/b": 4e11}
 
 
 def mounted_at(path: Path) -> str:
-    """Where the file system of a path is mounted, asked of the machine's own program."""
+    """Where a path's file system is mounted, by the machine's own program."""
     answer = subprocess.run(
         ["df", "--output=target", str(path)], capture_output=True, text=True, check=True
     )
@@ -167,7 +167,7 @@ def elsewhere() -> Iterator[Path]:
 
 
 def disks_of(now: float, free: Mapping[str, float]) -> str:
-    """A database of 500 GB that grows by 10 GB a day, beside file systems that stay as they are.
+    """A database of 500 GB that grows by 10 GB a day, beside file systems that do not change.
 
     Args:
         now: Unix seconds.
@@ -189,7 +189,7 @@ def disks_of(now: float, free: Mapping[str, float]) -> str:
 
 
 async def test_database_is_forecast_against_its_own_disk(tmp_path: Path, elsewhere: Path) -> None:
-    """With the data on a volume of its own, neither / nor what lies below it says anything."""
+    """With the data on its own volume, neither / nor other mounts matter."""
     mount = mounted_at(elsewhere)
     past = disks_of(
         time.time(),

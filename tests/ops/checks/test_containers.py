@@ -1,8 +1,8 @@
-"""Containers as Docker tells of them.
+"""Containers as Docker reports them.
 
 No Docker daemon can run where the tests run: `docker` is a script that prints lines of the real one's
-format (28.2), with all of its fields. What it says when its daemon is away is asked of the real
-program, where there is one.
+format (28.2), with all of its fields. The error of a stopped daemon comes from the real program,
+if it is installed.
 """
 
 from __future__ import annotations

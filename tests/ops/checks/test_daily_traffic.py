@@ -1,4 +1,4 @@
-"""The day in words, by real Prometheus: what happened at noon is told in the evening."""
+"""The day's traffic from a real Prometheus: the evening reports what happened at noon."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Story:
     """A day of a gateway.
 
     Args:
-        rate: requests a second.
-        failing: of these so many fail, all day long.
-        hours: how much of the past is known.
+        rate: requests per second.
+        failing: how many of these fail, all day long.
+        hours: the length of the history.
         outage: when all requests failed.
         slow: when all took two seconds and more.
-        unseen: when Prometheus was away.
+        unseen: when Prometheus was down.
     """
 
     rate: float = 2.0
@@ -91,7 +91,7 @@ def exposition(story: Story, now: float) -> Iterator[str]:
         lines["durations"].append(
             f'{name}_bucket{{{labels},le="+Inf"}} {quick + slow:.6f} {at:.3f}'
         )
-        # Probes ask all day long, are well, and are no members; a socket is no answer that is waited for.
+        # Probes run all day, succeed, and are not members; nobody waits for a socket's duration.
         asked = 5.0 * (second + story.hours * HOUR)
         gateway = 'service="api-gateway"'
         lines["requests"].append(

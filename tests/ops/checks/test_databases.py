@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey: well, near their limits, waiting for each other, frozen, or not there."""
+"""PostgreSQL and Valkey: healthy, near their limits, waiting on locks, frozen, or absent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def session(stack: Stack, role: str = "postgres") -> AsyncIterator[asyncpg
 
 
 async def found(look: Look, check: str, verdict: Verdict, said: str, **variables: str) -> Result:
-    """Wait until a check gives a verdict, in words that hold some others."""
+    """Wait until a check gives a verdict with a summary that contains some words."""
 
     async def is_found() -> Result:
         result = await look(check, **variables)
@@ -56,11 +56,11 @@ def rows(result: Result) -> list[dict[str, str]]:
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
 
-# --- servers that are not there, or not what they should be
+# --- servers that are down, or something else
 
 
 async def all_found(look: Look, port: str) -> list[Result]:
-    """What every check finds where PostgreSQL and Valkey should be."""
+    """The outcome of every check on PostgreSQL and Valkey."""
     urls = {
         "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{port}/chitlaq",
         "REDIS_URL": f"redis://127.0.0.1:{port}/0",
@@ -86,7 +86,7 @@ async def test_web_server_on_the_databases_port_is_critical(look: Look) -> None:
 async def test_hanging_server_is_critical_within_the_checks_timeout(
     stack: Stack, system: SystemView
 ) -> None:
-    """Also where it was well a moment ago, and connections to it are open."""
+    """Even if it was healthy a moment ago and connections are open."""
     for check in ("database.ready", "redis.ready"):
         assert (await judge(CHECKS[check], system)).verdict is not Verdict.CRITICAL
     with frozen(stack, "postgres"), frozen(stack, "redis"):
@@ -306,7 +306,7 @@ async def test_dead_rows_are_judged_by_their_share(stack: Stack, look: Look) -> 
 
 @asynccontextmanager
 async def configured(system: SystemView, name: str, value: str) -> AsyncIterator[None]:
-    """A Valkey with another setting; it gets its own back afterwards."""
+    """Change a setting of Valkey, and restore it afterwards."""
     _, before = await system.valkey.execute("CONFIG", "GET", name)
     await system.valkey.execute("CONFIG", "SET", name, value)
     try:

@@ -1,4 +1,4 @@
-"""A forecast is right where the past is a line, and is not made where it is none."""
+"""A forecast is right if the samples follow a line, and is not made if they do not."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_straight_line_is_forecast_exactly(
 
 
 def noise(chance: random.Random, kept: float, step: float) -> Iterator[float]:
-    """What comes and goes by itself; so much of each value is kept in the next (AR(1))."""
+    """Autocorrelated noise: each value keeps this share of the previous one (AR(1))."""
     value = chance.gauss(0, step / math.sqrt(1 - kept**2))
     while True:
         yield value
@@ -54,8 +54,8 @@ def noise(chance: random.Random, kept: float, step: float) -> Iterator[float]:
 @pytest.mark.parametrize(
     ("kept", "step", "ahead", "least", "widest"),
     [
-        # Independent samples, of a limit that is far and one that is near; samples that hang together
-        # a little, and much; nearly a walk at random.
+        # Independent samples with a far and a near limit; weakly and strongly correlated samples;
+        # nearly a random walk.
         (0.0, 8.0, 20.0, 0.93, 2),
         (0.0, 1.0, 0.5, 0.95, 0.1),
         (0.5, 6.0, 20.0, 0.92, 3),
@@ -66,7 +66,7 @@ def noise(chance: random.Random, kept: float, step: float) -> Iterator[float]:
 def test_band_has_its_stated_coverage_and_is_no_wider_than_needed(
     kept: float, step: float, ahead: float, least: float, widest: float
 ) -> None:
-    """The limit is fixed: not put where the last sample happens to be."""
+    """The limit is fixed, not derived from the last sample."""
     held, widths = 0, []
     hours, times = 14 * 24, 600
     for seed in range(times):
@@ -93,7 +93,7 @@ def test_days_are_counted_from_the_line_and_not_from_the_last_sample() -> None:
 
 
 def test_uncertain_growth_has_no_latest_day() -> None:
-    """Two levels: a line explains them well, and what hangs together so much may be anything."""
+    """Two levels: a line explains them well, but such strong correlation may mean anything."""
     found = until(hourly(*(10.0 * (at > 30) + at * 0.01 for at in range(60))), 100.0)
     assert found.days is not None
     assert found.latest is None

@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
-# A value above zero is reached by any machine; a threshold of 1e9 by none.
+# Any machine exceeds a threshold of zero, and none exceeds 1e9.
 @pytest.mark.parametrize(
     ("thresholds", "verdict"),
     [("1e9,2e9", Verdict.OK), ("-1,1e9", Verdict.WARNING), ("-2,-1", Verdict.CRITICAL)],
@@ -90,7 +90,7 @@ async def test_each_file_system_is_listed_once_with_the_homes_own(home: Home) ->
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own that is full."""
+    """A separate, full file system."""
     folder = tmp_path / "small"
     folder.mkdir()
     done = subprocess.run(
@@ -135,7 +135,7 @@ async def test_folder_not_measured_in_time_is_reported(
     assert "was not reached" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
 
 
-# --- each measurement follows what it measures
+# --- each measurement follows its source
 
 CPU = "cpu  {user:.0f} 0 0 {idle:.0f} {waiting:.0f} 0 0 0 0 0\n"
 DISK = "   8 0 sd{name} 9 0 {read:.0f} 0 9 0 {written:.0f} 0 0 {busy:.0f} {busy:.0f}\n"
@@ -147,14 +147,14 @@ def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A /proc of the test's own, from which psutil reads."""
     folder = tmp_path / "known-proc"
     (folder / "net").mkdir(parents=True)
-    (folder / "1").mkdir()  # a process, of which nothing can be read
+    (folder / "1").mkdir()  # a process that cannot be read
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(folder))
     return folder
 
 
 @contextmanager
 def advancing(file: Path, template: str, **per_second: float | str) -> Iterator[None]:
-    """Rewrite a file of counters as the kernel does; those that are numbers advance with time."""
+    """Rewrite a file of counters as the kernel does; numbers advance with time."""
     ended, started = threading.Event(), time.monotonic()
 
     def write() -> None:
@@ -195,7 +195,7 @@ async def test_load_is_the_kernels(home: Home) -> None:
     def kernels() -> list[str]:
         return Path("/proc/loadavg").read_text().split()[:3]
 
-    for _ in range(10):  # the kernel may compute it anew between two looks
+    for _ in range(10):  # the kernel may recompute it between two reads
         before, found, after = kernels(), await look(home, "host.load"), kernels()
         if before == after:
             break
@@ -212,7 +212,7 @@ async def test_cpu_use_follows_the_kernels_counters(
     rates = {"user": busy, "waiting": waiting, "idle": 1 - busy - waiting}
     with advancing(proc / "stat", CPU, **{name: 1e4 * rate for name, rate in rates.items()}):
         found = await look(home, "host.cpu")
-    # What this process itself used in the meantime is taken off.
+    # The CPU time of this process is subtracted.
     assert busy - 0.3 < found.values["used"].value < busy + 0.05
     assert found.values["iowait"].value == pytest.approx(waiting, abs=0.05)
 
@@ -302,12 +302,12 @@ async def test_listening_socket_is_counted(home: Home) -> None:
     assert address in {row[1] for row in after.rows}
 
 
-# --- machines that show less
+# --- machines with restricted views
 
 
 @pytest.fixture
 def bare_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A /proc that shows nothing but what a test puts there, as in some containers."""
+    """A /proc with only what a test puts there, as in some containers."""
     folder = tmp_path / "proc"
     (folder / "self").mkdir(parents=True)
     for name in ("filesystems", "self/mounts", "diskstats"):
@@ -384,7 +384,7 @@ SIX = f"{CABLE}; ip address add 2001:db8::1/64 dev near nodad"
 def test_interfaces_and_routes_are_judged(
     home: Home, network: str, verdict: str, said: str, route: str
 ) -> None:
-    """In a real network of the test's own, with a cable from one end of it to the other."""
+    """In a real network namespace with a veth pair."""
     if shutil.which("ip") is None and network != "true":
         pytest.skip("the package iproute2 is not here")
     alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
@@ -472,7 +472,7 @@ async def test_required_hosts_are_tried(home: Home) -> None:
 
 
 CLOCKS = {
-    # (seconds from the reference, whether something keeps it there)
+    # (offset in seconds, whether the clock is synchronised)
     "kept": (0.001, 1, Verdict.OK),
     "behind": (-0.1, 1, Verdict.WARNING),
     "wrong": (2.0, 1, Verdict.CRITICAL),
@@ -511,7 +511,7 @@ async def test_hanging_blocking_work_delays_no_other(home: Home) -> None:
 
 
 class _Endless:
-    """Folders without end, as a file system in a circle would show them."""
+    """Endless folders, as in a file system with a cycle."""
 
     def __iter__(self) -> Iterator[Path]:
         while True:

@@ -1,4 +1,4 @@
-"""Who was kept out: the real fail2ban with a jail of its own, and the real ausearch on planted logs."""
+"""Intruders: the real fail2ban with its own jail, and the real ausearch on planted logs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def fail2ban(tmp_path: Path, programs: Programs) -> Running:
-    """Runs the real one; its jail bans in its database and on no firewall."""
+    """The real fail2ban; its jail bans in its database and in no firewall."""
     real = unpacked("fail2ban", "fail2ban-client", "usr/bin/fail2ban-client")
     root = real.path.parents[2]
     is_unpacked = (root / "usr/lib/python3/dist-packages/fail2ban").exists()
@@ -166,7 +166,7 @@ async def test_bans_of_a_day_are_read_from_fail2bans_database(home: Home, tmp_pa
 
 @pytest.fixture
 def ausearch(tmp_path: Path, programs: Programs) -> Callable[..., None]:
-    """The real one, which is given a planted log for the machine's own."""
+    """The real ausearch, which reads a planted log instead of the machine's."""
     real = unpacked("auditd", "ausearch", "sbin/ausearch")
     path = tmp_path / "audit.log"
     libraries = real.environment.get("LD_LIBRARY_PATH", "")
@@ -177,7 +177,7 @@ def ausearch(tmp_path: Path, programs: Programs) -> Callable[..., None]:
     )
 
     def plant(*records: str, days_ago: int = 0) -> None:
-        # Of its own day, whatever the hour is.
+        # A fixed time of day, whatever the hour is.
         at = (datetime.now().astimezone() - timedelta(days=days_ago)).timestamp()
         lines = [
             record.replace("AT", f"{at:.0f}.{number:03}:{number}")

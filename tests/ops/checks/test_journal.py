@@ -1,4 +1,4 @@
-"""What the machine's own logs say: the real journalctl on journals made for it, and files of rsyslog."""
+"""The machine's logs: the real journalctl on prepared journals, and files of rsyslog."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def no_logs_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @dataclass(frozen=True)
 class Journal:
-    """A machine's journal: the files of a folder, which anybody may enter."""
+    """A machine's journal: the files of a folder that every user may enter."""
 
     folder: Path
     receiver: tuple[str, ...]
@@ -84,12 +84,12 @@ class Journal:
 def journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs
 ) -> Iterator[Journal]:
-    """An empty journal, which the real journalctl is told to read as nobody in particular."""
+    """An empty journal, which the real journalctl reads as an unprivileged user."""
     reader = unpacked("systemd", "journalctl", "bin/journalctl")
     name = "systemd-journal-remote"
     receiver = unpacked(name, name, f"lib/systemd/{name}")
     monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path))
-    # Not below pytest's own folder, which nobody else may enter.
+    # Not below pytest's own folder, which is private.
     folder = Path(tempfile.mkdtemp(prefix="chitlaq-journal-"))
     folder.chmod(0o755)
     changing = (
@@ -100,7 +100,7 @@ def journal(
         "journalctl",
         f'LD_LIBRARY_PATH="{libraries}" exec {changing} {reader.path} --directory={folder} "$@"',
     )
-    # Its private library lies beside systemd itself, where that is installed.
+    # Its private library is beside systemd, if that is installed.
     beside = f"{receiver.environment.get('LD_LIBRARY_PATH', '')}:/lib/systemd"
     environment = {**receiver.environment, "LD_LIBRARY_PATH": beside}
     try:
@@ -184,7 +184,7 @@ async def test_journal_is_unknown_to_users_without_access(
 async def test_user_who_sees_only_own_entries_gets_unknown(
     home: Home, journal: Journal, check: str
 ) -> None:
-    """journalctl ends with 0 then, and its standard output looks as if all were well."""
+    """journalctl exits with 0 then, and its standard output looks normal."""
     journal.keep((ERROR, "kernel", "trouble", 5), mode=0o000)
     journal.keep((NOTICE, "app", "my own", 5), name=f"user-{os.geteuid() or NOBODY}")
     found = await look(home, check)
@@ -261,7 +261,7 @@ async def test_logins_over_ssh_are_read_from_files_without_a_journal(
     home: Home, tmp_path: Path, stamp: object, check: str, lines: list[str], limit: str,
     verdict: Verdict,
 ) -> None:  # fmt: skip
-    """Only those of a day, in whatever way their time is written, also those before a rotation."""
+    """Only those of the last day, in any time format, including rotated ones."""
     assert callable(stamp)
 
     def said(hours_ago: float, line: str) -> str:

@@ -1,4 +1,4 @@
-"""Whatever a check does, it has a verdict within its time, and the others have theirs."""
+"""Whatever a check does, it and all others have a verdict in time."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def insists(_system: SystemView) -> CheckOutcome:
 
 @declared("blocks")
 async def blocks(system: SystemView) -> CheckOutcome:
-    """As a file system does that is gone."""
+    """Like a dead file system."""
     await system.blocking(lambda: threading.Event().wait(10 * SECONDS))
     return outcome("too late")
 

@@ -1,4 +1,4 @@
-"""What the logs' checks say of planted lines."""
+"""The checks of logs on planted lines."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ TRAFFIC = ["nginx.statuses", "nginx.addresses"]
 async def test_log_that_covers_too_little_traffic_is_not_ok(
     home: Home, check: str, hours: float, verdict: Verdict
 ) -> None:
-    """The files that are kept are full, and the first of their lines is so old."""
+    """All kept files are full, and their first line is this old."""
     for number in (1, 0):
         name = f"nginx-access.log.{number}" if number else "nginx-access.log"
         plant(home, name, access("10.0.0.1", hours_ago=hours if number else 0), access("10.0.0.2"))

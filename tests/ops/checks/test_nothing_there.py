@@ -1,4 +1,4 @@
-"""Where ChitLaq never ran, no check finds it well."""
+"""No check is OK on an installation that never ran."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, free_ports
 
 OF_THE_MACHINE = (
-    "host.",  # processor, memory, disks, network and clock are there before us
+    "host.",  # CPU, memory, disks, network and clock exist before ChitLaq
     "updates.",  # the distribution's packages
     "system.",  # the journal
-    "cleanup.",  # temporary files and the package cache; nothing to clear away is well
-    "security.ssh_",  # the machine's own log of who came in
+    "cleanup.",  # temporary files and the package cache; nothing to delete is OK
+    "security.ssh_",  # the machine's own log of logins
     "security.fail2ban",
     "security.bans",
     "security.audit",

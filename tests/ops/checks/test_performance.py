@@ -1,6 +1,6 @@
-"""Speed as Prometheus tells it: real ones, each with a past that was made for it.
+"""Performance from real Prometheus servers, each with prepared samples.
 
-The past goes on into the next minutes at the same pace, so that it does not matter when it is asked.
+The samples continue into the next minutes at the same rate, so the time of the query does not matter.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ PROBES = ("/metrics", "/health", "/live", "/ready", "/api/health")
 
 @dataclass(frozen=True)
 class Story:
-    """What happened in the last minutes, and in the two months before; rates are a second.
+    """The last minutes, and the two months before; rates are per second.
 
     Args:
-        seconds: how long each answer, query and frame took.
-        seconds_before: how long each answer took in the month before this one.
+        seconds: how long each response, query and frame took.
+        seconds_before: how long each response took in the month before this one.
         sockets_fell_to: how many of a hundred open sockets are left.
     """
 
@@ -75,9 +75,9 @@ STORIES = {
 
 
 def exposition(story: Story, now: float) -> Iterator[str]:
-    """The past of a system as OpenMetrics: every series at every time, families in order."""
+    """A system's history as OpenMetrics: every series at every time, families in order."""
     recent = [now + second for second in range(-PAST, FUTURE, STEP)]
-    # A day apart, up to a day ago: that is enough for a month, and says nothing of five minutes.
+    # A day apart, up to a day ago: enough for a month, and without effect on five minutes.
     this_month = [now - day * DAY for day in range(29, 0, -1)]
     last_month = [now - day * DAY for day in range(59, 30, -1)]
     gateway = {"service": "api-gateway"}
@@ -155,7 +155,7 @@ def exposition(story: Story, now: float) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
-    """The address of a Prometheus for each story, and of one that knows ``nothing``."""
+    """The address of a Prometheus for each history, and of one without samples, ``nothing``."""
     now = time.time()
     pasts: dict[str, str | None] = {
         name: "\n".join(exposition(story, now)) + "\n" for name, story in STORIES.items()

@@ -1,4 +1,4 @@
-"""Whether logs are rotated: our own by their size, the machine's by the real logrotate."""
+"""Log rotation: ChitLaq's logs by their size, the machine's by the real logrotate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def no_logrotate(programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @pytest.fixture
 def logrotate(tmp_path: Path, programs: Programs) -> Settle:
-    """The real one, told to read settings of the test's own for those of the machine."""
+    """The real logrotate, with the test's configuration instead of the machine's."""
     real = unpacked("logrotate", "logrotate", "usr/sbin/logrotate")
     settings, state = tmp_path / "logrotate.conf", tmp_path / "status"
     libraries = real.environment.get("LD_LIBRARY_PATH", "")
@@ -119,7 +119,7 @@ async def test_invalid_logrotate_configuration_is_a_warning(
 async def test_unreadable_logrotate_configuration_is_unknown_except_its_last_run(
     home: Home, tmp_path: Path, programs: Programs, complaint: str, verdict: Verdict, said: str
 ) -> None:
-    """A script says what the real one says to an ordinary user: root, as in CI, may see all."""
+    """A script prints what the real one prints to an ordinary user: root, as in CI, can read everything."""
     state = tmp_path / "status"
     state.touch()
     words = complaint.format(state=state)

@@ -1,4 +1,4 @@
-"""Certificates, logins of members, and what may be cleared away."""
+"""Certificates, members' logins, and files that are safe to delete."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_unreadable_certificate_is_unknown_and_hides_no_other(
 
 
 LOGINS = {
-    # Rates a second, by result.
+    # Rates per second, by result.
     "well": ({"success": 0.02, "bad_credentials": 0.005}, Verdict.OK, "20 % of 90 attempts"),
     "guessed": ({"success": 0.01, "bad_credentials": 0.02}, Verdict.WARNING, "66.7 % of 108"),
     "attacked": ({"success": 0.001, "bad_credentials": 0.1}, Verdict.CRITICAL, "99 % of 364"),
@@ -91,7 +91,7 @@ LOGINS = {
 
 
 async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: Path) -> None:
-    """By real Prometheus servers, each with an hour that was made for it and goes on as it was."""
+    """Real Prometheus servers, each with an hour of prepared samples that continue unchanged."""
     now = time.time()
     times = [now + second for second in range(-5400, 600, 15)]
     pasts: dict[str, str | None] = {}

@@ -1,4 +1,4 @@
-"""Services that are well, slow, degraded, gone, hang, or are something else altogether."""
+"""Services that are healthy, slow, degraded, down, hanging, or something else altogether."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ IMPATIENT = {"CHITLAQ_CHECKS_ANSWER_SECONDS": "0,60"}
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """One that is watched, with nothing restarted yet; the observers' programs are there already."""
+    """A stack with observers, whose programs are already fetched, and without restarts yet."""
     packages = Path(tool("prometheus")).parents[2]
     stack = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", CHITLAQ_MONITORING_SCRAPE_SECONDS="1")
     if packages.name == "packages":
@@ -60,7 +60,7 @@ def stack() -> Iterator[Stack]:
 
 
 async def all_found(stack: Stack, checks: Iterable[str], **variables: str) -> list[Result]:
-    """What several checks find, run beside each other as a routine does."""
+    """The outcomes of several checks, run concurrently as in a routine."""
     system = system_of(stack, **variables)
     try:
         return await asyncio.gather(*(judge(CHECKS[check], system) for check in checks))
@@ -143,7 +143,7 @@ async def test_health_of_a_healthy_service_is_ok(look: Look, check: str) -> None
         assert result.summary.startswith("healthy, up ")
         return True
 
-    await eventually(is_well)  # another test's fault may still be healing
+    await eventually(is_well)  # another test's fault may still be recovering
 
 
 @pytest.mark.parametrize("check", [*ANSWERS, *METRICS, "websocket.ping"])
@@ -278,7 +278,7 @@ async def test_silence_is_critical_within_the_checks_timeout(stack: Stack) -> No
         assert "no answer" in result.summary
 
 
-# --- what Prometheus asks
+# --- scrape targets
 
 
 async def test_scraped_targets_are_ok_and_a_hanging_one_is_a_warning(
@@ -330,7 +330,7 @@ async def test_unreachable_or_unconfigured_observers_are_unknown(
 
 
 class Alertmanager:
-    """A real one without rules behind it: what is pushed to it is all that it knows."""
+    """A real Alertmanager without Prometheus: it has only the alerts that are pushed to it."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -386,7 +386,7 @@ def _alertmanager(folder: Path, url: str) -> Iterator[None]:
     binary = Path(tool("alertmanager"))
     unpacked = binary.parents[2] / "usr"
     if unpacked.is_dir() and not (folder / "usr").exists():
-        (folder / "usr").symlink_to(unpacked)  # its templates lie beside it, by a relative path
+        (folder / "usr").symlink_to(unpacked)  # its templates are found by a relative path
     with program(
         folder,
         str(binary),

@@ -1,7 +1,7 @@
-"""Updates of the machine: counted from lists that are of these days, and installed as they were counted.
+"""Updates of the machine: counted from recent package lists, and installed as they were counted.
 
-apt-get is a script that prints what the real one did: which updates wait on a machine is not ours to
-choose. The lists' age is that of real files.
+apt-get is a script that prints the real one's output, since a test cannot choose which updates a machine
+has. The lists' age is that of real files.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """apt's lists, of which one was fetched just now."""
+    """apt's lists, one of them just fetched."""
     folder = tmp_path / "lists"
     folder.mkdir()
     monkeypatch.setattr(maintenance, "APT_LISTS", folder)
@@ -114,7 +114,7 @@ async def test_old_package_lists_are_unknown_unless_apt_found_none_newer(
 async def test_kept_back_update_is_counted_and_reported(
     home: Home, lists: Path, programs: Programs
 ) -> None:
-    """What `upgrade` would not install, since something else had to go for it."""
+    """An update that `upgrade` does not install, because it removes another package."""
     programs(
         "apt-get",
         f'{PLAIN}; for word; do [ "$word" = dist-upgrade ] && echo "Inst b [1] (2 x)"; done; exit 0',

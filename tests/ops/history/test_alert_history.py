@@ -1,4 +1,4 @@
-"""What Alertmanager reports is kept: every alert once, from its first moment to its end."""
+"""Alertmanager's notifications are stored: every alert once, from start to end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report(
     name: str = "DiskFull",
     started: str = STARTED,
 ) -> dict[str, Any]:
-    """What Alertmanager's webhook sends, as its documentation shows it."""
+    """The payload of Alertmanager's webhook, as documented."""
     return {
         "version": "4",
         "groupKey": '{}:{alertname="DiskFull"}',
@@ -136,7 +136,7 @@ async def test_alert_that_fires_while_postgresql_is_down_is_stored(
     server = psutil.Process(stack.ps()["postgres"]["pid"])
     supervisor = server.parent()
     assert supervisor is not None
-    # Else it starts PostgreSQL again at once.
+    # Otherwise it would restart PostgreSQL at once.
     supervisor.suspend()
     try:
         server.send_signal(signal.SIGINT)
@@ -147,7 +147,7 @@ async def test_alert_that_fires_while_postgresql_is_down_is_stored(
         assert ops.post("/alerts", json=over).status_code == 204
         waiting = sorted((stack.home / "ops" / "waiting" / "alerts").glob("*.json"))
         assert len(waiting) == 3
-        # Half a report, as no program of ours leaves one behind.
+        # A truncated notification, which no program of ours leaves behind.
         waiting[0].with_name("0.json").write_bytes(waiting[0].read_bytes()[:100])
     finally:
         supervisor.resume()
@@ -163,7 +163,7 @@ async def test_alert_that_fires_while_postgresql_is_down_is_stored(
 
 def test_alert_that_fires_again_is_open_once(stack: Stack, ops: httpx.Client) -> None:
     again = "2026-11-23T11:00:00Z"
-    # The later one first: a report that waited comes late.
+    # The later one first: a queued notification arrives late.
     for started in (again, STARTED, again):
         answer = ops.post("/alerts", json=report("f6", name="Returning", started=started))
         assert answer.status_code == 204

@@ -1,4 +1,4 @@
-"""What routines found is kept: in PostgreSQL, or beside it until it is back; and what operators say."""
+"""Runs and operators' notes are stored: in PostgreSQL, or in the outbox until it is back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def routine() -> str:
-    """A routine of this test alone."""
+    """A routine that only this test uses."""
     return f"test-{secrets.token_hex(4)}"
 
 
@@ -102,7 +102,7 @@ async def test_run_waits_in_memory_if_postgresql_and_disk_fail(
     database: Database, routine: str, tmp_path: Path
 ) -> None:
     home, kept = Home(tmp_path), run(routine, result("a.b", Verdict.CRITICAL))
-    # A file where the folder should be: for root, too, nothing can be written there.
+    # A file in place of the folder: even root cannot write there.
     (tmp_path / "ops").write_text("in the way")
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
@@ -247,7 +247,7 @@ async def test_ended_records_are_pruned_by_age_and_open_ones_stay(
         "goes on",
         "just over",
     }
-    # For other tests the stack has one alert less that never ends.
+    # Other tests must not find an alert that never ends.
     await stack.sql("DELETE FROM ops.alerts WHERE name = $1", check)
 
 

@@ -1,4 +1,4 @@
-"""The page that lists the metrics is what the code says."""
+"""The metrics page matches the code."""
 
 from __future__ import annotations
 

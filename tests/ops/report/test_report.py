@@ -1,4 +1,4 @@
-"""The day's report shows what was found, hides nothing, and no log line can break it."""
+"""The daily report shows every result, and no log line can break it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def run(*results: Result) -> Run:
 
 
 class Page(HTMLParser):
-    """What a browser makes of it: elements that are balanced, and text."""
+    """The page as a browser parses it: balanced elements, and text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ def test_operators_notes_are_shown_with_their_result() -> None:
     fine = msgspec.structs.replace(result("api.latency"), notes=notes[1:])
     made = report.build(run(full, fine), None, Settings())
     text = Page(report.html(made)).text
-    # Where it needs attention, in its chapter, and where everything stands.
+    # Under "Needs attention", in its chapter, and in the full list.
     assert text.count("acknowledged by ada: disks come on *Friday*") == 3
     assert text.count("noted by grace: ordered two") == 5
     plain = report.markdown(made)
@@ -244,7 +244,7 @@ def test_changes_are_complete_and_worst_first() -> None:
 
 
 def browsed(folder: Path, script: str, *words: str, width: int = 1280) -> str:
-    """What a script says of the report in a frame of that width, since no window is so narrow."""
+    """The report's layout in a frame of that width, measured by a script: no window is so narrow."""
     chromium = unpacked("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
     (folder / "frame.html").write_text(
         '<!doctype html><meta name="color-scheme" content="light dark">'
@@ -366,7 +366,7 @@ def test_page_is_readable_in_light_and_dark_mode(
 
 @pytest.fixture
 def hook() -> Iterator[tuple[str, list[bytes]]]:
-    """A service that takes notifications: its address, and what came."""
+    """A service that accepts notifications: its address, and the received ones."""
     came: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -404,7 +404,7 @@ async def test_mail_without_postgresql_is_sent_once_it_is_back(
         with pytest.raises(postgres.PostgresUnavailableError):
             await delivery.send_queued(away, home)
         (home.ops / "waiting" / "mail" / "0.json").write_text("half a fi")
-        # As ops-service does, again and again.
+        # As ops-service does periodically.
         scheduler = Scheduler(home, Operations(timezone="UTC"), back)
         for _ in range(2):
             await scheduler.tidy()

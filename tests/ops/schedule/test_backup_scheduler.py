@@ -1,4 +1,4 @@
-"""Backups run by themselves: once a day, again after a failure, and the archive as it comes."""
+"""Scheduled backups: once a day, retried after a failure, and WAL as it arrives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chitlaq.stack.servers import barman
 
 
 class Machine:
-    """An installation whose clock and commands the test holds in its hand."""
+    """An installation whose clock and commands the test controls."""
 
     def __init__(self, root: Path, **settings: str) -> None:
         self.home = Home(root)
@@ -75,7 +75,7 @@ async def test_failed_job_is_retried_later(machine: Machine) -> None:
     machine.succeeds = True
     machine.now += timedelta(seconds=backup_scheduler.AGAIN_AFTER_SECONDS)
     assert await machine.keeper.run_if_due()
-    # From the same moment on: what was done then is not done twice.
+    # Since the same moment: successful steps are not repeated.
     first, again = machine.ran
     assert first == again
     assert datetime.fromisoformat(first[-1]) <= machine.now
@@ -121,7 +121,7 @@ async def test_recent_wal_is_copied_off_site_every_few_minutes(
 async def test_wal_is_archived_while_the_daily_job_runs(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may take hours, and what is written meanwhile must not wait for it."""
+    """It may take hours, and new WAL must not wait for it."""
     monkeypatch.setattr(backup_scheduler, "FIRST_AFTER_SECONDS", 0.0)
     monkeypatch.setattr(backup_scheduler, "POLL_SECONDS", 0.01)
     archived, is_day_over = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Routines run once when they are due: across summer time, downtime, several machines, a lost PostgreSQL."""
+"""Routines run once when due: across daylight saving, downtime, several machines, a lost PostgreSQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def at(text: str) -> datetime:
         ("mon 10:00", "2026-11-23 09:59", "2026-11-16 10:00"),
         ("1 10:30", "2026-11-23 12:00", "2026-11-01 10:30"),
         ("28 00:00", "2026-03-01 12:00", "2026-02-28 00:00"),
-        # Summer time begins at 02:00, which becomes 03:00; it ends at 03:00, which becomes 02:00.
+        # Daylight saving begins at 02:00, which becomes 03:00, and ends at 03:00, which becomes 02:00.
         ("09:00", "2026-03-29 09:00", "2026-03-29 09:00"),
         ("09:00", "2026-10-25 08:59", "2026-10-24 09:00"),
         ("02:30", "2026-03-29 03:29", "2026-03-28 02:30"),
@@ -109,7 +109,7 @@ async def history(dsn: str) -> AsyncIterator[Database]:
 
 
 class Site:
-    """A scheduler that counts what it runs, on a machine and at a time of the test's own."""
+    """A scheduler that counts its runs, on a machine and at a time that the test controls."""
 
     def __init__(self, database: Database, folder: Path, now: datetime) -> None:
         self.now = now
@@ -120,7 +120,7 @@ class Site:
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Be another process."""
+        """Act as another process."""
         self.scheduler = Scheduler(
             self.home, Operations(timezone="UTC"), self._database, self.run, lambda: self.now
         )
@@ -139,7 +139,7 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def rule() -> Recurrence:
-    """A routine of this test alone."""
+    """A routine that only this test uses."""
     return parse(f"test-{secrets.token_hex(4)}", "09:00")
 
 
@@ -158,7 +158,7 @@ async def test_new_installation_does_not_catch_up_on_earlier_runs(
 
 
 async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
-    """A site whose routine was due yesterday for the first time."""
+    """An installation whose routine was first due yesterday."""
     site = Site(database, folder, NOON)
     await site.scheduler.run_if_due(rule)
     site.now += timedelta(days=1)
@@ -166,7 +166,7 @@ async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
 
 
 async def long_after(database: Database, rule: Recurrence, site: Site) -> None:
-    """Let more time go by than a run may take; the memory of this process goes with it."""
+    """Let more time pass than a run may take; this process's memory is reset."""
     for claim in (site.home.ops / "claims").glob("*"):
         os.utime(claim, (0, 0))
     async with database.session() as session:

@@ -29,7 +29,7 @@ async def pages(reader: httpx.AsyncClient | Member, path: str, limit: int) -> li
 
 @pytest.fixture
 async def people(join: Join) -> list[Member]:
-    """Eight members, the first of whom everybody else follows and who follows everybody else."""
+    """Eight members; the first follows all others and is followed by them."""
     first, *others = [await join() for _ in range(8)]
     for other in others:
         assert (await other.put(f"/api/users/{first.username}/follow")).status_code == 204

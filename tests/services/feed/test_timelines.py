@@ -84,7 +84,7 @@ async def test_feed_works_while_valkey_hangs_and_misses_nothing_later(
 
 
 async def test_post_written_during_a_rebuild_is_in_the_timeline(stack: Stack, join: Join) -> None:
-    """Readers rebuild, authors write, Valkey is emptied in between: nobody misses a post."""
+    """Readers rebuild, authors write, Valkey is emptied in between: no reader misses a post."""
     author, follower = await join(), await join()
     await follower.put(f"/api/users/{author.username}/follow")
     written: list[str] = []
@@ -121,7 +121,7 @@ async def test_follow_and_unfollow_change_the_feed_at_once(join: Join) -> None:
 
 
 async def test_abandoned_delivery_is_completed(stack: Stack, join: Join) -> None:
-    """As after a kill between the commit and the delivery: the row is all that is left."""
+    """As after a kill between the commit and the delivery: only the row remains."""
     author, follower = await join(), await join()
     await follower.put(f"/api/users/{author.username}/follow")
     await author.write("one")

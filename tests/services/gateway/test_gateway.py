@@ -1,4 +1,4 @@
-"""The gateway: what members saw is what is counted; one service's absence is nobody else's."""
+"""The gateway: metrics show what members saw; one service's failure does not affect others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVICES = ("websocket", "feed", "search", "auth")
 
 
 async def counted(client: httpx.AsyncClient) -> Counter[tuple[str, str, str]]:
-    """(method, route, status) of all requests, as the gateway's metrics say."""
+    """(method, route, status) of all requests, by the gateway's metrics."""
     text = (await client.get("/metrics")).text
     found: Counter[tuple[str, str, str]] = Counter()
     for line in text.splitlines():
@@ -231,7 +231,7 @@ async def test_account_limit_is_enforced_and_fails_open(stack: Stack, join: Join
     direct = f"http://127.0.0.1:{stack.ports['search']}"
     async with httpx.AsyncClient(base_url=direct, headers=member.headers) as search:
         statuses: list[int] = []
-        # Some of what is used up comes back meanwhile: the slower the machine, the more.
+        # The limit refills meanwhile: the slower the machine, the more.
         while 429 not in statuses and len(statuses) < 3000:
             statuses.append((await search.get("/search/users", params={"q": "zz"})).status_code)
     assert statuses.count(429) == 1

@@ -1,4 +1,4 @@
-"""The WebSocket: nonsense is answered, abuse is ended, events reach those whom they concern."""
+"""The WebSocket: invalid frames get an error, abuse closes the socket, events reach the right members."""
 
 from __future__ import annotations
 

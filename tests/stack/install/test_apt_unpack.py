@@ -1,4 +1,4 @@
-"""Packages over a link that breaks: what has come is kept, and the next try goes on from there."""
+"""Packages over a link that breaks: complete downloads are kept for the next attempt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Description: x
 
 
 class Mirror:
-    """A package archive of our own, which breaks off in the middle of what it is told to."""
+    """A package archive that breaks off in the middle of a chosen file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -120,7 +120,7 @@ def test_next_attempt_keeps_completed_downloads(
     assert (folder / "usr" / "share" / "chitlaq-large").read_bytes() == b"large" * 100_000
     asked = [one for one in mirror.asked[before:] if one[0].endswith(".deb")]
     assert {name for name, _ in asked} == {"chitlaq-large_1_all.deb"}
-    if with_missing:  # `apt-get download` begins a file anew that is not whole.
+    if with_missing:  # `apt-get download` restarts an incomplete file.
         assert all(beginning.startswith("bytes=") for _, beginning in asked)
     assert not (folder / "apt").exists()
 

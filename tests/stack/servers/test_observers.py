@@ -1,4 +1,4 @@
-"""The observers' programs are used when they are whole, and not before."""
+"""The observers' programs are used only once they are complete."""
 
 from __future__ import annotations
 

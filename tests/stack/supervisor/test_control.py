@@ -1,4 +1,4 @@
-"""The supervisor's socket: nonsense does not harm it, and each command is answered."""
+"""The supervisor's socket: invalid input does no harm, and each command gets a response."""
 
 from __future__ import annotations
 
