@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["server", "task", "service", "archive", "observer"]
+ComponentKind = Literal["server", "task", "service", "archive", "observer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Component:
     """
 
     name: str
-    kind: Kind
+    kind: ComponentKind
     setting: str = ""
     port: int = 0
     is_needed: bool = True

@@ -55,7 +55,7 @@ def run(stack: Stack, *words: str) -> str:
     return answer.stdout
 
 
-def newest(stack: Stack, *kinds: records.Kind) -> Record:
+def newest(stack: Stack, *kinds: records.BackupKind) -> Record:
     found = backups_of(stack).newest(*kinds)
     assert found is not None
     return found

@@ -12,7 +12,7 @@ import msgspec
 import zstandard
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.catalog.records import BackupKind, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import fetch
 from chitlaq.backups.offsite.remote_copies import open_copies
@@ -37,7 +37,7 @@ def made_at(hour: int) -> datetime:
     return datetime(2026, 11, 24, hour, 30, tzinfo=UTC)
 
 
-def make(context: BackupContext, kind: Kind, hour: int = 2, system: int = SYSTEM) -> Record:
+def make(context: BackupContext, kind: BackupKind, hour: int = 2, system: int = SYSTEM) -> Record:
     """A backup with random content."""
     moment = made_at(hour)
     name = f"{kind}_{moment:%Y%m%dT%H%M%S}"

@@ -11,7 +11,7 @@ import pytest
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Kind, ProofResult, Record
+from chitlaq.backups.catalog.records import BackupKind, ProofResult, Record
 from chitlaq.backups.context import BackupContext, make_private_folder
 from chitlaq.backups.offsite import copies, object_store
 from chitlaq.backups.steps import StepOutcome
@@ -87,7 +87,7 @@ def test_steps_that_succeeded_since_then_are_skipped(
         )
     asked: list[str] = []
 
-    def ask(_context: BackupContext, kind: Kind, _into: object) -> Kind:
+    def ask(_context: BackupContext, kind: BackupKind, _into: object) -> BackupKind:
         asked.append(kind)
         return kind
 

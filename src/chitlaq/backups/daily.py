@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from chitlaq.backups import configuration
 from chitlaq.backups.catalog import records, retention, status
-from chitlaq.backups.catalog.records import KINDS, Catalog, Kind, ProofResult, Record
+from chitlaq.backups.catalog.records import KINDS, BackupKind, Catalog, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionDecision, RetentionPolicy
 from chitlaq.backups.context import BackupContext, make_private_folder, wal_lock
 from chitlaq.backups.offsite import copies
@@ -55,7 +55,7 @@ def run(
 
 
 def take_backups(
-    context: BackupContext, kinds: Sequence[Kind], on_outcome: OnOutcome
+    context: BackupContext, kinds: Sequence[BackupKind], on_outcome: OnOutcome
 ) -> list[StepOutcome]:
     """Take backups, verify them, and copy them off-site if a destination is set.
 
@@ -76,9 +76,9 @@ def take_backups(
     return steps.outcomes
 
 
-def _is_taken(catalog: Catalog, kind: Kind, since: datetime | None) -> bool:
+def _is_taken(catalog: Catalog, kind: BackupKind, since: datetime | None) -> bool:
     """Whether there is a backup of a kind since then that is not known to be bad."""
-    kinds: tuple[Kind, ...] = ("full", "incremental") if kind == "incremental" else (kind,)
+    kinds: tuple[BackupKind, ...] = ("full", "incremental") if kind == "incremental" else (kind,)
     newest = catalog.newest(*kinds)
     return (
         since is not None
@@ -88,7 +88,7 @@ def _is_taken(catalog: Catalog, kind: Kind, since: datetime | None) -> bool:
     )
 
 
-def kinds_to_take(context: BackupContext, named: Sequence[str], today: date) -> list[Kind]:
+def kinds_to_take(context: BackupContext, named: Sequence[str], today: date) -> list[BackupKind]:
     """The kinds that an operator names, in the order in which they are taken; else those due today.
 
     Raises:
@@ -99,9 +99,9 @@ def kinds_to_take(context: BackupContext, named: Sequence[str], today: date) -> 
     return [kind for kind in KINDS if kind in named] or kinds_due(context, today)
 
 
-def kinds_due(context: BackupContext, today: date) -> list[Kind]:
+def kinds_due(context: BackupContext, today: date) -> list[BackupKind]:
     """The kinds due on a day; the base backup is full on one weekday and incremental on the others."""
-    kinds: list[Kind] = ["dump", "configuration"]
+    kinds: list[BackupKind] = ["dump", "configuration"]
     if barman.is_wanted(context.settings):
         is_full = _WEEKDAYS[today.weekday()] == context.settings.backups.full
         kinds.insert(0, "full" if is_full else "incremental")
@@ -171,7 +171,7 @@ def remove_drafts(context: BackupContext) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _take(context: BackupContext, kind: Kind, taken: list[Record]) -> str:
+def _take(context: BackupContext, kind: BackupKind, taken: list[Record]) -> str:
     if kind == "dump":
         record = dump.take(context)
     elif kind == "configuration":

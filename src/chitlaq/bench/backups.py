@@ -115,7 +115,7 @@ class _Measuring:
         self._load = load
         self._say = say
 
-    async def step(self, kind: records.Kind, name: str, bare: Tool) -> Step:
+    async def step(self, kind: records.BackupKind, name: str, bare: Tool) -> Step:
         """Alternate between a backup and the bare tool; then once more under members' load."""
         ours, theirs, sizes = [], [], []
         for number in range(ROUNDS):
@@ -142,7 +142,7 @@ class _Measuring:
             round(beside / quiet, 2),
         )
 
-    async def look(self, what: str, name: str, *kinds: records.Kind) -> Step:
+    async def look(self, what: str, name: str, *kinds: records.BackupKind) -> Step:
         """Verify or drill under members' load."""
         newest = [records.read(self._folder).newest(*kinds)] if kinds else []
         words = [what, *(one.id for one in newest if one is not None)]
@@ -160,7 +160,7 @@ class _Measuring:
     def _folder(self) -> Path:
         return self._installation.settings.backup_folder(self._installation.home)
 
-    async def _made(self, kind: records.Kind) -> records.Record:
+    async def _made(self, kind: records.BackupKind) -> records.Record:
         await _backup(self._installation, "run", kind)
         record = records.read(self._folder).newest(kind)
         assert record is not None

@@ -105,7 +105,7 @@ JOURNAL_FIELDS = [one.encode_name for one in msgspec.structs.fields(_Entry)]
 
 
 @dataclass
-class Component:
+class ComponentLog:
     """One component's log over the period: the number of lines, and the notable ones in groups."""
 
     lines: int = 0
@@ -155,13 +155,13 @@ class Journal:
     entries: int = 0
 
 
-def component(home: Home, service: str, since: datetime, slow_seconds: float) -> Component:
+def component(home: Home, service: str, since: datetime, slow_seconds: float) -> ComponentLog:
     """Read one component's log.
 
     Raises:
         UnknownResult: no line is in a known format, so errors would go unnoticed.
     """
-    found = Component()
+    found = ComponentLog()
     path = home.logs / f"{service}.log"
     is_known = is_empty = True
     for at, text, is_cut in _timed_lines(path, since):

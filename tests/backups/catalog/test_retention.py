@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.backups.catalog import retention
-from chitlaq.backups.catalog.records import Catalog, Kind, ProofResult, Record
+from chitlaq.backups.catalog.records import BackupKind, Catalog, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionPolicy
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
-DATABASE: tuple[Kind, ...] = ("full", "incremental")
-GROUPS: tuple[tuple[Kind, ...], ...] = (DATABASE, ("dump",), ("configuration",))
+DATABASE: tuple[BackupKind, ...] = ("full", "incremental")
+GROUPS: tuple[tuple[BackupKind, ...], ...] = (DATABASE, ("dump",), ("configuration",))
 
 
-def record(kind: Kind, days: float, number: int, **fields: Any) -> Record:
+def record(kind: BackupKind, days: float, number: int, **fields: Any) -> Record:
     made = NOW - timedelta(days=days)
     plain = Record(f"{kind}_{number}", kind, made, 1.0, "path", 1, "0" * 64)
     return msgspec.structs.replace(plain, **fields)
@@ -35,7 +35,7 @@ def histories(draw: st.DrawFn) -> Catalog:
     made: list[Record] = []
     for number, days in enumerate(ages):
         before = [one for one in made if one.is_physical]
-        kinds: list[Kind] = ["full", "dump", "configuration"]
+        kinds: list[BackupKind] = ["full", "dump", "configuration"]
         kind = draw(st.sampled_from([*kinds, *(["incremental"] if before else [])]))
         made.append(
             record(
@@ -74,7 +74,7 @@ def test_minimum_count_is_kept_whatever_the_age_and_bad_ones_do_not_count(
     found: Catalog, rule: RetentionPolicy
 ) -> None:
     kept = {one.record.id for one in retention.decide(found, rule, NOW) if one.is_kept}
-    kinds: tuple[Kind, ...] = ("full", "dump", "configuration")
+    kinds: tuple[BackupKind, ...] = ("full", "dump", "configuration")
     for kind in kinds:
         usable = [one.id for one in found.of(kind) if not one.is_bad]
         least = usable[-rule.keep_least :] if rule.keep_least else []

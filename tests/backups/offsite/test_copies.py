@@ -13,7 +13,7 @@ import pytest
 
 from chitlaq.backups import daily
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Kind
+from chitlaq.backups.catalog.records import BackupKind
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, object_store
 from chitlaq.backups.proof import verify
@@ -37,7 +37,7 @@ from tests.conftest import free_ports
 def test_copies_are_fetched_unchanged_on_another_machine(
     context: BackupContext, where: dict[str, str], key: tuple[str, str], tmp_path: Path
 ) -> None:
-    kinds: tuple[Kind, ...] = ("full", "dump")
+    kinds: tuple[BackupKind, ...] = ("full", "dump")
     made = [make(context, kind) for kind in kinds]
     archived = archive_segment(context)
     assert {one.id for one in status.read(context).uncopied} == {one.id for one in made}

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.catalog.records import BackupKind, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, encryption, fetch
 from chitlaq.backups.offsite.remote_copies import open_copies
@@ -112,7 +112,7 @@ def is_found_good(context: BackupContext, record: Record) -> bool:
 @pytest.mark.parametrize("count", short_form([8, 50], "8"))
 @pytest.mark.parametrize("kind", ["dump", "configuration"])
 def test_changed_byte_is_found_anywhere(
-    backed_up_stack: Stack, context: BackupContext, kind: Kind, count: int
+    backed_up_stack: Stack, context: BackupContext, kind: BackupKind, count: int
 ) -> None:
     record = newest(backed_up_stack, kind)
     path = context.folder / record.path
@@ -126,7 +126,7 @@ def test_changed_byte_is_found_anywhere(
 @pytest.mark.parametrize("count", short_form([8, 50], "8"))
 @pytest.mark.parametrize("kind", ["full", "incremental"])
 def test_changed_byte_of_a_base_backup_is_found(
-    backed_up_stack: Stack, context: BackupContext, kind: Kind, count: int
+    backed_up_stack: Stack, context: BackupContext, kind: BackupKind, count: int
 ) -> None:
     record = newest(backed_up_stack, kind)
     data = context.folder / record.path

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.core.data import jobs, postgres
-from chitlaq.core.data.jobs import Handler, Job, Kind, Runner
+from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import ValkeyUnavailableError
 from tests.conftest import Stack, eventually
@@ -28,8 +28,8 @@ class Number(msgspec.Struct, frozen=True):
     number: int
 
 
-def kind_named(name: str, **options: Any) -> Kind[Number]:
-    return Kind(f"test_{name}", Number, **{"first_pause_seconds": 0.1} | options)
+def kind_named(name: str, **options: Any) -> JobKind[Number]:
+    return JobKind(f"test_{name}", Number, **{"first_pause_seconds": 0.1} | options)
 
 
 # Repeated by the processes that `workers` starts.
@@ -63,12 +63,12 @@ async def database(stack: Stack) -> AsyncIterator[Database]:
     await stack.sql("DROP TABLE test_effects")
 
 
-async def enqueue(database: Database, kind: Kind[Number], *numbers: int) -> list[UUID]:
+async def enqueue(database: Database, kind: JobKind[Number], *numbers: int) -> list[UUID]:
     async with database.transaction() as session:
         return [await jobs.enqueue(session, kind, Number(number)) for number in numbers]
 
 
-async def rows(stack: Stack, kind: Kind[Number]) -> list[Any]:
+async def rows(stack: Stack, kind: JobKind[Number]) -> list[Any]:
     return await stack.sql("SELECT * FROM jobs.jobs WHERE kind = $1 ORDER BY id", kind.name)
 
 
@@ -146,7 +146,7 @@ async def test_job_with_an_expired_lease_has_no_effect(stack: Stack, database: D
     assert (row["attempts"], row["state"]) == (2, "running")
 
 
-async def run_once(database: Database, kind: Kind[Number], work: Any, job_id: UUID) -> None:
+async def run_once(database: Database, kind: JobKind[Number], work: Any, job_id: UUID) -> None:
     """Run a job in the process that enqueued it as running."""
     async with database.session() as session:
         await session._connection.execute(
@@ -176,7 +176,7 @@ async def test_long_job_keeps_its_lease(
     assert len(leases) > 2
 
 
-async def is_gone(stack: Stack, kind: Kind[Number]) -> bool:
+async def is_gone(stack: Stack, kind: JobKind[Number]) -> bool:
     return not await rows(stack, kind)
 
 
@@ -340,7 +340,7 @@ async def test_role_sees_only_jobs_of_its_own_kinds(stack: Stack, database: Data
 def test_pauses_double_up_to_the_limit_with_jitter(
     attempts: int, chance: float, first: float, longest: float
 ) -> None:
-    kind = Kind("any", Number, first_pause_seconds=first, longest_pause_seconds=longest)
+    kind = JobKind("any", Number, first_pause_seconds=first, longest_pause_seconds=longest)
     middle = kind.pause_seconds(attempts, 0.5)
     assert middle == min(first * 2.0 ** min(attempts - 1, 60), longest)
     assert 0.75 * middle <= kind.pause_seconds(attempts, chance) <= 1.25 * middle * (1 + 1e-9)

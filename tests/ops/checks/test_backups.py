@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, OffsiteCopy, ProofResult, Record
+from chitlaq.backups.catalog.records import BackupKind, OffsiteCopy, ProofResult, Record
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import model
 from tests.conftest import Stack
@@ -38,7 +38,7 @@ def bad(hours: float) -> ProofResult:
     return ProofResult(ago(hours), False, "12 rows are missing", 12.0)
 
 
-def keep(home: Home, kind: Kind, hours: float, **fields: Any) -> Record:
+def keep(home: Home, kind: BackupKind, hours: float, **fields: Any) -> Record:
     name = {"dump": "chitlaq", "configuration": "config"}.get(kind, kind)
     made = ago(hours)
     record = Record(f"{name}_{made:%Y%m%dT%H%M%S%f}", kind, made, 2.0, "file", 1000, "0" * 64)
@@ -68,7 +68,7 @@ async def say(home: Home, name: str, **environment: str) -> Any:
 async def test_backup_is_ok_if_it_was_restored_recently(
     home: Home,
     name: str,
-    kind: Kind,
+    kind: BackupKind,
     hours: float,
     drilled: ProofResult | None,
     verdict: model.Verdict,

@@ -16,8 +16,8 @@ import msgspec
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 
-Kind = Literal["full", "incremental", "dump", "configuration"]
-KINDS: tuple[Kind, ...] = ("full", "incremental", "dump", "configuration")
+BackupKind = Literal["full", "incremental", "dump", "configuration"]
+KINDS: tuple[BackupKind, ...] = ("full", "incremental", "dump", "configuration")
 READ_BYTES = 1 << 20
 
 
@@ -70,7 +70,7 @@ class Record(msgspec.Struct, frozen=True):
     """
 
     id: str
-    kind: Kind
+    kind: BackupKind
     created_at: datetime
     seconds: float
     path: str
@@ -121,10 +121,10 @@ class Catalog(msgspec.Struct, frozen=True):
     good: Sequence[Record]
     damaged: Sequence[str]
 
-    def of(self, *kinds: Kind) -> list[Record]:
+    def of(self, *kinds: BackupKind) -> list[Record]:
         return [record for record in self.good if record.kind in kinds]
 
-    def newest(self, *kinds: Kind) -> Record | None:
+    def newest(self, *kinds: BackupKind) -> Record | None:
         found = self.of(*kinds)
         return found[-1] if found else None
 

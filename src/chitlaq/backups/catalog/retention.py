@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chitlaq.backups.catalog.records import Catalog, Kind, Record
+from chitlaq.backups.catalog.records import BackupKind, Catalog, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _base_backups(reasons: dict[str, str], catalog: Catalog, since: datetime, le
     _newest(reasons, fulls, least)
 
 
-def _newest_proved(reasons: dict[str, str], catalog: Catalog, *kinds: Kind) -> None:
+def _newest_proved(reasons: dict[str, str], catalog: Catalog, *kinds: BackupKind) -> None:
     proved = [record for record in catalog.of(*kinds) if record.is_proved]
     for record in proved[-1:]:
         reasons[record.id] = "is the newest proved one"

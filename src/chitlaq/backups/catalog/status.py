@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Catalog, Kind, MissingParentError, Record
+from chitlaq.backups.catalog.records import BackupKind, Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.core.host import files
 
-KINDS: dict[str, tuple[Kind, ...]] = {
+KINDS: dict[str, tuple[BackupKind, ...]] = {
     "physical": ("full", "incremental"),
     "dump": ("dump",),
     "configuration": ("configuration",),

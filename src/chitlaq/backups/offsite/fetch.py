@@ -18,7 +18,7 @@ import zstandard
 
 from chitlaq.backups import configuration, safe_extract
 from chitlaq.backups.catalog import records, status
-from chitlaq.backups.catalog.records import Kind, Record
+from chitlaq.backups.catalog.records import BackupKind, Record
 from chitlaq.backups.context import (
     BackupContext,
     make_private_folder,
@@ -273,5 +273,5 @@ def _fetch_wal(
 def _update_links(context: BackupContext) -> None:
     catalog = records.read(context.folder)
     for kind, link in (("dump", dump.LATEST), ("configuration", configuration.LATEST)):
-        if newest := catalog.newest(cast("Kind", kind)):
+        if newest := catalog.newest(cast("BackupKind", kind)):
             files.point_to(context.folder / link, Path(newest.path))

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Catalog, Kind, MissingParentError, Record
+from chitlaq.backups.catalog.records import BackupKind, Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, object_store
 from chitlaq.backups.offsite.object_store import ObjectStore
@@ -25,7 +25,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9_]+")
-_SUFFIXES: Mapping[Kind, str] = {"dump": ".sql", "configuration": ".tar.gz"}
+_SUFFIXES: Mapping[BackupKind, str] = {"dump": ".sql", "configuration": ".tar.gz"}
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import psycopg
 
 from chitlaq.backups import progress
 from chitlaq.backups.catalog import records
-from chitlaq.backups.catalog.records import Kind, MissingParentError, Record
+from chitlaq.backups.catalog.records import BackupKind, MissingParentError, Record
 from chitlaq.backups.context import (
     BackupContext,
     require_free_space,
@@ -52,7 +52,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
     reconcile(context)
     _ensure_archive_started(context)
     parent = None if full else _incremental_parent(context)
-    kind: Kind = "incremental" if parent else "full"
+    kind: BackupKind = "incremental" if parent else "full"
     expected = _expected_bytes(context, kind)
     require_free_space(context.folder, expected, f"A backup ({kind})")
     begun, moment = monotonic(), datetime.now(UTC)
@@ -94,7 +94,7 @@ def _describe(context: BackupContext, data: Path) -> Record:
     moment = datetime.strptime(said["START TIME"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
     ended = datetime.fromtimestamp((data / MANIFEST).stat().st_mtime, UTC)
     first = said.get("INCREMENTAL FROM LSN")
-    kind: Kind = "full" if first is None else "incremental"
+    kind: BackupKind = "full" if first is None else "incremental"
     return Record(
         id=f"{kind}_{data.parent.name}",
         kind=kind,
@@ -369,7 +369,7 @@ def wal_archive(context: BackupContext, *extra: Path) -> WalArchive:
     return archive.read_archive(context.barman_folder, *extra)
 
 
-def _expected_bytes(context: BackupContext, kind: Kind) -> int:
+def _expected_bytes(context: BackupContext, kind: BackupKind) -> int:
     last = records.read(context.folder).newest(kind)
     if last is not None:
         return last.bytes * 6 // 5

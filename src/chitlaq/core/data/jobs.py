@@ -46,7 +46,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[P]):
+class JobKind(Generic[P]):
     """A kind of job.
 
     Args:
@@ -108,12 +108,12 @@ class Job:
 class Handler(Generic[P]):
     """Handles jobs of a kind. It must be idempotent: a crash repeats a job."""
 
-    kind: Kind[P]
+    kind: JobKind[P]
     work: Callable[[Job, P], Awaitable[None]]
 
 
 async def enqueue(
-    session: Session, kind: Kind[P], payload: P, *, delay_seconds: float = 0.0
+    session: Session, kind: JobKind[P], payload: P, *, delay_seconds: float = 0.0
 ) -> UUID:
     """Write a job in the caller's transaction; some process runs it after the commit.
 
@@ -134,7 +134,7 @@ class Runner:
     def __init__(self, database: Database, *handlers: Handler[Any]) -> None:
         self._database = database
         self._handlers = {handler.kind.name: handler for handler in handlers}
-        self._under_way: dict[asyncio.Task[None], tuple[Kind[Any], Job]] = {}
+        self._under_way: dict[asyncio.Task[None], tuple[JobKind[Any], Job]] = {}
         self._finishing = Batcher(self._finish)
         self._paused_until: dict[str, float] = {}
         for name in self._handlers:
@@ -149,7 +149,7 @@ class Runner:
             await self._drain()
 
     async def run_now(
-        self, kind: Kind[P], job_id: UUID, payload: P, patience_seconds: float
+        self, kind: JobKind[P], job_id: UUID, payload: P, patience_seconds: float
     ) -> None:
         """Run a job that was committed as running; return when it is done or patience ends.
 
@@ -190,7 +190,7 @@ class Runner:
             is_more |= await self._claim(kind)
         return is_more
 
-    async def _claim(self, kind: Kind[Any]) -> bool:
+    async def _claim(self, kind: JobKind[Any]) -> bool:
         free = AT_ONCE - sum(other is kind for other, _ in self._under_way.values())
         if free <= 0:
             return True
@@ -210,14 +210,14 @@ class Runner:
         return len(rows) == free
 
     def _start(
-        self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str
+        self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str
     ) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(kind, job, payload))
         self._under_way[task] = (kind, job)
         task.add_done_callback(self._under_way.pop)
         return task
 
-    async def _run(self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str) -> None:
+    async def _run(self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str) -> None:
         result = "done"
         try:
             await self._attempt(kind, job, payload)
@@ -234,7 +234,7 @@ class Runner:
         metrics.JOBS.labels(kind.name, result).inc()
         metrics.JOB_DURATION.labels(kind.name).observe(perf_counter() - job.started)
 
-    async def _attempt(self, kind: Kind[Any], job: Job, payload: msgspec.Struct | str) -> None:
+    async def _attempt(self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str) -> None:
         if job.attempts > kind.max_attempts:
             raise RuntimeError("each process that ran it exited before the job finished")
         if isinstance(payload, str):
@@ -251,7 +251,7 @@ class Runner:
         return [None] * len(jobs)
 
     async def _put_back(
-        self, kind: Kind[Any], job: Job, error: Exception, *, attempts: int
+        self, kind: JobKind[Any], job: Job, error: Exception, *, attempts: int
     ) -> None:
         """Store why an attempt failed and when the next one is due, if any."""
         reason = (str(error) or type(error).__name__)[:1000].replace("\x00", "")

@@ -16,7 +16,7 @@ import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.data import jobs
-from chitlaq.core.data.jobs import Handler, Job, Kind
+from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.installation.settings import Smtp
 from chitlaq.core.telemetry import logs
@@ -28,7 +28,7 @@ class SendMail(msgspec.Struct, frozen=True):
     message_id: UUID
 
 
-SEND_MAIL = Kind(
+SEND_MAIL = JobKind(
     "send_mail",
     SendMail,
     limit=2,

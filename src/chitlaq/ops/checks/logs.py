@@ -13,7 +13,7 @@ from chitlaq import inventory
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, share
 from chitlaq.logs import analysis
-from chitlaq.logs.analysis import Component, Group, Traffic
+from chitlaq.logs.analysis import ComponentLog, Group, Traffic
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
@@ -47,13 +47,13 @@ COMPONENTS = {
 """The components whose logs are read, by the short name of their check."""
 
 
-async def _component(system: SystemView, service: str) -> Component:
+async def _component(system: SystemView, service: str) -> ComponentLog:
     since = datetime.now(UTC) - timedelta(hours=HOURS)
     slow = system.settings.logs.slow_seconds
     if not (system.home.logs / f"{service}.log").exists():
         raise UnknownResult(f"there is no log of {service} in {system.home.logs}")
 
-    async def read() -> Component:
+    async def read() -> ComponentLog:
         return await system.blocking(partial(analysis.component, system.home, service, since, slow))
 
     return await system.once(f"log {service}", read)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.core.data import events
-from chitlaq.core.data.jobs import Handler, Job, Kind, Runner
+from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
@@ -23,7 +23,7 @@ class DeliverPost(msgspec.Struct, frozen=True):
     post_id: UUID
 
 
-DELIVER_POST = Kind("deliver_post", DeliverPost, longest_pause_seconds=60.0)
+DELIVER_POST = JobKind("deliver_post", DeliverPost, longest_pause_seconds=60.0)
 
 
 class Deliveries:
