@@ -34,7 +34,7 @@ RULES = {
             "backups/wal/staging.py": "within a temporary folder",
             "backups/offsite/fetch.py": "within a temporary folder",
             "backups/restore/restore.py": "sets aside what was there; done again after a crash",
-            "ops/history/outbox.py": "sets aside a record that nobody can read",
+            "ops/history/spool.py": "sets aside a record that nobody can read",
         },
     ),
 }  # fmt: skip

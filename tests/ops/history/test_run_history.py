@@ -18,7 +18,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.actions import record
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Value, Verdict, worst
 from chitlaq.ops.checks.runner import Result, Run
-from chitlaq.ops.history import notes, outbox, run_history
+from chitlaq.ops.history import notes, run_history, spool
 from chitlaq.ops.history.database import queries as named_queries
 from chitlaq.ops.report.text import markdown, nagios
 from tests.conftest import Stack, free_ports
@@ -107,7 +107,7 @@ async def test_run_waits_in_memory_if_postgresql_and_disk_fail(
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         assert "recorded in a file" in await run_history.store_or_enqueue(away, home, kept)
-    folder = outbox.in_memory(home, run_history.KIND)
+    folder = spool.in_memory(home, run_history.KIND)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert await run_history.store_queued(database, home) == 1
     assert await run_history.newest(database, routine, 5) == [kept]
@@ -118,7 +118,7 @@ async def test_run_that_cannot_be_stored_anywhere_is_reported(
     routine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ops").write_text("in the way")
-    monkeypatch.setattr(outbox, "MEMORY", tmp_path / "ops")
+    monkeypatch.setattr(spool, "MEMORY", tmp_path / "ops")
     (nobody,) = free_ports(1)
     async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
         said = await run_history.store_or_enqueue(

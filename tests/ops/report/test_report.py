@@ -27,7 +27,7 @@ from chitlaq.core.installation.settings import Operations, Settings
 from chitlaq.ops import report
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Verdict, worst
 from chitlaq.ops.checks.runner import Note, Result, Run
-from chitlaq.ops.history import outbox, run_diff
+from chitlaq.ops.history import run_diff, spool
 from chitlaq.ops.history.database import queries as named_queries
 from chitlaq.ops.report import delivery, plots
 from chitlaq.ops.schedule.scheduler import Scheduler
@@ -424,7 +424,7 @@ async def test_mail_that_cannot_be_stored_is_reported(
     (nobody,) = free_ports(1)
     away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", {})
     (tmp_path / "ops").write_text("in the way")
-    monkeypatch.setattr(outbox, "MEMORY", tmp_path / "ops")
+    monkeypatch.setattr(spool, "MEMORY", tmp_path / "ops")
     to = Operations(report_to=("ops@example.edu",))
     (said,) = await delivery.deliver(away, Home(tmp_path), to, "the day", "text", "page")
     assert "cannot be written" in said

@@ -110,7 +110,7 @@ class Home:
 
     @property
     def ops(self) -> Path:
-        """Operations' data outside PostgreSQL: the outbox, claims and reports."""
+        """Operations' data outside PostgreSQL: the spool, claims and reports."""
         return self.root / "ops"
 
     @property

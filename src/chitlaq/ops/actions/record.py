@@ -14,7 +14,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.actions.model import Action, ActionContext, ActionRecord
-from chitlaq.ops.history import outbox
+from chitlaq.ops.history import spool
 
 OUTPUT_WIDTH = 20_000
 KIND = "actions"
@@ -62,7 +62,7 @@ def ended(begun: ActionRecord, output: str, *, succeeded: bool) -> ActionRecord:
 
 
 async def store_or_enqueue(database: Database, home: Home, done: ActionRecord) -> None:
-    """Store a record in PostgreSQL, or put it into the outbox."""
+    """Store a record in PostgreSQL, or put it into the spool."""
     try:
         await _store(database, done)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
@@ -73,7 +73,7 @@ async def store_or_enqueue(database: Database, home: Home, done: ActionRecord) -
 def enqueue(home: Home, done: ActionRecord) -> None:
     """Keep a record until PostgreSQL is available; if that fails too, write it to the log."""
     try:
-        outbox.enqueue(home, KIND, str(done.id), done)
+        spool.enqueue(home, KIND, str(done.id), done)
     except OSError as error:
         log.error("action not recorded", error=str(error), **msgspec.to_builtins(done))
 
@@ -94,12 +94,12 @@ async def _store(database: Database, done: ActionRecord) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Store the records that wait in the outbox, and return how many.
+    """Store the records that wait in the spool, and return how many.
 
     Raises:
         PostgresUnavailableError: it is still unavailable.
     """
-    return await outbox.store(home, KIND, ActionRecord, partial(_store, database))
+    return await spool.store(home, KIND, ActionRecord, partial(_store, database))
 
 
 async def listed(database: Database, limit: int) -> list[ActionRecord]:

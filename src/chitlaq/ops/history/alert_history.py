@@ -1,6 +1,6 @@
 """The history of alerts: Alertmanager sends notifications and forgets resolved alerts; this keeps them.
 
-While PostgreSQL is unavailable, a notification waits in the outbox: Alertmanager retries for a minute and
+While PostgreSQL is unavailable, a notification waits in the spool: Alertmanager retries for a minute and
 gives up, and the alert that PostgreSQL is down must not be lost. Notifications may be stored late and in
 any order: a resolved alert stays resolved, and of one alert only the newest episode may be firing.
 """
@@ -20,10 +20,10 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import alertmanager
-from chitlaq.ops.history import outbox
+from chitlaq.ops.history import spool
 
 KIND = "alerts"
-# How often the outbox is tried.
+# How often the spool is tried.
 RETRY_SECONDS = 5.0
 # In evaluations of Prometheus's rules: how often alerts are compared with Alertmanager, and for how long
 # after its start an alert that it does not know yet is left alone.
@@ -73,7 +73,7 @@ class AlertRecord(msgspec.Struct, frozen=True):
 
 
 async def store_or_enqueue(database: Database, home: Home, report: AlertmanagerPayload) -> None:
-    """Store the alerts of a notification in PostgreSQL, or put them into the outbox.
+    """Store the alerts of a notification in PostgreSQL, or put them into the spool.
 
     Raises:
         OSError: neither was possible.
@@ -81,7 +81,7 @@ async def store_or_enqueue(database: Database, home: Home, report: AlertmanagerP
     try:
         await store(database, report)
     except PostgresUnavailableError as error:
-        await asyncio.to_thread(outbox.enqueue, home, KIND, str(ids.new()), report)
+        await asyncio.to_thread(spool.enqueue, home, KIND, str(ids.new()), report)
         log.warning(
             "notification queued until PostgreSQL is available",
             alerts=len(report.alerts),
@@ -101,12 +101,12 @@ async def store(database: Database, report: AlertmanagerPayload) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Store the notifications in the outbox, oldest first, and return how many.
+    """Store the notifications in the spool, oldest first, and return how many.
 
     Raises:
         PostgresUnavailableError: it is still unavailable; the remaining ones keep waiting.
     """
-    return await outbox.store(home, KIND, AlertmanagerPayload, partial(store, database))
+    return await spool.store(home, KIND, AlertmanagerPayload, partial(store, database))
 
 
 async def store_queued_forever(database: Database, home: Home) -> None:

@@ -1,6 +1,6 @@
 """The history of runs: every run with every result, in PostgreSQL.
 
-While PostgreSQL is unavailable, a run waits in the outbox: the run that saw a disaster must not be lost.
+While PostgreSQL is unavailable, a run waits in the spool: the run that saw a disaster must not be lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Evidence, Section, Value, Verdict
 from chitlaq.ops.checks.runner import Result, Run
-from chitlaq.ops.history import outbox
+from chitlaq.ops.history import spool
 
 STORE_SECONDS = 3.0
 KIND = "runs"
@@ -38,7 +38,7 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 
 async def store_or_enqueue(database: Database, home: Home, run: Run) -> str:
-    """Store a run, or put it into the outbox; return why it was not stored, or an empty string."""
+    """Store a run, or put it into the spool; return why it was not stored, or an empty string."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
             await store(database, run)
@@ -65,7 +65,7 @@ def enqueue(home: Home, run: Run) -> None:
     Raises:
         OSError: neither the home nor shared memory can be written.
     """
-    outbox.enqueue(home, KIND, str(run.id), run)
+    spool.enqueue(home, KIND, str(run.id), run)
 
 
 async def store(database: Database, run: Run) -> None:
@@ -107,12 +107,12 @@ async def store(database: Database, run: Run) -> None:
 
 
 async def store_queued(database: Database, home: Home) -> int:
-    """Store the runs that wait in the outbox, and return how many.
+    """Store the runs that wait in the spool, and return how many.
 
     Raises:
         PostgresUnavailableError: it is still unavailable.
     """
-    return await outbox.store(home, KIND, Run, partial(store, database))
+    return await spool.store(home, KIND, Run, partial(store, database))
 
 
 async def listed(database: Database, routine: str | None, limit: int) -> list[RunSummary]:

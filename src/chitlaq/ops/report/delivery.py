@@ -1,4 +1,4 @@
-"""Deliver a report: by mail through the outbox, and by any service that Apprise supports."""
+"""Deliver a report: by mail, and by any service that Apprise supports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
-from chitlaq.ops.history import outbox
+from chitlaq.ops.history import spool
 
 KIND = "mail"
 NOTIFY_SECONDS = 20.0
@@ -30,7 +30,7 @@ async def deliver(
 
     Args:
         database: has the mail queue.
-        home: holds the outbox for mail while PostgreSQL is unavailable.
+        home: holds the spool of mails while PostgreSQL is unavailable.
         settings: the recipients.
         subject: one line.
         text: in Markdown.
@@ -52,7 +52,7 @@ async def send_queued(database: Database, home: Home) -> int:
     Raises:
         PostgresUnavailableError: it is still unavailable.
     """
-    return await outbox.store(home, KIND, Mail, partial(_put, database))
+    return await spool.store(home, KIND, Mail, partial(_put, database))
 
 
 async def _put(database: Database, report: Mail) -> None:
@@ -72,7 +72,7 @@ async def _mail(database: Database, home: Home, report: Mail) -> str:
 
 def _enqueue(home: Home, report: Mail) -> str:
     try:
-        outbox.enqueue(home, KIND, str(ids.new()), report)
+        spool.enqueue(home, KIND, str(ids.new()), report)
     except OSError as error:
         return (
             f"not mailed to {report.to_address}: PostgreSQL is unavailable, and {home.ops} cannot be"

@@ -164,7 +164,7 @@ class Scheduler:
             await asyncio.sleep(POLL_SECONDS)
 
     async def tidy(self) -> None:
-        """Store records from the outbox and, once a day, delete old ones."""
+        """Store records from the spool and, once a day, delete old ones."""
         try:
             stored = await run_history.store_queued(self._database, self._home)
             stored += await record.store_queued(self._database, self._home)

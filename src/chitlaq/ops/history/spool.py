@@ -1,4 +1,4 @@
-"""An outbox for records while PostgreSQL is unavailable: one file each, stored when it is back.
+"""A spool for records while PostgreSQL is unavailable: one file each, stored when it is back.
 
 The files are in the home; if that is full or read-only, in memory (``/dev/shm``), because a run that
 saw the disk fail is one that must not be lost.
