@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from chitlaq.cli.backup import listing, offsite, proving, removing, restoring, taking
+from chitlaq.cli.backup import listing, offsite, proof, prune, restore, run
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
     )
     # In the order in which --help lists them.
     for command in (
-        taking.run, listing.list_, listing.status, proving.verify, proving.drill, restoring.restore,
-        removing.prune, removing.discard, offsite.key, offsite.fetch, offsite.take_over,
+        run.run, listing.list_, listing.status, proof.verify, proof.drill, restore.restore,
+        prune.prune, prune.discard, offsite.key, offsite.fetch, offsite.take_over,
     ):  # fmt: skip
         backup.command(command.__name__.rstrip("_").replace("_", "-"))(command)
     backup.command(hidden=True)(offsite.archive)
