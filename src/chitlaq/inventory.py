@@ -48,7 +48,7 @@ class Component:
 
     @property
     def job(self) -> str:
-        """The Prometheus job, or nothing for what exports no metrics of its own."""
+        """The Prometheus job, or an empty string if it exports no metrics."""
         return self.scrape_job or (self.name if self.kind == "service" else "")
 
 

@@ -150,7 +150,7 @@ def private_umask() -> Iterator[None]:
 
 
 def make_private_folder(folder: Path) -> None:
-    """Create a backup folder that nobody else may enter; close an existing one to others.
+    """Create a private backup folder; make an existing one private.
 
     Raises:
         OperatorError: it cannot be created.

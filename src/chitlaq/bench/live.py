@@ -48,7 +48,7 @@ def refuse_production(settings: Settings, seconds: float) -> None:
     reason = (
         f"public_url is {settings.public_url}"
         if settings.public_url
-        else "DATABASE_URL names a server of its own"
+        else "DATABASE_URL names an external server"
         if settings.database_url
         else ""
     )

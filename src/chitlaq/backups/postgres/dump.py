@@ -116,7 +116,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
 
 
 def restore_bytes(record: Record) -> int:
-    """The approximate disk space for a dump in a server of its own, including that server's WAL."""
+    """The approximate disk space for a dump in a separate server, including that server's WAL."""
     database = record.database_bytes or record.bytes * COMPRESSION
     return EMPTY_SERVER_BYTES + database * 3 // 2
 

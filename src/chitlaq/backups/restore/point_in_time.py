@@ -21,7 +21,7 @@ def parse(text: str, option: str) -> datetime:
         option: the option's name, for the message.
 
     Raises:
-        OperatorError: it cannot be parsed, or lies in the future.
+        OperatorError: it cannot be parsed, or is in the future.
     """
     found = _FORMAT.fullmatch(text.strip())
     try:

@@ -297,7 +297,7 @@ class Runner:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        # Without PostgreSQL their leases end by themselves.
+        # Without PostgreSQL their leases expire.
         with suppress(PostgresUnavailableError):
             async with self._database.session() as session:
                 await session.execute(

@@ -1,4 +1,4 @@
-"""PostgreSQL: its address, named queries, and a pool that reconnects by itself.
+"""PostgreSQL: its address, named queries, and a pool that reconnects automatically.
 
 Queries live in ``queries.sql`` beside the code that uses them. Each begins with ``-- name: NAME``
 and a sentence on what it gives. Every statement that is sent carries a comment with the service,

@@ -88,7 +88,7 @@ def parse_url(text: str) -> Address:
 
 
 class Valkey:
-    """A connection that all tasks of this process share; it reconnects by itself."""
+    """A connection that all tasks of this process share; it reconnects automatically."""
 
     def __init__(self, text: str) -> None:
         self._address = parse_url(text)

@@ -66,7 +66,7 @@ class Options(TypedDict, total=False):
         cpus: the CPUs that it may use, with all that it starts; by default this process's.
         niceness: its priority, with all that it starts; by default this process's.
         stdin: what it reads from standard input; by default nothing.
-        max_bytes: the limit of standard output (16 MB); of standard error, the last so many are kept.
+        max_bytes: the limit of standard output (16 MB); of standard error, the end is kept.
         grace_seconds: from SIGTERM to SIGKILL (5 s); 0 kills at once.
         death_signal: what it gets when we die (SIGKILL); None lets it run on.
         on_stderr: called with its standard error, as it comes.
@@ -325,7 +325,7 @@ def _run(
             f"{reading.program} did not end within {timeout_seconds:g} s."
         ) from None
     finally:
-        # If it has not exited by itself; else only the pipes are closed.
+        # If it has not exited yet; else only the pipes are closed.
         stop(process, grace_seconds=options.get("grace_seconds", GRACE_SECONDS))
     return CommandResult(
         reading.program,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         def __init__(self, **workers: int) -> None: ...
 
 else:
-    # As the runbook lists them: the port that members use first.
+    # In the runbook's order: the port that members use comes first.
     _edge_first = sorted(inventory.BY_PORT, key=lambda row: row.name != "nginx")
     Ports = msgspec.defstruct(
         "Ports",
@@ -124,7 +124,7 @@ class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Any point in time of this many days can be restored."""
     keep_dumps_days: Positive = 30
     keep_least: Positive = 3
-    """So many of each kind are kept, whatever their age."""
+    """This many of each kind are kept, whatever their age."""
 
 
 class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -247,7 +247,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return workers
 
     def embeds(self, component: str) -> bool:
-        """Whether the stack runs a component itself, rather than use one that runs elsewhere."""
+        """Whether the stack runs a component itself rather than use an external one."""
         elsewhere = {
             "postgres": self.database_url,
             "redis": self.redis_url,

@@ -78,7 +78,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Absence(msgspec.Struct, frozen=True):
-    """Series whose absence is an alert of its own.
+    """Series whose absence is a separate alert.
 
     Args:
         series: selectors with equality matchers only; each is checked.

@@ -45,7 +45,7 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         target: the share, such as 0.999.
         requests: rate of all requests that count, by service.
-        bad: rate of those that broke the promise, by service.
+        bad: rate of those that missed the objective, by service.
         meaning: what bad requests do, as in "5% of requests …".
     """
 

@@ -90,7 +90,7 @@ def rates(
 
     Args:
         matchers: label matchers, as ``name="value",…``.
-        top: only so many of the highest lines.
+        top: show only this many of the highest lines.
     """
     return graph(title, _top(top, _rate(metric, by, matchers)), _legend(by), unit, width=width)
 

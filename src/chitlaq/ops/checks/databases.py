@@ -318,7 +318,7 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
     section=Section.HOST,
     looks_at="INFO memory",
     commands=("chitlaq exec redis redis-cli info memory",),
-    remedy="Valkey evicts the oldest keys by itself; a higher `maxmemory` keeps more timelines cached.",
+    remedy="Valkey evicts the oldest keys on its own; a higher `maxmemory` keeps more timelines cached.",
 )
 async def redis_memory(system: SystemView) -> CheckOutcome:
     facts = await system.valkey.info("memory")

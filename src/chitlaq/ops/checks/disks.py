@@ -116,7 +116,7 @@ def _mounts(home: Path) -> list[str]:
     section=Section.HOST,
     looks_at="/proc/diskstats, for one second",
     commands=("iostat -x 1 5", "iotop -o"),
-    remedy="Find what writes: `iotop -o`. A vacuum, a backup or a report ends by itself.",
+    remedy="Find what writes: `iotop -o`. A vacuum, a backup or a report ends on its own.",
 )
 async def disk_io(system: SystemView) -> CheckOutcome:
     before = await system.blocking(lambda: psutil.disk_io_counters(perdisk=True))

@@ -207,7 +207,7 @@ def _is_loopback(address: str) -> bool:
     section=Section.CHECKLIST,
     looks_at="a TCP connection to the public address and to each host in checks.reachable",
     commands=("ping -c 3 YOUR-DOMAIN", "telnet YOUR-DOMAIN 443"),
-    remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask whoever runs that host.",
+    remedy="Check the path: `ip route`, `getent hosts NAME`, the firewall, then ask that host's operator.",
 )
 async def reachability(system: SystemView) -> CheckOutcome:
     wanted = [(host, Verdict.WARNING) for host in system.thresholds.reachable]

@@ -272,7 +272,7 @@ async def transactions(system: SystemView) -> CheckOutcome:
     section=Section.PERFORMANCE,
     looks_at="websocket_connections_active",
     commands=(promql("websocket_connections_active"),),
-    remedy="After a sudden drop: `chitlaq logs websocket --since 15m`; clients reconnect by themselves.",
+    remedy="After a sudden drop: `chitlaq logs websocket --since 15m`; clients reconnect automatically.",
 )
 async def websocket_connections(system: SystemView) -> CheckOutcome:
     now = await system.prometheus.number("sum(websocket_connections_active)")

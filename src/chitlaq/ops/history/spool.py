@@ -99,7 +99,7 @@ def _at_home(home: Home, kind: str) -> Path:
 def in_memory(home: Home, kind: str) -> Path:
     """Return the folder for records that the home could not take."""
     name = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
-    # No parent folder, because somebody else could have created it first.
+    # No parent folder, because another user could have created it first.
     return MEMORY / f"chitlaq-{os.getuid()}-{name}-{kind}"
 
 

@@ -187,7 +187,7 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     Replacement(
         r"\./backup-scripts/test-restore\.sh .*|.*-d chitlaq_test .*",
         ("backup drill",),
-        "runs every day in a server of its own and compares every table, not only counts rows; that server"
+        "runs every day in a scratch server and compares every table, not only counts rows; that server"
         " is gone when the drill ends, so `test-restore.sh` itself prints the number of users and posts",
     ),
     Replacement(r"sudo journalctl -u ssh .*(?:failed|invalid).*", ("security.ssh_failed",)),

@@ -111,7 +111,7 @@ def _procedure(name: str) -> Iterator[str]:
 
 def _check(check: Check) -> Iterator[str]:
     yield f'<a id="{_anchor(check.id)}"></a>\n**{check.title}**: `chitlaq ops check {check.id}`\n'
-    yield f"Looks at {check.looks_at}. If it is not OK: {check.remedy}\n"
+    yield f"Source: {check.looks_at}. Remedy: {check.remedy}\n"
     embedded = registry.commands(check, Settings())
     yield from _by_hand(embedded)
 

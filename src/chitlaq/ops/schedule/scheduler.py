@@ -136,7 +136,7 @@ def _backwards(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> I
 
 
 class Scheduler:
-    """Runs due routines, each in a process of its own, while ops-service runs."""
+    """Runs due routines, each in its own process, while ops-service runs."""
 
     def __init__(
         self,
@@ -295,7 +295,7 @@ async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:
 
 
 async def run_process(home: Home, routine: str) -> bool:
-    """Run a routine in a process of its own, so that a hang there does not block this one."""
+    """Run a routine in its own process, so that a hang there does not block this one."""
     # The report runs its routine itself and sends the results.
     words = ["report", "--send"] if routine == page.ROUTINE else [routine]
     return await run_command(home, ["ops", *words], RUN_SECONDS)

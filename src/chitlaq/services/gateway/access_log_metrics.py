@@ -63,7 +63,7 @@ class AccessLog:
             _count(line)
             is_new = True
         if is_new:
-            # Not durable: written several times a second; after a power failure the counters begin anew.
+            # Not durable: written several times a second; a power failure resets the counters anyway.
             positions = msgspec.json.encode(self._follower.positions)
             files.write(self._positions_path, positions, is_durable=False)
 

@@ -46,7 +46,7 @@ HANDOVER_SECONDS = 0.3
 
 
 def pause_after(failures: int) -> float:
-    """Seconds to wait before a restart after so many failures: exponential, bounded."""
+    """Seconds to wait before a restart after this many failures: exponential, bounded."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
 
 
@@ -455,7 +455,7 @@ def supervise(home: Home, settings: Settings) -> None:
         except BlockingIOError:
             sys.exit("Another supervisor runs here already.")
         home.control_socket.unlink(missing_ok=True)
-        # Counters begin anew at each start of the stack, as Prometheus expects of a restart.
+        # Counters restart at each start of the stack, as Prometheus expects.
         for file in (home.run / "metrics").glob("*/*.db"):
             file.unlink(missing_ok=True)
         with asyncio.Runner() as runner:

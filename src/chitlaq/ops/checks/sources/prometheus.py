@@ -84,7 +84,7 @@ class PrometheusView:
         return (await self.query(expression))[0].number
 
     async def range(self, expression: str, seconds: float, step: float) -> list[Range]:
-        """Return the series of the last so many seconds, one point per step.
+        """Return the series of the last ``seconds``, one point per step.
 
         Raises:
             UnknownResult: Prometheus is unavailable or refuses the query; no series is an empty list.

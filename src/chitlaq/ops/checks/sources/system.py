@@ -89,7 +89,7 @@ class SystemView:
             importlib.import_module(name)
 
     async def blocking(self, work: Callable[[], T]) -> T:
-        """Run something that blocks in a daemon thread of its own.
+        """Run a blocking call in its own daemon thread.
 
         A thread that hangs (on a dead file system) is abandoned; in a pool it would hold up the end of
         the process.

@@ -45,7 +45,7 @@ async def change_post(post_id: UUID, data: PostChange, member: Identity, state: 
     return await posts.change(state.database, member.account_id, post_id, data)
 
 
-@delete("/posts/{post_id:uuid}", summary="Delete a post of one's own")
+@delete("/posts/{post_id:uuid}", summary="Delete your own post")
 async def delete_post(post_id: UUID, member: Identity, state: FeedState) -> None:
     await posts.delete(state.database, member.account_id, post_id)
 
