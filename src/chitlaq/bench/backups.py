@@ -9,7 +9,6 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import asyncpg
 import msgspec
 
 from chitlaq.backups.catalog import records
@@ -240,26 +239,20 @@ async def _tool(installation: Installation, program: str, *words: str, role: str
     result.checked()
 
 
+def _dsn(installation: Installation) -> str:
+    return postgres.dsn(installation.settings, installation.home, SUPERUSER)
+
+
 async def _sql(installation: Installation, statement: str) -> None:
-    connection = await asyncpg.connect(
-        postgres.dsn(installation.settings, installation.home, SUPERUSER)
-    )
-    try:
+    async with postgres.connection(_dsn(installation)) as connection:
         await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _counted(installation: Installation) -> tuple[int, int, int]:
-    connection = await asyncpg.connect(
-        postgres.dsn(installation.settings, installation.home, SUPERUSER)
-    )
-    try:
+    async with postgres.connection(_dsn(installation)) as connection:
         row = await connection.fetchrow(
             "SELECT (SELECT count(*) FROM feed.posts), (SELECT count(*) FROM feed.follows),"
             " pg_database_size(current_database())"
         )
         assert row is not None
         return row[0], row[1], row[2]
-    finally:
-        await connection.close()

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from chitlaq.bench.installation import Installation
@@ -38,14 +37,11 @@ class QueryRate(msgspec.Struct, frozen=True):
 
 async def some_members(installation: Installation, count: int) -> list[tuple[UUID, str]]:
     """Return ids and usernames of members spread over the network, the same each time."""
-    connection = await asyncpg.connect(_dsn(installation))
-    try:
+    async with postgres.connection(_dsn(installation)) as connection:
         rows = await connection.fetch(
             "SELECT id, username FROM feed.members ORDER BY md5(username) LIMIT $1", count
         )
         return [(row["id"], row["username"]) for row in rows]
-    finally:
-        await connection.close()
 
 
 async def measure(
@@ -60,13 +56,10 @@ async def measure(
     queries = postgres.load_queries(TIMELINES, "feed-service")
     hydrate, rebuild = queries["home_posts"].sql, queries["home_timeline"].sql
     pages: list[tuple[UUID, list[str]]] = []
-    connection = await asyncpg.connect(_dsn(installation))
-    try:
+    async with postgres.connection(_dsn(installation)) as connection:
         for member in members:
             rows = await connection.fetch(rebuild, member, None, PAGE + 1)
             pages.append((member, [str(row["id"]) for row in rows]))
-    finally:
-        await connection.close()
     groups = [pages[at : at + TOGETHER] for at in range(0, len(pages) - TOGETHER + 1, TOGETHER)]
     scripts = {
         "home_posts": (1, [_hydration(hydrate, [page]) for page in pages]),

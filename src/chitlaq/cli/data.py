@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,6 +16,8 @@ from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from chitlaq.core.installation.home import Home
     from chitlaq.core.installation.settings import Settings
 
@@ -187,46 +190,39 @@ def _read_universities(file: Path) -> list[tuple[str, str]]:
 async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -> None:
     import asyncpg
 
-    connection = await _connect(home, settings)
-    try:
-        async with connection.transaction():
-            for number, (name, domain) in enumerate(rows, start=2):
-                try:
-                    await connection.execute(
-                        "WITH u AS (INSERT INTO auth.universities (name) VALUES ($1)"
-                        " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
-                        " INSERT INTO auth.university_domains (domain, university_id)"
-                        " SELECT $2, id FROM u"
-                        " ON CONFLICT (domain) DO UPDATE SET university_id = excluded.university_id",
-                        name,
-                        domain,
-                    )
-                except asyncpg.CheckViolationError:
-                    raise OperatorError(
-                        f"Line {number} does not name a university and its domain"
-                        f" ({name!r}, {domain!r}); nothing was imported."
-                    ) from None
-    finally:
-        await connection.close()
+    async with _connection(home, settings) as connection, connection.transaction():
+        for number, (name, domain) in enumerate(rows, start=2):
+            try:
+                await connection.execute(
+                    "WITH u AS (INSERT INTO auth.universities (name) VALUES ($1)"
+                    " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
+                    " INSERT INTO auth.university_domains (domain, university_id)"
+                    " SELECT $2, id FROM u"
+                    " ON CONFLICT (domain) DO UPDATE SET university_id = excluded.university_id",
+                    name,
+                    domain,
+                )
+            except asyncpg.CheckViolationError:
+                raise OperatorError(
+                    f"Line {number} does not name a university and its domain"
+                    f" ({name!r}, {domain!r}); nothing was imported."
+                ) from None
 
 
 def fetch(statement: str, *args: object) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
-        connection = await _connect(*installation.current())
-        try:
+        async with _connection(*installation.current()) as connection:
             return [dict(row) for row in await connection.fetch(statement, *args)]
-        finally:
-            await connection.close()
 
     return _run(read())
 
 
-async def _connect(home: Home, settings: Settings) -> Any:
-    import asyncpg
-
+def _connection(
+    home: Home, settings: Settings
+) -> AbstractAsyncContextManager[asyncpg.Connection[asyncpg.Record]]:
     from chitlaq.core.data import postgres
 
-    return await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
+    return postgres.connection(postgres.dsn(settings, home, postgres.OWNER))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncpg
 import msgspec
 
 from chitlaq.core.data import postgres
@@ -48,12 +47,9 @@ async def seed(
 
 
 async def members_there(settings: Settings, home: Home) -> int:
-    connection = await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
-    try:
+    async with postgres.connection(postgres.dsn(settings, home, postgres.OWNER)) as connection:
         count: int = await connection.fetchval("SELECT count(*) FROM auth.accounts")
         return count
-    finally:
-        await connection.close()
 
 
 async def at_first_start(settings: Settings, home: Home, members: int) -> None:
@@ -71,13 +67,10 @@ async def at_first_start(settings: Settings, home: Home, members: int) -> None:
 
 async def _last_report(settings: Settings, home: Home, wanted: Seeding | None) -> SeedReport | None:
     """The report of the last seeding, if there was one and it was ``wanted``."""
-    connection = await asyncpg.connect(postgres.dsn(settings, home, postgres.OWNER), timeout=5)
-    try:
+    async with postgres.connection(postgres.dsn(settings, home, postgres.OWNER)) as connection:
         row = await connection.fetchrow(
             "SELECT members, posts, seed, report FROM demo.seedings ORDER BY id DESC LIMIT 1"
         )
-    finally:
-        await connection.close()
     if row is None or (wanted and Seeding(row["members"], row["posts"], row["seed"]) != wanted):
         return None
     return msgspec.json.decode(row["report"], type=SeedReport)

@@ -12,10 +12,10 @@ from random import Random
 from time import monotonic
 from uuid import UUID
 
-import asyncpg
 import msgspec
 from argon2 import PasswordHasher
 
+from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.seed import names
 from chitlaq.seed.clock import chance, moment, time_of, uuid7
@@ -90,8 +90,7 @@ async def seed(
         )
     wanted = members * POSTS_PER_MEMBER if posts is None else posts
     end = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    connection = await asyncpg.connect(admin_dsn, timeout=5)
-    try:
+    async with postgres.connection(admin_dsn) as connection:
         async with connection.transaction():
             await _claim(connection, replace=replace)
             report = await _write(
@@ -110,8 +109,6 @@ async def seed(
             progress("statistics", done, len(_TABLES))
             await connection.execute(f"VACUUM (ANALYZE) {table}")
         progress("statistics", len(_TABLES), len(_TABLES))
-    finally:
-        await connection.close()
     return report
 
 

@@ -15,9 +15,9 @@ import pytest
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.ops.actions.machine import APT_UPGRADE
 from chitlaq.ops.actions.model import ActionContext
 from chitlaq.ops.actions.registry import ACTIONS
-from chitlaq.ops.actions.updates import APT_UPGRADE
 from chitlaq.ops.checks import maintenance
 from chitlaq.ops.checks.model import Verdict
 from tests.ops.checks.conftest import Programs

@@ -67,6 +67,20 @@ _UNAVAILABLE = (
 )
 
 
+@asynccontextmanager
+async def connection(url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Connect for the length of a block, without a pool.
+
+    Raises:
+        OSError, asyncpg.PostgresError: PostgreSQL is unreachable, or refuses.
+    """
+    opened = await asyncpg.connect(url, timeout=5)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
 def dsn(settings: Settings, home: Home, role: str, database: str | None = None) -> str:
     """Return the connection URL of a role.
 

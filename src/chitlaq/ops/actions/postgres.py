@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -18,12 +20,17 @@ VACUUM_SECONDS = 3600.0
 LARGEST_PROCESS = 2**31 - 1
 
 
-async def _superuser(context: ActionContext) -> asyncpg.Connection[asyncpg.Record]:
+@asynccontextmanager
+async def _superuser(context: ActionContext) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     url = postgres.dsn(context.settings, context.home, "postgres")
     try:
-        return await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise OperatorError(f"PostgreSQL is not reachable: {error or 'no answer'}.") from None
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 _TABLE = re.compile(r"[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*")
@@ -34,15 +41,12 @@ async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
         raise OperatorError(
             f"{table!r} is not a table name: write SCHEMA.TABLE, such as feed.posts."
         )
-    connection = await _superuser(context)
-    try:
+    async with _superuser(context) as connection:
         row = await connection.fetchrow(
             "SELECT n_live_tup AS live, n_dead_tup AS dead, pg_total_relation_size(relid) AS bytes"
             " FROM pg_stat_user_tables WHERE schemaname || '.' || relname = $1",
             table,
         )
-    finally:
-        await connection.close()
     if row is None:
         raise OperatorError(
             f"There is no table {table}: `chitlaq ops check database.dead_rows` lists tables."
@@ -55,11 +59,8 @@ async def _plan_vacuum(context: ActionContext, table: str) -> list[str]:
 
 async def _vacuum(context: ActionContext, table: str) -> str:
     await _plan_vacuum(context, table)
-    connection = await _superuser(context)
-    try:
+    async with _superuser(context) as connection:
         await connection.execute(f"VACUUM (ANALYZE) {table}", timeout=VACUUM_SECONDS)
-    finally:
-        await connection.close()
     return f"vacuumed {table}"
 
 
@@ -67,8 +68,7 @@ async def _session(context: ActionContext, process: str) -> tuple[int, str]:
     """Return (process ID, description) of a client's session."""
     if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
         raise OperatorError(f"{process!r} is not a PostgreSQL process ID.")
-    connection = await _superuser(context)
-    try:
+    async with _superuser(context) as connection:
         row = await connection.fetchrow(
             "SELECT pid, usename, application_name, state, query,"
             " extract(epoch FROM now() - coalesce(xact_start, state_change))::float8 AS seconds"
@@ -76,8 +76,6 @@ async def _session(context: ActionContext, process: str) -> tuple[int, str]:
             " AND pid <> pg_backend_pid()",
             int(process),
         )
-    finally:
-        await connection.close()
     if row is None:
         raise OperatorError(f"PostgreSQL has no client session {process}; it may have ended.")
     words = " ".join(row["query"].split())
@@ -94,11 +92,8 @@ async def _plan_kill(context: ActionContext, process: str) -> list[str]:
 
 async def _kill(context: ActionContext, process: str) -> str:
     number, words = await _session(context, process)
-    connection = await _superuser(context)
-    try:
+    async with _superuser(context) as connection:
         ended = await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", number)
-    finally:
-        await connection.close()
     if not ended:
         raise OperatorError(f"Session {number} did not end within 5 s.")
     return f"ended session {number}: {words}"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.actions import cleanup, components, postgres, updates
+from chitlaq.ops.actions import cleanup, machine, postgres
 from chitlaq.ops.actions.model import Action
 
 ACTIONS: Mapping[str, Action] = {
     one.name: one
     for one in (
-        components.RESTART,
+        machine.RESTART,
         postgres.KILL,
-        components.ROTATE,
+        machine.ROTATE,
         cleanup.PRUNE,
         postgres.VACUUM,
-        updates.UPDATES,
+        machine.UPDATES,
     )
 }
 

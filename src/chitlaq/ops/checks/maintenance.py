@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.ops.actions import cleanup
-from chitlaq.ops.actions.updates import APT_UPGRADE
+from chitlaq.ops.actions.machine import APT_UPGRADE
 from chitlaq.ops.checks.model import (
     Check,
     CheckOutcome,
