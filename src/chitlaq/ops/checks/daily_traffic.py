@@ -118,7 +118,7 @@ async def day(system: SystemView) -> CheckOutcome:
 
 def _judged(value: float, unit: str, threshold: Threshold, requests: float) -> Value:
     """Return a value, judged only if there were enough requests."""
-    return Value(value, unit, *threshold) if requests >= FEW_REQUESTS else Value(value, unit)
+    return Value(value, unit, *(threshold if requests >= FEW_REQUESTS else ()))
 
 
 def _of_an_hour(value: Value) -> Verdict:

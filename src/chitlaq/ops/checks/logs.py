@@ -216,9 +216,9 @@ async def addresses(system: SystemView) -> CheckOutcome:
     return outcome(
         said + _left_out(found),
         {
-            "busiest": Value(ratio, "ratio", *system.thresholds.address_share)
-            if is_enough
-            else Value(ratio, "ratio"),
+            "busiest": Value(
+                ratio, "ratio", *(system.thresholds.address_share if is_enough else ())
+            ),
             "addresses": Value(len(found.addresses)),
             "requests": Value(found.requests),
         },
@@ -253,9 +253,11 @@ async def statuses(system: SystemView) -> CheckOutcome:
         f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
         + _left_out(found),
         {
-            "failed": Value(ratio, "ratio", *system.thresholds.server_errors_ratio)
-            if found.requests >= FEW_REQUESTS
-            else Value(ratio, "ratio"),
+            "failed": Value(
+                ratio,
+                "ratio",
+                *(system.thresholds.server_errors_ratio if found.requests >= FEW_REQUESTS else ()),
+            ),
             "refused": Value(refused),
             "requests": Value(found.requests),
         },

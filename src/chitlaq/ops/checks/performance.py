@@ -34,11 +34,18 @@ DAY_SECONDS = 86_400.0
 STEPS = 96
 
 
-def _p95(selector: str, window: str = "5m", by: str = "le") -> str:
-    return (
-        f"histogram_quantile(0.95, sum by ({by})"
-        f" (rate(http_request_duration_seconds_bucket{{{selector}}}[{window}])))"
-    )
+def _p95(
+    selector: str, window: str = "5m", by: str = "le", metric: str = "http_request_duration_seconds"
+) -> str:
+    chosen = f"{{{selector}}}" if selector else ""
+    return f"histogram_quantile(0.95, sum by ({by}) (rate({metric}_bucket{chosen}[{window}])))"
+
+
+def _query_p95(by: str = "le") -> str:
+    return _p95("", by=by, metric="postgresql_query_duration_seconds")
+
+
+FRAME_P95 = _p95("", metric="websocket_message_duration_seconds")
 
 
 async def _day(system: SystemView, title: str, unit: str, expression: str) -> TimeSeries:
@@ -156,9 +163,7 @@ def _share(id: str, title: str, statuses: str, setting: str, remedy: str) -> Che
         ratio = found / requests if requests else 0.0
         # A ratio of few requests is noise.
         threshold: Threshold = getattr(system.thresholds, setting)
-        value = (
-            Value(ratio, "ratio", *threshold) if requests >= FEW_REQUESTS else Value(ratio, "ratio")
-        )
+        value = Value(ratio, "ratio", *(threshold if requests >= FEW_REQUESTS else ()))
         rows = []
         if found:
             by = f"sum by (route, status) (increase(http_requests_total{{{selector}}}[5m])) > 0"
@@ -206,29 +211,18 @@ refusals = _share(
     "Query times",
     section=Section.PERFORMANCE,
     looks_at="postgresql_query_duration_seconds, 95th percentile over five minutes",
-    commands=(
-        promql(
-            "histogram_quantile(0.95, sum by (le) (rate(postgresql_query_duration_seconds_bucket[5m])))"
-        ),
-    ),
+    commands=(promql(_query_p95()),),
     remedy="`chitlaq ops check database.slow_statements database.locks --details`.",
 )
 async def query_latency(system: SystemView) -> CheckOutcome:
-    bucket = "rate(postgresql_query_duration_seconds_bucket[5m])"
     try:
-        overall = await system.prometheus.number(
-            f"histogram_quantile(0.95, sum by (le) ({bucket}))"
-        )
+        overall = await system.prometheus.number(_query_p95())
     except UnknownResult:
-        if (
-            await system.prometheus.number("sum(rate(postgresql_query_duration_seconds_count[5m]))")
-            == 0
-        ):
+        queries = "sum(rate(postgresql_query_duration_seconds_count[5m]))"
+        if await system.prometheus.number(queries) == 0:
             return outcome("no queries within five minutes")
         raise
-    found = await system.prometheus.query(
-        f"histogram_quantile(0.95, sum by (le, service, query) ({bucket}))"
-    )
+    found = await system.prometheus.query(_query_p95("le, service, query"))
     slowest = sorted(found, key=lambda one: -one.number)
     return outcome(
         f"95th percentile {duration(overall)}; slowest query: {slowest[0].metric['query']} with"
@@ -321,11 +315,7 @@ async def websocket_messages(system: SystemView) -> CheckOutcome:
     "WebSocket frame times",
     section=Section.PERFORMANCE,
     looks_at="websocket_message_duration_seconds, 95th percentile over five minutes",
-    commands=(
-        promql(
-            "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
-        ),
-    ),
+    commands=(promql(FRAME_P95),),
     remedy="`chitlaq ops check websocket.ping database.latency`; slow events: `chitlaq jobs list`.",
 )
 async def websocket_latency(system: SystemView) -> CheckOutcome:
@@ -334,9 +324,7 @@ async def websocket_latency(system: SystemView) -> CheckOutcome:
     )
     if not frames:
         return outcome("no frames within five minutes", {"frames": Value(0)})
-    seconds = await system.prometheus.number(
-        "histogram_quantile(0.95, sum by (le) (rate(websocket_message_duration_seconds_bucket[5m])))"
-    )
+    seconds = await system.prometheus.number(FRAME_P95)
     return outcome(
         f"95th percentile {duration(seconds)}",
         {
