@@ -84,7 +84,7 @@ def test_exec_takes_the_runbooks_commands(stack: Stack) -> None:
         (["logs", "--grep", "("], "is not a regular expression"),
         (["exec", "mysql", "mysql"], "There is no client for mysql; there are postgres and redis"),
         (["exec", "postgres", "nonsense"], "PostgreSQL has no program nonsense; it has"),
-        (["exec", "redis", "redis-cli"], "Say what to ask"),
+        (["exec", "redis", "redis-cli"], "Give a command"),
         (
             ["mail", "show", "--to", "nobody@example.edu"],
             "There is no mail to nobody@example.edu yet",

@@ -11,6 +11,7 @@ import typer
 
 from chitlaq.cli import data, output
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import count
 
 jobs = typer.Typer(no_args_is_help=True, help="Background jobs: waiting, running, dead.")
 
@@ -71,4 +72,4 @@ def retry_jobs(
     )
     if job_id is not None and not rows:
         raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
-    typer.echo(f"{len(rows)} jobs will run again.")
+    typer.echo(f"{count(len(rows), 'job')} will run again.")

@@ -232,7 +232,7 @@ async def test_failing_job_becomes_dead_with_its_reason_and_can_be_retried(
 
         is_mended = True
         answer = await asyncio.to_thread(stack.command, "jobs", "retry", "--kind", kind.name)
-        assert answer.stdout == "1 to be run again.\n", answer.stderr
+        assert answer.stdout == "1 job will run again.\n", answer.stderr
         await eventually(lambda: is_gone(stack, kind))
     answer = await asyncio.to_thread(stack.command, "jobs", "retry", str(job_id))
     assert answer.returncode == 1
