@@ -80,10 +80,7 @@ async def running(folder: Path, body: bytes, port: int) -> AsyncIterator[None]:
     configuration = folder / "nginx.conf"
     configuration.write_text(
         _NGINX.format(
-            folder=folder,
-            socket=path,
-            port=port,
-            user=f"user {user.pw_name};" if user else "",
+            folder=folder, socket=path, port=port, user=f"user {user.pw_name};" if user else ""
         )
     )
     commands = (

@@ -112,9 +112,7 @@ def _result(name: str, title: str, outcome: Outcome, before: Sequence[Run]) -> R
     values = {
         "per_second": Value(outcome.per_second),
         "p50": Value(outcome.p50 / 1000, "seconds"),
-        "p95": Value(seconds, "seconds", usual * SLOWER, usual * MUCH_SLOWER)
-        if usual
-        else Value(seconds, "seconds"),
+        "p95": Value(seconds, "seconds", *((usual * SLOWER, usual * MUCH_SLOWER) if usual else ())),
     }
     said = f"{outcome.per_second:,.0f}/s, 95th percentile {duration(seconds)}"
     if set(outcome.statuses) != {"200"} or outcome.broken:

@@ -109,9 +109,7 @@ def rules() -> None:
 
 
 @config.command()
-def grafana(
-    folder: Annotated[Path, typer.Argument(help="Grafana's provisioning folder.")],
-) -> None:
+def grafana(folder: Annotated[Path, typer.Argument(help="Grafana's provisioning folder.")]) -> None:
     """Write the dashboards and their data source for Grafana's provisioning.
 
     Example: chitlaq config grafana /etc/grafana/provisioning

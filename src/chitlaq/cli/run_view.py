@@ -29,12 +29,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 48
 
 
-def rendered(
-    run: Run,
-    commands: Mapping[str, Sequence[str]],
-    *,
-    details: bool,
-) -> RenderableType:
+def rendered(run: Run, commands: Mapping[str, Sequence[str]], *, details: bool) -> RenderableType:
     """Return a run as text for people.
 
     Args:

@@ -157,8 +157,7 @@ def restart(
 
 def rotate(
     moved: Annotated[
-        bool,
-        typer.Option("--moved", help="Only open new files: logrotate has moved the old ones."),
+        bool, typer.Option("--moved", help="Only open new files: logrotate has moved the old ones.")
     ] = False,
 ) -> None:
     """Rotate the log files now, without losing a line. This also happens daily, and by size.

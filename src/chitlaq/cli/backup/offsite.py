@@ -12,9 +12,7 @@ from chitlaq.cli.backup.session import Operator, Yes, current, exit_for, print_o
 from chitlaq.core.errors import OperatorError
 
 
-def key(
-    file: Annotated[Path, typer.Argument(help="Where to write the private key.")],
-) -> None:
+def key(file: Annotated[Path, typer.Argument(help="Where to write the private key.")]) -> None:
     """Create a key pair for encrypted copies: the private key for you, the public one for this machine.
 
     Example: chitlaq backup key /media/stick/chitlaq-backup.key

@@ -16,8 +16,7 @@ def run(
         typer.Argument(help="full, incremental, dump, configuration. Default: those due today."),
     ] = None,
     daily: Annotated[
-        bool,
-        typer.Option("--daily", help="Also verify all, drill, and delete expired backups."),
+        bool, typer.Option("--daily", help="Also verify all, drill, and delete expired backups.")
     ] = False,
     since: Annotated[
         str | None,

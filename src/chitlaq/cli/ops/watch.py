@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 def watch(
     names: Annotated[
-        list[str] | None,
-        typer.Argument(help="Checks. Default: a selection of quick ones."),
+        list[str] | None, typer.Argument(help="Checks. Default: a selection of quick ones.")
     ] = None,
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between runs.")] = 5.0,
 ) -> None:

@@ -59,10 +59,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
         before_request=_refuse_unknown_parameters,
-        dependencies={
-            "viewer": Provide(viewer),
-            "member": Provide(member),
-        },
+        dependencies={"viewer": Provide(viewer), "member": Provide(member)},
         exception_handlers={
             Problem: lambda _, problem: _answer(problem),
             HTTPException: _answer_http_exception,

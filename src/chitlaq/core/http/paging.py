@@ -24,8 +24,7 @@ MAX_OFFSET = 10_000
 PageNumber = Annotated[int, Parameter(ge=1, description="Page number, from 1.")]
 PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items per page.")]
 Cursor = Annotated[
-    str | None,
-    Parameter(description="`next_cursor` of the previous page; `page` is then ignored."),
+    str | None, Parameter(description="`next_cursor` of the previous page; `page` is then ignored.")
 ]
 
 

@@ -36,9 +36,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 STATUSES = (400, 401, 403, 404, 422, 429, 499, 500, 503)
 
 HTTP_REQUESTS = Counter(
-    "http_requests_total",
-    "Requests answered.",
-    ["service", "method", "route", "status"],
+    "http_requests_total", "Requests answered.", ["service", "method", "route", "status"]
 )
 HTTP_REQUEST_DURATION = Histogram(
     "http_request_duration_seconds",
@@ -97,10 +95,7 @@ JOBS = Counter(
     ["kind", "result"],
 )
 JOB_DURATION = Histogram(
-    "job_duration_seconds",
-    "Time of an attempt at a job.",
-    ["kind"],
-    buckets=LATENCY_BUCKETS,
+    "job_duration_seconds", "Time of an attempt at a job.", ["kind"], buckets=LATENCY_BUCKETS
 )
 
 

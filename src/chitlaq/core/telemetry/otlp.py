@@ -31,9 +31,7 @@ class Exporter:
             "service.instance.id": f"{service}-{os.getpid()}",
         }
         self._provider = TracerProvider(
-            resource=Resource.create(resource),
-            id_generator=_RequestIds(),
-            shutdown_on_exit=False,
+            resource=Resource.create(resource), id_generator=_RequestIds(), shutdown_on_exit=False
         )
         sender = OTLPSpanExporter(
             endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS

@@ -150,10 +150,7 @@ ALERTS = (
         severity="P3",
         summary="The CPUs have been {{ $value | humanizePercentage }} busy for half an hour.",
         procedure="CPU Monitoring",
-        cases=(
-            fires(rising(_IDLE, 2.4), value="96%"),
-            silent(rising(_IDLE, 3.6)),
-        ),
+        cases=(fires(rising(_IDLE, 2.4), value="96%"), silent(rising(_IDLE, 3.6))),
     ),
     Alert(
         name="ClockWrong",

@@ -111,10 +111,7 @@ FAMILIES = (
         "name",
     ),
     _gauge(
-        "ssl_certificate_readable",
-        "Whether a watched certificate could be read.",
-        "source",
-        "name",
+        "ssl_certificate_readable", "Whether a watched certificate could be read.", "source", "name"
     ),
     _counter(
         "fail2ban_banned",
@@ -128,9 +125,7 @@ FAMILIES = (
         "kind",
     ),
     _gauge(
-        "backup_last_verified_timestamp_seconds",
-        "When a backup last passed verification.",
-        "kind",
+        "backup_last_verified_timestamp_seconds", "When a backup last passed verification.", "kind"
     ),
     _gauge(
         "backup_last_drilled_timestamp_seconds",

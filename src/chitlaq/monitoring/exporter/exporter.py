@@ -180,8 +180,7 @@ async def postgres(database: Database, settings: Settings) -> list[Metric]:
             {row["application_name"]: row["bytes"] for row in standbys if row["bytes"] is not None},
         ),
         metric(
-            "postgresql_replication_slot_active",
-            {row["slot_name"]: row["active"] for row in slots},
+            "postgresql_replication_slot_active", {row["slot_name"]: row["active"] for row in slots}
         ),
         metric(
             "postgresql_replication_slot_retained_bytes",

@@ -83,11 +83,7 @@ def _broken(kind_status: KindStatus) -> CheckOutcome | None:
 
 
 def _none(found: BackupStatus, what: str) -> CheckOutcome:
-    return outcome(
-        f"no {what} in {found.folder}",
-        {"backups": Value(0)},
-        least=Verdict.CRITICAL,
-    )
+    return outcome(f"no {what} in {found.folder}", {"backups": Value(0)}, least=Verdict.CRITICAL)
 
 
 def _values(system: SystemView, kind_status: KindStatus, newest: Record) -> dict[str, Value]:
@@ -158,10 +154,7 @@ async def physical(system: SystemView) -> CheckOutcome:
     "WAL archive",
     section=Section.BACKUPS,
     looks_at="pg_stat_replication and the archive's replication slot",
-    commands=(
-        "chitlaq exec postgres psql -c 'SELECT * FROM pg_stat_replication'",
-        "chitlaq ps",
-    ),
+    commands=("chitlaq exec postgres psql -c 'SELECT * FROM pg_stat_replication'", "chitlaq ps"),
     remedy="`chitlaq logs wal-archive` shows why it does not receive; the usual cause is a full disk."
     " After a lost slot: `chitlaq backup run full`.",
 )
@@ -204,10 +197,7 @@ async def archive(system: SystemView) -> CheckOutcome:
     "Configuration backup",
     section=Section.BACKUPS,
     looks_at="the records beside the backups",
-    commands=(
-        "ls -la {backups}/config_*.tar.gz",
-        "tar -tzf {backups}/config_latest.tar.gz",
-    ),
+    commands=("ls -la {backups}/config_*.tar.gz", "tar -tzf {backups}/config_latest.tar.gz"),
     remedy="`chitlaq backup run configuration`. It contains secrets once `chitlaq backup key` has created a"
     " key.",
 )
@@ -223,10 +213,7 @@ async def configuration(system: SystemView) -> CheckOutcome:
     said = f"newest: {duration(_age(newest.created_at))} old, {size(newest.bytes)}"
     if newest.verified is None:
         return outcome(
-            f"{said}; not verified yet",
-            values,
-            _table(kind_status),
-            least=Verdict.WARNING,
+            f"{said}; not verified yet", values, _table(kind_status), least=Verdict.WARNING
         )
     if not system.settings.backups.recipients:
         return outcome(

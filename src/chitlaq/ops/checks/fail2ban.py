@@ -103,10 +103,7 @@ def _end_of(path: Path) -> list[str]:
     "Banned addresses",
     section=Section.SECURITY,
     looks_at="fail2ban's own database, over 24 hours",
-    commands=(
-        "sudo fail2ban-client banned",
-        promql("rate(fail2ban_banned_total[5m])"),
-    ),
+    commands=("sudo fail2ban-client banned", promql("rate(fail2ban_banned_total[5m])")),
     remedy="To lift a mistaken ban: `sudo fail2ban-client set JAIL unbanip ADDRESS`.",
 )
 async def bans(system: SystemView) -> CheckOutcome:

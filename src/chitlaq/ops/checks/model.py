@@ -33,13 +33,7 @@ class Verdict(StrEnum):
         return self not in {Verdict.OK, Verdict.SKIPPED}
 
 
-WORST_FIRST = (
-    Verdict.CRITICAL,
-    Verdict.UNKNOWN,
-    Verdict.WARNING,
-    Verdict.OK,
-    Verdict.SKIPPED,
-)
+WORST_FIRST = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING, Verdict.OK, Verdict.SKIPPED)
 """UNKNOWN is worse than WARNING, because it may hide anything."""
 
 

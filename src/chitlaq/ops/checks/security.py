@@ -81,14 +81,13 @@ async def logins(system: SystemView) -> CheckOutcome:
     total = sum(times.values())
     failed = total - times.get("success", 0.0)
     ratio = failed / total if total else 0.0
+    threshold = system.thresholds.login_failures_ratio
     return outcome(
         f"{share(ratio)} of {count(round(total), 'attempt')} within one hour failed"
         if round(total)
         else "no attempts within one hour",
         {
-            "failed": Value(ratio, "ratio", *system.thresholds.login_failures_ratio)
-            if total >= FEW_ATTEMPTS
-            else Value(ratio, "ratio"),
+            "failed": Value(ratio, "ratio", *(threshold if total >= FEW_ATTEMPTS else ())),
             "attempts": Value(round(total)),
         },
         Table(

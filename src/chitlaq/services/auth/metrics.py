@@ -6,14 +6,7 @@ from prometheus_client import Counter
 
 from chitlaq.core.telemetry import metrics
 
-AUTH_ATTEMPTS = Counter(
-    "auth_attempts_total",
-    "Login attempts, by result.",
-    ["result"],
-)
-USER_REGISTRATIONS = Counter(
-    "user_registrations_total",
-    "Accounts whose address was verified.",
-)
+AUTH_ATTEMPTS = Counter("auth_attempts_total", "Login attempts, by result.", ["result"])
+USER_REGISTRATIONS = Counter("user_registrations_total", "Accounts whose address was verified.")
 
 metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))

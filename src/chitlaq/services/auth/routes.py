@@ -36,11 +36,4 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         )
 
 
-SERVICE = Service(
-    inventory.COMPONENTS["auth-service"],
-    slices=(
-        "accounts",
-        "sessions",
-    ),
-    run=run,
-)
+SERVICE = Service(inventory.COMPONENTS["auth-service"], slices=("accounts", "sessions"), run=run)

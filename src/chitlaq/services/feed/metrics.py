@@ -8,9 +8,7 @@ from chitlaq.core.telemetry import metrics
 
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
 TIMELINE_READS = Counter(
-    "feed_timeline_reads_total",
-    "Home timeline reads, by source of the ids.",
-    ["source"],
+    "feed_timeline_reads_total", "Home timeline reads, by source of the ids.", ["source"]
 )
 
 metrics.initialize(TIMELINE_READS, ("valkey",), ("postgres",))

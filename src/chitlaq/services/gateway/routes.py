@@ -85,7 +85,4 @@ async def run(context: Context) -> AsyncIterator[GatewayState]:
     access_log.close()
 
 
-SERVICE = Service(
-    inventory.COMPONENTS["api-gateway"],
-    run=run,
-)
+SERVICE = Service(inventory.COMPONENTS["api-gateway"], run=run)

@@ -15,8 +15,4 @@ async def run(context: Context) -> AsyncIterator[SearchState]:
     yield SearchState(database=context.database)
 
 
-SERVICE = Service(
-    inventory.COMPONENTS["search-service"],
-    slices=("members",),
-    run=run,
-)
+SERVICE = Service(inventory.COMPONENTS["search-service"], slices=("members",), run=run)

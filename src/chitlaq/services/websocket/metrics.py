@@ -7,14 +7,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from chitlaq.core.telemetry import metrics
 
 WEBSOCKET_CONNECTIONS = Gauge(
-    "websocket_connections_active",
-    "Open WebSocket connections.",
-    multiprocess_mode="livesum",
+    "websocket_connections_active", "Open WebSocket connections.", multiprocess_mode="livesum"
 )
 WEBSOCKET_MESSAGES = Counter(
-    "websocket_messages_total",
-    "WebSocket frames, by direction and type.",
-    ["direction", "type"],
+    "websocket_messages_total", "WebSocket frames, by direction and type.", ["direction", "type"]
 )
 WEBSOCKET_MESSAGE_DURATION = Histogram(
     "websocket_message_duration_seconds",

@@ -21,8 +21,4 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
         yield WebsocketState(verifier=context.verifier, hub=hub)
 
 
-SERVICE = Service(
-    inventory.COMPONENTS["websocket"],
-    slices=("sockets",),
-    run=run,
-)
+SERVICE = Service(inventory.COMPONENTS["websocket"], slices=("sockets",), run=run)

@@ -195,11 +195,7 @@ class Supervisor:
             )
             return process
         return start(
-            command,
-            self._environment,
-            instance.log.write,
-            user=spec.user,
-            folder=spec.folder,
+            command, self._environment, instance.log.write, user=spec.user, folder=spec.folder
         )
 
     async def _until_ready(self, instance: Instance, process: Process) -> bool:
