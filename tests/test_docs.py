@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 SOURCE = re.compile(r"`(?:src/chitlaq/)?((?:core|services|stack|backups|ops|monitoring|logs|bench"
-                    r"|seed|cli|web|migrations)/[\w/]+(?:\.\w+|/))`")  # fmt: skip
+                    r"|seed|cli|web|migrations)(?:/\w+)*/(?:\w+\.\w+)?)`")  # fmt: skip
 
 
 def _anchors(page: Path) -> set[str]:
@@ -40,3 +40,15 @@ def test_links_are_valid(page: Path) -> None:
 def test_named_source_files_exist(page: Path) -> None:
     for path in SOURCE.findall(page.read_text()):
         assert (ROOT / "src" / "chitlaq" / path).exists(), f"{path} is not there"
+
+
+def test_first_decision_says_how_large_the_supervisor_became() -> None:
+    said = re.search(
+        r"about ([\d,]+) lines", (ROOT / "docs/decisions/0001-own-supervisor.md").read_text()
+    )
+    assert said
+    lines = sum(
+        len(module.read_text().splitlines())
+        for module in (ROOT / "src/chitlaq/stack/supervisor").glob("*.py")
+    )
+    assert int(said[1].replace(",", "")) == pytest.approx(lines, rel=0.15)

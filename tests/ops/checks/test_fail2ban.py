@@ -1,4 +1,4 @@
-"""Intruders: the real fail2ban with its own jail, and the real ausearch on planted logs."""
+"""Intruders: the real fail2ban with its own jail."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from chitlaq.core.host import programs as host_programs
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import logs
 from chitlaq.ops.checks.model import Lines, Table, Verdict
@@ -162,107 +161,3 @@ async def test_bans_of_a_day_are_read_from_fail2bans_database(home: Home, tmp_pa
     assert (found.verdict, found.values["bans"].value) == (OK, 2)
     path.write_text("no database at all, but a long enough text to be looked at" * 50)
     assert (await look(home, "security.bans", **variable)).verdict == UNKNOWN
-
-
-@pytest.fixture
-def ausearch(tmp_path: Path, programs: Programs) -> Callable[..., None]:
-    """The real ausearch, which reads a planted log instead of the machine's."""
-    real = unpacked("auditd", "ausearch", "sbin/ausearch")
-    path = tmp_path / "audit.log"
-    libraries = real.environment.get("LD_LIBRARY_PATH", "")
-    programs(
-        "ausearch",
-        'test "$1" = --input-logs || exit 9; shift\n'
-        f'LD_LIBRARY_PATH="{libraries}" exec {real.path} -if {path} "$@"',
-    )
-
-    def plant(*records: str, days_ago: int = 0) -> None:
-        # A fixed time of day, whatever the hour is.
-        at = (datetime.now().astimezone() - timedelta(days=days_ago)).timestamp()
-        lines = [
-            record.replace("AT", f"{at:.0f}.{number:03}:{number}")
-            for number, record in enumerate(records, start=100)
-        ]
-        path.write_text(path.read_text() if path.exists() else "")
-        with path.open("a") as log:
-            log.writelines(f"{one}\n" for one in lines)
-
-    return plant
-
-
-LOGIN = (
-    "type=USER_LOGIN msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=login id=1000"
-    ' exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
-)
-KNOWN = (
-    "type=USER_AUTH msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=PAM:authentication"
-    ' acct="ada" exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
-)
-STRANGER = KNOWN.replace("success", "failed")
-DENIED = (
-    'type=AVC msg=audit(AT): avc:  denied  { read } for  pid=9 comm="x" name="shadow" dev="sda1"'
-    " ino=3 scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=file permissive=0"
-)
-CONFINED = (
-    'type=APPARMOR_DENIED msg=audit(AT): apparmor="DENIED" operation="open" profile="x"'
-    ' name="/etc/shadow" pid=9 comm="x"'
-)
-CRASHED = (
-    "type=ANOM_ABEND msg=audit(AT): auid=1000 uid=1000 gid=1000 ses=1 pid=9"
-    ' comm="x" exe="/usr/bin/x" sig=11 res=1'
-)
-
-
-async def test_audit_of_today_is_counted_by_type(home: Home, ausearch: Callable[..., None]) -> None:
-    ausearch(STRANGER, DENIED, days_ago=2)
-    ausearch(LOGIN, KNOWN, LOGIN)
-    found = await look(home, "security.audit")
-    assert found.verdict == OK
-    assert found.summary == "3 records today, 0 of them of a denial, a failure or a crash"
-    (table,) = [one for one in found.evidence if isinstance(one, Table)]
-    assert [list(row) for row in table.rows] == [["2", "USER_LOGIN"], ["1", "USER_AUTH"]]
-
-
-@pytest.mark.parametrize(
-    "record",
-    [STRANGER, DENIED, CONFINED, CRASHED],
-    ids=["login", "access", "profile", "crash"],
-)
-async def test_denials_and_crashes_of_today_are_a_warning(
-    home: Home, ausearch: Callable[..., None], record: str
-) -> None:
-    ausearch(LOGIN, record)
-    found = await look(home, "security.audit")
-    assert (found.verdict, found.values["refused"].value) == (WARNING, 1)
-
-
-async def test_day_without_audit_records_is_ok(home: Home, ausearch: Callable[..., None]) -> None:
-    ausearch(STRANGER, days_ago=2)
-    found = await look(home, "security.audit")
-    assert (found.verdict, found.summary) == (OK, "no record today")
-
-
-async def test_unreadable_audit_log_is_unknown(home: Home, ausearch: Callable[..., None]) -> None:
-    found = await look(home, "security.audit")
-    assert found.verdict == UNKNOWN
-    assert "No such file" in found.summary
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        "security.fail2ban",
-        "security.audit",
-        "updates.all",
-        "updates.security",
-        "services.containers",
-    ],
-)
-async def test_missing_program_is_skipped_naming_its_package(
-    home: Home, monkeypatch: pytest.MonkeyPatch, check: str
-) -> None:
-    monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr(host_programs, "SYSTEM_FOLDERS", ("/nonexistent",))
-    found = await look(home, check)
-    assert found.verdict == SKIPPED
-    assert "package" in found.summary

@@ -1,9 +1,12 @@
-"""No check is OK on an installation that never ran."""
+"""All checks: none is OK on an installation that never ran or without its program."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from chitlaq.core.host import programs as host_programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings_loading import load
 from chitlaq.ops.checks.model import Verdict
@@ -11,6 +14,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import run
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, free_ports
+from tests.ops.checks.run_check import look
 
 OF_THE_MACHINE = (
     "host.",  # CPU, memory, disks, network and clock exist before ChitLaq
@@ -46,3 +50,23 @@ async def test_no_check_is_ok_on_an_installation_never_started(tmp_path: Path) -
     }
     assert not late, "each ends within its time"
     assert not home.root.exists(), "to look leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "security.fail2ban",
+        "security.audit",
+        "updates.all",
+        "updates.security",
+        "services.containers",
+    ],
+)
+async def test_missing_program_is_skipped_naming_its_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(host_programs, "SYSTEM_FOLDERS", ("/nonexistent",))
+    found = await look(Home(tmp_path), check)
+    assert found.verdict == Verdict.SKIPPED
+    assert "package" in found.summary

@@ -1,10 +1,10 @@
-"""Certificates, members' logins, and files that are safe to delete."""
+"""Certificates, members' logins, and the real ausearch on planted logs."""
 
 from __future__ import annotations
 
 import datetime
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.checks.model import Verdict
+from chitlaq.ops.checks.model import Table, Verdict
+from tests.debian_programs import unpacked
+from tests.ops.checks.conftest import Programs
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import look
 
@@ -109,19 +111,85 @@ async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: P
             assert (found.verdict, said in found.summary) == (verdict, True), found.summary
 
 
-async def test_deletable_files_are_listed_without_those_in_use(home: Home) -> None:
-    home.logs.mkdir(parents=True)
-    then = time.time() - 8 * DAY
-    for name, is_old in (
-        ("a.log", True),
-        ("a.log.1", False),
-        ("a.log.3.gz", True),
-        ("x.draft", True),
-    ):
-        (home.logs / name).write_bytes(b"x" * 100)
-        if is_old:
-            os.utime(home.logs / name, (then, then))
-    found = await look(home, "cleanup.candidates")
+@pytest.fixture
+def ausearch(tmp_path: Path, programs: Programs) -> Callable[..., None]:
+    """The real ausearch, which reads a planted log instead of the machine's."""
+    real = unpacked("auditd", "ausearch", "sbin/ausearch")
+    path = tmp_path / "audit.log"
+    libraries = real.environment.get("LD_LIBRARY_PATH", "")
+    programs(
+        "ausearch",
+        'test "$1" = --input-logs || exit 9; shift\n'
+        f'LD_LIBRARY_PATH="{libraries}" exec {real.path} -if {path} "$@"',
+    )
+
+    def plant(*records: str, days_ago: int = 0) -> None:
+        # A fixed time of day, whatever the hour is.
+        at = (datetime.datetime.now().astimezone() - datetime.timedelta(days=days_ago)).timestamp()
+        lines = [
+            record.replace("AT", f"{at:.0f}.{number:03}:{number}")
+            for number, record in enumerate(records, start=100)
+        ]
+        path.write_text(path.read_text() if path.exists() else "")
+        with path.open("a") as log:
+            log.writelines(f"{one}\n" for one in lines)
+
+    return plant
+
+
+LOGIN = (
+    "type=USER_LOGIN msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=login id=1000"
+    ' exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
+)
+KNOWN = (
+    "type=USER_AUTH msg=audit(AT): pid=1 uid=0 auid=1000 ses=1 msg='op=PAM:authentication"
+    ' acct="ada" exe="/usr/sbin/sshd" hostname=vm addr=198.51.100.7 terminal=ssh res=success\''
+)
+STRANGER = KNOWN.replace("success", "failed")
+DENIED = (
+    'type=AVC msg=audit(AT): avc:  denied  { read } for  pid=9 comm="x" name="shadow" dev="sda1"'
+    " ino=3 scontext=u:r:t:s0 tcontext=u:r:t:s0 tclass=file permissive=0"
+)
+CONFINED = (
+    'type=APPARMOR_DENIED msg=audit(AT): apparmor="DENIED" operation="open" profile="x"'
+    ' name="/etc/shadow" pid=9 comm="x"'
+)
+CRASHED = (
+    "type=ANOM_ABEND msg=audit(AT): auid=1000 uid=1000 gid=1000 ses=1 pid=9"
+    ' comm="x" exe="/usr/bin/x" sig=11 res=1'
+)
+
+
+async def test_audit_of_today_is_counted_by_type(home: Home, ausearch: Callable[..., None]) -> None:
+    ausearch(STRANGER, DENIED, days_ago=2)
+    ausearch(LOGIN, KNOWN, LOGIN)
+    found = await look(home, "security.audit")
     assert found.verdict == Verdict.OK
-    assert found.values["files"].value == 2
-    assert found.values["bytes"].value == 200
+    assert found.summary == "3 records today, 0 of them of a denial, a failure or a crash"
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    assert [list(row) for row in table.rows] == [["2", "USER_LOGIN"], ["1", "USER_AUTH"]]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [STRANGER, DENIED, CONFINED, CRASHED],
+    ids=["login", "access", "profile", "crash"],
+)
+async def test_denials_and_crashes_of_today_are_a_warning(
+    home: Home, ausearch: Callable[..., None], record: str
+) -> None:
+    ausearch(LOGIN, record)
+    found = await look(home, "security.audit")
+    assert (found.verdict, found.values["refused"].value) == (Verdict.WARNING, 1)
+
+
+async def test_day_without_audit_records_is_ok(home: Home, ausearch: Callable[..., None]) -> None:
+    ausearch(STRANGER, days_ago=2)
+    found = await look(home, "security.audit")
+    assert (found.verdict, found.summary) == (Verdict.OK, "no record today")
+
+
+async def test_unreadable_audit_log_is_unknown(home: Home, ausearch: Callable[..., None]) -> None:
+    found = await look(home, "security.audit")
+    assert found.verdict == Verdict.UNKNOWN
+    assert "No such file" in found.summary
