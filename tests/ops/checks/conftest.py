@@ -23,7 +23,7 @@ from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 from tests.conftest import Stack, free_ports
 
-Look = Callable[..., Awaitable[Result]]
+RunOnStack = Callable[..., Awaitable[Result]]
 """Runs one check by its id; variables of the environment besides change its settings."""
 
 
@@ -44,15 +44,15 @@ async def system(stack: Stack) -> AsyncIterator[SystemView]:
 
 
 @pytest.fixture
-def look(stack: Stack) -> Look:
-    async def look(check: str, **variables: str) -> Result:
+def run_on_stack(stack: Stack) -> RunOnStack:
+    async def run_on_stack(check: str, **variables: str) -> Result:
         system = system_of(stack, **variables)
         try:
             return await judge(CHECKS[check], system)
         finally:
             await system.close()
 
-    return look
+    return run_on_stack
 
 
 def status_of(stack: Stack, name: str) -> Status:

@@ -9,7 +9,7 @@ from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 
 
-async def look(home: Home, check: str, **environment: str) -> Result:
+async def run_check(home: Home, check: str, **environment: str) -> Result:
     """Run one check with the default settings, except for these variables."""
     system = SystemView(home, settings_loading.load(home, {"NOTHING": "", **environment}))
     try:

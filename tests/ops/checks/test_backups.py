@@ -15,7 +15,7 @@ from chitlaq.backups.catalog.records import BackupKind, OffsiteCopy, ProofResult
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import model
 from tests.conftest import Stack
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 OK, WARNING, CRITICAL = model.Verdict.OK, model.Verdict.WARNING, model.Verdict.CRITICAL
@@ -49,7 +49,7 @@ def keep(home: Home, kind: BackupKind, hours: float, **fields: Any) -> Record:
 
 async def say(home: Home, name: str, **environment: str) -> Any:
     folder = {"CHITLAQ_BACKUPS_FOLDER": str(home.root / "backups")}
-    return await look(home, name, **(folder | environment))
+    return await run_check(home, name, **(folder | environment))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("database", "dump"), ("physical", "full")])
@@ -147,7 +147,7 @@ async def test_wal_archive_is_judged_if_there_is_one(home: Home) -> None:
 
 
 async def test_wal_without_a_receiver_is_critical(stack: Stack) -> None:
-    found = await look(
+    found = await run_check(
         Home(stack.home), "backup.archive", **stack.environment | {"CHITLAQ_BACKUPS_ARCHIVE": "on"}
     )
     assert found.verdict == CRITICAL

@@ -15,9 +15,9 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, TimeSeries, Verdict
 from chitlaq.ops.checks.runner import Result
 from tests.conftest import Member, Stack
-from tests.ops.checks.conftest import Look
+from tests.ops.checks.conftest import RunOnStack
 from tests.ops.checks.prometheus_history import serving
-from tests.ops.checks.run_check import look as looked
+from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
 STEP = 240
@@ -114,7 +114,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mappin
 
 
 async def forecast(check: str, address: str, tmp_path: Path) -> Result:
-    return await looked(Home(tmp_path), check, PROMETHEUS_URL=address)
+    return await run_check(Home(tmp_path), check, PROMETHEUS_URL=address)
 
 
 CAPACITY = ("capacity.disk", "capacity.memory", "capacity.connections", "capacity.database")
@@ -208,7 +208,7 @@ async def test_database_is_forecast_against_its_own_disk(tmp_path: Path, elsewhe
     linked.postgres_data.symlink_to(elsewhere / "volume")
     async with serving({"past": past}, tmp_path) as addresses:
         for one in (home, linked):
-            found = await looked(one, "capacity.database", PROMETHEUS_URL=addresses["past"])
+            found = await run_check(one, "capacity.database", PROMETHEUS_URL=addresses["past"])
             (days,) = (value.value for value in found.values.values())
             assert days == pytest.approx(10, abs=0.1)
 
@@ -227,7 +227,7 @@ async def test_invisible_disk_of_a_database_is_not_guessed(tmp_path: Path) -> No
             found = await forecast("capacity.database", addresses[name], tmp_path)
             assert found.verdict == Verdict.UNKNOWN
             assert reason in found.summary
-        server = await looked(
+        server = await run_check(
             Home(tmp_path),
             "capacity.database",
             PROMETHEUS_URL=addresses["many"],
@@ -271,7 +271,7 @@ async def test_steadily_growing_process_is_named(tmp_path: Path) -> None:
 async def test_growth_is_judged_by_the_tested_size(
     stack: Stack,
     join: Join,
-    look: Look,
+    run_on_stack: RunOnStack,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
     share: float,
@@ -289,7 +289,7 @@ async def test_growth_is_judged_by_the_tested_size(
         " (SELECT count(*) FROM feed.posts WHERE deleted_at IS NULL) AS posts"
     )
     monkeypatch.setattr(capacity, "TESTED", {what: row[what] / share})
-    found = await look("growth.members")
+    found = await run_on_stack("growth.members")
     assert found.verdict == verdict
     assert found.values[what].value == row[what]
     # Everything here is younger than 30 days.
@@ -298,4 +298,4 @@ async def test_growth_is_judged_by_the_tested_size(
 
 
 async def test_growth_without_postgresql_is_unknown(tmp_path: Path) -> None:
-    assert (await looked(Home(tmp_path), "growth.members")).verdict == Verdict.UNKNOWN
+    assert (await run_check(Home(tmp_path), "growth.members")).verdict == Verdict.UNKNOWN

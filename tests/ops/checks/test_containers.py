@@ -17,7 +17,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 OK, WARNING, CRITICAL, UNKNOWN, SKIPPED = (
     Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.SKIPPED,
@@ -76,7 +76,7 @@ async def test_containers_are_judged_by_their_state(
 ) -> None:
     text = "\n".join(lines)
     programs("docker", f"cat <<'END'\n{text}\nEND" if lines else "exit 0")
-    found = await look(home, "services.containers")
+    found = await run_check(home, "services.containers")
     assert (found.verdict, said in found.summary) == (verdict, True), found.summary
     if verdict != UNKNOWN:
         (table,) = [one for one in found.evidence if isinstance(one, Table)]
@@ -85,7 +85,7 @@ async def test_containers_are_judged_by_their_state(
 
 async def test_all_containers_are_listed_as_json(home: Home, programs: Programs) -> None:
     programs("docker", f'test "$*" = "ps -a --format {{{{json .}}}}" && echo \'{FEED}\'')
-    assert (await look(home, "services.containers")).verdict == OK
+    assert (await run_check(home, "services.containers")).verdict == OK
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ async def test_unreachable_docker_daemon_is_unknown_if_it_is_needed(
         pytest.skip("the package docker.io is not here")
     (nobody,) = free_ports(1)
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{nobody}")
-    found = await look(home, "services.containers", DATABASE_URL=elsewhere)
+    found = await run_check(home, "services.containers", DATABASE_URL=elsewhere)
     assert (found.verdict, said in found.summary) == (verdict, True), found.summary

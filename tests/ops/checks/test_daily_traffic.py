@@ -14,7 +14,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.ops.checks.prometheus_history import serving
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 HOUR = 3600
 STEP = 60
@@ -146,7 +146,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mappin
 async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
     told: Mapping[str, str], tmp_path: Path, story: str, verdict: Verdict, words: str
 ) -> None:
-    found = await look(Home(tmp_path), "api.day", PROMETHEUS_URL=told[story])
+    found = await run_check(Home(tmp_path), "api.day", PROMETHEUS_URL=told[story])
     assert found.verdict == verdict, found.summary
     assert words in found.summary
     if story == "well":
@@ -169,7 +169,7 @@ async def test_day_is_judged_as_a_whole_and_by_its_worst_hours(
 async def test_worst_hour_is_named_by_clock_time(
     told: Mapping[str, str], tmp_path: Path, story: str, words: str, span: Span
 ) -> None:
-    found = await look(Home(tmp_path), "api.day", PROMETHEUS_URL=told[story])
+    found = await run_check(Home(tmp_path), "api.day", PROMETHEUS_URL=told[story])
     said = re.search(rf"{words} from (\d\d:\d\d) to (\d\d:\d\d)", found.summary)
     assert said, found.summary
     hours = {

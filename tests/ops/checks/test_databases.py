@@ -16,7 +16,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack, eventually
-from tests.ops.checks.conftest import Look, answering, frozen
+from tests.ops.checks.conftest import RunOnStack, answering, frozen
 
 POSTGRESQL = (
     "database.ready", "database.connections", "database.size", "database.slow_statements",
@@ -39,11 +39,13 @@ async def session(stack: Stack, role: str = "postgres") -> AsyncIterator[asyncpg
         connection.terminate()
 
 
-async def found(look: Look, check: str, verdict: Verdict, said: str, **variables: str) -> Result:
+async def found(
+    run_on_stack: RunOnStack, check: str, verdict: Verdict, said: str, **variables: str
+) -> Result:
     """Wait until a check gives a verdict with a summary that contains some words."""
 
     async def is_found() -> Result:
-        result = await look(check, **variables)
+        result = await run_on_stack(check, **variables)
         assert (result.verdict, said in result.summary) == (verdict, True), result.summary
         return result
 
@@ -59,26 +61,26 @@ def rows(result: Result) -> list[dict[str, str]]:
 # --- servers that are down, or something else
 
 
-async def all_found(look: Look, port: str) -> list[Result]:
+async def all_found(run_on_stack: RunOnStack, port: str) -> list[Result]:
     """The outcome of every check on PostgreSQL and Valkey."""
     urls = {
         "DATABASE_URL": f"postgresql://postgres@127.0.0.1:{port}/chitlaq",
         "REDIS_URL": f"redis://127.0.0.1:{port}/0",
     }
-    return await asyncio.gather(*(look(check, **urls) for check in UNSEEN))
+    return await asyncio.gather(*(run_on_stack(check, **urls) for check in UNSEEN))
 
 
 async def test_servers_that_are_down_are_critical_and_their_values_unknown(
-    look: Look, nobody: str
+    run_on_stack: RunOnStack, nobody: str
 ) -> None:
-    results = await all_found(look, nobody)
+    results = await all_found(run_on_stack, nobody)
     assert {result.check: result.verdict for result in results} == UNSEEN
     assert not any("itself failed" in result.summary for result in results)
 
 
-async def test_web_server_on_the_databases_port_is_critical(look: Look) -> None:
+async def test_web_server_on_the_databases_port_is_critical(run_on_stack: RunOnStack) -> None:
     with answering(b"<h1>It works!</h1>") as port:
-        results = await all_found(look, port)
+        results = await all_found(run_on_stack, port)
     assert {result.check: result.verdict for result in results} == UNSEEN
     assert not any("itself failed" in result.summary for result in results)
 
@@ -106,13 +108,15 @@ async def test_hanging_server_is_critical_within_the_checks_timeout(
     [("60,90", Verdict.OK), ("0,60", Verdict.WARNING), ("0,0", Verdict.CRITICAL)],
 )
 async def test_response_time_of_a_server_is_judged(
-    look: Look, check: str, thresholds: str, verdict: Verdict
+    run_on_stack: RunOnStack, check: str, thresholds: str, verdict: Verdict
 ) -> None:
-    await found(look, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=thresholds)
+    await found(
+        run_on_stack, check, verdict, "answered in ", CHITLAQ_CHECKS_ANSWER_SECONDS=thresholds
+    )
 
 
 async def test_connections_near_the_limit_are_a_warning_and_then_critical(
-    stack: Stack, look: Look
+    stack: Stack, run_on_stack: RunOnStack
 ) -> None:
     async with AsyncExitStack() as taken:
         for _ in range(60):
@@ -122,22 +126,24 @@ async def test_connections_near_the_limit_are_a_warning_and_then_critical(
             ("0.5,0.99", Verdict.WARNING),
             ("0.2,0.5", Verdict.CRITICAL),
         ):
-            result = await look("database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
+            result = await run_on_stack(
+                "database.connections", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds
+            )
             assert result.verdict is verdict, result.summary
             assert "of 120 in use" in result.summary
             assert rows(result)[0]["role"] == "postgres", "who holds most is named first"
 
 
-async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
+async def test_no_connection_left_is_critical(stack: Stack, run_on_stack: RunOnStack) -> None:
     async with AsyncExitStack() as taken:
         with suppress(asyncpg.TooManyConnectionsError):
             while True:
                 await taken.enter_async_context(session(stack, "chitlaq"))
-        result = await look("database.connections")
+        result = await run_on_stack("database.connections")
         assert result.verdict is Verdict.CRITICAL
         assert "no connection left" in result.summary
-        assert (await look("database.ready")).verdict is Verdict.CRITICAL
-    await found(look, "database.connections", Verdict.OK, "in use")
+        assert (await run_on_stack("database.ready")).verdict is Verdict.CRITICAL
+    await found(run_on_stack, "database.connections", Verdict.OK, "in use")
 
 
 @pytest.mark.parametrize(
@@ -145,9 +151,9 @@ async def test_no_connection_left_is_critical(stack: Stack, look: Look) -> None:
     [("1e12,1e13", Verdict.OK), ("1e6,1e13", Verdict.WARNING), ("1e5,1e6", Verdict.CRITICAL)],
 )
 async def test_size_of_the_database_is_judged_by_its_thresholds(
-    look: Look, thresholds: str, verdict: Verdict
+    run_on_stack: RunOnStack, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=thresholds)
+    result = await run_on_stack("database.size", CHITLAQ_CHECKS_DATABASE_SIZE_BYTES=thresholds)
     assert result.verdict is verdict
     assert rows(result)[0]["table"] in result.summary
 
@@ -171,12 +177,12 @@ async def empty(stack: Stack) -> AsyncIterator[str]:
     ],
 )
 async def test_unavailable_database_values_are_not_invented(
-    look: Look, empty: str, check: str, verdict: Verdict, said: str
+    run_on_stack: RunOnStack, empty: str, check: str, verdict: Verdict, said: str
 ) -> None:
-    await found(look, check, verdict, said, DATABASE_URL=empty)
+    await found(run_on_stack, check, verdict, said, DATABASE_URL=empty)
 
 
-async def test_repeatedly_slow_statement_is_found(stack: Stack, look: Look) -> None:
+async def test_repeatedly_slow_statement_is_found(stack: Stack, run_on_stack: RunOnStack) -> None:
     async with session(stack) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
         for _ in range(2):
@@ -187,7 +193,7 @@ async def test_repeatedly_slow_statement_is_found(stack: Stack, look: Look) -> N
         ("0.1,0.3", Verdict.CRITICAL),
     ):
         result = await found(
-            look,
+            run_on_stack,
             "database.slow_statements",
             verdict,
             "slowest mean time",
@@ -198,19 +204,21 @@ async def test_repeatedly_slow_statement_is_found(stack: Stack, look: Look) -> N
     await stack.sql("SELECT pg_stat_statements_reset()")
 
 
-async def test_statement_slow_only_once_is_ignored(stack: Stack, look: Look) -> None:
+async def test_statement_slow_only_once_is_ignored(stack: Stack, run_on_stack: RunOnStack) -> None:
     async with session(stack) as connection:
         await connection.execute("SELECT pg_stat_statements_reset()")
         await connection.execute("SELECT pg_sleep(0.3) AS once_by_hand")
-    result = await look("database.slow_statements", CHITLAQ_CHECKS_STATEMENT_SECONDS="0.3,60")
+    result = await run_on_stack(
+        "database.slow_statements", CHITLAQ_CHECKS_STATEMENT_SECONDS="0.3,60"
+    )
     assert result.verdict is Verdict.OK
     assert not any("once_by_hand" in row["statement"] for row in rows(result))
 
 
 async def test_lock_wait_is_judged_by_its_length_and_names_the_holder(
-    stack: Stack, look: Look
+    stack: Stack, run_on_stack: RunOnStack
 ) -> None:
-    await found(look, "database.locks", Verdict.OK, "no session is waiting")
+    await found(run_on_stack, "database.locks", Verdict.OK, "no session is waiting")
     take = "SELECT pg_advisory_xact_lock(4711)"
     async with session(stack) as holder, session(stack) as waiter:
         async with holder.transaction():
@@ -222,7 +230,7 @@ async def test_lock_wait_is_judged_by_its_length_and_names_the_holder(
                 ("0.01,0.02", Verdict.CRITICAL),
             ):
                 result = await found(
-                    look,
+                    run_on_stack,
                     "database.locks",
                     verdict,
                     "1 session waiting",
@@ -233,10 +241,12 @@ async def test_lock_wait_is_judged_by_its_length_and_names_the_holder(
             assert row["waits for"] == str(holder.get_server_pid())
             assert row["statement"] == take
         await waiting
-    await found(look, "database.locks", Verdict.OK, "no session is waiting")
+    await found(run_on_stack, "database.locks", Verdict.OK, "no session is waiting")
 
 
-async def test_open_transaction_is_judged_by_its_age(stack: Stack, look: Look) -> None:
+async def test_open_transaction_is_judged_by_its_age(
+    stack: Stack, run_on_stack: RunOnStack
+) -> None:
     async with session(stack) as forgotten, forgotten.transaction():
         await forgotten.execute("SELECT 'forgotten'")
         for thresholds, verdict in (
@@ -245,7 +255,7 @@ async def test_open_transaction_is_judged_by_its_age(stack: Stack, look: Look) -
             ("0.01,0.02", Verdict.CRITICAL),
         ):
             result = await found(
-                look,
+                run_on_stack,
                 "database.activity",
                 verdict,
                 "oldest transaction open for ",
@@ -260,12 +270,12 @@ async def test_open_transaction_is_judged_by_its_age(stack: Stack, look: Look) -
     [("0.01,0.001", Verdict.OK), ("1.01,0.01", Verdict.WARNING), ("1.02,1.01", Verdict.CRITICAL)],
 )
 async def test_cache_hit_ratio_is_judged(
-    stack: Stack, look: Look, thresholds: str, verdict: Verdict
+    stack: Stack, run_on_stack: RunOnStack, thresholds: str, verdict: Verdict
 ) -> None:
     read = "DO $$ BEGIN FOR n IN 1..300 LOOP PERFORM count(*) FROM pg_attribute; END LOOP; END $$"
     await stack.sql(read)
     await found(
-        look,
+        run_on_stack,
         "database.cache",
         verdict,
         "blocks were found in memory",
@@ -273,7 +283,7 @@ async def test_cache_hit_ratio_is_judged(
     )
 
 
-async def test_dead_rows_are_judged_by_their_share(stack: Stack, look: Look) -> None:
+async def test_dead_rows_are_judged_by_their_share(stack: Stack, run_on_stack: RunOnStack) -> None:
     async def delete(upto: int) -> None:
         await stack.sql("DELETE FROM public.much_deleted WHERE n <= $1", upto)
 
@@ -283,20 +293,20 @@ async def test_dead_rows_are_judged_by_their_share(stack: Stack, look: Look) -> 
     )
     try:
         await found(
-            look,
+            run_on_stack,
             "database.dead_rows",
             Verdict.OK,
             "0 % of the rows of public.much_deleted are dead",
         )
         await delete(6_000)
         said = "30 % of the rows of public.much_deleted are dead"
-        await found(look, "database.dead_rows", Verdict.WARNING, said)
+        await found(run_on_stack, "database.dead_rows", Verdict.WARNING, said)
         await delete(12_000)
         said = "60 % of the rows of public.much_deleted are dead"
-        result = await found(look, "database.dead_rows", Verdict.CRITICAL, said)
+        result = await found(run_on_stack, "database.dead_rows", Verdict.CRITICAL, said)
         assert rows(result)[0]["last vacuum"] == "never"
         await stack.sql("VACUUM public.much_deleted")
-        await found(look, "database.dead_rows", Verdict.OK, "")
+        await found(run_on_stack, "database.dead_rows", Verdict.OK, "")
     finally:
         await stack.sql("DROP TABLE public.much_deleted")
 
@@ -320,16 +330,18 @@ async def configured(system: SystemView, name: str, value: str) -> AsyncIterator
     [("0.9,0.99", Verdict.OK), ("1e-9,0.99", Verdict.WARNING), ("1e-9,1e-8", Verdict.CRITICAL)],
 )
 async def test_memory_of_valkey_is_judged_by_its_thresholds(
-    look: Look, thresholds: str, verdict: Verdict
+    run_on_stack: RunOnStack, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=thresholds)
+    result = await run_on_stack("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO=thresholds)
     assert result.verdict is verdict
     assert result.summary.endswith(" of 268 MB")
 
 
-async def test_valkey_without_a_limit_has_no_share_to_judge(system: SystemView, look: Look) -> None:
+async def test_valkey_without_a_limit_has_no_share_to_judge(
+    system: SystemView, run_on_stack: RunOnStack
+) -> None:
     async with configured(system, "maxmemory", "0"):
-        result = await look("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO="1e-9,1e-8")
+        result = await run_on_stack("redis.memory", CHITLAQ_CHECKS_VALKEY_MEMORY_RATIO="1e-9,1e-8")
     assert (result.verdict, list(result.values)) == (Verdict.OK, ["used"])
     assert "without a limit" in result.summary
 
@@ -339,9 +351,9 @@ async def test_valkey_without_a_limit_has_no_share_to_judge(system: SystemView, 
     [("0.9,0.99", Verdict.OK), ("1e-5,0.9", Verdict.WARNING), ("1e-5,2e-5", Verdict.CRITICAL)],
 )
 async def test_clients_of_valkey_are_judged_by_their_thresholds(
-    look: Look, thresholds: str, verdict: Verdict
+    run_on_stack: RunOnStack, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
+    result = await run_on_stack("redis.clients", CHITLAQ_CHECKS_CONNECTIONS_RATIO=thresholds)
     assert result.verdict is verdict
     assert "connected" in result.summary
 

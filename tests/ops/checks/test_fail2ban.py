@@ -19,7 +19,7 @@ from chitlaq.ops.checks.model import Lines, Table, Verdict
 from tests.conftest import eventually
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs, program
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 OK, WARNING = Verdict.OK, Verdict.WARNING
 UNKNOWN, SKIPPED = Verdict.UNKNOWN, Verdict.SKIPPED
@@ -103,7 +103,7 @@ async def test_jails_are_shown_with_bans_and_the_end_of_the_log(
                     f" Failed password for root from 203.0.113.{number} port 22 ssh2\n"
                 )
         await eventually(lambda: "Currently banned:\t2" in asked("status", "sshd"))
-        found = await look(home, "security.fail2ban")
+        found = await run_check(home, "security.fail2ban")
         assert found.verdict == OK
         assert found.summary == "jails: sshd; 2 addresses banned now"
         table, shown = found.evidence
@@ -114,14 +114,16 @@ async def test_jails_are_shown_with_bans_and_the_end_of_the_log(
         assert isinstance(shown, Lines)
         assert any("Ban 203.0.113.2" in line for line in shown.lines)
         database = folder / "bans.sqlite3"
-        bans = await look(home, "security.bans", CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(database))
+        bans = await run_check(
+            home, "security.bans", CHITLAQ_MONITORING_FAIL2BAN_DATABASE=str(database)
+        )
         assert (bans.verdict, bans.values["bans"].value) == (OK, 2)
 
 
 async def test_fail2ban_without_jails_is_a_warning(home: Home, fail2ban: Running) -> None:
     with fail2ban(jails=""):
         await eventually(lambda: "Number of jail" in asked("status"))
-        found = await look(home, "security.fail2ban")
+        found = await run_check(home, "security.fail2ban")
     assert (found.verdict, found.summary) == (WARNING, "it runs without any jail")
 
 
@@ -131,7 +133,7 @@ async def test_log_of_fail2ban_is_also_searched_in_the_journal(
     monkeypatch.setattr(logs, "SYSTEMD", str(tmp_path / "no-systemd"))
     with fail2ban(target="STDOUT"):
         await eventually(lambda: "sshd" in asked("status"))
-        found = await look(home, "security.fail2ban")
+        found = await run_check(home, "security.fail2ban")
     assert found.verdict == OK
     shown = found.evidence[-1]
     assert isinstance(shown, Lines)
@@ -139,7 +141,7 @@ async def test_log_of_fail2ban_is_also_searched_in_the_journal(
 
 
 async def test_stopped_fail2ban_is_unknown(home: Home, fail2ban: Running) -> None:
-    found = await look(home, "security.fail2ban")
+    found = await run_check(home, "security.fail2ban")
     assert found.verdict == UNKNOWN
     assert "Is fail2ban running?" in found.summary
 
@@ -147,7 +149,7 @@ async def test_stopped_fail2ban_is_unknown(home: Home, fail2ban: Running) -> Non
 async def test_bans_of_a_day_are_read_from_fail2bans_database(home: Home, tmp_path: Path) -> None:
     path = tmp_path / "fail2ban.sqlite3"
     variable = {"CHITLAQ_MONITORING_FAIL2BAN_DATABASE": str(path)}
-    assert (await look(home, "security.bans", **variable)).verdict == SKIPPED
+    assert (await run_check(home, "security.bans", **variable)).verdict == SKIPPED
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE bans (jail TEXT, ip TEXT, timeofban INTEGER, bantime INTEGER)")
     now = int(time.time())
@@ -157,7 +159,7 @@ async def test_bans_of_a_day_are_read_from_fail2bans_database(home: Home, tmp_pa
     )
     connection.commit()
     connection.close()
-    found = await look(home, "security.bans", **variable)
+    found = await run_check(home, "security.bans", **variable)
     assert (found.verdict, found.values["bans"].value) == (OK, 2)
     path.write_text("no database at all, but a long enough text to be looked at" * 50)
-    assert (await look(home, "security.bans", **variable)).verdict == UNKNOWN
+    assert (await run_check(home, "security.bans", **variable)).verdict == UNKNOWN

@@ -23,7 +23,7 @@ from chitlaq.ops.checks import disks, host
 from chitlaq.ops.checks.model import Table, Verdict
 from tests.conftest import free_ports
 from tests.ops.checks.prometheus_history import serving
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Home:
 async def test_utilisation_is_judged_by_its_thresholds(
     home: Home, check: str, setting: str, thresholds: str, verdict: Verdict
 ) -> None:
-    found = await look(home, check, **{f"CHITLAQ_CHECKS_{setting}": thresholds})
+    found = await run_check(home, check, **{f"CHITLAQ_CHECKS_{setting}": thresholds})
     if found.verdict == Verdict.SKIPPED:
         pytest.skip(found.summary)
     assert found.verdict == verdict, found.summary
@@ -64,7 +64,7 @@ async def test_utilisation_is_judged_by_its_thresholds(
 async def test_memory_is_judged_by_what_is_available(
     home: Home, thresholds: str, verdict: Verdict
 ) -> None:
-    found = await look(home, "host.memory", CHITLAQ_CHECKS_MEMORY_AVAILABLE_RATIO=thresholds)
+    found = await run_check(home, "host.memory", CHITLAQ_CHECKS_MEMORY_AVAILABLE_RATIO=thresholds)
     assert found.verdict == verdict
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
     assert table.rows
@@ -74,13 +74,13 @@ async def test_uptime_is_ok_after_the_first_hour(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "JUST_BOOTED_SECONDS", 0.0)
-    assert (await look(home, "host.uptime")).verdict == Verdict.OK
+    assert (await run_check(home, "host.uptime")).verdict == Verdict.OK
     monkeypatch.setattr(host, "JUST_BOOTED_SECONDS", 1e12)
-    assert (await look(home, "host.uptime")).verdict == Verdict.WARNING
+    assert (await run_check(home, "host.uptime")).verdict == Verdict.WARNING
 
 
 async def test_each_file_system_is_listed_once_with_the_homes_own(home: Home) -> None:
-    found = await look(home, "host.disk")
+    found = await run_check(home, "host.disk")
     table = found.evidence[0]
     assert isinstance(table, Table)
     mounts = [row[0] for row in table.rows]
@@ -106,7 +106,7 @@ def full(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_full_file_system_is_critical(full: Path) -> None:
-    found = await look(Home(full / "not-there-yet"), "host.disk")
+    found = await run_check(Home(full / "not-there-yet"), "host.disk")
     assert found.verdict == Verdict.CRITICAL
     assert str(full) in found.summary
 
@@ -120,7 +120,7 @@ async def test_disk_usage_of_home_and_backups_counts_each_file_once(
         file.write_bytes(os.urandom(size))
     (home.root / "deep/again").hardlink_to(home.root / "deep/er/file")
     home = Home(home.root / "deep")
-    found = await look(home, "host.disk", CHITLAQ_BACKUPS_FOLDER=str(backups))
+    found = await run_check(home, "host.disk", CHITLAQ_BACKUPS_FOLDER=str(backups))
     assert found.values["taken CHITLAQ_HOME"].value == pytest.approx(3e6, rel=0.1)
     assert found.values["taken backups"].value == pytest.approx(1e6, rel=0.1)
     assert "at least" not in found.summary
@@ -130,7 +130,7 @@ async def test_folder_not_measured_in_time_is_reported(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(disks, "TAKEN_SECONDS", -1.0)
-    found = await look(home, "host.disk")
+    found = await run_check(home, "host.disk")
     assert "CHITLAQ_HOME at least" in found.summary
     assert "was not reached" in found.evidence[1].rows[0][3]  # type: ignore[union-attr]
 
@@ -187,7 +187,7 @@ def advancing(file: Path, template: str, **per_second: float | str) -> Iterator[
 @pytest.mark.parametrize("seconds", [7200, 300_000])
 async def test_uptime_is_that_since_the_kernels_boot(home: Home, proc: Path, seconds: int) -> None:
     (proc / "stat").write_text(f"btime {time.time() - seconds:.0f}\n")
-    found = await look(home, "host.uptime")
+    found = await run_check(home, "host.uptime")
     assert found.values["uptime"].value == pytest.approx(seconds, abs=60)
 
 
@@ -196,7 +196,7 @@ async def test_load_is_the_kernels(home: Home) -> None:
         return Path("/proc/loadavg").read_text().split()[:3]
 
     for _ in range(10):  # the kernel may recompute it between two reads
-        before, found, after = kernels(), await look(home, "host.load"), kernels()
+        before, found, after = kernels(), await run_check(home, "host.load"), kernels()
         if before == after:
             break
     values = [found.values[name].value for name in ("load1", "load5", "load15")]
@@ -211,7 +211,7 @@ async def test_cpu_use_follows_the_kernels_counters(
 ) -> None:
     rates = {"user": busy, "waiting": waiting, "idle": 1 - busy - waiting}
     with advancing(proc / "stat", CPU, **{name: 1e4 * rate for name, rate in rates.items()}):
-        found = await look(home, "host.cpu")
+        found = await run_check(home, "host.cpu")
     # The CPU time of this process is subtracted.
     assert busy - 0.3 < found.values["used"].value < busy + 0.05
     assert found.values["iowait"].value == pytest.approx(waiting, abs=0.05)
@@ -220,7 +220,7 @@ async def test_cpu_use_follows_the_kernels_counters(
 async def test_busy_process_is_named(home: Home) -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
         try:
-            found = await look(home, "host.cpu")
+            found = await run_check(home, "host.cpu")
         finally:
             busy.kill()
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
@@ -239,14 +239,14 @@ async def test_memory_is_the_kernels_available_memory(
         "SwapTotal: 1000 kB\nSwapFree: 250 kB\n"
     )
     (proc / "vmstat").write_text("pswpin 0\npswpout 0\n")
-    found = await look(home, "host.memory")
+    found = await run_check(home, "host.memory")
     assert found.values["available"].value == pytest.approx(available / 1_000_000)
     assert found.values["available_bytes"].value == 1024 * available
     assert found.values["swap_used_bytes"].value == 1024 * 750
 
 
 async def test_use_of_a_file_system_is_that_of_statvfs(home: Home) -> None:
-    found = await look(home, "host.disk")
+    found = await run_check(home, "host.disk")
     table = found.evidence[0]
     assert isinstance(table, Table)
     for mount in (row[0] for row in table.rows):
@@ -262,7 +262,7 @@ async def test_disk_io_follows_the_kernels_counters(
 ) -> None:
     rates = {"read": 2000.0 * busy, "written": 4000.0 * busy, "busy": 1000 * busy}
     with advancing(proc / "diskstats", DISK, name=name, **rates):
-        found = await look(home, "host.disk_io")
+        found = await run_check(home, "host.disk_io")
     assert f"sd{name}" in found.summary
     # The pause of a second may take longer on a busy machine.
     assert 0.8 * busy < found.values["busy"].value < 5 * busy
@@ -274,7 +274,7 @@ async def test_bandwidth_follows_the_kernels_counters(
 ) -> None:
     rates = {"received": rate, "sent": 3 * rate}
     with advancing(proc / "net/dev", NETWORK, name=name, **rates):
-        found = await look(home, "host.bandwidth")
+        found = await run_check(home, "host.bandwidth")
     assert 0.8 * rate < found.values["received"].value < 5 * rate
     ratio = found.values["sent"].value / found.values["received"].value
     assert ratio == pytest.approx(3, rel=0.01)
@@ -285,17 +285,17 @@ async def test_errors_of_an_interface_are_counted(home: Home, proc: Path, errors
     real = [line.partition(":")[0] for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
     counters = f"9 50000 {errors} {errors} 0 0 0 0 9 50000 0 0 0 0 0 0"
     (proc / "net/dev").write_text("\n".join(["", "", *(f"{name}: {counters}" for name in real)]))
-    found = await look(home, "host.interfaces")
+    found = await run_check(home, "host.interfaces")
     if found.values["interfaces_up"].value == 0:
         pytest.skip("no interface but loopback is up here")
     assert found.values["errors"].value == pytest.approx(2 * errors / 100_000)
 
 
 async def test_listening_socket_is_counted(home: Home) -> None:
-    before = (await look(home, "host.sockets")).evidence[0]
+    before = (await run_check(home, "host.sockets")).evidence[0]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
-        after = (await look(home, "host.sockets")).evidence[0]
+        after = (await run_check(home, "host.sockets")).evidence[0]
     assert isinstance(before, Table)
     assert isinstance(after, Table)
     assert address not in {row[1] for row in before.rows}
@@ -318,7 +318,7 @@ def bare_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_machine_without_visible_file_systems_is_unknown(bare_kernel: Path) -> None:
     # A home in /proc is on no disk.
-    found = await look(Home(Path("/proc/chitlaq")), "host.disk")
+    found = await run_check(Home(Path("/proc/chitlaq")), "host.disk")
     assert (found.verdict, found.summary) == (
         Verdict.UNKNOWN,
         "no file system on a disk was found",
@@ -326,13 +326,13 @@ async def test_machine_without_visible_file_systems_is_unknown(bare_kernel: Path
 
 
 async def test_machine_without_visible_disks_is_skipped(home: Home, bare_kernel: Path) -> None:
-    found = await look(home, "host.disk_io")
+    found = await run_check(home, "host.disk_io")
     assert found.verdict == Verdict.SKIPPED
     assert "lists no disks" in found.summary
 
 
 async def test_sockets_that_cannot_be_seen_are_unknown(home: Home, bare_kernel: Path) -> None:
-    found = await look(home, "host.sockets")
+    found = await run_check(home, "host.sockets")
     assert found.verdict == Verdict.UNKNOWN
     assert "cannot list sockets" in found.summary
 
@@ -341,7 +341,7 @@ async def test_udp_socket_is_listed_and_exposes_no_tcp_component(home: Home) -> 
     with socket.socket(type=socket.SOCK_DGRAM) as listener:
         listener.bind(("0.0.0.0", 0))
         port = listener.getsockname()[1]
-        found = await look(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=str(port))
+        found = await run_check(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=str(port))
     assert "postgres" not in found.summary
     assert found.values["udp"].value >= 1
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
@@ -352,8 +352,8 @@ LOOK = """\
 import asyncio, sys
 from pathlib import Path
 from chitlaq.core.installation.home import Home
-from tests.ops.checks.run_check import look
-found = asyncio.run(look(Home(Path(sys.argv[1])), "host.interfaces"))
+from tests.ops.checks.run_check import run_check
+found = asyncio.run(run_check(Home(Path(sys.argv[1])), "host.interfaces"))
 print(found.verdict, found.summary, *(found.evidence[1].rows or [[]]), sep="\\n")
 """
 
@@ -411,11 +411,11 @@ async def test_large_file_is_found_and_tables_are_not_blamed(home: Home) -> None
         (home.root / name).parent.mkdir(parents=True)
         with (home.root / name).open("wb") as file:
             file.truncate(size)
-    found = await look(home, "host.large_files")
+    found = await run_check(home, "host.large_files")
     assert found.verdict == Verdict.WARNING
     assert found.values["largest"].value >= 2e9
     (home.root / "logs/huge.log").unlink()
-    found = await look(home, "host.large_files", CHITLAQ_CHECKS_LARGE_FILE_BYTES="5e8,1e9")
+    found = await run_check(home, "host.large_files", CHITLAQ_CHECKS_LARGE_FILE_BYTES="5e8,1e9")
     assert found.values["largest"].value < 2e9
     assert not [r for one in found.evidence for r in one.rows if "huge" in r[1]]  # type: ignore[union-attr]
 
@@ -426,7 +426,7 @@ async def test_folder_with_too_many_files_is_unknown(
     monkeypatch.setattr(disks, "WALKED_FILES", 2)
     for name in "abcd":
         (home.root / name).touch()
-    assert (await look(home, "host.large_files")).verdict == Verdict.UNKNOWN
+    assert (await run_check(home, "host.large_files")).verdict == Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -445,13 +445,13 @@ async def test_private_port_on_the_network_is_critical(
                 strict=True,
             )
         }
-        found = await look(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=port, **others)
+        found = await run_check(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=port, **others)
     assert found.verdict == verdict
     assert ("postgres" in found.summary) == (verdict == Verdict.CRITICAL)
 
 
 async def test_required_hosts_are_tried(home: Home) -> None:
-    assert (await look(home, "host.reachability")).verdict == Verdict.SKIPPED
+    assert (await run_check(home, "host.reachability")).verdict == Verdict.SKIPPED
     (nobody,) = free_ports(1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         here, away = f"127.0.0.1:{listener.getsockname()[1]}", f"127.0.0.1:{nobody}"
@@ -462,7 +462,7 @@ async def test_required_hosts_are_tried(home: Home) -> None:
             (here, f"http://{away}", Verdict.CRITICAL),
             ("", f"http://{here}", Verdict.OK),
         ):
-            found = await look(
+            found = await run_check(
                 home,
                 "host.reachability",
                 CHITLAQ_CHECKS_REACHABLE=reachable,
@@ -492,20 +492,20 @@ async def test_clock_is_judged_by_its_offset_and_synchronisation(tmp_path: Path)
         pasts[name] = "\n".join([*lines, "# EOF"]) + "\n"
     async with serving(pasts, tmp_path) as addresses:
         found = {
-            name: (await look(Home(tmp_path), "host.clock", PROMETHEUS_URL=address)).verdict
+            name: (await run_check(Home(tmp_path), "host.clock", PROMETHEUS_URL=address)).verdict
             for name, address in addresses.items()
         }
     assert found == {name: verdict for name, (_, _, verdict) in CLOCKS.items()}
 
 
 async def test_clock_is_unknown_without_prometheus(home: Home) -> None:
-    found = await look(home, "host.clock", CHITLAQ_MONITORING_EMBEDDED="false")
+    found = await run_check(home, "host.clock", CHITLAQ_MONITORING_EMBEDDED="false")
     assert found.verdict == Verdict.UNKNOWN
     assert "Fix what it reads" in found.remedy
 
 
 async def test_hanging_blocking_work_delays_no_other(home: Home) -> None:
-    assert re.match(r"\d", (await look(home, "host.load")).summary)
+    assert re.match(r"\d", (await run_check(home, "host.load")).summary)
     with pytest.raises(UnknownResult):
         disks._large_files(_Endless())
 

@@ -16,7 +16,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 NOW = datetime.now(UTC)
 
@@ -70,7 +70,7 @@ async def test_errors_of_each_component_are_judged_by_their_number(
         *(line(n, level="error", event="failed", error=f"reason {n}") for n in range(errors)),
         line(1),
     )  # fmt: skip
-    found = await look(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
+    found = await run_check(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
     assert found.verdict == verdict
     assert found.values["errors"].value == errors
 
@@ -79,7 +79,7 @@ async def test_errors_of_each_component_are_judged_by_their_number(
     "check", [*LOGS, "nginx.errors", "nginx.tls", "nginx.addresses", "nginx.statuses"]
 )
 async def test_missing_log_is_unknown(home: Home, check: str) -> None:
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == Verdict.UNKNOWN
     assert str(home.logs) in found.summary
 
@@ -116,7 +116,7 @@ async def test_pattern_is_marked_new_on_its_first_day(stack: Stack, tmp_path: Pa
 
 async def test_without_postgresql_new_patterns_are_unknown(home: Home) -> None:
     plant(home, "feed-service.log", line(level="error", event="failed"))
-    found = await look(home, "feed.log")
+    found = await run_check(home, "feed.log")
     assert "unknown without PostgreSQL" in found.summary
 
 
@@ -135,7 +135,7 @@ async def test_busiest_address_is_judged_without_exempt_ones(
 ) -> None:
     lines = [access(address) for address, times in requests for _ in range(times)]
     plant(home, "nginx-access.log", *lines)
-    found = await look(home, "nginx.addresses")
+    found = await run_check(home, "nginx.addresses")
     assert found.verdict == verdict
     assert found.values["requests"].value == len(lines)
 
@@ -151,7 +151,7 @@ async def test_statuses_are_judged_by_the_share_of_failures(
         *(access("10.0.0.1", 503) for _ in range(failed)),
         *(access("10.0.0.1") for _ in range(1500 - failed)),
     )  # fmt: skip
-    assert (await look(home, "nginx.statuses")).verdict == verdict
+    assert (await run_check(home, "nginx.statuses")).verdict == verdict
 
 
 TRAFFIC = ["nginx.statuses", "nginx.addresses"]
@@ -168,7 +168,7 @@ async def test_log_that_covers_too_little_traffic_is_not_ok(
     for number in (1, 0):
         name = f"nginx-access.log.{number}" if number else "nginx-access.log"
         plant(home, name, access("10.0.0.1", hours_ago=hours if number else 0), access("10.0.0.2"))
-    found = await look(home, check, CHITLAQ_LOGS_KEEP_FILES="1")
+    found = await run_check(home, check, CHITLAQ_LOGS_KEEP_FILES="1")
     assert found.verdict == verdict
     assert ("read back to" in found.summary) == (verdict != Verdict.OK)
 
@@ -179,14 +179,14 @@ async def test_traffic_not_counted_in_time_is_unknown(
 ) -> None:
     monkeypatch.setattr(analysis, "COUNT_SECONDS", -1.0)
     plant(home, "nginx-access.log", access("10.0.0.1"))
-    assert (await look(home, check)).verdict == Verdict.UNKNOWN
+    assert (await run_check(home, check)).verdict == Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("check", TRAFFIC)
 async def test_benchmark_is_reported_separately_from_traffic(home: Home, check: str) -> None:
     own = [access("203.0.113.9", 503, agent=analysis.BENCHMARK_AGENT) for _ in range(3000)]
     plant(home, "nginx-access.log", access("10.0.0.1"), *own)
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == Verdict.OK
     assert found.values["requests"].value == 1
     assert "3,000 more from the benchmark" in found.summary
@@ -200,7 +200,7 @@ async def test_partly_read_log_is_not_ok(
     monkeypatch.setattr(analysis, "READ_BYTES", 1000)
     name = "feed-service.log" if check == "feed.log" else "nginx.log"
     plant(home, name, *(line(hours * 60) for _ in range(100)), line(1))
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert (found.verdict, "read back to" in found.summary) == (verdict, True)
 
 
@@ -219,7 +219,7 @@ async def test_nginx_error_log_is_judged_by_the_number_of_lines(
 ) -> None:
     local = f"{datetime.now().astimezone():%Y/%m/%d %H:%M:%S}"
     plant(home, "nginx.log", f"{local} [notice] 1#1: start", *[f"{local} {words}"] * errors)
-    found = await look(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
+    found = await run_check(home, check, CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
     assert found.verdict == verdict
 
 
@@ -230,7 +230,7 @@ async def test_errors_of_nginx_and_of_tls_are_distinguished(home: Home) -> None:
         *(f"{local} [error] 1#1: *{n} connect() failed (111: refused)" for n in range(12)),
         *(f"{local} [crit] 1#1: *{n} SSL_do_handshake() failed (SSL: error:0A)" for n in range(3)),
     )  # fmt: skip
-    errors = await look(home, "nginx.errors")
+    errors = await run_check(home, "nginx.errors")
     assert (errors.verdict, errors.values["errors"].value) == (Verdict.WARNING, 15)
-    tls = await look(home, "nginx.tls")
+    tls = await run_check(home, "nginx.tls")
     assert (tls.verdict, tls.values["lines"].value) == (Verdict.OK, 3)

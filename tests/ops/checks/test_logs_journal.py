@@ -18,7 +18,7 @@ from chitlaq.ops.checks import logs, ssh
 from chitlaq.ops.checks.model import Lines, Table, Verdict
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 NOW = datetime.now().astimezone()
 OK, WARNING, CRITICAL = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL
@@ -118,7 +118,7 @@ async def test_journal_is_judged_by_its_errors_of_a_day(
         *((NOTICE, "systemd", "Started a thing.", 200) for _ in range(9)),
         *((ERROR, "kernel", f"I/O error, sector {n}", 100 - n) for n in range(errors)),
     )
-    found = await look(home, "system.journal", CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
+    found = await run_check(home, "system.journal", CHITLAQ_CHECKS_LOG_ERRORS_A_DAY="2,5")
     assert found.verdict == verdict, found.summary
     assert found.values["errors"].value == errors
 
@@ -131,7 +131,7 @@ async def test_journal_is_grouped_and_warnings_are_read_too(home: Home, journal:
         (CAUTION, "ntpd", "no reply from 192.0.2.9", 30),
         (CAUTION, "cron", "no mail transport", 20),
     )
-    found = await look(home, "system.journal")
+    found = await run_check(home, "system.journal")
     assert found.verdict == OK
     assert found.summary.startswith("2 errors in 1 pattern")
     assert "3 warnings in 2 patterns" in found.summary
@@ -156,16 +156,16 @@ async def test_partly_read_journal_says_so(
     monkeypatch.setattr(logs, "JOURNAL_ENTRIES", 5)
     entries = [(CAUTION, "cron", "no mail transport", 60.0 * (23 - n)) for n in range(20)]
     journal.keep(*entries[:5])
-    found = await look(home, "system.journal")
+    found = await run_check(home, "system.journal")
     assert (found.verdict, "read back to" in found.summary) == (WARNING, True)
     journal.keep(*entries[5:], name="later")
-    found = await look(home, "system.journal")
+    found = await run_check(home, "system.journal")
     assert (found.verdict, "read back to" in found.summary) == (UNKNOWN, True)
 
 
 @pytest.mark.parametrize("check", ["system.journal", *SSH])
 async def test_missing_journal_is_unknown(home: Home, journal: Journal, check: str) -> None:
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "No journal files were found" in found.summary
 
@@ -175,7 +175,7 @@ async def test_journal_is_unknown_to_users_without_access(
     home: Home, journal: Journal, check: str
 ) -> None:
     journal.keep((ERROR, "kernel", "trouble", 5), mode=0o000)
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "insufficient permissions" in found.summary
 
@@ -187,7 +187,7 @@ async def test_user_who_sees_only_own_entries_gets_unknown(
     """journalctl exits with 0 then, and its standard output looks normal."""
     journal.keep((ERROR, "kernel", "trouble", 5), mode=0o000)
     journal.keep((NOTICE, "app", "my own", 5), name=f"user-{os.geteuid() or NOBODY}")
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "not seeing messages from other users and the system" in found.summary
     assert "systemd-journal" in found.summary
@@ -196,7 +196,7 @@ async def test_user_who_sees_only_own_entries_gets_unknown(
 async def test_journal_with_a_corrupt_file_is_unknown(home: Home, journal: Journal) -> None:
     journal.keep((NOTICE, "app", "well", 5))
     (journal.folder / "older.journal").write_bytes(b"LPKSHHRH" + bytes(40))
-    found = await look(home, "system.journal")
+    found = await run_check(home, "system.journal")
     assert found.verdict == UNKNOWN
     assert "older.journal" in found.summary
 
@@ -205,7 +205,7 @@ async def test_journal_with_a_corrupt_file_is_unknown(home: Home, journal: Journ
 async def test_machine_without_systemd_is_skipped_naming_the_package(
     home: Home, check: str
 ) -> None:
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == SKIPPED
     assert "systemd-sysv" in found.summary
     assert ("rsyslog" in found.summary) == (check in SSH)
@@ -232,7 +232,7 @@ async def test_logins_over_ssh_are_read_from_the_journal(
         (NOTICE, "other", f"{BAD} {PASSWORD}", 60),
         *((NOTICE, "sshd", line, 30) for line in lines),
     )
-    found = await look(home, check, CHITLAQ_CHECKS_SSH_FAILURES_A_DAY=limit)
+    found = await run_check(home, check, CHITLAQ_CHECKS_SSH_FAILURES_A_DAY=limit)
     assert found.verdict == verdict, found.summary
     wanted = "failed" if check == "security.ssh_failed" else "accepted"
     marks = ("Failed", "Invalid") if wanted == "failed" else ("Accepted",)
@@ -270,7 +270,7 @@ async def test_logins_over_ssh_are_read_from_files_without_a_journal(
     old = [said(25, BAD), said(24.1, PASSWORD), said(24 * 364, BAD)]
     (tmp_path / "auth.log.1").write_text("".join([*old, *(said(23, line) for line in lines[:1])]))
     (tmp_path / "auth.log").write_text("".join(said(1, line) for line in lines[1:]))
-    found = await look(home, check, CHITLAQ_CHECKS_SSH_FAILURES_A_DAY=limit)
+    found = await run_check(home, check, CHITLAQ_CHECKS_SSH_FAILURES_A_DAY=limit)
     assert found.verdict == verdict, found.summary
     (last,) = [one for one in found.evidence if isinstance(one, Lines)]
     marks = ("Failed", "Invalid") if check == "security.ssh_failed" else ("Accepted",)
@@ -282,11 +282,11 @@ async def test_file_without_new_lines_for_a_day_is_unknown(
     home: Home, tmp_path: Path, check: str
 ) -> None:
     (tmp_path / "auth.log").write_text(f"{rfc3339(30)} vm sshd[71]: {KEY}\n")
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "rsyslog" in found.summary
     (tmp_path / "auth.log").write_text(f"{rfc3339(2)} vm CRON[9]: session opened\n")
-    assert (await look(home, check)).verdict == OK
+    assert (await run_check(home, check)).verdict == OK
 
 
 @pytest.mark.parametrize("check", SSH)
@@ -294,7 +294,7 @@ async def test_file_is_read_if_the_journal_stores_nothing(
     home: Home, journal: Journal, tmp_path: Path, check: str
 ) -> None:
     (tmp_path / "auth.log").write_text(f"{rfc3339(2)} vm sshd[71]: {BAD}\n")
-    assert (await look(home, check)).verdict == OK
+    assert (await run_check(home, check)).verdict == OK
 
 
 def test_time_without_a_year_is_the_most_recent() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Verdict
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
 
@@ -26,7 +26,7 @@ async def test_deletable_files_are_listed_without_those_in_use(tmp_path: Path) -
         (home.logs / name).write_bytes(b"x" * 100)
         if is_old:
             os.utime(home.logs / name, (then, then))
-    found = await look(home, "cleanup.candidates")
+    found = await run_check(home, "cleanup.candidates")
     assert found.verdict == Verdict.OK
     assert found.values["files"].value == 2
     assert found.values["bytes"].value == 200

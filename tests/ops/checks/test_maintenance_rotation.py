@@ -15,7 +15,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Verdict
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
 OK, WARNING, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.UNKNOWN
@@ -68,26 +68,26 @@ def logrotate(tmp_path: Path, programs: Programs) -> Settle:
 @pytest.mark.parametrize(("size", "verdict"), [(900, OK), (1600, WARNING)])
 async def test_overdue_rotation_is_found(home: Home, size: int, verdict: Verdict) -> None:
     (home.logs / "feed-service.log").write_bytes(b"x" * size)
-    found = await look(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")
+    found = await run_check(home, "logs.rotation", CHITLAQ_LOGS_MAX_BYTES="1000")
     assert found.verdict == verdict
     assert "it is in the package logrotate" in found.summary
 
 
 async def test_rotation_without_logs_is_unknown(tmp_path: Path) -> None:
-    assert (await look(Home(tmp_path / "none"), "logs.rotation")).verdict == UNKNOWN
+    assert (await run_check(Home(tmp_path / "none"), "logs.rotation")).verdict == UNKNOWN
 
 
 async def test_logrotate_is_judged_by_when_it_last_ran(home: Home, logrotate: Settle) -> None:
     state = logrotate("weekly\n")
-    found = await look(home, "logs.rotation")
+    found = await run_check(home, "logs.rotation")
     assert found.verdict == OK, found.summary
     assert "logrotate ran" in found.summary
     os.utime(state, (time.time() - 3 * DAY,) * 2)
-    found = await look(home, "logs.rotation")
+    found = await run_check(home, "logs.rotation")
     assert found.verdict == WARNING
     assert "logrotate ran 3 d ago" in found.summary
     state.unlink()
-    found = await look(home, "logs.rotation")
+    found = await run_check(home, "logs.rotation")
     assert found.verdict == WARNING
     assert "logrotate has never run" in found.summary
 
@@ -96,7 +96,7 @@ async def test_invalid_logrotate_configuration_is_a_warning(
     home: Home, logrotate: Settle, tmp_path: Path
 ) -> None:
     logrotate(f"{tmp_path}/no-such.log {{\n  rotat 3\n}}\n")
-    found = await look(home, "logs.rotation")
+    found = await run_check(home, "logs.rotation")
     assert found.verdict == WARNING
     assert "logrotate reports 2 errors" in found.summary
     said = "\n".join(found.evidence[-1].lines)  # type: ignore[union-attr]
@@ -124,5 +124,5 @@ async def test_unreadable_logrotate_configuration_is_unknown_except_its_last_run
     state.touch()
     words = complaint.format(state=state)
     programs("logrotate", f"echo 'Reading state from file: {state}\n{words}' >&2")
-    found = await look(home, "logs.rotation")
+    found = await run_check(home, "logs.rotation")
     assert (found.verdict, said in found.summary) == (verdict, True), found.summary

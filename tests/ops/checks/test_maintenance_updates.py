@@ -21,7 +21,7 @@ from chitlaq.ops.actions.registry import ACTIONS
 from chitlaq.ops.checks import maintenance
 from chitlaq.ops.checks.model import Verdict
 from tests.ops.checks.conftest import Programs
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
 OK, WARNING, CRITICAL, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.CRITICAL, Verdict.UNKNOWN
@@ -76,7 +76,7 @@ async def test_updates_are_judged_by_their_number(
     home: Home, lists: Path, programs: Programs, check: str, script: str, verdict: Verdict
 ) -> None:
     programs("apt-get", script)
-    assert (await look(home, check)).verdict == verdict
+    assert (await run_check(home, check)).verdict == verdict
 
 
 @pytest.mark.parametrize("check", BOTH)
@@ -87,7 +87,7 @@ async def test_missing_package_lists_are_unknown(
     for one in lists.iterdir():
         one.unlink()
     (lists / "lock").touch()
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "no package lists" in found.summary
     assert "sudo apt update" in found.summary
@@ -101,14 +101,14 @@ async def test_old_package_lists_are_unknown_unless_apt_found_none_newer(
     programs("apt-get", "exit 0")
     newest = lists / "mirror_security_InRelease"
     age(newest, 6)
-    assert (await look(home, check)).verdict == OK
+    assert (await run_check(home, check)).verdict == OK
     age(newest, 8)
-    found = await look(home, check)
+    found = await run_check(home, check)
     assert found.verdict == UNKNOWN
     assert "8 d old" in found.summary
     (tmp_path / "periodic").mkdir()
     (tmp_path / "periodic" / "update-success-stamp").touch()
-    assert (await look(home, check)).verdict == OK
+    assert (await run_check(home, check)).verdict == OK
 
 
 async def test_kept_back_update_is_counted_and_reported(
@@ -119,7 +119,7 @@ async def test_kept_back_update_is_counted_and_reported(
         "apt-get",
         f'{PLAIN}; for word; do [ "$word" = dist-upgrade ] && echo "Inst b [1] (2 x)"; done; exit 0',
     )
-    found = await look(home, "updates.all")
+    found = await run_check(home, "updates.all")
     assert found.values["waiting"].value == 2
     assert found.values["kept_back"].value == 1
     assert "1 of them kept back" in found.summary
@@ -136,7 +136,7 @@ async def test_action_fetches_the_lists_and_then_installs_what_the_check_counted
         "fetch the package lists, which may add further updates",
         "update a [1] (2 Debian:12/stable [amd64])",
     ]
-    await look(home, "updates.all")
+    await run_check(home, "updates.all")
     planned, counted = said.read_text().splitlines()[:2]
     words = " ".join(APT_UPGRADE)
     assert planned == counted

@@ -164,7 +164,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mappin
         yield addresses
 
 
-async def look(check: str, address: str, tmp_path: Path, **variables: str) -> Result:
+async def run_against(check: str, address: str, tmp_path: Path, **variables: str) -> Result:
     home = Home(tmp_path)
     system = SystemView(home, load(home, {"PROMETHEUS_URL": address, **variables}))
     try:
@@ -241,7 +241,7 @@ async def test_summary_matches_the_measured_values(
     said: str,
     thresholds: dict[str, str],
 ) -> None:
-    result = await look(check, told[story], tmp_path, **thresholds)
+    result = await run_against(check, told[story], tmp_path, **thresholds)
     assert (result.verdict, said in result.summary) == (verdict, True), result.summary
 
 
@@ -249,28 +249,28 @@ async def test_summary_matches_the_measured_values(
 async def test_prometheus_without_samples_is_unknown_and_not_zero(
     told: Mapping[str, str], tmp_path: Path, check: str
 ) -> None:
-    result = await look(check, told["nothing"], tmp_path)
+    result = await run_against(check, told["nothing"], tmp_path)
     assert result.verdict is UNKNOWN, result.summary
     assert "no samples" in result.summary
 
 
 @pytest.mark.parametrize("check", ALL)
 async def test_unreachable_prometheus_is_unknown(tmp_path: Path, nobody: str, check: str) -> None:
-    result = await look(check, f"http://127.0.0.1:{nobody}", tmp_path)
+    result = await run_against(check, f"http://127.0.0.1:{nobody}", tmp_path)
     assert (result.verdict, nobody in result.summary) == (UNKNOWN, True)
 
 
 @pytest.mark.parametrize("check", ALL)
 async def test_other_server_in_place_of_prometheus_is_unknown(tmp_path: Path, check: str) -> None:
     with answering(b"<h1>It works!</h1>") as port:
-        result = await look(check, f"http://127.0.0.1:{port}", tmp_path)
+        result = await run_against(check, f"http://127.0.0.1:{port}", tmp_path)
     assert (result.verdict, "does not answer like Prometheus" in result.summary) == (UNKNOWN, True)
 
 
 async def test_failing_route_is_named_with_its_ratio(
     told: Mapping[str, str], tmp_path: Path
 ) -> None:
-    table, day = (await look("api.errors", told["ill"], tmp_path)).evidence
+    table, day = (await run_against("api.errors", told["ill"], tmp_path)).evidence
     assert isinstance(table, Table)
     assert sorted(table.rows, key=tuple) == [
         ["500", "/api/auth/login", "150"],
@@ -287,6 +287,6 @@ async def test_failing_route_is_named_with_its_ratio(
 async def test_last_day_is_plotted(
     told: Mapping[str, str], tmp_path: Path, check: str, value: float
 ) -> None:
-    day = (await look(check, told["well"], tmp_path)).evidence[-1]
+    day = (await run_against(check, told["well"], tmp_path)).evidence[-1]
     assert isinstance(day, TimeSeries)
     assert day.points[-1][1] == pytest.approx(value)

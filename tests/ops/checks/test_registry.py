@@ -14,7 +14,7 @@ from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import run
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import PORTS, free_ports
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 OF_THE_MACHINE = (
     "host.",  # CPU, memory, disks, network and clock exist before ChitLaq
@@ -67,6 +67,6 @@ async def test_missing_program_is_skipped_naming_its_package(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(host_programs, "SYSTEM_FOLDERS", ("/nonexistent",))
-    found = await look(Home(tmp_path), check)
+    found = await run_check(Home(tmp_path), check)
     assert found.verdict == Verdict.SKIPPED
     assert "package" in found.summary

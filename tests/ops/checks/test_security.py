@@ -17,7 +17,7 @@ from chitlaq.ops.checks.model import Table, Verdict
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.prometheus_history import serving
-from tests.ops.checks.run_check import look
+from tests.ops.checks.run_check import run_check
 
 DAY = 86_400.0
 
@@ -58,7 +58,9 @@ async def test_certificate_is_judged_by_its_remaining_days(
     home: Home, tmp_path: Path, days: float, verdict: Verdict, words: str
 ) -> None:
     path = certificate(tmp_path / "site.pem", days + 0.001)
-    found = await look(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=str(path))
+    found = await run_check(
+        home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=str(path)
+    )
     assert found.verdict == verdict
     assert words in found.summary
 
@@ -66,15 +68,15 @@ async def test_certificate_is_judged_by_its_remaining_days(
 async def test_unreadable_certificate_is_unknown_and_hides_no_other(
     home: Home, tmp_path: Path
 ) -> None:
-    assert (await look(home, "security.certificates")).verdict == Verdict.SKIPPED
+    assert (await run_check(home, "security.certificates")).verdict == Verdict.SKIPPED
     good = certificate(tmp_path / "good.pem", 60)
     (tmp_path / "bad.pem").write_text("garbage")
     both = f"{good},{tmp_path / 'bad.pem'}"
-    found = await look(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=both)
+    found = await run_check(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=both)
     assert found.verdict == Verdict.UNKNOWN
     assert found.summary == f"{tmp_path / 'bad.pem'} cannot be read"
     expired = f"{certificate(tmp_path / 'old.pem', -1)},{tmp_path / 'bad.pem'}"
-    found = await look(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=expired)
+    found = await run_check(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=expired)
     assert found.verdict == Verdict.CRITICAL
     assert found.summary == (
         f"{tmp_path / 'old.pem'} has expired; {tmp_path / 'bad.pem'} cannot be read"
@@ -107,7 +109,9 @@ async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: P
         pasts[name] = past if rates else None
     async with serving(pasts, tmp_path) as addresses:
         for name, (_, verdict, said) in LOGINS.items():
-            found = await look(Home(tmp_path), "security.logins", PROMETHEUS_URL=addresses[name])
+            found = await run_check(
+                Home(tmp_path), "security.logins", PROMETHEUS_URL=addresses[name]
+            )
             assert (found.verdict, said in found.summary) == (verdict, True), found.summary
 
 
@@ -163,7 +167,7 @@ CRASHED = (
 async def test_audit_of_today_is_counted_by_type(home: Home, ausearch: Callable[..., None]) -> None:
     ausearch(STRANGER, DENIED, days_ago=2)
     ausearch(LOGIN, KNOWN, LOGIN)
-    found = await look(home, "security.audit")
+    found = await run_check(home, "security.audit")
     assert found.verdict == Verdict.OK
     assert found.summary == "3 records today, 0 of them of a denial, a failure or a crash"
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
@@ -179,17 +183,17 @@ async def test_denials_and_crashes_of_today_are_a_warning(
     home: Home, ausearch: Callable[..., None], record: str
 ) -> None:
     ausearch(LOGIN, record)
-    found = await look(home, "security.audit")
+    found = await run_check(home, "security.audit")
     assert (found.verdict, found.values["refused"].value) == (Verdict.WARNING, 1)
 
 
 async def test_day_without_audit_records_is_ok(home: Home, ausearch: Callable[..., None]) -> None:
     ausearch(STRANGER, days_ago=2)
-    found = await look(home, "security.audit")
+    found = await run_check(home, "security.audit")
     assert (found.verdict, found.summary) == (Verdict.OK, "no record today")
 
 
 async def test_unreadable_audit_log_is_unknown(home: Home, ausearch: Callable[..., None]) -> None:
-    found = await look(home, "security.audit")
+    found = await run_check(home, "security.audit")
     assert found.verdict == Verdict.UNKNOWN
     assert "No such file" in found.summary

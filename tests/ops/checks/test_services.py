@@ -24,7 +24,7 @@ from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
 from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
 from tests.observers import tool
-from tests.ops.checks.conftest import Look, answering, frozen, program, status_of, system_of
+from tests.ops.checks.conftest import RunOnStack, answering, frozen, program, status_of, system_of
 
 HEALTH = {
     "gateway.health": "GATEWAY",
@@ -68,16 +68,18 @@ async def all_found(stack: Stack, checks: Iterable[str], **variables: str) -> li
         await system.close()
 
 
-async def test_metrics_of_the_gateway_exist_before_the_first_request(look: Look) -> None:
-    assert (await look("gateway.metrics")).verdict is Verdict.OK
+async def test_metrics_of_the_gateway_exist_before_the_first_request(
+    run_on_stack: RunOnStack,
+) -> None:
+    assert (await run_on_stack("gateway.metrics")).verdict is Verdict.OK
 
 
 async def test_hanging_component_is_critical_and_a_warning_once_it_is_back(
-    stack: Stack, look: Look
+    stack: Stack, run_on_stack: RunOnStack
 ) -> None:
     async def is_found(verdict: Verdict, said: str) -> Result:
         async def is_so() -> Result | None:
-            result = await look("services.processes")
+            result = await run_on_stack("services.processes")
             assert (result.verdict, said in result.summary) == (verdict, True), result
             return result
 
@@ -89,7 +91,8 @@ async def test_hanging_component_is_critical_and_a_warning_once_it_is_back(
         await is_found(Verdict.WARNING, "alertmanager is unresponsive")
         with frozen(stack, "auth-service") as pid:
             hanging = [
-                asyncio.ensure_future(look(check)) for check in ("auth.health", "auth.status")
+                asyncio.ensure_future(run_on_stack(check))
+                for check in ("auth.health", "auth.status")
             ]
             await is_found(Verdict.CRITICAL, "auth-service is unresponsive")
             for result in await asyncio.gather(*hanging):
@@ -128,17 +131,19 @@ async def test_stopped_stack_is_reported_with_the_command_that_starts_it(
     ],
 )
 async def test_memory_of_a_component_is_judged_by_its_thresholds(
-    look: Look, thresholds: str, verdict: Verdict
+    run_on_stack: RunOnStack, thresholds: str, verdict: Verdict
 ) -> None:
-    result = await look("services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=thresholds)
+    result = await run_on_stack(
+        "services.resources", CHITLAQ_CHECKS_COMPONENT_MEMORY_BYTES=thresholds
+    )
     assert result.verdict is verdict
     assert result.values["largest"].value > 1e7
 
 
 @pytest.mark.parametrize("check", HEALTH)
-async def test_health_of_a_healthy_service_is_ok(look: Look, check: str) -> None:
+async def test_health_of_a_healthy_service_is_ok(run_on_stack: RunOnStack, check: str) -> None:
     async def is_well() -> bool:
-        result = await look(check, **PATIENT)
+        result = await run_on_stack(check, **PATIENT)
         assert result.verdict is Verdict.OK, result
         assert result.summary.startswith("healthy, up ")
         return True
@@ -147,9 +152,9 @@ async def test_health_of_a_healthy_service_is_ok(look: Look, check: str) -> None
 
 
 @pytest.mark.parametrize("check", [*ANSWERS, *METRICS, "websocket.ping"])
-async def test_expected_response_is_ok(stack: Stack, look: Look, check: str) -> None:
+async def test_expected_response_is_ok(stack: Stack, run_on_stack: RunOnStack, check: str) -> None:
     async def is_well() -> bool:
-        result = await look(check, **PATIENT)
+        result = await run_on_stack(check, **PATIENT)
         assert result.verdict is Verdict.OK, result
         return True
 
@@ -157,15 +162,17 @@ async def test_expected_response_is_ok(stack: Stack, look: Look, check: str) -> 
 
 
 @pytest.mark.parametrize("check", [*HEALTH, *ANSWERS, "websocket.ping"])
-async def test_late_response_is_a_warning_and_then_critical(look: Look, check: str) -> None:
-    assert (await look(check, **IMPATIENT)).verdict is Verdict.WARNING
-    late = await look(check, CHITLAQ_CHECKS_ANSWER_SECONDS="0,0")
+async def test_late_response_is_a_warning_and_then_critical(
+    run_on_stack: RunOnStack, check: str
+) -> None:
+    assert (await run_on_stack(check, **IMPATIENT)).verdict is Verdict.WARNING
+    late = await run_on_stack(check, CHITLAQ_CHECKS_ANSWER_SECONDS="0,0")
     assert late.verdict is Verdict.CRITICAL
 
 
 @pytest.mark.parametrize("check", PORTS)
-async def test_closed_port_is_critical(look: Look, check: str, nobody: str) -> None:
-    result = await look(check, **{f"CHITLAQ_PORTS_{PORTS[check]}": nobody})
+async def test_closed_port_is_critical(run_on_stack: RunOnStack, check: str, nobody: str) -> None:
+    result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{PORTS[check]}": nobody})
     assert result.verdict is Verdict.CRITICAL
     assert nobody in result.summary
 
@@ -178,16 +185,18 @@ async def test_closed_port_is_critical(look: Look, check: str, nobody: str) -> N
     ],
 )
 async def test_other_server_on_a_services_port_is_unknown(
-    look: Look, check: str, body: bytes
+    run_on_stack: RunOnStack, check: str, body: bytes
 ) -> None:
     with answering(body) as port:
-        result = await look(check, **{f"CHITLAQ_PORTS_{HEALTH[check]}": port})
+        result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{HEALTH[check]}": port})
     assert result.verdict is Verdict.UNKNOWN
     assert "the answer is not " in result.summary
 
 
-async def test_health_of_another_service_is_not_accepted(stack: Stack, look: Look) -> None:
-    result = await look("feed.health", CHITLAQ_PORTS_FEED=str(stack.ports["auth"]))
+async def test_health_of_another_service_is_not_accepted(
+    stack: Stack, run_on_stack: RunOnStack
+) -> None:
+    result = await run_on_stack("feed.health", CHITLAQ_PORTS_FEED=str(stack.ports["auth"]))
     assert result.verdict is Verdict.UNKNOWN
     assert result.summary == "auth-service answers on the port of feed-service"
 
@@ -220,34 +229,34 @@ async def test_services_without_postgresql_are_unhealthy_which_is_critical(stack
     ],
 )
 async def test_unexpected_response_is_critical(
-    look: Look, check: str, status: int, body: bytes
+    run_on_stack: RunOnStack, check: str, status: int, body: bytes
 ) -> None:
     with answering(body, status) as port:
-        result = await look(check, **{f"CHITLAQ_PORTS_{ANSWERS[check]}": port}, **PATIENT)
+        result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{ANSWERS[check]}": port}, **PATIENT)
     assert result.verdict is Verdict.CRITICAL
     assert f"status {status}" in result.summary
     assert "unexpected content" in result.summary
 
 
 @pytest.mark.parametrize("check", METRICS)
-async def test_missing_metrics_are_critical_and_named(look: Look, check: str) -> None:
+async def test_missing_metrics_are_critical_and_named(run_on_stack: RunOnStack, check: str) -> None:
     with answering(b"some_total 1\nhttp_requests_total 1\n") as port:
-        result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
+        result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
     assert result.verdict is Verdict.CRITICAL
     assert result.summary.endswith(" missing")
     assert "http_requests_total" not in result.summary
 
 
 @pytest.mark.parametrize("check", METRICS)
-async def test_refused_metrics_are_critical(look: Look, check: str) -> None:
+async def test_refused_metrics_are_critical(run_on_stack: RunOnStack, check: str) -> None:
     with answering(b"", 503) as port:
-        result = await look(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
+        result = await run_on_stack(check, **{f"CHITLAQ_PORTS_{METRICS[check]}": port})
     assert result.verdict is Verdict.CRITICAL
 
 
-async def test_web_server_without_websockets_is_critical(look: Look) -> None:
+async def test_web_server_without_websockets_is_critical(run_on_stack: RunOnStack) -> None:
     with answering(b"<h1>It works!</h1>") as port:
-        result = await look("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
+        result = await run_on_stack("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
     assert result.verdict is Verdict.CRITICAL
     assert result.summary.startswith("no pong: ")
 
@@ -256,14 +265,16 @@ async def test_web_server_without_websockets_is_critical(look: Look) -> None:
     ("answer", "said"),
     [('{"type": "gong"}', "not a pong: "), ("[]", "not a pong: "), ("Hello!", "no pong: ")],
 )
-async def test_response_other_than_pong_is_critical(look: Look, answer: str, said: str) -> None:
+async def test_response_other_than_pong_is_critical(
+    run_on_stack: RunOnStack, answer: str, said: str
+) -> None:
     async def greet(connection: ServerConnection) -> None:
         await connection.send(answer)
         await connection.wait_closed()
 
     async with serve(greet, "127.0.0.1", 0) as server:
         port = str(server.sockets[0].getsockname()[1])
-        result = await look("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
+        result = await run_on_stack("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
     assert result.verdict is Verdict.CRITICAL
     assert result.summary.startswith(said)
 
@@ -282,10 +293,10 @@ async def test_silence_is_critical_within_the_checks_timeout(stack: Stack) -> No
 
 
 async def test_scraped_targets_are_ok_and_a_hanging_one_is_a_warning(
-    stack: Stack, look: Look
+    stack: Stack, run_on_stack: RunOnStack
 ) -> None:
     async def is_found(verdict: Verdict, said: str) -> bool:
-        result = await look("services.targets")
+        result = await run_on_stack("services.targets")
         assert (result.verdict, result.summary) == (verdict, said)
         return True
 
@@ -306,23 +317,23 @@ async def test_scraped_targets_are_ok_and_a_hanging_one_is_a_warning(
     ],
 )
 async def test_other_server_in_place_of_an_observer_is_unknown(
-    look: Look, check: str, status: int, body: bytes
+    run_on_stack: RunOnStack, check: str, status: int, body: bytes
 ) -> None:
     with answering(body, status) as port:
         url = f"http://127.0.0.1:{port}/"
-        result = await look(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
+        result = await run_on_stack(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
     assert result.verdict is Verdict.UNKNOWN
     assert "the check itself failed" not in result.summary
 
 
 @pytest.mark.parametrize("check", ["services.targets", "alerts.active"])
 async def test_unreachable_or_unconfigured_observers_are_unknown(
-    look: Look, check: str, nobody: str
+    run_on_stack: RunOnStack, check: str, nobody: str
 ) -> None:
     url = f"http://127.0.0.1:{nobody}"
-    away = await look(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
+    away = await run_on_stack(check, PROMETHEUS_URL=url, ALERTMANAGER_URL=url)
     assert (away.verdict, nobody in away.summary) == (Verdict.UNKNOWN, True)
-    none = await look(check, CHITLAQ_MONITORING_EMBEDDED="false")
+    none = await run_on_stack(check, CHITLAQ_MONITORING_EMBEDDED="false")
     assert (none.verdict, "there is no " in none.summary) == (Verdict.UNKNOWN, True)
 
 
@@ -417,7 +428,7 @@ async def alertmanager(running_alertmanager: Alertmanager) -> AsyncIterator[Aler
     ],
 )
 async def test_alerts_are_as_bad_as_the_worst_and_as_the_watchdogs_silence(
-    look: Look,
+    run_on_stack: RunOnStack,
     alertmanager: Alertmanager,
     severities: list[str],
     verdict: Verdict,
@@ -428,7 +439,7 @@ async def test_alerts_are_as_bad_as_the_worst_and_as_the_watchdogs_silence(
         await alertmanager.fire(name, severity)
 
     async def is_found() -> bool:
-        result = await look("alerts.active", ALERTMANAGER_URL=alertmanager.url)
+        result = await run_on_stack("alerts.active", ALERTMANAGER_URL=alertmanager.url)
         assert (result.verdict, result.summary.startswith(said)) == (verdict, True), result.summary
         return True
 
@@ -436,14 +447,14 @@ async def test_alerts_are_as_bad_as_the_worst_and_as_the_watchdogs_silence(
 
 
 async def test_silenced_alert_is_shown_but_not_counted(
-    look: Look, alertmanager: Alertmanager
+    run_on_stack: RunOnStack, alertmanager: Alertmanager
 ) -> None:
     await alertmanager.fire("Watchdog", "none")
     await alertmanager.fire("KnownTrouble", "P1")
     await alertmanager.silence("KnownTrouble")
 
     async def is_silenced() -> bool:
-        result = await look("alerts.active", ALERTMANAGER_URL=alertmanager.url)
+        result = await run_on_stack("alerts.active", ALERTMANAGER_URL=alertmanager.url)
         assert result.verdict is Verdict.OK, result.summary
         assert result.values["suppressed"].value == 1
         assert "KnownTrouble" in str(result.evidence)
@@ -452,7 +463,7 @@ async def test_silenced_alert_is_shown_but_not_counted(
     await eventually(is_silenced)
 
 
-async def test_flapping_alert_is_a_warning(stack: Stack, look: Look) -> None:
+async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStack) -> None:
     async def end(times: int) -> None:
         await stack.sql(
             "INSERT INTO ops.alerts"
@@ -464,19 +475,21 @@ async def test_flapping_alert_is_a_warning(stack: Stack, look: Look) -> None:
 
     try:
         await end(4)
-        seldom = await look("alerts.resolved")
+        seldom = await run_on_stack("alerts.resolved")
         assert (seldom.verdict, seldom.values["most_of_one"].value) == (Verdict.OK, 4)
         await end(1)
-        often = await look("alerts.resolved")
+        often = await run_on_stack("alerts.resolved")
         assert often.verdict is Verdict.WARNING
         assert "Flapping flapped 5 times" in often.summary
     finally:
         await stack.sql("DELETE FROM ops.alerts WHERE name = 'Flapping'")
 
 
-async def test_resolved_alerts_are_unknown_without_postgresql(look: Look, nobody: str) -> None:
+async def test_resolved_alerts_are_unknown_without_postgresql(
+    run_on_stack: RunOnStack, nobody: str
+) -> None:
     away = f"postgresql://postgres@127.0.0.1:{nobody}/chitlaq"
-    assert (await look("alerts.resolved", DATABASE_URL=away)).verdict is Verdict.UNKNOWN
+    assert (await run_on_stack("alerts.resolved", DATABASE_URL=away)).verdict is Verdict.UNKNOWN
 
 
 def test_stack_is_left_unchanged_by_the_tests(stack: Stack) -> None:
