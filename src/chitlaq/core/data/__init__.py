@@ -1,1 +1,1 @@
-"""PostgreSQL, Valkey, and what is built on them: batching, events, mail, migrations."""
+"""PostgreSQL, Valkey, and what is built on them: batching, events, jobs, mail, migrations."""
