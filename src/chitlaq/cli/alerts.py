@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def alerts(
     active: Annotated[bool, typer.Option("--active", help="Only firing alerts.")] = False,
     resolved: Annotated[bool, typer.Option("--resolved", help="Only resolved alerts.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of rows.")] = 50,
+    limit: output.Limit = 50,
     as_json: output.AsJson = False,
 ) -> None:
     """Show firing alerts, and the history of resolved ones.

@@ -44,9 +44,7 @@ def bench(
     members: Annotated[
         int, typer.Option(min=10, max=1_000_000, help="With --backups: the number of members.")
     ] = 100_000,
-    operator: Annotated[
-        str | None, typer.Option("--as", help="Who runs this, for the record.")
-    ] = None,
+    operator: history_db.Operator = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Measure the home feed against its baseline, start-up and memory; takes a minute or two.

@@ -73,7 +73,7 @@ def seed(
     replace: Annotated[
         bool, typer.Option("--replace", help="First delete all existing members and posts.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: output.Yes = False,
     as_json: output.AsJson = False,
 ) -> None:
     """Fill an empty database with universities, members, a graph, posts and conversations.

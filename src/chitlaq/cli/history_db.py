@@ -6,7 +6,9 @@ import asyncio
 import getpass
 import os
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
 
 from chitlaq.cli import installation
 from chitlaq.core.errors import OperatorError
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from chitlaq.core.data.postgres import Database
 
 T = TypeVar("T")
+
+Operator = Annotated[
+    str | None, typer.Option("--as", help="Who runs this, for the record. Default: the user.")
+]
 
 
 def ask(work: Callable[[Database], Awaitable[T]]) -> T:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from chitlaq.cli import history_db
-from chitlaq.cli.backup.session import Operator, Yes, current, exit_for, print_outcome, session
+from chitlaq.cli import history_db, output
+from chitlaq.cli.backup.session import current, exit_for, print_outcome, session
 from chitlaq.core.errors import OperatorError
 
 
@@ -42,7 +42,7 @@ def fetch(
     is_all: Annotated[
         bool, typer.Option("--all", help="Also fetch backups older than a restore needs.")
     ] = False,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Fetch off-site copies, and settings and secrets that are missing here.
 
@@ -68,7 +68,7 @@ def fetch(
     exit_for(fetched.outcomes)
 
 
-def take_over(yes: Yes = False, operator: Operator = None) -> None:
+def take_over(yes: output.Yes = False, operator: history_db.Operator = None) -> None:
     """Make the off-site location this machine's own, when it replaces the previous machine.
 
     Until then nothing is copied or deleted there, so that a rehearsal cannot touch the copies of the
@@ -96,7 +96,7 @@ def archive(
     send: Annotated[
         bool, typer.Option("--send", help="Also ship the current segment, although it is not full.")
     ] = False,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Move received WAL into the archive and copy it off-site; ops-service runs this."""
     from chitlaq.backups.context import BusyError

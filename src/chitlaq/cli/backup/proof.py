@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli.backup.session import Names, Operator, exit_for, find, print_outcome, session
+from chitlaq.cli import history_db
+from chitlaq.cli.backup.session import Names, exit_for, find, print_outcome, session
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _COUNTED = {"auth.accounts": "users", "feed.posts": "posts"}
 
 
-def verify(names: Names = None, operator: Operator = None) -> None:
+def verify(names: Names = None, operator: history_db.Operator = None) -> None:
     """Check that backups are unchanged since they were taken; all of them by default.
 
     Example: chitlaq backup verify chitlaq_20261124T023000
@@ -40,7 +41,7 @@ def drill(
     database: Annotated[
         str, typer.Option(help="The database's name in the scratch server, for a dump.")
     ] = "chitlaq",
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Restore backups into a scratch server and compare; the newest of each kind by default.
 

@@ -6,21 +6,13 @@ from datetime import UTC, datetime
 
 import typer
 
-from chitlaq.cli import output
-from chitlaq.cli.backup.session import (
-    Names,
-    Operator,
-    Yes,
-    current,
-    exit_for,
-    find,
-    print_outcome,
-    session,
-    size,
-)
+from chitlaq.cli import history_db, output
+from chitlaq.cli.backup.session import Names, current, exit_for, find, print_outcome, session, size
 
 
-def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> None:
+def prune(
+    names: Names = None, yes: output.Yes = False, operator: history_db.Operator = None
+) -> None:
     """Show which backups have expired, and why the others are kept; delete them with --yes.
 
     Named backups are deleted whatever their age, except the newest proved one and those that others need.
@@ -61,7 +53,7 @@ def prune(names: Names = None, yes: Yes = False, operator: Operator = None) -> N
     exit_for(done)
 
 
-def discard(yes: Yes = False, operator: Operator = None) -> None:
+def discard(yes: output.Yes = False, operator: history_db.Operator = None) -> None:
     """Show the data that restores have kept aside; delete it with --yes.
 
     Example: chitlaq backup discard --yes

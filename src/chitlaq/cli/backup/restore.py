@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli.backup.session import Operator, Yes, current, session
+from chitlaq.cli import history_db, output
+from chitlaq.cli.backup.session import current, session
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,8 +38,8 @@ def restore(
     resume: Annotated[
         bool, typer.Option("--resume", help="Finish an interrupted restore.")
     ] = False,
-    yes: Yes = False,
-    operator: Operator = None,
+    yes: output.Yes = False,
+    operator: history_db.Operator = None,
 ) -> None:
     """Restore the database to its latest state or to a point in time. The current data is kept aside.
 

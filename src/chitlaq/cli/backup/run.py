@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from chitlaq.cli.backup.session import Operator, current, exit_for, print_outcome, session
+from chitlaq.cli import history_db
+from chitlaq.cli.backup.session import current, exit_for, print_outcome, session
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
         str | None,
         typer.Option(hidden=True, help="With --daily: skip steps that succeeded since then."),
     ] = None,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Take backups now, verify them, and copy them off-site if a destination is set.
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 INCONCLUSIVE = 4
 TERMINATED = 128 + signal.SIGTERM
 
-Operator = Annotated[str | None, typer.Option("--as", help="Your name, for the record.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Names = Annotated[
     list[str] | None, typer.Argument(help="Backups, as listed by `chitlaq backup list`.")
 ]

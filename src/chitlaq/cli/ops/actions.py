@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import Limit, Operator
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 def do(
     name: Annotated[str, typer.Argument(metavar="ACTION", help="See `chitlaq ops list`.")],
     target: Annotated[str, typer.Argument(help="The target, if the action needs one.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: output.Yes = False,
     why: Annotated[str | None, typer.Option("--why", help="The reason, for the record.")] = None,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Carry out an action: it is shown first, confirmed, and recorded.
 
@@ -64,7 +63,7 @@ def do(
         raise OperatorError(f"{name} failed; its output is above and in the record.")
 
 
-def actions(limit: Limit = 20, as_json: output.AsJson = False) -> None:
+def actions(limit: output.Limit = 20, as_json: output.AsJson = False) -> None:
     """Show who did what, when and why.
 
     Example: chitlaq ops actions

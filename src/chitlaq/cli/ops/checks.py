@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import AsMarkdown, AsNagios, Details, Operator, RunFormat
+from chitlaq.cli.ops.options import AsMarkdown, AsNagios, Details, RunFormat
 
 if TYPE_CHECKING:
     from chitlaq.ops.checks.model import Check
@@ -33,7 +33,7 @@ def routine(name: str, purpose: str) -> Callable[..., None]:
         as_json: output.AsJson = False,
         as_nagios: AsNagios = False,
         as_markdown: AsMarkdown = False,
-        operator: Operator = None,
+        operator: history_db.Operator = None,
     ) -> None:
         from chitlaq.ops import routines
 
@@ -54,7 +54,7 @@ def check(
     as_json: output.AsJson = False,
     as_nagios: AsNagios = False,
     as_markdown: AsMarkdown = False,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Run single checks.
 

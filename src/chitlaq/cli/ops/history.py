@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import AsMarkdown, Details, Limit, Operator, RunFormat
+from chitlaq.cli.ops.options import AsMarkdown, Details, RunFormat
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ OneCheck = Annotated[str, typer.Argument(metavar="CHECK")]
 
 def history(
     routine: Annotated[str | None, typer.Argument(help="Only runs of this routine.")] = None,
-    limit: Limit = 20,
+    limit: output.Limit = 20,
     as_json: output.AsJson = False,
 ) -> None:
     """List earlier runs, newest first.
@@ -101,7 +101,7 @@ def diff(
 def note(
     name: OneCheck,
     text: Annotated[str, typer.Argument(help="What you saw, thought or did.")],
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Record an observation about a check.
 
@@ -113,7 +113,7 @@ def note(
 def ack(
     name: OneCheck,
     text: Annotated[str, typer.Argument(help="Why this is known, and what is being done.")],
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Acknowledge a problem: it is shown with your text until the check is OK again.
 
@@ -133,7 +133,7 @@ def _add_note(name: str, kind: str, text: str, operator: str | None) -> None:
 
 def notes(
     names: Annotated[list[str] | None, typer.Argument(metavar="CHECK")] = None,
-    limit: Limit = 20,
+    limit: output.Limit = 20,
     as_json: output.AsJson = False,
 ) -> None:
     """Show notes and acknowledgements, newest first.

@@ -21,10 +21,6 @@ AsNagios = Annotated[
     bool, typer.Option("--nagios", help="Print and exit like a Nagios-compatible plugin.")
 ]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
-Operator = Annotated[
-    str | None, typer.Option("--as", help="Who runs this, for the record. Default: the user.")
-]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of rows.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.cli.ops.options import Operator
 
 
 def report(
@@ -20,7 +19,7 @@ def report(
         Path | None,
         typer.Option("--to", help="Folder for the files. Default: ops/reports in the home."),
     ] = None,
-    operator: Operator = None,
+    operator: history_db.Operator = None,
 ) -> None:
     """Run the evening routine and write the daily report, in HTML and in Markdown.
 

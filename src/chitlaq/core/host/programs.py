@@ -183,11 +183,7 @@ def start(
         output: where its standard output goes.
         errors: where its standard error goes; by default to the same.
         stdin: what it reads.
-        environment: the whole environment; by default this process's.
-        folder: the working directory.
-        user: who runs it, where we are root.
-        cpus: the CPUs that it may use, with all that it starts.
-        niceness: its priority, with all that it starts.
+        environment, folder, user, cpus, niceness: as of `Options`.
         death_signal: what it gets when the thread that started it ends; None lets it run on.
         keep_open: descriptors that it inherits.
 
