@@ -151,7 +151,7 @@ async def test_wal_without_a_receiver_is_critical(stack: Stack) -> None:
         Home(stack.home), "backup.archive", **stack.environment | {"CHITLAQ_BACKUPS_ARCHIVE": "on"}
     )
     assert found.verdict == CRITICAL
-    assert "nobody receives the WAL" in found.summary
+    assert "nothing receives the WAL" in found.summary
 
 
 @pytest.mark.parametrize(
