@@ -78,7 +78,7 @@ class Home:
 
     @property
     def expected_requests(self) -> Path:
-        """The requests that nginx accepts: the gateway initialises their counters to zero."""
+        """The requests that nginx accepts: the gateway initializes their counters to zero."""
         return self.nginx / "expected-requests.json"
 
     @property

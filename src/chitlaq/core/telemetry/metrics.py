@@ -100,7 +100,7 @@ JOB_DURATION = Histogram(
 
 
 def initialize(counter: Counter, *labels: tuple[str, ...]) -> None:
-    """Initialise a series to zero, so that a rate sees its first increase."""
+    """Initialize a series to zero, so that a rate sees its first increase."""
     for one in labels:
         counter.labels(*one)
 
@@ -126,7 +126,7 @@ class RequestCounter:
 
 
 def initialize_requests(service: str, method: str, route: str, *statuses: int) -> None:
-    """Initialise a route's counters: its own statuses, and those that any route may return."""
+    """Initialize a route's counters: its own statuses, and those that any route may return."""
     for status in {*statuses, *STATUSES}:
         HTTP_REQUESTS.labels(service, method, route, str(status))
     HTTP_REQUEST_DURATION.labels(service, method, route)

@@ -74,7 +74,7 @@ class AccessLog:
         self._follower = self._lock = None
 
     def _initialize_expected(self) -> None:
-        """Initialise the counter of each possible request to zero when nginx gets a new configuration."""
+        """Initialize the counter of each possible request to zero when nginx gets a new configuration."""
         with suppress(FileNotFoundError):
             written_at = self._expected_path.stat().st_mtime_ns
             if written_at != self._expected_at:

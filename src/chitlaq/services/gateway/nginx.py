@@ -77,7 +77,7 @@ def render(
 def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
     """Write the configuration where nginx reads it, and create the folders that it writes to.
 
-    Also write the expected requests, whose counters the gateway initialises to zero.
+    Also write the expected requests, whose counters the gateway initializes to zero.
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
