@@ -6,8 +6,9 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -176,6 +177,34 @@ async def test_long_job_keeps_its_lease(
     assert len(leases) > 2
 
 
+async def test_job_that_is_being_completed_keeps_no_other_from_its_lease(
+    stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attacks the promise that a job which is being worked on is not begun by another process."""
+    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.2)
+    is_completing, is_seen = asyncio.Event(), asyncio.Event()
+    leases = set()
+
+    async def work(job: Job, payload: Number) -> None:
+        if payload.number == 0:
+            async with job.completing():
+                is_completing.set()
+                await is_seen.wait()
+            return
+        await is_completing.wait()
+        for _ in range(10):
+            (row,) = await stack.sql("SELECT due_at FROM jobs.jobs WHERE id = $1", job.id)
+            leases.add(row["due_at"])
+            await asyncio.sleep(0.2)
+        is_seen.set()
+
+    kind = kind_named("completing")
+    await enqueue(database, kind, 0, 1)
+    async with Runner(database, Handler(kind, work)).running():
+        await eventually(lambda: is_gone(stack, kind))
+    assert len(leases) > 2
+
+
 async def is_gone(stack: Stack, kind: JobKind[Number]) -> bool:
     return not await rows(stack, kind)
 
@@ -239,6 +268,77 @@ async def test_failing_job_becomes_dead_with_its_reason_and_can_be_retried(
     assert (
         answer.stderr == f"chitlaq: No job {job_id} is waiting or dead: see `chitlaq jobs list`.\n"
     )
+
+
+async def test_process_that_stops_while_it_counts_holds_up_no_other_kind(
+    stack: Stack, database: Database
+) -> None:
+    """Attacks the promise that kinds do not wait for each other."""
+    limited, free = kind_named("counted", limit=1), kind_named("not_counted")
+    stopped = await asyncpg.connect(stack.dsn("chitlaq_feed"))
+    transaction = stopped.transaction()
+    await transaction.start()
+    query = postgres.load_queries("chitlaq.core.data", "test")["try_lock_kind"]
+    assert await stopped.fetchval(query.sql, limited.name)
+    await enqueue(database, limited, 1)
+    async with Runner(database, Handler(limited, note), Handler(free, note)).running():
+        await asyncio.sleep(2 * jobs.POLL_SECONDS)
+        await enqueue(database, free, 2)
+        await eventually(lambda: is_gone(stack, free), seconds=10)
+        assert len(await rows(stack, limited)) == 1
+        await transaction.rollback()
+        await eventually(lambda: is_gone(stack, limited))
+    await stopped.close()
+
+
+async def cancel_itself() -> None:
+    raise asyncio.CancelledError
+
+
+async def never_end() -> None:
+    await asyncio.Event().wait()
+
+
+async def read_what_is_missing() -> None:
+    Path("/does/not/exist").read_bytes()
+
+
+async def fail_with_a_name_that_is_not_utf_8() -> None:
+    raise ValueError("no \udcff")
+
+
+@pytest.mark.parametrize(
+    ("fail", "reason"),
+    [
+        (cancel_itself, "its handler cancelled itself"),
+        (never_end, "not done within 0.3 s"),
+        (read_what_is_missing, "[Errno 2] No such file or directory: '/does/not/exist'"),
+        (fail_with_a_name_that_is_not_utf_8, "no \\udcff"),
+    ],
+)
+@pytest.mark.parametrize("is_completing", [False, True])
+async def test_fault_of_a_handler_is_counted_whatever_it_is(
+    stack: Stack,
+    database: Database,
+    fail: Callable[[], Awaitable[None]],
+    reason: str,
+    is_completing: bool,
+) -> None:
+    """Attacks the promise that only an outage is forgiven, and that no job circles for ever."""
+
+    async def work(job: Job, _payload: Number) -> None:
+        async with job.completing() if is_completing else nullcontext():
+            await fail()
+
+    kind = kind_named("faulty", max_attempts=1, timeout_seconds=0.3)
+    await enqueue(database, kind, 1)
+    async with Runner(database, Handler(kind, work)).running():
+
+        async def is_dead() -> bool:
+            (row,) = await rows(stack, kind)
+            return bool(row["state"] == "dead" and row["reason"] == reason)
+
+        await eventually(is_dead)
 
 
 async def test_job_that_kills_its_process_becomes_dead(stack: Stack, database: Database) -> None:
@@ -314,6 +414,28 @@ async def test_shutdown_finishes_running_jobs_and_releases_slow_ones(
     (row,) = await rows(stack, kind)
     assert (row["state"], row["attempts"]) == ("waiting", 0)
     assert json.loads(row["payload"]) == {"number": 60}
+
+
+async def test_looking_for_due_jobs_reads_one_of_each_kind_however_many_wait(
+    stack: Stack, database: Database
+) -> None:
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id)"
+        " SELECT 'test_many_' || n % 3, '{}', '-' FROM generate_series(1, 6000) AS n"
+    )
+    await stack.sql("ANALYZE jobs.jobs")
+    query = postgres.load_queries("chitlaq.core.data", "test")["due_kinds"]
+    kinds = [f"test_many_{number}" for number in range(3)]
+    (row,) = await stack.sql(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {query.sql}", kinds, [1, 1, 1], role="chitlaq_feed"
+    )
+    (scan,) = scans_of_jobs(json.loads(row[0])[0]["Plan"])
+    assert (scan["Index Name"], scan["Actual Rows"], scan["Actual Loops"]) == ("jobs_due", 1, 3)
+
+
+def scans_of_jobs(plan: Any) -> list[Any]:
+    below = [scan for child in plan.get("Plans", []) for scan in scans_of_jobs(child)]
+    return [*below, *([plan] if plan.get("Relation Name") == "jobs" else [])]
 
 
 async def test_role_sees_only_jobs_of_its_own_kinds(stack: Stack, database: Database) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from chitlaq import inventory
 from tests.conftest import Stack
 
 USE = "INSERT INTO {0} VALUES (1); UPDATE {0} SET id = 2; SELECT * FROM {0}; DELETE FROM {0}"
@@ -44,3 +45,11 @@ async def test_privileges_are_granted_once_and_revoked_ones_stay_revoked(
         await stack.sql("DELETE FROM ops.read_only", role="chitlaq_ops")
     finally:
         await stack.sql("DROP TABLE ops.read_only", role="chitlaq")
+
+
+@pytest.mark.parametrize("service", inventory.SERVICES, ids=lambda row: row.name)
+async def test_process_that_stops_in_a_transaction_loses_its_locks(
+    stack: Stack, service: inventory.Component
+) -> None:
+    shown = await stack.sql("SHOW idle_in_transaction_session_timeout", role=service.role)
+    assert [row[0] for row in shown] == ["20s"]

@@ -53,6 +53,7 @@ class JobKind(Generic[P]):
         name: as in the table, in policies and in metrics.
         payload: what its handler gets; a newer version of it must read what an older one wrote.
         version: raise it when older processes cannot read the payload; they skip such jobs.
+        timeout_seconds: an attempt that takes longer is cancelled and counts as failed.
         limit: the most that run at once over all processes. `Runner.run_now` cannot run such a job.
         max_attempts: after this many failures a job is dead.
         first_pause_seconds: before the second attempt; doubles with each one after that.
@@ -62,6 +63,7 @@ class JobKind(Generic[P]):
     name: str
     payload: type[P]
     version: int = 1
+    timeout_seconds: float = 300.0
     limit: int | None = None
     max_attempts: int = 20
     first_pause_seconds: float = 1.0
@@ -198,7 +200,8 @@ class Runner:
         async with open_session() as session:
             if kind.limit is not None:
                 # Counting and claiming must not cross those of another process.
-                await session.execute("lock_kind", kind.name)
+                if not await session.value("try_lock_kind", kind.name):
+                    return False
                 free = min(free, kind.limit - await session.value("count_running", kind.name))
             if free <= 0:
                 return False
@@ -239,7 +242,18 @@ class Runner:
             raise RuntimeError("each process that ran it exited before the job finished")
         if isinstance(payload, str):
             payload = msgspec.json.decode(payload, type=kind.payload)
-        await self._handlers[kind.name].work(job, payload)
+        try:
+            async with asyncio.timeout(kind.timeout_seconds) as limit:
+                await self._handlers[kind.name].work(job, payload)
+        except TimeoutError as error:
+            if limit.expired():
+                raise RuntimeError(f"not done within {kind.timeout_seconds:g} s") from error
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise RuntimeError("its handler cancelled itself") from error
         if not job.is_done:
             await self._finishing.ask(job)
 
@@ -254,7 +268,8 @@ class Runner:
         self, kind: JobKind[Any], job: Job, error: Exception, *, attempts: int
     ) -> None:
         """Store why an attempt failed and when the next one is due, if any."""
-        reason = (str(error) or type(error).__name__)[:1000].replace("\x00", "")
+        said = (str(error) or type(error).__name__).encode(errors="backslashreplace").decode()
+        reason = said[:1000].replace("\x00", "")
         about = {"job_id": job.id, "kind": kind.name, "attempts": job.attempts}
         is_dead = attempts >= kind.max_attempts
         if is_dead:

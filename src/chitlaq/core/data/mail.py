@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
@@ -21,8 +20,6 @@ from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.installation.settings import Smtp
 from chitlaq.core.telemetry import logs
 
-SEND_SECONDS = 30.0
-
 
 class SendMail(msgspec.Struct, frozen=True):
     message_id: UUID
@@ -31,6 +28,7 @@ class SendMail(msgspec.Struct, frozen=True):
 SEND_MAIL = JobKind(
     "send_mail",
     SendMail,
+    timeout_seconds=30.0,
     limit=2,
     first_pause_seconds=10.0,
     # Five days of attempts (RFC 5321, 4.5.4.1).
@@ -75,7 +73,7 @@ def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
         row = await database.row("mail_to_send", payload.message_id)
         if row is None:
             return
-        await asyncio.wait_for(_send(smtp, row), SEND_SECONDS)
+        await _send(smtp, row)
         async with job.completing() as session:
             await session.execute("forget_sent_mail", payload.message_id)
 

@@ -39,6 +39,13 @@ def provision(settings: Settings, home: Home) -> None:
             for role in POSTGRES_ROLES:
                 if role != SUPERUSER:
                     _ensure_role(connection, role, secrets.postgres_password(role))
+            for row in inventory.SERVICES:
+                # A process that stops within a transaction must not keep its locks.
+                connection.execute(
+                    sql.SQL("ALTER ROLE {} SET idle_in_transaction_session_timeout = '20s'").format(
+                        sql.Identifier(row.role)
+                    )
+                )
             _ensure_database(connection, _database_name(settings))
             _let_see_statistics(connection)
             if settings.embeds("postgres"):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from time import perf_counter
@@ -185,7 +185,7 @@ class Session:
         started = perf_counter()
         try:
             with tracing.query(query.label):
-                return await method(sql, *args)
+                return await _translated(method(sql, *args))
         finally:
             seconds = perf_counter() - started
             query.duration.observe(seconds)
@@ -248,16 +248,23 @@ class Database:
         pool, connection = await self._acquire()
         try:
             yield Session(connection, self._queries)
-        except _UNAVAILABLE as error:
-            raise PostgresUnavailableError(f"PostgreSQL failed: {error}") from error
         finally:
             await pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Borrow a connection and open a transaction that the end of the block commits."""
-        async with self.session() as session, session._connection.transaction():
-            yield session
+        async with self.session() as session:
+            transaction = session._connection.transaction()
+            await _translated(transaction.start())
+            try:
+                yield session
+            except BaseException:
+                # With a lost connection its transaction has ended, too.
+                with suppress(*_UNAVAILABLE):
+                    await transaction.rollback()
+                raise
+            await _translated(transaction.commit())
 
     async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
         """Read with a single statement; retry once if the connection turns out to be dead."""
@@ -327,6 +334,14 @@ class Database:
                 await asyncio.wait_for(self._pool.close(), timeout=5)
             except TimeoutError:
                 self._pool.terminate()
+
+
+async def _translated(answer: Awaitable[T]) -> T:
+    """Await what PostgreSQL answers; the caller's own errors within a transaction stay what they are."""
+    try:
+        return await answer
+    except _UNAVAILABLE as error:
+        raise PostgresUnavailableError(f"PostgreSQL failed: {error}") from error
 
 
 async def _keep_session(_connection: asyncpg.Connection[Any]) -> None:

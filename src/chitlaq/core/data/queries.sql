@@ -10,15 +10,17 @@ INSERT INTO jobs.jobs (id, kind, version, payload, request_id, due_at)
 VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6));
 
 -- name: due_kinds (prepared)
--- Those of these kinds that have due jobs of a version that this process can read. Index: jobs_due.
+-- Those of these kinds that have due jobs of a version that this process can read. Index: jobs_due. LIMIT
+-- keeps the planner from a join with all due jobs.
 SELECT k.kind
 FROM unnest((SELECT $1::text[]), (SELECT $2::integer[])) AS k (kind, version)
-WHERE EXISTS (SELECT FROM jobs.jobs j
-              WHERE j.kind = k.kind AND j.state <> 'dead' AND j.due_at <= now() AND j.version <= k.version);
+CROSS JOIN LATERAL (SELECT FROM jobs.jobs j
+                    WHERE j.kind = k.kind AND j.state <> 'dead' AND j.due_at <= now() AND j.version <= k.version
+                    LIMIT 1) AS due;
 
--- name: lock_kind
--- Hold a kind until the transaction ends, so that its running jobs can be counted.
-SELECT pg_advisory_xact_lock(hashtextextended('jobs ' || $1, 0));
+-- name: try_lock_kind
+-- Hold a kind until the transaction ends, so that its running jobs can be counted; false if another does.
+SELECT pg_try_advisory_xact_lock(hashtextextended('jobs ' || $1, 0));
 
 -- name: count_running
 -- Jobs of a kind whose process is alive.
@@ -37,10 +39,14 @@ WHERE id = ANY (ARRAY(
 RETURNING id, attempts, request_id, payload;
 
 -- name: renew_jobs
--- Extend the leases of jobs that this process still holds.
-UPDATE jobs.jobs j SET due_at = jobs.lease()
-FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
-WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
+-- Extend the leases of jobs that this process still holds. A locked job is being completed and nobody
+-- else can claim it; waiting for it would let the other leases end.
+UPDATE jobs.jobs SET due_at = jobs.lease()
+WHERE id = ANY (ARRAY(
+    SELECT id FROM jobs.jobs
+    JOIN unnest($1::uuid[], $2::integer[]) AS held (id, attempts) USING (id, attempts)
+    WHERE state = 'running'
+    FOR UPDATE OF jobs SKIP LOCKED));
 
 -- name: finish_jobs (prepared)
 -- Delete finished jobs, except those that another process has taken over.
