@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from chitlaq.core.telemetry import logs
@@ -32,11 +33,14 @@ async def running(*work: Work) -> AsyncIterator[None]:
 async def _kept_running(work: Work) -> None:
     pause = FIRST_PAUSE_SECONDS
     while True:
+        started = monotonic()
         try:
             await work()
         except Exception as error:
             log.error("background task failed", task=str(work), fault=error)
         else:
             return
+        if monotonic() - started > LONGEST_PAUSE_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -7,7 +7,8 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import httpx
 import msgspec
@@ -18,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from chitlaq.core.data import events, valkey
 from chitlaq.core.data.events import Event, PostCreated
 from chitlaq.core.data.valkey import Valkey
+from chitlaq.services.websocket.listener import Listener
+from chitlaq.services.websocket.sockets.hub import Hub
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -119,3 +122,34 @@ async def is_published(stack: Stack, post_id: str) -> bool:
     return not await stack.sql(
         "SELECT FROM jobs.jobs WHERE kind = 'deliver_post' AND payload->>'post_id' = $1", post_id
     )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"type":"\xff"}',
+        b'{"type":"post_created","request_id":"\xff"}',
+        msgspec.json.encode(event()).replace(b'{"text":"x"}', b"[" * 10_000 + b"]" * 10_000),
+        msgspec.json.encode(event()).replace(b'Z"', b'"'),
+    ],
+    ids=["type not UTF-8", "field not UTF-8", "nested too deeply", "time without a zone"],
+)
+async def test_event_that_is_malformed_in_any_way_ends_no_subscription(data: bytes) -> None:
+    """Attacks the promise that an event which nobody can read is counted and skipped."""
+
+    class Client:
+        async def messages(self, _channel: str) -> AsyncIterator[bytes]:
+            yield data
+            yield msgspec.json.encode(sent)
+
+    sent = event()
+    assert [one async for one in events.listen(cast(Valkey, Client()))] == [sent]
+
+
+async def test_event_that_cannot_be_handled_ends_no_subscription() -> None:
+    class Members:
+        def members(self) -> list[UUID]:
+            raise ZeroDivisionError
+
+    nothing: Any = None
+    await Listener(nothing, nothing, cast(Hub, Members()))._handle(event())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import TypeAlias, get_args
+from typing import Annotated, TypeAlias, get_args
 from uuid import UUID
 
 import msgspec
@@ -28,7 +28,7 @@ class PostCreated(msgspec.Struct, frozen=True, tag="post_created"):
 
     request_id: str
     post_id: UUID
-    created_at: datetime
+    created_at: Annotated[datetime, msgspec.Meta(tz=True)]
     post: msgspec.Raw
 
 
@@ -43,6 +43,8 @@ class _Tagged(msgspec.Struct):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Event)
+# The latter two for texts that are not UTF-8, or nested too deeply.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 metrics.initialize(
     metrics.EVENTS,
@@ -81,11 +83,11 @@ async def listen(client: Valkey) -> AsyncIterator[Event]:
 def _decoded(data: bytes) -> Event | None:
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except _MALFORMED as error:
         fault = error
     try:
         name = msgspec.json.decode(data, type=_Tagged).type
-    except msgspec.DecodeError:
+    except _MALFORMED:
         name = ""
     if name and name not in TYPES:
         metrics.EVENTS.labels("unknown", "skipped").inc()

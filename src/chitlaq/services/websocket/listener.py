@@ -45,6 +45,8 @@ class Listener:
                         await self._announce(event)
             except PostgresUnavailableError as error:
                 log.warning("event not delivered", post_id=event.post_id, error=str(error))
+            except Exception as error:  # One event must not end the subscription.
+                log.error("event not delivered", post_id=event.post_id, fault=error)
 
     async def _announce(self, event: events.PostCreated) -> None:
         members = self._hub.members()
