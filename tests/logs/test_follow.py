@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -63,6 +64,50 @@ def test_line_longer_than_a_block_is_complete(path: Path) -> None:
     line = "x" * (3 * follow.READ_BYTES)
     write(path, line, "end")
     assert read(Follower(path)) == [line, "end"]
+
+
+def test_file_that_is_truncated_in_place_is_read_anew(path: Path) -> None:
+    write(path, "one", "two", "three")
+    follower = Follower(path)
+    assert read(follower) == ["one", "two", "three"]
+    os.truncate(path, 0)
+    write(path, "four")
+    assert read(follower) == ["four"]
+    write(path, "five")
+    assert read(follower) == ["five"]
+
+
+def test_file_that_was_truncated_between_two_followers_is_read_anew(path: Path) -> None:
+    write(path, "same", "one", "two")
+    first = Follower(path)
+    read(first)
+    os.truncate(path, len("same\n"))
+    write(path, "3")
+    assert read(Follower(path, positions=first.positions)) == ["same", "3"]
+
+
+def test_older_file_that_cannot_be_read_holds_up_nothing(path: Path) -> None:
+    write(path, "one")
+    follower = Follower(path)
+    assert read(follower) == ["one"]
+    path.rename(path.with_name("x.log.2"))
+    path.with_name("x.log.1").mkdir()
+    write(path, "two")
+    assert read(follower) == ["two"]
+    write(path, "three")
+    assert read(follower) == ["three"]
+
+
+def test_position_within_a_long_line_is_where_the_line_begins(path: Path) -> None:
+    write(path, "one")
+    with path.open("a") as file:
+        file.write("x" * (3 * follow.READ_BYTES))
+    first = Follower(path)
+    assert read(first) == ["one"]
+    assert list(first.positions.values()) == [4]
+    write(path, "")
+    second = Follower(path, positions=first.positions)
+    assert read(second) == read(first) == ["x" * (3 * follow.READ_BYTES)]
 
 
 @pytest.mark.parametrize("before", ["", "old\n", "old\nhalf", "x" * (2 * follow.READ_BYTES) + "\n"])

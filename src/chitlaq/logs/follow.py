@@ -6,7 +6,8 @@ counts as written once it ends with a newline.
 
 To continue after a restart, store `positions` once the lines are processed and pass them to the next
 follower: after a kill in between, it reads the lines since then again, and loses none. It cannot see
-files that were moved twice, and so compressed, between two reads.
+files that were moved twice, and so compressed, between two reads. A file that is truncated in place (``copytruncate``)
+is read from its beginning again; what was cut off before it was read is lost.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Follower:
         """Yield every whole line that was not yielded yet, without its newline.
 
         Raises:
-            OSError: a file cannot be read; the next call continues where this one stopped.
+            OSError: the current file cannot be read; the next call continues where this one stopped.
         """
         self._open_new()
         for file in reversed(self._files):
@@ -88,7 +89,9 @@ class Follower:
         for path in self._paths[:1] if is_first else self._paths:
             try:
                 file = _File(path, positions)
-            except FileNotFoundError:
+            except OSError as error:
+                if path is self._paths[0] and not isinstance(error, FileNotFoundError):
+                    raise
                 continue
             if file.inode in known or (found and found[-1].is_begun and not file.is_begun):
                 file.close()
@@ -106,8 +109,9 @@ class _File:
         self.inode = os.fstat(self._file.fileno()).st_ino
         self.moved_at: float | None = None
         self.is_begun = self.name in positions
-        self._file.seek(positions.get(self.name, 0))
-        self._rest = b""
+        position = positions.get(self.name, 0)
+        self._file.seek(position if position <= self._size else 0)
+        self._rest: list[bytes] = []  # Of a line that has not ended.
 
     @property
     def name(self) -> str:
@@ -117,22 +121,37 @@ class _File:
         """
         here = self._file.tell()
         self._file.seek(0)
-        first = self._file.readline()
+        first = self._file.readline(READ_BYTES)
         self._file.seek(here)
-        return hashlib.sha256(first).hexdigest() if first.endswith(b"\n") else ""
+        is_whole = first.endswith(b"\n") or len(first) == READ_BYTES
+        return hashlib.sha256(first).hexdigest() if is_whole else ""
 
     @property
     def position(self) -> tuple[str, int]:
-        return self.name, self._file.tell() - len(self._rest)
+        return self.name, self._file.tell() - sum(map(len, self._rest))
 
     @property
     def written_at(self) -> float:
         return os.fstat(self._file.fileno()).st_mtime
 
+    @property
+    def _size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
     def new_lines(self) -> Iterator[bytes]:
+        if self._size < self._file.tell():
+            self._file.seek(0)
+            self._rest = []
         while chunk := self._file.read(READ_BYTES):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            yield from lines
+            ended, newline, rest = chunk.rpartition(b"\n")
+            if newline:
+                lines = b"".join((*self._rest, ended)).split(b"\n")
+                self._rest = []
+                if rest:
+                    self._rest.append(rest)
+                yield from lines
+            else:
+                self._rest.append(chunk)
 
     def skip(self) -> None:
         """Skip all whole lines."""
