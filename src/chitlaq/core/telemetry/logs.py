@@ -58,7 +58,17 @@ class Logger:
             **fields,
         }
         # One write per line: lines of several processes do not mix, and a kill loses none.
-        os.write(_descriptor, msgspec.json.encode(line, enc_hook=str) + b"\n")
+        try:
+            encoded = msgspec.json.encode(line, enc_hook=str)
+        except UnicodeEncodeError:  # A lone surrogate, as in a file name that is not UTF-8.
+            encoded = msgspec.json.encode({key: _readable(value) for key, value in line.items()})
+        os.write(_descriptor, encoded + b"\n")
+
+
+def _readable(value: object) -> object:
+    if isinstance(value, int | float | datetime | None):
+        return value
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def get(part: str) -> Logger:
