@@ -152,3 +152,11 @@ def test_moved_file_is_flushed_before_and_its_new_folder_after(
     (tmp_path / "from" / "a").write_text("x")
     files.durable_rename(tmp_path / "from" / "a", tmp_path / "to" / "b")
     assert events == ["fsync a", "rename a b", "fsync to"]
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "\U0001f600" * 63])
+def test_longest_name_that_the_file_system_takes_is_written(tmp_path: Path, name: str) -> None:
+    files.write(tmp_path / name, "x")
+    files.write_once(tmp_path / name, "y")
+    assert (tmp_path / name).read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -217,3 +217,12 @@ def test_http_client_loads_no_large_library() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert not {"httpx", "urllib.request", "http.client", "certifi"} & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:9090", "http://", "http://[", "http://h:x/", "http://h:99999/", "file:///x"],
+)
+async def test_what_is_no_url_of_http_is_asked_of_nobody(url: str) -> None:
+    with pytest.raises(NoAnswerError, match="URL"):
+        await http_client.get(url, timeout_seconds=SECONDS)

@@ -150,7 +150,8 @@ def sync(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.urandom(4).hex()}{DRAFT}")
+    # Cut, since a name has 255 bytes at most, and a character four.
+    return path.with_name(f"{path.name[:60]}.{os.urandom(4).hex()}{DRAFT}")
 
 
 def _encoded(content: bytes | str) -> bytes:

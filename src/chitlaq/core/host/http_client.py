@@ -15,6 +15,7 @@ import os
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,7 @@ async def request(
     Raises:
         NoAnswerError: no connection, or the response is not complete in time, too large, or not HTTP.
     """
-    parts = urlsplit(url)
+    parts = _parsed(url)
     where = str(socket) if socket else parts._replace(netloc=_host(parts), query="").geturl()
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -149,6 +150,15 @@ async def _exchange(
                 assert head is not None
                 named = {name.decode(): value.decode("latin-1") for name, value in head.headers}
                 return Response(head.status_code, named, bytes(received))
+
+
+def _parsed(url: str) -> SplitResult:
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return parts
+    # Without the URL, which may hold a password.
+    raise NoAnswerError("no answer (the URL is not one of http or https with a host)")
 
 
 def _reason(error: Exception) -> str:
