@@ -6,8 +6,8 @@ counts as written once it ends with a newline.
 
 To continue after a restart, store `positions` once the lines are processed and pass them to the next
 follower: after a kill in between, it reads the lines since then again, and loses none. It cannot see
-files that were moved twice, and so compressed, between two reads. A file that is truncated in place (``copytruncate``)
-is read from its beginning again; what was cut off before it was read is lost.
+files that were moved twice, and so compressed, between two reads. A file that is truncated in place
+(``copytruncate``) is read from its beginning again; what was cut off before it was read is lost.
 """
 
 from __future__ import annotations
