@@ -249,15 +249,13 @@ async def statuses(system: SystemView) -> CheckOutcome:
     failed = sum(times for status, times in found.statuses.items() if status >= 500)
     refused = sum(times for status, times in found.statuses.items() if 400 <= status < 500)
     ratio = failed / found.requests if found.requests else 0.0
+    threshold = system.thresholds.server_errors_ratio
+    is_enough = found.requests >= FEW_REQUESTS
     return outcome(
         f"{failed:,} of {count(found.requests, 'request')} failed, {refused:,} refused"
         + _left_out(found),
         {
-            "failed": Value(
-                ratio,
-                "ratio",
-                *(system.thresholds.server_errors_ratio if found.requests >= FEW_REQUESTS else ()),
-            ),
+            "failed": Value(ratio, "ratio", *(threshold if is_enough else ())),
             "refused": Value(refused),
             "requests": Value(found.requests),
         },

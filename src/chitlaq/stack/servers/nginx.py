@@ -17,7 +17,3 @@ def binary() -> Path:
 
 def command(home: Home) -> list[str]:
     return [str(binary()), "-p", str(home.nginx), "-c", "nginx.conf", "-g", "daemon off;"]
-
-
-def check_command(home: Home) -> list[str]:
-    return [str(binary()), "-p", str(home.nginx), "-c", "nginx.conf", "-t", "-q"]
