@@ -264,12 +264,40 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
         ("CHITLAQ_PORTS_EDGE", "99999", "is invalid: Expected `int` <= 65535"),
         ("CHITLAQ_PORT_EDGE", "80", "Did you mean CHITLAQ_PORTS_EDGE?"),
         ("REDIS_URL", "mysql://x", "redis_url"),
+        ("REDIS_URL", "redis://[::1", "redis_url"),
+        ("DATABASE_URL", "postgresql://u:se/cret@h/d", "database_url"),
+        ("PROMETHEUS_URL", "localhost:9090", "prometheus_url"),
+        ("ALERTMANAGER_URL", "http://u:secret@h:port", "alertmanager_url"),
     ],
 )
 def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sentence: str) -> None:
     answer = empty.command("up", "--detach", env={variable: value})
     assert answer.returncode == 1
     assert sentence in answer.stderr
+    assert "cret" not in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("REDIS_URL", "redis://:secret@h:1/0", "redis://:********@h:1/0"),
+        ("REDIS_URL", "unix://u:se@cret@/a.sock", "unix://u:********@/a.sock"),
+        ("PROMETHEUS_URL", "http://user@h:1/p", "http://user@h:1/p"),
+        (
+            "DATABASE_URL",
+            "postgresql:///d?host=/s&password=secret%2F&user=u",
+            "postgresql:///d?host=/s&password=********&user=u",
+        ),
+        ("CHITLAQ_BACKUPS_COPY_TO", "s3://key:secret@bucket/p", "s3://key:********@bucket/p"),
+    ],
+)
+def test_passwords_in_urls_are_hidden(
+    empty: Stack, variable: str, value: str, expected: str
+) -> None:
+    answer = empty.command("config", "show", "--json", env={variable: value})
+    values = {row["variable"]: row["value"] for row in json.loads(answer.stdout)["settings"]}
+    assert values[variable] == expected
 
 
 def test_settings_file_is_read_and_the_environment_wins(empty: Stack) -> None:

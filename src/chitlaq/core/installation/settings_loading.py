@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -22,15 +23,16 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 
 SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
-URL_FIELDS = frozenset(
-    {
-        "database_url",
-        "redis_url",
-        "prometheus_url",
-        "alertmanager_url",
-        "otel_exporter_otlp_endpoint",
-    }
-)
+_HTTP = ("http", "https")
+# Settings whose variables keep their well-known names, with the schemes that each may have.
+URL_FIELDS: Mapping[str, Sequence[str]] = {
+    "database_url": ("postgresql", "postgres"),
+    "redis_url": ("redis", "rediss", "valkey", "valkeys", "unix"),
+    "prometheus_url": _HTTP,
+    "alertmanager_url": _HTTP,
+    "otel_exporter_otlp_endpoint": _HTTP,
+}
+HIDDEN = "********"
 
 
 def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
@@ -50,7 +52,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     for variable, dotted, value in _from_environment(environment or os.environ):
         _place(values, sources, dotted, value, f"the environment ({variable})")
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$.")
         dotted = path.rstrip("`").split("[")[0]
@@ -59,6 +61,30 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
             f"The setting {dotted or '?'} from {source} is invalid: {text}. "
             "`chitlaq config show` lists all settings with their values."
         ) from None
+    for dotted, schemes in URL_FIELDS.items():
+        url = getattr(settings, dotted)
+        if url and not _is_url(url, schemes):
+            # Without the URL, which may hold a password.
+            raise OperatorError(
+                f"The setting {dotted} from {sources[dotted]} is invalid: expected a URL with"
+                f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
+            )
+    return settings
+
+
+def _is_url(text: str, schemes: Sequence[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        is_http = parts.scheme in _HTTP
+        # An unencoded / in a password ends the host there, and leaves the @ to the path.
+        return (
+            parts.scheme in schemes
+            and parts.port != 0
+            and "@" not in parts.path
+            and (not is_http or bool(parts.hostname))
+        )
+    except ValueError:
+        return False
 
 
 def fields(
@@ -166,11 +192,8 @@ def _place(
 def shown(dotted: str, value: object) -> str:
     """Return a setting's value for display: secrets and passwords in URLs are hidden."""
     if dotted in SECRET_FIELDS:
-        return "********" if value else ""
-    if dotted in URL_FIELDS and value:
-        parts = urlsplit(str(value))
-        head, at, host = parts.netloc.rpartition("@")
-        user = head.partition(":")[0]
-        hidden = f"{user}:********@{host}" if at else host
-        return urlunsplit(parts._replace(netloc=hidden))
+        return HIDDEN if value else ""
+    if isinstance(value, str) and "://" in value:
+        value = re.sub(r"(://[^:@/?#]*:)[^/?#]*@", rf"\1{HIDDEN}@", value)
+        value = re.sub(r"(?i)([?&][^&=]*password[^&=]*=)[^&#]*", rf"\1{HIDDEN}", value)
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -121,13 +121,6 @@ def _urls(_home: Home, settings: Settings) -> str:
             raise OperatorError(
                 f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0."
             ) from None
-    if settings.database_url and not settings.database_url.startswith(
-        ("postgresql://", "postgres://")
-    ):
-        raise OperatorError(
-            "The setting database_url (DATABASE_URL) is not the URL of a PostgreSQL server: write"
-            " postgresql://USER:PASSWORD@HOST/chitlaq."
-        )
     real = [
         name
         for name, url in (("PostgreSQL", settings.database_url), ("Valkey", settings.redis_url))
