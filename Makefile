@@ -39,7 +39,7 @@ coverage: $(VENV)/.dev  ## list the lines that no test reaches, in every process
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-docs: $(VENV)/.run  ## write the generated pages anew
+docs: $(VENV)/.run  ## regenerate the generated pages
 	@$(BIN)/python -c 'from chitlaq.monitoring.alerts import registry; print(end=registry.alerts_page())' >$(DOCS)/alerts.md
 	@$(BIN)/chitlaq metrics >$(DOCS)/metrics.md
 	@$(BIN)/chitlaq ops runbook >$(DOCS)/runbook.md
@@ -56,7 +56,7 @@ bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 bench-backups: $(VENV)/.dev  ## measure backups of a million posts; takes a quarter of an hour
 	@$(BIN)/chitlaq bench --backups
 
-lock: $(VENV)/.dev  ## resolve the dependencies anew; with UPGRADE= only what is missing (needs uv)
+lock: $(VENV)/.dev  ## update the locked dependencies; with UPGRADE= only add what is missing (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--override overrides.in \
 		$(UPGRADE) pyproject.toml build.in --output-file requirements.lock

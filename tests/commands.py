@@ -126,7 +126,7 @@ def _serve(orders: socket.socket) -> None:
                 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
                 running.unregister(key.fileobj)
                 os.close(key.fd)
-                with suppress(BrokenPipeError):  # nobody waits for what was killed
+                with suppress(BrokenPipeError):  # the killed command has no reader
                     os.write(status, struct.pack("!q", code))
                 os.close(status)
 

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, and that no other worker of this run is given."""
+    """Free ports that no other worker of this run gets."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     size = (ports.LAST - ports.FIRST) // 8
     first = ports.FIRST + worker * size
@@ -231,7 +231,7 @@ async def client(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def name() -> Callable[[], str]:
-    """Usernames that nobody had before."""
+    """Unused usernames."""
     return lambda: f"m{_run}_{next(_numbers)}"
 
 
