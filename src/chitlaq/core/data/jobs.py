@@ -47,7 +47,7 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class JobKind(Generic[P]):
-    """A kind of job.
+    """A kind of job, declared beside its handler.
 
     Args:
         name: as in the table, in policies and in metrics.

@@ -106,7 +106,10 @@ def initialize(counter: Counter, *labels: tuple[str, ...]) -> None:
 
 
 class RequestCounter:
-    """Counts a service's requests and their durations; the labels of each series are looked up once."""
+    """Counts a service's requests and their durations; the labels of each series are looked up once.
+
+    `core.http.app` counts what a process answers, `services.gateway.access_log_metrics` what nginx did.
+    """
 
     def __init__(self, service: str) -> None:
         self._service = service

@@ -11,6 +11,9 @@ from pathlib import Path
 from chitlaq.core.host import http_client
 
 PROBE_SECONDS = 1.0
+# How often the supervisor probes, and after how many missed probes in a row it replaces the process.
+WATCH_SECONDS = 2.0
+MAX_MISSED_PROBES = 5
 
 Probe = Callable[[int], Awaitable[bool]]
 """Asks whether the process with this id answers."""

@@ -29,14 +29,12 @@ from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
-from chitlaq.stack.supervisor import control
+from chitlaq.stack.supervisor import control, probes
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
 from chitlaq.stack.supervisor.process import Process, adopt_orphans, start
 
 POLL_SECONDS = 0.05
-WATCH_SECONDS = 2.0
-MAX_MISSED_PROBES = 5
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
@@ -232,7 +230,7 @@ class Supervisor:
         missed = 0
         while instance.process is not None:
             process = instance.process
-            await asyncio.wait([process.exited], timeout=WATCH_SECONDS)
+            await asyncio.wait([process.exited], timeout=probes.WATCH_SECONDS)
             if instance.process is not process:
                 missed = 0  # a successor took over
                 continue
@@ -245,7 +243,7 @@ class Supervisor:
             missed = 0 if await instance.spec.alive(process.pid) else missed + 1
             if instance.process is process and not process.exited.done():
                 self._judge(instance, missed)
-            if missed >= MAX_MISSED_PROBES:
+            if missed >= probes.MAX_MISSED_PROBES:
                 self._note(f"{instance.spec.name} is killed after {missed} missed probes")
                 process.send(signal.SIGKILL)
 
