@@ -139,7 +139,13 @@ async def test_requests_in_flight_are_answered_on_shutdown(stack: Stack, join: J
         os.kill(pid, signal.SIGTERM)
         answers = await asyncio.gather(*logins)
     assert [answer.status_code for answer in answers] == [200] * len(members)
-    await eventually(lambda: asyncio.to_thread(stack.is_healthy))
+
+    # For a moment `ps` still shows the process that has just ended, as healthy.
+    async def is_replaced() -> bool:
+        found = (await asyncio.to_thread(stack.ps))["auth-service"]
+        return found["pid"] not in {None, pid} and found["state"] == "healthy"
+
+    await eventually(is_replaced)
 
 
 async def test_health_answers_within_a_second_whatever_hangs(stack: Stack) -> None:
