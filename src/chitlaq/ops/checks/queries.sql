@@ -72,9 +72,11 @@ FROM ops.alerts WHERE ended_at > now() - interval '24 hours'
 GROUP BY 1, 2 ORDER BY 3 DESC, 1;
 
 -- name: note_patterns
--- Store the patterns of error lines; those first seen within a day are new.
+-- Store the patterns of error lines; those first seen within a day are new. The order is the same
+-- in every run, so that two runs at once wait for each other instead of deadlocking.
 INSERT INTO ops.log_patterns AS known (service, pattern, last_seen)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS seen (service, pattern, last_seen)
+ORDER BY service, pattern
 ON CONFLICT (service, pattern) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)
 RETURNING pattern, first_seen > now() - interval '24 hours' AS is_new;
 
