@@ -115,7 +115,7 @@ def list_mail(
             "written": itemgetter("created_at"),
             "to": itemgetter("to"),
             "subject": itemgetter("subject"),
-            "sent": lambda row: row["sent_at"] or "kept here",
+            "sent": lambda row: row["sent_at"] or "not sent",
         },
         as_json=as_json,
     )

@@ -160,3 +160,37 @@ def test_longest_name_that_the_file_system_takes_is_written(tmp_path: Path, name
     files.write_once(tmp_path / name, "y")
     assert (tmp_path / name).read_text() == "x"
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    target, link = tmp_path / "kept" / "settings", tmp_path / "settings"
+    link.symlink_to("kept/settings")
+    for content in ("first", "second"):
+        files.write(link, content)
+        assert link.is_symlink()
+        assert target.read_text() == content
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link away")
+def test_link_that_another_user_made_leads_root_nowhere(tmp_path: Path) -> None:
+    target, link = tmp_path / "precious", tmp_path / "settings"
+    target.write_text("old")
+    link.symlink_to(target)
+    os.lchown(link, 65_534, 65_534)
+    files.write(link, "new")
+    assert target.read_text() == "old"
+    assert not link.is_symlink()
+
+
+def test_file_that_is_generated_at_each_start_is_written_only_if_it_differs(tmp_path: Path) -> None:
+    path = tmp_path / "generated"
+    files.ensure(path, "content", mode=0o600)
+    first = path.stat()
+    files.ensure(path, "content", mode=0o600)
+    assert path.stat().st_ino == first.st_ino
+    path.chmod(0o644)
+    files.ensure(path, "content", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    files.ensure(path, "another", mode=0o600)
+    assert path.read_text() == "another"

@@ -8,6 +8,9 @@ the last one wins, or with `write_once` the first.
 Durable writes also survive a power failure: the draft is flushed to the disk (fsync(2)) before it
 takes the name, and the folder after that. Pass ``is_durable=False`` only for files that are regenerated
 after a restart or written every few seconds.
+
+A symbolic link stays: its target is replaced. Links that another user made are replaced themselves, or
+root could be led to overwrite any file.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import errno
 import os
 import pwd
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +46,7 @@ def draft(
     Raises:
         OSError: the target is unchanged and the draft removed.
     """
+    path = _followed(path)
     made = _beside(path)
     made.touch(mode=mode, exist_ok=False)
     try:
@@ -67,6 +72,22 @@ def write(
     """Replace a file's content, text as UTF-8; return ``path``. Arguments and errors as of `draft`."""
     with draft(path, mode=mode, owner=owner, is_durable=is_durable) as made:
         made.write_bytes(_encoded(content))
+    return path
+
+
+def ensure(
+    path: Path,
+    content: bytes | str,
+    *,
+    mode: int = 0o666,
+    owner: pwd.struct_passwd | None = None,
+) -> Path:
+    """Write a file that is generated at each start, unless it has this content, mode and owner already.
+
+    So a start needs no space on a full disk. Not durable. Arguments and errors as of `draft`.
+    """
+    if not _is_so(path, _encoded(content), mode, owner):
+        write(path, content, mode=mode, owner=owner, is_durable=False)
     return path
 
 
@@ -147,6 +168,29 @@ def sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _is_so(path: Path, content: bytes, mode: int, owner: pwd.struct_passwd | None) -> bool:
+    try:
+        state = path.stat()
+        return (
+            stat.S_ISREG(state.st_mode)
+            and state.st_size == len(content)
+            and state.st_uid == (owner.pw_uid if owner is not None else os.geteuid())
+            # The umask may have taken permissions away; none may have been added.
+            and not state.st_mode & 0o777 & ~mode
+            and path.read_bytes() == content
+        )
+    except OSError:
+        return False
+
+
+def _followed(path: Path) -> Path:
+    """Where a link of ours or of root leads to; else the path itself."""
+    with suppress(OSError):
+        if path.is_symlink() and path.lstat().st_uid in {0, os.geteuid()}:
+            return Path(os.path.realpath(path))
+    return path
 
 
 def _beside(path: Path) -> Path:

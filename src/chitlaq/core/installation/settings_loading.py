@@ -8,6 +8,7 @@ well-known name keep it: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -61,6 +63,8 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
             f"The setting {dotted or '?'} from {source} is invalid: {text}. "
             "`chitlaq config show` lists all settings with their values."
         ) from None
+    _check_numbers(settings, sources)
+    _check_ports(settings, sources, home)
     for dotted, schemes in URL_FIELDS.items():
         url = getattr(settings, dotted)
         if url and not _is_url(url, schemes):
@@ -70,6 +74,41 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
                 f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
             )
     return settings
+
+
+def _check_numbers(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse NaN, with which every comparison is false, and infinity: no check could ever warn.
+
+    Raises:
+        OperatorError: a setting is, or has, such a number.
+    """
+    for dotted in sources:
+        value = settings.value_of(dotted)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise OperatorError(
+                    f"The setting {dotted} from {sources[dotted]} is invalid: {number} is not a finite"
+                    " number."
+                )
+
+
+def _check_ports(settings: Settings, sources: Mapping[str, str], home: Home) -> None:
+    """Refuse one port for two components that this stack runs: the second could not listen.
+
+    Raises:
+        OperatorError: names both, and where they are set.
+    """
+    taken: dict[int, str] = {}
+    for row in inventory.BY_PORT:
+        port, dotted = settings.port_of(row.name), f"ports.{row.setting}"
+        if not settings.embeds(row.name):
+            continue
+        if (other := taken.setdefault(port, dotted)) != dotted:
+            source = sources.get(dotted) or sources.get(other) or home.settings_file
+            raise OperatorError(
+                f"The settings {other} and {dotted} are both {port} ({source}): give each component a"
+                " port of its own."
+            )
 
 
 def _is_url(text: str, schemes: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from chitlaq.core.data import mail
 from chitlaq.core.data.mail import Mail
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Operations
+from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.history import spool
 
@@ -24,23 +24,25 @@ log = logs.get("delivery")
 
 
 async def deliver(
-    database: Database, home: Home, settings: Operations, subject: str, text: str, html: str
+    database: Database, home: Home, settings: Settings, subject: str, text: str, html: str
 ) -> list[str]:
     """Send a report to every recipient in the settings, and return one line about each.
+
+    A mail is queued: auth-service hands it to the mail server, at once or when that takes it.
 
     Args:
         database: has the mail queue.
         home: holds the spool of mails while PostgreSQL is unavailable.
-        settings: the recipients.
+        settings: the recipients, and whether there is a mail server.
         subject: one line.
         text: in Markdown.
         html: the complete page.
     """
     said = [
-        await _mail(database, home, Mail(address, subject, text, html, []))
-        for address in settings.report_to
+        await _mail(database, home, settings.smtp.host, Mail(address, subject, text, html, []))
+        for address in settings.operations.report_to
     ]
-    said += [await _notify(url, subject, text) for url in settings.notify]
+    said += [await _notify(url, subject, text) for url in settings.operations.notify]
     return said
 
 
@@ -60,14 +62,19 @@ async def _put(database: Database, report: Mail) -> None:
         await mail.put(session, report)
 
 
-async def _mail(database: Database, home: Home, report: Mail) -> str:
+async def _mail(database: Database, home: Home, server: str, report: Mail) -> str:
     address = report.to_address
     try:
         await _put(database, report)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.error("report not mailed", address=address, error=str(error))
         return _enqueue(home, report)
-    return f"mailed to {address}"
+    if not server:
+        return (
+            f"not mailed to {address}: no mail server is set (smtp.host). It is kept:"
+            f" `chitlaq mail show --to {address}`"
+        )
+    return f"queued for {address}: `chitlaq mail list --to {address}` says when it was sent"
 
 
 def _enqueue(home: Home, report: Mail) -> str:

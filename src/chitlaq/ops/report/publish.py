@@ -38,7 +38,7 @@ async def publish(
         if is_to_send:
             subject = f"{report.title}: {run.verdict}"
             lines += await delivery.deliver(
-                database, home, settings.operations, subject, texts["md"], texts["html"]
+                database, home, settings, subject, texts["md"], texts["html"]
             )
     return run, [*lines, *([trouble] if trouble else [])]
 
