@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+import unicodedata
 from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.headerregistry import Address
 from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
@@ -13,12 +18,16 @@ from uuid import UUID
 import aiosmtplib
 import msgspec
 
-from chitlaq.core import ids
+from chitlaq.core import addresses, ids
 from chitlaq.core.data import jobs
 from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.installation.settings import Smtp
 from chitlaq.core.telemetry import logs
+from chitlaq.core.visible import is_one_line
+
+LONGEST_NAME = 50
+LONGEST_NAME_WORDS = 4
 
 
 class SendMail(msgspec.Struct, frozen=True):
@@ -38,7 +47,11 @@ SEND_MAIL = JobKind(
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message to one address; ``links`` are those a reader is asked to open."""
+    """One message to one address; ``links`` are those a reader is asked to open.
+
+    Raises:
+        ValueError: the address is none that we write to, or the subject is not one line.
+    """
 
     to_address: str
     subject: str
@@ -46,9 +59,43 @@ class Mail:
     html: str
     links: list[str]
 
+    def __post_init__(self) -> None:
+        if addresses.checked(self.to_address) != self.to_address:
+            raise ValueError("the address of a mail must be checked first")
+        if not is_one_line(self.subject):
+            raise ValueError("the subject of a mail must be one line")
 
-async def put(session: Session, mail: Mail) -> None:
-    """Write a mail, and the job that sends it, in the caller's transaction."""
+
+class WrongRecipientError(Exception):
+    """A message names another recipient than the one it is for."""
+
+
+class TooManyMailsError(Exception):
+    """An address has been sent as many mails as it may get."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"too many mails to one address: wait {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+async def put(session: Session, mail: Mail, *, most_per_hour: int) -> None:
+    """Write a mail, and the job that sends it, in the caller's transaction.
+
+    The limit is what its recipient bears, whatever route, process or stranger causes it. It is counted
+    in PostgreSQL, where the mails are, so it holds without Valkey. ``name+anything@`` is ``name@``.
+
+    Raises:
+        TooManyMailsError: with this mail there would be more within an hour; nothing was written.
+    """
+    await session.execute("lock_mailbox", mail.to_address)
+    sent = await session.row("mails_within_an_hour", mail.to_address, most_per_hour)
+    if sent is not None:
+        raise TooManyMailsError(max(1, math.ceil(sent["seconds_left"])))
+    await put_for_operator(session, mail)
+
+
+async def put_for_operator(session: Session, mail: Mail) -> None:
+    """Write a mail to an address in the settings, without a limit, and the job that sends it."""
     message_id = ids.new()
     await session.execute(
         "put_mail",
@@ -61,6 +108,27 @@ async def put(session: Session, mail: Mail) -> None:
         logs.request_id(),
     )
     await jobs.enqueue(session, SEND_MAIL, SendMail(message_id))
+
+
+def safe_name(name: str) -> str:
+    """Return what a mail may say of a name that a stranger chose, or nothing.
+
+    Words of letters, with hyphens, apostrophes and a full stop at their end: nothing that a mail program
+    makes a link of, no number to call, no sentence of its own.
+    """
+    words = unicodedata.normalize("NFC", name).split()
+    joined = " ".join(words)
+    is_safe = (
+        len(words) <= LONGEST_NAME_WORDS
+        and len(joined) <= LONGEST_NAME
+        and all(map(_is_word_of_letters, words))
+    )
+    return joined if is_safe else ""
+
+
+def _is_word_of_letters(word: str) -> bool:
+    parts = re.split("['\u2019-]", word.removesuffix("."))
+    return all(parts) and all(unicodedata.category(one)[0] in "LM" for one in "".join(parts))
 
 
 def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
@@ -81,18 +149,42 @@ def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
 
 
 async def _send(smtp: Smtp, row: Any) -> None:
-    message = EmailMessage()
-    message["From"] = smtp.sender
-    message["To"] = row["to_address"]
-    message["Subject"] = row["subject"]
-    message["Message-ID"] = f"<{row['id']}@chitlaq>"
-    message.set_content(row["text"])
-    message.add_alternative(row["html"], subtype="html")
+    """Send one mail to the address in its row, and to no other.
+
+    Raises:
+        WrongRecipientError: the message would name somebody else; nothing was sent.
+    """
+    name, from_address = addresses.split_name(smtp.sender)
+    content = _message(row, name, from_address).as_bytes()
+    # What leaves is compared with what was validated, as a reader's program would take it.
+    named = message_from_bytes(content, policy=policy.SMTP)
+    if _addresses(named, "To") != [row["to_address"]] or _addresses(named, "From") != [
+        from_address
+    ]:
+        raise WrongRecipientError("the message would name another address than it is for")
     await aiosmtplib.send(
-        message,
+        content,
+        sender=from_address,
+        recipients=[row["to_address"]],
         hostname=smtp.host,
         port=smtp.port,
         username=smtp.username or None,
         password=smtp.password or None,
         start_tls=smtp.start_tls,
     )
+
+
+def _message(row: Any, sender_name: str, from_address: str) -> EmailMessage:
+    message = EmailMessage(policy.SMTP)
+    message["From"] = Address(sender_name, addr_spec=from_address)
+    message["To"] = Address(addr_spec=row["to_address"])
+    message["Subject"] = row["subject"]
+    message["Date"] = row["created_at"]
+    message["Message-ID"] = f"<{row['id']}@chitlaq>"
+    message.set_content(row["text"])
+    message.add_alternative(row["html"], subtype="html")
+    return message
+
+
+def _addresses(message: EmailMessage, header: str) -> list[str]:
+    return [one.addr_spec for found in message.get_all(header, []) for one in found.addresses]

@@ -66,6 +66,19 @@ UPDATE jobs.jobs j SET state = 'waiting', due_at = now(), attempts = j.attempts 
 FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
 WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
 
+-- name: lock_mailbox
+-- Hold a mailbox until the transaction ends, so that mails to it are counted one after the other.
+SELECT pg_advisory_xact_lock(hashtextextended('mailbox ' || mail.mailbox($1), 0));
+
+-- name: mails_within_an_hour
+-- The seconds until fewer than $2 mails to a mailbox are younger than an hour; no row if fewer are now.
+-- Index: messages_by_mailbox.
+SELECT extract(epoch FROM created_at + interval '1 hour' - now())::float8 AS seconds_left
+FROM mail.messages
+WHERE mail.mailbox(to_address) = mail.mailbox($1) AND created_at > now() - interval '1 hour'
+ORDER BY created_at DESC
+OFFSET $2 - 1 LIMIT 1;
+
 -- name: put_mail
 -- A mail to be sent.
 INSERT INTO mail.messages (id, to_address, subject, text, html, links, request_id)
@@ -73,7 +86,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: mail_to_send
 -- A mail that is not sent yet.
-SELECT id, to_address, subject, text, html FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
+SELECT id, to_address, subject, text, html, created_at FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
 
 -- name: forget_sent_mail
 -- Mark a mail as sent and delete its text, which may hold secrets.

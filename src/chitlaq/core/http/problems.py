@@ -85,10 +85,10 @@ def invalid(errors: dict[str, str]) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
 
 
-def too_many_requests(retry_after_seconds: int) -> Problem:
+def too_many_requests(retry_after_seconds: int, why: str = "Too many requests") -> Problem:
     return Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
-        f"Too many requests; try again in {retry_after_seconds} s.",
+        f"{why}; try again in {retry_after_seconds} s.",
         retry_after_seconds=retry_after_seconds,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from chitlaq.core.http import problems
+from chitlaq.core.visible import is_one_line
 
 
 class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -30,3 +31,13 @@ def without_nul(field: str, value: str) -> str:
     if "\x00" in value:
         raise problems.invalid({field: "must not contain NUL characters"})
     return value
+
+
+def require_one_line(field: str, value: str) -> None:
+    """Refuse a name that breaks lines, hides, or acts on a terminal.
+
+    Raises:
+        ValueError: it does, as ``field: reason``.
+    """
+    if not is_one_line(value):
+        raise ValueError(f"{field}: must be one line, without control or invisible characters")

@@ -52,6 +52,8 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Requests of a signed-in account at each service."""
     login_attempts_per_minute: Positive = 10
     """Attempts to log in to one account, from anywhere."""
+    mails_per_hour: Positive = 5
+    """Mails that one address gets because somebody registers it, or asks for a new link."""
     address_requests_per_second: Positive = 50
     """Requests from one client address at the gateway; bursts may be four times as large."""
     address_connections: Positive = 200

@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from chitlaq import inventory
+from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -73,6 +74,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
                 f"The setting {dotted} from {sources[dotted]} is invalid: expected a URL with"
                 f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
             )
+    _require_addresses(settings, sources)
     return settings
 
 
@@ -109,6 +111,27 @@ def _check_ports(settings: Settings, sources: Mapping[str, str], home: Home) -> 
                 f"The settings {other} and {dotted} are both {port} ({source}): give each component a"
                 " port of its own."
             )
+
+
+def _require_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse addresses that mails are written from or to, unless they can be.
+
+    Raises:
+        OperatorError: names the setting.
+    """
+    for dotted, value in (
+        ("smtp.sender", settings.smtp.sender),
+        *(("operations.report_to", address) for address in settings.operations.report_to),
+    ):
+        try:
+            if dotted == "smtp.sender":
+                addresses.split_name(value)
+            else:
+                addresses.checked(value)
+        except ValueError as error:
+            raise OperatorError(
+                f"The setting {dotted} from {sources[dotted]} is invalid: {value!r} {error}."
+            ) from None
 
 
 def _is_url(text: str, schemes: Sequence[str]) -> bool:

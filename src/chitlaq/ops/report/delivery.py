@@ -9,12 +9,14 @@ from functools import partial
 import asyncpg
 
 from chitlaq.core import ids
+from chitlaq.core.addresses import checked
 from chitlaq.core.data import mail
 from chitlaq.core.data.mail import Mail
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
+from chitlaq.core.visible import one_line, visible
 from chitlaq.ops.history import spool
 
 KIND = "mail"
@@ -38,8 +40,15 @@ async def deliver(
         text: in Markdown.
         html: the complete page.
     """
+    # Evidence quotes what strangers sent.
+    text, html = visible(text), visible(html)
     said = [
-        await _mail(database, home, settings.smtp.host, Mail(address, subject, text, html, []))
+        await _mail(
+            database,
+            home,
+            settings.smtp.host,
+            Mail(checked(address), one_line(subject), text, html, []),
+        )
         for address in settings.operations.report_to
     ]
     said += [await _notify(url, subject, text) for url in settings.operations.notify]
@@ -59,7 +68,7 @@ async def send_queued(database: Database, home: Home) -> int:
 
 async def _put(database: Database, report: Mail) -> None:
     async with database.transaction() as session:
-        await mail.put(session, report)
+        await mail.put_for_operator(session, report)
 
 
 async def _mail(database: Database, home: Home, server: str, report: Mail) -> str:

@@ -10,3 +10,9 @@ AUTH_ATTEMPTS = Counter("auth_attempts_total", "Login attempts, by result.", ["r
 USER_REGISTRATIONS = Counter("user_registrations_total", "Accounts whose address was verified.")
 
 metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))
+metrics.initialize(metrics.RATE_LIMITED, ("auth-service", "mails"))
+
+
+def count_limited_mail() -> None:
+    """Count a mail that was not written, because its recipient has got enough."""
+    metrics.RATE_LIMITED.labels("auth-service", "mails").inc()

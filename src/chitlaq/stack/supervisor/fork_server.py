@@ -30,7 +30,6 @@ from chitlaq.stack.supervisor.process import Process, start
 LIBRARIES = (
     "argon2",
     "asyncpg",
-    "email_validator",
     "hiredis",
     "httptools",
     "jinja2",

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from chitlaq.core import addresses
 from chitlaq.core.data import mail
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
@@ -39,9 +40,10 @@ async def register(state: AuthState, wanted: Registration) -> User:
     An address or name that was registered but never verified can be registered again.
 
     Raises:
-        Problem: 422 for an address of no university here, 409 for an address or name in use.
+        Problem: 422 for an address of no university here, 409 for an address or name in use, 429 for an
+            address that has been sent too many mails.
     """
-    email = wanted.email.lower()
+    email = addresses.checked(wanted.email)
     domain = email.rpartition("@")[2]
     university = await state.database.row("university_of_domains", _with_parents(domain))
     if university is None:
@@ -66,6 +68,12 @@ async def register(state: AuthState, wanted: Registration) -> User:
             )
             assert account is not None
             await _mail_link(state.settings, session, account)
+    except mail.TooManyMailsError as error:
+        metrics.count_limited_mail()
+        raise problems.too_many_requests(
+            error.retry_after_seconds,
+            "This address has been sent several mails within an hour: use the link in the newest one",
+        ) from None
     except asyncpg.UniqueViolationError as error:
         if "email" in str(error.constraint_name):
             raise problems.conflict(
@@ -105,11 +113,18 @@ async def verify(database: Database, token: str) -> User:
 
 
 async def resend(state: AuthState, email: str) -> None:
-    """Mail a new link to an unverified address; do nothing, and reveal nothing, for any other."""
+    """Mail a new link to an unverified address; do nothing, and reveal nothing, for any other.
+
+    Nor for one that has been sent too many mails, since only an unverified one has.
+    """
     row = await state.database.row("unverified_by_email", email.lower())
-    if row is not None:
+    if row is None:
+        return
+    try:
         async with state.database.transaction() as session:
             await _mail_link(state.settings, session, row)
+    except mail.TooManyMailsError:
+        metrics.count_limited_mail()
 
 
 async def _mail_link(settings: Settings, session: Session, account: Any) -> None:
@@ -118,7 +133,7 @@ async def _mail_link(settings: Settings, session: Session, account: Any) -> None
     await session.execute("insert_mail_token", token_hash(token), account["id"], hours)
     link = f"{settings.base_url}/verify?token={token}"
     text = mails.verification(account["email"], account["display_name"], link, hours)
-    await mail.put(session, text)
+    await mail.put(session, text, most_per_hour=settings.limits.mails_per_hour)
 
 
 def _with_parents(domain: str) -> list[str]:

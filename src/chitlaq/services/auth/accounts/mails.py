@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 
-from chitlaq.core.data.mail import Mail
+from chitlaq.core.data.mail import Mail, safe_name
 
 
 def verification(address: str, name: str, link: str, hours: int) -> Mail:
     """Ask the owner of an address to confirm it by a link that is valid for some hours."""
     lines = [
-        f"Hello {name},",
+        f"Hello {safe_name(name)}".rstrip() + ",",
         "please confirm that this address is yours:",
         link,
         f"The link works for {hours} hours. If you did not register with ChitLaq, ignore this mail.",

@@ -7,9 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from email_validator import EmailNotValidError, validate_email
 
-from chitlaq.core.http.schemas import Incoming
+from chitlaq.core import addresses
+from chitlaq.core.http.schemas import Incoming, require_one_line
 
 USERNAME = re.compile(r"[a-z0-9_]{3,30}")
 RESERVED_USERNAMES = frozenset(
@@ -32,8 +32,8 @@ class Registration(Incoming, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            validate_email(self.email, check_deliverability=False, globally_deliverable=False)
-        except EmailNotValidError as error:
+            addresses.checked(self.email)
+        except ValueError as error:
             raise ValueError(f"email: {error}") from None
         if not USERNAME.fullmatch(self.username.lower()):
             raise ValueError("username: 3 to 30 letters, digits or underscores")
@@ -41,6 +41,7 @@ class Registration(Incoming, frozen=True):
             raise ValueError("username: this name is reserved")
         if not self.display_name.strip():
             raise ValueError("display_name: must not be empty")
+        require_one_line("display_name", self.display_name)
         if self.password.lower() in {self.username.lower(), self.email.lower()}:
             raise ValueError("password: must not be your name or address")
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming
+from chitlaq.core.http.schemas import Incoming, require_one_line
 
 
 class ProfileChange(Incoming, frozen=True):
@@ -23,6 +23,8 @@ class ProfileChange(Incoming, frozen=True):
         super().__post_init__()
         if self.display_name is not None and not self.display_name.strip():
             raise ValueError("display_name: must not be empty")
+        require_one_line("display_name", self.display_name or "")
+        require_one_line("department", self.department or "")
 
 
 class Profile(msgspec.Struct, frozen=True):

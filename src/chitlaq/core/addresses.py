@@ -1,0 +1,55 @@
+"""Email addresses: which ones we write to.
+
+A mail must go to the address that was checked and to no other, so everything is refused that a mail
+library or a mail server could read as something else: encoded words (RFC 2047), quoted and
+non-ASCII local parts, routes of old servers (``user%host@relay``, ``host!user``).
+"""
+
+from __future__ import annotations
+
+import re
+
+# Dot-atoms (RFC 5322, 3.2.3) without "=" and "?" of encoded words, and without "%", "!" and "|".
+_WORD = r"[A-Za-z0-9_+'&~#$*/^{}`-]+"
+_LOCAL_PART = re.compile(rf"{_WORD}(?:\.{_WORD})*")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NAMED = re.compile(r"(?P<name>[^<>@]*)<(?P<address>[^<>]*)>")
+LONGEST_LOCAL_PART = 64
+LONGEST = 254
+
+
+def checked(text: str) -> str:
+    """Return an address in the form that is stored and written to: in lower case.
+
+    Raises:
+        ValueError: it is not an address that we write to; the message says why.
+    """
+    local_part, at, domain = text.rpartition("@")
+    if not at or not local_part or not domain:
+        raise ValueError("must be an address such as name@example.edu")
+    if not _LOCAL_PART.fullmatch(local_part):
+        raise ValueError(
+            "the part before the @ may have English letters, digits, single dots between them,"
+            " and _ + - ' & ~ # $ * / ^ { } `"
+        )
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError("the part after the @ must be a domain such as example.edu, in ASCII")
+    if len(local_part) > LONGEST_LOCAL_PART or len(text) > LONGEST:
+        raise ValueError(f"may be {LONGEST} characters long, and {LONGEST_LOCAL_PART} before the @")
+    return text.lower()
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """Return name and address of ``ChitLaq <no-reply@example.edu>``, or of an address alone.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    named = _NAMED.fullmatch(text.strip())
+    if named is None:
+        return "", checked(text.strip())
+    name = named["name"].strip().strip('"').strip()
+    if not name.isprintable():
+        raise ValueError("the name before the address must be one line of visible characters")
+    return name, checked(named["address"].strip())

@@ -1,0 +1,50 @@
+"""Text that somebody else wrote, as it may be shown: nothing in it acts on a terminal, or hides.
+
+A terminal obeys control characters (C0, DEL, C1): colours, titles, the clipboard, and questions that it
+answers as if the operator had typed. Bidirectional controls show words in another order than they have;
+other format characters show nothing, or hide what follows. All of them are written as in JSON:
+``\\u001b``. So JSON stays the same JSON, and a reader sees what there was.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Controls but tab and line feed; format characters but the joiners of Persian, Indic and emoji, the
+# signs of numbers (U+0600 and others, which show), and the selectors of variants; surrogates; separators
+# of lines and paragraphs; tags.
+_UNSEEN = (
+    "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f"
+    "\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
+)
+_ACTING = re.compile(f"[{_UNSEEN}]")
+_ACTING_OR_BREAKING = re.compile(f"[{_UNSEEN}\\t\\n]")
+_BREAKS = {"\n": "\\n", "\t": "\\t"}
+
+
+def visible(text: str) -> str:
+    """Return a text of several lines with everything escaped but tabs and line feeds."""
+    return _ACTING.sub(_escaped, text)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, with tabs and line feeds escaped too: it cannot pose as another line."""
+    return _ACTING_OR_BREAKING.sub(_escaped, text)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether a text is one line with nothing to escape."""
+    return _ACTING_OR_BREAKING.search(text) is None
+
+
+def is_visible(text: str) -> bool:
+    """Whether a text of several lines has nothing to escape."""
+    return _ACTING.search(text) is None
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in _BREAKS:
+        return _BREAKS[character]
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
