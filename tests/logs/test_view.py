@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +13,10 @@ import httpx
 import pytest
 
 from chitlaq import inventory
-from chitlaq.core.errors import MissingProgramError
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import parsing, rotation
 from chitlaq.logs.view import View, moment
-from chitlaq.stack.servers import observers
-from tests.conftest import Stack, eventually, start_stack, stop_stack
+from tests.conftest import Stack, eventually
 from tests.logs import failed_starts
 from tests.logs.test_rotation import asked_while
 
@@ -189,28 +184,6 @@ def test_failed_start_of_a_real_program_is_an_error_with_the_current_time(
     timed = list(parsing.timed(lines, now.timestamp()))
     assert [text for at, text in timed if parsing.is_error(text) and before <= at <= now]
     assert all(before <= at <= now for at, _ in timed)
-
-
-@pytest.fixture(scope="module")
-def observed() -> Iterator[Stack]:
-    """A stack with every component."""
-    stack = start_stack(
-        CHITLAQ_MONITORING_EMBEDDED="true",
-        CHITLAQ_MONITORING_SCRAPE_SECONDS="1",
-        CHITLAQ_BACKUPS_ARCHIVE="on",
-    )
-    tools = Home(Path(tempfile.gettempdir()) / f"chitlaq-tools-{os.getuid()}")
-    try:
-        observers.fetch(tools)
-    except MissingProgramError as missing:
-        pytest.skip(str(missing))
-    (stack.home / "packages").symlink_to(tools.packages)
-    try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
-        yield stack
-    finally:
-        stop_stack(stack)
 
 
 async def are_healthy(stack: Stack) -> None:

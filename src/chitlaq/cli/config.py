@@ -97,6 +97,28 @@ def prometheus(
         typer.echo(prometheus_config.prometheus(home, settings), nl=False)
 
 
+@config.command(name="monitoring-proxy")
+def monitoring_proxy(
+    write: Annotated[
+        bool, typer.Option("--write", help="Put it where monitoring-proxy reads it.")
+    ] = False,
+) -> None:
+    """Print the configuration of the nginx in front of Prometheus, Alertmanager and node-exporter.
+
+    Example: chitlaq config monitoring-proxy
+    """
+    from chitlaq.monitoring import proxy
+    from chitlaq.stack.install import users
+
+    home, settings = installation.current()
+    user = users.service_user()
+    text = proxy.render(home, settings, user)
+    if write:
+        typer.echo(f"wrote {proxy.write(home, text, user)}")
+    else:
+        typer.echo(text, nl=False)
+
+
 @config.command()
 def rules() -> None:
     """Print the alerting and recording rules, for any Prometheus.

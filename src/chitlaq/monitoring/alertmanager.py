@@ -8,6 +8,8 @@ from datetime import datetime
 import msgspec
 
 from chitlaq.core.host import http_client
+from chitlaq.core.installation import observers
+from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 
 SECONDS = 5.0
@@ -29,26 +31,19 @@ class _GettableAlert(msgspec.Struct, rename="camel"):
     starts_at: datetime
 
 
-def address(settings: Settings) -> str:
-    """The base URL of Alertmanager."""
-    return (
-        settings.alertmanager_url.rstrip("/")
-        or f"http://127.0.0.1:{settings.port_of('alertmanager')}"
-    )
-
-
-async def active_alerts(settings: Settings) -> ActiveAlerts:
+async def active_alerts(home: Home, settings: Settings) -> ActiveAlerts:
     """Ask Alertmanager; inhibited and silenced alerts are active, too.
 
     Raises:
         OSError: it does not respond.
         msgspec.MsgspecError: the response is not Alertmanager's.
     """
-    base = f"{address(settings)}/api/v2"
-    status = msgspec.json.decode(await _get(f"{base}/status"), type=_Status)
-    alerts = msgspec.json.decode(await _get(f"{base}/alerts"), type=list[_GettableAlert])
+    status = msgspec.json.decode(await _get(home, settings, "/status"), type=_Status)
+    alerts = msgspec.json.decode(await _get(home, settings, "/alerts"), type=list[_GettableAlert])
     return ActiveAlerts(status.uptime, {alert.fingerprint: alert.starts_at for alert in alerts})
 
 
-async def _get(url: str) -> bytes:
-    return (await http_client.get(url, timeout_seconds=SECONDS)).body
+async def _get(home: Home, settings: Settings, target: str) -> bytes:
+    access = observers.access(home, settings, "alertmanager")
+    url = f"{access.url}/api/v2{target}"
+    return (await http_client.get(url, tls=access.tls, timeout_seconds=SECONDS)).body

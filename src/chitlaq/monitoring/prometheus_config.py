@@ -1,5 +1,8 @@
 """Prometheus's configuration, derived from the inventory and the settings.
 
+The embedded Prometheus reaches the other observers directly, with the key, so that it depends on no proxy.
+Another one goes through monitoring-proxy, with the operators' password where it sends alerts.
+
 It is written as JSON, which is valid YAML, and indented for people.
 """
 
@@ -13,15 +16,15 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD
 from chitlaq.core.installation.settings import Settings
+from chitlaq.inventory import Component
+from chitlaq.stack.servers import observers
 
 
 def prometheus(home: Home, settings: Settings) -> bytes:
     """Return ``prometheus.yml``: what is scraped, how often, and where alerts go."""
     period = f"{settings.monitoring.scrape_seconds}s"
-    alertmanager = urlsplit(
-        settings.alertmanager_url or f"http://127.0.0.1:{settings.port_of('alertmanager')}"
-    )
     return _written(
         {
             "global": {
@@ -31,24 +34,47 @@ def prometheus(home: Home, settings: Settings) -> bytes:
             },
             "rule_files": [str(home.prometheus / "rules" / "*.yml")],
             "alerting": {
-                "alertmanagers": [
-                    {
-                        "scheme": alertmanager.scheme,
-                        "path_prefix": alertmanager.path.rstrip("/"),
-                        "static_configs": [{"targets": [alertmanager.netloc]}],
-                    }
-                ]
+                "alertmanagers": [_alertmanager(home, settings)],
             },
             "scrape_configs": [
-                {
-                    "job_name": row.job,
-                    "static_configs": [{"targets": [f"127.0.0.1:{settings.port_of(row.name)}"]}],
-                }
+                {"job_name": row.job, **_target(home, settings, row)}
                 for row in inventory.BY_PORT
                 if row.job and (row.job == "node" or settings.embeds(row.name))
             ],
         }
     )
+
+
+def _alertmanager(home: Home, settings: Settings) -> dict[str, Any]:
+    if settings.alertmanager_url:
+        url = urlsplit(settings.alertmanager_url)
+        return {
+            "scheme": url.scheme,
+            "path_prefix": url.path.rstrip("/"),
+            "static_configs": [{"targets": [url.netloc]}],
+        }
+    password = {
+        "username": OPERATOR,
+        "password_file": str(home.secrets / OPERATOR_PASSWORD),
+    }
+    return {
+        **_target(home, settings, inventory.COMPONENTS["alertmanager"]),
+        **({} if settings.embeds("prometheus") else {"basic_auth": password}),
+    }
+
+
+def _target(home: Home, settings: Settings, component: Component) -> dict[str, Any]:
+    address = f"127.0.0.1:{settings.port_of(component.name)}"
+    if component not in inventory.OBSERVERS or not settings.embeds("prometheus"):
+        return {"static_configs": [{"targets": [address]}]}
+    key = str(observers.key_of(home, "prometheus"))
+    own = f"{inventory.OBSERVERS_ADDRESS}:{settings.port_of(component.name)}"
+    return {
+        "scheme": "https",
+        "tls_config": {"ca_file": key, "cert_file": key, "key_file": key},
+        # Its series keep the address under which operators know it.
+        "static_configs": [{"targets": [own], "labels": {"instance": address}}],
+    }
 
 
 def _written(document: Mapping[str, Any]) -> bytes:

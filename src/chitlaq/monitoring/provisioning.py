@@ -15,6 +15,7 @@ from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.monitoring import prometheus_config
 from chitlaq.monitoring.alerts import registry, routing
+from chitlaq.stack.servers import observers
 
 CHECK_SECONDS = 30
 
@@ -25,11 +26,12 @@ def webhook(settings: Settings) -> str:
 
 
 def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
-    """Write scrape targets and rules; return the configuration's path.
+    """Write scrape targets, rules and the key for both; return the configuration's path.
 
     Raises:
         OperatorError: promtool rejects them; with its message.
     """
+    observers.give_key(home, "prometheus")
     _place(
         home.prometheus / "rules" / "alerts.yml",
         registry.rule_groups(),
@@ -58,7 +60,8 @@ def write_alertmanager(
     """
     token = home.alertmanager / "ops-token"
     home.alertmanager.mkdir(parents=True, exist_ok=True)
-    files.ensure(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user)
+    # Not durable, like the rest here: generated at each start.
+    files.write(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user, is_durable=False)
     return _place(
         home.alertmanager / "alertmanager.yml",
         routing.alertmanager_config(webhook(settings), str(token)),
@@ -68,9 +71,6 @@ def write_alertmanager(
 
 def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_bytes() == content:
-        return path  # A start on a full disk needs no draft.
-    # Not durable: generated at each start.
     with files.draft(path, is_durable=False) as draft:
         draft.write_bytes(content)
         checked = programs.run([*check, draft], timeout_seconds=CHECK_SECONDS)

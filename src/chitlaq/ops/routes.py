@@ -72,7 +72,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         exporter.measure_forever,
         partial(log_errors.count_forever, context.home, context.settings),
         partial(alert_history.store_queued_forever, context.database, context.home),
-        partial(alert_history.compare_forever, context.database, context.settings),
+        partial(alert_history.compare_forever, context.database, context.home, context.settings),
     ):
         yield {"extra_metrics": exporter.exposition}
 

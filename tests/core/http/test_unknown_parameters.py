@@ -42,7 +42,7 @@ async def ask(home: Path, service: str, method: str, target: str) -> httpx.Respo
     """Send a request to the application of a service that is not started, so no handler can answer."""
     application = app.create_app(SERVICES[service], Settings(), Home(home))
     transport = httpx.ASGITransport(app=application)  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.request(method, target)
 
 

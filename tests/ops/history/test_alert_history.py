@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
@@ -190,7 +191,7 @@ async def raise_alert(
 async def test_alert_that_ends_while_inhibited_ends_here(
     stack: Stack, database: Database, alertmanager: httpx.AsyncClient
 ) -> None:
-    settings = Settings(alertmanager_url=str(alertmanager.base_url))
+    home, settings = Home(stack.home), Settings(alertmanager_url=str(alertmanager.base_url))
     lesser = {"alertname": "HeldBack", "severity": "P2", "family": "Held"}
     await raise_alert(alertmanager, lesser)
     greater = {"alertname": "Held", "severity": "P0", "family": "Held"}
@@ -217,7 +218,7 @@ async def test_alert_that_ends_while_inhibited_ends_here(
             if alert.labels.get("family") == "Held"
         }
 
-    await alert_history.compare(database, settings, grace_seconds=0)
+    await alert_history.compare(database, home, settings, grace_seconds=0)
     assert await going_on() == {"Held", "HeldBack"}, "what is only held back goes on"
     await raise_alert(alertmanager, lesser, ended=datetime.now(UTC))
 
@@ -225,9 +226,9 @@ async def test_alert_that_ends_while_inhibited_ends_here(
         return "HeldBack" not in await there()
 
     await eventually(is_dropped)
-    await alert_history.compare(database, settings, grace_seconds=3600)
+    await alert_history.compare(database, home, settings, grace_seconds=3600)
     assert await going_on() == {"Held", "HeldBack"}, "who has just started knows of nothing yet"
-    await alert_history.compare(database, settings, grace_seconds=0)
+    await alert_history.compare(database, home, settings, grace_seconds=0)
     assert await going_on() == {"Held"}
 
 
@@ -238,6 +239,9 @@ async def test_no_alert_is_ended_if_alertmanager_does_not_answer(
     (port,) = free_ports(1)
     with pytest.raises(OSError, match="refused"):
         await alert_history.compare(
-            database, Settings(alertmanager_url=f"http://127.0.0.1:{port}"), grace_seconds=0
+            database,
+            Home(stack.home),
+            Settings(alertmanager_url=f"http://127.0.0.1:{port}"),
+            grace_seconds=0,
         )
     assert len(named(stack, "--active", "Unanswered")) == 1

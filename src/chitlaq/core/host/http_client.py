@@ -51,12 +51,13 @@ async def get(
     parameters: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     socket: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Response:
     """Send a GET request; arguments and errors as of `request`."""
     if parameters:
         url = f"{url}?{urlencode(parameters)}"
     return await request(
-        "GET", url, timeout_seconds=timeout_seconds, headers=headers, socket=socket
+        "GET", url, timeout_seconds=timeout_seconds, headers=headers, socket=socket, tls=tls
     )
 
 
@@ -68,6 +69,7 @@ async def request(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     socket: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Response:
     """Send a request and return the response.
 
@@ -78,6 +80,7 @@ async def request(
         headers: besides Host, Connection and Content-Length.
         body: what is sent.
         socket: the Unix socket to connect to, instead of the URL's host and port.
+        tls: whom to trust and which key to show, instead of the machine's own store and none.
 
     Raises:
         NoAnswerError: no connection, or the response is not complete in time, too large, or not HTTP.
@@ -86,7 +89,7 @@ async def request(
     where = str(socket) if socket else parts._replace(netloc=_host(parts), query="").geturl()
     try:
         async with asyncio.timeout(timeout_seconds):
-            reader, writer = await _connect(parts, socket)
+            reader, writer = await _connect(parts, socket, tls)
             try:
                 return await _exchange(reader, writer, method, parts, headers or {}, body)
             finally:
@@ -98,13 +101,15 @@ async def request(
 
 
 async def _connect(
-    parts: SplitResult, socket: Path | None
+    parts: SplitResult, socket: Path | None, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if socket is not None:
         return await asyncio.open_unix_connection(str(socket))
     is_tls = parts.scheme == "https"
     return await asyncio.open_connection(
-        parts.hostname, parts.port or (443 if is_tls else 80), ssl=_trusted() if is_tls else None
+        parts.hostname,
+        parts.port or (443 if is_tls else 80),
+        ssl=(tls or _trusted()) if is_tls else None,
     )
 
 

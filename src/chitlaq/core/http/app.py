@@ -24,6 +24,7 @@ from chitlaq import __version__
 from chitlaq.core import tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.http import health, identity, limits, problems, routes
+from chitlaq.core.http.host_header import OwnHostOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.home import Home
@@ -83,7 +84,8 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         logging_config=None,
     )
     _note_parameters(app)
-    return _Observed(app, service.name, is_counting=service.counts_own_requests)
+    guarded = OwnHostOnly(app, settings.host_names)
+    return _Observed(guarded, service.name, is_counting=service.counts_own_requests)
 
 
 @asynccontextmanager

@@ -100,6 +100,10 @@ class Home:
         return self.root / "node-exporter"
 
     @property
+    def monitoring_proxy(self) -> Path:
+        return self.root / "monitoring-proxy"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

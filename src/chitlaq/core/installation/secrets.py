@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets as random
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chitlaq import inventory
@@ -16,6 +17,10 @@ SUPERUSER = "postgres"
 BACKUP = "chitlaq_backup"
 POSTGRES_ROLES = (SUPERUSER, "chitlaq", *(row.role for row in inventory.SERVICES), BACKUP)
 """The superuser, the owner of the schemas, a role per service, and the replication role."""
+
+OBSERVERS_KEY = "observers.pem"
+OPERATOR, OPERATOR_PASSWORD = "operator", "operator-password"
+"""Who may write at monitoring-proxy, and the file with the password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,16 @@ class Secrets:
     def ops_token(self) -> str:
         """Alertmanager's bearer token at ops-service."""
         return self._read("ops-token")
+
+    @property
+    def observers_key(self) -> str:
+        """The key and certificate (PEM) of the observers and of those that may write to them."""
+        return self._read(OBSERVERS_KEY)
+
+    @property
+    def operator_password(self) -> str:
+        """The password of the user ``operator`` at monitoring-proxy."""
+        return self._read(OPERATOR_PASSWORD)
 
     @property
     def signing_key(self) -> str:
@@ -71,6 +86,8 @@ def ensure(home: Home) -> Secrets:
     demo_password = f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
     _write_new(home.secrets / "demo-password", lambda: demo_password)
     _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
+    _write_new(home.secrets / OPERATOR_PASSWORD, _new_password)
+    _write_new(home.secrets / OBSERVERS_KEY, _new_observers_key)
     return Secrets(home.secrets)
 
 
@@ -87,6 +104,35 @@ def _new_signing_key() -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return pem.decode()
+
+
+def _new_observers_key() -> str:
+    """A key and a certificate that vouches for itself: for the servers, for their clients, for a century."""
+    from ipaddress import ip_address
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ChitLaq observers")])
+    names = (x509.DNSName("localhost"), x509.IPAddress(ip_address(inventory.OBSERVERS_ADDRESS)))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        # From long ago, so that a clock that is corrected later does not matter.
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return (private + made.public_bytes(serialization.Encoding.PEM)).decode()
 
 
 def _write_new(path: Path, make: Callable[[], str]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -226,6 +228,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def base_url(self) -> str:
         return self.public_url.rstrip("/") or f"http://localhost:{self.port_of('nginx')}"
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The host names under which programs on this machine may ask its private ports."""
+        public = urlsplit(self.public_url).hostname or ""
+        # nginx would read wildcards and regular expressions.
+        is_plain = re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*", public)
+        names = ("localhost", "127.0.0.1", "[::1]", *([public] if is_plain else []))
+        return tuple(dict.fromkeys(names))
 
     def backup_folder(self, home: Home) -> Path:
         """Where backups are stored."""

@@ -137,7 +137,7 @@ async def _keep(session: Session, alert: ReportedAlert) -> None:
     await session.execute("end_earlier_times", alert.fingerprint)
 
 
-async def compare(database: Database, settings: Settings, grace_seconds: float) -> int:
+async def compare(database: Database, home: Home, settings: Settings, grace_seconds: float) -> int:
     """End alerts that are firing here but not in Alertmanager, and return how many.
 
     Alertmanager drops an alert that ends while it is inhibited, without a notification.
@@ -154,7 +154,7 @@ async def compare(database: Database, settings: Settings, grace_seconds: float) 
     here = await database.rows("alerts_going_on")
     if not here:
         return 0
-    there = await alertmanager.active_alerts(settings)
+    there = await alertmanager.active_alerts(home, settings)
     if (datetime.now(UTC) - there.since).total_seconds() < grace_seconds:
         return 0
     ended = 0
@@ -168,7 +168,7 @@ async def compare(database: Database, settings: Settings, grace_seconds: float) 
     return ended
 
 
-async def compare_forever(database: Database, settings: Settings) -> None:
+async def compare_forever(database: Database, home: Home, settings: Settings) -> None:
     """Compare with Alertmanager periodically, if there is one."""
     if not (settings.alertmanager_url or settings.embeds("alertmanager")):
         return
@@ -176,7 +176,7 @@ async def compare_forever(database: Database, settings: Settings) -> None:
     while True:
         await asyncio.sleep(COMPARED_EVERY * evaluation)
         try:
-            if ended := await compare(database, settings, GRACE * evaluation):
+            if ended := await compare(database, home, settings, GRACE * evaluation):
                 log.info("alerts ended without a notification", alerts=ended)
         except (PostgresUnavailableError, OSError, msgspec.MsgspecError) as error:
             # Without an answer, nothing is ended. Both programs have alerts of their own.

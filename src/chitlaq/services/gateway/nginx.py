@@ -81,8 +81,10 @@ def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    files.ensure(home.expected_requests, msgspec.json.encode(_expected(routes)))
-    return files.ensure(home.nginx / "nginx.conf", text)
+    # Not durable: both are generated at each start.
+    expected = msgspec.json.encode(_expected(routes))
+    files.write(home.expected_requests, expected, is_durable=False)
+    return files.write(home.nginx / "nginx.conf", text, is_durable=False)
 
 
 def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:

@@ -183,8 +183,10 @@ def _ports(_home: Home, settings: Settings) -> str:
             continue
         port = settings.port_of(row.name)
         is_nginx = row.is_gateway or row.name == "nginx"
-        host = settings.host if is_nginx else "127.0.0.1"
-        if _is_taken(host, port):
+        hosts = [settings.host if is_nginx else "127.0.0.1"]
+        if row in inventory.OBSERVERS:
+            hosts.append(inventory.OBSERVERS_ADDRESS)
+        if any(_is_taken(host, port) for host in hosts):
             raise OperatorError(
                 f"Port {port}, which {row.name} needs, is in use{_by_whom(port)}: stop that, or"
                 f" choose another port with {variable_of(f'ports.{row.setting}')}."

@@ -1,10 +1,9 @@
-"""nginx: its program. Its configuration comes from the gateway (services/gateway/nginx.py)."""
+"""nginx: its program. The gateway configures the edge (services/gateway/nginx.py), monitoring its proxy."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import bundled_binaries
 
 
@@ -15,5 +14,6 @@ def binary() -> Path:
     )
 
 
-def command(home: Home) -> list[str]:
-    return [str(binary()), "-p", str(home.nginx), "-c", "nginx.conf", "-g", "daemon off;"]
+def command(folder: Path) -> list[str]:
+    """Run with the ``nginx.conf`` of a folder."""
+    return [str(binary()), "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]

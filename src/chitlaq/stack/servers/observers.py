@@ -1,8 +1,11 @@
-"""Prometheus, Alertmanager and node-exporter: their programs and command lines.
+"""Prometheus, Alertmanager and node-exporter: their programs, their key and their command lines.
 
 They come from ``PATH`` or from the distribution's packages. The distribution's own client fetches these
 without root and verifies their signatures; they are unpacked under ``CHITLAQ_HOME`` and kept. Installing
 them would start the distribution's services on the same ports.
+
+They listen on an address of their own and answer only holders of the key (core/installation/observers.py);
+others read through monitoring-proxy.
 """
 
 from __future__ import annotations
@@ -11,14 +14,21 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
+
+from chitlaq import inventory
 from chitlaq.core.errors import MissingProgramError
-from chitlaq.core.host import programs
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, users
 
 HELP_SECONDS = 5
 UDEV = Path("/run/udev/data")
+
+WEB = "web.yml"
+"""How a server of Prometheus's family is told its TLS: JSON, which is valid YAML."""
 
 PACKAGES = {
     "node-exporter": "prometheus-node-exporter",
@@ -57,7 +67,7 @@ def program(home: Home, name: str) -> Path:
 
 
 def prepare(home: Home, component: str) -> None:
-    """Make sure that a component's program and data folder exist.
+    """Make sure that a component's program, data folder and key exist.
 
     Raises:
         MissingProgramError: it cannot be fetched; says why.
@@ -73,6 +83,28 @@ def prepare(home: Home, component: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
+    give_key(home, component)
+
+
+def key_of(home: Home, component: str) -> Path:
+    """A component's own copy of the key: it may run as a user who cannot read the secrets."""
+    return home.root / component / "observers-key"
+
+
+def give_key(home: Home, component: str) -> None:
+    """Write the key where a component reads it; for a server also how it demands it."""
+    key, user = key_of(home, component), users.service_user()
+    key.parent.mkdir(parents=True, exist_ok=True)
+    # Not durable: generated at each start.
+    files.write(key, Secrets(home.secrets).observers_key, mode=0o600, owner=user, is_durable=False)
+    demand = {
+        "cert_file": key.name,
+        "key_file": key.name,
+        "client_auth_type": "RequireAndVerifyClientCert",
+        "client_ca_file": key.name,
+    }
+    text = msgspec.json.encode({"tls_server_config": demand})
+    files.write(key.parent / WEB, text, is_durable=False)
 
 
 def fetch(home: Home) -> None:
@@ -105,11 +137,18 @@ def prometheus(home: Home, settings: Settings) -> list[str]:
         f"--config.file={home.prometheus / 'prometheus.yml'}",
         f"--storage.tsdb.path={home.prometheus / 'data'}",
         f"--storage.tsdb.retention.time={settings.monitoring.retention_days}d",
-        f"--web.listen-address=127.0.0.1:{settings.port_of('prometheus')}",
+        *_listens(home, settings, "prometheus"),
         f"--web.external-url=http://localhost:{settings.port_of('prometheus')}/",
         # Resend firing alerts soon after Alertmanager was down; default: 1 min.
         "--rules.alert.resend-delay=15s",
         "--log.format=json",
+    ]
+
+
+def _listens(home: Home, settings: Settings, component: str) -> list[str]:
+    return [
+        f"--web.listen-address={inventory.OBSERVERS_ADDRESS}:{settings.port_of(component)}",
+        f"--web.config.file={key_of(home, component).with_name(WEB)}",
     ]
 
 
@@ -118,7 +157,7 @@ def alertmanager(home: Home, settings: Settings) -> list[str]:
         str(program(home, "alertmanager")),
         f"--config.file={home.alertmanager / 'alertmanager.yml'}",
         f"--storage.path={home.alertmanager / 'data'}",
-        f"--web.listen-address=127.0.0.1:{settings.port_of('alertmanager')}",
+        *_listens(home, settings, "alertmanager"),
         f"--web.external-url=http://localhost:{settings.port_of('alertmanager')}/",
         "--cluster.listen-address=",
         "--log.format=json",
@@ -130,7 +169,7 @@ def node_exporter(home: Home, settings: Settings) -> list[str]:
     binary = program(home, "node-exporter")
     words = [
         str(binary),
-        f"--web.listen-address=127.0.0.1:{settings.port_of('node-exporter')}",
+        *_listens(home, settings, "node-exporter"),
         f"--collector.textfile.directory={home.node_exporter / 'texts'}",
         "--log.format=json",
     ]

@@ -80,6 +80,7 @@ def declare(home: Home, settings: Settings) -> list[ProcessSpec]:
         ),
         _nginx(home, settings),
         *([_archive(home, settings)] if barman.is_wanted(settings) else []),
+        *([_monitoring_proxy(home, settings)] if settings.embeds("monitoring-proxy") else []),
         *_monitoring(home, settings),
     ]
 
@@ -146,7 +147,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.nginx([settings.port_of("nginx"), settings.port_of("api-gateway")])
     return ProcessSpec(
         "nginx",
-        nginx.command(home),
+        nginx.command(home.nginx),
         waits_for=tuple(row.name for row in inventory.SERVICES),
         ready=probe,
         alive=probe,
@@ -171,6 +172,24 @@ def _archive(home: Home, settings: Settings) -> ProcessSpec:
     )
 
 
+def _monitoring_proxy(home: Home, settings: Settings) -> ProcessSpec:
+    """An nginx of its own: a flood of members' requests does not keep operators from reading."""
+    ports = [settings.port_of(row.name) for row in inventory.OBSERVERS if settings.embeds(row.name)]
+    probe = probes.nginx(ports)
+    return ProcessSpec(
+        "monitoring-proxy",
+        nginx.command(home.monitoring_proxy),
+        is_needed=False,
+        waits_for=("nginx",),
+        ready=probe,
+        alive=probe,
+        prepare_command=chitlaq("config", "monitoring-proxy", "--write"),
+        stop_signal=signal.SIGQUIT,
+        reload_signal=signal.SIGHUP,
+        grace_seconds=10,
+    )
+
+
 def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
     """The observers, in start order; none if they are external."""
     commands = {
@@ -186,7 +205,7 @@ def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
             partial(command, home, settings),
             is_needed=False,
             waits_for=("nginx",),
-            ready=(probe := probes.http(settings.port_of(name), path)),
+            ready=(probe := probes.observer(home, settings, name, path)),
             alive=probe,
             prepare=partial(observers.prepare, home, name),
             prepare_command=(

@@ -37,7 +37,8 @@ def prepare(home: Home, settings: Settings) -> None:
         # The default is local time without its zone.
         "log-timestamp-format iso8601",
     ]
-    files.ensure(_configuration(home), "\n".join(lines) + "\n", mode=0o600)
+    # Not durable: generated at each start.
+    files.write(_configuration(home), "\n".join(lines) + "\n", mode=0o600, is_durable=False)
 
 
 def command(home: Home) -> list[str]:

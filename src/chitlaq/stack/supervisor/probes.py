@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from chitlaq.core.host import http_client
+from chitlaq.core.installation import observers
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
 
 PROBE_SECONDS = 1.0
 # How often the supervisor probes, and after how many missed probes in a row it replaces the process.
@@ -95,12 +98,15 @@ def nginx(ports: list[int]) -> Probe:
     return _bounded(probe)
 
 
-def http(port: int, target: str) -> Probe:
-    """Ready if it answers 200 on its port."""
+def observer(home: Home, settings: Settings, name: str, target: str) -> Probe:
+    """Ready if it answers 200 to a holder of the key."""
 
     async def probe(_pid: int) -> bool:
-        url = f"http://127.0.0.1:{port}{target}"
-        return (await http_client.get(url, timeout_seconds=PROBE_SECONDS)).status == 200
+        access = observers.access(home, settings, name)
+        answer = await http_client.get(
+            access.url + target, tls=access.tls, timeout_seconds=PROBE_SECONDS
+        )
+        return answer.status == 200
 
     return _bounded(probe)
 

@@ -8,14 +8,17 @@ from typing import TypeVar
 
 import msgspec
 
-from chitlaq.core.errors import UnknownResult
+from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.host.http_client import Response
+from chitlaq.core.installation import observers
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import Settings
 
 T = TypeVar("T")
 
-Get = Callable[[str, dict[str, str]], Awaitable[Response]]
-"""Sends a GET request to a URL with parameters; raises UnknownResult when there is no answer."""
+Get = Callable[[Access, str, dict[str, str]], Awaitable[Response]]
+"""Sends a GET request to a server's path with parameters; raises UnknownResult when there is no answer."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -63,8 +66,8 @@ def promql(expression: str) -> str:
 class PrometheusView:
     """Queries Prometheus over its HTTP API."""
 
-    def __init__(self, settings: Settings, get: Get) -> None:
-        self._settings = settings
+    def __init__(self, home: Home, settings: Settings, get: Get) -> None:
+        self._home, self._settings = home, settings
         self._get = get
 
     async def query(self, expression: str) -> list[Sample]:
@@ -101,22 +104,22 @@ class PrometheusView:
         return matrix.result
 
     async def _ask(self, what: str, kind: type[T], **params: str) -> T:
-        url = _url(self._settings, "prometheus", self._settings.prometheus_url)
-        answer = await self._get(f"{url}/api/v1/{what}", params)
+        access = _access(self._home, self._settings, "prometheus")
+        answer = await self._get(access, f"/api/v1/{what}", params)
         try:
             body = msgspec.json.decode(answer.body, type=_Response)
             if body.status != "success":
                 raise UnknownResult(f"Prometheus refuses {params['query']}: {body.error}")
             return msgspec.json.decode(body.data, type=kind)
         except msgspec.DecodeError as error:
-            raise UnknownResult(f"{url} does not answer like Prometheus: {error}") from None
+            raise UnknownResult(f"{access.url} does not answer like Prometheus: {error}") from None
 
 
 class AlertmanagerView:
     """Reads from Alertmanager's HTTP API."""
 
-    def __init__(self, settings: Settings, get: Get) -> None:
-        self._settings = settings
+    def __init__(self, home: Home, settings: Settings, get: Get) -> None:
+        self._home, self._settings = home, settings
         self._get = get
 
     async def get(self, path: str) -> bytes:
@@ -125,18 +128,19 @@ class AlertmanagerView:
         Raises:
             UnknownResult: Alertmanager is unavailable, or refuses.
         """
-        url = _url(self._settings, "alertmanager", self._settings.alertmanager_url)
-        answer = await self._get(f"{url}{path}", {})
+        access = _access(self._home, self._settings, "alertmanager")
+        answer = await self._get(access, path, {})
         if answer.status != 200:
-            raise UnknownResult(f"{url}{path} answered with status {answer.status}")
+            raise UnknownResult(f"{access.url}{path} answered with status {answer.status}")
         return answer.body
 
 
-def _url(settings: Settings, name: str, external: str) -> str:
-    if external:
-        return external.rstrip("/")
-    if not settings.embeds(name):
+def _access(home: Home, settings: Settings, name: str) -> Access:
+    if not (settings.embeds(name) or settings.value_of(f"{name}_url")):
         raise UnknownResult(
             f"there is no {name}: CHITLAQ_MONITORING_EMBEDDED is false and no URL is configured"
         )
-    return f"http://127.0.0.1:{settings.port_of(name)}"
+    try:
+        return observers.access(home, settings, name)
+    except OperatorError as error:
+        raise UnknownResult(str(error)) from None

@@ -21,6 +21,7 @@ from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.host.programs import CommandResult
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import CheckThresholds, Settings
 from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
@@ -67,8 +68,8 @@ class SystemView:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
-        self.prometheus = PrometheusView(settings, self._get)
-        self.alertmanager = AlertmanagerView(settings, self._get)
+        self.prometheus = PrometheusView(home, settings, self._get)
+        self.alertmanager = AlertmanagerView(home, settings, self._get)
         self.postgres = PostgresView(home, settings)
         self.valkey = ValkeyView(home, settings)
         self._shared: dict[str, asyncio.Task[Any]] = {}
@@ -180,12 +181,18 @@ class SystemView:
         Raises:
             UnknownResult: there is no answer.
         """
-        return await self._get(f"http://127.0.0.1:{self.settings.port_of(service)}{path}", {})
+        url = f"http://127.0.0.1:{self.settings.port_of(service)}"
+        return await self._get(Access(url), path, {})
 
-    async def _get(self, url: str, parameters: dict[str, str]) -> Response:
+    async def _get(self, access: Access, path: str, parameters: dict[str, str]) -> Response:
         self.prepare()
         try:
-            return await http_client.get(url, parameters=parameters, timeout_seconds=HTTP_SECONDS)
+            return await http_client.get(
+                access.url + path,
+                parameters=parameters,
+                tls=access.tls,
+                timeout_seconds=HTTP_SECONDS,
+            )
         except http_client.NoAnswerError as error:
             raise UnknownResult(str(error)) from None
 
