@@ -49,6 +49,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
             if context.settings.embeds("postgres")
             else "Base backups need the embedded PostgreSQL; this database is external (DATABASE_URL)."
         )
+    _refuse_tablespaces(context)
     reconcile(context)
     _ensure_archive_started(context)
     parent = None if full else _incremental_parent(context)
@@ -67,6 +68,11 @@ def take(context: BackupContext, *, full: bool) -> Record:
     if not made:
         raise OperatorError(f"Barman reported success, but there is no new backup in {base}.")
     data = data_folder(context, made[-1])
+    try:
+        require_no_tablespaces(data)
+    except OperatorError:
+        delete(context, made[-1])
+        raise
     record = msgspec.structs.replace(
         _describe(context, data),
         created_at=moment,
@@ -80,6 +86,53 @@ def take(context: BackupContext, *, full: bool) -> Record:
     with wal_lock(context.home):
         archive_wal(context)
     return record
+
+
+def _refuse_tablespaces(context: BackupContext) -> None:
+    """Refuse a base backup of a server with files outside its data directory, before it is taken.
+
+    Raises:
+        OperatorError: there is a tablespace, or the server is down.
+    """
+    if names := tablespaces(context):
+        raise OperatorError(
+            f"The tablespace {names[0]} is outside the data directory, so a base backup would be incomplete."
+            f" Move its tables back: in each database `ALTER TABLE ALL IN TABLESPACE {names[0]}"
+            " SET TABLESPACE pg_default`, the same with INDEX and MATERIALIZED VIEW, then"
+            f" `DROP TABLESPACE {names[0]}`."
+            " Until then, dumps and earlier base backups with the archived WAL restore these tables, too."
+        )
+
+
+def tablespaces(context: BackupContext) -> list[str]:
+    """The server's tablespaces besides PostgreSQL's own, as SQL writes their names.
+
+    Raises:
+        OperatorError: the server is down.
+    """
+    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+            rows = connection.execute(
+                "SELECT quote_ident(spcname) FROM pg_tablespace"
+                " WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid"
+            )
+            return [name for (name,) in rows]
+    except psycopg.Error as error:
+        raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
+
+
+def require_no_tablespaces(data: Path) -> None:
+    """Refuse a base backup that is incomplete because its server had a tablespace.
+
+    Raises:
+        OperatorError: it had one.
+    """
+    if any((data / "pg_tblspc").glob("*")):
+        raise OperatorError(
+            f"{data} is incomplete: its server had a tablespace, whose tables it lacks. Restore an earlier"
+            " base backup or a dump."
+        )
 
 
 def _describe(context: BackupContext, data: Path) -> Record:
@@ -387,6 +440,7 @@ def verify_files(context: BackupContext, record: Record) -> None:
         raise OperatorError(f"{data / MANIFEST} is missing.")
     if records.digest(data / MANIFEST) != record.sha256:
         raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
+    require_no_tablespaces(data)
     progress.run_with_progress(
         context.report_progress,
         f"check {record.id}",

@@ -157,7 +157,7 @@ def restore(context: BackupContext, record: Record, url: str, data: Path) -> Non
     with progress.track_growth(context.report_progress, "restore", data, restore_bytes(record)):
         run_program(
             [context.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
-             "--jobs", RESTORE_JOBS, str(file)],
+             "--no-tablespaces", "--jobs", RESTORE_JOBS, str(file)],
             variables={"PGPASSWORD": password},
         )  # fmt: skip
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from chitlaq.backups.context import (
     require_free_space,
     run_program,
 )
-from chitlaq.backups.postgres import base_backup
+from chitlaq.backups.postgres import base_backup, replay
 from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
@@ -29,6 +29,19 @@ from chitlaq.core.host import programs
 STAGED_WAL = "restored"
 
 
+@dataclass(frozen=True, slots=True)
+class StagedRecovery:
+    """A data directory that recovers when a server starts on it.
+
+    Args:
+        wal: the WAL that it replays.
+        options: the settings with which it recovers and becomes a primary.
+    """
+
+    wal: StagedWal
+    options: Mapping[str, str]
+
+
 def prepare(
     context: BackupContext,
     chain: Sequence[Record],
@@ -36,27 +49,28 @@ def prepare(
     data: Path,
     *extra: Path,
     is_up_to_damage: bool = False,
-) -> StagedWal:
-    """Build a data directory that recovers when started with `recovery_options`.
+) -> StagedRecovery:
+    """Build a data directory that recovers, from nothing and to nowhere but itself.
 
     Takes the arguments and raises the errors of `lay_out`.
     """
     staged = lay_out(context, chain, timeline, data, *extra, is_up_to_damage=is_up_to_damage)
+    needed = replay.confine(context, data, staged)
+    # WAL outside the staged folder would be replayed where that ends.
+    for path in (data / archive.PG_WAL).iterdir():
+        if path.is_file():
+            path.unlink()
     (data / "recovery.signal").touch(mode=0o600)
-    # Settings of the previous server.
-    (data / "postgresql.auto.conf").write_text("")
     data.chmod(0o700)
     chown_to_postgres(data)
-    return staged
-
-
-def recovery_options(data: Path, timeline: int) -> tuple[str, ...]:
-    """The server options with which a staged data directory recovers and becomes a primary."""
-    return (
-        f'restore_command=cp "{data}/{STAGED_WAL}/%f" "%p"',
-        f"recovery_target_timeline={timeline}",
-        "recovery_target_action=promote",
-    )
+    options = {
+        **{name: str(value) for name, value in needed.items()},
+        # Relative to the data directory, whose path a shell might misread.
+        "restore_command": f"cp {STAGED_WAL}/%f %p",
+        "recovery_target_timeline": str(timeline),
+        "recovery_target_action": "promote",
+    }
+    return StagedRecovery(staged, options)
 
 
 def lay_out(
@@ -91,6 +105,8 @@ def lay_out(
         segments = found.chain(Segment.from_name(begin), timeline, is_up_to_hole=True)
         hole = str(error)
     require_free_space(target.parent, required_bytes(found, chain, segments), "The restore")
+    for record in chain:
+        base_backup.require_no_tablespaces(context.folder / record.path)
     sources = [str(context.folder / record.path) for record in chain]
     with progress.track_growth(
         context.report_progress, "files", target, sum(record.bytes for record in chain)

@@ -1,24 +1,32 @@
-"""Scratch servers: temporary PostgreSQL servers for restored backups, separate from the live one."""
+"""Scratch servers: temporary PostgreSQL servers for restored backups, which cannot reach the live one.
+
+Nothing in a backup decides how its server runs: it gets a configuration of its own, without the backup's
+``local.conf``, libraries, workers and replication. Nothing in its data directory leads out of it, and where
+the kernel can, it confines the server to its folders and cuts it off from the network.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import psutil
 import psycopg
 
 from chitlaq.backups.context import BackupContext, chown_to_postgres
+from chitlaq.backups.wal import archive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
@@ -30,21 +38,46 @@ from chitlaq.stack.servers import postgres as server
 
 PREFIX = "chitlaq_drill_"
 SOCKETS = "sockets"
-START_SECONDS = 60
+# How long a server may show no progress: each record that it replays is some.
+STALL_SECONDS = 60
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
+STATUS_LINE = 7
 
-_REFUSALS = (
-    "the database system is starting up",
-    "the database system is not yet accepting connections",
-    "the database system is shutting down",
-    "Consistent recovery state has not been yet reached.",
-)
+# The whole configuration of a scratch server; what a caller adds comes after it.
+_CONFIGURATION = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    # Its own shared memory is a file in its data directory.
+    "dynamic_shared_memory_type": "mmap",
+    # With hot standby, a recovery would wait for an operator if a setting is smaller than on the old server.
+    "hot_standby": "off",
+    "shared_preload_libraries": "",
+    "event_triggers": "off",
+    "max_logical_replication_workers": "0",
+    "sync_replication_slots": "off",
+    "archive_mode": "off",
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_line_prefix": "",
+    "log_startup_progress_interval": "1s",
+    "jit": "off",
+    "maintenance_work_mem": "128MB",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+}
+# Data that is discarded afterwards need not reach the disk, and triggers must not act on the outside: a
+# foreign table, say, may be the live server's.
+_DISCARDED = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "session_replication_role": "replica",
+}
+_REPLAYED = re.compile(r"current LSN: ([0-9A-F]+/[0-9A-F]+)")
 
 # Only users that may enter the socket's folder connect without a password.
 _ACCESS = """\
 local all all trust
-host all all 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -163,102 +196,136 @@ def running_server(
     context: BackupContext,
     data: Path,
     sockets: Path,
-    *options: str,
+    options: Mapping[str, str] = MappingProxyType({}),
+    *,
     database: str = postgres.DATABASE,
     is_scratch: bool = True,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Iterator[ScratchServer]:
-    """Run PostgreSQL on a data directory, on its own port and socket, until the block ends.
+    """Run PostgreSQL on a data directory, on its own socket, until the block ends.
 
     Args:
         data: the data directory; never the live one.
         sockets: the folder of its socket.
-        options: settings such as ``recovery_target_lsn=0/41E96D0``.
+        options: more settings, such as ``recovery_target_lsn``.
         database: the database to connect to.
-        is_scratch: the data is discarded afterwards, so the server need not flush it to disk.
+        is_scratch: the data is discarded afterwards.
         tell: called with the LSN reached while the server replays WAL.
 
     Raises:
-        OperatorError: the data directory is live, or the server does not start; the message quotes its log.
+        OperatorError: the data directory is live or leads out of itself, or the server does not start; the
+            message quotes its log.
     """
     live = context.home.postgres_data
     if data.resolve() == live.resolve() or (data / "postmaster.pid").exists():
         raise OperatorError(f"{data} is in use by a live server: nothing was changed.")
+    _require_closed(data)
     (port,) = free_ports(1)
-    access = sockets / "pg_hba.conf"
-    access.write_text(_ACCESS)
-    chown_to_postgres(sockets)
-    user = users.service_user()
-    given = [
-        f"port={port}",
-        "listen_addresses=127.0.0.1",
-        f"unix_socket_directories={sockets}",
-        "unix_socket_permissions=0700",
-        f"hba_file={access}",
-        "synchronous_standby_names=",
-        "archive_mode=off",
-        "log_min_duration_statement=-1",
-        *(("fsync=off", "full_page_writes=off", "summarize_wal=off") if is_scratch else ()),
-        *options,
-    ]
-    words = [context.program("postgres"), "-D", str(data)]
-    for option in given:
-        words += ["-c", option]
     log = sockets / "postgres.log"
+    configuration = {
+        "port": str(port),
+        "unix_socket_directories": str(sockets),
+        "hba_file": str(sockets / "pg_hba.conf"),
+        "ident_file": str(sockets / "pg_ident.conf"),
+        **_CONFIGURATION,
+        **(_DISCARDED if is_scratch else {}),
+        **options,
+    }
+    (sockets / "pg_hba.conf").write_text(_ACCESS)
+    (sockets / "pg_ident.conf").write_text("")
+    (sockets / "postgresql.conf").write_text(
+        "".join(f"{name} = {_quoted(value)}\n" for name, value in configuration.items())
+    )
+    # It is read whatever the configuration is. Its settings were the previous server's.
+    (data / "postgresql.auto.conf").write_text("")
+    chown_to_postgres(sockets)
     with log.open("wb") as output:
         process = programs.start(
-            words,
+            [context.program("postgres"), "-D", str(data),
+             "-c", f"config_file={sockets / 'postgresql.conf'}"],
             output=output,
             environment={**os.environ, "LC_ALL": "C"},
             folder=sockets,
-            user=user,
+            user=users.service_user(),
             death_signal=signal.SIGQUIT,
-        )
-    started = ScratchServer(context, sockets, port, database)
+            writable=(data, sockets),
+        )  # fmt: skip
     try:
-        _wait_until_open(started, process, log, tell)
-        yield started
+        _wait_until_open(process, data, log, tell)
+        yield ScratchServer(context, sockets, port, database)
     finally:
         programs.stop(process, signal.SIGQUIT if is_scratch else signal.SIGINT, STOP_SECONDS)
 
 
+def _quoted(value: str) -> str:
+    """A value as PostgreSQL's configuration files write it."""
+    escaped = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _require_closed(data: Path) -> None:
+    """Refuse a data directory that leads out of itself.
+
+    Raises:
+        OperatorError: it contains a link.
+    """
+    for folder, folders, files_ in os.walk(data):
+        for name in (*folders, *files_):
+            path = Path(folder, name)
+            if path.is_symlink():
+                raise OperatorError(
+                    f"{path} leads to {path.readlink()}, where a server on this copy would change the files"
+                    " of another: it was not started."
+                )
+
+
 def _wait_until_open(
-    server: ScratchServer, process: programs.RunningProgram, log: Path, tell: Callable[[int], None]
+    process: programs.RunningProgram, data: Path, log: Path, tell: Callable[[int], None]
 ) -> None:
-    """Wait until the server accepts connections and has completed recovery."""
-    deadline = time.monotonic() + START_SECONDS
-    is_recovering = False
-    while True:
+    """Wait until the server has recovered and accepts connections, as long as it makes progress.
+
+    Raises:
+        OperatorError: it exited, or made no progress for a while.
+    """
+    progress, last = None, time.monotonic()
+    while not _is_ready(data):
         if process.poll() is not None:
             raise OperatorError(f"The restored server exited: {_failure_reason(log)}")
-        try:
-            with psycopg.connect(server.url("postgres"), connect_timeout=5) as connection:
-                row = connection.execute(
-                    "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'"
-                ).fetchone()
-                assert row is not None
-                if not row[0]:
-                    return
-                tell(int(row[1] or 0))
-                is_recovering = True
-        except psycopg.OperationalError as error:
-            # The server refuses connections with these messages until it is consistent.
-            is_recovering |= "starting up" in str(error) or "not yet accepting" in str(error)
-        if is_recovering:
-            deadline = max(deadline, time.monotonic() + START_SECONDS)
-        if time.monotonic() > deadline:
-            raise OperatorError(f"The restored server does not respond: {_failure_reason(log)}")
+        said = log.read_text(errors="replace")
+        if replayed := _REPLAYED.findall(said):
+            tell(archive.parse_lsn(replayed[-1]))
+        if (now := (len(said), _transferred_bytes(process))) != progress:
+            progress, last = now, time.monotonic()
+        elif time.monotonic() > last + STALL_SECONDS:
+            raise OperatorError(
+                f"The restored server has made no progress for {STALL_SECONDS} s: {_failure_reason(log)}"
+            )
         time.sleep(POLL_SECONDS)
 
 
+def _is_ready(data: Path) -> bool:
+    """Whether its lock file says that the server accepts connections (miscadmin.h, `LOCK_FILE_LINE_*`)."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+    return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
+
+
+def _transferred_bytes(process: programs.RunningProgram) -> int:
+    """What the processes that recover have read and written."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                transferred = child.io_counters()
+                total += transferred.read_chars + transferred.write_chars
+    return total
+
+
 def _failure_reason(log: Path) -> str:
-    # Refused connections are our own, from waiting for the server.
-    lines = [
-        line
-        for line in log.read_text(errors="replace").splitlines()
-        if not line.endswith(_REFUSALS)
-    ]
-    bad = [line.partition("@  ")[2] or line for line in lines if "FATAL" in line or "PANIC" in line]
+    lines = log.read_text(errors="replace").splitlines()
+    bad = [line for line in lines if "FATAL" in line or "PANIC" in line]
     return programs.last_lines("\n".join(bad[:2] or lines[-3:]))
 
 

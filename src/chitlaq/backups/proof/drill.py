@@ -124,12 +124,12 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
     begun = monotonic()
     with scratch.scratch_folder(context) as made:
         staged = recovery.prepare(context, chain, timeline, made.data)
-        options = (
-            f"recovery_target_lsn={moment.lsn}",
-            "recovery_target_inclusive=off",
-            *recovery.recovery_options(made.data, timeline),
-        )
-        with scratch.running_server(context, made.data, made.sockets, *options) as server:
+        options = {
+            **staged.options,
+            "recovery_target_lsn": moment.lsn,
+            "recovery_target_inclusive": "off",
+        }
+        with scratch.running_server(context, made.data, made.sockets, options) as server:
             seconds = monotonic() - begun
             _compare(context, server, moment.tables)
             run_program(
@@ -139,8 +139,8 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
             _query_feed_service(context, made, server)
     rows = sum(table.rows for table in moment.tables.values())
     return (
-        f"restored in {seconds:.1f} s with {len(staged.segments)} WAL segments, all {rows:,} rows identical,"
-        " indexes sound, readable by feed-service"
+        f"restored in {seconds:.1f} s with {len(staged.wal.segments)} WAL segments, all {rows:,} rows"
+        " identical, indexes sound, readable by feed-service"
     ), moment.lag_seconds
 
 
@@ -202,8 +202,8 @@ def _between_writes(reading: psycopg.Connection, other: psycopg.Connection) -> s
     """
     for _ in range(SNAPSHOT_TRIES):
         before = _insert_lsn(other)
-        position, xmin, xmax = _take_snapshot(reading)
-        if position == before and xmin == xmax:
+        position, is_quiescent = _take_snapshot(reading)
+        if position == before and is_quiescent:
             return position
         time.sleep(SNAPSHOT_PAUSE_SECONDS)
     return None
@@ -216,6 +216,7 @@ def _with_writes_blocked(reading: psycopg.Connection, other: psycopg.Connection)
         for name in other.execute(
             "SELECT schemaname, tablename FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            " AND schemaname NOT LIKE 'pg\\_temp%'"
         )
     ]
     for _ in range(LOCK_TRIES):
@@ -233,12 +234,16 @@ def _insert_lsn(connection: psycopg.Connection) -> str:
     return str(row[0])
 
 
-def _take_snapshot(reading: psycopg.Connection) -> tuple[str, int, int]:
+def _take_snapshot(reading: psycopg.Connection) -> tuple[str, bool]:
+    """The LSN of a new snapshot, and whether no transaction is in progress in it but prepared ones.
+
+    Prepared transactions stay prepared in the restored database.
+    """
     reading.rollback()
     reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     row = reading.execute(
-        "SELECT pg_current_wal_insert_lsn()::text, pg_snapshot_xmin(s)::text::bigint,"
-        " pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
+        "SELECT pg_current_wal_insert_lsn()::text, NOT EXISTS (SELECT FROM pg_snapshot_xip(s) AS running"
+        " WHERE running::xid NOT IN (SELECT transaction FROM pg_prepared_xacts)) FROM pg_current_snapshot() s"
     ).fetchone()
     assert row is not None
     return row

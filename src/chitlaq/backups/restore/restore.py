@@ -8,7 +8,7 @@ finished. Until then ``chitlaq up`` refuses to start.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from pathlib import Path
@@ -21,6 +21,7 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext, require_free_space, run_program
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
+from chitlaq.backups.postgres.recovery import StagedRecovery
 from chitlaq.backups.proof import drill
 from chitlaq.backups.restore import pending
 from chitlaq.backups.restore.plan import ASIDE, RestorePlan, RestoreResult
@@ -143,12 +144,11 @@ def _restore_base_backup(
         *_surviving_wal(context, chain[-1]),
         is_up_to_damage=wanted.is_up_to_damage,
     )
-    options = recovery.recovery_options(target, wanted.timeline)
     if wanted.to_time is not None:
         moment = f"{wanted.to_time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f+00}"
         try:
             restored, _ = _recover(
-                context, wanted, target, staged, *options, f"recovery_target_time={moment}"
+                context, wanted, target, staged, {"recovery_target_time": moment}
             )
         except OperatorError as error:
             if _TARGET_NOT_REACHED not in str(error):
@@ -156,9 +156,9 @@ def _restore_base_backup(
         else:
             return restored
     # All of the WAL is requested, or it ends before the requested time.
-    restored, reached = _recover(context, wanted, target, staged, *options)
-    damage = staged.damage
-    if unread := staged.unreplayed(reached):
+    restored, reached = _recover(context, wanted, target, staged, {})
+    damage = staged.wal.damage
+    if unread := staged.wal.unreplayed(reached):
         damage = (
             f"The WAL is unreadable after {archive.format_lsn(reached)}, but continues in segment"
             f" {unread.name}: it is damaged there."
@@ -169,19 +169,24 @@ def _restore_base_backup(
 
 
 def _recover(
-    context: BackupContext, wanted: RestorePlan, target: Path, staged: StagedWal, *options: str
+    context: BackupContext,
+    wanted: RestorePlan,
+    target: Path,
+    staged: StagedRecovery,
+    end: Mapping[str, str],
 ) -> tuple[RestoreResult, int]:
-    """Start a server on the staged data and let it recover; returns also the LSN that it reached."""
-    begin, end = staged.segments[0].start_lsn, staged.segments[-1].start_lsn + SEGMENT_BYTES
+    """Start a server on the staged data and let it recover up to an end; returns also the LSN reached."""
+    segments = staged.wal.segments
+    first, last = segments[0].start_lsn, segments[-1].start_lsn + SEGMENT_BYTES
     with (
         scratch.scratch_folder(context) as made,
         scratch.running_server(
-            context, target, made.sockets, *options, is_scratch=False,
-            tell=lambda at: context.report_progress("recover", max(0, at - begin), end - begin),
+            context, target, made.sockets, {**staged.options, **end}, is_scratch=False,
+            tell=lambda at: context.report_progress("recover", max(0, at - first), last - first),
         ) as running,
     ):  # fmt: skip
-        context.report_progress("recover", end - begin, end - begin)
-        return _inspect(context, wanted, running, staged)
+        context.report_progress("recover", last - first, last - first)
+        return _inspect(context, wanted, running, staged.wal)
 
 
 def _inspect(

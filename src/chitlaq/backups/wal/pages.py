@@ -14,8 +14,8 @@ PAGE_BYTES = 8192
 _HEAD = struct.Struct("<HHIQI")
 _LENGTH = struct.Struct("<I")
 _LSN = struct.Struct("<Q")
-_HEAD_BYTES = 24
-_LONG_HEAD_BYTES = 40
+HEAD_BYTES = 24
+LONG_HEAD_BYTES = 40
 # Page header flags: it begins with the rest of a record; it is the first of its segment.
 _CONTINUES = 0x0001
 _LONG = 0x0002
@@ -51,7 +51,7 @@ def parse_page(data: bytes, position: int, *, is_recycled: bool = True) -> WalPa
     if len(data) < PAGE_BYTES:
         return None
     magic, info, _, address, rest = _HEAD.unpack_from(data)
-    begins = _LONG_HEAD_BYTES if info & _LONG else _HEAD_BYTES
+    begins = LONG_HEAD_BYTES if info & _LONG else HEAD_BYTES
     if _is_empty(data[begins:]):
         return None
     if not magic or address != position:

@@ -48,6 +48,7 @@ def provision(settings: Settings, home: Home) -> None:
                 )
             _ensure_database(connection, _database_name(settings))
             _let_see_statistics(connection)
+            _let_read_everything(connection)
             if settings.embeds("postgres"):
                 _let_archive(connection, is_wanted=settings.backups.archive != "off")
         for database in {_database_name(settings), maintenance or _database_name(settings)}:
@@ -168,6 +169,19 @@ def _let_see_statistics(connection: psycopg.Connection) -> None:
     """Let ops-service see every session; the user of ``DATABASE_URL`` may be unable to grant that."""
     with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
         connection.execute("GRANT pg_monitor TO chitlaq_ops")
+
+
+def _let_read_everything(connection: psycopg.Connection) -> None:
+    """Let the owner back up and compare tables that another role made, such as an administrator by hand.
+
+    The user of ``DATABASE_URL`` may be unable to grant that: then only the owner's tables are backed up.
+    """
+    with contextlib.suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        connection.execute(
+            sql.SQL("GRANT pg_read_all_data, pg_maintain TO {0}; ALTER ROLE {0} BYPASSRLS").format(
+                sql.Identifier(postgres.OWNER)
+            )
+        )
 
 
 def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:

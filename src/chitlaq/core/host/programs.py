@@ -20,13 +20,15 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import IO, TypedDict, Unpack
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import landlock
 
 MAX_BYTES = 16_000_000
 GRACE_SECONDS = 5.0
@@ -175,6 +177,7 @@ def start(
     niceness: int | None = None,
     death_signal: signal.Signals | None = signal.SIGKILL,
     keep_open: Sequence[int] = (),
+    writable: Sequence[Path] | None = None,
 ) -> RunningProgram:
     """Start a long-running program; `stop` ends it.
 
@@ -186,12 +189,13 @@ def start(
         environment, folder, user, cpus, niceness: as of `Options`.
         death_signal: what it gets when the thread that started it ends; None lets it run on.
         keep_open: descriptors that it inherits.
+        writable: the only folders in which it may change files, and it gets no network (`landlock`).
 
     Raises:
         ProgramStartError: there is no such program, or it cannot be executed.
     """
 
-    def prepare() -> None:
+    def prepare(rules: int | None) -> None:
         # Between fork and exec, where other threads' locks stay locked: system calls only.
         if death_signal is not None:
             die_with_parent(death_signal)
@@ -200,24 +204,27 @@ def start(
                 os.sched_setaffinity(0, cpus)
             if niceness is not None:
                 os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        if rules is not None:
+            landlock.restrict(rules)
 
-    is_plain = death_signal is None and cpus is None and niceness is None
+    is_plain = death_signal is None and cpus is None and niceness is None and writable is None
     try:
-        return subprocess.Popen(
-            command,
-            stdin=stdin,
-            stdout=output,
-            stderr=errors,
-            env=environment,
-            cwd=folder,
-            start_new_session=True,
-            pass_fds=keep_open,
-            user=user.pw_uid if user else None,
-            group=user.pw_gid if user else None,
-            extra_groups=[] if user else None,
-            # After the change of user, which would clear the signal.
-            preexec_fn=None if is_plain else prepare,  # noqa: PLW1509
-        )
+        with nullcontext() if writable is None else landlock.ruleset(writable) as rules:
+            return subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=output,
+                stderr=errors,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+                pass_fds=keep_open,
+                user=user.pw_uid if user else None,
+                group=user.pw_gid if user else None,
+                extra_groups=[] if user else None,
+                # After the change of user, which would clear the signal.
+                preexec_fn=None if is_plain else partial(prepare, rules),  # noqa: PLW1509
+            )
     except OSError as error:
         raise ProgramStartError(
             f"{command[0]} cannot be started ({error.filename}: {error.strerror})."
