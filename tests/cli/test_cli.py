@@ -80,7 +80,7 @@ def test_exec_takes_the_runbooks_commands(stack: Stack) -> None:
     [
         (["restart", "nonsense"], "There is no component nonsense; there are postgres, redis"),
         (["logs", "nonsense"], "There is no component nonsense; there are postgres, redis"),
-        (["logs", "--since", "yesterday"], "'yesterday' is not a time: write 10m, 2h, 1d"),
+        (["logs", "--since", "yesterday"], "--since 'yesterday' is not a point in time."),
         (["logs", "--grep", "("], "is not a regular expression"),
         (["exec", "mysql", "mysql"], "There is no client for mysql; there are postgres and redis"),
         (["exec", "postgres", "nonsense"], "PostgreSQL has no program nonsense; it has"),

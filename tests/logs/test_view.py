@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from chitlaq import inventory
+from chitlaq.core import point_in_time
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import parsing, rotation
-from chitlaq.logs.view import View, moment
+from chitlaq.logs.view import View
 from tests.conftest import Stack, eventually
 from tests.logs import failed_starts
 from tests.logs.test_rotation import asked_while
@@ -207,7 +208,7 @@ async def test_lines_of_the_last_hour_are_all_lines_of_a_new_stack(
     assert written
     # More may be written meanwhile.
     assert set(written) <= set(shown(home, component))
-    assert set(written) <= set(shown(home, component, since=moment("1h")))
+    assert set(written) <= set(shown(home, component, since=point_in_time.parse("1h", "--since")))
     assert not shown(home, component, since=datetime.now(UTC) + timedelta(hours=1))
 
 

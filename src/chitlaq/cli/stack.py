@@ -178,7 +178,8 @@ def logs(
         bool, typer.Option("--follow", "-f", help="Print new lines as they come.")
     ] = False,
     since: Annotated[
-        str | None, typer.Option(help="Only lines after this: 10m, 2h, 1d, or a time.")
+        str | None,
+        typer.Option(help="Only lines after this: 2h (ago), 02:15, '2026-11-24 02:15' …"),
     ] = None,
     grep: Annotated[str | None, typer.Option(help="Only lines that match this pattern.")] = None,
     errors: Annotated[
@@ -196,14 +197,15 @@ def logs(
 
     Examples: chitlaq logs api-gateway --tail 20 · chitlaq logs --errors --since 1h · chitlaq logs --slow
     """
-    from chitlaq.logs.view import View, moment, pattern
+    from chitlaq.core import point_in_time
+    from chitlaq.logs.view import View, pattern
 
     home, settings = installation.current()
     view = View(
         home,
         services or [],
         tail=tail,
-        since=moment(since) if since else None,
+        since=point_in_time.parse(since, "--since") if since else None,
         pattern=pattern(grep) if grep else None,
         errors_only=errors,
         slower_than=settings.logs.slow_seconds if slow else None,

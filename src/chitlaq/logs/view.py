@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
@@ -18,25 +18,6 @@ from chitlaq.logs import parsing, rotation
 from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.2
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def moment(text: str) -> datetime:
-    """Read ``10m``, ``2h``, ``1d`` (ago) or an ISO time.
-
-    Raises:
-        OperatorError: it is neither.
-    """
-    short = re.fullmatch(r"(\d+)([smhd])", text.strip())
-    if short:
-        return datetime.now(UTC) - timedelta(**{_UNITS[short[2]]: int(short[1])})
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise OperatorError(
-            f"{text!r} is not a time: write 10m, 2h, 1d or 2026-01-31T09:00."
-        ) from None
 
 
 def pattern(text: str) -> re.Pattern[str]:

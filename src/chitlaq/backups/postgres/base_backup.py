@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
 import msgspec
-import psycopg
 
 from chitlaq.backups import progress
 from chitlaq.backups.catalog import records
@@ -22,17 +20,13 @@ from chitlaq.backups.context import (
     size_of,
     wal_lock,
 )
-from chitlaq.backups.wal import archive, ledger
+from chitlaq.backups.postgres import tablespaces
+from chitlaq.backups.wal import archive, ledger, receiver
 from chitlaq.backups.wal.archive import Segment, WalArchive
-from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.stack.servers import barman
 
 MANIFEST = "backup_manifest"
-CONNECT_SECONDS = 5
-RECEIVE_SECONDS = 60
-POLL_SECONDS = 0.1
 
 
 def take(context: BackupContext, *, full: bool) -> Record:
@@ -49,8 +43,9 @@ def take(context: BackupContext, *, full: bool) -> Record:
             if context.settings.embeds("postgres")
             else "Base backups need the embedded PostgreSQL; this database is external (DATABASE_URL)."
         )
-    _refuse_tablespaces(context)
+    tablespaces.refuse(context)
     reconcile(context)
+    receiver.wait_for_connection(context)
     _ensure_archive_started(context)
     parent = None if full else _incremental_parent(context)
     kind: BackupKind = "incremental" if parent else "full"
@@ -69,7 +64,7 @@ def take(context: BackupContext, *, full: bool) -> Record:
         raise OperatorError(f"Barman reported success, but there is no new backup in {base}.")
     data = data_folder(context, made[-1])
     try:
-        require_no_tablespaces(data)
+        tablespaces.require_none(data)
     except OperatorError:
         delete(context, made[-1])
         raise
@@ -81,58 +76,11 @@ def take(context: BackupContext, *, full: bool) -> Record:
         parent=parent.id if parent else None,
     )
     assert record.end_wal is not None
-    _wait_for_segment(context, record.end_wal)
+    receiver.wait_for_segment(context, record.end_wal)
     records.write(context.folder, record)
     with wal_lock(context.home):
         archive_wal(context)
     return record
-
-
-def _refuse_tablespaces(context: BackupContext) -> None:
-    """Refuse a base backup of a server with files outside its data directory, before it is taken.
-
-    Raises:
-        OperatorError: there is a tablespace, or the server is down.
-    """
-    if names := tablespaces(context):
-        raise OperatorError(
-            f"The tablespace {names[0]} is outside the data directory, so a base backup would be incomplete."
-            f" Move its tables back: in each database `ALTER TABLE ALL IN TABLESPACE {names[0]}"
-            " SET TABLESPACE pg_default`, the same with INDEX and MATERIALIZED VIEW, then"
-            f" `DROP TABLESPACE {names[0]}`."
-            " Until then, dumps and earlier base backups with the archived WAL restore these tables, too."
-        )
-
-
-def tablespaces(context: BackupContext) -> list[str]:
-    """The server's tablespaces besides PostgreSQL's own, as SQL writes their names.
-
-    Raises:
-        OperatorError: the server is down.
-    """
-    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
-    try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
-            rows = connection.execute(
-                "SELECT quote_ident(spcname) FROM pg_tablespace"
-                " WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid"
-            )
-            return [name for (name,) in rows]
-    except psycopg.Error as error:
-        raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
-
-
-def require_no_tablespaces(data: Path) -> None:
-    """Refuse a base backup that is incomplete because its server had a tablespace.
-
-    Raises:
-        OperatorError: it had one.
-    """
-    if any((data / "pg_tblspc").glob("*")):
-        raise OperatorError(
-            f"{data} is incomplete: its server had a tablespace, whose tables it lacks. Restore an earlier"
-            " base backup or a dump."
-        )
 
 
 def _describe(context: BackupContext, data: Path) -> Record:
@@ -233,8 +181,8 @@ def _ensure_archive_started(context: BackupContext) -> None:
     Barman leaves the newest received segment where it is, so this completes two.
     """
     if not archive.archived_files(context.barman_folder):
-        switch_segment(context, "chitlaq_archive")
-        switch_segment(context, "chitlaq_archive")
+        receiver.switch_segment(context, "chitlaq_archive")
+        receiver.switch_segment(context, "chitlaq_archive")
         with wal_lock(context.home):
             archive_wal(context)
 
@@ -276,50 +224,6 @@ def archive_wal(context: BackupContext) -> int:
     if new:
         ledger.add(folder, new)
     return len(new)
-
-
-def switch_segment(context: BackupContext, mark: str = "") -> float:
-    """Make the server start a new WAL segment, and wait until the previous one was received.
-
-    Args:
-        mark: name of a restore point to write first; without one, nothing happens if nothing was written.
-
-    Returns the seconds that it took.
-
-    Raises:
-        OperatorError: the server is down, or the segment does not arrive.
-    """
-    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
-    try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
-            if mark:
-                connection.execute("SELECT pg_create_restore_point(%s)", [mark])
-            begun = monotonic()
-            # Without new WAL this returns the start of the next segment: the segment before that LSN is the
-            # one that arrives.
-            row = connection.execute("SELECT pg_walfile_name(pg_switch_wal() - 1)").fetchone()
-    except psycopg.Error as error:
-        raise OperatorError(f"PostgreSQL: {str(error).strip()}") from None
-    assert row is not None
-    _wait_for_segment(context, row[0])
-    return monotonic() - begun
-
-
-def _wait_for_segment(context: BackupContext, name: str) -> None:
-    """Wait until a WAL segment was received completely.
-
-    Raises:
-        OperatorError: it does not arrive.
-    """
-    begun = monotonic()
-    folder = context.barman_folder
-    while not (folder / "streaming" / name).exists() and not any(folder.glob(f"wals/*/{name}")):
-        if monotonic() - begun > RECEIVE_SECONDS:
-            raise OperatorError(
-                f"WAL is not being received: segment {name} did not arrive within {RECEIVE_SECONDS} s."
-                " See `chitlaq ps` and `chitlaq logs wal-archive`."
-            )
-        time.sleep(POLL_SECONDS)
 
 
 class _ByteCounter:
@@ -440,7 +344,7 @@ def verify_files(context: BackupContext, record: Record) -> None:
         raise OperatorError(f"{data / MANIFEST} is missing.")
     if records.digest(data / MANIFEST) != record.sha256:
         raise OperatorError(f"{data / MANIFEST} has changed since it was made.")
-    require_no_tablespaces(data)
+    tablespaces.require_none(data)
     progress.run_with_progress(
         context.report_progress,
         f"check {record.id}",

@@ -78,7 +78,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
             words = [
                 context.program("pg_dump"), "--dbname", url,
                 "--format", "custom", "--compress", "gzip:3", "--snapshot", snapshot,
-                "--no-password", "--file", str(draft),
+                "--no-password", "--lock-wait-timeout", "60s", "--file", str(draft),
             ]  # fmt: skip
             with tempfile.TemporaryFile() as log:
                 dumping = programs.start(

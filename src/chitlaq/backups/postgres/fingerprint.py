@@ -8,12 +8,18 @@ import psycopg
 from psycopg import sql
 
 from chitlaq.backups.catalog.records import TableFingerprint
+from chitlaq.backups.errors import InconclusiveError
 
 # A row's text must not depend on session settings.
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
-SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0
+SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0;
+SET LOCAL lock_timeout = '60s'
+"""
+
+_LOCKED_BY = """
+SELECT pid FROM pg_locks WHERE relation = to_regclass(%s) AND mode = 'AccessExclusiveLock' AND granted
 """
 
 _TABLES = """
@@ -50,21 +56,33 @@ def take(
     tables = connection.execute(_TABLES).fetchall()
     for number, (schema, table, newest) in enumerate(tables):
         tell(number, len(tables))
+        found[f"{schema}.{table}"] = _table(connection, schema, table, newest)
+    tell(len(tables), len(tables))
+    return found
+
+
+def _table(
+    connection: psycopg.Connection, schema: str, table: str, newest: str | None
+) -> TableFingerprint:
+    name = sql.Identifier(schema, table)
+    latest = sql.SQL("max({})::text").format(sql.Identifier(newest)) if newest else sql.SQL("NULL")
+    try:
         row = connection.execute(
             sql.SQL(
                 "SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text,"
-                " {newest} FROM {table} t"
-            ).format(
-                newest=sql.SQL("max({})::text").format(sql.Identifier(newest))
-                if newest
-                else sql.SQL("NULL"),
-                table=sql.Identifier(schema, table),
-            )
+                " {} FROM {} t"
+            ).format(latest, name)
         ).fetchone()
-        assert row is not None
-        found[f"{schema}.{table}"] = TableFingerprint(*row)
-    tell(len(tables), len(tables))
-    return found
+    except psycopg.errors.LockNotAvailable:
+        connection.rollback()
+        holders = connection.execute(_LOCKED_BY, [name.as_string(connection)]).fetchall()
+        who = ", ".join(str(pid or "a prepared transaction") for (pid,) in holders) or "unknown"
+        raise InconclusiveError(
+            f"{schema}.{table} has been locked by another session for a minute (process: {who})."
+            " Let it finish, or end it: `SELECT pg_terminate_backend(PROCESS)`."
+        ) from None
+    assert row is not None
+    return TableFingerprint(*row)
 
 
 def differences(

@@ -19,7 +19,7 @@ from chitlaq.backups.context import (
     require_free_space,
     run_program,
 )
-from chitlaq.backups.postgres import base_backup, replay
+from chitlaq.backups.postgres import base_backup, replay, tablespaces
 from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import Segment, WalArchive, WalDamagedError
 from chitlaq.backups.wal.staging import StagedWal
@@ -106,7 +106,7 @@ def lay_out(
         hole = str(error)
     require_free_space(target.parent, required_bytes(found, chain, segments), "The restore")
     for record in chain:
-        base_backup.require_no_tablespaces(context.folder / record.path)
+        tablespaces.require_none(context.folder / record.path)
     sources = [str(context.folder / record.path) for record in chain]
     with progress.track_growth(
         context.report_progress, "files", target, sum(record.bytes for record in chain)

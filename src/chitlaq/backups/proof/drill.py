@@ -30,6 +30,7 @@ from chitlaq.backups.context import BackupContext, pin_backend, require_free_spa
 from chitlaq.backups.errors import InconclusiveError, is_inconclusive
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
+from chitlaq.backups.wal import receiver
 from chitlaq.core.data import migrations, postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client, programs
@@ -188,7 +189,7 @@ def quiescent_snapshot(context: BackupContext) -> QuiescentSnapshot:
 
 def _archive_lag(context: BackupContext) -> float:
     try:
-        return base_backup.switch_segment(context, "chitlaq_drill")
+        return receiver.switch_segment(context, "chitlaq_drill")
     except OperatorError as error:
         # The archive is behind or down, which its own check reports.
         raise InconclusiveError(str(error)) from None

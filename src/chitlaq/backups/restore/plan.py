@@ -13,8 +13,10 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup, recovery
 from chitlaq.backups.wal.archive import WalArchive
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.point_in_time import shown
 
 ASIDE = "postgres.before-"
+_PHYSICAL = ("full_", "incremental_")
 
 
 class RestoreResult(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class RestorePlan(msgspec.Struct, frozen=True):
         aside: the name under which the current data directory is kept.
         is_up_to_damage: if the WAL is damaged, restore what precedes the damage.
         left: the current timeline, which leads back to the current data.
+        passed_over: why each newer backup is not used.
         restored: set when the restored data is complete and the data directories are being swapped.
     """
 
@@ -60,6 +63,7 @@ class RestorePlan(msgspec.Struct, frozen=True):
     aside: str
     is_up_to_damage: bool = False
     left: int | None = None
+    passed_over: Sequence[str] = ()
     restored: RestoreResult | None = None
 
     @property
@@ -98,11 +102,12 @@ def choose(
     catalog = records.read(context.folder)
     if name is not None:
         record, line = _choose_named(context, catalog, archive, name, to_time, timeline)
+        passed_over: list[str] = []
     else:
-        record, line = _choose_newest(context, catalog, archive, to_time, timeline)
+        record, line, passed_over = _choose_newest(context, catalog, archive, to_time, timeline)
     aside = f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}"
     left = max(archive.timelines, default=None) if record.is_physical else None
-    return RestorePlan(record.id, to_time, line, aside, is_up_to_damage, left)
+    return RestorePlan(record.id, to_time, line, aside, is_up_to_damage, left, passed_over)
 
 
 def _target_timeline(
@@ -132,12 +137,12 @@ def _choose_named(
     if not record.is_physical:
         if to_time is not None or timeline is not None:
             raise OperatorError(
-                f"{name} is a dump, from {_local_time(record.created_at)} only. Other points in time are"
+                f"{name} is a dump, from {shown(record.created_at)} only. Other points in time are"
                 " restored from a base backup: leave out the name."
             )
         return record, 1
     if to_time is not None and not _is_complete_by(record, to_time):
-        raise OperatorError(f"{name} was taken after {_local_time(to_time)}.")
+        raise OperatorError(f"{name} was taken after {shown(to_time)}.")
     lines = recovery.reachable_timelines(context, archive, record)
     if to_time is None and timeline is None:
         return record, lines[-1]
@@ -156,46 +161,73 @@ def _choose_newest(
     archive: WalArchive,
     to_time: datetime | None,
     timeline: int | None,
-) -> tuple[Record, int]:
+) -> tuple[Record, int, list[str]]:
+    """The newest backup that fits, and why newer ones are passed over.
+
+    A dump is chosen only where there are no base backups: it lacks all later changes.
+    """
     line = _target_timeline(context, archive, to_time, timeline)
-    leading = [
+    in_time = [
         record
         for record in catalog.of("full", "incremental")
-        if (to_time is None or _is_complete_by(record, to_time))
-        and line in recovery.reachable_timelines(context, archive, record)
+        if to_time is None or _is_complete_by(record, to_time)
     ]
-    fitting = [record for record in leading if is_usable(catalog, record)]
+    leading = [
+        record
+        for record in in_time
+        if line in recovery.reachable_timelines(context, archive, record)
+    ]
+    damaged = [f"{name}: its record is damaged." for name in catalog.damaged]
+    why_not = {
+        record.id: _fault(catalog, record)
+        if record in leading
+        else f"a restore has left its timeline {record.timeline}, which does not lead to {line}."
+        for record in in_time
+    }
+    fitting = [record for record in leading if not why_not[record.id]]
     if fitting:
-        return fitting[-1], line
+        newer = in_time[in_time.index(fitting[-1]) + 1 :]
+        said = [f"{record.id}: {why_not[record.id]}" for record in newer]
+        return fitting[-1], line, said + [one for one in damaged if one.startswith(_PHYSICAL)]
     if to_time is not None or timeline is not None:
         first = next(iter(catalog.of("full")), None)
-        since = f"the first is from {_local_time(first.created_at)}" if first else "there are none"
+        since = f"the first is from {shown(first.created_at)}" if first else "there are none"
         bad = f" {len(leading)} that lead there are bad, or depend on a bad one." if leading else ""
         raise OperatorError(
             f"There is no usable base backup from before that time on timeline {line}: {since}.{bad}"
         )
-    dumps_ = [record for record in catalog.of("dump") if is_usable(catalog, record)]
-    if not dumps_:
+    dumps = catalog.of("dump")
+    good = [record for record in dumps if not _fault(catalog, record)]
+    if not good:
         raise OperatorError(
             "There is no usable backup of the database here. `chitlaq backup fetch` fetches off-site"
             " copies. A bad backup (`chitlaq backup list`) is restored as far as possible if you name it."
         )
-    return dumps_[-1], line
+    why = [f"{name}: {reason}" for name, reason in why_not.items()]
+    if why := why + [one for one in damaged if one.startswith(_PHYSICAL)]:
+        raise OperatorError(
+            f"No base backup is usable. {' '.join(why)} The newest dump is from"
+            f" {shown(good[-1].created_at)} and has no later changes: `chitlaq backup restore {good[-1].id}`"
+            " restores it. A bad backup is restored as far as possible if you name it."
+        )
+    newer = dumps[dumps.index(good[-1]) + 1 :]
+    said = [f"{record.id}: {_fault(catalog, record)}" for record in newer]
+    return good[-1], line, said + [one for one in damaged if one.startswith("chitlaq_")]
 
 
-def _local_time(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+def _fault(catalog: Catalog, record: Record) -> str:
+    """Why a backup is not usable; empty if it is."""
+    try:
+        chain = catalog.chain(record)
+    except MissingParentError as error:
+        return str(error)
+    for one in chain:
+        if one.last_failure is not None:
+            depends = "" if one is record else f"depends on {one.id}, which is "
+            return f"{depends}bad since {shown(one.last_failure.at)}: {one.last_failure.detail}"
+    return ""
 
 
 def _is_complete_by(record: Record, moment: datetime) -> bool:
     """Whether a base backup was complete by then, and so can be rolled forward to it."""
     return record.created_at + timedelta(seconds=record.seconds) <= moment
-
-
-def is_usable(catalog: Catalog, record: Record) -> bool:
-    """Whether neither a backup nor one that it depends on is known to be bad."""
-    try:
-        chain = catalog.chain(record)
-    except MissingParentError:
-        return False
-    return not any(one.is_bad for one in chain)

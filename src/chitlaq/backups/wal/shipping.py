@@ -5,6 +5,7 @@ from __future__ import annotations
 from chitlaq.backups.context import WAL_LOCK, BackupContext, exclusive_lock
 from chitlaq.backups.offsite import copies
 from chitlaq.backups.postgres import base_backup
+from chitlaq.backups.wal import receiver
 
 
 def ship(context: BackupContext, *, is_segment_switched: bool = False) -> tuple[int, int]:
@@ -18,7 +19,7 @@ def ship(context: BackupContext, *, is_segment_switched: bool = False) -> tuple[
         OperatorError: PostgreSQL or Barman failed, or a file could not be copied.
     """
     if is_segment_switched:
-        base_backup.switch_segment(context)
+        receiver.switch_segment(context)
     with exclusive_lock(context.home, "archive", WAL_LOCK):
         archived = base_backup.archive_wal(context)
         copied = copies.copy_wal(context) if context.settings.backups.copy_to else 0

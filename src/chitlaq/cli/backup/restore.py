@@ -10,8 +10,6 @@ from chitlaq.cli import history_db, output
 from chitlaq.cli.backup.session import current, session
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from chitlaq.backups.catalog.records import Record
     from chitlaq.backups.context import BackupContext
     from chitlaq.backups.restore.plan import RestorePlan, RestoreResult
@@ -23,7 +21,9 @@ def restore(
     ] = None,
     to_time: Annotated[
         str | None,
-        typer.Option("--to-time", help="'2026-11-24 02:15:00' or 02:15, local, or with a zone."),
+        typer.Option(
+            "--to-time", help="'2026-11-24 02:15:00', 02:15 (local, or with a zone), 10m (ago)."
+        ),
     ] = None,
     timeline: Annotated[
         int | None,
@@ -45,8 +45,9 @@ def restore(
 
     Examples: chitlaq backup restore · chitlaq backup restore --to-time "2026-11-24 02:15"
     """
-    from chitlaq.backups.restore import pending, point_in_time
+    from chitlaq.backups.restore import pending
     from chitlaq.backups.restore import restore as restoring
+    from chitlaq.core import point_in_time
 
     moment = point_in_time.parse(to_time, "--to-time") if to_time else None
     plan = (
@@ -75,12 +76,13 @@ def restore(
 def _print_plan(context: BackupContext, plan: RestorePlan) -> None:
     from chitlaq.backups.catalog import records
     from chitlaq.backups.postgres import base_backup
+    from chitlaq.core.point_in_time import shown
 
     catalog = records.read(context.folder)
     record = catalog.get(plan.backup)
     source = f"{plan.backup}, which is gone"
     if record is not None:
-        source = f"{plan.backup}, taken {_local(record.created_at)}, {_until(record, plan)}"
+        source = f"{plan.backup}, taken {shown(record.created_at)}, {_until(record, plan)}"
     timelines = base_backup.wal_archive(context).timelines
     if record is not None and record.is_physical and len(timelines) > 1:
         newest = ", the newest" if plan.timeline == timelines[-1] else f" of {timelines[-1]}"
@@ -94,18 +96,18 @@ This will
     )
     if record is not None:
         typer.echo(_proof(record))
-        base_backups = catalog.of("full", "incremental")
-        if not record.is_physical and base_backups:
-            typer.echo(
-                f"There are also {len(base_backups)} base backups: `chitlaq backup list` says why"
-                " none of them is used."
-            )
+    if plan.passed_over:
+        typer.echo("Newer backups that are not used:")
+        for reason in plan.passed_over:
+            typer.echo(f"  {reason}")
     typer.echo()
 
 
 def _until(record: Record, plan: RestorePlan) -> str:
+    from chitlaq.core.point_in_time import shown
+
     if plan.to_time:
-        return f"and all changes after it up to {_local(plan.to_time)}"
+        return f"and all changes after it up to {shown(plan.to_time)}"
     return "and all archived changes after it" if record.is_physical else "without later changes"
 
 
@@ -122,11 +124,13 @@ def _proof(record: Record) -> str:
 
 
 def _print_result(result: RestoreResult, plan: RestorePlan) -> None:
+    from chitlaq.core.point_in_time import shown
+
     typer.echo(f"Restored from {result.backup}: {result.rows:,} rows.")
     for note in result.notes:
         typer.echo(note)
     if result.last_commit is not None:
-        typer.echo(f"The last change in it was made at {_local(result.last_commit)}.")
+        typer.echo(f"The last change in it was made at {shown(result.last_commit)}.")
     if result.damage:
         typer.echo(f"{result.damage} Changes after that are lost.")
     elif not result.is_as_asked:
@@ -136,7 +140,3 @@ def _print_result(result: RestoreResult, plan: RestorePlan) -> None:
         if plan.left is not None:
             typer.echo(f"`chitlaq backup restore --timeline {plan.left}` goes back to it.")
     typer.echo("Next: `chitlaq up`, check the data, then `chitlaq backup run full`.")
-
-
-def _local(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"

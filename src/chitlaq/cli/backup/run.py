@@ -32,7 +32,7 @@ def run(
     Examples: chitlaq backup run · chitlaq backup run dump · chitlaq backup run --daily
     """
     from chitlaq.backups import daily as jobs
-    from chitlaq.backups.restore import point_in_time
+    from chitlaq.core import point_in_time
 
     named = kinds or []
     today = datetime.now().astimezone().date()

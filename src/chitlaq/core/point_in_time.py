@@ -1,0 +1,73 @@
+"""Points in time as operators write and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from chitlaq.core.errors import OperatorError
+
+_FORMAT = re.compile(
+    r"(?:(\d{4}-\d\d-\d\d)[ T])?(\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?"
+)
+_AGO = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_CLOCK_TOLERANCE = timedelta(minutes=1)
+
+
+def parse(text: str, option: str) -> datetime:
+    """Parse a date and time, a time of today, or how long ago; in local time unless a zone is given.
+
+    Args:
+        text: what the operator wrote.
+        option: the option's name, for the message.
+
+    Raises:
+        OperatorError: it cannot be parsed, is in the future, or the clock never showed it or showed it twice.
+    """
+    if ago := _AGO.fullmatch(text.strip()):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    found = _FORMAT.fullmatch(text.strip())
+    try:
+        if found is None:
+            raise ValueError
+        day = found[1] or f"{datetime.now().astimezone():%Y-%m-%d}"
+        written = datetime.fromisoformat(f"{day} {found[2]}{found[3] or ''}")
+    except ValueError:
+        raise OperatorError(
+            f"{option} {text!r} is not a point in time. Write '2026-11-24 02:15:00', '2026-11-24 02:15'"
+            " or '02:15' (today) in local time, or add a time zone: '2026-11-24 02:15:00+01:00',"
+            " '2026-11-24T02:15:00Z'; or how long ago: 10m, 2h, 1d."
+        ) from None
+    moment = written.astimezone() if written.tzinfo else _local(written, f"{option} {text!r}")
+    if moment > datetime.now(UTC) + _CLOCK_TOLERANCE:
+        raise OperatorError(f"{option} {text!r} ({shown(moment)}) is in the future.")
+    return moment
+
+
+def _local(written: datetime, what: str) -> datetime:
+    """The moment at which this machine's clock showed a time.
+
+    Raises:
+        OperatorError: it never did, or twice, because the clock was changed then.
+    """
+    first, second = (
+        written.replace(fold=fold).astimezone(UTC).astimezone().replace(fold=0) for fold in (0, 1)
+    )
+    if first.replace(tzinfo=None) != written:
+        raise OperatorError(
+            f"{what} never was, since the clock was set forward then: write for instance"
+            f" '{shown(min(first, second))}' or '{shown(max(first, second))}'."
+        )
+    if first != second:
+        raise OperatorError(
+            f"{what} was twice, since the clock was set back then: write '{shown(first)}' for the first"
+            f" time or '{shown(second)}' for the second."
+        )
+    return first
+
+
+def shown(moment: datetime) -> str:
+    """A point in time in local time with its offset, as `parse` reads it."""
+    timespec = "microseconds" if moment.microsecond else "seconds"
+    return moment.astimezone().isoformat(" ", timespec)
