@@ -62,6 +62,7 @@ class Record(msgspec.Struct, frozen=True):
         migration: the database's last migration.
         tables: the content of a dump.
         database_bytes: the size of the dumped database; 0 if unknown.
+        roles: the dumped server's roles besides our own, which a dump names but does not contain.
         parent: the backup that an incremental one depends on.
         begin_wal: the first WAL segment that a restore needs.
         end_wal: the last WAL segment without which no restore is possible.
@@ -80,6 +81,7 @@ class Record(msgspec.Struct, frozen=True):
     migration: str = ""
     tables: Mapping[str, TableFingerprint] = {}
     database_bytes: int = 0
+    roles: Sequence[str] = ()
     parent: str | None = None
     begin_wal: str | None = None
     end_wal: str | None = None

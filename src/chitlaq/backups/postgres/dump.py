@@ -26,6 +26,7 @@ from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import cpu_affinity, files, programs
+from chitlaq.core.installation.secrets import POSTGRES_ROLES
 
 LATEST = "latest_backup.sql"
 CONNECT_SECONDS = 5
@@ -33,6 +34,10 @@ CONNECT_SECONDS = 5
 COMPRESSION = 8
 RESTORE_JOBS = "2"  # how many tables are restored in parallel
 EMPTY_SERVER_BYTES = 80_000_000
+
+_OTHER_ROLES = (
+    "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> ALL(%s) ORDER BY 1"
+)
 
 
 def take(context: BackupContext) -> Record:
@@ -69,6 +74,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
     ).fetchone()
     assert row is not None
     snapshot, size, moment, version = row
+    roles = connection.execute(_OTHER_ROLES, [list(POSTGRES_ROLES)]).fetchall()
     expected = _expected_bytes(context, size)
     require_free_space(context.folder, expected, "A dump")
     url, password = _without_password(postgres.dsn(context.settings, context.home, postgres.OWNER))
@@ -112,6 +118,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
         migration=migration,
         tables=tables,
         database_bytes=size,
+        roles=[name for (name,) in roles],
     )
 
 

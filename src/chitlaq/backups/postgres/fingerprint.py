@@ -14,9 +14,10 @@ from chitlaq.backups.errors import InconclusiveError
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1;
-SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0;
-SET LOCAL lock_timeout = '60s'
+SET LOCAL statement_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0
 """
+# A wait for a lock shows no progress.
+LOCK_SECONDS = 60
 
 _LOCKED_BY = """
 SELECT pid FROM pg_locks WHERE relation = to_regclass(%s) AND mode = 'AccessExclusiveLock' AND granted
@@ -52,6 +53,7 @@ def take(
     The checksum is the sum of 64-bit hashes of the rows' text, so row order does not matter.
     """
     connection.execute(_SETTINGS)
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
     found = {}
     tables = connection.execute(_TABLES).fetchall()
     for number, (schema, table, newest) in enumerate(tables):
@@ -78,7 +80,7 @@ def _table(
         holders = connection.execute(_LOCKED_BY, [name.as_string(connection)]).fetchall()
         who = ", ".join(str(pid or "a prepared transaction") for (pid,) in holders) or "unknown"
         raise InconclusiveError(
-            f"{schema}.{table} has been locked by another session for a minute (process: {who})."
+            f"{schema}.{table} has been locked by another session for {LOCK_SECONDS} s (process: {who})."
             " Let it finish, or end it: `SELECT pg_terminate_backend(PROCESS)`."
         ) from None
     assert row is not None

@@ -105,6 +105,8 @@ def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[
 def load_dump(context: BackupContext, server: ScratchServer, record: Record, data: Path) -> None:
     """Restore a dump into an empty server: roles, database and content.
 
+    Roles that are not ours get their tables and grants back, but no password.
+
     Raises:
         OperatorError: the server rejects it.
     """
@@ -112,6 +114,8 @@ def load_dump(context: BackupContext, server: ScratchServer, record: Record, dat
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
         )
+        for role in record.roles:
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
     migrations.provision(server.settings, server.home)
     dump.restore(context, record, server.url(), data)
 

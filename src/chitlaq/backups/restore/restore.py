@@ -261,7 +261,14 @@ def _restore_dump(
             drill.load_dump(context, running, record, made.data)
             restored, _ = _inspect(context, wanted, running, None)
         files.durable_rename(made.data, target)
-    return msgspec.structs.replace(restored, last_commit=record.created_at)
+    notes = (
+        [
+            f"These roles exist again, without their passwords and memberships: {', '.join(record.roles)}."
+        ]
+        if record.roles
+        else ()
+    )
+    return msgspec.structs.replace(restored, last_commit=record.created_at, notes=notes)
 
 
 def _swap(
