@@ -135,6 +135,10 @@ def test_base_backup_that_would_be_incomplete_is_refused_with_the_remedy(
         assert "The tablespace elsewhere is outside the data directory" in answer.stdout
         assert "`DROP TABLESPACE elsewhere`" in answer.stdout
     assert newest(backed_up_stack, "full", "incremental") == before
+    status = backed_up_stack.command("backup", "status").stdout
+    assert "no base backup can be taken while there is the tablespace elsewhere" in " ".join(
+        status.split()
+    )
 
 
 def test_tables_of_other_owners_and_tablespaces_are_dumped_and_restored(

@@ -5,8 +5,11 @@ They judge the records that verification and restore drills write; a file in a f
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+
+import msgspec
 
 from chitlaq.backups.catalog import status
 from chitlaq.backups.catalog.records import Record
@@ -15,7 +18,16 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.core.installation.secrets import BACKUP
-from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
+from chitlaq.ops.checks.model import (
+    CheckOutcome,
+    Section,
+    Table,
+    Value,
+    Verdict,
+    check,
+    outcome,
+    worst,
+)
 from chitlaq.ops.checks.sources.system import SystemView
 from chitlaq.stack.servers import barman, postgres
 
@@ -140,13 +152,23 @@ async def database(system: SystemView) -> CheckOutcome:
     "backup.physical",
     "Base backup",
     section=Section.BACKUPS,
-    looks_at="the records beside the backups",
+    looks_at="the records beside the backups, and whether the server has tablespaces",
     commands=("chitlaq backup list", "chitlaq backup verify", "chitlaq backup drill"),
     remedy=_REMEDY + _BAD,
 )
 async def physical(system: SystemView) -> CheckOutcome:
     _require_archive(system)
-    return await _proved(system, "physical", "base backup")
+    found = await _proved(system, "physical", "base backup")
+    # The records are judged without the server, too.
+    with suppress(UnknownResult):
+        if rows := await system.postgres.rows("tablespaces"):
+            return msgspec.structs.replace(
+                found,
+                verdict=worst((found.verdict, Verdict.WARNING)),
+                summary=f"no base backup can be taken while there is the tablespace {rows[0][0]}:"
+                f" `chitlaq backup run full` says how to drop it; {found.summary}",
+            )
+    return found
 
 
 @check(

@@ -84,6 +84,10 @@ RETURNING pattern, first_seen > now() - interval '24 hours' AS is_new;
 -- Members and posts, in total and new within 30 days.
 SELECT members, members_month, posts, posts_month FROM feed.growth;
 
+-- name: tablespaces
+-- Those besides PostgreSQL's own.
+SELECT quote_ident(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global');
+
 -- name: archive
 -- The receiver of the WAL, how many bytes it is behind, and the WAL retained for it; always one row.
 SELECT r.state, r.sync_state,

@@ -14,6 +14,7 @@ from typing import Literal
 from chitlaq import inventory
 from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
+from chitlaq.core.host import landlock
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.installation.settings_loading import variable_of
@@ -51,7 +52,19 @@ def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list
             findings.append(Finding(name, "ok", check(home, settings)))
         except OperatorError as problem:
             findings.append(Finding(name, "problem", str(problem)))
-    return findings
+    return [*findings, _confinement()]
+
+
+def _confinement() -> Finding:
+    """Whether the kernel can confine the servers of restore drills."""
+    if landlock.version():
+        return Finding("landlock", "ok", "the kernel confines the servers of restore drills")
+    return Finding(
+        "landlock",
+        "unknown",
+        "this kernel does not confine the servers of restore drills, which then rely on their own"
+        " configuration: Linux 5.19 or newer with Landlock does",
+    )
 
 
 def observers(home: Home, settings: Settings) -> list[Finding]:
