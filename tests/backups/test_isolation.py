@@ -185,7 +185,7 @@ def test_locked_table_ends_the_wait_and_names_the_holder(
         holding.execute("LOCK TABLE public.private IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(InconclusiveError, match=r"public\.private has been locked") as locked:
             fingerprint.take(reading)
-    assert str(holding.info.backend_pid) in str(locked.value)
+        assert f"process: {holding.info.backend_pid}" in str(locked.value)
 
 
 async def test_restore_brings_a_tablespace_back_inside_the_data_directory(
