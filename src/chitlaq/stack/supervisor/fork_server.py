@@ -28,16 +28,23 @@ from chitlaq.core.host.programs import die_with_parent
 from chitlaq.stack.supervisor.process import Process, start
 
 LIBRARIES = (
+    "aiosmtplib",
+    "anyio._backends._asyncio",
     "argon2",
     "asyncpg",
+    "email_validator",
+    "h11",
     "hiredis",
+    "http.server",
     "httptools",
     "jinja2",
     "joserfc.jwk",
     "joserfc.jwt",
     "litestar",
     "litestar.openapi.plugins",
+    "tomllib",
     "typer",
+    "urllib.request",
     "uvicorn",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
@@ -133,10 +140,14 @@ def serve(descriptor: int, run: Callable[[], None]) -> None:
     """
     orders = socket.socket(fileno=descriptor)
     supervisor = os.getppid()
+    gc.disable()
     for name in LIBRARIES:
         importlib.import_module(name)
+    # The framework imports more at its first application, among it pydantic if that is installed.
+    importlib.import_module("litestar").Litestar()
     gc.collect()
     gc.freeze()
+    gc.enable()
     while True:
         message, descriptors, _, _ = socket.recv_fds(orders, MAX_MESSAGE, 1)
         if not message:
