@@ -19,10 +19,10 @@ def main() -> None:
             from chitlaq.stack.supervisor import fork_server
 
             return fork_server.serve(int(descriptor), main)
-    from chitlaq.cli.app import app
+    from chitlaq.cli.app import named
 
     try:
-        app()
+        named(sys.argv[1:])()
     except OperatorError as error:
         if NAGIOS in sys.argv:
             _unknown(str(error))

@@ -13,7 +13,7 @@ import typer.main
 from click import Command
 from typer.testing import CliRunner
 
-from chitlaq.cli.app import app
+from chitlaq.cli.app import app, named
 
 Words = tuple[str, ...]
 
@@ -45,9 +45,17 @@ EXAMPLES = [(words, one) for words, command in COMMANDS.items() for one in examp
 
 @pytest.mark.parametrize("words", PARTS, ids=" ".join)
 def test_command_explains_itself(words: Words) -> None:
-    answer = CliRunner().invoke(app, [*words, "--help"])
+    answer = CliRunner().invoke(named(words), [*words, "--help"])
     assert answer.exit_code == 0, answer.output
     assert f"Usage: chitlaq {' '.join(words)}".strip() in " ".join(answer.output.split())
+
+
+def test_program_reduced_to_a_word_has_all_its_commands_and_no_others() -> None:
+    for first in {words[0] for words in COMMANDS}:
+        found = dict(walk(typer.main.get_command(named([first]))))
+        assert found.keys() == {words for words in COMMANDS if words[0] == first}
+    for other in ([], ["--help"], ["no such word"]):
+        assert named(other) is app
 
 
 @pytest.mark.parametrize("words", PARTS, ids=" ".join)

