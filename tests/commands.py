@@ -1,8 +1,8 @@
-"""``chitlaq WORDS`` as a process of its own, forked from one that has the libraries loaded.
+"""``chitlaq WORDS`` as a process of its own, forked from one that has everything loaded.
 
-Most of what a command costs is loading libraries, and the tests run a thousand of them. A forked
-process has its own memory, environment, streams and exit code, as any other, and imports ChitLaq's own
-modules itself; only the start of Python and the libraries are shared.
+Most of what a command costs is loading modules, and the tests run a thousand of them. A forked process
+has its own memory, environment, streams and exit code, as any other; only the start of Python and the
+imports are shared.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 USED = ("cli", "backups", "logs", "monitoring", "ops")
-DECIDES_AT_IMPORT = "prometheus_client"
-"""Where its numbers go depends on the environment that it is imported in."""
-UNLOADED = {"serve", "up"}
+STAYS = {"serve", "up"}
 """What stays for as long as the stack runs starts as it does for an operator."""
 
 _lock = threading.Lock()
@@ -50,7 +48,7 @@ def run(
     """
     command = [sys.executable, "-m", "chitlaq", *words]
     is_loaded = environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
-    if not is_loaded or UNLOADED.intersection(words[:1]):
+    if not is_loaded or (STAYS.intersection(words[:1]) and "--detach" not in words):
         return subprocess.run(
             command,
             env=environment,
@@ -98,9 +96,10 @@ def _opened() -> socket.socket:
 
 def _serve(orders: socket.socket) -> None:
     """Fork a process for each order, until whoever orders is gone."""
-    for name in _libraries():
-        with suppress(ImportError):
-            importlib.import_module(name)
+    for top in USED:
+        package = importlib.import_module(f"chitlaq.{top}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     gc.collect()
     gc.freeze()
     running = selectors.DefaultSelector()
@@ -129,26 +128,6 @@ def _serve(orders: socket.socket) -> None:
                 with suppress(BrokenPipeError):  # the killed command has no reader
                     os.write(status, struct.pack("!q", code))
                 os.close(status)
-
-
-def _libraries() -> list[str]:
-    """What the program imports that is not its own; found in a process that ends with that."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        for top in USED:
-            package = importlib.import_module(f"chitlaq.{top}")
-            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-                importlib.import_module(module.name)
-        with os.fdopen(writing, "w") as found:
-            found.write(" ".join(sys.modules))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as found:
-        names = found.read().split()
-    os.waitpid(pid, 0)
-    return [name for name in names if not name.startswith(("chitlaq", DECIDES_AT_IMPORT, "__"))]
 
 
 def _exactly(orders: socket.socket, size: int) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,66 @@ def test_no_string_names_a_module_of_a_higher_layer() -> None:
 )
 def test_scan_finds_upward_references(module: str, source: str, is_allowed: bool) -> None:
     assert (names_above(module, source) == []) is is_allowed
+
+
+def imports(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """What a module imports while it is imported itself."""
+    for statement in body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            yield statement
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" not in ast.unparse(statement.test):
+            yield from imports(statement.body + statement.orelse)
+        elif isinstance(statement, ast.Try):
+            yield from imports(statement.body + statement.orelse + statement.finalbody)
+
+
+def needs(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """The modules that each of these modules imports while it is imported itself."""
+    found: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        names = set()
+        for one in imports(ast.parse(source).body):
+            for alias in one.names:
+                parent = f"{one.module}." if isinstance(one, ast.ImportFrom) else ""
+                name = f"{parent}{alias.name}"
+                names.add(name if name in sources else parent.rstrip("."))
+        found[module] = names & sources.keys() - {module}
+    return found
+
+
+def test_any_module_can_be_imported_first() -> None:
+    """The tests' commands are forked with all modules loaded, so they would not notice a cycle."""
+    sources = {
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(
+            ".__init__"
+        ): path.read_text()
+        for path in SOURCE.rglob("*.py")
+    }
+    graphlib.TopologicalSorter(needs(sources)).prepare()
+
+
+@pytest.mark.parametrize(
+    ("source", "is_cycle"),
+    [
+        ("from a.b import thing", True),
+        ("import a.b", True),
+        ("from a import b", True),
+        ("if True:\n    from a import b", True),
+        ("try:\n    from a import b\nexcept ImportError:\n    b = None", True),
+        ("from a import d", False),
+        ("def late():\n    from a import b", False),
+        ("if TYPE_CHECKING:\n    from a import b", False),
+    ],
+)
+def test_cycles_of_imports_are_found(source: str, is_cycle: bool) -> None:
+    sorter = graphlib.TopologicalSorter(
+        needs({"a": "", "a.b": "from a.c import x", "a.c": source, "a.d": ""})
+    )
+    if is_cycle:
+        with pytest.raises(graphlib.CycleError):
+            sorter.prepare()
+    else:
+        sorter.prepare()
 
 
 def test_walls_have_no_exceptions() -> None:
