@@ -21,7 +21,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import postgres as server
-from tests.conftest import free_ports
+from tests.conftest import QUICK_FOLDER, free_ports
 
 START_SECONDS = 30
 
@@ -32,7 +32,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """Settings and home of a running, migrated PostgreSQL, removed afterwards."""
-    root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-"))
+    root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-", dir=QUICK_FOLDER))
     root.chmod(0o755)
     home, settings = Home(root), Settings(ports=Ports(postgres=free_ports(1)[0]))
     process = None

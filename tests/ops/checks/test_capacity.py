@@ -14,7 +14,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, TimeSeries, Verdict
 from chitlaq.ops.checks.runner import Result
-from tests.conftest import Member, Stack
+from tests.conftest import MEMORY, QUICK_FOLDER, Member, Stack
 from tests.ops.checks.conftest import RunOnStack
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
@@ -49,7 +49,7 @@ def mounted_at(path: Path) -> str:
     return answer.stdout.splitlines()[-1]
 
 
-HERE = mounted_at(Path(tempfile.gettempdir()))
+HERE = mounted_at(QUICK_FOLDER)
 """Where the tests' homes lie, and with them the database."""
 
 
@@ -159,10 +159,12 @@ async def test_each_file_system_has_one_row_though_it_is_mounted_twice(
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A folder on another file system than the tests' homes."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or mounted_at(memory) == HERE:
+    others = [
+        place for place in (MEMORY, Path("/tmp")) if place.is_dir() and mounted_at(place) != HERE
+    ]
+    if not others:
         pytest.skip("this machine has one file system")
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    with tempfile.TemporaryDirectory(dir=others[0]) as folder:
         yield Path(folder)
 
 
