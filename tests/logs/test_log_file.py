@@ -17,6 +17,7 @@ from chitlaq.cli.exec import shown
 from chitlaq.logs import parsing, rotation
 from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.supervisor.supervisor import LONGEST_PAUSE_SECONDS, pause_after
+from tests.disks import fill, small_disk
 
 
 @settings(max_examples=50, deadline=None)
@@ -146,3 +147,42 @@ def test_replies_are_shown_as_redis_cli_does(
 ) -> None:
     assert shown(reply, raw=False) == for_people
     assert shown(reply, raw=True) == for_pipes
+
+
+def test_full_disk_stops_no_writer_and_tears_no_line(tmp_path: Path) -> None:
+    """Lines wait for space, the newest of them, whole and in their order."""
+    with small_disk(1) as disk:
+        log = LogFile(disk / "a.log", max_bytes=10_000_000, keep_files=3)
+        log.write(b"before\n")
+        filler = fill(disk)
+        line = b"x" * 990 + b" %8d\n"
+        for number in range(1000):
+            log.write(line % number)
+        assert log.fault is not None
+        log.reopen()
+        filler.unlink()
+        log.write(b"after\n")
+        log.close()
+        first, *middle, last = (disk / "a.log").read_bytes().splitlines(keepends=True)
+        assert (first, last) == (b"before\n", b"after\n")
+        numbers = [int(one[-9:]) for one in middle]
+        assert all(one == line % number for one, number in zip(middle, numbers, strict=True))
+        assert numbers == sorted(numbers)
+        assert numbers[-200:] == list(range(800, 1000))
+        assert log.lost_bytes == len(line % 0) * (1000 - len(middle))
+
+
+def test_rotation_that_fails_again_and_again_deletes_nothing(tmp_path: Path) -> None:
+    with small_disk(1) as disk:
+        path = disk / "a.log"
+        for number in range(4):
+            path.write_bytes(os.urandom(60_000) + b"%d\n" % number)
+            rotation.rotate(path, 4)
+        path.write_bytes(os.urandom(60_000))
+        before = {file.name: file.read_bytes() for file in disk.iterdir()}
+        filler = fill(disk)
+        for _ in range(5):
+            with pytest.raises(OSError, match="No space left"):
+                rotation.rotate(path, 4)
+        filler.unlink()
+        assert {file.name: file.read_bytes() for file in disk.iterdir()} == before

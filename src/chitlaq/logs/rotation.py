@@ -11,6 +11,7 @@ import gzip
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -18,6 +19,10 @@ from pathlib import Path
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs
+
+# What one log keeps in memory while its disk is full.
+MAX_WAITING = 1 << 18
+ROTATE_AGAIN_SECONDS = 60.0
 
 
 def local_day() -> date:
@@ -35,47 +40,95 @@ def last_day(path: Path) -> date | None:
 
 
 class LogFile:
-    """One component's log. Lines stay whole across rotations."""
+    """One component's log. Lines stay whole across rotations.
+
+    Writing never fails, so what depends on it never stops: lines that a full disk does not take wait in
+    memory, the last `MAX_WAITING` bytes of them, and are written once there is space.
+    """
 
     def __init__(
         self, path: Path, max_bytes: int, keep_files: int, today: Callable[[], date] = local_day
     ) -> None:
         self.path = path
+        self.lost_bytes = 0
+        """What was dropped because it waited for too long."""
+        self.fault: OSError | None = None
+        """Why the last write or rotation failed."""
         self._max_bytes = max_bytes
         self._keep_files = keep_files
         self._rest = b""
+        self._waiting = b""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._today = today
         # The day of the last line: a file written before we started may be yesterday's.
         self._day = last_day(path) or today()
+        self._rotates_again_at = 0.0
         self._file = path.open("ab", buffering=0)
 
     def write(self, data: bytes) -> None:
         """Append a process's output; an incomplete line waits for its end."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
-            if (day := self._today()) != self._day:
-                self._day = day
-                if self._file.tell():
-                    self.rotate()
-            self._file.write(lines + newline)
-            if self._file.tell() >= self._max_bytes:
-                self.rotate()
+            self._waiting += lines + newline
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        if self._waiting and (day := self._today()) != self._day and self._rotate_if_due(1):
+            self._day = day
+        try:
+            while self._waiting:
+                self._waiting = self._waiting[self._file.write(self._waiting) :]
+                self.fault = None
+        except OSError as error:
+            self.fault = error
+            self._forget_oldest()
+        self._rotate_if_due(self._max_bytes)
 
     def rotate(self) -> None:
+        """Start a new file.
+
+        Raises:
+            OSError: the old one is still in use.
+        """
         rotate(self.path, self._keep_files)
         self.reopen()
 
     def reopen(self) -> None:
-        """Continue in a new file after another program has moved this one."""
+        """Continue in a new file after another program has moved this one.
+
+        Raises:
+            OSError: the old one is still in use.
+        """
+        file = self.path.open("ab", buffering=0)
         self._file.close()
-        self._file = self.path.open("ab", buffering=0)
+        self._file = file
 
     def close(self) -> None:
         if self._rest:
-            self._file.write(self._rest + b"\n")
-            self._rest = b""
+            self.write(b"\n")
         self._file.close()
+
+    def _rotate_if_due(self, size: int) -> bool:
+        """Rotate a file of this size; false if that fails, or has just failed."""
+        if self._file.tell() >= size:
+            if time.monotonic() < self._rotates_again_at:
+                return False
+            try:
+                self.rotate()
+            except OSError as error:
+                self.fault = error
+                self._rotates_again_at = time.monotonic() + ROTATE_AGAIN_SECONDS
+                return False
+        return True
+
+    def _forget_oldest(self) -> None:
+        if len(self._waiting) > MAX_WAITING:
+            # Its first line may be the end of one that was written in part.
+            first, newline, rest = self._waiting.partition(b"\n")
+            last = rest[-MAX_WAITING:].partition(b"\n")[2]
+            self.lost_bytes += len(rest) - len(last)
+            self._waiting = first + newline + last
 
 
 def logrotate(home: Home, limits: Logs) -> str:
@@ -104,15 +157,20 @@ def rotate(path: Path, keep_files: int) -> None:
     """Move a log to ``NAME.1`` and its predecessors one further; delete the oldest.
 
     Processes that still write to the moved file do so until they reopen the log.
+
+    Raises:
+        OSError: nothing was moved; there may be no space for the compressed predecessor.
     """
-    oldest = _numbered(path, keep_files)
-    oldest.unlink(missing_ok=True)
-    for number in range(keep_files - 1, 1, -1):
-        if _numbered(path, number).exists():
-            _numbered(path, number).rename(_numbered(path, number + 1))
     first = path.with_name(path.name + ".1")
-    if first.exists():
-        _compress(first, _numbered(path, 2))
+    if first.exists() and keep_files > 1:
+        # Compressed before anything moves, so that failing again and again loses nothing.
+        with files.draft(_numbered(path, 2)) as draft:
+            _compress(first, draft)
+            _numbered(path, keep_files).unlink(missing_ok=True)
+            for number in range(keep_files - 1, 1, -1):
+                if _numbered(path, number).exists():
+                    _numbered(path, number).rename(_numbered(path, number + 1))
+        first.unlink()
     if path.exists():
         path.rename(first)
 
@@ -152,9 +210,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def _compress(source: Path, target: Path) -> None:
-    with files.draft(target) as draft:
-        with source.open("rb") as plain, gzip.open(draft, "wb", compresslevel=3) as packed:
-            shutil.copyfileobj(plain, packed)
-        # Keep the time of the last line, not of the compression.
-        shutil.copystat(source, draft)
-    source.unlink()
+    with source.open("rb") as plain, gzip.open(target, "wb", compresslevel=3) as packed:
+        shutil.copyfileobj(plain, packed)
+    # Keep the time of the last line, not of the compression.
+    shutil.copystat(source, target)

@@ -60,8 +60,7 @@ def write_alertmanager(
     """
     token = home.alertmanager / "ops-token"
     home.alertmanager.mkdir(parents=True, exist_ok=True)
-    # Not durable, like the rest here: generated at each start.
-    files.write(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user, is_durable=False)
+    files.ensure(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user)
     return _place(
         home.alertmanager / "alertmanager.yml",
         routing.alertmanager_config(webhook(settings), str(token)),
@@ -71,6 +70,9 @@ def write_alertmanager(
 
 def _place(path: Path, content: bytes, check: list[str | Path]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_bytes() == content:
+        return path  # A start on a full disk needs no draft.
+    # Not durable: generated at each start.
     with files.draft(path, is_durable=False) as draft:
         draft.write_bytes(content)
         checked = programs.run([*check, draft], timeout_seconds=CHECK_SECONDS)

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chitlaq.core.host import files
 from chitlaq.core.telemetry import multiprocess_metrics
 from tests.conftest import Stack, eventually, start_stack, stop_stack
+from tests.disks import fill, small_disk
 
 COUNTING = """
 import os, signal, sys
@@ -234,3 +235,93 @@ async def test_two_processes_count_each_request_once(
     pids = [file.stem.rpartition("_")[2] for file in folder.glob("counter_[0-9]*.db")]
     dead = [pid for pid in pids if not Path("/proc", pid).exists()]
     assert len(dead) <= 1, "the last predecessor's, which the next process folds"
+
+
+COUNTING_WITHOUT_SPACE = """
+import os, sys
+from pathlib import Path
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
+from chitlaq.core.telemetry import metric_files
+metric_files.use()
+from prometheus_client import Counter
+counter = Counter("asked_total", "x", ["by"])
+def count():
+    counter.labels("somebody").inc()
+def count_much():
+    for number in range(2000):
+        counter.labels(f"somebody {number}").inc()
+for word in sys.stdin:
+    {"count": count, "much": count_much, "settle": metric_files.settle}[word.strip()]()
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("is_full_at_the_start", [True, False])
+def test_process_counts_on_a_full_disk_and_moves_to_its_file_later(
+    *, is_full_at_the_start: bool
+) -> None:
+    with small_disk(1) as disk:
+        folder = disk / "metrics"
+        folder.mkdir()
+        filler = fill(disk) if is_full_at_the_start else None
+        process = subprocess.Popen(
+            [sys.executable, "-c", COUNTING_WITHOUT_SPACE, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+        def tell(word: str) -> None:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{word}\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "done\n", "the process was killed"
+
+        try:
+            tell("count")
+            filler = filler or fill(disk)
+            tell("much")
+            tell("settle")
+            tell("count")
+            assert seen(folder)[0] == 0
+            filler.unlink()
+            tell("settle")
+            assert seen(folder)[0] == 1
+            tell("much")
+            tell("count")
+        finally:
+            process.communicate(timeout=20)
+        total = [
+            sample.value
+            for metric in multiprocess.MultiProcessCollector.merge(  # type: ignore[no-untyped-call]
+                [str(file) for file in folder.glob("*.db")]
+            )
+            for sample in metric.samples
+        ]
+        assert sum(total) == 2 * 2000 + 3
+
+
+def test_metric_file_has_no_holes(tmp_path: Path) -> None:
+    """Not in a process's own, nor in sums: writing to a hole of a full disk kills the process."""
+    process = [sys.executable, "-c", COUNTING_WITHOUT_SPACE, str(tmp_path)]
+    subprocess.run(process, input="count\nmuch\n", capture_output=True, text=True, check=True)
+    (own,) = tmp_path.glob("*.db")
+    assert own.stat().st_blocks * 512 >= own.stat().st_size > 1 << 17
+    multiprocess_metrics.begin(tmp_path)
+    (sums,) = tmp_path.glob("counter_*.db")
+    assert sums != own
+    assert sums.stat().st_blocks * 512 >= sums.stat().st_size
+
+
+def test_fold_without_space_leaves_the_numbers_as_they_are() -> None:
+    with small_disk(1) as disk:
+        folder = disk / "metrics"
+        for times in (3, 4):
+            count_and_be_killed(folder, times)
+        filler = fill(disk)
+        multiprocess_metrics.begin(folder)
+        assert seen(folder) == (7, 7, 7)
+        filler.unlink()
+        multiprocess_metrics.begin(folder)
+        assert seen(folder) == (7, 7, 7)

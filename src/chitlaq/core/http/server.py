@@ -25,6 +25,10 @@ def prepare(service: str, settings: Settings, home: Home) -> None:
     folder = home.metrics(service)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     multiprocess_metrics.begin(folder)
+    # Imported late: the client library reads the environment at its import.
+    from chitlaq.core.telemetry import metric_files
+
+    metric_files.use()
     logs.configure(service, settings.logs.slow_seconds)
     tracing.configure(service, settings.otel_exporter_otlp_endpoint)
 

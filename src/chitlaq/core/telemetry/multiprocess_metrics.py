@@ -59,10 +59,10 @@ def read(folder: Path, merge: Callable[[Sequence[str]], T]) -> T:
 def begin(folder: Path) -> None:
     """Prepare for one more process: fold what killed processes have left.
 
-    If another process folds and does not finish, the next one does it.
+    If another process folds and does not finish, or the disk is full, the next one does it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder) as is_alone:
+    with suppress(OSError), _alone(folder) as is_alone:
         if is_alone:
             _clear(folder, _index(folder))
             _fold(folder, [file for file in folder.glob("*.db") if _is_dead(file)])
@@ -95,10 +95,17 @@ def _add_up(parts: Sequence[Path], target: Path) -> None:
     # Imported late: the supervisor only deletes gauges and does without it.
     from prometheus_client.mmap_dict import MmapedDict
 
+    from chitlaq.core.telemetry import metric_files
+
     sums: dict[str, float] = defaultdict(float)
     for part in parts:
         for key, value, _, _ in MmapedDict.read_all_values_from_file(str(part)):  # type: ignore[no-untyped-call]
             sums[key] += value
+    # Its size is known, so that the library maps it as it is.
+    entries = sum(map(metric_files.entry_bytes, sums))
+    metric_files.allocate(
+        target, max(metric_files.HEADER_BYTES + entries, metric_files.INITIAL_BYTES)
+    )
     written = MmapedDict(str(target))  # type: ignore[no-untyped-call]
     for key, value in sums.items():
         written.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chitlaq.core.http.service import Context
-from chitlaq.core.telemetry import metrics
+from chitlaq.core.telemetry import metric_files, metrics
 
 PERIOD_SECONDS = 1.0
 
@@ -22,6 +22,7 @@ async def watch(context: Context) -> None:
         await asyncio.sleep(PERIOD_SECONDS)
         lag.observe(max(0.0, loop.time() - wanted))
         note_pool(context)
+        metric_files.settle()
 
 
 def note_pool(context: Context) -> None:

@@ -81,10 +81,8 @@ def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    # Not durable: both are generated at each start.
-    expected = msgspec.json.encode(_expected(routes))
-    files.write(home.expected_requests, expected, is_durable=False)
-    return files.write(home.nginx / "nginx.conf", text, is_durable=False)
+    files.ensure(home.expected_requests, msgspec.json.encode(_expected(routes)))
+    return files.ensure(home.nginx / "nginx.conf", text)
 
 
 def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:

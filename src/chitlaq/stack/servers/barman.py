@@ -186,5 +186,4 @@ def _wrapped(home: Home) -> Path:
 
 
 def _write(path: Path, text: str, mode: int = 0o600) -> None:
-    # Not durable: generated at each start.
-    files.write(path, text, mode=mode, is_durable=False)
+    files.ensure(path, text, mode=mode)

@@ -106,13 +106,15 @@ def prepare(home: Home, settings: Settings) -> None:
     _own(home.postgres_socket, user)
     if data_version(home) is None:
         _make_data(home, user)
-    (home.postgres_data / "postgresql.conf").write_text(
+    files.ensure(
+        home.postgres_data / "postgresql.conf",
         CONFIGURATION.format(
             data=home.postgres_data,
             port=settings.port_of("postgres"),
             socket=home.postgres_socket,
             synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
-        )
+        ),
+        mode=0o644,
     )
 
 

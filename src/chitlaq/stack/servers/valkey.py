@@ -37,8 +37,7 @@ def prepare(home: Home, settings: Settings) -> None:
         # The default is local time without its zone.
         "log-timestamp-format iso8601",
     ]
-    # Not durable: generated at each start.
-    files.write(_configuration(home), "\n".join(lines) + "\n", mode=0o600, is_durable=False)
+    files.ensure(_configuration(home), "\n".join(lines) + "\n", mode=0o600)
 
 
 def command(home: Home) -> list[str]:

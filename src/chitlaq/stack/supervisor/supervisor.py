@@ -12,8 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ POLL_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
-ROTATION_SECONDS = 5.0
+TEND_LOGS_SECONDS = 5.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 
@@ -111,10 +111,10 @@ class Supervisor:
             self._serve, str(self._home.control_socket), limit=control.MAX_LINE
         )
         self._home.control_socket.chmod(0o600)
-        rotation = asyncio.create_task(self._rotate_forever())
+        tending = asyncio.create_task(self._tend_logs())
         self._note("supervisor started")
         await self._ended.wait()
-        rotation.cancel()
+        tending.cancel()
         self._home.control_socket.unlink(missing_ok=True)
         server.close()
         self._note("supervisor stopped")
@@ -424,19 +424,38 @@ class Supervisor:
         if nginx is not None:
             nginx.send(signal.SIGUSR1)
 
-    async def _rotate_forever(self) -> None:
-        """Rotate the access log, which nginx writes itself and reopens on a signal."""
-        path, limits = self._home.access_log, self._settings.logs
+    async def _tend_logs(self) -> None:
+        """Write what waits for space, and rotate the access log, which nginx writes itself."""
+        path = self._home.access_log
         day = rotation.last_day(path) or rotation.local_day()
         while True:
-            await asyncio.sleep(ROTATION_SECONDS)
+            await asyncio.sleep(TEND_LOGS_SECONDS)
+            self._flush_logs()
             today, before = rotation.local_day(), day
             day = today
-            with suppress(FileNotFoundError):
-                size = path.stat().st_size
-                if size >= limits.max_bytes or (size and today != before):
-                    await asyncio.to_thread(rotation.rotate, path, limits.keep_files)
+            try:
+                if await asyncio.to_thread(self._is_due, path, is_new_day=today != before):
+                    await asyncio.to_thread(rotation.rotate, path, self._settings.logs.keep_files)
                     self._reopen_access_log()
+            except OSError as error:
+                self._note(f"{path.name} cannot be rotated: {error}")
+                day = before
+
+    def _is_due(self, path: Path, *, is_new_day: bool) -> bool:
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            return False
+        return size >= self._settings.logs.max_bytes or (is_new_day and size > 0)
+
+    def _flush_logs(self) -> None:
+        for log in (*self._logs.values(), self._own_log):
+            log.flush()
+            if log.fault is None and log.lost_bytes:
+                self._note(
+                    f"{log.lost_bytes} bytes of {log.path.name} were lost: its disk was full"
+                )
+                log.lost_bytes = 0
 
 
 def supervise(home: Home, settings: Settings) -> None:
