@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -73,6 +76,8 @@ async def backed_up_stack() -> AsyncIterator[Stack]:
                 "CREATE SCHEMA registry AUTHORIZATION registrar",
                 "CREATE TABLE registry.students AS SELECT 1 AS n",
                 "ALTER TABLE registry.students OWNER TO registrar",
+                # A name is no record.
+                "SELECT pg_create_restore_point('x, desc: PARAMETER_CHANGE max_connections=999999')",
                 "CHECKPOINT",
                 # It stays prepared in the copy, which needs max_prepared_transactions for it.
                 "BEGIN; INSERT INTO public.moved VALUES (0, 'p'); PREPARE TRANSACTION 'p'",
@@ -89,7 +94,7 @@ def context(backed_up_stack: Stack) -> BackupContext:
 
 
 def elsewhere(stack: Stack) -> Path:
-    return stack.home / "elsewhere"
+    return stack.home / 'elsewhere, desc: CREATE 1 ""'
 
 
 @contextmanager
@@ -191,12 +196,15 @@ def test_locked_table_ends_the_wait_and_names_the_holder(
 async def test_restore_brings_a_tablespace_back_inside_the_data_directory(
     backed_up_stack: Stack, context: BackupContext
 ) -> None:
-    """All rows are back, the lost server's files are as they were, and the next base backup succeeds once the
-    tablespace is dropped."""
+    """Also after a cancelled restore: all rows are back, and the previous server's files are as they were.
+
+    The next base backup succeeds once the tablespace is dropped.
+    """
     stack = backed_up_stack
     await stack.sql("COMMIT PREPARED 'p'")
     stack.command("down")
     with untouched(elsewhere(stack)):
+        cancel_restore(stack)
         await asyncio.to_thread(run, stack, "restore", "--yes")
     assert stack.command("up", "--detach").returncode == 0
     (row,) = await stack.sql("SELECT count(*) AS n FROM public.moved")
@@ -209,6 +217,19 @@ async def test_restore_brings_a_tablespace_back_inside_the_data_directory(
     with nothing_receives_for(stack, 3):
         await asyncio.to_thread(run, stack, "run", "full")
     await asyncio.to_thread(up, stack)
+
+
+def cancel_restore(stack: Stack) -> None:
+    """Terminate a restore as soon as its server recovers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "backup", "restore", "--yes"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=stack.environment,
+    )  # fmt: skip
+    while not (stack.home / "postgres.restoring" / "postmaster.pid").exists():
+        assert process.poll() is None, "it ended before it could be cancelled"
+        time.sleep(0.001)
+    process.terminate()
+    assert process.wait(60) != 0
 
 
 @contextmanager

@@ -28,7 +28,11 @@ _SHORTENED = {
 }
 _CONTROL = re.compile(r"^(max_\w+) setting: +(\d+)$", re.MULTILINE)
 _CHANGED = re.compile(r"\b(max_\w+)=(\d+)")
-_TABLESPACE = re.compile(r"rmgr: Tablespace .*\blsn: ([0-9A-F]+/[0-9A-F]+),.* desc: CREATE (\d+)")
+# From the beginning of a line: names and paths in a description may look like anything.
+_RECORD = r"rmgr: {} +len[^,]*, tx: +\d+, lsn: ([0-9A-F]+/[0-9A-F]+), prev [0-9A-F/]+, desc: "
+_TABLESPACE = re.compile(_RECORD.format("Tablespace") + "CREATE ")
+_IN_PLACE = re.compile(_RECORD.format("Tablespace") + r'CREATE \d+ ""$')
+_PARAMETERS = re.compile(_RECORD.format("XLOG") + "PARAMETER_CHANGE (.*)")
 END_BYTES = 1000
 # The end of the WAL, which pg_waldump reports as an error.
 _END = re.compile(r"could not find a valid record|error in WAL record|could not find file")
@@ -48,8 +52,8 @@ def confine(context: BackupContext, data: Path, staged: StagedWal) -> dict[str, 
         for line in lines:
             if found := _TABLESPACE.match(line):
                 places.append(archive.parse_lsn(found[1]))
-            elif "PARAMETER_CHANGE" in line:
-                for name, value in _CHANGED.findall(line):
+            elif changed := _PARAMETERS.match(line):
+                for name, value in _CHANGED.findall(changed[2]):
                     setting = _SHORTENED.get(name, name)
                     needed[setting] = max(needed.get(setting, 0), int(value))
     for place in places:
@@ -62,7 +66,7 @@ def confine(context: BackupContext, data: Path, staged: StagedWal) -> dict[str, 
 def _require_in_place(context: BackupContext, staged: StagedWal) -> None:
     with _described(context, staged) as lines:
         for line in lines:
-            if _TABLESPACE.match(line) and not line.rstrip().endswith('""'):
+            if _TABLESPACE.match(line) and not _IN_PLACE.match(line.rstrip("\n")):
                 raise InconclusiveError(
                     f"The WAL creates a tablespace outside the data directory ({line.strip()}), which would"
                     " be written to: nothing was replayed."

@@ -56,11 +56,15 @@ _CONFIGURATION = {
     "event_triggers": "off",
     "max_logical_replication_workers": "0",
     "sync_replication_slots": "off",
+    # Those of subscriptions are in a base backup; a server with room for fewer does not start.
+    "max_active_replication_origins": "1000",
     "archive_mode": "off",
     "logging_collector": "off",
     "log_destination": "stderr",
     "log_line_prefix": "",
     "log_startup_progress_interval": "1s",
+    # A prepared transaction in the copy may hold a lock for ever.
+    "lock_timeout": "60s",
     "jit": "off",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
@@ -72,6 +76,7 @@ _DISCARDED = {
     "fsync": "off",
     "full_page_writes": "off",
     "session_replication_role": "replica",
+    "autovacuum": "off",
 }
 _REPLAYED = re.compile(r"current LSN: ([0-9A-F]+/[0-9A-F]+)")
 
