@@ -151,7 +151,7 @@ def test_tables_of_other_owners_and_tablespaces_are_dumped_and_restored(
 ) -> None:
     run(backed_up_stack, "run", "dump")
     record = newest(backed_up_stack, "dump")
-    assert record.roles == ["registrar"]
+    assert record.roles == ("registrar",)
     assert record.tables["public.private"].rows == 1
     assert record.tables["registry.students"].rows == 1
     assert record.tables["public.moved"].rows == ROWS

@@ -118,7 +118,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
         migration=migration,
         tables=tables,
         database_bytes=size,
-        roles=[name for (name,) in roles],
+        roles=tuple(name for (name,) in roles),
     )
 
 
