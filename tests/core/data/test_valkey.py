@@ -1,10 +1,17 @@
-"""The URLs of Valkey that an installation accepts."""
+"""The URLs of Valkey that an installation accepts; a subscription that falls behind."""
 
 from __future__ import annotations
 
+import asyncio
+
+import psutil
 import pytest
 
+from chitlaq.core.data import valkey
 from chitlaq.core.data.valkey import Address, parse_url
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from tests.conftest import Stack
 
 
 @pytest.mark.parametrize(
@@ -27,3 +34,29 @@ def test_url_says_where_the_server_is_and_whether_by_tls(url: str, address: Addr
 def test_url_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not the URL of a Valkey or Redis server: http"):
         parse_url("http://cache")
+
+
+COUNT = 110
+"""Messages of a quarter of a megabyte: less than Valkey keeps for a subscriber."""
+
+
+async def test_subscription_that_falls_behind_is_bounded_in_bytes(stack: Stack) -> None:
+    """Valkey keeps the rest, up to a bound of its own."""
+    client = valkey.connect(Settings(), Home(stack.home))
+    subscription = client.messages("test:slow")
+    first = asyncio.ensure_future(anext(subscription))
+    message = b"x" * 256 * 1024
+    process = psutil.Process()
+    try:
+        while not await client.execute("PUBLISH", "test:slow", message):
+            await asyncio.sleep(0.01)
+        assert await asyncio.wait_for(first, 10) == message
+        before = process.memory_info().rss
+        for _ in range(COUNT):
+            await client.execute("PUBLISH", "test:slow", message)
+        assert process.memory_info().rss - before < 2 * valkey.MAX_PUSHED_BYTES
+        for _ in range(COUNT):
+            assert await asyncio.wait_for(anext(subscription), 10) == message, "it is read on"
+    finally:
+        await subscription.aclose()
+        await client.close()

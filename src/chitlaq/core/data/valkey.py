@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, cast
@@ -32,6 +32,8 @@ ANSWER_SECONDS = 0.5
 WATCH_SECONDS = 0.1
 # After a failed attempt to connect, commands fail at once for this long instead of trying again.
 PAUSE_SECONDS = 0.2
+# What a subscription may keep for a reader that falls behind. Valkey keeps up to 32 MB more.
+MAX_PUSHED_BYTES = 8 * 1024 * 1024
 
 Argument = str | bytes | int | float | memoryview
 
@@ -118,17 +120,20 @@ class Valkey:
                 raise
         return await self.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
-    async def messages(self, channel: str) -> AsyncIterator[bytes]:
+    async def messages(self, channel: str) -> AsyncGenerator[bytes]:
         """Yield the messages of a channel, over a separate connection, until that is lost.
+
+        A caller that falls behind by `MAX_PUSHED_BYTES` lets Valkey wait, which ends the subscription
+        when its own buffer for it (`client-output-buffer-limit pubsub`) is full.
 
         Raises:
             ValkeyUnavailableError: the connection could not be made, or was lost.
         """
         connection = await _open(self._address)
         try:
-            connection.pushed = asyncio.Queue()
+            connection.pushed = pushed = _Pushed(connection)
             await connection.send(("SUBSCRIBE", channel))
-            while (message := await connection.pushed.get()) is not None:
+            while (message := await pushed.get()) is not None:
                 yield message
             raise ValkeyUnavailableError("the subscription's connection was lost")
         finally:
@@ -183,12 +188,43 @@ async def _open(address: Address) -> _Connection:
     return connection
 
 
+class _Pushed:
+    """The messages of a subscription that wait for their reader, bounded in bytes."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._bytes = 0
+        self._is_paused = False
+
+    def put(self, message: bytes | None) -> None:
+        """Add a message, or None for the end; at the bound, stop reading from Valkey."""
+        self._messages.put_nowait(message)
+        self._bytes += _size(message)
+        if self._bytes >= MAX_PUSHED_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._connection.pause(is_paused=True)
+
+    async def get(self) -> bytes | None:
+        message = await self._messages.get()
+        self._bytes -= _size(message)
+        if self._is_paused and self._bytes <= MAX_PUSHED_BYTES // 2:
+            self._is_paused = False
+            self._connection.pause(is_paused=False)
+        return message
+
+
+def _size(message: bytes | None) -> int:
+    """What a waiting message takes, itself and its place in the queue."""
+    return len(message or b"") + 64
+
+
 class _Connection(asyncio.Protocol):
     """One connection: commands go out in order, replies come back in the same order."""
 
     def __init__(self) -> None:
         self.is_lost = False
-        self.pushed: asyncio.Queue[bytes | None] | None = None
+        self.pushed: _Pushed | None = None
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(replyError=ValkeyReplyError)
         self._asked: deque[tuple[asyncio.Future[Any], float]] = deque()
@@ -215,6 +251,11 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
         self.connection_lost(None)
 
+    def pause(self, *, is_paused: bool) -> None:
+        """Read nothing more for a while, or again."""
+        if self._transport is not None and not self._transport.is_closing():
+            (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
@@ -237,11 +278,11 @@ class _Connection(asyncio.Protocol):
                 answer.set_exception(ValkeyUnavailableError(f"the connection was lost: {exc}"))
         self._asked.clear()
         if self.pushed is not None:
-            self.pushed.put_nowait(None)
+            self.pushed.put(None)
 
     def _receive(self, reply: Any) -> None:
         if self.pushed is not None and isinstance(reply, list) and reply[0] == b"message":
-            self.pushed.put_nowait(reply[2])
+            self.pushed.put(reply[2])
             return
         answer, _ = self._asked.popleft()
         if answer.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
@@ -18,7 +18,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from chitlaq import __version__
 from chitlaq.core import tasks
@@ -27,6 +27,7 @@ from chitlaq.core.http import health, identity, limits, problems, routes
 from chitlaq.core.http.host_header import OwnHostOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
+from chitlaq.core.http.upgrades import Upgraded
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, metrics, runtime_metrics, tracing
@@ -84,8 +85,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         logging_config=None,
     )
     _note_parameters(app)
-    guarded = OwnHostOnly(app, settings.host_names)
-    return _Observed(guarded, service.name, is_counting=service.counts_own_requests)
+    return _Observed(app, service, OwnHostOnly(app, settings.host_names))
 
 
 @asynccontextmanager
@@ -301,18 +301,28 @@ class _Observed:
     access log, with the same request id.
     """
 
-    def __init__(self, app: ASGIApp, service: str, *, is_counting: bool) -> None:
-        self._app = app
-        self._counter = metrics.RequestCounter(service) if is_counting else None
+    def __init__(self, app: Litestar, service: Service, guarded: OwnHostOnly) -> None:
+        self._app = guarded
+        self._state = app.state
+        self._counter = (
+            metrics.RequestCounter(service.name) if service.counts_own_requests else None
+        )
+        self._sockets = {route.template for route in routes.declared(service) if not route.methods}
+
+    def has_socket(self, path: str, scope: HTTPScope) -> bool:
+        """Whether a WebSocket is declared at this path, and open to this request."""
+        return path in self._sockets and self._app.lets_in(scope)
+
+    def open_socket(self, headers: list[tuple[bytes, bytes]]) -> Upgraded:
+        """Return what takes a connection over after its handshake: the state's ``open_socket`` makes it."""
+        made: Upgraded = self._state.open_socket(_request_id(headers))
+        return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
-            # A WebSocket, or a lifespan message, which has no headers.
-            if "headers" in scope:
-                logs.begin_request(_header(scope, b"x-request-id") or logs.new_request_id())
             await self._app(scope, receive, send)
             return
-        identifier = _header(scope, b"x-request-id") or logs.new_request_id()
+        identifier = _request_id(scope["headers"])
         encoded = identifier.encode()
         started = perf_counter()
         status = 499
@@ -357,9 +367,9 @@ class _Observed:
             )
 
 
-def _header(scope: Scope, wanted: bytes) -> str:
-    """Return a request id in the gateway's format, or an empty string: other ids are not trusted."""
-    for name, value in scope["headers"]:
-        if name == wanted and len(value) == 32 and value.isalnum():
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the id that the gateway gave a request, or a new one: ids in other formats are not trusted."""
+    for name, value in headers:
+        if name == b"x-request-id" and len(value) == 32 and value.isalnum():
             return value.decode()
-    return ""
+    return logs.new_request_id()

@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from chitlaq.core.http import problems
@@ -28,16 +27,17 @@ class OwnHostOnly:
         self._names = frozenset(name.encode() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = scope.get("client")
-        # On the Unix socket, nginx forwards what members asked for by any name.
-        if not (client and client[0]) or self._is_ours(scope):
+        if self.lets_in(scope):
             await self._app(scope, receive, send)
-        elif scope["type"] == ScopeType.HTTP:
-            await _refuse(send)
         else:
-            await send({"type": "websocket.close", "code": 1008, "reason": "unknown host name"})
+            await _refuse(send)
 
-    def _is_ours(self, scope: Scope) -> bool:
+    def lets_in(self, scope: Scope) -> bool:
+        """Whether the request comes from nginx, or names this host."""
+        client = scope.get("client")
+        if not (client and client[0]):
+            # On the Unix socket, nginx forwards what members asked for by any name.
+            return True
         named = [value for name, value in scope["headers"] if name == b"host"]
         found = _HOST.fullmatch(named[0]) if len(named) == 1 else None
         return found is not None and found[1].lower() in self._names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,6 +21,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         detail: one sentence for a person: what happened and what to do.
         errors: for 422: the error of each field.
         retry_after_seconds: for 429 and 503: when to retry.
+        headers: what the status demands: for 426, what to upgrade to.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         *,
         errors: dict[str, str] | None = None,
         retry_after_seconds: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors
         self.retry_after_seconds = retry_after_seconds
+        self._headers = headers or {}
 
     def body(self) -> bytes:
         document: dict[str, Any] = {
@@ -49,7 +53,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         return msgspec.json.encode(document)
 
     def headers(self) -> dict[str, str]:
-        headers = {}
+        headers = dict(self._headers)
         if self.status is HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
         if self.retry_after_seconds is not None:

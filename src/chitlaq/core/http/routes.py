@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import import_module
 
-from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
+from litestar.handlers import HTTPRouteHandler
 
 from chitlaq.core.http import paging
 from chitlaq.core.http.service import Service
@@ -24,7 +24,7 @@ UNMATCHED = "unmatched"
 class Route:
     """A path template such as ``/posts/{post_id}``, its methods, and its success status.
 
-    A WebSocket has no methods.
+    A WebSocket has no methods; its handler, with ``is_socket`` in its ``opt``, answers what is no upgrade.
     """
 
     template: str
@@ -37,15 +37,13 @@ class Route:
         return self.template.split("/")[1]
 
 
-def collect(service: Service) -> Iterator[HTTPRouteHandler | WebsocketRouteHandler]:
+def collect(service: Service) -> Iterator[HTTPRouteHandler]:
     """Yield the handlers of a service's ``routes.py`` and of its slices', in source order."""
     for package in service.packages:
         module = import_module(f"{package}.routes")
         for handler in vars(module).values():
             if isinstance(handler, HTTPRouteHandler):
                 yield handler(paging.expanded(handler.fn))
-            elif isinstance(handler, WebsocketRouteHandler):
-                yield handler
 
 
 def declared(service: Service) -> Sequence[Route]:
@@ -53,7 +51,7 @@ def declared(service: Service) -> Sequence[Route]:
     routes: list[Route] = []
     for handler in collect(service):
         methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)
-        if isinstance(handler, HTTPRouteHandler):
+        if "is_socket" not in handler.opt:
             methods, status = frozenset(handler.http_methods), handler.status_code
         templates = (re.sub(r":\w+\}", "}", path) for path in handler.paths)
         routes += [Route(template, methods, status) for template in templates]

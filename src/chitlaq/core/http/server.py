@@ -11,6 +11,7 @@ import uvicorn
 from litestar.types import ASGIApp
 
 from chitlaq import inventory
+from chitlaq.core.http import upgrades
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, multiprocess_metrics, tracing
@@ -45,11 +46,8 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=65_536,
-        ws_ping_interval=30,
-        ws_ping_timeout=30,
+        http=upgrades.UpgradingProtocol,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,

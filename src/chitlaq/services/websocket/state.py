@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chitlaq.core.http.identity import Verifier
+from collections.abc import Callable
+
 from chitlaq.core.http.service import ServiceState
-from chitlaq.services.websocket.sockets.hub import Hub
+from chitlaq.services.websocket.sockets.socket import Socket
 
 
 class WebsocketState(ServiceState):
-    verifier: Verifier
-    hub: Hub
+    open_socket: Callable[[str], Socket]
+    """Makes the socket of a request with this id."""

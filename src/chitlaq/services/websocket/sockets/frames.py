@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
+
+from chitlaq.services.websocket.sockets import connection
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
@@ -47,10 +49,13 @@ class PostFrame(msgspec.Struct, tag="post", frozen=True):
 
 Outgoing = Pong | SignedIn | Error | PostFrame
 
+INCOMING = tuple(str(one.__struct_config__.tag) for one in get_args(Incoming))
+OUTGOING = tuple(str(one.__struct_config__.tag) for one in get_args(Outgoing))
+
 _decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
 
 
-def decode(data: str | bytes) -> Incoming:
+def decode(data: bytes | bytearray) -> Incoming:
     """Read one frame.
 
     Raises:
@@ -64,8 +69,9 @@ def decode(data: str | bytes) -> Incoming:
         raise ValueError(str(error)) from None
 
 
-def encode(frame: Outgoing) -> str:
-    return msgspec.json.encode(frame).decode()
+def encode(frame: Outgoing) -> bytes:
+    """Return the frame as it is sent: encoded once, however many get it."""
+    return connection.text(msgspec.json.encode(frame))
 
 
 def type_of(frame: Incoming | Outgoing) -> str:

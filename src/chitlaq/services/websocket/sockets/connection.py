@@ -1,0 +1,269 @@
+"""One WebSocket connection (RFC 6455): frames, limits, flow control, heartbeat, closing.
+
+A protocol of our own on uvloop's transport, with the frame parser of `websockets`
+(docs/decisions/0006-websocket-connection.md). It knows nothing of what messages mean.
+
+What a client can make us keep is bounded: one incomplete message, and `MAX_WAITING_BYTES` that it does
+not read. What it can make us do is bounded by one budget for frames of every type and their bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Generator
+from typing import Any, cast
+
+from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.streams import StreamReader
+
+from chitlaq.core.http.upgrades import Upgraded
+from chitlaq.core.telemetry import logs
+
+# The budget refills as time passes: this many frames, or this many bytes, each second.
+FRAMES_PER_SECOND = 50
+BYTES_PER_SECOND = 256 * 1024
+# A client that was silent for so long has the full budget: twice the rates above at once.
+BURST_SECONDS = 2.0
+
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_WAITING_BYTES = 256 * 1024
+# A client that does not read its answers is not read from either.
+HIGH_WATER_BYTES = 64 * 1024
+
+HEARTBEAT_SECONDS = 30.0
+"""A silent client is pinged after so long, and closed after twice as long."""
+CLOSE_SECONDS = 5.0
+# What a client still sends after it was told to close is read to reach its end, but not for ever.
+MAX_DISCARDED_BYTES = 64 * 1024
+
+_DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
+
+log = logs.get("socket")
+
+
+class Connection(Upgraded, ABC):
+    """A connection after its handshake; a subclass says what messages do."""
+
+    max_message_bytes = MAX_MESSAGE_BYTES
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._reader = StreamReader()
+        self._parser = self._parse()
+        next(self._parser)
+        self._message: bytearray | None = None
+        self._message_opcode = Opcode.TEXT
+        self._budget_used_until = 0.0
+        self._is_writing_paused = False
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._discarded = 0
+        self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
+
+    @abstractmethod
+    def receive(self, message: bytes | bytearray) -> Coroutine[Any, Any, None] | None:
+        """Handle one message, JSON in UTF-8; the next is read when the returned work is done."""
+
+    @abstractmethod
+    def closing(self, code: int, reason: str) -> None:
+        """The connection is over: nothing is received or sent any more. Called once."""
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._end(CloseCode.ABNORMAL_CLOSURE, "connection lost")
+        self._timer.cancel()
+        self._parser.close()  # It refers to this object, which is freed at once without the cycle.
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_closing:
+            self._discarded += len(data)
+            if self._discarded > MAX_DISCARDED_BYTES:
+                self._transport.pause_reading()
+            return
+        self._heard_at = self._loop.time()
+        self._reader.feed_data(data)
+        self._advance()
+
+    def pause_writing(self) -> None:
+        self._is_writing_paused = True
+        if not self._is_closing:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_writing_paused = False
+        self._resume()
+
+    # What the server and a subclass say.
+
+    def shutdown(self) -> None:
+        self.close(CloseCode.SERVICE_RESTART, "the service restarts: connect again")
+
+    def write(self, frames: bytes) -> None:
+        """Send encoded frames; a client that leaves too much unread is closed with 1013."""
+        if self._is_closing:
+            return
+        self._transport.write(frames)
+        if self._transport.get_write_buffer_size() > MAX_WAITING_BYTES:
+            self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
+
+    def spend(self, frames: float, size: int = 0) -> None:
+        """Take what frames cost out of the client's budget; close with 1008 when it is exhausted."""
+        now = self._loop.time()
+        cost = frames / FRAMES_PER_SECOND + size / BYTES_PER_SECOND
+        self._budget_used_until = max(self._budget_used_until, now) + cost
+        if self._budget_used_until > now + BURST_SECONDS:
+            self.close(CloseCode.POLICY_VIOLATION, "too many frames or bytes")
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why, send what is waiting, and close; the client has `CLOSE_SECONDS` to read it."""
+        if self._is_closing:
+            return
+        self._end(code, reason)
+        self._transport.write(_encoded(Opcode.CLOSE, Close(code, reason).serialize()))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._timer.cancel()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._transport.resume_reading()  # so that the client's own end is seen
+
+    def _end(self, code: int, reason: str) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._reader.buffer.clear()
+            self._message = None
+            if self._task is not None:
+                self._task.cancel()
+            self.closing(code, reason)
+
+    # Frames.
+
+    def _advance(self) -> None:
+        try:
+            next(self._parser)
+        except StopIteration:
+            pass
+        except ProtocolError as error:
+            self.close(CloseCode.PROTOCOL_ERROR, str(error))
+        except PayloadTooBig:
+            self._close_as_too_big()
+        except UnicodeDecodeError:
+            self.close(CloseCode.INVALID_DATA, "not UTF-8")
+        except Exception as error:
+            self._fail(error)
+
+    def _parse(self) -> Generator[None, None, None]:
+        """Handle frames as they arrive. Yields while there is none, or while none may be handled."""
+        yield
+        while True:
+            frame = yield from Frame.parse(
+                self._reader.read_exact, mask=True, max_size=self.max_message_bytes
+            )
+            self.spend(1, len(frame.data))
+            if not self._is_closing:
+                self._handle(frame)
+            if self._is_closing:
+                return
+            while self._is_held:
+                yield
+
+    def _handle(self, frame: Frame) -> None:
+        opcode, data = frame.opcode, cast("bytes | bytearray", frame.data)
+        if opcode is Opcode.TEXT and frame.fin and self._message is None:
+            self._deliver(opcode, data)
+        elif opcode is Opcode.CONT or opcode in _DATA:
+            self._assemble(opcode, data, is_final=frame.fin)
+        elif opcode is Opcode.PING:
+            self.write(_encoded(Opcode.PONG, data))
+        elif opcode is Opcode.CLOSE:
+            self._answer_close(Close.parse(data))
+
+    def _assemble(self, opcode: Opcode, data: bytes | bytearray, *, is_final: bool) -> None:
+        if (opcode is Opcode.CONT) == (self._message is None):
+            raise ProtocolError("unexpected continuation or beginning of a message")
+        if self._message is None:
+            self._message, self._message_opcode = bytearray(), opcode
+        self._message += data
+        if len(self._message) > self.max_message_bytes:
+            self._close_as_too_big()
+        elif is_final:
+            message, self._message = self._message, None
+            self._deliver(self._message_opcode, message)
+
+    def _deliver(self, opcode: Opcode, message: bytes | bytearray) -> None:
+        if opcode is Opcode.TEXT:
+            message.decode()  # RFC 6455, 8.1: text that is not UTF-8 fails the connection
+        work = self.receive(message)
+        if work is not None:
+            self._transport.pause_reading()
+            self._task = self._loop.create_task(work)
+            self._task.add_done_callback(self._finished)
+
+    def _answer_close(self, said: Close) -> None:
+        self._end(said.code, said.reason)
+        code = CloseCode.NORMAL_CLOSURE if said.code == CloseCode.NO_STATUS_RCVD else said.code
+        self._transport.write(_encoded(Opcode.CLOSE, Close(code, "").serialize()))
+        self._timer.cancel()
+        self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._transport.close()
+
+    def _close_as_too_big(self) -> None:
+        reason = f"a message may have {self.max_message_bytes} bytes"
+        self.close(CloseCode.MESSAGE_TOO_BIG, reason)
+
+    # Waiting.
+
+    @property
+    def _is_held(self) -> bool:
+        return self._is_writing_paused or self._task is not None
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self._fail(fault)
+        self._resume()
+
+    def _fail(self, fault: BaseException) -> None:
+        log.error("message failed", fault=fault)
+        self.close(CloseCode.INTERNAL_ERROR, "an error on our side; it was logged")
+
+    def _resume(self) -> None:
+        if not self._is_held and not self._is_closing:
+            self._transport.resume_reading()
+            self._advance()
+
+    def _beat(self) -> None:
+        silent = self._loop.time() - self._heard_at
+        if silent >= 2 * HEARTBEAT_SECONDS:
+            if self._is_writing_paused:
+                self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
+            else:
+                self.close(CloseCode.INTERNAL_ERROR, "no answer to a ping")
+            return
+        if silent >= HEARTBEAT_SECONDS:
+            self.write(_PING)
+        if not self._is_closing:
+            due = HEARTBEAT_SECONDS - silent % HEARTBEAT_SECONDS
+            self._timer = self._loop.call_later(due, self._beat)
+
+
+def text(payload: bytes) -> bytes:
+    """Encode one text message as a frame; encode once what goes to many."""
+    return _encoded(Opcode.TEXT, payload)
+
+
+def _encoded(opcode: Opcode, payload: bytes | bytearray) -> bytes:
+    return Frame(opcode, payload).serialize(mask=False)
+
+
+_PING = _encoded(Opcode.PING, b"")
