@@ -34,7 +34,7 @@ def every_route() -> Iterator[tuple[str, str, str]]:
         for path in sorted(routes.OWN_PATHS):
             yield name, "GET", path
         for route in routes.declared(service):
-            for method in sorted(route.methods):
+            for method in sorted(route.methods) or ["GET"]:  # a WebSocket
                 yield name, method, route.template
 
 
