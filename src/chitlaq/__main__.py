@@ -19,8 +19,10 @@ def main() -> None:
             from chitlaq.stack.supervisor import fork_server
 
             return fork_server.serve(int(descriptor), main)
+    from chitlaq.cli import terminal
     from chitlaq.cli.app import named
 
+    terminal.protect()
     try:
         named(sys.argv[1:])()
     except OperatorError as error:

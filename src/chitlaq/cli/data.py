@@ -14,6 +14,7 @@ import typer
 
 from chitlaq.cli import installation, output
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.visible import one_line
 
 if TYPE_CHECKING:
     import asyncpg
@@ -140,7 +141,8 @@ def show_mail(
     if as_json:
         output.print_json(rows[0])
     else:
-        typer.echo(f"To: {rows[0]['to']}\nSubject: {rows[0]['subject']}\n\n{rows[0]['text']}")
+        to_address, subject = one_line(rows[0]["to"]), one_line(rows[0]["subject"])
+        typer.echo(f"To: {to_address}\nSubject: {subject}\n\n{rows[0]['text']}")
 
 
 @universities.command("list")

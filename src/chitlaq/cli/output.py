@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 import msgspec
 import typer
 
+from chitlaq.cli import terminal
+from chitlaq.core.visible import visible
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -42,7 +45,8 @@ def local_time(moment: datetime) -> str:
 
 
 def print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode() + "\n")
+    encoded = msgspec.json.format(msgspec.json.encode(value, enc_hook=str)).decode()
+    sys.stdout.write(visible(encoded) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -61,7 +65,7 @@ def print_rows(
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """Return aligned columns; cells are texts of rich, or anything with its own markup."""
+    """Return aligned columns; cells are texts of rich, with a style, or anything to be shown as it is."""
     from rich.table import Table
     from rich.text import Text
 
@@ -70,15 +74,16 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
         made.add_column(column, overflow="fold")
     for row in rows:
         cells = ("" if cell is None else cell for cell in row)
-        made.add_row(*(cell if isinstance(cell, Text) else str(cell) for cell in cells))
+        # Escaped before it is laid out, so that columns stay aligned.
+        made.add_row(
+            *(cell if isinstance(cell, Text) else Text(visible(str(cell))) for cell in cells)
+        )
     return made
 
 
 def console_for_output() -> Console:
     """Return a console for standard output; a pipe is so wide that no line is folded."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 250)
+    return terminal.console(width=None if sys.stdout.isatty() else 250)
 
 
 @contextmanager
@@ -87,7 +92,6 @@ def progress(*, enabled: bool, unit: str = "") -> Iterator[Advance]:
     if not enabled or not sys.stderr.isatty():
         yield lambda _stage, _done, _total: None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -105,7 +109,7 @@ def progress(*, enabled: bool, unit: str = "") -> Iterator[Advance]:
         *((DownloadColumn(), TimeRemainingColumn()) if unit else (MofNCompleteColumn(),)),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with Progress(*columns, console=terminal.console(to_errors=True)) as bars:
         stages: dict[str, TaskID] = {}
 
         def advance(stage: str, done: int, total: int) -> None:

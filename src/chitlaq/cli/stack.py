@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from chitlaq.cli import installation, output
+from chitlaq.cli import installation, output, terminal
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def logs(
     )
     try:
         for line in view.lines(follow=follow):
-            sys.stdout.write(line + "\n")
+            terminal.write_styled(line + "\n")
             if follow:
                 sys.stdout.flush()
         sys.stdout.flush()
@@ -323,12 +323,11 @@ def _stay(home: Home, settings: Settings, started: float) -> None:
 
 
 def _show_until_healthy(home: Home) -> None:
-    from rich.console import Console
     from rich.live import Live
 
     from chitlaq.stack.supervisor import control
 
-    console = Console()
+    console = terminal.console()
     if not console.is_terminal:
         _show_changes(home, until_healthy=True)
         return
@@ -389,12 +388,14 @@ def _print_statuses(statuses: list[Status]) -> None:
 
 
 def _table(statuses: list[Status]) -> Table:
+    from rich.text import Text
+
     return output.table(
         ["service", "state", "port", "pid", "uptime", "restarts", ""],
         [
             [
                 status.name,
-                f"[{COLOURS[status.state]}]{status.state}[/]",
+                Text(status.state, style=COLOURS[status.state]),
                 status.port or "",
                 status.pid or "",
                 _duration(status.uptime) if status.pid else "",

@@ -10,7 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
+
+from chitlaq.core.visible import one_line, visible
 
 LEVEL_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m"}
 QUIET, PLAIN = "\x1b[2m", "\x1b[0m"
@@ -128,8 +131,13 @@ def seconds_of(text: str) -> float | None:
 
 
 def readable(text: str, *, is_coloured: bool) -> str:
-    """One line for people: JSON as words, the access log in the combined format, others unchanged."""
+    """One line for people: JSON as words, the access log in the combined format, others unchanged.
+
+    What a field says stays on its line and in its colour, whoever wrote it; an exception is indented.
+    """
     fields = _fields(text) if text.startswith("{") else {}
+    exception = visible(str(fields.pop("exception", "")))
+    fields = {one_line(name): _on_one_line(value) for name, value in fields.items()}
     if "remote_addr" in fields:
         return _combined(fields)
     if "level" in fields and "event" not in fields and ("ts" in fields or "time" in fields):
@@ -140,13 +148,12 @@ def readable(text: str, *, is_coloured: bool) -> str:
         fields.pop("caller", None)
         fields.pop("source", None)
     if "event" not in fields:
-        return text
+        return visible(text)
     stamp, level = str(fields.pop("timestamp", "")), level_of(fields)
     fields.pop("level", None)
     event, identifier = str(fields.pop("event")), str(fields.pop("request_id", "-"))
     fields.pop("service", None)
     part = fields.pop("part", None)
-    exception = fields.pop("exception", "")
     details = " ".join(f"{key}={value}" for key, value in fields.items())
     if identifier != "-":
         details += f" request_id={identifier}"
@@ -154,7 +161,12 @@ def readable(text: str, *, is_coloured: bool) -> str:
     if is_coloured:
         words = [QUIET + stamp + PLAIN, LEVEL_COLOURS.get(level, "") + words[1] + PLAIN, words[2]]
         details = QUIET + details + PLAIN
-    return " ".join([*words, details]).rstrip() + (f"\n{exception}".rstrip() if exception else "")
+    line = " ".join([*words, details]).rstrip()
+    return f"{line}\n{indent(exception.rstrip(), '    ')}" if exception else line
+
+
+def _on_one_line(value: object) -> object:
+    return value if isinstance(value, int | float | None) else one_line(str(value))
 
 
 def _combined(fields: dict[str, Any]) -> str:

@@ -189,7 +189,8 @@ def history(path: Path) -> list[Path]:
 def lines(path: Path) -> Iterator[str]:
     """Yield the lines of one file, compressed or not."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", errors="replace") as file:
+    # Only a line feed ends a line: what a stranger wrote may have other ends.
+    with opener(path, "rt", encoding="utf-8", errors="replace", newline="\n") as file:
         for line in file:
             yield line.rstrip("\n")
 
@@ -200,7 +201,7 @@ def last_lines(path: Path, count: int) -> list[str]:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - 4096 * max(1, count)))
-            return file.read().decode(errors="replace").splitlines()[-count:]
+            return file.read().decode(errors="replace").rstrip("\n").split("\n")[-count:]
     except FileNotFoundError:
         return []
 

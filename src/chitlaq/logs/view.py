@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
+from chitlaq.core.visible import visible
 from chitlaq.inventory import COMPONENTS
 from chitlaq.logs import parsing, rotation
 from chitlaq.logs.follow import Follower
@@ -121,6 +122,6 @@ class View:
 
     def _rendered(self, entry: Entry) -> str:
         if self._is_raw:
-            return entry.text
+            return visible(entry.text)
         text = parsing.readable(entry.text, is_coloured=self._is_coloured)
         return f"{entry.service:<15} | {text}" if len(self._services) > 1 else text

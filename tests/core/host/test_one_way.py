@@ -37,6 +37,19 @@ RULES = {
             "ops/history/spool.py": "sets aside a record that nobody can read",
         },
     ),
+    "cli/terminal.py reaches the terminal": (
+        ("rich.console.Console", "rich.print", "rich.get_console", "sys.__stdout__", "sys.__stderr__",
+         "sys.stdout.buffer", "sys.stderr.buffer", "os.write", "os.writev", ".styled",
+         "typer.get_text_stream", "typer.get_binary_stream", "typer.open_file", "click"),
+        {
+            "cli/terminal.py": "the one way",
+            "cli/output.py": "only the type",
+            "cli/run_view.py": "only the type",
+            "stack/supervisor/fork_server.py": "answers the supervisor through a pipe",
+            "core/telemetry/logs.py": "writes JSON, escaped, in one write per line",
+            "bench/load.py": "answers the process that started it",
+        },
+    ),
 }  # fmt: skip
 
 

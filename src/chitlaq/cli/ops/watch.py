@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import installation
+from chitlaq.cli import installation, terminal
 
 if TYPE_CHECKING:
     from chitlaq.core.installation.home import Home
@@ -40,7 +40,7 @@ def watch(
 
 async def _refresh(home: Home, settings: Settings, checks: Sequence[Check], every: float) -> None:
     """Run, show and wait until interrupted. A pipe receives one run after the other."""
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
@@ -49,7 +49,7 @@ async def _refresh(home: Home, settings: Settings, checks: Sequence[Check], ever
     from chitlaq.ops.checks import runner
     from chitlaq.ops.checks.sources.system import SystemView
 
-    console = Console()
+    console = terminal.console()
     task = asyncio.current_task()
     assert task is not None
     # Ctrl-C ends it even if a background shell makes its children ignore SIGINT.

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from chitlaq.core.visible import visible
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _slow_seconds = 0.5
 _service = "chitlaq"
@@ -62,6 +64,8 @@ class Logger:
             encoded = msgspec.json.encode(line, enc_hook=str)
         except UnicodeEncodeError:  # A lone surrogate, as in a file name that is not UTF-8.
             encoded = msgspec.json.encode({key: _readable(value) for key, value in line.items()})
+        if not encoded.isascii() or b"\x7f" in encoded:
+            encoded = visible(encoded.decode()).encode()
         os.write(_descriptor, encoded + b"\n")
 
 

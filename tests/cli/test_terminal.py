@@ -1,0 +1,239 @@
+"""Nothing that somebody else wrote acts on an operator's terminal, whichever command prints it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chitlaq.cli import terminal
+from chitlaq.core.visible import is_visible, one_line, visible
+from chitlaq.logs import parsing
+from tests.cli.test_commands import COMMANDS, Words
+from tests.conftest import Stack
+
+# Sets the title, clears the screen, deletes, reverses, breaks lines; markup and links of rich.
+HOSTILE = (
+    "\x1b]0;pwned\x07\x1b[31m\x1b[8m\x9b2J\x9d52;c;eA==\x9c\x7f\x08\x0c\r\u202epwned\u2066\u2028\u200b\ufeff"
+    "\U000e0041[/pwned][red][link=http://evil.example]pwned"
+)
+ID = "01a215c3-d838-7b64-8f12-33c2e1c22400"
+RUN = "01a215c3-d838-7b64-8f12-33c2e1c22401"
+
+SHOWN: dict[str, Words] = {
+    "mail show": (),
+    "mail list": (),
+    "jobs list": (),
+    "jobs discard": ("--kind", HOSTILE),
+    "universities list": (),
+    "alerts": (),
+    "ops notes": ("host.disk",),
+    "ops actions": (),
+    "ops history": (),
+    "ops show": (RUN, "--details"),
+    "logs": ("--grep", "pwned"),
+}
+"""Commands that print what is planted, and the arguments with which they do."""
+
+
+@pytest.fixture(scope="module")
+async def planted(stack: Stack) -> AsyncIterator[Stack]:
+    """A stack whose tables and logs have hostile texts wherever a command looks."""
+    await stack.sql(
+        "INSERT INTO mail.messages (to_address, subject, text, html, request_id)"
+        " VALUES ($1, $1, $1, $1, '-')",
+        HOSTILE,
+    )
+    await stack.sql(
+        "INSERT INTO jobs.jobs (id, kind, state, payload, request_id, reason)"
+        " VALUES ($2, $1, 'dead', '{}', $1, $1)",
+        HOSTILE,
+        ID,
+    )
+    await stack.sql("INSERT INTO auth.universities (name) VALUES ($1)", HOSTILE)
+    await stack.sql(
+        "INSERT INTO auth.university_domains"
+        " SELECT 'hostile.edu', id FROM auth.universities WHERE name = $1",
+        HOSTILE,
+    )
+    await stack.sql(
+        "INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)"
+        " VALUES ('hostile', $1, $1, '{}', $1, $1, now())",
+        HOSTILE,
+    )
+    await stack.sql(
+        "INSERT INTO ops.notes (check_id, kind, text, operator) VALUES ('host.disk', 'note', $1, $1)",
+        HOSTILE,
+    )
+    await stack.sql(
+        "INSERT INTO ops.actions (action, target, operator, reason) VALUES ($1, $1, $1, $1)",
+        HOSTILE,
+    )
+    await stack.sql(
+        "INSERT INTO ops.runs VALUES ($2, 'morning', 'WARNING', now(), 1, $1, $1)", HOSTILE, RUN
+    )
+    evidence = json.dumps(
+        [
+            {"type": "lines", "title": HOSTILE, "lines": [HOSTILE]},
+            {"type": "table", "title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]},
+        ]
+    )
+    await stack.sql(
+        "INSERT INTO ops.results"
+        " SELECT $2, 'host.disk', $1, 'Daily Checklist', 'WARNING', $1, '{}', $3, $1, 1",
+        HOSTILE,
+        RUN,
+        evidence,
+    )
+    for service in ("feed-service", "postgres"):
+        with (stack.home / "logs" / f"{service}.log").open("a", newline="") as log:
+            fields = {"level": "error", "event": HOSTILE, HOSTILE: HOSTILE, "exception": HOSTILE}
+            log.write(json.dumps(fields, ensure_ascii=False) + "\n" + HOSTILE + "\n")
+    yield stack
+    await stack.sql("DELETE FROM mail.messages WHERE subject = $1", HOSTILE)
+    await stack.sql("DELETE FROM jobs.jobs WHERE id = $1", ID)
+    await stack.sql("DELETE FROM auth.universities WHERE name = $1", HOSTILE)
+    await stack.sql("DELETE FROM ops.alerts WHERE fingerprint = 'hostile'")
+    await stack.sql("DELETE FROM ops.notes WHERE text = $1", HOSTILE)
+    await stack.sql("DELETE FROM ops.actions WHERE action = $1", HOSTILE)
+    await stack.sql("DELETE FROM ops.runs WHERE id = $1", RUN)
+
+
+@pytest.mark.parametrize("command", SHOWN)
+@pytest.mark.parametrize("form", ["for people", "--json"])
+def test_command_prints_nothing_that_acts(planted: Stack, command: str, form: str) -> None:
+    words = (*command.split(), *SHOWN[command])
+    if form == "--json":
+        if not any(option.name == "as_json" for option in COMMANDS[tuple(command.split())].params):
+            pytest.skip("has no --json")
+        words = (*words, "--json")
+    answer = planted.command(*words)
+    assert "Traceback" not in answer.stderr
+    assert "pwned" in answer.stdout, answer.stderr
+    for said in (answer.stdout, answer.stderr):
+        assert is_visible(said)
+    if form == "--json" and command != "logs":
+        assert _has(json.loads(answer.stdout)), "a program reads what there was"
+
+
+def _has(value: object) -> bool:
+    """Whether the hostile text is anywhere in what a program reads."""
+    if isinstance(value, dict):
+        return any(map(_has, [*value, *value.values()]))
+    return any(map(_has, value)) if isinstance(value, list) else value == HOSTILE
+
+
+def on_a_terminal(stack: Stack, *words: str) -> str:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", *words],
+        env=stack.environment | {"TERM": "xterm-256color", "COLUMNS": "200"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 65536)
+        except OSError:  # the terminal's other side is closed
+            break
+    os.close(ours)
+    process.wait(60)
+    return said.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", ["mail show", "jobs list", "ops show", "logs"])
+def test_terminal_gets_only_our_own_colours(planted: Stack, command: str) -> None:
+    said = on_a_terminal(planted, *command.split(), *SHOWN[command])
+    assert "pwned" in said
+    assert "\x1b[8m" not in said
+    ours = re.compile(r"\x1b\[(?:[0-4]|3\d|[12];3\d)m")
+    assert is_visible(ours.sub("", said))
+
+
+def test_log_line_cannot_pose_as_another(planted: Stack) -> None:
+    forged = "2026-01-01T00:00:00Z error everything is lost"
+    fields = {"level": "info", "event": f"posepose\n{forged}", "exception": f"x\n{forged}"}
+    with (planted.home / "logs" / "feed-service.log").open("a") as log:
+        log.write(json.dumps(fields) + f"\nposepose\r{forged}\x85{forged}\u2028{forged}\n")
+    said = planted.command("logs", "feed-service", "--grep", "posepose").stdout
+    assert forged in said
+    assert forged not in said.splitlines()
+
+
+def test_address_of_a_request_cannot_pose_as_another_line() -> None:
+    names = (
+        "remote_addr",
+        "method",
+        "uri",
+        "protocol",
+        "referer",
+        "user_agent",
+        "route",
+        "request_id",
+    )
+    fields = dict.fromkeys(names, f"\n{HOSTILE}") | {"time": "2026-01-01T00:00:00+00:00"}
+    line = json.dumps(fields | {"status": 200, "bytes_sent": 1, "request_time": 0.1})
+    shown = parsing.readable(line, is_coloured=True)
+    assert "pwned" in shown
+    assert one_line(shown) == shown
+
+
+def test_whatever_a_terminal_obeys_is_escaped() -> None:
+    for number in range(sys.maxunicode + 1):
+        character = chr(number)
+        acts = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or (
+            unicodedata.bidirectional(character)
+            in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+        )
+        if acts and character not in "\t\n":
+            assert visible(character).isascii()
+            assert len(visible(character)) > 1
+            assert json.loads(f'"{visible(character)}"') == character
+        assert one_line(character).count("\n") == 0
+    persian = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
+    for text in ("Zoë Ümit", "עברית", persian, "\U0001f469\u200d\U0001f4bb", "a\tb\n"):
+        assert visible(text) == text
+
+
+def test_streams_let_nobody_around_them() -> None:
+    """Attacks the streams with every way of writing that a library may choose."""
+    code = (
+        "import sys, click, typer, warnings\n"
+        "from chitlaq.cli import terminal\n"
+        "terminal.protect()\n"
+        "bad = '\\x1b]0;x\\x07\\x9b\\u202e\\udcff'\n"
+        "print(bad); print(bad, file=sys.stderr); sys.stdout.writelines([bad, bad])\n"
+        "click.echo(bad); click.secho(bad, fg='red'); typer.echo(bad, err=True)\n"
+        "typer.echo(b'\\x1b]0;x\\x07\\xff')\n"
+        "warnings.warn(bad)\n"
+        "from rich.console import Console\n"
+        "from rich.traceback import Traceback\n"
+        "Console(force_terminal=True).print(bad); terminal.console().print(bad)\n"
+        "assert not hasattr(sys.stdout, 'buffer')\n"
+        "raise ValueError(bad)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=False,
+        env=os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    )  # fmt: skip
+    for said in (done.stdout, done.stderr):
+        assert is_visible(said.decode()), said
+    assert b"ValueError" in done.stderr
+
+
+def test_colours_of_our_own_are_all_that_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.write_styled("\x1b[31mred\x1b[0m\x1b[2J\x1b]0;x\x07\x1b[38;5;1mx")
+    assert capsys.readouterr().out == (
+        "\x1b[31mred\x1b[0m\\u001b[2J\\u001b]0;x\\u0007\\u001b[38;5;1mx"
+    )
