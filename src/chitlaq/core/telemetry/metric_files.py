@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
+from chitlaq.core.host import files
+
 INITIAL_BYTES = 1 << 16
 HEADER_BYTES = 8
 _pack_used = struct.Struct("i").pack
@@ -52,14 +54,13 @@ class MetricFile(MmapedDict):
         Raises:
             OSError: there is still no space.
         """
-        path = Path(self._fname)
-        part = path.with_suffix(".part")  # Not read by a scrape before it is whole.
-        allocate(part, self._capacity)
-        file = part.open("r+b")
-        # Another thread's count between the copy and the switch is written again with its next one.
-        mapped = mmap.mmap(file.fileno(), self._capacity)
-        mapped[: self._used] = self._m[: self._used]
-        part.rename(path)
+        # No scrape reads it before it is whole.
+        with files.draft(Path(self._fname), is_durable=False) as draft:
+            allocate(draft, self._capacity)
+            file = draft.open("r+b")
+            # Another thread's count between the copy and the switch is written again with its next one.
+            mapped = mmap.mmap(file.fileno(), self._capacity)
+            mapped[: self._used] = self._m[: self._used]
         self._f, self._m = file, mapped
         self.in_memory.remove(self)
 
