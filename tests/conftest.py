@@ -20,11 +20,15 @@ from typing import Any, TypeVar, overload
 
 import asyncpg
 import httpx
+import msgspec
 import psutil
 import pytest
 
 from chitlaq import inventory
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import ports
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.supervisor import control
 from tests import commands
 
 pytest_plugins = ["tests.observers"]
@@ -137,7 +141,14 @@ class Stack:
         return json.loads(answer.stdout)
 
     def ps(self) -> dict[str, dict[str, Any]]:
-        return {row["service"]: row for row in self.json("ps")}
+        """What ``chitlaq ps --json`` shows, asked without a process, since tests wait for it in loops."""
+        try:
+            statuses = control.ask(Home(self.home), control.Ps())
+        except control.NotRunningError:
+            return {}
+        except OperatorError as error:
+            raise AssertionError(str(error)) from error
+        return {status.service: msgspec.to_builtins(status) for status in statuses}
 
     def is_healthy(self) -> bool:
         return all(row["state"] in {"healthy", "done"} for row in self.ps().values())

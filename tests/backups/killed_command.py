@@ -1,25 +1,10 @@
-"""Kill a command with SIGKILL in the middle of a step: by itself, at a given system call."""
+"""Kill a command with SIGKILL in the middle of a step."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.conftest import Stack
-
-# Python raises an audit event before each call that touches a file.
-_PROGRAM = """
-import os, signal, sys
-wanted, part = sys.argv[1:3]
-def hear(event, arguments):
-    if event == wanted and any(part in str(one) for one in arguments):
-        os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hear)
-sys.argv = ["chitlaq", *sys.argv[3:]]
-from chitlaq.__main__ import main
-main()
-"""
 
 
 def killed_at(stack: Stack, call: str, part: str, *words: str) -> None:
@@ -27,10 +12,7 @@ def killed_at(stack: Stack, call: str, part: str, *words: str) -> None:
 
     Only the process itself is killed: its children live on unless something else ends them.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, call, part, "backup", *words],
-        capture_output=True, text=True, env=stack.environment, check=False, timeout=120,
-    )  # fmt: skip
+    done = stack.command("backup", *words, killed_at=(call, part))
     assert done.returncode == -9, done.stdout + done.stderr
 
 
