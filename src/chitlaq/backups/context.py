@@ -31,6 +31,8 @@ ProgressCallback = Callable[[str, int, int], None]
 NICENESS = 10
 # A base backup of terabytes takes hours; a program that takes longer than a day hangs.
 PROGRAM_SECONDS = 86_400.0
+# How long a program may wait for a server that neither reads nor writes.
+STALL_SECONDS = 600.0
 # The reserve that stays free: a full disk stops the database.
 SPARE_BYTES = 200_000_000
 
@@ -192,9 +194,11 @@ def run_program(words: list[str], **options: Unpack[programs.Options]) -> str:
     """Run a program to its end and return its output.
 
     Raises:
-        OperatorError: it failed; the message quotes its error output. Or it took longer than a day.
+        OperatorError: it failed; the message quotes its error output. Or it took longer than a day, or made
+            no progress for a while where that is measured.
     """
-    return programs.run(words, timeout_seconds=PROGRAM_SECONDS, **options).checked()
+    limit = STALL_SECONDS if "progress" in options else PROGRAM_SECONDS
+    return programs.run(words, timeout_seconds=limit, **options).checked()
 
 
 def chown_to_postgres(path: Path) -> None:

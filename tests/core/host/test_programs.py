@@ -280,3 +280,15 @@ def test_programs_of_root_are_found_by_every_user(
     assert programs.find("only-roots") == tool
     assert programs.find("sh") in {Path("/usr/bin/sh"), Path("/bin/sh")}
     assert programs.find("no-such-program") is None
+
+
+def test_time_limit_starts_again_with_each_progress(tmp_path: Path) -> None:
+    """A program may take as long as it needs while it works, and no longer than the limit when it stops."""
+    file = tmp_path / "file"
+    file.touch()
+    working = shell('for i in 1 2 3 4 5 6 7 8; do echo $i >> "$0"; sleep 0.2; done', str(file))
+    size = lambda: file.stat().st_size  # noqa: E731
+    assert programs.run(working, timeout_seconds=0.6, progress=size).code == 0
+    stuck = shell('echo x >> "$0"; sleep 60', str(file))
+    with pytest.raises(ProgramTimeoutError, match=r"made no progress for 0\.6 s"):
+        programs.run(stuck, timeout_seconds=0.6, progress=size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 from time import monotonic
@@ -148,13 +149,16 @@ def require_unchanged(context: BackupContext, record: Record) -> None:
         raise OperatorError(f"{path} has changed since it was made: its SHA-256 differs.")
 
 
-def restore(context: BackupContext, record: Record, url: str, data: Path) -> None:
+def restore(
+    context: BackupContext, record: Record, url: str, data: Path, work: Callable[[], object]
+) -> None:
     """Restore a dump into an empty database.
 
     Args:
         record: the dump.
         url: the database.
         data: the server's data directory, which grows meanwhile.
+        work: returns what changes while the server works.
 
     Raises:
         OperatorError: pg_restore failed; the database is incomplete.
@@ -166,6 +170,7 @@ def restore(context: BackupContext, record: Record, url: str, data: Path) -> Non
             [context.program("pg_restore"), "--dbname", bare, "--exit-on-error", "--no-password",
              "--no-tablespaces", "--jobs", RESTORE_JOBS, str(file)],
             variables={"PGPASSWORD": password},
+            progress=work,
         )  # fmt: skip
 
 

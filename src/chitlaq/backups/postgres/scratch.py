@@ -43,6 +43,7 @@ STALL_SECONDS = 60
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 STATUS_LINE = 7
+CPU_STEP_SECONDS = 10
 
 # The whole configuration of a scratch server; what a caller adds comes after it.
 _CONFIGURATION = {
@@ -174,6 +175,11 @@ class ScratchServer:
     sockets: Path
     port: int
     database: str
+    process: programs.RunningProgram
+
+    def work_done(self) -> tuple[int, int]:
+        """What changes while the server works."""
+        return _work_done(self.process)
 
     def url(self, database: str = "") -> str:
         """The superuser's URL, over the private socket."""
@@ -257,7 +263,7 @@ def running_server(
         )  # fmt: skip
     try:
         _wait_until_open(process, data, log, tell)
-        yield ScratchServer(context, sockets, port, database)
+        yield ScratchServer(context, sockets, port, database, process)
     finally:
         programs.stop(process, signal.SIGQUIT if is_scratch else signal.SIGINT, STOP_SECONDS)
 
@@ -299,7 +305,7 @@ def _wait_until_open(
         said = log.read_text(errors="replace")
         if replayed := _REPLAYED.findall(said):
             tell(archive.parse_lsn(replayed[-1]))
-        if (now := (len(said), _transferred_bytes(process))) != progress:
+        if (now := (len(said), _work_done(process))) != progress:
             progress, last = now, time.monotonic()
         elif time.monotonic() > last + STALL_SECONDS:
             raise OperatorError(
@@ -317,15 +323,20 @@ def _is_ready(data: Path) -> bool:
     return len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready"
 
 
-def _transferred_bytes(process: programs.RunningProgram) -> int:
-    """What the processes that recover have read and written."""
-    total = 0
+def _work_done(process: programs.RunningProgram) -> tuple[int, int]:
+    """The bytes that a server's processes have read and written, and the steps of CPU time that they took.
+
+    A container may hide the bytes. An idle server takes less than a step.
+    """
+    transferred, seconds = 0, 0.0
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                transferred = child.io_counters()
-                total += transferred.read_chars + transferred.write_chars
-    return total
+                used = child.cpu_times()
+                seconds += used.user + used.system
+                counted = child.io_counters()
+                transferred += counted.read_chars + counted.write_chars
+    return transferred, int(seconds // CPU_STEP_SECONDS)
 
 
 def _failure_reason(log: Path) -> str:

@@ -117,7 +117,7 @@ def load_dump(context: BackupContext, server: ScratchServer, record: Record, dat
         for role in record.roles:
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
     migrations.provision(server.settings, server.home)
-    dump.restore(context, record, server.url(), data)
+    dump.restore(context, record, server.url(), data, server.work_done)
 
 
 def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]:
@@ -139,7 +139,8 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
             _compare(context, server, moment.tables)
             run_program(
                 [context.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
-                 "--username", "postgres", "--install-missing", server.database]
+                 "--username", "postgres", "--install-missing", server.database],
+                progress=server.work_done,
             )  # fmt: skip
             _query_feed_service(context, made, server)
     rows = sum(table.rows for table in moment.tables.values())

@@ -72,6 +72,7 @@ class Options(TypedDict, total=False):
         grace_seconds: from SIGTERM to SIGKILL (5 s); 0 kills at once.
         death_signal: what it gets when we die (SIGKILL); None lets it run on.
         on_stderr: called with its standard error, as it comes.
+        progress: returns what changes while it works: the time limit is then one without a change.
     """
 
     environment: Mapping[str, str] | None
@@ -85,6 +86,7 @@ class Options(TypedDict, total=False):
     grace_seconds: float
     death_signal: signal.Signals | None
     on_stderr: Callable[[str], None]
+    progress: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +298,6 @@ def _pidfd(pid: int) -> Iterator[int]:
 def _run(
     command: Command, timeout_seconds: float, cancelled: int | None, options: Options
 ) -> CommandResult:
-    deadline = monotonic() + timeout_seconds
     environment = options.get("environment")
     with ExitStack() as stack:
         stdin: int | IO[bytes] = subprocess.DEVNULL
@@ -322,11 +323,10 @@ def _run(
         )
     reading = _Reading(Path(command[0]).name, process, options)
     try:
-        reading.to_the_end(deadline, cancelled)
+        reading.to_the_end(timeout_seconds, cancelled)
     except TimeoutError:
-        raise ProgramTimeoutError(
-            f"{reading.program} did not end within {timeout_seconds:g} s."
-        ) from None
+        failed = "made no progress for" if "progress" in options else "did not end within"
+        raise ProgramTimeoutError(f"{reading.program} {failed} {timeout_seconds:g} s.") from None
     finally:
         # If it has not exited yet; else only the pipes are closed.
         stop(process, grace_seconds=options.get("grace_seconds", GRACE_SECONDS))
@@ -348,9 +348,11 @@ class _Reading:
         self._process = process
         self._max_bytes = options.get("max_bytes", MAX_BYTES)
         self._on_stderr = options.get("on_stderr")
+        self._progress = options.get("progress", lambda: None)
 
-    def to_the_end(self, deadline: float, cancelled: int | None) -> None:
+    def to_the_end(self, timeout_seconds: float, cancelled: int | None) -> None:
         """Read until the program has exited; what it left running may hold its output open."""
+        deadline, reached = monotonic() + timeout_seconds, self._progress()
         pipes = [self._process.stdout, self._process.stderr]
         with selectors.DefaultSelector() as selector, _pidfd(self._process.pid) as ended:
             for source in (*pipes, ended, cancelled):
@@ -364,7 +366,9 @@ class _Reading:
                 if cancelled in ready:
                     raise _CancelledError
                 if not ready:
-                    raise TimeoutError
+                    if (now := self._progress()) == reached:
+                        raise TimeoutError
+                    deadline, reached = monotonic() + timeout_seconds, now
                 for pipe in pipes:
                     if pipe in ready and self._read(pipe) == b"":
                         selector.unregister(pipe)

@@ -7,9 +7,11 @@ restores use PostgreSQL's own tools and work without Barman.
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
@@ -20,8 +22,8 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.servers import postgres
 
 SERVER = "chitlaq"
-# Longer than any base backup takes.
-RUN_SECONDS = 86_400.0
+# How long Barman may run without adding to its folder; a checkpoint comes first.
+STALL_SECONDS = 600.0
 
 # The default of ten seconds would make the archive seem far behind under heavy writes.
 RECEIVER = """\
@@ -137,9 +139,11 @@ def run(home: Home, settings: Settings, *words: str) -> str:
         OperatorError: it failed; with its error.
     """
     prepare(home, settings)
+    place = folder(home, settings)
     done = programs.run(
         command(home, *words),
-        timeout_seconds=RUN_SECONDS,
+        timeout_seconds=STALL_SECONDS,
+        progress=lambda: _written(place),
         folder=home.root,
         variables={"LC_ALL": "C.UTF-8"},
     )
@@ -147,6 +151,16 @@ def run(home: Home, settings: Settings, *words: str) -> str:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise OperatorError(f"barman {words[0]} failed: {' '.join(said[:3]) or done.reason}")
     return done.stdout
+
+
+def _written(folder: Path) -> int:
+    """The bytes of all files in a folder, some of which may vanish meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(parent, name).lstat().st_size
+    return total
 
 
 def catalogued(home: Home, settings: Settings, backup: str) -> Path:
