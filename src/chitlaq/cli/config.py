@@ -25,7 +25,7 @@ def show(as_json: output.AsJson = False) -> None:
     """
     from chitlaq.core.installation import settings_loading
 
-    home, settings = installation.current()
+    home, settings = installation.configured()
     rows = []
     for dotted, field in settings_loading.fields():
         value = settings.value_of(dotted)

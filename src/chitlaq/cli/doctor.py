@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from chitlaq.cli import installation, output
+
+if TYPE_CHECKING:
+    from chitlaq.stack.install.preflight import Finding
+    from chitlaq.stack.supervisor.control import Status
 
 
 def register(app: typer.Typer) -> None:
@@ -19,16 +25,16 @@ def doctor(as_json: output.AsJson = False) -> None:
     from chitlaq.stack.install import preflight
     from chitlaq.stack.supervisor import control
 
-    home, settings = installation.current()
+    said: list[str] = []
+    home, settings = installation.current(said.append)
     try:
-        control.ask(home, control.Ps())
-        is_running = True
+        statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
-        is_running = False
-    findings = preflight.examine(home, settings, is_running=is_running)
-    stack = "running" if is_running else "not running; start it with `chitlaq up`"
+        statuses = []
+    findings = preflight.examine(home, settings, is_running=bool(statuses))
     findings += preflight.observers(home, settings)
-    findings.append(preflight.Finding("stack", "ok", stack))
+    findings.append(_stack(statuses))
+    findings += [preflight.Finding("settings", "problem", text) for text in said]
     if as_json:
         output.print_json(findings)
     else:
@@ -37,3 +43,18 @@ def doctor(as_json: output.AsJson = False) -> None:
         output.print_table(["checked", "state", "detail"], rows)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)
+
+
+def _stack(statuses: list[Status]) -> Finding:
+    from chitlaq.stack.install.preflight import Finding
+
+    if not statuses:
+        return Finding("stack", "ok", "not running; start it with `chitlaq up`")
+    bad = [
+        f"{status.name} is {status.state}" + (f" ({status.reason})" if status.reason else "")
+        for status in statuses
+        if not status.is_well
+    ]
+    if bad:
+        return Finding("stack", "problem", f"running, but {', '.join(bad)}: see `chitlaq logs`")
+    return Finding("stack", "ok", "running")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.core.installation.home import Home
     from chitlaq.core.installation.settings import Settings
 
 
-def current() -> tuple[Home, Settings]:
-    """Return home and settings.
+def configured() -> tuple[Home, Settings]:
+    """Return home and settings, as the file and the environment have them now.
 
     Raises:
         OperatorError: a path or a setting is invalid.
@@ -20,3 +24,34 @@ def current() -> tuple[Home, Settings]:
 
     home = Home.from_environment()
     return home, settings_loading.load(home)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"chitlaq: {text}\n")
+
+
+def current(say: Callable[[str], None] = _say) -> tuple[Home, Settings]:
+    """Return home and settings; while these are invalid, those that the running stack has.
+
+    A typo in the file must not keep operators from the stack, nor a service from coming back.
+
+    Args:
+        say: told why other settings than the file's are used; by default on standard error.
+
+    Raises:
+        OperatorError: a path or a setting is invalid, and no stack runs.
+    """
+    from chitlaq.core.installation.home import Home
+
+    home = Home.from_environment()
+    try:
+        return configured()
+    except OperatorError as error:
+        from chitlaq.stack.supervisor import control
+
+        try:
+            settings = control.settings_in_effect(home)
+        except OperatorError:
+            raise error from None
+        say(f"{error} Until that is corrected, the settings of the running stack are used.")
+        return home, settings

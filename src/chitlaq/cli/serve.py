@@ -29,12 +29,16 @@ def serve(
     """
     from chitlaq import inventory
     from chitlaq.core.http import server
+    from chitlaq.core.telemetry import logs
 
     services = [row.name for row in inventory.SERVICES]
     if target not in services:
         raise OperatorError(f"There is no service {target}; there are {', '.join(services)}.")
-    home, settings = installation.current()
+    said: list[str] = []
+    home, settings = installation.current(said.append)
     server.prepare(target, settings, home)
+    for text in said:
+        logs.get("serve").warning(text)
     from chitlaq.core.http import app as http
 
     service = load(inventory.COMPONENTS[target])

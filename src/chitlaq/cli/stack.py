@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -50,7 +51,7 @@ def up(
     from chitlaq.stack.install import preflight
     from chitlaq.stack.supervisor import control
 
-    home, settings = installation.current()
+    home, settings = installation.configured()
     try:
         statuses = control.ask(home, control.Ps())
         typer.echo("ChitLaq is running here already.")
@@ -62,7 +63,7 @@ def up(
     secrets.ensure(home)
     started = time.monotonic()
     if detach:
-        _start(home).close()
+        _start(home, death_signal=None).close()
         _wait_until_healthy(home, started + timeout)
         _print_welcome(home, settings, time.monotonic() - started)
     else:
@@ -70,21 +71,16 @@ def up(
 
 
 def down() -> None:
-    """Stop everything that `chitlaq up` started.
+    """Stop everything that `chitlaq up` started, also what a killed supervisor has left.
 
     Example: chitlaq down
     """
+    from chitlaq.core.installation.home import Home
     from chitlaq.stack.supervisor import control
 
-    home, _ = installation.current()
-    try:
-        control.ask(home, control.Stop())
-    except control.NotRunningError:
-        typer.echo("ChitLaq is not running here.")
-        return
-    while home.control_socket.exists():
-        time.sleep(POLL_SECONDS)
-    typer.echo("Stopped.")
+    home = Home.from_environment()
+    is_stopped = control.stop(home, _say_waiting)
+    typer.echo("Stopped." if is_stopped else "ChitLaq is not running here.")
 
 
 def ps(as_json: output.AsJson = False) -> None:
@@ -92,9 +88,10 @@ def ps(as_json: output.AsJson = False) -> None:
 
     Example: chitlaq ps --json
     """
+    from chitlaq.core.installation.home import Home
     from chitlaq.stack.supervisor import control
 
-    home, _ = installation.current()
+    home = Home.from_environment()
     try:
         statuses = control.ask(home, control.Ps())
     except control.NotRunningError:
@@ -117,9 +114,10 @@ def stats(as_json: output.AsJson = False) -> None:
 
     Example: chitlaq stats
     """
+    from chitlaq.core.installation.home import Home
     from chitlaq.stack.supervisor import control, resource_usage
 
-    home, _ = installation.current()
+    home = Home.from_environment()
     rows = resource_usage.measure(control.ask(home, control.Ps()))
     if as_json:
         output.print_json(rows)
@@ -144,14 +142,14 @@ def stats(as_json: output.AsJson = False) -> None:
 def restart(
     service: Annotated[str, typer.Argument(help="A component, as `chitlaq ps` names it.")],
 ) -> None:
-    """Restart one component; services are replaced without losing a request.
+    """Restart one component with its current settings; services are replaced without losing a request.
 
     Example: chitlaq restart feed-service
     """
     from chitlaq.stack.supervisor import control
 
     home, _ = installation.current()
-    statuses = control.ask(home, control.Restart(service))
+    statuses = control.ask(home, control.Restart(service), _say_waiting)
     _print_statuses([status for status in statuses if status.service == service])
 
 
@@ -226,17 +224,21 @@ def supervise() -> None:
     """Run the supervisor; `chitlaq up` starts it."""
     from chitlaq.stack.supervisor import supervisor
 
-    home, settings = installation.current()
+    home, settings = installation.configured()
     supervisor.supervise(home, settings)
 
 
 # --- up
 
 
-def _start(home: Home) -> control.Connection:
+def _start(home: Home, death_signal: signal.Signals | None) -> control.Connection:
     """Start the supervisor and connect once it listens.
 
     If two start at once, one supervisor remains and both connect to it.
+
+    Args:
+        home: the installation.
+        death_signal: what the supervisor gets when this command dies; None lets it run on.
     """
     from chitlaq.core.host import programs
     from chitlaq.logs import rotation
@@ -244,9 +246,11 @@ def _start(home: Home) -> control.Connection:
     from chitlaq.stack.supervisor import control
 
     with (home.logs / "supervisor.log").open("ab") as log:
-        # It keeps running after this command.
         process = programs.start(
-            process_specs.chitlaq("supervise"), output=log, folder=Path("/"), death_signal=None
+            process_specs.chitlaq("supervise"),
+            output=log,
+            folder=Path("/"),
+            death_signal=death_signal,
         )
     while True:
         try:
@@ -268,9 +272,13 @@ def _wait_until_healthy(home: Home, deadline: float) -> None:
         if time.monotonic() > deadline or any(
             _is_hopeless(status) for status in statuses if status.is_needed
         ):
-            control.ask(home, control.Stop())
+            control.stop(home, _say_waiting)
             raise OperatorError(_trouble(home, statuses))
         time.sleep(POLL_SECONDS)
+
+
+def _say_waiting(text: str) -> None:
+    typer.echo(f"waiting for {text}", err=True)
 
 
 def _is_hopeless(status: Status) -> bool:
@@ -296,17 +304,21 @@ def _trouble(home: Home, statuses: list[Status]) -> str:
 
 def _stay(home: Home, settings: Settings, started: float) -> None:
     """Stay in the foreground: show the components as they start, and stop them on exit."""
+    from chitlaq.core.host import programs
     from chitlaq.stack.supervisor import control
 
     def leave(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
+    # A killed make could not stop us; a shell that exits must not.
+    if "MAKELEVEL" in os.environ:
+        programs.die_with_parent(signal.SIGTERM)
     # Ctrl-C too: a shell without job control lets its background processes ignore it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
     connection = None
     try:
-        connection = _start(home)
+        connection = _start(home, death_signal=signal.SIGTERM)
         connection.ask(control.Attach())
         _show_until_healthy(home)
         _print_welcome(home, settings, time.monotonic() - started)
@@ -317,8 +329,7 @@ def _stay(home: Home, settings: Settings, started: float) -> None:
         typer.echo("\nStopping ...")
         if connection is not None:
             connection.close()
-        while home.control_socket.exists():
-            time.sleep(POLL_SECONDS)
+        control.stop(home, _say_waiting)
         typer.echo("Stopped.")
 
 

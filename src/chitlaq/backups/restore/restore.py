@@ -382,11 +382,7 @@ def stop_stack(context: BackupContext) -> bool:
     Raises:
         OperatorError: it is running and could not be stopped.
     """
-    try:
-        control.ask(context.home, control.Stop())
-    except control.NotRunningError:
-        return False
-    return True
+    return control.stop(context.home)
 
 
 def next_step(context: BackupContext) -> str:

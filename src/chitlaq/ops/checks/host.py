@@ -185,7 +185,9 @@ def _cpu_seconds(process: psutil.Process) -> float:
 
 def _row(process: psutil.Process, figure: str) -> list[str]:
     try:
-        user, words = process.username(), " ".join(process.cmdline()) or f"[{process.name()}]"
+        # A title is shorter than the arguments that it was written over.
+        user, words = process.username(), " ".join(process.cmdline()).strip()
+        words = words or f"[{process.name()}]"
     except (psutil.Error, KeyError):
         user, words = "?", "(ended, or owned by another user)"
     width = shutil.get_terminal_size().columns

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.supervisor import leftovers
 
 MAX_LINE = 65_536
-ANSWER_SECONDS = 120.0
+# While a command runs, the supervisor says every second what it waits for.
+PROGRESS_SECONDS = 1.0
+ANSWER_SECONDS = 10.0
+POLL_SECONDS = 0.05
 
 State = Literal[
     "waiting",
@@ -83,14 +89,23 @@ class Stop(msgspec.Struct, tag="stop", frozen=True):
     """Stop everything; answered once it has exited."""
 
 
-Command = Ps | Attach | Restart | Rotate | Stop
+class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
+    """Ask for the settings that the stack runs with."""
+
+
+Command = Ps | Attach | Restart | Rotate | Stop | InEffect
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The response: the components, and an error if the command failed."""
+    """The response: the components, and an error if the command failed.
+
+    Before it come any number of lines that only say what the command waits for.
+    """
 
     components: list[Status] = []
     error: str = ""
+    waiting: str = ""
+    settings: Settings | None = None
 
 
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
@@ -109,6 +124,8 @@ class Connection:
     """A command's side of the socket."""
 
     def __init__(self, home: Home) -> None:
+        self._home = home
+        self._received = b""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(ANSWER_SECONDS)
         try:
@@ -124,24 +141,59 @@ class Connection:
                 f"ChitLaq runs here as another user ({home.control_socket} cannot be opened):"
                 " use that user."
             ) from None
+        except (TimeoutError, BlockingIOError):
+            self._socket.close()
+            raise self._no_answer() from None
 
-    def ask(self, command: Command) -> list[Status]:
-        """Send a command and return the resulting state of the components.
+    def ask(
+        self, command: Command, on_wait: Callable[[str], None] = lambda _text: None
+    ) -> list[Status]:
+        """Send a command and return the resulting state of the components; `answer` says more."""
+        return self.answer(command, on_wait).components
+
+    def answer(
+        self, command: Command, on_wait: Callable[[str], None] = lambda _text: None
+    ) -> Answer:
+        """Send a command and return the answer to it.
+
+        Args:
+            command: what to do.
+            on_wait: called with what the supervisor waits for, whenever that changes.
 
         Raises:
-            OperatorError: the supervisor refused it, or exited.
+            OperatorError: the supervisor refused it, exited, or hangs.
         """
-        self._socket.sendall(msgspec.json.encode(command) + b"\n")
-        data = b""
-        while not data.endswith(b"\n"):
-            chunk = self._socket.recv(MAX_LINE)
-            if not chunk:
-                raise OperatorError("The supervisor ended before it answered: see its log.")
-            data += chunk
-        answer = msgspec.json.decode(data, type=Answer)
+        waited_for = ""
+        try:
+            self._socket.sendall(msgspec.json.encode(command) + b"\n")
+            while (answer := msgspec.json.decode(self._line(), type=Answer)).waiting:
+                if answer.waiting != waited_for:
+                    waited_for = answer.waiting
+                    on_wait(waited_for)
+        except TimeoutError:
+            raise self._no_answer() from None
+        except ConnectionError:
+            raise OperatorError("The supervisor ended before it answered: see its log.") from None
         if answer.error:
             raise OperatorError(answer.error)
-        return answer.components
+        return answer
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._received:
+            chunk = self._socket.recv(MAX_LINE)
+            if not chunk:
+                raise ConnectionResetError
+            self._received += chunk
+        line, _, self._received = self._received.partition(b"\n")
+        return line
+
+    def _no_answer(self) -> OperatorError:
+        pid = supervisor_pid(self._home)
+        return OperatorError(
+            f"The supervisor (process {pid}) does not answer within {ANSWER_SECONDS:g} s: it is stopped"
+            f" or hangs. `kill -CONT {pid}` lets a stopped one continue, also with what was just asked;"
+            f" `kill -KILL {pid}` and `chitlaq down` end it with all that it started."
+        )
 
     def close(self) -> None:
         self._socket.close()
@@ -151,7 +203,9 @@ class NotRunningError(OperatorError):
     """No supervisor runs for this home."""
 
 
-def ask(home: Home, command: Command) -> list[Status]:
+def ask(
+    home: Home, command: Command, on_wait: Callable[[str], None] = lambda _text: None
+) -> list[Status]:
     """Connect, ask once, close.
 
     Raises:
@@ -159,6 +213,58 @@ def ask(home: Home, command: Command) -> list[Status]:
     """
     connection = Connection(home)
     try:
-        return connection.ask(command)
+        return connection.ask(command, on_wait)
     finally:
         connection.close()
+
+
+def settings_in_effect(home: Home) -> Settings:
+    """The settings that the running stack was started with, or has read since.
+
+    Raises:
+        NotRunningError: no supervisor runs here.
+    """
+    connection = Connection(home)
+    try:
+        settings = connection.answer(InEffect()).settings
+    finally:
+        connection.close()
+    assert settings is not None
+    return settings
+
+
+def stop(home: Home, on_wait: Callable[[str], None] = lambda _text: None) -> bool:
+    """Stop the stack with all that it started, also what a killed supervisor has left.
+
+    Returns:
+        Whether there was anything to stop.
+
+    Raises:
+        OperatorError: something cannot be ended; names it.
+    """
+    try:
+        ask(home, Stop(), on_wait)
+    except NotRunningError:
+        return _end_leftovers(home, on_wait)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (pid := supervisor_pid(home)) is not None:
+        if time.monotonic() > deadline:
+            raise OperatorError(f"All is stopped but the supervisor (process {pid}): see its log.")
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _end_leftovers(home: Home, on_wait: Callable[[str], None]) -> bool:
+    left = leftovers.marked(home)
+    if left:
+        names = ", ".join(sorted(set(left.values())))
+        on_wait(f"what a killed supervisor has left: {names}")
+    if remaining := leftovers.end(home, left, is_graceful=True):
+        listed = ", ".join(f"{pid} {words}" for pid, words in remaining.items())
+        raise OperatorError(f"These processes cannot be ended: {listed}.")
+    return bool(left)
+
+
+def supervisor_pid(home: Home) -> int | None:
+    """The process id of this home's supervisor; None if none runs."""
+    return next(iter(leftovers.of(home, leftovers.SUPERVISOR)), None)

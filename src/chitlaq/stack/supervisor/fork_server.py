@@ -24,6 +24,7 @@ from typing import NoReturn
 
 import msgspec
 
+from chitlaq.core.host.process_title import set_title
 from chitlaq.core.host.programs import die_with_parent
 from chitlaq.stack.supervisor.process import Process, start
 
@@ -56,6 +57,7 @@ SPAWN_SECONDS = 30.0
 
 
 class _Order(msgspec.Struct):
+    component: str
     words: list[str]
     environment: dict[str, str]
 
@@ -67,6 +69,7 @@ class ForkServer:
         command: starts the fork server, given the number of an open socket as one more argument.
         environment: of the fork server and of the processes that it forks.
         write_log: takes what the fork server itself writes.
+        mark: returns the mark of a component's processes, by its name (`leftovers.mark`).
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class ForkServer:
         command: Sequence[str],
         environment: dict[str, str],
         write_log: Callable[[bytes], None],
+        mark: Callable[[str], int],
     ) -> None:
+        self._mark = mark
         self._command = command
         self._environment = environment
         self._write_log = write_log
@@ -85,18 +90,23 @@ class ForkServer:
     def open(self) -> None:
         """Start the fork server, so that it loads while other things happen."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        mark = self._mark("fork-server")
         self._process = start(
             [*self._command, str(theirs.fileno())],
             self._environment,
             self._write_log,
+            mark=mark,
             keep_open=(theirs.fileno(),),
         )
+        os.close(mark)
         theirs.close()
         ours.setblocking(False)
         self._socket = ours
 
-    async def spawn(self, words: Sequence[str], write_log: Callable[[bytes], None]) -> Process:
-        """Fork a process that runs ``chitlaq WORDS``.
+    async def spawn(
+        self, component: str, words: Sequence[str], write_log: Callable[[bytes], None]
+    ) -> Process:
+        """Fork a process of a component that runs ``chitlaq WORDS``.
 
         Raises:
             OSError: the fork server is gone; the next call starts a new one.
@@ -107,10 +117,11 @@ class ForkServer:
                 self.open()
             assert self._socket is not None
             reading, writing = os.pipe()
+            mark = self._mark(component)
             try:
-                order = msgspec.json.encode(_Order(list(words), self._environment))
+                order = msgspec.json.encode(_Order(component, list(words), self._environment))
                 loop = asyncio.get_running_loop()
-                socket.send_fds(self._socket, [order], [writing])
+                socket.send_fds(self._socket, [order], [writing, mark])
                 async with asyncio.timeout(SPAWN_SECONDS):
                     answer = await loop.sock_recv(self._socket, 8)
                 if len(answer) != 8:
@@ -121,6 +132,7 @@ class ForkServer:
                 raise
             finally:
                 os.close(writing)
+                os.close(mark)
         return Process(struct.unpack("!q", answer)[0], reading, write_log)
 
     def close(self) -> None:
@@ -140,6 +152,7 @@ def serve(descriptor: int, run: Callable[[], None]) -> None:
     """
     orders = socket.socket(fileno=descriptor)
     supervisor = os.getppid()
+    set_title("fork-server")
     gc.disable()
     for name in LIBRARIES:
         importlib.import_module(name)
@@ -149,17 +162,22 @@ def serve(descriptor: int, run: Callable[[], None]) -> None:
     gc.freeze()
     gc.enable()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(orders, MAX_MESSAGE, 1)
+        message, descriptors, _, _ = socket.recv_fds(orders, MAX_MESSAGE, 2)
         if not message:
             return
         order = msgspec.json.decode(message, type=_Order)
-        pid = _fork_twice(order, descriptors[0], orders, supervisor, run)
-        os.close(descriptors[0])
+        pid = _fork_twice(order, descriptors, orders, supervisor, run)
+        for one in descriptors:
+            os.close(one)
         orders.send(struct.pack("!q", pid))
 
 
 def _fork_twice(
-    order: _Order, output: int, orders: socket.socket, supervisor: int, run: Callable[[], None]
+    order: _Order,
+    descriptors: Sequence[int],
+    orders: socket.socket,
+    supervisor: int,
+    run: Callable[[], None],
 ) -> int:
     """Return the id of a grandchild that runs the order, once it is the supervisor's child."""
     reading, writing = os.pipe()
@@ -172,7 +190,7 @@ def _fork_twice(
         os.close(reading)
         os.close(writing)
         orders.close()
-        _become(order, output, supervisor, run)
+        _become(order, descriptors, supervisor, run)
     os.close(writing)
     os.waitpid(middle, 0)
     try:
@@ -181,18 +199,22 @@ def _fork_twice(
         os.close(reading)
 
 
-def _become(order: _Order, output: int, supervisor: int, run: Callable[[], None]) -> NoReturn:
-    """Turn into the requested process."""
+def _become(
+    order: _Order, descriptors: Sequence[int], supervisor: int, run: Callable[[], None]
+) -> NoReturn:
+    """Turn into the requested process, with its output and its mark."""
     code = 1
     try:
         os.setsid()
-        null = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((null, 0), (output, 1), (output, 2)):
+        output, mark = descriptors
+        for source, target in ((mark, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         os.close(output)
+        os.close(mark)
         while os.getppid() != supervisor:  # until the process in the middle is gone
             os.sched_yield()
         die_with_parent(signal.SIGTERM)
+        set_title(order.component)
         os.environ.clear()
         os.environ.update(order.environment)
         sys.argv = ["chitlaq", *order.words]

@@ -12,11 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from chitlaq.core.host import programs
+from chitlaq.stack.supervisor import leftovers
 
 PR_SET_CHILD_SUBREAPER = 36
 READ_BYTES = 1 << 16
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+_running: set[int] = set()
+
+
+def is_waited_for(pid: int) -> bool:
+    """Whether a `Process` reaps this child."""
+    return pid in _running
 
 
 def adopt_orphans() -> None:
@@ -36,6 +45,7 @@ class Process:
         os.set_blocking(output, False)
         self._loop.add_reader(output, self._read)
         self._descriptor = os.pidfd_open(pid)
+        _running.add(pid)
         self._loop.add_reader(self._descriptor, self._reap)
 
     def send(self, signal_number: signal.Signals) -> None:
@@ -44,20 +54,28 @@ class Process:
                 os.kill(self.pid, signal_number)
 
     async def stop(self, signal_number: signal.Signals, grace_seconds: float) -> None:
-        """Ask it to exit; kill it if it does not in time."""
+        """Ask it to exit; kill it if it does not in time.
+
+        Raises:
+            OSError: the kernel holds it: it cannot even be killed now.
+        """
         self.send(signal_number)
         # A stopped process (SIGSTOP) handles no signal before it continues.
         self.send(signal.SIGCONT)
         await asyncio.wait([self.exited], timeout=grace_seconds)
         if not self.exited.done():
-            self.send(signal.SIGKILL)
-            await self.exited
-        self.kill_group()
+            await self.kill()
 
-    def kill_group(self) -> None:
-        """Kill what it left behind: nginx's workers would keep the port."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+    async def kill(self) -> None:
+        """Kill it.
+
+        Raises:
+            OSError: the kernel holds it: it cannot even be killed now.
+        """
+        self.send(signal.SIGKILL)
+        await asyncio.wait([self.exited], timeout=programs.KILL_SECONDS)
+        if not self.exited.done():
+            raise OSError(f"process {self.pid} cannot be ended: {leftovers.described(self.pid)}")
 
     def _read(self) -> None:
         try:
@@ -80,11 +98,15 @@ class Process:
     def _reap(self) -> None:
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
+        # What it left behind: nginx's workers would keep the port. Its id is not reused before we reap it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
         try:
             _, status = os.waitpid(self.pid, 0)
             code = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             code = -1
+        _running.discard(self.pid)
         # Its last output may still be in the pipe, which others may hold open.
         if self._output >= 0:
             self._read_rest()
@@ -101,11 +123,13 @@ def start(
     command: Sequence[str],
     environment: dict[str, str],
     write_log: Callable[[bytes], None],
+    *,
+    mark: int,
     user: pwd.struct_passwd | None = None,
     keep_open: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Process:
-    """Start a program in its own session that ends with us.
+    """Start a program in its own session that ends with us; the mark becomes its standard input.
 
     Raises:
         ProgramStartError: it cannot be started.
@@ -115,6 +139,7 @@ def start(
         started = programs.start(
             command,
             output=writing,
+            stdin=mark,
             environment=environment,
             folder=folder,
             user=user,

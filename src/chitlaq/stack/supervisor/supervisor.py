@@ -11,17 +11,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.errors import MissingProgramError
+from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.formatting import count
+from chitlaq.core.host.process_title import set_title
 from chitlaq.core.host.programs import describe_exit
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import multiprocess_metrics
@@ -29,18 +32,21 @@ from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
-from chitlaq.stack.supervisor import control, probes
+from chitlaq.stack.supervisor import control, leftovers, probes
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
-from chitlaq.stack.supervisor.process import Process, adopt_orphans, start
+from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_for, start
 
 POLL_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
-TEND_LOGS_SECONDS = 5.0
+TEND_SECONDS = 5.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
+# A command waits no longer for a component to be ready; the supervisor does.
+READY_SECONDS = 60.0
+PREPARE_SECONDS = 60.0
 
 
 def pause_after(failures: int) -> float:
@@ -58,6 +64,8 @@ class Instance:
         self.reason = ""
         self.restarts = 0
         self.process: Process | None = None
+        self.command: list[str] = []
+        self.is_being_replaced = False
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
         self.failures = 0
@@ -91,12 +99,16 @@ class Supervisor:
         self._instances = {c.name: Instance(c, self._logs[c.service]) for c in declared}
         self._own_log = self._open_log("supervisor")
         self._fork_server = ForkServer(
-            process_specs.chitlaq("fork-server"), self._environment, self._own_log.write
+            process_specs.chitlaq("fork-server"),
+            self._environment,
+            self._own_log.write,
+            partial(leftovers.mark, home),
         )
         self._keepers: dict[str, asyncio.Task[None]] = {}
-        self._stopping: asyncio.Future[None] | None = None
+        self._stopping: asyncio.Future[dict[int, str]] | None = None
         self._ended = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._commands: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         """Run the stack until a signal, a command or a closed terminal stops it."""
@@ -111,7 +123,7 @@ class Supervisor:
             self._serve, str(self._home.control_socket), limit=control.MAX_LINE
         )
         self._home.control_socket.chmod(0o600)
-        tending = asyncio.create_task(self._tend_logs())
+        tending = asyncio.create_task(self._tend())
         self._note("supervisor started")
         await self._ended.wait()
         tending.cancel()
@@ -129,6 +141,7 @@ class Supervisor:
                 if not spec.is_needed:
                     await self._wait_for_needs(instance)
                 instance.change("starting")
+                await self._end_leftovers(instance)
                 await self._prepare(instance)
                 if not spec.starts_at_once:
                     await self._wait_for_needs(instance)
@@ -163,6 +176,23 @@ class Supervisor:
         wanted = instance.spec.waits_for
         return [other for other in self._instances.values() if other.spec.service in wanted]
 
+    async def _end_leftovers(self, instance: Instance) -> None:
+        """End what the component's last process has left running, which could stop the next one.
+
+        Raises:
+            OSError: it does not end.
+        """
+        name = instance.spec.name
+        left = await asyncio.to_thread(leftovers.of, self._home, name)
+        if not left:
+            return
+        self._note(
+            f"{name} left {count(len(left), 'process', 'processes')} running, which are ended"
+        )
+        remaining = await asyncio.to_thread(leftovers.end, self._home, left)
+        if remaining:
+            raise OSError(f"it waits for what {name} left: {_listed(remaining)}")
+
     async def _prepare(self, instance: Instance) -> None:
         """Prepare a start; this needs no other component.
 
@@ -174,7 +204,11 @@ class Supervisor:
             await asyncio.to_thread(spec.prepare)
         if spec.prepare_command is not None:
             process = await self._spawn(instance, spec.prepare_command)
-            code = await process.exited
+            await asyncio.wait([process.exited], timeout=PREPARE_SECONDS)
+            if not process.exited.done():
+                await process.kill()
+                raise OSError(f"its preparation did not end within {PREPARE_SECONDS:g} s")
+            code = process.exited.result()
             if code != 0:
                 raise OSError(f"its preparation failed: {describe_exit(code)}")
 
@@ -184,17 +218,30 @@ class Supervisor:
         spec, prefix = instance.spec, process_specs.chitlaq()
         if callable(command):
             command = command()
+        if command != spec.prepare_command:
+            instance.command = command
         if command[: len(prefix)] == prefix:
-            process = await self._fork_server.spawn(command[len(prefix) :], instance.log.write)
+            process = await self._fork_server.spawn(
+                spec.name, command[len(prefix) :], instance.log.write
+            )
             # A killed process cannot delete its gauges itself, and they would be added to the others'.
             folder = self._home.metrics(spec.service)
             process.exited.add_done_callback(
                 lambda _: multiprocess_metrics.forget_gauges(folder, process.pid)
             )
             return process
-        return start(
-            command, self._environment, instance.log.write, user=spec.user, folder=spec.folder
-        )
+        mark = leftovers.mark(self._home, spec.name)
+        try:
+            return start(
+                command,
+                self._environment,
+                instance.log.write,
+                mark=mark,
+                user=spec.user,
+                folder=spec.folder,
+            )
+        finally:
+            os.close(mark)
 
     async def _until_ready(self, instance: Instance, process: Process) -> bool:
         """Wait until a new process is ready, or a task is done; false if it exited before."""
@@ -235,10 +282,12 @@ class Supervisor:
                 missed = 0  # a successor took over
                 continue
             if process.exited.done():
-                process.kill_group()
                 instance.reason = describe_exit(process.exited.result())
                 return
             if instance.state == "stopping" or instance.spec.alive is None:
+                continue
+            if instance.is_being_replaced:
+                missed = 0  # its successor has taken over the socket
                 continue
             missed = 0 if await instance.spec.alive(process.pid) else missed + 1
             if instance.process is process and not process.exited.done():
@@ -271,8 +320,15 @@ class Supervisor:
         """Serve one connection of a command, line by line."""
         try:
             while line := await reader.readline():
-                answer, is_attached = await self._answer(line)
-                writer.write(msgspec.json.encode(answer) + b"\n")
+                # It goes on if the client leaves.
+                running = asyncio.create_task(self._answer(line))
+                self._commands.add(running)
+                running.add_done_callback(self._commands.discard)
+                while not (await asyncio.wait([running], timeout=control.PROGRESS_SECONDS))[0]:
+                    writer.write(_line(control.Answer(waiting=self._waits_for())))
+                    await writer.drain()
+                answer, is_attached = running.result()
+                writer.write(_line(answer))
                 await writer.drain()
                 if is_attached:
                     await reader.read()
@@ -282,6 +338,16 @@ class Supervisor:
             pass  # the client disconnected, or its line is too long
         finally:
             writer.close()
+
+    def _waits_for(self) -> str:
+        """What a running command waits for, as far as it is known."""
+        unfinished = [
+            f"{status.name} ({status.state}{', ' if status.reason else ''}{status.reason})"
+            for status in self._statuses()
+            if status.state in {"stopping", "starting", "waiting", "backoff"}
+            or (status.state == "healthy" and status.reason)
+        ]
+        return ", ".join(unfinished) or "it to finish"
 
     async def _answer(self, line: bytes) -> tuple[control.Answer, bool]:
         try:
@@ -296,9 +362,15 @@ class Supervisor:
             elif isinstance(command, control.Stop):
                 self._begin_stop()
                 assert self._stopping is not None
-                await asyncio.shield(self._stopping)
-        except OSError as error:
+                if remaining := await asyncio.shield(self._stopping):
+                    raise OSError(f"These processes cannot be ended: {_listed(remaining)}.")
+        except (OSError, OperatorError) as error:
             return control.Answer(self._statuses(), str(error)), False
+        except Exception as error:
+            self._note(f"{command} failed: {error!r}")
+            return control.Answer(self._statuses(), f"Unexpected: {error!r}"), False
+        if isinstance(command, control.InEffect):
+            return control.Answer(settings=self._settings), False
         return control.Answer(self._statuses()), isinstance(command, control.Attach)
 
     def _statuses(self) -> list[Status]:
@@ -307,39 +379,124 @@ class Supervisor:
     async def _restart(self, service: str) -> None:
         """Restart one component's processes in turn, without losing a request.
 
+        The settings are read again, so that what they say about this component applies.
+
         Raises:
             OSError: the component is unknown, or its successor did not become ready.
         """
-        chosen = [i for i in self._instances.values() if i.spec.service == service]
-        if not chosen or any(instance.spec.once for instance in chosen):
-            names = [row.name for row in inventory.COMPONENTS.values() if row.kind != "task"]
-            raise OSError(f"There is no component {service}; there are {', '.join(names)}.")
+        known = [row.name for row in inventory.COMPONENTS.values() if row.kind != "task"]
+        if service not in known:
+            raise OSError(f"There is no component {service}; there are {', '.join(known)}.")
         async with self._busy:
-            for instance in chosen:
-                running = instance.process is not None and not instance.process.exited.done()
-                if running and instance.spec.is_replaceable:
-                    await self._replace(instance)
-                elif running and instance.spec.reload_signal is not None:
-                    await self._reload(instance)
-                else:
-                    await self._stop_and_start(instance)
+            declared = await asyncio.to_thread(self._read_settings)
+            mine = {spec.name: spec for spec in declared if spec.service == service}
+            running = {one.spec.name: one for one in self._instances.values()}
+            before = {name for name, one in running.items() if one.spec.service == service}
+            if bool(before) != bool(mine):
+                now = "no longer have" if before else "now have"
+                raise OSError(
+                    f"The settings {now} {service}: `chitlaq down` and `chitlaq up` apply that."
+                )
+            if not before:
+                raise OSError(f"With its settings this stack has no {service} of its own.")
+            for name in sorted(before & mine.keys()):
+                running[name].spec = mine[name]
+                await self._restart_instance(running[name])
+            try:
+                for name in sorted(mine.keys() - before):
+                    await self._add(mine[name], [spec.name for spec in declared])
+            finally:
+                # Also to a worker that is not ready yet: nginx tries another one until it is.
+                if before != mine.keys() and self._instances["nginx"].process is not None:
+                    await self._reload(self._instances["nginx"])
+            for name in sorted(before - mine.keys()):
+                await self._remove(running[name])
+
+    def _read_settings(self) -> list[ProcessSpec]:
+        """Read the settings again, and return what they require; invalid ones change nothing."""
+        try:
+            self._settings = settings_loading.load(self._home, self._environment)
+        except OperatorError as error:
+            self._note(f"{error} The settings in effect stay.")
+        return process_specs.declare(self._home, self._settings)
+
+    async def _restart_instance(self, instance: Instance) -> None:
+        spec, process = instance.spec, instance.process
+        if process is None or process.exited.done():
+            await self._stop_and_start(instance)
+        elif spec.is_replaceable:
+            await self._replace(instance)
+        elif spec.reload_signal is not None and not await self._has_other_command(instance):
+            await self._reload(instance)
+        else:
+            await self._stop_and_start(instance)
+
+    async def _has_other_command(self, instance: Instance) -> bool:
+        """Whether the settings changed its command line, which no reload applies."""
+        command = instance.spec.command
+        return (
+            await asyncio.to_thread(command) if callable(command) else command
+        ) != instance.command
+
+    async def _add(self, spec: ProcessSpec, order: Sequence[str]) -> None:
+        """Start one more worker."""
+        instance = Instance(spec, self._logs[spec.service])
+        every = self._instances | {spec.name: instance}
+        self._instances = dict(sorted(every.items(), key=lambda item: _place(item[0], order)))
+        await self._stop_and_start(instance)
+
+    async def _remove(self, instance: Instance) -> None:
+        """Stop a worker that the settings no longer require."""
+        spec = instance.spec
+        await asyncio.sleep(HANDOVER_SECONDS)
+        await self._cancel_keeper(spec.name)
+        await self._stop_instance(instance)
+        del self._instances[spec.name]
+        self._home.service_socket(spec.service, spec.worker).unlink(missing_ok=True)
+        self._note(f"{spec.name} was removed")
+
+    async def _cancel_keeper(self, name: str) -> None:
+        keeper = self._keepers.pop(name, None)
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait([keeper])
 
     async def _replace(self, instance: Instance) -> None:
         """Start a successor beside a running process, and stop that one once it is ready."""
         spec, old = instance.spec, instance.process
         assert old is not None
         new = await self._spawn(instance, spec.command)
-        while spec.ready is not None and not await spec.ready(new.pid):
-            if new.exited.done():
-                reason = describe_exit(new.exited.result())
-                raise OSError(f"The new {spec.name} exited ({reason}); the old one keeps running.")
-            await asyncio.sleep(POLL_SECONDS)
+        instance.is_being_replaced, instance.reason = True, "its successor starts"
+        try:
+            await self._until_it_can_take_over(spec, new, old)
+        finally:
+            instance.is_being_replaced, instance.reason = False, ""
         instance.process, instance.started_at = new, time.monotonic()
         instance.restarts += 1
         instance.change("healthy")
         await asyncio.sleep(HANDOVER_SECONDS)
         await old.stop(spec.stop_signal, spec.grace_seconds)
         self._note(f"{spec.name} was replaced")
+
+    async def _until_it_can_take_over(self, spec: ProcessSpec, new: Process, old: Process) -> None:
+        """Wait until a successor is ready.
+
+        Raises:
+            OSError: it is not, and has ended.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while spec.ready is not None and not await spec.ready(new.pid):
+            if new.exited.done():
+                reason = describe_exit(new.exited.result())
+                now = "another one is started" if old.exited.done() else "the old one keeps running"
+                raise OSError(f"The new {spec.name} exited ({reason}); {now}.")
+            if time.monotonic() > deadline:
+                await new.kill()
+                raise OSError(
+                    f"The new {spec.name} was not ready within {READY_SECONDS:g} s, and was ended; the"
+                    f" old one keeps running. See `chitlaq logs {spec.service}`."
+                )
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _reload(self, instance: Instance) -> None:
         """Have a running process load its configuration, which is rewritten and checked first."""
@@ -353,15 +510,36 @@ class Supervisor:
 
     async def _stop_and_start(self, instance: Instance) -> None:
         spec, process = instance.spec, instance.process
-        keeper = self._keepers[spec.name]
-        keeper.cancel()
-        if process is not None:
-            instance.change("stopping")
-            await process.stop(spec.stop_signal, spec.grace_seconds)
-        instance.became_ready.clear()
-        instance.restarts += 1
-        self._keepers[spec.name] = asyncio.create_task(self._keep(instance))
-        await instance.became_ready.wait()
+        await self._cancel_keeper(spec.name)
+        try:
+            if process is not None:
+                await self._stop_process(instance, process)
+        finally:
+            # Also if it cannot be ended: the keeper says so, and tries again.
+            instance.became_ready.clear()
+            instance.restarts += 1
+            self._keepers[spec.name] = asyncio.create_task(self._keep(instance))
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await instance.became_ready.wait()
+        except TimeoutError:
+            reason = f", {instance.reason}" if instance.reason else ""
+            raise OSError(
+                f"{spec.name} is not ready after {READY_SECONDS:g} s ({instance.state}{reason}). The"
+                f" supervisor goes on: see `chitlaq ps` and `chitlaq logs {spec.service}`."
+            ) from None
+
+    async def _stop_process(self, instance: Instance, process: Process) -> None:
+        """Stop a component's process with all that it has started.
+
+        Raises:
+            OSError: it cannot be ended.
+        """
+        spec = instance.spec
+        instance.change("stopping")
+        # PostgreSQL waits for its backends, also for one that is stopped (SIGSTOP).
+        leftovers.resume(await asyncio.to_thread(leftovers.of, self._home, spec.name))
+        await process.stop(spec.stop_signal, spec.grace_seconds)
 
     # --- the end
 
@@ -369,11 +547,13 @@ class Supervisor:
         if self._stopping is None:
             self._stopping = asyncio.ensure_future(self._stop())
 
-    async def _stop(self) -> None:
-        """Stop everything, dependents before their dependencies."""
+    async def _stop(self) -> dict[int, str]:
+        """Stop everything, dependents before their dependencies; return what cannot be ended."""
         for keeper in self._keepers.values():
             keeper.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        # What is frozen holds up what waits for it, on the way to its end as well.
+        leftovers.resume(await asyncio.to_thread(leftovers.marked, self._home))
         remaining = list(self._instances.values())
         while remaining:
             needed = {need for instance in remaining for need in instance.spec.waits_for}
@@ -381,15 +561,20 @@ class Supervisor:
             await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
             remaining = [instance for instance in remaining if instance not in layer]
         self._fork_server.close()
+        left = await asyncio.to_thread(_end_all, self._home)
+        if left:
+            self._note(f"these processes cannot be ended: {_listed(left)}")
         for log in self._logs.values():
             log.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
+        return left
 
     async def _stop_instance(self, instance: Instance) -> None:
         if instance.process is not None and not instance.process.exited.done():
-            instance.change("stopping")
-            spec = instance.spec
-            await instance.process.stop(spec.stop_signal, spec.grace_seconds)
+            try:
+                await self._stop_process(instance, instance.process)
+            except OSError as error:
+                self._note(f"{instance.spec.name}: {error}")
         instance.change("stopped")
 
     # --- logs
@@ -424,13 +609,15 @@ class Supervisor:
         if nginx is not None:
             nginx.send(signal.SIGUSR1)
 
-    async def _tend_logs(self) -> None:
-        """Write what waits for space, and rotate the access log, which nginx writes itself."""
+    async def _tend(self) -> None:
+        """Write what waits for space, rotate nginx's access log, and reap orphans."""
         path = self._home.access_log
         day = rotation.last_day(path) or rotation.local_day()
+        reaper = leftovers.Reaper(is_waited_for)
         while True:
-            await asyncio.sleep(TEND_LOGS_SECONDS)
+            await asyncio.sleep(TEND_SECONDS)
             self._flush_logs()
+            await asyncio.to_thread(reaper.reap)
             today, before = rotation.local_day(), day
             day = today
             try:
@@ -458,6 +645,23 @@ class Supervisor:
                 log.lost_bytes = 0
 
 
+def _line(answer: control.Answer) -> bytes:
+    return msgspec.json.encode(answer) + b"\n"
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def _listed(processes: Mapping[int, str]) -> str:
+    return ", ".join(f"{pid} {words}" for pid, words in processes.items())
+
+
+def _end_all(home: Home) -> dict[int, str]:
+    """End all that runs of this home besides us; return what remains."""
+    return leftovers.end(home, set(leftovers.marked(home)) - {os.getpid()}, is_graceful=True)
+
+
 def supervise(home: Home, settings: Settings) -> None:
     """Run as this home's supervisor, unless there is one already."""
     for folder in (home.run, home.logs):
@@ -468,6 +672,12 @@ def supervise(home: Home, settings: Settings) -> None:
         except BlockingIOError:
             sys.exit("Another supervisor runs here already.")
         home.control_socket.unlink(missing_ok=True)
+        if left := _end_all(home):
+            sys.exit(f"An earlier supervisor left processes that cannot be ended: {_listed(left)}.")
+        mark = leftovers.mark(home, leftovers.SUPERVISOR)
+        os.dup2(mark, 0, inheritable=False)
+        os.close(mark)
+        set_title("supervisor")
         # Counters restart at each start of the stack, as Prometheus expects.
         for file in (home.run / "metrics").glob("*/*.db"):
             file.unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""What a dead component has left running is ended, nothing else is, and no command waits in silence.
+
+Attacks the promises that everything recovers on its own, and that `chitlaq down` stops everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import asyncpg
+import psutil
+import pytest
+
+from chitlaq import inventory
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.servers import process_specs
+from chitlaq.stack.supervisor import leftovers
+from tests.conftest import Stack, eventually, start_stack, stop_stack
+
+RUNNING = [row.name for row in inventory.COMPONENTS.values() if row.kind in {"server", "service"}]
+
+
+def processes(stack: Stack, component: str) -> list[psutil.Process]:
+    return [psutil.Process(pid) for pid in leftovers.of(Home(stack.home), component)]
+
+
+def is_back(stack: Stack, component: str, pid: int) -> bool:
+    now = stack.ps()
+    return now[component]["pid"] not in {None, pid} and all(
+        row["state"] in {"healthy", "done"} for row in now.values()
+    )
+
+
+async def test_postgresql_returns_though_a_backend_is_busy(stack: Stack) -> None:
+    pid = (await asyncio.to_thread(stack.ps))["postgres"]["pid"]
+    connection = await asyncpg.connect(stack.dsn())
+    backend = await connection.fetchval("SELECT pg_backend_pid()")
+    # It never looks whether its server still lives.
+    busy = asyncio.create_task(connection.fetchval("SELECT count(*) FROM generate_series(1, 1e12)"))
+    await eventually(lambda: psutil.Process(backend).cpu_times().user > 0.2)
+    os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: asyncio.to_thread(is_back, stack, "postgres", pid))
+    with pytest.raises(Exception, match=r".+"):
+        await busy
+    connection.terminate()
+    # Not even as a zombie: the supervisor has adopted it.
+    await eventually(lambda: not psutil.pid_exists(backend))
+
+
+@pytest.mark.parametrize("component", RUNNING)
+async def test_what_a_killed_component_left_is_ended_before_it_starts_again(
+    stack: Stack, component: str
+) -> None:
+    pid = (await asyncio.to_thread(stack.ps))[component]["pid"]
+    before = processes(stack, component)
+    assert pid in [process.pid for process in before]
+    # One that is not ours, though it looks like it.
+    stranger = subprocess.Popen(["sleep", "600"], cwd=stack.home, start_new_session=True)
+    try:
+        for process in before:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: asyncio.to_thread(is_back, stack, component, pid))
+        await eventually(lambda: not any(process.is_running() for process in before))
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.fixture
+def own() -> Iterator[Stack]:
+    own = start_stack(CHITLAQ_BACKUPS_ARCHIVE="on")
+    try:
+        answer = own.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield own
+    finally:
+        stop_stack(own)
+
+
+async def test_down_stops_what_is_frozen_and_says_what_it_waits_for(own: Stack) -> None:
+    home = Home(own.home)
+    (supervisor,) = leftovers.of(home, leftovers.SUPERVISOR)
+    for pid in set(leftovers.marked(home)) - {supervisor}:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    answer = await asyncio.to_thread(own.command, "down")
+    assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
+    assert leftovers.marked(home) == {}
+    assert not supervisor_children(supervisor)
+
+
+def supervisor_children(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+async def test_no_command_hangs_with_a_frozen_supervisor_and_down_ends_what_it_leaves(
+    own: Stack,
+) -> None:
+    home = Home(own.home)
+    (supervisor,) = leftovers.of(home, leftovers.SUPERVISOR)
+    os.kill(supervisor, signal.SIGSTOP)
+    commands = (("ps",), ("stats",), ("restart", "nginx"), ("rotate",), ("doctor",), ("down",))
+    answers = await asyncio.gather(
+        *(asyncio.to_thread(own.command, *words, timeout=60) for words in commands)
+    )
+    for words, answer in zip(commands, answers, strict=True):
+        assert answer.returncode == 1, words
+        assert f"The supervisor (process {supervisor}) does not answer" in answer.stderr, words
+    for backend in processes(own, "postgres"):
+        backend.suspend()
+    os.kill(supervisor, signal.SIGKILL)
+    await eventually(lambda: leftovers.of(home, leftovers.SUPERVISOR) == set())
+    assert leftovers.of(home, "postgres")
+    answer = await asyncio.to_thread(own.command, "down")
+    assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
+    assert "postgres" in answer.stderr
+    assert leftovers.marked(home) == {}
+    answer = await asyncio.to_thread(own.command, "up", "--detach")
+    assert answer.returncode == 0, answer.stderr
+
+
+async def test_restart_says_what_it_waits_for(stack: Stack) -> None:
+    for process in processes(stack, "postgres"):
+        process.suspend()
+    answer = await asyncio.to_thread(stack.command, "restart", "feed-service")
+    assert "waiting for" in answer.stderr
+    assert "feed-service (healthy, its successor starts)" in answer.stderr
+    assert answer.returncode == 0, answer.stderr
+    await eventually(lambda: asyncio.to_thread(stack.is_healthy))
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+async def test_stack_in_the_foreground_ends_with_its_command(kill: signal.Signals) -> None:
+    """Also if the command is killed before it has told the supervisor that it stays."""
+    own = start_stack()
+    home = Home(own.home)
+    try:
+        for wanted in (1, 3, 8):
+            command = subprocess.Popen(
+                process_specs.chitlaq("up"), env=own.environment, stdout=subprocess.DEVNULL
+            )
+            deadline = time.monotonic() + 60
+            while len(leftovers.marked(home)) < wanted and time.monotonic() < deadline:
+                await asyncio.sleep(0)
+            command.send_signal(kill)
+            await asyncio.to_thread(command.wait)
+            await eventually(lambda: leftovers.marked(home) == {})
+    finally:
+        stop_stack(own)
