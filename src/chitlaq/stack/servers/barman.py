@@ -140,13 +140,19 @@ def run(home: Home, settings: Settings, *words: str) -> str:
     """
     prepare(home, settings)
     place = folder(home, settings)
-    done = programs.run(
-        command(home, *words),
-        timeout_seconds=STALL_SECONDS,
-        progress=lambda: _written(place),
-        folder=home.root,
-        variables={"LC_ALL": "C.UTF-8"},
-    )
+    try:
+        done = programs.run(
+            command(home, *words),
+            timeout_seconds=STALL_SECONDS,
+            progress=lambda: _written(place),
+            folder=home.root,
+            variables={"LC_ALL": "C.UTF-8"},
+        )
+    except programs.ProgramTimeoutError:
+        raise OperatorError(
+            f"barman {words[0]} has made no progress for {STALL_SECONDS:g} s and was stopped. See"
+            " `chitlaq logs postgres`: it does not end a base backup while an archive_command of yours fails."
+        ) from None
     if done.code != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise OperatorError(f"barman {words[0]} failed: {' '.join(said[:3]) or done.reason}")
