@@ -7,7 +7,7 @@ import json
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,12 +17,12 @@ import pytest
 
 from chitlaq.bench import live
 from chitlaq.core import ids
-from chitlaq.core.data.postgres import Database
 from chitlaq.core.formatting import duration
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Section, Value, Verdict
 from chitlaq.ops.checks.runner import Result, Run
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import run_history
-from chitlaq.ops.history.database import queries as named_queries
 from tests.conftest import Stack, eventually
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "benchmark.sh"
@@ -70,14 +70,12 @@ async def gateway(delay: float, status: str = "200 OK") -> AsyncIterator[Gateway
 
 
 @pytest.fixture
-async def database(stack: Stack) -> AsyncIterator[Database]:
-    queries = named_queries("test")
-    database = Database(stack.dsn("chitlaq_ops"), "test", queries)
-    yield database
-    await database.close()
+def database(stack: Stack) -> Iterator[OpsDatabase]:
+    with OpsDatabase(Home(stack.home)) as database:
+        yield database
 
 
-async def remember(database: Database, p95: float) -> None:
+async def remember(database: OpsDatabase, p95: float) -> None:
     """Fill the history with as many benchmarks as are compared, all with this figure."""
     for minute in range(live.COMPARED):
         results = [
@@ -100,7 +98,7 @@ async def bench(stack: Stack, *words: str, **environment: str) -> subprocess.Com
 
 
 async def test_load_is_labelled_and_bounded_in_connections_and_time(
-    stack: Stack, database: Database
+    stack: Stack, database: OpsDatabase
 ) -> None:
     await remember(database, 1.0)
     async with gateway(0.002) as asked:
@@ -142,7 +140,7 @@ async def test_benchmark_of_the_running_system_is_recorded(stack: Stack) -> None
 )
 async def test_slower_result_is_reported_and_sets_the_exit_code(
     stack: Stack,
-    database: Database,
+    database: OpsDatabase,
     usual: float,
     delay: float,
     status: str,

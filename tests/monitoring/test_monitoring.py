@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,10 @@ from websockets.asyncio.client import connect
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record
+from chitlaq.core.installation.home import Home
 from chitlaq.monitoring.alerts import registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
+from chitlaq.ops.database.database import OpsDatabase, statement
 from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
 from tests.monitoring.dashboards.test_dashboards import metrics_of
 from tests.monitoring.exporter.test_exporter import make_bans, make_certificate
@@ -316,16 +318,16 @@ async def test_prometheus_reports_the_open_sockets(monitored: Stack) -> None:
 
 async def test_alert_unknown_to_alertmanager_is_ended(monitored: Stack) -> None:
     await observers_are_healthy(monitored)
-    await monitored.sql(
-        "INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)"
-        " VALUES ('gone', 'Gone', 'P2', '{}', 'It is so.', 'Disk', now() - interval '1 hour')"
-    )
+    started = datetime.now(UTC) - timedelta(hours=1)
+    with OpsDatabase(Home(monitored.home)) as history:
+        await history.write(
+            statement("keep_alert", "gone", "Gone", "P2", "{}", "It is so.", "Disk", started, None)
+        )
 
-    async def is_over() -> bool:
-        (row,) = await monitored.sql("SELECT ended_at FROM ops.alerts WHERE name = 'Gone'")
-        return row["ended_at"] is not None
+    def is_over() -> bool:
+        return any(one["name"] == "Gone" for one in monitored.json("alerts", "--resolved"))
 
-    await eventually(is_over)
+    await eventually(lambda: asyncio.to_thread(is_over))
 
 
 async def test_configuration_is_reloaded_without_a_restart(monitored: Stack) -> None:

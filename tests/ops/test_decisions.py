@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from chitlaq.core import ids
-from chitlaq.core.data.postgres import Database
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
 from chitlaq.ops import routines
 from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.runner import Run
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import notes, run_diff, run_history
-from chitlaq.ops.history.database import queries
-from tests.conftest import Stack
 
 
 @pytest.mark.parametrize(
@@ -62,37 +61,29 @@ def test_results_other_than_ok_and_skipped_are_problems(verdict: Verdict, is_pro
     assert verdict.is_problem == is_problem
 
 
-async def test_note_needs_a_readable_text(stack: Stack) -> None:
-    database = Database(stack.dsn("chitlaq_ops"), "test", queries("test"))
-    check = f"x.{secrets.token_hex(4)}"
-    try:
+async def test_note_needs_a_readable_text(tmp_path: Path) -> None:
+    with OpsDatabase(Home(tmp_path)) as database:
         for text in ("", "  ", "x" * 5001):
             with pytest.raises(OperatorError, match="between 1 and 5000"):
-                await notes.add(database, check, "note", text, "ada")
-        await notes.add(database, check, "note", " seen ", "ada")
-        assert [one.text for one in await notes.listed(database, [check], 10)] == ["seen"]
-    finally:
-        database.terminate()
+                await notes.add(database, "x.y", "note", text, "ada")
+        await notes.add(database, "x.y", "note", " seen ", "ada")
+        assert [one.text for one in await notes.listed(database, ["x.y"], 10)] == ["seen"]
 
 
-async def test_comparison_needs_two_runs(stack: Stack) -> None:
-    database = Database(stack.dsn("chitlaq_ops"), "test", queries("test"))
-    routine = f"routine-{secrets.token_hex(4)}"
+async def test_comparison_needs_two_runs(tmp_path: Path) -> None:
+    with OpsDatabase(Home(tmp_path)) as database:
 
-    async def run() -> Run:
-        made = Run(ids.new(), routine, datetime.now(UTC), 0.1, Verdict.OK, "ada", "here", [])
-        await run_history.store(database, made)
-        return made
+        async def run() -> Run:
+            made = Run(ids.new(), "morning", datetime.now(UTC), 0.1, Verdict.OK, "ada", "here", [])
+            await run_history.store(database, made)
+            return made
 
-    try:
         with pytest.raises(OperatorError, match="0 recorded runs"):
-            await run_diff.latest(database, routine)
+            await run_diff.latest(database, "morning")
         first = await run()
         with pytest.raises(OperatorError, match="1 recorded run;"):
-            await run_diff.latest(database, routine)
+            await run_diff.latest(database, "morning")
         second = await run()
-        found = await run_diff.latest(database, routine)
+        found = await run_diff.latest(database, "morning")
         assert (found.before.id, found.after.id) == (first.id, second.id)
         assert found.changes == []
-    finally:
-        database.terminate()

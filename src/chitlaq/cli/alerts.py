@@ -28,7 +28,7 @@ def alerts(
 ) -> None:
     """Show firing alerts, and the history of resolved ones.
 
-    ops-service keeps the history in PostgreSQL, because Alertmanager keeps none.
+    ops-service keeps the history, because Alertmanager keeps none.
 
     Example: chitlaq alerts --active
     """

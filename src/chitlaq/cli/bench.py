@@ -11,8 +11,8 @@ import typer
 from chitlaq.cli import history_db, installation, output
 
 if TYPE_CHECKING:
-    from chitlaq.core.data.postgres import Database
     from chitlaq.ops.checks.runner import Run
+    from chitlaq.ops.database.database import OpsDatabase
 
 
 def register(app: typer.Typer) -> None:
@@ -90,10 +90,10 @@ def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> 
     if not production:
         live.refuse_production(settings, seconds)
 
-    async def measured(database: Database) -> Run:
+    async def measured(database: OpsDatabase) -> Run:
         before = await run_history.newest(database, live.ROUTINE, live.COMPARED)
         run = await live.run(settings, operator, before, seconds, _say)
-        await run_history.store_or_enqueue(database, home, run)
+        await run_history.store(database, run)
         return run
 
     run = history_db.ask(measured)

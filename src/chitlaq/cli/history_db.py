@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from chitlaq.cli import installation
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
 
 if TYPE_CHECKING:
-    from chitlaq.core.data.postgres import Database
+    from chitlaq.ops.database.database import OpsDatabase
 
 T = TypeVar("T")
 
@@ -23,25 +22,19 @@ Operator = Annotated[
 ]
 
 
-def ask(work: Callable[[Database], Awaitable[T]]) -> T:
+def ask(work: Callable[[OpsDatabase], Awaitable[T]]) -> T:
     """Run something with the history open.
 
     Raises:
-        OperatorError: PostgreSQL is unavailable.
+        OperatorError: it cannot be read or written.
     """
-    from chitlaq.core.data.postgres import PostgresUnavailableError
-    from chitlaq.ops.history.database import open_database
-
-    home, settings = installation.current()
+    from chitlaq.ops.database.database import OpsDatabase
 
     async def asked() -> T:
-        async with open_database(home, settings) as database:
+        with OpsDatabase(Home.from_environment()) as database:
             return await work(database)
 
-    try:
-        return asyncio.run(asked())
-    except PostgresUnavailableError as error:
-        raise OperatorError(f"{error}. Is the stack up? See `chitlaq ps`.") from None
+    return asyncio.run(asked())
 
 
 def operator(named: str | None) -> str:

@@ -20,9 +20,10 @@ from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
+from chitlaq.ops.database import postgres_import
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
-from chitlaq.ops.history.database import QUERY_PACKAGES
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
@@ -50,35 +51,38 @@ async def list_alerts(
     request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
 ) -> list[AlertRecord]:
     await operator(request)
-    context: Context = request.app.state.context
-    return await alert_history.alerts(context.database, is_active=active, limit=limit)
+    database: OpsDatabase = request.app.state.operations
+    return await alert_history.alerts(database, is_active=active, limit=limit)
 
 
 @post("/alerts", status_code=204, summary="Webhook for Alertmanager's notifications")
 async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
     await operator(request)
-    context: Context = request.app.state.context
-    await alert_history.store_or_enqueue(context.database, context.home, data)
+    database: OpsDatabase = request.app.state.operations
+    await alert_history.store(database, data)
 
 
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
-    scheduler = Scheduler(context.home, context.settings.operations, context.database)
-    backup_scheduler = BackupScheduler(context.home, context.settings)
-    exporter = Exporter(context)
-    async with tasks.running(
-        scheduler.run_forever,
-        backup_scheduler.run_forever,
-        exporter.measure_forever,
-        partial(log_errors.count_forever, context.home, context.settings),
-        partial(alert_history.store_queued_forever, context.database, context.home),
-        partial(alert_history.compare_forever, context.database, context.home, context.settings),
-    ):
-        yield {"extra_metrics": exporter.exposition}
+    with OpsDatabase(context.home, is_keeper=True) as operations:
+        scheduler = Scheduler(
+            context.home, context.settings.operations, operations, context.database
+        )
+        backup_scheduler = BackupScheduler(context.home, context.settings)
+        exporter = Exporter(context)
+        async with tasks.running(
+            partial(postgres_import.move, context.home, context.database, operations),
+            scheduler.run_forever,
+            backup_scheduler.run_forever,
+            exporter.measure_forever,
+            partial(log_errors.count_forever, context.home, context.settings),
+            partial(alert_history.compare_forever, operations, context.home, context.settings),
+        ):
+            yield {"extra_metrics": exporter.exposition, "operations": operations}
 
 
 SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
     run=run,
-    query_packages=[*QUERY_PACKAGES, "chitlaq.monitoring.exporter"],
+    query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
 )

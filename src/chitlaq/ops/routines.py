@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import cpu_affinity
 from chitlaq.core.installation.home import Home
@@ -18,10 +16,9 @@ from chitlaq.ops.checks.model import Check
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import OnResult, Run
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
 from chitlaq.ops.history import notes, run_history
-from chitlaq.ops.history.database import open_database
 
-NOTES_SECONDS = 3.0
 RECORDED_BESIDE = ("check", "benchmark")
 """What the history has besides routines: single checks, and `chitlaq bench --here`."""
 _HEALTH = tuple(one.id for one in services.HEALTH)
@@ -187,16 +184,14 @@ async def run_and_store(
         run = await runner.run(system, name, checks, operator, on_result)
     finally:
         await system.close()
-    async with open_database(home, settings) as database:
-        trouble = await run_history.store_or_enqueue(database, home, run)
-    # Do not query a PostgreSQL that has just failed.
-    return run if trouble else await with_notes_if_available(home, settings, run), trouble
+    with OpsDatabase(home) as database:
+        trouble = await run_history.store(database, run)
+        return await with_notes_if_available(database, run), trouble
 
 
-async def with_notes_if_available(home: Home, settings: Settings, run: Run) -> Run:
-    """Return a run with the operators' notes, or unchanged if PostgreSQL does not answer."""
+async def with_notes_if_available(database: OpsDatabase, run: Run) -> Run:
+    """Return a run with the operators' notes, or unchanged if they cannot be read."""
     try:
-        async with asyncio.timeout(NOTES_SECONDS), open_database(home, settings) as database:
-            return await notes.with_notes(database, run)
-    except (TimeoutError, PostgresUnavailableError):
+        return await notes.with_notes(database, run)
+    except OpsDatabaseUnavailableError:
         return run

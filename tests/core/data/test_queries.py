@@ -39,5 +39,5 @@ def test_queries_of_all_packages_are_loaded(package: Package) -> None:
 def test_two_queries_of_one_name_are_an_error(package: Package) -> None:
     first = package("first", "-- name: one\nSELECT 1;\n")
     second = package("second", "-- name: one\nSELECT 2;\n")
-    with pytest.raises(ValueError, match="second: two queries of test are named one"):
+    with pytest.raises(ValueError, match="second: two queries are named one"):
         postgres.load_queries(first, "test", second)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import analysis
 from chitlaq.ops.checks.model import Table, Verdict
-from chitlaq.ops.checks.registry import CHECKS
-from chitlaq.ops.checks.runner import Result, judge
-from chitlaq.ops.checks.sources.system import SystemView
-from tests.conftest import Stack, eventually
+from chitlaq.ops.database.database import OpsDatabase
 from tests.ops.checks.run_check import run_check
 
 NOW = datetime.now(UTC)
@@ -84,45 +81,29 @@ async def test_missing_log_is_unknown(home: Home, check: str) -> None:
     assert str(home.logs) in found.summary
 
 
-async def test_pattern_is_marked_new_on_its_first_day(stack: Stack, tmp_path: Path) -> None:
-    """Against the logs and the history of a running stack."""
-    home = Home(stack.home)
-    settings = settings_loading.load(home, stack.environment)
-    path = home.logs / "search-service.log"
-    word = f"trouble{tmp_path.name}".replace("0", "o").replace("1", "l")
-    with path.open("a") as log:
-        log.write(line(level="error", event="failed", error=word) + "\n")
+async def test_pattern_is_marked_new_on_its_first_day(home: Home) -> None:
+    plant(home, "search-service.log", line(level="error", event="failed", error="trouble"))
+    with OpsDatabase(home) as history:
+        assert await history.rows("runs", None, 1) == []
 
-    async def judged() -> Result | None:
-        """Judge the log, unless a busy PostgreSQL kept the check from looking."""
-        system = SystemView(home, settings)
-        try:
-            found = await judge(CHECKS["search.log"], system)
-        finally:
-            await system.close()
-        return None if "unknown" in found.summary else found
+    async def seen() -> tuple[Verdict, str]:
+        found = await run_check(home, "search.log")
+        (table,) = (one for one in found.evidence if isinstance(one, Table))
+        (row,) = table.rows
+        return found.verdict, row[3]
 
-    async def seen() -> tuple[Result, list[str]]:
-        found = await eventually(judged)
-        tables = [one for one in found.evidence if isinstance(one, Table)]
-        (row,) = [row for table in tables for row in table.rows if word in row[-1]]
-        return found, list(row)
-
-    found, row = await seen()
-    assert found.verdict == Verdict.WARNING
-    assert "new" in row
-    await stack.sql(
-        "UPDATE ops.log_patterns SET first_seen = now() - interval '2 days' WHERE pattern LIKE $1",
-        f"%{word}%",
-    )
-    _, row = await seen()
-    assert "new" not in row
+    assert await seen() == (Verdict.WARNING, "new")
+    assert await seen() == (Verdict.WARNING, "new"), "for the whole day"
+    with sqlite3.connect(home.ops_database) as opened:
+        opened.execute("UPDATE log_patterns SET first_seen = '2026-11-20T00:00:00.000000Z'")
+    assert await seen() == (Verdict.OK, "")
 
 
-async def test_without_postgresql_new_patterns_are_unknown(home: Home) -> None:
+async def test_new_patterns_are_unknown_without_the_operations_database(home: Home) -> None:
     plant(home, "feed-service.log", line(level="error", event="failed"))
+    home.ops.write_text("in the way")
     found = await run_check(home, "feed.log")
-    assert "unknown without PostgreSQL" in found.summary
+    assert "unknown without the operations database" in found.summary
 
 
 @pytest.mark.parametrize(

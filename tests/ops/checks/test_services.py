@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
 from chitlaq.ops.checks.runner import Result, judge
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.ops.database.database import OpsDatabase, statement
 from tests.conftest import Stack, eventually, free_ports, start_stack, stop_stack
 from tests.observers import tool
 from tests.ops.checks.conftest import RunOnStack, answering, frozen, program, status_of, system_of
+from tests.ops.checks.run_check import run_check
 
 HEALTH = {
     "gateway.health": "GATEWAY",
@@ -196,7 +199,8 @@ async def test_other_server_on_a_services_port_is_unknown(
 async def test_health_of_another_service_is_not_accepted(
     stack: Stack, run_on_stack: RunOnStack
 ) -> None:
-    result = await run_on_stack("feed.health", CHITLAQ_PORTS_FEED=str(stack.ports["auth"]))
+    feed, auth = str(stack.ports["feed"]), str(stack.ports["auth"])
+    result = await run_on_stack("feed.health", CHITLAQ_PORTS_FEED=auth, CHITLAQ_PORTS_AUTH=feed)
     assert result.verdict is Verdict.UNKNOWN
     assert result.summary == "auth-service answers on the port of feed-service"
 
@@ -280,9 +284,13 @@ async def test_response_other_than_pong_is_critical(
 
 
 async def test_silence_is_critical_within_the_checks_timeout(stack: Stack) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = str(silent.getsockname()[1])
-        ports = {f"CHITLAQ_PORTS_{setting}": port for setting in PORTS.values()}
+    with ExitStack() as sockets:
+        ports = {
+            f"CHITLAQ_PORTS_{setting}": str(
+                sockets.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            )
+            for setting in set(PORTS.values())
+        }
         results = await all_found(stack, PORTS, **ports)
     for result in results:
         assert result.verdict is Verdict.CRITICAL, result
@@ -465,13 +473,13 @@ async def test_silenced_alert_is_shown_but_not_counted(
 
 async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStack) -> None:
     async def end(times: int) -> None:
-        await stack.sql(
-            "INSERT INTO ops.alerts"
-            " (fingerprint, name, severity, labels, summary, procedure, started_at, ended_at)"
-            " SELECT 'f', 'Flapping', 'P2', '{}', '', '', clock_timestamp() - interval '1 h', now()"
-            " FROM generate_series(1, $1::integer)",
-            times,
-        )
+        with OpsDatabase(Home(stack.home)) as history:
+            for _ in range(times):
+                now = datetime.now(UTC)
+                started = now - timedelta(hours=1)
+                await history.write(
+                    statement("keep_alert", "f", "Flapping", "P2", "{}", "", "", started, now)
+                )
 
     try:
         await end(4)
@@ -482,14 +490,15 @@ async def test_flapping_alert_is_a_warning(stack: Stack, run_on_stack: RunOnStac
         assert often.verdict is Verdict.WARNING
         assert "Flapping flapped 5 times" in often.summary
     finally:
-        await stack.sql("DELETE FROM ops.alerts WHERE name = 'Flapping'")
+        with sqlite3.connect(Home(stack.home).ops_database) as opened:
+            opened.execute("DELETE FROM alerts WHERE name = 'Flapping'")
 
 
-async def test_resolved_alerts_are_unknown_without_postgresql(
-    run_on_stack: RunOnStack, nobody: str
-) -> None:
-    away = f"postgresql://postgres@127.0.0.1:{nobody}/chitlaq"
-    assert (await run_on_stack("alerts.resolved", DATABASE_URL=away)).verdict is Verdict.UNKNOWN
+async def test_resolved_alerts_are_unknown_without_their_history(tmp_path: Path) -> None:
+    (tmp_path / "ops").write_text("in the way")
+    result = await run_check(Home(tmp_path), "alerts.resolved")
+    assert result.verdict is Verdict.UNKNOWN
+    assert str(tmp_path) in result.summary
 
 
 def test_stack_is_left_unchanged_by_the_tests(stack: Stack) -> None:

@@ -27,8 +27,9 @@ from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops import report
 from chitlaq.ops.checks.model import Lines, Section, Table, TimeSeries, Verdict, worst
 from chitlaq.ops.checks.runner import Note, Result, Run
-from chitlaq.ops.history import run_diff, spool
-from chitlaq.ops.history.database import queries as named_queries
+from chitlaq.ops.database import overflow
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.history import run_diff
 from chitlaq.ops.report import delivery, plots
 from chitlaq.ops.schedule.scheduler import Scheduler
 from tests.conftest import Stack, free_ports
@@ -395,25 +396,25 @@ async def test_mail_without_postgresql_is_sent_once_it_is_back(
     to = Operations(report_to=(address,))
     (nobody,) = free_ports(1)
     home = Home(tmp_path)
-    queries = named_queries("test")
+    queries = postgres.load_queries("chitlaq.core.data", "test")
     away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", queries)
     back = Database(stack.dsn("chitlaq_ops"), "test", queries)
     try:
-        (said,) = await delivery.deliver(
-            away, home, Settings(operations=to), "the day", "in *text*", "<p>page"
-        )
-        assert said.startswith(f"not mailed to {address} yet")
-        with pytest.raises(postgres.PostgresUnavailableError):
-            await delivery.send_queued(away, home)
-        (home.ops / "waiting" / "mail" / "0.json").write_text("half a fi")
-        # What is handed to the queue is not called mailed either.
-        via = Settings(operations=to, smtp=Smtp(host="smtp.example.edu"))
-        (said,) = await delivery.deliver(back, home, via, "another day", "text", "page")
-        assert said.startswith(f"queued for {address}")
-        # As ops-service does periodically.
-        scheduler = Scheduler(home, Operations(timezone="UTC"), back)
-        for _ in range(2):
-            await scheduler.tidy()
+        with OpsDatabase(home) as database:
+            (said,) = await delivery.deliver(
+                database, away, Settings(operations=to), "the day", "in *text*", "<p>page"
+            )
+            assert said.startswith(f"not mailed to {address} yet")
+            assert await delivery.send_waiting(database, away) == 0
+            # What is handed to the queue is not called mailed either.
+            via = Settings(operations=to, smtp=Smtp(host="smtp.example.edu"))
+            (said,) = await delivery.deliver(database, back, via, "another day", "text", "page")
+            assert said.startswith(f"queued for {address}")
+            # As ops-service does periodically.
+            scheduler = Scheduler(home, Operations(timezone="UTC"), database, back)
+            for _ in range(2):
+                await scheduler.tidy()
+            assert await database.rows("waiting_mails") == []
     finally:
         await away.close()
         await back.close()
@@ -422,21 +423,21 @@ async def test_mail_without_postgresql_is_sent_once_it_is_back(
         ("another day", "text", "page"),
         ("the day", "in *text*", "<p>page"),
     ]
-    assert not list((home.ops / "waiting" / "mail").glob("*.json"))
 
 
-async def test_mail_that_cannot_be_stored_is_reported(
+async def test_mail_that_cannot_be_kept_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (nobody,) = free_ports(1)
     away = Database(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq", "test", {})
     (tmp_path / "ops").write_text("in the way")
-    monkeypatch.setattr(spool, "MEMORY", tmp_path / "ops")
+    monkeypatch.setattr(overflow, "MEMORY", tmp_path / "ops")
     to = Operations(report_to=("ops@example.edu",))
-    (said,) = await delivery.deliver(
-        away, Home(tmp_path), Settings(operations=to), "the day", "text", "page"
-    )
-    assert "cannot be written" in said
+    with OpsDatabase(Home(tmp_path)) as database:
+        (said,) = await delivery.deliver(
+            database, away, Settings(operations=to), "the day", "text", "page"
+        )
+    assert "kept nowhere" in said
 
 
 def test_report_is_written_mailed_and_sent(

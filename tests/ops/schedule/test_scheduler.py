@@ -1,13 +1,10 @@
-"""Routines run once when due: across daylight saving, downtime, several machines, a lost PostgreSQL."""
+"""Routines run once when due: across daylight saving, downtime, several processes, a full disk."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database as PostgresDatabase
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
-from chitlaq.ops.history.database import queries as named_queries
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.schedule import scheduler
 from chitlaq.ops.schedule.scheduler import Recurrence, Scheduler, last_due, parse
-from tests.conftest import Stack, eventually, free_ports
+from tests.conftest import Stack, eventually
 
 VIENNA = ZoneInfo("Europe/Vienna")
 
@@ -99,19 +96,13 @@ def test_unknown_time_zone_is_refused() -> None:
         scheduler.zone(Operations(timezone="Europe/Atlantis"))
 
 
-@asynccontextmanager
-async def history(dsn: str) -> AsyncIterator[Database]:
-    database = Database(dsn, "test", named_queries("test"))
-    try:
-        yield database
-    finally:
-        await database.close()
+NOBODY = PostgresDatabase("postgresql://x:y@127.0.0.1:1/chitlaq", "test", {})
 
 
 class Site:
     """A scheduler that counts its runs, on a machine and at a time that the test controls."""
 
-    def __init__(self, database: Database, folder: Path, now: datetime) -> None:
+    def __init__(self, database: OpsDatabase, folder: Path, now: datetime) -> None:
         self.now = now
         self.home = Home(folder)
         self.ran: list[str] = []
@@ -121,8 +112,11 @@ class Site:
 
     def begin_again(self) -> None:
         """Act as another process."""
-        self.scheduler = Scheduler(
-            self.home, Operations(timezone="UTC"), self._database, self.run, lambda: self.now
+        self.scheduler = self.running(self.run)
+
+    def running(self, run: Callable[[Home, str], Awaitable[bool]]) -> Scheduler:
+        return Scheduler(
+            self.home, Operations(timezone="UTC"), self._database, NOBODY, run, lambda: self.now
         )
 
     async def run(self, _home: Home, routine: str) -> bool:
@@ -132,22 +126,21 @@ class Site:
 
 
 @pytest.fixture
-async def database(stack: Stack) -> AsyncIterator[Database]:
-    async with history(stack.dsn("chitlaq_ops")) as database:
+def database(tmp_path: Path) -> Iterator[OpsDatabase]:
+    with OpsDatabase(Home(tmp_path)) as database:
         yield database
 
 
 @pytest.fixture
 def rule() -> Recurrence:
-    """A routine that only this test uses."""
-    return parse(f"test-{secrets.token_hex(4)}", "09:00")
+    return parse("morning", "09:00")
 
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 async def test_new_installation_does_not_catch_up_on_earlier_runs(
-    database: Database, rule: Recurrence, tmp_path: Path
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = Site(database, tmp_path, NOON)
     assert not await site.scheduler.run_if_due(rule)
@@ -157,7 +150,7 @@ async def test_new_installation_does_not_catch_up_on_earlier_runs(
     assert site.ran == [rule.routine]
 
 
-async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
+async def settled(database: OpsDatabase, rule: Recurrence, folder: Path) -> Site:
     """An installation whose routine was first due yesterday."""
     site = Site(database, folder, NOON)
     await site.scheduler.run_if_due(rule)
@@ -165,21 +158,14 @@ async def settled(database: Database, rule: Recurrence, folder: Path) -> Site:
     return site
 
 
-async def long_after(database: Database, rule: Recurrence, site: Site) -> None:
+def long_after(site: Site) -> None:
     """Let more time pass than a run may take; this process's memory is reset."""
-    for claim in (site.home.ops / "claims").glob("*"):
-        os.utime(claim, (0, 0))
-    async with database.session() as session:
-        await session._connection.execute(
-            "UPDATE ops.scheduled_runs SET claimed_at = now() - interval '11 minutes'"
-            " WHERE routine = $1",
-            rule.routine,
-        )
+    site.now += scheduler.STALE + timedelta(minutes=1)
     site.begin_again()
 
 
 async def test_routine_runs_once_however_often_it_is_polled(
-    database: Database, rule: Recurrence, tmp_path: Path
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     for _ in range(5):
@@ -190,17 +176,17 @@ async def test_routine_runs_once_however_often_it_is_polled(
     assert again.ran == [], "a scheduler that was restarted knows"
 
 
-async def test_only_one_of_several_machines_runs_it(
-    database: Database, rule: Recurrence, tmp_path: Path
+async def test_only_one_of_several_processes_runs_it(
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
-    first = await settled(database, rule, tmp_path / "a")
-    sites = [first, *(Site(database, tmp_path / name, first.now) for name in "bcd")]
+    first = await settled(database, rule, tmp_path)
+    sites = [first, *(Site(OpsDatabase(first.home), tmp_path, first.now) for _ in range(3))]
     await asyncio.gather(*(site.scheduler.run_if_due(rule) for site in sites))
     assert sum(len(site.ran) for site in sites) == 1
 
 
 async def test_after_downtime_only_the_latest_run_is_caught_up(
-    database: Database, rule: Recurrence, tmp_path: Path
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     site.now += timedelta(days=9)
@@ -209,23 +195,25 @@ async def test_after_downtime_only_the_latest_run_is_caught_up(
     assert site.ran == [rule.routine]
 
 
-async def test_killed_run_is_repeated(database: Database, rule: Recurrence, tmp_path: Path) -> None:
+async def test_killed_run_is_repeated(
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
+) -> None:
     site = await settled(database, rule, tmp_path)
 
     async def die(_home: Home, _routine: str) -> bool:
         raise asyncio.CancelledError
 
-    killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
+    killed = site.running(die)
     with pytest.raises(asyncio.CancelledError):
         await killed.run_if_due(rule)
     assert not await site.scheduler.run_if_due(rule), "it may still be running"
-    await long_after(database, rule, site)
+    long_after(site)
     assert await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
 
 
 async def test_failed_run_is_retried_a_few_times(
-    database: Database, rule: Recurrence, tmp_path: Path
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     site.succeeds = False
@@ -233,33 +221,15 @@ async def test_failed_run_is_retried_a_few_times(
         assert not await site.scheduler.run_if_due(rule)
         assert not await site.scheduler.run_if_due(rule), "not at once"
         assert len(site.ran) == min(attempt, scheduler.ATTEMPTS)
-        await long_after(database, rule, site)
+        long_after(site)
     site.succeeds = True
     assert not await site.scheduler.run_if_due(rule)
     site.now += timedelta(days=1)
     assert await site.scheduler.run_if_due(rule), "the next day is another"
 
 
-async def test_other_machine_takes_over_if_the_claimant_dies(
-    database: Database, rule: Recurrence, tmp_path: Path
-) -> None:
-    site = await settled(database, rule, tmp_path / "a")
-    other = Site(database, tmp_path / "b", site.now)
-
-    async def die(_home: Home, _routine: str) -> bool:
-        assert not await other.scheduler.run_if_due(rule)
-        raise asyncio.CancelledError
-
-    killed = Scheduler(site.home, Operations(timezone="UTC"), database, die, lambda: site.now)
-    with pytest.raises(asyncio.CancelledError):
-        await killed.run_if_due(rule)
-    await long_after(database, rule, other)
-    assert await other.scheduler.run_if_due(rule)
-    assert other.ran == [rule.routine]
-
-
 async def test_routine_runs_once_even_if_nothing_can_be_written(
-    database: Database, rule: Recurrence, tmp_path: Path
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:
     site = await settled(database, rule, tmp_path)
     shutil.rmtree(tmp_path / "ops")
@@ -267,10 +237,16 @@ async def test_routine_runs_once_even_if_nothing_can_be_written(
     for _ in range(3):
         await site.scheduler.run_if_due(rule)
     assert site.ran == [rule.routine]
+    site.succeeds = False
+    site.now += timedelta(days=1)
+    for _ in range(scheduler.ATTEMPTS + 2):
+        await site.scheduler.run_if_due(rule)
+        site.now += scheduler.STALE
+    assert len(site.ran) == 1 + scheduler.ATTEMPTS
 
 
 async def test_one_failing_task_blocks_no_other(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: OpsDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(database, tmp_path, NOON)
     looked: list[str] = []
@@ -291,21 +267,9 @@ async def test_one_failing_task_blocks_no_other(
     assert looked == ["morning", "midday", "evening", "weekly", "monthly"]
 
 
-async def test_routine_runs_once_while_postgresql_is_down(
-    database: Database, rule: Recurrence, tmp_path: Path
+async def test_reports_are_deleted_with_their_history(
+    database: OpsDatabase, tmp_path: Path
 ) -> None:
-    site = await settled(database, rule, tmp_path)
-    (nobody,) = free_ports(1)
-    async with history(f"postgresql://x:y@127.0.0.1:{nobody}/chitlaq") as away:
-        alone = Site(away, tmp_path, site.now)
-        assert await alone.scheduler.run_if_due(rule)
-        assert not await alone.scheduler.run_if_due(rule)
-        assert alone.ran == [rule.routine]
-    assert not await site.scheduler.run_if_due(rule)
-    assert site.ran == []
-
-
-async def test_reports_are_deleted_with_their_history(database: Database, tmp_path: Path) -> None:
     site = Site(database, tmp_path, NOON)
     folder = site.home.ops / "reports"
     folder.mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
-from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.backups.catalog.records import Catalog, Record
     from chitlaq.backups.context import BackupContext
     from chitlaq.backups.steps import StepOutcome
-    from chitlaq.core.installation.home import Home
-    from chitlaq.core.installation.settings import Settings
+    from chitlaq.ops.actions.model import ActionRecord
 
 # Exit code when a backup could not be examined, and none was found bad.
 INCONCLUSIVE = 4
@@ -51,31 +48,19 @@ def session(
     home, settings = installation.current()
     with (
         exclusive_session(home, purpose, is_urgent=is_urgent),
-        _recorded(home, settings, purpose, operator) as record,
+        _recorded(purpose, operator) as record,
         output.progress(enabled=True, unit="bytes") as report_progress,
     ):
         yield BackupContext(home, settings, report_progress), record
 
 
 @contextmanager
-def _recorded(
-    home: Home, settings: Settings, purpose: str, operator: str | None
-) -> Iterator[Recorder]:
+def _recorded(purpose: str, operator: str | None) -> Iterator[Recorder]:
     """Record an action when it begins and when it ends."""
     from chitlaq.ops.actions import record
-    from chitlaq.ops.actions.model import ActionRecord
-    from chitlaq.ops.history.database import open_database
 
     def keep(done: ActionRecord) -> None:
-        async def kept() -> None:
-            async with open_database(home, settings) as database:
-                await record.store_or_enqueue(database, home, done)
-
-        try:
-            asyncio.run(kept())
-        except OperatorError:
-            # A new machine has no secrets yet to connect to PostgreSQL with.
-            record.enqueue(home, done)
+        history_db.ask(lambda database: record.store(database, done))
 
     begun = record.begun("backup", purpose, history_db.operator(operator), "")
     keep(begun)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from chitlaq.cli import history_db, installation, output
 from chitlaq.core.errors import OperatorError
-
-if TYPE_CHECKING:
-    from chitlaq.ops.actions.model import ActionRecord
 
 
 def do(
@@ -30,7 +27,6 @@ def do(
     """
     from chitlaq.ops.actions import record, registry
     from chitlaq.ops.actions.model import ActionContext
-    from chitlaq.ops.history.database import open_database
 
     home, settings = installation.current()
     action, context = registry.select(name, target), ActionContext(home, settings)
@@ -51,13 +47,10 @@ def do(
         raise OperatorError("Give the reason, for the record: --why TEXT.")
     reason = why
 
-    async def carry_out() -> ActionRecord:
-        async with open_database(home, settings) as database:
-            return await record.carry_out(
-                action, context, target, history_db.operator(operator), reason, database
-            )
-
-    done = asyncio.run(carry_out())
+    who = history_db.operator(operator)
+    done = history_db.ask(
+        lambda database: record.carry_out(action, context, target, who, reason, database)
+    )
     typer.echo(done.output)
     if not done.succeeded:
         raise OperatorError(f"{name} failed; its output is above and in the record.")

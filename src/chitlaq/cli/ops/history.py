@@ -11,8 +11,8 @@ from chitlaq.cli.ops.options import AsMarkdown, Details, RunFormat
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
-    from chitlaq.core.data.postgres import Database
     from chitlaq.ops.checks.runner import Run
+    from chitlaq.ops.database.database import OpsDatabase
 
 OneCheck = Annotated[str, typer.Argument(metavar="CHECK")]
 
@@ -62,7 +62,7 @@ def show(
     from chitlaq.ops.history import run_history
     from chitlaq.ops.history.notes import with_notes
 
-    async def find(database: Database) -> Run | None:
+    async def find(database: OpsDatabase) -> Run | None:
         run = await run_history.find(database, run_id)
         return None if run is None else await with_notes(database, run)
 

@@ -48,6 +48,7 @@ async def _refresh(home: Home, settings: Settings, checks: Sequence[Check], ever
     from chitlaq.ops import routines
     from chitlaq.ops.checks import runner
     from chitlaq.ops.checks.sources.system import SystemView
+    from chitlaq.ops.database.database import OpsDatabase
 
     console = terminal.console()
     task = asyncio.current_task()
@@ -56,14 +57,14 @@ async def _refresh(home: Home, settings: Settings, checks: Sequence[Check], ever
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     live = Live(console=console, screen=True, auto_refresh=False) if console.is_terminal else None
-    with suppress(asyncio.CancelledError), live or nullcontext():
+    with suppress(asyncio.CancelledError), live or nullcontext(), OpsDatabase(home) as database:
         while True:
             system = SystemView(home, settings)
             try:
                 run = await runner.run(system, "watch", checks, "watch")
             finally:
                 await system.close()
-            run = await routines.with_notes_if_available(home, settings, run)
+            run = await routines.with_notes_if_available(database, run)
             if live is None:
                 console.print(run_view.rendered(run, {}, details=False))
                 sys.stdout.flush()

@@ -1,21 +1,18 @@
 """PostgreSQL: its address, named queries, and a pool that reconnects automatically.
 
-Queries live in ``queries.sql`` beside the code that uses them. Each begins with ``-- name: NAME``
-and a sentence on what it gives. Every statement that is sent carries a comment with the service,
-the name and the request id, so that a line of ``pg_stat_activity`` or of PostgreSQL's log leads back
-to a request. A statement whose text changes with each request cannot be prepared once, which costs
-a round trip and a plan; the hottest reads are therefore marked ``-- name: NAME (prepared)``, carry
-the comment without the request id, and are logged with it by the service when they are slow.
+Every statement that is sent carries a comment with the service, the query's name and the request id,
+so that a line of ``pg_stat_activity`` or of PostgreSQL's log leads back to a request. A statement whose
+text changes with each request cannot be prepared once, which costs a round trip and a plan; the hottest
+reads are therefore marked ``-- name: NAME (prepared)``, carry the comment without the request id, and
+are logged with it by the service when they are slow.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib import resources
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -23,6 +20,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import asyncpg
 from prometheus_client import Histogram
 
+from chitlaq.core.data import named_queries
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
@@ -116,9 +114,6 @@ class Query:
     duration: Histogram
 
 
-_NAME_LINE = re.compile(r"^-- name: (?P<name>\w+)(?P<prepared> \(prepared\))?$", re.MULTILINE)
-
-
 def load_queries(package: str, service: str, *more: str) -> Mapping[str, Query]:
     """Read the named queries of these packages' ``queries.sql``, where they have one.
 
@@ -126,29 +121,12 @@ def load_queries(package: str, service: str, *more: str) -> Mapping[str, Query]:
         ValueError: two queries share a name.
     """
     queries: dict[str, Query] = {}
-    for owner in (package, *more):
-        file = resources.files(owner).joinpath("queries.sql")
-        for query_name, query in _queries(file.read_text(), service) if file.is_file() else ():
-            if query_name in queries:
-                raise ValueError(f"{owner}: two queries of {service} are named {query_name}")
-            queries[query_name] = query
-    return queries
-
-
-def _queries(text: str, service: str) -> Iterator[tuple[str, Query]]:
-    marks = list(_NAME_LINE.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    for mark, end in zip(marks, ends, strict=False):
-        name = mark["name"]
-        body = text[mark.end() : end]
-        lines = [line for line in body.splitlines() if line.strip() and not line.startswith("--")]
-        sql = "\n".join(lines).rstrip(";")
-        prepared = mark["prepared"] is not None
+    for name, sql, is_prepared in named_queries.load(package, *more):
         label = f"{service}.{name}"
-        if prepared:
-            sql = f"/* {label} */ {sql}"
         duration = metrics.POSTGRESQL_QUERY_DURATION.labels(service, name)
-        yield name, Query(label, sql, prepared, duration)
+        text = f"/* {label} */ {sql}" if is_prepared else sql
+        queries[name] = Query(label, text, is_prepared, duration)
+    return queries
 
 
 class Session:

@@ -114,8 +114,16 @@ class Home:
 
     @property
     def ops(self) -> Path:
-        """Operations' data outside PostgreSQL: the spool, claims and reports."""
+        """What operations keep: their database, and reports."""
         return self.root / "ops"
+
+    @property
+    def ops_database(self) -> Path:
+        return self.ops / "operations.sqlite"
+
+    def damaged_ops_databases(self) -> list[Path]:
+        """Return the files that ops-service set aside, oldest first; they end in the time."""
+        return sorted(self.ops.glob(f"{self.ops_database.name}.damaged-*Z"))
 
     @property
     def backup(self) -> Path:

@@ -1,13 +1,10 @@
--- name: begin_action
--- Record an action before it begins.
-INSERT INTO ops.actions (id, action, target, operator, reason, started_at) VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (id) DO NOTHING;
-
--- name: end_action
--- Record the outcome and the output of an action.
-UPDATE ops.actions SET ended_at = $2, succeeded = $3, output = $4 WHERE id = $1;
+-- name: store_action
+-- Store an action that has begun or ended; repeating it, in any order, changes nothing.
+INSERT INTO actions (id, action, target, operator, reason, started_at, ended_at, succeeded, output)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+ON CONFLICT DO UPDATE SET ended_at = excluded.ended_at, succeeded = excluded.succeeded, output = excluded.output
+WHERE excluded.ended_at IS NOT NULL;
 
 -- name: actions
--- Recorded actions, newest first.
-SELECT id, action, target, operator, reason, started_at, ended_at, succeeded, output
-FROM ops.actions ORDER BY started_at DESC LIMIT $1;
+-- The newest actions.
+SELECT * FROM actions ORDER BY started_at DESC LIMIT ?1;

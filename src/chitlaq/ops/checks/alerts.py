@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 
 from chitlaq.core.errors import UnknownResult
@@ -129,12 +131,12 @@ FLAPPING = 5
     "alerts.resolved",
     "Resolved alerts",
     section=Section.INCIDENTS,
-    looks_at="ops.alerts, the last 24 hours",
+    looks_at="the history of alerts, the last 24 hours",
     commands=("chitlaq alerts --resolved",),
     remedy="For an alert that flaps, fix the cause or change the threshold.",
 )
 async def resolved_alerts(system: SystemView) -> CheckOutcome:
-    rows = await system.postgres.rows("resolved_alerts")
+    rows = await system.recorded("alerts_ended_since", datetime.now(UTC) - timedelta(hours=24))
     most = max((row["times"] for row in rows), default=0)
     total = sum(row["times"] for row in rows)
     said = f"{count(total, 'alert')} resolved within 24 hours"
@@ -152,7 +154,7 @@ async def resolved_alerts(system: SystemView) -> CheckOutcome:
                     row["severity"],
                     row["name"],
                     duration(row["longest"]),
-                    f"{row['last_ended'].astimezone():%Y-%m-%d %H:%M}",
+                    f"{datetime.fromisoformat(row['last_ended']).astimezone():%Y-%m-%d %H:%M}",
                 ]
                 for row in rows
             ],

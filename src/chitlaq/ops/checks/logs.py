@@ -27,6 +27,7 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.ops.database.database import moment
 
 HOURS = 24
 SYSTEMD = "/run/systemd/system"
@@ -117,20 +118,19 @@ def _errors_said(errors: Sequence[Group], new: frozenset[str] | None) -> str:
     if new:
         said += f", {len(new)} of them new"
     elif new is None and errors:
-        said += ", new ones unknown without PostgreSQL"
+        said += ", new ones unknown without the operations database"
     return said
 
 
 async def _new_patterns(system: SystemView, groups: Sequence[Group]) -> frozenset[str] | None:
-    """Return the patterns that no run has seen before today, or None if PostgreSQL does not answer."""
+    """Return the patterns that no run has seen before today, or None if their history is unavailable."""
     if not groups:
         return frozenset()
+    now = datetime.now(UTC)
+    seen = [[group.service, group.pattern, moment(group.last)] for group in groups]
     try:
-        rows = await system.postgres.rows(
-            "note_patterns",
-            [group.service for group in groups],
-            [group.pattern for group in groups],
-            [group.last for group in groups],
+        rows = await system.recorded(
+            "note_patterns", msgspec.json.encode(seen).decode(), now, now - timedelta(hours=HOURS)
         )
     except UnknownResult:
         return None

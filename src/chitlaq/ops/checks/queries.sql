@@ -64,22 +64,6 @@ SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS d
        greatest(last_vacuum, last_autovacuum) AS vacuumed
 FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1 LIMIT 10;
 
--- name: resolved_alerts
--- Alerts that ended within a day, most frequent first.
-SELECT name, severity, count(*) AS times, max(ended_at) AS last_ended,
-       max(extract(epoch FROM ended_at - started_at))::float8 AS longest
-FROM ops.alerts WHERE ended_at > now() - interval '24 hours'
-GROUP BY 1, 2 ORDER BY 3 DESC, 1;
-
--- name: note_patterns
--- Store the patterns of error lines; those first seen within a day are new. The order is the same
--- in every run, so that two runs at once wait for each other instead of deadlocking.
-INSERT INTO ops.log_patterns AS known (service, pattern, last_seen)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS seen (service, pattern, last_seen)
-ORDER BY service, pattern
-ON CONFLICT (service, pattern) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)
-RETURNING pattern, first_seen > now() - interval '24 hours' AS is_new;
-
 -- name: growth
 -- Members and posts, in total and new within 30 days.
 SELECT members, members_month, posts, posts_month FROM feed.growth;

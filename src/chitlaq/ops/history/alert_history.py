@@ -1,30 +1,28 @@
 """The history of alerts: Alertmanager sends notifications and forgets resolved alerts; this keeps them.
 
-While PostgreSQL is unavailable, a notification waits in the spool: Alertmanager retries for a minute and
-gives up, and the alert that PostgreSQL is down must not be lost. Notifications may be stored late and in
-any order: a resolved alert stays resolved, and of one alert only the newest episode may be firing.
+Notifications may be stored late, twice and in any order: a resolved alert stays resolved, and of one alert
+only the newest episode may be firing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
 
 import msgspec
 
-from chitlaq.core import ids
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import alertmanager
-from chitlaq.ops.history import spool
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Statement,
+    moment,
+    statement,
+)
 
-KIND = "alerts"
-# How often the spool is tried.
-RETRY_SECONDS = 5.0
 # In evaluations of Prometheus's rules: how often alerts are compared with Alertmanager, and for how long
 # after its start an alert that it does not know yet is left alone.
 COMPARED_EVERY = 4
@@ -59,85 +57,42 @@ class AlertRecord(msgspec.Struct, frozen=True):
     started_at: datetime
     ended_at: datetime | None
 
-    @classmethod
-    def of(cls, row: Any) -> AlertRecord:
-        return cls(
-            row["name"],
-            row["severity"],
-            row["summary"],
-            row["procedure"],
-            msgspec.json.decode(row["labels"], type=dict[str, str]),
-            row["started_at"],
-            row["ended_at"],
-        )
 
-
-async def store_or_enqueue(database: Database, home: Home, report: AlertmanagerPayload) -> None:
-    """Store the alerts of a notification in PostgreSQL, or put them into the spool.
+async def store(database: OpsDatabase, report: AlertmanagerPayload) -> None:
+    """Store all alerts of a notification, or keep them in memory until the disk has room.
 
     Raises:
         OSError: neither was possible.
     """
-    try:
-        await store(database, report)
-    except PostgresUnavailableError as error:
-        await asyncio.to_thread(spool.enqueue, home, KIND, str(ids.new()), report)
-        log.warning(
-            "notification queued until PostgreSQL is available",
-            alerts=len(report.alerts),
-            error=str(error),
-        )
+    await database.keep(*statements(report))
 
 
-async def store(database: Database, report: AlertmanagerPayload) -> None:
-    """Store all alerts of a notification in PostgreSQL, or none.
-
-    Raises:
-        PostgresUnavailableError: none was stored.
-    """
-    async with database.transaction() as session:
-        for alert in report.alerts:
-            await _keep(session, alert)
+def statements(report: AlertmanagerPayload) -> tuple[Statement, ...]:
+    """Return what stores a notification."""
+    return tuple(one for alert in report.alerts for one in _kept(alert))
 
 
-async def store_queued(database: Database, home: Home) -> int:
-    """Store the notifications in the spool, oldest first, and return how many.
-
-    Raises:
-        PostgresUnavailableError: it is still unavailable; the remaining ones keep waiting.
-    """
-    return await spool.store(home, KIND, AlertmanagerPayload, partial(store, database))
-
-
-async def store_queued_forever(database: Database, home: Home) -> None:
-    """Store queued notifications as soon as PostgreSQL is available again."""
-    while True:
-        try:
-            if stored := await store_queued(database, home):
-                log.info("queued notifications stored", notifications=stored)
-        except PostgresUnavailableError:
-            pass  # try again later
-        await asyncio.sleep(RETRY_SECONDS)
-
-
-async def _keep(session: Session, alert: ReportedAlert) -> None:
-    started = alert.starts_at.astimezone(UTC)
-    ended = max(started, alert.ends_at.astimezone(UTC)) if alert.status == "resolved" else None
-    await session.execute(
-        "keep_alert",
-        alert.fingerprint,
-        alert.labels.get("alertname", "unnamed"),
-        alert.labels.get("severity", "none"),
-        msgspec.json.encode(alert.labels).decode(),
-        alert.annotations.get("summary", ""),
-        alert.annotations.get("procedure", ""),
-        started,
-        ended,
+def _kept(alert: ReportedAlert) -> tuple[Statement, Statement]:
+    ended = max(alert.starts_at, alert.ends_at) if alert.status == "resolved" else None
+    return (
+        statement(
+            "keep_alert",
+            alert.fingerprint,
+            alert.labels.get("alertname", "unnamed"),
+            alert.labels.get("severity", "none"),
+            msgspec.json.encode(alert.labels).decode(),
+            alert.annotations.get("summary", ""),
+            alert.annotations.get("procedure", ""),
+            alert.starts_at,
+            ended,
+        ),
+        statement("end_earlier_episodes", alert.fingerprint),
     )
-    await session.execute("end_earlier_times", alert.fingerprint)
 
 
-async def compare(database: Database, home: Home, settings: Settings, grace_seconds: float) -> int:
+async def compare(
+    database: OpsDatabase, home: Home, settings: Settings, grace_seconds: float
+) -> int:
     """End alerts that are firing here but not in Alertmanager, and return how many.
 
     Alertmanager drops an alert that ends while it is inhibited, without a notification.
@@ -147,28 +102,29 @@ async def compare(database: Database, home: Home, settings: Settings, grace_seco
             stops, and learns again what is firing.
 
     Raises:
-        PostgresUnavailableError: PostgreSQL is unavailable.
+        OpsDatabaseUnavailableError: the history cannot be read or written.
         OSError, msgspec.MsgspecError: Alertmanager is unavailable, or gives an unexpected answer.
     """
     # Read ours first, so that an alert that starts in between is not taken for resolved.
-    here = await database.rows("alerts_going_on")
+    here = await database.rows("firing_alerts")
     if not here:
         return 0
     there = await alertmanager.active_alerts(home, settings)
-    if (datetime.now(UTC) - there.since).total_seconds() < grace_seconds:
+    now = datetime.now(UTC)
+    if (now - there.since).total_seconds() < grace_seconds:
         return 0
-    ended = 0
-    async with database.transaction() as session:
-        for row in here:
-            started = there.started_at.get(row["fingerprint"])
-            if started is None or started > row["started_at"]:
-                ended += await session.execute(
-                    "end_alert", row["fingerprint"], row["started_at"], started
-                )
-    return ended
+    over = []
+    for row in here:
+        started = there.started_at.get(row["fingerprint"])
+        if started is None or moment(started) > row["started_at"]:
+            over.append(
+                statement("end_alert", row["fingerprint"], row["started_at"], started or now)
+            )
+    await database.write(*over)
+    return len(over)
 
 
-async def compare_forever(database: Database, home: Home, settings: Settings) -> None:
+async def compare_forever(database: OpsDatabase, home: Home, settings: Settings) -> None:
     """Compare with Alertmanager periodically, if there is one."""
     if not (settings.alertmanager_url or settings.embeds("alertmanager")):
         return
@@ -178,11 +134,14 @@ async def compare_forever(database: Database, home: Home, settings: Settings) ->
         try:
             if ended := await compare(database, home, settings, GRACE * evaluation):
                 log.info("alerts ended without a notification", alerts=ended)
-        except (PostgresUnavailableError, OSError, msgspec.MsgspecError) as error:
+        except (OpsDatabaseUnavailableError, OSError, msgspec.MsgspecError) as error:
             # Without an answer, nothing is ended. Both programs have alerts of their own.
             log.warning("alerts not compared with Alertmanager", error=str(error))
 
 
-async def alerts(database: Database, *, is_active: bool | None, limit: int) -> list[AlertRecord]:
+async def alerts(database: OpsDatabase, *, is_active: bool | None, limit: int) -> list[AlertRecord]:
     """Return alerts, firing ones first: all of them, or only the firing or the resolved ones."""
-    return [AlertRecord.of(row) for row in await database.rows("alerts", is_active, limit)]
+    return [
+        msgspec.convert({**row, "labels": msgspec.json.decode(row["labels"])}, AlertRecord)
+        for row in map(dict, await database.rows("alerts", is_active, limit))
+    ]

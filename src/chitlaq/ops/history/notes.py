@@ -3,44 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.runner import Note, Run
+from chitlaq.ops.database.database import OpsDatabase, statement
 
 MAX_CHARACTERS = 5000
 
 
-async def add(database: Database, check: str, kind: str, text: str, operator: str) -> None:
-    """Store a note or an acknowledgement.
+async def add(database: OpsDatabase, check: str, kind: str, text: str, operator: str) -> None:
+    """Store a note, or an acknowledgement, which ends the previous one.
 
     Raises:
         OperatorError: the text is empty or too long.
     """
     if not text.strip() or len(text) > MAX_CHARACTERS:
         raise OperatorError(f"Write between 1 and {MAX_CHARACTERS} characters.")
-    async with database.transaction() as session:
-        await session.execute("add_note", check, kind, text.strip(), operator)
+    now = datetime.now(UTC)
+    ends = [statement("end_acknowledgement", check, now)] if kind == "acknowledgement" else []
+    await database.write(
+        *ends, statement("add_note", ids.new(), check, kind, text.strip(), operator, now, None)
+    )
 
 
-async def listed(database: Database, checks: Sequence[str] | None, limit: int) -> list[Note]:
+async def listed(database: OpsDatabase, checks: Sequence[str] | None, limit: int) -> list[Note]:
     """Return the notes on these checks, or on all, newest first."""
-    rows = await database.rows("notes", None if checks is None else list(checks), limit)
-    return [_note(row) for row in rows]
+    chosen = None if checks is None else msgspec.json.encode(checks).decode()
+    return msgspec.convert(list(map(dict, await database.rows("notes", chosen, limit))), list[Note])
 
 
-async def with_notes(database: Database, run: Run) -> Run:
+async def with_notes(database: OpsDatabase, run: Run) -> Run:
     """Return a run with the notes on its checks from around its time, oldest first.
 
     An acknowledgement is shown where it held and the check was not OK. A note is shown for a week;
     notes of the day after a run belong to it, too.
     """
-    rows = await database.rows("notes_around", [one.check for one in run.results], run.started_at)
-    notes = [_note(row) for row in rows]
+    at = run.started_at
+    checks = msgspec.json.encode([one.check for one in run.results]).decode()
+    rows = await database.rows(
+        "notes_around", checks, at, at - timedelta(days=7), at + timedelta(days=1)
+    )
+    notes = msgspec.convert(list(map(dict, rows)), list[Note])
     return msgspec.structs.replace(
         run,
         results=[
@@ -55,15 +63,4 @@ async def with_notes(database: Database, run: Run) -> Run:
             )
             for one in run.results
         ],
-    )
-
-
-def _note(row: Any) -> Note:
-    return Note(
-        row["check_id"],
-        row["kind"],
-        row["text"],
-        row["operator"],
-        row["created_at"],
-        row["ended_at"],
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from chitlaq.core.data.postgres import Database
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import count
 from chitlaq.ops.checks.model import WORST_FIRST, Verdict
 from chitlaq.ops.checks.runner import Run
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import run_history
 
 
@@ -30,7 +30,7 @@ class RunDiff(msgspec.Struct, frozen=True):
     changes: list[VerdictChange]
 
 
-async def latest(database: Database, routine: str) -> RunDiff:
+async def latest(database: OpsDatabase, routine: str) -> RunDiff:
     """Compare the last two runs of a routine.
 
     Raises:

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 
 import asyncpg
+import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.addresses import checked
 from chitlaq.core.data import mail
 from chitlaq.core.data.mail import Mail
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
-from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import one_line, visible
-from chitlaq.ops.history import spool
+from chitlaq.ops.database.database import OpsDatabase, statement
 
-KIND = "mail"
 NOTIFY_SECONDS = 20.0
 
 log = logs.get("delivery")
 
 
 async def deliver(
-    database: Database, home: Home, settings: Settings, subject: str, text: str, html: str
+    database: OpsDatabase, mails: Database, settings: Settings, subject: str, text: str, html: str
 ) -> list[str]:
     """Send a report to every recipient in the settings, and return one line about each.
 
     A mail is queued: auth-service hands it to the mail server, at once or when that takes it.
 
     Args:
-        database: has the mail queue.
-        home: holds the spool of mails while PostgreSQL is unavailable.
+        database: keeps mails that the queue cannot take.
+        mails: has the mail queue.
         settings: the recipients, and whether there is a mail server.
         subject: one line.
         text: in Markdown.
@@ -42,12 +40,10 @@ async def deliver(
     """
     # Evidence quotes what strangers sent.
     text, html = visible(text), visible(html)
+    server = settings.smtp.host
     said = [
         await _mail(
-            database,
-            home,
-            settings.smtp.host,
-            Mail(checked(address), one_line(subject), text, html, []),
+            database, mails, server, Mail(checked(address), one_line(subject), text, html, [])
         )
         for address in settings.operations.report_to
     ]
@@ -55,46 +51,52 @@ async def deliver(
     return said
 
 
-async def send_queued(database: Database, home: Home) -> int:
-    """Send the mail that waits in files, and return how many.
+async def send_waiting(database: OpsDatabase, mails: Database) -> int:
+    """Send the mails that wait for the queue, and return how many.
 
-    A process that is killed between sending and deleting the file sends twice, rather than never.
+    A process that is killed between sending a mail and forgetting it sends twice, rather than never.
 
     Raises:
-        PostgresUnavailableError: it is still unavailable.
+        OpsDatabaseUnavailableError: the waiting mails cannot be read.
     """
-    return await spool.store(home, KIND, Mail, partial(_put, database))
+    sent = 0
+    for row in await database.rows("waiting_mails"):
+        try:
+            await _put(mails, msgspec.json.decode(row["record"], type=Mail))
+        except (PostgresUnavailableError, asyncpg.PostgresError):
+            return sent
+        await database.write(statement("drop_mail", row["id"]))
+        sent += 1
+    return sent
 
 
-async def _put(database: Database, report: Mail) -> None:
-    async with database.transaction() as session:
+async def _put(mails: Database, report: Mail) -> None:
+    async with mails.transaction() as session:
         await mail.put_for_operator(session, report)
 
 
-async def _mail(database: Database, home: Home, server: str, report: Mail) -> str:
+async def _mail(database: OpsDatabase, mails: Database, server: str, report: Mail) -> str:
     address = report.to_address
     try:
-        await _put(database, report)
+        await _put(mails, report)
     except (PostgresUnavailableError, asyncpg.PostgresError) as error:
         log.error("report not mailed", address=address, error=str(error))
-        return _enqueue(home, report)
-    if not server:
-        return (
-            f"not mailed to {address}: no mail server is set (smtp.host). It is kept:"
-            f" `chitlaq mail show --to {address}`"
-        )
-    return f"queued for {address}: `chitlaq mail list --to {address}` says when it was sent"
-
-
-def _enqueue(home: Home, report: Mail) -> str:
+    else:
+        if not server:
+            return (
+                f"not mailed to {address}: no mail server is set (smtp.host). It is kept:"
+                f" `chitlaq mail show --to {address}`"
+            )
+        return f"queued for {address}: `chitlaq mail list --to {address}` says when it was sent"
+    record = msgspec.json.encode(report).decode()
     try:
-        spool.enqueue(home, KIND, str(ids.new()), report)
+        await database.keep(statement("keep_mail", ids.new(), record))
     except OSError as error:
         return (
-            f"not mailed to {report.to_address}: PostgreSQL is unavailable, and {home.ops} cannot be"
-            f" written ({error.strerror})"
+            f"not mailed to {address}: PostgreSQL is unavailable, and the mail can be kept nowhere"
+            f" ({error.strerror})"
         )
-    return f"not mailed to {report.to_address} yet: it is sent when PostgreSQL is available again"
+    return f"not mailed to {address} yet: it is sent when PostgreSQL is available again"
 
 
 async def _notify(url: str, subject: str, text: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asyncpg import PostgresError
-
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import routines
 from chitlaq.ops.checks.runner import Run
+from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
 from chitlaq.ops.history import run_history
-from chitlaq.ops.history.database import open_database
 from chitlaq.ops.report import delivery, page
 
 
@@ -27,7 +26,7 @@ async def publish(
     Returns:
         The run, and one line for each thing that was done or could not be done.
     """
-    async with open_database(home, settings) as database:
+    with OpsDatabase(home) as database:
         earlier = await _previous(database)
         run, trouble = await routines.run_and_store(
             home, settings, page.ROUTINE, routines.checks_of(page.ROUTINE), operator
@@ -37,16 +36,21 @@ async def publish(
         lines = _write(folder or home.ops / "reports", run, texts)
         if is_to_send:
             subject = f"{report.title}: {run.verdict}"
-            lines += await delivery.deliver(
-                database, home, settings, subject, texts["md"], texts["html"]
-            )
+            queries = postgres.load_queries("chitlaq.core.data", "chitlaq")
+            mails = Database(postgres.dsn(settings, home, "chitlaq_ops"), "chitlaq-ops", queries)
+            try:
+                lines += await delivery.deliver(
+                    database, mails, settings, subject, texts["md"], texts["html"]
+                )
+            finally:
+                mails.terminate()
     return run, [*lines, *([trouble] if trouble else [])]
 
 
-async def _previous(database: Database) -> Run | None:
+async def _previous(database: OpsDatabase) -> Run | None:
     try:
         found = await run_history.newest(database, page.ROUTINE)
-    except (PostgresUnavailableError, PostgresError):
+    except OpsDatabaseUnavailableError:
         return None
     return found[0] if found else None
 

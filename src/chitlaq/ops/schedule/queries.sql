@@ -1,20 +1,16 @@
+-- name: begin_schedule
+-- Mark what is due as finished if this routine has never been due: a new installation catches up on nothing.
+INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts, finished_at)
+SELECT ?1, ?2, ?3, 0, ?3 WHERE NOT EXISTS (SELECT 1 FROM scheduled_runs WHERE routine = ?1);
+
 -- name: claim_run
--- Claim a due run: once, and again if it was not finished within ten minutes of the last claim.
-INSERT INTO ops.scheduled_runs AS known (routine, due_at) VALUES ($1, $2)
-ON CONFLICT (routine, due_at) DO UPDATE SET claimed_at = now()
-WHERE known.finished_at IS NULL AND known.claimed_at < now() - interval '10 minutes'
-RETURNING true AS is_claimed;
+-- Claim a due run at ?3: once, and again if the last claim was before ?4 and the run did not finish.
+INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts) VALUES (?1, ?2, ?3, 1)
+ON CONFLICT DO UPDATE SET claimed_at = excluded.claimed_at, attempts = attempts + 1
+WHERE finished_at IS NULL AND claimed_at < ?4
+RETURNING attempts;
 
 -- name: finish_run
--- Mark a due run as finished, even if it was claimed while PostgreSQL was unavailable.
-INSERT INTO ops.scheduled_runs (routine, due_at, finished_at) VALUES ($1, $2, now())
-ON CONFLICT (routine, due_at) DO UPDATE SET finished_at = now();
-
--- name: is_run_finished
--- Whether a due run is finished.
-SELECT EXISTS (SELECT FROM ops.scheduled_runs
-               WHERE routine = $1 AND due_at = $2 AND finished_at IS NOT NULL) AS is_finished;
-
--- name: has_schedule
--- Whether this routine has ever been due.
-SELECT EXISTS (SELECT FROM ops.scheduled_runs WHERE routine = $1) AS is_known;
+-- Mark a due run as finished.
+INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts, finished_at) VALUES (?1, ?2, ?3, ?4, ?3)
+ON CONFLICT DO UPDATE SET finished_at = excluded.finished_at;

@@ -8,35 +8,36 @@ the most recent missed run is caught up on, and no older one.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from pathlib import Path
-from time import monotonic
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.postgres import Database
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.core.telemetry import logs
-from chitlaq.ops.actions import cleanup, record
+from chitlaq.ops.actions import cleanup
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Statement,
+    statement,
+)
 from chitlaq.ops.history import run_history
 from chitlaq.ops.report import delivery, page
 
 POLL_SECONDS = 5.0
 RUN_SECONDS = 300.0
 PRUNE_EVERY = timedelta(days=1)
-# A claim that was not finished within this time was abandoned; as in `claim_run`.
-STALE_SECONDS = 600.0
+# A claim that was not finished within this time was abandoned.
+STALE = timedelta(seconds=600)
 ATTEMPTS = 3
-KEPT_CLAIMS = 10
 NICENESS = 10
 SCHEDULER = "scheduler"
 
@@ -136,23 +137,34 @@ def _backwards(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> I
 
 
 class Scheduler:
-    """Runs due routines, each in its own process, while ops-service runs."""
+    """Runs due routines, each in its own process, while ops-service runs.
+
+    Args:
+        home: the installation.
+        settings: when routines are due, and how long their history is kept.
+        database: has the claims and the history.
+        mails: has the mail queue.
+        run: runs a routine, and returns whether it finished.
+        now: the time.
+    """
 
     def __init__(
         self,
         home: Home,
         settings: Operations,
-        database: Database,
+        database: OpsDatabase,
+        mails: Database,
         run: Callable[[Home, str], Awaitable[bool]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._home = home
         self._settings = settings
         self._database = database
+        self._mails = mails
         self._run = run or run_process
         self._now = now
         self._pruned_at: datetime | None = None
-        self._known: dict[Path, Claim] = {}
+        self._attempts: dict[str, _Attempts] = {}
 
     async def run_forever(self) -> None:
         """Run due routines forever; a failure of one is logged and does not affect the others."""
@@ -164,127 +176,76 @@ class Scheduler:
             await asyncio.sleep(POLL_SECONDS)
 
     async def tidy(self) -> None:
-        """Store records from the spool and, once a day, delete old ones."""
+        """Store what waits in memory, send reports that wait and, once a day, delete old records."""
         try:
-            stored = await run_history.store_queued(self._database, self._home)
-            stored += await record.store_queued(self._database, self._home)
-            stored += await delivery.send_queued(self._database, self._home)
-            if stored:
-                log.info("queued records stored", records=stored)
+            if stored := await self._database.write_overflow():
+                log.info("records stored that waited in memory", records=stored)
+            await delivery.send_waiting(self._database, self._mails)
             now = self._now()
             if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
-                await run_history.prune(self._database, self._settings.history_days)
+                await run_history.prune(self._database, self._settings.history_days, now)
                 cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
                 self._pruned_at = now
-        except PostgresUnavailableError as error:
-            log.warning("history not stored: PostgreSQL is unavailable", error=str(error))
+        except OpsDatabaseUnavailableError as error:
+            log.warning("history not stored", error=str(error))
 
     async def run_if_due(self, recurrence: Recurrence) -> bool:
-        """Run a routine if it is due and no other process has run it; return whether it was run here.
+        """Run a routine if it is due and has not run; return whether it was run here.
 
         A run that does not finish is tried again later, `ATTEMPTS` times in all.
         """
-        due = last_due(recurrence, self._now(), zone(self._settings))
-        claim = self._claim_of(recurrence.routine, due)
-        if not await self._claim(claim, recurrence.routine, due):
+        routine, now = recurrence.routine, self._now()
+        due = last_due(recurrence, now, zone(self._settings))
+        attempt = await self._claim(routine, due, now)
+        if not attempt:
             return False
-        attempt = claim.begin()
-        log.info("routine due", routine=recurrence.routine, due_at=due, attempt=attempt)
-        succeeded = await self._run(self._home, recurrence.routine)
-        if not succeeded and attempt < ATTEMPTS:
-            return False
-        claim.end()
-        try:
-            async with self._database.transaction() as session:
-                await session.execute("finish_run", recurrence.routine, due)
-        except PostgresUnavailableError as error:
-            log.warning("claim not finished: PostgreSQL is unavailable", error=str(error))
+        log.info("routine due", routine=routine, due_at=due, attempt=attempt)
+        succeeded = await self._run(self._home, routine)
+        if succeeded or attempt >= ATTEMPTS:
+            self._attempts[routine].are_over = True
+            await self._write(statement("finish_run", routine, due, self._now(), attempt))
         return succeeded
 
-    async def _claim(self, claim: Claim, routine: str, due: datetime) -> bool:
-        """Claim a run: on this machine with a file, among several machines with a row in PostgreSQL.
+    async def _claim(self, routine: str, due: datetime, now: datetime) -> int:
+        """Claim a run, and return which attempt it is; 0 if it is not to be run now.
 
-        The file also works while PostgreSQL is unavailable, which is when a routine matters most.
+        While the database cannot be written, this process remembers, so that a routine does not start
+        again at every poll.
         """
-        if claim.is_ended or claim.age_seconds < STALE_SECONDS:
-            return False
-        is_first = not any(self._claims.glob(f"{routine}-*"))
+        here = self._attempts.get(routine)
+        if here is None or here.due != due:
+            here = self._attempts[routine] = _Attempts(due)
+        if here.are_over or (here.last_at is not None and now - here.last_at < STALE):
+            return 0
         try:
-            async with self._database.transaction() as session:
-                if is_first and not await session.value("has_schedule", routine):
-                    # A new installation does not catch up on the time before it.
-                    await session.execute("finish_run", routine, due)
-                    is_ours, is_over = False, True
-                else:
-                    is_ours = bool(await session.value("claim_run", routine, due))
-                    is_over = bool(await session.value("is_run_finished", routine, due))
-        except PostgresUnavailableError:
-            is_ours, is_over = not is_first, False
-        if is_over:
-            claim.end()
-        return is_ours
+            if await self._database.write(statement("begin_schedule", routine, due, now)):
+                here.are_over = True
+                return 0
+            rows = await self._database.rows("claim_run", routine, due, now, now - STALE)
+            if not rows:
+                return 0
+            here.count = rows[0]["attempts"]
+        except OpsDatabaseUnavailableError as error:
+            log.warning("claim not written", routine=routine, error=str(error))
+            here.count += 1
+        here.last_at = now
+        return here.count
 
-    def _claim_of(self, routine: str, due: datetime) -> Claim:
-        path = self._claims / f"{routine}-{due:%Y%m%dT%H%M}"
-        if path not in self._known:
-            for old in sorted(self._claims.glob(f"{routine}-*"))[:-KEPT_CLAIMS]:
-                old.unlink(missing_ok=True)
-            self._known = {
-                known: claim
-                for known, claim in self._known.items()
-                if not known.name.startswith(f"{routine}-")
-            }
-            self._known[path] = Claim(path)
-        return self._known[path]
-
-    @property
-    def _claims(self) -> Path:
-        return self._home.ops / "claims"
-
-
-class Claim:
-    """This machine's attempts at a due run: in a file with one byte per attempt, and in memory.
-
-    The copy in memory is for a full disk; without it, a routine would start again at every poll.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._attempts = 0
-        self._begun_at = -math.inf
-        self._is_ended = False
-
-    @property
-    def is_ended(self) -> bool:
-        return self._is_ended or self._path.with_suffix(".done").exists()
-
-    @property
-    def age_seconds(self) -> float:
-        """Seconds since the last attempt began; infinite if there was none."""
+    async def _write(self, done: Statement) -> None:
         try:
-            state = self._path.stat()
-        except OSError:
-            return monotonic() - self._begun_at
-        return min(datetime.now(UTC).timestamp() - state.st_mtime, monotonic() - self._begun_at)
-
-    def begin(self) -> int:
-        """Record that an attempt begins, and return its number."""
-        self._attempts, self._begun_at = self._attempts + 1, monotonic()
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write("x")
-            self._attempts = max(self._attempts, self._path.stat().st_size)
+            await self._database.keep(done)
         except OSError as error:
-            log.warning("claim not written", path=str(self._path), error=str(error))
-        return self._attempts
+            log.warning("claim not finished", error=str(error))
 
-    def end(self) -> None:
-        """Record that this run needs no further attempt."""
-        self._is_ended = True
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.with_suffix(".done").touch()
+
+@dataclass(slots=True)
+class _Attempts:
+    """What this process knows of a due run."""
+
+    due: datetime
+    count: int = 0
+    last_at: datetime | None = None
+    are_over: bool = False
 
 
 async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,7 @@ from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import CheckThresholds, Settings
 from chitlaq.ops.checks.sources.datastores import PostgresView, ValkeyView
 from chitlaq.ops.checks.sources.prometheus import AlertmanagerView, PrometheusView
+from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
@@ -72,6 +74,7 @@ class SystemView:
         self.alertmanager = AlertmanagerView(home, settings, self._get)
         self.postgres = PostgresView(home, settings)
         self.valkey = ValkeyView(home, settings)
+        self._operations = OpsDatabase(home)
         self._shared: dict[str, asyncio.Task[Any]] = {}
         self._is_prepared = False
 
@@ -157,6 +160,21 @@ class SystemView:
         except OperatorError as error:
             raise UnknownResult(str(error)) from None
 
+    async def recorded(self, query: str, *args: object) -> list[sqlite3.Row]:
+        """Return the rows of a named query on the history of operations.
+
+        Raises:
+            UnknownResult: there is none, or it cannot be read or written.
+        """
+        if not self.home.ops_database.exists():
+            raise UnknownResult(
+                f"there is no history in {self.home.ops}: ops-service has never run"
+            )
+        try:
+            return await self._operations.rows(query, *args)
+        except OperatorError as error:
+            raise UnknownResult(str(error)) from None
+
     async def statuses(self) -> list[Status]:
         """Return the supervisor's status of each process.
 
@@ -201,4 +219,5 @@ class SystemView:
         for task in self._shared.values():
             task.cancel()
         self.postgres.close()
+        self._operations.close()
         await self.valkey.close()

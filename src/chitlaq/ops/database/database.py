@@ -1,0 +1,286 @@
+"""The memory of operations: runs, notes, actions, alerts and claims, in one SQLite file.
+
+What watches PostgreSQL must not stand on it, so this needs nothing but a disk. What a full disk keeps
+out waits in shared memory (`overflow`), and ops-service stores it when there is room again.
+
+ops-service and commands open the file side by side: SQLite admits one writer at a time, readers always
+see whole transactions, and a commit is on the disk when it returns (WAL mode, ``synchronous=FULL``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from chitlaq.core.data import named_queries
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
+from chitlaq.core.installation.home import Home
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.database import overflow
+
+T = TypeVar("T")
+Argument = str | int | float | None
+Statement = tuple[str, Sequence[Argument]]
+"""The name of a query, and its arguments as SQLite stores them."""
+
+QUERY_PACKAGES = (
+    "chitlaq.ops.history", "chitlaq.ops.actions", "chitlaq.ops.schedule", "chitlaq.ops.report",
+)  # fmt: skip
+BUSY_SECONDS = 5.0
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNAVAILABLE = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOLFS, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY,
+})  # fmt: skip
+
+log = logs.get("ops-database")
+
+
+class OpsDatabaseUnavailableError(OperatorError):
+    """The file cannot be read or written now: the disk is full or read-only, or the file damaged."""
+
+
+def statement(name: str, *args: object) -> Statement:
+    """Return a query with its arguments: moments as RFC 3339 in UTC, and ids as text."""
+    return name, [_stored(one) for one in args]
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as the database has it: of one length, so that texts sort as moments do."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def _stored(value: object) -> Argument:
+    match value:
+        case datetime():
+            return moment(value)
+        case UUID():
+            return str(value)
+        case str() | int() | float() | None:
+            return value
+        case _:
+            raise TypeError(f"SQLite stores no {type(value).__name__}")
+
+
+@cache
+def _queries() -> Mapping[str, str]:
+    return {one.name: one.sql for one in named_queries.load(*QUERY_PACKAGES)}
+
+
+class OpsDatabase:
+    """One process's connection, opened at the first query and again after a fault.
+
+    Args:
+        home: the installation.
+        is_keeper: whether this is ops-service, which checks the file and sets a damaged one aside.
+    """
+
+    def __init__(self, home: Home, *, is_keeper: bool = False) -> None:
+        self._home = home
+        self._is_keeper = is_keeper
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._lock = threading.Lock()
+
+    async def rows(self, name: str, *args: object) -> list[sqlite3.Row]:
+        """Return the rows of a query, also of one that writes with ``RETURNING``.
+
+        Raises:
+            OpsDatabaseUnavailableError: with the reason.
+        """
+        (query, bound) = statement(name, *args)
+        return await self._run(lambda opened: opened.execute(_queries()[query], bound).fetchall())
+
+    async def write(self, *statements: Statement) -> int:
+        """Run statements in one transaction, and return how many rows the last one changed.
+
+        Raises:
+            OpsDatabaseUnavailableError: nothing was written.
+        """
+
+        def written(opened: sqlite3.Connection) -> int:
+            changed = 0
+            opened.execute("BEGIN IMMEDIATE")
+            for name, args in statements:
+                changed = opened.execute(_queries()[name], args).rowcount
+            opened.execute("COMMIT")
+            return changed
+
+        return await self._run(written)
+
+    async def keep(self, *statements: Statement) -> str:
+        """Write, or keep the statements in shared memory until there is room on the disk.
+
+        Statements may run late and twice, so their result must be the same then.
+
+        Returns:
+            Why they were not written, or an empty string.
+
+        Raises:
+            OSError: shared memory cannot be written either.
+        """
+        try:
+            await self.write(*statements)
+        except OpsDatabaseUnavailableError as error:
+            await asyncio.to_thread(overflow.put, self._home, statements)
+            log.warning("kept in memory until there is room", error=str(error))
+            return str(error)
+        return ""
+
+    async def write_overflow(self) -> int:
+        """Write what waits in shared memory, oldest first, and return how many transactions.
+
+        Raises:
+            OpsDatabaseUnavailableError: there is still no room; the rest keeps waiting.
+        """
+        written = 0
+        for path in overflow.waiting(self._home):
+            if (statements := overflow.read(path)) is not None:
+                try:
+                    await self.write(*statements)
+                except (sqlite3.Error, KeyError, TypeError, OverflowError) as error:
+                    overflow.set_aside(path, error)
+                    continue
+                path.unlink(missing_ok=True)
+                written += 1
+        return written
+
+    def __enter__(self) -> OpsDatabase:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.to_thread(self._run_here, work)
+
+    def _run_here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                return self._attempt(work)
+            except sqlite3.DatabaseError as error:
+                # Only an error that SQLite itself reports has a code; the lowest byte is its class.
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code in _DAMAGE:
+                    if self._is_keeper:
+                        self._set_aside(error)
+                        return self._attempt(work)
+                    raise OpsDatabaseUnavailableError(
+                        f"{self._home.ops_database} is damaged ({error}): ops-service sets it aside and"
+                        " goes on with a new one. See `chitlaq ps`."
+                    ) from error
+                if code in _UNAVAILABLE:
+                    raise OpsDatabaseUnavailableError(
+                        f"{self._home.ops_database}: {error}"
+                    ) from error
+                raise
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        opened = self._opened()
+        try:
+            return work(opened)
+        except BaseException:
+            with suppress(sqlite3.Error):
+                if opened.in_transaction:
+                    opened.execute("ROLLBACK")
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
+        path = self._home.ops_database
+        if self._connection is not None:
+            # A connection to a file that was deleted or set aside would still accept everything.
+            with suppress(OSError):
+                if path.stat().st_ino == self._inode:
+                    return self._connection
+            self._drop()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._inode = path.stat().st_ino
+        except OSError as error:
+            raise OpsDatabaseUnavailableError(f"{path}: {error.strerror}") from error
+        opened = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        opened.row_factory = sqlite3.Row
+        try:
+            opened.execute("PRAGMA journal_mode = WAL")
+            opened.execute("PRAGMA synchronous = FULL")
+            opened.execute("PRAGMA foreign_keys = ON")
+            _migrate(opened)
+            if self._is_keeper and (found := _faults(opened)):
+                raise _damaged(found)
+        except BaseException:
+            opened.close()
+            raise
+        self._connection = opened
+        return opened
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        """Rename the damaged file; what is left in its log belongs to it."""
+        self._drop()
+        path = self._home.ops_database
+        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z")
+        for ending in ("-shm", "-wal", ""):
+            with suppress(FileNotFoundError):
+                files.durable_rename(Path(f"{path}{ending}"), Path(f"{aside}{ending}"))
+        log.error("damaged database set aside", path=str(aside), error=str(error))
+
+
+def _faults(opened: sqlite3.Connection) -> str:
+    (said,) = opened.execute("PRAGMA quick_check(1)").fetchone()
+    return "" if said == "ok" else said
+
+
+def _damaged(reason: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(reason)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _migrate(opened: sqlite3.Connection) -> None:
+    """Apply the scripts ``NNNN_NAME.sql`` that this file has not seen, each in one transaction.
+
+    Raises:
+        OpsDatabaseUnavailableError: a newer version of the program has written this file.
+    """
+    folder = resources.files(__package__).joinpath("migrations")
+    scripts = sorted(folder.iterdir(), key=lambda one: one.name)
+    if _version(opened) == len(scripts):
+        return
+    opened.execute("BEGIN IMMEDIATE")
+    known = _version(opened)
+    if known > len(scripts):
+        raise OpsDatabaseUnavailableError(
+            "The operations database was written by a newer version of ChitLaq: use that version."
+        )
+    for script in scripts[known:]:
+        for one in script.read_text().split(";\n"):
+            opened.execute(one)
+    opened.execute(f"PRAGMA user_version = {len(scripts)}")
+    opened.execute("COMMIT")
+
+
+def _version(opened: sqlite3.Connection) -> int:
+    return int(opened.execute("PRAGMA user_version").fetchone()[0])

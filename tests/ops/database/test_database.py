@@ -1,0 +1,224 @@
+"""The memory of operations loses nothing: not to a full disk, damage, kill -9, or another process."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import resource
+import signal
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.database import overflow
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Statement,
+    statement,
+)
+from tests.conftest import eventually
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+def note(number: int) -> Statement:
+    return statement("add_note", UUID(int=number), "x.y", "note", f"{number}", "ada", NOW, None)
+
+
+async def noted(database: OpsDatabase) -> set[str]:
+    return {row["text"] for row in await database.rows("notes", None, 100_000)}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    for path in overflow.folder(home).glob("*"):
+        path.unlink()
+
+
+@pytest.fixture
+def database(home: Home) -> Iterator[OpsDatabase]:
+    with OpsDatabase(home) as database:
+        yield database
+
+
+@contextmanager
+def no_room(home: Home) -> Iterator[None]:
+    """No file of this process can grow: even root meets this limit, as it meets a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    used = max(path.stat().st_size for path in home.ops.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (used, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+
+
+async def test_file_is_for_its_owner_only(home: Home, database: OpsDatabase) -> None:
+    await database.write(note(1))
+    for path in home.ops.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+async def test_transaction_is_stored_whole_or_not_at_all(database: OpsDatabase) -> None:
+    broken = statement("add_note", UUID(int=9), "x.y", "neither", "text", "ada", NOW, None)
+    with pytest.raises(sqlite3.IntegrityError):
+        await database.write(note(1), broken)
+    assert await noted(database) == set()
+    await database.write(note(2))
+    assert await noted(database) == {"2"}
+
+
+async def test_what_a_full_disk_keeps_out_is_stored_when_there_is_room(
+    home: Home, database: OpsDatabase
+) -> None:
+    await database.write(note(0))
+    with no_room(home):
+        reasons = [await database.keep(note(number)) for number in range(1, 200)]
+        refused = [str(number) for number, reason in enumerate(reasons, 1) if reason]
+        assert refused, "the limit was not reached"
+        with pytest.raises(OpsDatabaseUnavailableError):
+            await database.write_overflow()
+        assert len(overflow.waiting(home)) == len(refused)
+        assert await noted(database) == {str(n) for n in range(200)} - set(refused)
+    assert await database.write_overflow() == len(refused)
+    assert await noted(database) == {str(n) for n in range(200)}
+    assert await database.write_overflow() == 0
+
+
+async def test_record_that_nobody_can_read_or_store_blocks_no_other(
+    home: Home, database: OpsDatabase
+) -> None:
+    await database.write(note(0))
+    overflow.put(home, [note(1)])
+    folder = overflow.folder(home)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name, content in (
+        ("0", '[["add_no'),
+        ("1", '[["no_such_query",[]]]'),
+        ("2", '[["add_note",["id","x.y","neither","t","ada","2026",null]]]'),
+        ("3", '[["add_note",[]]]'),
+    ):
+        (folder / f"{name}.json").write_text(content)
+    assert await database.write_overflow() == 1
+    assert await noted(database) == {"0", "1"}
+    assert {path.stem for path in folder.glob("*.broken")} == {"0", "1", "2", "3"}
+
+
+async def test_shared_memory_of_somebody_else_is_neither_read_nor_written(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root can make a folder that belongs to somebody else")
+    monkeypatch.setattr(overflow, "MEMORY", tmp_path)
+    folder = overflow.folder(home)
+    folder.mkdir()
+    (folder / "0.json").write_text("[]")
+    os.chown(folder, 12345, 12345)
+    assert overflow.waiting(home) == []
+    with pytest.raises(PermissionError):
+        overflow.put(home, [note(1)])
+
+
+@pytest.mark.parametrize("damage", ["first page", "not a database", "truncated"])
+async def test_damaged_file_is_set_aside_by_ops_service_and_refused_by_commands(
+    home: Home, damage: str
+) -> None:
+    with OpsDatabase(home) as database:
+        await database.write(*(note(number) for number in range(500)))
+        await database.rows("notes", None, 1)
+    path = home.ops_database
+    content = bytearray(path.read_bytes())
+    match damage:
+        case "first page":
+            content[100:4000] = b"x" * 3900
+        case "not a database":
+            content[:] = b"whatever" * 1000
+        case _:
+            del content[len(content) // 2 :]
+    path.write_bytes(content)
+    with OpsDatabase(home) as command:
+        if damage != "truncated":
+            # SQLite notices missing pages only when it needs them, or when it is asked to check.
+            with pytest.raises(OperatorError, match="is damaged"):
+                await command.rows("notes", None, 1)
+    with OpsDatabase(home, is_keeper=True) as keeper:
+        await keeper.write(note(7))
+        assert await noted(keeper) == {"7"}
+    (aside,) = home.damaged_ops_databases()
+    assert aside.read_bytes() == bytes(content)
+
+
+async def test_file_that_was_deleted_is_not_written_to(home: Home, database: OpsDatabase) -> None:
+    await database.write(note(1))
+    for path in home.ops.iterdir():
+        path.unlink()
+    await database.write(note(2))
+    with OpsDatabase(home) as other:
+        assert await noted(other) == {"2"}
+
+
+async def test_file_of_a_newer_version_is_left_alone(home: Home) -> None:
+    with OpsDatabase(home) as database:
+        await database.write(note(1))
+    with sqlite3.connect(home.ops_database) as opened:
+        opened.execute("PRAGMA user_version = 999")
+    with (
+        OpsDatabase(home, is_keeper=True) as database,
+        pytest.raises(OperatorError, match="newer version"),
+    ):
+        await database.write(note(2))
+    assert not list(home.ops.glob("*.damaged-*"))
+
+
+def _write_forever(home: Home, begin: int, said: multiprocessing.SimpleQueue[int]) -> None:
+    async def run() -> None:
+        with OpsDatabase(home) as database:
+            for number in range(begin, begin + 100_000):
+                await database.write(note(number))
+                said.put(number)
+
+    asyncio.run(run())
+
+
+async def test_acknowledged_records_survive_kill_9_of_several_writers(home: Home) -> None:
+    start = multiprocessing.get_context("spawn")
+    queues = [start.SimpleQueue() for _ in range(3)]
+    writers = [
+        start.Process(target=_write_forever, args=(home, 1_000_000 * number, said))
+        for number, said in enumerate(queues)
+    ]
+    for writer in writers:
+        writer.start()
+    acknowledged: set[str] = set()
+
+    def drain() -> bool:
+        for said in queues:
+            while not said.empty():
+                acknowledged.add(str(said.get()))
+        begun = {int(number) // 1_000_000 for number in acknowledged}
+        return len(begun) == len(writers) and len(acknowledged) > 60
+
+    try:
+        await eventually(drain)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.join()
+    drain()
+    with OpsDatabase(home, is_keeper=True) as keeper:
+        assert acknowledged <= await noted(keeper)
+    assert not list(home.ops.glob("*.damaged-*"))
