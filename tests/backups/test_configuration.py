@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ import pytest
 from chitlaq.backups import configuration
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption, object_store
+from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.database.database import OpsDatabase, statement
 from tests.backups.machines import machine
 
 # Settings as an operator writes them, and the secrets among them.
@@ -134,3 +138,28 @@ def test_name_of_the_machine_is_in_no_backup(tmp_path: Path, key: tuple[str, str
     back.mkdir()
     configuration.restore(path, back, key[0])
     assert not any(name in one.read_text() for one in back.rglob("*") if one.is_file())
+
+
+async def test_operations_database_is_backed_up_while_it_is_written_to(tmp_path: Path) -> None:
+    context = installed(tmp_path / "one", "")
+    now = datetime.now(UTC)
+    with OpsDatabase(context.home) as database:
+        await database.write(
+            statement("add_note", ids.new(), "x.y", "note", "seen", "ada", now, None)
+        )
+        # What was written last is still in its log, not in the file.
+        path = archive_of(context)
+        assert "unchanged" in configuration.verify(path)
+    back = tmp_path / "two"
+    back.mkdir()
+    assert configuration.OPERATIONS in configuration.restore(path, back, None)
+    with OpsDatabase(Home(back)) as restored:
+        assert [row["text"] for row in await restored.rows("notes", None, 10)] == ["seen"]
+
+
+def test_damaged_operations_database_is_not_called_backed_up(tmp_path: Path) -> None:
+    context = installed(tmp_path / "one", "")
+    context.home.ops.mkdir()
+    context.home.ops_database.write_bytes(b"no database " * 1000)
+    with pytest.raises(OperatorError, match="cannot be copied"):
+        archive_of(context)

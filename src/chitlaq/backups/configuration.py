@@ -1,13 +1,16 @@
-"""Back up the configuration and uploads as a tar archive; secrets are included only encrypted."""
+"""Back up configuration, uploads and the operations database; secrets are included only encrypted."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import shutil
+import sqlite3
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -33,6 +36,7 @@ SETTINGS = "chitlaq.toml"
 MANIFEST = "MANIFEST.json"
 SECRETS = "secrets.tar.age"
 REDACTED = "chitlaq.redacted.toml"
+OPERATIONS = "ops/operations.sqlite"
 # Anything else is regenerated at each start, backed up otherwise, or belongs to one process.
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
@@ -40,13 +44,14 @@ _READ_BYTES = 1 << 20
 
 
 def take(context: BackupContext) -> Record:
-    """Archive settings, generated files, certificates and uploads.
+    """Archive settings, generated files, certificates, uploads and the operations database.
 
     Files that contain a secret go into an inner archive, encrypted to `backups.recipients`. Without
     recipients they are left out, which the archive's check reports, and settings are included redacted.
 
     Raises:
-        OperatorError: a recipient is not a key, or the disk is too small.
+        OperatorError: a recipient is not a key, the disk is too small, or the operations database is
+            damaged.
     """
     begun = monotonic()
     name = new_backup_id("config")
@@ -55,7 +60,7 @@ def take(context: BackupContext) -> Record:
     secret, open_ = _split_by_secrecy(context)
     require_free_space(
         context.folder,
-        sum(path.stat().st_size for path in (*secret, *open_)),
+        sum(path.stat().st_size for path in (*secret, *open_, *_operations(context))),
         "A configuration backup",
     )
     moment = datetime.now(UTC)
@@ -65,6 +70,11 @@ def take(context: BackupContext) -> Record:
             for path in open_:
                 manifest[str(path.relative_to(context.home.root))] = records.digest(path)
                 archive.add(path, arcname=str(path.relative_to(context.home.root)))
+            for path in _operations(context):
+                with tempfile.TemporaryDirectory(dir=context.folder) as folder:
+                    copy = _copy_of_database(path, Path(folder))
+                    with copy.open("rb") as content:
+                        manifest[OPERATIONS] = _add(archive, OPERATIONS, content)
             if context.settings.backups.recipients:
                 context.home.backup.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with tempfile.TemporaryFile(dir=context.folder) as sealed:
@@ -106,6 +116,8 @@ def verify(path: Path) -> str:
         if source is None:
             raise OperatorError(f"{path} has no manifest.")
         manifest = json.loads(source.read())
+        if OPERATIONS in found:
+            _require_whole(archive, path)
     del found[MANIFEST]
     if found != manifest:
         wrong = sorted(set(found.items()) ^ set(manifest.items()))
@@ -151,7 +163,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
         if not member.isfile() or member.name in others:
             continue
         parts = Path(member.name).parts
-        if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", *_FOLDERS}:
+        if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", "ops", *_FOLDERS}:
             raise OperatorError(f"The archive is not ours: it would write {member.name}.")
         if (home / member.name).exists():
             continue
@@ -239,6 +251,38 @@ def _files(context: BackupContext) -> Iterator[Path]:
             is_kept = folder == "media" or path.suffix in _SUFFIXES
             if is_kept and path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _operations(context: BackupContext) -> list[Path]:
+    path = context.home.ops_database
+    return [path] if path.exists() else []
+
+
+def _copy_of_database(path: Path, folder: Path) -> Path:
+    """Copy a database that others write to, as it is at one moment (https://sqlite.org/backup.html)."""
+    target = folder / path.name
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+    except sqlite3.DatabaseError as error:
+        raise OperatorError(
+            f"{path} cannot be copied ({error}). If it is damaged, ops-service sets it aside: repeat"
+            " the backup then."
+        ) from error
+    return target
+
+
+def _require_whole(archive: tarfile.TarFile, path: Path) -> None:
+    source = archive.extractfile(OPERATIONS)
+    assert source is not None
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        copy = Path(folder) / "copy.sqlite"
+        with copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        with closing(sqlite3.connect(copy)) as opened:
+            (said,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
+    if said != "ok":
+        raise OperatorError(f"{path} has a damaged operations database: {said}.")
 
 
 def _write_encrypted(context: BackupContext, paths: Sequence[Path], target: IO[bytes]) -> None:

@@ -27,10 +27,22 @@ def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
     )
 
 
+_DAMAGED = "operations_database_damaged"
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
 
 ALERTS = (
+    Alert(
+        name="OperationsDatabaseDamaged",
+        expr=f"{_DAMAGED} > 0",
+        for_="0m",
+        severity="P1",
+        summary="ops-service set a damaged operations database aside and began a new one: the history of"
+        " runs, alerts and actions starts there. Look at the disk; then restore the file from a"
+        " configuration backup, or remove ops/operations.sqlite.damaged-*.",
+        procedure="Disk Monitoring",
+        cases=above(_DAMAGED, 0),
+    ),
     Alert(
         name="ErrorsLogged",
         expr='sum by (service) (increase(log_lines_total{level="error"}[10m])) > 50',

@@ -154,6 +154,10 @@ FAMILIES = (
         "When the whole WAL archive was last off-site; only where copies are configured.",
     ),
     _gauge("backup_log_receiving", "Whether WAL is being received; only where it is archived."),
+    _gauge(
+        "operations_database_damaged",
+        "Damaged files of the operations database that were set aside and are still there.",
+    ),
     _counter("exporter_errors", "Failed reads of a source.", "source"),
 )
 

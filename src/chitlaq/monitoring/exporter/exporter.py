@@ -61,6 +61,7 @@ class Exporter:
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
+            "operations": lambda: operations(context.home),
         }
         self._home = context.home
         self._database = database
@@ -322,6 +323,12 @@ async def backups(home: Home, settings: Settings) -> list[Metric]:
                 metric("backup_log_copied_timestamp_seconds", found.wal_copied_at.timestamp())
             )
     return metrics
+
+
+async def operations(home: Home) -> list[Metric]:
+    """Whether a damaged operations database was set aside."""
+    found = await asyncio.to_thread(home.damaged_ops_databases)
+    return [metric("operations_database_damaged", len(found))]
 
 
 def _established(ports: set[int]) -> int:
