@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import pwd
 import select
 import selectors
 import signal
@@ -26,12 +27,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chitlaq.core.installation.home import Home
+from chitlaq.stack.install import privileges, reachable_code
+
 USED = ("cli", "backups", "logs", "monitoring", "ops")
 STAYS = {"serve", "up"}
 """What stays for as long as the stack runs starts as it does for an operator."""
 
 _lock = threading.Lock()
-_server: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+_servers: dict[int, tuple[subprocess.Popen[bytes], socket.socket]] = {}
+"""One for each user that commands run as."""
 
 
 def run(
@@ -63,6 +68,10 @@ def run(
             capture_output=True,
             text=True,
         )
+    leaves_root_itself = words[:1] and words[0] in privileges.STARTS_SERVERS
+    is_root = leaves_root_itself or privileges.stays_root(words)
+    owner = None if is_root else owner_of_home(environment)
+    _, environment = python_of(owner, environment)
     streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     status, theirs = os.pipe()
     try:
@@ -71,8 +80,9 @@ def run(
             {"words": list(words), "environment": dict(environment), "killed_at": killed_at}
         ).encode()
         with _lock:
-            socket.send_fds(_opened(), [struct.pack("!q", len(order))], [*streams, theirs])
-            _opened().sendall(order)
+            server = _opened(owner)
+            socket.send_fds(server, [struct.pack("!q", len(order))], [*streams, theirs])
+            server.sendall(order)
         os.close(theirs)
         pid = struct.unpack("!q", os.read(status, 8))[0]
         if not select.select([status], [], [], timeout)[0]:
@@ -86,19 +96,50 @@ def run(
             os.close(descriptor)
 
 
-def _opened() -> socket.socket:
-    global _server  # noqa: PLW0603 — one for each worker of the test run
-    if _server is None or _server[0].poll() is not None:
+def owner_of_home(environment: Mapping[str, str]) -> pwd.struct_passwd | None:
+    """The user that a command of ours runs as if we are root."""
+    try:
+        number = Path(environment["CHITLAQ_HOME"]).stat().st_uid
+    except (KeyError, FileNotFoundError, NotADirectoryError):
+        return None
+    return pwd.getpwuid(number) if os.geteuid() == 0 and number else None
+
+
+def python_of(
+    owner: pwd.struct_passwd | None, environment: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """The Python that a user can run, and the environment of a command of that user."""
+    if owner is None:
+        return sys.executable, dict(environment)
+    home = Home(Path(environment["CHITLAQ_HOME"]))
+    python, variables = reachable_code.launch(owner, is_refreshed=False)
+    return python, privileges.environment_of(owner, home, environment) | variables
+
+
+def _opened(owner: pwd.struct_passwd | None) -> socket.socket:
+    number = owner.pw_uid if owner else os.geteuid()
+    process, ours = _servers.get(number, (None, None))
+    if ours is None or process is None or process.poll() is not None:
         ours, theirs = socket.socketpair()
+        python, environment = sys.executable, dict(os.environ)
+        if owner is not None:
+            python, variables = reachable_code.launch(owner, is_refreshed=False)
+            environment |= variables
+        root = Path(__file__).parents[1]
+        found = [str(root), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.commands", str(theirs.fileno())],
+            [python, "-m", "tests.commands", str(theirs.fileno())],
+            env={**environment, "PYTHONPATH": os.pathsep.join(found)},
             pass_fds=[theirs.fileno()],
-            cwd=Path(__file__).parents[1],
+            cwd=root,
             stdin=subprocess.DEVNULL,
+            user=owner.pw_uid if owner else None,
+            group=owner.pw_gid if owner else None,
+            extra_groups=[] if owner else None,
         )
         theirs.close()
-        _server = process, ours
-    return _server[1]
+        _servers[number] = process, ours
+    return ours
 
 
 def _serve(orders: socket.socket) -> None:

@@ -28,6 +28,7 @@ from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import ports
 from chitlaq.core.installation.home import Home
+from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
 from tests import commands
 
@@ -113,6 +114,23 @@ def short_form(cases: Iterable[T], *short: str, name: Callable[[T], str] = str) 
         pytest.param(case, id=name(case), marks=() if name(case) in short else pytest.mark.long)
         for case in cases
     ]
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPathFactory:
+    """If we are root, temporary folders that the service user can enter, too."""
+    make = tmp_path_factory.mktemp
+
+    def mktemp(basename: str, numbered: bool = True) -> Path:
+        folder = make(basename, numbered)
+        folder.chmod(0o777)
+        return folder
+
+    if os.geteuid() == 0:
+        for folder in (tmp_path_factory.getbasetemp(), tmp_path_factory.getbasetemp().parent):
+            folder.chmod(0o711)
+        tmp_path_factory.mktemp = mktemp  # type: ignore[method-assign]
+    return tmp_path_factory
 
 
 @dataclass
@@ -236,6 +254,8 @@ def start_stack(**settings: str) -> Stack:
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(home / "backups"),
         "CHITLAQ_BACKUPS_ARCHIVE": "off",
+        # Else each stack on a machine without nginx would fetch the package.
+        "CHITLAQ_PROGRAMS_NGINX": str(nginx.wheel()),
         **{f"CHITLAQ_PORTS_{name.upper()}": str(port) for name, port in given.items()},
         **settings,
     }

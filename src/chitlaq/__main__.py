@@ -20,10 +20,15 @@ def main() -> None:
 
             return fork_server.serve(int(descriptor), main)
     from chitlaq.cli import terminal
-    from chitlaq.cli.app import named
 
     terminal.protect()
     try:
+        if os.geteuid() == 0:
+            from chitlaq.stack.install import privileges
+
+            privileges.leave_root(sys.argv[1:])
+        from chitlaq.cli.app import named
+
         named(sys.argv[1:])()
     except OperatorError as error:
         if NAGIOS in sys.argv:

@@ -206,6 +206,7 @@ def test_named_file_is_the_one_that_is_verified(backed_up_stack: Stack, tmp_path
     garbage, same = tmp_path / record.path, tmp_path / "renamed.sql"
     garbage.write_text("garbage")
     shutil.copy(folder / record.path, same)
+    same.chmod(0o644)
     said = {
         garbage: "matches no recorded backup",
         tmp_path / "gone" / record.path: "There is no file",

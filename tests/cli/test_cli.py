@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -178,10 +177,8 @@ def test_stats_measure_every_process(stack: Stack) -> None:
         assert rows[name]["memory_bytes"] < 90_000_000, "the aim of a process at rest"
 
 
-async def test_imported_university_may_register(
-    stack: Stack, client: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    file = tmp_path / "universities.csv"
+async def test_imported_university_may_register(stack: Stack, client: httpx.AsyncClient) -> None:
+    file = stack.home / "universities.csv"
     file.write_text("name,domain\nNorth Fjord University,Fjord.Example\n", encoding="utf-8-sig")
     answer = stack.command("universities", "import", str(file))
     assert answer.returncode == 0, answer.stderr

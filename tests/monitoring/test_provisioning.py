@@ -73,8 +73,8 @@ def test_prometheus_keeps_its_rules_if_promtool_rejects_the_new_ones(
 def test_alertmanager_keeps_its_routes_if_amtool_rejects_the_new_ones(
     home: Home, amtool: str, refusing: Path
 ) -> None:
-    path = provisioning.write_alertmanager(home, Settings(), Path(amtool), None)
+    path = provisioning.write_alertmanager(home, Settings(), Path(amtool))
     before = path.read_bytes()
     with pytest.raises(OperatorError, match=r"rejects the generated alertmanager\.yml: line 7"):
-        provisioning.write_alertmanager(home, Settings(), refusing, None)
+        provisioning.write_alertmanager(home, Settings(), refusing)
     assert path.read_bytes() == before

@@ -43,7 +43,7 @@ def installation() -> Iterator[Installation]:
         user = users.service_user()
         with (root / "postgres.log").open("wb") as log:
             process = subprocess.Popen(
-                server.command(home),
+                server.command(home, settings),
                 stdout=log,
                 stderr=log,
                 cwd=root,

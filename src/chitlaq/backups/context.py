@@ -57,7 +57,7 @@ class BackupContext:
 
     def program(self, name: str) -> str:
         """The path of a PostgreSQL program."""
-        return str(postgres.programs(self.home) / name)
+        return str(postgres.programs(self.settings) / name)
 
 
 class BusyError(OperatorError):

@@ -228,7 +228,7 @@ async def _tool(installation: Installation, program: str, *words: str, role: str
     settings, home = installation.settings, installation.home
     result = await programs.arun(
         [
-            server.programs(home) / program,
+            server.programs(settings) / program,
             *("--host", str(home.postgres_socket), "--port", str(settings.port_of("postgres"))),
             *("--username", role, "--no-password", *words),
         ],

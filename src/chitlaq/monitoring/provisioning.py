@@ -5,7 +5,6 @@ A rejected configuration never replaces a working one.
 
 from __future__ import annotations
 
-import pwd
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
@@ -44,23 +43,20 @@ def write_prometheus(home: Home, settings: Settings, promtool: Path) -> Path:
     )
 
 
-def write_alertmanager(
-    home: Home, settings: Settings, amtool: Path, user: pwd.struct_passwd | None
-) -> Path:
+def write_alertmanager(home: Home, settings: Settings, amtool: Path) -> Path:
     """Write the routing and the token for reports; return the configuration's path.
 
     Args:
         home: the installation.
         settings: for the port of ops-service.
         amtool: Alertmanager's own tool.
-        user: runs Alertmanager, and alone can read the token.
 
     Raises:
         OperatorError: amtool rejects it; with its message.
     """
     token = home.alertmanager / "ops-token"
     home.alertmanager.mkdir(parents=True, exist_ok=True)
-    files.ensure(token, Secrets(home.secrets).ops_token, mode=0o600, owner=user)
+    files.ensure(token, Secrets(home.secrets).ops_token, mode=0o600)
     return _place(
         home.alertmanager / "alertmanager.yml",
         routing.alertmanager_config(webhook(settings), str(token)),

@@ -105,7 +105,7 @@ ROUTINES: Mapping[str, Routine] = {
             "weekly",
             "Weekly maintenance: updates, log rotation, and files that are safe to delete.",
             (
-                "updates.all", "updates.security", "logs.rotation", "cleanup.candidates",
+                "updates.all", "updates.security", "updates.programs", "logs.rotation", "cleanup.candidates",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
                 "security.certificates", *_BACKUPS,
                 "capacity.disk", "capacity.database", "memory.growth",

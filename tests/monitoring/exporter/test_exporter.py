@@ -26,7 +26,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from chitlaq.cli.metrics import declared_metrics
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.logs import rotation
 from chitlaq.logs.follow import Follower
@@ -172,7 +171,7 @@ def receiver(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir()
     process = subprocess.Popen(
         [
-            programs(Home(stack.home)) / "pg_receivewal",
+            programs(Settings()) / "pg_receivewal",
             f"--dbname={stack.dsn()}?application_name=twins",
             f"--directory={folder}",
             "--status-interval=1",

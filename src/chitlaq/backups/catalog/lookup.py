@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,16 @@ def find(folder: Path, catalog: Catalog, name: str) -> Match:
     record = catalog.get(name)
     if record is not None:
         return Match(record)
+    try:
+        return _of_file(folder, catalog, name)
+    except PermissionError:
+        raise OperatorError(
+            f"{name} cannot be read by the user {getpass.getuser()}: copy it to where that user may"
+            " read it."
+        ) from None
+
+
+def _of_file(folder: Path, catalog: Catalog, name: str) -> Match:
     path = Path(name)
     if not path.exists():
         if "/" in name or name.endswith((".sql", ".tar.gz")):

@@ -11,6 +11,8 @@ after a restart or written every few seconds.
 
 A symbolic link stays: its target is replaced. Links that another user made are replaced themselves, or
 root could be led to overwrite any file.
+
+What root writes belongs to whom its folder belongs to, so that the services can replace it.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def draft(
     Args:
         path: the target, in a folder that exists.
         mode: the draft's permissions from its first byte on, less the umask.
-        owner: who owns the draft from its first byte on; by default this process's user.
+        owner: who owns the draft from its first byte on; by default this process's user, or if that
+            is root, the folder's owner.
         is_durable: flush file and folder to the disk.
 
     Raises:
@@ -52,6 +55,8 @@ def draft(
     try:
         if owner is not None:
             os.chown(made, owner.pw_uid, owner.pw_gid)
+        else:
+            _give_to_owner_of_folder(made)
         yield made
         if is_durable:
             durable_rename(made, path)
@@ -102,6 +107,7 @@ def write_once(path: Path, content: bytes | str) -> None:
     made = _beside(path)
     made.touch(mode=0o600, exist_ok=False)
     try:
+        _give_to_owner_of_folder(made)
         made.write_bytes(_encoded(content))
         sync(made)
         with suppress(FileExistsError):
@@ -124,6 +130,7 @@ def draft_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
     made = path.with_name(path.name + DRAFT)
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(mode=mode, parents=True)
+    _give_to_owner_of_folder(made)
     try:
         yield made
         for folder, _, names in os.walk(made, topdown=False):
@@ -191,6 +198,12 @@ def _followed(path: Path) -> Path:
         if path.is_symlink() and path.lstat().st_uid in {0, os.geteuid()}:
             return Path(os.path.realpath(path))
     return path
+
+
+def _give_to_owner_of_folder(made: Path) -> None:
+    if os.geteuid() == 0:
+        folder = made.parent.stat()
+        os.chown(made, folder.st_uid, folder.st_gid, follow_symlinks=False)
 
 
 def _beside(path: Path) -> Path:

@@ -87,6 +87,11 @@ class Home:
         return self.root / "packages"
 
     @property
+    def nginx_package(self) -> Path:
+        """The distribution's nginx, unpacked; replaced as a whole."""
+        return self.root / "nginx-package"
+
+    @property
     def prometheus(self) -> Path:
         return self.root / "prometheus"
 

@@ -46,6 +46,17 @@ else:
     )
 
 
+class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Servers' programs other than the usual ones: the full path of the program, or of its folder."""
+
+    nginx: str = ""
+    """Default: on PATH, else the distribution's package, else the one that came with ChitLaq."""
+    postgres: str = ""
+    """PostgreSQL 18, such as ``/usr/lib/postgresql/18/bin``. Default: the one that came with ChitLaq."""
+    valkey: str = ""
+    """Valkey 8.1 or newer. Default: the one that came with ChitLaq."""
+
+
 class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one client may request."""
 
@@ -215,6 +226,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seed an empty embedded database with demo members; an external one is never seeded on its own."""
     ports: Ports = Ports()
     workers: WorkerCounts = WorkerCounts()
+    programs: Programs = Programs()
     limits: RateLimits = RateLimits()
     cors: Cors = Cors()
     smtp: Smtp = Smtp()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from chitlaq.core.errors import NotApplicable, UnknownResult
+from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
 from chitlaq.core.formatting import count, duration, size
 from chitlaq.ops.actions import cleanup
 from chitlaq.ops.actions.machine import APT_UPGRADE
@@ -27,6 +28,8 @@ from chitlaq.ops.checks.model import (
     worst,
 )
 from chitlaq.ops.checks.sources.system import SystemView
+from chitlaq.stack.install import preflight
+from chitlaq.stack.install.server_programs import State
 
 SHOWN = 30
 APT_LISTS = Path("/var/lib/apt/lists")
@@ -35,6 +38,12 @@ ROTATION_SLACK = 1.5
 OLD_ROTATION_SECONDS = 2 * 86_400
 OLD_LISTS_SECONDS = 7 * 86_400
 FETCH = "`sudo apt update` fetches them, as does `chitlaq ops do updates`"
+
+_VERDICTS: Mapping[State, Verdict] = {
+    "unknown": Verdict.UNKNOWN,
+    "warning": Verdict.WARNING,
+    "ok": Verdict.OK,
+}
 
 # Inst libc6 [2.36-9+deb12u4] (2.36-9+deb12u7 Debian:12.5/stable, Debian-Security:12/stable-security [amd64])
 _UPDATE = re.compile(r"^Inst (\S+) (?:\[(\S+)\] )?\((\S+) ([^)]*)\)", re.MULTILINE)
@@ -136,6 +145,45 @@ updates = _waiting("updates.all", "Package updates", "updates_waiting", only_sec
 security_updates = _waiting(
     "updates.security", "Security updates", "security_updates_waiting", only_security=True
 )
+
+
+@check(
+    "updates.programs",
+    "Programs of the servers",
+    section=Section.MAINTENANCE,
+    looks_at="nginx, PostgreSQL, Valkey, the observers: which program runs, where it came from, and whether"
+    " package lists or the package index have a newer one",
+    commands=("chitlaq doctor",),
+    remedy="Update the package that is named, then `chitlaq restart` the component. nginx: install the"
+    " distribution's package, or give this machine access to its mirror, and ChitLaq fetches it.",
+    timeout_seconds=25.0,
+    is_heavy=True,
+)
+async def server_programs(system: SystemView) -> CheckOutcome:
+    statuses = await system.statuses()
+    try:
+        found = await system.blocking(
+            lambda: preflight.server_programs(system.home, system.settings, statuses)
+        )
+    except OperatorError as error:
+        raise UnknownResult(str(error)) from None
+    by_state = {state: [one for one in found if one.state == state] for state in _VERDICTS}
+    said = [
+        f"{one.component} {one.detail}"
+        for state in _VERDICTS
+        for one in by_state[state]
+        if state != "ok"
+    ]
+    return outcome(
+        "; ".join(said) or f"{count(len(found), 'program')}, none with a newer one known",
+        {"newer": Value(len(by_state["warning"])), "unknown": Value(len(by_state["unknown"]))},
+        Table(
+            "programs",
+            ["component", "version", "state", "detail"],
+            [[one.component, one.version, one.state, one.detail] for one in found],
+        ),
+        least=worst(_VERDICTS[one.state] for one in found),
+    )
 
 
 @check(

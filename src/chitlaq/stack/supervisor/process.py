@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import pwd
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -125,7 +124,6 @@ def start(
     write_log: Callable[[bytes], None],
     *,
     mark: int,
-    user: pwd.struct_passwd | None = None,
     keep_open: Sequence[int] = (),
     folder: Path | None = None,
 ) -> Process:
@@ -142,7 +140,6 @@ def start(
             stdin=mark,
             environment=environment,
             folder=folder,
-            user=user,
             keep_open=keep_open,
             death_signal=signal.SIGTERM,
         )

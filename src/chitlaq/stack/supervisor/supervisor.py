@@ -10,8 +10,10 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,7 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
 TEND_SECONDS = 5.0
+FETCH_SECONDS = 86_400.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 # A command waits no longer for a component to be ready; the supervisor does.
@@ -52,6 +55,12 @@ PREPARE_SECONDS = 60.0
 def pause_after(failures: int) -> float:
     """Seconds to wait before a restart after this many failures: exponential, bounded."""
     return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
+
+
+def _program_of(command: Sequence[str]) -> tuple[int, int]:
+    """The file that a command runs; an update of its package puts another in its place."""
+    found = Path(command[0]).stat()
+    return found.st_dev, found.st_ino
 
 
 class Instance:
@@ -65,6 +74,7 @@ class Instance:
         self.restarts = 0
         self.process: Process | None = None
         self.command: list[str] = []
+        self.program: tuple[int, int] | None = None
         self.is_being_replaced = False
         self.started_at = 0.0
         self.became_ready = asyncio.Event()
@@ -119,6 +129,10 @@ class Supervisor:
         self._fork_server.open()
         for name, instance in self._instances.items():
             self._keepers[name] = asyncio.create_task(self._keep(instance))
+            if instance.spec.fetch is not None:
+                # Not of the loop's own threads: the end does not wait for it.
+                arguments = (loop, name, instance.spec.fetch)
+                threading.Thread(target=self._fetch_forever, args=arguments, daemon=True).start()
         server = await asyncio.start_unix_server(
             self._serve, str(self._home.control_socket), limit=control.MAX_LINE
         )
@@ -130,6 +144,18 @@ class Supervisor:
         self._home.control_socket.unlink(missing_ok=True)
         server.close()
         self._note("supervisor stopped")
+
+    def _fetch_forever(
+        self, loop: asyncio.AbstractEventLoop, name: str, fetch: Callable[[], None]
+    ) -> None:
+        """Fetch a better program for the next start, at once and every day; the present one runs on."""
+        with suppress(RuntimeError):  # the loop has ended
+            while True:
+                try:
+                    fetch()
+                except (OSError, OperatorError) as error:
+                    loop.call_soon_threadsafe(self._note, f"{name}: {error}")
+                time.sleep(FETCH_SECONDS)
 
     # --- one component's life
 
@@ -219,7 +245,7 @@ class Supervisor:
         if callable(command):
             command = command()
         if command != spec.prepare_command:
-            instance.command = command
+            instance.command, instance.program = command, _program_of(command)
         if command[: len(prefix)] == prefix:
             process = await self._fork_server.spawn(
                 spec.name, command[len(prefix) :], instance.log.write
@@ -237,7 +263,6 @@ class Supervisor:
                 self._environment,
                 instance.log.write,
                 mark=mark,
-                user=spec.user,
                 folder=spec.folder,
             )
         finally:
@@ -432,11 +457,11 @@ class Supervisor:
             await self._stop_and_start(instance)
 
     async def _has_other_command(self, instance: Instance) -> bool:
-        """Whether the settings changed its command line, which no reload applies."""
+        """Whether its command line or its program is another now, which no reload applies."""
         command = instance.spec.command
-        return (
-            await asyncio.to_thread(command) if callable(command) else command
-        ) != instance.command
+        if callable(command):
+            command = await asyncio.to_thread(command)
+        return command != instance.command or _program_of(command) != instance.program
 
     async def _add(self, spec: ProcessSpec, order: Sequence[str]) -> None:
         """Start one more worker."""

