@@ -132,7 +132,8 @@ def prepare(home: Home, settings: Settings) -> None:
             socket=home.postgres_socket,
             synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
         ),
-        mode=0o644,
+        mode=0o600,
+        owner=user,
     )
 
 
