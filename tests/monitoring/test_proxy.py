@@ -161,6 +161,19 @@ async def test_password_opens_everything_that_the_server_offers(watched: Stack) 
         assert [one["labels"] for one in found] == [alert["labels"]]
 
 
+async def test_operator_silences_an_alert_and_everybody_sees_it(watched: Stack) -> None:
+    words = ("ops", "do", "silence", "Watchdog for 5m", "--yes", "--why", "to see whether it works")
+    done = await asyncio.to_thread(watched.command, *words)
+    assert done.returncode == 0, done.stderr
+    async with httpx.AsyncClient(base_url=address(watched, "alertmanager")) as anybody:
+        (silence,) = (await anybody.get("/api/v2/silences")).json()
+        assert silence["comment"] == "to see whether it works"
+        assert (await anybody.delete(f"/api/v2/silence/{silence['id']}")).status_code == 401
+    words = ("ops", "do", "unsilence", silence["id"], "--yes", "--why", "it does")
+    done = await asyncio.to_thread(watched.command, *words)
+    assert done.returncode == 0, done.stderr
+
+
 async def test_servers_themselves_answer_only_holders_of_the_key(watched: Stack) -> None:
     stranger = ssl.create_default_context()
     stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE

@@ -1,12 +1,14 @@
-"""Ask Alertmanager which alerts are active, inhibited ones included."""
+"""Alertmanager's API, version 2: which alerts are active, inhibited ones included; anything else by path."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 
 import msgspec
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client
 from chitlaq.core.installation import observers
 from chitlaq.core.installation.home import Home
@@ -31,6 +33,24 @@ class _GettableAlert(msgspec.Struct, rename="camel"):
     starts_at: datetime
 
 
+async def ask(
+    home: Home, settings: Settings, target: str, method: str = "GET", body: bytes = b""
+) -> bytes:
+    """Send a request for an operator, and return the body of the answer.
+
+    Raises:
+        OperatorError: Alertmanager does not answer, or refuses; with its reason.
+    """
+    try:
+        answer = await _request(home, settings, target, method, body)
+    except OSError as error:
+        raise OperatorError(f"Alertmanager: {error}. See `chitlaq ps`.") from None
+    if answer.status >= 400:
+        said = answer.text.strip() or HTTPStatus(answer.status).phrase
+        raise OperatorError(f"Alertmanager refuses (status {answer.status}): {said}")
+    return answer.body
+
+
 async def active_alerts(home: Home, settings: Settings) -> ActiveAlerts:
     """Ask Alertmanager; inhibited and silenced alerts are active, too.
 
@@ -44,6 +64,18 @@ async def active_alerts(home: Home, settings: Settings) -> ActiveAlerts:
 
 
 async def _get(home: Home, settings: Settings, target: str) -> bytes:
+    return (await _request(home, settings, target, "GET", b"")).body
+
+
+async def _request(
+    home: Home, settings: Settings, target: str, method: str, body: bytes
+) -> http_client.Response:
     access = observers.access(home, settings, "alertmanager")
-    url = f"{access.url}/api/v2{target}"
-    return (await http_client.get(url, tls=access.tls, timeout_seconds=SECONDS)).body
+    return await http_client.request(
+        method,
+        f"{access.url}/api/v2{target}",
+        tls=access.tls,
+        headers={"Content-Type": "application/json"} if body else None,
+        body=body,
+        timeout_seconds=SECONDS,
+    )

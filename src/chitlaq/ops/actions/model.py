@@ -17,10 +17,12 @@ from chitlaq.ops.checks.model import Section
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """The installation that an action works on."""
+    """The installation that an action works on; when it is carried out, also by whom and why."""
 
     home: Home
     settings: Settings
+    operator: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import asyncpg
@@ -30,7 +31,8 @@ async def carry_out(
     record = begun(action.name, target, operator, reason)
     await store(database, record)
     try:
-        output, succeeded = await action.do(context, target), True
+        told = replace(context, operator=operator, reason=reason)
+        output, succeeded = await action.do(told, target), True
     except (OperatorError, OSError, asyncpg.PostgresError) as error:
         output, succeeded = str(error), False
     except BaseException as error:

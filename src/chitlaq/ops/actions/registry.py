@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.actions import cleanup, machine, postgres
+from chitlaq.ops.actions import cleanup, machine, postgres, silences
 from chitlaq.ops.actions.model import Action
 
 ACTIONS: Mapping[str, Action] = {
     one.name: one
     for one in (
         machine.RESTART,
+        silences.SILENCE,
+        silences.UNSILENCE,
         postgres.KILL,
         machine.ROTATE,
         cleanup.PRUNE,

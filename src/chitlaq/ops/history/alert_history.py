@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -134,7 +135,12 @@ async def compare_forever(database: OpsDatabase, home: Home, settings: Settings)
         try:
             if ended := await compare(database, home, settings, GRACE * evaluation):
                 log.info("alerts ended without a notification", alerts=ended)
-        except (OpsDatabaseUnavailableError, OSError, msgspec.MsgspecError) as error:
+        except (
+            OpsDatabaseUnavailableError,
+            OperatorError,
+            OSError,
+            msgspec.MsgspecError,
+        ) as error:
             # Without an answer, nothing is ended. Both programs have alerts of their own.
             log.warning("alerts not compared with Alertmanager", error=str(error))
 

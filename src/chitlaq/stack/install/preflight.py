@@ -17,6 +17,7 @@ from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.host import landlock
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.installation.settings_loading import variable_of
 from chitlaq.stack.install import server_programs as server_origins
@@ -82,7 +83,19 @@ def observers(home: Home, settings: Settings) -> list[Finding]:
             findings.append(Finding(name, "ok", str(monitoring.program(home, name))))
         except MissingProgramError as missing:
             findings.append(Finding(name, "unknown", str(missing)))
-    return [*findings, _grafana()]
+    return [*findings, *_who_may_write(home, settings), _grafana()]
+
+
+def _who_may_write(home: Home, settings: Settings) -> list[Finding]:
+    """How an operator changes something in the observers, which anybody here may read."""
+    if not settings.embeds("monitoring-proxy"):
+        return []
+    password = home.secrets / OPERATOR_PASSWORD
+    said = (
+        "anybody on this machine reads; `chitlaq ops do silence` silences alerts, and whatever else"
+        f" writes needs the user {OPERATOR} with the password in {password}"
+    )
+    return [Finding("monitoring-proxy", "ok", said)]
 
 
 def _grafana() -> Finding:
