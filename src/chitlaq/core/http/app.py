@@ -24,7 +24,7 @@ from chitlaq import __version__
 from chitlaq.core import tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.http import health, identity, limits, problems, routes
-from chitlaq.core.http.host_header import OwnHostOnly
+from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.http.upgrades import Upgraded
@@ -85,7 +85,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         logging_config=None,
     )
     _note_parameters(app)
-    return _Observed(app, service, OwnHostOnly(app, settings.host_names))
+    return _Observed(app, service, OwnPagesOnly(app, settings.host_names))
 
 
 @asynccontextmanager
@@ -301,7 +301,7 @@ class _Observed:
     access log, with the same request id.
     """
 
-    def __init__(self, app: Litestar, service: Service, guarded: OwnHostOnly) -> None:
+    def __init__(self, app: Litestar, service: Service, guarded: OwnPagesOnly) -> None:
         self._app = guarded
         self._state = app.state
         self._counter = (
