@@ -18,7 +18,6 @@ from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import alertmanager
 from chitlaq.ops.database.database import (
     OpsDatabase,
-    OpsDatabaseUnavailableError,
     Statement,
     moment,
     statement,
@@ -135,12 +134,7 @@ async def compare_forever(database: OpsDatabase, home: Home, settings: Settings)
         try:
             if ended := await compare(database, home, settings, GRACE * evaluation):
                 log.info("alerts ended without a notification", alerts=ended)
-        except (
-            OpsDatabaseUnavailableError,
-            OperatorError,
-            OSError,
-            msgspec.MsgspecError,
-        ) as error:
+        except (OperatorError, OSError, msgspec.MsgspecError) as error:
             # Without an answer, nothing is ended. Both programs have alerts of their own.
             log.warning("alerts not compared with Alertmanager", error=str(error))
 
