@@ -271,8 +271,9 @@ def stop_stack(stack: Stack) -> None:
 def stack() -> Iterator[Stack]:
     stack = start_stack(
         CHITLAQ_CORS_ALLOWED_ORIGINS="https://app.example.edu",
-        # Binds 127.0.0.2 and others; 127.0.0.1 is not limited by default.
+        # Binds 127.0.0.2 and others, signed out; 127.0.0.1 is not limited by default.
         CHITLAQ_LIMITS_ADDRESS_REQUESTS_PER_SECOND="5",
+        CHITLAQ_TRUSTED_PROXIES="127.0.0.9",
     )
     try:
         answer = stack.command("up", "--detach")

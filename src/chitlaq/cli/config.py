@@ -63,15 +63,18 @@ def nginx(
     """
     from chitlaq import inventory
     from chitlaq.core.http import routes
+    from chitlaq.core.installation.secrets import Secrets
     from chitlaq.services.gateway import nginx as generator
+    from chitlaq.stack.servers import nginx as server
 
     home, settings = installation.current()
     declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
     # Of an nginx that root starts, the workers must reach the services' sockets.
     user = None if write else getpass.getuser()
-    text = generator.render(home, settings, declared, user)
+    modules = server.modules(server.program(home, settings).path)
+    text = generator.render(home, settings, declared, user, modules)
     if write:
-        typer.echo(f"wrote {generator.write(home, text, declared)}")
+        typer.echo(f"wrote {generator.write(home, text, declared, Secrets(home.secrets).edge_key)}")
     else:
         typer.echo(text, nl=False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -85,6 +85,8 @@ class _Access(msgspec.Struct):
     method: str
     route: str
     user_agent: str = ""
+    limit: str = ""
+    is_signed_in: bool = False
 
 
 _Field = str | list[int | str] | None
@@ -128,6 +130,10 @@ class Traffic:
     since: datetime | None = None
     """Where the counting begins, if it does not cover the period."""
     addresses: Counter[str] = field(default_factory=Counter)
+    signed_in: Counter[str] = field(default_factory=Counter)
+    """Of these, requests with a genuine token."""
+    limited: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """What each limit refused, by address. Refused connections are in no other figure."""
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
@@ -137,6 +143,9 @@ class Traffic:
         self.benchmark += earlier.benchmark
         self.first = earlier.first or self.first
         self.addresses.update(earlier.addresses)
+        self.signed_in.update(earlier.signed_in)
+        for limit, refused in earlier.limited.items():
+            self.limited[limit].update(refused)
         self.statuses.update(earlier.statuses)
         for words, group in earlier.failures.items():
             later = self.failures.setdefault(words, group)
@@ -244,7 +253,12 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
         if line.user_agent == BENCHMARK_AGENT:
             found.benchmark += 1
             continue
+        if line.limit:
+            found.limited[line.limit][line.remote_addr] += 1
+        if not line.method:
+            continue  # a refused connection
         found.requests += 1
+        found.signed_in[line.remote_addr] += line.is_signed_in
         found.addresses[line.remote_addr] += 1
         found.statuses[line.status] += 1
         if line.status >= 400:

@@ -92,7 +92,7 @@ ROUTINES: Mapping[str, Routine] = {
                 *_GROUND,
                 "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
                 "websocket.connections", "growth.members",
-                *_LOGS, "nginx.addresses", "nginx.statuses", "nginx.errors", "nginx.tls",
+                *_LOGS, "nginx.addresses", "nginx.limits", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved",
                 *_BACKUPS,
                 "security.ssh_failed", "security.ssh_accepted", "security.fail2ban", "security.bans",

@@ -23,7 +23,9 @@ def line(minutes_ago: int = 5, **fields: object) -> str:
     return json.dumps({"timestamp": stamp, "level": "info", "event": "request", **fields})
 
 
-def access(address: str, status: int = 200, hours_ago: float = 0, agent: str = "") -> str:
+def access(
+    address: str, status: int = 200, hours_ago: float = 0, agent: str = "", **fields: object
+) -> str:
     return json.dumps(
         {
             "time": (NOW - timedelta(hours=hours_ago)).isoformat(),
@@ -34,6 +36,7 @@ def access(address: str, status: int = 200, hours_ago: float = 0, agent: str = "
             "route": "/api/feed/home",
             "request_time": 0.1,
         }
+        | fields
     )
 
 
@@ -73,7 +76,8 @@ async def test_errors_of_each_component_are_judged_by_their_number(
 
 
 @pytest.mark.parametrize(
-    "check", [*LOGS, "nginx.errors", "nginx.tls", "nginx.addresses", "nginx.statuses"]
+    "check",
+    [*LOGS, "nginx.errors", "nginx.tls", "nginx.addresses", "nginx.limits", "nginx.statuses"],
 )
 async def test_missing_log_is_unknown(home: Home, check: str) -> None:
     found = await run_check(home, check)
@@ -106,24 +110,38 @@ async def test_new_patterns_are_unknown_without_the_operations_database(home: Ho
     assert "unknown without the operations database" in found.summary
 
 
-@pytest.mark.parametrize(
-    ("requests", "verdict"),
-    [
-        ([("10.0.0.1", 300), ("10.0.0.2", 400), ("10.0.0.3", 400)], Verdict.OK),
-        ([("10.0.0.1", 700), ("10.0.0.2", 400)], Verdict.WARNING),
-        ([("10.0.0.1", 1900), ("10.0.0.2", 100)], Verdict.CRITICAL),
-        ([("127.0.0.1", 1900), ("10.0.0.2", 100)], Verdict.OK),
-        ([("10.0.0.1", 20)], Verdict.OK),
-    ],
-)
-async def test_busiest_address_is_judged_without_exempt_ones(
-    home: Home, requests: list[tuple[str, int]], verdict: Verdict
-) -> None:
-    lines = [access(address) for address, times in requests for _ in range(times)]
+async def test_campus_behind_one_address_is_no_finding(home: Home) -> None:
+    lines = [
+        *(access("10.0.0.1", is_signed_in=True) for _ in range(1800)),
+        *(access("10.0.0.2") for _ in range(200)),
+    ]
     plant(home, "nginx-access.log", *lines)
     found = await run_check(home, "nginx.addresses")
-    assert found.verdict == verdict
+    assert found.verdict == Verdict.OK
     assert found.values["requests"].value == len(lines)
+    (table,) = [one for one in found.evidence if isinstance(one, Table)]
+    assert list(table.rows[0]) == ["1,800", "100 %", "10.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "verdict"), [(10, Verdict.OK), (50, Verdict.WARNING), (400, Verdict.CRITICAL)]
+)
+async def test_limits_are_judged_by_the_share_that_they_refuse(
+    home: Home, refused: int, verdict: Verdict
+) -> None:
+    plant(
+        home, "nginx-access.log",
+        *(access("10.0.0.1", 429, limit="signed-out") for _ in range(refused)),
+        *(access("10.0.0.1", is_signed_in=True) for _ in range(1800 - refused)),
+        # A connection that was refused before its first request.
+        access("10.0.0.2", 429, limit="connections", method=""),
+    )  # fmt: skip
+    found = await run_check(home, "nginx.limits")
+    assert found.verdict == verdict
+    assert "the limit signed-out refused" in found.summary
+    limits, addresses = [one for one in found.evidence if isinstance(one, Table)]
+    assert [row[0] for row in limits.rows] == ["signed-out", "connections"]
+    assert addresses.rows[0][-1] == "10.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +158,7 @@ async def test_statuses_are_judged_by_the_share_of_failures(
     assert (await run_check(home, "nginx.statuses")).verdict == verdict
 
 
-TRAFFIC = ["nginx.statuses", "nginx.addresses"]
+TRAFFIC = ["nginx.statuses", "nginx.addresses", "nginx.limits"]
 
 
 @pytest.mark.parametrize("check", TRAFFIC)

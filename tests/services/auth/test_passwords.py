@@ -19,6 +19,10 @@ async def test_hash_that_stands_for_no_account_costs_what_any_costs() -> None:
     assert not passwords.needs_rehash(passwords.NOBODYS_HASH)
 
 
+async def permitted() -> None:
+    """No limit was reached."""
+
+
 async def test_no_password_is_right_without_an_account() -> None:
-    assert not await passwords.matches("", None)
-    assert not await passwords.matches(passwords.NOBODYS_HASH, None)
+    assert not await passwords.matches("", None, permitted)
+    assert not await passwords.matches(passwords.NOBODYS_HASH, None, permitted)

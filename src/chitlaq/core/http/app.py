@@ -23,7 +23,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from chitlaq import __version__
 from chitlaq.core import tasks
 from chitlaq.core.data import postgres, valkey
-from chitlaq.core.http import health, identity, limits, problems, routes
+from chitlaq.core.http import client_address, health, identity, limits, problems, routes
 from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
@@ -101,9 +101,17 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
     account_limit = limits.Limiter(
         client, service.name, "account", settings.limits.account_requests_per_minute
     )
+    address_limit = limits.Limiter(
+        client,
+        service.name,
+        "address",
+        settings.limits.address_attempts_per_minute * limits.ATTEMPT_UNITS,
+    )
     verifier = identity.Verifier(database)
     try:
-        yield Context(service.name, settings, home, database, client, verifier, account_limit)
+        yield Context(
+            service.name, settings, home, database, client, verifier, account_limit, address_limit
+        )
     finally:
         await client.close()
         await database.close()
@@ -112,16 +120,20 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
 async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
     """The caller's identity, or None without a token; counts towards the account's rate limit.
 
+    Without a token, an expensive route (``is_expensive=True``) counts towards the address's.
+
     Raises:
         Problem: 401 for a token that is not valid, 429 for too many requests.
     """
+    context: Context = request.app.state.context
     header = request.headers.get("authorization")
     if header is None:
+        if "is_expensive" in request.route_handler.opt:
+            await context.address_limit.spend(client_address.limited_address(request))
         return None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise problems.not_signed_in("The Authorization header must read `Bearer TOKEN`.")
-    context: Context = request.app.state.context
     who = await context.verifier.verify(token)
     await context.account_limit.spend(who.account_id.hex)
     return who

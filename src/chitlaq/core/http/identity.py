@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.http import problems
+from chitlaq.core.http import edge, problems
 
 ISSUER = "chitlaq"
 ALGORITHM = "Ed25519"
@@ -53,6 +53,7 @@ class Verifier:
         Raises:
             Problem: 401 for a token that is malformed, forged or expired.
         """
+        token = edge.unsealed(token)
         identity = self._known.get(token)
         if identity is None:
             identity = await self._check(token)

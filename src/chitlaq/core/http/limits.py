@@ -1,4 +1,4 @@
-"""Rate limits per account: counters in Valkey that all processes share.
+"""Rate limits per account or address: counters in Valkey that all processes share.
 
 Counting each request in Valkey would cost a round trip. A process therefore leases several
 requests at once and spends them from memory. An account can be stopped early within a minute by up
@@ -8,9 +8,10 @@ metric says so.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chitlaq.core.data import valkey
 from chitlaq.core.data.valkey import Script, Valkey
@@ -19,6 +20,9 @@ from chitlaq.core.telemetry import logs, metrics
 
 WINDOW_SECONDS = 60
 REMEMBERED_KEYS = 20_000
+
+ATTEMPT_UNITS = 5
+"""What an attempt (to register, to sign in) takes of an address's limit, of which a search takes 1."""
 
 # Count and set the expiry in one step: a counter without an expiry would never be deleted.
 _TAKE = Script("""
@@ -34,6 +38,8 @@ log = logs.get("limits")
 class _Lease:
     window: int
     left: int
+    refill: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One request at a time: a burst that refilled all at once would use up the limit unspent."""
 
 
 class Limiter:
@@ -56,8 +62,26 @@ class Limiter:
         for counter in (metrics.RATE_LIMITED, metrics.RATE_LIMIT_FAIL_OPEN):
             metrics.initialize(counter, (service, name))
 
-    async def spend(self, key: str) -> None:
-        """Count one request.
+    async def spend(self, key: str | None, units: int = 1) -> None:
+        """Count a request as so many units; none if the key is exempt.
+
+        Raises:
+            Problem: 429, with the seconds until the next minute.
+        """
+        if key is not None:
+            (await self._leased(key, units)).left -= units
+
+    async def require(self, key: str | None, units: int = 1) -> None:
+        """Refuse a request for which these units are not left, but do not count it.
+
+        Raises:
+            Problem: 429, with the seconds until the next minute.
+        """
+        if key is not None:
+            await self._leased(key, units)
+
+    async def _leased(self, key: str, units: int) -> _Lease:
+        """Return a lease with at least these units left.
 
         Raises:
             Problem: 429, with the seconds until the next minute.
@@ -70,22 +94,24 @@ class Limiter:
             self._leases.move_to_end(key)
             if len(self._leases) > REMEMBERED_KEYS:
                 self._leases.popitem(last=False)
-        if lease.left == 0:
-            lease.left = await self._take(key, window)
-        if lease.left <= 0:
+        # Below zero, the limit was reached in this window: do not ask again.
+        if 0 <= lease.left < units:
+            async with lease.refill:
+                if 0 <= lease.left < units:
+                    lease.left += await self._take(key, window, max(self._lease, units))
+        if lease.left < units:
             metrics.RATE_LIMITED.labels(self._service, self._name).inc()
-            raise problems.too_many_requests(int((window + 1) * WINDOW_SECONDS - now) + 1)
-        lease.left -= 1
+            seconds = int((window + 1) * WINDOW_SECONDS - now) + 1
+            raise problems.too_many_requests(seconds, self._name)
+        return lease
 
-    async def _take(self, key: str, window: int) -> int:
-        """Lease some requests; returns how many, 0 or less when none are left."""
+    async def _take(self, key: str, window: int, units: int) -> int:
+        """Lease some units; returns how many, 0 or less when none are left."""
         counter = f"limit:{self._service}:{self._name}:{key}:{window}"
         try:
-            taken = await self._client.run(
-                _TAKE, [counter.encode()], self._lease, 2 * WINDOW_SECONDS
-            )
+            taken = await self._client.run(_TAKE, [counter.encode()], units, 2 * WINDOW_SECONDS)
         except valkey.UNAVAILABLE as error:
             metrics.RATE_LIMIT_FAIL_OPEN.labels(self._service, self._name).inc()
             log.warning("rate limit not counted", limit=self._name, error=str(error))
-            return 1
-        return self._lease - max(0, int(taken) - self._per_minute)
+            return units
+        return units - max(0, int(taken) - self._per_minute)

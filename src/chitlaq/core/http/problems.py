@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chitlaq.core.http import edge
 from chitlaq.core.telemetry import logs
 
 MEDIA_TYPE = "application/problem+json"
@@ -22,6 +23,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         errors: for 422: the error of each field.
         retry_after_seconds: for 429 and 503: when to retry.
         headers: what the status demands: for 426, what to upgrade to.
+        limit: for 429: the limit that was reached.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         errors: dict[str, str] | None = None,
         retry_after_seconds: int | None = None,
         headers: Mapping[str, str] | None = None,
+        limit: str = "",
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -39,6 +42,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         self.errors = errors
         self.retry_after_seconds = retry_after_seconds
         self._headers = headers or {}
+        self.limit = limit
 
     def body(self) -> bytes:
         document: dict[str, Any] = {
@@ -58,6 +62,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
             headers["WWW-Authenticate"] = "Bearer"
         if self.retry_after_seconds is not None:
             headers["Retry-After"] = str(self.retry_after_seconds)
+        if self.limit:
+            headers[edge.HIT_LIMIT] = self.limit
         return headers
 
 
@@ -89,11 +95,14 @@ def invalid(errors: dict[str, str]) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
 
 
-def too_many_requests(retry_after_seconds: int, why: str = "Too many requests") -> Problem:
+def too_many_requests(
+    retry_after_seconds: int, limit: str, why: str = "Too many requests"
+) -> Problem:
     return Problem(
         HTTPStatus.TOO_MANY_REQUESTS,
-        f"{why}; try again in {retry_after_seconds} s.",
+        f"{why} (limit: {limit}); try again in {retry_after_seconds} s.",
         retry_after_seconds=retry_after_seconds,
+        limit=limit,
     )
 
 

@@ -19,22 +19,21 @@ OWN_PATHS = frozenset({"/health", "/live", "/ready", "/metrics", "/openapi.json"
 UNMATCHED = "unmatched"
 """The route label of a request that matches no declared route."""
 
+_PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A path template such as ``/posts/{post_id}``, its methods, and its success status.
 
     A WebSocket has no methods; its handler, with ``is_socket`` in its ``opt``, answers what is no upgrade.
+    ``pattern`` is a regular expression of its paths: ``/posts/[^/]+``.
     """
 
     template: str
+    pattern: str
     methods: frozenset[str]
     status: int
-
-    @property
-    def prefix(self) -> str:
-        """The first part of the path, by which the gateway picks the service: ``posts``."""
-        return self.template.split("/")[1]
 
 
 def collect(service: Service) -> Iterator[HTTPRouteHandler]:
@@ -53,6 +52,18 @@ def declared(service: Service) -> Sequence[Route]:
         methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)
         if "is_socket" not in handler.opt:
             methods, status = frozenset(handler.http_methods), handler.status_code
-        templates = (re.sub(r":\w+\}", "}", path) for path in handler.paths)
-        routes += [Route(template, methods, status) for template in templates]
+        routes += [
+            Route(_PARAMETER.sub(r"{\1}", path), _pattern(path), methods, status)
+            for path in handler.paths
+        ]
     return sorted(routes, key=lambda route: (len(route.template), route.template))
+
+
+def _pattern(path: str) -> str:
+    """Return the regular expression of a path with parameters: only ``{…:path}`` may span slashes."""
+    parts = _PARAMETER.split(path)
+    literals, kinds = parts[::3], parts[2::3]
+    pattern = re.escape(literals[0])
+    for kind, literal in zip(kinds, literals[1:], strict=True):
+        pattern += (".+" if kind == "path" else "[^/]+") + re.escape(literal)
+    return pattern

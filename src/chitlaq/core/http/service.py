@@ -29,6 +29,8 @@ class Context:
     valkey: Valkey
     verifier: Verifier
     account_limit: Limiter
+    address_limit: Limiter
+    """What one address may do signed out, in units: a search takes one, an attempt `ATTEMPT_UNITS`."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -77,6 +77,21 @@ class Home:
         return self.root / "nginx"
 
     @property
+    def nginx_sockets(self) -> Path:
+        """The folder of the sockets on which nginx trusts what it is told; only its own user enters."""
+        return self.nginx / "sockets"
+
+    @property
+    def nginx_probe(self) -> Path:
+        """The supervisor's own way to nginx: floods of clients do not reach it."""
+        return self.nginx_sockets / "probe.sock"
+
+    @property
+    def edge_key(self) -> Path:
+        """The part of nginx's configuration that holds the key of tokens' seals."""
+        return self.nginx / "edge-key.conf"
+
+    @property
     def expected_requests(self) -> Path:
         """The requests that nginx accepts: the gateway initializes their counters to zero."""
         return self.nginx / "expected-requests.json"

@@ -68,10 +68,16 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mails_per_hour: Positive = 5
     """Mails that one address gets because somebody registers it, or asks for a new link."""
     address_requests_per_second: Positive = 50
-    """Requests from one client address at the gateway; bursts may be four times as large."""
-    address_connections: Positive = 200
+    """Signed-out requests from one address (IPv6: one /64), in bursts of up to ten times as many. Static
+    files and opening WebSockets: ten times as many. Who is signed in is limited by account instead."""
+    address_attempts_per_minute: Positive = 120
+    """Registrations, requested mails and failed sign-ins from one address; five times as many searches by
+    people who are not signed in."""
+    address_connections: Positive = 4000
+    """Open connections from one address, WebSockets included; at most half of all that nginx accepts."""
     unlimited_addresses: tuple[str, ...] = ("127.0.0.1", "::1")
-    """Addresses or networks (CIDR) exempt from the address limits: monitoring, this host."""
+    """Addresses or networks (CIDR) exempt from the limits of requests, and which may read the gateway's
+    health and metrics: monitoring, this host."""
 
 
 class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,8 +202,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow_lines_a_day: Threshold = (50, 5000)
     ssh_failures_a_day: Threshold = (100, 5000)
     login_failures_ratio: Threshold = (0.5, 0.9)
-    address_share: Threshold = (0.5, 0.9)
-    """The busiest address's share of the requests that the limits apply to."""
+    limited_ratio: Threshold = (0.01, 0.1)
+    """Requests refused by one limit (429), relative to all requests."""
     certificate_days: Threshold = (14, 3)
     backup_age_hours: Threshold = (26, 50)
     updates_waiting: Threshold = (50, 500)
@@ -220,6 +226,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A collector for OTLP over HTTP (``http://host:4318``); if set, requests are traced."""
     host: str = "127.0.0.1"
     """The address that nginx listens on; ``0.0.0.0`` opens its ports to the network."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks (CIDR) of the TLS proxies in front of nginx, such as ``127.0.0.1``. Only they
+    may say for whom they forward (``X-Forwarded-For``, ``X-Forwarded-Proto``)."""
     public_url: str = ""
     """The URL that members type; links in emails begin with it. Default: nginx on localhost."""
     demo: bool = True

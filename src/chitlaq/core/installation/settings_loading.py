@@ -8,6 +8,7 @@ well-known name keep it: ``DATABASE_URL``, ``REDIS_URL``, ``PROMETHEUS_URL``,
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 import os
 import re
@@ -35,6 +36,8 @@ URL_FIELDS: Mapping[str, Sequence[str]] = {
     "alertmanager_url": _HTTP,
     "otel_exporter_otlp_endpoint": _HTTP,
 }
+# Settings that list addresses and networks.
+NETWORK_FIELDS = ("trusted_proxies", "limits.unlimited_addresses")
 HIDDEN = "********"
 
 
@@ -66,6 +69,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         ) from None
     _check_numbers(settings, sources)
     _check_ports(settings, sources, home)
+    _check_networks(settings, sources)
     for dotted, schemes in URL_FIELDS.items():
         url = getattr(settings, dotted)
         if url and not _is_url(url, schemes):
@@ -92,6 +96,29 @@ def _check_numbers(settings: Settings, sources: Mapping[str, str]) -> None:
                     f"The setting {dotted} from {sources[dotted]} is invalid: {number} is not a finite"
                     " number."
                 )
+
+
+def _check_networks(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse what is no address and no network: nginx would not start with it.
+
+    Raises:
+        OperatorError: names the setting and the word.
+    """
+    for dotted in NETWORK_FIELDS:
+        for text in settings.value_of(dotted):
+            if not _is_network(text):
+                raise OperatorError(
+                    f"The setting {dotted} from {sources[dotted]} is invalid: {text!r} is no address"
+                    " (10.0.0.1) and no network (10.0.0.0/8, 2001:db8::/32)."
+                )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _check_ports(settings: Settings, sources: Mapping[str, str], home: Home) -> None:

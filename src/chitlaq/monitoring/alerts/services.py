@@ -18,6 +18,15 @@ def _logins(failed: float, succeeded: float) -> tuple[InputSeries, ...]:
     )
 
 
+def _refusals(refused: float, answered: float) -> tuple[InputSeries, ...]:
+    """Refused requests and others per minute."""
+    return (
+        rising('rate_limited_total{service="nginx",limit="signed-out"}', refused),
+        rising('http_requests_total{service="api-gateway",status="429"}', refused),
+        rising('http_requests_total{service="api-gateway",status="200"}', answered),
+    )
+
+
 def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
     """Measurements per minute below 0.1 s, and between 0.1 and 0.5 s."""
     bounds = {"0.1": short, "0.5": short + long, "+Inf": short + long}
@@ -28,6 +37,12 @@ def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
 
 
 _DAMAGED = "operations_database_damaged"
+# A refused connection made no request.
+_REFUSED = "sum by (service, limit) (increase(rate_limited_total[10m]))"
+_ASKED = (
+    '(sum(increase(http_requests_total{service="api-gateway"}[10m]))'
+    ' + (sum(increase(rate_limited_total{limit="connections"}[10m])) or vector(0)))'
+)
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
 
@@ -58,6 +73,21 @@ ALERTS = (
         # A service that is up has counted its lines, too. ops-service counts for the components that
         # keep no metrics; nginx is one of them in every installation.
         absence=absent(_lines("nginx"), _lines("ops-service"), through="ops-service"),
+    ),
+    Alert(
+        name="LimitReached",
+        expr=f"{_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 50",
+        for_="5m",
+        severity="P2",
+        summary="The limit {{ $labels.limit }} of {{ $labels.service }} refused"
+        " {{ $value | humanizePercentage }} of requests within ten minutes: members behind one address,"
+        " or one client that asks too often.",
+        procedure="API Performance Monitoring",
+        cases=(
+            fires(*_refusals(20, 180), value="10%", service="nginx", limit="signed-out"),
+            silent(*_refusals(4, 180)),
+            silent(*_refusals(20, 2_100)),
+        ),
     ),
     Alert(
         name="LoginsFail",

@@ -194,41 +194,118 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
             " | sort | uniq -c | sort -nr | head -10"
         ),
     ),
-    remedy="Lower `limits.address_requests_per_second`, or block the address in the firewall.",
+    remedy=(
+        "Nothing, if many of its requests are signed in: a campus behind one address is normal. For what"
+        " limits refused: `chitlaq ops check nginx.limits --details`."
+    ),
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
 )
 async def addresses(system: SystemView) -> CheckOutcome:
     found = await _traffic(system)
-    # Addresses without a rate limit are monitoring and this host itself.
-    strangers = {
-        address: times
-        for address, times in found.addresses.items()
-        if address not in system.settings.limits.unlimited_addresses
-    }
-    total = sum(strangers.values())
-    busiest, most = max(strangers.items(), key=lambda pair: pair[1], default=("", 0))
-    ratio = most / total if total else 0.0
-    is_enough = total >= FEW_REQUESTS
     said = f"{count(found.requests, 'request')} from {count(len(found.addresses), 'address', 'addresses')}"
-    if busiest:
+    ratio = 0.0
+    for busiest, most in found.addresses.most_common(1):
+        ratio = most / found.requests
         said += f", {busiest} the busiest with {share(ratio)}"
     return outcome(
         said + _left_out(found),
         {
-            "busiest": Value(
-                ratio, "ratio", *(system.thresholds.address_share if is_enough else ())
-            ),
+            # Not judged: the more members share an address, the larger it is.
+            "busiest": Value(ratio, "ratio"),
             "addresses": Value(len(found.addresses)),
             "requests": Value(found.requests),
         },
         Table(
             "busiest addresses",
-            ["requests", "address"],
-            [[f"{times:,}", address] for address, times in found.addresses.most_common(SHOWN)],
+            ["requests", "signed in", "address"],
+            [
+                [f"{times:,}", share(found.signed_in[address] / times), address]
+                for address, times in found.addresses.most_common(SHOWN)
+            ],
         ),
         least=_least(found.since),
     )
+
+
+@check(
+    "nginx.limits",
+    "Requests refused by limits (429)",
+    section=Section.LOGS,
+    looks_at=f"nginx's access log, the last {HOURS} hours",
+    commands=(
+        (
+            "chitlaq logs nginx --json --since 24h"
+            ' | jq -Rr \'fromjson? | select(.limit != "") | .limit + " " + .remote_addr\''
+            " | sort | uniq -c | sort -nr | head -10"
+        ),
+    ),
+    remedy=(
+        "An address with many members behind it (see its signed-in share): raise the limit that is named,"
+        " `limits.address_*`; never ban it. One with none: block it in the firewall. `account`, `login`: one"
+        " member's program asks too often. If the address is our own TLS proxy: `trusted_proxies`."
+    ),
+    timeout_seconds=COUNTED_SECONDS,
+    is_heavy=True,
+)
+async def limits(system: SystemView) -> CheckOutcome:
+    found = await _traffic(system)
+    refused = {limit: sum(times.values()) for limit, times in found.limited.items()}
+    # Refused connections made no request.
+    total = found.requests + refused.get("connections", 0)
+    worst_limit, most = max(refused.items(), key=lambda pair: pair[1], default=("", 0))
+    ratio = most / total if total else 0.0
+    said = "no limit was reached"
+    if worst_limit:
+        addresses = found.limited[worst_limit]
+        said = (
+            f"{count(sum(refused.values()), 'request')} of {total:,} refused; the limit"
+            f" {worst_limit} refused {share(ratio)},"
+            f" from {count(len(addresses), 'address', 'addresses')}"
+        )
+    is_enough = total >= FEW_REQUESTS
+    return outcome(
+        said + _left_out(found),
+        {
+            "refused": Value(
+                ratio, "ratio", *(system.thresholds.limited_ratio if is_enough else ())
+            ),
+            "affected": Value(len({one for times in found.limited.values() for one in times})),
+            "requests": Value(total),
+        },
+        Table(
+            "limits",
+            ["limit", "refused", "of all", "addresses"],
+            [
+                [limit, f"{times:,}", share(times / total), str(len(found.limited[limit]))]
+                for limit, times in sorted(refused.items(), key=lambda pair: -pair[1])
+            ],
+        ),
+        Table(
+            "most refused",
+            ["limit", "refused", "of its requests", "signed in", "address"],
+            _most_refused(found),
+        ),
+        least=_least(found.since),
+    )
+
+
+def _most_refused(found: Traffic) -> list[list[str]]:
+    rows = [
+        (times, limit, address)
+        for limit, by_address in found.limited.items()
+        for address, times in by_address.items()
+    ]
+    return [
+        [
+            limit,
+            f"{times:,}",
+            share(times / max(found.addresses[address], times)),
+            share(found.signed_in[address] / max(found.addresses[address], 1)),
+            address,
+        ]
+        for times, limit, address in sorted(rows, reverse=True)[:SHOWN]
+    ]
 
 
 @check(

@@ -201,7 +201,7 @@ refusals = _share(
     "Refused requests (4xx)",
     "4..",
     "refusals_ratio",
-    "429: a client sends too many requests (`nginx.addresses`). 401: expired tokens, or password guessing."
+    "429: a limit was reached (`nginx.limits`). 401: expired tokens, or password guessing."
     " 404: a broken link.",
 )
 

@@ -20,7 +20,8 @@ from chitlaq.services.auth.state import AuthState
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
-    signer = Signer(Secrets(context.home.secrets).signing_key)
+    secrets = Secrets(context.home.secrets)
+    signer = Signer(secrets.signing_key, secrets.edge_key)
     attempts = settings.limits.login_attempts_per_minute
     handlers = [mail.sender(database, settings.smtp)] if settings.smtp.host else []
     async with (
@@ -33,6 +34,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             signer=signer,
             login_limit=Limiter(context.valkey, context.service, "login", attempts, lease=1),
             resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
+            address_limit=context.address_limit,
         )
 
 

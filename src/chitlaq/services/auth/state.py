@@ -15,3 +15,4 @@ class AuthState(ServiceState):
     signer: Signer
     login_limit: Limiter
     resend_limit: Limiter
+    address_limit: Limiter

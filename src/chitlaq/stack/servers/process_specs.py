@@ -140,13 +140,14 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> ProcessS
 
 
 def _nginx(home: Home, settings: Settings) -> ProcessSpec:
-    probe = probes.nginx([settings.port_of("nginx"), settings.port_of("api-gateway")])
+    probe = probes.edge(home.nginx_probe)
     return ProcessSpec(
         "nginx",
         partial(nginx.command, home, settings, home.nginx),
         waits_for=tuple(row.name for row in inventory.SERVICES),
         ready=probe,
         alive=probe,
+        prepare=partial(nginx.prepare, home),
         prepare_command=chitlaq("config", "nginx", "--write"),
         fetch=partial(nginx.fetch, home) if nginx.is_fetched(settings) else None,
         stop_signal=signal.SIGQUIT,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from chitlaq.core.host import http_client
@@ -94,6 +95,18 @@ def nginx(ports: list[int]) -> Probe:
             finally:
                 writer.close()
         return True
+
+    return _bounded(probe)
+
+
+def edge(socket: Path) -> Probe:
+    """Ready if nginx answers on the supervisor's own socket, whatever clients do on its ports."""
+
+    async def probe(_pid: int) -> bool:
+        answer = await http_client.get(
+            "http://localhost/-/alive", socket=socket, timeout_seconds=PROBE_SECONDS
+        )
+        return answer.status == HTTPStatus.NO_CONTENT
 
     return _bounded(probe)
 

@@ -433,7 +433,7 @@ class Supervisor:
             finally:
                 # Also to a worker that is not ready yet: nginx tries another one until it is.
                 if before != mine.keys() and self._instances["nginx"].process is not None:
-                    await self._reload(self._instances["nginx"])
+                    await self._restart_instance(self._instances["nginx"])
             for name in sorted(before - mine.keys()):
                 await self._remove(running[name])
 

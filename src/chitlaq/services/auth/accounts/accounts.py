@@ -72,6 +72,7 @@ async def register(state: AuthState, wanted: Registration) -> User:
         metrics.count_limited_mail()
         raise problems.too_many_requests(
             error.retry_after_seconds,
+            "recipient",
             "This address has been sent several mails within an hour: use the link in the newest one",
         ) from None
     except asyncpg.UniqueViolationError as error:

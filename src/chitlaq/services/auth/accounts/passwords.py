@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -26,9 +27,15 @@ async def hashed(password: str) -> str:
         return await asyncio.to_thread(_hasher.hash, password)
 
 
-async def matches(password: str, password_hash: str | None) -> bool:
-    """Compare; without a hash (no such account) return False after the same time."""
+async def matches(
+    password: str, password_hash: str | None, permit: Callable[[], Awaitable[None]]
+) -> bool:
+    """Compare; without a hash (no such account) return False after the same time.
+
+    ``permit`` is asked when it is this comparison's turn, and may raise.
+    """
     async with _turns:
+        await permit()
         right = await asyncio.to_thread(_verify, password, password_hash or NOBODYS_HASH)
     return right and password_hash is not None
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from litestar import post
+from typing import Any
 
+from litestar import Request, post
+from litestar.datastructures import State
+
+from chitlaq.core.http.client_address import limited_address
+from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.services.auth.accounts import accounts
 from chitlaq.services.auth.accounts.schemas import (
     Registered,
@@ -16,7 +21,10 @@ from chitlaq.services.auth.state import AuthState
 
 
 @post("/auth/register", summary="Register with a university address")
-async def register(data: Registration, state: AuthState) -> Registered:
+async def register(
+    data: Registration, request: Request[Any, Any, State], state: AuthState
+) -> Registered:
+    await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
     return Registered(await accounts.register(state, data), verification="sent")
 
 
@@ -26,7 +34,10 @@ async def verify(data: Verification, state: AuthState) -> Verified:
 
 
 @post("/auth/verify/resend", status_code=202, summary="Mail a new link to an unverified address")
-async def resend(data: Resend, state: AuthState) -> dict[str, str]:
+async def resend(
+    data: Resend, request: Request[Any, Any, State], state: AuthState
+) -> dict[str, str]:
+    await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
     await state.resend_limit.spend(data.email.lower())
     await accounts.resend(state, data.email)
     return {"verification": "sent"}

@@ -20,7 +20,9 @@ from chitlaq.services.auth.state import AuthState
 @post("/auth/login", status_code=200, summary="Sign in with address or username and password")
 async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
     user_agent = request.headers.get("user-agent", "").replace("\x00", "")
-    return await sessions.login(state, data, user_agent, client_address.client_address(request))
+    address = client_address.client_address(request)
+    limited = client_address.limited_address(request)
+    return await sessions.login(state, data, user_agent, address, limited)
 
 
 @post("/auth/refresh", status_code=200, summary="Exchange a refresh token for new tokens")

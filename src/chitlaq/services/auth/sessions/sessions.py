@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
+from http import HTTPStatus
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts import passwords
@@ -19,8 +23,19 @@ from chitlaq.services.auth.state import AuthState
 log = logs.get("sessions")
 
 
-async def login(state: AuthState, wanted: Login, user_agent: str, address: str | None) -> SignedIn:
+async def login(
+    state: AuthState, wanted: Login, user_agent: str, address: str | None, limited: str | None
+) -> SignedIn:
     """Open a session for an account, given its password.
+
+    Only failures count towards the limit of the address, which may be a whole campus's.
+
+    Args:
+        state: the service's.
+        wanted: what was typed.
+        user_agent: of the client, as it is shown in the list of devices.
+        address: the client's, as it is shown there.
+        limited: what the limits count as one address.
 
     Raises:
         Problem: 401 for a wrong name or password (without saying which), 403 for an address that is
@@ -28,13 +43,22 @@ async def login(state: AuthState, wanted: Login, user_agent: str, address: str |
     """
     name = wanted.login.strip().lower()
     try:
+        await state.address_limit.require(limited, ATTEMPT_UNITS)
         await state.login_limit.spend(name)
-    except problems.Problem:
-        metrics.AUTH_ATTEMPTS.labels("limited").inc()
+        row = await state.database.row("account_by_login", name)
+        is_right = await passwords.matches(
+            wanted.password,
+            row["password_hash"] if row else None,
+            # Again when it is this attempt's turn: those before it in the queue may all have failed.
+            permit=lambda: state.address_limit.require(limited, ATTEMPT_UNITS),
+        )
+    except Problem as problem:
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            metrics.AUTH_ATTEMPTS.labels("limited").inc()
         raise
-    row = await state.database.row("account_by_login", name)
-    password_hash = row["password_hash"] if row else None
-    if not await passwords.matches(wanted.password, password_hash) or row is None:
+    if not is_right or row is None:
+        with suppress(Problem):
+            await state.address_limit.spend(limited, ATTEMPT_UNITS)
         metrics.AUTH_ATTEMPTS.labels("failure").inc()
         log.info("login failed", address=address)
         raise problems.not_signed_in("The name or the password is wrong.")

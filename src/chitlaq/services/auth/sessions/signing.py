@@ -11,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.http import edge
 from chitlaq.core.http.identity import ALGORITHM, ISSUER
 from chitlaq.core.telemetry import logs
 
@@ -18,9 +19,10 @@ log = logs.get("auth")
 
 
 class Signer:
-    """Signs access tokens with the installation's private key."""
+    """Signs access tokens with the installation's private key, and seals them for nginx."""
 
-    def __init__(self, private_key_pem: str) -> None:
+    def __init__(self, private_key_pem: str, edge_key: str) -> None:
+        self._edge_key = edge_key
         self._key = OKPKey.import_key(private_key_pem)
         self.key_id: str = self._key.thumbprint()
         self.public_jwk = {**self._key.as_dict(private=False), "kid": self.key_id, "use": "sig"}
@@ -35,7 +37,8 @@ class Signer:
             "exp": now + lifetime_seconds,
         }
         header = {"alg": ALGORITHM, "kid": self.key_id}
-        return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+        signed = jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+        return edge.sealed(signed, now + lifetime_seconds, self._edge_key)
 
 
 async def publish_key(database: Database, signer: Signer) -> None:

@@ -18,7 +18,11 @@ SearchText = Annotated[
 ]
 
 
-@get("/search/users", summary="Members by name; public profiles for those not signed in")
+@get(
+    "/search/users",
+    is_expensive=True,
+    summary="Members by name; public profiles for those not signed in",
+)
 async def users(
     q: SearchText,
     viewer: Identity | None,

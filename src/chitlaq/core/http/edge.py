@@ -1,0 +1,91 @@
+"""What nginx knows about a request, and how: sealed tokens, limited addresses, bounds on connections.
+
+Why: docs/decisions/0006-limits-for-a-shared-address.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import resource
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+
+from chitlaq.core.installation.settings import RateLimits
+
+LIMITED_ADDRESS = "x-limited-address"
+"""The header in which nginx tells a service the address to limit; absent if it is exempt."""
+HIT_LIMIT = "x-hit-limit"
+"""The header in which a service tells nginx the limit that refused a request, for the access log."""
+
+SEAL_PARTS = 2
+JWT_PARTS = 3
+
+# A client's connection, its way through the Unix socket (both ends), and the connection to a service.
+SLOTS_PER_CONNECTION = 4
+# Listening sockets, the supervisor's probes, and connections that are being refused.
+RESERVED_SLOTS = 128
+# Open files beside connections: logs, and bodies that are buffered on disk.
+OTHER_FILES = 256
+MAX_SLOTS = 32_768
+IPV6_PREFIX = 64
+
+
+def sealed(jwt: str, expires_at: int, key: str) -> str:
+    """Return a token with a seal behind it by which nginx recognises it: ``JWT.EXPIRY.HASH``.
+
+    The hash is what nginx's ``secure_link_md5`` computes, with the key at the end.
+    """
+    digest = hashlib.md5(f"{expires_at}.{jwt}.{key}".encode()).digest()  # noqa: S324 - see the decision
+    return f"{jwt}.{expires_at}.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def unsealed(token: str) -> str:
+    """Return the JWT of a sealed token; other text unchanged. The seal is nginx's business alone."""
+    parts = token.split(".")
+    is_sealed = len(parts) == JWT_PARTS + SEAL_PARTS
+    return ".".join(parts[:JWT_PARTS]) if is_sealed else token
+
+
+def network_of(address: str) -> str:
+    """Return what is limited as one address: an IPv4 address, or the /64 of an IPv6 address.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many connections nginx accepts.
+
+    Args:
+        files: that a process of nginx may open.
+        slots: connections of one of nginx's workers, to clients and to services.
+        connections: clients' connections, so that even one worker alone has slots for all of them.
+        per_address: of these, for one address: never more than half.
+    """
+
+    files: int
+    slots: int
+    connections: int
+    per_address: int
+
+
+def capacity(limits: RateLimits) -> Capacity:
+    """Return what the limit of open files (``ulimit -Hn``) and the settings allow."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MAX_SLOTS + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        files = min(files, hard)
+    slots = max(files - OTHER_FILES, files // 2)
+    connections = max((slots - RESERVED_SLOTS) // SLOTS_PER_CONNECTION, 1)
+    return Capacity(
+        files, slots, connections, max(min(limits.address_connections, connections // 2), 1)
+    )

@@ -1,0 +1,217 @@
+"""One address cannot use up nginx's connections, and no flood hides nginx from its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+
+from chitlaq.core.http import edge
+from chitlaq.core.installation import secrets
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import RateLimits, Settings
+from chitlaq.stack.servers import nginx
+from chitlaq.stack.supervisor import probes
+from tests.conftest import eventually, free_ports
+from tests.services.gateway.raw_http import ask
+
+PER_ADDRESS = 40
+# Few slots for nginx, so that a test can fill them.
+OPEN_FILES = 1_280
+
+PROXY = "127.0.0.9"
+
+
+@dataclass
+class Edge:
+    """nginx as the stack starts it, without services behind it."""
+
+    home: Home
+    port: int
+
+    def start(self) -> subprocess.Popen[bytes]:
+        nginx.prepare(self.home)
+        log = (self.home.logs / "nginx.log").open("ab")
+        command = nginx.command(self.home, Settings(), self.home.nginx)
+        return subprocess.Popen(command, stderr=log, start_new_session=True)
+
+    async def serves(self, source: str) -> bool:
+        try:
+            return (await ask(self.port, "/-/alive", source=source)).status == 204
+        except (OSError, IndexError):
+            return False  # refused, or closed without an answer
+
+    async def is_alive(self) -> bool:
+        return await probes.edge(self.home.nginx_probe)(0)
+
+    def refused(self) -> list[tuple[str, str]]:
+        lines = map(json.loads, self.home.access_log.read_text().splitlines())
+        return [(line["limit"], line["remote_addr"]) for line in lines if line["limit"]]
+
+
+@pytest.fixture
+async def lone_edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+    folder = tmp_path_factory.mktemp("edge")
+    for parent in [folder, *folder.parents][:3]:
+        parent.chmod(0o755)
+    home = Home(folder)
+    for one in (home.run, home.logs):
+        one.mkdir()
+    secrets.ensure(home)
+    edge_port, gateway_port = free_ports(2)
+    subprocess.run(
+        [sys.executable, "-m", "chitlaq", "config", "nginx", "--write"],
+        check=True,
+        env=os.environ
+        | {
+            "CHITLAQ_HOME": str(folder),
+            "CHITLAQ_PORTS_EDGE": str(edge_port),
+            "CHITLAQ_PORTS_GATEWAY": str(gateway_port),
+            "CHITLAQ_LIMITS_ADDRESS_CONNECTIONS": str(PER_ADDRESS),
+            "CHITLAQ_TRUSTED_PROXIES": PROXY,
+        },
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES)),
+    )
+    lone = Edge(home, edge_port)
+    process = lone.start()
+    try:
+        await eventually(lone.is_alive)
+        yield lone
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+class Flood:
+    """Connections that are opened and then kept, whatever nginx does with them."""
+
+    def __init__(self) -> None:
+        self._writers: list[asyncio.StreamWriter] = []
+        self._ends: list[asyncio.Task[bytes]] = []
+
+    async def open(self, port: int, source: str, count: int, sent: bytes) -> None:
+        for _ in range(count):
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, local_addr=(source, 0)
+                )
+                writer.write(sent)
+                self._ends.append(asyncio.create_task(reader.read()))
+                self._writers.append(writer)
+
+    def kept(self) -> int:
+        """How many connections nginx has not closed."""
+        return sum(not end.done() for end in self._ends)
+
+    async def close(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._ends, return_exceptions=True)
+
+
+@pytest.fixture
+def flood() -> Flood:
+    return Flood()
+
+
+KEPT_OPEN = {
+    "nothing sent": b"",
+    "half a request line": b"GET /",
+    "half a header": b"GET / HTTP/1.1\r\nHost: edge\r\nX-Slow: ",
+    "half a body": b"POST /api/posts HTTP/1.1\r\nHost: edge\r\nContent-Length: 1000\r\n\r\n{",
+    "half a chunk": b"POST /api/posts HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "kept alive": b"GET /-/alive HTTP/1.1\r\nHost: edge\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", KEPT_OPEN.values(), ids=KEPT_OPEN)
+async def test_open_connections_of_one_address_are_bounded(
+    lone_edge: Edge, flood: Flood, sent: bytes
+) -> None:
+    """Also of an address that is exempt from the limits of requests: 127.0.0.1 is by default."""
+    try:
+        for source in ("127.0.0.1", "127.0.0.3"):
+            await flood.open(lone_edge.port, source, 4 * PER_ADDRESS, sent)
+        await eventually(lambda: flood.kept() <= 2 * PER_ADDRESS)
+        assert await lone_edge.serves("127.0.0.4"), "another address does not notice"
+        assert await lone_edge.is_alive()
+    finally:
+        await flood.close()
+    assert {("connections", "127.0.0.1"), ("connections", "127.0.0.3")} == set(lone_edge.refused())
+    await eventually(lambda: lone_edge.serves("127.0.0.3"))
+
+
+async def test_probes_reach_nginx_when_all_connections_are_used(
+    lone_edge: Edge, flood: Flood
+) -> None:
+    """Many addresses at once use up what nginx accepts: it refuses the rest, and stays alive."""
+    bound = (OPEN_FILES - edge.OTHER_FILES - edge.RESERVED_SLOTS) // edge.SLOTS_PER_CONNECTION
+    try:
+        for number in range(20, 40):
+            source = f"127.0.0.{number}"
+            await flood.open(lone_edge.port, source, PER_ADDRESS, KEPT_OPEN["half a body"])
+        await eventually(lambda: flood.kept() <= bound)
+        assert not await lone_edge.serves("127.0.0.4")
+        for _ in range(20):
+            assert await lone_edge.is_alive()
+    finally:
+        await flood.close()
+    await eventually(lambda: lone_edge.serves("127.0.0.4"))
+    assert "worker_connections" not in (lone_edge.home.logs / "nginx.log").read_text()
+
+
+async def test_trusted_proxy_has_as_many_connections_as_it_needs(
+    lone_edge: Edge, flood: Flood
+) -> None:
+    try:
+        await flood.open(lone_edge.port, PROXY, 3 * PER_ADDRESS, KEPT_OPEN["half a header"])
+        assert await lone_edge.serves(PROXY)
+        assert flood.kept() == 3 * PER_ADDRESS
+    finally:
+        await flood.close()
+
+
+async def test_nginx_starts_after_it_was_killed(lone_edge: Edge) -> None:
+    """A killed nginx leaves its Unix sockets behind, and would not start over them."""
+    second = await _killed_and_started(lone_edge)
+    try:
+        await eventually(lambda: lone_edge.serves("127.0.0.1"))
+        assert await lone_edge.is_alive()
+    finally:
+        second.terminate()
+        second.wait(timeout=30)
+
+
+async def _killed_and_started(lone_edge: Edge) -> subprocess.Popen[bytes]:
+    pid = int((lone_edge.home.run / "nginx.pid").read_text())
+    os.killpg(pid, 9)
+    await eventually(lambda: _is_gone(lone_edge))
+    return lone_edge.start()
+
+
+async def _is_gone(lone_edge: Edge) -> bool:
+    return not await lone_edge.is_alive()
+
+
+def test_sockets_that_nginx_trusts_are_its_own(lone_edge: Edge) -> None:
+    """Whoever could connect there could claim any address."""
+    assert lone_edge.home.nginx_sockets.stat().st_mode & 0o777 == 0o700
+    assert lone_edge.home.edge_key.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("asked", "files"), [(4_000, 1_024), (4_000, 20_000), (10**9, 500_000)])
+def test_one_address_gets_at_most_half_of_all_connections(
+    asked: int, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    bounds = edge.capacity(RateLimits(address_connections=asked))
+    assert bounds.per_address <= bounds.connections // 2
+    assert bounds.connections * edge.SLOTS_PER_CONNECTION < bounds.slots < bounds.files <= files
