@@ -20,7 +20,18 @@ REPEAT = {"P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
 # Labels that must be equal for two alerts to be about the same thing; two absent labels are equal.
 SUBJECT = (
     *("family", "host", "service", "job", "instance", "component"),
-    *("mountpoint", "device", "database", "application", "slot", "kind", "source", "name", "jail"),
+    *(
+        "mountpoint",
+        "device",
+        "database",
+        "application",
+        "slot",
+        "kind",
+        "source",
+        "name",
+        "jail",
+        "limit",
+    ),
 )
 _MORE_SEVERE = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))
 _OBJECTIVES = 'family=~"availability|latency"'
