@@ -201,6 +201,8 @@ def test_closed_code_is_copied_readable_and_kept_up_to_date(
         assert said() == "second"
         copied = copies / closed.relative_to("/") / "chitlaq"
         assert not (copied / "core" / "http").exists()
+        # Compiled by root, since the user may not write there.
+        assert list((copied / "core" / "__pycache__").glob("errors.*.pyc"))
         assert {path.stat().st_uid for path in copies.rglob("*")} == {0}
     finally:
         shutil.rmtree(copies)

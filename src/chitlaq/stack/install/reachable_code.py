@@ -7,6 +7,7 @@ Each start brings the copy up to date.
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import os
 import pwd
@@ -36,16 +37,18 @@ def launch(user: pwd.struct_passwd, *, is_refreshed: bool) -> tuple[str, dict[st
 
     Args:
         user: who runs it.
-        is_refreshed: bring existing copies up to date.
+        is_refreshed: compile our code, and bring existing copies up to date.
 
     Raises:
         OperatorError: something is out of the user's reach, and cannot be copied.
     """
+    package = Path(chitlaq.__file__).parent
+    if is_refreshed:
+        # The user may not store what it compiles: every process would compile all of it again.
+        compileall.compile_dir(package, quiet=2)
     python = Path(sys.executable).resolve()
     # The first entry is where the command is typed, or where its script is.
-    found = dict.fromkeys(
-        [*sys.path[not sys.flags.safe_path :], str(Path(chitlaq.__file__).parents[1])]
-    )
+    found = dict.fromkeys([*sys.path[not sys.flags.safe_path :], str(package.parent)])
     entries = [Path(entry) for entry in found if Path(entry).is_dir()]
     closed = [path for path in (python, *entries) if not _is_open(path, user)]
     if not closed:
