@@ -14,7 +14,7 @@ from litestar.params import Parameter
 
 from chitlaq import inventory
 from chitlaq.core import tasks
-from chitlaq.core.http import problems
+from chitlaq.core.http import openapi, problems
 from chitlaq.core.http.paging import PageLimit
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
@@ -46,7 +46,11 @@ async def operator(request: Request[Any, Any, State]) -> None:
         raise problems.not_signed_in("This is for operators: send the token in secrets/ops-token.")
 
 
-@get("/alerts", summary="Firing and resolved alerts, firing ones first")
+@get(
+    "/alerts",
+    summary="Firing and resolved alerts, firing ones first",
+    security=openapi.SIGNED_IN,
+)
 async def list_alerts(
     request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
 ) -> list[AlertRecord]:
@@ -55,7 +59,12 @@ async def list_alerts(
     return await alert_history.alerts(database, is_active=active, limit=limit)
 
 
-@post("/alerts", status_code=204, summary="Webhook for Alertmanager's notifications")
+@post(
+    "/alerts",
+    status_code=204,
+    summary="Webhook for Alertmanager's notifications",
+    security=openapi.SIGNED_IN,
+)
 async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
     await operator(request)
     database: OpsDatabase = request.app.state.operations

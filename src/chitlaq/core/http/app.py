@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar, Request, Response, get
 from litestar.datastructures import State
@@ -15,15 +16,22 @@ from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from chitlaq import __version__
 from chitlaq.core import tasks
 from chitlaq.core.data import postgres, valkey
-from chitlaq.core.http import client_address, health, identity, limits, problems, routes
+from chitlaq.core.http import (
+    client_address,
+    health,
+    identity,
+    limits,
+    openapi,
+    problems,
+    routes,
+)
 from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
@@ -31,6 +39,8 @@ from chitlaq.core.http.upgrades import Upgraded
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, metrics, runtime_metrics, tracing
+
+_JSON = "application/json"
 
 log = logs.get("http")
 
@@ -60,7 +70,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
     app = Litestar(
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
-        before_request=_refuse_unknown_parameters,
+        before_request=_refuse_undeclared,
         dependencies={"viewer": Provide(viewer), "member": Provide(member)},
         exception_handlers={
             Problem: lambda _, problem: _answer(problem),
@@ -74,12 +84,8 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             title=service.component.title,
             version=__version__,
             path="/openapi.json",
-            render_plugins=[JsonRenderPlugin(path="/")],
-            components=Components(
-                security_schemes={
-                    "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
-                }
-            ),
+            render_plugins=[openapi.Document()],
+            components=openapi.COMPONENTS,
         ),
         request_max_body_size=settings.limits.body_bytes,
         logging_config=None,
@@ -164,12 +170,18 @@ def _note_parameters(app: Litestar) -> None:
                     handler.opt["query_parameters"] = names
 
 
-async def _refuse_unknown_parameters(request: Request[Any, Any, State]) -> None:
-    """Refuse a query parameter that the route does not declare, rather than ignore it.
+async def _refuse_undeclared(request: Request[Any, Any, State]) -> None:
+    """Refuse what the route does not declare, rather than ignore it.
 
     Raises:
-        Problem: 422.
+        Problem: 422 for a query parameter, 415 for a body that is not JSON.
     """
+    if "data" in request.route_handler.parsed_fn_signature.parameters:
+        media_type = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+        if media_type != _JSON:
+            raise Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body must be {_JSON}, not {media_type}."
+            )
     if request.scope["query_string"]:
         known = request.route_handler.opt.get("query_parameters")
         if known is not None and (unknown := request.query_params.keys() - known):
@@ -177,7 +189,11 @@ async def _refuse_unknown_parameters(request: Request[Any, Any, State]) -> None:
             raise problems.invalid(dict.fromkeys(sorted(unknown), reason))
 
 
-@get("/health", summary="Health of the service and its dependencies")
+@get(
+    "/health",
+    summary="Health of the service and its dependencies",
+    responses={503: ResponseSpec(health.Health, description="Unhealthy", generate_examples=False)},
+)
 async def _health(state: State) -> Response[health.Health]:
     context: Context = state.context
     report = await health.report(context.service, context.database, context.valkey)
@@ -190,7 +206,11 @@ async def _live() -> health.Alive:
     return health.alive()
 
 
-@get("/ready", summary="Whether the service can take requests now")
+@get(
+    "/ready",
+    summary="Whether the service can take requests now",
+    responses={503: ResponseSpec(health.Alive, description="Not ready", generate_examples=False)},
+)
 async def _ready(state: State) -> Response[health.Alive]:
     context: Context = state.context
     try:
@@ -316,6 +336,9 @@ class _Observed:
     def __init__(self, app: Litestar, service: Service, guarded: OwnPagesOnly) -> None:
         self._app = guarded
         self._state = app.state
+        self._methods = defaultdict[str, set[str]](set)
+        for route in app.routes:
+            self._methods[route.path_format] |= set(route.methods)
         self._counter = (
             metrics.RequestCounter(service.name) if service.counts_own_requests else None
         )
@@ -335,6 +358,10 @@ class _Observed:
             await self._app(scope, receive, send)
             return
         identifier = _request_id(scope["headers"])
+        # The header of what GET answers (RFC 9110, 9.3.2): the server sends no body for HEAD.
+        handled = cast(HTTPScope, {**scope})
+        if handled["method"] == "HEAD":
+            handled["method"] = "GET"
         encoded = identifier.encode()
         started = perf_counter()
         status = 499
@@ -343,15 +370,32 @@ class _Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", encoded)]
+                headers = [*message["headers"], (b"x-request-id", encoded)]
+                if status == HTTPStatus.METHOD_NOT_ALLOWED or handled["method"] == "OPTIONS":
+                    headers = self._allowing(headers, handled.get("path_template"))
+                message["headers"] = headers
             await send(message)
 
         logs.begin_request(identifier)
         with tracing.request() as span:
             try:
-                await self._app(scope, receive, observed_send)
+                await self._app(handled, receive, observed_send)
             finally:
-                self._observe(scope, status, perf_counter() - started, span)
+                handled["method"] = scope["method"]
+                self._observe(handled, status, perf_counter() - started, span)
+
+    def _allowing(
+        self, headers: Iterable[tuple[bytes, bytes]], template: str | None
+    ) -> list[tuple[bytes, bytes]]:
+        """Complete ``Allow``: the framework omits HEAD, and on OPTIONS the methods of other handlers."""
+        completed = []
+        for name, value in headers:
+            methods = set[str]()
+            if name == b"allow":
+                methods = set(value.decode().split(", ")) | self._methods.get(template or "", set())
+                methods |= {"HEAD"} if "GET" in methods else set()
+            completed.append((name, ", ".join(sorted(methods)).encode() if methods else value))
+        return completed
 
     def _observe(self, scope: Scope, status: int, seconds: float, span: tracing.Span) -> None:
         method: str = scope["method"]  # type: ignore[typeddict-item]

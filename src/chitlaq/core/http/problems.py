@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,17 @@ from chitlaq.core.http import edge
 from chitlaq.core.telemetry import logs
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class Document(msgspec.Struct, frozen=True):
+    """The body of a refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's term
@@ -45,16 +55,16 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         self.limit = limit
 
     def body(self) -> bytes:
-        document: dict[str, Any] = {
-            "type": "about:blank",
-            "title": self.status.phrase,
-            "status": int(self.status),
-            "detail": self.detail,
-            "request_id": logs.request_id(),
-        }
-        if self.errors:
-            document["errors"] = self.errors
-        return msgspec.json.encode(document)
+        return msgspec.json.encode(
+            Document(
+                "about:blank",
+                self.status.phrase,
+                int(self.status),
+                self.detail,
+                logs.request_id(),
+                self.errors or msgspec.UNSET,
+            )
+        )
 
     def headers(self) -> dict[str, str]:
         headers = dict(self._headers)

@@ -16,6 +16,9 @@ from typing import Any, Protocol, cast
 from litestar.types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chitlaq.core.http import problems
+from chitlaq.core.telemetry import logs
+
 VERSION = "13"
 
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -50,7 +53,7 @@ class Sockets(Protocol):
 
 
 class UpgradingProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, but for upgrades."""
+    """uvicorn's HTTP protocol, but for upgrades, and for what it cannot parse."""
 
     def _should_upgrade(self) -> bool:
         path, _, query = self.url.partition(b"?")
@@ -76,6 +79,18 @@ class UpgradingProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         self.transport.set_protocol(upgraded)
         upgraded.connection_made(self.transport)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be parsed, a method that nobody knows for example."""
+        logs.begin_request(logs.new_request_id())
+        problem = problems.malformed(f"This is not a valid HTTP request. {msg}")
+        body = problem.body()
+        self.transport.write(
+            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+            b"Content-Type: %b\r\nX-Request-ID: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (problems.MEDIA_TYPE.encode(), logs.request_id().encode(), len(body), body)
+        )
+        self.transport.close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: a client may offer any upgrade, and gets the route's answer without it."""

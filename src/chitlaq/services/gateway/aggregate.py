@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -12,12 +13,13 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.host import http_client
-from chitlaq.core.http import health
+from chitlaq.core.http import health, openapi
 from chitlaq.core.http.health import DependencyHealth, Health, Status
 from chitlaq.core.http.routes import OWN_PATHS
 from chitlaq.core.http.service import Context
 from chitlaq.core.telemetry import logs
 from chitlaq.inventory import Component
+from chitlaq.services.gateway import nginx
 
 OTHERS = tuple(
     row for row in inventory.COMPONENTS.values() if row.kind == "service" and not row.is_gateway
@@ -101,7 +103,7 @@ def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         prefix = name.removesuffix("-service").capitalize()
         renamed = msgspec.json.decode(
             re.sub(
-                rb'"#/components/schemas/([^"]+)"',
+                rb'"#/components/schemas/(?!Problem")([^"]+)"',
                 rb'"#/components/schemas/' + prefix.encode() + rb'.\1"',
                 msgspec.json.encode(document),
             ),
@@ -111,18 +113,26 @@ def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         security.update(renamed["components"].get("securitySchemes", {}))
         for path, item in renamed["paths"].items():
             if path not in OWN_PATHS:
-                paths[f"/api{path}"] = _tagged(item, prefix)
+                is_socket = "101" in item.get("get", {}).get("responses", {})
+                paths[path if is_socket else f"/api{path}"] = _tagged(item, prefix)
         for schema, content in renamed["components"].get("schemas", {}).items():
-            schemas[f"{prefix}.{schema}"] = content
+            if schema != "Problem":
+                schemas[f"{prefix}.{schema}"] = content
     return {
         "openapi": "3.1.0",
         "info": {"title": "ChitLaq", "version": version},
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": schemas, "securitySchemes": security},
+        "components": {"schemas": schemas | openapi.schemas(), "securitySchemes": security},
     }
 
 
 def _tagged(item: dict[str, Any], tag: str) -> dict[str, Any]:
+    """Return a path's operations in their service's chapter, with what nginx answers for it."""
+    edge = openapi.refusals(nginx.EDGE_STATUSES)
+    for operation in item.values():
+        if isinstance(operation, dict) and "responses" in operation:
+            operation["responses"].pop(str(int(HTTPStatus.MISDIRECTED_REQUEST)), None)
+            operation["responses"] = edge | operation["responses"]
     operations = {"get", "put", "post", "delete", "patch"}
     return {
         key: {**value, "tags": [tag]} if key in operations else value for key, value in item.items()

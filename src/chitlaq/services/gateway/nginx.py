@@ -24,6 +24,8 @@ from chitlaq.core.installation.settings import Settings
 EDGE = "nginx"
 GATEWAY = "api-gateway"
 RETRY_AFTER_SECONDS = 2
+EDGE_STATUSES = (400, 413, 414, 429, 431, 503)
+"""What nginx itself answers for a service's route: the problems of the template."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 
 from chitlaq import inventory
 from chitlaq.core import tasks
@@ -26,7 +27,11 @@ class GatewayState(ServiceState):
     before_scrape: Callable[[], None]
 
 
-@get("/api/health", summary="Health of every component")
+@get(
+    "/api/health",
+    summary="Health of every component",
+    responses={503: ResponseSpec(Health, description="Unhealthy", generate_examples=False)},
+)
 async def all_health(state: GatewayState) -> Response[Health]:
     report = await state.aggregate.health()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "unhealthy" else HTTPStatus.OK

@@ -20,7 +20,7 @@ from chitlaq.services.auth.accounts.schemas import (
 from chitlaq.services.auth.state import AuthState
 
 
-@post("/auth/register", summary="Register with a university address")
+@post("/auth/register", summary="Register with a university address", refuses=(409, 429))
 async def register(
     data: Registration, request: Request[Any, Any, State], state: AuthState
 ) -> Registered:
@@ -33,7 +33,12 @@ async def verify(data: Verification, state: AuthState) -> Verified:
     return Verified(await accounts.verify(state.database, data.token))
 
 
-@post("/auth/verify/resend", status_code=202, summary="Mail a new link to an unverified address")
+@post(
+    "/auth/verify/resend",
+    status_code=202,
+    summary="Mail a new link to an unverified address",
+    refuses=(429,),
+)
 async def resend(
     data: Resend, request: Request[Any, Any, State], state: AuthState
 ) -> dict[str, str]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
 
-from chitlaq.core.http import app, client_address, problems
+from chitlaq.core.http import app, client_address, openapi, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth.sessions import sessions
@@ -17,7 +17,12 @@ from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, S
 from chitlaq.services.auth.state import AuthState
 
 
-@post("/auth/login", status_code=200, summary="Sign in with address or username and password")
+@post(
+    "/auth/login",
+    status_code=200,
+    summary="Sign in with address or username and password",
+    refuses=(401, 403, 429),
+)
 async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
     user_agent = request.headers.get("user-agent", "").replace("\x00", "")
     address = client_address.client_address(request)
@@ -25,7 +30,12 @@ async def login(data: Login, request: Request[Any, Any, State], state: AuthState
     return await sessions.login(state, data, user_agent, address, limited)
 
 
-@post("/auth/refresh", status_code=200, summary="Exchange a refresh token for new tokens")
+@post(
+    "/auth/refresh",
+    status_code=200,
+    summary="Exchange a refresh token for new tokens",
+    refuses=(401,),
+)
 async def refresh(data: Refresh, state: AuthState) -> SignedIn:
     return await sessions.refresh(state, data.refresh_token)
 
@@ -35,7 +45,12 @@ async def logout(member: Identity, state: AuthState) -> None:
     await sessions.end(state.database, member.account_id, member.session_id)
 
 
-@get("/auth/status", summary="Whether the client is signed in")
+@get(
+    "/auth/status",
+    summary="Whether the client is signed in",
+    security=openapi.ANYBODY,
+    refuses=(429,),
+)
 async def status(request: Request[Any, Any, State], state: AuthState) -> AuthStatus:
     try:
         identity = await app.viewer(request)

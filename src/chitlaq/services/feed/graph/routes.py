@@ -11,21 +11,21 @@ from chitlaq.services.feed.schemas import MemberCard
 from chitlaq.services.feed.state import FeedState
 
 
-@get("/users/{username:str}/followers", summary="A member's followers")
+@get("/users/{username:str}/followers", summary="A member's followers", refuses=(403,))
 async def followers(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:
     return await graph.listed(state.database, "followers", account_id(viewer), username, paging)
 
 
-@get("/users/{username:str}/following", summary="Members whom a member follows")
+@get("/users/{username:str}/following", summary="Members whom a member follows", refuses=(403,))
 async def following(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:
     return await graph.listed(state.database, "following", account_id(viewer), username, paging)
 
 
-@put("/users/{username:str}/follow", status_code=204, summary="Follow a member")
+@put("/users/{username:str}/follow", status_code=204, summary="Follow a member", refuses=(403,))
 async def follow(username: str, member: Identity, state: FeedState) -> None:
     await graph.follow(state, member.account_id, username, following=True)
 

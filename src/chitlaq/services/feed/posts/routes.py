@@ -26,7 +26,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-@post("/posts", summary="Write a post or a reply")
+@post("/posts", summary="Write a post or a reply", refuses=(409,))
 async def write_post(
     data: NewPost, member: Identity, state: FeedState, idempotency_key: IdempotencyKey = None
 ) -> Post:

@@ -10,7 +10,13 @@ from chitlaq.core.http import upgrades
 from chitlaq.core.http.problems import Problem
 
 
-@get("/ws", summary="A WebSocket for frames in JSON, in both directions", opt={"is_socket": True})
+@get(
+    "/ws",
+    status_code=HTTPStatus.SWITCHING_PROTOCOLS,
+    summary="A WebSocket for frames in JSON, in both directions",
+    is_socket=True,
+    refuses=(HTTPStatus.UPGRADE_REQUIRED,),
+)
 async def refuse() -> None:
     """Refuse a request that is no valid upgrade; `core.http.upgrades` hands the valid ones over."""
     raise Problem(
