@@ -94,6 +94,25 @@ async def test_allow_lists_exactly_the_methods_of_the_path(
     assert set(answer.headers["allow"].split(", ")) == allowed
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/posts", {"POST", "OPTIONS"}),
+        ("/api/users/me?x=1", {"GET", "HEAD", "PATCH", "OPTIONS"}),
+        ("/api/users/somebody/block", {"PUT", "DELETE", "OPTIONS"}),
+        ("/ws", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+async def test_what_nginx_refuses_by_itself_lists_the_methods_too(
+    stack: Stack, path: str, allowed: set[str]
+) -> None:
+    async with httpx.AsyncClient(base_url=stack.edge) as client:
+        answer = await client.request("TRACE", path)
+    assert answer.status_code == 405
+    assert_is_problem(answer)
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
 async def test_method_that_nobody_knows_is_a_problem(stack: Stack) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{stack.ports['feed']}") as client:
         answer = await client.request("UNHEARD-OF", "/feed/home")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import pwd
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -88,6 +89,7 @@ def render(
         sockets=[path for one in services for path in one.sockets],
         own_paths=[re.escape(path) for path in sorted(OWN_PATHS)],
         templates=_templates(routes),
+        methods=_methods(routes),
         user=f"{user} {group}" if user else None,
         retry_after=RETRY_AFTER_SECONDS,
     )
@@ -122,6 +124,19 @@ def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int
 def _path(service: str, template: str, *, is_socket: bool) -> str:
     """A service's template as members request it."""
     return template if service == GATEWAY or is_socket else f"/api{template}"
+
+
+def _methods(routes: Mapping[str, Sequence[Route]]) -> dict[str, str]:
+    """The methods of each template, as ``Allow`` lists them."""
+    methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for path in OWN_PATHS:
+        methods[path] |= {"GET", "HEAD"}
+    for name, declared in routes.items():
+        for route in declared:
+            own = set(route.methods) or {"GET"}
+            template = _path(name, route.template, is_socket=not route.methods)
+            methods[template] |= own | ({"HEAD"} if "GET" in own else set())
+    return {template: ", ".join(sorted(allowed)) for template, allowed in methods.items()}
 
 
 def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings) -> _Upstream:
