@@ -57,8 +57,13 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture(scope="module")
 def debian_nginx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the distribution's nginx, which a test may replace."""
-    real = unpacked("nginx", "nginx", "usr/sbin/nginx").path
-    return Path(shutil.copy(real, tmp_path_factory.mktemp("debian") / "nginx"))
+    real = unpacked(nginx.STREAM_PACKAGE, "nginx", "usr/sbin/nginx", "nginx").path
+    folder = tmp_path_factory.mktemp("debian")
+    for module in nginx.modules(real):
+        (folder / nginx.STREAM_MODULE).parent.mkdir(parents=True)
+        shutil.copy(module, folder / nginx.STREAM_MODULE)
+    (folder / "sbin").mkdir()
+    return Path(shutil.copy(real, folder / "sbin" / "nginx"))
 
 
 @pytest.mark.parametrize("name", VERSIONS)
@@ -116,9 +121,18 @@ def test_nginx_of_the_machine_goes_before_the_wheel(bare: Home, debian_nginx: Pa
     assert not nginx.is_fetched(Settings())
 
 
+def test_nginx_without_its_stream_module_is_refused(bare: Home, tmp_path: Path) -> None:
+    path = says(tmp_path / "nginx", "nginx version: nginx/1.22.1 --with-stream=dynamic")
+    with pytest.raises(
+        OperatorError, match=r"lacks the stream module: install libnginx-mod-stream"
+    ):
+        nginx.program(bare, with_program("nginx", path))
+
+
 def test_nginx_that_does_not_run_or_is_too_old_is_passed_by(bare: Home) -> None:
     file = Path(os.environ["PATH"], "nginx")
-    for text in (VERSIONS["nginx"][1], "no version"):
+    dynamic = "nginx version: nginx/1.22.1 --with-stream=dynamic"
+    for text in (VERSIONS["nginx"][1], "no version", dynamic):
         says(file, text)
         assert nginx.program(bare, Settings()).source == "wheel"
     bare.nginx_package.mkdir(parents=True)
