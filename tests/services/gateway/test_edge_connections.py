@@ -7,17 +7,20 @@ import json
 import os
 import resource
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
-from chitlaq.core.http import edge
+from chitlaq import inventory
+from chitlaq.cli.serve import load
+from chitlaq.core.http import edge, routes
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import RateLimits, Settings
+from chitlaq.core.installation.settings import Ports, RateLimits, Settings
+from chitlaq.services.gateway import nginx as configuration
+from chitlaq.stack.install import users
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import probes
 from tests.conftest import eventually, free_ports
@@ -58,28 +61,32 @@ class Edge:
 
 
 @pytest.fixture
-async def lone_edge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge]:
+async def lone_edge(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Edge]:
     folder = tmp_path_factory.mktemp("edge")
     for parent in [folder, *folder.parents][:3]:
         parent.chmod(0o755)
     home = Home(folder)
     for one in (home.run, home.logs):
         one.mkdir()
-    secrets.ensure(home)
     edge_port, gateway_port = free_ports(2)
-    subprocess.run(
-        [sys.executable, "-m", "chitlaq", "config", "nginx", "--write"],
-        check=True,
-        env=os.environ
-        | {
-            "CHITLAQ_HOME": str(folder),
-            "CHITLAQ_PORTS_EDGE": str(edge_port),
-            "CHITLAQ_PORTS_GATEWAY": str(gateway_port),
-            "CHITLAQ_LIMITS_ADDRESS_CONNECTIONS": str(PER_ADDRESS),
-            "CHITLAQ_TRUSTED_PROXIES": PROXY,
-        },
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES)),
+    settings = Settings(
+        ports=Ports(edge=edge_port, gateway=gateway_port),
+        limits=RateLimits(address_connections=PER_ADDRESS),
+        trusted_proxies=(PROXY,),
     )
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (OPEN_FILES, OPEN_FILES))
+    # Of an nginx that root starts, the workers must enter the folder of the sockets.
+    user = users.service_user()
+    declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
+    modules = nginx.modules(nginx.program(home, settings).path)
+    text = configuration.render(home, settings, declared, user.pw_name if user else None, modules)
+    configuration.write(home, text, declared, secrets.ensure(home).edge_key)
+    monkeypatch.undo()
+    nginx.prepare(home)
+    if user is not None:
+        os.chown(home.nginx_sockets, user.pw_uid, user.pw_gid)
     lone = Edge(home, edge_port)
     process = lone.start()
     try:
