@@ -177,7 +177,11 @@ def test_closed_code_is_copied_readable_and_kept_up_to_date(
     user = users.service_user()
     assert user is not None
     closed = tmp_path / "closed"
-    shutil.copytree(Path(chitlaq.__file__).parent / "core", closed / "chitlaq" / "core")
+    shutil.copytree(
+        Path(chitlaq.__file__).parent / "core",
+        closed / "chitlaq" / "core",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     (closed / "chitlaq" / "__init__.py").write_text("WORD = 'first'\n")
     closed.chmod(0o700)
     copies = Path(f"/tmp/chitlaq-copies-{os.getpid()}")
