@@ -15,6 +15,7 @@ import pytest
 from chitlaq.backups.context import NICENESS, BackupContext, pin_backend
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
 from tests.conftest import Stack
 
 ASKED = """
@@ -51,7 +52,7 @@ def test_live_server_process_is_pinned_if_the_server_is_ours(stack: Stack, is_ou
     home = Home(stack.home)
     settings = settings_loading.load(home, stack.environment)
     if not is_ours:
-        settings = msgspec.structs.replace(settings, database_url=stack.dsn())
+        settings = msgspec.structs.replace(settings, database_url=SecretUrl(stack.dsn()))
     with psycopg.connect(stack.dsn()) as connection:
         process = psutil.Process(connection.info.backend_pid)
         before = process.cpu_affinity()

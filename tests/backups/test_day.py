@@ -25,6 +25,7 @@ from chitlaq.backups.offsite import encryption
 from chitlaq.backups.postgres import dump, scratch
 from chitlaq.backups.proof import drill
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.secret_values import SecretUrl
 from tests.backups.backed_up_stack import (
     author,
     backups_of,
@@ -352,7 +353,7 @@ async def test_external_database_is_dumped_and_drilled(backed_up_stack: Stack) -
     """A dump of an external database (`DATABASE_URL`) is compared with that database's content."""
     context = context_of(backed_up_stack)
     settings = msgspec.structs.replace(
-        context.settings, database_url=backed_up_stack.dsn("chitlaq")
+        context.settings, database_url=SecretUrl(backed_up_stack.dsn("chitlaq"))
     )
     there = BackupContext(context.home, settings)
     assert daily.kinds_due(there, date(2026, 11, 24)) == ["dump", "configuration"]

@@ -10,6 +10,7 @@ import pytest
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Monitoring, Settings
 from chitlaq.monitoring import provisioning
 
@@ -41,12 +42,14 @@ def test_prometheus_keeps_its_configuration_if_promtool_rejects_the_new_one(
     with pytest.raises(OperatorError, match=r"rejects the generated prometheus\.yml:.*duration"):
         provisioning.write_prometheus(home, UNFIT, Path(promtool))
     assert path.read_bytes() == before
-    provisioning.write_prometheus(home, Settings(alertmanager_url="http://b:9093"), Path(promtool))
+    provisioning.write_prometheus(
+        home, Settings(alertmanager_url=SecretUrl("http://b:9093")), Path(promtool)
+    )
     assert path.read_bytes() != before, "and takes one that is fit"
 
 
 def test_alertmanager_behind_a_path_is_found(home: Home, promtool: str) -> None:
-    elsewhere = Settings(alertmanager_url="https://watch.example.edu/alerts/")
+    elsewhere = Settings(alertmanager_url=SecretUrl("https://watch.example.edu/alerts/"))
     text = provisioning.write_prometheus(home, elsewhere, Path(promtool)).read_text()
     (found,) = json.loads(text)["alerting"]["alertmanagers"]
     assert found == {

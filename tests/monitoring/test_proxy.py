@@ -19,6 +19,7 @@ from chitlaq import inventory
 from chitlaq.core.host import http_client
 from chitlaq.core.installation import observers, secrets, settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.runbook import original
 from tests.conftest import Stack, eventually
@@ -285,7 +286,9 @@ async def test_answers_are_for_pages_of_the_same_origin_and_for_links(
 
 
 def test_external_servers_get_no_key_of_ours(tmp_path: Path) -> None:
-    settings = Settings(prometheus_url="http://a:1/", alertmanager_url="https://u:p@b")
+    settings = Settings(
+        prometheus_url=SecretUrl("http://a:1/"), alertmanager_url=SecretUrl("https://u:p@b")
+    )
     assert observers.access(Home(tmp_path), settings, "prometheus") == observers.Access(
         "http://a:1"
     )

@@ -33,7 +33,7 @@ def show(as_json: output.AsJson = False) -> None:
         rows.append(
             {
                 "setting": dotted,
-                "value": settings_loading.shown(dotted, value),
+                "value": settings_loading.shown(value),
                 "is_default": value == field.default,
                 "variable": settings_loading.variable_of(dotted),
             }
@@ -144,7 +144,7 @@ def grafana(folder: Annotated[Path, typer.Argument(help="Grafana's provisioning 
 
     _, settings = installation.current()
     folder = folder.absolute()
-    url = settings.prometheus_url or f"http://localhost:{settings.port_of('prometheus')}"
+    url = settings.prometheus_url.reveal() or f"http://localhost:{settings.port_of('prometheus')}"
     for name, content in rendering.provisioning(folder, url).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

@@ -60,7 +60,7 @@ def _exec_postgres(words: list[str]) -> None:
         raise OperatorError(f"PostgreSQL has no program {words[0]}; it has {known}.")
     environment = dict(os.environ)
     if settings.database_url:
-        url = urlsplit(settings.database_url)
+        url = urlsplit(settings.database_url.reveal())
         environment |= {
             "PGHOST": url.hostname or "localhost",
             "PGPORT": str(url.port or 5432),

@@ -245,7 +245,7 @@ def _start(home: Home, death_signal: signal.Signals | None) -> control.Connectio
     from chitlaq.stack.servers import process_specs
     from chitlaq.stack.supervisor import control
 
-    with (home.logs / "supervisor.log").open("ab") as log:
+    with rotation.opened(home.logs / "supervisor.log") as log:
         process = programs.start(
             process_specs.chitlaq("supervise"),
             output=log,

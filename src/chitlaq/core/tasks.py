@@ -37,7 +37,9 @@ async def _kept_running(work: Work) -> None:
         try:
             await work()
         except Exception as error:
-            log.error("background task failed", task=str(work), fault=error)
+            # Not its repr: that of a partial has those of its arguments.
+            name = getattr(work, "__qualname__", type(work).__name__)
+            log.error("background task failed", task=name, fault=error)
         else:
             return
         if monotonic() - started > LONGEST_PAUSE_SECONDS:

@@ -8,21 +8,26 @@ earlier when it grows too large.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs
+from chitlaq.core.telemetry import logs
 
 # What one log keeps in memory while its disk is full.
 MAX_WAITING = 1 << 18
 ROTATE_AGAIN_SECONDS = 60.0
+# Logs name members, addresses and queries: nobody else on the machine reads them.
+MODE = 0o640
 
 
 def local_day() -> date:
@@ -37,6 +42,13 @@ def last_day(path: Path) -> date | None:
     except FileNotFoundError:
         return None
     return datetime.fromtimestamp(state.st_mtime).astimezone().date() if state.st_size else None
+
+
+def opened(path: Path) -> io.FileIO:
+    """Open a log for appending, without a buffer; others than its owner and group may not read it."""
+    return io.FileIO(
+        os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE), "ab"
+    )
 
 
 class LogFile:
@@ -63,13 +75,16 @@ class LogFile:
         # The day of the last line: a file written before we started may be yesterday's.
         self._day = last_day(path) or today()
         self._rotates_again_at = 0.0
-        self._file = path.open("ab", buffering=0)
+        for earlier in history(path):
+            with suppress(OSError):
+                earlier.chmod(earlier.stat().st_mode & MODE)
+        self._file = opened(path)
 
     def write(self, data: bytes) -> None:
         """Append a process's output; an incomplete line waits for its end."""
         lines, newline, self._rest = (self._rest + data).rpartition(b"\n")
         if newline:
-            self._waiting += lines + newline
+            self._waiting += logs.redacted(lines) + newline
             self.flush()
 
     def flush(self) -> None:
@@ -100,7 +115,7 @@ class LogFile:
         Raises:
             OSError: the old one is still in use.
         """
-        file = self.path.open("ab", buffering=0)
+        file = opened(self.path)
         self._file.close()
         self._file = file
 
@@ -164,7 +179,7 @@ def rotate(path: Path, keep_files: int) -> None:
     first = path.with_name(path.name + ".1")
     if first.exists() and keep_files > 1:
         # Compressed before anything moves, so that failing again and again loses nothing.
-        with files.draft(_numbered(path, 2)) as draft:
+        with files.draft(_numbered(path, 2), mode=MODE) as draft:
             _compress(first, draft)
             _numbered(path, keep_files).unlink(missing_ok=True)
             for number in range(keep_files - 1, 1, -1):

@@ -47,7 +47,7 @@ def prometheus(home: Home, settings: Settings) -> bytes:
 
 def _alertmanager(home: Home, settings: Settings) -> dict[str, Any]:
     if settings.alertmanager_url:
-        url = urlsplit(settings.alertmanager_url)
+        url = urlsplit(settings.alertmanager_url.reveal())
         return {
             "scheme": url.scheme,
             "path_prefix": url.path.rstrip("/"),

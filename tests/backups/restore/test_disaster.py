@@ -26,6 +26,7 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import dump
 from chitlaq.backups.restore import pending, plan
+from chitlaq.core.installation.secret_values import SecretUrl
 from tests.backups.backed_up_stack import (
     Writers,
     author,
@@ -346,7 +347,9 @@ async def test_backup_of_the_previous_schema_is_restored_and_migrated_forwards(
     finally:
         backend.connection.close()
     context = context_of(stack)
-    old = BackupContext(context.home, msgspec.structs.replace(context.settings, database_url=url))
+    old = BackupContext(
+        context.home, msgspec.structs.replace(context.settings, database_url=SecretUrl(url))
+    )
     record = await asyncio.to_thread(dump.take, old)
     assert record.migration == names[-2]
     await asyncio.to_thread(run, stack, "drill", record.id)

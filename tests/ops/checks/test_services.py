@@ -18,6 +18,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.registry import CHECKS
@@ -118,7 +119,7 @@ async def test_hanging_component_is_critical_and_a_warning_once_it_is_back(
 async def test_stopped_stack_is_reported_with_the_command_that_starts_it(
     check: str, elsewhere: str, verdict: Verdict, tmp_path: Path
 ) -> None:
-    system = SystemView(Home(tmp_path), Settings(database_url=elsewhere))
+    system = SystemView(Home(tmp_path), Settings(database_url=SecretUrl(elsewhere)))
     result = await judge(CHECKS[check], system)
     await system.close()
     assert result.verdict is verdict

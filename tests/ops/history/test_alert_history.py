@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import alert_history
@@ -176,7 +177,10 @@ async def raise_alert(
 async def test_alert_that_ends_while_inhibited_ends_here(
     stack: Stack, database: OpsDatabase, alertmanager: httpx.AsyncClient
 ) -> None:
-    home, settings = Home(stack.home), Settings(alertmanager_url=str(alertmanager.base_url))
+    home, settings = (
+        Home(stack.home),
+        Settings(alertmanager_url=SecretUrl(str(alertmanager.base_url))),
+    )
     lesser = {"alertname": "HeldBack", "severity": "P2", "family": "Held"}
     await raise_alert(alertmanager, lesser)
     greater = {"alertname": "Held", "severity": "P0", "family": "Held"}
@@ -226,7 +230,7 @@ async def test_no_alert_is_ended_if_alertmanager_does_not_answer(
         await alert_history.compare(
             database,
             Home(stack.home),
-            Settings(alertmanager_url=f"http://127.0.0.1:{port}"),
+            Settings(alertmanager_url=SecretUrl(f"http://127.0.0.1:{port}")),
             grace_seconds=0,
         )
     assert len(named(stack, "--active", "Unanswered")) == 1

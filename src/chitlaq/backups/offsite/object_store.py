@@ -57,7 +57,7 @@ def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> Ob
         if settings.s3_access_key_id:
             options |= {
                 "access_key_id": settings.s3_access_key_id,
-                "secret_access_key": settings.s3_secret_access_key,
+                "secret_access_key": settings.s3_secret_access_key.reveal(),
             }
         try:
             return S3Store.from_url(wanted, **options)

@@ -32,6 +32,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.ports import free_ports
+from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import postgres as server
@@ -198,7 +199,9 @@ class ScratchServer:
     def settings(self) -> Settings:
         """The installation's settings, with this server in place of the live one."""
         return msgspec.structs.replace(
-            self.context.settings, database_url=self.url(), redis_url="redis://127.0.0.1:1/0"
+            self.context.settings,
+            database_url=SecretUrl(self.url()),
+            redis_url=SecretUrl("redis://127.0.0.1:1/0"),
         )
 
 

@@ -287,8 +287,8 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
     } | {
         "CHITLAQ_HOME": str(server.home.root),
         "CHITLAQ_PORTS_FEED": str(port),
-        "DATABASE_URL": server.settings.database_url,
-        "REDIS_URL": server.settings.redis_url,
+        "DATABASE_URL": server.settings.database_url.reveal(),
+        "REDIS_URL": server.settings.redis_url.reveal(),
     }
     log = made.sockets / "feed-service.log"
     with log.open("wb") as output:

@@ -169,7 +169,7 @@ async def _send(smtp: Smtp, row: Any) -> None:
         hostname=smtp.host,
         port=smtp.port,
         username=smtp.username or None,
-        password=smtp.password or None,
+        password=smtp.password.reveal() or None,
         start_tls=smtp.start_tls,
     )
 

@@ -212,7 +212,7 @@ def _let_archive(connection: psycopg.Connection, *, is_wanted: bool) -> None:
 
 
 def _database_name(settings: Settings) -> str:
-    return urlsplit(settings.database_url).path.lstrip("/") or postgres.DATABASE
+    return urlsplit(settings.database_url.reveal()).path.lstrip("/") or postgres.DATABASE
 
 
 def _first_line(error: Exception) -> str:

@@ -90,7 +90,7 @@ def dsn(settings: Settings, home: Home, role: str, database: str | None = None) 
         database: a database other than the installation's.
     """
     if settings.database_url:
-        url = urlsplit(settings.database_url)
+        url = urlsplit(settings.database_url.reveal())
         path = f"/{database}" if database else url.path
         if role == "postgres":
             return urlunsplit(url._replace(path=path))

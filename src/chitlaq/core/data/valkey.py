@@ -15,7 +15,7 @@ import hashlib
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
@@ -58,7 +58,7 @@ class Address:
     host: str
     port: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     database: int
     is_tls: bool
 
@@ -66,7 +66,7 @@ class Address:
 def url(settings: Settings, home: Home) -> str:
     """Return ``REDIS_URL``, or the URL of the embedded server's Unix socket."""
     if settings.redis_url:
-        return settings.redis_url
+        return settings.redis_url.reveal()
     return f"unix://:{quote(Secrets(home.secrets).redis_password)}@{home.redis_socket}"
 
 

@@ -178,6 +178,7 @@ def start(
     cpus: Sequence[int] | None = None,
     niceness: int | None = None,
     death_signal: signal.Signals | None = signal.SIGKILL,
+    umask: int = -1,
     keep_open: Sequence[int] = (),
     writable: Sequence[Path] | None = None,
 ) -> RunningProgram:
@@ -189,6 +190,7 @@ def start(
         errors: where its standard error goes; by default to the same.
         stdin: what it reads.
         environment, folder, user, cpus, niceness: as of `Options`.
+        umask: what files of its own begin without; by default as of this process.
         death_signal: what it gets when the thread that started it ends; None lets it run on.
         keep_open: descriptors that it inherits.
         writable: the only folders in which it may change files, and it gets no network (`landlock`).
@@ -224,6 +226,7 @@ def start(
                 user=user.pw_uid if user else None,
                 group=user.pw_gid if user else None,
                 extra_groups=[] if user else None,
+                umask=umask,
                 # After the change of user, which would clear the signal.
                 preexec_fn=None if is_plain else partial(prepare, rules),  # noqa: PLW1509
             )

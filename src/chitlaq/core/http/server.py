@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 
 from chitlaq import inventory
 from chitlaq.core.http import upgrades
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, multiprocess_metrics, tracing
@@ -30,8 +31,9 @@ def prepare(service: str, settings: Settings, home: Home) -> None:
     from chitlaq.core.telemetry import metric_files
 
     metric_files.use()
+    logs.hide(settings_loading.secrets_of(home, settings))
     logs.configure(service, settings.logs.slow_seconds)
-    tracing.configure(service, settings.otel_exporter_otlp_endpoint)
+    tracing.configure(service, settings.otel_exporter_otlp_endpoint.reveal())
 
 
 def serve(service: str, worker: int, settings: Settings, home: Home, application: ASGIApp) -> None:

@@ -34,7 +34,7 @@ def access(home: Home, settings: Settings, name: str) -> Access:
     """
     external = {"prometheus": settings.prometheus_url, "alertmanager": settings.alertmanager_url}
     if url := external.get(name):
-        return Access(url.rstrip("/"))
+        return Access(url.reveal().rstrip("/"))
     return Access(f"https://{inventory.OBSERVERS_ADDRESS}:{settings.port_of(name)}", _context(home))
 
 

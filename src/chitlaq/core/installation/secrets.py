@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets as random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,19 @@ class Secrets:
     def signing_key(self) -> str:
         """The Ed25519 private key (PEM) that signs access tokens; only auth-service reads it."""
         return self._read("token-signing-key.pem")
+
+    def values(self) -> list[str]:
+        """Return the lines of all secrets that this user may read, without a key's frame."""
+        found = []
+        with suppress(OSError):
+            for path in self.folder.iterdir():
+                with suppress(OSError, UnicodeDecodeError):
+                    found += [
+                        line
+                        for line in path.read_text().splitlines()
+                        if line and not line.startswith("-----")
+                    ]
+        return found
 
     def _read(self, name: str) -> str:
         path = self.folder / name

@@ -13,6 +13,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import Secret, SecretUrl
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
@@ -91,7 +92,7 @@ class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: str = ""
     port: Port = 587
     username: str = ""
-    password: str = ""
+    password: Secret = Secret()
     start_tls: bool = True
     sender: str = "ChitLaq <no-reply@localhost>"
 
@@ -136,7 +137,7 @@ class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The endpoint of an S3 other than Amazon's: ``https://s3.example.edu``."""
     s3_region: str = "us-east-1"
     s3_access_key_id: str = ""
-    s3_secret_access_key: str = ""
+    s3_secret_access_key: Secret = Secret()
     at: str = "02:30"
     """When the daily backup is made, verified and test-restored; local time."""
     full: str = "sun"
@@ -162,7 +163,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history_days: Positive = 400
     report_to: tuple[str, ...] = ()
     """Email addresses that get the daily report."""
-    notify: tuple[str, ...] = ()
+    notify: tuple[Secret, ...] = ()
     """Where its summary is also sent, as Apprise URLs: ``slack://…``, ``mailto://…``."""
 
 
@@ -214,15 +215,15 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator can configure. Every default works on one machine."""
 
-    database_url: str = ""
+    database_url: SecretUrl = SecretUrl()
     """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one."""
-    redis_url: str = ""
+    redis_url: SecretUrl = SecretUrl()
     """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one."""
-    prometheus_url: str = ""
+    prometheus_url: SecretUrl = SecretUrl()
     """An external Prometheus (``http://host:9090``) instead of the embedded one."""
-    alertmanager_url: str = ""
+    alertmanager_url: SecretUrl = SecretUrl()
     """An external Alertmanager (``http://host:9093``) instead of the embedded one."""
-    otel_exporter_otlp_endpoint: str = ""
+    otel_exporter_otlp_endpoint: SecretUrl = SecretUrl()
     """A collector for OTLP over HTTP (``http://host:4318``); if set, requests are traced."""
     host: str = "127.0.0.1"
     """The address that nginx listens on; ``0.0.0.0`` opens its ports to the network."""

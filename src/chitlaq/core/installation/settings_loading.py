@@ -11,7 +11,6 @@ import difflib
 import ipaddress
 import math
 import os
-import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,9 +23,10 @@ from chitlaq import inventory
 from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import Secret, from_text
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 
-SECRET_FIELDS = frozenset({"smtp.password", "operations.notify", "backups.s3_secret_access_key"})
 _HTTP = ("http", "https")
 # Settings whose variables keep their well-known names, with the schemes that each may have.
 URL_FIELDS: Mapping[str, Sequence[str]] = {
@@ -38,7 +38,6 @@ URL_FIELDS: Mapping[str, Sequence[str]] = {
 }
 # Settings that list addresses and networks.
 NETWORK_FIELDS = ("trusted_proxies", "limits.unlimited_addresses")
-HIDDEN = "********"
 
 
 def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
@@ -58,7 +57,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     for variable, dotted, value in _from_environment(environment or os.environ):
         _place(values, sources, dotted, value, f"the environment ({variable})")
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=from_text)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$.")
         dotted = path.rstrip("`").split("[")[0]
@@ -71,7 +70,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
     _check_ports(settings, sources, home)
     _check_networks(settings, sources)
     for dotted, schemes in URL_FIELDS.items():
-        url = getattr(settings, dotted)
+        url = getattr(settings, dotted).reveal()
         if url and not _is_url(url, schemes):
             # Without the URL, which may hold a password.
             raise OperatorError(
@@ -202,7 +201,7 @@ def secrets_in(values: Iterable[tuple[str, Any]]) -> list[str]:
         for text in value if isinstance(value, tuple | list) else (value,):
             if not isinstance(text, str) or not text:
                 continue
-            if dotted in SECRET_FIELDS:
+            if dotted in _SECRET_FIELDS:
                 found.append(text)
             if "://" in text:
                 found += _passwords(text)
@@ -278,11 +277,21 @@ def _place(
     sources[dotted] = source
 
 
-def shown(dotted: str, value: object) -> str:
-    """Return a setting's value for display: secrets and passwords in URLs are hidden."""
-    if dotted in SECRET_FIELDS:
-        return HIDDEN if value else ""
-    if isinstance(value, str) and "://" in value:
-        value = re.sub(r"(://[^:@/?#]*:)[^/?#]*@", rf"\1{HIDDEN}@", value)
-        value = re.sub(r"(?i)([?&][^&=]*password[^&=]*=)[^&#]*", rf"\1{HIDDEN}", value)
+def shown(value: object) -> str:
+    """Return a setting's value for display; secrets and passwords hide themselves."""
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def secrets_of(home: Home, settings: Settings) -> list[str]:
+    """Return every secret of an installation: those of its settings, and those in its files."""
+    revealed = []
+    for dotted, _ in fields():
+        value = settings.value_of(dotted)
+        several = value if isinstance(value, tuple) else (value,)
+        revealed.append((dotted, [one.reveal() for one in several if isinstance(one, Secret)]))
+    return [*secrets_in(revealed), *Secrets(home.secrets).values()]
+
+
+_SECRET_FIELDS = frozenset(
+    dotted for dotted, field in fields() if field.type in (Secret, tuple[Secret, ...])
+)

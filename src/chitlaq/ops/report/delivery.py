@@ -47,7 +47,7 @@ async def deliver(
         )
         for address in settings.operations.report_to
     ]
-    said += [await _notify(url, subject, text) for url in settings.operations.notify]
+    said += [await _notify(url.reveal(), subject, text) for url in settings.operations.notify]
     return said
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops import routines
@@ -61,7 +62,8 @@ def _write(folder: Path, run: Run, texts: dict[str, str]) -> list[str]:
         path = folder / f"{run.started_at.astimezone():%Y-%m-%d}.{ending}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            # It quotes logs.
+            files.write(path, text, mode=0o640)
             lines.append(f"wrote {path}")
         except OSError as error:
             lines.append(f"could not write {path}: {error.strerror}")

@@ -195,7 +195,7 @@ def _aged(
 def _urls(_home: Home, settings: Settings) -> str:
     if settings.redis_url:
         try:
-            core_valkey.parse_url(settings.redis_url)
+            core_valkey.parse_url(settings.redis_url.reveal())
         except ValueError as error:
             raise OperatorError(
                 f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0."

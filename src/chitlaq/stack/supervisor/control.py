@@ -11,6 +11,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import from_text
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.supervisor import leftovers
 
@@ -166,7 +167,9 @@ class Connection:
         waited_for = ""
         try:
             self._socket.sendall(msgspec.json.encode(command) + b"\n")
-            while (answer := msgspec.json.decode(self._line(), type=Answer)).waiting:
+            while (
+                answer := msgspec.json.decode(self._line(), type=Answer, dec_hook=from_text)
+            ).waiting:
                 if answer.waiting != waited_for:
                     waited_for = answer.waiting
                     on_wait(waited_for)

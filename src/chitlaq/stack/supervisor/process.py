@@ -142,6 +142,8 @@ def start(
             folder=folder,
             keep_open=keep_open,
             death_signal=signal.SIGTERM,
+            # nginx's access log too is for nobody else to read.
+            umask=0o027,
         )
     except BaseException:
         os.close(reading)

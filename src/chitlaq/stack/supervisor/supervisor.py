@@ -28,8 +28,9 @@ from chitlaq.core.host.process_title import set_title
 from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import to_text
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.telemetry import multiprocess_metrics
+from chitlaq.core.telemetry import logs, multiprocess_metrics
 from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers import process_specs
@@ -671,7 +672,8 @@ class Supervisor:
 
 
 def _line(answer: control.Answer) -> bytes:
-    return msgspec.json.encode(answer) + b"\n"
+    # The socket is its owner's alone.
+    return msgspec.json.encode(answer, enc_hook=to_text) + b"\n"
 
 
 def _place(name: str, order: Sequence[str]) -> int:
@@ -691,6 +693,7 @@ def supervise(home: Home, settings: Settings) -> None:
     """Run as this home's supervisor, unless there is one already."""
     for folder in (home.run, home.logs):
         folder.mkdir(parents=True, exist_ok=True)
+    logs.hide(settings_loading.secrets_of(home, settings))
     with (home.run / "supervisor.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
