@@ -9,7 +9,6 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import pytest
-from litestar.handlers import HTTPRouteHandler
 
 from chitlaq import inventory
 from chitlaq.cli.serve import load
@@ -93,12 +92,11 @@ async def test_every_declared_route_reaches_its_service(stack: Stack) -> None:
     lost = []
     for service in SERVICES:
         for handler in routes.collect(service):
-            methods = handler.http_methods if isinstance(handler, HTTPRouteHandler) else {"GET"}
-            is_api = isinstance(handler, HTTPRouteHandler) and not service.component.is_gateway
+            is_api = "is_socket" not in handler.opt and not service.component.is_gateway
             (template,) = handler.paths
             path = re.sub(r"\{\w+:uuid\}", str(uuid4()), template)
             path = ("/api" if is_api else "") + re.sub(r"\{(\w+):\w+\}", r"\1", path)
-            for method in sorted(methods):
+            for method in sorted(handler.http_methods):
                 answer = await ask(stack.ports["edge"], path, "Content-Length: 0", method=method)
                 if answer.status == 503 or "nothing at this address" in answer.body:
                     lost.append((method, path, answer.status))
