@@ -122,6 +122,7 @@ class LogFile:
     def close(self) -> None:
         if self._rest:
             self.write(b"\n")
+        self.flush()
         self._file.close()
 
     def _rotate_if_due(self, size: int) -> bool:

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,11 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import to_text
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs, multiprocess_metrics
-from chitlaq.logs import rotation
 from chitlaq.logs.rotation import LogFile
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
 from chitlaq.stack.supervisor import control, leftovers, probes
+from chitlaq.stack.supervisor.component_logs import ComponentLogs
 from chitlaq.stack.supervisor.control import State, Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
 from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_for, start
@@ -106,13 +105,15 @@ class Supervisor:
         self._settings = settings
         self._environment = dict(os.environ, CHITLAQ_HOME=str(home.root), PYTHONUNBUFFERED="1")
         declared = process_specs.declare(home, settings)
-        self._logs = {name: self._open_log(name) for name in {c.service for c in declared}}
-        self._instances = {c.name: Instance(c, self._logs[c.service]) for c in declared}
-        self._own_log = self._open_log("supervisor")
+        self._logs = ComponentLogs(
+            home, settings.logs, {c.service for c in declared}, self._reopen_access_log
+        )
+        self._note = self._logs.note
+        self._instances = {c.name: Instance(c, self._logs.of[c.service]) for c in declared}
         self._fork_server = ForkServer(
             process_specs.chitlaq("fork-server"),
             self._environment,
-            self._own_log.write,
+            self._logs.own.write,
             partial(leftovers.mark, home),
         )
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -384,7 +385,7 @@ class Supervisor:
             if isinstance(command, control.Restart):
                 await self._restart(command.service)
             elif isinstance(command, control.Rotate):
-                await self._rotate(moved=command.moved)
+                await self._logs.rotate(moved=command.moved)
             elif isinstance(command, control.Stop):
                 self._begin_stop()
                 assert self._stopping is not None
@@ -466,7 +467,7 @@ class Supervisor:
 
     async def _add(self, spec: ProcessSpec, order: Sequence[str]) -> None:
         """Start one more worker."""
-        instance = Instance(spec, self._logs[spec.service])
+        instance = Instance(spec, self._logs.of[spec.service])
         every = self._instances | {spec.name: instance}
         self._instances = dict(sorted(every.items(), key=lambda item: _place(item[0], order)))
         await self._stop_and_start(instance)
@@ -590,8 +591,7 @@ class Supervisor:
         left = await asyncio.to_thread(_end_all, self._home)
         if left:
             self._note(f"these processes cannot be ended: {_listed(left)}")
-        for log in self._logs.values():
-            log.close()
+        self._logs.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
         return left
 
@@ -603,72 +603,18 @@ class Supervisor:
                 self._note(f"{instance.spec.name}: {error}")
         instance.change("stopped")
 
-    # --- logs
-
-    def _open_log(self, service: str) -> LogFile:
-        path = self._home.logs / f"{service}.log"
-        return LogFile(path, self._settings.logs.max_bytes, self._settings.logs.keep_files)
-
-    def _note(self, text: str) -> None:
-        line = {
-            "timestamp": datetime.now(UTC),
-            "level": "info",
-            "service": "supervisor",
-            "event": text,
-        }
-        self._own_log.write(msgspec.json.encode(line) + b"\n")
-
-    async def _rotate(self, *, moved: bool) -> None:
-        """Start new log files; the old ones are moved first, unless logrotate has done so."""
-        for log in (*self._logs.values(), self._own_log):
-            if moved:
-                log.reopen()
-            elif log.path.stat().st_size:
-                log.rotate()
-        path = self._home.access_log
-        if not moved and path.exists() and path.stat().st_size:
-            await asyncio.to_thread(rotation.rotate, path, self._settings.logs.keep_files)
-        self._reopen_access_log()
-
     def _reopen_access_log(self) -> None:
         nginx = self._instances["nginx"].process
         if nginx is not None:
             nginx.send(signal.SIGUSR1)
 
     async def _tend(self) -> None:
-        """Write what waits for space, rotate nginx's access log, and reap orphans."""
-        path = self._home.access_log
-        day = rotation.last_day(path) or rotation.local_day()
+        """See to the logs, and reap orphans."""
         reaper = leftovers.Reaper(is_waited_for)
         while True:
             await asyncio.sleep(TEND_SECONDS)
-            self._flush_logs()
+            await self._logs.tend()
             await asyncio.to_thread(reaper.reap)
-            today, before = rotation.local_day(), day
-            day = today
-            try:
-                if await asyncio.to_thread(self._is_due, path, is_new_day=today != before):
-                    await asyncio.to_thread(rotation.rotate, path, self._settings.logs.keep_files)
-                    self._reopen_access_log()
-            except OSError as error:
-                self._note(f"{path.name} cannot be rotated: {error}")
-                day = before
-
-    def _is_due(self, path: Path, *, is_new_day: bool) -> bool:
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            return False
-        return size >= self._settings.logs.max_bytes or (is_new_day and size > 0)
-
-    def _flush_logs(self) -> None:
-        for log in (*self._logs.values(), self._own_log):
-            log.flush()
-            if log.fault is None and log.lost_bytes:
-                self._note(
-                    f"{log.lost_bytes} bytes of {log.path.name} were lost: its disk was full"
-                )
-                log.lost_bytes = 0
 
 
 def _line(answer: control.Answer) -> bytes:

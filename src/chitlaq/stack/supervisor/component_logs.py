@@ -1,0 +1,100 @@
+"""The supervisor's log files: one for each component, its own, and nginx's access log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Logs
+from chitlaq.logs import rotation
+from chitlaq.logs.rotation import LogFile
+
+
+class ComponentLogs:
+    """The logs of a stack.
+
+    Args:
+        home: where they are.
+        limits: when they are rotated.
+        components: whose output is logged.
+        reopen_access_log: called when nginx's log was moved; nginx writes it itself.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        limits: Logs,
+        components: Iterable[str],
+        reopen_access_log: Callable[[], None],
+    ) -> None:
+        def opened(name: str) -> LogFile:
+            return LogFile(home.logs / f"{name}.log", limits.max_bytes, limits.keep_files)
+
+        self.of = {name: opened(name) for name in components}
+        self.own = opened("supervisor")
+        self._limits = limits
+        self._access_log = home.access_log
+        self._reopen_access_log = reopen_access_log
+        self._day = rotation.last_day(self._access_log) or rotation.local_day()
+
+    def note(self, text: str) -> None:
+        """Log an event of the supervisor itself."""
+        line = {
+            "timestamp": datetime.now(UTC),
+            "level": "info",
+            "service": "supervisor",
+            "event": text,
+        }
+        self.own.write(msgspec.json.encode(line) + b"\n")
+
+    async def rotate(self, *, moved: bool) -> None:
+        """Start new log files; the old ones are moved first, unless logrotate has done so.
+
+        Raises:
+            OSError: one cannot be moved, or there is no space for its compressed predecessor.
+        """
+        for log in self._every():
+            if moved:
+                log.reopen()
+            elif log.path.stat().st_size:
+                log.rotate()
+        path = self._access_log
+        if not moved and path.exists() and path.stat().st_size:
+            await asyncio.to_thread(rotation.rotate, path, self._limits.keep_files)
+        self._reopen_access_log()
+
+    async def tend(self) -> None:
+        """Write what waits for space, and rotate nginx's access log if it is due."""
+        for log in self._every():
+            log.flush()
+            if log.fault is None and log.lost_bytes:
+                lost, log.lost_bytes = log.lost_bytes, 0
+                self.note(f"{lost} bytes of {log.path.name} were lost: its disk was full")
+        today = rotation.local_day()
+        try:
+            if await asyncio.to_thread(self._is_due, today):
+                await asyncio.to_thread(rotation.rotate, self._access_log, self._limits.keep_files)
+                self._reopen_access_log()
+            self._day = today
+        except OSError as error:
+            self.note(f"{self._access_log.name} cannot be rotated: {error}")
+
+    def close(self) -> None:
+        """Close the components' logs; the supervisor's own stays open for what it still notes."""
+        for log in self.of.values():
+            log.close()
+
+    def _is_due(self, today: date) -> bool:
+        try:
+            size = self._access_log.stat().st_size
+        except FileNotFoundError:
+            return False
+        return size >= self._limits.max_bytes or (today != self._day and size > 0)
+
+    def _every(self) -> Iterator[LogFile]:
+        yield from self.of.values()
+        yield self.own
