@@ -177,6 +177,10 @@ class Connection:
             raise self._no_answer() from None
         except ConnectionError:
             raise OperatorError("The supervisor ended before it answered: see its log.") from None
+        except msgspec.DecodeError:
+            raise OperatorError(
+                "The running stack is of another version of ChitLaq: `chitlaq down` and `chitlaq up`."
+            ) from None
         if answer.error:
             raise OperatorError(answer.error)
         return answer
