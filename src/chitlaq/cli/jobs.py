@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from operator import itemgetter
 from typing import Annotated
@@ -16,6 +17,10 @@ from chitlaq.core.formatting import count
 jobs = typer.Typer(no_args_is_help=True, help="Background jobs: waiting, running, dead.")
 
 KindOption = Annotated[str | None, typer.Option(help="Only jobs of this kind.")]
+
+
+OneJob = Annotated[UUID | None, typer.Argument(metavar="ID", help="One job.")]
+AllDead = Annotated[str | None, typer.Option("--kind", help="All dead jobs of this kind.")]
 
 
 class State(StrEnum):
@@ -42,7 +47,8 @@ def list_jobs(
     Example: chitlaq jobs list --state dead
     """
     rows = data.fetch(
-        "SELECT id, kind, state, attempts, created_at, due_at, reason, request_id FROM jobs.jobs"
+        "SELECT id, kind, state, attempts - uncounted AS attempts, created_at, due_at, reason, request_id"
+        " FROM jobs.jobs"
         " WHERE ($1::text IS NULL OR kind = $1) AND ($2::text IS NULL OR state = $2)"
         " ORDER BY due_at, id LIMIT $3",
         kind,
@@ -55,17 +61,16 @@ def list_jobs(
 
 @jobs.command("retry")
 def retry_jobs(
-    job_id: Annotated[UUID | None, typer.Argument(metavar="ID", help="One job.")] = None,
-    kind: Annotated[str | None, typer.Option(help="All dead jobs of this kind.")] = None,
+    job_id: OneJob = None,
+    kind: AllDead = None,
 ) -> None:
     """Run a job now: a dead one with all its attempts again, a waiting one without its pause.
 
     Example: chitlaq jobs retry --kind send_mail
     """
-    if (job_id is None) == (kind is None):
-        raise typer.BadParameter("give the ID of a job, or --kind for all dead jobs of a kind")
+    _require_one(job_id, kind)
     rows = data.fetch(
-        "UPDATE jobs.jobs SET state = 'waiting', attempts = 0, due_at = now()"
+        "UPDATE jobs.jobs SET state = 'waiting', uncounted = attempts, due_at = now()"
         " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') RETURNING id",
         job_id,
         kind,
@@ -73,3 +78,50 @@ def retry_jobs(
     if job_id is not None and not rows:
         raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
     typer.echo(f"{count(len(rows), 'job')} will run again.")
+
+
+@jobs.command("discard")
+def discard_jobs(
+    job_id: OneJob = None,
+    kind: AllDead = None,
+    yes: output.Yes = False,
+) -> None:
+    """Delete jobs that will never be done: they are shown first, and you are asked.
+
+    Without a terminal and without --yes, nothing is deleted. What a job would have done is not done: a
+    mail is not sent, a post reaches no timeline.
+
+    Example: chitlaq jobs discard --kind send_mail
+    """
+    _require_one(job_id, kind)
+    found = data.fetch(
+        "SELECT id, kind, state, created_at, reason FROM jobs.jobs"
+        " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') ORDER BY id",
+        job_id,
+        kind,
+    )
+    if job_id is not None and not found:
+        raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
+    if not found:
+        typer.echo(f"No job of the kind {kind} is dead.")
+        return
+    columns = ("id", "kind", "state", "created_at", "reason")
+    output.print_rows(found, {name: itemgetter(name) for name in columns}, as_json=False)
+    is_terminal = sys.stdin.isatty()
+    question = f"Delete {count(len(found), 'job')} for good?"
+    if not yes and not (is_terminal and typer.confirm(question)):
+        typer.echo("Nothing was deleted." + ("" if is_terminal else " To delete them, add --yes."))
+        return
+    # Those shown, unless one has been retried meanwhile.
+    gone = data.fetch(
+        "DELETE FROM jobs.jobs j USING unnest($1::uuid[], $2::text[]) AS shown (id, state)"
+        " WHERE j.id = shown.id AND j.state = shown.state RETURNING j.id",
+        [row["id"] for row in found],
+        [row["state"] for row in found],
+    )
+    typer.echo(f"{count(len(gone), 'job')} deleted.")
+
+
+def _require_one(job_id: UUID | None, kind: str | None) -> None:
+    if (job_id is None) == (kind is None):
+        raise typer.BadParameter("give the ID of a job, or --kind for all dead jobs of a kind")

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from chitlaq.core.data import jobs, postgres
 from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
-from chitlaq.core.data.postgres import Database
-from chitlaq.core.data.valkey import ValkeyUnavailableError
-from tests.conftest import Stack, eventually
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+from tests.conftest import Stack, eventually, free_ports
 
 
 class Number(msgspec.Struct, frozen=True):
@@ -156,6 +156,64 @@ async def run_once(database: Database, kind: JobKind[Number], work: Any, job_id:
         )
     runner = Runner(database, Handler(kind, work))
     await runner.run_now(kind, job_id, Number(1), patience_seconds=20)
+
+
+@pytest.mark.parametrize("ending", ["retried", "released", "postponed"])
+async def test_process_that_lost_its_lease_has_no_effect_after_attempts_were_set_back(
+    stack: Stack, database: Database, ending: str
+) -> None:
+    """Attacks the fence between processes: what makes attempts not count must not let an old one pass."""
+    kind = kind_named("fenced", max_attempts=2)
+    other = connect(stack.dsn("chitlaq_feed"))
+
+    async def work(job: Job, payload: Number) -> None:
+        # The lease has ended, and meanwhile another process has had the job and given it back.
+        async with other.session() as session:
+            taken = "UPDATE jobs.jobs SET due_at = now() WHERE id = $1"
+            await session._connection.execute(taken, job.id)
+            (row,) = await session.rows("claim_jobs", kind.name, 1, 1)
+            if ending == "released":
+                await session.execute("release_jobs", [job.id], [row["attempts"]])
+            else:
+                count = int(ending == "postponed")
+                await session.execute(
+                    "put_back_job", job.id, row["attempts"], "waiting", 0.0, "x", count
+                )
+        if ending == "retried":
+            await asyncio.to_thread(stack.command, "jobs", "retry", str(job.id))
+        async with other.session() as session:
+            (row,) = await session.rows("claim_jobs", kind.name, 1, 1)
+            assert row["counted"] == {"retried": 1, "released": 2, "postponed": 2}[ending]
+        await note(job, payload)
+        pytest.fail("another process has the job")
+
+    (job_id,) = await enqueue(database, kind, 1)
+    try:
+        await run_once(database, kind, work, job_id)
+        assert not await effects(stack)
+        (row,) = await rows(stack, kind)
+        assert (row["state"], row["attempts"]) == ("running", 3)
+    finally:
+        await other.close()
+
+
+async def test_discarding_shows_asks_and_deletes_only_what_is_dead(
+    stack: Stack, database: Database
+) -> None:
+    kind = kind_named("discarded")
+    dead, _waiting = await enqueue(database, kind, 1, 2)
+    await stack.sql("UPDATE jobs.jobs SET state = 'dead', reason = 'broken' WHERE id = $1", dead)
+    words = ("jobs", "discard", "--kind", kind.name)
+    answer = await asyncio.to_thread(stack.command, *words)
+    assert str(dead) in answer.stdout
+    assert "broken" in answer.stdout
+    assert "Nothing was deleted" in answer.stdout
+    assert len(await rows(stack, kind)) == 2
+    answer = await asyncio.to_thread(stack.command, *words, "--yes")
+    assert answer.stdout.endswith("1 job deleted.\n"), answer.stderr
+    assert [row["state"] for row in await rows(stack, kind)] == ["waiting"]
+    answer = await asyncio.to_thread(stack.command, "jobs", "discard", str(dead), "--yes")
+    assert (answer.returncode, "is waiting or dead" in answer.stderr) == (1, True)
 
 
 async def test_long_job_keeps_its_lease(
@@ -307,9 +365,54 @@ async def fail_with_a_name_that_is_not_utf_8() -> None:
     raise ValueError("no \udcff")
 
 
+async def exit_now() -> None:
+    raise SystemExit(3)
+
+
+async def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+async def end_as_a_generator() -> None:
+    raise GeneratorExit
+
+
+async def fail_in_a_group() -> None:
+    raise BaseExceptionGroup("several", [KeyboardInterrupt()])
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+async def fail_unspeakably() -> None:
+    raise UnspeakableError
+
+
+async def fail_as_if_valkey_refused_it() -> None:
+    raise ValkeyReplyError("WRONGTYPE it is a list")
+
+
+async def fail_as_if_valkey_were_down() -> None:
+    raise ValkeyUnavailableError("no answer")
+
+
+async def fail_as_if_postgres_were_down() -> None:
+    raise PostgresUnavailableError("PostgreSQL failed: invalid input for query argument $1")
+
+
 @pytest.mark.parametrize(
     ("fail", "reason"),
     [
+        (exit_now, "its handler raised SystemExit"),
+        (interrupt, "its handler raised KeyboardInterrupt"),
+        (end_as_a_generator, "its handler raised GeneratorExit"),
+        (fail_in_a_group, "its handler raised BaseExceptionGroup"),
+        (fail_unspeakably, "UnspeakableError"),
+        (fail_as_if_valkey_refused_it, "WRONGTYPE it is a list"),
+        (fail_as_if_valkey_were_down, "no answer"),
+        (fail_as_if_postgres_were_down, "PostgreSQL failed: invalid input for query argument $1"),
         (cancel_itself, "its handler cancelled itself"),
         (never_end, "not done within 0.3 s"),
         (read_what_is_missing, "[Errno 2] No such file or directory: '/does/not/exist'"),
@@ -324,21 +427,28 @@ async def test_fault_of_a_handler_is_counted_whatever_it_is(
     reason: str,
     is_completing: bool,
 ) -> None:
-    """Attacks the promise that only an outage is forgiven, and that no job circles for ever."""
+    """Attacks the promise that only an outage is forgiven, and that a job stops no other."""
 
-    async def work(job: Job, _payload: Number) -> None:
-        async with job.completing() if is_completing else nullcontext():
-            await fail()
+    async def work(job: Job, payload: Number) -> None:
+        if payload.number == 2:
+            await note(job, payload)
+        else:
+            async with job.completing() if is_completing else nullcontext():
+                await fail()
 
     kind = kind_named("faulty", max_attempts=1, timeout_seconds=0.3)
-    await enqueue(database, kind, 1)
-    async with Runner(database, Handler(kind, work)).running():
+    job_id, _ = await enqueue(database, kind, 1, 2)
+    password = (stack.home / "secrets" / "redis").read_text().strip()
+    client = Valkey(f"unix://:{password}@{stack.home}/run/redis.sock")
+    async with Runner(database, Handler(kind, work), client=client).running():
 
         async def is_dead() -> bool:
-            (row,) = await rows(stack, kind)
-            return bool(row["state"] == "dead" and row["reason"] == reason)
+            left = [(row["id"], row["state"], row["reason"]) for row in await rows(stack, kind)]
+            return left == [(job_id, "dead", reason)]
 
         await eventually(is_dead)
+    assert await effects(stack) == Counter([2])
+    await client.close()
 
 
 async def test_job_that_kills_its_process_becomes_dead(stack: Stack, database: Database) -> None:
@@ -368,7 +478,9 @@ async def test_attempts_do_not_count_while_a_server_is_down(
 
     kind = kind_named("patient", max_attempts=1)
     await enqueue(database, kind, 1)
-    async with Runner(database, Handler(kind, work)).running():
+    (nobody,) = free_ports(1)
+    client = Valkey(f"redis://127.0.0.1:{nobody}")
+    async with Runner(database, Handler(kind, work), client=client).running():
         await eventually(lambda: is_gone(stack, kind))
     assert attempts == 3
 
@@ -412,7 +524,7 @@ async def test_shutdown_finishes_running_jobs_and_releases_slow_ones(
         await started.wait()
     assert await effects(stack) == Counter([0])
     (row,) = await rows(stack, kind)
-    assert (row["state"], row["attempts"]) == ("waiting", 0)
+    assert (row["state"], row["attempts"] - row["uncounted"]) == ("waiting", 0)
     assert json.loads(row["payload"]) == {"number": 60}
 
 

@@ -25,6 +25,7 @@ from chitlaq.core import ids, tasks
 from chitlaq.core.data import valkey
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
+from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs, metrics
 
 POLL_SECONDS = 1.0
@@ -37,8 +38,9 @@ JITTER = 0.25
 
 RESULTS = ("done", "failed", "postponed", "dead")
 
-# Not the job's fault: such an attempt does not count.
+# May be an outage, or a job whose own command fails each time: `Runner._is_outage` asks.
 _UNAVAILABLE = (*valkey.UNAVAILABLE, PostgresUnavailableError)
+PROBE_SECONDS = 1.0
 
 log = logs.get("jobs")
 
@@ -80,14 +82,17 @@ class LeaseLostError(Exception):
 
 
 class Job:
-    """One attempt at a job."""
+    """One attempt at a job. ``attempts`` only grows: with the id, it is the fence against others."""
 
-    __slots__ = ("_database", "attempts", "id", "is_done", "request_id", "started")
+    __slots__ = ("_database", "attempts", "counted", "id", "is_done", "request_id", "started")
 
-    def __init__(self, database: Database, job_id: UUID, attempts: int, request_id: str) -> None:
+    def __init__(
+        self, database: Database, job_id: UUID, attempts: int, counted: int, request_id: str
+    ) -> None:
         self._database = database
         self.id = job_id
         self.attempts = attempts
+        self.counted = counted
         self.request_id = request_id
         self.is_done = False
         self.started = perf_counter()
@@ -131,10 +136,19 @@ async def enqueue(
 
 
 class Runner:
-    """Runs the jobs of a process."""
+    """Runs the jobs of a process. What one of them raises delays no other.
 
-    def __init__(self, database: Database, *handlers: Handler[Any]) -> None:
+    Args:
+        database: where the jobs are.
+        handlers: one for each kind that the process runs.
+        client: the Valkey that the handlers use, if they do; its outages do not count.
+    """
+
+    def __init__(
+        self, database: Database, *handlers: Handler[Any], client: Valkey | None = None
+    ) -> None:
         self._database = database
+        self._client = client
         self._handlers = {handler.kind.name: handler for handler in handlers}
         self._under_way: dict[asyncio.Task[None], tuple[JobKind[Any], Job]] = {}
         self._finishing = Batcher(self._finish)
@@ -158,7 +172,7 @@ class Runner:
         The caller's statement inserts it with ``state = 'running'``, ``attempts = 1`` and
         ``due_at = jobs.lease()``, which saves the claim.
         """
-        task = self._start(kind, Job(self._database, job_id, 1, logs.request_id()), payload)
+        task = self._start(kind, Job(self._database, job_id, 1, 1, logs.request_id()), payload)
         await asyncio.wait({task}, timeout=patience_seconds)
 
     async def _poll_forever(self) -> None:
@@ -189,7 +203,12 @@ class Runner:
         is_more = False
         for row in await self._database.rows("due_kinds", names, versions):
             kind = self._handlers[row["kind"]].kind
-            is_more |= await self._claim(kind)
+            try:
+                is_more |= await self._claim(kind)
+            except PostgresUnavailableError:
+                raise
+            except Exception as error:
+                log.error("jobs not claimed", kind=kind.name, fault=error)
         return is_more
 
     async def _claim(self, kind: JobKind[Any]) -> bool:
@@ -207,7 +226,7 @@ class Runner:
                 return False
             rows = await session.rows("claim_jobs", kind.name, kind.version, free)
         for row in rows:
-            job = Job(self._database, row["id"], row["attempts"], row["request_id"])
+            job = Job(self._database, row["id"], row["attempts"], row["counted"], row["request_id"])
             with logs.request_context(job.request_id):
                 self._start(kind, job, row["payload"])
         return len(rows) == free
@@ -227,18 +246,33 @@ class Runner:
         except LeaseLostError:
             log.warning("job taken over by another process", job_id=job.id, kind=kind.name)
             return
-        except _UNAVAILABLE as error:
-            result = "postponed"
-            self._paused_until[kind.name] = asyncio.get_running_loop().time() + POLL_SECONDS
-            await self._put_back(kind, job, error, attempts=job.attempts - 1)
         except Exception as error:
-            result = "failed" if job.attempts < kind.max_attempts else "dead"
-            await self._put_back(kind, job, error, attempts=job.attempts)
+            result = "failed" if job.counted < kind.max_attempts else "dead"
+            if await self._is_outage(error):
+                result = "postponed"
+                self._paused_until[kind.name] = asyncio.get_running_loop().time() + POLL_SECONDS
+            await self._put_back(kind, job, error, result)
         metrics.JOBS.labels(kind.name, result).inc()
         metrics.JOB_DURATION.labels(kind.name).observe(perf_counter() - job.started)
 
+    async def _is_outage(self, error: Exception) -> bool:
+        """Whether what the attempt needed is down still; otherwise the fault is the job's, and counts.
+
+        Valkey is asked to write: when its memory or disk is full it refuses that, and only that.
+        """
+        if not isinstance(error, _UNAVAILABLE):
+            return False
+        try:
+            if isinstance(error, PostgresUnavailableError):
+                await self._database.ping(PROBE_SECONDS)
+            elif self._client is not None:
+                await self._client.execute("SET", "jobs:probe", "", "PX", 1000)
+        except _UNAVAILABLE:
+            return True
+        return False
+
     async def _attempt(self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str) -> None:
-        if job.attempts > kind.max_attempts:
+        if job.counted > kind.max_attempts:
             raise RuntimeError("each process that ran it exited before the job finished")
         if isinstance(payload, str):
             payload = msgspec.json.decode(payload, type=kind.payload)
@@ -249,11 +283,16 @@ class Runner:
             if limit.expired():
                 raise RuntimeError(f"not done within {kind.timeout_seconds:g} s") from error
             raise
-        except asyncio.CancelledError as error:
+        except Exception:
+            raise
+        except BaseException as error:
+            # SystemExit and its like would end the process, and with it every other job.
             task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise RuntimeError("its handler cancelled itself") from error
+            if isinstance(error, asyncio.CancelledError):
+                if task is None or task.cancelling():
+                    raise
+                raise RuntimeError("its handler cancelled itself") from error
+            raise RuntimeError(f"its handler raised {type(error).__name__}") from error
         if not job.is_done:
             await self._finishing.ask(job)
 
@@ -264,27 +303,27 @@ class Runner:
             )
         return [None] * len(jobs)
 
-    async def _put_back(
-        self, kind: JobKind[Any], job: Job, error: Exception, *, attempts: int
-    ) -> None:
+    async def _put_back(self, kind: JobKind[Any], job: Job, error: Exception, result: str) -> None:
         """Store why an attempt failed and when the next one is due, if any."""
-        said = (str(error) or type(error).__name__).encode(errors="backslashreplace").decode()
-        reason = said[:1000].replace("\x00", "")
-        about = {"job_id": job.id, "kind": kind.name, "attempts": job.attempts}
-        is_dead = attempts >= kind.max_attempts
-        if is_dead:
+        uncounted = int(result == "postponed")
+        counted = job.counted - uncounted
+        reason = _said(error)
+        about = {"job_id": job.id, "kind": kind.name, "attempts": counted}
+        if result == "dead":
             log.error("job dead", fault=error, **about)
         else:
             log.warning("job failed", error=reason, **about)
-        state = "dead" if is_dead else "waiting"
-        pause = kind.pause_seconds(max(attempts, 1), random.random())  # noqa: S311 - no secret
+        state = "dead" if result == "dead" else "waiting"
+        pause = kind.pause_seconds(max(counted, 1), random.random())  # noqa: S311 - no secret
         try:
             async with self._database.session() as session:
                 await session.execute(
-                    "put_back_job", job.id, job.attempts, state, pause, reason, attempts
+                    "put_back_job", job.id, job.attempts, state, pause, reason, uncounted
                 )
         except PostgresUnavailableError as fault:
             log.warning("job stays until its lease ends", error=str(fault), **about)
+        except Exception as fault:
+            log.error("job stays until its lease ends", fault=fault, **about)
 
     async def _renew_forever(self) -> None:
         while True:
@@ -318,3 +357,13 @@ class Runner:
                 await session.execute(
                     "release_jobs", [job.id for job in given_up], [job.attempts for job in given_up]
                 )
+
+
+def _said(error: Exception) -> str:
+    """What an exception says, as text that can be stored, whatever it is."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    storable = (text or type(error).__name__).encode(errors="backslashreplace").decode()
+    return storable[:1000].replace("\x00", "")

@@ -66,6 +66,10 @@ class Mail:
             raise ValueError("the subject of a mail must be one line")
 
 
+class MailRefusedError(Exception):
+    """The mail server did not take a mail; the message says why."""
+
+
 class WrongRecipientError(Exception):
     """A message names another recipient than the one it is for."""
 
@@ -153,6 +157,7 @@ async def _send(smtp: Smtp, row: Any) -> None:
 
     Raises:
         WrongRecipientError: the message would name somebody else; nothing was sent.
+        MailRefusedError: the server did not take it.
     """
     name, from_address = addresses.split_name(smtp.sender)
     content = _message(row, name, from_address).as_bytes()
@@ -162,16 +167,21 @@ async def _send(smtp: Smtp, row: Any) -> None:
         from_address
     ]:
         raise WrongRecipientError("the message would name another address than it is for")
-    await aiosmtplib.send(
-        content,
-        sender=from_address,
-        recipients=[row["to_address"]],
-        hostname=smtp.host,
-        port=smtp.port,
-        username=smtp.username or None,
-        password=smtp.password.reveal() or None,
-        start_tls=smtp.start_tls,
-    )
+    try:
+        await aiosmtplib.send(
+            content,
+            sender=from_address,
+            recipients=[row["to_address"]],
+            hostname=smtp.host,
+            port=smtp.port,
+            username=smtp.username or None,
+            password=smtp.password.reveal() or None,
+            start_tls=smtp.start_tls,
+        )
+    except aiosmtplib.SMTPException as error:
+        # Servers repeat the address, which no log may contain.
+        said = str(error).replace(row["to_address"], "the recipient")
+        raise MailRefusedError(f"{type(error).__name__}: {said}") from None
 
 
 def _message(row: Any, sender_name: str, from_address: str) -> EmailMessage:

@@ -36,7 +36,7 @@ WHERE id = ANY (ARRAY(
     ORDER BY due_at
     LIMIT $3
     FOR UPDATE SKIP LOCKED))
-RETURNING id, attempts, request_id, payload;
+RETURNING id, attempts, attempts - uncounted AS counted, request_id, payload;
 
 -- name: renew_jobs
 -- Extend the leases of jobs that this process still holds. A locked job is being completed and nobody
@@ -55,14 +55,14 @@ USING unnest($1::uuid[], $2::integer[]) AS done (id, attempts)
 WHERE j.id = done.id AND j.attempts = done.attempts AND j.state = 'running';
 
 -- name: put_back_job
--- Record a failed attempt ($2): the job waits for the next one, or is dead.
+-- Record a failed attempt ($2): the job waits for the next one, or is dead. An outage ($6) does not count.
 UPDATE jobs.jobs
-SET state = $3, due_at = now() + make_interval(secs => $4), reason = $5, attempts = $6
+SET state = $3, due_at = now() + make_interval(secs => $4), reason = $5, uncounted = uncounted + $6
 WHERE id = $1 AND attempts = $2 AND state = 'running';
 
 -- name: release_jobs
 -- Release jobs that this process could not finish; the attempt does not count.
-UPDATE jobs.jobs j SET state = 'waiting', due_at = now(), attempts = j.attempts - 1
+UPDATE jobs.jobs j SET state = 'waiting', due_at = now(), uncounted = j.uncounted + 1
 FROM unnest($1::uuid[], $2::integer[]) AS held (id, attempts)
 WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
 

@@ -127,6 +127,16 @@ ALERTS = (
         absence=absent("mail_oldest_seconds", through="postgres"),
     ),
     Alert(
+        name="JobsDead",
+        expr="jobs_dead > 0",
+        for_="5m",
+        severity="P3",
+        summary="{{ $value | humanize }} jobs of the kind {{ $labels.kind }} have failed for the last"
+        " time: `chitlaq jobs list --state dead` says why; retry or discard them.",
+        procedure="Application Logs",
+        cases=above('jobs_dead{kind="send_mail"}', 0, "1", kind="send_mail"),
+    ),
+    Alert(
         name="PoolWaiting",
         expr="avg_over_time(postgresql_pool_waiting[5m]) > 1",
         for_="5m",

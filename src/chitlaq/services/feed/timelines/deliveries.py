@@ -31,7 +31,7 @@ class Deliveries:
         self._database = database
         self._client = client
         self._timelines = timelines
-        self.runner = Runner(database, Handler(DELIVER_POST, self._deliver))
+        self.runner = Runner(database, Handler(DELIVER_POST, self._deliver), client=client)
 
     async def begin(self, job_id: UUID, post_id: UUID) -> None:
         """Deliver a post that was just committed with its job; return when done or after a moment."""
