@@ -6,16 +6,24 @@ import json
 import os
 import pty
 import re
+import sqlite3
 import subprocess
 import sys
 import unicodedata
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
 from chitlaq.cli import terminal
+from chitlaq.core.installation.home import Home
 from chitlaq.core.visible import is_visible, one_line, visible
 from chitlaq.logs import parsing
+from chitlaq.ops.checks.model import Evidence, Lines, Section, Table, Verdict
+from chitlaq.ops.checks.runner import Result, Run
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.history import run_history
 from tests.cli.test_commands import COMMANDS, Words
 from tests.conftest import Stack
 
@@ -25,7 +33,7 @@ HOSTILE = (
     "\U000e0041[/pwned][red][link=http://evil.example]pwned"
 )
 ID = "01a215c3-d838-7b64-8f12-33c2e1c22400"
-RUN = "01a215c3-d838-7b64-8f12-33c2e1c22401"
+RUN = UUID("01a215c3-d838-7b64-8f12-33c2e1c22401")
 
 SHOWN: dict[str, Words] = {
     "mail show": (),
@@ -37,7 +45,7 @@ SHOWN: dict[str, Words] = {
     "ops notes": ("host.disk",),
     "ops actions": (),
     "ops history": (),
-    "ops show": (RUN, "--details"),
+    "ops show": (str(RUN), "--details"),
     "logs": ("--grep", "pwned"),
 }
 """Commands that print what is planted, and the arguments with which they do."""
@@ -63,35 +71,22 @@ async def planted(stack: Stack) -> AsyncIterator[Stack]:
         " SELECT 'hostile.edu', id FROM auth.universities WHERE name = $1",
         HOSTILE,
     )
-    await stack.sql(
-        "INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)"
-        " VALUES ('hostile', $1, $1, '{}', $1, $1, now())",
-        HOSTILE,
-    )
-    await stack.sql(
-        "INSERT INTO ops.notes (check_id, kind, text, operator) VALUES ('host.disk', 'note', $1, $1)",
-        HOSTILE,
-    )
-    await stack.sql(
-        "INSERT INTO ops.actions (action, target, operator, reason) VALUES ($1, $1, $1, $1)",
-        HOSTILE,
-    )
-    await stack.sql(
-        "INSERT INTO ops.runs VALUES ($2, 'morning', 'WARNING', now(), 1, $1, $1)", HOSTILE, RUN
-    )
-    evidence = json.dumps(
-        [
-            {"type": "lines", "title": HOSTILE, "lines": [HOSTILE]},
-            {"type": "table", "title": HOSTILE, "columns": [HOSTILE], "rows": [[HOSTILE]]},
-        ]
-    )
-    await stack.sql(
-        "INSERT INTO ops.results"
-        " SELECT $2, 'host.disk', $1, 'Daily Checklist', 'WARNING', $1, '{}', $3, $1, 1",
-        HOSTILE,
-        RUN,
-        evidence,
-    )
+    now = datetime.now(UTC)
+    evidence: list[Evidence] = [
+        Lines(HOSTILE, [HOSTILE]),
+        Table(HOSTILE, [HOSTILE], [[HOSTILE]]),
+    ]
+    result = Result(
+        "host.disk", HOSTILE, Section.CHECKLIST, Verdict.WARNING, HOSTILE, {}, evidence, HOSTILE, 1,
+    )  # fmt: skip
+    run = Run(RUN, "morning", now, 1, Verdict.WARNING, HOSTILE, HOSTILE, [result])
+    with OpsDatabase(Home(stack.home)) as history:
+        await history.write(
+            statement("keep_alert", HOSTILE, HOSTILE, HOSTILE, "{}", HOSTILE, HOSTILE, now, None),
+            statement("add_note", ID, "host.disk", "note", HOSTILE, HOSTILE, now, None),
+            statement("store_action", ID, HOSTILE, HOSTILE, HOSTILE, HOSTILE, now, None, None, ""),
+            *run_history.statements(run),
+        )
     for service in ("feed-service", "postgres"):
         with (stack.home / "logs" / f"{service}.log").open("a", newline="") as log:
             fields = {"level": "error", "event": HOSTILE, HOSTILE: HOSTILE, "exception": HOSTILE}
@@ -100,10 +95,12 @@ async def planted(stack: Stack) -> AsyncIterator[Stack]:
     await stack.sql("DELETE FROM mail.messages WHERE subject = $1", HOSTILE)
     await stack.sql("DELETE FROM jobs.jobs WHERE id = $1", ID)
     await stack.sql("DELETE FROM auth.universities WHERE name = $1", HOSTILE)
-    await stack.sql("DELETE FROM ops.alerts WHERE fingerprint = 'hostile'")
-    await stack.sql("DELETE FROM ops.notes WHERE text = $1", HOSTILE)
-    await stack.sql("DELETE FROM ops.actions WHERE action = $1", HOSTILE)
-    await stack.sql("DELETE FROM ops.runs WHERE id = $1", RUN)
+    with sqlite3.connect(Home(stack.home).ops_database) as opened:
+        opened.execute("DELETE FROM alerts WHERE fingerprint = ?", [HOSTILE])
+        opened.execute("DELETE FROM notes WHERE id = ?", [ID])
+        opened.execute("DELETE FROM actions WHERE id = ?", [ID])
+        opened.execute("DELETE FROM results WHERE run_id = ?", [str(RUN)])
+        opened.execute("DELETE FROM runs WHERE id = ?", [str(RUN)])
 
 
 @pytest.mark.parametrize("command", SHOWN)

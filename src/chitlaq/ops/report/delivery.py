@@ -15,7 +15,7 @@ from chitlaq.core.data.mail import Mail
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.core.visible import one_line, visible
+from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, statement
 
 NOTIFY_SECONDS = 20.0
@@ -38,8 +38,6 @@ async def deliver(
         text: in Markdown.
         html: the complete page.
     """
-    # Evidence quotes what strangers sent.
-    text, html = visible(text), visible(html)
     server = settings.smtp.host
     said = [
         await _mail(

@@ -9,6 +9,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.visible import visible
 from chitlaq.ops import routines
 from chitlaq.ops.checks.runner import Run
 from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
@@ -33,7 +34,8 @@ async def publish(
             home, settings, page.ROUTINE, routines.checks_of(page.ROUTINE), operator
         )
         report = page.build(run, earlier, settings)
-        texts = {"html": page.html(report), "md": page.markdown(report)}
+        # Evidence quotes what strangers sent.
+        texts = {"html": visible(page.html(report)), "md": visible(page.markdown(report))}
         lines = _write(folder or home.ops / "reports", run, texts)
         if is_to_send:
             subject = f"{report.title}: {run.verdict}"
