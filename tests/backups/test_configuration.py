@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 import tarfile
 import tomllib
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +14,12 @@ import pytest
 
 from chitlaq.backups import configuration
 from chitlaq.backups.context import BackupContext
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.offsite import encryption, object_store
 from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.database.database import OpsDatabase, Statement, statement
 from tests.backups.machines import machine
 
 # Settings as an operator writes them, and the secrets among them.
@@ -163,3 +166,78 @@ def test_damaged_operations_database_is_not_called_backed_up(tmp_path: Path) -> 
     context.home.ops_database.write_bytes(b"no database " * 1000)
     with pytest.raises(OperatorError, match="cannot be copied"):
         archive_of(context)
+
+
+def locked_for_ever(path: Path) -> sqlite3.Connection:
+    holding = sqlite3.connect(path, isolation_level=None)
+    holding.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holding.execute("BEGIN EXCLUSIVE")
+    return holding
+
+
+async def test_locked_operations_database_ends_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configuration, "BUSY_SECONDS", 0.3)
+    context = installed(tmp_path / "one", "")
+    with OpsDatabase(context.home) as database:
+        await database.rows("notes", None, 10)
+    path = archive_of(context)
+    with (
+        closing(locked_for_ever(context.home.ops_database)),
+        pytest.raises(InconclusiveError, match="locked by another process"),
+    ):
+        archive_of(context)
+    back = Home(tmp_path / "two")
+    back.ops.mkdir(parents=True)
+    with (
+        closing(locked_for_ever(back.ops_database)),
+        pytest.raises(InconclusiveError, match="locked by another process"),
+    ):
+        configuration.restore(path, back.root, None)
+
+
+async def test_restored_operations_database_takes_nothing_from_the_lost_one(
+    tmp_path: Path,
+) -> None:
+    """The log that a lost file left behind is not replayed into it, and who has it open goes on."""
+    context = installed(tmp_path / "one", "")
+    file = context.home.ops_database
+    log = Path(f"{file}-wal")
+
+    def note(text: str) -> Statement:
+        return statement("add_note", ids.new(), "x.y", "note", text, "ada", datetime.now(UTC), None)
+
+    with OpsDatabase(context.home, is_keeper=True) as running:
+        await running.write(note("kept"))
+        path = archive_of(context)
+        await running.write(note("lost"))
+        left = log.read_bytes()
+        assert left
+        file.unlink()
+        log.write_bytes(left)
+        assert configuration.restore(path, context.home.root, None) == [configuration.OPERATIONS]
+        assert [row["text"] for row in await running.rows("notes", None, 10)] == ["kept"]
+        await running.write(note("new"))
+    with closing(sqlite3.connect(file)) as opened:
+        assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    # What is there stays.
+    assert configuration.restore(path, context.home.root, None) == []
+
+
+async def test_archive_with_an_unreadable_operations_database_is_bad(tmp_path: Path) -> None:
+    """Its header is sound, its schema is not."""
+    target = tmp_path / "config.tar.gz"
+    file = tmp_path / "operations.sqlite"
+    with closing(sqlite3.connect(file)) as opened:
+        opened.execute("CREATE TABLE one (n)")
+        opened.execute("PRAGMA writable_schema = 1")
+        opened.execute("UPDATE sqlite_master SET sql = 'CREATE TABLE ('")
+        opened.commit()
+    with tarfile.open(target, "w:gz") as archive:
+        with file.open("rb") as content:
+            digest = configuration._add(archive, configuration.OPERATIONS, content)
+        manifest = f'{{"{configuration.OPERATIONS}": "{digest}"}}'.encode()
+        configuration._add(archive, configuration.MANIFEST, io.BytesIO(manifest))
+    with pytest.raises(OperatorError, match="has a damaged operations database: malformed"):
+        configuration.verify(target)

@@ -26,6 +26,7 @@ from chitlaq.backups.context import (
     new_backup_id,
     require_free_space,
 )
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.offsite import encryption
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
@@ -41,6 +42,8 @@ OPERATIONS = "ops/operations.sqlite"
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
 _READ_BYTES = 1 << 20
+# How long another process may lock the operations database.
+BUSY_SECONDS = 10.0
 
 
 def take(context: BackupContext) -> Record:
@@ -51,7 +54,7 @@ def take(context: BackupContext) -> Record:
 
     Raises:
         OperatorError: a recipient is not a key, the disk is too small, or the operations database is
-            damaged.
+            damaged or locked.
     """
     begun = monotonic()
     name = new_backup_id("config")
@@ -60,7 +63,11 @@ def take(context: BackupContext) -> Record:
     secret, open_ = _split_by_secrecy(context)
     require_free_space(
         context.folder,
-        sum(path.stat().st_size for path in (*secret, *open_, *_operations(context))),
+        # The operations database is copied first, then archived.
+        sum(
+            path.stat().st_size
+            for path in (*secret, *open_, *_operations(context), *_operations(context))
+        ),
         "A configuration backup",
     )
     moment = datetime.now(UTC)
@@ -165,14 +172,45 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
         parts = Path(member.name).parts
         if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", "ops", *_FOLDERS}:
             raise OperatorError(f"The archive is not ours: it would write {member.name}.")
-        if (home / member.name).exists():
+        if member.name == OPERATIONS:
+            if not _put_back_database(archive, member, home):
+                continue
+        elif (home / member.name).exists():
             continue
-        safe_extract.extract_member(archive, member, home)
+        else:
+            safe_extract.extract_member(archive, member, home)
         if member.name.startswith("secrets/"):
             (home / "secrets").chmod(0o700)
             (home / member.name).chmod(0o600)
         done.append(member.name)
     return done
+
+
+def _put_back_database(archive: tarfile.TarFile, member: tarfile.TarInfo, home: Path) -> bool:
+    """Restore the operations database if it is missing; returns whether it was.
+
+    SQLite writes it: it discards the log that a lost file left behind, which would be replayed into this
+    one, and ops-service, which may run, sees all of it or nothing.
+    """
+    target = home / OPERATIONS
+    if target.exists() and target.stat().st_size:
+        return False
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    target.touch(mode=0o600)
+    begun = monotonic()
+
+    def give_up(status: int, _left: int, _total: int) -> None:
+        if _is_locked(status) and monotonic() > begun + BUSY_SECONDS:
+            raise _locked(target)
+
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        safe_extract.extract_member(archive, member, Path(folder))
+        with (
+            closing(sqlite3.connect(Path(folder) / OPERATIONS)) as source,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy, progress=give_up)
+    return True
 
 
 def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
@@ -259,17 +297,33 @@ def _operations(context: BackupContext) -> list[Path]:
 
 
 def _copy_of_database(path: Path, folder: Path) -> Path:
-    """Copy a database that others write to, as it is at one moment (https://sqlite.org/backup.html)."""
+    """Copy a database that others write to, as it is at one moment.
+
+    This also reads all of it (https://sqlite.org/lang_vacuum.html).
+    """
     target = folder / path.name
     try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
-            source.backup(copy)
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as source:
+            source.execute("VACUUM INTO ?", [str(target)])
     except sqlite3.DatabaseError as error:
+        if _is_locked(getattr(error, "sqlite_errorcode", 0)):
+            raise _locked(path) from error
         raise OperatorError(
             f"{path} cannot be copied ({error}). If it is damaged, ops-service sets it aside: repeat"
             " the backup then."
         ) from error
     return target
+
+
+def _is_locked(code: int) -> bool:
+    return code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _locked(path: Path) -> InconclusiveError:
+    return InconclusiveError(
+        f"{path} has been locked by another process for {BUSY_SECONDS:g} s (`fuser {path}` names it): let it"
+        " finish or end it, and try again."
+    )
 
 
 def _require_whole(archive: tarfile.TarFile, path: Path) -> None:
@@ -279,8 +333,11 @@ def _require_whole(archive: tarfile.TarFile, path: Path) -> None:
         copy = Path(folder) / "copy.sqlite"
         with copy.open("wb") as target:
             shutil.copyfileobj(source, target)
-        with closing(sqlite3.connect(copy)) as opened:
-            (said,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
+        try:
+            with closing(sqlite3.connect(copy)) as opened:
+                (said,) = opened.execute("PRAGMA integrity_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            said = str(error)
     if said != "ok":
         raise OperatorError(f"{path} has a damaged operations database: {said}.")
 
