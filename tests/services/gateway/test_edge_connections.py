@@ -23,7 +23,7 @@ from chitlaq.services.gateway import nginx as configuration
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import probes
-from tests.conftest import eventually, free_ports
+from tests.conftest import Stack, eventually, free_ports
 from tests.services.gateway.raw_http import ask
 
 PER_ADDRESS = 40
@@ -186,6 +186,29 @@ async def test_trusted_proxy_has_as_many_connections_as_it_needs(
         await flood.close()
 
 
+@pytest.mark.parametrize("client", ["203.0.113.5", "2001:db8:0:1::5"])
+async def test_client_of_a_trusted_proxy_keeps_as_many_requests_open_as_any_other_address(
+    lone_edge: Edge, flood: Flood, client: str
+) -> None:
+    """Else one client stops the edge for all: the proxy's connections are bound only together."""
+    sent = KEPT_OPEN["half a body"].replace(b"edge", b"edge\r\nX-Forwarded-For: " + client.encode())
+    try:
+        await flood.open(lone_edge.port, PROXY, 4 * PER_ADDRESS, sent)
+        await eventually(lambda: flood.kept() == PER_ADDRESS)
+        other = await ask(
+            lone_edge.port, "/api/posts", "X-Forwarded-For: 203.0.113.6", source=PROXY
+        )
+        assert other.status == 503, "another client does not notice: here, no service answers"
+        refused = await ask(
+            lone_edge.port, "/api/posts", f"X-Forwarded-For: {client}", source=PROXY
+        )
+        assert refused.status == 429
+        assert "open connections" in refused.json()["detail"]
+    finally:
+        await flood.close()
+    assert {("connections", client)} == set(lone_edge.refused())
+
+
 async def test_nginx_starts_after_it_was_killed(lone_edge: Edge) -> None:
     """A killed nginx leaves its Unix sockets behind, and would not start over them."""
     second = await _killed_and_started(lone_edge)
@@ -212,6 +235,20 @@ def test_sockets_that_nginx_trusts_are_its_own(lone_edge: Edge) -> None:
     """Whoever could connect there could claim any address."""
     assert lone_edge.home.nginx_sockets.stat().st_mode & 0o777 == 0o700
     assert lone_edge.home.edge_key.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_other_user_reaches_a_socket_that_believes_what_it_is_told(stack: Stack) -> None:
+    """A service believes what it hears on its Unix socket about addresses. PostgreSQL asks for a password."""
+    sockets = [path for path in stack.home.rglob("*") if path.is_socket()]
+    assert len(sockets) > len(inventory.FORWARDED)
+    open_to_others = [
+        path
+        for path in sockets
+        if path.stat().st_mode & 0o077
+        and path.parent.stat().st_mode & 0o077
+        and not path.name.startswith(".s.PGSQL")
+    ]
+    assert open_to_others == []
 
 
 @pytest.mark.parametrize(("asked", "files"), [(4_000, 1_024), (4_000, 20_000), (10**9, 500_000)])

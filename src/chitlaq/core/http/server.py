@@ -80,7 +80,8 @@ def _unix_socket(path: Path) -> socket.socket:
     draft.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(draft))
-    draft.chmod(0o666)
+    # Whoever connects here is believed about clients' addresses. nginx runs as the same user.
+    draft.chmod(0o600)
     listener.listen(BACKLOG)
     draft.rename(path)
     return listener
