@@ -134,6 +134,8 @@ class Traffic:
     """Of these, requests with a genuine token."""
     limited: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """What each limit refused, by address. Refused connections are in no other figure."""
+    refused_members: Counter[str] = field(default_factory=Counter)
+    """Of these, requests with a genuine token, by limit."""
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
@@ -146,6 +148,7 @@ class Traffic:
         self.signed_in.update(earlier.signed_in)
         for limit, refused in earlier.limited.items():
             self.limited[limit].update(refused)
+        self.refused_members.update(earlier.refused_members)
         self.statuses.update(earlier.statuses)
         for words, group in earlier.failures.items():
             later = self.failures.setdefault(words, group)
@@ -255,6 +258,7 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
             continue
         if line.limit:
             found.limited[line.limit][line.remote_addr] += 1
+            found.refused_members[line.limit] += line.is_signed_in
         if not line.method:
             continue  # a refused connection
         found.requests += 1

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.monitoring.alerts import registry
 from chitlaq.ops.actions import silences
 from tests.conftest import Stack
 
@@ -69,12 +70,29 @@ async def test_name_of_no_alert_is_pointed_out(
     [
         "DiskFull", "DiskFull for", "for 2h", "DiskFull 2h", "DiskFull for 2", "DiskFull for 0h",
         "DiskFull for 31d", "DiskFull for 2w", "DiskFull for -2h", "a b= for 2h", "'DiskFull for 2h",
-        "=x for 1h", "Disk-Full for 1h", "DiskFull for ٢h",
+        "=x for 1h", "Disk-Full for 1h", "DiskFull for ٢h", "alertname=~.* for 1h", "severity=~.+ for 1h",
+        "nosuch=~.* for 1h", "alertname!=Watchdog for 1h", "alertname=~[A-Za-z]+ service!~x|y for 1h",
     ],
 )  # fmt: skip
 def test_unclear_silence_is_refused(target: str) -> None:
     with pytest.raises(OperatorError, match=r"for 2h|from 1m to 30d"):
         silences.understood(target)
+
+
+def test_examples_silence_alerts_that_exist() -> None:
+    with pytest.raises(OperatorError) as refused:
+        silences.understood("DiskLow")
+    examples = re.findall(
+        r'"(\w+ [^"]*for \w+)"', " ".join((str(refused.value), *silences.SILENCE.commands))
+    )
+    assert len(examples) == 3
+    named = {silences.understood(example).matchers[0].value for example in examples}
+    assert named <= {alert.name for alert in registry.alerts()}
+
+
+@pytest.mark.parametrize("target", ["service=~feed.* for 1h", "alertname=~Disk.* for 1h"])
+def test_silence_of_some_alerts_may_be_a_pattern(target: str) -> None:
+    assert silences.understood(target).matchers
 
 
 def test_conditions_are_those_of_alertmanager() -> None:

@@ -144,6 +144,21 @@ async def test_limits_are_judged_by_the_share_that_they_refuse(
     assert addresses.rows[0][-1] == "10.0.0.1"
 
 
+@pytest.mark.parametrize("limit", ["account", "files", "address"])
+async def test_refused_members_are_not_hidden_by_a_flood_of_others(home: Home, limit: str) -> None:
+    plant(
+        home, "nginx-access.log",
+        *(access("10.0.0.1", 429, limit=limit, is_signed_in=True) for _ in range(130)),
+        *(access("10.0.0.1", is_signed_in=True) for _ in range(900)),
+        *(access("10.0.0.9") for _ in range(20_000)),
+    )  # fmt: skip
+    found = await run_check(home, "nginx.limits")
+    assert found.verdict == Verdict.CRITICAL
+    assert "signed-in members, 12.6 % were refused" in found.summary
+    (limits, _) = [one for one in found.evidence if isinstance(one, Table)]
+    assert list(limits.rows[0])[:4] == [limit, "130", "0.618 %", "12.6 %"]
+
+
 @pytest.mark.parametrize(
     ("failed", "verdict"), [(0, Verdict.OK), (30, Verdict.WARNING), (100, Verdict.CRITICAL)]
 )

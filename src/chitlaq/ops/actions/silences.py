@@ -25,8 +25,10 @@ T = TypeVar("T")
 LONGEST = timedelta(days=30)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _MATCHER = re.compile(r"([A-Za-z_]\w*)(=~|!~|!=|=)(.+)", re.ASCII | re.DOTALL)
+_ANY_VALUE = "any value"
+"""A label's value like any other: what matches it matches all."""
 _EXAMPLE = (
-    '`chitlaq ops do silence "DiskFull for 2h"`, or "ServiceDown service=feed-service for 30m"'
+    '`chitlaq ops do silence "DiskLow for 2h"`, or "ServiceDown service=feed-service for 30m"'
 )
 
 
@@ -87,7 +89,26 @@ def understood(target: str) -> Wish:
         raise OperatorError(
             f"A silence lasts from 1m to {LONGEST.days}d: it hides what goes wrong."
         )
-    return Wish([_matcher(text) for text in conditions], length)
+    matchers = [_matcher(text) for text in conditions]
+    if not any(map(_narrows, matchers)):
+        raise OperatorError(
+            "This would silence every alert, and nobody would notice an outage: name an alert, or a"
+            f" LABEL=VALUE: {_EXAMPLE}."
+        )
+    return Wish(matchers, length)
+
+
+def _narrows(matcher: Matcher) -> bool:
+    """Whether a condition leaves alerts out that are like any other: ``!=`` and ``=~".*"`` hardly do."""
+    if not (matcher.is_regex and matcher.is_equal):
+        return matcher.is_equal
+    try:
+        pattern = re.compile(matcher.value)
+    except re.error:
+        return True  # Alertmanager says what is wrong with it.
+    if matcher.name == "alertname":
+        return not all(pattern.fullmatch(alert.name) for alert in registry.alerts())
+    return not any(map(pattern.fullmatch, ("", _ANY_VALUE)))
 
 
 def _matcher(text: str) -> Matcher:
@@ -180,7 +201,7 @@ SILENCE = Action(
     "Silence alerts while their cause is being dealt with",
     Section.INCIDENTS,
     "ALERT [LABEL=VALUE …] for DURATION",
-    ('chitlaq ops do silence "DiskFull for 2h" --why "waiting for the new disk"',),
+    ('chitlaq ops do silence "DiskLow for 2h" --why "waiting for the new disk"',),
     _plan,
     _silence,
 )

@@ -255,13 +255,17 @@ async def limits(system: SystemView) -> CheckOutcome:
     total = found.requests + refused.get("connections", 0)
     worst_limit, most = max(refused.items(), key=lambda pair: pair[1], default=("", 0))
     ratio = most / total if total else 0.0
+    by_members = found.signed_in.total()
+    # Their share is their own: no flood of others makes it small.
+    affected = found.refused_members.total() / by_members if by_members else 0.0
     said = "no limit was reached"
     if worst_limit:
         addresses = found.limited[worst_limit]
         said = (
             f"{count(sum(refused.values()), 'request')} of {total:,} refused; the limit"
             f" {worst_limit} refused {share(ratio)},"
-            f" from {count(len(addresses), 'address', 'addresses')}"
+            f" from {count(len(addresses), 'address', 'addresses')}; of the requests of signed-in members,"
+            f" {share(affected)} were refused"
         )
     is_enough = total >= FEW_REQUESTS
     return outcome(
@@ -270,14 +274,25 @@ async def limits(system: SystemView) -> CheckOutcome:
             "refused": Value(
                 ratio, "ratio", *(system.thresholds.limited_ratio if is_enough else ())
             ),
+            "members": Value(
+                affected,
+                "ratio",
+                *(system.thresholds.limited_ratio if by_members >= FEW_REQUESTS else ()),
+            ),
             "affected": Value(len({one for times in found.limited.values() for one in times})),
             "requests": Value(total),
         },
         Table(
             "limits",
-            ["limit", "refused", "of all", "addresses"],
+            ["limit", "refused", "of all", "of members'", "addresses"],
             [
-                [limit, f"{times:,}", share(times / total), str(len(found.limited[limit]))]
+                [
+                    limit,
+                    f"{times:,}",
+                    share(times / total),
+                    share(found.refused_members[limit] / max(by_members, 1)),
+                    str(len(found.limited[limit])),
+                ]
                 for limit, times in sorted(refused.items(), key=lambda pair: -pair[1])
             ],
         ),
