@@ -33,7 +33,6 @@ LIBRARIES = (
     "anyio._backends._asyncio",
     "argon2",
     "asyncpg",
-    "email_validator",
     "h11",
     "hiredis",
     "http.server",
@@ -49,8 +48,9 @@ LIBRARIES = (
     "uvicorn",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvloop",
+    "websockets.frames",
+    "websockets.streams",
 )
 MAX_MESSAGE = 65_536
 SPAWN_SECONDS = 30.0
