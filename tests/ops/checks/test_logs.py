@@ -124,6 +124,25 @@ async def test_campus_behind_one_address_is_no_finding(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "public_url", "verdict"),
+    [
+        ("127.0.0.1", "https://chitlaq.example.edu", Verdict.WARNING),
+        ("::1", "https://chitlaq.example.edu", Verdict.WARNING),
+        ("10.0.0.1", "https://chitlaq.example.edu", Verdict.OK),
+        ("127.0.0.1", "", Verdict.OK),
+    ],
+)
+async def test_proxy_that_hides_members_behind_an_exempt_address_is_a_finding(
+    home: Home, address: str, public_url: str, verdict: Verdict
+) -> None:
+    plant(home, "nginx-access.log", *(access(address, is_signed_in=True) for _ in range(1200)))
+    found = await run_check(home, "nginx.addresses", CHITLAQ_PUBLIC_URL=public_url)
+    assert found.verdict == verdict
+    assert ("seem to come from this machine" in found.summary) == (verdict == Verdict.WARNING)
+    assert "trusted_proxies" in found.remedy
+
+
+@pytest.mark.parametrize(
     ("refused", "verdict"), [(10, Verdict.OK), (50, Verdict.WARNING), (400, Verdict.CRITICAL)]
 )
 async def test_limits_are_judged_by_the_share_that_they_refuse(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from ipaddress import ip_address
 
 import msgspec
 
@@ -33,6 +34,7 @@ HOURS = 24
 SYSTEMD = "/run/systemd/system"
 SHOWN = 10
 FEW_REQUESTS = 1000
+MOST = 0.5
 JOURNAL_ENTRIES = 20_000
 """How many of the newest entries of a day are grouped."""
 REASON_WIDTH = 300
@@ -196,7 +198,9 @@ LOGS = tuple(_log(name, component) for name, component in COMPONENTS.items())
     ),
     remedy=(
         "Nothing, if many of its requests are signed in: a campus behind one address is normal. For what"
-        " limits refused: `chitlaq ops check nginx.limits --details`."
+        " limits refused: `chitlaq ops check nginx.limits --details`. If members seem to ask from this"
+        " machine, a TLS proxy on it does not say for whom it asks, and all are exempt from the limits: let"
+        " it set X-Forwarded-For, and list it in `trusted_proxies`."
     ),
     timeout_seconds=COUNTED_SECONDS,
     is_heavy=True,
@@ -208,6 +212,12 @@ async def addresses(system: SystemView) -> CheckOutcome:
     for busiest, most in found.addresses.most_common(1):
         ratio = most / found.requests
         said += f", {busiest} the busiest with {share(ratio)}"
+    local = _local_share_of_members(found)
+    is_proxied = bool(system.settings.public_url) and local > MOST
+    if is_proxied:
+        said += (
+            f"; {share(local)} of the requests of signed-in members seem to come from this machine"
+        )
     return outcome(
         said + _left_out(found),
         {
@@ -224,8 +234,24 @@ async def addresses(system: SystemView) -> CheckOutcome:
                 for address, times in found.addresses.most_common(SHOWN)
             ],
         ),
-        least=_least(found.since),
+        least=worst((_least(found.since), Verdict.WARNING if is_proxied else Verdict.OK)),
     )
+
+
+def _local_share_of_members(found: Traffic) -> float:
+    """The share of this machine's own addresses in the requests of signed-in members; 0 if these are few."""
+    total = found.signed_in.total()
+    if total < FEW_REQUESTS:
+        return 0.0
+    local = (times for address, times in found.signed_in.items() if _is_local(address))
+    return sum(local) / total
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 @check(
