@@ -17,6 +17,7 @@ RULES = {
         {
             "core/host/programs.py": "the one way",
             "cli/exec.py": "becomes the program that the operator asked for",
+            "stack/install/privileges.py": "becomes itself, as another user",
             "stack/supervisor/fork_server.py": "forks our own code, and starts no program",
         },
     ),

@@ -49,7 +49,7 @@ PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 
-AGAIN = "import sys; from chitlaq.__main__ import main; sys.argv[0] = 'chitlaq'; main()"
+AGAIN = "import runpy, sys; sys.argv[0] = 'chitlaq'; runpy.run_module('chitlaq', run_name='__main__')"
 """As the script of the package: messages say `chitlaq`."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

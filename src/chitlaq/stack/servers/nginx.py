@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.host import programs
+from chitlaq.core.host import files, programs
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, bundled_binaries, server_programs
@@ -87,7 +87,7 @@ def fetch(home: Home) -> None:
         if _unpacked(new) is None:
             raise MissingProgramError(f"The package {PACKAGE} has no nginx that runs here.")
         shutil.rmtree(home.nginx_package, ignore_errors=True)
-        new.rename(home.nginx_package)
+        files.durable_rename(new, home.nginx_package)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
