@@ -144,8 +144,8 @@ def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
 
 def test_generated_nginx_configuration_is_plain_nginx(stack: Stack) -> None:
     text = stack.command("config", "nginx").stdout
-    assert "location ~ ^/api/(?:feed|posts|users)(?:/|$)" in text
-    assert '"~^/api/posts/[^/]+$" "/api/posts/{post_id}"' in text
+    assert re.search(r'location ~ "\^/api\(\?:/feed/\S+\|/posts/\[\^/\]\+\|', text)
+    assert '"/api/posts/{post_id}"' in text
 
 
 async def test_logs_are_filtered_by_number_time_and_pattern(stack: Stack, join: Join) -> None:
@@ -193,6 +193,7 @@ async def test_imported_university_may_register(stack: Stack, client: httpx.Asyn
     answer = stack.command("universities", "import", str(file))
     assert answer.returncode == 1
     assert "Line 3" in answer.stderr
+    file.unlink()
     assert "Good" not in [row["name"] for row in stack.json("universities", "list")]
 
 

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import psutil
 import pytest
 
 import chitlaq
+from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import privileges, reachable_code, users
+from chitlaq.stack.supervisor import leftovers
 from tests.conftest import Stack, start_stack, stop_stack
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give root up")
@@ -55,6 +58,15 @@ def assert_nothing_is_root(stack: Stack) -> None:
         pid = listeners[stack.ports[name]]
         assert pid is not None
         assert psutil.Process(pid).uids().real != 0, name
+
+
+def typed(stack: Stack, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as root does, in a process of its own that then gives root up."""
+    command = [sys.executable, "-m", "chitlaq", *words]
+    return subprocess.run(
+        command, env=stack.environment | variables, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
 
 
 def low_port() -> int:
@@ -114,11 +126,7 @@ def test_commands_of_root_leave_no_file_of_root(taken_over: Stack) -> None:
 
 
 def test_command_of_root_names_itself_and_root_as_usual(taken_over: Stack) -> None:
-    command = [sys.executable, "-m", "chitlaq"]
-    answer = subprocess.run(
-        [*command, "ps", "--none"], env=taken_over.environment, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+    answer = typed(taken_over, "ps", "--none")
     assert answer.returncode == 2
     assert "Usage: chitlaq ps" in answer.stderr
 
@@ -127,16 +135,18 @@ def test_file_that_only_root_may_read_is_read(taken_over: Stack, tmp_path: Path)
     file = tmp_path / "universities.csv"
     file.write_text("name,domain\nSecret University,secret.example\n")
     file.chmod(0o600)
-    command = [sys.executable, "-m", "chitlaq", "universities", "import", str(file)]
-    answer = subprocess.run(
-        command, env=taken_over.environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    answer = typed(taken_over, "universities", "import", str(file))
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
 def test_shared_folder_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "somebody's").touch()
-    for place, setting in ((tmp_path, "CHITLAQ_HOME"), (Path("/tmp"), "CHITLAQ_HOME")):
+    # Folders of a system have names that a home has too.
+    like_var = Path(tempfile.mkdtemp(prefix="chitlaq-var-"))
+    for name in ("run", "backups", "log", "lib"):
+        (like_var / name).mkdir(parents=True)
+    setting = "CHITLAQ_HOME"
+    for place in (tmp_path, like_var, Path("/tmp")):
         before = place.stat()
         stack = start_stack(CHITLAQ_HOME=str(place))
         answer = stack.command("up", "--detach")
@@ -146,6 +156,7 @@ def test_shared_folder_is_no_home(tmp_path: Path) -> None:
             f"{setting} is {place}, which belongs to root and holds other things" in answer.stderr
         )
         assert (place.stat().st_uid, place.stat().st_mode) == (before.st_uid, before.st_mode)
+    shutil.rmtree(like_var)
 
 
 def test_help_takes_nothing_over() -> None:
@@ -154,6 +165,60 @@ def test_help_takes_nothing_over() -> None:
     assert answer.returncode == 0
     assert stack.home.stat().st_uid == 0
     stack.home.rmdir()
+
+
+def test_settings_that_a_service_could_change_give_nothing_away(
+    taken_over: Stack, tmp_path: Path
+) -> None:
+    assert typed(taken_over, "down").stdout == "Stopped.\n"
+    for folder in (tmp_path / "roots", tmp_path / "roots" / "new"):
+        folder.parent.mkdir(exist_ok=True)
+        tmp_path.chmod(0o755)
+        for setting in ("folder", "copy_to"):
+            environment = {f"CHITLAQ_BACKUPS_{setting.upper()}": str(folder)}
+            if setting == "folder" and folder.name == "roots":
+                folder.mkdir()
+            answer = typed(taken_over, "up", "--detach", **environment)
+            assert answer.returncode == 1
+            assert f"the setting backups.{setting} names: `mkdir -p {folder}`" in answer.stderr
+    assert owned_by_root(tmp_path) == [tmp_path, tmp_path / "roots"]
+    assert list((tmp_path / "roots").iterdir()) == []
+    assert typed(taken_over, "up", "--detach").returncode == 0
+
+
+def test_root_ends_what_a_killed_supervisor_with_a_right_has_left(taken_over: Stack) -> None:
+    supervisor, *others = processes_of(taken_over)
+    for process in others:
+        process.suspend()
+    supervisor.kill()
+    answer = typed(taken_over, "down")
+    assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
+    assert leftovers.marked(Home(taken_over.home)) == {}
+    assert typed(taken_over, "up", "--detach").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "is_so"),
+    [
+        ("ops do updates", True),
+        ("ops do --yes updates --why now", True),
+        ("ops do --why=prune updates", True),
+        ("ops do --why updates prune", False),
+        ("ops do prune --why updates", False),
+        ("exec postgres config grafana", False),
+        ("backup key", True),
+        ("logs --grep backup key", False),
+        ("backup run key", False),
+    ],
+)
+def test_only_the_words_of_a_command_keep_root(line: str, is_so: bool) -> None:
+    assert privileges.stays_root(line.split()) is is_so
+
+
+def test_program_that_is_asked_for_help_is_not_run_as_root(taken_over: Stack) -> None:
+    words = ["exec", "postgres", "psql", "-d", "chitlaq", "-c", r"\! id -u"]
+    answer = typed(taken_over, *words, "-h", str(taken_over.home / "run" / "postgres"))
+    assert answer.stdout.strip() not in {"", "0"}, answer.stderr
 
 
 def test_links_out_of_the_home_give_nothing_away(tmp_path: Path) -> None:
@@ -166,7 +231,9 @@ def test_links_out_of_the_home_give_nothing_away(tmp_path: Path) -> None:
     (home / "folder").symlink_to(outside)
     (home / "file").symlink_to(outside / "shadow")
     os.link(outside / "shadow", home / "second-name")
-    privileges.hand_over(home, user)
+    opened = os.open(home, os.O_RDONLY)
+    privileges.hand_over(opened, user)
+    os.close(opened)
     assert home.stat().st_uid == user.pw_uid
     assert owned_by_root(outside) == [outside, outside / "shadow"]
 

@@ -23,7 +23,7 @@ from chitlaq import inventory
 from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.secret_values import Secret, from_text
+from chitlaq.core.installation.secret_values import Secret, SecretUrl, from_text
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 
@@ -278,8 +278,9 @@ def _place(
 
 
 def shown(value: object) -> str:
-    """Return a setting's value for display; secrets and passwords hide themselves."""
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    """Return a setting's value for display; secrets hide themselves, and passwords in any URL."""
+    several = value if isinstance(value, tuple) else (value,)
+    return ", ".join(str(SecretUrl(one) if isinstance(one, str) else one) for one in several)
 
 
 def secrets_of(home: Home, settings: Settings) -> list[str]:

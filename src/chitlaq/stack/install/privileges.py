@@ -11,10 +11,11 @@ import atexit
 import ctypes
 import os
 import pwd
+import shlex
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chitlaq import inventory
@@ -34,12 +35,20 @@ STAYS_ROOT = (
     ("backup", "key"),
 )
 """Commands for the machine outside the home: its packages, Grafana's files, a key to put away."""
+FLAGS = frozenset({"--yes", "-y", "--"})
+"""Options that may stand within these commands and take no value."""
 
 OURS = frozenset(
-    {"chitlaq.toml", "logs", "packages", "postgres", "run", "secrets", "backups", "backup", "ops"}
+    {"chitlaq.toml", "logs", "packages", "postgres", "redis", "nginx", "run", "secrets", "backups"}
+    | {"backup", "ops"}
 )
-"""What a home has some of."""
+"""What a home has some of before it is started as root for the first time. Each alone is common: `/var`
+has `run` and `backups`. So a folder is ours if it has nothing else, or has a whole sign."""
+OUR_SIGN = frozenset({"run", "secrets", "logs"})
 OUR_BACKUPS = frozenset({"physical", "records", "wals", "configuration"})
+BACKUP_SIGN = frozenset({"physical", "records"})
+NOBODYS = frozenset({"lost+found"})
+"""What a file system of its own has from the start."""
 MAX_HANDED_BYTES = 16_000_000
 UNPRIVILEGED_PORTS = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
@@ -48,8 +57,11 @@ CAPABILITY_VERSION_3 = 0x20080522
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+AT_EMPTY_PATH = 0x1000
 
-AGAIN = "import runpy, sys; sys.argv[0] = 'chitlaq'; runpy.run_module('chitlaq', run_name='__main__')"
+AGAIN = (
+    "import runpy, sys; sys.argv[0] = 'chitlaq'; runpy.run_module('chitlaq', run_name='__main__')"
+)
 """As the script of the package: messages say `chitlaq`."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -64,20 +76,22 @@ def leave_root(words: Sequence[str]) -> None:
     Raises:
         OperatorError: that user cannot be made, or cannot reach the home or our code.
     """
-    if not words or not HELP.isdisjoint(words):
+    if not words or _asks_for_help(words):
         return
     home = Home.from_environment()
     owner, starts = _owner(home), words[0] in STARTS_SERVERS
     if stays_root(words):
         if owner is not None:
-            atexit.register(hand_over, home.root, owner)
+            atexit.register(_hand_back, home, owner)
         return
-    ports: tuple[int, ...] = ()
+    # Who lacks a right that a process has may not look at it: no mark is seen (ptrace(2)).
+    keeps_low_ports = True
     if starts and not _is_running(home):
         settings = settings_loading.load(home)
-        ports = tuple(
+        ports = [
             settings.port_of(row.name) for row in inventory.BY_PORT if settings.embeds(row.name)
-        )
+        ]
+        keeps_low_ports = min(ports) < _first_unprivileged_port()
         owner = owner or users.service_user()
         assert owner is not None
         _give(home, settings, owner)
@@ -85,26 +99,76 @@ def leave_root(words: Sequence[str]) -> None:
         return
     given = [_handed_in(word, owner) for word in words]
     python, environment = reachable_code.launch(owner, is_refreshed=starts)
-    _become(owner, keeps_low_ports=any(port < _first_unprivileged_port() for port in ports))
+    _become(owner, keeps_low_ports=keeps_low_ports)
     arguments = [python, "-P", "-c", AGAIN, *given]
     os.execve(python, arguments, environment_of(owner, home, os.environ) | environment)  # noqa: S606
 
 
 def stays_root(words: Sequence[str]) -> bool:
-    return any(set(command) <= set(words) for command in STAYS_ROOT)
+    """Whether a command's own words, not those of its options, name one that stays root."""
+    named, rest = [], iter(words)
+    for word in rest:
+        if not word.startswith("-"):
+            named.append(word)
+        elif "=" not in word and word not in FLAGS:
+            next(rest, None)
+    return any(tuple(named[: len(command)]) == command for command in STAYS_ROOT)
 
 
-def hand_over(folder: Path, owner: pwd.struct_passwd) -> None:
-    """Give a user what root owns of a folder and its content; symbolic links are not followed."""
-    os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-    for _, folders, files, parent in os.fwalk(folder, follow_symlinks=False):
+def _asks_for_help(words: Sequence[str]) -> bool:
+    """Whether a command only explains itself; what `chitlaq exec` runs has options of its own."""
+    return not HELP.isdisjoint(words[:2] if words[0] == "exec" else words)
+
+
+def hand_over(folder: int, owner: pwd.struct_passwd) -> None:
+    """Give a user what root owns of an open folder and its content.
+
+    Symbolic links are not followed, nor is another file system entered. The user may exchange anything
+    meanwhile: what was looked at is what is given.
+    """
+    device = os.fstat(folder).st_dev
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    for _, folders, files, parent in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
         for name in (*folders, *files):
             with suppress(FileNotFoundError):
-                now = os.stat(name, dir_fd=parent, follow_symlinks=False)
-                # Of a file with a second name, anybody may have made this one.
-                is_alone = now.st_nlink == 1 or stat.S_ISDIR(now.st_mode)
-                if now.st_uid == 0 and is_alone:
-                    os.chown(name, owner.pw_uid, owner.pw_gid, dir_fd=parent, follow_symlinks=False)
+                place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+                try:
+                    now = os.fstat(place)
+                    # Of a file with a second name, anybody may have made this one.
+                    is_alone = now.st_nlink == 1 or stat.S_ISDIR(now.st_mode)
+                    if now.st_uid == 0 and is_alone and now.st_dev == device:
+                        _chown(place, owner)
+                finally:
+                    os.close(place)
+        folders[:] = [name for name in folders if _device(name, parent) == device]
+
+
+def _hand_back(home: Home, owner: pwd.struct_passwd) -> None:
+    """Give the owner of the home what a command that stayed root has written there."""
+    with _opened(home.root) as folder:
+        if os.fstat(folder).st_uid == owner.pw_uid:
+            hand_over(folder, owner)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+def _chown(place: int, owner: pwd.struct_passwd) -> None:
+    """Give away what a descriptor stands for, whatever bears its name now."""
+    if _libc.fchownat(place, b"", owner.pw_uid, owner.pw_gid, AT_EMPTY_PATH) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _device(name: str, parent: int) -> int | None:
+    with suppress(FileNotFoundError):
+        return os.stat(name, dir_fd=parent, follow_symlinks=False).st_dev
+    return None
 
 
 def _is_running(home: Home) -> bool:
@@ -130,18 +194,36 @@ def _owner(home: Home) -> pwd.struct_passwd | None:
 
 
 def _give(home: Home, settings: Settings, owner: pwd.struct_passwd) -> None:
-    """Give a user the home, and the folders that backups are written to."""
-    _give_folder(home.root, owner, OURS, "CHITLAQ_HOME")
-    backups = settings.backup_folder(home)
-    if not backups.is_relative_to(home.root):
-        _give_folder(backups, owner, OUR_BACKUPS, "backups.folder")
+    """Give a user the home, and the folders that backups are written to.
+
+    Once the home is the user's, so are the settings in it: what they name is not made or given by root,
+    or whoever takes over a service could have any folder.
+    """
+    is_roots = _owner(home) is None
+    _give_folder(home.root, owner, OURS, OUR_SIGN, "CHITLAQ_HOME")
+    named = {"backups.folder": settings.backup_folder(home)}
     copies = settings.backups.copy_to
     if copies and "://" not in copies:
-        _give_folder(Path(copies).expanduser(), owner, OUR_BACKUPS, "backups.copy_to")
+        named["backups.copy_to"] = Path(copies).expanduser()
+    for setting, folder in named.items():
+        if folder.resolve().is_relative_to(home.root.resolve()):
+            continue
+        if is_roots:
+            _give_folder(folder, owner, OUR_BACKUPS, BACKUP_SIGN, setting)
+        elif not (folder.is_dir() and users.can_write(folder, owner)):
+            place = shlex.quote(str(folder))
+            raise OperatorError(
+                f"The user {owner.pw_name}, under which ChitLaq runs, cannot write to {folder}, which"
+                f" the setting {setting} names: `mkdir -p {place}`, then `chown {owner.pw_name} {place}`."
+            )
 
 
 def _give_folder(
-    folder: Path, owner: pwd.struct_passwd, ours: frozenset[str], setting: str
+    folder: Path,
+    owner: pwd.struct_passwd,
+    ours: frozenset[str],
+    sign: frozenset[str],
+    setting: str,
 ) -> None:
     """Create a folder, or take it over from root if it is ours.
 
@@ -150,16 +232,17 @@ def _give_folder(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        now, names = folder.stat(), {path.name for path in folder.iterdir()}
-        if now.st_uid == 0:
-            is_shared = bool(now.st_mode & stat.S_ISVTX)
-            if is_shared or (names and not any(_is_ours(name, ours) for name in names)):
+        with _opened(folder) as opened:
+            now, names = os.fstat(opened), {one.name for one in os.scandir(opened)}
+            others = {name for name in names - NOBODYS if not _is_ours(name, ours)}
+            is_shared = bool(now.st_mode & stat.S_ISVTX) or (others and not sign <= names)
+            if now.st_uid == 0 and is_shared:
                 raise OperatorError(
                     f"{setting} is {folder}, which belongs to root and holds other things: name a"
                     f" folder of its own, or give it away with `chown {owner.pw_name} {folder}`."
                 )
-        if now.st_uid in {0, owner.pw_uid}:
-            hand_over(folder, owner)
+            if now.st_uid in {0, owner.pw_uid}:
+                hand_over(opened, owner)
     except OSError as error:
         raise OperatorError(
             f"{folder} cannot be written or given to the user {owner.pw_name}, under which ChitLaq"

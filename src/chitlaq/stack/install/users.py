@@ -46,6 +46,11 @@ def can_read(path: Path, user: pwd.struct_passwd) -> bool:
     return _may(path, user, 0o5 if path.is_dir() else 0o4)
 
 
+def can_write(folder: Path, user: pwd.struct_passwd) -> bool:
+    """Whether a user can reach a folder and write in it."""
+    return can_reach(folder / "any", user) and _may(folder, user, 0o7)
+
+
 def _may(path: Path, user: pwd.struct_passwd, bits: int) -> bool:
     try:
         mode = path.stat()
