@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
 from chitlaq.services.websocket.sockets import connection
+from chitlaq.services.websocket.sockets.budget import Budget
 from chitlaq.services.websocket.sockets.connection import Connection
 from tests.conftest import eventually
 from tests.services.websocket.flood import BINARY, PING, PONG, TEXT, frame
@@ -235,8 +237,36 @@ async def test_frames_of_every_type_are_within_one_budget(connect: Connect, kind
     frames = await client.frames()
     assert close_of(frames) == (1008, "too many frames or bytes")
     answered = sum(len(one.data) for one in frames[:-1])
-    assert len(frames) <= connection.FRAMES_PER_SECOND * connection.BURST_SECONDS + 20
-    assert answered <= connection.BYTES_PER_SECOND * connection.BURST_SECONDS * 2
+    assert len(frames) <= connection.FRAMES_PER_SECOND * Budget.burst_seconds + 20
+    assert answered <= connection.BYTES_PER_SECOND * Budget.burst_seconds * 2
+
+
+async def test_clients_that_share_a_budget_wait_their_turn(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Echo, "shared_budget", Budget(frames=20, size=1e9))
+    clients = [await connect() for _ in range(4)]
+    began = perf_counter()
+    for one in clients:
+        one.send(frame(TEXT, b"x") * 20)
+    for one in clients:
+        for _ in range(20):
+            assert bytes((await one.next_frame()).data) == b"x"
+    # 40 at once, the others as the budget refills.
+    assert 1.5 < perf_counter() - began < 15
+    assert all(one.server.ended is None for one in clients)
+    for one in clients:
+        one.send(frame(TEXT, b"x") * 2)
+        one.writer.close()
+    await eventually(lambda: all(one.server.ended is not None for one in clients))
+
+
+def test_debt_of_a_shared_budget_has_an_end() -> None:
+    budget = Budget(frames=10, size=1e9)
+    for _ in range(1_000):
+        waits = budget.spend(0.0, 1, 0, longest=5.0)
+    assert waits == 5.0
+    assert budget.spend(8.0, 1, 0, longest=5.0) == 0.0
 
 
 async def test_what_comes_after_the_close_is_not_kept_or_read_for_ever(connect: Connect) -> None:

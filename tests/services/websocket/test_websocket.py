@@ -13,7 +13,9 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from chitlaq.services.websocket.sockets.hub import MAX_SOCKETS_PER_ACCOUNT
 from tests.conftest import Member, Stack, eventually
+from tests.services.websocket.flood import TEXT, frame
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -33,15 +35,15 @@ async def signed_in(socket: ClientConnection, member: Member) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame",
+    "sent",
     [
         "nonsense", "", "[]", "{}", "null", '{"type":"unknown"}', '{"type":5}', '{"type":"auth"}',
         '{"type":"auth","token":7}', "[" * 8_000, '{"type":"ping"', b"\xff\xfe", '{"type":"\\ud800"}',
     ],
 )  # fmt: skip
-async def test_invalid_frame_leaves_the_socket_open(stack: Stack, frame: str | bytes) -> None:
+async def test_invalid_frame_leaves_the_socket_open(stack: Stack, sent: str | bytes) -> None:
     async with websockets.connect(url(stack)) as socket:
-        assert (await ask(socket, frame))["type"] == "error"
+        assert (await ask(socket, sent))["type"] == "error"
         assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
 
 
@@ -65,6 +67,45 @@ async def test_abuse_closes_the_socket_with_the_right_code(
             async for _ in socket:
                 pass
         assert socket.close_code == code
+
+
+async def test_answer_to_an_invalid_frame_is_short(stack: Stack) -> None:
+    async with websockets.connect(url(stack)) as socket:
+        answer = await ask(socket, json.dumps({"type": "x" * 8_000}))
+        assert len(json.dumps(answer)) < 500
+
+
+async def test_stranger_who_sends_much_before_the_answer_to_a_sign_in_is_closed(
+    stack: Stack,
+) -> None:
+    """A socket that waits is not read from, but whatever arrived with its last frame is kept."""
+    sign_in = frame(TEXT, b'{"type":"auth","token":"wrong"}')
+    async with websockets.connect(f"ws://127.0.0.1:{stack.ports['websocket']}/ws") as socket:
+        socket.transport.write(sign_in + frame(TEXT, b"x" * 8_000) * 7)
+        async with asyncio.timeout(20):
+            await socket.wait_closed()
+    assert (socket.close_code, socket.close_reason) == (1008, "wait for the answer to your sign-in")
+
+
+async def test_oldest_of_too_many_sockets_of_one_account_is_closed(
+    stack: Stack, join: Join
+) -> None:
+    member, other = await join(), await join()
+    async with contextlib.AsyncExitStack() as opened:
+        sockets = []
+        bystander = await opened.enter_async_context(websockets.connect(url(stack)))
+        await signed_in(bystander, other)
+        for _ in range(MAX_SOCKETS_PER_ACCOUNT + 1):
+            socket = await opened.enter_async_context(
+                websockets.connect(f"ws://127.0.0.1:{stack.ports['websocket']}/ws")
+            )
+            await signed_in(socket, member)
+            sockets.append(socket)
+        async with asyncio.timeout(20):
+            await sockets[0].wait_closed()
+        assert sockets[0].close_code == 1008
+        for socket in (*sockets[1:], bystander):
+            assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
 
 
 async def test_event_reaches_only_followers_who_may_read_it(stack: Stack, join: Join) -> None:

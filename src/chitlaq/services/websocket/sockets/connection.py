@@ -4,7 +4,8 @@ A protocol of our own on uvloop's transport, with the frame parser of `websocket
 (docs/decisions/0006-websocket-connection.md). It knows nothing of what messages mean.
 
 What a client can make us keep is bounded: one incomplete message, and `MAX_WAITING_BYTES` that it does
-not read. What it can make us do is bounded by one budget for frames of every type and their bytes.
+not read. What it can make us do is bounded by one budget for frames of every type and their bytes. A budget
+that many connections share delays them all alike: each waits its turn.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from websockets.streams import StreamReader
 
 from chitlaq.core.http.upgrades import Upgraded
 from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket.sockets.budget import Budget
 
 # The budget refills as time passes: this many frames, or this many bytes, each second.
 FRAMES_PER_SECOND = 50
 BYTES_PER_SECOND = 256 * 1024
-# A client that was silent for so long has the full budget: twice the rates above at once.
-BURST_SECONDS = 2.0
+# The longest turn to wait for where a shared budget is overdrawn.
+TURN_SECONDS = 5.0
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_WAITING_BYTES = 256 * 1024
@@ -47,6 +49,8 @@ class Connection(Upgraded, ABC):
     """A connection after its handshake; a subclass says what messages do."""
 
     max_message_bytes = MAX_MESSAGE_BYTES
+    max_waiting_bytes = MAX_WAITING_BYTES
+    shared_budget: Budget | None = None
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -56,7 +60,8 @@ class Connection(Upgraded, ABC):
         next(self._parser)
         self._message: bytearray | None = None
         self._message_opcode = Opcode.TEXT
-        self._budget_used_until = 0.0
+        self._budget = Budget(FRAMES_PER_SECOND, BYTES_PER_SECOND)
+        self._turn: asyncio.TimerHandle | None = None
         self._is_writing_paused = False
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
@@ -114,16 +119,26 @@ class Connection(Upgraded, ABC):
         if self._is_closing:
             return
         self._transport.write(frames)
-        if self._transport.get_write_buffer_size() > MAX_WAITING_BYTES:
+        if self._transport.get_write_buffer_size() > self.max_waiting_bytes:
             self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
 
     def spend(self, frames: float, size: int = 0) -> None:
-        """Take what frames cost out of the client's budget; close with 1008 when it is exhausted."""
+        """Take what frames cost out of the client's budget; close with 1008 when it is exhausted.
+
+        Where others exhausted the budget that it shares, read no further until its turn comes.
+        """
         now = self._loop.time()
-        cost = frames / FRAMES_PER_SECOND + size / BYTES_PER_SECOND
-        self._budget_used_until = max(self._budget_used_until, now) + cost
-        if self._budget_used_until > now + BURST_SECONDS:
+        if self._budget.spend(now, frames, size, TURN_SECONDS):
             self.close(CloseCode.POLICY_VIOLATION, "too many frames or bytes")
+        elif self.shared_budget is not None:
+            seconds = self.shared_budget.spend(now, frames, size, TURN_SECONDS)
+            if seconds:
+                self._wait(seconds)
+
+    @property
+    def unhandled_bytes(self) -> int:
+        """What has arrived and is not handled yet."""
+        return len(self._reader.buffer)
 
     def close(self, code: int, reason: str) -> None:
         """Say why, send what is waiting, and close; the client has `CLOSE_SECONDS` to read it."""
@@ -144,6 +159,8 @@ class Connection(Upgraded, ABC):
             self._message = None
             if self._task is not None:
                 self._task.cancel()
+            if self._turn is not None:
+                self._turn.cancel()
             self.closing(code, reason)
 
     # Frames.
@@ -225,7 +242,17 @@ class Connection(Upgraded, ABC):
 
     @property
     def _is_held(self) -> bool:
-        return self._is_writing_paused or self._task is not None
+        return self._is_writing_paused or self._task is not None or self._turn is not None
+
+    def _wait(self, seconds: float) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+        self._transport.pause_reading()
+        self._turn = self._loop.call_later(seconds, self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._turn = None
+        self._resume()
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._task = None

@@ -52,6 +52,9 @@ Outgoing = Pong | SignedIn | Error | PostFrame
 INCOMING = tuple(str(one.__struct_config__.tag) for one in get_args(Incoming))
 OUTGOING = tuple(str(one.__struct_config__.tag) for one in get_args(Outgoing))
 
+# A reason may quote the frame: the answer must not be as long.
+MAX_REASON = 200
+
 _decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
 
 
@@ -66,7 +69,7 @@ def decode(data: bytes | bytearray) -> Incoming:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error)[:MAX_REASON]) from None
 
 
 def encode(frame: Outgoing) -> bytes:

@@ -8,21 +8,45 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from websockets.frames import CloseCode
+
 from chitlaq.core.http.identity import Identity
 from chitlaq.services.websocket import metrics
+from chitlaq.services.websocket.sockets.budget import Budget
+from chitlaq.services.websocket.sockets.connection import BYTES_PER_SECOND, FRAMES_PER_SECOND
 from chitlaq.services.websocket.sockets.frames import Error, Outgoing, encode
 
 if TYPE_CHECKING:
     from chitlaq.services.websocket.sockets.socket import Socket
 
 
+# All who are not signed in share as much as costs a fifth of one processor: 900 sign-ins per second.
+STRANGERS_FRAMES_PER_SECOND = 10_000
+STRANGERS_BYTES_PER_SECOND = 8 * 1024 * 1024
+# An account has several tabs and devices, and each is within its own budget; hundreds are an attack.
+ACCOUNT_FRAMES_PER_SECOND = 4 * FRAMES_PER_SECOND
+ACCOUNT_BYTES_PER_SECOND = 4 * BYTES_PER_SECOND
+MAX_SOCKETS_PER_ACCOUNT = 32
+"""In one process. The oldest gives way."""
+
+
+class _Account:
+    """The sockets of one account, oldest first, and the budget that they share."""
+
+    def __init__(self) -> None:
+        self.sockets: dict[Socket, None] = {}
+        self.budget = Budget(ACCOUNT_FRAMES_PER_SECOND, ACCOUNT_BYTES_PER_SECOND)
+
+
 class Hub:
     def __init__(self) -> None:
         self._anonymous: set[Socket] = set()
-        self._members: defaultdict[UUID, set[Socket]] = defaultdict(set)
+        self._strangers = Budget(STRANGERS_FRAMES_PER_SECOND, STRANGERS_BYTES_PER_SECOND)
+        self._members: defaultdict[UUID, _Account] = defaultdict(_Account)
 
     def add(self, socket: Socket) -> None:
         self._anonymous.add(socket)
+        socket.shared_budget = self._strangers
         metrics.WEBSOCKET_CONNECTIONS.inc()
 
     def remove(self, socket: Socket) -> None:
@@ -31,8 +55,15 @@ class Hub:
 
     def sign_in(self, socket: Socket, identity: Identity) -> None:
         self._detach(socket)
+        account = self._members[identity.account_id]
+        if len(account.sockets) >= MAX_SOCKETS_PER_ACCOUNT:
+            next(iter(account.sockets)).close(
+                CloseCode.POLICY_VIOLATION,
+                f"an account may have {MAX_SOCKETS_PER_ACCOUNT} connections: this was the oldest",
+            )
         socket.identity = identity
-        self._members[identity.account_id].add(socket)
+        socket.shared_budget = account.budget
+        account.sockets[socket] = None
 
     def members(self) -> list[UUID]:
         """The members with an open socket in this process."""
@@ -44,7 +75,8 @@ class Hub:
         now = time.time()
         count = 0
         for member in members:
-            for socket in tuple(self._members.get(member, ())):
+            account = self._members.get(member)
+            for socket in tuple(account.sockets if account is not None else ()):
                 if socket.identity is None or socket.identity.expires_at <= now:
                     self._expire(socket)
                     continue
@@ -56,14 +88,15 @@ class Hub:
         """Send no more events to a socket whose token has expired, until it sends a newer one."""
         self._detach(socket)
         self._anonymous.add(socket)
+        socket.shared_budget = self._strangers
         socket.put(Error("The access token has expired: send auth with a new one.", 401))
 
     def _detach(self, socket: Socket) -> None:
         self._anonymous.discard(socket)
         if socket.identity is not None:
-            mine = self._members.get(socket.identity.account_id)
-            if mine is not None:
-                mine.discard(socket)
-                if not mine:
+            account = self._members.get(socket.identity.account_id)
+            if account is not None:
+                account.sockets.pop(socket, None)
+                if not account.sockets:
                     del self._members[socket.identity.account_id]
             socket.identity = None

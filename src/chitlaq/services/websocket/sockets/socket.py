@@ -7,17 +7,26 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
+from websockets.frames import CloseCode
+
 from chitlaq.core.data.postgres import PostgresUnavailableError
 from chitlaq.core.http.identity import Identity, Verifier
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.sockets import frames
-from chitlaq.services.websocket.sockets.connection import MAX_MESSAGE_BYTES, Connection
+from chitlaq.services.websocket.sockets.connection import (
+    MAX_MESSAGE_BYTES,
+    MAX_WAITING_BYTES,
+    Connection,
+)
 from chitlaq.services.websocket.sockets.hub import Hub
 
 # A stranger's longest frame is the one that signs in.
 MAX_ANONYMOUS_BYTES = 8 * 1024
+# It gets few answers, so it leaves few unread. It waits for the one to its sign-in before it sends more.
+MAX_ANONYMOUS_WAITING_BYTES = 16 * 1024
+MAX_ANONYMOUS_UNHANDLED_BYTES = 32 * 1024
 # Verifying a forged token costs as much as answering many pings.
 SIGN_IN_FRAMES = 10
 
@@ -26,6 +35,7 @@ log = logs.get("socket")
 
 class Socket(Connection):
     max_message_bytes = MAX_ANONYMOUS_BYTES
+    max_waiting_bytes = MAX_ANONYMOUS_WAITING_BYTES
 
     def __init__(self, hub: Hub, verifier: Verifier, request_id: str) -> None:
         super().__init__()
@@ -36,6 +46,11 @@ class Socket(Connection):
         hub.add(self)
         with logs.request_context(request_id):
             log.info("connection opened")
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.identity is None and self.unhandled_bytes > MAX_ANONYMOUS_UNHANDLED_BYTES:
+            self.close(CloseCode.POLICY_VIOLATION, "wait for the answer to your sign-in")
 
     def put(self, frame: frames.Outgoing, encoded: bytes | None = None) -> None:
         """Send a frame; ``encoded`` is the frame if it is already encoded."""
@@ -73,5 +88,6 @@ class Socket(Connection):
         else:
             self._hub.sign_in(self, identity)
             self.max_message_bytes = MAX_MESSAGE_BYTES
+            self.max_waiting_bytes = MAX_WAITING_BYTES
             self.put(frames.SignedIn(str(identity.account_id), identity.expires_at))
         metrics.received("auth", perf_counter() - started)
