@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 import chitlaq
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import privileges, reachable_code, users
 from chitlaq.stack.supervisor import leftovers
@@ -250,6 +251,9 @@ def test_closed_code_is_copied_readable_and_kept_up_to_date(
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     (closed / "chitlaq" / "__init__.py").write_text("WORD = 'first'\n")
+    for folder in (closed, closed / "mine"):
+        folder.mkdir(exist_ok=True)
+        (folder / "key").touch()
     closed.chmod(0o700)
     copies = Path(f"/tmp/chitlaq-copies-{os.getpid()}")
     monkeypatch.setattr(reachable_code, "COPIES", copies)
@@ -275,5 +279,13 @@ def test_closed_code_is_copied_readable_and_kept_up_to_date(
         # Compiled by root, since the user may not write there.
         assert list((copied / "core" / "__pycache__").glob("errors.*.pyc"))
         assert {path.stat().st_uid for path in copies.rglob("*")} == {0}
+        assert not list(copies.rglob("key"))
+        # Scripts and modules may lie anywhere, also among what is nobody else's business.
+        monkeypatch.setattr(sys, "path", [*sys.path, str(closed / "mine")])
+        with pytest.raises(OperatorError, match="take it out of PYTHONPATH"):
+            said()
+        with pytest.raises(PermissionError):
+            reachable_code.reach(closed / "mine", user)
+        assert not list(copies.rglob("key"))
     finally:
         shutil.rmtree(copies)

@@ -2,12 +2,14 @@
 
 A clone in ``/root`` is closed to others. What the service user cannot read is copied below one folder,
 under the same path as before, and belongs to root: a service cannot change the code that it runs.
-Each start brings the copy up to date.
+Each start brings the copy up to date. Everybody can read it, so nothing else is copied: our package, the
+packages that Python has installed, and Python.
 """
 
 from __future__ import annotations
 
 import compileall
+import errno
 import fcntl
 import os
 import pwd
@@ -53,6 +55,13 @@ def launch(user: pwd.struct_passwd, *, is_refreshed: bool) -> tuple[str, dict[st
     closed = [path for path in (python, *entries) if not _is_open(path, user)]
     if not closed:
         return sys.executable, {}
+    for path in closed:
+        if not (_is_code(path) or path.resolve() == package.resolve().parent):
+            raise OperatorError(
+                f"The user {user.pw_name}, under which ChitLaq runs, cannot read {path}, where Python"
+                " looks for modules, and what lies there is not copied: take it out of PYTHONPATH, or"
+                f" allow reading with `chmod a+rx {path}` and on each folder above."
+            )
     library = Path(os.__file__).resolve().parent
     variables = {
         # Not the folder in which the command is typed.
@@ -72,8 +81,10 @@ def launch(user: pwd.struct_passwd, *, is_refreshed: bool) -> tuple[str, dict[st
                 variables["LD_LIBRARY_PATH"] = str(_copied(shared))
                 python = _copied(python)
             for path in closed:
-                if is_refreshed or not _copied(path).exists():
-                    _copy(path, _copied(path))
+                # Of the folder that our package lies in, only the package is ours.
+                own = package.resolve() if not _is_code(path) else path
+                if is_refreshed or not _copied(own).exists():
+                    _copy(own, _copied(own))
     except OSError as error:
         raise OperatorError(
             f"The user {user.pw_name}, under which ChitLaq runs, cannot read {closed[0]}, and a copy"
@@ -91,6 +102,8 @@ def reach(folder: Path, user: pwd.struct_passwd) -> Path:
     """
     if _is_open(folder, user):
         return folder
+    if not _is_code(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     with _locked():
         _copy(folder, _copied(folder))
     return _copied(folder)
@@ -109,6 +122,16 @@ def _is_open(path: Path, user: pwd.struct_passwd) -> bool:
     path = path.resolve()
     first = [path, *([] if path.is_file() else sorted(path.iterdir()))]
     return users.can_reach(path, user) and all(users.can_read(one, user) for one in first)
+
+
+def _is_code(path: Path) -> bool:
+    """Whether there is nothing but Python there, or packages that it has installed."""
+    path = path.resolve()
+    own = (Path(sys.executable), Path(os.__file__).parent)
+    places = [Path(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix)]
+    return not {*SEPARATE}.isdisjoint(path.parts) or any(
+        path.is_relative_to(place.resolve()) for place in (*own, *places)
+    )
 
 
 def _copied(path: Path) -> Path:
