@@ -105,30 +105,32 @@ async def test_two_hundred_websockets_from_one_address_leave_room_for_requests(
 
 
 def forged_tokens(genuine: str) -> dict[str, str]:
-    jwt, expiry, seal = edge.unsealed(genuine), *genuine.split(".")[3:]
+    jwt, account, expiry, seal = edge.unsealed(genuine), *genuine.split(".")[3:]
     return {
         "no token": "",
         "another scheme": f"Basic {genuine}",
         "nonsense": "Bearer nonsense",
         "of another installation": f"Bearer {foreign_token()}",
         "without a seal": f"Bearer {jwt}",
-        "another seal": f"Bearer {jwt}.{expiry}.{'A' * 22}",
-        "a later expiry": f"Bearer {jwt}.{int(expiry) + 1}.{seal}",
-        "no expiry": f"Bearer {jwt}..{seal}",
-        "expired": f"Bearer {edge.sealed(jwt, int(time.time()) - 9, 'key')}",
-        "the seal alone": f"Bearer a.b.c.{expiry}.{seal}",
+        "another seal": f"Bearer {jwt}.{account}.{expiry}.{'A' * 22}",
+        "a later expiry": f"Bearer {jwt}.{account}.{int(expiry) + 1}.{seal}",
+        "no expiry": f"Bearer {jwt}.{account}..{seal}",
+        "another account": f"Bearer {jwt}.{'A' * 22}.{expiry}.{seal}",
+        "no account": f"Bearer {jwt}.{expiry}.{seal}",
+        "expired": f"Bearer {edge.sealed(jwt, uuid4(), int(time.time()) - 9, 'key')}",
+        "the seal alone": f"Bearer a.b.c.{account}.{expiry}.{seal}",
         "two tokens": f"Bearer {genuine} {genuine}",
         "more behind it": f"Bearer {genuine}.x",
         "text before it": f"x Bearer {genuine}",
     }
 
 
-@pytest.mark.parametrize("kind", forged_tokens("a.b.c.1.d"))
+@pytest.mark.parametrize("kind", forged_tokens("a.b.c.d.1.e"))
 async def test_forged_token_does_not_evade_the_limit_of_its_address(
     stack: Stack, join: Join, kind: str
 ) -> None:
     member = await join()
-    number = 30 + list(forged_tokens("a.b.c.1.d")).index(kind)
+    number = 30 + list(forged_tokens("a.b.c.d.1.e")).index(kind)
     token = forged_tokens(member.token)[kind]
     headers = {"Authorization": token} if token else {}
     async with behind(f"127.0.0.{number}", stack, **headers) as forger:
@@ -147,7 +149,7 @@ async def test_genuine_token_is_limited_by_itself_and_refreshed_in_a_flood(
     """Whose access token has expired is still signed in when asking for a new one."""
     member = await join()
     key = Secrets(stack.home / "secrets").edge_key
-    expired = edge.sealed(edge.unsealed(member.token), int(time.time()) - 9, key)
+    expired = edge.sealed(edge.unsealed(member.token), uuid4(), int(time.time()) - 9, key)
     async with behind("127.0.0.22", stack) as campus:
         await statuses(campus, "/api/feed/explore?limit=1", FLOOD)
         body = {"refresh_token": member.refresh_token}
@@ -159,6 +161,28 @@ async def test_genuine_token_is_limited_by_itself_and_refreshed_in_a_flood(
         assert (await campus.get("/api/feed/home", headers=fresh)).status_code == 200
         campus.headers["Authorization"] = f"Bearer {expired}"
         assert (await statuses(campus, "/api/feed/explore", FLOOD))[429] > 0
+
+
+async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
+    """A refresh gives a new token, as often as one asks: neither those nor spellings of one add anything."""
+    secrets = Secrets(stack.home / "secrets")
+    signer, account = Signer(secrets.signing_key, secrets.edge_key), uuid4()
+    tokens = [signer.sign(account, uuid4(), 900) for _ in range(16)]
+    # The last of 22 characters stands for four bits more than the hash has.
+    tokens.append(tokens[0][:-1] + chr(ord(tokens[0][-1]) + 1))
+    head = "GET /nothing HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer"
+    # On one connection, all at once: the limit is not refilled meanwhile.
+    sent = "".join(f"{head} {tokens[number % 17]}\r\n\r\n" for number in range(1_700))
+    async with asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", stack.ports["edge"], local_addr=("127.0.0.26", 0)
+        )
+        writer.write(sent.encode())
+        writer.write(b"GET /nothing HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n")
+        answers = await reader.read()
+        writer.close()
+    assert answers.count(b"HTTP/1.1 404") > 500, "the tokens are genuine: an address gets 50"
+    assert answers.count(b"HTTP/1.1 429") > 500
 
 
 async def test_failed_sign_ins_of_one_address_are_bounded_and_right_ones_are_free(

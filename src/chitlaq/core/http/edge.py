@@ -10,6 +10,7 @@ import ipaddress
 import resource
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
+from uuid import UUID
 
 from chitlaq.core.installation.settings import RateLimits
 
@@ -18,7 +19,7 @@ LIMITED_ADDRESS = "x-limited-address"
 HIT_LIMIT = "x-hit-limit"
 """The header in which a service tells nginx the limit that refused a request, for the access log."""
 
-SEAL_PARTS = 2
+SEAL_PARTS = 3
 JWT_PARTS = 3
 
 # A client's connection, its way through the Unix socket (both ends), and the connection to a service.
@@ -31,13 +32,19 @@ MAX_SLOTS = 32_768
 IPV6_PREFIX = 64
 
 
-def sealed(jwt: str, expires_at: int, key: str) -> str:
-    """Return a token with a seal behind it by which nginx recognises it: ``JWT.EXPIRY.HASH``.
+def sealed(jwt: str, account: UUID, expires_at: int, key: str) -> str:
+    """Return a token with a seal behind it by which nginx recognises it: ``JWT.ACCOUNT.EXPIRY.HASH``.
 
-    The hash is what nginx's ``secure_link_md5`` computes, with the key at the end.
+    nginx cannot read a JWT, so the account stands beside it: an account has many tokens, but one limit. The
+    hash is what nginx's ``secure_link_md5`` computes, with the key at the end.
     """
-    digest = hashlib.md5(f"{expires_at}.{jwt}.{key}".encode()).digest()  # noqa: S324 - see the decision
-    return f"{jwt}.{expires_at}.{urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    named = f"{jwt}.{_encoded(account.bytes)}"
+    digest = hashlib.md5(f"{expires_at}.{named}.{key}".encode()).digest()  # noqa: S324 - see the decision
+    return f"{named}.{expires_at}.{_encoded(digest)}"
+
+
+def _encoded(sixteen_bytes: bytes) -> str:
+    return urlsafe_b64encode(sixteen_bytes).rstrip(b"=").decode()
 
 
 def unsealed(token: str) -> str:

@@ -38,7 +38,7 @@ class Signer:
         }
         header = {"alg": ALGORITHM, "kid": self.key_id}
         signed = jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
-        return edge.sealed(signed, now + lifetime_seconds, self._edge_key)
+        return edge.sealed(signed, account, now + lifetime_seconds, self._edge_key)
 
 
 async def publish_key(database: Database, signer: Signer) -> None:
