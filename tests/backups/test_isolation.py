@@ -47,6 +47,13 @@ RAISED = {
     "max_locks_per_transaction": 99,
 }
 ROWS = 3000
+SEEN = """
+BEGIN
+    IF session_user = 'postgres' THEN
+        INSERT INTO public.logins VALUES (now());
+    END IF;
+END
+"""
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,12 @@ async def backed_up_stack() -> AsyncIterator[Stack]:
                 "CREATE SCHEMA registry AUTHORIZATION registrar",
                 "CREATE TABLE registry.students AS SELECT 1 AS n",
                 "ALTER TABLE registry.students OWNER TO registrar",
+                # Settings of roles outrank those of the configuration: in a copy, this would add rows.
+                "CREATE TABLE public.logins (at timestamptz)",
+                f"CREATE FUNCTION public.seen() RETURNS event_trigger LANGUAGE plpgsql AS $${SEEN}$$",
+                "CREATE EVENT TRIGGER seen ON login EXECUTE FUNCTION public.seen()",
+                "ALTER EVENT TRIGGER seen ENABLE ALWAYS",
+                "ALTER ROLE postgres IN DATABASE chitlaq SET event_triggers = on",
                 # A name is no record.
                 "SELECT pg_create_restore_point('x, desc: PARAMETER_CHANGE max_connections=999999')",
                 "CHECKPOINT",
@@ -201,12 +214,16 @@ async def test_restore_brings_a_tablespace_back_inside_the_data_directory(
     The next base backup succeeds once the tablespace is dropped.
     """
     stack = backed_up_stack
-    await stack.sql("COMMIT PREPARED 'p'")
     stack.command("down")
     with untouched(elsewhere(stack)):
         cancel_restore(stack)
         await asyncio.to_thread(run, stack, "restore", "--yes")
+    # Without the settings raised since the base backup, a server with prepared transactions would not start.
     assert stack.command("up", "--detach").returncode == 0
+    for name, value in RAISED.items():
+        (row,) = await stack.sql(f"SELECT current_setting('{name}') AS now")
+        assert row["now"] == str(value)
+    await stack.sql("COMMIT PREPARED 'p'")
     (row,) = await stack.sql("SELECT count(*) AS n FROM public.moved")
     assert row["n"] == ROWS + 1
     data = context.home.postgres_data

@@ -40,6 +40,15 @@ def test_other_formats_are_refused_naming_the_option(text: str) -> None:
         point_in_time.parse(text, "--since")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["999999d", "0001-01-01 00:00", "0001-01-01 00:00+14:00", "9999-12-31 23:59-14:00"],
+)
+def test_moment_beyond_the_calendar_is_refused_naming_the_option(text: str) -> None:
+    with pytest.raises(OperatorError, match=r"--since .* is not a point in time"):
+        point_in_time.parse(text, "--since")
+
+
 def test_future_is_refused() -> None:
     with pytest.raises(OperatorError, match="in the future"):
         point_in_time.parse("2999-01-01 00:00Z", "--to-time")

@@ -25,21 +25,22 @@ def parse(text: str, option: str) -> datetime:
     Raises:
         OperatorError: it cannot be parsed, is in the future, or the clock never showed it or showed it twice.
     """
-    if ago := _AGO.fullmatch(text.strip()):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     found = _FORMAT.fullmatch(text.strip())
     try:
+        if ago := _AGO.fullmatch(text.strip()):
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         if found is None:
             raise ValueError
         day = found[1] or f"{datetime.now().astimezone():%Y-%m-%d}"
         written = datetime.fromisoformat(f"{day} {found[2]}{found[3] or ''}")
-    except ValueError:
+        moment = written.astimezone() if written.tzinfo else _local(written, f"{option} {text!r}")
+    except (ValueError, OverflowError):
+        # Also a time that is too long ago for a calendar.
         raise OperatorError(
             f"{option} {text!r} is not a point in time. Write '2026-11-24 02:15:00', '2026-11-24 02:15'"
             " or '02:15' (today) in local time, or add a time zone: '2026-11-24 02:15:00+01:00',"
             " '2026-11-24T02:15:00Z'; or how long ago: 10m, 2h, 1d."
         ) from None
-    moment = written.astimezone() if written.tzinfo else _local(written, f"{option} {text!r}")
     if moment > datetime.now(UTC) + _CLOCK_TOLERANCE:
         raise OperatorError(f"{option} {text!r} ({shown(moment)}) is in the future.")
     return moment

@@ -35,10 +35,12 @@ class StagedRecovery:
 
     Args:
         wal: the WAL that it replays.
+        needed: the settings that must be as large as on the server that wrote the WAL.
         options: the settings with which it recovers and becomes a primary.
     """
 
     wal: StagedWal
+    needed: Mapping[str, int]
     options: Mapping[str, str]
 
 
@@ -70,7 +72,7 @@ def prepare(
         "recovery_target_timeline": str(timeline),
         "recovery_target_action": "promote",
     }
-    return StagedRecovery(staged, options)
+    return StagedRecovery(staged, needed, options)
 
 
 def lay_out(

@@ -39,6 +39,7 @@ from chitlaq.stack.servers import postgres as server
 
 PREFIX = "chitlaq_drill_"
 SOCKETS = "sockets"
+AUTOMATIC = "postgresql.auto.conf"
 # How long a server may show no progress: each record that it replays is some.
 STALL_SECONDS = 60
 STOP_SECONDS = 60
@@ -81,6 +82,19 @@ _DISCARDED = {
     "autovacuum": "off",
 }
 _REPLAYED = re.compile(r"current LSN: ([0-9A-F]+/[0-9A-F]+)")
+
+# Settings of roles and databases are in the data and outrank the configuration; these outrank them.
+_SESSION = {
+    "session_preload_libraries": "",
+    "local_preload_libraries": "",
+    "event_triggers": "off",
+    "default_transaction_read_only": "off",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": _CONFIGURATION["lock_timeout"],
+    "role": "none",
+}
 
 # Only users that may enter the socket's folder connect without a password.
 _ACCESS = """\
@@ -188,7 +202,14 @@ class ScratchServer:
         return f"postgresql://postgres@/{name}?host={self.sockets}&port={self.port}"
 
     def connect(self, database: str = "") -> psycopg.Connection:
-        return psycopg.connect(self.url(database), connect_timeout=5)
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        return psycopg.connect(self.url(database), connect_timeout=5, options=options)
+
+    def forget_settings(self) -> None:
+        """Forget what the data sets for roles and databases, for whatever connects to a copy."""
+        with self.connect("postgres") as connection:
+            connection.execute("SET allow_system_table_mods = on")
+            connection.execute("DELETE FROM pg_db_role_setting")
 
     @property
     def home(self) -> Home:
@@ -250,8 +271,10 @@ def running_server(
     (sockets / "postgresql.conf").write_text(
         "".join(f"{name} = {_quoted(value)}\n" for name, value in configuration.items())
     )
-    # It is read whatever the configuration is. Its settings were the previous server's.
-    (data / "postgresql.auto.conf").write_text("")
+    # It is read whatever the configuration is. Its settings are those of the server that stays.
+    automatic = data / AUTOMATIC
+    altered = automatic.read_bytes() if automatic.exists() else b""
+    automatic.write_bytes(b"")
     chown_to_postgres(sockets)
     with log.open("wb") as output:
         process = programs.start(
@@ -269,6 +292,7 @@ def running_server(
         yield ScratchServer(context, sockets, port, database, process)
     finally:
         programs.stop(process, signal.SIGQUIT if is_scratch else signal.SIGINT, STOP_SECONDS)
+        automatic.write_bytes(altered)
 
 
 def _quoted(value: str) -> str:

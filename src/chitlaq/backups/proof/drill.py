@@ -136,6 +136,7 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
         }
         with scratch.running_server(context, made.data, made.sockets, options) as server:
             seconds = monotonic() - begun
+            server.forget_settings()
             _compare(context, server, moment.tables)
             run_program(
                 [context.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),

