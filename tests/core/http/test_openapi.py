@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
+from importlib import resources
 from pathlib import Path
 
 import httpx
 import pytest
 
 from chitlaq import inventory
+from chitlaq.services.gateway import nginx
 from tests.conftest import Member, Stack
 from tests.services.test_bad_input import assert_is_problem
 
@@ -25,6 +28,12 @@ LONG = ("--phases=coverage,fuzzing", "--max-examples=40")
 EXCLUDED_CHECKS = "positive_data_acceptance"
 
 
+@pytest.fixture(scope="module")
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all runs: hypothesis keeps its tables of characters there, which take a second to make."""
+    return tmp_path_factory.mktemp("schemathesis")
+
+
 @pytest.mark.parametrize(
     "effort",
     [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.long)],
@@ -32,7 +41,12 @@ EXCLUDED_CHECKS = "positive_data_acceptance"
 @pytest.mark.parametrize("who", ["stranger", "member"])
 @pytest.mark.parametrize("description", DESCRIPTIONS)
 async def test_every_answer_is_declared_and_none_is_a_fault(
-    stack: Stack, join: Join, tmp_path: Path, description: str, who: str, effort: tuple[str, ...]
+    stack: Stack,
+    join: Join,
+    working_folder: Path,
+    description: str,
+    who: str,
+    effort: tuple[str, ...],
 ) -> None:
     port, path = DESCRIPTIONS[description]
     headers = []
@@ -47,10 +61,19 @@ async def test_every_answer_is_declared_and_none_is_a_fault(
         f"http://127.0.0.1:{stack.ports[port]}{path}",
         "--seed=1", "--mode=all", "--no-color", "--generation-database=none",
         "--suppress-health-check=all", f"--exclude-checks={EXCLUDED_CHECKS}", *effort, *headers,
-        cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        cwd=working_folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
+
+
+def test_what_nginx_answers_by_itself_is_in_the_description() -> None:
+    """But 404 and 405: a declared route and method gets neither from nginx."""
+    template = resources.files("chitlaq.services.gateway").joinpath("nginx.conf.j2").read_text()
+    answered = {int(status) for status in re.findall(r"\{\{ problem\((\d{3}),", template)}
+    mapped = {int(status) for status in re.findall(r"^error_page .*=(\d{3}) ", template, re.M)}
+    assert answered - {404, 405} == set(nginx.EDGE_STATUSES)
+    assert mapped <= answered
 
 
 async def test_description_names_refusals_and_security_of_each_route(stack: Stack) -> None:
