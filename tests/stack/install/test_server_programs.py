@@ -148,10 +148,10 @@ def test_package_that_cannot_be_fetched_leaves_the_old_one(bare: Home) -> None:
     program.touch()
     marker = bare.nginx_package / apt_unpack.FETCHED
     marker.write_text("nginx_1.22.1-9_amd64.deb\n")
-    nginx.fetch(bare)  # fresh: nothing is asked
+    nginx.fetch(bare, Settings())  # fresh: nothing is asked
     os.utime(marker, (0, time.time() - nginx.REFRESH_SECONDS - 1))
     with pytest.raises(MissingProgramError, match="no package client"):
-        nginx.fetch(bare)
+        nginx.fetch(bare, Settings())
     assert program.exists()
     assert not list(bare.root.glob("*.new"))
 
@@ -242,3 +242,24 @@ async def test_another_program_takes_over_at_a_restart(debian: Stack, debian_ngi
     assert debian.command("restart", "nginx").returncode == 0
     await eventually(lambda: debian.ps()["nginx"]["pid"] not in {before, None})
     assert "still running" not in detail(debian)
+
+
+@pytest.mark.long
+def test_program_that_never_answers_stops_neither_the_start_nor_a_command() -> None:
+    stack = start_stack()
+    # Where the service user finds it too.
+    folder = stack.home.with_name(f"{stack.home.name}-programs")
+    folder.mkdir(mode=0o755)
+    (folder / "nginx").write_text("#!/bin/sh\nexec sleep 600\n")
+    (folder / "nginx").chmod(0o755)
+    stack.environment |= {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "CHITLAQ_PROGRAMS_NGINX": "",
+    }
+    try:
+        answer = stack.command("up", "--detach", timeout=240)
+        assert answer.returncode == 0, answer.stderr
+        assert stack.is_healthy()
+    finally:
+        stop_stack(stack)
+        shutil.rmtree(folder)

@@ -71,12 +71,16 @@ def is_fetched(settings: Settings) -> bool:
     return not settings.programs.nginx and _on_path() is None
 
 
-def fetch(home: Home) -> None:
-    """Fetch the distribution's package, and again when it is a week old; a running nginx keeps its program.
+def fetch(home: Home, settings: Settings) -> None:
+    """Fetch the distribution's package if it is wanted, and again when it is a week old.
+
+    A running nginx keeps its program.
 
     Raises:
         MissingProgramError: it cannot be fetched or run; says why.
     """
+    if not is_fetched(settings):
+        return
     marker = home.nginx_package / apt_unpack.FETCHED
     if marker.exists() and time.time() - marker.stat().st_mtime < REFRESH_SECONDS:
         return

@@ -149,7 +149,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
         alive=probe,
         prepare=partial(nginx.prepare, home),
         prepare_command=chitlaq("config", "nginx", "--write"),
-        fetch=partial(nginx.fetch, home) if nginx.is_fetched(settings) else None,
+        fetch=partial(nginx.fetch, home, settings),
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
         grace_seconds=10,

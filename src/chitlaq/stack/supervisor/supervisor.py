@@ -245,7 +245,8 @@ class Supervisor:
     ) -> Process:
         spec, prefix = instance.spec, process_specs.chitlaq()
         if callable(command):
-            command = command()
+            # It may ask programs what they are, and those may not answer.
+            command = await asyncio.to_thread(command)
         if command != spec.prepare_command:
             instance.command, instance.program = command, _program_of(command)
         if command[: len(prefix)] == prefix:
