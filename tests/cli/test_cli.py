@@ -142,6 +142,14 @@ def test_secrets_are_for_their_owner_only(stack: Stack) -> None:
     assert stat.S_IMODE((stack.home / "run" / "supervisor.sock").stat().st_mode) == 0o600
 
 
+def test_configuration_of_the_observers_proxy_is_printed(stack: Stack) -> None:
+    text = stack.command(
+        "config", "monitoring-proxy", env={"CHITLAQ_MONITORING_EMBEDDED": "true"}
+    ).stdout
+    for name in ("prometheus", "alertmanager", "node_exporter"):
+        assert f"listen 127.0.0.1:{stack.ports[name]};" in text
+
+
 def test_generated_nginx_configuration_is_plain_nginx(stack: Stack) -> None:
     text = stack.command("config", "nginx").stdout
     assert re.search(r'location ~ "\^/api\(\?:/feed/\S+\|/posts/\[\^/\]\+\|', text)
