@@ -77,14 +77,15 @@ def take_backups(
 
 
 def _is_taken(catalog: Catalog, kind: BackupKind, since: datetime | None) -> bool:
-    """Whether there is a backup of a kind since then that is not known to be bad."""
+    """Whether there is a backup of a kind since then that is not known to be bad.
+
+    One of more than an hour ahead was taken by a clock that has been set back since.
+    """
     kinds: tuple[BackupKind, ...] = ("full", "incremental") if kind == "incremental" else (kind,)
-    newest = catalog.newest(*kinds)
+    latest = datetime.now(UTC) + timedelta(hours=1)
+    found = [record for record in catalog.of(*kinds) if record.created_at < latest]
     return (
-        since is not None
-        and newest is not None
-        and newest.created_at >= since
-        and not newest.is_bad
+        bool(found) and since is not None and found[-1].created_at >= since and not found[-1].is_bad
     )
 
 

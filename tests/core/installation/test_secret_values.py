@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import os
 import pickle
@@ -179,4 +180,9 @@ def test_hidden_secrets_are_found_in_each_spelling(monkeypatch: pytest.MonkeyPat
         b"p%22%C3%A4%2F%5Cs%20s",
     ):
         assert logs.redacted(b"<" + text + b">") == b"<********>"
+    for user in ("", "a", "ab", "mailer@example.edu"):
+        # As SMTP's AUTH PLAIN and HTTP's Basic send it: servers repeat it in what they refuse.
+        for private in (f'\0{user}\0p"ä/\\s s', f'{user}:p"ä/\\s s:after'):
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                assert b"********" in logs.redacted(encode(private.encode())), private
     assert logs.redacted(b"short") == b"short"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.database import overflow
 from chitlaq.ops.database.database import (
+    BUSY_SECONDS,
     OpsDatabase,
     OpsDatabaseUnavailableError,
     Statement,
@@ -131,6 +133,44 @@ async def test_shared_memory_of_somebody_else_is_neither_read_nor_written(
     assert overflow.waiting(home) == []
     with pytest.raises(PermissionError):
         overflow.put(home, [note(1)])
+
+
+async def test_file_that_another_program_locks_delays_no_reader_and_no_other_thread(
+    home: Home, database: OpsDatabase
+) -> None:
+    await database.write(note(0))
+    other = sqlite3.connect(home.ops_database, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    started = monotonic()
+    # More than the threads that a process has for all its waiting.
+    writing = [asyncio.create_task(database.keep(note(number))) for number in range(1, 40)]
+    await asyncio.sleep(0.2)
+    assert await noted(database) == {"0"}
+    await asyncio.to_thread(lambda: None)
+    assert monotonic() - started < BUSY_SECONDS
+    reasons = await asyncio.gather(*writing)
+    assert all("locked" in reason for reason in reasons)
+    assert monotonic() - started < 2 * BUSY_SECONDS, "each waited for the others"
+    other.close()
+    assert await database.write_overflow() == len(reasons)
+    assert len(await noted(database)) == 40
+
+
+async def test_opening_ends_no_lock_that_this_process_holds(home: Home) -> None:
+    with OpsDatabase(home) as first, OpsDatabase(home) as second:
+        await first.write(note(1))
+        held = _locks(home.ops_database)
+        assert held
+        await second.write(note(2))
+        assert _locks(home.ops_database) >= held
+
+
+def _locks(path: Path) -> set[str]:
+    """The ranges of a file that this process has locked."""
+    lines = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    inode = str(path.stat().st_ino)
+    mine = str(os.getpid())
+    return {" ".join(one[6:]) for one in lines if one[4] == mine and one[5].endswith(f":{inode}")}
 
 
 @pytest.mark.parametrize("damage", ["first page", "not a database", "truncated"])

@@ -90,6 +90,18 @@ async def test_after_days_of_downtime_one_backup_is_made(machine: Machine) -> No
     assert not await machine.keeper.run_if_due()
 
 
+@pytest.mark.parametrize("succeeds", [True, False])
+async def test_clock_that_was_ahead_keeps_no_backup_away(machine: Machine, succeeds: bool) -> None:
+    now = machine.now
+    machine.now += timedelta(days=365)
+    machine.succeeds = succeeds
+    await machine.keeper.run_if_due()
+    machine.now, machine.succeeds = now, True
+    assert await machine.keeper.run_if_due()
+    machine.now -= timedelta(minutes=5)
+    assert not await machine.keeper.run_if_due(), "a small correction repeats nothing"
+
+
 async def test_archiving_runs_once_a_segment_is_complete(machine: Machine) -> None:
     first, second = "000000010000000000000001", "000000010000000000000002"
     assert not await machine.keeper.archive_wal()

@@ -212,6 +212,20 @@ async def test_killed_run_is_repeated(
     assert site.ran == [rule.routine]
 
 
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_claim_of_a_clock_that_was_ahead_delays_no_routine(
+    database: OpsDatabase, rule: Recurrence, tmp_path: Path, is_restarted: bool
+) -> None:
+    site = await settled(database, rule, tmp_path)
+    now, site.now = site.now, site.now + timedelta(hours=8)
+    site.succeeds = False
+    assert not await site.scheduler.run_if_due(rule)
+    site.now, site.succeeds = now, True
+    if is_restarted:
+        site.begin_again()
+    assert await site.scheduler.run_if_due(rule)
+
+
 async def test_failed_run_is_retried_a_few_times(
     database: OpsDatabase, rule: Recurrence, tmp_path: Path
 ) -> None:

@@ -360,10 +360,10 @@ class Runner:
 
 
 def _said(error: Exception) -> str:
-    """What an exception says, as text that can be stored, whatever it is."""
+    """What an exception says, as text that can be stored, whatever it is; without secrets, as in a log."""
     try:
         text = str(error)
     except Exception:
         text = ""
-    storable = (text or type(error).__name__).encode(errors="backslashreplace").decode()
-    return storable[:1000].replace("\x00", "")
+    storable = logs.redacted((text or type(error).__name__).encode(errors="backslashreplace"))
+    return storable.decode()[:1000].replace("\x00", "")

@@ -14,11 +14,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TypeVar
 from uuid import UUID
 
@@ -80,7 +82,7 @@ def _queries() -> Mapping[str, str]:
 
 
 class OpsDatabase:
-    """One process's connection, opened at the first query and again after a fault.
+    """One process's connections, one that reads and one that writes: WAL lets no reader wait for a writer.
 
     Args:
         home: the installation.
@@ -89,10 +91,8 @@ class OpsDatabase:
 
     def __init__(self, home: Home, *, is_keeper: bool = False) -> None:
         self._home = home
-        self._is_keeper = is_keeper
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
-        self._lock = threading.Lock()
+        self._reader = _Connection(home, is_keeper=is_keeper, is_checked=False)
+        self._writer = _Connection(home, is_keeper=is_keeper, is_checked=is_keeper)
 
     async def rows(self, name: str, *args: object) -> list[sqlite3.Row]:
         """Return the rows of a query, also of one that writes with ``RETURNING``.
@@ -101,7 +101,9 @@ class OpsDatabase:
             OpsDatabaseUnavailableError: with the reason.
         """
         (query, bound) = statement(name, *args)
-        return await self._run(lambda opened: opened.execute(_queries()[query], bound).fetchall())
+        sql = _queries()[query]
+        connection = self._reader if sql.startswith("SELECT") else self._writer
+        return await connection.run(lambda opened: opened.execute(sql, bound).fetchall())
 
     async def write(self, *statements: Statement) -> int:
         """Run statements in one transaction, and return how many rows the last one changed.
@@ -118,7 +120,7 @@ class OpsDatabase:
             opened.execute("COMMIT")
             return changed
 
-        return await self._run(written)
+        return await self._writer.run(written)
 
     async def keep(self, *statements: Statement) -> str:
         """Write, or keep the statements in shared memory until there is room on the disk.
@@ -164,23 +166,50 @@ class OpsDatabase:
         self.close()
 
     def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class _Connection:
+    """A connection, opened at the first query and again after a fault, and the thread that it works in.
+
+    The thread is its own: queries that wait for a locked file must not use up the threads in which a
+    process resolves names, reads files and probes servers.
+    """
+
+    def __init__(self, home: Home, *, is_keeper: bool, is_checked: bool) -> None:
+        self._home = home
+        self._is_keeper = is_keeper
+        self._is_checked = is_checked
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "ops-database")
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work, which waits for others' locks until `BUSY_SECONDS` after it was asked for.
+
+        So many that wait at once wait no longer than one.
+        """
+        until = monotonic() + BUSY_SECONDS
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._run_here, work, until)
+
+    def close(self) -> None:
         with self._lock:
             self._drop()
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._run_here, work)
-
-    def _run_here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _run_here(self, work: Callable[[sqlite3.Connection], T], until: float) -> T:
         with self._lock:
             try:
-                return self._attempt(work)
+                return self._attempt(work, until)
             except sqlite3.DatabaseError as error:
                 # Only an error that SQLite itself reports has a code; the lowest byte is its class.
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code in _DAMAGE:
                     if self._is_keeper:
                         self._set_aside(error)
-                        return self._attempt(work)
+                        return self._attempt(work, until)
                     raise OpsDatabaseUnavailableError(
                         f"{self._home.ops_database} is damaged ({error}): ops-service sets it aside and"
                         " goes on with a new one. See `chitlaq ps`."
@@ -191,9 +220,10 @@ class OpsDatabase:
                     ) from error
                 raise
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        opened = self._opened()
+    def _attempt(self, work: Callable[[sqlite3.Connection], T], until: float) -> T:
+        opened = self._opened(until)
         try:
+            _wait_until(opened, until)
             return work(opened)
         except BaseException:
             with suppress(sqlite3.Error):
@@ -201,7 +231,7 @@ class OpsDatabase:
                     opened.execute("ROLLBACK")
             raise
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self, until: float) -> sqlite3.Connection:
         path = self._home.ops_database
         if self._connection is not None:
             # A connection to a file that was deleted or set aside would still accept everything.
@@ -211,20 +241,21 @@ class OpsDatabase:
             self._drop()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Only to create it: closing a file ends all locks that this process holds on it.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             self._inode = path.stat().st_ino
         except OSError as error:
             raise OpsDatabaseUnavailableError(f"{path}: {error.strerror}") from error
-        opened = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        opened = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         opened.row_factory = sqlite3.Row
         try:
-            opened.execute("PRAGMA journal_mode = WAL")
+            _wait_until(opened, until)
+            _use_wal(opened, until)
             opened.execute("PRAGMA synchronous = FULL")
             opened.execute("PRAGMA foreign_keys = ON")
             _migrate(opened)
-            if self._is_keeper and (found := _faults(opened)):
+            if self._is_checked and (found := _faults(opened)):
                 raise _damaged(found)
         except BaseException:
             opened.close()
@@ -241,11 +272,31 @@ class OpsDatabase:
         """Rename the damaged file; what is left in its log belongs to it."""
         self._drop()
         path = self._home.ops_database
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino != self._inode:
+                return  # It was set aside already, and what is here now is the new one.
         aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z")
         for ending in ("-shm", "-wal", ""):
             with suppress(FileNotFoundError):
                 files.durable_rename(Path(f"{path}{ending}"), Path(f"{aside}{ending}"))
         log.error("damaged database set aside", path=str(aside), error=str(error))
+
+
+def _use_wal(opened: sqlite3.Connection, until: float) -> None:
+    # Of several that open a new file, SQLite refuses all but one at once, whatever the timeout.
+    while True:
+        try:
+            opened.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+        sleep(0.01)
+
+
+def _wait_until(opened: sqlite3.Connection, until: float) -> None:
+    milliseconds = max(0, round((until - monotonic()) * 1000))
+    opened.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
 def _faults(opened: sqlite3.Connection) -> str:

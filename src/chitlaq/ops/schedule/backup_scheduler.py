@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -25,6 +25,7 @@ FIRST_AFTER_SECONDS = 60.0
 AGAIN_AFTER_SECONDS = 900.0
 DAY_SECONDS = 8 * 3600.0
 ARCHIVE_SECONDS = 600.0
+CLOCK_TOLERANCE = timedelta(hours=1)
 # How often WAL is copied off-site even if its segment is not full.
 SEND_SECONDS = 300.0
 
@@ -68,11 +69,12 @@ class BackupScheduler:
         recurrence = scheduler.parse("at", settings.backups.at, "backups")
         now = self._now()
         due = scheduler.last_due(recurrence, now, scheduler.zone(settings.operations))
-        if self._done_at() >= due:
+        # What was done after now was done by a clock that has been set back since.
+        if due <= self._done_at() < now + CLOCK_TOLERANCE:
             return False
         if (
             self._tried_at is not None
-            and (now - self._tried_at).total_seconds() < AGAIN_AFTER_SECONDS
+            and abs((now - self._tried_at).total_seconds()) < AGAIN_AFTER_SECONDS
         ):
             return False
         self._tried_at = now

@@ -4,10 +4,11 @@ INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts, finished_at)
 SELECT ?1, ?2, ?3, 0, ?3 WHERE NOT EXISTS (SELECT 1 FROM scheduled_runs WHERE routine = ?1);
 
 -- name: claim_run
--- Claim a due run at ?3: once, and again if the last claim was before ?4 and the run did not finish.
+-- Claim a due run at ?3: once, and again if the run did not finish and the last claim was before ?4, or after
+-- ?5: by a clock that has been set back since.
 INSERT INTO scheduled_runs (routine, due_at, claimed_at, attempts) VALUES (?1, ?2, ?3, 1)
 ON CONFLICT DO UPDATE SET claimed_at = excluded.claimed_at, attempts = attempts + 1
-WHERE finished_at IS NULL AND claimed_at < ?4
+WHERE finished_at IS NULL AND (claimed_at < ?4 OR claimed_at > ?5)
 RETURNING attempts;
 
 -- name: finish_run

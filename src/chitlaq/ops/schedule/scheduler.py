@@ -182,7 +182,7 @@ class Scheduler:
                 log.info("records stored that waited in memory", records=stored)
             await delivery.send_waiting(self._database, self._mails)
             now = self._now()
-            if self._pruned_at is None or now - self._pruned_at > PRUNE_EVERY:
+            if self._pruned_at is None or abs(now - self._pruned_at) > PRUNE_EVERY:
                 await run_history.prune(self._database, self._settings.history_days, now)
                 cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
                 self._pruned_at = now
@@ -215,13 +215,15 @@ class Scheduler:
         here = self._attempts.get(routine)
         if here is None or here.due != due:
             here = self._attempts[routine] = _Attempts(due)
-        if here.are_over or (here.last_at is not None and now - here.last_at < STALE):
+        if here.are_over or (here.last_at is not None and abs(now - here.last_at) < STALE):
             return 0
         try:
             if await self._database.write(statement("begin_schedule", routine, due, now)):
                 here.are_over = True
                 return 0
-            rows = await self._database.rows("claim_run", routine, due, now, now - STALE)
+            rows = await self._database.rows(
+                "claim_run", routine, due, now, now - STALE, now + STALE
+            )
             if not rows:
                 return 0
             here.count = rows[0]["attempts"]
