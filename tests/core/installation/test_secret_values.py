@@ -98,16 +98,19 @@ raise RuntimeError(said)
 
 
 @pytest.mark.parametrize("service", ["auth-service", "ops-service"])
-def test_exceptions_of_a_process_show_no_secret(tmp_path: Path, service: str) -> None:
+def test_exceptions_of_a_process_show_no_secret(
+    tmp_path_factory: pytest.TempPathFactory, service: str
+) -> None:
     """Attacks the log with exceptions that say everything: logged, in a library, and uncaught."""
     assert service in inventory.COMPONENTS
-    folder = tmp_path / "secrets"
+    home = tmp_path_factory.mktemp("h")  # A home's path must be short.
+    folder = home / "secrets"
     folder.mkdir(mode=0o700)
     (folder / "redis").write_text(f'{MARK}-file"\\ü%/\n')
     environment = {key: value for key, value in os.environ.items() if "CHITLAQ" not in key}
     done = subprocess.run(
         [sys.executable, "-c", PROCESS, service],
-        env=environment | planted() | {"CHITLAQ_HOME": str(tmp_path)},
+        env=environment | planted() | {"CHITLAQ_HOME": str(home)},
         capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr
