@@ -56,7 +56,6 @@ def _quick_folder() -> Path:
 
 
 QUICK_FOLDER = _quick_folder()
-os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(QUICK_FOLDER))
 
 # A thousand processes would each compile ChitLaq's modules, and each worker all tests.
 sys.dont_write_bytecode = False
@@ -66,6 +65,25 @@ OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
 
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
+_is_green = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a folder of its own, whose path leaves room for a home's sockets."""
+    if config.option.basetemp is None:
+        folder = tempfile.mkdtemp(prefix="ct-", dir=QUICK_FOLDER)
+        config.option.basetemp = folder
+
+        def remove() -> None:
+            if _is_green:  # What failed may be looked at.
+                shutil.rmtree(folder, ignore_errors=True)
+
+        config.add_cleanup(remove)
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    global _is_green  # noqa: PLW0603 - the hooks share nothing else
+    _is_green = exitstatus == 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
