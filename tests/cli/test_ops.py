@@ -106,7 +106,12 @@ def test_typing_errors_suggest_the_nearest_name(stack: Stack) -> None:
     ("words", "settings", "reason"),
     [
         (["check", "host.dsk", "--nagios"], {}, "Did you mean host.disk?"),
-        (["morning", "--nagios"], {"CHITLAQ_CHECKS_DISK_USED_RATIO": "much"}, "disk_used_ratio"),
+        # Where a stack runs, its settings would be used instead.
+        (
+            ["morning", "--nagios"],
+            {"CHITLAQ_HOME": "/tmp/chitlaq-nobody", "CHITLAQ_CHECKS_DISK_USED_RATIO": "much"},
+            "disk_used_ratio",
+        ),
         (["midday", "--nagios"], {"CHITLAQ_HOME": "/tmp/" + "x" * 90}, "choose a shorter path"),
         (["check", "redis", "--json", "--nagios"], {}, "not valid"),
         (["check", "--nagios"], {}, "not valid"),

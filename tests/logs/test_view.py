@@ -215,7 +215,12 @@ async def test_lines_of_the_last_hour_are_all_lines_of_a_new_stack(
 async def test_tail_shows_the_lines_written_last(observed: Stack) -> None:
     await are_healthy(observed)
     assert observed.redis("CONFIG", "REWRITE") == "OK"
-    assert any("CONFIG REWRITE executed" in line for line in shown(Home(observed.home), tail=40))
+
+    def is_shown() -> bool:
+        lines = shown(Home(observed.home), tail=40)
+        return any("CONFIG REWRITE executed" in line for line in lines)
+
+    await eventually(is_shown)
 
 
 async def test_idle_stack_has_no_errors_of_its_own_observers(observed: Stack) -> None:

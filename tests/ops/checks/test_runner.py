@@ -48,7 +48,7 @@ async def system(tmp_path: Path) -> AsyncIterator[SystemView]:
     enough.set()
 
 
-def declared(name: str) -> Callable[[Judge], Check]:
+def declared(name: str, seconds: float = SECONDS) -> Callable[[Judge], Check]:
     return check(
         f"test.{name}",
         name,
@@ -56,7 +56,7 @@ def declared(name: str) -> Callable[[Judge], Check]:
         looks_at="nothing",
         commands=(),
         remedy="none is needed",
-        timeout_seconds=SECONDS,
+        timeout_seconds=seconds,
     )
 
 
@@ -111,7 +111,7 @@ async def sleeps(system: SystemView) -> CheckOutcome:
     return outcome(await system.run("sleep", SLEEP, package="coreutils"))
 
 
-@declared("misuses")
+@declared("misuses", seconds=30)
 async def misuses(system: SystemView) -> CheckOutcome:
     return outcome(await system.run("sleep", "no time", package="coreutils"))
 

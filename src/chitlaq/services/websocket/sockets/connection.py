@@ -1,7 +1,7 @@
 """One WebSocket connection (RFC 6455): frames, limits, flow control, heartbeat, closing.
 
 A protocol of our own on uvloop's transport, with the frame parser of `websockets`
-(docs/decisions/0006-websocket-connection.md). It knows nothing of what messages mean.
+(docs/decisions/0008-websocket-connection.md). It knows nothing of what messages mean.
 
 What a client can make us keep is bounded: one incomplete message, and `MAX_WAITING_BYTES` that it does
 not read. What it can make us do is bounded by one budget for frames of every type and their bytes. A budget
