@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6e9
+RUN_FOLDER = "ct-"
 
 
 def _quick_folder() -> Path:
@@ -71,7 +72,7 @@ _is_green = False
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own, whose path leaves room for a home's sockets."""
     if config.option.basetemp is None:
-        folder = tempfile.mkdtemp(prefix="ct-", dir=QUICK_FOLDER)
+        folder = tempfile.mkdtemp(prefix=RUN_FOLDER, dir=QUICK_FOLDER)
         config.option.basetemp = folder
 
         def remove() -> None:
@@ -145,8 +146,10 @@ def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPat
         return folder
 
     if os.geteuid() == 0:
-        for folder in (tmp_path_factory.getbasetemp(), tmp_path_factory.getbasetemp().parent):
-            folder.chmod(0o711)
+        for folder in (base := tmp_path_factory.getbasetemp(), *base.parents):
+            # A worker's folder lies in that of its run.
+            if folder.name.startswith(("popen-", RUN_FOLDER)):
+                folder.chmod(0o711)
         tmp_path_factory.mktemp = mktemp  # type: ignore[method-assign]
     return tmp_path_factory
 

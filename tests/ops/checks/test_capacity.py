@@ -103,13 +103,13 @@ def exposition(days: float, share: Share, now: float) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
+async def told() -> AsyncIterator[Mapping[str, str]]:
     now = time.time()
     pasts: dict[str, str | None] = {
         name: "\n".join(exposition(days, share, now)) + "\n"
         for name, (days, share) in STORIES.items()
     }
-    async with serving({**pasts, "nothing": None}, tmp_path_factory.mktemp("told")) as addresses:
+    async with serving({**pasts, "nothing": None}) as addresses:
         yield addresses
 
 
@@ -208,7 +208,7 @@ async def test_database_is_forecast_against_its_own_disk(tmp_path: Path, elsewhe
     linked = Home(tmp_path / "linked")
     linked.root.mkdir()
     linked.postgres_data.symlink_to(elsewhere / "volume")
-    async with serving({"past": past}, tmp_path) as addresses:
+    async with serving({"past": past}) as addresses:
         for one in (home, linked):
             found = await run_check(one, "capacity.database", PROMETHEUS_URL=addresses["past"])
             (days,) = (value.value for value in found.values.values())
@@ -224,7 +224,7 @@ async def test_invisible_disk_of_a_database_is_not_guessed(tmp_path: Path) -> No
             {f'mountpoint="{HERE}",instance="{machine}"': 1e11 for machine in ("a", "b")},
         ),
     }
-    async with serving(pasts, tmp_path) as addresses:
+    async with serving(pasts) as addresses:
         for name, reason in (("other", HERE), ("many", "2 machines")):
             found = await forecast("capacity.database", addresses[name], tmp_path)
             assert found.verdict == Verdict.UNKNOWN
@@ -258,7 +258,7 @@ async def test_memory_that_grows_little_or_not_at_all_is_no_leak(
 
 async def test_steadily_growing_process_is_named(tmp_path: Path) -> None:
     leak = "\n".join(exposition(2, lambda day: 0.5 + 0.2 * day, time.time())) + "\n"
-    async with serving({"leak": leak}, tmp_path) as addresses:
+    async with serving({"leak": leak}) as addresses:
         found = await forecast("memory.growth", addresses["leak"], tmp_path)
     assert found.verdict == Verdict.WARNING
     assert "feed-service" in found.summary

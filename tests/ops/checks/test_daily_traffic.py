@@ -119,11 +119,11 @@ NOW = time.time()
 
 
 @pytest.fixture(scope="module")
-async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
+async def told() -> AsyncIterator[Mapping[str, str]]:
     pasts: dict[str, str | None] = {
         name: "\n".join(exposition(story, NOW)) + "\n" for name, story in STORIES.items()
     }
-    async with serving({**pasts, "nothing": None}, tmp_path_factory.mktemp("told")) as addresses:
+    async with serving({**pasts, "nothing": None}) as addresses:
         yield addresses
 
 

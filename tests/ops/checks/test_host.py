@@ -490,7 +490,7 @@ async def test_clock_is_judged_by_its_offset_and_synchronisation(tmp_path: Path)
         lines += ["# TYPE node_timex_sync_status gauge"]
         lines += [f"node_timex_sync_status {sync} {at:.3f}" for at in times]
         pasts[name] = "\n".join([*lines, "# EOF"]) + "\n"
-    async with serving(pasts, tmp_path) as addresses:
+    async with serving(pasts) as addresses:
         found = {
             name: (await run_check(Home(tmp_path), "host.clock", PROMETHEUS_URL=address)).verdict
             for name, address in addresses.items()

@@ -154,13 +154,13 @@ def exposition(story: Story, now: float) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mapping[str, str]]:
+async def told() -> AsyncIterator[Mapping[str, str]]:
     """The address of a Prometheus for each history, and of one without samples, ``nothing``."""
     now = time.time()
     pasts: dict[str, str | None] = {
         name: "\n".join(exposition(story, now)) + "\n" for name, story in STORIES.items()
     }
-    async with serving({**pasts, "nothing": None}, tmp_path_factory.mktemp("told")) as addresses:
+    async with serving({**pasts, "nothing": None}) as addresses:
         yield addresses
 
 

@@ -107,7 +107,7 @@ async def test_logins_of_members_are_judged_by_the_share_that_failed(tmp_path: P
         ]
         past = "\n".join(["# TYPE auth_attempts counter", *lines, "# EOF"]) + "\n"
         pasts[name] = past if rates else None
-    async with serving(pasts, tmp_path) as addresses:
+    async with serving(pasts) as addresses:
         for name, (_, verdict, said) in LOGINS.items():
             found = await run_check(
                 Home(tmp_path), "security.logins", PROMETHEUS_URL=addresses[name]
