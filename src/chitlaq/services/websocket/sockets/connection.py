@@ -37,6 +37,9 @@ HIGH_WATER_BYTES = 64 * 1024
 HEARTBEAT_SECONDS = 30.0
 """A silent client is pinged after so long, and closed after twice as long."""
 CLOSE_SECONDS = 5.0
+# nginx closes both ends as soon as ours ends, and what a client sent meanwhile would become a reset that
+# destroys the reason for closing on its way. So the reason travels first.
+EOF_SECONDS = 0.2
 # What a client still sends after it was told to close is read to reach its end, but not for ever.
 MAX_DISCARDED_BYTES = 64 * 1024
 
@@ -146,11 +149,14 @@ class Connection(Upgraded, ABC):
             return
         self._end(code, reason)
         self._transport.write(_encoded(Opcode.CLOSE, Close(code, reason).serialize()))
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
         self._timer.cancel()
-        self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._timer = self._loop.call_later(EOF_SECONDS, self._write_eof)
         self._transport.resume_reading()  # so that the client's own end is seen
+
+    def _write_eof(self) -> None:
+        self._timer = self._loop.call_later(CLOSE_SECONDS - EOF_SECONDS, self._transport.abort)
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
 
     def _end(self, code: int, reason: str) -> None:
         if not self._is_closing:
