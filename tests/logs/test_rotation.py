@@ -49,7 +49,7 @@ async def asked_while(stack: Stack, rotate: Callable[[], None]) -> set[str]:
 
 def logged(path: Path, identifiers: set[str]) -> list[str]:
     found = [
-        json.loads(line)["request_id"]
+        json.loads(line).get("request_id")
         for file in rotation.history(path)
         for line in rotation.lines(file)
         if line.startswith("{")
