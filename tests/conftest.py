@@ -67,6 +67,7 @@ OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 _is_green = False
+_given: set[int] = set()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,11 +96,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports that no other worker of this run gets."""
+    """Free ports that nobody else of this run gets: no other worker, and no later call."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     size = (ports.LAST - ports.FIRST) // 8
     first = ports.FIRST + worker * size
-    return ports.free_ports(count, first, first + size - 1)
+    found: list[int] = []
+    while len(found) < count:
+        (port,) = ports.free_ports(1, first, first + size - 1)
+        if port not in _given:
+            _given.add(port)
+            found.append(port)
+    return found
 
 
 @overload

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -65,8 +66,6 @@ async def lone_edge(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Edge]:
     folder = tmp_path_factory.mktemp("edge")
-    for parent in [folder, *folder.parents][:3]:
-        parent.chmod(0o755)
     home = Home(folder)
     for one in (home.run, home.logs):
         one.mkdir()
@@ -228,6 +227,11 @@ async def _killed_and_started(lone_edge: Edge) -> subprocess.Popen[bytes]:
 
 
 async def _is_gone(lone_edge: Edge) -> bool:
+    """Whether nobody listens any more: the processes of a killed nginx end one after the other."""
+    for path in lone_edge.home.nginx_sockets.iterdir():
+        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+            client.connect(str(path))
+            return False
     return not await lone_edge.is_alive()
 
 
