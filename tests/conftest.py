@@ -181,6 +181,11 @@ class Stack:
         """Run ``chitlaq WORDS`` for this installation."""
         return commands.run(words, self.environment | options.pop("env", {}), **options)
 
+    def up(self, **options: Any) -> None:
+        """Start it as an operator does, and wait until it is healthy."""
+        answer = self.command("up", "--detach", **options)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
     def json(self, *words: str) -> Any:
         answer = self.command(*words, "--json")
         assert answer.stdout, answer.stderr
@@ -304,8 +309,7 @@ def stack() -> Iterator[Stack]:
         CHITLAQ_TRUSTED_PROXIES="127.0.0.9",
     )
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)

@@ -44,8 +44,7 @@ def observed() -> Iterator[Stack]:
     )
     (stack.home / "packages").symlink_to(tools.packages)
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)

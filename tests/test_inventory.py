@@ -85,8 +85,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = start_stack(PYTHONPATH=str(source), CHITLAQ_PORTS_DUMMY=str(port))
     stack.ports["dummy"] = port
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)

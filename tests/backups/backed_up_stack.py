@@ -34,8 +34,7 @@ def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
     stack = start_stack(**(usual | settings))
     if file:
         (stack.home / "chitlaq.toml").write_text(file)
-    answer = stack.command("up", "--detach")
-    assert answer.returncode == 0, answer.stderr
+    stack.up()
     return stack
 
 
@@ -118,8 +117,7 @@ def servers_in(folder: Path) -> list[int]:
 
 def up(stack: Stack) -> None:
     """Start the stack, and wait for the WAL receiver, too, which `up` does not wait for."""
-    answer = stack.command("up", "--detach")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    stack.up()
     deadline = time.monotonic() + 60
     while not stack.is_healthy():
         assert time.monotonic() < deadline, stack.command("ps").stdout

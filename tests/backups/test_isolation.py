@@ -219,7 +219,7 @@ async def test_restore_brings_a_tablespace_back_inside_the_data_directory(
         cancel_restore(stack)
         await asyncio.to_thread(run, stack, "restore", "--yes")
     # Without the settings raised since the base backup, a server with prepared transactions would not start.
-    assert stack.command("up", "--detach").returncode == 0
+    stack.up()
     for name, value in RAISED.items():
         (row,) = await stack.sql(f"SELECT current_setting('{name}') AS now")
         assert row["now"] == str(value)

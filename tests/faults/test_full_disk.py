@@ -30,8 +30,7 @@ def on_a_small_disk() -> Iterator[Stack]:
             "CHITLAQ_BACKUPS_FOLDER": str(stack.home / "backups"),
         }
         try:
-            answer = stack.command("up", "--detach")
-            assert answer.returncode == 0, answer.stderr
+            stack.up()
             yield stack
         finally:
             stop_stack(stack)

@@ -79,8 +79,7 @@ async def test_what_a_killed_component_left_is_ended_before_it_starts_again(
 def own() -> Iterator[Stack]:
     own = start_stack(CHITLAQ_BACKUPS_ARCHIVE="on")
     try:
-        answer = own.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        own.up()
         yield own
     finally:
         stop_stack(own)
@@ -126,8 +125,7 @@ async def test_no_command_hangs_with_a_frozen_supervisor_and_down_ends_what_it_l
     assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
     assert "postgres" in answer.stderr
     assert leftovers.marked(home) == {}
-    answer = await asyncio.to_thread(own.command, "up", "--detach")
-    assert answer.returncode == 0, answer.stderr
+    await asyncio.to_thread(own.up)
 
 
 async def test_restart_says_what_it_waits_for(stack: Stack) -> None:

@@ -167,8 +167,7 @@ def doubled() -> Iterator[Stack]:
     """A stack with two processes of feed-service."""
     stack = start_stack(CHITLAQ_WORKERS_FEED="2")
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)

@@ -56,8 +56,7 @@ def stack() -> Iterator[Stack]:
     if packages.name == "packages":
         (stack.home / "packages").symlink_to(packages)
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)

@@ -94,8 +94,7 @@ def taken_over() -> Iterator[Stack]:
         (folder / "of-root").touch(mode=0o600)
     (stack.home / "chitlaq.toml").touch(mode=0o600)
     try:
-        answer = stack.command("up", "--detach")
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)
