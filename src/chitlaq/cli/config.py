@@ -71,7 +71,8 @@ def nginx(
     declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
     # Of an nginx that root starts, the workers must reach the services' sockets.
     user = None if write else getpass.getuser()
-    modules = server.modules(server.program(home, settings).path)
+    # The embedded one gets its modules with its command.
+    modules = [] if write else server.modules(server.program(home, settings).path)
     text = generator.render(home, settings, declared, user, modules)
     if write:
         typer.echo(f"wrote {generator.write(home, text, declared, Secrets(home.secrets).edge_key)}")

@@ -207,9 +207,8 @@ def test_newer_wheel_or_package_is_a_warning(
 @pytest.fixture(scope="module")
 def debian(debian_nginx: Path) -> Iterator[Stack]:
     stack = start_stack(CHITLAQ_PROGRAMS_NGINX=str(debian_nginx))
-    answer = stack.command("up", "--detach")
     try:
-        assert answer.returncode == 0, answer.stderr
+        stack.up()
         yield stack
     finally:
         stop_stack(stack)
@@ -223,6 +222,16 @@ async def test_nginx_of_the_distribution_serves_members(debian: Stack, debian_ng
     assert Path(f"/proc/{pid}/exe").readlink() == debian_nginx
     log = (debian.home / "logs" / "nginx.log").read_text()
     assert not re.search(r"\[(warn|alert|emerg|crit)\]", log), log
+
+
+def test_package_may_arrive_between_configuration_and_start(debian: Stack) -> None:
+    written = debian.home / "nginx" / "nginx.conf"
+    before = written.read_bytes()
+    answer = debian.command(
+        "config", "nginx", "--write", env={"CHITLAQ_PROGRAMS_NGINX": str(nginx.wheel())}
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert written.read_bytes() == before
 
 
 def detail(stack: Stack) -> str:

@@ -98,8 +98,10 @@ def fetch(home: Home, settings: Settings) -> None:
 
 def command(home: Home, settings: Settings, folder: Path) -> list[str]:
     """Run with the ``nginx.conf`` of a folder."""
-    binary = str(program(home, settings).path)
-    return [binary, "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
+    binary = program(home, settings).path
+    # Not in the configuration: another program may have come since that was written.
+    directives = ["daemon off;", *(f"load_module {module};" for module in modules(binary))]
+    return [str(binary), "-p", str(folder), "-c", "nginx.conf", "-g", " ".join(directives)]
 
 
 def modules(binary: Path) -> Sequence[Path]:
