@@ -28,12 +28,5 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
 
 
 SERVICE = Service(
-    inventory.COMPONENTS["feed-service"],
-    slices=(
-        "timelines",
-        "posts",
-        "members",
-        "graph",
-    ),
-    run=run,
+    inventory.COMPONENTS["feed-service"], slices=("timelines", "posts", "members", "graph"), run=run
 )
