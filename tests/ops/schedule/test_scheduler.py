@@ -272,7 +272,8 @@ async def test_one_failing_task_blocks_no_other(
         looked.append(rule.routine)
         raise RuntimeError("what nobody thought of")
 
-    monkeypatch.setattr(site.scheduler, "tidy", fail)
+    for step in ("_store_overflow", "_prune"):
+        monkeypatch.setattr(site.scheduler, step, fail)
     monkeypatch.setattr(site.scheduler, "run_if_due", note)
     running = asyncio.create_task(site.scheduler.run_forever())
     await eventually(lambda: looked)

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import asyncpg
 import msgspec
 
 from chitlaq.core.data.mail import Mail
@@ -32,12 +31,16 @@ log = logs.get("import")
 
 
 async def move(home: Home, old: Database, new: OpsDatabase) -> None:
-    """Move what there is, as soon as both databases answer."""
+    """Move what there is, as soon as both databases answer.
+
+    Raises:
+        msgspec.MsgspecError, asyncpg.PostgresError, OSError: what is left stays where it is.
+    """
     moved = 0
     while True:
         try:
             moved += await move_files(home, new) + await move_rows(old, new)
-        except (PostgresUnavailableError, asyncpg.PostgresError, OperatorError, OSError) as error:
+        except (PostgresUnavailableError, OperatorError) as error:
             log.info("earlier history not moved yet", error=str(error))
             await asyncio.sleep(RETRY_SECONDS)
         else:

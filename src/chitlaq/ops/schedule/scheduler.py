@@ -169,7 +169,7 @@ class Scheduler:
     async def run_forever(self) -> None:
         """Run due routines forever; a failure of one is logged and does not affect the others."""
         while True:
-            await _isolated("tidy", self.tidy())
+            await self.tidy()
             if self._settings.scheduled:
                 for recurrence in recurrences(self._settings):
                     await _isolated(recurrence.routine, self.run_if_due(recurrence))
@@ -177,17 +177,20 @@ class Scheduler:
 
     async def tidy(self) -> None:
         """Store what waits in memory, send reports that wait and, once a day, delete old records."""
-        try:
-            if stored := await self._database.write_overflow():
-                log.info("records stored that waited in memory", records=stored)
-            await delivery.send_waiting(self._database, self._mails)
-            now = self._now()
-            if self._pruned_at is None or abs(now - self._pruned_at) > PRUNE_EVERY:
-                await run_history.prune(self._database, self._settings.history_days, now)
-                cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
-                self._pruned_at = now
-        except OpsDatabaseUnavailableError as error:
-            log.warning("history not stored", error=str(error))
+        await _isolated("overflow", self._store_overflow())
+        await _isolated("mails", delivery.send_waiting(self._database, self._mails))
+        await _isolated("prune", self._prune())
+
+    async def _store_overflow(self) -> None:
+        if stored := await self._database.write_overflow():
+            log.info("records stored that waited in memory", records=stored)
+
+    async def _prune(self) -> None:
+        now = self._now()
+        if self._pruned_at is None or abs(now - self._pruned_at) > PRUNE_EVERY:
+            await run_history.prune(self._database, self._settings.history_days, now)
+            cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
+            self._pruned_at = now
 
     async def run_if_due(self, recurrence: Recurrence) -> bool:
         """Run a routine if it is due and has not run; return whether it was run here.
@@ -203,7 +206,7 @@ class Scheduler:
         succeeded = await self._run(self._home, routine)
         if succeeded or attempt >= ATTEMPTS:
             self._attempts[routine].are_over = True
-            await self._write(statement("finish_run", routine, due, self._now(), attempt))
+            await self._keep(statement("finish_run", routine, due, self._now(), attempt))
         return succeeded
 
     async def _claim(self, routine: str, due: datetime, now: datetime) -> int:
@@ -233,7 +236,7 @@ class Scheduler:
         here.last_at = now
         return here.count
 
-    async def _write(self, done: Statement) -> None:
+    async def _keep(self, done: Statement) -> None:
         try:
             await self._database.keep(done)
         except OSError as error:
@@ -253,6 +256,8 @@ class _Attempts:
 async def _isolated(what: str, work: Coroutine[object, object, object]) -> None:
     try:
         await work
+    except OpsDatabaseUnavailableError as error:
+        log.warning("the operations database is not available", what=what, error=str(error))
     except Exception as error:
         log.error("failed", what=what, fault=error)
 
