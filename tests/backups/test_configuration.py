@@ -162,7 +162,7 @@ async def test_operations_database_is_backed_up_while_it_is_written_to(tmp_path:
 
 def test_damaged_operations_database_is_not_called_backed_up(tmp_path: Path) -> None:
     context = installed(tmp_path / "one", "")
-    context.home.ops.mkdir()
+    context.home.ops_database.parent.mkdir(parents=True)
     context.home.ops_database.write_bytes(b"no database " * 1000)
     with pytest.raises(OperatorError, match="cannot be copied"):
         archive_of(context)
@@ -189,7 +189,7 @@ async def test_locked_operations_database_ends_the_wait(
     ):
         archive_of(context)
     back = Home(tmp_path / "two")
-    back.ops.mkdir(parents=True)
+    back.ops_database.parent.mkdir(parents=True)
     with (
         closing(locked_for_ever(back.ops_database)),
         pytest.raises(InconclusiveError, match="locked by another process"),

@@ -37,7 +37,7 @@ SETTINGS = "chitlaq.toml"
 MANIFEST = "MANIFEST.json"
 SECRETS = "secrets.tar.age"
 REDACTED = "chitlaq.redacted.toml"
-OPERATIONS = "ops/operations.sqlite"
+OPERATIONS = "ops/database/operations.sqlite"
 # Anything else is regenerated at each start, backed up otherwise, or belongs to one process.
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
@@ -195,7 +195,7 @@ def _put_back_database(archive: tarfile.TarFile, member: tarfile.TarInfo, home: 
     target = home / OPERATIONS
     if target.exists() and target.stat().st_size:
         return False
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     target.touch(mode=0o600)
     begun = monotonic()
 

@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -60,7 +60,7 @@ def no_room(home: Home) -> Iterator[None]:
     """No file of this process can grow: even root meets this limit, as it meets a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    used = max(path.stat().st_size for path in home.ops.iterdir())
+    used = max(path.stat().st_size for path in home.ops_database.parent.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (used, limits[1]))
     try:
         yield
@@ -71,7 +71,7 @@ def no_room(home: Home) -> Iterator[None]:
 
 async def test_file_is_for_its_owner_only(home: Home, database: OpsDatabase) -> None:
     await database.write(note(1))
-    for path in home.ops.iterdir():
+    for path in home.ops_database.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
@@ -135,6 +135,17 @@ async def test_shared_memory_of_somebody_else_is_neither_read_nor_written(
         overflow.put(home, [note(1)])
 
 
+async def test_link_in_shared_memory_is_not_followed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(overflow, "MEMORY", tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    overflow.folder(home).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError):
+        overflow.put(home, [note(1)])
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 async def test_file_that_another_program_locks_delays_no_reader_and_no_other_thread(
     home: Home, database: OpsDatabase
 ) -> None:
@@ -195,16 +206,40 @@ async def test_damaged_file_is_set_aside_by_ops_service_and_refused_by_commands(
             # SQLite notices missing pages only when it needs them, or when it is asked to check.
             with pytest.raises(OperatorError, match="is damaged"):
                 await command.rows("notes", None, 1)
+    log = Path(f"{path}-wal")
+    log.write_bytes(b"of the damaged one")
     with OpsDatabase(home, is_keeper=True) as keeper:
         await keeper.write(note(7))
         assert await noted(keeper) == {"7"}
     (aside,) = home.damaged_ops_databases()
-    assert aside.read_bytes() == bytes(content)
+    assert (aside / path.name).read_bytes() == bytes(content)
+    with OpsDatabase(home, is_keeper=True) as again:
+        assert await noted(again) == {"7"}
+
+
+async def test_whoever_has_the_damaged_file_open_does_not_touch_the_new_one(home: Home) -> None:
+    with OpsDatabase(home) as command, OpsDatabase(home, is_keeper=True) as keeper:
+        await command.write(note(1))
+        await keeper.write(note(2))
+        with closing(sqlite3.connect(home.ops_database)) as opened:
+            # Until then, all pages are in the log too, which makes up for the damage.
+            opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        content = home.ops_database.read_bytes()
+        home.ops_database.write_bytes(b"whatever" * (len(content) // 8))
+        with OpsDatabase(home, is_keeper=True) as restarted:
+            await restarted.write(note(3))
+            # The others see that theirs was set aside, and end its log, not the new one's.
+            await command.write(note(4))
+            await keeper.write(note(5))
+            assert await noted(restarted) == {"3", "4", "5"}
+    with OpsDatabase(home, is_keeper=True) as later:
+        assert await noted(later) == {"3", "4", "5"}
+    assert len(home.damaged_ops_databases()) == 1
 
 
 async def test_file_that_was_deleted_is_not_written_to(home: Home, database: OpsDatabase) -> None:
     await database.write(note(1))
-    for path in home.ops.iterdir():
+    for path in home.ops_database.parent.iterdir():
         path.unlink()
     await database.write(note(2))
     with OpsDatabase(home) as other:

@@ -139,11 +139,12 @@ class Home:
 
     @property
     def ops_database(self) -> Path:
-        return self.ops / "operations.sqlite"
+        """The file, in a folder that has nothing but it and its log."""
+        return self.ops / "database" / "operations.sqlite"
 
     def damaged_ops_databases(self) -> list[Path]:
-        """Return the files that ops-service set aside, oldest first; they end in the time."""
-        return sorted(self.ops.glob(f"{self.ops_database.name}.damaged-*Z"))
+        """Return the folders of those that ops-service set aside, oldest first; they end in the time."""
+        return sorted(self.ops.glob("database.damaged-*Z"))
 
     @property
     def backup(self) -> Path:

@@ -54,7 +54,7 @@ ALERTS = (
         severity="P1",
         summary="ops-service set a damaged operations database aside and began a new one: the history of"
         " runs, alerts and actions starts there. Look at the disk; then restore the file from a"
-        " configuration backup, or remove ops/operations.sqlite.damaged-*.",
+        " configuration backup, or remove ops/database.damaged-*.",
         procedure="Disk Monitoring",
         cases=above(_DAMAGED, 0),
     ),

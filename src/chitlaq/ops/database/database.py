@@ -19,7 +19,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from time import monotonic, sleep
 from typing import TypeVar
 from uuid import UUID
@@ -196,6 +195,7 @@ class _Connection:
         return await loop.run_in_executor(self._thread, self._run_here, work, until)
 
     def close(self) -> None:
+        self._thread.shutdown(wait=False)
         with self._lock:
             self._drop()
 
@@ -269,16 +269,15 @@ class _Connection:
             self._connection = None
 
     def _set_aside(self, error: sqlite3.Error) -> None:
-        """Rename the damaged file; what is left in its log belongs to it."""
+        """Rename the folder: a new file must never meet the log of the damaged one."""
         self._drop()
         path = self._home.ops_database
         with suppress(FileNotFoundError):
             if path.stat().st_ino != self._inode:
                 return  # It was set aside already, and what is here now is the new one.
-        aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z")
-        for ending in ("-shm", "-wal", ""):
-            with suppress(FileNotFoundError):
-                files.durable_rename(Path(f"{path}{ending}"), Path(f"{aside}{ending}"))
+        folder = path.parent
+        aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z")
+        files.durable_rename(folder, aside)
         log.error("damaged database set aside", path=str(aside), error=str(error))
 
 
