@@ -97,6 +97,27 @@ async def test_down_stops_what_is_frozen_and_says_what_it_waits_for(own: Stack) 
     assert not supervisor_children(supervisor)
 
 
+async def test_receiver_does_not_outlive_barman_and_the_supervisor(own: Stack) -> None:
+    home = Home(own.home)
+
+    def receivers() -> list[psutil.Process]:
+        return [one for one in processes(own, "wal-archive") if one.name() == "pg_receivewal"]
+
+    (receiver,) = await eventually(receivers)
+    barman = receiver.parent()
+    assert barman is not None
+    (supervisor,) = leftovers.of(home, leftovers.SUPERVISOR)
+    receiver.suspend()
+    os.kill(supervisor, signal.SIGSTOP)
+    barman.kill()
+    os.kill(supervisor, signal.SIGKILL)
+    await eventually(lambda: leftovers.of(home, leftovers.SUPERVISOR) == set())
+    assert receiver.is_running()
+    answer = await asyncio.to_thread(own.command, "down")
+    assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
+    await eventually(lambda: not receiver.is_running())
+
+
 def supervisor_children(pid: int) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).children(recursive=True)

@@ -25,11 +25,12 @@ SERVER = "chitlaq"
 # How long Barman may run without adding to its folder; a checkpoint comes first.
 STALL_SECONDS = 600.0
 
-# The default of ten seconds would make the archive seem far behind under heavy writes.
+# The default of ten seconds would make the archive seem far behind under heavy writes. Barman gives it an
+# empty standard input; with Barman's own, it bears the same mark as Barman (stack/supervisor/leftovers.py).
 RECEIVER = """\
 #!/bin/sh
 # Written by ChitLaq: the receiver reports its position to the server every second.
-exec {program} "$@" --status-interval=1
+exec {program} "$@" --status-interval=1 </proc/$PPID/fd/0
 """
 
 CONFIGURATION = """\
