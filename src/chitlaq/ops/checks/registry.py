@@ -11,6 +11,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.checks import (
+    access_log,
     alerts,
     backups,
     capacity,
@@ -31,7 +32,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, alerts, containers, databases, performance, logs, backups, ssh,
+    host, disks, network, services, alerts, containers, databases, performance, logs, access_log, backups,
+    ssh,
     fail2ban, security, maintenance, capacity, daily_traffic,
 )  # fmt: skip
 
