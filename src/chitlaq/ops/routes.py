@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any
 
-from litestar import Request, get, post
+from litestar import get, post
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 
 from chitlaq import inventory
@@ -32,16 +34,16 @@ Active = Annotated[
 ]
 
 
-async def operator(request: Request[Any, Any, State]) -> None:
-    """Require the installation's operator token.
+async def operator(connection: ASGIConnection[Any, Any, Any, State], _: BaseRouteHandler) -> None:
+    """Require the installation's operator token, before anything else of a request is read.
 
     Raises:
         Problem: 401.
     """
-    context: Context = request.app.state.context
+    context: Context = connection.app.state.context
     expected = f"Bearer {Secrets(context.home.secrets).ops_token}"
     if not hmac.compare_digest(
-        request.headers.get("authorization", "").encode(), expected.encode()
+        connection.headers.get("authorization", "").encode(), expected.encode()
     ):
         raise problems.not_signed_in("This is for operators: send the token in secrets/ops-token.")
 
@@ -49,13 +51,13 @@ async def operator(request: Request[Any, Any, State]) -> None:
 @get(
     "/alerts",
     summary="Firing and resolved alerts, firing ones first",
+    guards=[operator],
     security=openapi.SIGNED_IN,
 )
 async def list_alerts(
-    request: Request[Any, Any, State], active: Active = None, limit: PageLimit = 100
+    state: State, active: Active = None, limit: PageLimit = 100
 ) -> list[AlertRecord]:
-    await operator(request)
-    database: OpsDatabase = request.app.state.operations
+    database: OpsDatabase = state.operations
     return await alert_history.alerts(database, is_active=active, limit=limit)
 
 
@@ -63,11 +65,11 @@ async def list_alerts(
     "/alerts",
     status_code=204,
     summary="Webhook for Alertmanager's notifications",
+    guards=[operator],
     security=openapi.SIGNED_IN,
 )
-async def report_alerts(request: Request[Any, Any, State], data: AlertmanagerPayload) -> None:
-    await operator(request)
-    database: OpsDatabase = request.app.state.operations
+async def report_alerts(state: State, data: AlertmanagerPayload) -> None:
+    database: OpsDatabase = state.operations
     await alert_history.store(database, data)
 
 

@@ -70,8 +70,11 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
     app = Litestar(
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
         lifespan=[lifespan],
-        before_request=_refuse_undeclared,
-        dependencies={"viewer": Provide(viewer), "member": Provide(member)},
+        before_request=_check,
+        dependencies={
+            "viewer": Provide(_viewer, sync_to_thread=False),
+            "member": Provide(_member, sync_to_thread=False),
+        },
         exception_handlers={
             Problem: lambda _, problem: _answer(problem),
             HTTPException: _answer_http_exception,
@@ -145,15 +148,14 @@ async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
     return who
 
 
-async def member(viewer: identity.Identity | None) -> identity.Identity:
-    """The caller's identity; the caller must be signed in.
+def _viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
+    who: identity.Identity | None = request.user
+    return who
 
-    Raises:
-        Problem: 401.
-    """
-    if viewer is None:
-        raise problems.not_signed_in()
-    return viewer
+
+def _member(request: Request[Any, Any, State]) -> identity.Identity:
+    who: identity.Identity = request.user
+    return who
 
 
 def _note_parameters(app: Litestar) -> None:
@@ -170,7 +172,22 @@ def _note_parameters(app: Litestar) -> None:
                     handler.opt["query_parameters"] = names
 
 
-async def _refuse_undeclared(request: Request[Any, Any, State]) -> None:
+async def _check(request: Request[Any, Any, State]) -> None:
+    """Find out who asks before anything else of the request is checked, and before its body is read.
+
+    Raises:
+        Problem: as `viewer` and `_refuse_undeclared`, and 401 if the route is for members only.
+    """
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    if "member" in parameters or "viewer" in parameters:
+        who = await viewer(request)
+        if who is None and "member" in parameters:
+            raise problems.not_signed_in()
+        request.scope["user"] = who
+    _refuse_undeclared(request)
+
+
+def _refuse_undeclared(request: Request[Any, Any, State]) -> None:
     """Refuse what the route does not declare, rather than ignore it.
 
     Raises:
