@@ -87,12 +87,35 @@ async def test_description_names_refusals_and_security_of_each_route(stack: Stac
         write["responses"]
     )
     assert {"200", "401", "404", "429", "503"} <= set(read["responses"])
+    assert not {"403", "421"} & set(read["responses"]), "nginx is not answered so"
+    assert "403" in paths["/api/users/{username}/followers"]["get"]["responses"], (
+        "a private profile"
+    )
     assert {"101", "426"} <= set(paths["/ws"]["get"]["responses"])
     for item in paths.values():
         for operation in item.values():
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403)],
+)
+@pytest.mark.parametrize("service", [row for row in inventory.SERVICES if not row.is_gateway])
+async def test_what_web_pages_are_answered_on_a_service_s_own_port_is_declared(
+    stack: Stack, service: inventory.Component, headers: dict[str, str], status: int
+) -> None:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{stack.ports[service.setting]}"
+    ) as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+        for path, item in paths.items():
+            for method, operation in item.items():
+                answer = await client.request(method, path, headers=headers)
+                assert answer.status_code == status
+                assert str(status) in operation["responses"]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,15 @@ def refusals(statuses: Iterable[int]) -> dict[str, Any]:
     return {str(int(status)): _refusal(HTTPStatus(status)) for status in sorted(statuses)}
 
 
+def of_own_port() -> dict[str, Any]:
+    """Return what a service's own port answers to web pages (`OwnPagesOnly`); nginx is never answered so."""
+    answers = refusals((HTTPStatus.FORBIDDEN, HTTPStatus.MISDIRECTED_REQUEST))
+    return {
+        status: answer | {"description": f"{answer['description']}: only on the service's own port"}
+        for status, answer in answers.items()
+    }
+
+
 def schemas() -> dict[str, Any]:
     """Return the schemas that `refusals` refers to."""
     (schema,), components = msgspec.json.schema_components([problems.Document])
@@ -70,7 +79,9 @@ def _completed(app: Litestar, document: dict[str, Any]) -> dict[str, Any]:
             if operation is not None:
                 security = _security(handler)
                 operation["responses"].pop("400", None)  # the framework's own form
-                operation["responses"] |= refusals(_statuses(route, handler, security))
+                operation["responses"] |= of_own_port() | refusals(
+                    _statuses(route, handler, security)
+                )
                 operation["security"] = security
         if not any("is_page" in handler.opt for handler in route.route_handlers):
             paths[route.path_format] = item
@@ -83,7 +94,6 @@ def _statuses(route: HTTPRoute, handler: HTTPRouteHandler, security: list[Requir
     parameters = handler.parsed_fn_signature.parameters
     statuses = {
         HTTPStatus.BAD_REQUEST,
-        HTTPStatus.MISDIRECTED_REQUEST,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         *map(HTTPStatus, handler.opt.get("refuses", ())),
     }

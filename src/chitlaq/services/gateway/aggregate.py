@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -26,6 +25,7 @@ OTHERS = tuple(
 )
 ANSWER_SECONDS = 0.9
 
+_OPERATIONS = frozenset({"get", "put", "post", "delete", "patch"})
 _NO_ANSWER = (OSError, TimeoutError, ValueError)
 
 log = logs.get("aggregate")
@@ -128,15 +128,18 @@ def _merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _tagged(item: dict[str, Any], tag: str) -> dict[str, Any]:
     """Return a path's operations in their service's chapter, with what nginx answers for it."""
-    edge = openapi.refusals(nginx.EDGE_STATUSES)
-    for operation in item.values():
-        if isinstance(operation, dict) and "responses" in operation:
-            operation["responses"].pop(str(int(HTTPStatus.MISDIRECTED_REQUEST)), None)
-            operation["responses"] = edge | operation["responses"]
-    operations = {"get", "put", "post", "delete", "patch"}
-    return {
-        key: {**value, "tags": [tag]} if key in operations else value for key, value in item.items()
-    }
+    edge, of_own_port = openapi.refusals(nginx.EDGE_STATUSES), openapi.of_own_port()
+    tagged = {}
+    for key, value in item.items():
+        tagged[key] = value
+        if key in _OPERATIONS:
+            responses = {
+                status: answer
+                for status, answer in value["responses"].items()
+                if answer != of_own_port.get(status)
+            }
+            tagged[key] = value | {"tags": [tag], "responses": edge | responses}
+    return tagged
 
 
 def chapters(document: dict[str, Any]) -> list[str]:
