@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from operator import itemgetter
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -17,8 +17,6 @@ from chitlaq.core.formatting import count
 jobs = typer.Typer(no_args_is_help=True, help="Background jobs: waiting, running, dead.")
 
 KindOption = Annotated[str | None, typer.Option(help="Only jobs of this kind.")]
-
-
 OneJob = Annotated[UUID | None, typer.Argument(metavar="ID", help="One job.")]
 AllDead = Annotated[str | None, typer.Option("--kind", help="All dead jobs of this kind.")]
 
@@ -68,15 +66,11 @@ def retry_jobs(
 
     Example: chitlaq jobs retry --kind send_mail
     """
-    _require_one(job_id, kind)
     rows = data.fetch(
         "UPDATE jobs.jobs SET state = 'waiting', uncounted = attempts, due_at = now()"
-        " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') RETURNING id",
-        job_id,
-        kind,
+        " WHERE id = ANY ($1) AND state <> 'running' RETURNING id",
+        [row["id"] for row in _wanted(job_id, kind)],
     )
-    if job_id is not None and not rows:
-        raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
     typer.echo(f"{count(len(rows), 'job')} will run again.")
 
 
@@ -93,15 +87,7 @@ def discard_jobs(
 
     Example: chitlaq jobs discard --kind send_mail
     """
-    _require_one(job_id, kind)
-    found = data.fetch(
-        "SELECT id, kind, state, created_at, reason FROM jobs.jobs"
-        " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') ORDER BY id",
-        job_id,
-        kind,
-    )
-    if job_id is not None and not found:
-        raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
+    found = _wanted(job_id, kind)
     if not found:
         typer.echo(f"No job of the kind {kind} is dead.")
         return
@@ -122,6 +108,16 @@ def discard_jobs(
     typer.echo(f"{count(len(gone), 'job')} deleted.")
 
 
-def _require_one(job_id: UUID | None, kind: str | None) -> None:
+def _wanted(job_id: UUID | None, kind: str | None) -> list[dict[str, Any]]:
+    """Return the one job, which must not be running, or all dead ones of a kind."""
     if (job_id is None) == (kind is None):
         raise typer.BadParameter("give the ID of a job, or --kind for all dead jobs of a kind")
+    rows = data.fetch(
+        "SELECT id, kind, state, created_at, reason FROM jobs.jobs"
+        " WHERE (id = $1 AND state <> 'running') OR (kind = $2 AND state = 'dead') ORDER BY id",
+        job_id,
+        kind,
+    )
+    if job_id is not None and not rows:
+        raise OperatorError(f"No job {job_id} is waiting or dead: see `chitlaq jobs list`.")
+    return rows
