@@ -32,7 +32,7 @@ class Mailbox:
         self.recipients.add(address)
         if address not in self.refused:
             self.refused.add(address)
-            return "451 come back later"
+            return f"451 {address} and {address.title()}: come back later"
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 taken"
 
@@ -84,7 +84,8 @@ async def test_mail_is_retried_sent_and_its_text_deleted(
 
         async def failed() -> bool:
             (job,) = await stack.sql(f"SELECT * FROM jobs.jobs {of_mail}", str(row["id"]))
-            return job["attempts"] == 1 and "come back later" in (job["reason"] or "")
+            said = "the recipient and the recipient: come back later"
+            return job["attempts"] == 1 and said in (job["reason"] or "")
 
         await eventually(failed)
         await stack.sql(f"UPDATE jobs.jobs SET due_at = now() {of_mail}", str(row["id"]))

@@ -179,8 +179,9 @@ async def _send(smtp: Smtp, row: Any) -> None:
             start_tls=smtp.start_tls,
         )
     except aiosmtplib.SMTPException as error:
-        # Servers repeat the address, which no log may contain.
-        said = str(error).replace(row["to_address"], "the recipient")
+        # Servers repeat the address, in any case, and no log may contain it.
+        address = re.escape(row["to_address"])
+        said = re.sub(address, "the recipient", str(error), flags=re.IGNORECASE)
         raise MailRefusedError(f"{type(error).__name__}: {said}") from None
 
 
