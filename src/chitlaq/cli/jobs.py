@@ -83,7 +83,7 @@ def discard_jobs(
     """Delete jobs that will never be done: they are shown first, and you are asked.
 
     Without a terminal and without --yes, nothing is deleted. What a job would have done is not done: a
-    mail is not sent, a post reaches no timeline.
+    mail is not sent, and its text is deleted; a post reaches no timeline.
 
     Example: chitlaq jobs discard --kind send_mail
     """
@@ -98,10 +98,15 @@ def discard_jobs(
     if not yes and not (is_terminal and typer.confirm(question)):
         typer.echo("Nothing was deleted." + ("" if is_terminal else " To delete them, add --yes."))
         return
-    # Those shown, unless one has been retried meanwhile.
+    # Those shown, unless one has been retried meanwhile. The link in a mail must not outlive its job.
     gone = data.fetch(
-        "DELETE FROM jobs.jobs j USING unnest($1::uuid[], $2::text[]) AS shown (id, state)"
-        " WHERE j.id = shown.id AND j.state = shown.state RETURNING j.id",
+        "WITH gone AS ("
+        " DELETE FROM jobs.jobs j USING unnest($1::uuid[], $2::text[]) AS shown (id, state)"
+        " WHERE j.id = shown.id AND j.state = shown.state RETURNING j.id, j.kind, j.payload"
+        "), emptied AS ("
+        " UPDATE mail.messages m SET text = '', html = '', links = '{}' FROM gone"
+        " WHERE gone.kind = 'send_mail' AND m.id = (gone.payload->>'message_id')::uuid"
+        ") SELECT id FROM gone",
         [row["id"] for row in found],
         [row["state"] for row in found],
     )

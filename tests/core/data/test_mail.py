@@ -142,6 +142,29 @@ async def test_mail_that_would_go_to_somebody_else_is_counted_and_passed_by(
     await stack.sql("DELETE FROM jobs.jobs WHERE due_at < now() + interval '1 day'")
 
 
+async def test_text_of_a_mail_that_is_given_up_is_deleted(
+    stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
+) -> None:
+    """Attacks the promise that no link outlives the job that would have sent it."""
+    kept, given_up = f"{name()}@example.edu", f"{name()}@example.edu"
+    for email in (kept, given_up):
+        body = {"email": email, "password": PASSWORD, "username": name(), "display_name": "N"}
+        assert (await client.post("/api/auth/register", json=body)).status_code == 201
+    (job,) = await stack.sql(
+        "SELECT j.id FROM jobs.jobs j JOIN mail.messages m ON m.id = (j.payload->>'message_id')::uuid"
+        " WHERE m.to_address = $1",
+        given_up,
+    )
+    answer = await asyncio.to_thread(stack.command, "jobs", "discard", str(job["id"]), "--yes")
+    assert answer.stdout.endswith("1 job deleted.\n"), answer.stderr
+    mails = await stack.sql(
+        "SELECT to_address, text = '' AND html = '' AND links = '{}' AS is_empty FROM mail.messages"
+        " WHERE to_address = ANY ($1)",
+        [kept, given_up],
+    )
+    assert dict(mails) == {kept: False, given_up: True}
+
+
 async def test_one_address_gets_few_mails_whoever_asks_for_them(
     stack: Stack, client: httpx.AsyncClient, name: Callable[[], str]
 ) -> None:
