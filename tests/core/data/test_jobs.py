@@ -197,6 +197,37 @@ async def test_process_that_lost_its_lease_has_no_effect_after_attempts_were_set
         await other.close()
 
 
+async def test_job_that_fails_after_its_lease_stays_with_the_process_that_took_it(
+    stack: Stack, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attacks the fence: neither the failure nor the end of the first process touches the job."""
+    monkeypatch.setattr(jobs, "DRAIN_SECONDS", 1.0)
+    monkeypatch.setattr(jobs, "RENEW_SECONDS", 0.2)
+    has_lost = asyncio.Event()
+
+    async def work(job: Job, payload: Number) -> None:
+        await stack.sql(
+            "UPDATE jobs.jobs SET attempts = attempts + 1, due_at = now() + interval '1 hour'"
+            " WHERE id = $1",
+            job.id,
+        )
+        has_lost.set()
+        if payload.number == 1:
+            raise ValueError
+        await asyncio.Event().wait()
+
+    kind = kind_named("taken", max_attempts=1)
+    for number in (1, 2):
+        await enqueue(database, kind, number)
+        async with Runner(database, Handler(kind, work)).running():
+            await asyncio.wait_for(has_lost.wait(), 30)
+        left = [
+            (row["state"], row["attempts"], row["uncounted"]) for row in await rows(stack, kind)
+        ]
+        assert left == [("running", 2, 0)] * number
+        has_lost.clear()
+
+
 async def test_discarding_shows_asks_and_deletes_only_what_is_dead(
     stack: Stack, database: Database
 ) -> None:
