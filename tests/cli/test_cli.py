@@ -274,6 +274,7 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
         ("DATABASE_URL", "postgresql://u:se/cret@h/d", "database_url"),
         ("PROMETHEUS_URL", "localhost:9090", "prometheus_url"),
         ("ALERTMANAGER_URL", "http://u:secret@h:port", "alertmanager_url"),
+        ("CHITLAQ_BACKUPS_COPY_TO", "s3://key:secret@bucket/p", "backups.copy_to"),
     ],
 )
 def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sentence: str) -> None:
@@ -295,7 +296,6 @@ def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sente
             "postgresql:///d?host=/s&password=secret%2F&user=u",
             "postgresql:///d?host=/s&password=********&user=u",
         ),
-        ("CHITLAQ_BACKUPS_COPY_TO", "s3://key:secret@bucket/p", "s3://key:********@bucket/p"),
     ],
 )
 def test_passwords_in_urls_are_hidden(
@@ -304,6 +304,14 @@ def test_passwords_in_urls_are_hidden(
     answer = empty.command("config", "show", "--json", env={variable: value})
     values = {row["variable"]: row["value"] for row in json.loads(answer.stdout)["settings"]}
     assert values[variable] == expected
+
+
+def test_backups_are_not_fetched_from_a_url_with_credentials(empty: Stack) -> None:
+    answer = empty.command("backup", "fetch", "s3://key:planted@bucket", "--identity", "no.key")
+    assert (answer.returncode, "a user or a password" in answer.stderr) == (1, True)
+    assert "planted" not in answer.stdout + answer.stderr
+    kept = [path for path in empty.home.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"planted" in path.read_bytes()]
 
 
 def test_settings_file_is_read_and_the_environment_wins(empty: Stack) -> None:

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from chitlaq import inventory
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret, SecretUrl
@@ -67,6 +68,35 @@ def test_settings_show_no_secret_in_any_form(tmp_path: Path) -> None:
         with pytest.raises(TypeError) as refused:
             encode(settings)
         assert MARK not in str(refused.value)
+
+
+OPEN = [
+    (dotted, field.type)
+    for dotted, field in settings_loading.fields()
+    if field.type in (str, tuple[str, ...])
+    and not dotted.startswith(("trusted_proxies", "limits.", "smtp.sender", "operations.report_to"))
+]
+"""Settings of free text, which are shown as they are."""
+
+
+@pytest.mark.parametrize(("dotted", "kind"), OPEN, ids=[dotted for dotted, _ in OPEN])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://u:{MARK}@h/p",
+        f"s3://{MARK}@bucket",
+        f"https://h/?a=b&password={MARK}",
+        f"https://u:{MARK}@[h",
+    ],
+)
+def test_credentials_where_they_would_be_shown_are_refused(
+    tmp_path: Path, dotted: str, kind: object, url: str
+) -> None:
+    variable = settings_loading.variable_of(dotted)
+    several = f"https://h,{url}" if kind is not str else url
+    with pytest.raises(OperatorError, match=rf"{dotted} .*{variable}") as refused:
+        settings_loading.load(Home(tmp_path), {variable: several})
+    assert MARK not in str(refused.value)
 
 
 def test_secret_that_is_no_text_is_refused_without_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 from chitlaq.cli import history_db, output
 from chitlaq.cli.backup.session import current, exit_for, print_outcome, session
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.settings_loading import has_credentials
 
 
 def key(file: Annotated[Path, typer.Argument(help="Where to write the private key.")]) -> None:
@@ -53,6 +54,11 @@ def fetch(
     """
     from chitlaq.backups.offsite.fetch import fetch
 
+    if has_credentials(source):
+        raise OperatorError(
+            "The URL has a user or a password, and the history shows it. Remove them; S3 keys are"
+            " settings of their own: backups.s3_access_key_id and backups.s3_secret_access_key."
+        )
     with session(f"fetch {source}", operator, is_urgent=True) as (context, record):
         fetched = fetch(context, source, identity, print_outcome, is_all=is_all)
         record(fetched.outcomes)

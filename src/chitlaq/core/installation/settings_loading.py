@@ -78,6 +78,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
                 f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
             )
     _require_addresses(settings, sources)
+    _refuse_credentials(settings, sources)
     return settings
 
 
@@ -158,6 +159,30 @@ def _require_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
             raise OperatorError(
                 f"The setting {dotted} from {sources[dotted]} is invalid: {value!r} {error}."
             ) from None
+
+
+def _refuse_credentials(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse credentials in a setting that messages, pages and records show as it is.
+
+    Raises:
+        OperatorError: names the setting.
+    """
+    for dotted in sources:
+        value = settings.value_of(dotted)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and has_credentials(text):
+                raise OperatorError(
+                    f"The setting {dotted} from {sources[dotted]} is invalid: its URL has a user or a"
+                    " password, and messages show it. Remove them; S3 keys are settings of their own."
+                )
+
+
+def has_credentials(text: str) -> bool:
+    """Whether a text is a URL with a user or a password, or with what may be one."""
+    try:
+        return "://" in text and (urlsplit(text).username is not None or bool(_passwords(text)))
+    except ValueError:
+        return True
 
 
 def _is_url(text: str, schemes: Sequence[str]) -> bool:
