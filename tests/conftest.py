@@ -161,6 +161,15 @@ def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPat
     return tmp_path_factory
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_folders_keep_their_modes() -> Iterator[None]:
+    """No test changes the mode of a folder that others use too."""
+    shared = [folder for folder in (Path("/"), Path("/tmp"), MEMORY) if folder.is_dir()]
+    before = {folder: oct(folder.stat().st_mode) for folder in shared}
+    yield
+    assert {folder: oct(folder.stat().st_mode) for folder in shared} == before
+
+
 @dataclass
 class Stack:
     """A running installation, used as an operator and as a client would."""

@@ -27,8 +27,6 @@ needs_landlock = pytest.mark.skipif(not landlock.version(), reason="the kernel h
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> BackupContext:
     home = Home(tmp_path_factory.mktemp("home", numbered=False))
-    for folder in (home.root, *home.root.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o011)
     secrets.ensure(home)
     return BackupContext(home, settings_loading.load(home, {"CHITLAQ_HOME": str(home.root)}))
 
@@ -44,8 +42,6 @@ def made(context: BackupContext) -> Iterator[ScratchFolder]:
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A folder that everybody may write to."""
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o011)
     tmp_path.chmod(0o777)
     return tmp_path
 

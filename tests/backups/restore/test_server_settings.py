@@ -21,8 +21,6 @@ NEEDED = {"max_connections": 150, "max_prepared_transactions": 5}
 def made(tmp_path_factory: pytest.TempPathFactory) -> BackupContext:
     """An installation with a data directory, as `initdb` makes it."""
     root = tmp_path_factory.mktemp("home")
-    for folder in (*root.parents[:2], root):
-        folder.chmod(0o755)
     context = machine(root)
     context.home.run.mkdir()
     secrets.ensure(context.home)
