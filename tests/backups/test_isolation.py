@@ -21,13 +21,16 @@ import psutil
 import psycopg
 import pytest
 
+from chitlaq.backups import waiting
 from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.errors import InconclusiveError
-from chitlaq.backups.postgres import base_backup, fingerprint, tablespaces
+from chitlaq.backups.postgres import base_backup, dump, fingerprint, tablespaces
 from chitlaq.backups.proof import verify
 from chitlaq.backups.restore import plan
+from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.stack.install import users
 from tests.backups.backed_up_stack import (
     context_of,
@@ -204,6 +207,63 @@ def test_locked_table_ends_the_wait_and_names_the_holder(
         with pytest.raises(InconclusiveError, match=r"public\.private has been locked") as locked:
             fingerprint.take(reading)
         assert f"process: {holding.info.backend_pid}" in str(locked.value)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "STALL_SECONDS", 1)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_query_of_a_server_that_is_stopped_is_given_up(context: BackupContext) -> None:
+    """As by SIGSTOP, a frozen container, or a disk that does not answer."""
+    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
+    with (
+        pytest.raises(InconclusiveError, match="PostgreSQL has done nothing for 1 s"),
+        waiting.connect(url) as connection,
+        stopped(psutil.Process(connection.info.backend_pid)),
+    ):
+        connection.execute("SELECT 1")
+    assert connection.closed
+
+
+@pytest.mark.usefixtures("impatient")
+def test_query_that_takes_long_is_waited_for(context: BackupContext) -> None:
+    """Without a byte of an answer: what counts is that the server works."""
+    url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
+    with waiting.connect(url) as connection:
+        begun = time.monotonic()
+        connection.execute(
+            "DO $$ BEGIN WHILE clock_timestamp() < now() + interval '3 s' LOOP END LOOP; END $$"
+        )
+    assert time.monotonic() > begun + 2
+
+
+@pytest.mark.usefixtures("impatient")
+def test_dump_that_stands_still_is_given_up(
+    context: BackupContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, dumping = fingerprint.take, []
+
+    def stop_pg_dump(connection: psycopg.Connection) -> object:
+        (process,) = (one for one in psutil.Process().children() if one.name() == "pg_dump")
+        process.suspend()
+        dumping.append(process)
+        return take(connection)
+
+    monkeypatch.setattr(fingerprint, "take", stop_pg_dump)
+    with pytest.raises(InconclusiveError, match="pg_dump has done nothing for 1 s"):
+        dump.take(context)
+    assert not dumping[0].is_running()
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
 
 
 async def test_restore_brings_a_tablespace_back_inside_the_data_directory(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 import psycopg
 
-from chitlaq.backups import progress
+from chitlaq.backups import progress, waiting
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import (
@@ -30,7 +30,6 @@ from chitlaq.core.host import cpu_affinity, files, programs
 from chitlaq.core.installation.secrets import POSTGRES_ROLES
 
 LATEST = "latest_backup.sql"
-CONNECT_SECONDS = 5
 # Assumed compression of a dump whose record lacks the database's size.
 COMPRESSION = 8
 RESTORE_JOBS = "2"  # how many tables are restored in parallel
@@ -53,10 +52,8 @@ def take(context: BackupContext) -> Record:
     name = new_backup_id("chitlaq")
     begun = monotonic()
     try:
-        with psycopg.connect(
-            postgres.dsn(context.settings, context.home, postgres.OWNER),
-            connect_timeout=CONNECT_SECONDS,
-        ) as connection:
+        url = postgres.dsn(context.settings, context.home, postgres.OWNER)
+        with waiting.connect(url) as connection:
             record = _dump(context, connection, name)
     except psycopg.OperationalError as error:
         raise OperatorError(f"The database cannot be dumped: {str(error).strip()}") from None
@@ -99,7 +96,7 @@ def _dump(context: BackupContext, connection: psycopg.Connection, name: str) -> 
                 try:
                     tables = fingerprint.take(connection)
                     migration = fingerprint.last_migration(connection)
-                    code = dumping.wait()
+                    code = waiting.exit_code(dumping, "pg_dump")
                 finally:
                     programs.stop(dumping, grace_seconds=0)
                 log.seek(0)

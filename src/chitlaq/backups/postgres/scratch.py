@@ -25,6 +25,7 @@ import msgspec
 import psutil
 import psycopg
 
+from chitlaq.backups import waiting
 from chitlaq.backups.context import BackupContext, chown_to_postgres
 from chitlaq.backups.wal import archive
 from chitlaq.core.data import postgres
@@ -203,7 +204,7 @@ class ScratchServer:
 
     def connect(self, database: str = "") -> psycopg.Connection:
         options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-        return psycopg.connect(self.url(database), connect_timeout=5, options=options)
+        return waiting.connect(self.url(database), options=options)
 
     def forget_settings(self) -> None:
         """Forget what the data sets for roles and databases, for whatever connects to a copy."""

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import psycopg
 
+from chitlaq.backups import waiting
 from chitlaq.backups.context import BackupContext
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import BACKUP
-
-CONNECT_SECONDS = 5
 
 
 def refuse(context: BackupContext) -> None:
@@ -42,7 +41,7 @@ def named(context: BackupContext) -> list[str]:
     """
     url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+        with waiting.connect(url, autocommit=True) as connection:
             rows = connection.execute(
                 "SELECT quote_ident(spcname) FROM pg_tablespace"
                 " WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY oid"

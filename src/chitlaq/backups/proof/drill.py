@@ -24,6 +24,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from chitlaq.backups import waiting
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
 from chitlaq.backups.context import BackupContext, pin_backend, require_free_space, run_program
@@ -36,7 +37,6 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.installation.ports import free_ports
 
-CONNECT_SECONDS = 5
 SERVE_SECONDS = 60
 SNAPSHOT_TRIES = 400
 SNAPSHOT_PAUSE_SECONDS = 0.01
@@ -110,7 +110,7 @@ def load_dump(context: BackupContext, server: ScratchServer, record: Record, dat
     Raises:
         OperatorError: the server rejects it.
     """
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+    with waiting.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(server.database))
         )
@@ -176,8 +176,8 @@ def quiescent_snapshot(context: BackupContext) -> QuiescentSnapshot:
     url = postgres.dsn(context.settings, context.home, postgres.OWNER)
     try:
         with (
-            psycopg.connect(url, connect_timeout=CONNECT_SECONDS) as reading,
-            psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as other,
+            waiting.connect(url) as reading,
+            waiting.connect(url, autocommit=True) as other,
         ):
             pin_backend(context, reading)
             position = _between_writes(reading, other) or _with_writes_blocked(reading, other)

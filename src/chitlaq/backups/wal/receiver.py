@@ -10,6 +10,7 @@ from time import monotonic
 
 import psycopg
 
+from chitlaq.backups import waiting
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.wal import archive
 from chitlaq.backups.wal.archive import Segment
@@ -18,7 +19,6 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.stack.servers.postgres import RECEIVER
 
-CONNECT_SECONDS = 5
 # How long nothing may be received before a wait ends.
 RECEIVE_SECONDS = 60
 POLL_SECONDS = 0.1
@@ -37,7 +37,7 @@ def switch_segment(context: BackupContext, mark: str = "") -> float:
     """
     url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+        with waiting.connect(url, autocommit=True) as connection:
             if mark:
                 connection.execute("SELECT pg_create_restore_point(%s)", [mark])
             begun = monotonic()
@@ -97,7 +97,7 @@ def _wait_for_receiver(
     url = postgres.dsn(context.settings, context.home, BACKUP, "postgres")
     seen, since = -1, monotonic()
     try:
-        with psycopg.connect(url, connect_timeout=CONNECT_SECONDS, autocommit=True) as connection:
+        with waiting.connect(url, autocommit=True) as connection:
             while not is_done(now := _receiver_state(connection)):
                 if min(now.position, end) > seen:
                     seen, since = min(now.position, end), monotonic()
