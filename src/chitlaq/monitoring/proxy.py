@@ -12,13 +12,10 @@ import grp
 import hashlib
 import pwd
 import secrets as random
-from importlib import resources
 from pathlib import Path
 
-import jinja2
-
 from chitlaq import inventory
-from chitlaq.core.host import files
+from chitlaq.core.host import files, templates
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD, Secrets
 from chitlaq.core.installation.settings import Settings
@@ -67,14 +64,9 @@ def render(home: Home, settings: Settings, user: pwd.struct_passwd | None) -> st
         settings: ports, and the public URL, whose host name is one of ours.
         user: runs its worker if root starts it.
     """
-    template = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
-    ).from_string(resources.files(__package__).joinpath("proxy.conf.j2").read_text())
-    return template.render(
+    return templates.rendered(
+        __package__,
+        "proxy.conf.j2",
         home=home,
         folder=home.monitoring_proxy,
         key=observers.key_of(home, "monitoring-proxy"),

@@ -9,14 +9,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.host import files
+from chitlaq.core.host import files, templates
 from chitlaq.core.http import edge
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
@@ -65,20 +63,15 @@ def render(
         user: the system user of nginx's workers, if root starts it.
         modules: the dynamic modules that nginx must load.
     """
-    template = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
-    ).from_string(resources.files(__package__).joinpath("nginx.conf.j2").read_text())
     services = [
         _upstream(name, declared, home, settings)
         for name, declared in routes.items()
         if name != GATEWAY
     ]
     group = grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name if user else ""
-    return template.render(
+    return templates.rendered(
+        __package__,
+        "nginx.conf.j2",
         home=home,
         settings=settings,
         services=services,

@@ -1,0 +1,25 @@
+"""Configuration files of other programs, rendered from templates."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+
+
+def rendered(package: str, name: str, /, **values: object) -> str:
+    """Return the text of a package's template with these values; nothing is escaped.
+
+    Raises:
+        jinja2.UndefinedError: the template names a value that is not there.
+    """
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
+    )
+    return environment.from_string(resources.files(package).joinpath(name).read_text()).render(
+        values
+    )
