@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Verifier:
         self._database = database
         self._keys: dict[str, OKPKey] = {}
         self._keys_read_at = 0.0
+        self._reading: asyncio.Task[None] | None = None
         self._known: OrderedDict[str, Identity] = OrderedDict()
 
     async def verify(self, token: str) -> Identity:
@@ -77,14 +79,24 @@ class Verifier:
 
     async def _key(self, key_id: str) -> OKPKey:
         """Return a published key; reload the keys for an unknown id, but not for each forged token."""
-        now = time.monotonic()
-        if key_id not in self._keys and now - self._keys_read_at > UNKNOWN_KEY_SECONDS:
+        if key_id not in self._keys:
+            is_due = time.monotonic() - self._keys_read_at > UNKNOWN_KEY_SECONDS
+            if self._reading is None and is_due:
+                self._reading = asyncio.create_task(self._read_keys())
+            if self._reading is not None:
+                # Shared: who gives up waiting ends it for nobody else.
+                await asyncio.shield(self._reading)
+        return self._keys[key_id]
+
+    async def _read_keys(self) -> None:
+        try:
             rows = await self._database.rows("public_keys")
             self._keys = {
                 row["id"]: OKPKey.import_key(msgspec.json.decode(row["public_jwk"])) for row in rows
             }
-            self._keys_read_at = now
-        return self._keys[key_id]
+            self._keys_read_at = time.monotonic()
+        finally:
+            self._reading = None
 
 
 class _Header(msgspec.Struct):

@@ -1,0 +1,75 @@
+"""Tokens are verified against keys that are read from PostgreSQL, as rarely as that can be."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from joserfc.jwk import OKPKey
+
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.http.identity import Verifier
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.services.auth.sessions.signing import Signer
+from tests.conftest import Stack
+
+
+class CountingDatabase(Database):
+    reads = 0
+
+    async def rows(self, name: str, *args: object) -> list[asyncpg.Record]:
+        self.reads += 1
+        return await super().rows(name, *args)
+
+
+def forged() -> str:
+    """A token with a key of its own, as each of another installation is."""
+    pem = OKPKey.generate_key("Ed25519").as_pem(private=True).decode()
+    return Signer(pem, "another seal").sign(uuid4(), uuid4(), 900)
+
+
+async def outcomes(verifier: Verifier, tokens: list[str]) -> list[type]:
+    answers = [verifier.verify(token) for token in tokens]
+    return [type(one) for one in await asyncio.gather(*answers, return_exceptions=True)]
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_forged_tokens_at_once_cost_one_query(stack: Stack, is_up: bool) -> None:
+    secrets, account = Secrets(stack.home / "secrets"), uuid4()
+    genuine = Signer(secrets.signing_key, secrets.edge_key).sign(account, uuid4(), 900)
+    dsn = stack.dsn("chitlaq_feed") if is_up else "postgresql://nobody@127.0.0.1:1/nothing"
+    database = CountingDatabase(dsn, "test", postgres.load_queries("chitlaq.core.data", "test"))
+    try:
+        verifier = Verifier(database)
+        tokens = [forged() for _ in range(100)]
+        found = await outcomes(verifier, tokens)
+        assert set(found) == {Problem if is_up else PostgresUnavailableError}
+        assert database.reads == 1
+        if is_up:
+            assert (await verifier.verify(genuine)).account_id == account
+            assert await outcomes(verifier, tokens) == found
+            assert database.reads == 1, "nor does a later one, for a while"
+    finally:
+        await database.close()
+
+
+async def test_who_gives_up_does_not_end_the_reading_for_others(stack: Stack) -> None:
+    database = CountingDatabase(
+        stack.dsn("chitlaq_feed"), "test", postgres.load_queries("chitlaq.core.data", "test")
+    )
+    try:
+        verifier = Verifier(database)
+        first = asyncio.create_task(verifier.verify(forged()))
+        second = asyncio.create_task(verifier.verify(forged()))
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(Problem):
+            await second
+        assert first.cancelled()
+        assert database.reads == 1
+    finally:
+        await database.close()
