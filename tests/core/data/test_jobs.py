@@ -22,6 +22,7 @@ from chitlaq.core.data import jobs, postgres
 from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+from chitlaq.core.telemetry import logs
 from tests.conftest import Stack, eventually, free_ports
 
 
@@ -423,6 +424,10 @@ async def fail_unspeakably() -> None:
     raise UnspeakableError
 
 
+async def fail_with_a_secret() -> None:
+    raise ValueError("535 planted-secret is wrong")
+
+
 async def fail_as_if_valkey_refused_it() -> None:
     raise ValkeyReplyError("WRONGTYPE it is a list")
 
@@ -443,6 +448,7 @@ async def fail_as_if_postgres_were_down() -> None:
         (end_as_a_generator, "its handler raised GeneratorExit"),
         (fail_in_a_group, "its handler raised BaseExceptionGroup"),
         (fail_unspeakably, "UnspeakableError"),
+        (fail_with_a_secret, "535 ******** is wrong"),
         (fail_as_if_valkey_refused_it, "WRONGTYPE it is a list"),
         (fail_as_if_valkey_were_down, "no answer"),
         (fail_as_if_postgres_were_down, "PostgreSQL failed: invalid input for query argument $1"),
@@ -456,11 +462,14 @@ async def fail_as_if_postgres_were_down() -> None:
 async def test_fault_of_a_handler_is_counted_whatever_it_is(
     stack: Stack,
     database: Database,
+    monkeypatch: pytest.MonkeyPatch,
     fail: Callable[[], Awaitable[None]],
     reason: str,
     is_completing: bool,
 ) -> None:
     """Attacks the promise that only an outage is forgiven, and that a job stops no other."""
+    monkeypatch.setattr(logs, "_hidden", ())
+    logs.hide(["planted-secret"])
 
     async def work(job: Job, payload: Number) -> None:
         if payload.number == 2:

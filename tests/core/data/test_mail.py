@@ -15,7 +15,9 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 
-from chitlaq.core.data.mail import safe_name
+from chitlaq.core.data import mail, postgres
+from chitlaq.core.data.mail import Mail, TooManyMailsError, safe_name
+from chitlaq.core.data.postgres import Database
 from tests.conftest import PASSWORD, Stack, eventually, free_ports
 
 
@@ -163,6 +165,32 @@ async def test_text_of_a_mail_that_is_given_up_is_deleted(
         [kept, given_up],
     )
     assert dict(mails) == {kept: False, given_up: True}
+
+
+async def test_mails_that_are_written_at_the_same_moment_are_counted_together(
+    stack: Stack, name: Callable[[], str]
+) -> None:
+    """Attacks the limit of a mailbox: neither transaction sees what the other has not committed."""
+    queries = postgres.load_queries("chitlaq.core.data", "test")
+    database = Database(stack.dsn("chitlaq_auth"), "test", queries)
+    written = Mail(f"{name()}@example.edu", "subject", "text", "<p>text</p>", [])
+
+    async def put() -> None:
+        async with database.transaction() as session:
+            await mail.put(session, written, most_per_hour=1)
+
+    async with database.transaction() as session:
+        await mail.put(session, written, most_per_hour=1)
+        second = asyncio.create_task(put())
+        waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+        async def is_held_up() -> bool:
+            return second.done() or bool(await stack.sql(waiting))
+
+        await eventually(is_held_up)
+    with pytest.raises(TooManyMailsError):
+        await second
+    await database.close()
 
 
 async def test_one_address_gets_few_mails_whoever_asks_for_them(
