@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from chitlaq.core.host import programs
 from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import privileges, reachable_code
 
@@ -127,15 +128,16 @@ def _opened(owner: pwd.struct_passwd | None) -> socket.socket:
             environment |= variables
         root = Path(__file__).parents[1]
         found = [str(root), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-        process = subprocess.Popen(
+        process = programs.start(
             [python, "-m", "tests.commands", str(theirs.fileno())],
-            env={**environment, "PYTHONPATH": os.pathsep.join(found)},
-            pass_fds=[theirs.fileno()],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            user=owner.pw_uid if owner else None,
-            group=owner.pw_gid if owner else None,
-            extra_groups=[] if owner else None,
+            output=1,
+            errors=2,
+            environment={**environment, "PYTHONPATH": os.pathsep.join(found)},
+            folder=root,
+            user=owner,
+            # It ends when we close the socket; the thread that asks first may end before.
+            death_signal=None,
+            keep_open=[theirs.fileno()],
         )
         theirs.close()
         _servers[number] = process, ours

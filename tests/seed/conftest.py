@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +15,7 @@ import psycopg
 import pytest
 
 from chitlaq.core.data import migrations, postgres
+from chitlaq.core.host import programs
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, Settings
@@ -40,16 +40,13 @@ def installation() -> Iterator[Installation]:
         home.run.mkdir()
         secrets.ensure(home)
         server.prepare(home, settings)
-        user = users.service_user()
         with (root / "postgres.log").open("wb") as log:
-            process = subprocess.Popen(
+            process = programs.start(
                 server.command(home, settings),
-                stdout=log,
-                stderr=log,
-                cwd=root,
-                user=user.pw_uid if user else None,
-                group=user.pw_gid if user else None,
-                extra_groups=[] if user else None,
+                output=log,
+                folder=root,
+                user=users.service_user(),
+                death_signal=None,
             )
         wait_until_answering(postgres.dsn(settings, home, "postgres", "postgres"))
         migrations.provision(settings, home)
