@@ -14,13 +14,13 @@ import pytest
 
 
 @contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
+def small_disk(megabytes: int, within: Path = Path("/tmp")) -> Iterator[Path]:
     """Mount a file system of this size in memory, and yield its folder; skip where that is forbidden.
 
     Root mounts it. Others mount it in a user namespace, and reach it through the process that holds
     that, in /proc.
     """
-    place = Path(tempfile.mkdtemp(prefix="disk-", dir="/tmp"))
+    place = Path(tempfile.mkdtemp(prefix="disk-", dir=within))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "tmpfs", str(place)]
     holder = None
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.stack.install import privileges, reachable_code, users
 from chitlaq.stack.supervisor import leftovers
 from tests.conftest import Stack, start_stack, stop_stack
+from tests.disks import small_disk
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give root up")
 
@@ -49,7 +51,10 @@ def assert_nothing_is_root(stack: Stack) -> None:
     processes = processes_of(stack)
     assert len(processes) > 15
     for process in processes:
-        assert 0 not in (*process.uids(), *process.gids()), process.cmdline()
+        state = Path(f"/proc/{process.pid}/status").read_text()
+        (groups,) = re.findall(r"^Groups:(.*)$", state, re.MULTILINE)
+        numbers = (*process.uids(), *process.gids(), *map(int, groups.split()))
+        assert 0 not in numbers, process.cmdline()
     listeners = {
         tuple(connection.laddr)[1]: connection.pid
         for connection in psutil.net_connections("tcp")
@@ -125,6 +130,33 @@ def test_commands_of_root_leave_no_file_of_root(taken_over: Stack) -> None:
     assert owned_by_root(Path(taken_over.environment["CHITLAQ_BACKUPS_FOLDER"])) == []
 
 
+def test_command_that_stays_root_leaves_no_file_of_root_in_the_home(taken_over: Stack) -> None:
+    folder = taken_over.home / "grafana"
+    answer = typed(taken_over, "config", "grafana", str(folder))
+    assert answer.returncode == 0, answer.stderr
+    assert any(folder.iterdir())
+    assert owned_by_root(taken_over.home) == []
+
+
+def test_environment_of_another_user_names_nothing_of_root(tmp_path: Path) -> None:
+    user = users.service_user()
+    assert user is not None
+    of_root = {"HOME": "/root", "USER": "root", "XDG_DATA_HOME": "/root/data", "LANG": "C.UTF-8"}
+    of_root["TMPDIR"] = str(tmp_path / "none")
+    given = privileges.environment_of(user, Home(tmp_path), of_root)
+    assert given["HOME"] != "/root"
+    assert {"XDG_DATA_HOME", "TMPDIR"}.isdisjoint(given)
+    assert (given["USER"], given["LOGNAME"], given["LANG"]) == (
+        user.pw_name,
+        user.pw_name,
+        "C.UTF-8",
+    )
+    # Whom the record of actions names.
+    assert given["SUDO_USER"] == "root"
+    given = privileges.environment_of(user, Home(tmp_path), of_root | {"SUDO_USER": "alice"})
+    assert given["SUDO_USER"] == "alice"
+
+
 def test_command_of_root_names_itself_and_root_as_usual(taken_over: Stack) -> None:
     answer = typed(taken_over, "ps", "--none")
     assert answer.returncode == 2
@@ -146,7 +178,10 @@ def test_shared_folder_is_no_home(tmp_path: Path) -> None:
     for name in ("run", "backups", "log", "lib"):
         (like_var / name).mkdir(parents=True)
     setting = "CHITLAQ_HOME"
-    for place in (tmp_path, like_var, Path("/tmp")):
+    # As /tmp, and empty.
+    shared = Path(tempfile.mkdtemp(prefix="chitlaq-shared-"))
+    shared.chmod(0o1777)
+    for place in (tmp_path, like_var, shared, Path("/tmp")):
         before = place.stat()
         stack = start_stack(CHITLAQ_HOME=str(place))
         answer = stack.command("up", "--detach")
@@ -157,6 +192,7 @@ def test_shared_folder_is_no_home(tmp_path: Path) -> None:
         )
         assert (place.stat().st_uid, place.stat().st_mode) == (before.st_uid, before.st_mode)
     shutil.rmtree(like_var)
+    shared.rmdir()
 
 
 def test_help_takes_nothing_over() -> None:
@@ -237,6 +273,19 @@ def test_links_out_of_the_home_give_nothing_away(tmp_path: Path) -> None:
     os.close(opened)
     assert home.stat().st_uid == user.pw_uid
     assert {*owned_by_root(outside)} == {outside, outside / "shadow", outside / "alone"}
+
+
+def test_other_file_system_in_the_home_is_not_given_away(tmp_path: Path) -> None:
+    user = users.service_user()
+    assert user is not None
+    home = tmp_path / "home"
+    home.mkdir()
+    with small_disk(1, home) as disk:
+        (disk / "of-root").touch()
+        opened = os.open(home, os.O_RDONLY)
+        privileges.hand_over(opened, user)
+        os.close(opened)
+        assert owned_by_root(home) == [disk, disk / "of-root"]
 
 
 def test_closed_code_is_copied_readable_and_kept_up_to_date(
