@@ -115,6 +115,7 @@ async def test_mail_that_would_go_to_somebody_else_is_counted_and_passed_by(
         "=?utf-8?q?mallory=40evil.com=3ex?=foo@example.edu",
         "=?utf-8?q?=ff?=@example.edu",
         "foo@example.edu, mallory@evil.com",
+        '"foo"@example.edu',
     ]
     for address in tricks:
         await stack.sql(
@@ -137,10 +138,14 @@ async def test_mail_that_would_go_to_somebody_else_is_counted_and_passed_by(
                 " ON m.id = (j.payload->>'message_id')::uuid WHERE m.to_address = ANY ($1)",
                 tricks,
             )
-            return len(found) == 3 and all(row["attempts"] and row["reason"] for row in found)
+            return len(found) == len(tricks) and all(
+                row["attempts"] and row["reason"] for row in found
+            )
 
         await eventually(counted)
-    assert not [one for one in box.recipients if one in tricks or "evil" in one]
+    # A server may take the quotes away.
+    strangers = ("=?", '"', "foo")
+    assert not [one for one in box.recipients if one.startswith(strangers) or "evil" in one]
     await stack.sql("DELETE FROM jobs.jobs WHERE due_at < now() + interval '1 day'")
 
 
