@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -76,7 +77,8 @@ def typed(stack: Stack, *words: str, **variables: str) -> subprocess.CompletedPr
 
 
 def low_port() -> int:
-    for port in range(81, 1024):
+    # Another run on this machine looks for one too.
+    for port in random.sample(range(81, 1024), 100):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
