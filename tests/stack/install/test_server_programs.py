@@ -67,8 +67,13 @@ def debian_nginx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", VERSIONS)
-def test_setting_without_its_program_says_what_to_do(name: str, tmp_path: Path) -> None:
-    for value in (tmp_path, tmp_path / "none", Path("relative")):
+def test_setting_without_its_program_says_what_to_do(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    says(tmp_path / "relative", "1.0")
+    (tmp_path / "not-executable").touch(mode=0o644)
+    for value in (tmp_path, tmp_path / "none", tmp_path / "not-executable", Path("relative")):
         with pytest.raises(OperatorError, match=rf"programs\.{name}.*full path.*or remove"):
             PROGRAMS[name](Home(tmp_path), with_program(name, value))
 
