@@ -113,13 +113,11 @@ def monitoring_proxy(
     Example: chitlaq config monitoring-proxy
     """
     from chitlaq.monitoring import proxy
-    from chitlaq.stack.install import users
 
     home, settings = installation.current()
-    user = users.service_user()
-    text = proxy.render(home, settings, user)
+    text = proxy.render(home, settings)
     if write:
-        typer.echo(f"wrote {proxy.write(home, text, user)}")
+        typer.echo(f"wrote {proxy.write(home, text)}")
     else:
         typer.echo(text, nl=False)
 

@@ -8,9 +8,7 @@ site sent and what names a host that is not ours (DNS rebinding), and shares no 
 from __future__ import annotations
 
 import base64
-import grp
 import hashlib
-import pwd
 import secrets as random
 from pathlib import Path
 
@@ -56,13 +54,12 @@ in between that the server could understand differently.
 """
 
 
-def render(home: Home, settings: Settings, user: pwd.struct_passwd | None) -> str:
+def render(home: Home, settings: Settings) -> str:
     """Return a complete ``nginx.conf``.
 
     Args:
         home: where its other files are.
         settings: ports, and the public URL, whose host name is one of ours.
-        user: runs its worker if root starts it.
     """
     return templates.rendered(
         __package__,
@@ -79,11 +76,10 @@ def render(home: Home, settings: Settings, user: pwd.struct_passwd | None) -> st
             for row in inventory.OBSERVERS
             if settings.embeds(row.name)
         ],
-        user=f"{user.pw_name} {grp.getgrgid(user.pw_gid).gr_name}" if user else None,
     )
 
 
-def write(home: Home, text: str, user: pwd.struct_passwd | None) -> Path:
+def write(home: Home, text: str) -> Path:
     """Write the configuration, the password's hash and the key where the proxy reads them."""
     home.monitoring_proxy.mkdir(parents=True, exist_ok=True)
     observers.give_key(home, "monitoring-proxy")
@@ -92,7 +88,6 @@ def write(home: Home, text: str, user: pwd.struct_passwd | None) -> Path:
         home.monitoring_proxy / USERS,
         f"{OPERATOR}:{_hashed(Secrets(home.secrets).operator_password)}\n",
         mode=0o600,
-        owner=user,
         is_durable=False,
     )
     return files.write(home.monitoring_proxy / "nginx.conf", text, is_durable=False)
