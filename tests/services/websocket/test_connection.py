@@ -114,9 +114,10 @@ Connect = Callable[[], Coroutine[Any, Any, Client]]
 class Server:
     """uvloop with our protocol, as in production, in a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, make: Callable[[], Any] = Echo) -> None:
         self.path = path
-        self.accepted: list[Echo] = []
+        self.accepted: list[Any] = []
+        self._make = make
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -154,12 +155,12 @@ class Server:
 
     async def _stop(self) -> None:
         self._server.close()
-        for echo in self.accepted:
-            echo.abort()
+        for one in self.accepted:
+            one.abort()
         await asyncio.sleep(0.01)
 
-    def _accept(self) -> Echo:
-        self.accepted.append(Echo())
+    def _accept(self) -> Any:
+        self.accepted.append(self._make())
         return self.accepted[-1]
 
 
