@@ -21,9 +21,10 @@ from chitlaq.core.installation.home import Home
 from chitlaq.monitoring.alerts import registry, slos
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.ops.database.database import OpsDatabase, statement
+from tests.certificates import self_signed
 from tests.conftest import Stack, become_member, eventually, free_ports, start_stack, stop_stack
 from tests.monitoring.dashboards.test_dashboards import metrics_of
-from tests.monitoring.exporter.test_exporter import make_bans, make_certificate
+from tests.monitoring.exporter.test_exporter import make_bans
 
 OBSERVERS = ("node-exporter", "prometheus", "alertmanager")
 
@@ -59,7 +60,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if shutil.which("apt-get") is None and shutil.which("prometheus") is None:
         pytest.skip("neither a package client nor Prometheus is on this machine")
     folder = tmp_path_factory.mktemp("watched")
-    certificate, _ = make_certificate(folder, 40)
+    certificate, _ = self_signed(folder / "40.pem", days=40)
     make_bans(folder / "fail2ban.sqlite3")
     (nobody,) = free_ports(1)
     stack = start_stack(

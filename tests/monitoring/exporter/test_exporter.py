@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import os
 import signal
 import sqlite3
@@ -18,9 +17,6 @@ import asyncpg
 import httpx
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client.parser import text_string_to_metric_families
 
 from chitlaq.cli.metrics import declared_metrics
@@ -32,6 +28,7 @@ from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.stack.servers.postgres import programs
+from tests.certificates import self_signed
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -359,36 +356,9 @@ async def test_first_burst_on_every_route_begins_at_zero(stack: Stack) -> None:
         assert named == {prefix + template}
 
 
-def make_certificate(folder: Path, days: float) -> tuple[Path, Path]:
-    """A self-signed certificate that expires in this many days (negative: that has expired)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=30))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    path, key_path = folder / f"{days}.pem", folder / f"{days}.key"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path, key_path
-
-
 async def test_certificate_expiry_comes_from_files_and_endpoints(tmp_path: Path) -> None:
-    long, long_key = make_certificate(tmp_path, 40)
-    ended, _ = make_certificate(tmp_path, -2)
+    long, long_key = self_signed(tmp_path / "40.pem", days=40)
+    ended, _ = self_signed(tmp_path / "-2.pem", days=-2)
     broken = tmp_path / "broken.pem"
     broken.write_text("not a certificate")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks.model import Table, Verdict
+from tests.certificates import self_signed
 from tests.debian_programs import unpacked
 from tests.ops.checks.conftest import Programs
 from tests.ops.checks.prometheus_history import serving
@@ -25,24 +23,6 @@ DAY = 86_400.0
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-def certificate(path: Path, days: float) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=100))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 @pytest.mark.parametrize(
@@ -57,7 +37,7 @@ def certificate(path: Path, days: float) -> Path:
 async def test_certificate_is_judged_by_its_remaining_days(
     home: Home, tmp_path: Path, days: float, verdict: Verdict, words: str
 ) -> None:
-    path = certificate(tmp_path / "site.pem", days + 0.001)
+    path = self_signed(tmp_path / "site.pem", days=days + 0.001)[0]
     found = await run_check(
         home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=str(path)
     )
@@ -69,13 +49,13 @@ async def test_unreadable_certificate_is_unknown_and_hides_no_other(
     home: Home, tmp_path: Path
 ) -> None:
     assert (await run_check(home, "security.certificates")).verdict == Verdict.SKIPPED
-    good = certificate(tmp_path / "good.pem", 60)
+    good = self_signed(tmp_path / "good.pem", days=60)[0]
     (tmp_path / "bad.pem").write_text("garbage")
     both = f"{good},{tmp_path / 'bad.pem'}"
     found = await run_check(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=both)
     assert found.verdict == Verdict.UNKNOWN
     assert found.summary == f"{tmp_path / 'bad.pem'} cannot be read"
-    expired = f"{certificate(tmp_path / 'old.pem', -1)},{tmp_path / 'bad.pem'}"
+    expired = f"{self_signed(tmp_path / 'old.pem', days=-1)[0]},{tmp_path / 'bad.pem'}"
     found = await run_check(home, "security.certificates", CHITLAQ_MONITORING_CERTIFICATES=expired)
     assert found.verdict == Verdict.CRITICAL
     assert found.summary == (
