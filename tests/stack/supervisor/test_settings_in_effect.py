@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 
+import asyncpg
 import psutil
 import pytest
 
@@ -114,6 +115,20 @@ async def test_restart_applies_the_number_of_workers_without_losing_a_request(
     finally:
         reading.cancel()
     assert set(statuses) == {200}
+
+
+async def test_secret_that_a_restart_applies_is_hidden_in_all_logs(
+    stack: Stack, configure: Callable[[str], None]
+) -> None:
+    secret = "planted-for-a-restart"
+    configure(f'[smtp]\npassword = "{secret}"\n')
+    answer = await asyncio.to_thread(stack.command, "restart", "feed-service")
+    assert answer.returncode == 0, answer.stderr
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await stack.sql(f"SELECT 'repeated {secret}'::int")
+    log = stack.home / "logs" / "postgres.log"
+    await eventually(lambda: "repeated ****" in log.read_text())
+    assert secret not in log.read_text()
 
 
 def test_each_process_bears_the_name_of_its_component(stack: Stack) -> None:

@@ -446,6 +446,7 @@ class Supervisor:
             self._settings = settings_loading.load(self._home, self._environment)
         except OperatorError as error:
             self._note(f"{error} The settings in effect stay.")
+        logs.hide(settings_loading.secrets_of(self._home, self._settings))
         return process_specs.declare(self._home, self._settings)
 
     async def _restart_instance(self, instance: Instance) -> None:
