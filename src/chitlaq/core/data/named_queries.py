@@ -1,4 +1,4 @@
-"""Queries in ``queries.sql`` beside the code that uses them.
+"""Queries in ``queries.sql`` (PostgreSQL) or ``sqlite.sql`` beside the code that uses them.
 
 Each begins with ``-- name: NAME``, or ``-- name: NAME (prepared)``, and a sentence on what it gives.
 """
@@ -21,15 +21,15 @@ class NamedQuery(NamedTuple):
     is_prepared: bool
 
 
-def load(*packages: str) -> Iterator[NamedQuery]:
-    """Yield the queries of these packages, where they have a ``queries.sql``.
+def load(*packages: str, file_name: str = "queries.sql") -> Iterator[NamedQuery]:
+    """Yield the queries of these packages, where they have such a file.
 
     Raises:
         ValueError: two queries share a name.
     """
     known: set[str] = set()
     for package in packages:
-        file = resources.files(package).joinpath("queries.sql")
+        file = resources.files(package).joinpath(file_name)
         for query in _parsed(file.read_text()) if file.is_file() else ():
             if query.name in known:
                 raise ValueError(f"{package}: two queries are named {query.name}")

@@ -37,6 +37,8 @@ Statement = tuple[str, Sequence[Argument]]
 
 QUERY_PACKAGES = (
     "chitlaq.ops.history", "chitlaq.ops.actions", "chitlaq.ops.schedule", "chitlaq.ops.report",
+    "chitlaq.ops.incidents", "chitlaq.ops.escalation", "chitlaq.ops.oncall", "chitlaq.ops.watchdog",
+    "chitlaq.ops.statuspage", "chitlaq.ops.console",
 )  # fmt: skip
 BUSY_SECONDS = 5.0
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -77,7 +79,9 @@ def _stored(value: object) -> Argument:
 
 @cache
 def _queries() -> Mapping[str, str]:
-    return {one.name: one.sql for one in named_queries.load(*QUERY_PACKAGES)}
+    return {
+        one.name: one.sql for one in named_queries.load(*QUERY_PACKAGES, file_name="sqlite.sql")
+    }
 
 
 class OpsDatabase:

@@ -1,0 +1,1 @@
+"""The operations console: operators' sessions, pages and actions in a browser."""

@@ -1,0 +1,1 @@
+"""Escalation: when somebody must be told of an incident, and whether it was done."""

@@ -1,0 +1,42 @@
+"""Routes of the history of alerts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from chitlaq.core.http import openapi
+from chitlaq.core.http.paging import PageLimit
+from chitlaq.ops.access import operator
+from chitlaq.ops.history import alert_history
+from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
+from chitlaq.ops.state import OpsState
+
+Active = Annotated[
+    bool | None, Parameter(description="Only alerts that are firing (true) or resolved (false).")
+]
+
+
+@get(
+    "/alerts",
+    summary="Firing and resolved alerts, firing ones first",
+    guards=[operator],
+    security=openapi.SIGNED_IN,
+)
+async def list_alerts(
+    state: OpsState, active: Active = None, limit: PageLimit = 100
+) -> list[AlertRecord]:
+    return await alert_history.alerts(state.operations, is_active=active, limit=limit)
+
+
+@post(
+    "/alerts",
+    status_code=204,
+    summary="Webhook for Alertmanager's notifications",
+    guards=[operator],
+    security=openapi.SIGNED_IN,
+)
+async def report_alerts(state: OpsState, data: AlertmanagerPayload) -> None:
+    await alert_history.store(state.operations, data)

@@ -1,0 +1,1 @@
+"""On call: people, their channels, rotations, overrides."""

@@ -1,0 +1,1 @@
+"""The status page: what members are told, and stands while everything else is down."""

@@ -1,0 +1,1 @@
+"""What watches when Prometheus and Alertmanager do not: probes of its own, heartbeats."""

@@ -1,0 +1,1 @@
+"""Templates and static files of the operations console and the status page."""
