@@ -19,6 +19,17 @@ from chitlaq.core.errors import OperatorError
 from tests.backups.machines import archive_segment, machine, made_at, make
 
 LATER = made_at(2) + timedelta(days=400)
+DAYS = 2
+
+
+def days_of_backups(context: BackupContext) -> None:
+    """Let enough days have backups after the others: configuration backups, which are younger then."""
+    for number in range(1, DAYS + 2):
+        name = f"configuration_{number}"
+        moment = LATER - timedelta(days=number)
+        made = Record(name, "configuration", moment, 1.0, name, 1, "0" * 64)
+        records.write(context.folder, made)
+        records.write(copies.registry_folder(context, context.settings.backups.copy_to), made)
 
 
 def silent(_: StepOutcome) -> None:
@@ -33,6 +44,8 @@ def context(tmp_path: Path, key: tuple[str, str]) -> BackupContext:
         CHITLAQ_BACKUPS_RECIPIENTS=key[1],
         CHITLAQ_BACKUPS_COPY_TO=str(tmp_path / "elsewhere"),
         CHITLAQ_BACKUPS_KEEP_LEAST="1",
+        CHITLAQ_BACKUPS_KEEP_DAYS=f"{DAYS}",
+        CHITLAQ_BACKUPS_KEEP_DUMPS_DAYS=f"{DAYS}",
     )
 
 
@@ -105,13 +118,14 @@ def test_expired_backup_is_deleted_locally_first_and_its_copy_later(
 ) -> None:
     old = [copies.copy_backup(context, make(context, "dump", hour)) for hour in (2, 3)]
     copies.copy_backup(context, proved(context, make(context, "dump", 4)))
+    days_of_backups(context)
     place_of_copies, aside = tmp_path / "elsewhere", tmp_path / "aside"
     place_of_copies.rename(aside)
     place_of_copies.write_text("no folder")
     done = {one.step: one for one in daily.prune(context, LATER, silent)}
     assert not done["prune copies"].is_good
     assert all(not (context.folder / one.path).exists() for one in old)
-    assert len(records.read(context.folder).good) == 1
+    assert len(records.read(context.folder).of("dump")) == 1
     place_of_copies.unlink()
     aside.rename(place_of_copies)
     assert len(copies.known_copies(context).of("dump")) == 3
@@ -123,6 +137,7 @@ def test_expired_backup_is_deleted_locally_first_and_its_copy_later(
 def test_failed_deletion_does_not_block_others(context: BackupContext) -> None:
     first, second = make(context, "dump", 2), make(context, "dump", 3)
     proved(context, make(context, "dump", 4))
+    days_of_backups(context)
     (context.folder / second.path).unlink()
     (context.folder / second.path).mkdir()
     done = {one.step: one for one in daily.prune(context, LATER, silent)}
@@ -152,12 +167,13 @@ def test_deleting_a_base_backup_keeps_the_wal_that_others_need(context: BackupCo
     """Even if Barman's catalog is lost, or never had a fetched backup."""
     make(context, "full", 2)
     proved(context, make(context, "full", 4))
+    days_of_backups(context)
     needed = archive_segment(context)
     shutil.rmtree(context.folder / "physical" / "chitlaq" / "meta", ignore_errors=True)
     daily.prune(context, LATER, silent)
     (left,) = context.folder.glob("physical/chitlaq/base/*")
     assert left.name == "20261124T043000"
-    assert [one.id for one in records.read(context.folder).good] == ["full_20261124T043000"]
+    assert [one.id for one in records.read(context.folder).of("full")] == ["full_20261124T043000"]
     assert needed.exists()
 
 

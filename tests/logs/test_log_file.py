@@ -78,6 +78,17 @@ def test_each_day_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert oldest == b"line 0 of 2026-03-28\nline 1 of 2026-03-28\n"
 
 
+def test_clock_that_is_set_back_pushes_no_file_out(tmp_path: Path) -> None:
+    today = date(2026, 3, 28)
+    log = LogFile(tmp_path / "a.log", max_bytes=1000, keep_files=3, today=lambda: today)
+    for today in (date(2026, 3, day) for day in (28, 29, 28, 28, 29)):
+        log.write(f"{today}\n".encode())
+    log.close()
+    assert (tmp_path / "a.log.2.gz").exists()
+    assert not (tmp_path / "a.log.3.gz").exists()
+    assert (tmp_path / "a.log.1").read_text() == "2026-03-29\n2026-03-28\n2026-03-28\n"
+
+
 def test_file_of_an_earlier_day_is_closed_by_the_first_line_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("from the day before\n")

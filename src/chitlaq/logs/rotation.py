@@ -89,7 +89,12 @@ class LogFile:
 
     def flush(self) -> None:
         """Write what waits, as far as the disk takes it."""
-        if self._waiting and (day := self._today()) != self._day and self._rotate_if_due(1):
+        # A clock that was set back begins no day: each file that it wrote would push an older one out.
+        if (
+            self._waiting
+            and (day := self._today()) != self._day
+            and (day < self._day or self._rotate_if_due(1))
+        ):
             self._day = day
         try:
             while self._waiting:

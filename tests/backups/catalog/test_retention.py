@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,3 +125,17 @@ def test_backups_are_kept_when_they_stopped_a_year_ago() -> None:
     old = [record("dump", 365 + age, age, verified=verdict(True)) for age in (3, 2, 1)]
     judged = retention.decide(Catalog(old, []), RetentionPolicy(7, 30, 3), NOW)
     assert all(one.is_kept for one in judged)
+
+
+@pytest.mark.parametrize("ahead", [1, 365])
+def test_clock_that_is_ahead_makes_no_backup_expire(ahead: int) -> None:
+    made = [
+        *(record("full", days, days) for days in range(20, 0, -1)),
+        *(record("dump", days, days) for days in range(30, 0, -1)),
+        record("dump", -ahead, 0),
+    ]
+    found = Catalog(sorted(made, key=lambda one: one.created_at), [])
+    now = NOW + timedelta(days=ahead)
+    judged = retention.decide(found, RetentionPolicy(7, 30, 1), now)
+    kept = {one.record.id for one in judged if one.is_kept}
+    assert kept >= {f"dump_{days}" for days in range(31)} | {f"full_{days}" for days in range(1, 9)}

@@ -102,13 +102,32 @@ async def test_acknowledgement_holds_until_the_check_is_ok_again(database: OpsDa
 
 
 async def test_history_is_pruned_by_age(database: OpsDatabase) -> None:
-    routine = "morning"
-    old = run(routine, result("a.b", Verdict.OK), started_at=NOW - timedelta(days=4000))
-    new = run(routine, result("a.b", Verdict.OK), started_at=datetime.now(UTC))
-    for one in (old, new):
+    old = run("morning", result("a.b", Verdict.OK), started_at=NOW - timedelta(days=4000))
+    await run_history.store(database, old)
+    new = await run_daily(database, 4)
+    before = await run_history.beginning(database, 3, NOW)
+    assert await run_history.prune(database, before) == 1
+    assert await run_history.newest(database, "morning", 9) == new
+
+
+async def run_daily(database: OpsDatabase, days: int, newest: datetime = NOW) -> list[Run]:
+    """Runs of so many days; the newest is the first."""
+    made = [run("morning", started_at=newest - timedelta(days=number)) for number in range(days)]
+    for one in made:
         await run_history.store(database, one)
-    assert await run_history.prune(database, 3000, datetime.now(UTC)) == 1
-    assert [one.id for one in await run_history.newest(database, routine, 5)] == [new.id]
+    return made
+
+
+@pytest.mark.parametrize("days", [1, 365])
+async def test_clock_that_is_ahead_prunes_nothing_early(database: OpsDatabase, days: int) -> None:
+    runs = await run_daily(database, 4)
+    await say(database, "x.y", "note", "old", runs[-1].started_at, None)
+    ahead = NOW + timedelta(days=days)
+    runs = await run_daily(database, 1, ahead) + runs
+    for now in (ahead, NOW):
+        await run_history.prune(database, await run_history.beginning(database, 4, now))
+    assert await run_history.newest(database, "morning", 9) == runs
+    assert [one.text for one in await notes.listed(database, ["x.y"], 5)] == ["old"]
 
 
 async def say(
@@ -145,7 +164,9 @@ async def test_notes_around_a_run_are_shown_with_it(database: OpsDatabase) -> No
 
 
 async def test_ended_records_are_pruned_by_age_and_open_ones_stay(database: OpsDatabase) -> None:
-    check, long_ago = "x.y", datetime.now(UTC) - timedelta(days=4000)
+    check, now = "x.y", datetime.now(UTC)
+    long_ago = now - timedelta(days=4000)
+    await run_daily(database, 4, now)
     for kind, text, days in (
         ("acknowledgement", "holds", None),
         ("acknowledgement", "over", 1),
@@ -155,9 +176,9 @@ async def test_ended_records_are_pruned_by_age_and_open_ones_stay(database: OpsD
         ended = None if days is None else long_ago + timedelta(days=days)
         await say(database, check, kind, text, long_ago, ended)
     await notes.add(database, check, "note", "new", "ada")
-    for name, end in (("goes on", None), ("over", long_ago), ("just over", NOW)):
+    for name, end in (("goes on", None), ("over", long_ago), ("just over", now)):
         await database.write(statement("keep_alert", name, name, "P3", "{}", "", "", long_ago, end))
-    await run_history.prune(database, 3000, datetime.now(UTC))
+    await run_history.prune(database, await run_history.beginning(database, 3, now))
     kept = {one.text for one in await notes.listed(database, [check], 10)}
     assert kept == {"holds", "over since yesterday", "new"}
     alerts = await alert_history.alerts(database, is_active=None, limit=10)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chitlaq.backups.catalog.records import BackupKind, Catalog, Record
+from chitlaq.core.kept_since import kept_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,14 @@ class RetentionDecision:
 
 
 def decide(catalog: Catalog, policy: RetentionPolicy, now: datetime) -> list[RetentionDecision]:
-    """Decide for every backup, oldest first."""
+    """Decide for every backup, oldest first; days on which there is none do not count."""
     reasons: dict[str, str] = {}
-    since = now - timedelta(days=policy.keep_dumps_days)
+    moments = [record.created_at for record in catalog.good]
+    since = kept_since(moments, policy.keep_dumps_days, now)
     _by_age(reasons, catalog.of("dump"), since, policy.keep_least)
     _by_age(reasons, catalog.of("configuration"), since, policy.keep_least)
-    _base_backups(reasons, catalog, now - timedelta(days=policy.keep_days), policy.keep_least)
+    window = kept_since(moments, policy.keep_days, now)
+    _base_backups(reasons, catalog, window, policy.keep_least)
     _newest_proved(reasons, catalog, "full", "incremental")
     _newest_proved(reasons, catalog, "dump")
     _newest_proved(reasons, catalog, "configuration")

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from chitlaq.core.formatting import count, size
@@ -53,10 +53,10 @@ def candidates(home: Home) -> list[Candidate]:
     return sorted(found, key=lambda one: -one.bytes)
 
 
-def old_reports(home: Home, days: int, now: datetime) -> list[Candidate]:
+def old_reports(home: Home, before: datetime) -> list[Candidate]:
     """Return the daily reports that are older than the history, by the date in their name."""
-    oldest = (now - timedelta(days=days)).date().isoformat()
-    reason = f"report, older than {days} days"
+    oldest = before.date().isoformat()
+    reason = f"report, older than {oldest}"
     found: list[Candidate] = []
     for path in (home.ops / "reports").glob("????-??-??.*"):
         if path.suffix in {".html", ".md"} and path.stem < oldest:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.kept_since import kept_since
 from chitlaq.ops.checks.model import Verdict
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.database.database import OpsDatabase, Statement, statement
@@ -85,9 +86,14 @@ async def find(database: OpsDatabase, beginning: str) -> Run | None:
     return await _with_results(database, found[0]) if found else None
 
 
-async def prune(database: OpsDatabase, days: int, now: datetime) -> int:
+async def beginning(database: OpsDatabase, days: int, now: datetime) -> datetime:
+    """Return since when records are kept; days without any record do not count."""
+    rows = await database.rows("recorded_days", now, days + 1)
+    return kept_since([datetime.fromisoformat(f"{row['day']}T00Z") for row in rows], days, now)
+
+
+async def prune(database: OpsDatabase, before: datetime) -> int:
     """Delete records that are older than this and over, and return how many runs."""
-    before = now.astimezone(UTC) - timedelta(days=days)
     tables = ("alerts", "notes", "actions", "patterns", "scheduled", "runs")
     return await database.write(*(statement(f"prune_{one}", before) for one in tables))
 

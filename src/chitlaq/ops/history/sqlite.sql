@@ -67,6 +67,14 @@ SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY started_at DESC
 -- The results of a run, in its order.
 SELECT record FROM results WHERE run_id = ?1 ORDER BY position;
 
+-- name: recorded_days
+-- The newest days until ?1 of which there is any record.
+SELECT substr(at, 1, 10) AS day
+FROM (SELECT started_at AS at FROM runs UNION ALL SELECT started_at FROM actions
+      UNION ALL SELECT started_at FROM alerts UNION ALL SELECT created_at FROM notes)
+WHERE at <= ?1
+GROUP BY day ORDER BY day DESC LIMIT ?2;
+
 -- name: prune_runs
 -- Delete runs that started before ?1.
 DELETE FROM runs WHERE started_at < ?1;

@@ -188,8 +188,9 @@ class Scheduler:
     async def _prune(self) -> None:
         now = self._now()
         if self._pruned_at is None or abs(now - self._pruned_at) > PRUNE_EVERY:
-            await run_history.prune(self._database, self._settings.history_days, now)
-            cleanup.remove(cleanup.old_reports(self._home, self._settings.history_days, now))
+            before = await run_history.beginning(self._database, self._settings.history_days, now)
+            await run_history.prune(self._database, before)
+            cleanup.remove(cleanup.old_reports(self._home, before))
             self._pruned_at = now
 
     async def run_if_due(self, recurrence: Recurrence) -> bool:
