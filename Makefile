@@ -14,7 +14,7 @@ endif
 DOCS ?= docs
 UPGRADE ?= --upgrade
 
-.PHONY: help install up down check test test-long coverage docs bench bench-backups lock clean
+.PHONY: help install up down check test test-long coverage docs vendor bench bench-backups lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1	\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -44,6 +44,9 @@ docs: $(VENV)/.run  ## regenerate the generated pages
 	@$(BIN)/python -c 'from chitlaq.monitoring.alerts import registry; print(end=registry.alerts_page())' >$(DOCS)/alerts.md
 	@$(BIN)/chitlaq metrics >$(DOCS)/metrics.md
 	@$(BIN)/chitlaq ops runbook >$(DOCS)/runbook.md
+
+vendor: $(VENV)/.run  ## fetch what browsers get of others' (uPlot, axe), with npm
+	@$(BIN)/python -m chitlaq.web.vendor .
 
 check: $(VENV)/.dev  ## format, lint, types, import walls
 	@$(BIN)/ruff format --check --quiet src tests
