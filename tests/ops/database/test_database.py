@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import resource
 import signal
 import sqlite3
 import stat
+import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -215,6 +217,53 @@ async def test_damaged_file_is_set_aside_by_ops_service_and_refused_by_commands(
     assert (aside / path.name).read_bytes() == bytes(content)
     with OpsDatabase(home, is_keeper=True) as again:
         assert await noted(again) == {"7"}
+
+
+def _set_aside_until(number: int, home: Home) -> None:
+    """Start as ops-service does, and die at the so-manieth call that touches a file of the database."""
+    left = number
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if str(home.ops) in str(arguments):
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    async def run() -> None:
+        with OpsDatabase(home, is_keeper=True) as keeper:
+            await keeper.write(note(7))
+
+    sys.addaudithook(hear)
+    asyncio.run(run())
+
+
+async def test_kill_9_while_a_damaged_file_is_set_aside_loses_nothing(tmp_path: Path) -> None:
+    content = b"whatever" * 1000
+    calls: set[str] = set()
+    for number in itertools.count(1):
+        home = Home(tmp_path / f"{number}")
+        home.ops_database.parent.mkdir(parents=True)
+        home.ops_database.write_bytes(content)
+        starting = multiprocessing.get_context("fork").Process(
+            target=_set_aside_until, args=(number, home)
+        )
+        starting.start()
+        await asyncio.to_thread(starting.join)
+        with OpsDatabase(home) as command, suppress(OpsDatabaseUnavailableError):
+            # One that is quicker than the next start.
+            await command.write(note(8))
+            calls.add("new")
+        with OpsDatabase(home, is_keeper=True) as keeper:
+            await keeper.write(note(9))
+            assert {"9"} <= await noted(keeper) <= {"7", "8", "9"}
+        (aside,) = home.damaged_ops_databases()
+        assert (aside / home.ops_database.name).read_bytes() == content
+        calls.add("died" if starting.exitcode else "done")
+        if not starting.exitcode:
+            break
+    assert calls == {"died", "new", "done"}
+    assert number > 5
 
 
 async def test_whoever_has_the_damaged_file_open_does_not_touch_the_new_one(home: Home) -> None:
