@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ from uuid import UUID
 import pytest
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.database import overflow
 from chitlaq.ops.database.database import (
@@ -217,6 +219,34 @@ async def test_damaged_file_is_set_aside_by_ops_service_and_refused_by_commands(
     assert (aside / path.name).read_bytes() == bytes(content)
     with OpsDatabase(home, is_keeper=True) as again:
         assert await noted(again) == {"7"}
+
+
+async def test_damaged_file_on_a_full_disk_loses_no_record(home: Home) -> None:
+    home.ops_database.parent.mkdir(parents=True)
+    home.ops_database.write_bytes(b"whatever" * 100)
+    with OpsDatabase(home, is_keeper=True) as keeper:
+        with no_room(home):
+            assert await keeper.keep(note(1))
+            with pytest.raises(OpsDatabaseUnavailableError):
+                await keeper.write_overflow()
+        assert await keeper.write_overflow() == 1
+        assert await noted(keeper) == {"1"}
+
+
+async def test_damaged_file_that_cannot_be_set_aside_loses_no_record(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    home.ops_database.parent.mkdir(parents=True)
+    home.ops_database.write_bytes(b"whatever" * 100)
+    with OpsDatabase(home, is_keeper=True) as keeper:
+        with monkeypatch.context() as dead_disk:
+            dead_disk.setattr(files, "durable_rename", fail)
+            assert "cannot be set aside" in await keeper.keep(note(1))
+        assert await keeper.write_overflow() == 1
+        assert await noted(keeper) == {"1"}
 
 
 def _set_aside_until(number: int, home: Home) -> None:

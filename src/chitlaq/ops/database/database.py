@@ -206,19 +206,20 @@ class _Connection:
     def _run_here(self, work: Callable[[sqlite3.Connection], T], until: float) -> T:
         with self._lock:
             try:
-                return self._attempt(work, until)
+                try:
+                    return self._attempt(work, until)
+                except sqlite3.DatabaseError as error:
+                    if not self._is_keeper or _class_of(error) not in _DAMAGE:
+                        raise
+                    self._set_aside(error)
+                    return self._attempt(work, until)
             except sqlite3.DatabaseError as error:
-                # Only an error that SQLite itself reports has a code; the lowest byte is its class.
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code in _DAMAGE:
-                    if self._is_keeper:
-                        self._set_aside(error)
-                        return self._attempt(work, until)
+                if _class_of(error) in _DAMAGE:
                     raise OpsDatabaseUnavailableError(
                         f"{self._home.ops_database} is damaged ({error}): ops-service sets it aside and"
                         " goes on with a new one. See `chitlaq ps`."
                     ) from error
-                if code in _UNAVAILABLE:
+                if _class_of(error) in _UNAVAILABLE:
                     raise OpsDatabaseUnavailableError(
                         f"{self._home.ops_database}: {error}"
                     ) from error
@@ -273,7 +274,11 @@ class _Connection:
             self._connection = None
 
     def _set_aside(self, error: sqlite3.Error) -> None:
-        """Rename the folder: a new file must never meet the log of the damaged one."""
+        """Rename the folder: a new file must never meet the log of the damaged one.
+
+        Raises:
+            OpsDatabaseUnavailableError: it stays where it is.
+        """
         self._drop()
         path = self._home.ops_database
         with suppress(FileNotFoundError):
@@ -281,8 +286,18 @@ class _Connection:
                 return  # It was set aside already, and what is here now is the new one.
         folder = path.parent
         aside = folder.with_name(f"{folder.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z")
-        files.durable_rename(folder, aside)
+        try:
+            files.durable_rename(folder, aside)
+        except OSError as fault:
+            raise OpsDatabaseUnavailableError(
+                f"{path} is damaged ({error}) and cannot be set aside: {fault.strerror}"
+            ) from fault
         log.error("damaged database set aside", path=str(aside), error=str(error))
+
+
+def _class_of(error: sqlite3.DatabaseError) -> int:
+    """The lowest byte of an error's code; only an error that SQLite itself reports has one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _use_wal(opened: sqlite3.Connection, until: float) -> None:
@@ -292,7 +307,7 @@ def _use_wal(opened: sqlite3.Connection, until: float) -> None:
             opened.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > until:
+            if _class_of(error) != sqlite3.SQLITE_BUSY or monotonic() > until:
                 raise
         sleep(0.01)
 
