@@ -20,6 +20,7 @@ from chitlaq.core.http import edge, routes
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, RateLimits, Settings
+from chitlaq.monitoring.exporter import exporter
 from chitlaq.services.gateway import nginx as configuration
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import nginx
@@ -49,7 +50,7 @@ class Edge:
 
     async def serves(self, source: str) -> bool:
         try:
-            return (await ask(self.port, "/-/alive", source=source)).status == 204
+            return (await ask(self.port, "/", source=source)).status == 503  # nothing is behind it
         except (OSError, IndexError):
             return False  # refused, or closed without an answer
 
@@ -134,7 +135,7 @@ KEPT_OPEN = {
     "half a header": b"GET / HTTP/1.1\r\nHost: edge\r\nX-Slow: ",
     "half a body": b"POST /api/posts HTTP/1.1\r\nHost: edge\r\nContent-Length: 1000\r\n\r\n{",
     "half a chunk": b"POST /api/posts HTTP/1.1\r\nHost: edge\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
-    "kept alive": b"GET /-/alive HTTP/1.1\r\nHost: edge\r\n\r\n",
+    "kept alive": b"GET /nothing HTTP/1.1\r\nHost: edge\r\n\r\n",
 }
 
 
@@ -168,6 +169,8 @@ async def test_probes_reach_nginx_when_all_connections_are_used(
         assert not await lone_edge.serves("127.0.0.4")
         for _ in range(20):
             assert await lone_edge.is_alive()
+        # Nor does the alert that nginx is down fire.
+        assert await exporter.nginx(lone_edge.home, Settings())
     finally:
         await flood.close()
     await eventually(lambda: lone_edge.serves("127.0.0.4"))

@@ -83,7 +83,7 @@ class Home:
 
     @property
     def nginx_probe(self) -> Path:
-        """The supervisor's own way to nginx: floods of clients do not reach it."""
+        """Our probes' own way to nginx: floods of clients do not reach it."""
         return self.nginx_sockets / "probe.sock"
 
     @property

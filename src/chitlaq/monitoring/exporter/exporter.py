@@ -10,7 +10,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from time import time
@@ -24,7 +23,6 @@ from chitlaq.backups.context import BackupContext
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.host import http_client
 from chitlaq.core.http.service import Context
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -34,7 +32,7 @@ from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
 from chitlaq.stack.servers import barman
 from chitlaq.stack.servers.postgres import RECEIVER
-from chitlaq.stack.supervisor import control, resource_usage
+from chitlaq.stack.supervisor import control, probes, resource_usage
 
 SOURCE_SECONDS = 2.0
 MEASURE_SECONDS = 60.0
@@ -56,7 +54,7 @@ class Exporter:
             "statements": lambda: statements(database),
             "queues": lambda: queues(database),
             "redis": lambda: redis(context.valkey),
-            "nginx": lambda: nginx(settings),
+            "nginx": lambda: nginx(context.home, settings),
             "components": self._slow_metrics,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
@@ -260,16 +258,18 @@ async def redis(client: Valkey) -> list[Metric]:
     ]
 
 
-async def nginx(settings: Settings) -> list[Metric]:
+async def nginx(home: Home, settings: Settings) -> list[Metric]:
     """Whether nginx responds, and its client connections as the kernel counts them.
 
-    The embedded nginx is built without its status module.
+    It is asked as the supervisor asks: what a flood of clients cannot keep from us. Not every nginx has the
+    status module.
+
+    Raises:
+        ValueError: it does not respond.
     """
+    if not await probes.edge(home.nginx_probe)(0):
+        raise ValueError("nginx does not respond")
     ports = {settings.port_of("nginx"), settings.port_of("api-gateway")}
-    url = f"http://127.0.0.1:{settings.port_of('api-gateway')}/-/alive"
-    answer = await http_client.get(url, timeout_seconds=SOURCE_SECONDS)
-    if answer.status != HTTPStatus.NO_CONTENT:
-        raise ValueError(f"nginx answered {answer.status}")
     connections = await asyncio.to_thread(_established, ports)
     return [
         metric("component_up", {"nginx": 1}),

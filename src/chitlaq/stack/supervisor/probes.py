@@ -100,7 +100,7 @@ def nginx(ports: list[int]) -> Probe:
 
 
 def edge(socket: Path) -> Probe:
-    """Ready if nginx answers on the supervisor's own socket, whatever clients do on its ports."""
+    """Ready if nginx answers on our own socket, whatever clients do on its ports."""
 
     async def probe(_pid: int) -> bool:
         answer = await http_client.get(
