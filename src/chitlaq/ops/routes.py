@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,6 +28,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         )
         backup_scheduler = BackupScheduler(context.home, context.settings)
         exporter = Exporter(context)
+        incidents_changed = asyncio.Event()
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
@@ -35,7 +37,11 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
         ):
-            yield {"extra_metrics": exporter.exposition, "operations": operations}
+            yield {
+                "extra_metrics": exporter.exposition,
+                "operations": operations,
+                "incidents_changed": incidents_changed,
+            }
 
 
 SERVICE = Service(

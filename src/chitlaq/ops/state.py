@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from chitlaq.core.http.service import Context, ServiceState
 from chitlaq.ops.database.database import OpsDatabase
 
@@ -9,3 +11,5 @@ from chitlaq.ops.database.database import OpsDatabase
 class OpsState(ServiceState):
     context: Context
     operations: OpsDatabase
+    incidents_changed: asyncio.Event
+    """Set when an alert has opened or changed an incident: who escalates looks at once, and clears it."""

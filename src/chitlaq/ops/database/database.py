@@ -84,6 +84,25 @@ def _queries() -> Mapping[str, str]:
     }
 
 
+class Transaction:
+    """Named queries within a transaction, for decisions that depend on what is stored."""
+
+    def __init__(self, opened: sqlite3.Connection) -> None:
+        self._opened = opened
+
+    def rows(self, name: str, *args: object) -> list[sqlite3.Row]:
+        """Return the rows of a query."""
+        return self._run(*statement(name, *args)).fetchall()
+
+    def write(self, *statements: Statement) -> None:
+        """Run statements."""
+        for one in statements:
+            self._run(*one)
+
+    def _run(self, name: str, args: Sequence[Argument]) -> sqlite3.Cursor:
+        return self._opened.execute(_queries()[name], args)
+
+
 class OpsDatabase:
     """One process's connections, one that reads and one that writes: WAL lets no reader wait for a writer.
 
@@ -124,6 +143,21 @@ class OpsDatabase:
             return changed
 
         return await self._writer.run(written)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run work in one transaction that nobody else writes beside; an exception undoes all of it.
+
+        Raises:
+            OpsDatabaseUnavailableError: nothing was written.
+        """
+
+        def done(opened: sqlite3.Connection) -> T:
+            opened.execute("BEGIN IMMEDIATE")
+            result = work(Transaction(opened))
+            opened.execute("COMMIT")
+            return result
+
+        return await self._writer.run(done)
 
     async def keep(self, *statements: Statement) -> str:
         """Write, or keep the statements in shared memory until there is room on the disk.

@@ -1,1 +1,1 @@
-"""Incidents: what opens one, what joins it, what happened, what it did to members."""
+"""Incidents: what needs a person, which alert joins which, and what happened until it was over."""

@@ -1,0 +1,476 @@
+"""Incidents: something that a person must handle, from its opening to its end.
+
+Each change is one transaction, with its line in the timeline. Who acts on what they saw names its version,
+and is refused when somebody else was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.visible import one_line, visible
+from chitlaq.ops.database.database import OpsDatabase, Statement, Transaction, statement
+from chitlaq.ops.incidents import timeline
+
+Severity = Literal["P0", "P1", "P2", "P3"]
+Status = Literal["open", "acknowledged", "resolved"]
+
+ACKNOWLEDGED_FOR = {
+    "P0": timedelta(hours=1), "P1": timedelta(hours=4),
+    "P2": timedelta(hours=12), "P3": timedelta(hours=24),
+}  # fmt: skip
+"""After this an acknowledgement expires, and the clock of the escalation starts again."""
+MAX_TITLE = 300
+MAX_ALERTS = 100
+"""How many of an incident's alerts are listed."""
+
+
+class IncidentChangedError(OperatorError):
+    """Somebody else has changed the incident since."""
+
+
+class IncidentAlert(msgspec.Struct, frozen=True):
+    """An alert of an incident, with all its episodes in it; ``ended_at`` is null while it is firing."""
+
+    fingerprint: str
+    name: str
+    severity: str
+    summary: str
+    labels: dict[str, str]
+    started_at: datetime
+    ended_at: datetime | None
+    times: int
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident as it is stored."""
+
+    id: int
+    severity: Severity
+    status: Status
+    title: str
+    subject: str
+    opened_at: datetime
+    opened_by: str
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_until: datetime | None = None
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    merged_into: int | None = None
+    is_apart: bool = False
+    version: int = 1
+
+
+class Incident(State, frozen=True, kw_only=True):
+    """An incident with its alerts, and when somebody else is told unless it is acknowledged.
+
+    Args:
+        alert_count: of different alerts; ``alerts`` has at most `MAX_ALERTS` of them, firing ones first.
+    """
+
+    escalation_level: int | None = None
+    next_escalation_at: datetime | None = None
+    alert_count: int = 0
+    alerts: list[IncidentAlert] = []
+
+
+async def listed(
+    database: OpsDatabase, *, status: Status | None = None, limit: int
+) -> list[Incident]:
+    """Return incidents, those not resolved first, then the newest."""
+    return await _with_alerts(database, "incidents", status, limit)
+
+
+async def shown(database: OpsDatabase, number: int) -> Incident:
+    """Return an incident.
+
+    Raises:
+        OperatorError: there is none with this number.
+    """
+    found = await _with_alerts(database, "incident", number)
+    if not found:
+        raise _unknown(number)
+    return found[0]
+
+
+async def _with_alerts(database: OpsDatabase, query: str, *args: object) -> list[Incident]:
+    rows = await database.rows(query, *args)
+    numbers = msgspec.json.encode([row["id"] for row in rows]).decode()
+    alerts: dict[int, list[IncidentAlert]] = {}
+    for one in map(dict, await database.rows("alerts_of_incidents", numbers, MAX_ALERTS)):
+        number = one.pop("incident_id")
+        labels = msgspec.json.decode(one["labels"])
+        alerts.setdefault(number, []).append(
+            msgspec.convert({**one, "labels": labels}, IncidentAlert)
+        )
+    return [
+        msgspec.convert({**dict(row), "alerts": alerts.get(row["id"], [])}, Incident, strict=False)
+        for row in rows
+    ]
+
+
+async def open_by_hand(
+    database: OpsDatabase, title: str, severity: Severity, operator: str, *, subject: str = ""
+) -> Incident:
+    """Open an incident that no alert has opened.
+
+    Args:
+        subject: what it is about, so that alerts on the same thing join it: ``component:postgres``.
+
+    Raises:
+        OperatorError: there is no title.
+    """
+    title = timeline.shortened(one_line(title.strip()), MAX_TITLE)
+    if not title:
+        raise OperatorError("Say in one sentence what is wrong: that is the incident's title.")
+
+    def opened(transaction: Transaction) -> int:
+        now = datetime.now(UTC)
+        number = insert(transaction, title, severity, one_line(subject)[:200], now, operator)
+        transaction.write(timeline.add(number, "opened", operator, f"{severity}: {title}", at=now))
+        return number
+
+    return await shown(database, await database.transact(opened))
+
+
+async def acknowledge(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    takes_over: bool = False,
+) -> Incident:
+    """Say that one takes care of it: nobody else is called until this expires.
+
+    Raises:
+        OperatorError: it is resolved, or somebody else has it already.
+    """
+
+    def acknowledged(now: State, at: datetime) -> tuple[State, list[Statement]]:
+        _require_open(now)
+        is_anothers = now.status == "acknowledged" and now.acknowledged_by != operator
+        if is_anothers and not takes_over:
+            until = now.acknowledged_until
+            raise IncidentChangedError(
+                f"Incident {number} is already acknowledged by {now.acknowledged_by}"
+                f" until {until and until.astimezone():%H:%M}: add a note, or take it over."
+            )
+        until = at + ACKNOWLEDGED_FOR[now.severity]
+        text = f"until {until.astimezone():%Y-%m-%d %H:%M}"
+        if is_anothers:
+            text += f", instead of {now.acknowledged_by}"
+        return msgspec.structs.replace(
+            now,
+            status="acknowledged",
+            acknowledged_at=at,
+            acknowledged_by=operator,
+            acknowledged_until=until,
+        ), [timeline.add(number, "acknowledged", operator, text, at=at)]
+
+    return await _changed(database, number, version, acknowledged)
+
+
+async def resolve(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    reason: str = "",
+) -> Incident:
+    """End an incident.
+
+    Raises:
+        OperatorError: it is resolved already.
+    """
+
+    def resolved(now: State, at: datetime) -> tuple[State, list[Statement]]:
+        _require_open(now)
+        return ended(now, at, operator), [
+            timeline.add(number, "resolved", operator, reason.strip(), at=at)
+        ]
+
+    return await _changed(database, number, version, resolved)
+
+
+async def reopen(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    reason: str = "",
+) -> Incident:
+    """Open a resolved incident again.
+
+    Raises:
+        OperatorError: it is not resolved, or was merged into another.
+    """
+
+    def reopened(now: State, at: datetime) -> tuple[State, list[Statement]]:
+        if now.status != "resolved":
+            raise OperatorError(f"Incident {number} is not resolved: it is {now.status}.")
+        if now.merged_into is not None:
+            raise OperatorError(
+                f"Incident {number} was merged into {now.merged_into}: reopen or split that one."
+            )
+        return open_again(now), [timeline.add(number, "reopened", operator, reason.strip(), at=at)]
+
+    return await _changed(database, number, version, reopened)
+
+
+async def change_severity(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    severity: Severity,
+    reason: str,
+) -> Incident:
+    """Raise or lower the severity.
+
+    Raises:
+        OperatorError: without a reason, or if it has this severity, or is resolved.
+    """
+    if not reason.strip():
+        raise OperatorError("Say why the severity changes.")
+
+    def changed(now: State, at: datetime) -> tuple[State, list[Statement]]:
+        _require_open(now)
+        if now.severity == severity:
+            raise OperatorError(f"Incident {number} is {severity} already.")
+        text = f"{now.severity} → {severity}: {reason.strip()}"
+        return msgspec.structs.replace(now, severity=severity), [
+            timeline.add(number, "severity", operator, text, at=at)
+        ]
+
+    return await _changed(database, number, version, changed)
+
+
+async def note(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    text: str,
+    kind: Literal["note", "helped", "hindered"] = "note",
+) -> Incident:
+    """Add an observation to the timeline, also of a resolved incident; it changes no version.
+
+    Raises:
+        OperatorError: it is empty or too long.
+    """
+    if not text.strip() or len(text) > timeline.MAX_CHARACTERS:
+        raise OperatorError(f"Write between 1 and {timeline.MAX_CHARACTERS} characters.")
+
+    def noted(transaction: Transaction) -> None:
+        _current(transaction, number, version)
+        transaction.write(timeline.add(number, kind, operator, text.strip()))
+
+    await database.transact(noted)
+    return await shown(database, number)
+
+
+async def merge(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    into: int,
+) -> Incident:
+    """Make an incident part of another one, with its alerts; return the other one.
+
+    Raises:
+        OperatorError: one of them is resolved, or both are the same.
+    """
+    if number == into:
+        raise OperatorError("An incident cannot be merged into itself.")
+
+    def merged(transaction: Transaction) -> None:
+        at = datetime.now(UTC)
+        source = _current(transaction, number, version)
+        target = _current(transaction, into)
+        _require_open(source)
+        _require_open(target)
+        absorb(transaction, target, [source], at, operator)
+
+    await database.transact(merged)
+    return await shown(database, into)
+
+
+async def split(
+    database: OpsDatabase,
+    number: int,
+    operator: str,
+    version: int | None = None,
+    *,
+    alerts: Sequence[str],
+    title: str = "",
+) -> Incident:
+    """Move alerts into an incident of their own, and return that one.
+
+    Args:
+        alerts: names or fingerprints.
+
+    Raises:
+        OperatorError: none of its alerts has such a name, or nothing would be left of it.
+    """
+    before = await shown(database, number)
+    chosen = [one for one in before.alerts if {one.name, one.fingerprint} & set(alerts)]
+    unknown = set(alerts) - {word for one in chosen for word in (one.name, one.fingerprint)}
+    if unknown or not alerts:
+        names = ", ".join(sorted({one.name for one in before.alerts})) or "none"
+        raise OperatorError(
+            f"Incident {number} has no alert {', '.join(sorted(unknown)) or '(none was named)'};"
+            f" its alerts are: {names}."
+        )
+    if len(chosen) == before.alert_count:
+        raise OperatorError(f"These are all alerts of incident {number}: nothing would be left.")
+    lead = min(chosen, key=lambda one: (one.severity, one.started_at, one.fingerprint))
+    named = timeline.shortened(one_line(title.strip() or lead.summary or lead.name), MAX_TITLE)
+
+    def done(transaction: Transaction) -> int:
+        at = datetime.now(UTC)
+        now = _current(transaction, number, before.version if version is None else version)
+        _require_open(now)
+        severity = msgspec.convert(lead.severity, Severity)
+        made = insert(transaction, named, severity, now.subject, at, operator, is_apart=True)
+        fingerprints = msgspec.json.encode([one.fingerprint for one in chosen]).decode()
+        transaction.write(
+            store(msgspec.structs.replace(now, is_apart=True)),
+            statement("move_some_alerts", number, made, fingerprints),
+            timeline.add(number, "split", operator, f"into incident {made}: {named}", at=at),
+            timeline.add(made, "opened", operator, f"split from incident {number}", at=at),
+        )
+        return made
+
+    return await shown(database, await database.transact(done))
+
+
+# Within a transaction of another room of this one.
+
+
+def insert(
+    transaction: Transaction,
+    title: str,
+    severity: Severity,
+    subject: str,
+    at: datetime,
+    opened_by: str,
+    *,
+    is_apart: bool = False,
+) -> int:
+    """Store a new incident, and return its number."""
+    rows = transaction.rows(
+        "open_incident", title, severity, subject, at, visible(opened_by)[:200], int(is_apart)
+    )
+    return int(rows[0]["id"])
+
+
+def absorb(
+    transaction: Transaction,
+    target: State,
+    sources: Sequence[State],
+    at: datetime,
+    operator: str,
+) -> State:
+    """Merge incidents into one, which gets the highest severity of them; return it."""
+    severity = min(target.severity, *(one.severity for one in sources))
+    merged = msgspec.structs.replace(target, severity=severity)
+    transaction.write(store(merged))
+    for one in sources:
+        over = msgspec.structs.replace(ended(one, at, operator), merged_into=target.id)
+        transaction.write(
+            store(over),
+            statement("move_alerts", one.id, target.id),
+            statement("merge_again", one.id, target.id),
+            timeline.add(one.id, "merged", operator, f"into incident {target.id}", at=at),
+            timeline.add(target.id, "merged", operator, f"incident {one.id}: {one.title}", at=at),
+        )
+    return msgspec.structs.replace(merged, version=merged.version + 1)
+
+
+def ended(now: State, at: datetime, by: str) -> State:
+    # A clock that was set back must not make the end precede the beginning.
+    return msgspec.structs.replace(
+        now, status="resolved", resolved_at=max(at, now.opened_at), resolved_by=by
+    )
+
+
+def open_again(now: State) -> State:
+    return msgspec.structs.replace(
+        now,
+        status="open",
+        resolved_at=None,
+        resolved_by=None,
+        acknowledged_at=None,
+        acknowledged_by=None,
+        acknowledged_until=None,
+    )
+
+
+def store(now: State) -> Statement:
+    """Return what stores a changed incident; its version becomes the next one."""
+    return statement(
+        "change_incident",
+        now.id,
+        now.severity,
+        now.status,
+        now.title,
+        now.subject,
+        now.acknowledged_at,
+        now.acknowledged_by,
+        now.acknowledged_until,
+        now.resolved_at,
+        now.resolved_by,
+        now.merged_into,
+        int(now.is_apart),
+    )
+
+
+async def _changed(
+    database: OpsDatabase,
+    number: int,
+    version: int | None,
+    change: Callable[[State, datetime], tuple[State, list[Statement]]],
+) -> Incident:
+    def done(transaction: Transaction) -> None:
+        changed, said = change(_current(transaction, number, version), datetime.now(UTC))
+        transaction.write(store(changed), *said)
+
+    await database.transact(done)
+    return await shown(database, number)
+
+
+def _current(transaction: Transaction, number: int, version: int | None = None) -> State:
+    rows = transaction.rows("stored_incident", number)
+    if not rows:
+        raise _unknown(number)
+    now = msgspec.convert(dict(rows[0]), State, strict=False)
+    if version is not None and version != now.version:
+        raise IncidentChangedError(
+            f"Incident {number} has changed since you looked: it is {now.status}, {now.severity}"
+            f" (version {now.version}, yours is {version}). Look again, then decide."
+        )
+    return now
+
+
+def _require_open(now: State) -> None:
+    if now.merged_into is not None:
+        raise OperatorError(f"Incident {now.id} was merged into {now.merged_into}: use that one.")
+    if now.status == "resolved":
+        raise OperatorError(f"Incident {now.id} is resolved: reopen it first.")
+
+
+def _unknown(number: int) -> OperatorError:
+    return OperatorError(f"There is no incident {number}: `chitlaq incidents` lists them.")

@@ -1,0 +1,73 @@
+-- name: incidents
+-- Incidents with this status, or (?1 null) all; those not resolved first, then the newest. What was merged into
+-- another is left out.
+SELECT incidents.*, level AS escalation_level, next_at AS next_escalation_at,
+       (SELECT count(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = id) AS alert_count
+FROM (SELECT * FROM incidents WHERE (?1 IS NULL OR status = ?1) AND merged_into IS NULL
+      ORDER BY status = 'resolved', id DESC LIMIT ?2) AS incidents
+LEFT JOIN escalations ON incident_id = id
+ORDER BY status = 'resolved', id DESC;
+
+-- name: incident
+-- One incident.
+SELECT incidents.*, level AS escalation_level, next_at AS next_escalation_at,
+       (SELECT count(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = id) AS alert_count
+FROM incidents LEFT JOIN escalations ON incident_id = id WHERE id = ?1;
+
+-- name: stored_incident
+-- One incident as it is stored.
+SELECT * FROM incidents WHERE id = ?1;
+
+-- name: alerts_of_incidents
+-- The alerts of these incidents (a JSON array), firing ones first, at most ?2 of each incident.
+SELECT incident_id, fingerprint, name, severity, summary, labels, started_at, ended_at, times
+FROM (SELECT incident_id, fingerprint, name, severity, summary, labels,
+             min(started_at) AS started_at, ended_at, times,
+             row_number() OVER (PARTITION BY incident_id
+                                ORDER BY ended_at IS NOT NULL, severity, started_at, fingerprint) AS position
+      FROM (SELECT incident_id, fingerprint, name, severity, summary, labels, started_at,
+                   first_value(ended_at) OVER newest AS ended_at,
+                   count(*) OVER (PARTITION BY incident_id, fingerprint) AS times
+            FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+            WHERE incident_id IN (SELECT value FROM json_each(?1))
+            WINDOW newest AS (PARTITION BY incident_id, fingerprint ORDER BY started_at DESC))
+      GROUP BY incident_id, fingerprint)
+WHERE position <= ?2
+ORDER BY incident_id, position;
+
+-- name: open_incident
+-- Open an incident, and return its number.
+INSERT INTO incidents (title, severity, status, subject, opened_at, opened_by, is_apart)
+VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6) RETURNING id;
+
+-- name: change_incident
+-- Store a changed incident. What it did to members is computed again when it is over.
+UPDATE incidents
+SET severity = ?2, status = ?3, title = ?4, subject = ?5, acknowledged_at = ?6, acknowledged_by = ?7,
+    acknowledged_until = ?8, resolved_at = ?9, resolved_by = ?10, merged_into = ?11, is_apart = ?12,
+    impact = NULL, version = version + 1
+WHERE id = ?1;
+
+-- name: move_alerts
+-- Make the alerts of incident ?1 those of ?2.
+UPDATE incident_alerts SET incident_id = ?2 WHERE incident_id = ?1;
+
+-- name: move_some_alerts
+-- Make these alerts (a JSON array of fingerprints) of incident ?1 those of ?2.
+UPDATE incident_alerts SET incident_id = ?2
+WHERE incident_id = ?1 AND fingerprint IN (SELECT value FROM json_each(?3));
+
+-- name: merge_again
+-- What was merged into incident ?1 is part of ?2 now.
+UPDATE incidents SET merged_into = ?2 WHERE merged_into = ?1;
+
+-- name: add_to_timeline
+-- Add a line to a timeline; the same line again replaces its text.
+INSERT INTO timeline (id, incident_id, at, kind, actor, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT DO UPDATE SET text = excluded.text;
+
+-- name: timeline
+-- What was written on an incident and on those that were merged into it.
+SELECT at, kind, actor, text FROM timeline
+WHERE incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_into = ?1)
+ORDER BY at, id;
