@@ -440,6 +440,13 @@ async def test_mail_that_cannot_be_kept_is_reported(
     assert "kept nowhere" in said
 
 
+async def test_report_that_goes_to_nobody_is_not_called_sent(tmp_path: Path) -> None:
+    away = Database("postgresql://x:y@127.0.0.1:1/chitlaq", "test", {})
+    with OpsDatabase(Home(tmp_path)) as database:
+        said = await delivery.deliver(database, away, Settings(), "the day", "text", "page")
+    assert said == ["not sent: operations.report_to and operations.notify name nobody"]
+
+
 def test_report_is_written_mailed_and_sent(
     stack: Stack, hook: tuple[str, list[bytes]], tmp_path: Path
 ) -> None:

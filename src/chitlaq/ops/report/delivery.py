@@ -26,7 +26,7 @@ log = logs.get("delivery")
 async def deliver(
     database: OpsDatabase, mails: Database, settings: Settings, subject: str, text: str, html: str
 ) -> list[str]:
-    """Send a report to every recipient in the settings, and return one line about each.
+    """Send a report to every recipient in the settings, and return one line about each, or about none.
 
     A mail is queued: auth-service hands it to the mail server, at once or when that takes it.
 
@@ -46,7 +46,7 @@ async def deliver(
         for address in settings.operations.report_to
     ]
     said += [await _notify(url.reveal(), subject, text) for url in settings.operations.notify]
-    return said
+    return said or ["not sent: operations.report_to and operations.notify name nobody"]
 
 
 async def send_waiting(database: OpsDatabase, mails: Database) -> int:
