@@ -13,6 +13,7 @@ from chitlaq.core import tasks
 from chitlaq.core.http.service import Context, Service
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
+from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import alert_history
@@ -41,12 +42,13 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
                 "extra_metrics": exporter.exposition,
                 "operations": operations,
                 "incidents_changed": incidents_changed,
+                "console": Console(context.home, context.settings, operations),
             }
 
 
 SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
-    slices=("history",),
+    slices=("history", "console.access", "console.screens"),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
 )

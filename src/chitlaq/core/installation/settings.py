@@ -165,6 +165,8 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Email addresses that get the daily report."""
     notify: tuple[Secret, ...] = ()
     """Where its summary is also sent, as Apprise URLs: ``slack://…``, ``mailto://…``."""
+    public: bool = False
+    """Let the operations console be reached through nginx, at ``/ops/``, not only on this machine."""
 
 
 class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from chitlaq.core.http.service import Context, Service, ServiceState
 from chitlaq.core.installation.settings import Settings
 from chitlaq.services.gateway.access_log_metrics import AccessLog
 from chitlaq.services.gateway.aggregate import Aggregate, chapters
-from chitlaq.web.site import pages
+from chitlaq.web.site.pages import SITE
 
 
 class GatewayState(ServiceState):
@@ -47,15 +47,13 @@ async def openapi(state: GatewayState) -> dict[str, Any]:
 async def docs(request: Request[Any, Any, State], state: GatewayState) -> Response[Any]:
     document = await state.aggregate.openapi()
     if "text/html" in request.headers.get("accept", ""):
-        return pages.html("docs.html", api=document, chapters=chapters(document))
+        return SITE.html("docs.html", api=document, chapters=chapters(document))
     return Response(document)
 
 
 @get("/", is_page=True, summary="Status page")
 async def landing(state: GatewayState) -> Response[str]:
-    return pages.html(
-        "landing.html", health=await state.aggregate.health(), settings=state.settings
-    )
+    return SITE.html("landing.html", health=await state.aggregate.health(), settings=state.settings)
 
 
 @get(
@@ -65,7 +63,7 @@ async def landing(state: GatewayState) -> Response[str]:
     summary="The page that the verification mail links to",
 )
 def verify() -> Response[str]:
-    return pages.html("verify.html")
+    return SITE.html("verify.html")
 
 
 @get(
@@ -75,7 +73,7 @@ def verify() -> Response[str]:
     summary="Style sheets and scripts of the pages",
 )
 def static(name: str) -> Response[bytes]:
-    return pages.static(name)
+    return SITE.static(name)
 
 
 @asynccontextmanager

@@ -8,14 +8,14 @@ from typing import Any
 
 import asyncpg
 
-from chitlaq.core import addresses
+from chitlaq.core import addresses, passwords
 from chitlaq.core.data import mail
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
-from chitlaq.services.auth.accounts import mails, passwords
+from chitlaq.services.auth.accounts import mails
 from chitlaq.services.auth.accounts.schemas import Registration, User
 from chitlaq.services.auth.state import AuthState
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from uuid import UUID
 
+from chitlaq.core import passwords
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
@@ -14,7 +15,6 @@ from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
-from chitlaq.services.auth.accounts import passwords
 from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
 from chitlaq.services.auth.sessions.schemas import Login, SessionItem, SignedIn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from chitlaq.services.auth.accounts import passwords
+from chitlaq.core import passwords
 
 FORM = re.compile(r"(\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+)\$([^$]+)\$([^$]+)")
 

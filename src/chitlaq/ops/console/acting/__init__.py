@@ -1,0 +1,1 @@
+"""Acting through the console: a plan, a reason, a confirmation."""

@@ -1,0 +1,35 @@
+-- name: store_console_session
+-- Store a session that begins; repeating it changes nothing.
+INSERT INTO console_sessions (token_hash, operator, is_by_link, address, started_at, seen_at, totp_step)
+VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO NOTHING;
+
+-- name: console_session
+-- A session that has not ended.
+SELECT operator, is_by_link, started_at, seen_at FROM console_sessions
+WHERE token_hash = ?1 AND ended_at IS NULL;
+
+-- name: see_console_session
+-- Note that a session was used at ?2.
+UPDATE console_sessions SET seen_at = max(seen_at, ?2) WHERE token_hash = ?1;
+
+-- name: end_console_session
+-- End a session at ?2.
+UPDATE console_sessions SET ended_at = max(started_at, ?2) WHERE token_hash = ?1 AND ended_at IS NULL;
+
+-- name: end_console_sessions
+-- End all sessions of an operator that began until ?2.
+UPDATE console_sessions SET ended_at = max(started_at, ?2)
+WHERE operator = ?1 AND started_at <= ?2 AND ended_at IS NULL;
+
+-- name: last_totp_step
+-- The time step of an operator's last one-time code, or null.
+SELECT max(totp_step) AS step FROM console_sessions WHERE operator = ?1;
+
+-- name: console_sign_ins
+-- The newest sessions.
+SELECT operator, is_by_link, address, started_at, seen_at, ended_at FROM console_sessions
+ORDER BY started_at DESC LIMIT ?1;
+
+-- name: prune_console_sessions
+-- Delete sessions that began before ?1.
+DELETE FROM console_sessions WHERE started_at < ?1;

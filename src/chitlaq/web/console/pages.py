@@ -1,0 +1,43 @@
+"""The operators' console: its pages and static files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+from chitlaq.core.formatting import duration
+from chitlaq.web.pages import Pages, policy
+
+CONSOLE = Pages(
+    "chitlaq.web.console",
+    {
+        "Content-Security-Policy": policy(
+            require_trusted_types_for="'script'", trusted_types="'none'"
+        ),
+        # Not no-referrer: forms would be sent with the origin null.
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        # What an operator saw is not shown again after signing out.
+        "Cache-Control": "no-store",
+    },
+)
+
+
+def _clock(at: datetime) -> Markup:
+    """A moment on this machine's clock: today only the time, else also the date."""
+    local = at.astimezone()
+    is_today = local.date() == datetime.now(UTC).astimezone().date()
+    words = f"{local:%H:%M}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{local:%Y-%m-%d %H:%M:%S %Z}", words
+    )
+
+
+def _ago(at: datetime) -> str:
+    return duration(max(0.0, (datetime.now(UTC) - at).total_seconds()))
+
+
+CONSOLE.environment.filters |= {"clock": _clock, "ago": _ago, "duration": duration}

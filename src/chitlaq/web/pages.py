@@ -1,0 +1,83 @@
+"""Pages from templates, and static files: how the members' site and the console make them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import jinja2
+from litestar import Response
+
+from chitlaq import __version__
+from chitlaq.core.http import problems
+from chitlaq.core.visible import visible
+
+MEDIA_TYPES = {
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
+_STATIC_NAME = re.compile(r"(?:[\w-]+/)*[\w-][\w.-]*", re.ASCII)
+
+
+def policy(**sources: str) -> str:
+    """Return a Content-Security-Policy: nothing external and nothing inline, but for these sources.
+
+    What others write never runs as a script.
+    """
+    stated = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": "'self' data:",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+        **{name.replace("_", "-"): value for name, value in sources.items()},
+    }
+    return "; ".join(f"{name} {value}" for name, value in stated.items())
+
+
+class Pages:
+    """The templates and static files of one package, and the headers of its pages."""
+
+    def __init__(self, package: str, headers: Mapping[str, str]) -> None:
+        self._package = package
+        self._headers = dict(headers)
+        self.environment = jinja2.Environment(
+            loader=jinja2.PackageLoader(package),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=_shown,
+        )
+
+    def html(self, template: str, status: int = 200, **values: Any) -> Response[str]:
+        """Render a template as a page."""
+        text = self.environment.get_template(template).render(version=__version__, **values)
+        return Response(text, status_code=status, media_type="text/html", headers=self._headers)
+
+    def static(self, name: str) -> Response[bytes]:
+        """Return one of the static files.
+
+        Raises:
+            Problem: 404 if there is no such file.
+        """
+        media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
+        file = resources.files(self._package).joinpath("static", name)
+        if media_type is None or not _STATIC_NAME.fullmatch(name) or not file.is_file():
+            raise problems.not_found("file")
+        return Response(
+            file.read_bytes(),
+            media_type=media_type,
+            headers={**self._headers, "Cache-Control": "max-age=300"},
+        )
+
+
+def _shown(value: object) -> object:
+    """What a template prints: text that others wrote hides nothing and reorders nothing."""
+    return visible(value) if type(value) is str else value
