@@ -7,6 +7,7 @@ standby needs, and owns tables that are not ours.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import subprocess
@@ -28,10 +29,12 @@ from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import base_backup, dump, fingerprint, tablespaces
 from chitlaq.backups.proof import verify
 from chitlaq.backups.restore import plan
+from chitlaq.backups.wal import receiver
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import BACKUP
 from chitlaq.stack.install import users
+from chitlaq.stack.servers import barman
 from tests.backups.backed_up_stack import (
     context_of,
     newest,
@@ -337,9 +340,37 @@ def nothing_receives_for(stack: Stack, seconds: float) -> Iterator[None]:
 def test_wait_for_a_segment_ends_when_nothing_is_received(
     backed_up_stack: Stack, context: BackupContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from chitlaq.backups.wal import receiver
-
     monkeypatch.setattr(receiver, "RECEIVE_SECONDS", 1)
     with pytest.raises(OperatorError, match="0000000100000F0000000001 did not arrive, and nothing"):
         receiver.wait_for_segment(context, "0000000100000F0000000001")
     assert base_backup.data_folders(context)
+
+
+def test_base_backup_that_stands_still_is_given_up_while_wal_is_received(
+    backed_up_stack: Stack, context: BackupContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(barman, "STALL_SECONDS", 2)
+    is_over = threading.Event()
+
+    def disturb() -> None:
+        """Stop the copying, and go on writing."""
+        with psycopg.connect(backed_up_stack.dsn("postgres"), autocommit=True) as writing:
+            for turn in itertools.takewhile(lambda _: not is_over.wait(0.02), itertools.count()):
+                for process in psutil.Process().children(recursive=True):
+                    with suppress(psutil.Error):
+                        if process.name() == "pg_basebackup":
+                            process.suspend()
+                if turn % 50 == 0:
+                    writing.execute("SELECT pg_create_restore_point('busy'), pg_switch_wal()")
+
+    receiver.wait_for_connection(context)
+    disturbing = threading.Thread(target=disturb)
+    disturbing.start()
+    try:
+        with pytest.raises(OperatorError, match="barman backup has made no progress for 2 s"):
+            barman.run(
+                context.home, context.settings, "backup", "--immediate-checkpoint", barman.SERVER
+            )
+    finally:
+        is_over.set()
+        disturbing.join()

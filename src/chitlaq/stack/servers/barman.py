@@ -24,6 +24,7 @@ from chitlaq.stack.servers import postgres
 SERVER = "chitlaq"
 # How long Barman may run without adding to its folder; a checkpoint comes first.
 STALL_SECONDS = 600.0
+_WRITES = {"backup": "base", "archive-wal": "wals"}
 
 # The default of ten seconds would make the archive seem far behind under heavy writes. Barman gives it an
 # empty standard input; with Barman's own, it bears the same mark as Barman (stack/supervisor/leftovers.py).
@@ -134,13 +135,14 @@ def command(home: Home, *words: str) -> list[str]:
 
 
 def run(home: Home, settings: Settings, *words: str) -> str:
-    """Run Barman and return its output.
+    """Run one of Barman's commands that write, and return its output.
 
     Raises:
         OperatorError: it failed; with its error.
     """
     prepare(home, settings)
-    place = folder(home, settings)
+    # Only what this command writes: the receiver goes on writing, whatever has stopped.
+    place = folder(home, settings) / _WRITES[words[0]]
     try:
         done = programs.run(
             command(home, *words),
