@@ -39,6 +39,7 @@ def doctor(as_json: output.AsJson = False) -> None:
             preflight.Finding(f"program {report.component}", report.state, report.detail)
             for report in preflight.server_programs(home, settings, statuses)
         ]
+    findings += preflight.limits(settings, statuses)
     findings += preflight.observers(home, settings)
     findings.append(_stack(statuses))
     findings += [preflight.Finding("settings", "problem", text) for text in said]

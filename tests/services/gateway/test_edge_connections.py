@@ -22,7 +22,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, RateLimits, Settings
 from chitlaq.monitoring.exporter import exporter
 from chitlaq.services.gateway import nginx as configuration
-from chitlaq.stack.install import users
+from chitlaq.stack.install import preflight, users
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import probes
 from tests.conftest import Stack, eventually, free_ports
@@ -76,7 +76,7 @@ async def lone_edge(
         limits=RateLimits(address_connections=PER_ADDRESS),
         trusted_proxies=(PROXY,),
     )
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (OPEN_FILES, OPEN_FILES))
+    monkeypatch.setattr(resource, "prlimit", lambda *_: (OPEN_FILES, OPEN_FILES))
     # Of an nginx that root starts, the workers must enter the folder of the sockets.
     user = users.service_user()
     declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
@@ -262,7 +262,42 @@ def test_no_other_user_reaches_a_socket_that_believes_what_it_is_told(stack: Sta
 def test_one_address_gets_at_most_half_of_all_connections(
     asked: int, files: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "prlimit", lambda *_: (files, files))
     bounds = edge.capacity(RateLimits(address_connections=asked))
     assert bounds.per_address <= bounds.connections // 2
     assert bounds.connections * edge.SLOTS_PER_CONNECTION < bounds.slots < bounds.files <= files
+
+
+PUBLIC = "https://social.example.edu"
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "name", "state", "said"),
+    [
+        (Settings(), 500_000, "connections", "ok", "8,160 at once, 4,000 from one address"),
+        (Settings(), 4_096, "connections", "warning", "464 from one address and not limits.address_"),
+        (Settings(), 4_096, "connections", "warning", "(4,000): raise the limit of open files"),
+        (
+            Settings(limits=RateLimits(address_connections=9_000)),
+            500_000, "connections", "warning", "4,080 from one address",
+        ),
+        (Settings(), 500_000, "TLS proxy", "ok", "none"),
+        (Settings(public_url=PUBLIC), 500_000, "TLS proxy", "warning", "in trusted_proxies, or all"),
+        (
+            Settings(public_url=PUBLIC, trusted_proxies=("127.0.0.1",)),
+            500_000, "TLS proxy", "ok", "127.0.0.1",
+        ),
+    ],
+)  # fmt: skip
+def test_doctor_names_what_keeps_a_campus_out(
+    settings: Settings,
+    files: int,
+    name: str,
+    state: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resource, "prlimit", lambda *_: (files, files))
+    found = {one.name: one for one in preflight.limits(settings)}
+    assert found[name].state == state
+    assert said in found[name].detail

@@ -15,8 +15,9 @@ import pytest
 
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Programs, Settings
-from chitlaq.stack.install import apt_unpack, server_programs
+from chitlaq.core.installation.secret_values import SecretUrl
+from chitlaq.core.installation.settings import Monitoring, Programs, Settings
+from chitlaq.stack.install import apt_unpack, preflight, server_programs
 from chitlaq.stack.install.server_programs import Report, ServerProgram
 from chitlaq.stack.servers import nginx, postgres, valkey
 from tests.conftest import Stack, eventually, start_stack, stop_stack
@@ -137,9 +138,27 @@ def test_nginx_without_its_stream_module_is_refused(bare: Home, tmp_path: Path) 
 def test_nginx_that_does_not_run_or_is_too_old_is_passed_by(bare: Home) -> None:
     file = Path(os.environ["PATH"], "nginx")
     dynamic = "nginx version: nginx/1.22.1 --with-stream=dynamic"
-    for text in (VERSIONS["nginx"][1], "no version", dynamic):
+    reasons = {
+        VERSIONS["nginx"][1]: "it is version 1.16.1, and ChitLaq needs 1.18 or newer",
+        "no version": "does not say its version",
+        dynamic: "it lacks the stream module: install libnginx-mod-stream",
+    }
+    for text, reason in reasons.items():
         says(file, text)
-        assert nginx.program(bare, Settings()).source == "wheel"
+        found = nginx.program(bare, Settings())
+        assert found.source == "wheel"
+        assert f"{file} is not used: " in nginx.shortcoming(found)
+        assert reason in nginx.shortcoming(found)
+    alone = Settings(
+        database_url=SecretUrl("postgresql://x@127.0.0.1/x"),
+        redis_url=SecretUrl("redis://127.0.0.1/0"),
+        monitoring=Monitoring(embedded=False),
+    )
+    (said,) = preflight.server_programs(bare, alone)
+    assert reasons[dynamic] in said.detail
+    assert said.state in {"warning", "unknown"}, "whether there is a newer one may be unknown"
+    file.unlink()
+    assert "install the packages nginx" in nginx.shortcoming(nginx.program(bare, Settings()))
     bare.nginx_package.mkdir(parents=True)
     (bare.nginx_package / apt_unpack.FETCHED).touch()
     (bare.nginx_package / "usr" / "sbin").mkdir(parents=True)

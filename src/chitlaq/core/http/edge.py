@@ -29,6 +29,7 @@ RESERVED_SLOTS = 128
 # Open files beside connections: logs, and bodies that are buffered on disk.
 OTHER_FILES = 256
 MAX_SLOTS = 32_768
+MOST_FILES = MAX_SLOTS + OTHER_FILES
 IPV6_PREFIX = 64
 
 
@@ -85,10 +86,15 @@ class Capacity:
     per_address: int
 
 
-def capacity(limits: RateLimits) -> Capacity:
-    """Return what the limit of open files (``ulimit -Hn``) and the settings allow."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MAX_SLOTS + OTHER_FILES
+def capacity(limits: RateLimits, pid: int = 0) -> Capacity:
+    """Return what the limit of open files (``ulimit -Hn``) and the settings allow.
+
+    Args:
+        limits: the settings.
+        pid: the process whose limit of open files counts: nginx, or this one, which starts it.
+    """
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    files = MOST_FILES
     if hard != resource.RLIM_INFINITY:
         files = min(files, hard)
     slots = max(files - OTHER_FILES, files // 2)

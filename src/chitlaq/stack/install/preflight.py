@@ -16,6 +16,7 @@ from chitlaq import inventory
 from chitlaq.core.data import valkey as core_valkey
 from chitlaq.core.errors import MissingProgramError, OperatorError
 from chitlaq.core.host import landlock
+from chitlaq.core.http import edge
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import OPERATOR, OPERATOR_PASSWORD
 from chitlaq.core.installation.settings import Settings
@@ -69,6 +70,48 @@ def _confinement() -> Finding:
         "unknown",
         "this kernel does not confine the servers of restore drills, which then rely on their own"
         " configuration: Linux 5.19 or newer with Landlock does",
+    )
+
+
+def limits(settings: Settings, statuses: Sequence[Status] = ()) -> list[Finding]:
+    """Check that the limits by address let a whole campus in.
+
+    Args:
+        settings: the installation's.
+        statuses: of the running stack, whose nginx may open other numbers of files than this process.
+    """
+    pid = next((one.pid for one in statuses if one.service == "nginx" and one.pid), 0)
+    with suppress(OSError):  # it ended, or belongs to somebody else
+        return [_connections(edge.capacity(settings.limits, pid), settings), _proxy(settings)]
+    return [_proxy(settings)]
+
+
+def _connections(capacity: edge.Capacity, settings: Settings) -> Finding:
+    wanted = settings.limits.address_connections
+    said = (
+        f"nginx accepts {capacity.connections:,} at once, {capacity.per_address:,} from one address"
+    )
+    if capacity.per_address == wanted:
+        return Finding("connections", "ok", said)
+    said += f" and not limits.address_connections ({wanted:,})"
+    if capacity.files < edge.MOST_FILES:
+        said += (
+            f": raise the limit of open files (`ulimit -Hn`, LimitNOFILE= of systemd) to {edge.MOST_FILES:,},"
+            " since all members of a campus may have one address"
+        )
+    return Finding("connections", "warning", said)
+
+
+def _proxy(settings: Settings) -> Finding:
+    trusted = ", ".join(settings.trusted_proxies)
+    if trusted or not settings.public_url.startswith("https:"):
+        said = f"trusted_proxies: {trusted}" if trusted else "none, by public_url"
+        return Finding("TLS proxy", "ok", said)
+    return Finding(
+        "TLS proxy",
+        "warning",
+        f"public_url is {settings.public_url}, and nginx speaks HTTP: list the proxy in front of it in"
+        " trusted_proxies, or all members count as one address",
     )
 
 
@@ -173,22 +216,25 @@ def server_programs(
     running = {status.service: status.pid for status in statuses if status.pid}
     reports = server_origins.reports(found)
     return [
-        _aged(report, program, running.get(program.component))
+        _judged(report, program, running.get(program.component))
         for report, program in zip(reports, found, strict=True)
     ]
 
 
-def _aged(
+def _judged(
     report: server_origins.Report, program: ServerProgram, pid: int | None
 ) -> server_origins.Report:
-    """Add that a process still runs another program than the one that starts next."""
-    try:
-        runs = str(Path(f"/proc/{pid}/exe").readlink()) if pid else str(program.path.resolve())
-    except OSError:
+    """Add what an operator should do: restart what runs another program, or install a better nginx."""
+    said = report.detail
+    if program.component == "nginx" and (shortcoming := nginx.shortcoming(program)):
+        said += f"; {shortcoming}"
+    runs = str(program.path.resolve())
+    with suppress(OSError):
+        runs = str(Path(f"/proc/{pid}/exe").readlink()) if pid else runs
+    if runs != str(program.path.resolve()):
+        said += f"; still running: {runs}: `chitlaq restart {program.component}`"
+    if said == report.detail:
         return report
-    if runs == str(program.path.resolve()):
-        return report
-    said = f"{report.detail}; still running: {runs}: `chitlaq restart {program.component}`"
     return replace(report, state="warning" if report.state == "ok" else report.state, detail=said)
 
 

@@ -66,6 +66,25 @@ def wheel() -> Path:
     )
 
 
+def shortcoming(chosen: ServerProgram) -> str:
+    """What an operator should do about the program that is used, or an empty string.
+
+    Args:
+        chosen: what `program` returned.
+    """
+    if chosen.source not in {"package", "wheel"}:
+        return ""
+    found = programs.find("nginx")
+    if found is not None and (reason := _unfit(found)):
+        return f"{found} is not used: {reason}"
+    if chosen.source == "wheel":
+        return (
+            "only until there is an nginx from a distribution, which mends it: where `chitlaq up` cannot"
+            f" fetch one, install the packages {PACKAGE} and {STREAM_PACKAGE}"
+        )
+    return ""
+
+
 def is_fetched(settings: Settings) -> bool:
     """Whether the package is wanted: neither the settings nor this machine have another."""
     return not settings.programs.nginx and _on_path() is None
@@ -133,21 +152,24 @@ def _is_served(path: Path) -> bool:
 
 def _on_path() -> Path | None:
     found = programs.find("nginx")
-    return found if found is not None and _runs(found) else None
+    return found if found is not None and not _unfit(found) else None
 
 
 def _unpacked(folder: Path) -> Path | None:
     """The program of a fetched package, if it finds its libraries on this machine."""
     path = folder / "usr" / "sbin" / "nginx"
-    return path if (folder / apt_unpack.FETCHED).exists() and _runs(path) else None
+    return path if (folder / apt_unpack.FETCHED).exists() and not _unfit(path) else None
 
 
-def _runs(path: Path) -> bool:
+def _unfit(path: Path) -> str:
+    """Why a program cannot be used, or an empty string."""
     try:
         number = server_programs.version(path)
-    except OperatorError:
-        return False
-    return server_programs.is_at_least(number, OLDEST) and _has_stream(path)
+    except OperatorError as error:
+        return str(error)
+    if not server_programs.is_at_least(number, OLDEST):
+        return f"it is version {number}, and ChitLaq needs {'.'.join(map(str, OLDEST))} or newer"
+    return "" if _has_stream(path) else f"it lacks the stream module: install {STREAM_PACKAGE}"
 
 
 def _has_stream(path: Path) -> bool:
