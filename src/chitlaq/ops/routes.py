@@ -10,6 +10,7 @@ from typing import Any
 
 from chitlaq import inventory
 from chitlaq.core import tasks
+from chitlaq.core.data.batching import Batcher
 from chitlaq.core.http.service import Context, Service
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
@@ -17,6 +18,7 @@ from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history import alert_history
+from chitlaq.ops.incidents import keeping
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
@@ -29,7 +31,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         )
         backup_scheduler = BackupScheduler(context.home, context.settings)
         exporter = Exporter(context)
-        incidents_changed = asyncio.Event()
+        alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
@@ -37,10 +39,13 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             exporter.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
+            partial(keeping.keep_forever, operations, alerts_arrived, incidents_changed),
         ):
             yield {
                 "extra_metrics": exporter.exposition,
                 "operations": operations,
+                "reports": Batcher(partial(alert_history.store_together, operations)),
+                "alerts_arrived": alerts_arrived,
                 "incidents_changed": incidents_changed,
                 "console": Console(context.home, context.settings, operations),
             }

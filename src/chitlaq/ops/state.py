@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+from chitlaq.core.data.batching import Batcher
 from chitlaq.core.http.service import Context, ServiceState
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.history.alert_history import AlertmanagerPayload
 
 
 class OpsState(ServiceState):
     context: Context
     operations: OpsDatabase
+    reports: Batcher[AlertmanagerPayload, None]
+    """Stores what Alertmanager reports; reports that come together are one transaction."""
+    alerts_arrived: asyncio.Event
+    """Set when a report is stored: alerts join incidents at once."""
     incidents_changed: asyncio.Event
     """Set when an alert has opened or changed an incident: who escalates looks at once, and clears it."""
     console: Console

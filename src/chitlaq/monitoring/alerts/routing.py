@@ -87,19 +87,24 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
             }
             for name in (RECEIVER, WATCHDOG, *REPEAT)
         ],
-        "inhibit_rules": [
-            # A host that is down takes everything on it down.
-            _inhibit('alertname="HostDown"', 'alertname!="HostDown"', "host"),
-            *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *SUBJECT) for p, q in _MORE_SEVERE),
-            # Only a P0 may inhibit a P0.
-            _inhibit('family="ComponentDown"', f'{_OBJECTIVES},severity!="P0"', "service"),
-            _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
-            # Without PostgreSQL every service misses its objectives.
-            _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
-            *_explained_absence(),
-        ],
+        "inhibit_rules": inhibit_rules(),
     }
     return msgspec.json.format(msgspec.json.encode(document)) + b"\n"
+
+
+def inhibit_rules() -> list[dict[str, Any]]:
+    """Return which alerts are inhibited by which, in Alertmanager's form."""
+    return [
+        # A host that is down takes everything on it down.
+        _inhibit('alertname="HostDown"', 'alertname!="HostDown"', "host"),
+        *(_inhibit(f'severity="{p}"', f'severity=~"{q}"', *SUBJECT) for p, q in _MORE_SEVERE),
+        # Only a P0 may inhibit a P0.
+        _inhibit('family="ComponentDown"', f'{_OBJECTIVES},severity!="P0"', "service"),
+        _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
+        # Without PostgreSQL every service misses its objectives.
+        _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
+        *_explained_absence(),
+    ]
 
 
 def _explained_absence() -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ only the newest episode may be firing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -65,6 +66,15 @@ async def store(database: OpsDatabase, report: AlertmanagerPayload) -> None:
         OSError: neither was possible.
     """
     await database.keep(*statements(report))
+
+
+async def store_together(
+    database: OpsDatabase, reports: Sequence[AlertmanagerPayload]
+) -> list[None]:
+    """Store several notifications in one transaction."""
+    together = AlertmanagerPayload([alert for report in reports for alert in report.alerts])
+    await store(database, together)
+    return [None] * len(reports)
 
 
 def statements(report: AlertmanagerPayload) -> tuple[Statement, ...]:

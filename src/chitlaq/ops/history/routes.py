@@ -39,4 +39,5 @@ async def list_alerts(
     security=openapi.SIGNED_IN,
 )
 async def report_alerts(state: OpsState, data: AlertmanagerPayload) -> None:
-    await alert_history.store(state.operations, data)
+    await state.reports.ask(data)
+    state.alerts_arrived.set()

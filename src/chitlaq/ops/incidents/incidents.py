@@ -7,31 +7,19 @@ and is refused when somebody else was faster.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.visible import one_line, visible
+from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, Statement, Transaction, statement
-from chitlaq.ops.incidents import timeline
+from chitlaq.ops.incidents import changes, timeline
+from chitlaq.ops.incidents.changes import Severity, State, Status
 
-Severity = Literal["P0", "P1", "P2", "P3"]
-Status = Literal["open", "acknowledged", "resolved"]
-
-ACKNOWLEDGED_FOR = {
-    "P0": timedelta(hours=1), "P1": timedelta(hours=4),
-    "P2": timedelta(hours=12), "P3": timedelta(hours=24),
-}  # fmt: skip
-"""After this an acknowledgement expires, and the clock of the escalation starts again."""
-MAX_TITLE = 300
 MAX_ALERTS = 100
 """How many of an incident's alerts are listed."""
-
-
-class IncidentChangedError(OperatorError):
-    """Somebody else has changed the incident since."""
 
 
 class IncidentAlert(msgspec.Struct, frozen=True):
@@ -47,26 +35,6 @@ class IncidentAlert(msgspec.Struct, frozen=True):
     times: int
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident as it is stored."""
-
-    id: int
-    severity: Severity
-    status: Status
-    title: str
-    subject: str
-    opened_at: datetime
-    opened_by: str
-    acknowledged_at: datetime | None = None
-    acknowledged_by: str | None = None
-    acknowledged_until: datetime | None = None
-    resolved_at: datetime | None = None
-    resolved_by: str | None = None
-    merged_into: int | None = None
-    is_apart: bool = False
-    version: int = 1
-
-
 class Incident(State, frozen=True, kw_only=True):
     """An incident with its alerts, and when somebody else is told unless it is acknowledged.
 
@@ -77,7 +45,7 @@ class Incident(State, frozen=True, kw_only=True):
     escalation_level: int | None = None
     next_escalation_at: datetime | None = None
     alert_count: int = 0
-    alerts: list[IncidentAlert] = []
+    alerts: Sequence[IncidentAlert] = ()
 
 
 async def listed(
@@ -95,7 +63,7 @@ async def shown(database: OpsDatabase, number: int) -> Incident:
     """
     found = await _with_alerts(database, "incident", number)
     if not found:
-        raise _unknown(number)
+        raise changes.unknown(number)
     return found[0]
 
 
@@ -126,13 +94,21 @@ async def open_by_hand(
     Raises:
         OperatorError: there is no title.
     """
-    title = timeline.shortened(one_line(title.strip()), MAX_TITLE)
+    title = timeline.title(title)
     if not title:
         raise OperatorError("Say in one sentence what is wrong: that is the incident's title.")
 
     def opened(transaction: Transaction) -> int:
         now = datetime.now(UTC)
-        number = insert(transaction, title, severity, one_line(subject)[:200], now, operator)
+        number = changes.insert(
+            transaction,
+            title,
+            severity,
+            one_line(subject)[:200],
+            now,
+            operator,
+            resolves_itself=False,
+        )
         transaction.write(timeline.add(number, "opened", operator, f"{severity}: {title}", at=now))
         return number
 
@@ -154,15 +130,15 @@ async def acknowledge(
     """
 
     def acknowledged(now: State, at: datetime) -> tuple[State, list[Statement]]:
-        _require_open(now)
+        changes.require_unresolved(now)
         is_anothers = now.status == "acknowledged" and now.acknowledged_by != operator
         if is_anothers and not takes_over:
             until = now.acknowledged_until
-            raise IncidentChangedError(
+            raise changes.IncidentChangedError(
                 f"Incident {number} is already acknowledged by {now.acknowledged_by}"
                 f" until {until and until.astimezone():%H:%M}: add a note, or take it over."
             )
-        until = at + ACKNOWLEDGED_FOR[now.severity]
+        until = at + changes.ACKNOWLEDGED_FOR[now.severity]
         text = f"until {until.astimezone():%Y-%m-%d %H:%M}"
         if is_anothers:
             text += f", instead of {now.acknowledged_by}"
@@ -192,8 +168,8 @@ async def resolve(
     """
 
     def resolved(now: State, at: datetime) -> tuple[State, list[Statement]]:
-        _require_open(now)
-        return ended(now, at, operator), [
+        changes.require_unresolved(now)
+        return changes.ended(now, at, operator), [
             timeline.add(number, "resolved", operator, reason.strip(), at=at)
         ]
 
@@ -221,7 +197,9 @@ async def reopen(
             raise OperatorError(
                 f"Incident {number} was merged into {now.merged_into}: reopen or split that one."
             )
-        return open_again(now), [timeline.add(number, "reopened", operator, reason.strip(), at=at)]
+        # A person says that it is not over, whatever the alerts say.
+        opened = msgspec.structs.replace(changes.open_again(now), resolves_itself=False)
+        return opened, [timeline.add(number, "reopened", operator, reason.strip(), at=at)]
 
     return await _changed(database, number, version, reopened)
 
@@ -244,7 +222,7 @@ async def change_severity(
         raise OperatorError("Say why the severity changes.")
 
     def changed(now: State, at: datetime) -> tuple[State, list[Statement]]:
-        _require_open(now)
+        changes.require_unresolved(now)
         if now.severity == severity:
             raise OperatorError(f"Incident {number} is {severity} already.")
         text = f"{now.severity} → {severity}: {reason.strip()}"
@@ -273,7 +251,7 @@ async def note(
         raise OperatorError(f"Write between 1 and {timeline.MAX_CHARACTERS} characters.")
 
     def noted(transaction: Transaction) -> None:
-        _current(transaction, number, version)
+        changes.current(transaction, number, version)
         transaction.write(timeline.add(number, kind, operator, text.strip()))
 
     await database.transact(noted)
@@ -298,11 +276,17 @@ async def merge(
 
     def merged(transaction: Transaction) -> None:
         at = datetime.now(UTC)
-        source = _current(transaction, number, version)
-        target = _current(transaction, into)
-        _require_open(source)
-        _require_open(target)
-        absorb(transaction, target, [source], at, operator)
+        source = changes.current(transaction, number, version)
+        target = changes.current(transaction, into)
+        changes.require_unresolved(source)
+        changes.require_unresolved(target)
+        together = msgspec.structs.replace(
+            target,
+            severity=min(source.severity, target.severity),
+            resolves_itself=source.resolves_itself and target.resolves_itself,
+        )
+        transaction.write(changes.store(together))
+        changes.absorb(transaction, into, source, at, operator)
 
     await database.transact(merged)
     return await shown(database, into)
@@ -337,17 +321,26 @@ async def split(
     if len(chosen) == before.alert_count:
         raise OperatorError(f"These are all alerts of incident {number}: nothing would be left.")
     lead = min(chosen, key=lambda one: (one.severity, one.started_at, one.fingerprint))
-    named = timeline.shortened(one_line(title.strip() or lead.summary or lead.name), MAX_TITLE)
+    named = timeline.title(title or lead.summary or lead.name)
 
     def done(transaction: Transaction) -> int:
         at = datetime.now(UTC)
-        now = _current(transaction, number, before.version if version is None else version)
-        _require_open(now)
+        now = changes.current(transaction, number, before.version if version is None else version)
+        changes.require_unresolved(now)
         severity = msgspec.convert(lead.severity, Severity)
-        made = insert(transaction, named, severity, now.subject, at, operator, is_apart=True)
+        made = changes.insert(
+            transaction,
+            named,
+            severity,
+            now.subject,
+            at,
+            operator,
+            resolves_itself=now.resolves_itself,
+            is_apart=True,
+        )
         fingerprints = msgspec.json.encode([one.fingerprint for one in chosen]).decode()
         transaction.write(
-            store(msgspec.structs.replace(now, is_apart=True)),
+            changes.store(msgspec.structs.replace(now, is_apart=True)),
             statement("move_some_alerts", number, made, fingerprints),
             timeline.add(number, "split", operator, f"into incident {made}: {named}", at=at),
             timeline.add(made, "opened", operator, f"split from incident {number}", at=at),
@@ -357,87 +350,6 @@ async def split(
     return await shown(database, await database.transact(done))
 
 
-# Within a transaction of another room of this one.
-
-
-def insert(
-    transaction: Transaction,
-    title: str,
-    severity: Severity,
-    subject: str,
-    at: datetime,
-    opened_by: str,
-    *,
-    is_apart: bool = False,
-) -> int:
-    """Store a new incident, and return its number."""
-    rows = transaction.rows(
-        "open_incident", title, severity, subject, at, visible(opened_by)[:200], int(is_apart)
-    )
-    return int(rows[0]["id"])
-
-
-def absorb(
-    transaction: Transaction,
-    target: State,
-    sources: Sequence[State],
-    at: datetime,
-    operator: str,
-) -> State:
-    """Merge incidents into one, which gets the highest severity of them; return it."""
-    severity = min(target.severity, *(one.severity for one in sources))
-    merged = msgspec.structs.replace(target, severity=severity)
-    transaction.write(store(merged))
-    for one in sources:
-        over = msgspec.structs.replace(ended(one, at, operator), merged_into=target.id)
-        transaction.write(
-            store(over),
-            statement("move_alerts", one.id, target.id),
-            statement("merge_again", one.id, target.id),
-            timeline.add(one.id, "merged", operator, f"into incident {target.id}", at=at),
-            timeline.add(target.id, "merged", operator, f"incident {one.id}: {one.title}", at=at),
-        )
-    return msgspec.structs.replace(merged, version=merged.version + 1)
-
-
-def ended(now: State, at: datetime, by: str) -> State:
-    # A clock that was set back must not make the end precede the beginning.
-    return msgspec.structs.replace(
-        now, status="resolved", resolved_at=max(at, now.opened_at), resolved_by=by
-    )
-
-
-def open_again(now: State) -> State:
-    return msgspec.structs.replace(
-        now,
-        status="open",
-        resolved_at=None,
-        resolved_by=None,
-        acknowledged_at=None,
-        acknowledged_by=None,
-        acknowledged_until=None,
-    )
-
-
-def store(now: State) -> Statement:
-    """Return what stores a changed incident; its version becomes the next one."""
-    return statement(
-        "change_incident",
-        now.id,
-        now.severity,
-        now.status,
-        now.title,
-        now.subject,
-        now.acknowledged_at,
-        now.acknowledged_by,
-        now.acknowledged_until,
-        now.resolved_at,
-        now.resolved_by,
-        now.merged_into,
-        int(now.is_apart),
-    )
-
-
 async def _changed(
     database: OpsDatabase,
     number: int,
@@ -445,32 +357,8 @@ async def _changed(
     change: Callable[[State, datetime], tuple[State, list[Statement]]],
 ) -> Incident:
     def done(transaction: Transaction) -> None:
-        changed, said = change(_current(transaction, number, version), datetime.now(UTC))
-        transaction.write(store(changed), *said)
+        changed, said = change(changes.current(transaction, number, version), datetime.now(UTC))
+        transaction.write(changes.store(changed), *said)
 
     await database.transact(done)
     return await shown(database, number)
-
-
-def _current(transaction: Transaction, number: int, version: int | None = None) -> State:
-    rows = transaction.rows("stored_incident", number)
-    if not rows:
-        raise _unknown(number)
-    now = msgspec.convert(dict(rows[0]), State, strict=False)
-    if version is not None and version != now.version:
-        raise IncidentChangedError(
-            f"Incident {number} has changed since you looked: it is {now.status}, {now.severity}"
-            f" (version {now.version}, yours is {version}). Look again, then decide."
-        )
-    return now
-
-
-def _require_open(now: State) -> None:
-    if now.merged_into is not None:
-        raise OperatorError(f"Incident {now.id} was merged into {now.merged_into}: use that one.")
-    if now.status == "resolved":
-        raise OperatorError(f"Incident {now.id} is resolved: reopen it first.")
-
-
-def _unknown(number: int) -> OperatorError:
-    return OperatorError(f"There is no incident {number}: `chitlaq incidents` lists them.")

@@ -37,15 +37,15 @@ ORDER BY incident_id, position;
 
 -- name: open_incident
 -- Open an incident, and return its number.
-INSERT INTO incidents (title, severity, status, subject, opened_at, opened_by, is_apart)
-VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6) RETURNING id;
+INSERT INTO incidents (title, severity, status, subject, opened_at, opened_by, resolves_itself, is_apart)
+VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?7) RETURNING id;
 
 -- name: change_incident
 -- Store a changed incident. What it did to members is computed again when it is over.
 UPDATE incidents
 SET severity = ?2, status = ?3, title = ?4, subject = ?5, acknowledged_at = ?6, acknowledged_by = ?7,
     acknowledged_until = ?8, resolved_at = ?9, resolved_by = ?10, merged_into = ?11, is_apart = ?12,
-    impact = NULL, version = version + 1
+    resolves_itself = ?13, impact = NULL, version = version + ?14
 WHERE id = ?1;
 
 -- name: move_alerts
@@ -71,3 +71,47 @@ ON CONFLICT DO UPDATE SET text = excluded.text;
 SELECT at, kind, actor, text FROM timeline
 WHERE incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_into = ?1)
 ORDER BY at, id;
+
+-- name: alerts_in_no_incident
+-- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1.
+SELECT fingerprint, name, severity, summary, labels, started_at, ended_at
+FROM (SELECT * FROM alerts WHERE ended_at IS NULL
+      UNION ALL SELECT * FROM alerts WHERE ended_at > ?1)
+WHERE severity IN ('P0', 'P1', 'P2')
+  AND (fingerprint, started_at) NOT IN (SELECT fingerprint, started_at FROM incident_alerts)
+ORDER BY started_at, fingerprint;
+
+-- name: incidents_to_join
+-- Incidents that an alert may join: those not resolved, and those resolved after ?1.
+SELECT * FROM incidents WHERE status <> 'resolved'
+UNION ALL
+SELECT * FROM incidents WHERE status = 'resolved' AND resolved_at > ?1 AND merged_into IS NULL;
+
+-- name: first_episodes
+-- The first episode of each alert of these incidents (a JSON array).
+SELECT incident_id, fingerprint, name, severity, summary, labels, min(started_at) AS started_at, ended_at
+FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+WHERE incident_id IN (SELECT value FROM json_each(?1))
+GROUP BY incident_id, fingerprint;
+
+-- name: add_alert_to_incident
+-- Make an episode of an alert part of an incident, once.
+INSERT INTO incident_alerts (fingerprint, started_at, incident_id) VALUES (?1, ?2, ?3)
+ON CONFLICT DO NOTHING;
+
+-- name: expired_acknowledgements
+-- Incidents whose acknowledgement held until before ?1.
+SELECT * FROM incidents WHERE status = 'acknowledged' AND acknowledged_until <= ?1;
+
+-- name: incidents_that_are_over
+-- Incidents of alerts that ended before ?1, or before ?2 if one of them began at least ?3 times.
+SELECT incidents.*, max(last_ended) AS last_ended
+FROM incidents JOIN (
+    SELECT incident_id, fingerprint, count(*) AS times, max(ended_at) AS last_ended,
+           count(*) - count(ended_at) AS firing
+    FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+    WHERE incident_id IN (SELECT id FROM incidents WHERE status <> 'resolved' AND resolves_itself)
+    GROUP BY incident_id, fingerprint
+) ON incident_id = id
+GROUP BY id
+HAVING sum(firing) = 0 AND max(last_ended) <= iif(max(times) >= ?3, ?2, ?1);

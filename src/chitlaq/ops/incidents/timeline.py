@@ -13,10 +13,11 @@ from typing import Literal
 import msgspec
 
 from chitlaq.core import ids
-from chitlaq.core.visible import visible
+from chitlaq.core.visible import one_line, visible
 from chitlaq.ops.database.database import OpsDatabase, Statement, statement
 
 MAX_CHARACTERS = 5000
+MAX_TITLE = 300
 
 Kind = Literal[
     "opened", "acknowledged", "expired", "severity", "merged", "split", "resolved", "reopened",
@@ -57,6 +58,11 @@ def add(
 def shortened(text: str, length: int) -> str:
     """Return a text of at most this length, which shows that something is missing."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def title(text: str) -> str:
+    """Return what somebody wrote as a title: one line, with nothing hidden in it."""
+    return shortened(one_line(text.strip()), MAX_TITLE)
 
 
 async def of(database: OpsDatabase, number: int) -> list[Entry]:

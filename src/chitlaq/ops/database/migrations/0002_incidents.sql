@@ -12,7 +12,9 @@ CREATE TABLE incidents (
     acknowledged_until text,
     resolved_at text CHECK (resolved_at >= opened_at),
     resolved_by text,
-    merged_into integer REFERENCES incidents CHECK (merged_into <> id),
+    merged_into integer REFERENCES incidents ON DELETE CASCADE CHECK (merged_into <> id),
+    -- It is over when its alerts are; otherwise only a person says so.
+    resolves_itself integer NOT NULL,
     -- A person keeps it apart: it is never merged with another by itself.
     is_apart integer NOT NULL DEFAULT 0,
     -- Counts the changes: who acts on what they saw names it.
@@ -32,7 +34,7 @@ CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NO
 CREATE TABLE incident_alerts (
     fingerprint text NOT NULL,
     started_at text NOT NULL,
-    incident_id integer NOT NULL REFERENCES incidents,
+    incident_id integer NOT NULL REFERENCES incidents ON DELETE CASCADE,
     PRIMARY KEY (fingerprint, started_at)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incident_alerts_by_incident ON incident_alerts (incident_id);
@@ -41,7 +43,7 @@ CREATE INDEX incident_alerts_by_incident ON incident_alerts (incident_id);
 -- from their own tables.
 CREATE TABLE timeline (
     id text PRIMARY KEY,
-    incident_id integer NOT NULL REFERENCES incidents,
+    incident_id integer NOT NULL REFERENCES incidents ON DELETE CASCADE,
     at text NOT NULL,
     kind text NOT NULL,
     actor text NOT NULL,
@@ -52,7 +54,7 @@ CREATE INDEX timeline_of_an_incident ON timeline (incident_id, at);
 -- What is to be done so that an incident does not come back.
 CREATE TABLE action_items (
     id integer PRIMARY KEY,
-    incident_id integer NOT NULL REFERENCES incidents,
+    incident_id integer NOT NULL REFERENCES incidents ON DELETE CASCADE,
     text text NOT NULL CHECK (length(text) BETWEEN 1 AND 1000),
     owner text NOT NULL CHECK (length(owner) BETWEEN 1 AND 200),
     due_on text NOT NULL CHECK (due_on IS date(due_on)),

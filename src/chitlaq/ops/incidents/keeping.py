@@ -1,0 +1,48 @@
+"""Keep incidents up to date while ops-service runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Transaction,
+)
+from chitlaq.ops.incidents import joining, settling
+
+POLL_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
+"""What arrives within this time after a look is looked at together: a storm takes a look a second."""
+
+log = logs.get("incidents")
+
+
+async def keep_forever(
+    database: OpsDatabase, arrived: asyncio.Event, changed: asyncio.Event
+) -> None:
+    """Look at once when alerts have arrived, and every few seconds for what a kill has left over."""
+    while True:
+        arrived.clear()
+        try:
+            if await keep(database, datetime.now(UTC)):
+                changed.set()
+        except OpsDatabaseUnavailableError as error:
+            log.error("incidents not updated", error=str(error))
+        await asyncio.sleep(PAUSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS - PAUSE_SECONDS):
+                await arrived.wait()
+
+
+async def keep(database: OpsDatabase, now: datetime) -> bool:
+    """Let alerts join, and end what is over, in one transaction; return whether anything changed."""
+
+    def kept(transaction: Transaction) -> bool:
+        has_joined = joining.join(transaction, now)
+        return settling.settle(transaction, now) or has_joined
+
+    return await database.transact(kept)

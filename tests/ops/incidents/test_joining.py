@@ -1,0 +1,43 @@
+"""Alerts on the same thing are one incident, in whatever order and how often they are reported."""
+
+from __future__ import annotations
+
+import pytest
+
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.incidents import incidents, timeline
+from tests.ops.incidents.alerts import alert, names, report
+
+
+async def test_alert_opens_an_incident_with_its_severity_and_summary(database: OpsDatabase) -> None:
+    (found,) = await report(database, alert("DatabaseDown"))
+    assert (found.severity, found.status, found.title) == ("P0", "open", "DatabaseDown is bad.")
+    assert found.subject == "component:postgres"
+    assert [one.kind for one in await timeline.of(database, found.id)][-1] == "opened"
+
+
+@pytest.mark.parametrize("name", ["Watchdog", "DeadlocksOften"])
+async def test_watchdog_and_p3_open_nothing(database: OpsDatabase, name: str) -> None:
+    assert await report(database, alert(name)) == []
+
+
+async def test_cause_and_effects_are_one_incident_that_is_called_after_the_cause(
+    database: OpsDatabase,
+) -> None:
+    await report(database, alert("ServiceAvailabilityBurnsFast", service="feed-service"))
+    await report(database, alert("EdgeAvailabilityBurnsFast"))
+    assert len(await report(database, alert("BackupTooOld"))) == 3
+    found = await report(database, alert("DatabaseDown", at=50))
+    assert names(found)[1] == {
+        "ServiceAvailabilityBurnsFast", "EdgeAvailabilityBurnsFast", "DatabaseDown",
+    }  # fmt: skip
+    assert (found[1].title, found[1].severity) == ("DatabaseDown is bad.", "P0")
+
+
+async def test_fifty_alerts_are_one_incident(database: OpsDatabase) -> None:
+    storm = [alert("ErrorsLogged", at=n, service=f"service-{n}") for n in range(50)]
+    for one in storm:
+        await report(database, one)
+    (found,) = await incidents.listed(database, limit=100)
+    assert found.alert_count == 50
+    assert found.title.startswith("Alert storm: ")
