@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.headerregistry import Address
@@ -29,6 +30,12 @@ from chitlaq.core.visible import is_one_line
 LONGEST_NAME = 50
 LONGEST_NAME_WORDS = 4
 
+STEP_SECONDS = 30.0
+# A server that is given up while it still examines a mail delivers it, and gets it again
+# (RFC 5321, 4.5.3.2.6).
+VERDICT_SECONDS = 600.0
+QUIT_SECONDS = 1.0
+
 
 class SendMail(msgspec.Struct, frozen=True):
     message_id: UUID
@@ -37,8 +44,9 @@ class SendMail(msgspec.Struct, frozen=True):
 SEND_MAIL = JobKind(
     "send_mail",
     SendMail,
-    timeout_seconds=30.0,
-    limit=2,
+    timeout_seconds=900.0,
+    # So many that those which a server keeps waiting hold up no other.
+    limit=8,
     first_pause_seconds=10.0,
     # Five days of attempts (RFC 5321, 4.5.4.1).
     max_attempts=128,
@@ -167,22 +175,43 @@ async def _send(smtp: Smtp, row: Any) -> None:
         from_address
     ]:
         raise WrongRecipientError("the message would name another address than it is for")
+    server = aiosmtplib.SMTP(
+        hostname=smtp.host,
+        port=smtp.port,
+        username=smtp.username or None,
+        password=smtp.password.reveal() or None,
+        start_tls=smtp.start_tls,
+        timeout=STEP_SECONDS,
+    )
     try:
-        await aiosmtplib.send(
-            content,
-            sender=from_address,
-            recipients=[row["to_address"]],
-            hostname=smtp.host,
-            port=smtp.port,
-            username=smtp.username or None,
-            password=smtp.password.reveal() or None,
-            start_tls=smtp.start_tls,
-        )
-    except aiosmtplib.SMTPException as error:
-        # Servers repeat the address, in any case, and no log may contain it.
-        address = re.escape(row["to_address"])
-        said = re.sub(address, "the recipient", str(error), flags=re.IGNORECASE)
+        await server.connect()
+        await server.mail(from_address)
+        await server.rcpt(row["to_address"])
+        await server.data(content, timeout=VERDICT_SECONDS)
+        # It has the mail: whether it also takes its leave is all the same.
+        with suppress(aiosmtplib.SMTPException):
+            await server.quit(timeout=QUIT_SECONDS)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        said = _without(row["to_address"], _said(error))
         raise MailRefusedError(f"{type(error).__name__}: {said}") from None
+    finally:
+        server.close()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        # Of what the client itself found wrong, the code is negative.
+        code = f"{error.code} " if error.code > 0 else ""
+        return code + " ".join(error.message.split())
+    return str(error)
+
+
+def _without(address: str, said: str) -> str:
+    """Hide a recipient in what a server says: it repeats the address, in any case, or its local part."""
+    local_part = address.rpartition("@")[0]
+    for hidden in (re.escape(address), rf"(?<![\w.+-]){re.escape(local_part)}(?![\w.+-])"):
+        said = re.sub(hidden, "the recipient", said, flags=re.IGNORECASE)
+    return said
 
 
 def _message(row: Any, sender_name: str, from_address: str) -> EmailMessage:
