@@ -41,19 +41,21 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(alert_history.compare_forever, operations, context.home, context.settings),
             partial(keeping.keep_forever, operations, alerts_arrived, incidents_changed),
         ):
+            console = Console(context.home, context.settings, operations)
             yield {
                 "extra_metrics": exporter.exposition,
                 "operations": operations,
                 "reports": Batcher(partial(alert_history.store_together, operations)),
                 "alerts_arrived": alerts_arrived,
                 "incidents_changed": incidents_changed,
-                "console": Console(context.home, context.settings, operations),
+                "console": console,
             }
+            await console.runs.close()
 
 
 SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
-    slices=("history", "console.access", "console.screens"),
+    slices=("history", "console.access", "console.acting", "console.screens"),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -45,12 +46,9 @@ def do(
         why = typer.prompt("Why")
     if not why:
         raise OperatorError("Give the reason, for the record: --why TEXT.")
-    reason = why
-
-    who = history_db.operator(operator)
-    done = history_db.ask(
-        lambda database: record.carry_out(action, context, target, who, reason, database)
-    )
+    begun = record.begun(name, target, history_db.operator(operator), why)
+    told = replace(context, say=lambda text: typer.echo(text, err=True))
+    done = history_db.ask(lambda database: record.carry_out(action, told, begun, database))
     typer.echo(done.output)
     if not done.succeeded:
         raise OperatorError(f"{name} failed; its output is above and in the record.")

@@ -97,4 +97,5 @@ PRUNE = Action(
     ("chitlaq ops do prune",),
     _plan,
     _prune,
+    is_destructive=True,
 )

@@ -28,7 +28,8 @@ async def _plan_restart(context: ActionContext, service: str) -> list[str]:
 
 
 async def _restart(context: ActionContext, service: str) -> str:
-    statuses = await asyncio.to_thread(control.ask, context.home, control.Restart(service))
+    command = control.Restart(service)
+    statuses = await asyncio.to_thread(control.ask, context.home, command, context.say)
     return "\n".join(
         f"{one.name}: {one.state}, process {one.pid}" for one in statuses if one.service == service
     )

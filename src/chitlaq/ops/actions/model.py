@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,8 @@ class ActionContext:
     settings: Settings
     operator: str = ""
     reason: str = ""
+    say: Callable[[str], None] = lambda _text: None
+    """Told what an action that is carried out waits for, line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,12 @@ class Action:
         section: the runbook's chapter that calls for it.
         target: what must be given with it, in words; empty if nothing.
         commands: the equivalent shell commands.
-        plan: returns what it will do, line by line, without doing it.
+        plan: returns what it will do, line by line, without doing it; only the first line decides whether
+            two plans are the same, where ``has_figures``.
         do: does it, and returns what happened.
+        is_destructive: what it does cannot be undone by doing something else: a browser lets nobody do it
+            who has not typed the target.
+        has_figures: the lines of its plan after the first are figures, which change all the time.
     """
 
     name: str
@@ -46,6 +52,12 @@ class Action:
     commands: tuple[str, ...]
     plan: Callable[[ActionContext, str], Coroutine[Any, Any, list[str]]]
     do: Callable[[ActionContext, str], Coroutine[Any, Any, str]]
+    is_destructive: bool = False
+    has_figures: bool = False
+
+    def is_same(self, plan: Sequence[str], later: Sequence[str]) -> bool:
+        """Whether what a plan describes is still so."""
+        return plan[:1] == later[:1] if self.has_figures else plan == later
 
 
 class ActionRecord(msgspec.Struct, frozen=True):

@@ -64,8 +64,8 @@ async def _vacuum(context: ActionContext, table: str) -> str:
     return f"vacuumed {table}"
 
 
-async def _session(context: ActionContext, process: str) -> tuple[int, str]:
-    """Return (process ID, description) of a client's session."""
+async def _session(context: ActionContext, process: str) -> tuple[int, str, str]:
+    """Return (process ID, whose session it is and for what, its state and for how long)."""
     if not re.fullmatch(r"[0-9]{1,10}", process) or int(process) > LARGEST_PROCESS:
         raise OperatorError(f"{process!r} is not a PostgreSQL process ID.")
     async with _superuser(context) as connection:
@@ -79,24 +79,25 @@ async def _session(context: ActionContext, process: str) -> tuple[int, str]:
     if row is None:
         raise OperatorError(f"PostgreSQL has no client session {process}; it may have ended.")
     words = " ".join(row["query"].split())
-    return int(process), (
-        f"{row['usename']} ({row['application_name'] or 'unnamed'}), {row['state']} for"
-        f" {duration(row['seconds'] or 0)}: {words}"
+    return (
+        int(process),
+        f"{row['usename']} ({row['application_name'] or 'unnamed'}): {words}",
+        f"{row['state']} for {duration(row['seconds'] or 0)}",
     )
 
 
 async def _plan_kill(context: ActionContext, process: str) -> list[str]:
-    number, words = await _session(context, process)
-    return [f"end session {number} and roll back its open transaction: {words}"]
+    number, words, state = await _session(context, process)
+    return [f"end session {number} and roll back its open transaction: {words}", state]
 
 
 async def _kill(context: ActionContext, process: str) -> str:
-    number, words = await _session(context, process)
+    number, words, state = await _session(context, process)
     async with _superuser(context) as connection:
         ended = await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", number)
     if not ended:
         raise OperatorError(f"Session {number} did not end within 5 s.")
-    return f"ended session {number}: {words}"
+    return f"ended session {number}, {state}: {words}"
 
 
 KILL = Action(
@@ -107,6 +108,8 @@ KILL = Action(
     ('chitlaq exec postgres psql -U postgres -c "SELECT pg_terminate_backend(PID);"',),
     _plan_kill,
     _kill,
+    is_destructive=True,
+    has_figures=True,
 )
 VACUUM = Action(
     "vacuum",
@@ -116,4 +119,6 @@ VACUUM = Action(
     ('chitlaq exec postgres psql -U postgres -d chitlaq -c "VACUUM (ANALYZE) TABLE;"',),
     _plan_vacuum,
     _vacuum,
+    is_destructive=True,
+    has_figures=True,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -22,17 +23,14 @@ log = logs.get("actions")
 async def carry_out(
     action: Action,
     context: ActionContext,
-    target: str,
-    operator: str,
-    reason: str,
+    record: ActionRecord,
     database: OpsDatabase,
 ) -> ActionRecord:
-    """Carry out an action and record it, whether it succeeds or fails."""
-    record = begun(action.name, target, operator, reason)
+    """Carry out an action and record it, whether it succeeds or fails; return what became of it."""
     await store(database, record)
     try:
-        told = replace(context, operator=operator, reason=reason)
-        output, succeeded = await action.do(told, target), True
+        told = replace(context, operator=record.operator, reason=record.reason)
+        output, succeeded = await action.do(told, record.target), True
     except (OperatorError, OSError, asyncpg.PostgresError) as error:
         output, succeeded = str(error), False
     except BaseException as error:
@@ -68,6 +66,12 @@ async def store(database: OpsDatabase, done: ActionRecord) -> None:
 def storing(done: ActionRecord) -> Statement:
     """Return what stores a record."""
     return statement("store_action", *msgspec.structs.astuple(done))
+
+
+async def find(database: OpsDatabase, identifier: UUID) -> ActionRecord | None:
+    """Return a recorded action."""
+    rows = await database.rows("action", identifier)
+    return msgspec.convert(dict(rows[0]), ActionRecord, strict=False) if rows else None
 
 
 async def listed(database: OpsDatabase, limit: int) -> list[ActionRecord]:

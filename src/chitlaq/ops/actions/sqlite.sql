@@ -8,3 +8,7 @@ WHERE excluded.ended_at IS NOT NULL;
 -- name: actions
 -- The newest actions.
 SELECT * FROM actions ORDER BY started_at DESC LIMIT ?1;
+
+-- name: action
+-- One action.
+SELECT * FROM actions WHERE id = ?1;

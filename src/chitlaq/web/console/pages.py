@@ -40,4 +40,14 @@ def _ago(at: datetime) -> str:
     return duration(max(0.0, (datetime.now(UTC) - at).total_seconds()))
 
 
-CONSOLE.environment.filters |= {"clock": _clock, "ago": _ago, "duration": duration}
+def _capitalized(text: str) -> str:
+    """A text with a capital at its beginning, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+CONSOLE.environment.filters |= {
+    "clock": _clock,
+    "ago": _ago,
+    "duration": duration,
+    "capitalize_first": _capitalized,
+}
