@@ -17,6 +17,7 @@ from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import keeping
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
@@ -32,9 +33,11 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         backup_scheduler = BackupScheduler(context.home, context.settings)
         exporter = Exporter(context)
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
+        engine = Engine(context.home, context.settings, operations, incidents_changed)
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
+            engine.run_forever,
             backup_scheduler.run_forever,
             exporter.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -158,6 +160,31 @@ def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
             await session.execute("forget_sent_mail", payload.message_id)
 
     return Handler(SEND_MAIL, send)
+
+
+async def send_at_once(
+    smtp: Smtp, mail: Mail, message_id: UUID, created_at: datetime, timeout_seconds: float
+) -> None:
+    """Send a mail without the outbox, once: what must leave while PostgreSQL is down.
+
+    Raises:
+        MailRefusedError: the server did not take it, or not in time.
+    """
+    row = {
+        "id": message_id,
+        "to_address": mail.to_address,
+        "subject": mail.subject,
+        "text": mail.text,
+        "html": mail.html,
+        "created_at": created_at,
+    }
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await _send(smtp, row)
+    except TimeoutError:
+        raise MailRefusedError(f"no answer within {timeout_seconds:g} s") from None
+    except (OSError, WrongRecipientError) as error:
+        raise MailRefusedError(str(error)) from None
 
 
 async def _send(smtp: Smtp, row: Any) -> None:

@@ -47,6 +47,11 @@ class Home:
         return self.root / "chitlaq.toml"
 
     @property
+    def oncall_file(self) -> Path:
+        """Who is told of incidents, and how; it contains secrets."""
+        return self.root / "oncall.toml"
+
+    @property
     def secrets(self) -> Path:
         return self.root / "secrets"
 
@@ -141,6 +146,11 @@ class Home:
     def ops_database(self) -> Path:
         """The file, in a folder that has nothing but it and its log."""
         return self.ops / "database" / "operations.sqlite"
+
+    @property
+    def last_roster(self) -> Path:
+        """The last valid `oncall_file`."""
+        return self.ops / "oncall.toml"
 
     def damaged_ops_databases(self) -> list[Path]:
         """Return the folders of those that ops-service set aside, oldest first; they end in the time."""

@@ -115,3 +115,8 @@ FROM incidents JOIN (
 ) ON incident_id = id
 GROUP BY id
 HAVING sum(firing) = 0 AND max(last_ended) <= iif(max(times) >= ?3, ?2, ?1);
+
+-- name: move_acknowledgements
+-- Move when acknowledgements expire by a modifier of strftime: the clock was set.
+UPDATE incidents SET acknowledged_until = strftime('%Y-%m-%dT%H:%M:%f', acknowledged_until, ?1) || '000Z'
+WHERE status = 'acknowledged';

@@ -1,12 +1,20 @@
--- The clock of an incident that nobody has acknowledged. A run begins when the incident opens, is reopened or
+-- The clock of an incident that nobody has acknowledged. A run begins when the incident opens, comes back or
 -- becomes more severe, and when an acknowledgement expires.
 CREATE TABLE escalations (
     incident_id integer PRIMARY KEY REFERENCES incidents,
     run integer NOT NULL,
-    started_at text NOT NULL,
+    severity text NOT NULL,
+    state text NOT NULL CHECK (state IN ('running', 'acknowledged', 'stopped')),
+    -- How many levels this run has told, over all rounds.
     level integer NOT NULL,
-    next_at text
+    -- When the next level is told, or the acknowledgement expires.
+    next_at text,
+    -- The acknowledgement that stopped the clock, as the incident has it.
+    acknowledged_until text,
+    -- When the next level would have been told if the incident had not been resolved.
+    resumes_at text
 ) STRICT;
+CREATE INDEX escalations_not_stopped ON escalations (incident_id) WHERE state <> 'stopped';
 
 -- One message to one person by one channel. It is claimed before it is sent, and ended after it.
 CREATE TABLE pages (
@@ -14,16 +22,29 @@ CREATE TABLE pages (
     run integer NOT NULL,
     step integer NOT NULL,
     level integer NOT NULL,
+    role text NOT NULL,
     person text NOT NULL,
     channel text NOT NULL,
     due_at text NOT NULL,
     claimed_at text,
     ended_at text,
-    outcome text CHECK (outcome IN ('sent', 'failed')),
+    outcome text CHECK (outcome IN ('sent', 'failed', 'dropped')),
     detail text NOT NULL DEFAULT '',
     may_be_repeated integer NOT NULL DEFAULT 0,
-    PRIMARY KEY (incident_id, run, step)
+    PRIMARY KEY (incident_id, run, step),
+    CHECK ((ended_at IS NULL) = (outcome IS NULL))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX pages_to_send ON pages (due_at) WHERE ended_at IS NULL;
+CREATE INDEX pages_by_claim ON pages (claimed_at) WHERE claimed_at IS NOT NULL;
+
+-- How the wall clock and the time since the machine's start belong together: a clock that is set moves the
+-- deadlines with it.
+CREATE TABLE clock_anchor (
+    id integer PRIMARY KEY CHECK (id = 1),
+    boot_id text NOT NULL,
+    elapsed real NOT NULL,
+    wall text NOT NULL
+) STRICT;
 
 -- Who stands in for whom in a rotation.
 CREATE TABLE overrides (
@@ -34,4 +55,15 @@ CREATE TABLE overrides (
     ends_at text NOT NULL CHECK (ends_at > starts_at),
     made_by text NOT NULL,
     note text NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+CREATE INDEX overrides_by_end ON overrides (ends_at);
+
+-- How the last message of each channel went: a page or a test.
+CREATE TABLE deliveries (
+    person text NOT NULL,
+    channel text NOT NULL,
+    at text NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('sent', 'failed')),
+    detail text NOT NULL,
+    PRIMARY KEY (person, channel)
 ) STRICT, WITHOUT ROWID;

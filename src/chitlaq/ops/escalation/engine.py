@@ -1,0 +1,386 @@
+"""Send the pages that are due: each claimed before it is sent and ended after it, so that none is lost.
+
+A page that a dead process had claimed may have been sent; it is sent again and says so. Only one process
+sends at a time: it holds a lock that the kernel releases when it dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from time import monotonic
+from uuid import UUID, uuid5
+
+import msgspec
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    Statement,
+    Transaction,
+    statement,
+)
+from chitlaq.ops.escalation import messages, planning
+from chitlaq.ops.escalation.clock import Clock, SystemClock
+from chitlaq.ops.escalation.messages import PagedIncident
+from chitlaq.ops.escalation.planning import ACTOR, Plan
+from chitlaq.ops.incidents import timeline
+from chitlaq.ops.oncall import channels, current, rotations
+from chitlaq.ops.oncall.roster import ON_CALL, Channel, Roster
+
+WATCH_SECONDS = 0.5
+"""How often the database's file is looked at: commands change incidents in other processes."""
+LONGEST_WAIT_SECONDS = 10.0
+STOP_SECONDS = 5.0
+# One person gets so many messages by one channel within the time; more are gathered into one each pause.
+BURST = 5
+BURST_WITHIN = timedelta(minutes=10)
+GATHERED_FOR = timedelta(minutes=2)
+# Without the database there is no escalation, so somebody is told that, without it.
+BLIND_SECONDS = 30.0
+BLIND_AGAIN_SECONDS = 3600.0
+
+_PAGE_IDS = UUID("0b5cf3b0-6f0f-4a53-9d8e-4f5b7c1f9c11")
+
+log = logs.get("escalation")
+
+
+class Engine:
+    """One installation's escalation.
+
+    Args:
+        home: has the roster and the database.
+        settings: the mail server, the recipients of reports, the console's port.
+        database: the operations database.
+        changed: set when incidents change in this process: it looks at once, and clears it.
+        clock: the machine's, or one that a test sets.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        database: OpsDatabase,
+        changed: asyncio.Event,
+        clock: Clock | None = None,
+    ) -> None:
+        self._home = home
+        self._settings = settings
+        self._database = database
+        self._changed = changed
+        self._clock = clock or SystemClock()
+        self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._blind_since: float | None = None
+        self._told_blind_at: float | None = None
+
+    async def run_forever(self) -> None:
+        """Send what is due, until cancelled."""
+        async with _alone(self._home):
+            try:
+                await self._give_back()
+                while True:
+                    seen = self._signature()
+                    seconds = await self._attempt()
+                    await self._wait(seconds, seen)
+            finally:
+                if self._sending:
+                    await asyncio.wait(self._sending.values(), timeout=STOP_SECONDS)
+                for task in self._sending.values():
+                    task.cancel()
+
+    async def tick(self) -> float:
+        """Send what is due, and return in how many seconds to look again.
+
+        Raises:
+            OpsDatabaseUnavailableError: the clocks cannot be read or moved.
+        """
+        roster = current.read(self._home, self._settings.operations, is_keeper=True).roster
+        plan = await self._database.transact(
+            partial(planning.advance, roster=roster, clock=self._clock, recent_within=BURST_WITHIN)
+        )
+        looks = [plan.next_at] if plan.next_at is not None else []
+        for place, pages in _by_channel(plan.waiting).items():
+            due = [page for page in pages if _at(page["due_at"]) <= plan.now]
+            looks += [_at(page["due_at"]) for page in pages if _at(page["due_at"]) > plan.now]
+            if not due or place in self._sending:
+                continue
+            if (held_until := _held_until(place, plan)) > plan.now:
+                looks.append(held_until)
+                continue
+            task = asyncio.create_task(self._send(roster, place, due))
+            self._sending[place] = task
+            task.add_done_callback(partial(self._sent, place))
+        next_at = min(looks, default=None)
+        if next_at is None:
+            return LONGEST_WAIT_SECONDS
+        return min(LONGEST_WAIT_SECONDS, max(0.0, (next_at - plan.now).total_seconds()))
+
+    async def idle(self) -> None:
+        """Wait until nothing is being sent."""
+        while self._sending:
+            await asyncio.wait(self._sending.values())
+            await asyncio.sleep(0)
+
+    def _sent(self, place: tuple[str, str], task: asyncio.Task[None]) -> None:
+        self._sending.pop(place, None)
+        self._changed.set()
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.error("page not sent", person=place[0], channel=place[1], fault=fault)
+
+    async def _attempt(self) -> float:
+        try:
+            seconds = await self.tick()
+        except OpsDatabaseUnavailableError as error:
+            log.error("escalation is blind", error=str(error))
+            await self._tell_blind(str(error))
+            return WATCH_SECONDS
+        self._blind_since = None
+        return seconds
+
+    async def _wait(self, seconds: float, seen: object) -> None:
+        """Wait until something is due, or has changed since."""
+        until = monotonic() + seconds
+        while (left := until - monotonic()) > 0 and self._signature() == seen:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, WATCH_SECONDS)):
+                    await self._changed.wait()
+                break
+        self._changed.clear()
+
+    def _signature(self) -> object:
+        log_file = self._home.ops_database.with_name(f"{self._home.ops_database.name}-wal")
+        with suppress(OSError):
+            state = log_file.stat()
+            return state.st_mtime_ns, state.st_size, state.st_ino
+        return None
+
+    async def _give_back(self) -> None:
+        """Send again what a process that died was sending."""
+
+        def given_back(transaction: Transaction) -> None:
+            for page in transaction.rows("abandoned_pages"):
+                log.warning("page may be sent twice", incident=page["incident_id"])
+                text = (
+                    f"{_words(page)}: may have been sent twice: ops-service stopped while sending"
+                )
+                transaction.write(_line(page, text, key="repeated"))
+
+        while True:
+            try:
+                return await self._database.transact(given_back)
+            except OpsDatabaseUnavailableError as error:
+                await self._tell_blind(str(error))
+                await asyncio.sleep(WATCH_SECONDS)
+
+    async def _send(
+        self, roster: Roster, place: tuple[str, str], pages: Sequence[sqlite3.Row]
+    ) -> None:
+        """Send one message for all pages that are due to one person by one channel."""
+        claimed = await self._database.transact(partial(self._claim, roster, pages))
+        if not claimed:
+            return
+        rows = [row for row, _ in claimed]
+        subject, text = messages.page(
+            [incident for _, incident in claimed], self._clock.wall(), self._console
+        )
+        person = roster.people.get(place[0])
+        channel = person.channel(place[1]) if person is not None else None
+        try:
+            said, is_sent = await self._pass_on(channel, rows[0], subject, text), True
+        except OperatorError as error:
+            said, is_sent = str(error), False
+        await self._end(rows, said, is_sent=is_sent)
+
+    async def _pass_on(
+        self, channel: Channel | None, page: sqlite3.Row, subject: str, text: str
+    ) -> str:
+        if channel is None:
+            raise OperatorError("oncall.toml no longer has this channel")
+        name = "{incident_id}:{run}:{step}".format(**dict(page))
+        return await channels.send(
+            channel, self._settings.smtp, subject, text, message_id=uuid5(_PAGE_IDS, name)
+        )
+
+    def _claim(
+        self, roster: Roster, pages: Sequence[sqlite3.Row], transaction: Transaction
+    ) -> list[tuple[sqlite3.Row, PagedIncident]]:
+        """Claim the pages that still wait, and return them with what to say."""
+        now = self._clock.wall()
+        found = []
+        for page in pages:
+            rows = transaction.rows("claim_page", *_key(page), now)
+            if rows:
+                transaction.write(_line(page, f"{_words(page)}: being sent"))
+                found.append((rows[0], _paged(transaction, roster, rows[0], now)))
+        return found
+
+    async def _end(self, pages: Sequence[sqlite3.Row], said: str, *, is_sent: bool) -> None:
+        """Note how it went; where it failed, the next channel is due at once."""
+        now = self._clock.wall()
+        if not is_sent:
+            log.error(
+                "page failed", person=pages[0]["person"], channel=pages[0]["channel"], said=said
+            )
+
+        def ended(transaction: Transaction) -> None:
+            for page in pages:
+                transaction.write(*_ends(page, said, now, is_sent=is_sent))
+                if not is_sent:
+                    _hurry(transaction, page, said, now)
+
+        try:
+            await self._database.transact(ended)
+        except OpsDatabaseUnavailableError:
+            for page in pages:
+                await self._database.keep(*_ends(page, said, now, is_sent=is_sent))
+
+    async def _tell_blind(self, reason: str) -> None:
+        """Tell who is on call that nothing is escalated, which needs no database."""
+        now = monotonic()
+        self._blind_since = self._blind_since or now
+        if now - self._blind_since < BLIND_SECONDS or (
+            self._told_blind_at is not None and now - self._told_blind_at < BLIND_AGAIN_SECONDS
+        ):
+            return
+        self._told_blind_at = now
+        roster = current.read(self._home, self._settings.operations).roster
+        people = rotations.told(roster, [], ON_CALL, self._clock.wall())
+        subject = "P0: incidents are not escalated: the operations database does not work"
+        text = (
+            f"{reason}\n\nNobody is told of incidents until it works again. Look at the disk"
+            " (`df -h`), and at `chitlaq alerts --active`. This is repeated each hour."
+        )
+        for person in people:
+            for channel in person.channels:
+                try:
+                    await channels.send(channel, self._settings.smtp, subject, text)
+                except OperatorError as error:
+                    log.error(
+                        "page failed", person=person.id, channel=channel.name, said=str(error)
+                    )
+
+    @property
+    def _console(self) -> str:
+        return f"http://localhost:{self._settings.port_of('ops-service')}/ops"
+
+
+@asynccontextmanager
+async def _alone(home: Home) -> AsyncIterator[None]:
+    """Wait until no other process escalates for this installation."""
+    home.ops.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (home.ops / "escalation.lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), False)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(WATCH_SECONDS)
+        yield
+
+
+def _by_channel(pages: Sequence[sqlite3.Row]) -> dict[tuple[str, str], list[sqlite3.Row]]:
+    found: dict[tuple[str, str], list[sqlite3.Row]] = {}
+    for page in pages:
+        found.setdefault((page["person"], page["channel"]), []).append(page)
+    return found
+
+
+def _held_until(place: tuple[str, str], plan: Plan) -> datetime:
+    """Return from when on a channel may be used, after many messages within a short time."""
+    for row in plan.recent:
+        if (row["person"], row["channel"]) == place and row["messages"] >= BURST:
+            return _at(row["last"]) + GATHERED_FOR
+    return plan.now
+
+
+def _paged(
+    transaction: Transaction, roster: Roster, page: sqlite3.Row, now: datetime
+) -> PagedIncident:
+    (incident,) = transaction.rows("paged_incident", page["incident_id"])
+    (clock,) = transaction.rows(
+        "clock_of_page", page["incident_id"], now - planning.FLAPPING_WITHIN, now
+    )
+    found = dict(incident)
+    return msgspec.convert(
+        {
+            **found,
+            "procedures": msgspec.json.decode(found["procedures"]),
+            "role": page["role"],
+            "due_at": page["due_at"],
+            "may_be_repeated": bool(page["may_be_repeated"]),
+            "runs": clock["begun"],
+            "then": _then(roster, found["severity"], clock),
+        },
+        PagedIncident,
+    )
+
+
+def _then(roster: Roster, severity: str, clock: sqlite3.Row) -> str:
+    """Return who is told next, unless somebody acknowledges."""
+    policy = roster.policies[severity]
+    levels = planning.levels_of(policy, roster)
+    if (
+        not levels
+        or clock["next_at"] is None
+        or (clock["level"] >= len(levels) and not policy.repeats)
+    ):
+        return ""
+    role = levels[clock["level"] % len(levels)]
+    return f"{role} is told at {_at(clock['next_at']).astimezone():%H:%M}"
+
+
+def _hurry(transaction: Transaction, page: sqlite3.Row, said: str, now: datetime) -> None:
+    of_level = (page["incident_id"], page["run"], page["level"])
+    following = transaction.rows("hurry_channel", *of_level, page["person"], now)
+    if following:
+        then = f"{following[0]['channel']} is next"
+    else:
+        (so_far,) = transaction.rows("level_outcomes", *of_level)
+        then = "no channel of this person is left"
+        if not so_far["open"] and not so_far["sent"]:
+            transaction.rows("hurry_level", *of_level, now)
+            then = "no channel of this level is left: the next level is told at once"
+    transaction.write(_line(page, f"{_words(page)}: failed: {said}; {then}"))
+
+
+def _ends(page: sqlite3.Row, said: str, now: datetime, *, is_sent: bool) -> list[Statement]:
+    outcome = "sent" if is_sent else "failed"
+    again = "; may have been sent twice" if page["may_be_repeated"] else ""
+    return [
+        statement("end_page", *_key(page), now, outcome, said),
+        statement("keep_delivery", page["person"], page["channel"], now, outcome, said),
+        _line(page, f"{_words(page)}: {outcome}: {said}{again}"),
+    ]
+
+
+def _line(page: sqlite3.Row, text: str, key: str = "page") -> Statement:
+    return timeline.add(
+        page["incident_id"],
+        "message",
+        ACTOR,
+        text,
+        key=f"{key}:{page['run']}:{page['step']}",
+    )
+
+
+def _words(page: sqlite3.Row) -> str:
+    return f"to {page['person']} ({page['role']}) by {page['channel']}"
+
+
+def _key(page: sqlite3.Row) -> tuple[int, int, int]:
+    return page["incident_id"], page["run"], page["step"]
+
+
+def _at(stored: str) -> datetime:
+    return datetime.fromisoformat(stored)

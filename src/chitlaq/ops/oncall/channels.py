@@ -1,0 +1,109 @@
+"""Send one message through one channel, and say what came back; bounded in time, whatever it does.
+
+Mail goes to the mail server at once: the queue is in PostgreSQL, which may be what is down. Everything
+else is Apprise's. It takes 42 MB and more than a second of CPU, so it runs in a process of its own, which
+also ends what hangs.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import addresses, ids
+from chitlaq.core.data import mail
+from chitlaq.core.data.mail import Mail
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import programs
+from chitlaq.core.installation.secret_values import Secret
+from chitlaq.core.installation.settings import Smtp
+from chitlaq.core.visible import one_line
+from chitlaq.ops.oncall.apprise_child import Answer, Message
+from chitlaq.ops.oncall.roster import Channel
+
+SEND_SECONDS = 15.0
+LONGEST_SUBJECT = 200
+PROGRAM = ("-m", "chitlaq.ops.oncall.apprise_child")
+
+
+class NotSentError(OperatorError):
+    """A channel did not take a message; the reason contains no secret."""
+
+
+async def send(
+    channel: Channel,
+    smtp: Smtp,
+    subject: str,
+    text: str,
+    *,
+    message_id: UUID | None = None,
+    timeout_seconds: float = SEND_SECONDS,
+) -> str:
+    """Send a message, and return what came back.
+
+    Args:
+        channel: where to.
+        smtp: the mail server, for a mail address.
+        subject: one line.
+        text: plain.
+        message_id: of a mail: programs show two mails of one id once. By default a new one.
+        timeout_seconds: after which it counts as not sent.
+
+    Raises:
+        NotSentError: it was not accepted, or not in time.
+    """
+    subject = one_line(subject)[:LONGEST_SUBJECT]
+    if channel.is_mail:
+        return await _mail(channel, smtp, subject, text, message_id or ids.new(), timeout_seconds)
+    return await notify(channel.url, subject, text, timeout_seconds=timeout_seconds)
+
+
+async def notify(
+    url: Secret,
+    subject: str,
+    text: str,
+    *,
+    is_markdown: bool = False,
+    timeout_seconds: float = SEND_SECONDS,
+) -> str:
+    """Send a message to a service of Apprise, and return what came back.
+
+    Raises:
+        NotSentError: it was not accepted, or not in time; the message names no part of the URL.
+    """
+    message = Message(url.reveal(), subject, text, is_markdown)
+    try:
+        result = await programs.arun(
+            [sys.executable, *PROGRAM],
+            # Not as an argument, which every user of the machine can read.
+            stdin=msgspec.json.encode(message),
+            timeout_seconds=timeout_seconds,
+            grace_seconds=0,
+        )
+        answer = msgspec.json.decode(result.checked(), type=Answer)
+    except programs.ProgramTimeoutError:
+        raise NotSentError(f"no answer within {timeout_seconds:g} s") from None
+    except (OperatorError, msgspec.DecodeError) as error:
+        # What a broken program prints may contain its input.
+        raise NotSentError(f"Apprise failed ({type(error).__name__})") from None
+    if not answer.is_sent:
+        raise NotSentError(answer.said)
+    return answer.said
+
+
+async def _mail(
+    channel: Channel, smtp: Smtp, subject: str, text: str, message_id: UUID, seconds: float
+) -> str:
+    if not smtp.host:
+        raise NotSentError("no mail server is set (smtp.host)")
+    page = f"<pre>{html.escape(text)}</pre>"
+    made = Mail(addresses.checked(channel.url.reveal()), subject, text, page, [])
+    try:
+        await mail.send_at_once(smtp, made, message_id, datetime.now(UTC), seconds)
+    except mail.MailRefusedError as error:
+        raise NotSentError(str(error)) from None
+    return f"accepted by {smtp.host}"

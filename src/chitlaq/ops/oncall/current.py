@@ -1,0 +1,104 @@
+"""The roster that is in effect: ``oncall.toml``, or while that is broken the last version that was valid.
+
+The last valid version is kept in a file beside the operations database rather than in it: it contains
+secrets, and backups have the database in the open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.host import files
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import Secret
+from chitlaq.core.installation.settings import Operations
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.oncall.roster import (
+    ON_CALL,
+    RUNBOOK,
+    SUPPORT,
+    Channel,
+    Person,
+    Policy,
+    Roster,
+    RosterError,
+    load,
+    parse,
+)
+
+REPORT_TO = "report_to"
+
+log = logs.get("oncall")
+
+
+class Current(msgspec.Struct, frozen=True):
+    """The roster in effect, and what is wrong with the file, or an empty string."""
+
+    roster: Roster
+    fault: str = ""
+
+
+def read(home: Home, operations: Operations, *, is_keeper: bool = False) -> Current:
+    """Return the roster in effect. Without people it is that of `operations.report_to`.
+
+    Args:
+        home: has the file, and the last valid version.
+        operations: who is told where nobody is configured.
+        is_keeper: whether this is ops-service, which keeps the file as the last valid version.
+    """
+    last = home.last_roster
+    if not home.oncall_file.exists():
+        if not last.exists():
+            return Current(_or_report_to(Roster(), operations))
+        fault = (
+            f"{home.oncall_file} is missing: the last valid version stays in effect. Put it back, or write"
+            " an empty file to have nobody on call."
+        )
+    else:
+        try:
+            valid = load(home)
+        except RosterError as error:
+            fault = str(error)
+        else:
+            if is_keeper:
+                try:
+                    files.ensure(last, home.oncall_file.read_bytes(), mode=0o600)
+                except OSError as error:
+                    log.warning("valid roster not kept", error=str(error))
+            return Current(_or_report_to(valid, operations))
+    try:
+        kept = parse(last.read_text())
+    except (OSError, UnicodeDecodeError, OperatorError):
+        kept = Roster()
+    return Current(_or_report_to(kept, operations), fault)
+
+
+def _or_report_to(roster: Roster, operations: Operations) -> Roster:
+    """Return a roster, or if it has nobody one in which the recipients of reports are told at once."""
+    if roster.people:
+        return roster
+    urls = [*(Secret(one) for one in operations.report_to), *operations.notify]
+    channels = [Channel(url) for url in urls]
+    if not channels:
+        return roster
+    named = tuple(
+        msgspec.structs.replace(one, name=f"{one.service} {number}")
+        for number, one in enumerate(channels, 1)
+    )
+    person = Person(named, "operations.report_to", REPORT_TO)
+    policies: Mapping[str, Policy] = {
+        severity: msgspec.structs.replace(
+            policy, levels=(SUPPORT if severity == "P3" else ON_CALL,)
+        )
+        for severity, policy in RUNBOOK.items()
+    }
+    levels = dict.fromkeys((ON_CALL, SUPPORT), (REPORT_TO,))
+    return Roster({REPORT_TO: person}, {}, levels, policies)
+
+
+def is_configured(roster: Roster) -> bool:
+    """Whether people are configured, rather than only the recipients of reports."""
+    return bool(roster.people) and REPORT_TO not in roster.people

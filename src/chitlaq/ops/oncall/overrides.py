@@ -1,0 +1,59 @@
+"""Who stands in for whom: in the database, because it is decided at short notice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from chitlaq.core import ids
+from chitlaq.core.errors import OperatorError
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.oncall.roster import Roster
+from chitlaq.ops.oncall.rotations import Override
+
+
+async def listed(database: OpsDatabase, since: datetime) -> list[Override]:
+    """Return the overrides that end after a moment, by their begin."""
+    rows = await database.rows("overrides", since)
+    return msgspec.convert(list(map(dict, rows)), list[Override], strict=False)
+
+
+async def add(
+    database: OpsDatabase,
+    roster: Roster,
+    rotation: str,
+    person: str,
+    period: tuple[datetime, datetime],
+    operator: str,
+    note: str,
+) -> Override:
+    """Let a person stand in.
+
+    Raises:
+        OperatorError: there is no such rotation or person, or it ends before it begins.
+    """
+    roster.rotation(rotation)
+    roster.person(person)
+    starts_at, ends_at = period
+    if ends_at <= starts_at:
+        raise OperatorError("An override must end after it begins.")
+    made = Override(str(ids.new()), rotation, person, starts_at, ends_at, operator, note)
+    await database.write(statement("add_override", *msgspec.structs.astuple(made)))
+    return made
+
+
+async def remove(database: OpsDatabase, word: str) -> None:
+    """Remove the one override whose id begins, or ends, so.
+
+    Raises:
+        OperatorError: there is none, or several.
+    """
+    found: Sequence[str] = [row["id"] for row in await database.rows("override_ids", word)]
+    if len(found) != 1:
+        said = "several overrides have" if found else "no override has"
+        raise OperatorError(
+            f"{said.capitalize()} the id {word}: `chitlaq oncall override list` shows all."
+        )
+    await database.write(statement("remove_override", found[0]))
