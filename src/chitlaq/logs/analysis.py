@@ -87,6 +87,7 @@ class _Access(msgspec.Struct):
     user_agent: str = ""
     limit: str = ""
     is_signed_in: bool = False
+    refused_account: str = ""
 
 
 _Field = str | list[int | str] | None
@@ -136,6 +137,8 @@ class Traffic:
     """What each limit refused, by address. Refused connections are in no other figure."""
     refused_members: Counter[str] = field(default_factory=Counter)
     """Of these, requests with a genuine token, by limit."""
+    refused_accounts: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """The accounts that these are of, by limit."""
     statuses: Counter[int] = field(default_factory=Counter)
     failures: dict[str, Group] = field(default_factory=dict)
 
@@ -149,6 +152,8 @@ class Traffic:
         for limit, refused in earlier.limited.items():
             self.limited[limit].update(refused)
         self.refused_members.update(earlier.refused_members)
+        for limit, accounts in earlier.refused_accounts.items():
+            self.refused_accounts[limit] |= accounts
         self.statuses.update(earlier.statuses)
         for words, group in earlier.failures.items():
             later = self.failures.setdefault(words, group)
@@ -259,6 +264,8 @@ def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffi
         if line.limit:
             found.limited[line.limit][line.remote_addr] += 1
             found.refused_members[line.limit] += line.is_signed_in
+            if line.refused_account:
+                found.refused_accounts[line.limit].add(line.refused_account)
         if not line.method:
             continue  # a refused connection
         found.requests += 1

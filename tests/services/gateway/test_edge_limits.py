@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -183,6 +184,20 @@ async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
         writer.close()
     assert answers.count(b"HTTP/1.1 404") > 500, "the tokens are genuine: an address gets 50"
     assert answers.count(b"HTTP/1.1 429") > 500
+
+    # The log names the account of what was refused, and of nothing else.
+    def accounts(limit: str) -> set[str]:
+        lines = map(json.loads, (stack.home / "logs" / "nginx-access.log").read_text().splitlines())
+        return {
+            line["refused_account"]
+            for line in lines
+            if line["remote_addr"] == "127.0.0.26" and line["limit"] == limit
+        }
+
+    await eventually(lambda: accounts("account") == {tokens[0].split(".")[3]})
+    assert accounts("") == {""}
+    (found,) = (await asyncio.to_thread(stack.json, "ops", "check", "nginx.limits"))["results"]
+    assert re.search(r"to \d+ members? \([\d.]+ % of those active that day\)", found["summary"])
 
 
 async def test_failed_sign_ins_of_one_address_are_bounded_and_right_ones_are_free(

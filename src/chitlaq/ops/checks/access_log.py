@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
@@ -147,6 +148,7 @@ async def limits(system: SystemView) -> CheckOutcome:
     by_members = found.signed_in.total()
     # Their share is their own: no flood of others makes it small.
     affected = found.refused_members.total() / by_members if by_members else 0.0
+    members = set().union(*found.refused_accounts.values())
     said = "no limit was reached"
     if worst_limit:
         addresses = found.limited[worst_limit]
@@ -156,6 +158,8 @@ async def limits(system: SystemView) -> CheckOutcome:
             f" from {count(len(addresses), 'address', 'addresses')}; of the requests of signed-in members,"
             f" {share(affected)} were refused"
         )
+        if members:
+            said += f", to {await _share_of_members(system, len(members))}"
     is_enough = total >= FEW_REQUESTS
     return outcome(
         said + _left_out(found),
@@ -169,17 +173,19 @@ async def limits(system: SystemView) -> CheckOutcome:
                 *(system.thresholds.limited_ratio if by_members >= FEW_REQUESTS else ()),
             ),
             "affected": Value(len({one for times in found.limited.values() for one in times})),
+            "accounts": Value(len(members)),
             "requests": Value(total),
         },
         Table(
             "limits",
-            ["limit", "refused", "of all", "of members'", "addresses"],
+            ["limit", "refused", "of all", "of members'", "members", "addresses"],
             [
                 [
                     limit,
                     f"{times:,}",
                     share(times / total),
                     share(found.refused_members[limit] / max(by_members, 1)),
+                    f"{len(found.refused_accounts[limit]):,}",
                     str(len(found.limited[limit])),
                 ]
                 for limit, times in sorted(refused.items(), key=lambda pair: -pair[1])
@@ -192,6 +198,15 @@ async def limits(system: SystemView) -> CheckOutcome:
         ),
         least=least(found.since),
     )
+
+
+async def _share_of_members(system: SystemView, refused: int) -> str:
+    """How many members that is, and of how many, if PostgreSQL says how many there were that day."""
+    said = count(refused, "member")
+    with suppress(UnknownResult):
+        (row,) = await system.postgres.rows("members_of_a_day")
+        return f"{said} ({share(refused / max(row['members'], refused))} of those active that day)"
+    return said
 
 
 def _most_refused(found: Traffic) -> list[list[str]]:

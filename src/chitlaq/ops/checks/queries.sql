@@ -46,6 +46,10 @@ ORDER BY 4 DESC LIMIT 20;
 -- Locks held or awaited.
 SELECT count(*) AS locks FROM pg_locks;
 
+-- name: members_of_a_day
+-- Members active within a day.
+SELECT day AS members FROM auth.active_members;
+
 -- name: activity
 -- Sessions that are active or in a transaction, oldest transaction first.
 SELECT pid, usename AS role, coalesce(state, '?') AS state, query,
