@@ -1,0 +1,1 @@
+"""Incidents in the console: the list, one with its timeline, and what is done to it."""

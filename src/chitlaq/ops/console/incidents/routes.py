@@ -1,0 +1,168 @@
+"""Incidents in the console. Who acts sends the version that they saw: what others did since is not undone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Response
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from chitlaq.core.http import problems
+from chitlaq.ops.console import forms
+from chitlaq.ops.console.incidents import steps
+from chitlaq.ops.console.pages import ConsoleRequest, form, looked, page, screen
+from chitlaq.ops.incidents import incidents, timeline
+from chitlaq.ops.incidents.changes import IncidentChangedError, Severity
+from chitlaq.ops.incidents.incidents import Incident
+from chitlaq.ops.state import OpsState
+
+LISTED = 100
+LISTS = "/ops/incidents"
+
+Number = Annotated[int, Parameter(ge=1, le=2**53)]
+Text = Annotated[str, msgspec.Meta(max_length=timeline.MAX_CHARACTERS)]
+
+
+class Opening(msgspec.Struct):
+    title: Annotated[str, msgspec.Meta(max_length=timeline.MAX_TITLE)]
+    severity: Severity
+
+
+class Seen(msgspec.Struct):
+    """Which version of an incident somebody decided on."""
+
+    version: int
+
+
+class Acknowledgement(Seen):
+    takes_over: Literal["", "yes"] = ""
+
+
+class Note(msgspec.Struct):
+    text: Text
+    kind: Literal["note", "helped", "hindered"] = "note"
+
+
+class Decision(Seen):
+    """What a form of `steps` sends: the reason, and what the step needs."""
+
+    why: Text
+    severity: Severity | None = None
+    into: int | None = None
+    alerts: Text = ""
+
+
+@screen(LISTS)
+async def listed(request: ConsoleRequest, state: OpsState) -> Response[str]:
+    found = await looked(incidents.listed(state.operations, limit=LISTED))
+    return page(request, "incidents.html", found=found, limit=LISTED)
+
+
+@screen(f"{LISTS}/open", sync_to_thread=False)
+def opening(request: ConsoleRequest) -> Response[str]:
+    return page(request, "incident_open.html")
+
+
+@form(f"{LISTS}/open")
+async def open_one(request: ConsoleRequest, state: OpsState) -> Response[Any]:
+    given = await forms.read(request, Opening)
+    made = await incidents.open_by_hand(
+        state.operations, given.title, given.severity, request.user.operator
+    )
+    state.incidents_changed.set()
+    return Redirect(f"{LISTS}/{made.id}", status_code=303)
+
+
+@screen(f"{LISTS}/{{number:int}}")
+async def shown(request: ConsoleRequest, state: OpsState, number: Number) -> Response[str]:
+    return await _shown(request, state, number)
+
+
+@form(f"{LISTS}/{{number:int}}/acknowledge")
+async def acknowledge(request: ConsoleRequest, state: OpsState, number: Number) -> Response[Any]:
+    given = await forms.read(request, Acknowledgement)
+    return await _done(
+        request,
+        state,
+        number,
+        incidents.acknowledge(
+            state.operations,
+            number,
+            request.user.operator,
+            given.version,
+            takes_over=bool(given.takes_over),
+        ),
+    )
+
+
+@form(f"{LISTS}/{{number:int}}/note")
+async def note(request: ConsoleRequest, state: OpsState, number: Number) -> Response[Any]:
+    given = await forms.read(request, Note)
+    work = incidents.note(
+        state.operations, number, request.user.operator, text=given.text, kind=given.kind
+    )
+    return await _done(request, state, number, work)
+
+
+@screen(f"{LISTS}/{{number:int}}/{{step:str}}")
+async def asked(
+    request: ConsoleRequest, state: OpsState, number: Number, step: str
+) -> Response[str]:
+    """Show what a step will do, and ask for the reason."""
+    if step not in steps.STEPS:
+        raise problems.not_found("page")
+    found = await incidents.shown(state.operations, number)
+    others = await incidents.listed(state.operations, limit=LISTED) if step == "merge" else []
+    return page(
+        request,
+        "incident_step.html",
+        incident=found,
+        step=steps.STEPS[step],
+        others=[one for one in others if one.id != number and one.status != "resolved"],
+    )
+
+
+@form(f"{LISTS}/{{number:int}}/{{step:str}}")
+async def decide(
+    request: ConsoleRequest, state: OpsState, number: Number, step: str
+) -> Response[Any]:
+    if step not in steps.STEPS:
+        raise problems.not_found("page")
+    given = await forms.read(request, Decision)
+    work = steps.carried_out(
+        step, state.operations, number, request.user.operator, given.version,
+        why=given.why, severity=given.severity, into=given.into, alerts=given.alerts,
+    )  # fmt: skip
+    return await _done(request, state, number, work)
+
+
+async def _done(
+    request: ConsoleRequest, state: OpsState, number: Number, work: Awaitable[Incident]
+) -> Response[Any]:
+    try:
+        changed = await work
+    except IncidentChangedError as error:
+        return await _shown(request, state, number, error=str(error))
+    state.incidents_changed.set()
+    return Redirect(f"{LISTS}/{changed.id}", status_code=303)
+
+
+async def _shown(
+    request: ConsoleRequest, state: OpsState, number: Number, error: str = ""
+) -> Response[str]:
+    found = await incidents.shown(state.operations, number)
+    (lines,) = await asyncio.gather(looked(timeline.of(state.operations, number)))
+    return page(
+        request,
+        "incident.html",
+        HTTPStatus.CONFLICT if error else HTTPStatus.OK,
+        incident=found,
+        timeline=lines,
+        error=error,
+        steps=steps.for_incident(found),
+    )
