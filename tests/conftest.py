@@ -34,7 +34,7 @@ from tests import commands
 
 pytest_plugins = ["tests.observers"]
 
-PORTS = tuple(row.setting for row in inventory.BY_PORT)
+PORTS = tuple(port.setting for port in inventory.PORTS)
 PASSWORD = "correct horse battery"
 
 T = TypeVar("T")

@@ -141,11 +141,12 @@ def test_new_service_is_configured_like_any_other(extended: Stack) -> None:
 
 def test_row_of_every_component_is_complete() -> None:
     rows = inventory.COMPONENTS.values()
-    assert len({row.port for row in inventory.BY_PORT}) == len(inventory.BY_PORT)
-    assert len({row.setting for row in inventory.BY_PORT}) == len(inventory.BY_PORT)
+    assert len({port.number for port in inventory.PORTS}) == len(inventory.PORTS)
+    assert len({port.setting for port in inventory.PORTS}) == len(inventory.PORTS)
     assert sum(row.is_gateway for row in rows) == 1
     for row in rows:
         is_service = row.kind == "service"
         assert bool(row.package) == bool(row.role) == bool(row.title) == is_service, row.name
         assert bool(row.setting) == bool(row.port), row.name
+        assert bool(row.optional_setting) == bool(row.optional_port), row.name
         assert is_service or not row.workers, row.name

@@ -23,6 +23,8 @@ class Component:
         setting: its field in the settings ``[ports]`` and ``[workers]``. For a service also the
             first word of its checks' ids, and the name of its schema in PostgreSQL if it has one.
         port: the default TCP port; 0 if it has none.
+        optional_setting: the same of ``optional_port``.
+        optional_port: a second TCP port, which it takes where nothing else has it.
         is_needed: the stack is not up without it.
         is_for_members: requests of members reach it.
         scrape_job: the job under which Prometheus scrapes it; for a service its name.
@@ -37,6 +39,8 @@ class Component:
     kind: ComponentKind
     setting: str = ""
     port: int = 0
+    optional_setting: str = ""
+    optional_port: int = 0
     is_needed: bool = True
     is_for_members: bool = False
     scrape_job: str = ""
@@ -50,6 +54,15 @@ class Component:
     def job(self) -> str:
         """The Prometheus job, or an empty string if it exports no metrics."""
         return self.scrape_job or (self.name if self.kind == "service" else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A TCP port: the component that listens on it, its field in the settings ``[ports]``, its default."""
+
+    component: Component
+    setting: str
+    number: int
 
 
 _ROWS = (
@@ -83,6 +96,8 @@ _ROWS = (
     ),
     Component(
         "ops-service", "service", "ops", 3006,
+        # The runbook's address of Grafana: without one, the console with its dashboards.
+        optional_setting="console", optional_port=3000,
         package="chitlaq.ops", role="chitlaq_ops",
         title="ChitLaq operations",
     ),
@@ -106,6 +121,18 @@ COMPONENTS: Mapping[str, Component] = {row.name: row for row in _ROWS}
 
 BY_PORT = tuple(sorted((row for row in _ROWS if row.port), key=lambda row: row.port))
 """The components that have a port, in the order of their default ports, which are the runbook's."""
+
+PORTS = tuple(
+    sorted(
+        [Port(row, row.setting, row.port) for row in BY_PORT]
+        + [
+            Port(row, row.optional_setting, row.optional_port)
+            for row in BY_PORT
+            if row.optional_port
+        ],
+        key=lambda port: port.number,
+    )
+)
 
 SERVICES = tuple(row for row in BY_PORT if row.kind == "service")
 FORWARDED = tuple(row for row in SERVICES if row.is_for_members)

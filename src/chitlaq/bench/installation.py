@@ -105,7 +105,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
     """
     root = _new_root()
     home = Home(root)
-    ports = zip(inventory.BY_PORT, free_ports(len(inventory.BY_PORT)), strict=True)
+    ports = zip(inventory.PORTS, free_ports(len(inventory.PORTS)), strict=True)
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -118,7 +118,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),
         "CHITLAQ_BACKUPS_ARCHIVE": archive,
-        **{f"CHITLAQ_PORTS_{row.setting.upper()}": str(port) for row, port in ports},
+        **{f"CHITLAQ_PORTS_{port.setting.upper()}": str(number) for port, number in ports},
     }
     installation = Installation(home, environment, settings_loading.load(home, environment))
     try:

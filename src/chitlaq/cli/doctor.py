@@ -41,6 +41,7 @@ def doctor(as_json: output.AsJson = False) -> None:
         ]
     findings += preflight.limits(settings, statuses)
     findings += preflight.observers(home, settings)
+    findings += preflight.optional_ports(settings, statuses)
     findings.append(_stack(statuses))
     findings += [preflight.Finding("settings", "problem", text) for text in said]
     if as_json:

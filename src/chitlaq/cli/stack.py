@@ -407,7 +407,7 @@ def _table(statuses: list[Status]) -> Table:
             [
                 status.name,
                 Text(status.state, style=COLOURS[status.state]),
-                status.port or "",
+                ", ".join(str(port) for port in (status.port, status.optional_port) if port),
                 status.pid or "",
                 _duration(status.uptime) if status.pid else "",
                 status.restarts or "",

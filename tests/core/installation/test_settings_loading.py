@@ -35,13 +35,13 @@ def test_number_that_is_never_reached_is_refused(
         settings_loading.load(Home(tmp_path), {"HOME": "/"})
 
 
-@pytest.mark.parametrize("row", inventory.BY_PORT, ids=lambda row: row.name)
-def test_port_of_another_component_is_refused(tmp_path: Path, row: inventory.Component) -> None:
-    other = next(one for one in inventory.BY_PORT if one is not row)
-    variable = settings_loading.variable_of(f"ports.{row.setting}")
-    with pytest.raises(OperatorError, match=f"both {other.port} .*{variable}") as refused:
-        settings_loading.load(Home(tmp_path), {variable: str(other.port)})
-    assert f"ports.{row.setting}" in str(refused.value)
+@pytest.mark.parametrize("port", inventory.PORTS, ids=lambda port: port.setting)
+def test_port_of_another_component_is_refused(tmp_path: Path, port: inventory.Port) -> None:
+    other = next(one for one in inventory.PORTS if one is not port)
+    variable = settings_loading.variable_of(f"ports.{port.setting}")
+    with pytest.raises(OperatorError, match=f"both {other.number} .*{variable}") as refused:
+        settings_loading.load(Home(tmp_path), {variable: str(other.number)})
+    assert f"ports.{port.setting}" in str(refused.value)
     assert f"ports.{other.setting}" in str(refused.value)
 
 

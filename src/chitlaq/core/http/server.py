@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import socket
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 from litestar.types import ASGIApp
 
 from chitlaq import inventory
+from chitlaq.core.host import files
 from chitlaq.core.http import upgrades
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
@@ -20,6 +24,7 @@ from chitlaq.core.telemetry import logs, multiprocess_metrics, tracing
 BACKLOG = 1024
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
+RETRY_SECONDS = 1.0
 
 
 def prepare(service: str, settings: Settings, home: Home) -> None:
@@ -40,7 +45,7 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     """Serve until SIGTERM, then accept no more connections and finish the requests in flight.
 
     The worker listens on its Unix socket, for the gateway, and on the service's TCP port, which it
-    can share with other workers and with its own predecessor.
+    can share with other workers and with its own predecessor. `_Server` adds the optional port.
     """
     sockets = [_unix_socket(home.service_socket(service, worker))]
     if not inventory.COMPONENTS[service].is_gateway:  # nginx listens on the gateway's port
@@ -65,9 +70,58 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     logs.get("serve").info("started", worker=worker, pid=os.getpid())
-    uvicorn.Server(config).run(sockets=sockets)
+    _Server(config, settings.optional_port_of(service), home.optional_port(service)).run(
+        sockets=sockets
+    )
     multiprocess_metrics.forget_gauges(home.metrics(service), os.getpid())
     logs.get("serve").info("stopped", worker=worker, pid=os.getpid())
+
+
+class _Server(uvicorn.Server):
+    """Also listens on an optional port, as soon and as long as no other program does.
+
+    Its predecessor is such a program: the port is not shared, since it could be another installation's.
+    """
+
+    def __init__(self, config: uvicorn.Config, port: int | None, note: Path) -> None:
+        super().__init__(config)
+        self._port, self._note = port, note
+        self._listening: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._port is not None:
+            self._listening = asyncio.create_task(self._listen(self._port))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._listening is not None:
+            self._listening.cancel()
+        await super().shutdown(sockets)
+
+    async def _listen(self, port: int) -> None:
+        connection = partial(
+            upgrades.UpgradingProtocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        log, was_taken = logs.get("serve"), False
+        while True:
+            try:
+                listener = await asyncio.get_running_loop().create_server(
+                    connection, "127.0.0.1", port, backlog=BACKLOG
+                )
+            except OSError as error:
+                if not was_taken:
+                    log.info("does without a port", port=port, reason=str(error))
+                was_taken = True
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self.servers.append(listener)
+            log.info("listens on a further port", port=port)
+            with suppress(OSError):  # `chitlaq ps` then does not know
+                files.write(self._note, str(os.getpid()), is_durable=False)
+            return
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -179,6 +179,10 @@ class Home:
         """The Unix socket on which one worker of a service listens for the gateway."""
         return self.run / f"{service}.{worker}.sock"
 
+    def optional_port(self, service: str) -> Path:
+        """Holds the process ID of the service's worker that listens on its optional port."""
+        return self.run / f"{service}.port"
+
     def metrics(self, service: str) -> Path:
         """The folder in which a service's processes share their metrics."""
         return self.run / "metrics" / service

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 else:
     # In the runbook's order: the port that members use comes first.
-    _edge_first = sorted(inventory.BY_PORT, key=lambda row: row.name != "nginx")
+    _edge_first = sorted(inventory.PORTS, key=lambda port: port.component.name != "nginx")
     Ports = msgspec.defstruct(
         "Ports",
-        [(row.setting, Port, row.port) for row in _edge_first],
+        [(port.setting, Port, port.number) for port in _edge_first],
         frozen=True,
         forbid_unknown_fields=True,
     )
@@ -276,6 +276,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def port_of(self, component: str) -> int:
         """The TCP port of a component, by its name (``feed-service``: 3003)."""
         port: int = getattr(self.ports, inventory.COMPONENTS[component].setting)
+        return port
+
+    def optional_port_of(self, component: str) -> int | None:
+        """The port that a component also takes if it is free (``ops-service``: 3000)."""
+        port: int | None = getattr(
+            self.ports, inventory.COMPONENTS[component].optional_setting, None
+        )
         return port
 
     def workers_of(self, service: str) -> int:

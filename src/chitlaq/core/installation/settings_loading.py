@@ -128,14 +128,15 @@ def _check_ports(settings: Settings, sources: Mapping[str, str], home: Home) -> 
         OperatorError: names both, and where they are set.
     """
     taken: dict[int, str] = {}
-    for row in inventory.BY_PORT:
-        port, dotted = settings.port_of(row.name), f"ports.{row.setting}"
-        if not settings.embeds(row.name):
+    for port in inventory.PORTS:
+        dotted = f"ports.{port.setting}"
+        number = settings.value_of(dotted)
+        if not settings.embeds(port.component.name):
             continue
-        if (other := taken.setdefault(port, dotted)) != dotted:
+        if (other := taken.setdefault(number, dotted)) != dotted:
             source = sources.get(dotted) or sources.get(other) or home.settings_file
             raise OperatorError(
-                f"The settings {other} and {dotted} are both {port} ({source}): give each component a"
+                f"The settings {other} and {dotted} are both {number} ({source}): give each component a"
                 " port of its own."
             )
 

@@ -316,6 +316,26 @@ def _ports(_home: Home, settings: Settings) -> str:
     return ", ".join(str(settings.port_of(row.name)) for row in inventory.BY_PORT)
 
 
+def optional_ports(settings: Settings, statuses: Sequence[Status]) -> list[Finding]:
+    """Say which component answers on its second port, or who has that: no fault, it does without."""
+    findings = []
+    for row in inventory.BY_PORT:
+        port = settings.optional_port_of(row.name)
+        if port is None:
+            continue
+        usual = f"{row.name} answers on port {settings.port_of(row.name)}"
+        try:
+            is_ours = any(status.optional_port == port for status in statuses)
+            if is_ours or not _is_taken("127.0.0.1", port):
+                said = f"{usual}, and here"
+            else:
+                said = f"in use{_by_whom(port)}: {usual} only"
+            findings.append(Finding(f"port {port}", "ok", said))
+        except OperatorError as problem:
+            findings.append(Finding(f"port {port}", "warning", str(problem)))
+    return findings
+
+
 def _is_taken(host: str, port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

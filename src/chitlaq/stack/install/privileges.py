@@ -89,7 +89,9 @@ def leave_root(words: Sequence[str]) -> None:
     if starts and not _is_running(home):
         settings = settings_loading.load(home)
         ports = [
-            settings.port_of(row.name) for row in inventory.BY_PORT if settings.embeds(row.name)
+            settings.value_of(f"ports.{port.setting}")
+            for port in inventory.PORTS
+            if settings.embeds(port.component.name)
         ]
         keeps_low_ports = min(ports) < _first_unprivileged_port()
         owner = owner or users.service_user()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ class ProcessSpec:
         once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
         port: its TCP port, if it has one.
+        optional_port: returns the second port that the process with this ID listens on.
         folder: its working directory; by default the supervisor's.
     """
 
@@ -56,6 +58,7 @@ class ProcessSpec:
     reload_signal: signal.Signals | None = None
     grace_seconds: float = 30.0
     port: int | None = None
+    optional_port: Callable[[int], int | None] | None = None
     folder: Path | None = None
 
     @property
@@ -136,7 +139,15 @@ def _service(home: Home, settings: Settings, name: str, worker: int) -> ProcessS
         starts_at_once=not settings.database_url and postgres.data_version(home) is not None,
         is_replaceable=True,
         port=settings.port_of(name),
+        optional_port=partial(_optional_port, home, settings, name),
     )
+
+
+def _optional_port(home: Home, settings: Settings, name: str, pid: int) -> int | None:
+    with suppress(OSError):
+        if home.optional_port(name).read_text() == str(pid):
+            return settings.optional_port_of(name)
+    return None
 
 
 def _nginx(home: Home, settings: Settings) -> ProcessSpec:

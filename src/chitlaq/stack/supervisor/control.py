@@ -35,7 +35,10 @@ State = Literal[
 
 
 class Status(msgspec.Struct, frozen=True):
-    """One process as ``chitlaq ps`` shows it; ``uptime`` in whole seconds."""
+    """One process as ``chitlaq ps`` shows it; ``uptime`` in whole seconds.
+
+    ``optional_port`` is the second port that it listens on, if it got it.
+    """
 
     service: str
     worker: int
@@ -46,6 +49,7 @@ class Status(msgspec.Struct, frozen=True):
     port: int | None
     reason: str
     is_needed: bool = True
+    optional_port: int | None = None
 
     @property
     def name(self) -> str:

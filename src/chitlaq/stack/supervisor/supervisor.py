@@ -83,16 +83,18 @@ class Instance:
     def status(self) -> Status:
         spec = self.spec
         running = self.process is not None and not self.process.exited.done()
+        pid = self.process.pid if running and self.process else None
         return Status(
             service=spec.service,
             worker=spec.worker,
             state=self.state,
-            pid=self.process.pid if running and self.process else None,
+            pid=pid,
             restarts=self.restarts,
             uptime=int(time.monotonic() - self.started_at) if running else 0,
             port=spec.port,
             reason=self.reason,
             is_needed=spec.is_needed,
+            optional_port=spec.optional_port(pid) if spec.optional_port and pid else None,
         )
 
     def change(self, state: State, reason: str = "") -> None:
