@@ -6,12 +6,11 @@ a limit cut the period short, the result says how far back it reaches.
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +20,7 @@ import msgspec
 
 from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
-from chitlaq.logs import parsing, rotation
+from chitlaq.logs import access, parsing, rotation
 
 READ_BYTES = 12_000_000
 """Limit for each component's log, uncompressed."""
@@ -74,20 +73,6 @@ class Group(msgspec.Struct):
     first: datetime
     last: datetime
     sample: str
-
-
-class _Access(msgspec.Struct):
-    """The fields that are read from a line of the access log."""
-
-    time: datetime
-    remote_addr: str
-    status: int
-    method: str
-    route: str
-    user_agent: str = ""
-    limit: str = ""
-    is_signed_in: bool = False
-    refused_account: str = ""
 
 
 _Field = str | list[int | str] | None
@@ -221,18 +206,9 @@ def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
     """
     found = Traffic()
     deadline = monotonic() + COUNT_SECONDS
-    with ExitStack() as stack:
-        # Open all at once: a file that is renamed meanwhile is neither missed nor counted twice.
-        files = []
-        for file in rotation.history(home.access_log):
-            with suppress(FileNotFoundError):
-                files.append((file, stack.enter_context(file.open("rb"))))
-        is_cut = len(files) > keep_files
-        for file, log in reversed(files):
-            if os.fstat(log.fileno()).st_mtime < since.timestamp():
-                is_cut = False
-                break
-            lines = gzip.GzipFile(fileobj=log) if file.suffix == ".gz" else log
+    with access.opened(home, since, keep_files) as (files, is_incomplete):
+        is_cut = is_incomplete
+        for lines in files:
             counted = _counted(lines, since, deadline)
             if counted is None:
                 is_cut = True
@@ -246,7 +222,7 @@ def traffic(home: Home, since: datetime, keep_files: int) -> Traffic:
 def _counted(lines: Iterable[bytes], since: datetime, deadline: float) -> Traffic | None:
     """Count one file; None if the deadline passed, since half a file covers no definite period."""
     found = Traffic()
-    decode = msgspec.json.Decoder(_Access).decode
+    decode = msgspec.json.Decoder(access.Access).decode
     for number, text in enumerate(lines):
         if number % 10_000 == 0 and monotonic() > deadline:
             return None

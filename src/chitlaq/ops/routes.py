@@ -19,7 +19,7 @@ from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
-from chitlaq.ops.incidents import keeping
+from chitlaq.ops.incidents import impact, keeping, system_changes
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 
@@ -43,6 +43,8 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
             partial(keeping.keep_forever, operations, alerts_arrived, incidents_changed),
+            partial(system_changes.watch_forever, operations, context.home),
+            partial(impact.store_forever, operations, context.home, context.settings),
         ):
             console = Console(context.home, context.settings, operations)
             yield {

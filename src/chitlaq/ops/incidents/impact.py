@@ -1,10 +1,39 @@
-"""What an incident did to members, from nginx's access log, so that it needs no Prometheus."""
+"""What an incident did to members, from nginx's access log, so that it needs no Prometheus.
+
+It is computed anew as long as the incident goes on, and stored once it is over: logs are rotated away.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
+
+from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs
+from chitlaq.logs import failures
+from chitlaq.logs.failures import Failures, minute_of, moment_of
+from chitlaq.ops.database.database import (
+    OpsDatabase,
+    OpsDatabaseUnavailableError,
+    statement,
+)
+from chitlaq.ops.incidents import changes
+
+BEFORE = timedelta(minutes=15)
+"""An alert fires some time after what it is about has begun."""
+FAILED_RATIO = 0.01
+"""A minute in which more of the requests fail is part of the outage."""
+SHOWN = 10
+STORE_SECONDS = 10.0
+
+log = logs.get("incidents")
 
 
 class RouteImpact(msgspec.Struct, frozen=True):
@@ -15,7 +44,7 @@ class RouteImpact(msgspec.Struct, frozen=True):
     failed: int
 
 
-class Impact(msgspec.Struct, frozen=True):
+class Impact(msgspec.Struct, frozen=True, kw_only=True):
     """What members felt.
 
     Args:
@@ -23,17 +52,133 @@ class Impact(msgspec.Struct, frozen=True):
         ended_at: the end of the last such minute; null as well while they still fail.
         requests: of members, from the first to the last of these minutes.
         failed: of these, answered with a fault (5xx).
-        members: an estimate: different addresses and browsers among signed-in requests that failed.
+        members: accounts with a failed request. Who was signed out, or gave up, is not counted.
         routes: those with the most failures first.
-        silence_seconds: the longest time in which no request arrived: a network or nginx that was down.
+        silence_seconds: the longest time in which nothing arrived: a network or nginx that was down.
         reach: why the figures do not cover the whole incident, or an empty string.
     """
 
-    began_at: datetime | None
-    ended_at: datetime | None
-    requests: int
-    failed: int
-    members: int
-    routes: list[RouteImpact]
-    silence_seconds: float
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    requests: int = 0
+    failed: int = 0
+    members: int = 0
+    routes: tuple[RouteImpact, ...] = ()
+    silence_seconds: float = 0.0
     reach: str = ""
+
+    @property
+    def failed_ratio(self) -> float:
+        return self.failed / self.requests if self.requests else 0.0
+
+
+async def of(database: OpsDatabase, home: Home, settings: Settings, number: int) -> Impact:
+    """Return what an incident did, up to now or to its end.
+
+    Raises:
+        OperatorError: there is no such incident.
+    """
+    rows = await database.rows("incident_began", number)
+    if not rows:
+        raise changes.unknown(number)
+    if rows[0]["impact"]:
+        return msgspec.json.decode(rows[0]["impact"], type=Impact)
+    since = datetime.fromisoformat(rows[0]["began_at"]) - BEFORE
+    resolved = rows[0]["resolved_at"]
+    now = datetime.now(UTC)
+    until = datetime.fromisoformat(resolved) if resolved else now
+    if not home.access_log.exists():
+        return Impact(reach=f"there is no access log at {home.access_log}")
+    found = await asyncio.to_thread(failures.failures, home, since, until, settings.logs.keep_files)
+    return measured(found, since, until, is_over=resolved is not None)
+
+
+def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool) -> Impact:
+    """Return the impact of a period."""
+    requests, failed = _by_minute(found.requests), _by_minute(found.failed)
+    bad = [one for one in failed if failed[one] >= FAILED_RATIO * requests[one]]
+    reach = ""
+    if found.is_cut and (found.first is None or found.first > since):
+        reach = "earlier lines of the access log are deleted or were too many to count"
+    # Before its first line there was no log to be silent.
+    known_since = max(since, found.first or since)
+    silence = _silence(found.minutes, minute_of(known_since), minute_of(until))
+    if not bad:
+        return Impact(silence_seconds=silence, reach=reach)
+    first, last = min(bad), max(bad)
+    is_going_on = not is_over and last >= minute_of(until) - 1
+    return Impact(
+        began_at=moment_of(first),
+        ended_at=None if is_going_on else moment_of(last + 1),
+        requests=sum(times for minute, times in requests.items() if first <= minute <= last),
+        failed=sum(times for minute, times in failed.items() if first <= minute <= last),
+        members=len({account for minute, account in found.accounts if first <= minute <= last}),
+        routes=_routes(found, first, last),
+        silence_seconds=silence,
+        reach=reach,
+    )
+
+
+def _by_minute(counted: Counter[tuple[int, str]]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for (minute, _), times in counted.items():
+        found[minute] += times
+    return found
+
+
+def _routes(found: Failures, first: int, last: int) -> tuple[RouteImpact, ...]:
+    def by_route(counted: Counter[tuple[int, str]]) -> Counter[str]:
+        routes: Counter[str] = Counter()
+        for (minute, route), times in counted.items():
+            if first <= minute <= last:
+                routes[route] += times
+        return routes
+
+    requests, failed = by_route(found.requests), by_route(found.failed)
+    return tuple(
+        RouteImpact(route, requests[route], times) for route, times in failed.most_common(SHOWN)
+    )
+
+
+def _silence(minutes: Iterable[int], first: int, last: int) -> float:
+    """Return the longest time without a line, in seconds; that of the last minute may still come."""
+    known = sorted({first - 1, *minutes, last})
+    return 60.0 * max(after - before - 1 for before, after in pairwise(known))
+
+
+def said(impact: Impact) -> str:
+    """Return the impact in a sentence."""
+    if impact.began_at is None:
+        text = "no request of members failed"
+    else:
+        until = f"to {_local(impact.ended_at)}" if impact.ended_at else "until now"
+        text = (
+            f"from {_local(impact.began_at)} {until} {share(impact.failed_ratio)} of"
+            f" {count(impact.requests, 'request')} failed,"
+            f" {count(impact.members, 'member')} affected"
+        )
+    if impact.silence_seconds >= 120:
+        text += f"; nothing arrived at all for {duration(impact.silence_seconds)}"
+    return text + (f" ({impact.reach})" if impact.reach else "")
+
+
+def _local(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+
+
+async def store_forever(database: OpsDatabase, home: Home, settings: Settings) -> None:
+    """Store the impact of incidents that are over."""
+    while True:
+        await asyncio.sleep(STORE_SECONDS)
+        try:
+            await store(database, home, settings)
+        except OpsDatabaseUnavailableError as error:
+            log.warning("impact not stored", error=str(error))
+
+
+async def store(database: OpsDatabase, home: Home, settings: Settings) -> None:
+    """Store the impact of each incident that is over and has none."""
+    for row in await database.rows("incidents_without_impact"):
+        found = await of(database, home, settings, row["id"])
+        encoded = msgspec.json.encode(found).decode()
+        await database.write(statement("store_impact", row["id"], row["version"], encoded))

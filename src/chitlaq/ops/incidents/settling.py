@@ -14,8 +14,6 @@ from chitlaq.ops.incidents.changes import CHITLAQ, State
 QUIET = timedelta(minutes=5)
 """So long after its last alert ended, an incident is over."""
 QUIET_AFTER_FLAPPING = timedelta(minutes=30)
-FLAPPING = 3
-"""An alert that began so often in one incident flaps."""
 
 
 def settle(transaction: Transaction, now: datetime) -> bool:
@@ -29,7 +27,7 @@ def settle(transaction: Transaction, now: datetime) -> bool:
             timeline.add(state.id, "expired", CHITLAQ, text, at=now),
         )
     over = transaction.rows(
-        "incidents_that_are_over", now - QUIET, now - QUIET_AFTER_FLAPPING, FLAPPING
+        "incidents_that_are_over", now - QUIET, now - QUIET_AFTER_FLAPPING, timeline.FLAPPING
     )
     for row in over:
         state = _state(row)

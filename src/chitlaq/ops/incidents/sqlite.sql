@@ -120,3 +120,64 @@ HAVING sum(firing) = 0 AND max(last_ended) <= iif(max(times) >= ?3, ?2, ?1);
 -- Move when acknowledgements expire by a modifier of strftime: the clock was set.
 UPDATE incidents SET acknowledged_until = strftime('%Y-%m-%dT%H:%M:%f', acknowledged_until, ?1) || '000Z'
 WHERE status = 'acknowledged';
+
+-- name: episodes
+-- All episodes of the alerts of an incident.
+SELECT fingerprint, name, severity, summary, started_at, ended_at
+FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+WHERE incident_id = ?1 ORDER BY fingerprint, started_at;
+
+-- name: incident_span
+-- From when to when an incident was open.
+SELECT opened_at, resolved_at FROM incidents WHERE id = ?1;
+
+-- name: actions_between
+-- Lines on what operators did from ?1 to ?2, at most ?3.
+SELECT started_at AS at, 'action' AS kind, operator AS actor,
+       trim(action || ' ' || target)
+       || CASE succeeded WHEN 1 THEN ' succeeded' WHEN 0 THEN ' failed' ELSE ' began' END
+       || ': ' || reason || iif(output = '', '', ' → ' || substr(output, 1, 500)) AS text
+FROM actions WHERE started_at BETWEEN ?1 AND ?2 ORDER BY started_at LIMIT ?3;
+
+-- name: failed_runs_between
+-- Lines on runs from ?1 to ?2 that were not OK, with the checks that were not, at most ?3.
+SELECT started_at AS at, 'run' AS kind, started_by AS actor,
+       routine || ' is ' || verdict || ': ' || (
+           SELECT coalesce(group_concat(check_id || ' (' || substr(record ->> 'summary', 1, 200) || ')', '; '), '')
+           FROM (SELECT check_id, record FROM results
+                 WHERE run_id = runs.id AND verdict IN ('CRITICAL', 'WARNING', 'UNKNOWN')
+                 ORDER BY position LIMIT 10)) AS text
+FROM runs
+WHERE started_at BETWEEN ?1 AND ?2 AND verdict IN ('CRITICAL', 'WARNING', 'UNKNOWN')
+ORDER BY started_at LIMIT ?3;
+
+-- name: changes_between
+-- Lines on restarts and deploys from ?1 to ?2, at most ?3.
+SELECT at, kind, 'ChitLaq' AS actor, text FROM changes WHERE at BETWEEN ?1 AND ?2 ORDER BY at LIMIT ?3;
+
+-- name: components_seen
+-- What each component was when it was last seen.
+SELECT component, state FROM components_seen;
+
+-- name: see_component
+-- Store what a component is now.
+INSERT INTO components_seen (component, state) VALUES (?1, ?2)
+ON CONFLICT DO UPDATE SET state = excluded.state;
+
+-- name: add_change
+-- Store a restart or a deploy.
+INSERT INTO changes (id, at, kind, text) VALUES (?1, ?2, ?3, ?4);
+
+-- name: incident_began
+-- When the first alert of an incident began, or it was opened, and its impact if that is stored.
+SELECT min(opened_at, coalesce((SELECT min(started_at) FROM incident_alerts WHERE incident_id = id), opened_at))
+           AS began_at, resolved_at, impact
+FROM incidents WHERE id = ?1;
+
+-- name: incidents_without_impact
+-- Incidents that are over and have no impact yet.
+SELECT id, version FROM incidents WHERE status = 'resolved' AND impact IS NULL AND merged_into IS NULL LIMIT 20;
+
+-- name: store_impact
+-- Store the impact of an incident, unless it has changed since.
+UPDATE incidents SET impact = ?3 WHERE id = ?1 AND version = ?2 AND status = 'resolved';

@@ -6,8 +6,10 @@ of the system have tables of their own and are read from there, so no line can b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Literal
 
 import msgspec
@@ -18,6 +20,16 @@ from chitlaq.ops.database.database import OpsDatabase, Statement, statement
 
 MAX_CHARACTERS = 5000
 MAX_TITLE = 300
+FLAPPING = 3
+"""An alert that began so often in one incident flaps."""
+CROWD = 30
+"""With more lines of alerts than this, those of a minute are one line, which names some."""
+NAMED = 5
+BEFORE = timedelta(minutes=30)
+"""What happened so long before an incident may be its cause."""
+MAX_LINES = 100
+"""Of each: actions, runs, changes of the system."""
+ALERTMANAGER = "Alertmanager"
 
 Kind = Literal[
     "opened", "acknowledged", "expired", "severity", "merged", "split", "resolved", "reopened",
@@ -67,10 +79,82 @@ def title(text: str) -> str:
 
 async def of(database: OpsDatabase, number: int) -> list[Entry]:
     """Return the lines of an incident and of those that were merged into it, oldest first."""
-    rows = [dict(row) for row in await database.rows("timeline", number)]
-    return sorted(_entries(rows), key=lambda one: one.at)
+    written = _entries(await database.rows("timeline", number))
+    episodes = msgspec.convert(
+        list(map(dict, await database.rows("episodes", number))), list[_Episode]
+    )
+    begins = [one.started_at for one in episodes] + [one.at for one in written[:1]]
+    if not begins:
+        return []
+    (span,) = await database.rows("incident_span", number)
+    ended_at = span["resolved_at"] or datetime.now(UTC)
+    around = (min(begins) - BEFORE, ended_at, MAX_LINES)
+    found = [
+        *written,
+        *_of_alerts(episodes),
+        *_entries(await database.rows("actions_between", *around)),
+        *_entries(await database.rows("failed_runs_between", *around)),
+        *_entries(await database.rows("changes_between", *around)),
+    ]
+    return sorted(found, key=lambda one: one.at)
 
 
-def _entries(rows: list[dict[str, object]]) -> Iterator[Entry]:
-    for row in rows:
-        yield msgspec.convert(row, Entry)
+def _entries(rows: Sequence[sqlite3.Row]) -> list[Entry]:
+    return [
+        msgspec.convert(
+            {**dict(row), "text": shortened(visible(row["text"]), MAX_CHARACTERS)}, Entry
+        )
+        for row in rows
+    ]
+
+
+class _Episode(msgspec.Struct, frozen=True):
+    fingerprint: str
+    name: str
+    severity: str
+    summary: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+def _of_alerts(episodes: Sequence[_Episode]) -> list[Entry]:
+    """Say when alerts began and ended: what flaps and what comes in a crowd is one line."""
+    found: list[tuple[datetime, str, str]] = []
+    for _, group in groupby(episodes, key=lambda one: one.fingerprint):
+        times = list(group)
+        first, last = times[0], times[-1]
+        called = f"{first.severity} {one_line(first.name)}"
+        summary = one_line(first.summary)
+        if len(times) >= FLAPPING:
+            state = "is firing" if last.ended_at is None else f"ended last {clock(last.ended_at)}"
+            text = f"flaps: it began {len(times)} times until {clock(last.started_at)}, and {state}"
+            found.append((first.started_at, called, f"{text}. {summary}"))
+            continue
+        for one in times:
+            found.append((one.started_at, called, f"fires: {summary}"))
+            if one.ended_at is not None:
+                found.append((one.ended_at, called, "is over"))
+    found.sort()
+    if len(found) <= CROWD:
+        return [Entry(at, "alert", ALERTMANAGER, f"{name} {text}") for at, name, text in found]
+    return [_crowd(list(group)) for _, group in groupby(found, key=_minute_and_kind)]
+
+
+def _minute_and_kind(line: tuple[datetime, str, str]) -> tuple[datetime, bool]:
+    at, _, text = line
+    return at.replace(second=0, microsecond=0), text == "is over"
+
+
+def _crowd(lines: Sequence[tuple[datetime, str, str]]) -> Entry:
+    at, name, text = lines[0]
+    if len(lines) == 1:
+        return Entry(at, "alert", ALERTMANAGER, f"{name} {text}")
+    names = list(dict.fromkeys(name for _, name, _ in lines))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    said = f"{len(lines)} alerts {'are over' if text == 'is over' else 'fire'}"
+    return Entry(at, "alert", ALERTMANAGER, f"{said}: {', '.join(names[:NAMED])}{more}")
+
+
+def clock(at: datetime) -> str:
+    """A moment in local time."""
+    return f"{at.astimezone():%H:%M:%S}"

@@ -27,7 +27,7 @@ CREATE TABLE incidents (
 ) STRICT;
 CREATE INDEX incidents_not_resolved ON incidents (id) WHERE status <> 'resolved';
 CREATE INDEX incidents_resolved ON incidents (resolved_at) WHERE status = 'resolved';
-CREATE INDEX incidents_without_impact ON incidents (id) WHERE status = 'resolved' AND impact IS NULL;
+CREATE INDEX incidents_without_impact ON incidents (id) WHERE status = 'resolved' AND impact IS NULL AND merged_into IS NULL;
 CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NOT NULL;
 
 -- Which episodes of alerts an incident is about.

@@ -1,7 +1,7 @@
 -- The clock of an incident that nobody has acknowledged. A run begins when the incident opens, comes back or
 -- becomes more severe, and when an acknowledgement expires.
 CREATE TABLE escalations (
-    incident_id integer PRIMARY KEY REFERENCES incidents,
+    incident_id integer PRIMARY KEY REFERENCES incidents ON DELETE CASCADE,
     run integer NOT NULL,
     severity text NOT NULL,
     state text NOT NULL CHECK (state IN ('running', 'acknowledged', 'stopped')),
@@ -18,7 +18,7 @@ CREATE INDEX escalations_not_stopped ON escalations (incident_id) WHERE state <>
 
 -- One message to one person by one channel. It is claimed before it is sent, and ended after it.
 CREATE TABLE pages (
-    incident_id integer NOT NULL REFERENCES incidents,
+    incident_id integer NOT NULL REFERENCES incidents ON DELETE CASCADE,
     run integer NOT NULL,
     step integer NOT NULL,
     level integer NOT NULL,

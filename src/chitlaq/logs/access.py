@@ -1,0 +1,57 @@
+"""nginx's access log: its files, newest first, and the fields that are read from a line."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+
+import msgspec
+
+from chitlaq.core.installation.home import Home
+from chitlaq.logs import rotation
+
+
+class Access(msgspec.Struct):
+    """The fields that are read from a line."""
+
+    time: datetime
+    remote_addr: str
+    status: int
+    method: str
+    route: str
+    user_agent: str = ""
+    limit: str = ""
+    is_signed_in: bool = False
+    refused_account: str = ""
+    failed_account: str = ""
+
+
+@contextmanager
+def opened(
+    home: Home, since: datetime, keep_files: int
+) -> Iterator[tuple[Sequence[Iterable[bytes]], bool]]:
+    """Open the files that have lines since a moment, newest first.
+
+    Args:
+        keep_files: how many rotated files are kept.
+
+    Returns:
+        The files, and whether earlier lines of the period may have been deleted.
+    """
+    with ExitStack() as stack:
+        # Open all at once: a file that is renamed meanwhile is neither missed nor counted twice.
+        files = []
+        for file in rotation.history(home.access_log):
+            with suppress(FileNotFoundError):
+                files.append((file, stack.enter_context(file.open("rb"))))
+        is_cut = len(files) > keep_files
+        found: list[Iterable[bytes]] = []
+        for file, log in reversed(files):
+            if os.fstat(log.fileno()).st_mtime < since.timestamp():
+                is_cut = False
+                break
+            found.append(gzip.GzipFile(fileobj=log) if file.suffix == ".gz" else log)
+        yield found, is_cut
