@@ -1,0 +1,126 @@
+-- Conversations, who takes part in them, and their messages.
+
+CREATE SCHEMA websocket;
+
+CREATE TABLE websocket.conversations (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    kind text NOT NULL CHECK (kind IN ('direct', 'group')),
+    name text CHECK (char_length(name) BETWEEN 1 AND 80),
+    -- The two of a direct conversation, the lower id first: a pair has one, whoever starts it.
+    lower_id uuid REFERENCES auth.accounts ON DELETE CASCADE,
+    upper_id uuid REFERENCES auth.accounts ON DELETE CASCADE,
+    created_by uuid REFERENCES auth.accounts ON DELETE SET NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- Whoever numbers a message or changes who takes part locks this row, so that numbers have no gaps and
+    -- a message has exactly the readers of its moment.
+    last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    participants_version bigint NOT NULL DEFAULT 1,
+    UNIQUE (lower_id, upper_id),
+    CHECK ((kind = 'direct') = (lower_id IS NOT NULL AND upper_id IS NOT NULL)),
+    CHECK (lower_id < upper_id),
+    CHECK (kind = 'group' OR name IS NULL)
+) WITH (fillfactor = 70);
+
+CREATE TABLE websocket.participants (
+    conversation_id uuid NOT NULL REFERENCES websocket.conversations ON DELETE CASCADE,
+    account_id uuid NOT NULL REFERENCES auth.accounts ON DELETE CASCADE,
+    role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'admin', 'member')),
+    -- invited: to a group, and not joined yet. requested: a stranger has written, and got no answer yet.
+    state text NOT NULL CHECK (state IN ('invited', 'requested', 'joined', 'left')),
+    since timestamptz NOT NULL DEFAULT now(),
+    -- What they may read: from after_seq (exclusive) to until_seq (inclusive), which is null while they take part.
+    after_seq bigint NOT NULL DEFAULT 0,
+    until_seq bigint,
+    read_seq bigint NOT NULL DEFAULT 0,
+    muted_until timestamptz,
+    archived_at timestamptz,
+    pinned_at timestamptz,
+    PRIMARY KEY (conversation_id, account_id),
+    CHECK ((state = 'left') = (until_seq IS NOT NULL))
+) WITH (fillfactor = 80);
+CREATE INDEX participants_by_account ON websocket.participants (account_id);
+
+CREATE TABLE websocket.messages (
+    conversation_id uuid NOT NULL REFERENCES websocket.conversations ON DELETE CASCADE,
+    seq bigint NOT NULL CHECK (seq > 0),
+    id uuid NOT NULL DEFAULT uuidv7(),
+    -- Null when the account no longer exists.
+    sender_id uuid REFERENCES auth.accounts ON DELETE SET NULL,
+    -- The sender's own name for it, by which sending it again is recognised for ever.
+    client_id text NOT NULL CHECK (octet_length(client_id) BETWEEN 1 AND 64),
+    text text NOT NULL CHECK (char_length(text) <= 16000),
+    reply_to bigint,
+    sent_at timestamptz NOT NULL,
+    edited_at timestamptz,
+    deleted_at timestamptz,
+    -- The latest edit, deletion or reaction: what a client that was away must hear of again.
+    changed_at timestamptz,
+    PRIMARY KEY (conversation_id, seq),
+    UNIQUE (conversation_id, sender_id, client_id)
+);
+CREATE INDEX messages_changed ON websocket.messages (conversation_id, changed_at) WHERE changed_at IS NOT NULL;
+CREATE INDEX messages_by_sender ON websocket.messages (sender_id);
+-- Store messages in the order given, all or none. Answers each with its number, or with why not:
+-- 'absent' (the sender takes no part), 'unavailable' (blocked, or the other account is gone), 'unanswerable'
+-- (no such message to reply to). A message that was stored before is answered as it was then.
+CREATE FUNCTION websocket.store_messages(
+    conversations uuid[], senders uuid[], client_ids text[], texts text[], replies bigint[]
+)
+RETURNS TABLE (place bigint, refused text, is_new boolean, id uuid, seq bigint, sent_at timestamptz, version bigint)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+BEGIN
+    -- In one order everywhere, so that two processes never wait for each other.
+    PERFORM FROM websocket.conversations c WHERE c.id = ANY (conversations) ORDER BY c.id FOR NO KEY UPDATE;
+    -- A statement of its own sees what others committed while this one waited.
+    RETURN QUERY
+    WITH asked AS (
+        SELECT a.* FROM unnest(conversations, senders, client_ids, texts, replies) WITH ORDINALITY
+            AS a (conversation_id, sender_id, client_id, text, reply_to, place)
+    ),
+    judged AS (
+        SELECT a.*, c.last_seq, c.participants_version AS version,
+               m.id AS known_id, m.seq AS known_seq, m.sent_at AS known_at,
+               CASE
+                   WHEN p.account_id IS NULL THEN 'absent'
+                   WHEN m.id IS NOT NULL THEN NULL
+                   WHEN c.kind = 'direct' AND EXISTS (
+                       SELECT FROM feed.block_pairs b
+                       WHERE (b.blocker_id, b.blocked_id) IN ((c.lower_id, c.upper_id), (c.upper_id, c.lower_id)))
+                   THEN 'unavailable'
+                   WHEN a.reply_to NOT BETWEEN p.after_seq + 1 AND c.last_seq THEN 'unanswerable'
+               END AS refused,
+               row_number() OVER (PARTITION BY a.conversation_id, a.sender_id, a.client_id ORDER BY a.place) = 1 AS is_first
+        FROM asked a
+        LEFT JOIN websocket.conversations c ON c.id = a.conversation_id
+        LEFT JOIN websocket.participants p
+            ON p.conversation_id = a.conversation_id AND p.account_id = a.sender_id AND p.state IN ('joined', 'requested')
+        LEFT JOIN websocket.messages m
+            ON m.conversation_id = a.conversation_id AND m.sender_id = a.sender_id AND m.client_id = a.client_id
+    ),
+    numbered AS (
+        SELECT j.*, j.last_seq + row_number() OVER (PARTITION BY j.conversation_id ORDER BY j.place) AS new_seq
+        FROM judged j WHERE j.refused IS NULL AND j.known_id IS NULL AND j.is_first
+    ),
+    stored AS (
+        INSERT INTO websocket.messages AS m (conversation_id, seq, sender_id, client_id, text, reply_to, sent_at)
+        SELECT n.conversation_id, n.new_seq, n.sender_id, n.client_id, n.text, n.reply_to, clock_timestamp()
+        FROM numbered n
+        RETURNING m.conversation_id, m.seq, m.id, m.sent_at, m.sender_id, m.client_id
+    ),
+    counted AS (
+        UPDATE websocket.conversations c
+        SET last_seq = s.last_seq, last_at = s.last_at
+        FROM (SELECT s.conversation_id, max(s.seq) AS last_seq, max(s.sent_at) AS last_at
+              FROM stored s GROUP BY s.conversation_id) s
+        WHERE c.id = s.conversation_id
+    )
+    SELECT j.place, j.refused, s.id IS NOT NULL AND j.is_first, coalesce(s.id, j.known_id), coalesce(s.seq, j.known_seq),
+           coalesce(s.sent_at, j.known_at), j.version
+    FROM judged j
+    LEFT JOIN stored s USING (conversation_id, sender_id, client_id)
+    ORDER BY j.place;
+END
+$$;
