@@ -60,6 +60,8 @@ CREATE TABLE websocket.messages (
     UNIQUE (conversation_id, sender_id, client_id)
 );
 CREATE INDEX messages_changed ON websocket.messages (conversation_id, changed_at) WHERE changed_at IS NOT NULL;
+-- What was sent lately, for repairs: costs next to nothing to keep, since messages only grow at the end.
+CREATE INDEX messages_by_time ON websocket.messages USING brin (sent_at) WITH (pages_per_range = 16, autosummarize = on);
 CREATE INDEX messages_by_sender ON websocket.messages (sender_id);
 -- Store messages in the order given, all or none. Answers each with its number, or with why not:
 -- 'absent' (the sender takes no part), 'unavailable' (blocked, or the other account is gone), 'unanswerable'
@@ -124,3 +126,5 @@ BEGIN
     ORDER BY j.place;
 END
 $$;
+
+GRANT SELECT ON feed.block_pairs TO chitlaq_websocket;

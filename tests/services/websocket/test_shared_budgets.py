@@ -29,7 +29,8 @@ PER_SECOND = 20
 
 class AbortableSocket(Socket):
     def __init__(self, hub: Hub) -> None:
-        super().__init__(hub, cast(Any, None), "0" * 32)  # who is signed in, the test says
+        # Who is signed in, the test says.
+        super().__init__(hub, cast(Any, None), cast(Any, None), "0" * 32)
         self.connections = set()
 
     def abort(self) -> None:

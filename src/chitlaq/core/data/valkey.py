@@ -14,10 +14,10 @@ import asyncio
 import hashlib
 import ssl
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import hiredis
@@ -36,6 +36,9 @@ PAUSE_SECONDS = 0.2
 MAX_PUSHED_BYTES = 8 * 1024 * 1024
 
 Argument = str | bytes | int | float | memoryview
+_Push = tuple[str, bytes]
+"""A channel, and what was published in it."""
+_PUSHED = (b"message", b"smessage")
 
 
 class ValkeyUnavailableError(Exception):
@@ -89,6 +92,10 @@ def parse_url(text: str) -> Address:
     return Address(None, host, port, username, password, database, is_tls)
 
 
+def _ignore() -> None:
+    return
+
+
 class Valkey:
     """A connection that all tasks of this process share; it reconnects automatically."""
 
@@ -121,10 +128,25 @@ class Valkey:
         return await self.execute("EVAL", script.text, len(keys), *keys, *arguments)
 
     async def messages(self, channel: str) -> AsyncGenerator[bytes]:
-        """Yield the messages of a channel, over a separate connection, until that is lost.
+        """Yield the messages of a channel, as `subscribed` does."""
+        async for _, message in self.subscribed("SUBSCRIBE", channel):
+            yield message
+
+    async def subscribed(
+        self,
+        command: Literal["SUBSCRIBE", "SSUBSCRIBE"],
+        *channels: str,
+        ready: Callable[[], None] = _ignore,
+    ) -> AsyncGenerator[tuple[str, bytes]]:
+        """Yield channels and messages, over a separate connection, until that is lost.
 
         A caller that falls behind by `MAX_PUSHED_BYTES` lets Valkey wait, which ends the subscription
         when its own buffer for it (`client-output-buffer-limit pubsub`) is full.
+
+        Args:
+            command: how to subscribe; sharded channels (``SSUBSCRIBE``) spread over the nodes of a cluster.
+            channels: what to subscribe to.
+            ready: called when nothing more that is published can be missed.
 
         Raises:
             ValkeyUnavailableError: the connection could not be made, or was lost.
@@ -132,7 +154,8 @@ class Valkey:
         connection = await _open(self._address)
         try:
             connection.pushed = pushed = _Pushed(connection)
-            await connection.send(("SUBSCRIBE", channel))
+            await asyncio.gather(*(connection.send((command, channel)) for channel in channels))
+            ready()
             while (message := await pushed.get()) is not None:
                 yield message
             raise ValkeyUnavailableError("the subscription's connection was lost")
@@ -193,11 +216,11 @@ class _Pushed:
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
-        self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._messages: asyncio.Queue[_Push | None] = asyncio.Queue()
         self._bytes = 0
         self._is_paused = False
 
-    def put(self, message: bytes | None) -> None:
+    def put(self, message: _Push | None) -> None:
         """Add a message, or None for the end; at the bound, stop reading from Valkey."""
         self._messages.put_nowait(message)
         self._bytes += _size(message)
@@ -205,7 +228,7 @@ class _Pushed:
             self._is_paused = True
             self._connection.pause(is_paused=True)
 
-    async def get(self) -> bytes | None:
+    async def get(self) -> _Push | None:
         message = await self._messages.get()
         self._bytes -= _size(message)
         if self._is_paused and self._bytes <= MAX_PUSHED_BYTES // 2:
@@ -214,9 +237,9 @@ class _Pushed:
         return message
 
 
-def _size(message: bytes | None) -> int:
+def _size(message: _Push | None) -> int:
     """What a waiting message takes, itself and its place in the queue."""
-    return len(message or b"") + 64
+    return (len(message[1]) if message else 0) + 64
 
 
 class _Connection(asyncio.Protocol):
@@ -281,8 +304,8 @@ class _Connection(asyncio.Protocol):
             self.pushed.put(None)
 
     def _receive(self, reply: Any) -> None:
-        if self.pushed is not None and isinstance(reply, list) and reply[0] == b"message":
-            self.pushed.put(reply[2])
+        if self.pushed is not None and isinstance(reply, list) and reply[0] in _PUSHED:
+            self.pushed.put((reply[1].decode(), reply[2]))
             return
         answer, _ = self._asked.popleft()
         if answer.done():

@@ -11,7 +11,7 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs, tracing
 from chitlaq.services.websocket import metrics
-from chitlaq.services.websocket.sockets.frames import PostFrame
+from chitlaq.services.websocket.protocol import PostFrame
 from chitlaq.services.websocket.sockets.hub import Hub
 
 RECONNECT_SECONDS = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from chitlaq.core.telemetry import metrics
-from chitlaq.services.websocket.sockets import frames
+from chitlaq.services.websocket import protocol
 
 WEBSOCKET_CONNECTIONS = Gauge(
     "websocket_connections_active", "Open WebSocket connections.", multiprocess_mode="livesum"
@@ -20,12 +20,17 @@ WEBSOCKET_MESSAGE_DURATION = Histogram(
     buckets=metrics.LATENCY_BUCKETS,
 )
 
+MESSAGES_REPAIRED = Counter(
+    "websocket_messages_repaired_total",
+    "Messages read from PostgreSQL because another process's publication was missed.",
+)
+
 # The series of each type, looked up once.
 _RECEIVED = {
     kind: (WEBSOCKET_MESSAGES.labels("in", kind), WEBSOCKET_MESSAGE_DURATION.labels(kind))
-    for kind in (*frames.INCOMING, "invalid")
+    for kind in (*protocol.INCOMING, "invalid")
 }
-_SENT = {kind: WEBSOCKET_MESSAGES.labels("out", kind) for kind in frames.OUTGOING}
+_SENT = {kind: WEBSOCKET_MESSAGES.labels("out", kind) for kind in protocol.OUTGOING}
 
 
 def received(kind: str, seconds: float) -> None:
@@ -35,6 +40,6 @@ def received(kind: str, seconds: float) -> None:
     duration.observe(seconds)
 
 
-def sent(frame: frames.Outgoing) -> None:
+def sent(kind: str) -> None:
     """Count a frame to a client."""
-    _SENT[frames.type_of(frame)].inc()
+    _SENT[kind].inc()

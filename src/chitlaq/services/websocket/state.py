@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
+from chitlaq.services.websocket.chat.people import People
+from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.sockets.socket import Socket
 
 
 class WebsocketState(ServiceState):
     open_socket: Callable[[str], Socket]
     """Makes the socket of a request with this id."""
+    database: Database
+    sending: Sending
+    people: People

@@ -66,6 +66,7 @@ class Connection(Upgraded, ABC):
         self._budget = Budget(FRAMES_PER_SECOND, BYTES_PER_SECOND)
         self._turn: asyncio.TimerHandle | None = None
         self._is_writing_paused = False
+        self._drained: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._discarded = 0
@@ -110,7 +111,19 @@ class Connection(Upgraded, ABC):
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
+        self._let_write()
         self._resume()
+
+    async def drained(self) -> None:
+        """Wait until the client has read enough that more may be written, or is gone."""
+        if self._is_writing_paused and not self._is_closing:
+            self._drained = self._drained or self._loop.create_future()
+            await self._drained
+
+    def _let_write(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
 
     # What the server and a subclass say.
 

@@ -1,9 +1,9 @@
-"""The JSON frames of a WebSocket, in and out."""
+"""The frames of a connection, whatever it is for: signing in, staying alive, errors."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, get_args
+from typing import Annotated
 
 import msgspec
 
@@ -20,9 +20,6 @@ class Auth(msgspec.Struct, tag="auth", frozen=True):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
-Incoming = Ping | Auth
-
-
 class Pong(msgspec.Struct, tag="pong", frozen=True):
     timestamp: datetime
 
@@ -35,47 +32,21 @@ class SignedIn(msgspec.Struct, tag="signed_in", frozen=True):
 
 
 class Error(msgspec.Struct, tag="error", frozen=True):
-    """A frame was invalid or refused; the socket stays open."""
+    """A frame was invalid or refused; the socket stays open. ``client_id`` names the message refused."""
 
     detail: str
     status: int
+    client_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class PostFrame(msgspec.Struct, tag="post", frozen=True):
-    """A member whom the reader follows wrote a post."""
-
-    post: msgspec.Raw
+Incoming = Ping | Auth
+Outgoing = Pong | SignedIn | Error
 
 
-Outgoing = Pong | SignedIn | Error | PostFrame
-
-INCOMING = tuple(str(one.__struct_config__.tag) for one in get_args(Incoming))
-OUTGOING = tuple(str(one.__struct_config__.tag) for one in get_args(Outgoing))
-
-# A reason may quote the frame: the answer must not be as long.
-MAX_REASON = 200
-
-_decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
-
-
-def decode(data: bytes | bytearray) -> Incoming:
-    """Read one frame.
-
-    Raises:
-        ValueError: it is not a valid frame; the message says why.
-    """
-    try:
-        return _decoder.decode(data)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise ValueError(str(error)[:MAX_REASON]) from None
-
-
-def encode(frame: Outgoing) -> bytes:
+def encode(frame: msgspec.Struct) -> bytes:
     """Return the frame as it is sent: encoded once, however many get it."""
     return connection.text(msgspec.json.encode(frame))
 
 
-def type_of(frame: Incoming | Outgoing) -> str:
+def type_of(frame: msgspec.Struct) -> str:
     return str(frame.__struct_config__.tag)

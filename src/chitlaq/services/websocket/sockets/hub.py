@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
 from websockets.frames import CloseCode
 
 from chitlaq.core.http.identity import Identity
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.sockets.budget import Budget
 from chitlaq.services.websocket.sockets.connection import BYTES_PER_SECOND, FRAMES_PER_SECOND
-from chitlaq.services.websocket.sockets.frames import Error, Outgoing, encode
+from chitlaq.services.websocket.sockets.frames import Error, encode
 
 if TYPE_CHECKING:
     from chitlaq.services.websocket.sockets.socket import Socket
@@ -69,17 +70,26 @@ class Hub:
         """The members with an open socket in this process."""
         return list(self._members)
 
-    def send(self, members: Iterable[UUID], frame: Outgoing) -> int:
+    def sockets(self, member: UUID) -> Sequence[Socket]:
+        """The sockets on which a member is signed in, in this process."""
+        account = self._members.get(member)
+        if account is None:
+            return ()
+        now = time.time()
+        found = []
+        for socket in tuple(account.sockets):
+            if socket.identity is None or socket.identity.expires_at <= now:
+                self._expire(socket)
+            else:
+                found.append(socket)
+        return found
+
+    def send(self, members: Iterable[UUID], frame: msgspec.Struct) -> int:
         """Send a frame to every socket of these members; return how many sockets there were."""
         encoded = encode(frame)
-        now = time.time()
         count = 0
         for member in members:
-            account = self._members.get(member)
-            for socket in tuple(account.sockets if account is not None else ()):
-                if socket.identity is None or socket.identity.expires_at <= now:
-                    self._expire(socket)
-                    continue
+            for socket in self.sockets(member):
                 socket.put(frame, encoded)
                 count += 1
         return count

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
+import msgspec
 from websockets.frames import CloseCode
 
 from chitlaq.core.data.postgres import PostgresUnavailableError
+from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity, Verifier
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
-from chitlaq.services.websocket import metrics
+from chitlaq.services.websocket import metrics, protocol
 from chitlaq.services.websocket.sockets import frames
 from chitlaq.services.websocket.sockets.connection import (
     MAX_MESSAGE_BYTES,
@@ -30,6 +35,13 @@ MAX_ANONYMOUS_UNHANDLED_BYTES = 32 * 1024
 # Verifying a forged token costs as much as answering many pings.
 SIGN_IN_FRAMES = 10
 
+Handler = Callable[["Socket", Identity, protocol.ForMembers], Awaitable[None]]
+"""Does what a frame of a signed-in member asks.
+
+Raises:
+    Problem, PostgresUnavailableError: it was refused, or failed; the sender is told.
+"""
+
 log = logs.get("socket")
 
 
@@ -37,9 +49,12 @@ class Socket(Connection):
     max_message_bytes = MAX_ANONYMOUS_BYTES
     max_waiting_bytes = MAX_ANONYMOUS_WAITING_BYTES
 
-    def __init__(self, hub: Hub, verifier: Verifier, request_id: str) -> None:
+    def __init__(self, hub: Hub, verifier: Verifier, handle: Handler, request_id: str) -> None:
         super().__init__()
         self.identity: Identity | None = None
+        self._do = handle
+        self._held: list[tuple[UUID, int, bytes]] | None = None
+        self._held_bytes = 0
         self._hub = hub
         self._verifier = verifier
         self._request_id = request_id
@@ -52,15 +67,39 @@ class Socket(Connection):
         if self.identity is None and self.unhandled_bytes > MAX_ANONYMOUS_UNHANDLED_BYTES:
             self.close(CloseCode.POLICY_VIOLATION, "wait for the answer to your sign-in")
 
-    def put(self, frame: frames.Outgoing, encoded: bytes | None = None) -> None:
+    def put(self, frame: msgspec.Struct, encoded: bytes | None = None) -> None:
         """Send a frame; ``encoded`` is the frame if it is already encoded."""
         self.write(encoded if encoded is not None else frames.encode(frame))
-        metrics.sent(frame)
+        metrics.sent(frames.type_of(frame))
+
+    def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> None:
+        """Send a live message, or hold it while what was missed is being sent."""
+        if self._held is None:
+            self.write(encoded)
+            metrics.sent("message")
+            return
+        self._held.append((conversation_id, seq, encoded))
+        self._held_bytes += len(encoded)
+        if self._held_bytes > self.max_waiting_bytes:
+            self.close(
+                CloseCode.TRY_AGAIN_LATER, "more arrived while resuming than fits: resume again"
+            )
+
+    def hold(self) -> None:
+        """Hold live messages, until `release`."""
+        self._held, self._held_bytes = [], 0
+
+    def release(self, seen: Mapping[UUID, int]) -> None:
+        """Send the live messages that were held, but for those that were replayed, up to these numbers."""
+        held, self._held = self._held or [], None
+        for conversation_id, seq, encoded in held:
+            if seq > seen.get(conversation_id, 0):
+                self.put_message(conversation_id, seq, encoded)
 
     def receive(self, message: bytes | bytearray) -> Coroutine[Any, Any, None] | None:
         started = perf_counter()
         try:
-            frame = frames.decode(message)
+            frame = protocol.decode(message)
         except ValueError as error:
             self.put(frames.Error(f"Not understood: {error}.", 400))
             metrics.received("invalid", perf_counter() - started)
@@ -69,13 +108,29 @@ class Socket(Connection):
             self.put(frames.Pong(datetime.now(UTC)))
             metrics.received("ping", perf_counter() - started)
             return None
-        self.spend(SIGN_IN_FRAMES)
-        return self._sign_in(frame.token, started)
+        if isinstance(frame, frames.Auth):
+            self.spend(SIGN_IN_FRAMES)
+            return self._sign_in(frame.token, started)
+        return self._answer(frame, started)
 
     def closing(self, code: int, reason: str) -> None:
         self._hub.remove(self)
         with logs.request_context(self._request_id):
             log.info("connection closed", code=int(code), reason=reason)
+
+    async def _answer(self, frame: protocol.ForMembers, started: float) -> None:
+        logs.begin_request(self._request_id)
+        client_id = getattr(frame, "client_id", msgspec.UNSET)
+        try:
+            if self.identity is None or self.identity.expires_at <= time.time():
+                raise problems.not_signed_in("Send auth with an access token first.")
+            await self._do(self, self.identity, frame)
+        except Problem as problem:
+            self.put(frames.Error(problem.detail, int(problem.status), client_id))
+        except PostgresUnavailableError:
+            detail = "The database is not reachable: try again."
+            self.put(frames.Error(detail, HTTPStatus.SERVICE_UNAVAILABLE, client_id))
+        metrics.received(frames.type_of(frame), perf_counter() - started)
 
     async def _sign_in(self, token: str, started: float) -> None:
         logs.begin_request(self._request_id)

@@ -1,0 +1,1 @@
+"""Conversations and messages: who takes part, what was said, in order and once."""

@@ -1,0 +1,172 @@
+"""The exchange of messages between processes, over Valkey's sharded channels.
+
+A publisher numbers what it publishes in each channel and repeats its number twice a second, so that a
+subscriber notices what it did not get, and reads that from PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core import ids
+from chitlaq.core.data import valkey
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket.chat.schemas import Message
+from chitlaq.services.websocket.chat.streams import Delivery, Streams
+
+CHANNELS = tuple(f"chitlaq:chat:{{{number}}}" for number in range(16))
+BEAT_SECONDS = 0.5
+# A publisher that is not heard for so long is dead, or we are deaf.
+SILENT_SECONDS = 1.5
+
+log = logs.get("exchange")
+
+
+class _Item(msgspec.Struct, frozen=True, array_like=True):
+    message: Message
+    sender_id: UUID
+    version: int
+    arrived_at: float
+
+
+class _Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """What is published in a channel: its publisher, how much that has published there, and the latest."""
+
+    publisher: UUID
+    number: int
+    items: Sequence[_Item] = ()
+    is_goodbye: bool = False
+    is_warning: bool = False
+
+
+class _Heard:
+    """What was heard of a publisher: the number of each channel, and when."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.at = time.monotonic()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Envelope)
+
+
+class Exchange:
+    def __init__(self, client: Valkey, streams: Streams) -> None:
+        self._client = client
+        self._streams = streams
+        self._id = ids.new()
+        self._numbers = [0] * len(CHANNELS)
+        self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
+        self._sending: set[asyncio.Future[None]] = set()
+        # Everything was heard until then.
+        self._complete_until = datetime.now(UTC)
+        self._is_deaf = True
+        streams.publish = self.publish
+        streams.warn = self.warn
+
+    def publish(self, deliveries: Sequence[Delivery]) -> None:
+        """Publish without waiting; what gets lost is noticed by the subscribers."""
+        by_channel: defaultdict[int, list[_Item]] = defaultdict(list)
+        for one in deliveries:
+            channel = one.message.conversation_id.int % len(CHANNELS)
+            assert one.sender_id is not None
+            by_channel[channel].append(
+                _Item(one.message, one.sender_id, one.version, one.arrived_at)
+            )
+        for channel, items in by_channel.items():
+            self._numbers[channel] += 1
+            self._put(channel, _Envelope(self._id, self._numbers[channel], items))
+
+    def warn(self) -> None:
+        """Let the others look at what they have missed."""
+        for channel, number in enumerate(self._numbers):
+            self._put(channel, _Envelope(self._id, number, is_warning=True))
+
+    async def beat_forever(self) -> None:
+        """Repeat the numbers, notice who fell silent, and repair while nothing can be heard."""
+        try:
+            while True:
+                await asyncio.sleep(BEAT_SECONDS)
+                for channel, number in enumerate(self._numbers):
+                    self._put(channel, _Envelope(self._id, number))
+                self._notice_silence()
+                self._streams.forget()
+        finally:
+            for channel, number in enumerate(self._numbers):
+                self._put(channel, _Envelope(self._id, number, is_goodbye=True))
+
+    async def listen_forever(self) -> None:
+        """Deliver what other processes publish, while the process runs."""
+        while True:
+            try:
+                async for channel, data in self._client.subscribed(
+                    "SSUBSCRIBE", *CHANNELS, ready=self._subscribed
+                ):
+                    self._hear(CHANNELS.index(channel), data)
+            except valkey.UNAVAILABLE as error:
+                if not self._is_deaf:
+                    log.warning("other processes are not heard", error=str(error))
+            self._is_deaf = True
+            self._streams.repair(self._complete_until)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def _subscribed(self) -> None:
+        self._is_deaf = False
+        self._heard.clear()
+        self._streams.repair(self._complete_until)
+
+    def _hear(self, channel: int, data: bytes) -> None:
+        try:
+            envelope = _decoder.decode(data)
+        except msgspec.DecodeError as error:
+            log.error("malformed", error=str(error))
+            return
+        if envelope.publisher == self._id:
+            return
+        if envelope.is_goodbye:
+            self._heard.pop(envelope.publisher, None)
+            return
+        heard = self._heard[envelope.publisher]
+        heard.at = time.monotonic()
+        # A beat repeats the number of the latest publication; a publication has the next one.
+        expected = heard.numbers.get(channel, envelope.number - bool(envelope.items)) + bool(
+            envelope.items
+        )
+        heard.numbers[channel] = envelope.number
+        if envelope.number != expected or envelope.is_warning:
+            self._streams.repair(self._complete_until)
+        else:
+            self._complete_until = datetime.now(UTC)
+        self._streams.receive(
+            Delivery(one.message, one.sender_id, one.version, None, one.arrived_at)
+            for one in envelope.items
+        )
+
+    def _notice_silence(self) -> None:
+        limit = time.monotonic() - SILENT_SECONDS
+        silent = [who for who, heard in self._heard.items() if heard.at < limit]
+        for who in silent:
+            del self._heard[who]
+            log.warning("a process fell silent", publisher=who)
+        if silent:
+            self._streams.repair(self._complete_until)
+
+    def _put(self, channel: int, envelope: _Envelope) -> None:
+        task = asyncio.ensure_future(self._send(channel, _encoder.encode(envelope)))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, channel: int, data: bytes) -> None:
+        try:
+            await self._client.execute("SPUBLISH", CHANNELS[channel], data)
+        except valkey.UNAVAILABLE:
+            return  # Subscribers miss the number, or hear nothing at all, and look.

@@ -1,0 +1,59 @@
+"""Frames of chat."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.services.websocket.chat.schemas import ClientId, Message, Seq, Text
+
+MAX_RESUMED = 1000
+
+
+class Send(msgspec.Struct, tag="send", frozen=True):
+    """Send a message: `Ack` once it is stored, else `Error` with the ``client_id``, and nothing is stored."""
+
+    conversation_id: UUID
+    text: Text
+    client_id: ClientId
+    reply_to: Seq | None = None
+
+
+class Resume(msgspec.Struct, tag="resume", frozen=True):
+    """Ask for what was missed: the number of the last message seen, for each conversation."""
+
+    conversations: Annotated[
+        dict[UUID, Annotated[int, msgspec.Meta(ge=0, le=2**62)]],
+        msgspec.Meta(max_length=MAX_RESUMED),
+    ]
+
+
+class Ack(msgspec.Struct, tag="ack", frozen=True):
+    """A message is stored, now or when it was sent before."""
+
+    client_id: str
+    id: UUID
+    seq: int
+    conversation_id: UUID
+
+
+class MessageFrame(Message, tag="message", frozen=True, kw_only=True):
+    """A new message in a conversation that the reader takes part in."""
+
+
+class Gap(msgspec.Struct, tag="gap", frozen=True):
+    """Too much was missed to replay: read these messages over HTTP."""
+
+    conversation_id: UUID
+    from_seq: int
+    to_seq: int
+
+
+class Resumed(msgspec.Struct, tag="resumed", frozen=True):
+    """Everything that was missed has been sent; what follows is new."""
+
+
+Incoming = Send | Resume
+Outgoing = Ack | MessageFrame | Gap | Resumed

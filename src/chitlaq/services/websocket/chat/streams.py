@@ -1,0 +1,225 @@
+"""Streams: what this process delivers of each conversation, in order and without gaps.
+
+A stream exists for each conversation of which something was delivered lately. It knows the number that was
+delivered last, and who may read which numbers. What follows that number is delivered at once. Anything else
+waits until what is missing has been read from PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket import metrics
+from chitlaq.services.websocket.chat.frames import MessageFrame
+from chitlaq.services.websocket.chat.schemas import Message
+from chitlaq.services.websocket.sockets import frames
+from chitlaq.services.websocket.sockets.hub import Hub
+
+READ_AT_ONCE = 100
+RETRY_SECONDS = 0.5
+# A transaction that numbered a message commits within this time, or is given up.
+COMMIT_SECONDS = 20.0
+# A stream is forgotten after this time without a message; it must outlive `COMMIT_SECONDS`.
+KEPT_SECONDS = 600.0
+
+log = logs.get("chat")
+
+
+class Delivery(NamedTuple):
+    """A committed message on its way to those who may read it.
+
+    Args:
+        message: with the sender's ``client_id``.
+        version: of who takes part, when it was numbered; 0 if older than what the stream knows.
+        origin: the socket of this process that sent it.
+        arrived_at: Unix time at which it arrived from its sender; 0 if it was read from PostgreSQL.
+    """
+
+    message: Message
+    sender_id: UUID | None
+    version: int
+    origin: object = None
+    arrived_at: float = 0.0
+
+
+class _Window(NamedTuple):
+    """The numbers that one may read: after the first, up to the last (None: and all to come)."""
+
+    after: int
+    until: int | None
+
+
+class _Stream:
+    __slots__ = ("delivered", "reading", "target", "used_at", "version", "waiting", "windows")
+
+    def __init__(self, delivered: int) -> None:
+        self.delivered = delivered
+        self.target = delivered
+        self.version = 0
+        self.windows: Mapping[UUID, _Window] = {}
+        self.waiting: dict[int, Delivery] = {}
+        self.reading: asyncio.Task[None] | None = None
+        self.used_at = time.monotonic()
+
+
+class Streams:
+    def __init__(self, database: Database, hub: Hub) -> None:
+        self._database = database
+        self._hub = hub
+        self._streams: dict[UUID, _Stream] = {}
+        self._repairing: asyncio.Task[None] | None = None
+        self._repair_since: datetime | None = None
+        self.publish: Callable[[Sequence[Delivery]], None] = lambda _: None
+        """Tells other processes; set by the exchange."""
+        self.warn: Callable[[], None] = lambda: None
+        """Tells other processes that something may have been committed and not published."""
+
+    def deliver(self, deliveries: Sequence[Delivery]) -> None:
+        """Deliver what this process has committed, here and to other processes."""
+        self.receive(deliveries)
+        self.publish(deliveries)
+
+    def receive(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliver what was committed, by any process, to the sockets of this one."""
+        for delivery in deliveries:
+            message = delivery.message
+            stream = self._streams.get(message.conversation_id)
+            if stream is None:
+                stream = self._streams[message.conversation_id] = _Stream(message.seq - 1)
+            is_next = message.seq == stream.delivered + 1 and delivery.version <= stream.version
+            if stream.reading is None and is_next:
+                self._send(stream, delivery)
+            elif message.seq > stream.delivered:
+                stream.waiting[message.seq] = delivery
+                self._read(message.conversation_id, stream, message.seq)
+
+    def suspect(self) -> None:
+        """Something may have been committed without having been published: look, here and elsewhere."""
+        self.warn()
+        self.repair(datetime.now(UTC))
+
+    def repair(self, since: datetime) -> None:
+        """Deliver what this process has missed since a moment; one look at a time."""
+        self._repair_since = min(since, self._repair_since or since)
+        if self._repairing is None or self._repairing.done():
+            self._repairing = asyncio.create_task(self._repair())
+
+    def forget(self) -> None:
+        """Forget streams that were not used lately."""
+        limit = time.monotonic() - KEPT_SECONDS
+        for conversation_id, stream in list(self._streams.items()):
+            if stream.used_at < limit and stream.reading is None:
+                del self._streams[conversation_id]
+
+    async def _repair(self) -> None:
+        while (since := self._repair_since) is not None:
+            self._repair_since = None
+            try:
+                await self._repair_from(since - timedelta(seconds=COMMIT_SECONDS))
+            except PostgresUnavailableError as error:
+                log.warning("repair waits", error=str(error))
+                self._repair_since = min(since, self._repair_since or since)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _repair_from(self, since: datetime) -> None:
+        rows = await self._database.rows("recent_conversations", since)
+        for conversation_id, first_seq, last_seq in rows:
+            stream = self._streams.get(conversation_id)
+            if stream is None:
+                stream = self._streams[conversation_id] = _Stream(first_seq - 1)
+            if stream.delivered < last_seq:
+                self._read(conversation_id, stream, last_seq)
+
+    def _read(self, conversation_id: UUID, stream: _Stream, target: int) -> None:
+        stream.target = max(stream.target, target)
+        if stream.reading is None:
+            stream.reading = asyncio.create_task(self._catch_up(conversation_id, stream))
+
+    async def _catch_up(self, conversation_id: UUID, stream: _Stream) -> None:
+        """Deliver up to the stream's target; whatever arrives meanwhile extends it."""
+        try:
+            while stream.delivered < stream.target:
+                try:
+                    await self._advance(conversation_id, stream)
+                except PostgresUnavailableError as error:
+                    log.warning("delivery waits", conversation_id=conversation_id, error=str(error))
+                    await asyncio.sleep(RETRY_SECONDS)
+        except BaseException:
+            # What is known is doubtful now: the next message begins anew.
+            self._streams.pop(conversation_id, None)
+            raise
+        finally:
+            stream.reading = None
+
+    async def _advance(self, conversation_id: UUID, stream: _Stream) -> None:
+        waiting = stream.waiting.get(stream.delivered + 1)
+        if stream.version == 0 or (waiting is not None and waiting.version > stream.version):
+            await self._read_windows(conversation_id, stream)
+        if stream.delivered + 1 not in stream.waiting:
+            await self._read_missing(conversation_id, stream)
+        while (delivery := stream.waiting.pop(stream.delivered + 1, None)) is not None:
+            if delivery.version > stream.version:
+                stream.waiting[delivery.message.seq] = delivery
+                break
+            self._send(stream, delivery)
+
+    async def _read_windows(self, conversation_id: UUID, stream: _Stream) -> None:
+        rows = await self._database.rows("readers", conversation_id)
+        stream.windows = {
+            account: _Window(after, until) for _, account, after, until in rows if account
+        }
+        stream.version = rows[0]["version"] if rows else stream.version + 1
+
+    async def _read_missing(self, conversation_id: UUID, stream: _Stream) -> None:
+        until = min((seq - 1 for seq in stream.waiting), default=stream.target)
+        rows = await self._database.rows(
+            "messages_between", conversation_id, stream.delivered, until, READ_AT_ONCE
+        )
+        # The windows must be at least as new as these messages.
+        await self._read_windows(conversation_id, stream)
+        for row in rows:
+            message = Message.of(row)
+            stream.waiting[message.seq] = Delivery(message, row["sender_id"], 0)
+            metrics.MESSAGES_REPAIRED.inc()
+        if not rows:
+            # The conversation is gone, and its messages with it.
+            stream.delivered = until
+
+    def _send(self, stream: _Stream, delivery: Delivery) -> None:
+        message = delivery.message
+        seq = message.seq
+        stream.delivered = seq
+        stream.used_at = time.monotonic()
+        others = b""
+        for account, window in stream.windows.items():
+            if seq <= window.after or (window.until is not None and seq > window.until):
+                continue
+            sockets = self._hub.sockets(account)
+            if not sockets:
+                continue
+            if account == delivery.sender_id:
+                encoded = encoded_message(message, is_own=True)
+            else:
+                encoded = others = others or encoded_message(message, is_own=False)
+            for socket in sockets:
+                if socket is not delivery.origin:
+                    socket.put_message(message.conversation_id, seq, encoded)
+        if delivery.arrived_at:
+            metrics.WEBSOCKET_MESSAGE_DURATION.labels("message").observe(
+                max(time.time() - delivery.arrived_at, 0)
+            )
+
+
+def encoded_message(message: Message, *, is_own: bool) -> bytes:
+    """Return the frame of a message; only its sender sees the ``client_id``."""
+    shown = message if is_own else message.without_client_id()
+    return frames.encode(MessageFrame(**msgspec.structs.asdict(shown)))

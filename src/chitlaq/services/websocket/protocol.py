@@ -1,0 +1,45 @@
+"""All frames of the WebSocket, of all slices."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+
+from chitlaq.services.websocket.chat import frames as chat
+from chitlaq.services.websocket.sockets import frames as sockets
+from chitlaq.services.websocket.sockets.frames import type_of
+
+
+class PostFrame(msgspec.Struct, tag="post", frozen=True):
+    """A member whom the reader follows wrote a post."""
+
+    post: msgspec.Raw
+
+
+ForMembers = chat.Incoming
+"""What only members who are signed in may send."""
+Incoming = sockets.Incoming | ForMembers
+Outgoing = sockets.Outgoing | chat.Outgoing | PostFrame
+
+INCOMING = tuple(map(type_of, get_args(Incoming)))
+OUTGOING = tuple(map(type_of, get_args(Outgoing)))
+
+# A reason may quote the frame: the answer must not be as long.
+MAX_REASON = 200
+
+_decoder: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
+
+
+def decode(data: bytes | bytearray) -> Incoming:
+    """Read one frame.
+
+    Raises:
+        ValueError: it is not a valid frame; the message says why.
+    """
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ValueError(str(error)[:MAX_REASON]) from None

@@ -1,0 +1,182 @@
+"""Chat: a message is stored before it is acknowledged, and reaches who takes part, in order and once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from tests.conftest import Member, Stack
+from tests.services.websocket.test_websocket import signed_in, url
+
+Join = Callable[[], Awaitable[Member]]
+
+
+@asynccontextmanager
+async def connected(stack: Stack, member: Member) -> AsyncIterator[ClientConnection]:
+    async with websockets.connect(url(stack)) as socket:
+        await signed_in(socket, member)
+        yield socket
+
+
+async def received(socket: ClientConnection, kind: str) -> Any:
+    """The next frame of this type; others are passed by."""
+    async with asyncio.timeout(30):
+        while True:
+            frame = json.loads(await socket.recv())
+            if frame["type"] == kind:
+                return frame
+
+
+async def send(socket: ClientConnection, conversation: str, text: str, **more: Any) -> None:
+    frame = {
+        "type": "send",
+        "conversation_id": conversation,
+        "text": text,
+        "client_id": str(uuid4()),
+    }
+    await socket.send(json.dumps({**frame, **more}))
+
+
+async def conversation(member: Member, *others: Member, **more: Any) -> dict[str, Any]:
+    body = {"kind": "direct", "members": [other.username for other in others], **more}
+    answer = await member.post("/api/conversations", body)
+    assert answer.status_code in {200, 201}, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def history(member: Member, conversation_id: str, **params: Any) -> list[dict[str, Any]]:
+    answer = await member.get(f"/api/conversations/{conversation_id}/messages", params=params)
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def test_message_reaches_the_other_and_the_senders_other_device(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    async with (
+        connected(stack, ada) as phone,
+        connected(stack, ada) as laptop,
+        connected(stack, ben) as other,
+    ):
+        await send(phone, found["id"], "hello", client_id="a")
+        ack = await received(phone, "ack")
+        assert (ack["client_id"], ack["seq"], ack["conversation_id"]) == ("a", 1, found["id"])
+        at_ben = await received(other, "message")
+        assert (at_ben["text"], at_ben["seq"], at_ben["sender"]["username"]) == (
+            "hello", 1, ada.username,
+        )  # fmt: skip
+        assert "client_id" not in at_ben
+        assert (await received(laptop, "message"))["client_id"] == "a"
+    assert [one["text"] for one in await history(ben, found["id"])] == ["hello"]
+
+
+async def test_sending_again_sends_once(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    async with connected(stack, ada) as socket, connected(stack, ada) as other:
+        for one in (socket, other, socket):
+            await send(one, found["id"], "once", client_id="same")
+        acks = [await received(one, "ack") for one in (socket, other, socket)]
+    assert {(ack["id"], ack["seq"]) for ack in acks} == {(acks[0]["id"], 1)}
+    body = {"text": "once", "client_id": "same"}
+    again = await ada.post(f"/api/conversations/{found['id']}/messages", body)
+    assert (again.status_code, again.json()["id"]) == (200, acks[0]["id"])
+    assert len(await history(ben, found["id"])) == 1
+
+
+async def test_pair_has_one_conversation_whoever_begins_it(join: Join) -> None:
+    ada, ben = await join(), await join()
+    found = await asyncio.gather(*(conversation(*pair) for pair in ((ada, ben), (ben, ada)) * 5))
+    assert len({one["id"] for one in found}) == 1
+
+
+async def test_messages_of_many_have_numbers_without_gaps_and_one_order_for_all(
+    stack: Stack, join: Join
+) -> None:
+    members = [await join() for _ in range(4)]
+    found = await conversation(members[0], *members[1:], kind="group", name="four")
+    each = 20
+
+    async def talk(member: Member) -> list[tuple[int, str]]:
+        async with connected(stack, member) as socket:
+            await asyncio.sleep(0)
+            heard = []
+            for number in range(each):
+                await send(socket, found["id"], f"{member.username} {number}")
+                ack = await received(socket, "ack")
+                heard.append(ack["seq"])
+            return heard
+
+    async with connected(stack, members[0]) as listener:
+        numbers = await asyncio.gather(*map(talk, members))
+        seen = [(await received(listener, "message"))["seq"] for _ in range(each * len(members))]
+    assert seen == list(range(1, each * len(members) + 1))
+    assert sorted(seq for own in numbers for seq in own) == seen
+    assert all(own == sorted(own) for own in numbers)
+
+
+async def test_resume_replays_what_was_missed_in_order(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    for number in range(5):
+        body = {"text": str(number), "client_id": str(number)}
+        assert (
+            await ada.post(f"/api/conversations/{found['id']}/messages", body)
+        ).status_code == 201
+    async with connected(stack, ben) as socket:
+        await socket.send(json.dumps({"type": "resume", "conversations": {found["id"]: 2}}))
+        frames: list[dict[str, Any]] = []
+        while not frames or frames[-1]["type"] != "resumed":
+            frames.append(json.loads(await socket.recv()))
+    assert [one.get("seq") for one in frames] == [3, 4, 5, None]
+
+
+@pytest.mark.parametrize("who", ["stranger", "signed out", "blocked"])
+async def test_who_may_not_send_is_told_and_nothing_is_stored(
+    stack: Stack, join: Join, who: str
+) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    found = await conversation(ada, ben)
+    async with websockets.connect(url(stack)) as socket:
+        if who == "stranger":
+            await signed_in(socket, eve)
+        elif who == "blocked":
+            await ada.put(f"/api/users/{ben.username}/block")
+            await signed_in(socket, ben)
+        await send(socket, found["id"], "let me in", client_id="x")
+        refused = await received(socket, "error")
+    expected = {"stranger": 404, "signed out": 401, "blocked": 403}
+    assert (refused["client_id"], refused["status"]) == ("x", expected[who])
+    assert await history(ada, found["id"]) == []
+
+
+async def test_unread_is_what_others_wrote_after_the_read_marker(join: Join) -> None:
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    for author, text in ((ada, "1"), (ben, "2"), (ada, "3")):
+        await author.post(
+            f"/api/conversations/{found['id']}/messages", {"text": text, "client_id": text}
+        )
+
+    async def unread(member: Member) -> int:
+        (one,) = (await member.get("/api/conversations")).json()["items"]
+        number: int = one["unread"]
+        return number
+
+    assert (await unread(ada), await unread(ben)) == (1, 2)
+    assert (await ben.post(f"/api/conversations/{found['id']}/read", {"seq": 1})).status_code == 204
+    assert await unread(ben) == 1
+    await ben.post(f"/api/conversations/{found['id']}/read", {"seq": 0})
+    assert await unread(ben) == 1
