@@ -63,6 +63,17 @@ STORED = {
     "0009_jobs": """
         INSERT INTO jobs.jobs (kind, payload, request_id) VALUES ('of_another_version', '{}', 'x')
         """,
+    "0013_chat": """
+        WITH begun AS (
+            INSERT INTO websocket.conversations (kind, name) VALUES ('group', 'two') RETURNING id
+        ),
+        joined AS (
+            INSERT INTO websocket.participants (conversation_id, account_id, state)
+            SELECT begun.id, accounts.id, 'joined' FROM begun, auth.accounts
+        )
+        INSERT INTO websocket.messages (conversation_id, seq, sender_id, client_id, text, sent_at)
+        SELECT begun.id, 1, accounts.id, 'x', 'hello', now() FROM begun, auth.accounts LIMIT 1
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

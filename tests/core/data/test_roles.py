@@ -27,7 +27,12 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     },
     "chitlaq_feed": {**IDENTITY, "feed.*": USE, "jobs.jobs": USE},
     "chitlaq_search": {**IDENTITY, "feed.block_pairs": READ, "feed.listed_members": READ},
-    "chitlaq_websocket": {**IDENTITY, "feed.member_cards": READ},
+    "chitlaq_websocket": {
+        **IDENTITY,
+        "feed.block_pairs": READ,
+        "feed.member_cards": READ,
+        "websocket.*": USE,
+    },
     "chitlaq_gateway": IDENTITY,
     "chitlaq_ops": {
         "auth.account_counts": READ,

@@ -7,7 +7,9 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
 from chitlaq.core.http.identity import Identity
@@ -28,7 +30,16 @@ Number = Annotated[
 ]
 
 
-@post("/conversations", summary="Begin a conversation; 200 with the same one if the two have one")
+def _or_known(kind: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
+    """What a route answers beside 201: that it did so before."""
+    return {HTTPStatus.OK: ResponseSpec(kind, description="As before", generate_examples=False)}
+
+
+@post(
+    "/conversations",
+    summary="Begin a conversation; 200 with the same one if the two have one",
+    responses=_or_known(Conversation),
+)
 async def begin(
     data: NewConversation, member: Identity, state: WebsocketState
 ) -> Response[Conversation]:
@@ -68,6 +79,8 @@ async def history(
 @post(
     "/conversations/{conversation_id:uuid}/messages",
     summary="Send a message; 200 with the same one if it was sent before",
+    responses=_or_known(Message),
+    refuses=(HTTPStatus.FORBIDDEN,),
 )
 async def send(
     conversation_id: UUID, data: NewMessage, member: Identity, state: WebsocketState
