@@ -60,7 +60,14 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
 
 SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
-    slices=("history", "console.access", "console.acting", "console.incidents", "console.screens"),
+    slices=(
+        "history",
+        "console.access",
+        "console.now",
+        "console.acting",
+        "console.incidents",
+        "console.screens",
+    ),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
 )

@@ -25,11 +25,24 @@ WHERE operator = ?1 AND started_at <= ?2 AND ended_at IS NULL;
 -- The time step of an operator's last one-time code, or null.
 SELECT max(totp_step) AS step FROM console_sessions WHERE operator = ?1;
 
--- name: console_sign_ins
--- The newest sessions.
-SELECT operator, is_by_link, address, started_at, seen_at, ended_at FROM console_sessions
-ORDER BY started_at DESC LIMIT ?1;
-
 -- name: prune_console_sessions
 -- Delete sessions that began before ?1.
 DELETE FROM console_sessions WHERE started_at < ?1;
+
+-- name: deeds
+-- What operators did: actions, what people did to incidents, sign-ins; newest first.
+SELECT at, operator, what, why, place FROM (
+    SELECT started_at AS at, operator, rtrim(action || ' ' || target) AS what, reason AS why,
+           '/ops/actions/' || id AS place
+    FROM (SELECT * FROM actions ORDER BY started_at DESC LIMIT ?1)
+    UNION ALL
+    SELECT at, actor, kind || ' incident ' || incident_id, text, '/ops/incidents/' || incident_id
+    FROM (SELECT * FROM timeline
+          WHERE actor NOT IN ('ChitLaq', 'escalation')
+            AND kind IN ('opened', 'acknowledged', 'severity', 'merged', 'split', 'resolved', 'reopened', 'note',
+                         'helped', 'hindered')
+          ORDER BY at DESC LIMIT ?1)
+    UNION ALL
+    SELECT started_at, operator, iif(is_by_link, 'signed in by link', 'signed in'), 'from ' || address, ''
+    FROM (SELECT * FROM console_sessions ORDER BY started_at DESC LIMIT ?1)
+) ORDER BY at DESC LIMIT ?1;

@@ -36,8 +36,12 @@ def _clock(at: datetime) -> Markup:
     )
 
 
+def _clock_seconds(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M:%S}"
+
+
 def _ago(at: datetime) -> str:
-    return duration(max(0.0, (datetime.now(UTC) - at).total_seconds()))
+    return duration(max(1, round((datetime.now(UTC) - at).total_seconds())))
 
 
 def _capitalized(text: str) -> str:
@@ -47,6 +51,7 @@ def _capitalized(text: str) -> str:
 
 CONSOLE.environment.filters |= {
     "clock": _clock,
+    "clock_seconds": _clock_seconds,
     "ago": _ago,
     "duration": duration,
     "capitalize_first": _capitalized,

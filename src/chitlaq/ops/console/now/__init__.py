@@ -1,0 +1,1 @@
+"""The first screen: what is wrong, what members feel, what to do now."""
