@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import asyncpg
 import psutil
@@ -115,6 +119,51 @@ async def test_restart_applies_the_number_of_workers_without_losing_a_request(
     finally:
         reading.cancel()
     assert set(statuses) == {200}
+
+
+async def test_workers_that_nginx_could_not_be_told_about_are_told_by_the_next_restart(
+    stack: Stack, configure: Callable[[str], None], join: Callable[[], Awaitable[Member]]
+) -> None:
+    """Attacks the promise that nothing is left half: nginx cannot write its configuration, then is dead."""
+    member = await join()
+    written = stack.home / "nginx" / "nginx.conf"
+    aside = written.with_name("aside.conf")
+
+    async def restart(workers: int) -> subprocess.CompletedProcess[str]:
+        configure(f"[workers]\nfeed = {workers}\n")
+        return await asyncio.to_thread(stack.command, "restart", "feed-service")
+
+    def known() -> int:
+        return len(set(re.findall(r"/feed-service\.\d+\.sock", written.read_text())))
+
+    async def is_served() -> bool:
+        return (await member.get("/api/feed/home")).status_code == 200
+
+    with refusing(written, aside):
+        answer = await restart(2)
+        assert answer.returncode == 1
+        assert "nginx could not be told" in answer.stderr
+        assert await is_served()
+    assert (await restart(2)).returncode == 0
+    assert known() == 2
+    with refusing(written, aside):
+        os.kill((await asyncio.to_thread(stack.ps))["nginx"]["pid"], signal.SIGKILL)
+        assert (await restart(1)).returncode == 0
+    await eventually(is_served)
+    assert known() == 1
+    assert {(await member.get("/api/feed/home")).status_code for _ in range(20)} == {200}
+
+
+@contextmanager
+def refusing(file: Path, aside: Path) -> Iterator[None]:
+    """Let a file be one that nobody can write."""
+    file.rename(aside)
+    file.mkdir()
+    try:
+        yield
+    finally:
+        file.rmdir()
+        aside.rename(file)
 
 
 async def test_secret_that_a_restart_applies_is_hidden_in_all_logs(

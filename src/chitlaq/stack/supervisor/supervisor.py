@@ -122,6 +122,7 @@ class Supervisor:
         self._stopping: asyncio.Future[dict[int, str]] | None = None
         self._ended = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._is_edge_behind = False
         self._commands: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -432,15 +433,37 @@ class Supervisor:
             for name in sorted(before & mine.keys()):
                 running[name].spec = mine[name]
                 await self._restart_instance(running[name])
+            self._is_edge_behind |= before != mine.keys()
             try:
                 for name in sorted(mine.keys() - before):
                     await self._add(mine[name], [spec.name for spec in declared])
             finally:
                 # Also to a worker that is not ready yet: nginx tries another one until it is.
-                if before != mine.keys() and self._instances["nginx"].process is not None:
-                    await self._restart_instance(self._instances["nginx"])
+                if self._is_edge_behind:
+                    await self._tell_edge()
             for name in sorted(before - mine.keys()):
                 await self._remove(running[name])
+
+    async def _tell_edge(self) -> None:
+        """Have nginx learn which workers there are; one that does not run learns it when it starts.
+
+        Raises:
+            OSError: it could not. Those that it knows keep running, and the next restart tries again.
+        """
+        nginx = self._instances["nginx"]
+        if nginx.process is None or nginx.process.exited.done():
+            # Its configuration may have been written already, for a start that is under way.
+            await self._cancel_keeper(nginx.spec.name)
+            self._begin_to_keep(nginx)
+        else:
+            try:
+                await self._restart_instance(nginx)
+            except OSError as error:
+                raise OSError(
+                    f"nginx could not be told which workers there are: {error.strerror or error}. It keeps"
+                    " those that it knows. See `chitlaq logs nginx`; then the same command tries again."
+                ) from None
+        self._is_edge_behind = False
 
     def _read_settings(self) -> list[ProcessSpec]:
         """Read the settings again, and return what they require; invalid ones change nothing."""
@@ -547,9 +570,8 @@ class Supervisor:
                 await self._stop_process(instance, process)
         finally:
             # Also if it cannot be ended: the keeper says so, and tries again.
-            instance.became_ready.clear()
             instance.restarts += 1
-            self._keepers[spec.name] = asyncio.create_task(self._keep(instance))
+            self._begin_to_keep(instance)
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await instance.became_ready.wait()
@@ -559,6 +581,10 @@ class Supervisor:
                 f"{spec.name} is not ready after {READY_SECONDS:g} s ({instance.state}{reason}). The"
                 f" supervisor goes on: see `chitlaq ps` and `chitlaq logs {spec.service}`."
             ) from None
+
+    def _begin_to_keep(self, instance: Instance) -> None:
+        instance.became_ready.clear()
+        self._keepers[instance.spec.name] = asyncio.create_task(self._keep(instance))
 
     async def _stop_process(self, instance: Instance, process: Process) -> None:
         """Stop a component's process with all that it has started.
