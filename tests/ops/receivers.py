@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ class WebService:
 
     def url(self, name: str = "ada") -> str:
         return f"json://127.0.0.1:{self.port}/{name}/t0ken-{name}"
+
+    def told(self) -> list[str]:
+        return [word for word, _ in self.came]
 
     def texts(self, name: str = "ada") -> list[str]:
         return [said["message"] for word, said in self.came if word == name]
@@ -74,7 +78,14 @@ class MailServer:
     port: int
     mails: list[tuple[str, str, str]] = field(default_factory=list)
     """Recipient, subject and text of each."""
-    answer: str = "250 taken"
+    answers: dict[str, str] = field(default_factory=dict)
+    """What is said to mails of an address, instead of taking them."""
+
+    holds_back: bool = False
+    """Has the mail, and does not say so."""
+
+    def told(self) -> list[str]:
+        return [address.partition("@")[0] for address, _, _ in self.mails]
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         message = message_from_bytes(envelope.content, policy=policy.default)
@@ -82,7 +93,9 @@ class MailServer:
         assert text is not None
         for address in envelope.rcpt_tos:
             self.mails.append((address, message["Subject"], text.get_content()))
-        return self.answer
+        while self.holds_back:
+            await asyncio.sleep(0.01)
+        return self.answers.get(envelope.rcpt_tos[0], "250 taken")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.escalation.engine import Engine
-from chitlaq.ops.incidents import incidents, timeline
+from chitlaq.ops.incidents import incidents, keeping, timeline
 from chitlaq.ops.incidents.changes import Severity
 from chitlaq.ops.incidents.incidents import Incident
 from tests.ops.receivers import MailServer, WebService, mail_server, web_service
@@ -42,6 +42,9 @@ class SetClock:
     def pass_(self, **time_: float) -> None:
         self.now += timedelta(**time_)
         self.seconds += timedelta(**time_).total_seconds()
+
+    def at(self, **later: float) -> datetime:
+        return self.now + timedelta(**later)
 
     def set(self, **step: float) -> None:
         self.now += timedelta(**step)
@@ -73,11 +76,27 @@ class Escalation:
     def write(self, roster: str) -> None:
         self.home.oncall_file.write_text(roster)
 
+    def write_people(self, *names: str) -> None:
+        """Write a roster in which each level has one of these people, with their mail address."""
+        people = "".join(
+            f'[people.{name}]\nchannels = [{{ url = "{name}@example.edu" }}]\n' for name in names
+        )
+        levels = zip(("on-call", "lead", "cto"), names, strict=False)
+        said = "".join(f'{level} = ["{name}"]\n' for level, name in levels)
+        self.write(f"{people}[levels]\n{said}")
+
     async def opened(self, severity: Severity = "P0", title: str = "It burns") -> Incident:
         made = await incidents.open_by_hand(self.database, title, severity, "tester")
         # Of the clock that stands still: the incident is opened now.
         self.clock.now = max(self.clock.now, made.opened_at)
         return made
+
+    def told(self) -> list[str]:
+        """Who got mails, in their order."""
+        return self.smtp.told()
+
+    def refuse(self, *names: str) -> None:
+        self.smtp.answers |= {f"{name}@example.edu": "554 refused" for name in names}
 
     async def run(self) -> None:
         """Do what is due now, to its end."""
@@ -90,6 +109,13 @@ class Escalation:
             if before == (len(self.web.came), len(self.smtp.mails)):
                 return
         raise AssertionError("it never stops sending")
+
+    async def settle(self) -> None:
+        """Let acknowledgements expire, as ops-service does periodically."""
+        await keeping.keep(self.database, self.clock.wall())
+
+    async def pause(self) -> None:
+        await asyncio.sleep(0.02)
 
     async def lines(self, number: int) -> list[str]:
         return [entry.text for entry in await timeline.of(self.database, number)]
@@ -107,7 +133,7 @@ def escalation(tmp_path: Path, receivers: tuple[WebService, MailServer]) -> Iter
     web.came.clear()
     web.statuses.clear()
     smtp.mails.clear()
-    smtp.answer = "250 taken"
+    smtp.answers.clear()
     home = Home(tmp_path)
     with OpsDatabase(home, is_keeper=True) as database:
         yield Escalation(home, database, SetClock(), web, smtp)

@@ -74,6 +74,7 @@ class Engine:
         changed: asyncio.Event,
         clock: Clock | None = None,
     ) -> None:
+        self.send_seconds = channels.SEND_SECONDS
         self._home = home
         self._settings = settings
         self._database = database
@@ -124,6 +125,10 @@ class Engine:
         if next_at is None:
             return LONGEST_WAIT_SECONDS
         return min(LONGEST_WAIT_SECONDS, max(0.0, (next_at - plan.now).total_seconds()))
+
+    @property
+    def is_sending(self) -> bool:
+        return bool(self._sending)
 
     async def idle(self) -> None:
         """Wait until nothing is being sent."""
@@ -199,7 +204,7 @@ class Engine:
             said, is_sent = await self._pass_on(channel, rows[0], subject, text), True
         except OperatorError as error:
             said, is_sent = str(error), False
-        await self._end(rows, said, is_sent=is_sent)
+        await self._end(roster, rows, said, is_sent=is_sent)
 
     async def _pass_on(
         self, channel: Channel | None, page: sqlite3.Row, subject: str, text: str
@@ -208,7 +213,12 @@ class Engine:
             raise OperatorError("oncall.toml no longer has this channel")
         name = "{incident_id}:{run}:{step}".format(**dict(page))
         return await channels.send(
-            channel, self._settings.smtp, subject, text, message_id=uuid5(_PAGE_IDS, name)
+            channel,
+            self._settings.smtp,
+            subject,
+            text,
+            timeout_seconds=self.send_seconds,
+            message_id=uuid5(_PAGE_IDS, name),
         )
 
     def _claim(
@@ -224,7 +234,9 @@ class Engine:
                 found.append((rows[0], _paged(transaction, roster, rows[0], now)))
         return found
 
-    async def _end(self, pages: Sequence[sqlite3.Row], said: str, *, is_sent: bool) -> None:
+    async def _end(
+        self, roster: Roster, pages: Sequence[sqlite3.Row], said: str, *, is_sent: bool
+    ) -> None:
         """Note how it went; where it failed, the next channel is due at once."""
         now = self._clock.wall()
         if not is_sent:
@@ -236,7 +248,7 @@ class Engine:
             for page in pages:
                 transaction.write(*_ends(page, said, now, is_sent=is_sent))
                 if not is_sent:
-                    _hurry(transaction, page, said, now)
+                    _hurry(transaction, roster, page, said, now)
 
         try:
             await self._database.transact(ended)
@@ -340,7 +352,9 @@ def _then(roster: Roster, severity: str, clock: sqlite3.Row) -> str:
     return f"{role} is told at {_at(clock['next_at']).astimezone():%H:%M}"
 
 
-def _hurry(transaction: Transaction, page: sqlite3.Row, said: str, now: datetime) -> None:
+def _hurry(
+    transaction: Transaction, roster: Roster, page: sqlite3.Row, said: str, now: datetime
+) -> None:
     of_level = (page["incident_id"], page["run"], page["level"])
     following = transaction.rows("hurry_channel", *of_level, page["person"], now)
     if following:
@@ -348,9 +362,13 @@ def _hurry(transaction: Transaction, page: sqlite3.Row, said: str, now: datetime
     else:
         (so_far,) = transaction.rows("level_outcomes", *of_level)
         then = "no channel of this person is left"
+        levels = planning.levels_of(roster.policies[page["severity"]], roster)
+        is_last = not levels or (page["level"] + 1) % len(levels) == 0
         if not so_far["open"] and not so_far["sent"]:
-            transaction.rows("hurry_level", *of_level, now)
-            then = "no channel of this level is left: the next level is told at once"
+            then = "nobody of this level could be told"
+            if not is_last:
+                transaction.rows("hurry_level", *of_level, now)
+                then += ": the next level is told at once"
     transaction.write(_line(page, f"{_words(page)}: failed: {said}; {then}"))
 
 

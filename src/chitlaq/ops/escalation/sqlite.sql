@@ -44,7 +44,7 @@ ORDER BY incidents.severity, due_at, incident_id, step;
 UPDATE pages SET claimed_at = ?4
 WHERE incident_id = ?1 AND run = ?2 AND step = ?3 AND claimed_at IS NULL AND ended_at IS NULL
   AND EXISTS (SELECT 1 FROM incidents WHERE id = pages.incident_id AND status = 'open')
-RETURNING *;
+RETURNING *, (SELECT severity FROM incidents WHERE id = incident_id) AS severity;
 
 -- name: end_page
 -- Note how a page went, once.

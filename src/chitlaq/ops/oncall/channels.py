@@ -26,6 +26,7 @@ from chitlaq.ops.oncall.apprise_child import Answer, Message
 from chitlaq.ops.oncall.roster import Channel
 
 SEND_SECONDS = 15.0
+"""For one message by one channel."""
 LONGEST_SUBJECT = 200
 PROGRAM = ("-m", "chitlaq.ops.oncall.apprise_child")
 
@@ -40,8 +41,8 @@ async def send(
     subject: str,
     text: str,
     *,
-    message_id: UUID | None = None,
     timeout_seconds: float = SEND_SECONDS,
+    message_id: UUID | None = None,
 ) -> str:
     """Send a message, and return what came back.
 
@@ -50,8 +51,8 @@ async def send(
         smtp: the mail server, for a mail address.
         subject: one line.
         text: plain.
-        message_id: of a mail: programs show two mails of one id once. By default a new one.
         timeout_seconds: after which it counts as not sent.
+        message_id: of a mail: programs show two mails of one id once. By default a new one.
 
     Raises:
         NotSentError: it was not accepted, or not in time.
@@ -68,7 +69,7 @@ async def notify(
     text: str,
     *,
     is_markdown: bool = False,
-    timeout_seconds: float = SEND_SECONDS,
+    timeout_seconds: float,
 ) -> str:
     """Send a message to a service of Apprise, and return what came back.
 
