@@ -22,6 +22,7 @@ async def ask(
     port: int,
     target: str,
     *headers: str,
+    host: str = "localhost",
     source: str = "127.0.0.1",
     method: str = "GET",
     body: str = "",
@@ -30,7 +31,7 @@ async def ask(
     async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
         try:
-            lines = [f"{method} {target} HTTP/1.1", "Host: edge", "Connection: close", *headers]
+            lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body.encode())
             text = (await reader.read()).decode()
         finally:

@@ -122,5 +122,7 @@ async def test_pages_of_operators_are_for_exempt_addresses(stack: Stack) -> None
     for page in sorted(routes.OWN_PATHS):
         assert (await ask(gateway, page)).status == 200
         assert (await ask(gateway, page, source="127.0.0.7")).status == 404
+        # A web page had its own name resolve to this machine.
+        assert (await ask(gateway, page, host=f"evil.example:{gateway}")).status == 404
         # A proxy on this machine forwards for somebody else.
         assert (await ask(gateway, page, "X-Forwarded-For: 192.0.2.1")).status == 404
