@@ -168,11 +168,16 @@ def test_log_that_others_could_read_is_closed(tmp_path: Path) -> None:
     for name in ("x.log", "x.log.1", "x.log.2.gz"):
         (tmp_path / name).write_text("old")
         (tmp_path / name).chmod(0o666)
+
+    def modes() -> set[str]:
+        return {oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+
     log = LogFile(path, max_bytes=10, keep_files=3)
+    assert modes() == {"0o640"}
     for _ in range(4):
         log.write(b"0123456789\n")
     log.close()
-    assert {oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()} == {"0o640"}
+    assert modes() == {"0o640"}, "those that came since"
 
 
 PUBLIC = {"packages", "nginx", "metrics"}
