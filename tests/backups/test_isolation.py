@@ -33,7 +33,7 @@ from chitlaq.backups.wal import receiver
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.secrets import BACKUP
-from chitlaq.stack.install import users
+from chitlaq.stack.install import preflight, users
 from chitlaq.stack.servers import barman
 from tests.backups.backed_up_stack import (
     context_of,
@@ -150,7 +150,7 @@ async def test_drill_replays_a_tablespace_without_touching_the_live_one(
 
 
 def test_base_backup_that_would_be_incomplete_is_refused_with_the_remedy(
-    backed_up_stack: Stack,
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
     before = newest(backed_up_stack, "full", "incremental")
     for kind in ("full", "incremental"):
@@ -159,6 +159,9 @@ def test_base_backup_that_would_be_incomplete_is_refused_with_the_remedy(
         assert "The tablespace elsewhere is outside the data directory" in answer.stdout
         assert "`DROP TABLESPACE elsewhere`" in answer.stdout
     assert newest(backed_up_stack, "full", "incremental") == before
+    found = preflight.examine(context.home, context.settings, is_running=True)
+    # So does `chitlaq doctor`.
+    assert ("tablespaces", "warning") in [(one.name, one.state) for one in found]
     status = backed_up_stack.command("backup", "status").stdout
     assert "no base backup can be taken while there is the tablespace elsewhere" in " ".join(
         status.split()

@@ -24,7 +24,7 @@ from chitlaq.core.installation.settings_loading import variable_of
 from chitlaq.stack.install import server_programs as server_origins
 from chitlaq.stack.install import users
 from chitlaq.stack.install.server_programs import ServerProgram
-from chitlaq.stack.servers import nginx, postgres, valkey
+from chitlaq.stack.servers import barman, nginx, postgres, valkey
 from chitlaq.stack.servers import observers as monitoring
 from chitlaq.stack.supervisor.control import Status
 
@@ -58,7 +58,7 @@ def examine(home: Home, settings: Settings, *, is_running: bool = False) -> list
             findings.append(Finding(name, "ok", check(home, settings)))
         except OperatorError as problem:
             findings.append(Finding(name, "problem", str(problem)))
-    return [*findings, _confinement()]
+    return [*findings, _confinement(), *_tablespaces(home, settings)]
 
 
 def _confinement() -> Finding:
@@ -71,6 +71,20 @@ def _confinement() -> Finding:
         "this kernel does not confine the servers of restore drills, which then rely on their own"
         " configuration: Linux 5.19 or newer with Landlock does",
     )
+
+
+def _tablespaces(home: Home, settings: Settings) -> list[Finding]:
+    """Look for tablespaces, without PostgreSQL's help: they keep base backups from being taken."""
+    if not barman.is_wanted(settings):
+        return []
+    with suppress(OSError):  # another user's
+        if any(path.is_symlink() for path in (home.postgres_data / "pg_tblspc").iterdir()):
+            said = (
+                "PostgreSQL has a tablespace outside its data directory, so no base backup can be taken:"
+                " `chitlaq backup run full` says how to drop it"
+            )
+            return [Finding("tablespaces", "warning", said)]
+    return []
 
 
 def limits(settings: Settings, statuses: Sequence[Status] = ()) -> list[Finding]:
