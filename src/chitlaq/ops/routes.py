@@ -66,6 +66,7 @@ SERVICE = Service(
         "console.now",
         "console.acting",
         "console.incidents",
+        "console.oncall",
         "console.screens",
     ),
     run=run,

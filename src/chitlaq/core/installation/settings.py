@@ -254,6 +254,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.public_url.rstrip("/") or f"http://localhost:{self.port_of('nginx')}"
 
     @property
+    def console_url(self) -> str:
+        """Where operators open the console: on this machine, unless it is public."""
+        here = f"http://localhost:{self.port_of('ops-service')}"
+        return f"{self.base_url if self.operations.public else here}/ops"
+
+    @property
     def host_names(self) -> tuple[str, ...]:
         """The host names under which programs on this machine may ask its private ports."""
         public = urlsplit(self.public_url).hostname or ""

@@ -46,3 +46,12 @@ SELECT at, operator, what, why, place FROM (
     SELECT started_at, operator, iif(is_by_link, 'signed in by link', 'signed in'), 'from ' || address, ''
     FROM (SELECT * FROM console_sessions ORDER BY started_at DESC LIMIT ?1)
 ) ORDER BY at DESC LIMIT ?1;
+
+-- name: last_change
+-- What changed last: a restart, a new version, or what an operator did.
+SELECT at, text FROM (
+    SELECT * FROM (SELECT at, text FROM changes ORDER BY at DESC LIMIT 1)
+    UNION ALL
+    SELECT * FROM (SELECT started_at, rtrim(action || ' ' || target) || ' by ' || operator
+                   FROM actions ORDER BY started_at DESC LIMIT 1)
+) ORDER BY at DESC LIMIT 1;

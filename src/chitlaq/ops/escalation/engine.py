@@ -283,7 +283,7 @@ class Engine:
 
     @property
     def _console(self) -> str:
-        return f"http://localhost:{self._settings.port_of('ops-service')}/ops"
+        return self._settings.console_url
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Response
 from litestar.response import Redirect, Stream
 
+from chitlaq import inventory
 from chitlaq.core.http import problems
 from chitlaq.ops.actions import record, registry
 from chitlaq.ops.actions.model import ActionContext, ActionRecord
@@ -47,6 +48,7 @@ async def actions(request: ConsoleRequest, state: OpsState) -> Response[str]:
         request,
         "actions.html",
         actions=registry.ACTIONS.values(),
+        components=inventory.COMPONENTS,
         done=await looked(record.listed(state.operations, LISTED)),
         chosen=request.query_params.get("action", ""),
         target=request.query_params.get("target", ""),

@@ -15,13 +15,17 @@ from litestar.response import Redirect
 from chitlaq.core.http import problems
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.incidents import steps
-from chitlaq.ops.console.pages import ConsoleRequest, form, looked, page, screen
-from chitlaq.ops.incidents import incidents, timeline
+from chitlaq.ops.console.pages import ConsoleRequest, Unknown, form, looked, page, screen
+from chitlaq.ops.escalation.escalation import next_steps
+from chitlaq.ops.incidents import impact, incidents, timeline
 from chitlaq.ops.incidents.changes import IncidentChangedError, Severity
+from chitlaq.ops.incidents.impact import Impact
 from chitlaq.ops.incidents.incidents import Incident
 from chitlaq.ops.state import OpsState
 
 LISTED = 100
+IMPACT_SECONDS = 2.0
+"""The access log of the whole incident is counted."""
 LISTS = "/ops/incidents"
 
 Number = Annotated[int, Parameter(ge=1, le=2**53)]
@@ -156,13 +160,29 @@ async def _shown(
     request: ConsoleRequest, state: OpsState, number: Number, error: str = ""
 ) -> Response[str]:
     found = await incidents.shown(state.operations, number)
-    (lines,) = await asyncio.gather(looked(timeline.of(state.operations, number)))
+    context = state.context
+    lines, felt, calls = await asyncio.gather(
+        looked(timeline.of(state.operations, number)),
+        looked(impact.of(state.operations, context.home, context.settings, number), IMPACT_SECONDS),
+        looked(next_steps(state.operations, number)),
+    )
     return page(
         request,
         "incident.html",
         HTTPStatus.CONFLICT if error else HTTPStatus.OK,
         incident=found,
         timeline=lines,
+        impact=_said(felt),
+        routes=() if isinstance(felt, Unknown) else felt.routes,
+        calls=calls,
         error=error,
         steps=steps.for_incident(found),
     )
+
+
+def _said(felt: Impact | Unknown) -> str | Unknown:
+    if isinstance(felt, Unknown):
+        return felt
+    # That nothing failed is only known where something could be seen.
+    is_blind = felt.began_at is None and felt.reach
+    return Unknown(felt.reach) if is_blind else impact.said(felt)

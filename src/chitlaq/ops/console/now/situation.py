@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chitlaq.ops.actions import record
-from chitlaq.ops.actions.model import ActionRecord
 from chitlaq.ops.console.now import experience, remedies
 from chitlaq.ops.console.now.experience import Experience
 from chitlaq.ops.console.now.remedies import Remedy
+from chitlaq.ops.console.oncall import duty
+from chitlaq.ops.console.oncall.duty import Duty
 from chitlaq.ops.console.pages import Unknown, looked
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.escalation.escalation import NextStep, next_steps
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.incidents.incidents import Incident, IncidentAlert
 from chitlaq.ops.state import OpsState
@@ -21,6 +23,14 @@ from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
 LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A restart, a new version, or what an operator did."""
+
+    at: datetime
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +43,9 @@ class Situation:
         cause: the alert of the incident that began first.
         remedy: what the runbook says to do about that.
         ailing: components that are not well, as the supervisor sees them.
-        last_action: what an operator did last.
-        restarted: the component that was started last.
+        change: what changed last, and when; None if nothing is known.
+        duty: who is on call.
+        steps: what the escalation of the incident does next.
     """
 
     at: datetime
@@ -44,8 +55,9 @@ class Situation:
     remedy: Remedy | None
     felt: Experience | Unknown
     ailing: Sequence[Status] | Unknown
-    restarted: Status | None
-    last_action: ActionRecord | Unknown | None
+    change: Change | Unknown | None
+    duty: Duty | Unknown
+    steps: Sequence[NextStep] | Unknown
 
     @property
     def layout(self) -> str:
@@ -68,11 +80,12 @@ class Situation:
 async def now(state: OpsState) -> Situation:
     """Look at everything at once: the slowest source decides how long it takes, within bounds."""
     home = state.context.home
-    open_ones, felt, statuses, actions = await asyncio.gather(
+    open_ones, felt, statuses, change, on_call = await asyncio.gather(
         looked(incidents.listed(state.operations, limit=LISTED)),
         looked(experience.felt(home)),
         looked(asyncio.to_thread(control.ask, home, control.Ps())),
-        looked(record.listed(state.operations, 1)),
+        looked(_last_change(state.operations)),
+        looked(duty.now(state)),
     )
     incident: Incident | Unknown | None
     others = 0
@@ -94,8 +107,11 @@ async def now(state: OpsState) -> Situation:
         remedies.remedy(cause) if cause else None,
         felt,
         statuses if isinstance(statuses, Unknown) else [one for one in statuses if not one.is_well],
-        None if isinstance(statuses, Unknown) else _youngest(statuses),
-        actions if isinstance(actions, Unknown) else (actions[0] if actions else None),
+        change,
+        on_call,
+        await looked(next_steps(state.operations, incident.id))
+        if isinstance(incident, Incident)
+        else (),
     )
 
 
@@ -109,6 +125,6 @@ def _cause(incident: Incident | Unknown | None) -> IncidentAlert | None:
     )
 
 
-def _youngest(statuses: Sequence[Status]) -> Status | None:
-    running = [one for one in statuses if one.pid is not None]
-    return min(running, key=lambda one: one.uptime, default=None)
+async def _last_change(database: OpsDatabase) -> Change | None:
+    rows = await database.rows("last_change")
+    return Change(datetime.fromisoformat(rows[0]["at"]), rows[0]["text"]) if rows else None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from chitlaq.core.formatting import count, duration, share
-from chitlaq.ops.actions.model import ActionRecord
 from chitlaq.ops.console.now.situation import Situation
 from chitlaq.ops.console.pages import Unknown
 from chitlaq.ops.incidents.incidents import Incident
@@ -42,26 +41,30 @@ def sentence(now: Situation) -> Sentence:
 
 
 def last_change(now: Situation) -> str:
-    """Return what changed last: what an operator did, or a component that was started."""
-    found: list[tuple[datetime, str]] = []
-    if isinstance(now.last_action, ActionRecord):
-        did = now.last_action
-        found.append(
-            (did.started_at, f"{did.action} {did.target}".rstrip() + f" by {did.operator}")
-        )
-    if now.restarted is not None:
-        started = now.at - timedelta(seconds=now.restarted.uptime)
-        found.append((started, f"{now.restarted.name} started"))
-    if found:
-        at, words = max(found)
-        return f"{_clock(at)}: {words}"
-    reasons = [one.reason for one in (now.last_action, now.ailing) if isinstance(one, Unknown)]
-    return f"unknown: {reasons[0]}" if reasons else "none is known"
+    """Return what changed last: a restart, a new version, or what an operator did."""
+    match now.change:
+        case Unknown(reason):
+            return f"unknown: {reason}"
+        case None:
+            return "none is known"
+        case change:
+            return f"{_clock(change.at)}: {change.text}"
+
+
+def next_call(now: Situation) -> str:
+    """Return who is told next of the incident, and when, unless somebody acknowledges it."""
+    if isinstance(now.steps, Unknown):
+        return f"Who is told next is unknown: {now.steps.reason}"
+    if not now.steps:
+        return ""
+    step = now.steps[0]
+    whom = f" {step.person} by {step.channel}" if step.person else ""
+    return f"Next at {_clock(step.at)}: {step.what}{whom}"
 
 
 def fields(now: Situation) -> dict[str, str]:
     """Return the texts that change from one moment to the next, by the name of their place on the page."""
-    found = {"sentence": sentence(now).text, "change": last_change(now)}
+    found = {"sentence": sentence(now).text, "change": last_change(now), "next": next_call(now)}
     if not isinstance(now.felt, Unknown):
         felt = now.felt
         found |= {
@@ -75,7 +78,7 @@ def fields(now: Situation) -> dict[str, str]:
 
 def _since(at: datetime) -> str:
     seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
-    return f"{_clock(at)} ({duration(seconds) if seconds >= 1 else 'now'})"
+    return f"{_clock(at)} ({duration(max(1, round(seconds)))})"
 
 
 def _clock(at: datetime) -> str:

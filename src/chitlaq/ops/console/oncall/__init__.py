@@ -1,0 +1,1 @@
+"""On call in the console: who, since when, until when, and by which channels."""
