@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from chitlaq.ops.console.pages import SCREENS
-from tests.browser import axe
 from tests.browser.alerts import report
 from tests.browser.conftest import Theme, Width, console_of, visiting
 from tests.conftest import Stack
@@ -71,10 +69,3 @@ async def test_sign_in_is_accessible(alone: Stack, browser: Browser) -> None:
         await visit.open("/ops/sign-in")
         await visit.require_accessible()
         await visit.keep("sign-in-360-dark")
-
-
-def test_axe_is_the_one_that_was_looked_at() -> None:
-    source = axe.SOURCE.read_bytes()
-    assert hashlib.sha256(source).hexdigest() == axe.SHA256
-    assert source.startswith(f"/*! axe v{axe.VERSION}".encode())
-    assert (axe.SOURCE.parent / "LICENSE").read_text().startswith("Mozilla Public License")

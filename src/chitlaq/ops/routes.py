@@ -68,6 +68,7 @@ SERVICE = Service(
         "console.incidents",
         "console.oncall",
         "console.screens",
+        "console.dashboards",
     ),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],

@@ -24,6 +24,7 @@ POSTGRESQL = dashboard(
             "sum without (state) (postgresql_connections_active) / postgresql_connections_max",
             "in use",
             "percentunit",
+            threshold="connections_ratio",
         ),
         rates("Transactions", "postgresql_transactions_total", "result", "ops"),
         rates("Time spent by role", "postgresql_statements_seconds_total", "role", "percentunit"),
@@ -33,7 +34,13 @@ POSTGRESQL = dashboard(
     row(
         "Problems",
         graph("Locks", "postgresql_locks_count", "{{mode}}"),
-        graph("Oldest transaction", "postgresql_oldest_transaction_seconds", "oldest", "s"),
+        graph(
+            "Oldest transaction",
+            "postgresql_oldest_transaction_seconds",
+            "oldest",
+            "s",
+            threshold="transaction_seconds",
+        ),
         graph("Deadlocks per hour", "increase(postgresql_deadlocks_total[1h])", "deadlocks"),
         graph(
             "Cache hits",
@@ -47,9 +54,16 @@ POSTGRESQL = dashboard(
             "postgresql_cache_hit_ratio",
             "hits",
             "percentunit",
+            threshold="cache_hit_ratio",
         ),
         bars("Dead rows", "topk(10, postgresql_dead_rows)", "{{table}}"),
-        p95("Slowest queries of services", "postgresql_query_duration_seconds", "query", top=10),
+        p95(
+            "Slowest queries of services",
+            "postgresql_query_duration_seconds",
+            "query",
+            top=10,
+            threshold="query_p95_seconds",
+        ),
     ),
     row(
         "Replication and archive",

@@ -25,6 +25,7 @@ HOST = dashboard(
             'node_load1 / on (instance) count by (instance) (node_cpu_seconds_total{mode="idle"})',
             "load",
             width=12,
+            threshold="load_per_core",
         ),
     ),
     row(
@@ -51,6 +52,7 @@ HOST = dashboard(
             f"rate(node_disk_io_time_seconds_total{{{_DISK}}}{RATE})",
             "{{device}}",
             "percentunit",
+            threshold="disk_busy_ratio",
         ),
         graph(
             "Saturation: requests waiting",
@@ -92,7 +94,13 @@ HOST = dashboard(
             (f"rate(node_network_receive_errs_total{{{_WIRE}}}{RATE})", "{{device}} in"),
             (f"rate(node_network_transmit_errs_total{{{_WIRE}}}{RATE})", "{{device}} out"),
         ),
-        graph("Clock offset", "node_timex_offset_seconds", "offset", "s"),
+        graph(
+            "Clock offset",
+            "node_timex_offset_seconds",
+            "offset",
+            "s",
+            threshold="clock_offset_seconds",
+        ),
         graph("Clock synchronized", "node_timex_sync_status", "synchronized", "bool_on_off"),
         graph("Clock difference of components", "clock_difference_seconds", "{{component}}", "s"),
     ),

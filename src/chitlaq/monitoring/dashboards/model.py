@@ -20,7 +20,11 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """A panel; ``width`` is in the 24 columns of Grafana's grid."""
+    """A panel; ``width`` is in the 24 columns of Grafana's grid.
+
+    ``threshold`` names the setting ``[checks]`` by which a check judges what the panel shows: the console
+    draws it. Grafana does not know the settings.
+    """
 
     title: str
     queries: tuple[Query, ...]
@@ -28,6 +32,7 @@ class Panel(msgspec.Struct, frozen=True):
     kind: PanelKind = "timeseries"
     width: int = 8
     description: str = ""
+    threshold: str = ""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -56,9 +61,10 @@ def graph(
     *,
     width: int = 8,
     description: str = "",
+    threshold: str = "",
 ) -> Panel:
     """A line for each series of one query."""
-    return Panel(title, (Query(expr, legend),), unit, "timeseries", width, description)
+    return Panel(title, (Query(expr, legend),), unit, "timeseries", width, description, threshold)
 
 
 def graphs(title: str, unit: Unit, *queries: tuple[str, str], width: int = 8) -> Panel:
@@ -66,9 +72,9 @@ def graphs(title: str, unit: Unit, *queries: tuple[str, str], width: int = 8) ->
     return Panel(title, tuple(Query(*query) for query in queries), unit, "timeseries", width)
 
 
-def number(title: str, expr: str, unit: Unit = "short") -> Panel:
+def number(title: str, expr: str, unit: Unit = "short", *, threshold: str = "") -> Panel:
     """The latest value, in large type."""
-    return Panel(title, (Query(expr, title),), unit, "stat", 4)
+    return Panel(title, (Query(expr, title),), unit, "stat", 4, threshold=threshold)
 
 
 def bars(title: str, expr: str, legend: str, unit: Unit = "short", *, width: int = 8) -> Panel:
@@ -96,11 +102,18 @@ def rates(
 
 
 def p95(
-    title: str, histogram: str, by: str, *, matchers: str = "", top: int = 0, width: int = 8
+    title: str,
+    histogram: str,
+    by: str,
+    *,
+    matchers: str = "",
+    top: int = 0,
+    width: int = 8,
+    threshold: str = "",
 ) -> Panel:
     """The 95th percentile of a histogram in seconds; arguments as of `rates`."""
     expr = _top(top, _quantile(0.95, histogram, f"{by}, le", matchers))
-    return graph(f"{title}, 95 %", expr, _legend(by), "s", width=width)
+    return graph(f"{title}, 95 %", expr, _legend(by), "s", width=width, threshold=threshold)
 
 
 def quantiles(title: str, histogram: str, *, matchers: str, width: int) -> Panel:

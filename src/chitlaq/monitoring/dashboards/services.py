@@ -38,7 +38,12 @@ OVERVIEW = dashboard(
         number("Components down", "sum(component_up == bool 0)"),
         number("Alerts", 'count(ALERTS{alertstate="firing",severity!="none"}) or vector(0)'),
         number("Requests", f"sum(rate(http_requests_total{{{_EDGE}}}{RATE}))", "reqps"),
-        number("Error rate", _share(f'{_EDGE},status=~"5.."', _EDGE), "percentunit"),
+        number(
+            "Error rate",
+            _share(f'{_EDGE},status=~"5.."', _EDGE),
+            "percentunit",
+            threshold="server_errors_ratio",
+        ),
         number("Open WebSockets", "sum(websocket_connections_active)"),
     ),
     row(
@@ -60,12 +65,14 @@ OVERVIEW = dashboard(
             f'1 - avg by (instance) (rate(node_cpu_seconds_total{{mode="idle"}}{RATE}))',
             "{{instance}}",
             "percentunit",
+            threshold="cpu_used_ratio",
         ),
         graph(
             "Memory available",
             "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
             "{{instance}}",
             "percentunit",
+            threshold="memory_available_ratio",
         ),
         graph(
             "Disk available",
@@ -82,8 +89,20 @@ SERVICES = dashboard(
     row(
         "Rate, errors, duration",
         rates("Rate", "http_requests_total", "service", "reqps"),
-        graph("Errors (5xx)", _share('status=~"5.."', "", "service"), "{{service}}", "percentunit"),
-        p95("Duration", "http_request_duration_seconds", "service", matchers='route!="/ws"'),
+        graph(
+            "Errors (5xx)",
+            _share('status=~"5.."', "", "service"),
+            "{{service}}",
+            "percentunit",
+            threshold="server_errors_ratio",
+        ),
+        p95(
+            "Duration",
+            "http_request_duration_seconds",
+            "service",
+            matchers='route!="/ws"',
+            threshold="latency_p95_seconds",
+        ),
     ),
     row(
         "Routes",
@@ -118,7 +137,13 @@ SERVICES = dashboard(
             "sum by (service) (postgresql_pool_waiting)",
             "{{service}}",
         ),
-        p95("Queries", "postgresql_query_duration_seconds", "service, query", top=10),
+        p95(
+            "Queries",
+            "postgresql_query_duration_seconds",
+            "service, query",
+            top=10,
+            threshold="query_p95_seconds",
+        ),
         rates(
             "Log lines",
             "log_lines_total",
@@ -137,6 +162,11 @@ WEBSOCKET = dashboard(
         "Connections and frames",
         graph("Open connections", "sum(websocket_connections_active)", "open"),
         rates("Frames", "websocket_messages_total", "direction, type", "eps"),
-        p95("Time to respond or deliver", "websocket_message_duration_seconds", "type"),
+        p95(
+            "Time to respond or deliver",
+            "websocket_message_duration_seconds",
+            "type",
+            threshold="websocket_p95_seconds",
+        ),
     ),
 )

@@ -19,7 +19,7 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
-from chitlaq.core.errors import OperatorError
+from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.http.problems import Problem
 from chitlaq.ops.console.access import guards
 from chitlaq.ops.console.access.sessions import Session
@@ -73,7 +73,7 @@ async def looked(answer: Awaitable[T], seconds: float = LOOK_SECONDS) -> T | Unk
     except Problem as problem:
         return Unknown(problem.detail)
     except (
-        OperatorError, OSError, msgspec.MsgspecError, asyncpg.PostgresError, sqlite3.Error
+        OperatorError, UnknownResult, OSError, msgspec.MsgspecError, asyncpg.PostgresError, sqlite3.Error
     ) as error:  # fmt: skip
         return Unknown(str(error) or type(error).__name__)
 

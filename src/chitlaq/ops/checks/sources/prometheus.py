@@ -76,23 +76,29 @@ class PrometheusView:
         Raises:
             UnknownResult: Prometheus is unavailable, refuses the query, or has no samples for it.
         """
-        found = (await self._ask("query", _Vector, query=expression)).result
+        found = await self.samples(expression)
         known = [sample for sample in found if sample.value[1] != "NaN"]
         if not known:
             raise UnknownResult(f"Prometheus has no samples for {expression}")
         return known
 
+    async def samples(self, expression: str) -> list[Sample]:
+        """Return an instant vector with all it has, which may be nothing; errors as of `range`."""
+        return (await self._ask("query", _Vector, query=expression)).result
+
     async def number(self, expression: str) -> float:
         """Return the value of an expression that yields one series."""
         return (await self.query(expression))[0].number
 
-    async def range(self, expression: str, seconds: float, step: float) -> list[Range]:
-        """Return the series of the last ``seconds``, one point per step.
+    async def range(
+        self, expression: str, seconds: float, step: float, end: float | None = None
+    ) -> list[Range]:
+        """Return the series of the ``seconds`` up to ``end``, which is now, one point per step.
 
         Raises:
             UnknownResult: Prometheus is unavailable or refuses the query; no series is an empty list.
         """
-        end = datetime.now(UTC).timestamp()
+        end = datetime.now(UTC).timestamp() if end is None else end
         matrix = await self._ask(
             "query_range",
             _Matrix,
