@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -47,9 +48,12 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     The worker listens on its Unix socket, for the gateway, and on the service's TCP port, which it
     can share with other workers and with its own predecessor. `_Server` adds the optional port.
     """
-    sockets = [_unix_socket(home.service_socket(service, worker))]
-    if not inventory.COMPONENTS[service].is_gateway:  # nginx listens on the gateway's port
-        sockets.append(_tcp_socket(settings.port_of(service)))
+    path = home.service_socket(service, worker)
+    draft = path.with_suffix(f".{os.getpid()}")
+    # nginx listens on the gateway's port.
+    has_port = not inventory.COMPONENTS[service].is_gateway
+    sockets = [_tcp_socket(settings.port_of(service))] if has_port else []
+    sockets.append(_unix_socket(draft))
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -70,26 +74,39 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     logs.get("serve").info("started", worker=worker, pid=os.getpid())
-    _Server(config, settings.optional_port_of(service), home.optional_port(service)).run(
-        sockets=sockets
-    )
+    try:
+        _Server(
+            config,
+            partial(draft.rename, path),
+            settings.optional_port_of(service),
+            home.optional_port(service),
+        ).run(sockets=sockets)
+    finally:
+        draft.unlink(missing_ok=True)
     multiprocess_metrics.forget_gauges(home.metrics(service), os.getpid())
     logs.get("serve").info("stopped", worker=worker, pid=os.getpid())
 
 
 class _Server(uvicorn.Server):
-    """Also listens on an optional port, as soon and as long as no other program does.
+    """Takes over from its predecessor once it has started: one that cannot start takes nothing away.
 
-    Its predecessor is such a program: the port is not shared, since it could be another installation's.
+    It also listens on an optional port, as soon and as long as no other program does.
+
+    Its predecessor is such a program: that port is not shared, since it could be another installation's.
     """
 
-    def __init__(self, config: uvicorn.Config, port: int | None, note: Path) -> None:
+    def __init__(
+        self, config: uvicorn.Config, take_over: Callable[[], object], port: int | None, note: Path
+    ) -> None:
         super().__init__(config)
+        self._take_over = take_over
         self._port, self._note = port, note
         self._listening: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started:
+            self._take_over()
         if self._port is not None:
             self._listening = asyncio.create_task(self._listen(self._port))
 
@@ -124,20 +141,18 @@ class _Server(uvicorn.Server):
             return
 
 
-def _unix_socket(path: Path) -> socket.socket:
-    """Listen at a path, atomically replacing a predecessor's socket.
+def _unix_socket(draft: Path) -> socket.socket:
+    """Listen where nobody looks yet: renamed, it replaces a predecessor's socket.
 
     Connections already queued at the predecessor stay there; new ones come here.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft.parent.mkdir(parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(draft))
     # Whoever connects here is believed about clients' addresses. nginx runs as the same user.
     draft.chmod(0o600)
     listener.listen(BACKLOG)
-    draft.rename(path)
     return listener
 
 
