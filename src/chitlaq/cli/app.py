@@ -18,6 +18,7 @@ from chitlaq.cli import (
     data,
     doctor,
     exec,  # noqa: A004 - the runbook's name for it
+    incidents,
     jobs,
     metrics,
     operators,
@@ -59,6 +60,7 @@ for _module in (
     ops,
     backup,
     alerts,
+    incidents,
     console,
     operators,
     metrics,

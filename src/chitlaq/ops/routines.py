@@ -69,7 +69,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "database.connections", "database.size",
                 "database.slow_statements", "database.locks", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
-                "services.targets", "alerts.active", "alerts.resolved",
+                "services.targets", "alerts.active", "alerts.resolved", "incidents.unacknowledged",
                 *_LOGS, "nginx.errors", "nginx.statuses",
                 *_BACKUPS,
             ),
@@ -103,9 +103,10 @@ ROUTINES: Mapping[str, Routine] = {
         ),
         Routine(
             "weekly",
-            "Weekly maintenance: updates, log rotation, and files that are safe to delete.",
+            "Weekly maintenance: updates, log rotation, files that are safe to delete, and action items.",
             (
                 "updates.all", "updates.security", "updates.programs", "logs.rotation", "cleanup.candidates",
+                "incidents.unacknowledged", "incidents.action_items",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
                 "security.certificates", *_BACKUPS,
                 "capacity.disk", "capacity.database", "memory.growth",

@@ -55,3 +55,8 @@ async def partition(database: OpsDatabase) -> set[frozenset[str]]:
 
 def names(found: Iterable[incidents.Incident]) -> list[set[str]]:
     return [{alert.name for alert in one.alerts} for one in found]
+
+
+async def later(database: OpsDatabase, at: float | datetime) -> None:
+    """Let time pass until some seconds after `NOW`, or until a moment."""
+    await keeping.keep(database, at if isinstance(at, datetime) else NOW + timedelta(seconds=at))

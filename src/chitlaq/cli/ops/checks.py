@@ -20,7 +20,7 @@ ROUTINES = {
     "morning": "Is everything up, and what happened overnight?",
     "midday": "How fast and how reliably are members served?",
     "evening": "The day in review, backups, security, and capacity for tomorrow.",
-    "weekly": "Updates, log rotation, and files that are safe to delete.",
+    "weekly": "Updates, log rotation, files that are safe to delete, and action items.",
     "monthly": "Speed, capacity and growth.",
 }
 

@@ -21,6 +21,7 @@ from chitlaq.ops.checks import (
     disks,
     fail2ban,
     host,
+    incidents,
     logs,
     maintenance,
     network,
@@ -32,8 +33,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, alerts, containers, databases, performance, logs, access_log, backups,
-    ssh,
+    host, disks, network, services, alerts, incidents, containers, databases, performance, logs, access_log,
+    backups, ssh,
     fail2ban, security, maintenance, capacity, daily_traffic,
 )  # fmt: skip
 

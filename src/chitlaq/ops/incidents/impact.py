@@ -31,6 +31,8 @@ BEFORE = timedelta(minutes=15)
 FAILED_RATIO = 0.01
 """A minute in which more of the requests fail is part of the outage."""
 SHOWN = 10
+SILENT_SECONDS = 120
+"""A shorter silence is nothing to speak of."""
 STORE_SECONDS = 10.0
 
 log = logs.get("incidents")
@@ -148,8 +150,10 @@ def _silence(minutes: Iterable[int], first: int, last: int) -> float:
 
 def said(impact: Impact) -> str:
     """Return the impact in a sentence."""
+    if impact.began_at is None and impact.reach:
+        return f"not known, because {impact.reach}"
     if impact.began_at is None:
-        text = "no request of members failed"
+        text = "no request failed"
     else:
         until = f"to {_local(impact.ended_at)}" if impact.ended_at else "until now"
         text = (
@@ -157,7 +161,7 @@ def said(impact: Impact) -> str:
             f" {count(impact.requests, 'request')} failed,"
             f" {count(impact.members, 'member')} affected"
         )
-    if impact.silence_seconds >= 120:
+    if impact.silence_seconds >= SILENT_SECONDS:
         text += f"; nothing arrived at all for {duration(impact.silence_seconds)}"
     return text + (f" ({impact.reach})" if impact.reach else "")
 

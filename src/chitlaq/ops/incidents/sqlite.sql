@@ -181,3 +181,36 @@ SELECT id, version FROM incidents WHERE status = 'resolved' AND impact IS NULL A
 -- name: store_impact
 -- Store the impact of an incident, unless it has changed since.
 UPDATE incidents SET impact = ?3 WHERE id = ?1 AND version = ?2 AND status = 'resolved';
+
+-- name: add_action_item
+-- Store an action item, and return it.
+INSERT INTO action_items (incident_id, text, owner, due_on, made_at) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING *;
+
+-- name: finish_action_item
+-- Mark an open action item as done at ?2, and return it.
+UPDATE action_items SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL RETURNING *;
+
+-- name: action_items
+-- Action items of incident ?1, or (null) of all; only open (?2 is 1) or done (0) ones, or (null) all.
+SELECT * FROM action_items
+WHERE (?1 IS NULL OR incident_id = ?1) AND (?2 IS NULL OR (done_at IS NULL) = ?2)
+ORDER BY done_at IS NOT NULL, due_on, id LIMIT ?3;
+
+-- name: prune_incidents
+-- Delete incidents that were resolved before ?1, unless something is still to be done for them.
+DELETE FROM incidents
+WHERE status = 'resolved' AND resolved_at < ?1
+  AND NOT EXISTS (SELECT 1 FROM action_items WHERE incident_id = incidents.id AND done_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM incidents AS into_it WHERE into_it.id = incidents.merged_into);
+
+-- name: prune_changes
+-- Delete restarts and deploys from before ?1.
+DELETE FROM changes WHERE at < ?1;
+
+-- name: unacknowledged_incidents
+-- Incidents that nobody takes care of, most severe first.
+SELECT id, severity, title, opened_at FROM incidents WHERE status = 'open' ORDER BY severity, opened_at;
+
+-- name: open_action_items
+-- What is still to be done, the most urgent first.
+SELECT id, incident_id, text, owner, due_on FROM action_items WHERE done_at IS NULL ORDER BY due_on, id;

@@ -33,7 +33,7 @@ ALERTMANAGER = "Alertmanager"
 
 Kind = Literal[
     "opened", "acknowledged", "expired", "severity", "merged", "split", "resolved", "reopened",
-    "message", "note", "helped", "hindered",
+    "message", "note", "helped", "hindered", "item",
     "alert", "action", "run", "restart", "deploy",
 ]  # fmt: skip
 

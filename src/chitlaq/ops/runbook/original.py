@@ -116,10 +116,14 @@ REPLACEMENTS: tuple[Replacement, ...] = (
     Replacement("docker compose exec redis redis-cli info memory", ("redis.memory",)),
     Replacement("docker compose exec redis redis-cli info clients", ("redis.clients",)),
     Replacement("docker compose exec redis redis-cli info stats", ("redis.stats",)),
-    Replacement(r'.*/api/v1/alerts .*"active".*', ("alerts.active", "services.targets"), _V2),
+    Replacement(
+        r'.*/api/v1/alerts .*"active".*',
+        ("alerts.active", "services.targets", "incidents.unacknowledged"),
+        _V2,
+    ),
     Replacement(
         r'.*/api/v1/alerts .*"resolved".*',
-        ("alerts.resolved",),
+        ("alerts.resolved", "incidents.action_items"),
         f"{_V2}; it does not keep resolved alerts, but ops-service does",
     ),
     Replacement(
