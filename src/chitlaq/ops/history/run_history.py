@@ -94,7 +94,10 @@ async def beginning(database: OpsDatabase, days: int, now: datetime) -> datetime
 
 async def prune(database: OpsDatabase, before: datetime) -> int:
     """Delete records that are older than this and over, and return how many runs."""
-    tables = ("alerts", "notes", "actions", "patterns", "scheduled", "console_sessions", "runs")
+    tables = (
+        "alerts", "notes", "actions", "patterns", "scheduled", "console_sessions", "incidents",
+        "changes", "runs",
+    )  # fmt: skip
     return await database.write(*(statement(f"prune_{one}", before) for one in tables))
 
 
