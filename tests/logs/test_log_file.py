@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from chitlaq.cli.exec import shown
 from chitlaq.logs import parsing, rotation
 from chitlaq.logs.rotation import LogFile
-from chitlaq.stack.supervisor.supervisor import LONGEST_PAUSE_SECONDS, pause_after
+from chitlaq.stack.supervisor.lifecycle import LONGEST_PAUSE_SECONDS, pause_after
 from tests.disks import fill, small_disk
 
 

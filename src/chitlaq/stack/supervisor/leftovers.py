@@ -146,3 +146,8 @@ def _still_running(running: Mapping[int, int], seconds: float) -> dict[int, int]
             poll.unregister(ended)
             left = {pid: one for pid, one in left.items() if one != ended}
     return left
+
+
+def listed(processes: Mapping[int, str]) -> str:
+    """Processes for people: their numbers and commands."""
+    return ", ".join(f"{pid} {words}" for pid, words in processes.items())

@@ -12,93 +12,38 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.formatting import count
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host.process_title import set_title
 from chitlaq.core.host.programs import describe_exit
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import to_text
 from chitlaq.core.installation.settings import Settings
-from chitlaq.core.telemetry import logs, multiprocess_metrics
-from chitlaq.logs.rotation import LogFile
+from chitlaq.core.telemetry import logs
 from chitlaq.stack.servers import process_specs
 from chitlaq.stack.servers.process_specs import ProcessSpec
-from chitlaq.stack.supervisor import control, leftovers, probes
+from chitlaq.stack.supervisor import control, leftovers
 from chitlaq.stack.supervisor.component_logs import ComponentLogs
-from chitlaq.stack.supervisor.control import State, Status
+from chitlaq.stack.supervisor.control import Status
 from chitlaq.stack.supervisor.fork_server import ForkServer
-from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_for, start
+from chitlaq.stack.supervisor.instance import Instance, program_of
+from chitlaq.stack.supervisor.lifecycle import POLL_SECONDS, Lifecycle
+from chitlaq.stack.supervisor.process import Process, adopt_orphans, is_waited_for
 
-POLL_SECONDS = 0.05
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 15.0
-CALM_SECONDS = 30.0
 TEND_SECONDS = 5.0
 FETCH_SECONDS = 86_400.0
 # New connections reach the successor; those queued at the predecessor get this long.
 HANDOVER_SECONDS = 0.3
 # A command waits no longer for a component to be ready; the supervisor does.
 READY_SECONDS = 60.0
-PREPARE_SECONDS = 60.0
-
-
-def pause_after(failures: int) -> float:
-    """Seconds to wait before a restart after this many failures: exponential, bounded."""
-    return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
-
-
-def _program_of(command: Sequence[str]) -> tuple[int, int]:
-    """The file that a command runs; an update of its package puts another in its place."""
-    found = Path(command[0]).stat()
-    return found.st_dev, found.st_ino
-
-
-class Instance:
-    """The current state of one component."""
-
-    def __init__(self, spec: ProcessSpec, log: LogFile) -> None:
-        self.spec = spec
-        self.log = log
-        self.state: State = "waiting"
-        self.reason = ""
-        self.restarts = 0
-        self.process: Process | None = None
-        self.command: list[str] = []
-        self.program: tuple[int, int] | None = None
-        self.is_being_replaced = False
-        self.started_at = 0.0
-        self.became_ready = asyncio.Event()
-        self.failures = 0
-
-    def status(self) -> Status:
-        spec = self.spec
-        running = self.process is not None and not self.process.exited.done()
-        pid = self.process.pid if running and self.process else None
-        return Status(
-            service=spec.service,
-            worker=spec.worker,
-            state=self.state,
-            pid=pid,
-            restarts=self.restarts,
-            uptime=int(time.monotonic() - self.started_at) if running else 0,
-            port=spec.port,
-            reason=self.reason,
-            is_needed=spec.is_needed,
-            optional_port=spec.optional_port(pid) if spec.optional_port and pid else None,
-        )
-
-    def change(self, state: State, reason: str = "") -> None:
-        self.state, self.reason = state, reason
 
 
 class Supervisor:
@@ -118,6 +63,9 @@ class Supervisor:
             self._logs.own.write,
             partial(leftovers.mark, home),
         )
+        self._lifecycle = Lifecycle(
+            home, self._environment, self._instances, self._fork_server, self._note
+        )
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._stopping: asyncio.Future[dict[int, str]] | None = None
         self._ended = asyncio.Event()
@@ -133,7 +81,7 @@ class Supervisor:
             loop.add_signal_handler(number, self._begin_stop)
         self._fork_server.open()
         for name, instance in self._instances.items():
-            self._keepers[name] = asyncio.create_task(self._keep(instance))
+            self._keepers[name] = asyncio.create_task(self._lifecycle.keep(instance))
             if instance.spec.fetch is not None:
                 # Not of the loop's own threads: the end does not wait for it.
                 arguments = (loop, name, instance.spec.fetch)
@@ -161,189 +109,6 @@ class Supervisor:
                 except (OSError, OperatorError) as error:
                     loop.call_soon_threadsafe(self._note, f"{name}: {error}")
                 time.sleep(FETCH_SECONDS)
-
-    # --- one component's life
-
-    async def _keep(self, instance: Instance) -> None:
-        """Keep one component running: start it, watch it, restart it when it exits."""
-        spec = instance.spec
-        while True:
-            try:
-                if not spec.is_needed:
-                    await self._wait_for_needs(instance)
-                instance.change("starting")
-                await self._end_leftovers(instance)
-                await self._prepare(instance)
-                if not spec.starts_at_once:
-                    await self._wait_for_needs(instance)
-                instance.change("starting")
-                process = await self._spawn(instance, spec.command)
-                instance.process, instance.started_at = process, time.monotonic()
-                if await self._until_ready(instance, process):
-                    instance.failures = 0 if spec.once else instance.failures
-                    if spec.once:
-                        return
-                    await self._watch(instance)
-            except MissingProgramError as error:
-                self._note(f"{spec.name}: {error}")
-                instance.change("missing", str(error))
-                instance.became_ready.set()
-                return
-            except OSError as error:
-                self._note(f"{spec.name} cannot be started: {error}")
-                instance.reason = str(error)
-            except Exception as error:
-                self._note(f"{spec.name}: {error}")
-                instance.reason = str(error)
-            await self._pause(instance)
-
-    async def _wait_for_needs(self, instance: Instance) -> None:
-        for need in self._needs(instance):
-            if not need.became_ready.is_set():
-                instance.change("waiting", f"for {need.spec.name}")
-                await need.became_ready.wait()
-
-    def _needs(self, instance: Instance) -> list[Instance]:
-        wanted = instance.spec.waits_for
-        return [other for other in self._instances.values() if other.spec.service in wanted]
-
-    async def _end_leftovers(self, instance: Instance) -> None:
-        """End what the component's last process has left running, which could stop the next one.
-
-        Raises:
-            OSError: it does not end.
-        """
-        name = instance.spec.name
-        left = await asyncio.to_thread(leftovers.of, self._home, name)
-        if not left:
-            return
-        self._note(
-            f"{name} left {count(len(left), 'process', 'processes')} running, which are ended"
-        )
-        remaining = await asyncio.to_thread(leftovers.end, self._home, left)
-        if remaining:
-            raise OSError(f"it waits for what {name} left: {_listed(remaining)}")
-
-    async def _prepare(self, instance: Instance) -> None:
-        """Prepare a start; this needs no other component.
-
-        Raises:
-            OSError: it failed.
-        """
-        spec = instance.spec
-        if spec.prepare is not None:
-            await asyncio.to_thread(spec.prepare)
-        if spec.prepare_command is not None:
-            process = await self._spawn(instance, spec.prepare_command)
-            await asyncio.wait([process.exited], timeout=PREPARE_SECONDS)
-            if not process.exited.done():
-                await process.kill()
-                raise OSError(f"its preparation did not end within {PREPARE_SECONDS:g} s")
-            code = process.exited.result()
-            if code != 0:
-                raise OSError(f"its preparation failed: {describe_exit(code)}")
-
-    async def _spawn(
-        self, instance: Instance, command: list[str] | Callable[[], list[str]]
-    ) -> Process:
-        spec, prefix = instance.spec, process_specs.chitlaq()
-        if callable(command):
-            # It may ask programs what they are, and those may not answer.
-            command = await asyncio.to_thread(command)
-        if command != spec.prepare_command:
-            instance.command, instance.program = command, _program_of(command)
-        if command[: len(prefix)] == prefix:
-            process = await self._fork_server.spawn(
-                spec.name, command[len(prefix) :], instance.log.write
-            )
-            # A killed process cannot delete its gauges itself, and they would be added to the others'.
-            folder = self._home.metrics(spec.service)
-            process.exited.add_done_callback(
-                lambda _: multiprocess_metrics.forget_gauges(folder, process.pid)
-            )
-            return process
-        mark = leftovers.mark(self._home, spec.name)
-        try:
-            return start(
-                command,
-                self._environment,
-                instance.log.write,
-                mark=mark,
-                folder=spec.folder,
-            )
-        finally:
-            os.close(mark)
-
-    async def _until_ready(self, instance: Instance, process: Process) -> bool:
-        """Wait until a new process is ready, or a task is done; false if it exited before."""
-        spec = instance.spec
-        if spec.once:
-            code = await process.exited
-            if code == 0:
-                instance.change("done")
-                instance.became_ready.set()
-            else:
-                instance.reason = describe_exit(code)
-            return code == 0
-        await self._wait_for_needs_quietly(instance, process)
-        while not process.exited.done():
-            if spec.ready is None or await spec.ready(process.pid):
-                instance.change("healthy")
-                instance.became_ready.set()
-                return True
-            await asyncio.wait([process.exited], timeout=POLL_SECONDS)
-        instance.reason = describe_exit(process.exited.result())
-        return False
-
-    async def _wait_for_needs_quietly(self, instance: Instance, process: Process) -> None:
-        """A component that starts at once is ready only once its dependencies are."""
-        for need in self._needs(instance):
-            ready = asyncio.create_task(need.became_ready.wait())
-            either: tuple[asyncio.Future[Any], ...] = (ready, process.exited)
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-
-    async def _watch(self, instance: Instance) -> None:
-        """Return once the process has exited, or was killed because it missed too many probes."""
-        missed = 0
-        while instance.process is not None:
-            process = instance.process
-            await asyncio.wait([process.exited], timeout=probes.WATCH_SECONDS)
-            if instance.process is not process:
-                missed = 0  # a successor took over
-                continue
-            if process.exited.done():
-                instance.reason = describe_exit(process.exited.result())
-                return
-            if instance.state == "stopping" or instance.spec.alive is None:
-                continue
-            if instance.is_being_replaced:
-                missed = 0  # its successor has taken over the socket
-                continue
-            missed = 0 if await instance.spec.alive(process.pid) else missed + 1
-            if instance.process is process and not process.exited.done():
-                self._judge(instance, missed)
-            if missed >= probes.MAX_MISSED_PROBES:
-                self._note(f"{instance.spec.name} is killed after {missed} missed probes")
-                process.send(signal.SIGKILL)
-
-    def _judge(self, instance: Instance, missed: int) -> None:
-        if missed:
-            instance.change("unresponsive", count(missed, "missed probe"))
-        elif instance.state == "unresponsive":
-            instance.change("healthy")
-
-    async def _pause(self, instance: Instance) -> None:
-        """Wait before the next start: longer after each failure, short after a stable run."""
-        if time.monotonic() - instance.started_at > CALM_SECONDS:
-            instance.failures = 0
-        seconds = pause_after(instance.failures)
-        instance.failures += 1
-        instance.restarts += 1
-        name, reason = instance.spec.name, instance.reason
-        self._note(f"{name} exited ({reason}); next start in {seconds:g} s")
-        instance.change("backoff", f"{reason}; next start in {seconds:g} s")
-        await asyncio.sleep(seconds)
 
     # --- commands
 
@@ -394,7 +159,9 @@ class Supervisor:
                 self._begin_stop()
                 assert self._stopping is not None
                 if remaining := await asyncio.shield(self._stopping):
-                    raise OSError(f"These processes cannot be ended: {_listed(remaining)}.")
+                    raise OSError(
+                        f"These processes cannot be ended: {leftovers.listed(remaining)}."
+                    )
         except (OSError, OperatorError) as error:
             return control.Answer(self._statuses(), str(error)), False
         except Exception as error:
@@ -490,13 +257,14 @@ class Supervisor:
         command = instance.spec.command
         if callable(command):
             command = await asyncio.to_thread(command)
-        return command != instance.command or _program_of(command) != instance.program
+        return command != instance.command or program_of(command) != instance.program
 
     async def _add(self, spec: ProcessSpec, order: Sequence[str]) -> None:
         """Start one more worker."""
         instance = Instance(spec, self._logs.of[spec.service])
         every = self._instances | {spec.name: instance}
-        self._instances = dict(sorted(every.items(), key=lambda item: _place(item[0], order)))
+        self._instances.clear()
+        self._instances |= sorted(every.items(), key=lambda item: _place(item[0], order))
         await self._stop_and_start(instance)
 
     async def _remove(self, instance: Instance) -> None:
@@ -519,7 +287,7 @@ class Supervisor:
         """Start a successor beside a running process, and stop that one once it is ready."""
         spec, old = instance.spec, instance.process
         assert old is not None
-        new = await self._spawn(instance, spec.command)
+        new = await self._lifecycle.spawn(instance, spec.command)
         instance.is_being_replaced, instance.reason = True, "its successor starts"
         try:
             await self._until_it_can_take_over(spec, new, old)
@@ -557,7 +325,7 @@ class Supervisor:
         spec, process = instance.spec, instance.process
         assert process is not None
         assert spec.reload_signal is not None
-        await self._prepare(instance)
+        await self._lifecycle.prepare(instance)
         process.send(spec.reload_signal)
         instance.restarts += 1
         self._note(f"{spec.name} was reloaded")
@@ -584,7 +352,7 @@ class Supervisor:
 
     def _begin_to_keep(self, instance: Instance) -> None:
         instance.became_ready.clear()
-        self._keepers[instance.spec.name] = asyncio.create_task(self._keep(instance))
+        self._keepers[instance.spec.name] = asyncio.create_task(self._lifecycle.keep(instance))
 
     async def _stop_process(self, instance: Instance, process: Process) -> None:
         """Stop a component's process with all that it has started.
@@ -620,7 +388,7 @@ class Supervisor:
         self._fork_server.close()
         left = await asyncio.to_thread(_end_all, self._home)
         if left:
-            self._note(f"these processes cannot be ended: {_listed(left)}")
+            self._note(f"these processes cannot be ended: {leftovers.listed(left)}")
         self._logs.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
         return left
@@ -656,10 +424,6 @@ def _place(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _listed(processes: Mapping[int, str]) -> str:
-    return ", ".join(f"{pid} {words}" for pid, words in processes.items())
-
-
 def _end_all(home: Home) -> dict[int, str]:
     """End all that runs of this home besides us; return what remains."""
     return leftovers.end(home, set(leftovers.marked(home)) - {os.getpid()}, is_graceful=True)
@@ -677,7 +441,9 @@ def supervise(home: Home, settings: Settings) -> None:
             sys.exit("Another supervisor runs here already.")
         home.control_socket.unlink(missing_ok=True)
         if left := _end_all(home):
-            sys.exit(f"An earlier supervisor left processes that cannot be ended: {_listed(left)}.")
+            sys.exit(
+                f"An earlier supervisor left processes that cannot be ended: {leftovers.listed(left)}."
+            )
         mark = leftovers.mark(home, leftovers.SUPERVISOR)
         os.dup2(mark, 0, inheritable=False)
         os.close(mark)
