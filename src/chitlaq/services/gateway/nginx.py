@@ -22,6 +22,7 @@ from chitlaq.core.installation.settings import Settings
 
 EDGE = "nginx"
 GATEWAY = "api-gateway"
+CONSOLE = "ops-service"
 RETRY_AFTER_SECONDS = 2
 EDGE_STATUSES = (400, 413, 414, 429, 431, 503)
 """What nginx itself answers for a service's route: the problems of the template."""
@@ -75,6 +76,7 @@ def render(
         home=home,
         settings=settings,
         services=services,
+        consoles=[_upstream(CONSOLE, (), home, settings)] if settings.operations.public else [],
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         listeners=[_listener(name, home, settings) for name in (EDGE, GATEWAY)],
         capacity=edge.capacity(settings.limits),

@@ -23,6 +23,9 @@ from chitlaq.ops.state import OpsState
 
 LISTED = 50
 
+# nginx must pass each line on as it comes.
+_AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
 Reason = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
@@ -113,7 +116,7 @@ async def output(state: OpsState, identifier: UUID) -> Stream:
     """Stream what an action prints, as plain text."""
     found = await _found(state, identifier)
     texts = state.console.runs.output(found) if isinstance(found, Run) else _once(found.output)
-    return Stream(texts, media_type="text/plain", headers={"Cache-Control": "no-store"})
+    return Stream(texts, media_type="text/plain", headers=_AT_ONCE)
 
 
 async def _once(text: str) -> AsyncIterator[str]:

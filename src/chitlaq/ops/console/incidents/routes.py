@@ -45,6 +45,8 @@ class Seen(msgspec.Struct):
 
 class Acknowledgement(Seen):
     takes_over: Literal["", "yes"] = ""
+    to: Literal["", "now"] = ""
+    """Where the form was: on the first screen, which is shown again."""
 
 
 class Note(msgspec.Struct):
@@ -101,6 +103,7 @@ async def acknowledge(request: ConsoleRequest, state: OpsState, number: Number) 
             given.version,
             takes_over=bool(given.takes_over),
         ),
+        "/ops/" if given.to else "",
     )
 
 
@@ -146,14 +149,18 @@ async def decide(
 
 
 async def _done(
-    request: ConsoleRequest, state: OpsState, number: Number, work: Awaitable[Incident]
+    request: ConsoleRequest,
+    state: OpsState,
+    number: Number,
+    work: Awaitable[Incident],
+    then: str = "",
 ) -> Response[Any]:
     try:
         changed = await work
     except IncidentChangedError as error:
         return await _shown(request, state, number, error=str(error))
     state.incidents_changed.set()
-    return Redirect(f"{LISTS}/{changed.id}", status_code=303)
+    return Redirect(then or f"{LISTS}/{changed.id}", status_code=303)
 
 
 async def _shown(

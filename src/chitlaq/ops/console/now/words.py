@@ -27,10 +27,11 @@ def sentence(now: Situation) -> Sentence:
         )
     if isinstance(now.incident, Incident):
         title = now.incident.title.rstrip(".")
+        began = min([now.incident.opened_at, *(one.started_at for one in now.incident.alerts)])
         is_severe = now.incident.severity in {"P0", "P1"}
         return Sentence(
             "critical" if is_severe else "warning",
-            f"{title}, since {_since(now.incident.opened_at)}",
+            f"{title}, since {_since(began)}",
         )
     if isinstance(now.ailing, Unknown):
         return Sentence("unknown", f"No incident, but what runs is unknown: {now.ailing.reason}")

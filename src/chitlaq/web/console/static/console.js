@@ -5,16 +5,20 @@ const STALE_SECONDS = 20;
 
 /** Append an action's output to its element as it comes, then show the page as it is at the end. */
 async function follow(output) {
-  const answer = await fetch(output.dataset.stream);
-  if (!answer.ok) return;
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-  output.textContent = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    output.append(value);
+  try {
+    const answer = await fetch(output.dataset.stream);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    output.textContent = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      output.append(value);
+    }
+    location.reload();
+  } catch {
+    // ops-service itself may be what restarts.
+    setTimeout(() => location.reload(), POLL_MS);
   }
-  location.reload();
 }
 
 /** Fill in what has changed since the page was made; a new layout needs the whole page. */

@@ -1,0 +1,118 @@
+"""A real outage, handled from a telephone: seen, acknowledged, mended, told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.browser.alerts import report
+from tests.browser.conftest import HEIGHTS, visiting
+from tests.conftest import Stack, eventually, start_stack, stop_stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Locator
+
+SEARCH = "/api/search/users?q=ada"
+
+
+@pytest.fixture(scope="module")
+def public_stack() -> Iterator[Stack]:
+    """An installation whose console is reached through nginx, as a telephone must."""
+    stack = start_stack(CHITLAQ_OPERATIONS_PUBLIC="true")
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stop_stack(stack)
+
+
+async def is_seen_at_once(element: Locator) -> bool:
+    """Whether it is on the telephone's screen without scrolling."""
+    box = await element.bounding_box()
+    return box is not None and box["y"] + box["height"] <= HEIGHTS[360]
+
+
+async def test_outage_is_handled_from_a_telephone(public_stack: Stack, browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    stack = public_stack
+    broken = stack.ps()["search-service"]["pid"]
+    os.kill(broken, signal.SIGSTOP)
+    try:
+        async with httpx.AsyncClient(base_url=stack.edge, timeout=30) as members:
+            searches = [asyncio.create_task(members.get(SEARCH)) for _ in range(4)]
+            assert (await members.get("/api/feed/home?page=1&limit=10")).status_code == 200
+            await eventually(lambda: stack.ps()["search-service"]["state"] == "unresponsive")
+            await report(
+                stack, "ServiceDown", "P1", "search-service is not responding.",
+                job="search-service", service="search-service",
+            )  # fmt: skip
+            link = stack.command("console", "--as", "ada").stdout.split()[1]
+            origin = f"http://localhost:{stack.ports['edge']}"
+            assert link.startswith(origin)
+
+            async with visiting(browser, origin) as visit:
+                page = visit.page
+                await page.goto(link)
+                await page.get_by_role("button", name="Sign in").click()
+
+                # What is wrong, what members feel, the cause, Acknowledge, and what to do: without scrolling.
+                await expect(page.locator("h1")).to_contain_text(
+                    re.compile(r"search-service is not responding, since \d\d:\d\d")
+                )
+                acknowledge = page.get_by_role("button", name="Acknowledge")
+                step = page.get_by_role("button", name="Do it: restart search-service")
+                await expect(page.get_by_text("Probable cause")).to_be_visible()
+                await visit.keep("outage-now")
+                assert await is_seen_at_once(acknowledge)
+                assert await is_seen_at_once(step)
+                await visit.require_accessible()
+
+                await acknowledge.click()
+                await expect(page.get_by_text("Acknowledged by ada")).to_be_visible()
+                await visit.keep("outage-acknowledged")
+                await step.click()
+                await expect(
+                    page.get_by_text(f"restart search-service (process {broken}")
+                ).to_be_visible()
+                await page.get_by_label("Why").fill("it hangs")
+                await visit.require_accessible()
+                await visit.keep("outage-plan")
+                await page.get_by_role("button", name="Restart search-service…").click()
+                await visit.keep("outage-sure")
+                await page.get_by_role("button", name="Yes, do it").click()
+                await expect(page.locator(".state", has_text="done")).to_be_visible(timeout=90_000)
+                await visit.require_accessible()
+                await visit.keep("outage-done")
+
+                assert stack.ps()["search-service"]["pid"] != broken
+                assert (await members.get(SEARCH)).status_code == 200
+                assert {(await one).status_code for one in searches} <= {200, 503}
+
+                await report(
+                    stack, "ServiceDown", "P1", "search-service is not responding.", is_over=True,
+                    job="search-service", service="search-service",
+                )  # fmt: skip
+                await visit.open("/ops/incidents/1")
+                await page.get_by_label("What you saw or did").fill("search hung; a restart helped")
+                await page.get_by_role("button", name="Add the note").click()
+                await expect(page.locator(".timeline")).to_contain_text("a restart helped")
+                await visit.open("/ops/audit")
+                for done in (
+                    "restart search-service",
+                    "acknowledged incident 1",
+                    "note incident 1",
+                ):
+                    await expect(page.get_by_role("link", name=done)).to_be_visible()
+    finally:
+        # If it still hangs, the stack can be stopped.
+        with suppress(ProcessLookupError):
+            os.kill(broken, signal.SIGCONT)
