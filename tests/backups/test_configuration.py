@@ -241,3 +241,19 @@ async def test_archive_with_an_unreadable_operations_database_is_bad(tmp_path: P
         configuration._add(archive, configuration.MANIFEST, io.BytesIO(manifest))
     with pytest.raises(OperatorError, match="has a damaged operations database: malformed"):
         configuration.verify(target)
+
+
+def test_channels_of_people_are_backed_up_encrypted_only_and_restored_for_their_owner(
+    tmp_path: Path, key: tuple[str, str]
+) -> None:
+    identity, recipient = key
+    said = '[people.ada]\nchannels = [{ url = "slack://HUNTER2secret/b/c" }]\n'
+    for name, settings in (("without", {}), ("with", {"CHITLAQ_BACKUPS_RECIPIENTS": recipient})):
+        context = installed(tmp_path / name, "", **settings)
+        context.home.oncall_file.write_text(said)
+        assert b"HUNTER2secret" not in everything_in(archive_of(context))
+    restored = tmp_path / "restored"
+    restored.mkdir()
+    assert "oncall.toml" in configuration.restore(archive_of(context), restored, identity)
+    assert (restored / "oncall.toml").read_text() == said
+    assert (restored / "oncall.toml").stat().st_mode & 0o777 == 0o600

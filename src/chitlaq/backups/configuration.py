@@ -37,6 +37,7 @@ SETTINGS = "chitlaq.toml"
 MANIFEST = "MANIFEST.json"
 SECRETS = "secrets.tar.age"
 REDACTED = "chitlaq.redacted.toml"
+ONCALL = "oncall.toml"
 OPERATIONS = "ops/database/operations.sqlite"
 # Anything else is regenerated at each start, backed up otherwise, or belongs to one process.
 _FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
@@ -170,7 +171,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
         if not member.isfile() or member.name in others:
             continue
         parts = Path(member.name).parts
-        if ".." in parts or not {*parts[:1]} <= {SETTINGS, "secrets", "ops", *_FOLDERS}:
+        if ".." in parts or not {*parts[:1]} <= {SETTINGS, ONCALL, "secrets", "ops", *_FOLDERS}:
             raise OperatorError(f"The archive is not ours: it would write {member.name}.")
         if member.name == OPERATIONS:
             if not _put_back_database(archive, member, home):
@@ -181,6 +182,7 @@ def _put_back(archive: tarfile.TarFile, home: Path, others: set[str]) -> list[st
             safe_extract.extract_member(archive, member, home)
         if member.name.startswith("secrets/"):
             (home / "secrets").chmod(0o700)
+        if member.name.startswith("secrets/") or member.name == ONCALL:
             (home / member.name).chmod(0o600)
         done.append(member.name)
     return done
@@ -226,6 +228,9 @@ def _split_by_secrecy(context: BackupContext) -> tuple[list[Path], list[Path]]:
         if path == context.home.settings_file:
             # Decided from the parsed settings: TOML can write a secret in many ways.
             is_secret = said is None or bool(settings_loading.secrets_in(said))
+        elif path == context.home.oncall_file:
+            # Tokens of channels, in URLs of a hundred forms.
+            is_secret = True
         else:
             is_secret = path.suffix == ".key" or _contains(path, [b"PRIVATE KEY", *values])
         (hidden if is_secret else open_).append(path)
@@ -284,6 +289,8 @@ def _contains(path: Path, values: Sequence[bytes]) -> bool:
 def _files(context: BackupContext) -> Iterator[Path]:
     if context.home.settings_file.exists():
         yield context.home.settings_file
+    if context.home.oncall_file.exists():
+        yield context.home.oncall_file
     for folder in _FOLDERS:
         for path in sorted((context.home.root / folder).rglob("*")):
             is_kept = folder == "media" or path.suffix in _SUFFIXES

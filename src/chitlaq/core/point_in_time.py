@@ -15,15 +15,16 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
-def parse(text: str, option: str) -> datetime:
+def parse(text: str, option: str, *, may_be_future: bool = False) -> datetime:
     """Parse a date and time, a time of today, or how long ago; in local time unless a zone is given.
 
     Args:
         text: what the operator wrote.
         option: the option's name, for the message.
+        may_be_future: whether it may not have come yet.
 
     Raises:
-        OperatorError: it cannot be parsed, is in the future, or the clock never showed it or showed it twice.
+        OperatorError: it cannot be parsed, must not be in the future, or the clock never showed it, or twice.
     """
     found = _FORMAT.fullmatch(text.strip())
     try:
@@ -41,7 +42,7 @@ def parse(text: str, option: str) -> datetime:
             " or '02:15' (today) in local time, or add a time zone: '2026-11-24 02:15:00+01:00',"
             " '2026-11-24T02:15:00Z'; or how long ago: 10m, 2h, 1d."
         ) from None
-    if moment > datetime.now(UTC) + _CLOCK_TOLERANCE:
+    if not may_be_future and moment > datetime.now(UTC) + _CLOCK_TOLERANCE:
         raise OperatorError(f"{option} {text!r} ({shown(moment)}) is in the future.")
     return moment
 

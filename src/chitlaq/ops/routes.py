@@ -62,6 +62,7 @@ SERVICE = Service(
     inventory.COMPONENTS["ops-service"],
     slices=(
         "history",
+        "oncall",
         "console.access",
         "console.now",
         "console.acting",

@@ -224,3 +224,12 @@ def test_hidden_secrets_are_found_in_each_spelling(monkeypatch: pytest.MonkeyPat
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
                 assert b"********" in logs.redacted(encode(private.encode())), private
     assert logs.redacted(b"short") == b"short"
+
+
+def test_channels_of_the_roster_are_hidden_in_logs_even_if_it_is_not_valid(tmp_path: Path) -> None:
+    (tmp_path / "oncall.toml").write_text(
+        f'[people.ada]\nchanels = 1\nchannels = [{{ url = "slack://hooks.example.edu/{MARK}/b?x={MARK}2" }}]'
+    )
+    secrets = settings_loading.secrets_of(Home(tmp_path), Settings())
+    assert {MARK, f"{MARK}2"} <= set(secrets)
+    assert "hooks.example.edu" not in secrets

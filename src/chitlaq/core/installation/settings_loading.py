@@ -11,8 +11,10 @@ import difflib
 import ipaddress
 import math
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -316,7 +318,37 @@ def secrets_of(home: Home, settings: Settings) -> list[str]:
         value = settings.value_of(dotted)
         several = value if isinstance(value, tuple) else (value,)
         revealed.append((dotted, [one.reveal() for one in several if isinstance(one, Secret)]))
-    return [*secrets_in(revealed), *Secrets(home.secrets).values()]
+    return [*secrets_in(revealed), *Secrets(home.secrets).values(), *_channel_urls(home)]
+
+
+def _channel_urls(home: Home) -> list[str]:
+    """Return the URLs of people's channels, also those of a file that is not valid otherwise."""
+    found: list[str] = []
+    for path in (home.oncall_file, home.last_roster):
+        with suppress(OSError, ValueError):
+            found += _urls_in(tomllib.loads(path.read_text()))
+    return [part for url in found if "://" in url for part in _tokens(url)]
+
+
+def _tokens(url: str) -> list[str]:
+    """Return a URL and each part of it that may be a token rather than a word or a host."""
+    host = url.partition("://")[2].rpartition("@")[2].partition("/")[0].partition(":")[0]
+    parts = re.split(r"[/?&=@:]+", url)
+    return [
+        url,
+        *(one for one in parts if len(one) >= _SHORTEST_TOKEN and (one != host or "." not in one)),
+    ]
+
+
+_SHORTEST_TOKEN = 8
+
+
+def _urls_in(value: object, name: str = "") -> list[str]:
+    if isinstance(value, dict):
+        return [url for key, inner in value.items() for url in _urls_in(inner, key)]
+    if isinstance(value, list):
+        return [url for inner in value for url in _urls_in(inner, name)]
+    return [value] if name == "url" and isinstance(value, str) else []
 
 
 _SECRET_FIELDS = frozenset(

@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from uuid import UUID, uuid5
 
 import msgspec
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -80,6 +82,7 @@ class Engine:
         self._database = database
         self._changed = changed
         self._clock = clock or SystemClock()
+        self._known: tuple[object, Roster] | None = None
         self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._blind_since: float | None = None
         self._told_blind_at: float | None = None
@@ -105,7 +108,7 @@ class Engine:
         Raises:
             OpsDatabaseUnavailableError: the clocks cannot be read or moved.
         """
-        roster = current.read(self._home, self._settings.operations, is_keeper=True).roster
+        roster = self._roster()
         plan = await self._database.transact(
             partial(planning.advance, roster=roster, clock=self._clock, recent_within=BURST_WITHIN)
         )
@@ -142,6 +145,17 @@ class Engine:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("page not sent", person=place[0], channel=place[1], fault=fault)
 
+    def _roster(self) -> Roster:
+        """Return the roster in effect, read again when its file has changed."""
+        seen = _state_of(self._home.oncall_file)
+        if self._known is None or self._known[0] != seen:
+            found = current.read(self._home, self._settings.operations, is_keeper=True)
+            logs.hide(settings_loading.secrets_of(self._home, self._settings))
+            if found.fault:
+                log.error("roster is not valid: the last valid one is in effect", said=found.fault)
+            self._known = seen, found.roster
+        return self._known[1]
+
     async def _attempt(self) -> float:
         try:
             seconds = await self.tick()
@@ -163,11 +177,14 @@ class Engine:
         self._changed.clear()
 
     def _signature(self) -> object:
-        log_file = self._home.ops_database.with_name(f"{self._home.ops_database.name}-wal")
-        with suppress(OSError):
-            state = log_file.stat()
-            return state.st_mtime_ns, state.st_size, state.st_ino
-        return None
+        """What changes when an incident does, the roster, or the clock."""
+        database = self._home.ops_database
+        return (
+            _state_of(database.with_name(f"{database.name}-wal")),
+            _state_of(self._home.oncall_file),
+            # To a second: it drifts.
+            round(self._clock.wall().timestamp() - self._clock.elapsed()),
+        )
 
     async def _give_back(self) -> None:
         """Send again what a process that died was sending."""
@@ -299,6 +316,13 @@ async def _alone(home: Home) -> AsyncIterator[None]:
             except BlockingIOError:
                 await asyncio.sleep(WATCH_SECONDS)
         yield
+
+
+def _state_of(path: Path) -> object:
+    with suppress(OSError):
+        state = path.stat()
+        return state.st_mtime_ns, state.st_size, state.st_ino
+    return None
 
 
 def _by_channel(pages: Sequence[sqlite3.Row]) -> dict[tuple[str, str], list[sqlite3.Row]]:

@@ -118,12 +118,10 @@ class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         layers: at least one.
         timezone: of handovers and hours; by default that of the file.
-        note: what whoever takes over should know; shown at each handover.
     """
 
     layers: tuple[Layer, ...]
     timezone: str = ""
-    note: str = ""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -334,7 +332,7 @@ class _Reader:
             raise self._error(path, f"it has no layer: write [[rotations.{name}.layers]]")
         for number, layer in enumerate(read.layers):
             self._check_layer((*path, "layers", number), layer, people)
-        return Rotation(read.layers, zone, read.note)
+        return Rotation(read.layers, zone)
 
     def _check_layer(self, path: Path, layer: Layer, people: Mapping[str, Person]) -> None:
         if not layer.people:

@@ -17,6 +17,15 @@ WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 LIMIT 2;
 -- Remove an override.
 DELETE FROM overrides WHERE id = ?1;
 
+-- name: add_handover_note
+-- Store what whoever hands over says.
+INSERT INTO handover_notes (id, rotation, at, made_by, text) VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: handover_notes
+-- The newest note of each rotation.
+SELECT rotation, at, made_by, text FROM handover_notes
+WHERE id IN (SELECT max(id) FROM handover_notes GROUP BY rotation) ORDER BY rotation;
+
 -- name: keep_delivery
 -- Remember how the last message of a channel went.
 INSERT INTO deliveries (person, channel, at, outcome, detail) VALUES (?1, ?2, ?3, ?4, ?5)

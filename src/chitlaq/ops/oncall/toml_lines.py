@@ -23,7 +23,8 @@ def lines(text: str) -> Mapping[Path, int]:
             if header["open"] == "[[":
                 seen[table] += 1
                 table = (*table, seen[table] - 1)
-            found.setdefault(table, number)
+            for length in range(1, len(table) + 1):
+                found.setdefault(table[:length], number)
         elif key := _KEY.match(line):
             found.setdefault((*table, *_parts(key["name"])), number)
     return found

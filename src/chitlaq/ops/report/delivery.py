@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
 import asyncpg
 import msgspec
 
@@ -13,10 +10,12 @@ from chitlaq.core.addresses import checked
 from chitlaq.core.data import mail
 from chitlaq.core.data.mail import Mail
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.installation.secret_values import Secret
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.oncall import channels
 
 NOTIFY_SECONDS = 20.0
 
@@ -45,7 +44,7 @@ async def deliver(
         )
         for address in settings.operations.report_to
     ]
-    said += [await _notify(url.reveal(), subject, text) for url in settings.operations.notify]
+    said += [await _notify(url, subject, text) for url in settings.operations.notify]
     return said or ["not sent: operations.report_to and operations.notify name nobody"]
 
 
@@ -97,23 +96,12 @@ async def _mail(database: OpsDatabase, mails: Database, server: str, report: Mai
     return f"not mailed to {address} yet: it is sent when PostgreSQL is available again"
 
 
-async def _notify(url: str, subject: str, text: str) -> str:
-    # Imported late, because it loads a hundred services.
-    import apprise
-
+async def _notify(url: Secret, subject: str, text: str) -> str:
     # The part after the scheme is secret.
-    name = url.partition("://")[0]
-    target = apprise.Apprise()
-    if not target.add(url):
-        return f"not sent to {name}: Apprise rejects this URL (operations.notify)"
-    is_sent = False
-    with suppress(TimeoutError):
-        async with asyncio.timeout(NOTIFY_SECONDS):
-            is_sent = bool(
-                await target.async_notify(
-                    body=text, title=subject, body_format=apprise.NotifyFormat.MARKDOWN
-                )
-            )
-    if not is_sent:
-        log.error("report not sent", service=name)
-    return f"sent to {name}" if is_sent else f"not sent to {name}: it did not accept the message"
+    name = url.reveal().partition("://")[0]
+    try:
+        await channels.notify(url, subject, text, is_markdown=True, timeout_seconds=NOTIFY_SECONDS)
+    except channels.NotSentError as error:
+        log.error("report not sent", service=name, said=str(error))
+        return f"not sent to {name}: {error}"
+    return f"sent to {name}"

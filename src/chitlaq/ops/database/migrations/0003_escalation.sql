@@ -58,6 +58,15 @@ CREATE TABLE overrides (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX overrides_by_end ON overrides (ends_at);
 
+-- What whoever hands a duty over says to whoever takes it.
+CREATE TABLE handover_notes (
+    id text PRIMARY KEY,
+    rotation text NOT NULL,
+    at text NOT NULL,
+    made_by text NOT NULL,
+    text text NOT NULL CHECK (length(text) BETWEEN 1 AND 5000)
+) STRICT, WITHOUT ROWID;
+
 -- How the last message of each channel went: a page or a test.
 CREATE TABLE deliveries (
     person text NOT NULL,
