@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.oncall import duty
 from chitlaq.ops.console.pages import ConsoleRequest, Unknown, form, looked, page, screen
-from chitlaq.ops.oncall import overrides, rotations
+from chitlaq.ops.oncall import duties, overrides, rotations
 from chitlaq.ops.oncall.roster import Person
 from chitlaq.ops.oncall.rotations import Shift
 from chitlaq.ops.state import OpsState
@@ -51,7 +52,9 @@ class Plan(msgspec.Struct, frozen=True):
 async def on_call(request: ConsoleRequest, state: OpsState) -> Response[str]:
     now = datetime.now(UTC)
     found = await looked(duty.now(state))
-    plans = [] if isinstance(found, Unknown) else _plans(found, now)
+    notes = await looked(duties.handover_notes(state.operations))
+    said = {} if isinstance(notes, Unknown) else {one.rotation: one.text for one in notes}
+    plans = [] if isinstance(found, Unknown) else _plans(found, said, now)
     return page(
         request,
         "oncall.html",
@@ -86,7 +89,7 @@ async def remove(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     return Redirect(PLACE, status_code=303)
 
 
-def _plans(found: duty.Duty, now: datetime) -> list[Plan]:
+def _plans(found: duty.Duty, notes: Mapping[str, str], now: datetime) -> list[Plan]:
     until = now + timedelta(days=SHOWN_DAYS)
     roster, known = found.current.roster, found.overrides or ()
     return [
@@ -94,9 +97,9 @@ def _plans(found: duty.Duty, now: datetime) -> list[Plan]:
             name,
             rotations.on_call(roster, known, name, now),
             rotations.shifts(roster, known, name, now, until),
-            one.note,
+            notes.get(name, ""),
         )
-        for name, one in roster.rotations.items()
+        for name in roster.rotations
     ]
 
 
