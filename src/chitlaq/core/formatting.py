@@ -29,6 +29,11 @@ def count(number: float, one: str, many: str = "") -> str:
     return f"{number:,.0f} {one if number == 1 else many or one + 's'}"
 
 
+def number(value: float) -> str:
+    """A number: ``12,346``, ``0.123``."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def quantity(value: float, unit: str) -> str:
     """A value with its unit, for people."""
     if unit == "seconds":
@@ -37,4 +42,4 @@ def quantity(value: float, unit: str) -> str:
         return size(value)
     if unit == "ratio":
         return share(value)
-    return f"{value:,.3g} {unit}".rstrip()
+    return f"{number(value)} {unit}".rstrip()

@@ -70,6 +70,7 @@ SERVICE = Service(
         "console.oncall",
         "console.screens",
         "console.dashboards",
+        "console.system",
     ),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],

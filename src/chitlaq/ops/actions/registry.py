@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.actions import cleanup, machine, postgres, silences
+from chitlaq.ops.actions import cleanup, machine, postgres, routine, silences
 from chitlaq.ops.actions.model import Action
 
 ACTIONS: Mapping[str, Action] = {
@@ -19,6 +19,7 @@ ACTIONS: Mapping[str, Action] = {
         cleanup.PRUNE,
         postgres.VACUUM,
         machine.UPDATES,
+        routine.RUN,
     )
 }
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from itertools import takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chitlaq.core.data.postgres import Database
@@ -122,6 +123,13 @@ def zone(settings: Operations) -> tzinfo | None:
 def last_due(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> datetime:
     """Return the latest moment, not after now, at which a routine was due, in UTC."""
     return next(moment for moment in _backwards(recurrence, now, where) if moment <= now)
+
+
+def next_due(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> datetime:
+    """Return the first moment after now at which a routine is due, in UTC."""
+    # A month and a day: whatever recurs is due within it.
+    moments = _backwards(recurrence, now + timedelta(days=32), where)
+    return list(takewhile(lambda moment: moment > now, moments))[-1]
 
 
 def _backwards(recurrence: Recurrence, now: datetime, where: tzinfo | None) -> Iterator[datetime]:

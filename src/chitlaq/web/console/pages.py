@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from chitlaq.core.formatting import duration
+from chitlaq.core.formatting import duration, size
 from chitlaq.web.pages import Pages, policy
 
 CONSOLE = Pages(
@@ -54,5 +54,6 @@ CONSOLE.environment.filters |= {
     "clock_seconds": _clock_seconds,
     "ago": _ago,
     "duration": duration,
+    "size": size,
     "capitalize_first": _capitalized,
 }

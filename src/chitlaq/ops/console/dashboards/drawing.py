@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from chitlaq.core.errors import UnknownResult
-from chitlaq.core.formatting import duration, share, size
+from chitlaq.core.formatting import duration, number, share, size
 from chitlaq.core.host import http_client
 from chitlaq.core.host.http_client import Response
 from chitlaq.core.installation.home import Home
@@ -33,16 +33,14 @@ SPANS = {"1h": 3600, "6h": 21_600, "1d": 86_400, "3d": 259_200, "7d": 604_800, "
 _LABEL = re.compile(r"\{\{(\w+)\}\}")
 
 _FORMATS: dict[Unit, Callable[[float], str]] = {
-    "short": lambda value: f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}",
+    "short": number,
     "s": lambda value: f"-{duration(-value)}" if value < 0 else duration(value),
     "bytes": size,
     "percentunit": lambda value: "< 0.01 %" if 0 < abs(value) < 1e-4 else share(value),
     "Bps": lambda value: f"{size(value)}/s",
     "bool_on_off": lambda value: "on" if value else "off",
 }
-_FORMATS |= {
-    unit: lambda value: f"{_FORMATS['short'](value)}/s" for unit in ("reqps", "ops", "eps")
-}
+_FORMATS |= {unit: lambda value: f"{number(value)}/s" for unit in ("reqps", "ops", "eps")}
 
 
 def shown(value: float, unit: Unit) -> str:

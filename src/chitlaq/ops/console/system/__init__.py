@@ -1,0 +1,1 @@
+"""Screens that show the system: services, routines, backups, capacity."""
