@@ -22,8 +22,8 @@ UPDATE console_sessions SET ended_at = max(started_at, ?2)
 WHERE operator = ?1 AND started_at <= ?2 AND ended_at IS NULL;
 
 -- name: last_totp_step
--- The time step of an operator's last one-time code, or null.
-SELECT max(totp_step) AS step FROM console_sessions WHERE operator = ?1;
+-- The time step of an operator's last one-time code since ?2, or null.
+SELECT max(totp_step) AS step FROM console_sessions WHERE operator = ?1 AND started_at >= ?2;
 
 -- name: prune_console_sessions
 -- Delete sessions that began before ?1.

@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie, State
 from litestar.response import Redirect
 
 from chitlaq.core import passwords
-from chitlaq.core.http import client_address, edge, openapi, problems
+from chitlaq.core.http import client_address, openapi, problems
 from chitlaq.ops import access
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.access import guards, operators
@@ -63,8 +63,9 @@ def sign_in_page(request: ConsoleRequest) -> Response[str]:
 @open_form("/ops/sign-in")
 async def sign_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, SignIn)
-    address = _address(request)
-    subjects = (f"operator {given.name}", f"address {address}")
+    subjects = [f"operator {given.name}"]
+    if network := client_address.limited_address(request):
+        subjects.append(f"address {network}")
     if wait := state.console.attempts.wait_seconds(subjects):
         raise problems.too_many_requests(
             math.ceil(wait),
@@ -77,7 +78,7 @@ async def sign_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
         return page(request, "sign_in.html", 403, next=_own_path(given.next), error=_WRONG)
     state.console.attempts.succeed(subjects)
     session = await state.console.sessions.begin(
-        given.name, is_by_link=False, address=address, totp_step=step
+        given.name, is_by_link=False, address=_address(request), totp_step=step
     )
     return _entering(request, session, _own_path(given.next))
 
@@ -96,7 +97,7 @@ async def _step_of_right(console: Console, given: SignIn) -> int | None:
     )
     if operator is None or not is_right:
         return None
-    used = await console.sessions.last_step(given.name)
+    used = await console.sessions.last_step(given.name, operator.changed_at)
     return operators.step_of(operator, given.code, used)
 
 
@@ -172,6 +173,5 @@ def _own_path(path: str) -> str:
 
 
 def _address(request: Request[Any, Any, State]) -> str:
-    """The address that failures count for: an IPv6 network as one."""
-    address = client_address.client_address(request)
-    return edge.network_of(address) if address else "unknown"
+    """Where somebody signs in from, for the record."""
+    return client_address.client_address(request) or "unknown"

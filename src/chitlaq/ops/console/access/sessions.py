@@ -51,7 +51,7 @@ class Sessions:
         self._database = database
         self._known: dict[str, Session] = {}
         self._unstored: set[str] = set()
-        self._last_steps: dict[str, int] = {}
+        self._last_steps: dict[str, tuple[int, datetime]] = {}
 
     async def begin(
         self, operator: str, *, is_by_link: bool, address: str, totp_step: int | None = None
@@ -74,16 +74,17 @@ class Sessions:
         )
         self._known[made.key] = made
         if totp_step is not None:
-            self._last_steps[operator] = totp_step
+            self._last_steps[operator] = (totp_step, now)
         if reason:
             self._unstored.add(made.key)
         return made
 
-    async def last_step(self, operator: str) -> int | None:
-        """Return the time step of an operator's last one-time code, as far as it is known."""
-        known = [self._last_steps[operator]] if operator in self._last_steps else []
+    async def last_step(self, operator: str, since: datetime) -> int | None:
+        """Return the time step of an operator's last one-time code since a moment, as far as it is known."""
+        step, at = self._last_steps.get(operator, (0, since))
+        known = [step] if step and at >= since else []
         with suppress(OpsDatabaseUnavailableError):
-            rows = await self._database.rows("last_totp_step", operator)
+            rows = await self._database.rows("last_totp_step", operator, since)
             known += [row["step"] for row in rows if row["step"] is not None]
         return max(known, default=None)
 
