@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from time import monotonic, sleep
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 from chitlaq.core.data import named_queries
@@ -196,7 +196,7 @@ class OpsDatabase:
                 written += 1
         return written
 
-    def __enter__(self) -> OpsDatabase:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,8 +7,9 @@ only the newest episode may be firing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import msgspec
 
@@ -16,7 +17,9 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
+from chitlaq.core.visible import one_line
 from chitlaq.monitoring import alertmanager
+from chitlaq.monitoring.alerts import routing
 from chitlaq.ops.database.database import (
     OpsDatabase,
     Statement,
@@ -28,12 +31,20 @@ from chitlaq.ops.database.database import (
 # after its start an alert that it does not know yet is left alone.
 COMPARED_EVERY = 4
 GRACE = 20
+MAX_LABELS = 32
+"""Of an alert, beside those that it is known by."""
+MAX_CHARACTERS = 500
+IDENTIFYING = ("alertname", "severity", "seen_through")
 
 log = logs.get("history")
 
 
 class ReportedAlert(msgspec.Struct, frozen=True, rename="camel"):
-    """An alert in the payload of Alertmanager's webhook (version 4)."""
+    """An alert in the payload of Alertmanager's webhook (version 4).
+
+    Raises:
+        ValueError: no clock can have shown when it began.
+    """
 
     status: str
     labels: dict[str, str]
@@ -41,6 +52,11 @@ class ReportedAlert(msgspec.Struct, frozen=True, rename="camel"):
     starts_at: datetime
     ends_at: datetime
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        # Years that have four digits in every time zone.
+        if not 1970 < self.starts_at.year < 9999 or self.ends_at.year == 9999:
+            raise ValueError("startsAt or endsAt is not a time of our era")
 
 
 class AlertmanagerPayload(msgspec.Struct, frozen=True):
@@ -84,20 +100,36 @@ def statements(report: AlertmanagerPayload) -> tuple[Statement, ...]:
 
 def _kept(alert: ReportedAlert) -> tuple[Statement, Statement]:
     ended = max(alert.starts_at, alert.ends_at) if alert.status == "resolved" else None
+    labels, fingerprint = _bounded(alert.labels), _short(alert.fingerprint)
     return (
         statement(
             "keep_alert",
-            alert.fingerprint,
-            alert.labels.get("alertname", "unnamed"),
-            alert.labels.get("severity", "none"),
-            msgspec.json.encode(alert.labels).decode(),
-            alert.annotations.get("summary", ""),
-            alert.annotations.get("procedure", ""),
+            fingerprint,
+            labels.get("alertname", "unnamed"),
+            labels.get("severity", "none"),
+            msgspec.json.encode(labels).decode(),
+            _short(alert.annotations.get("summary", "")),
+            _short(alert.annotations.get("procedure", "")),
             alert.starts_at,
             ended,
         ),
-        statement("end_earlier_episodes", alert.fingerprint),
+        statement("end_earlier_episodes", fingerprint),
     )
+
+
+def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that an alert is known by, and some of the others."""
+    known = [name for name in (*IDENTIFYING, *routing.SUBJECT) if name in labels]
+    names = dict.fromkeys([*known, *islice(sorted(labels.keys() - set(known)), MAX_LABELS)])
+    return {_short(name): _short(labels[name]) for name in names}
+
+
+def _short(text: str) -> str:
+    """Return what somebody else wrote on one line, with nothing hidden in it, and not too long.
+
+    What is stored goes to terminals, mails, chats and pages, and is harmless in each of them.
+    """
+    return one_line(text[:MAX_CHARACTERS])[:MAX_CHARACTERS]
 
 
 async def compare(

@@ -14,6 +14,8 @@ from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
 from chitlaq.ops.state import OpsState
 
+MAX_REPORT_BYTES = 16_000_000
+
 Active = Annotated[
     bool | None, Parameter(description="Only alerts that are firing (true) or resolved (false).")
 ]
@@ -35,6 +37,8 @@ async def list_alerts(
     "/alerts",
     status_code=204,
     summary="Webhook for Alertmanager's notifications",
+    # Alertmanager never repeats what is refused as too large. A thousand alerts of a group take 1 MB.
+    request_max_body_size=MAX_REPORT_BYTES,
     guards=[operator],
     security=openapi.SIGNED_IN,
 )

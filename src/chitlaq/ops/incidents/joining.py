@@ -10,9 +10,9 @@ here, again and again, so a kill or a full disk in between loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -27,6 +27,11 @@ STORM = 5
 STORM_WINDOW = timedelta(minutes=5)
 """So many incidents that begin within so short a time are one."""
 STORM_SUBJECT = "storm"
+NEVER = datetime.min.replace(tzinfo=UTC)
+MAX_AT_ONCE = 1000
+"""Alerts that join in one transaction."""
+MAX_CONSIDERED = 1000
+"""Alerts of an incident that others are compared with, the oldest ones."""
 
 _Key = tuple[str, object]
 
@@ -49,12 +54,21 @@ class _Group:
 
     state: State | None
     alerts: dict[str, Alert] = field(default_factory=dict)
-    """The first episode of each."""
+    """The first episode of each, as far as they are considered."""
+    known: set[str] = field(default_factory=set)
+    """Fingerprints of new episodes of alerts that it has."""
     new: list[Alert] = field(default_factory=list)
     joined: set[str] = field(default_factory=set)
     """Fingerprints that it did not have before."""
     absorbed: list[State] = field(default_factory=list)
+    last_started_at: datetime = NEVER
     is_storm: bool = False
+
+    def consider(self, alert: Alert) -> None:
+        """Remember the first episode of an alert."""
+        known = self.alerts.setdefault(alert.fingerprint, alert)
+        if alert.started_at < known.started_at:
+            self.alerts[alert.fingerprint] = alert
 
     @property
     def is_open(self) -> bool:
@@ -70,27 +84,24 @@ class _Group:
         return min(one.started_at for one in self.alerts.values())
 
     @property
-    def last_started_at(self) -> datetime:
-        return max(one.started_at for one in (*self.alerts.values(), *self.new))
-
-    @property
     def rank(self) -> tuple[bool, float]:
         """Which of several incidents goes on: an open one, then the oldest."""
         return not self.is_open, self.state.id if self.state else float("inf")
 
 
-def join(transaction: Transaction, now: datetime) -> bool:
-    """Let all alerts that are in no incident open one or join one; return whether there were any."""
-    rows = transaction.rows("alerts_in_no_incident", now - RETURNS)
+def join(transaction: Transaction, now: datetime) -> int:
+    """Let alerts that are in no incident open one or join one, `MAX_AT_ONCE` at most; return how many."""
+    rows = transaction.rows("alerts_in_no_incident", now - RETURNS, MAX_AT_ONCE)
     if not rows:
-        return False
-    groups = _Groups(_stored(transaction, now))
-    for alert in map(_alert, rows):
+        return 0
+    alerts = [_alert(row) for row in rows]
+    groups = _Groups(_stored(transaction, now, alerts))
+    for alert in alerts:
         groups.add(alert)
     groups.merge_storm()
     for group in groups.touched():
         _write(transaction, group, now)
-    return True
+    return len(rows)
 
 
 def _alert(row: object) -> Alert:
@@ -98,16 +109,22 @@ def _alert(row: object) -> Alert:
     return msgspec.convert({**values, "labels": msgspec.json.decode(values["labels"])}, Alert)
 
 
-def _stored(transaction: Transaction, now: datetime) -> Iterator[_Group]:
+def _stored(transaction: Transaction, now: datetime, alerts: Sequence[Alert]) -> Iterable[_Group]:
+    """Return the incidents that alerts may join."""
     groups: dict[int, _Group] = {}
     for row in transaction.rows("incidents_to_join", now - RETURNS):
         state = msgspec.convert(dict(row), State, strict=False)
         groups[state.id] = _Group(state, is_storm=state.subject == STORM_SUBJECT)
+        if row["last_started_at"]:
+            groups[state.id].last_started_at = datetime.fromisoformat(row["last_started_at"])
     numbers = msgspec.json.encode(list(groups)).decode()
-    for row in transaction.rows("first_episodes", numbers):
+    for row in transaction.rows("first_episodes", numbers, MAX_CONSIDERED):
         alert = _alert(row)
         groups[row["incident_id"]].alerts[alert.fingerprint] = alert
-    yield from groups.values()
+    fingerprints = msgspec.json.encode([one.fingerprint for one in alerts]).decode()
+    for row in transaction.rows("incidents_of_alerts", fingerprints, numbers):
+        groups[row["incident_id"]].known.add(row["fingerprint"])
+    return groups.values()
 
 
 class _Groups:
@@ -120,6 +137,7 @@ class _Groups:
             self._all[group] = set()
             if group.state is not None and group.state.subject:
                 self._index(group, {("subject", group.state.subject)})
+            self._index(group, {("alert", one) for one in group.known})
             for alert in group.alerts.values():
                 self._index(group, _keys(alert))
 
@@ -129,10 +147,12 @@ class _Groups:
         if group is None:
             group = _Group(None)
             self._all[group] = set()
-        if alert.fingerprint not in group.alerts:
-            group.alerts[alert.fingerprint] = alert
+        if alert.fingerprint not in group.known:
+            group.known.add(alert.fingerprint)
             group.joined.add(alert.fingerprint)
+        group.consider(alert)
         group.new.append(alert)
+        group.last_started_at = max(group.last_started_at, alert.started_at)
         self._index(group, _keys(alert))
 
     def merge_storm(self) -> None:
@@ -177,10 +197,10 @@ class _Groups:
     def _merged(self, groups: list[_Group]) -> _Group:
         target, *others = sorted(groups, key=lambda one: one.rank)
         for other in others:
-            for fingerprint, alert in other.alerts.items():
-                known = target.alerts.setdefault(fingerprint, alert)
-                if alert.started_at < known.started_at:
-                    target.alerts[fingerprint] = alert
+            for alert in other.alerts.values():
+                target.consider(alert)
+            target.known |= other.known
+            target.last_started_at = max(target.last_started_at, other.last_started_at)
             target.new += other.new
             target.joined |= set(other.alerts)
             target.absorbed += [*other.absorbed, *([other.state] if other.state else [])]

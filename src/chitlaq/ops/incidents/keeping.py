@@ -28,8 +28,11 @@ async def keep_forever(
     while True:
         arrived.clear()
         try:
-            if await keep(database, datetime.now(UTC)):
+            joined, is_changed = await keep(database, datetime.now(UTC))
+            if is_changed:
                 changed.set()
+            if joined == joining.MAX_AT_ONCE:
+                arrived.set()
         except OpsDatabaseUnavailableError as error:
             log.error("incidents not updated", error=str(error))
         await asyncio.sleep(PAUSE_SECONDS)
@@ -38,11 +41,15 @@ async def keep_forever(
                 await arrived.wait()
 
 
-async def keep(database: OpsDatabase, now: datetime) -> bool:
-    """Let alerts join, and end what is over, in one transaction; return whether anything changed."""
+async def keep(database: OpsDatabase, now: datetime) -> tuple[int, bool]:
+    """Let alerts join, and end what is over, in one transaction.
 
-    def kept(transaction: Transaction) -> bool:
-        has_joined = joining.join(transaction, now)
-        return settling.settle(transaction, now) or has_joined
+    Returns:
+        How many alerts joined, and whether anything changed.
+    """
+
+    def kept(transaction: Transaction) -> tuple[int, bool]:
+        joined = joining.join(transaction, now)
+        return joined, settling.settle(transaction, now) or joined > 0
 
     return await database.transact(kept)

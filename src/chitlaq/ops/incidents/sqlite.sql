@@ -73,26 +73,36 @@ WHERE incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_
 ORDER BY at, id;
 
 -- name: alerts_in_no_incident
--- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1.
+-- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1; at most ?2, the oldest first.
 SELECT fingerprint, name, severity, summary, labels, started_at, ended_at
 FROM (SELECT * FROM alerts WHERE ended_at IS NULL
       UNION ALL SELECT * FROM alerts WHERE ended_at > ?1)
 WHERE severity IN ('P0', 'P1', 'P2')
   AND (fingerprint, started_at) NOT IN (SELECT fingerprint, started_at FROM incident_alerts)
-ORDER BY started_at, fingerprint;
+ORDER BY started_at, fingerprint LIMIT ?2;
 
 -- name: incidents_to_join
--- Incidents that an alert may join: those not resolved, and those resolved after ?1.
-SELECT * FROM incidents WHERE status <> 'resolved'
-UNION ALL
-SELECT * FROM incidents WHERE status = 'resolved' AND resolved_at > ?1 AND merged_into IS NULL;
+-- Incidents that an alert may join, with when their last alert began: those not resolved, and those resolved
+-- after ?1.
+SELECT *, (SELECT max(started_at) FROM incident_alerts WHERE incident_id = id) AS last_started_at
+FROM (SELECT * FROM incidents WHERE status <> 'resolved'
+      UNION ALL
+      SELECT * FROM incidents WHERE status = 'resolved' AND resolved_at > ?1 AND merged_into IS NULL);
 
 -- name: first_episodes
--- The first episode of each alert of these incidents (a JSON array).
-SELECT incident_id, fingerprint, name, severity, summary, labels, min(started_at) AS started_at, ended_at
-FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
-WHERE incident_id IN (SELECT value FROM json_each(?1))
-GROUP BY incident_id, fingerprint;
+-- The first episodes of the ?2 oldest alerts of each of these incidents (a JSON array).
+SELECT incident_id, fingerprint, name, severity, summary, labels, started_at, ended_at
+FROM (SELECT incident_id, fingerprint, min(started_at) AS started_at,
+             row_number() OVER (PARTITION BY incident_id ORDER BY min(started_at), fingerprint) AS position
+      FROM incident_alerts WHERE incident_id IN (SELECT value FROM json_each(?1))
+      GROUP BY incident_id, fingerprint)
+JOIN alerts USING (fingerprint, started_at)
+WHERE position <= ?2;
+
+-- name: incidents_of_alerts
+-- Which of these incidents have episodes of which of these alerts (JSON arrays ?2 and ?1).
+SELECT DISTINCT incident_id, fingerprint FROM incident_alerts
+WHERE fingerprint IN (SELECT value FROM json_each(?1)) AND incident_id IN (SELECT value FROM json_each(?2));
 
 -- name: add_alert_to_incident
 -- Make an episode of an alert part of an incident, once.
@@ -122,10 +132,10 @@ UPDATE incidents SET acknowledged_until = strftime('%Y-%m-%dT%H:%M:%f', acknowle
 WHERE status = 'acknowledged';
 
 -- name: episodes
--- All episodes of the alerts of an incident.
+-- The episodes of the alerts of an incident, at most ?2.
 SELECT fingerprint, name, severity, summary, started_at, ended_at
 FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
-WHERE incident_id = ?1 ORDER BY fingerprint, started_at;
+WHERE incident_id = ?1 ORDER BY fingerprint, started_at LIMIT ?2;
 
 -- name: incident_span
 -- From when to when an incident was open.

@@ -29,6 +29,7 @@ BEFORE = timedelta(minutes=30)
 """What happened so long before an incident may be its cause."""
 MAX_LINES = 100
 """Of each: actions, runs, changes of the system."""
+MAX_EPISODES = 5000
 ALERTMANAGER = "Alertmanager"
 
 Kind = Literal[
@@ -81,7 +82,7 @@ async def of(database: OpsDatabase, number: int) -> list[Entry]:
     """Return the lines of an incident and of those that were merged into it, oldest first."""
     written = _entries(await database.rows("timeline", number))
     episodes = msgspec.convert(
-        list(map(dict, await database.rows("episodes", number))), list[_Episode]
+        list(map(dict, await database.rows("episodes", number, MAX_EPISODES))), list[_Episode]
     )
     begins = [one.started_at for one in episodes] + [one.at for one in written[:1]]
     if not begins:
