@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import psutil
@@ -177,3 +178,19 @@ async def test_stack_in_the_foreground_ends_with_its_command(kill: signal.Signal
             await eventually(lambda: leftovers.marked(home) == {})
     finally:
         stop_stack(own)
+
+
+async def test_down_does_not_wait_for_a_package_that_is_being_fetched(tmp_path: Path) -> None:
+    marker = tmp_path / "asked"
+    client = tmp_path / "apt-get"
+    client.write_text(f"#!/bin/sh\ntouch {marker}\nexec sleep 100\n")
+    client.chmod(0o755)
+    tmp_path.chmod(0o777)
+    stack = start_stack(CHITLAQ_MONITORING_EMBEDDED="true", PATH=f"{tmp_path}:{os.environ['PATH']}")
+    try:
+        stack.up()
+        await eventually(marker.exists)
+        answer = stack.command("down")
+        assert answer.returncode == 0, answer.stderr
+    finally:
+        stop_stack(stack)

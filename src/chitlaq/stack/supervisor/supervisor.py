@@ -457,3 +457,7 @@ def supervise(home: Home, settings: Settings) -> None:
 
 async def _main(home: Home, settings: Settings) -> None:
     await Supervisor(home, settings).run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python would wait for its threads, of which one may be fetching a package. What they run ends with us.
+    os._exit(0)
