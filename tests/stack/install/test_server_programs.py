@@ -184,6 +184,37 @@ def test_package_that_cannot_be_fetched_leaves_the_old_one(bare: Home) -> None:
     assert not list(bare.root.glob("*.new"))
 
 
+def test_newer_package_takes_the_old_one_s_place_in_whole(
+    bare: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An nginx that starts meanwhile finds its program with its module, of the old or the new one."""
+
+    def unpack(folder: Path, _names: object) -> None:
+        (folder / "usr" / "sbin").mkdir(parents=True)
+        says(folder / "usr" / "sbin" / "nginx", "nginx version: nginx/1.26.3 --with-stream ")
+        (folder / apt_unpack.FETCHED).touch()
+
+    unpack(bare.nginx_package, [])
+    os.utime(bare.nginx_package / apt_unpack.FETCHED, (0, 0))
+    held = os.open(bare.nginx_package, os.O_RDONLY)
+    removed: list[bool] = []
+    remove = shutil.rmtree
+
+    def look(folder: Path, *, ignore_errors: bool) -> None:
+        if folder.exists():
+            assert not bare.nginx_package.samefile(folder)
+            removed.append(folder.stat().st_ino == os.fstat(held).st_ino)
+        remove(folder, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(apt_unpack, "unpack", unpack)
+    monkeypatch.setattr(shutil, "rmtree", look)
+    nginx.fetch(bare, Settings())
+    assert any(removed), "the old one is gone"
+    os.close(held)
+    assert nginx.program(bare, Settings()).source == "package"
+    assert [path.name for path in bare.nginx_package.parent.iterdir()] == [bare.nginx_package.name]
+
+
 def report(program: ServerProgram) -> Report:
     (found,) = server_programs.reports([program])
     return found

