@@ -33,6 +33,7 @@ from chitlaq.ops.database.database import (
     statement,
 )
 from tests.conftest import eventually
+from tests.disks import fill, small_disk
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -103,6 +104,38 @@ async def test_what_a_full_disk_keeps_out_is_stored_when_there_is_room(
     assert await database.write_overflow() == len(refused)
     assert await noted(database) == {str(n) for n in range(200)}
     assert await database.write_overflow() == 0
+
+
+async def test_full_disk_and_full_memory_lose_nothing_that_was_kept(
+    home: Home, database: OpsDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits nowhere is refused with an error, and leaves nothing behind."""
+    monkeypatch.setattr("chitlaq.ops.database.database.BUSY_SECONDS", 0.2)
+    await database.write(note(0))
+    with small_disk(1) as memory:
+        monkeypatch.setattr(overflow, "MEMORY", memory)
+        with locked(home.ops_database):
+            assert await database.keep(note(1))
+            filler = fill(memory)
+            with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+                await database.keep(note(2))
+            assert len(list(overflow.folder(home).iterdir())) == 1, "no draft is left"
+            with pytest.raises(OpsDatabaseUnavailableError):
+                await database.write_overflow()
+        assert await database.write_overflow() == 1, "a full memory keeps nothing from leaving it"
+        assert await noted(database) == {"0", "1"}
+        filler.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program locks the database for long, which writes nothing anywhere."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        other.close()
 
 
 async def test_record_that_nobody_can_read_or_store_blocks_no_other(
