@@ -41,8 +41,7 @@ class Follower:
         self._files: list[_File] = []  # Newest first.
         self._open_new()
         if is_from_end:
-            for file in self._files:
-                file.skip()
+            self.skip()
 
     def new_lines(self) -> Iterator[bytes]:
         """Yield every whole line that was not yielded yet, without its newline.
@@ -59,6 +58,16 @@ class Follower:
             if now - file.moved_at >= LINGER_SECONDS:
                 self._files.remove(file)
                 file.close()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much of the open files was not read yet."""
+        return sum(file.waiting_bytes for file in self._files)
+
+    def skip(self) -> None:
+        """Skip all whole lines that the open files hold."""
+        for file in self._files:
+            file.skip()
 
     @property
     def positions(self) -> dict[str, int]:
@@ -133,6 +142,10 @@ class _File:
     @property
     def written_at(self) -> float:
         return os.fstat(self._file.fileno()).st_mtime
+
+    @property
+    def waiting_bytes(self) -> int:
+        return max(0, self._size - self._file.tell())
 
     @property
     def _size(self) -> int:

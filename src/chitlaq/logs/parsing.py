@@ -46,6 +46,12 @@ _ERRORS = re.compile(
     # Our own commands and PostgreSQL when they exit; Barman forwards its program's output that way.
     r"|^(?:chitlaq|postgres): (?!pg_|\s)"
 )
+_WARNINGS = re.compile(
+    r"^\S+ \S+ (?:UTC|GMT) \[\d+\](?:(?! [A-Z]+\d?:  ).)* WARNING:  "
+    r"|^\d{4}/\d\d/\d\d \S+ \[warn\] "
+    r"|^nginx: \[warn\] "
+    r"|^\d{4}-\d\d-\d\d \S+ \[\d+\] [\w.]+ WARNING: "
+)
 _POSTGRES_DURATION = re.compile(r"LOG:  duration: ([\d.]+) ms")
 
 
@@ -118,6 +124,15 @@ def level_of(fields: dict[str, Any]) -> str:
     """A JSON line's level in our naming; Go's slog writes ``ERROR`` and ``WARN``."""
     level = str(fields.get("level", "")).lower()
     return {"warn": "warning", "fatal": "error", "panic": "error"}.get(level, level)
+
+
+def level_of_line(text: str) -> str:
+    """A line's level, in our naming; empty if it has none."""
+    if is_error(text):
+        return "error"
+    if text.startswith("{"):
+        return level_of(_fields(text))
+    return "warning" if _WARNINGS.match(text) else ""
 
 
 def seconds_of(text: str) -> float | None:

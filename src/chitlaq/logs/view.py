@@ -33,6 +33,21 @@ def pattern(text: str) -> re.Pattern[str]:
         raise OperatorError(f"{text!r} is not a regular expression: {error}.") from None
 
 
+def sources(home: Home, services: Sequence[str]) -> list[tuple[Path, str]]:
+    """Return the logs of these components, or of all, each with its component.
+
+    Raises:
+        OperatorError: there is no such component.
+    """
+    known = [*COMPONENTS, "supervisor"]
+    for service in services:
+        if service not in known:
+            raise OperatorError(f"There is no component {service}; there are {', '.join(known)}.")
+    chosen = services or known
+    found = [(home.logs / f"{service}.log", service) for service in chosen]
+    return [*found, (home.access_log, "nginx")] if "nginx" in chosen else found
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One line with its time and component."""
@@ -56,41 +71,30 @@ class View:
         is_raw: bool,
         is_coloured: bool,
     ) -> None:
-        known = [*COMPONENTS, "supervisor"]
-        for service in services:
-            if service not in known:
-                raise OperatorError(
-                    f"There is no component {service}; there are {', '.join(known)}."
-                )
-        self._services = list(services) or known
-        self._home = home
+        self._sources = sources(home, services)
+        self._is_of_one = len(services) == 1
         self._tail, self._since, self._pattern = tail, since, pattern
         self._errors_only, self._slower_than = errors_only, slower_than
         self._is_raw, self._is_coloured = is_raw, is_coloured
 
     def lines(self, *, follow: bool) -> Iterator[str]:
         """Yield the selected lines; when following, until interrupted."""
-        sources = self._sources()
-        followed = {path: Follower(path) for path, _ in sources} if follow else {}
-        streams = [self._entries(path, service, followed.get(path)) for path, service in sources]
+        followed = {path: Follower(path) for path, _ in self._sources} if follow else {}
+        streams = [
+            self._entries(path, service, followed.get(path)) for path, service in self._sources
+        ]
         merged = heapq.merge(*streams, key=lambda entry: entry.time)
         chosen = (entry for entry in merged if self._is_wanted(entry))
         for entry in chosen if self._tail is None else deque(chosen, maxlen=self._tail):
             yield self._rendered(entry)
         while follow:
-            for path, service in sources:
+            for path, service in self._sources:
                 for line in followed[path].new_lines():
                     text = line.decode(errors="replace")
                     entry = Entry(parsing.time_of(text) or datetime.now(UTC), service, text)
                     if self._is_wanted(entry):
                         yield self._rendered(entry)
             time.sleep(POLL_SECONDS)
-
-    def _sources(self) -> list[tuple[Path, str]]:
-        sources = [(self._home.logs / f"{service}.log", service) for service in self._services]
-        if "nginx" in self._services:
-            sources.append((self._home.access_log, "nginx"))
-        return sources
 
     def _entries(self, path: Path, service: str, followed: Follower | None) -> Iterator[Entry]:
         """Yield a log's lines, oldest first; the follower yields those of the files it has open."""
@@ -124,4 +128,4 @@ class View:
         if self._is_raw:
             return visible(entry.text)
         text = parsing.readable(entry.text, is_coloured=self._is_coloured)
-        return f"{entry.service:<15} | {text}" if len(self._services) > 1 else text
+        return f"{entry.service:<15} | {text}" if not self._is_of_one else text

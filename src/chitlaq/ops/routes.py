@@ -71,6 +71,7 @@ SERVICE = Service(
         "console.screens",
         "console.dashboards",
         "console.system",
+        "console.logs",
     ),
     run=run,
     query_packages=["chitlaq.ops.database", "chitlaq.monitoring.exporter"],
