@@ -51,6 +51,9 @@ class Sessions:
         self._database = database
         self._known: dict[str, Session] = {}
         self._unstored: set[str] = set()
+        # What ended here, since the database may hear of it later: sessions, and all of an operator until then.
+        self._ended: set[str] = set()
+        self._all_ended: dict[str, datetime] = {}
         self._last_steps: dict[str, tuple[int, datetime]] = {}
 
     async def begin(
@@ -93,7 +96,7 @@ class Sessions:
         now = datetime.now(UTC)
         key = hashlib.sha256(token.encode()).hexdigest()
         found = await self._read(token, key)
-        if found is None or found.is_over(now):
+        if found is None or found.is_over(now) or self._has_ended(found):
             self._known.pop(key, None)
             return None
         if now - found.seen_at > SEEN_EVERY:
@@ -128,15 +131,15 @@ class Sessions:
             return  # This process remembers it.
 
     async def end(self, session: Session) -> None:
-        self._forget({session.key})
+        self._ended.add(session.key)
         await self._database.keep(statement("end_console_session", session.key, datetime.now(UTC)))
 
     async def end_all(self, operator: str) -> None:
         """End all sessions of an operator: on all machines that they signed in from."""
-        self._forget({key for key, one in self._known.items() if one.operator == operator})
-        await self._database.keep(statement("end_console_sessions", operator, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        self._all_ended[operator] = now
+        await self._database.keep(statement("end_console_sessions", operator, now))
 
-    def _forget(self, keys: set[str]) -> None:
-        self._unstored -= keys
-        for key in keys:
-            self._known.pop(key, None)
+    def _has_ended(self, session: Session) -> bool:
+        until = self._all_ended.get(session.operator)
+        return session.key in self._ended or (until is not None and session.started_at <= until)

@@ -1,0 +1,68 @@
+"""The console while what it shows hangs, and while its own database cannot be read or written."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chitlaq.core.host import files
+from tests.conftest import Stack
+from tests.lone_service import lone_service
+from tests.ops.console.conftest import Visitor
+
+Visitors = Callable[[], Visitor]
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[Stack]:
+    """Of its own: its database is broken."""
+    with lone_service("ops-service", "ops") as stack:
+        yield stack
+
+
+async def test_what_hangs_is_unknown_with_the_reason(alone: Stack, visitor: Visitors) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    path = alone.home / "run" / "supervisor.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as hanging:
+        hanging.bind(str(path))
+        path.chmod(0o777)
+        hanging.listen()
+        text = (await one.get("/ops/")).text
+    path.unlink()
+    assert "What runs is unknown" in text
+    assert "no answer within 0.6 s" in text
+    assert "the access log cannot be read" in text
+
+
+async def test_operator_signs_in_and_looks_while_the_database_is_gone(
+    alone: Stack, visitor: Visitors
+) -> None:
+    known, new = visitor(), visitor()
+    await known.use_link(alone, "ada")
+    folder = alone.home / "ops" / "database"
+    aside = folder.with_name("aside")
+    files.durable_rename(folder, aside)
+    # A file where the folder was: nothing can be opened or made there.
+    folder.write_text("")
+    try:
+        assert (await known.get("/ops/")).status_code == 200
+        assert (await new.use_link(alone, "bob")).status_code == 303
+        now = await new.get("/ops/")
+        assert now.status_code == 200
+        assert "Whether there is an incident is unknown" in now.text
+        for path in ("/ops/alerts", "/ops/incidents", "/ops/audit", "/ops/actions", "/ops/oncall"):
+            answer = await new.get(path)
+            assert answer.status_code == 200, path
+            assert "Unknown" in answer.text, path
+        cookie = {"Cookie": f"chitlaq-console={known.client.cookies['chitlaq-console']}"}
+        assert (await known.send("/ops/sign-out")).status_code == 303
+        assert (await known.client.get("/ops/audit", headers=cookie)).status_code == 303
+    finally:
+        folder.unlink()
+        files.durable_rename(aside, folder)
+    # Nor when the database is back, which does not know of it yet.
+    assert (await known.client.get("/ops/audit", headers=cookie)).status_code == 303
+    assert await new.is_signed_in()
