@@ -51,7 +51,7 @@ class Sessions:
         self._database = database
         self._known: dict[str, Session] = {}
         self._unstored: set[str] = set()
-        # What ended here, since the database may hear of it later: sessions, and all of an operator until then.
+        # What ended here; the database may hear of it later. Of an operator all that began until then.
         self._ended: set[str] = set()
         self._all_ended: dict[str, datetime] = {}
         self._last_steps: dict[str, tuple[int, datetime]] = {}
