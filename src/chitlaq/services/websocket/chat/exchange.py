@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -67,8 +66,6 @@ class Exchange:
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
         self._sending: set[asyncio.Future[None]] = set()
-        # Everything was heard until then.
-        self._complete_until = datetime.now(UTC)
         self._is_deaf = True
         streams.publish = self.publish
         streams.warn = self.warn
@@ -116,13 +113,13 @@ class Exchange:
                 if not self._is_deaf:
                     log.warning("other processes are not heard", error=str(error))
             self._is_deaf = True
-            self._streams.repair(self._complete_until)
+            self._streams.repair()
             await asyncio.sleep(BEAT_SECONDS)
 
     def _subscribed(self) -> None:
         self._is_deaf = False
         self._heard.clear()
-        self._streams.repair(self._complete_until)
+        self._streams.repair()
 
     def _hear(self, channel: int, data: bytes) -> None:
         try:
@@ -143,9 +140,9 @@ class Exchange:
         )
         heard.numbers[channel] = envelope.number
         if envelope.number != expected or envelope.is_warning:
-            self._streams.repair(self._complete_until)
+            self._streams.repair()
         else:
-            self._complete_until = datetime.now(UTC)
+            self._streams.is_complete()
         self._streams.receive(
             Delivery(one.message, one.sender_id, one.version, None, one.arrived_at)
             for one in envelope.items
@@ -158,7 +155,7 @@ class Exchange:
             del self._heard[who]
             log.warning("a process fell silent", publisher=who)
         if silent:
-            self._streams.repair(self._complete_until)
+            self._streams.repair()
 
     def _put(self, channel: int, envelope: _Envelope) -> None:
         task = asyncio.ensure_future(self._send(channel, _encoder.encode(envelope)))

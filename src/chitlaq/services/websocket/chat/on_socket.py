@@ -10,7 +10,7 @@ from chitlaq.services.websocket import metrics, protocol
 from chitlaq.services.websocket.chat import frames
 from chitlaq.services.websocket.chat.schemas import Message
 from chitlaq.services.websocket.chat.sending import Sending
-from chitlaq.services.websocket.chat.streams import encoded_message
+from chitlaq.services.websocket.chat.streams import acknowledgement, encoded_message
 from chitlaq.services.websocket.sockets.socket import Socket
 
 MAX_REPLAYED = 500
@@ -34,8 +34,8 @@ class ChatOnSocket:
             member.account_id, frame.conversation_id, frame.text, frame.client_id, frame.reply_to,
             origin=socket, arrived_at=time.time(),
         )  # fmt: skip
-        message = sent.message
-        socket.put(frames.Ack(frame.client_id, message.id, message.seq, message.conversation_id))
+        if not sent.is_new:
+            socket.put(acknowledgement(sent.message))
 
     async def _resume(self, socket: Socket, member: Identity, frame: frames.Resume) -> None:
         """Replay what was missed; what arrives meanwhile follows it."""

@@ -21,6 +21,12 @@ FROM websocket.messages m LEFT JOIN feed.member_cards s ON s.id = m.sender_id
 WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
 
+-- name: first_lately
+-- The lowest number of a message of the last seconds ($2), among the latest thousand of a conversation.
+SELECT min(m.seq)
+FROM websocket.messages m JOIN websocket.conversations c ON c.id = m.conversation_id
+WHERE c.id = $1 AND m.seq > c.last_seq - 1000 AND m.sent_at > clock_timestamp() - make_interval(secs => $2);
+
 -- name: recent_conversations
 -- Conversations with messages since $1, with the lowest and the highest number of these.
 SELECT conversation_id, min(seq) AS first_seq, max(seq) AS last_seq

@@ -19,6 +19,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.schemas import Message, Person
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
+from chitlaq.services.websocket.sockets.socket import Socket
 
 _REFUSALS = {
     "absent": lambda: problems.not_found("conversation"),
@@ -43,7 +44,7 @@ class _Asked(NamedTuple):
     text: str
     reply_to: int | None
     sender: Person
-    origin: object
+    origin: Socket | None
     arrived_at: float
 
 
@@ -71,13 +72,13 @@ class Sending:
         client_id: str,
         reply_to: int | None = None,
         *,
-        origin: object = None,
+        origin: Socket | None = None,
         arrived_at: float,
     ) -> Sent:
         """Store a message; when this returns, it is committed.
 
         Args:
-            origin: the socket that it came by, which gets an acknowledgement instead of the message.
+            origin: the socket that it came by. If the message is new, the stream acknowledges it there.
             arrived_at: Unix time at which it arrived.
 
         Raises:

@@ -3,6 +3,9 @@
 A stream exists for each conversation of which something was delivered lately. It knows the number that was
 delivered last, and who may read which numbers. What follows that number is delivered at once. Anything else
 waits until what is missing has been read from PostgreSQL.
+
+A new stream begins with what was sent in the last `COMMIT_SECONDS`: the first message that is heard need not
+be the first that was sent.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ import msgspec
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
-from chitlaq.services.websocket.chat.frames import MessageFrame
+from chitlaq.services.websocket.chat.frames import Ack, MessageFrame
 from chitlaq.services.websocket.chat.schemas import Message
 from chitlaq.services.websocket.sockets import frames
 from chitlaq.services.websocket.sockets.hub import Hub
+from chitlaq.services.websocket.sockets.socket import Socket
 
 READ_AT_ONCE = 100
 RETRY_SECONDS = 0.5
 # A transaction that numbered a message commits within this time, or is given up.
-COMMIT_SECONDS = 20.0
+COMMIT_SECONDS = 20
 # A stream is forgotten after this time without a message; it must outlive `COMMIT_SECONDS`.
 KEPT_SECONDS = 600.0
 
@@ -40,14 +44,14 @@ class Delivery(NamedTuple):
     Args:
         message: with the sender's ``client_id``.
         version: of who takes part, when it was numbered; 0 if older than what the stream knows.
-        origin: the socket of this process that sent it.
+        origin: the socket of this process that sent it, which gets an acknowledgement in its place.
         arrived_at: Unix time at which it arrived from its sender; 0 if it was read from PostgreSQL.
     """
 
     message: Message
     sender_id: UUID | None
     version: int
-    origin: object = None
+    origin: Socket | None = None
     arrived_at: float = 0.0
 
 
@@ -59,11 +63,21 @@ class _Window(NamedTuple):
 
 
 class _Stream:
-    __slots__ = ("delivered", "reading", "target", "used_at", "version", "waiting", "windows")
+    __slots__ = (
+        "delivered",
+        "is_begun",
+        "reading",
+        "target",
+        "used_at",
+        "version",
+        "waiting",
+        "windows",
+    )
 
-    def __init__(self, delivered: int) -> None:
-        self.delivered = delivered
-        self.target = delivered
+    def __init__(self, delivered: int | None) -> None:
+        self.delivered = delivered or 0
+        self.is_begun = delivered is not None
+        self.target = self.delivered
         self.version = 0
         self.windows: Mapping[UUID, _Window] = {}
         self.waiting: dict[int, Delivery] = {}
@@ -77,7 +91,8 @@ class Streams:
         self._hub = hub
         self._streams: dict[UUID, _Stream] = {}
         self._repairing: asyncio.Task[None] | None = None
-        self._repair_since: datetime | None = None
+        self._is_suspect = False
+        self._complete_until = datetime.now(UTC)
         self.publish: Callable[[Sequence[Delivery]], None] = lambda _: None
         """Tells other processes; set by the exchange."""
         self.warn: Callable[[], None] = lambda: None
@@ -94,23 +109,28 @@ class Streams:
             message = delivery.message
             stream = self._streams.get(message.conversation_id)
             if stream is None:
-                stream = self._streams[message.conversation_id] = _Stream(message.seq - 1)
+                stream = self._streams[message.conversation_id] = _Stream(None)
             is_next = message.seq == stream.delivered + 1 and delivery.version <= stream.version
-            if stream.reading is None and is_next:
+            if stream.reading is None and stream.is_begun and is_next:
                 self._send(stream, delivery)
-            elif message.seq > stream.delivered:
+            elif message.seq > stream.delivered or not stream.is_begun:
                 stream.waiting[message.seq] = delivery
                 self._read(message.conversation_id, stream, message.seq)
 
     def suspect(self) -> None:
         """Something may have been committed without having been published: look, here and elsewhere."""
         self.warn()
-        self.repair(datetime.now(UTC))
+        self.repair()
 
-    def repair(self, since: datetime) -> None:
-        """Deliver what this process has missed since a moment; one look at a time."""
-        self._repair_since = min(since, self._repair_since or since)
-        if self._repairing is None or self._repairing.done():
+    def is_complete(self) -> None:
+        """Everything that other processes have published until now was heard."""
+        if self._repairing is None:
+            self._complete_until = datetime.now(UTC)
+
+    def repair(self) -> None:
+        """Deliver what was missed since everything was heard; one look at a time."""
+        self._is_suspect = True
+        if self._repairing is None:
             self._repairing = asyncio.create_task(self._repair())
 
     def forget(self) -> None:
@@ -121,14 +141,22 @@ class Streams:
                 del self._streams[conversation_id]
 
     async def _repair(self) -> None:
-        while (since := self._repair_since) is not None:
-            self._repair_since = None
-            try:
-                await self._repair_from(since - timedelta(seconds=COMMIT_SECONDS))
-            except PostgresUnavailableError as error:
-                log.warning("repair waits", error=str(error))
-                self._repair_since = min(since, self._repair_since or since)
-                await asyncio.sleep(RETRY_SECONDS)
+        try:
+            while self._is_suspect:
+                self._is_suspect = False
+                began = datetime.now(UTC)
+                try:
+                    await self._repair_from(
+                        self._complete_until - timedelta(seconds=COMMIT_SECONDS)
+                    )
+                except PostgresUnavailableError as error:
+                    log.warning("repair waits", error=str(error))
+                    self._is_suspect = True
+                    await asyncio.sleep(RETRY_SECONDS)
+                else:
+                    self._complete_until = began
+        finally:
+            self._repairing = None
 
     async def _repair_from(self, since: datetime) -> None:
         rows = await self._database.rows("recent_conversations", since)
@@ -149,6 +177,8 @@ class Streams:
         try:
             while stream.delivered < stream.target:
                 try:
+                    if not stream.is_begun:
+                        await self._begin(conversation_id, stream)
                     await self._advance(conversation_id, stream)
                 except PostgresUnavailableError as error:
                     log.warning("delivery waits", conversation_id=conversation_id, error=str(error))
@@ -159,6 +189,11 @@ class Streams:
             raise
         finally:
             stream.reading = None
+
+    async def _begin(self, conversation_id: UUID, stream: _Stream) -> None:
+        first = await self._database.value("first_lately", conversation_id, COMMIT_SECONDS)
+        stream.delivered = min((first or stream.target, *stream.waiting)) - 1
+        stream.is_begun = True
 
     async def _advance(self, conversation_id: UUID, stream: _Stream) -> None:
         waiting = stream.waiting.get(stream.delivered + 1)
@@ -213,10 +248,17 @@ class Streams:
             for socket in sockets:
                 if socket is not delivery.origin:
                     socket.put_message(message.conversation_id, seq, encoded)
+        if delivery.origin is not None:
+            # In its place among the others: all that came before it has been sent to this socket.
+            delivery.origin.put(acknowledgement(message))
         if delivery.arrived_at:
             metrics.WEBSOCKET_MESSAGE_DURATION.labels("message").observe(
                 max(time.time() - delivery.arrived_at, 0)
             )
+
+
+def acknowledgement(message: Message) -> Ack:
+    return Ack(str(message.client_id), message.id, message.seq, message.conversation_id)
 
 
 def encoded_message(message: Message, *, is_own: bool) -> bytes:

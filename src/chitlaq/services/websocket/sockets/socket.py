@@ -55,6 +55,7 @@ class Socket(Connection):
         self._do = handle
         self._held: list[tuple[UUID, int, bytes]] | None = None
         self._held_bytes = 0
+        self._replayed: Mapping[UUID, int] = {}
         self._hub = hub
         self._verifier = verifier
         self._request_id = request_id
@@ -73,7 +74,9 @@ class Socket(Connection):
         metrics.sent(frames.type_of(frame))
 
     def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> None:
-        """Send a live message, or hold it while what was missed is being sent."""
+        """Send a live message unless it was replayed; hold it while what was missed is being sent."""
+        if seq <= self._replayed.get(conversation_id, 0):
+            return
         if self._held is None:
             self.write(encoded)
             metrics.sent("message")
@@ -89,12 +92,12 @@ class Socket(Connection):
         """Hold live messages, until `release`."""
         self._held, self._held_bytes = [], 0
 
-    def release(self, seen: Mapping[UUID, int]) -> None:
+    def release(self, replayed: Mapping[UUID, int]) -> None:
         """Send the live messages that were held, but for those that were replayed, up to these numbers."""
         held, self._held = self._held or [], None
-        for conversation_id, seq, encoded in held:
-            if seq > seen.get(conversation_id, 0):
-                self.put_message(conversation_id, seq, encoded)
+        self._replayed = replayed
+        for message in held:
+            self.put_message(*message)
 
     def receive(self, message: bytes | bytearray) -> Coroutine[Any, Any, None] | None:
         started = perf_counter()
