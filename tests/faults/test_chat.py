@@ -64,6 +64,10 @@ class Client:
         self._acks: dict[str, asyncio.Future[None]] = {}
         self.conversations: list[str] = []
 
+    @property
+    def is_connected(self) -> bool:
+        return self._socket is not None
+
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
@@ -223,6 +227,42 @@ DISTURBANCES = {
     "kill PostgreSQL": kill_postgres,
     "restart the service": restart_service,
 }
+
+
+def stop_valkey(stack: Stack) -> int:
+    pid = pid_of(stack, "redis")
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+async def test_message_reaches_other_processes_while_valkey_stands_still(
+    pair_of_processes: Stack, members: list[Member]
+) -> None:
+    """Nothing follows it that would show that it was missed."""
+    record = Record()
+    body = {"kind": "direct", "members": [members[1].username]}
+    conversation = (await members[0].post("/api/conversations", body)).json()["id"]
+    clients = [
+        Client(pair_of_processes, members[worker], worker, record) for worker in range(WORKERS)
+    ]
+    async with asyncio.TaskGroup() as group:
+        for client in clients:
+            client.conversations = [conversation]
+        running = [group.create_task(client.run()) for client in clients]
+        await eventually(lambda: all(client.is_connected for client in clients))
+        seen = record.seen[clients[1].name, conversation]
+        await clients[0].send(conversation, 1)
+        await eventually(lambda: len(seen) == 1)
+        frozen = stop_valkey(pair_of_processes)
+        try:
+            for count in range(2, 5):
+                await clients[0].send(conversation, count)
+                await eventually(lambda: len(seen) == count, 20)  # noqa: B023 - it is awaited here
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+            for task in running:
+                task.cancel()
+    assert list(faults(record))[:5] == []
 
 
 @pytest.mark.parametrize(

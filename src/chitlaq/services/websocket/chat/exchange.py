@@ -1,7 +1,8 @@
 """The exchange of messages between processes, over Valkey's sharded channels.
 
 A publisher numbers what it publishes in each channel and repeats its number twice a second, so that a
-subscriber notices what it did not get, and reads that from PostgreSQL.
+subscriber notices what it did not get, and reads that from PostgreSQL. Who does not even hear itself reads
+from there all the time.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Exchange:
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
         self._sending: set[asyncio.Future[None]] = set()
-        self._is_deaf = True
+        self._heard_own_at = time.monotonic()
+        self._is_deaf = False
         streams.publish = self.publish
         streams.warn = self.warn
 
@@ -85,8 +87,7 @@ class Exchange:
 
     def warn(self) -> None:
         """Let the others look at what they have missed."""
-        for channel, number in enumerate(self._numbers):
-            self._put(channel, _Envelope(self._id, number, is_warning=True))
+        self._put(0, _Envelope(self._id, self._numbers[0], is_warning=True))
 
     async def beat_forever(self) -> None:
         """Repeat the numbers, notice who fell silent, and repair while nothing can be heard."""
@@ -110,14 +111,10 @@ class Exchange:
                 ):
                     self._hear(CHANNELS.index(channel), data)
             except valkey.UNAVAILABLE as error:
-                if not self._is_deaf:
-                    log.warning("other processes are not heard", error=str(error))
-            self._is_deaf = True
-            self._streams.repair()
+                log.warning("subscription lost", error=str(error))
             await asyncio.sleep(BEAT_SECONDS)
 
     def _subscribed(self) -> None:
-        self._is_deaf = False
         self._heard.clear()
         self._streams.repair()
 
@@ -128,6 +125,7 @@ class Exchange:
             log.error("malformed", error=str(error))
             return
         if envelope.publisher == self._id:
+            self._heard_own_at = time.monotonic()
             return
         if envelope.is_goodbye:
             self._heard.pop(envelope.publisher, None)
@@ -135,9 +133,7 @@ class Exchange:
         heard = self._heard[envelope.publisher]
         heard.at = time.monotonic()
         # A beat repeats the number of the latest publication; a publication has the next one.
-        expected = heard.numbers.get(channel, envelope.number - bool(envelope.items)) + bool(
-            envelope.items
-        )
+        expected = heard.numbers.get(channel, 0) + bool(envelope.items)
         heard.numbers[channel] = envelope.number
         if envelope.number != expected or envelope.is_warning:
             self._streams.repair()
@@ -150,11 +146,15 @@ class Exchange:
 
     def _notice_silence(self) -> None:
         limit = time.monotonic() - SILENT_SECONDS
+        is_deaf = self._heard_own_at < limit
+        if is_deaf != self._is_deaf:
+            log.warning("deaf: messages are read from PostgreSQL" if is_deaf else "hearing again")
+        self._is_deaf = is_deaf
         silent = [who for who, heard in self._heard.items() if heard.at < limit]
         for who in silent:
             del self._heard[who]
             log.warning("a process fell silent", publisher=who)
-        if silent:
+        if silent or is_deaf:
             self._streams.repair()
 
     def _put(self, channel: int, envelope: _Envelope) -> None:
