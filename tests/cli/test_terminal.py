@@ -203,6 +203,25 @@ def test_whatever_a_terminal_obeys_is_escaped() -> None:
         assert visible(text) == text
 
 
+def test_whatever_shows_nothing_is_escaped() -> None:
+    """Unicode's Default_Ignorable_Code_Point, and format characters; without what texts need to be read."""
+    ignorable = [
+        (0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5),
+        (0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164),
+        (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+    ]  # fmt: skip
+    needed = {
+        chr(number)
+        for first, last in [(0x180B, 0x180D), (0x180F, 0x180F), (0x200C, 0x200D), (0xFE00, 0xFE0F),
+                            (0xE0100, 0xE01EF)]
+        for number in range(first, last + 1)
+    }  # fmt: skip
+    for first, last in ignorable:
+        for character in map(chr, range(first, last + 1)):
+            assert is_visible(character) is (character in needed), hex(ord(character))
+
+
 def test_streams_let_nobody_around_them() -> None:
     """Attacks the streams with every way of writing that a library may choose."""
     code = (

@@ -12,10 +12,11 @@ import re
 
 # Controls but tab and line feed; format characters but the joiners of Persian, Indic and emoji, the
 # signs of numbers (U+0600 and others, which show), and the selectors of variants; surrogates; separators
-# of lines and paragraphs; tags.
+# of lines and paragraphs; tags; fillers and whatever else Unicode lets a program show as nothing.
 _UNSEEN = (
-    "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u061c\\u180e\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f"
-    "\\ud800-\\udfff\\ufeff\\ufff9-\\ufffb\\U000e0000-\\U000e007f"
+    "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\xad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180e\\u200b\\u200e\\u200f"
+    "\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ud800-\\udfff\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3"
+    "\\U0001d173-\\U0001d17a\\U000e0000-\\U000e00ff\\U000e01f0-\\U000e0fff"
 )
 _ACTING = re.compile(f"[{_UNSEEN}]")
 _ACTING_OR_BREAKING = re.compile(f"[{_UNSEEN}\\t\\n]")
