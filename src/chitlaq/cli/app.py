@@ -18,6 +18,7 @@ from chitlaq.cli import (
     data,
     doctor,
     exec,  # noqa: A004 - the runbook's name for it
+    heartbeat,
     incidents,
     jobs,
     metrics,
@@ -63,6 +64,7 @@ for _module in (
     alerts,
     incidents,
     oncall,
+    heartbeat,
     console,
     operators,
     metrics,

@@ -22,6 +22,8 @@ from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
+from chitlaq.ops.watchdog import heartbeat_sender, probing
+from chitlaq.ops.watchdog.alert_path import AlertPath
 
 
 @asynccontextmanager
@@ -32,12 +34,21 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         )
         backup_scheduler = BackupScheduler(context.home, context.settings)
         exporter = Exporter(context)
+        alert_path = AlertPath()
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
         engine = Engine(context.home, context.settings, operations, incidents_changed)
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
             engine.run_forever,
+            partial(
+                probing.watch_forever,
+                probing.probes_of(context),
+                operations,
+                alert_path,
+                alerts_arrived,
+            ),
+            partial(heartbeat_sender.send_forever, operations, context.settings, alert_path),
             backup_scheduler.run_forever,
             exporter.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
@@ -53,6 +64,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
                 "reports": Batcher(partial(alert_history.store_together, operations)),
                 "alerts_arrived": alerts_arrived,
                 "incidents_changed": incidents_changed,
+                "alert_path": alert_path,
                 "console": console,
             }
             await console.runs.close()

@@ -9,6 +9,7 @@ from chitlaq.core.http.service import Context, ServiceState
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
+from chitlaq.ops.watchdog.alert_path import AlertPath
 
 
 class OpsState(ServiceState):
@@ -20,4 +21,6 @@ class OpsState(ServiceState):
     """Set when a report is stored: alerts join incidents at once."""
     incidents_changed: asyncio.Event
     """Set when an alert has opened or changed an incident: who escalates looks at once, and clears it."""
+    alert_path: AlertPath
+    """Takes note of the Watchdog: alerts arrive."""
     console: Console

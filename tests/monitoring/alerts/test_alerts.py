@@ -122,7 +122,7 @@ def test_each_severity_has_its_route_and_repeat_interval(amtool: str, tmp_path: 
     repeated = {
         route["receiver"]: route["repeat_interval"] for route in document["route"]["routes"]
     }
-    assert repeated == {"watchdog": "5m", "P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
+    assert repeated == {"watchdog": "50s", "P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
     assert document["route"]["group_by"] == ["alertname", "service"]
     for receiver in document["receivers"]:
         (webhook,) = receiver["webhook_configs"]

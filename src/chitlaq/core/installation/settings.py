@@ -165,6 +165,9 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Email addresses that get the daily report."""
     notify: tuple[Secret, ...] = ()
     """Where its summary is also sent, as Apprise URLs: ``slack://…``, ``mailto://…``."""
+    heartbeat_url: Secret = Secret()
+    """A URL that is asked every minute while alerts arrive, and not asked when they do not: somebody outside
+    must alarm when it falls silent. Another ChitLaq's (`chitlaq heartbeat expect`), or any service's."""
     public: bool = False
     """Let the operations console be reached through nginx, at ``/ops/``, not only on this machine."""
 

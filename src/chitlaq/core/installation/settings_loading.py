@@ -79,6 +79,12 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
                 f"The setting {dotted} from {sources[dotted]} is invalid: expected a URL with"
                 f" {' or '.join(f'{scheme}://' for scheme in schemes)}, its password percent-encoded."
             )
+    heartbeat = settings.operations.heartbeat_url.reveal()
+    if heartbeat and not _is_url(heartbeat, _HTTP):
+        raise OperatorError(
+            f"The setting operations.heartbeat_url from {sources['operations.heartbeat_url']} is invalid:"
+            " expected a URL with http:// or https://."
+        )
     _require_addresses(settings, sources)
     _refuse_credentials(settings, sources)
     return settings

@@ -57,7 +57,9 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
                     "receiver": WATCHDOG,
                     "matchers": ['alertname="Watchdog"'],
                     "group_wait": "0s",
-                    "repeat_interval": "5m",
+                    # Once a minute: it is repeated at the first interval after the pause is over.
+                    "group_interval": "30s",
+                    "repeat_interval": "50s",
                 },
                 *(
                     {

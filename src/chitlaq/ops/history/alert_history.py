@@ -36,6 +36,9 @@ MAX_LABELS = 32
 MAX_CHARACTERS = 500
 IDENTIFYING = ("alertname", "severity", "seen_through")
 
+OWN = "own:"
+"""How the fingerprints of alerts begin that ops-service raises itself: Alertmanager does not know them."""
+
 log = logs.get("history")
 
 
@@ -148,7 +151,7 @@ async def compare(
         OSError, msgspec.MsgspecError: Alertmanager is unavailable, or gives an unexpected answer.
     """
     # Read ours first, so that an alert that starts in between is not taken for resolved.
-    here = await database.rows("firing_alerts")
+    here = await database.rows("firing_alerts", OWN)
     if not here:
         return 0
     there = await alertmanager.active_alerts(home, settings)

@@ -44,4 +44,5 @@ async def list_alerts(
 )
 async def report_alerts(state: OpsState, data: AlertmanagerPayload) -> None:
     await state.reports.ask(data)
+    state.alert_path.look(data)
     state.alerts_arrived.set()

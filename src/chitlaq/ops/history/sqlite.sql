@@ -15,8 +15,14 @@ WHERE fingerprint = ?1 AND ended_at IS NULL
               WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at);
 
 -- name: firing_alerts
--- Alerts that have not ended; uses the index alerts_active.
-SELECT fingerprint, started_at FROM alerts WHERE ended_at IS NULL;
+-- Alerts that have not ended, but those whose fingerprint begins with ?1; uses the index alerts_active.
+SELECT fingerprint, started_at FROM alerts
+WHERE ended_at IS NULL AND substr(fingerprint, 1, length(?1)) <> ?1;
+
+-- name: own_firing_alerts
+-- Alerts that have not ended and whose fingerprint begins with ?1.
+SELECT fingerprint, started_at FROM alerts
+WHERE ended_at IS NULL AND substr(fingerprint, 1, length(?1)) = ?1;
 
 -- name: end_alert
 -- End an alert at ?3, if it has not ended.

@@ -1,1 +1,1 @@
-"""What watches when Prometheus and Alertmanager do not: probes of its own, heartbeats."""
+"""What notices that alerts can no longer arrive: probes of its own, and heartbeats sent and expected."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client
 from chitlaq.core.installation import observers
 from chitlaq.core.installation.home import Home
@@ -43,7 +44,7 @@ def postgres(socket_folder: Path, port: int) -> Probe:
         finally:
             writer.close()
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
 def redis(socket: Path) -> Probe:
@@ -58,7 +59,7 @@ def redis(socket: Path) -> Probe:
         finally:
             writer.close()
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
 def file(folder: Path, pattern: str) -> Probe:
@@ -79,7 +80,7 @@ def service(socket: Path, target: str) -> Probe:
         )
         return answer.status == 200 and json.loads(answer.body).get("pid") == pid
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
 def nginx(ports: list[int]) -> Probe:
@@ -96,7 +97,7 @@ def nginx(ports: list[int]) -> Probe:
                 writer.close()
         return True
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
 def edge(socket: Path) -> Probe:
@@ -108,7 +109,7 @@ def edge(socket: Path) -> Probe:
         )
         return answer.status == HTTPStatus.NO_CONTENT
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
 def observer(home: Home, settings: Settings, name: str, target: str) -> Probe:
@@ -121,15 +122,17 @@ def observer(home: Home, settings: Settings, name: str, target: str) -> Probe:
         )
         return answer.status == 200
 
-    return _bounded(probe)
+    return bounded(probe)
 
 
-def _bounded(probe: Probe) -> Probe:
-    async def bounded(pid: int) -> bool:
+def bounded(probe: Probe) -> Probe:
+    """Return a probe that takes no longer than `PROBE_SECONDS`, and for which no answer is an answer."""
+
+    async def asked(pid: int) -> bool:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 return await probe(pid)
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, OperatorError):
             return False
 
-    return bounded
+    return asked

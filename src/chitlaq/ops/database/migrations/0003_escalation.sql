@@ -67,6 +67,21 @@ CREATE TABLE handover_notes (
     text text NOT NULL CHECK (length(text) BETWEEN 1 AND 5000)
 ) STRICT, WITHOUT ROWID;
 
+-- Components that have answered a probe of ops-service once: others are not here, rather than down.
+CREATE TABLE answered_components (
+    component text PRIMARY KEY,
+    at text NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Heartbeats that others send here (`chitlaq heartbeat serve`). The token itself is only with the sender.
+CREATE TABLE heartbeats (
+    name text PRIMARY KEY,
+    token_hash text NOT NULL UNIQUE,
+    within_seconds integer NOT NULL CHECK (within_seconds > 0),
+    made_at text NOT NULL,
+    last_at text
+) STRICT, WITHOUT ROWID;
+
 -- How the last message of each channel went: a page or a test.
 CREATE TABLE deliveries (
     person text NOT NULL,
