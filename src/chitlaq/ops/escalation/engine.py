@@ -36,6 +36,7 @@ from chitlaq.ops.escalation import messages, planning
 from chitlaq.ops.escalation.clock import Clock, SystemClock
 from chitlaq.ops.escalation.messages import PagedIncident
 from chitlaq.ops.escalation.planning import ACTOR, Plan
+from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import timeline
 from chitlaq.ops.oncall import channels, current, rotations
 from chitlaq.ops.oncall.roster import ON_CALL, Channel, Roster
@@ -162,6 +163,13 @@ class Engine:
         except OpsDatabaseUnavailableError as error:
             log.error("escalation is blind", error=str(error))
             await self._tell_blind(str(error))
+            return WATCH_SECONDS
+        if waiting := alert_history.waiting(self._home):
+            # A full disk can still be read, so nothing above has failed.
+            said = "\n".join(waiting)
+            await self._tell_blind(
+                f"The disk takes no more. These alerts open no incident:\n{said}"
+            )
             return WATCH_SECONDS
         self._blind_since = None
         return seconds

@@ -20,6 +20,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import one_line
 from chitlaq.monitoring import alertmanager
 from chitlaq.monitoring.alerts import routing
+from chitlaq.ops.database import overflow
 from chitlaq.ops.database.database import (
     OpsDatabase,
     Statement,
@@ -34,6 +35,9 @@ GRACE = 20
 MAX_LABELS = 32
 """Of an alert, beside those that it is known by."""
 MAX_CHARACTERS = 500
+MAX_WAITING = 20
+OPENING = ("P0", "P1", "P2")
+"""The severities that open an incident."""
 IDENTIFYING = ("alertname", "severity", "seen_through")
 
 OWN = "own:"
@@ -94,6 +98,20 @@ async def store_together(
     together = AlertmanagerPayload([alert for report in reports for alert in report.alerts])
     await store(database, together)
     return [None] * len(reports)
+
+
+def waiting(home: Home) -> list[str]:
+    """Return lines on alerts that fire and wait in memory for room on the disk, the newest of them."""
+    found: dict[object, str] = {}
+    for path in overflow.waiting(home)[-MAX_WAITING:]:
+        for name, args in overflow.read(path) or ():
+            if name == "keep_alert":
+                fingerprint, alert, severity, _, summary, *_, ended_at = args
+                if severity in OPENING and ended_at is None:
+                    found[fingerprint] = f"{severity} {alert}: {summary}"
+                else:
+                    found.pop(fingerprint, None)
+    return list(found.values())[-MAX_WAITING:]
 
 
 def statements(report: AlertmanagerPayload) -> tuple[Statement, ...]:
