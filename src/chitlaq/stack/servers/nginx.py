@@ -113,7 +113,7 @@ def fetch(home: Home, settings: Settings) -> None:
             raise MissingProgramError(f"The package {PACKAGE} has no nginx that runs here.")
         # In whole and at once: nginx may be starting, and must not find its program without its module.
         with suppress(FileNotFoundError):
-            home.nginx_package.rename(old)
+            files.durable_rename(home.nginx_package, old)
         files.durable_rename(new, home.nginx_package)
     finally:
         for folder in (new, old):
