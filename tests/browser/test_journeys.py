@@ -129,3 +129,24 @@ async def test_operator_signs_in_and_acts_without_javascript(
         await page.get_by_role("button", name="Menu").click()
         await page.get_by_role("button", name="Sign out", exact=True).click()
         await expect(page.locator("h1")).to_have_text("Sign in")
+
+
+async def test_age_of_what_is_shown_turns_red_when_nothing_new_comes(
+    alone: Stack, browser: Browser
+) -> None:
+    from playwright.async_api import expect
+
+    async with visiting(browser, console_of(alone)) as visit:
+        await visit.page.clock.install()
+        await visit.sign_in(alone)
+        age = visit.page.locator("#age")
+        await visit.page.clock.run_for(2_000)
+        await expect(age).to_have_text("Checked 2 s ago")
+        await expect(age).not_to_have_class("age stale")
+        await visit.page.context.set_offline(True)
+        await visit.page.clock.run_for(60_000)
+        await expect(age).to_have_class("age stale")
+        await visit.require_accessible("color-contrast")
+        await visit.page.context.set_offline(False)
+        await expect(age).not_to_have_class("age stale", timeout=30_000)
+        visit.complaints.clear()  # that it was offline

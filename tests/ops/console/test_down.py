@@ -34,7 +34,7 @@ async def test_what_hangs_is_unknown_with_the_reason(alone: Stack, visitor: Visi
     path.unlink()
     assert "What runs is unknown" in text
     assert "no answer within 0.6 s" in text
-    assert "the access log cannot be read" in text
+    assert "What members feel is unknown</b>: the access log cannot be read" in text
 
 
 async def test_operator_signs_in_and_looks_while_the_database_is_gone(

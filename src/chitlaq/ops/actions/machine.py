@@ -29,7 +29,9 @@ async def _plan_restart(context: ActionContext, service: str) -> list[str]:
 
 async def _restart(context: ActionContext, service: str) -> str:
     command = control.Restart(service)
-    statuses = await asyncio.to_thread(control.ask, context.home, command, context.say)
+    statuses = await asyncio.to_thread(
+        control.ask, context.home, command, lambda text: context.say(f"waiting for {text}")
+    )
     return "\n".join(
         f"{one.name}: {one.state}, process {one.pid}" for one in statuses if one.service == service
     )

@@ -24,7 +24,7 @@ class ActionContext:
     operator: str = ""
     reason: str = ""
     say: Callable[[str], None] = lambda _text: None
-    """Told what an action that is carried out waits for, line by line."""
+    """Told how an action that is carried out goes on, line by line."""
 
 
 @dataclass(frozen=True, slots=True)
