@@ -32,7 +32,7 @@ from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
 from tests import commands
 
-pytest_plugins = ["tests.observers"]
+pytest_plugins = ["tests.observers", "tests.lone_edge"]
 
 PORTS = tuple(port.setting for port in inventory.PORTS)
 PASSWORD = "correct horse battery"

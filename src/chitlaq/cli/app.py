@@ -27,6 +27,7 @@ from chitlaq.cli import (
     ops,
     serve,
     stack,
+    statuspage,
 )
 
 app = typer.Typer(
@@ -67,6 +68,7 @@ for _module in (
     heartbeat,
     console,
     operators,
+    statuspage,
     metrics,
     exec,
     data,

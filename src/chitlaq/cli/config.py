@@ -68,7 +68,7 @@ def nginx(
     from chitlaq.stack.servers import nginx as server
 
     home, settings = installation.current()
-    declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
+    declared = {row.name: routes.for_members(load(row)) for row in inventory.SERVICES}
     # Of an nginx that root starts, the workers must reach the services' sockets.
     user = None if write else getpass.getuser()
     # The embedded one gets its modules with its command.

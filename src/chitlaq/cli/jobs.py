@@ -104,7 +104,8 @@ def discard_jobs(
         " DELETE FROM jobs.jobs j USING unnest($1::uuid[], $2::text[]) AS shown (id, state)"
         " WHERE j.id = shown.id AND j.state = shown.state RETURNING j.id, j.kind, j.payload"
         "), emptied AS ("
-        " UPDATE mail.messages m SET text = '', html = '', links = '{}' FROM gone"
+        " UPDATE mail.messages m SET text = '', html = '', links = '{}',"
+        " unsubscribe = split_part(unsubscribe, '?', 1) FROM gone"
         " WHERE gone.kind = 'send_mail' AND m.id = (gone.payload->>'message_id')::uuid"
         ") SELECT id FROM gone",
         [row["id"] for row in found],

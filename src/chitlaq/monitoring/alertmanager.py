@@ -17,6 +17,10 @@ from chitlaq.core.installation.settings import Settings
 SECONDS = 5.0
 
 
+class NotThereError(OperatorError):
+    """Alertmanager does not have what was asked for, or not any more."""
+
+
 class ActiveAlerts(msgspec.Struct, frozen=True):
     """When each active alert started, by fingerprint, and when Alertmanager itself started."""
 
@@ -39,12 +43,15 @@ async def ask(
     """Send a request for an operator, and return the body of the answer.
 
     Raises:
+        NotThereError: it has no such thing.
         OperatorError: Alertmanager does not answer, or refuses; with its reason.
     """
     try:
         answer = await _request(home, settings, target, method, body)
     except OSError as error:
         raise OperatorError(f"Alertmanager: {error}. See `chitlaq ps`.") from None
+    if answer.status == HTTPStatus.NOT_FOUND:
+        raise NotThereError("Alertmanager has no such thing, or has forgotten it.")
     if answer.status >= 400:
         said = answer.text.strip() or HTTPStatus(answer.status).phrase
         raise OperatorError(f"Alertmanager refuses (status {answer.status}): {said}")

@@ -12,6 +12,7 @@ from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.http.service import Context, Service
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.monitoring.exporter import log_errors
 from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.console.console import Console
@@ -22,6 +23,9 @@ from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
+from chitlaq.ops.statuspage import keeper, silencing
+from chitlaq.ops.statuspage.keeper import Keeper
+from chitlaq.ops.statuspage.subscriptions import Subscriptions
 from chitlaq.ops.watchdog import heartbeat_sender, probing
 from chitlaq.ops.watchdog.alert_path import AlertPath
 
@@ -37,6 +41,9 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         alert_path = AlertPath()
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
         engine = Engine(context.home, context.settings, operations, incidents_changed)
+        subscriptions = Subscriptions(
+            operations, context.database, context.settings, Secrets(context.home.secrets)
+        )
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
@@ -56,6 +63,9 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(keeping.keep_forever, operations, alerts_arrived, incidents_changed),
             partial(system_changes.watch_forever, operations, context.home),
             partial(impact.store_forever, operations, context.home, context.settings),
+            Keeper(context.home, context.settings, operations).run_forever,
+            partial(keeper.send_forever, subscriptions),
+            partial(silencing.silence_forever, operations, context.home, context.settings),
         ):
             console = Console(context.home, context.settings, operations)
             yield {
@@ -75,6 +85,7 @@ SERVICE = Service(
     slices=(
         "history",
         "oncall",
+        "statuspage",
         "console.access",
         "console.now",
         "console.acting",

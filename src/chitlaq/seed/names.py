@@ -1,6 +1,5 @@
 """Names of the demo's members and universities: international, plausible, and fictitious."""
 
-# ruff: noqa: RUF001 - Turkish has an i without a dot
 from __future__ import annotations
 
 from typing import NamedTuple

@@ -3,98 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import socket
 import subprocess
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 import pytest
 
 from chitlaq import inventory
-from chitlaq.cli.serve import load
-from chitlaq.core.http import edge, routes
-from chitlaq.core.installation import secrets
-from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Ports, RateLimits, Settings
+from chitlaq.core.http import edge
+from chitlaq.core.installation.settings import RateLimits, Settings
 from chitlaq.monitoring.exporter import exporter
-from chitlaq.services.gateway import nginx as configuration
-from chitlaq.stack.install import preflight, users
-from chitlaq.stack.servers import nginx
-from chitlaq.stack.supervisor import probes
-from tests.conftest import Stack, eventually, free_ports
+from chitlaq.stack.install import preflight
+from tests.conftest import Stack, eventually
+from tests.lone_edge import OPEN_FILES, PER_ADDRESS, PROXY, Edge
 from tests.services.gateway.raw_http import ask
-
-PER_ADDRESS = 40
-# Few slots for nginx, so that a test can fill them.
-OPEN_FILES = 1_280
-
-PROXY = "127.0.0.9"
-
-
-@dataclass
-class Edge:
-    """nginx as the stack starts it, without services behind it."""
-
-    home: Home
-    port: int
-
-    def start(self) -> subprocess.Popen[bytes]:
-        nginx.prepare(self.home)
-        log = (self.home.logs / "nginx.log").open("ab")
-        command = nginx.command(self.home, Settings(), self.home.nginx)
-        return subprocess.Popen(command, stderr=log, start_new_session=True)
-
-    async def serves(self, source: str) -> bool:
-        try:
-            return (await ask(self.port, "/", source=source)).status == 503  # nothing is behind it
-        except (OSError, IndexError):
-            return False  # refused, or closed without an answer
-
-    async def is_alive(self) -> bool:
-        return await probes.edge(self.home.nginx_probe)(0)
-
-    def refused(self) -> list[tuple[str, str]]:
-        lines = map(json.loads, self.home.access_log.read_text().splitlines())
-        return [(line["limit"], line["remote_addr"]) for line in lines if line["limit"]]
-
-
-@pytest.fixture
-async def lone_edge(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Edge]:
-    folder = tmp_path_factory.mktemp("edge")
-    home = Home(folder)
-    for one in (home.run, home.logs):
-        one.mkdir()
-    edge_port, gateway_port = free_ports(2)
-    settings = Settings(
-        ports=Ports(edge=edge_port, gateway=gateway_port),
-        limits=RateLimits(address_connections=PER_ADDRESS),
-        trusted_proxies=(PROXY,),
-    )
-    monkeypatch.setattr(resource, "prlimit", lambda *_: (OPEN_FILES, OPEN_FILES))
-    # Of an nginx that root starts, the workers must enter the folder of the sockets.
-    user = users.service_user()
-    declared = {row.name: routes.declared(load(row)) for row in inventory.FORWARDED}
-    modules = nginx.modules(nginx.program(home, settings).path)
-    text = configuration.render(home, settings, declared, user.pw_name if user else None, modules)
-    configuration.write(home, text, declared, secrets.ensure(home).edge_key)
-    monkeypatch.undo()
-    nginx.prepare(home)
-    if user is not None:
-        os.chown(home.nginx_sockets, user.pw_uid, user.pw_gid)
-    lone = Edge(home, edge_port)
-    process = lone.start()
-    try:
-        await eventually(lone.is_alive)
-        yield lone
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
 
 
 class Flood:

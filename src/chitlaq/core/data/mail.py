@@ -59,6 +59,9 @@ SEND_MAIL = JobKind(
 class Mail:
     """One message to one address; ``links`` are those a reader is asked to open.
 
+    Args:
+        unsubscribe: for what somebody subscribed to: the address at which a POST ends it (RFC 8058).
+
     Raises:
         ValueError: the address is none that we write to, or the subject is not one line.
     """
@@ -68,12 +71,15 @@ class Mail:
     text: str
     html: str
     links: list[str]
+    unsubscribe: str = ""
 
     def __post_init__(self) -> None:
         if addresses.checked(self.to_address) != self.to_address:
             raise ValueError("the address of a mail must be checked first")
         if not is_one_line(self.subject):
             raise ValueError("the subject of a mail must be one line")
+        if not re.fullmatch(r"(https?://[!-;=?-~]+)?", self.unsubscribe):
+            raise ValueError("the address that ends a subscription must be a URL")
 
 
 class MailRefusedError(Exception):
@@ -108,9 +114,17 @@ async def put(session: Session, mail: Mail, *, most_per_hour: int) -> None:
     await put_for_operator(session, mail)
 
 
-async def put_for_operator(session: Session, mail: Mail) -> None:
-    """Write a mail to an address in the settings, without a limit, and the job that sends it."""
-    message_id = ids.new()
+async def put_for_operator(session: Session, mail: Mail, message_id: UUID | None = None) -> None:
+    """Write a mail without a limit, and the job that sends it: to an address in the settings, or to one
+    whose owner asked for it.
+
+    Args:
+        message_id: by which it is written once, however often this is repeated.
+
+    Raises:
+        asyncpg.UniqueViolationError: a mail with this id was written before.
+    """
+    message_id = message_id or ids.new()
     await session.execute(
         "put_mail",
         message_id,
@@ -120,6 +134,7 @@ async def put_for_operator(session: Session, mail: Mail) -> None:
         mail.html,
         mail.links,
         logs.request_id(),
+        mail.unsubscribe,
     )
     await jobs.enqueue(session, SEND_MAIL, SendMail(message_id))
 
@@ -248,6 +263,10 @@ def _message(row: Any, sender_name: str, from_address: str) -> EmailMessage:
     message["Subject"] = row["subject"]
     message["Date"] = row["created_at"]
     message["Message-ID"] = f"<{row['id']}@chitlaq>"
+    if row["unsubscribe"]:
+        message["List-Unsubscribe"] = f"<{row['unsubscribe']}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        message["Auto-Submitted"] = "auto-generated"
     message.set_content(row["text"])
     message.add_alternative(row["html"], subtype="html")
     return message

@@ -72,24 +72,28 @@ SELECT pg_advisory_xact_lock(hashtextextended('mailbox ' || mail.mailbox($1), 0)
 
 -- name: mails_within_an_hour
 -- The seconds until fewer than $2 mails to a mailbox are younger than an hour; no row if fewer are now. Mails
--- of more than an hour ahead do not count: a clock that was wrong must not keep a mailbox closed.
+-- of more than an hour ahead do not count: a clock that was wrong must not keep a mailbox closed. Nor does
+-- what its owner subscribed to: updates on an outage must not keep a new password from anybody.
 -- Index: messages_by_mailbox.
 SELECT extract(epoch FROM created_at + interval '1 hour' - now())::float8 AS seconds_left
 FROM mail.messages
 WHERE mail.mailbox(to_address) = mail.mailbox($1)
   AND created_at BETWEEN now() - interval '1 hour' AND now() + interval '1 hour'
+  AND unsubscribe = ''
 ORDER BY created_at DESC
 OFFSET $2 - 1 LIMIT 1;
 
 -- name: put_mail
 -- A mail to be sent.
-INSERT INTO mail.messages (id, to_address, subject, text, html, links, request_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+INSERT INTO mail.messages (id, to_address, subject, text, html, links, request_id, unsubscribe)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: mail_to_send
 -- A mail that is not sent yet.
-SELECT id, to_address, subject, text, html, created_at FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
+SELECT id, to_address, subject, text, html, unsubscribe, created_at FROM mail.messages WHERE id = $1 AND sent_at IS NULL;
 
 -- name: forget_sent_mail
 -- Mark a mail as sent and delete its text, which may hold secrets.
-UPDATE mail.messages SET sent_at = now(), text = '', html = '', links = '{}' WHERE id = $1;
+UPDATE mail.messages SET sent_at = now(), text = '', html = '', links = '{}',
+    unsubscribe = split_part(unsubscribe, '?', 1)
+WHERE id = $1;

@@ -59,6 +59,26 @@ def declared(service: Service) -> Sequence[Route]:
     return sorted(routes, key=lambda route: (len(route.template), route.template))
 
 
+def for_members(service: Service) -> Sequence[Route]:
+    """Return the routes that members reach through nginx.
+
+    Of a service that is not for members, these are the paths of the handlers that say so themselves
+    (``is_public=True``).
+
+    Raises:
+        ValueError: a path of those has a handler that does not say so: nginx forwards a path, not a method.
+    """
+    if service.component.is_for_members:
+        return declared(service)
+    handlers = list(collect(service))
+    public = {path for one in handlers if "is_public" in one.opt for path in one.paths}
+    hidden = {path for one in handlers if "is_public" not in one.opt for path in one.paths}
+    if public & hidden:
+        raise ValueError(f"{service.name}: {sorted(public & hidden)} is public and is not")
+    templates = {_PARAMETER.sub(r"{\1}", path) for path in public}
+    return [route for route in declared(service) if route.template in templates]
+
+
 def _pattern(path: str) -> str:
     """Return the regular expression of a path with parameters: only ``{…:path}`` may span slashes."""
     parts = _PARAMETER.split(path)

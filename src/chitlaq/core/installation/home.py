@@ -157,6 +157,11 @@ class Home:
         return sorted(self.ops.glob("database.damaged-*Z"))
 
     @property
+    def status_page(self) -> Path:
+        """The files of the status page, which nginx serves as they are."""
+        return self.root / "status-page"
+
+    @property
     def backup(self) -> Path:
         """Local data of backups: Barman's configuration and scratch servers."""
         return self.root / "backup"

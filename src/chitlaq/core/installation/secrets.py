@@ -63,6 +63,11 @@ class Secrets:
         return self._read("edge-key")
 
     @property
+    def subscription_key(self) -> str:
+        """The key of the links in mails to subscribers of the status page; only ops-service signs with it."""
+        return self._read("subscription-key")
+
+    @property
     def signing_key(self) -> str:
         """The Ed25519 private key (PEM) that signs access tokens; only auth-service reads it."""
         return self._read("token-signing-key.pem")
@@ -103,6 +108,7 @@ def ensure(home: Home) -> Secrets:
     _write_new(home.secrets / "redis", _new_password)
     _write_new(home.secrets / "ops-token", _new_password)
     _write_new(home.secrets / "edge-key", _new_password)
+    _write_new(home.secrets / "subscription-key", _new_password)
     demo_password = f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
     _write_new(home.secrets / "demo-password", lambda: demo_password)
     _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)

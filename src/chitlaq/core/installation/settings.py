@@ -172,6 +172,18 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Let the operations console be reached through nginx, at ``/ops/``, not only on this machine."""
 
 
+class StatusPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What members are told at ``/status``."""
+
+    automatic: bool = False
+    """Publish the first and the last update of severe incidents that members feel without a person."""
+    copy_to: str = ""
+    """Where a copy of the page goes when it changes: a folder (``/mnt/web/status``), or
+    ``s3://bucket/prefix`` with the endpoint and key of ``backups.s3_…``."""
+    contact: str = ""
+    """An email address for questions, which the page shows."""
+
+
 class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Thresholds of the checks: ``warning, critical``, in base units (seconds, bytes, ratio 0 to 1)."""
 
@@ -215,6 +227,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     updates_waiting: Threshold = (50, 500)
     security_updates_waiting: Threshold = (1, 20)
     days_until_full: Threshold = (30, 7)
+    status_page_seconds: Threshold = (120, 600)
+    """The age of the status page, which is rewritten every 30 s."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -250,6 +264,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monitoring: Monitoring = Monitoring()
     backups: Backups = Backups()
     operations: Operations = Operations()
+    statuspage: StatusPage = StatusPage()
     checks: CheckThresholds = CheckThresholds()
 
     @property

@@ -89,7 +89,7 @@ def understood(target: str) -> Wish:
         raise OperatorError(
             f"A silence lasts from 1m to {LONGEST.days}d: it hides what goes wrong."
         )
-    matchers = [_matcher(text) for text in conditions]
+    matchers = [condition(text) for text in conditions]
     if not any(map(_narrows, matchers)):
         raise OperatorError(
             "This would silence every alert, and nobody would notice an outage: name an alert, or a"
@@ -111,7 +111,12 @@ def _narrows(matcher: Matcher) -> bool:
     return not any(map(pattern.fullmatch, ("", _ANY_VALUE)))
 
 
-def _matcher(text: str) -> Matcher:
+def condition(text: str) -> Matcher:
+    """Read an alert's name or ``LABEL=VALUE``.
+
+    Raises:
+        OperatorError: it is neither.
+    """
     if re.fullmatch(r"\w+", text, re.ASCII):
         text = f"alertname={text}"
     found = _MATCHER.fullmatch(text)
@@ -142,20 +147,42 @@ async def _plan(context: ActionContext, target: str) -> list[str]:
     return lines
 
 
-async def _silence(context: ActionContext, target: str) -> str:
-    wish, now = understood(target), datetime.now(UTC)
-    ends = now + wish.lasts
+async def create(context: ActionContext, matchers: Sequence[Matcher], ends_at: datetime) -> str:
+    """Silence alerts from now on, and return the silence's ID.
+
+    Raises:
+        OperatorError: Alertmanager does not answer, or refuses.
+    """
     document = {
-        "matchers": wish.matchers,
-        "startsAt": now,
-        "endsAt": ends,
+        "matchers": matchers,
+        "startsAt": datetime.now(UTC),
+        "endsAt": ends_at,
         "createdBy": context.operator,
         "comment": context.reason,
     }
     answer = await alertmanager.ask(
         context.home, context.settings, "/silences", "POST", msgspec.json.encode(document)
     )
-    created = _decoded(answer, _Created).silence_id
+    return _decoded(answer, _Created).silence_id
+
+
+async def expire(context: ActionContext, identifier: str) -> None:
+    """End a silence before its time; one that is over stays so.
+
+    Raises:
+        OperatorError: Alertmanager does not answer, or refuses.
+    """
+    silence = await _existing(context, identifier)
+    if silence.status.get("state") != "expired":
+        await alertmanager.ask(
+            context.home, context.settings, f"/silence/{UUID(identifier)}", "DELETE"
+        )
+
+
+async def _silence(context: ActionContext, target: str) -> str:
+    wish = understood(target)
+    ends = datetime.now(UTC) + wish.lasts
+    created = await create(context, wish.matchers, ends)
     return (
         f"silenced until {ends.astimezone():%Y-%m-%d %H:%M};"
         f" `chitlaq ops do unsilence {created}` ends it"
@@ -192,7 +219,7 @@ async def _plan_end(context: ActionContext, identifier: str) -> list[str]:
 
 async def _end(context: ActionContext, identifier: str) -> str:
     silence = await _existing(context, identifier)
-    await alertmanager.ask(context.home, context.settings, f"/silence/{UUID(identifier)}", "DELETE")
+    await expire(context, identifier)
     return f"{', '.join(map(str, silence.matchers))} is no longer silenced"
 
 

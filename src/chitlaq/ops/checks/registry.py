@@ -29,13 +29,14 @@ from chitlaq.ops.checks import (
     security,
     services,
     ssh,
+    statuspage,
 )
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
     host, disks, network, services, alerts, incidents, containers, databases, performance, logs, access_log,
     backups, ssh,
-    fail2ban, security, maintenance, capacity, daily_traffic,
+    fail2ban, security, maintenance, capacity, daily_traffic, statuspage,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {

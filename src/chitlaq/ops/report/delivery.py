@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import asyncpg
 import msgspec
 
@@ -51,49 +53,63 @@ async def deliver(
 async def send_waiting(database: OpsDatabase, mails: Database) -> int:
     """Send the mails that wait for the queue, and return how many.
 
-    A process that is killed between sending a mail and forgetting it sends twice, rather than never.
-
     Raises:
         OpsDatabaseUnavailableError: the waiting mails cannot be read.
     """
     sent = 0
     for row in await database.rows("waiting_mails"):
-        try:
-            await _put(mails, msgspec.json.decode(row["record"], type=Mail))
-        except (PostgresUnavailableError, asyncpg.PostgresError):
+        if not await put(mails, msgspec.json.decode(row["record"], type=Mail), UUID(row["id"])):
             return sent
         await database.write(statement("drop_mail", row["id"]))
         sent += 1
     return sent
 
 
-async def _put(mails: Database, report: Mail) -> None:
-    async with mails.transaction() as session:
-        await mail.put_for_operator(session, report)
+async def put(mails: Database, message: Mail, message_id: UUID) -> bool:
+    """Hand a mail to the queue, once however often this is repeated; return whether the queue has it."""
+    try:
+        async with mails.transaction() as session:
+            await mail.put_for_operator(session, message, message_id)
+    except asyncpg.UniqueViolationError:
+        return True
+    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
+        # Not the address: no log may contain a member's.
+        log.warning("mail waits for the queue", mail=message_id, error=str(error))
+        return False
+    return True
+
+
+async def queue(database: OpsDatabase, mails: Database, message: Mail) -> bool:
+    """Hand a mail to the queue, or keep it until PostgreSQL is available; return whether the queue has it.
+
+    Raises:
+        OSError: the mail can be kept nowhere.
+    """
+    message_id = ids.new()
+    if await put(mails, message, message_id):
+        return True
+    record = msgspec.json.encode(message).decode()
+    await database.keep(statement("keep_mail", message_id, record))
+    return False
 
 
 async def _mail(database: OpsDatabase, mails: Database, server: str, report: Mail) -> str:
     address = report.to_address
     try:
-        await _put(mails, report)
-    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
-        log.error("report not mailed", address=address, error=str(error))
-    else:
-        if not server:
-            return (
-                f"not mailed to {address}: no mail server is set (smtp.host). It is kept:"
-                f" `chitlaq mail show --to {address}`"
-            )
-        return f"queued for {address}: `chitlaq mail list --to {address}` says when it was sent"
-    record = msgspec.json.encode(report).decode()
-    try:
-        await database.keep(statement("keep_mail", ids.new(), record))
+        is_queued = await queue(database, mails, report)
     except OSError as error:
         return (
             f"not mailed to {address}: PostgreSQL is unavailable, and the mail can be kept nowhere"
             f" ({error.strerror})"
         )
-    return f"not mailed to {address} yet: it is sent when PostgreSQL is available again"
+    if not is_queued:
+        return f"not mailed to {address} yet: it is sent when PostgreSQL is available again"
+    if not server:
+        return (
+            f"not mailed to {address}: no mail server is set (smtp.host). It is kept:"
+            f" `chitlaq mail show --to {address}`"
+        )
+    return f"queued for {address}: `chitlaq mail list --to {address}` says when it was sent"
 
 
 async def _notify(url: Secret, subject: str, text: str) -> str:

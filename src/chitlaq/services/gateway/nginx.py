@@ -19,6 +19,7 @@ from chitlaq.core.http import edge
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.web.console.status import pages
 
 EDGE = "nginx"
 GATEWAY = "api-gateway"
@@ -30,9 +31,14 @@ EDGE_STATUSES = (400, 413, 414, 429, 431, 503)
 
 @dataclass(frozen=True, slots=True)
 class _Upstream:
-    """A service as an nginx upstream: its workers' sockets, and the paths forwarded to them."""
+    """A service as an nginx upstream: its workers' sockets, and the paths forwarded to them.
+
+    Args:
+        prefix: what precedes the service's own paths at the edge.
+    """
 
     name: str
+    prefix: str
     servers: Sequence[str]
     patterns: Sequence[str]
     sockets: Sequence[str]
@@ -60,7 +66,8 @@ def render(
     Args:
         home: where the sockets, logs and temporary files are.
         settings: ports, limits, origins.
-        routes: what each service declares, by its name; the gateway's own under ``api-gateway``.
+        routes: what each service declares for members, by its name; the gateway's own under
+            ``api-gateway``.
         user: the system user of nginx's workers, if root starts it.
         modules: the dynamic modules that nginx must load.
     """
@@ -76,12 +83,15 @@ def render(
         home=home,
         settings=settings,
         services=services,
-        consoles=[_upstream(CONSOLE, (), home, settings)] if settings.operations.public else [],
+        console=CONSOLE if settings.operations.public else "",
         gateway=_upstream(GATEWAY, routes[GATEWAY], home, settings),
         listeners=[_listener(name, home, settings) for name in (EDGE, GATEWAY)],
         capacity=edge.capacity(settings.limits),
         modules=modules,
+        for_members=sum(inventory.COMPONENTS[one.name].is_for_members for one in services),
         sockets=[path for one in services for path in one.sockets],
+        page=pages,
+        page_policy=pages.POLICY,
         own_paths=[re.escape(path) for path in sorted(OWN_PATHS)],
         templates=_templates(routes),
         methods=_methods(routes),
@@ -106,7 +116,8 @@ def write(home: Home, text: str, routes: Mapping[str, Sequence[Route]], edge_key
 
 def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int]]:
     """Every declared method and template, as in the access log, with its success status."""
-    expected = [("GET", path, int(HTTPStatus.OK)) for path in sorted(OWN_PATHS)]
+    own = sorted((*OWN_PATHS, *pages.FILES))
+    expected = [("GET", path, int(HTTPStatus.OK)) for path in own]
     expected.append(("GET", UNMATCHED, int(HTTPStatus.NOT_FOUND)))
     for name, declared in routes.items():
         for route in declared:
@@ -118,13 +129,13 @@ def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int
 
 def _path(service: str, template: str, *, is_socket: bool) -> str:
     """A service's template as members request it."""
-    return template if service == GATEWAY or is_socket else f"/api{template}"
+    return template if is_socket else f"{_prefix(service)}{template}"
 
 
 def _methods(routes: Mapping[str, Sequence[Route]]) -> dict[str, str]:
     """The methods of each template, as ``Allow`` lists them."""
     methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
-    for path in OWN_PATHS:
+    for path in (*OWN_PATHS, *pages.FILES):
         methods[path] |= {"GET", "HEAD"}
     for name, declared in routes.items():
         for route in declared:
@@ -140,7 +151,13 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
     ]
     patterns = sorted({route.pattern for route in routes if route.methods})
     sockets = sorted(route.template for route in routes if not route.methods)
-    return _Upstream(name, servers, patterns, sockets)
+    return _Upstream(name, _prefix(name), servers, patterns, sockets)
+
+
+def _prefix(service: str) -> str:
+    """Return what precedes a service's paths at the edge: those of the API are below ``/api``."""
+    row = inventory.COMPONENTS[service]
+    return "" if row.is_gateway or not row.is_for_members else "/api"
 
 
 def _listener(component: str, home: Home, settings: Settings) -> _Listener:
@@ -156,7 +173,7 @@ def _listener(component: str, home: Home, settings: Settings) -> _Listener:
 
 def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
     """Pairs for nginx's map from a path to its template; exact paths first, as nginx requires."""
-    exact = [(path, path) for path in sorted(OWN_PATHS)]
+    exact = [(path, path) for path in sorted((*OWN_PATHS, *pages.FILES))]
     patterns: list[tuple[str, str]] = []
     for name, declared in routes.items():
         for template, pattern in sorted({(route.template, route.pattern) for route in declared}):

@@ -1,0 +1,90 @@
+"""Keep Alertmanager silent about what announced work explains, while it goes on and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.core.telemetry import logs
+from chitlaq.monitoring import alertmanager
+from chitlaq.ops.actions import record, silences
+from chitlaq.ops.actions.model import ActionContext
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.statuspage import maintenance
+from chitlaq.ops.statuspage.maintenance import Maintenance
+
+EVERY_SECONDS = 15.0
+
+log = logs.get("maintenance")
+
+
+async def silence_forever(database: OpsDatabase, home: Home, settings: Settings) -> None:
+    """Make and end silences as announced, if there is an Alertmanager."""
+    if not (settings.alertmanager_url or settings.embeds("alertmanager")):
+        return
+    while True:
+        try:
+            await silence(database, home, settings, datetime.now(UTC))
+        except OperatorError as error:
+            log.warning("silences of maintenance wait", error=str(error))
+        await asyncio.sleep(EVERY_SECONDS)
+
+
+async def silence(database: OpsDatabase, home: Home, settings: Settings, now: datetime) -> None:
+    """Make the silences that are missing, and end those of work that was ended early.
+
+    Raises:
+        OperatorError: Alertmanager or the database is not available; the rest is tried again.
+    """
+    made = {
+        (row["maintenance_id"], row["target"]): row["silence_id"]
+        for row in await database.rows("maintenance_silences")
+    }
+    for work in await maintenance.listed(database, now):
+        if work.is_on(now):
+            for target in maintenance.silenced(work.components):
+                if (work.id, target) not in made:
+                    await _begin(database, home, settings, work, target)
+    for (number, target), identifier in made.items():
+        work = await maintenance.shown(database, number)
+        if not work.is_on(now):
+            await _end(database, home, settings, work, target, identifier)
+
+
+async def _begin(
+    database: OpsDatabase, home: Home, settings: Settings, work: Maintenance, target: str
+) -> None:
+    context = _context(home, settings, work)
+    begun = record.begun("silence", target, context.operator, context.reason)
+    identifier = await silences.create(context, [silences.condition(target)], work.ends_at)
+    await database.write(statement("keep_maintenance_silence", work.id, target, identifier))
+    until = f"silenced until {work.ends_at.astimezone():%Y-%m-%d %H:%M}: {identifier}"
+    await record.store(database, record.ended(begun, until, succeeded=True))
+
+
+async def _end(
+    database: OpsDatabase,
+    home: Home,
+    settings: Settings,
+    work: Maintenance,
+    target: str,
+    identifier: str,
+) -> None:
+    if work.ended_at is not None:
+        context = _context(home, settings, work)
+        begun = record.begun("unsilence", identifier, context.operator, context.reason)
+        # Alertmanager forgets silences some days after their end.
+        with suppress(alertmanager.NotThereError):
+            await silences.expire(context, identifier)
+        await record.store(
+            database, record.ended(begun, f"{target} is no longer silenced", succeeded=True)
+        )
+    await database.write(statement("drop_maintenance_silence", work.id, target))
+
+
+def _context(home: Home, settings: Settings, work: Maintenance) -> ActionContext:
+    return ActionContext(home, settings, work.made_by, f"maintenance {work.id}: {work.title}")

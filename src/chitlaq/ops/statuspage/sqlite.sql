@@ -1,0 +1,153 @@
+-- name: alerts_on_members
+-- The labels of all alerts that fire.
+SELECT labels FROM alerts WHERE ended_at IS NULL;
+
+-- name: component_states
+-- What was measured of each component, after hysteresis.
+SELECT component, state, since FROM component_states;
+
+-- name: keep_component_state
+-- Remember what is measured of a component, and since when.
+INSERT INTO component_states (component, state, since) VALUES (?1, ?2, ?3)
+ON CONFLICT (component) DO UPDATE SET state = excluded.state, since = excluded.since
+WHERE state <> excluded.state;
+
+-- name: component_overrides
+-- What people say of components.
+SELECT component, state, set_by, set_at FROM component_overrides;
+
+-- name: set_component
+-- A person's word on a component.
+INSERT INTO component_overrides (component, state, set_by, set_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (component) DO UPDATE SET state = excluded.state, set_by = excluded.set_by, set_at = excluded.set_at;
+
+-- name: clear_component
+-- Let what is measured count again.
+DELETE FROM component_overrides WHERE component = ?1;
+
+-- name: component_days
+-- How long each component was in each state, by day, from a day on.
+SELECT component, day, state, seconds FROM component_days WHERE day >= ?1;
+
+-- name: keep_component_seconds
+-- How long a component was in a state on a day, in all so far: repeating it changes nothing.
+INSERT INTO component_days (component, day, state, seconds) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (component, day, state) DO UPDATE SET seconds = max(seconds, excluded.seconds);
+
+-- name: forget_component_days
+-- Drop what no page shows any more.
+DELETE FROM component_days WHERE day < ?1;
+
+-- name: add_maintenance
+-- Announce work; the answer is its number.
+INSERT INTO maintenances (title, title_tr, text, text_tr, components, starts_at, ends_at, made_at, made_by)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING id;
+
+-- name: maintenances
+-- Announced work that ends after a moment, the next first.
+SELECT id, title, title_tr, text, text_tr, components, starts_at, ends_at, ended_at, made_at, made_by
+FROM maintenances WHERE ends_at > ?1 ORDER BY starts_at, id;
+
+-- name: maintenance
+-- One announcement of work.
+SELECT id, title, title_tr, text, text_tr, components, starts_at, ends_at, ended_at, made_at, made_by
+FROM maintenances WHERE id = ?1;
+
+-- name: end_maintenance
+-- End work early, or withdraw it before it begins; nothing if it is over.
+UPDATE maintenances SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND ends_at > ?2 RETURNING id;
+
+-- name: maintenance_silences
+-- The silences of all maintenances.
+SELECT maintenance_id, target, silence_id FROM maintenance_silences;
+
+-- name: keep_maintenance_silence
+-- Remember a silence that was made for a maintenance.
+INSERT INTO maintenance_silences (maintenance_id, target, silence_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING;
+
+-- name: drop_maintenance_silence
+-- Forget a silence that is over.
+DELETE FROM maintenance_silences WHERE maintenance_id = ?1 AND target = ?2;
+
+-- name: publish_incident
+-- Tell of an incident for the first time, or again. What operators call more severe later is so here too.
+INSERT INTO published_incidents
+    (incident_id, title, title_tr, impact, components, status, published_at, updated_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+ON CONFLICT (incident_id) DO UPDATE
+SET title = excluded.title, title_tr = excluded.title_tr, impact = excluded.impact,
+    components = excluded.components, status = excluded.status, updated_at = excluded.updated_at;
+
+-- name: publish_update
+-- What is said of it now.
+INSERT INTO published_updates (id, incident_id, status, text, text_tr, published_at, published_by)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+
+-- name: published_incident
+-- One incident as members see it.
+SELECT incident_id, title, title_tr, impact, components, status, published_at, updated_at
+FROM published_incidents WHERE incident_id = ?1;
+
+-- name: published_incidents
+-- Incidents that are not over, or were updated since a moment; the newest first.
+SELECT incident_id, title, title_tr, impact, components, status, published_at, updated_at
+FROM published_incidents WHERE status <> 'resolved' OR updated_at >= ?1 ORDER BY published_at DESC, incident_id DESC;
+
+-- name: published_updates
+-- What was said of these incidents (a JSON array), the newest first.
+SELECT id, incident_id, status, text, text_tr, published_at
+FROM published_updates WHERE incident_id IN (SELECT value FROM json_each(?1)) ORDER BY id DESC;
+
+-- name: queue_subscriber_mails
+-- Let the update ?1 of incident ?2 wait for each subscriber of a component of it.
+INSERT INTO subscriber_mails (update_id, subscriber_id)
+SELECT ?1, s.id
+FROM subscribers s
+WHERE EXISTS (
+    SELECT 1 FROM json_each(s.components) wanted
+    JOIN (SELECT e.value FROM published_incidents p, json_each(p.components) e WHERE p.incident_id = ?2) told
+    ON told.value = wanted.value
+);
+
+-- name: subscriber_mails
+-- Mails that wait, the oldest updates first.
+SELECT m.update_id, m.subscriber_id, s.address, s.language, u.incident_id, u.status, u.text, u.text_tr,
+       p.title, p.title_tr
+FROM subscriber_mails m
+JOIN subscribers s ON s.id = m.subscriber_id
+JOIN published_updates u ON u.id = m.update_id
+JOIN published_incidents p ON p.incident_id = u.incident_id
+ORDER BY m.update_id, m.subscriber_id LIMIT ?1;
+
+-- name: drop_subscriber_mail
+-- Forget a mail that the queue has taken.
+DELETE FROM subscriber_mails WHERE update_id = ?1 AND subscriber_id = ?2;
+
+-- name: note_subscription_request
+-- Remember that somebody asked for mails to an address, unless that is too often: then there is no row.
+INSERT INTO subscription_requests (id, mailbox, network, requested_at)
+SELECT ?1, ?2, ?3, ?4
+WHERE (SELECT count(*) FROM subscription_requests WHERE mailbox = ?2 AND requested_at > ?5) < ?6
+RETURNING id;
+
+-- name: requests_of_network
+-- How often a network has asked since a moment.
+SELECT count(*) AS requests FROM subscription_requests WHERE network = ?1 AND requested_at > ?2;
+
+-- name: forget_subscription_requests
+-- Drop what no limit counts any more, and what a wrong clock has noted for later.
+DELETE FROM subscription_requests WHERE requested_at < ?1 OR requested_at > ?2;
+
+-- name: subscribe
+-- Keep a confirmed subscription; again, with other components, it replaces the one before.
+INSERT INTO subscribers (id, address, language, components, confirmed_at) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (address) DO UPDATE
+SET language = excluded.language, components = excluded.components, confirmed_at = excluded.confirmed_at;
+
+-- name: unsubscribe
+-- Forget a subscriber, and the mails that wait for it.
+DELETE FROM subscribers WHERE id = ?1;
+
+-- name: subscriber_count
+-- How many there are.
+SELECT count(*) AS subscribers FROM subscribers;

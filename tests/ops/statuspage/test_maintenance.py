@@ -1,0 +1,183 @@
+"""Announced work is shown in advance, silences exactly what it explains, and only while it goes on."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from typing import Any
+
+import httpx
+import pytest
+
+from chitlaq import inventory
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secret_values import SecretUrl
+from chitlaq.core.installation.settings import Settings
+from chitlaq.monitoring.alerts import registry
+from chitlaq.ops.actions import record
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.statuspage import current, maintenance, silencing
+from chitlaq.ops.statuspage.components import AT_EDGE, COMPONENTS, EDGE, EVERYWHERE, State
+from chitlaq.ops.statuspage.maintenance import Maintenance
+
+HOUR = timedelta(hours=1)
+
+
+async def announced(
+    database: OpsDatabase, *names: str, begins: timedelta = -HOUR, lasts: timedelta = 2 * HOUR
+) -> Maintenance:
+    start = datetime.now(UTC) + begins
+    return await maintenance.add(database, names, start, start + lasts, "New disks", "ada")
+
+
+async def test_work_is_shown_while_it_goes_on_and_not_longer(database: OpsDatabase) -> None:
+    work = await announced(database, "feed", begins=HOUR)
+    for at, state, status in (
+        (work.starts_at - HOUR, State.OPERATIONAL, "scheduled"),
+        (work.starts_at, State.UNDER_MAINTENANCE, "in_progress"),
+        (work.ends_at, State.OPERATIONAL, "completed"),
+    ):
+        feed = (await current.components(database, at))[1]
+        assert (feed.state, work.status(at)) == (state, status)
+
+
+async def test_person_s_word_counts_during_work(database: OpsDatabase) -> None:
+    await announced(database, "feed")
+    await current.set_by_person(database, ["feed"], State.MAJOR_OUTAGE, "ada")
+    assert (await current.components(database))[1].state is State.MAJOR_OUTAGE
+
+
+async def test_work_can_be_ended_early_and_withdrawn_once(database: OpsDatabase) -> None:
+    going_on, ahead = (
+        await announced(database, "feed"),
+        await announced(database, "chat", begins=HOUR),
+    )
+    assert not (await maintenance.end(database, going_on.id)).is_withdrawn
+    withdrawn = await maintenance.end(database, ahead.id)
+    assert withdrawn.is_withdrawn
+    assert withdrawn.status(ahead.starts_at) == "completed"
+    assert not withdrawn.is_on(ahead.starts_at)
+    with pytest.raises(OperatorError, match="ended at"):
+        await maintenance.end(database, ahead.id)
+    with pytest.raises(OperatorError, match="no maintenance 99"):
+        await maintenance.end(database, 99)
+
+
+@pytest.mark.parametrize(
+    ("begins", "lasts"),
+    [(HOUR, -HOUR), (-3 * HOUR, HOUR), (HOUR, timedelta(days=31)), (HOUR, timedelta())],
+)
+async def test_times_must_make_sense(
+    database: OpsDatabase, begins: timedelta, lasts: timedelta
+) -> None:
+    with pytest.raises(OperatorError, match=r"Maintenance (ends|lasts)"):
+        await announced(database, "feed", begins=begins, lasts=lasts)
+
+
+async def test_work_is_on_something_and_has_a_title(database: OpsDatabase) -> None:
+    now = datetime.now(UTC)
+    for names, title in (([], "x"), (["feeds"], "x"), (["feed"], " "), (["feed"], "two\nlines")):
+        with pytest.raises(OperatorError):
+            await maintenance.add(database, names, now, now + HOUR, title, "ada")
+
+
+def alerts() -> list[dict[str, str]]:
+    """Every alert that there is, of every service if it is about one."""
+    named = {*EVERYWHERE, *(name for one in COMPONENTS.values() for name in one.alerts)}
+    services = [row.name for row in inventory.SERVICES]
+    return [
+        {"alertname": alert.name, "service": service}
+        for alert in registry.alerts()
+        for service in (
+            [""] if alert.name in named else EDGE if alert.name in AT_EDGE else services
+        )
+    ]
+
+
+def test_what_opens_no_incident_is_what_is_silenced() -> None:
+    for size in range(1, len(COMPONENTS) + 1):
+        for names in combinations(COMPONENTS, size):
+            now = datetime.now(UTC)
+            work = Maintenance(1, "x", "x", "", "", [*names], now, now, None, now, "ada")
+            targets = [one.split("=~") for one in maintenance.silenced(names)]
+            for labels in alerts():
+                is_silent = any(re.fullmatch(pattern, labels[label]) for label, pattern in targets)
+                assert is_silent == work.explains(labels), (names, labels)
+
+
+async def test_incident_is_explained_only_while_work_goes_on(database: OpsDatabase) -> None:
+    work = await announced(database, "chat")
+    labels = {"alertname": "ServiceDown", "service": "websocket"}
+    assert await maintenance.explaining(database, labels) == work
+    assert await maintenance.explaining(database, labels, work.ends_at) is None
+    for others in (
+        {"alertname": "DatabaseDown"},
+        {"alertname": "BackupTooOld"},
+        labels | {"service": "feed-service"},
+    ):
+        assert await maintenance.explaining(database, others) is None
+
+
+async def test_silences_begin_and_end_with_the_work(
+    home: Home, database: OpsDatabase, alertmanager: httpx.AsyncClient, alertmanager_url: str
+) -> None:
+    settings = Settings(alertmanager_url=SecretUrl(alertmanager_url))
+    work = await announced(database, "sign-in", "mail")
+
+    async def active() -> dict[str, Any]:
+        found = (await alertmanager.get("/api/v2/silences")).json()
+        reason = f"maintenance {work.id}: New disks"
+        return {
+            one["matchers"][0]["value"]: one
+            for one in found
+            if one["comment"] == reason and one["status"]["state"] == "active"
+        }
+
+    async def turn(at: datetime) -> None:
+        await silencing.silence(database, home, settings, at)
+
+    now = datetime.now(UTC)
+    await turn(work.starts_at - HOUR)
+    assert await active() == {}
+    for _ in range(2):
+        await turn(now)
+    made = await active()
+    assert made.keys() == {"auth-service", "MailsStuck"}
+    assert {one["createdBy"] for one in made.values()} == {"ada"}
+    ends = datetime.fromisoformat(made["MailsStuck"]["endsAt"])
+    assert abs(ends - work.ends_at) < timedelta(seconds=1)
+    await maintenance.end(database, work.id)
+    for _ in range(2):
+        await turn(datetime.now(UTC))
+    assert await active() == {}
+    recorded = [(one.action, one.reason) for one in await record.listed(database, 10)]
+    reason = f"maintenance {work.id}: New disks"
+    assert sorted(recorded) == [("silence", reason)] * 2 + [("unsilence", reason)] * 2
+
+
+async def test_silences_wait_for_an_alertmanager_that_is_down(
+    home: Home, database: OpsDatabase
+) -> None:
+    await announced(database, "chat")
+    settings = Settings(alertmanager_url=SecretUrl("http://127.0.0.1:9"))
+    with pytest.raises(OperatorError, match="Alertmanager"):
+        await silencing.silence(database, home, settings, datetime.now(UTC))
+    assert await record.listed(database, 10) == []
+    assert await database.rows("maintenance_silences") == []
+
+
+async def test_silence_that_somebody_ended_is_forgotten(
+    home: Home, database: OpsDatabase, alertmanager: httpx.AsyncClient, alertmanager_url: str
+) -> None:
+    """Alertmanager forgets silences after five days, and asking for one is then refused."""
+    settings = Settings(alertmanager_url=SecretUrl(alertmanager_url))
+    work = await announced(database, "chat")
+    unknown = "00000000-0000-4000-8000-000000000000"
+    await database.write(
+        statement("keep_maintenance_silence", work.id, "service=~websocket", unknown)
+    )
+    await maintenance.end(database, work.id)
+    await silencing.silence(database, home, settings, datetime.now(UTC))
+    assert await database.rows("maintenance_silences") == []
