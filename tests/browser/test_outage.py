@@ -16,6 +16,7 @@ import pytest
 from tests.browser.alerts import report
 from tests.browser.conftest import HEIGHTS, visiting
 from tests.conftest import Stack, eventually, start_stack, stop_stack
+from tests.ops.console.conftest import Visitor
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Locator
@@ -81,7 +82,7 @@ async def test_outage_is_handled_from_a_telephone(public_stack: Stack, browser: 
                 await visit.keep("outage-acknowledged")
                 await step.click()
                 await expect(
-                    page.get_by_text(f"restart search-service (process {broken}")
+                    page.locator(".panel").get_by_text(f"restart search-service (process {broken}")
                 ).to_be_visible()
                 await page.get_by_label("Why").fill("it hangs")
                 await visit.require_accessible()
@@ -116,3 +117,25 @@ async def test_outage_is_handled_from_a_telephone(public_stack: Stack, browser: 
         # If it still hangs, the stack can be stopped.
         with suppress(ProcessLookupError):
             os.kill(broken, signal.SIGCONT)
+
+
+async def test_console_restarts_the_service_that_serves_it(public_stack: Stack) -> None:
+    stack = public_stack
+    before = stack.ps()["ops-service"]["pid"]
+    async with httpx.AsyncClient(
+        base_url=f"http://localhost:{stack.ports['ops']}", timeout=60
+    ) as client:
+        one = Visitor(client)
+        await one.use_link(stack)
+        plan = await one.send("/ops/actions/plans", action="restart", target="ops-service")
+        begun = await one.send(plan.headers["location"], why="a new certificate")
+
+        async def is_done() -> bool:
+            # Signed in all the time, and answered by the one process or the other.
+            answer = await one.get(begun.headers["location"])
+            assert answer.status_code == 200
+            return "the new process has taken over" in answer.text
+
+        await eventually(is_done)
+    assert stack.ps()["ops-service"]["pid"] != before
+    assert stack.json("ops", "actions")[0]["succeeded"]

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
+from chitlaq.core.telemetry import logs
 from chitlaq.ops.actions import record
 from chitlaq.ops.actions.model import ActionContext, ActionRecord
 from chitlaq.ops.console.acting.plans import Plan
 from chitlaq.ops.database.database import OpsDatabase
 
 REMEMBERED = 50
+END_SECONDS = 1.0
+OWN_NAME = "ops-service"
+
+Doing = Callable[[ActionContext, str], Coroutine[Any, Any, str]]
+
+log = logs.get("console")
 
 
 @dataclass(slots=True)
@@ -40,6 +48,7 @@ class Runs:
         self._database = database
         self._runs: dict[UUID, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
 
     def begin(self, plan: Plan, context: ActionContext, operator: str, reason: str) -> Run:
         """Begin to carry out a plan."""
@@ -57,13 +66,27 @@ class Runs:
         return run
 
     async def _carry_out(self, run: Run, plan: Plan, context: ActionContext) -> None:
+        action = plan.action
+        if plan.target == OWN_NAME:
+            action = replace(action, do=self._told_before_the_end(action.do))
         try:
-            run.record = await record.carry_out(plan.action, context, run.record, self._database)
+            run.record = await record.carry_out(action, context, run.record, self._database)
         except Exception as error:
+            log.error("action failed", action=action.name, fault=error)
             run.record = record.ended(run.record, f"interrupted: {error!r}", succeeded=False)
-            raise
-        finally:
-            run.say("")
+        run.say("")
+
+    def _told_before_the_end(self, do: Doing) -> Doing:
+        """What restarts this very process is never told that it succeeded: the process is gone by then."""
+
+        async def done(context: ActionContext, target: str) -> str:
+            doing = asyncio.ensure_future(do(context, target))
+            ending = asyncio.ensure_future(self._ending.wait())
+            await asyncio.wait({doing, ending}, return_when=asyncio.FIRST_COMPLETED)
+            ending.cancel()
+            return await doing if doing.done() else "the new process has taken over from this one"
+
+        return done
 
     def find(self, identifier: UUID) -> Run | None:
         return self._runs.get(identifier)
@@ -84,9 +107,12 @@ class Runs:
 
     async def close(self) -> None:
         """Interrupt what goes on: the process ends."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._ending.set()
+        if self._tasks:
+            _, interrupted = await asyncio.wait(self._tasks, timeout=END_SECONDS)
+            for task in interrupted:
+                task.cancel()
+            await asyncio.gather(*interrupted, return_exceptions=True)
 
 
 def void(_: object) -> None:
