@@ -21,6 +21,9 @@ PAGES = {
     "incident-open": "/ops/incidents/open",
     "incident-resolve": "/ops/incidents/1/resolve",
     "incident-severity": "/ops/incidents/1/severity",
+    "dashboard": "/ops/dashboards/chitlaq-overview",
+    "dashboard-table": "/ops/dashboards/chitlaq-postgresql?view=table",
+    "programs": "/ops/services/programs",
     "incident-merge": "/ops/incidents/1/merge",
 }
 

@@ -19,7 +19,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.schedule import scheduler
-from chitlaq.ops.schedule.scheduler import Recurrence, Scheduler, last_due, parse
+from chitlaq.ops.schedule.scheduler import Recurrence, Scheduler, last_due, next_due, parse
 from tests.conftest import Stack, eventually
 
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -79,6 +79,10 @@ def test_routine_is_due_once_per_period(rule: Recurrence, now: datetime, zone: s
     period = timedelta(days=1 if rule.weekday is None else 7)
     assert due <= now < due + period + timedelta(hours=2)
     before = last_due(rule, due - timedelta(microseconds=1), where)
+    later = next_due(rule, now, where)
+    assert later > now
+    assert last_due(rule, later, where) == later
+    assert last_due(rule, later - timedelta(microseconds=1), where) == due
     dates = [moment.astimezone(where).date() for moment in (before, due)]
     assert dates[1] - dates[0] == timedelta(days=period.days)
 

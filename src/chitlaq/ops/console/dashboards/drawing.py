@@ -18,6 +18,7 @@ from chitlaq.core.host.http_client import Response
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.observers import Access
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.visible import one_line
 from chitlaq.monitoring.dashboards.model import RATE, Dashboard, Panel, Unit
 from chitlaq.ops.checks.sources.prometheus import PrometheusView
 
@@ -164,7 +165,9 @@ def span_of(dashboard: Dashboard, wanted: str) -> str:
 
 
 def _named(legend: str, labels: dict[str, str]) -> str:
-    return _LABEL.sub(lambda found: labels.get(found[1], ""), legend).strip() or "value"
+    """The legend with the labels, which others may have chosen: a browser gets it as JSON."""
+    name = _LABEL.sub(lambda found: labels.get(found[1], ""), legend).strip()
+    return one_line(name) or "value"
 
 
 def _finite(text: str) -> float | None:
