@@ -162,9 +162,10 @@ def send_test(
     _, roster, _ = _read()
     chosen = [roster.person(person)] if person else list(roster.people.values())
     if not chosen:
-        raise OperatorError(
-            "Nobody is configured: `chitlaq oncall init`, or set operations.report_to."
+        typer.echo(
+            "Nobody is configured: `chitlaq oncall init`, or set operations.report_to.", err=True
         )
+        raise typer.Exit(output.UNHEALTHY)
     who = history_db.operator(operator)
     found = history_db.ask(lambda database: deliveries.test(database, settings.smtp, chosen, who))
     output.print_rows(

@@ -18,6 +18,7 @@ from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.escalation import metrics
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
@@ -37,7 +38,8 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             context.home, context.settings.operations, operations, context.database
         )
         backup_scheduler = BackupScheduler(context.home, context.settings)
-        exporter = Exporter(context)
+        escalation = partial(metrics.metrics, context.home, context.settings, operations)
+        exporter = Exporter(context, {"escalation": escalation})
         alert_path = AlertPath()
         alerts_arrived, incidents_changed = asyncio.Event(), asyncio.Event()
         engine = Engine(context.home, context.settings, operations, incidents_changed)

@@ -49,6 +49,7 @@ class Routine:
 
 # What others depend on comes first: among results of one verdict, the cause precedes its effects.
 _GROUND = ("services.processes", "database.ready", "redis.ready")
+_ONCALL = ("oncall.now", "oncall.roster", "oncall.channels", "oncall.heartbeat")
 _BACKUPS = (
     "backup.database", "backup.physical", "backup.archive", "backup.configuration", "backup.copies",
 )  # fmt: skip
@@ -70,7 +71,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "database.slow_statements", "database.locks", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
                 "services.targets", "alerts.active", "alerts.resolved", "incidents.unacknowledged",
-                "statuspage.fresh",
+                *_ONCALL, "statuspage.fresh",
                 *_LOGS, "nginx.errors", "nginx.statuses",
                 *_BACKUPS,
             ),

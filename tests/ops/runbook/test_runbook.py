@@ -29,6 +29,8 @@ DOCS = Path(__file__).parents[3] / "docs"
 COMMANDS = sorted({command for section in original.sections() for command in section.commands})
 OTHERS = {
     "ops watch", "ops report", "bench --here", "backup verify", "backup drill", "backup prune",
+    "incidents severity", "incidents list", "oncall show", "oncall people", "oncall test",
+    "status publish",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from chitlaq.monitoring.alerts import (
     components,
     databases,
     host,
+    oncall,
     services,
     slos,
 )
@@ -27,6 +28,7 @@ def groups() -> Mapping[str, Sequence[Alert]]:
         "databases": with_absence_alerts(databases.ALERTS),
         "work": with_absence_alerts(services.ALERTS),
         "safety": with_absence_alerts([*backups.ALERTS, *certificates.ALERTS]),
+        "oncall": with_absence_alerts(oncall.ALERTS),
     }
 
 
@@ -93,6 +95,7 @@ _TITLES = {
     "databases": "PostgreSQL and Valkey",
     "work": "Services' work",
     "safety": "Backups and certificates",
+    "oncall": "Escalation",
 }
 
 

@@ -158,6 +158,19 @@ FAMILIES = (
         "operations_database_damaged",
         "Damaged files of the operations database that were set aside and are still there.",
     ),
+    _gauge("oncall_roster_valid", "Whether oncall.toml is valid; without one, too."),
+    _gauge(
+        "oncall_people_on_call", "People at the first level now; only where people are configured."
+    ),
+    _gauge("escalation_pages_failed", "Messages on incidents not accepted within the last hour."),
+    _gauge(
+        "escalation_page_overdue_seconds",
+        "For how long the oldest message that waits has been due.",
+    ),
+    _gauge(
+        "heartbeat_sent_timestamp_seconds",
+        "When operations.heartbeat_url last took a heartbeat; only where it is set.",
+    ),
     _counter("exporter_errors", "Failed reads of a source.", "source"),
 )
 

@@ -45,9 +45,14 @@ Source = Callable[[], Awaitable[list[Metric]]]
 
 
 class Exporter:
-    """Collects everything at each scrape."""
+    """Collects everything at each scrape.
 
-    def __init__(self, context: Context) -> None:
+    Args:
+        context: the pools and settings.
+        more: sources that are not known here, by name.
+    """
+
+    def __init__(self, context: Context, more: Mapping[str, Source]) -> None:
         database, settings = context.database, context.settings
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
@@ -60,6 +65,7 @@ class Exporter:
             "backups": lambda: backups(context.home, settings),
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
             "operations": lambda: operations(context.home),
+            **more,
         }
         self._home = context.home
         self._database = database

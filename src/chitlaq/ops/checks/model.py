@@ -54,6 +54,7 @@ class Section(StrEnum):
     SECURITY = "Security Monitoring"
     INCIDENTS = "Incident Response"
     MAINTENANCE = "Maintenance Tasks"
+    ESCALATION = "Escalation Procedures"
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -25,6 +25,7 @@ from chitlaq.ops.checks import (
     logs,
     maintenance,
     network,
+    oncall,
     performance,
     security,
     services,
@@ -36,7 +37,7 @@ from chitlaq.ops.checks.model import Check
 _MODULES = (
     host, disks, network, services, alerts, incidents, containers, databases, performance, logs, access_log,
     backups, ssh,
-    fail2ban, security, maintenance, capacity, daily_traffic, statuspage,
+    fail2ban, security, maintenance, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {

@@ -127,6 +127,7 @@ WHERE next_at IS NOT NULL OR resumes_at IS NOT NULL;
 -- Move when pages are due.
 UPDATE pages SET due_at = strftime('%Y-%m-%dT%H:%M:%f', due_at, ?1) || '000Z' WHERE ended_at IS NULL;
 
--- name: failed_pages_since
--- Pages that were not accepted since ?1.
-SELECT count(*) AS failed FROM pages WHERE outcome = 'failed' AND claimed_at > ?1;
+-- name: page_figures
+-- How many pages were not accepted since ?1, and for how many seconds the oldest has been due at ?2.
+SELECT (SELECT count(*) FROM pages WHERE outcome = 'failed' AND claimed_at > ?1) AS failed,
+       (SELECT (julianday(?2) - julianday(min(due_at))) * 86400 FROM pages WHERE ended_at IS NULL) AS overdue;

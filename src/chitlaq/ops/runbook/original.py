@@ -15,7 +15,7 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class OriginalSection:
-    """A heading of the document (level 2 to 4), and the commands directly below it."""
+    """A heading of the document (level 2 to 4), and the commands or rules directly below it."""
 
     level: int
     title: str
@@ -272,6 +272,49 @@ REPLACEMENTS: tuple[Replacement, ...] = (
         "apt has no `audit`; its package lists tell which updates fix vulnerabilities",
     ),
     Replacement("sudo apt upgrade -y", ("do updates",)),
+    Replacement(
+        r"\*\*Criteria\*\*: .*",
+        ("incidents severity",),
+        "each alert declares its severity; a person raises or lowers an incident's, with a reason",
+    ),
+    Replacement(
+        r"\*\*Response Time\*\*: (?:Immediate|1 hour|4 hours).*", ("incidents.unacknowledged",)
+    ),
+    Replacement(
+        r"\*\*Response Time\*\*: 24 hours|\*\*Escalation\*\*: Regular support",
+        ("incidents list",),
+        "whoever has the level `support` gets a list each morning, and no page",
+    ),
+    Replacement(
+        r"\*\*Escalation\*\*: On-call engineer.*",
+        ("oncall.roster", "oncall show"),
+        "each level has a part of the response time, and its people their channels one after the other;"
+        " a P0 goes round again until somebody acknowledges",
+    ),
+    Replacement(
+        r"\*\*(?:On-call Engineer|Team Lead|CTO)\*\*: .*",
+        ("oncall.now",),
+        "people and their channels are in `oncall.toml`, whose rotations say whose turn it is",
+    ),
+    Replacement(
+        r"\*\*(?:DevOps|Security|Infrastructure) Team\*\*: .*",
+        ("oncall people",),
+        "a team is a person of `oncall.toml` with a shared address",
+    ),
+    Replacement(
+        r"\*\*(?:Slack|Phone)\*\*: .*|\*\*Email\*\*: incidents@.*",
+        ("oncall.channels", "oncall test", "oncall.heartbeat"),
+    ),
+    Replacement(
+        r"\*\*Status Page\*\*: .*|\*\*Email\*\*: status@.*",
+        ("statuspage.fresh", "status publish"),
+        "members subscribe to the status page by mail or Atom",
+    ),
+    Replacement(
+        r"\*\*Twitter\*\*: .*",
+        ("status publish",),
+        "no account is posted to; `/status.json` is for programs that do",
+    ),
 )
 
 
@@ -301,6 +344,9 @@ def _parsed(text: str) -> Iterator[OriginalSection]:
         elif is_shell:
             if line.strip() and not line.lstrip().startswith("#"):
                 commands.append(line.strip())
+        elif line.startswith("- **"):
+            # The chapter on escalation has rules and addresses instead of commands.
+            commands.append(line.removeprefix("- "))
         elif found := re.match(r"(#{2,4}) (.+)", line):
             if title:
                 yield OriginalSection(level, title, tuple(commands))

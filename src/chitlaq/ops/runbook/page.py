@@ -68,11 +68,11 @@ def _chapters() -> Iterator[str]:
         if section.title in _WITHOUT:
             continue
         has_commands = bool(section.commands) or _has_commands(sections, index)
-        if section.title == "Escalation Procedures":
-            yield f"## {section.title}\n\n{ESCALATION}"
         if not has_commands:
             continue
         yield f"{'#' * section.level} {section.title}\n"
+        if section.title == "Escalation Procedures":
+            yield ESCALATION
         names = dict.fromkeys(
             name for command in section.commands for name in original.replacement(command).by
         )
