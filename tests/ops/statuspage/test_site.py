@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,13 @@ import pytest
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Operations, Settings, StatusPage
 from chitlaq.ops.database.database import OpsDatabase, statement
-from chitlaq.ops.incidents import incidents
-from chitlaq.ops.statuspage import copies, current, maintenance, published, site, snapshot
+from chitlaq.ops.statuspage import copies, site, snapshot
 from chitlaq.ops.statuspage.components import COMPONENTS, State
-from chitlaq.ops.statuspage.published import UpdateStatus
 from chitlaq.web.console.status.words import LANGUAGES, words
+from tests.ops.statuspage.full_page import SETTINGS, fill
 
 NOW = datetime(2026, 11, 26, 2, 51, tzinfo=UTC)
-SETTINGS = Settings(
-    public_url="https://chat.example.edu",
-    operations=Operations(timezone="Europe/Istanbul"),
-    statuspage=StatusPage(contact="status@example.edu"),
-)
 ATOM = "{http://www.w3.org/2005/Atom}"
 VOID = {"meta", "link", "input", "br"}
 
@@ -76,26 +69,7 @@ def parsed(page: bytes) -> Balanced:
 
 @pytest.fixture
 async def told(database: OpsDatabase) -> OpsDatabase:
-    """A day with everything on it: incidents, maintenance, a person's word, and strange characters."""
-    for number, name in enumerate(COMPONENTS):
-        state = list(State)[number]
-        await database.write(
-            statement("keep_component_state", name, state, NOW),
-            statement("keep_component_seconds", name, "2026-11-26", state, 900.0 + number),
-            statement("keep_component_seconds", name, "2026-11-20", State.OPERATIONAL, 86_400.0),
-        )
-    await current.set_by_person(database, ["mail"], State.DEGRADED_PERFORMANCE, "ada")
-    made = await incidents.open_by_hand(database, "DatabaseDown", "P0", "ada", subject="")
-    for status in (UpdateStatus.INVESTIGATING, UpdateStatus.IDENTIFIED):
-        await published.publish(
-            database, made.id, status, "ada", names=["feed"], text='<b>&"\n\n日本 ]]> İıĞ'
-        )
-    now = datetime.now(UTC)
-    for begins in (now - timedelta(minutes=5), now + timedelta(days=2)):
-        await maintenance.add(
-            database, ["chat"], begins, begins + timedelta(hours=1), "Disks & fans", "ada",
-            title_tr="Diskler", text="At night.", text_tr="Gece.",
-        )  # fmt: skip
+    await fill(database)
     return database
 
 

@@ -52,7 +52,7 @@ class Keeper:
         """Measure once, count the time since the last turn, and write the page.
 
         Raises:
-            OperatorError, OSError: the page could not be written, or a copy of it not made.
+            OperatorError, OSError: the page could not be written.
         """
         alerts = [
             msgspec.json.decode(row["labels"], type=dict[str, str])
@@ -88,10 +88,14 @@ class Keeper:
     async def _copy(self, said: Snapshot) -> None:
         target = self._settings.statuspage.copy_to
         if target and self._copied.is_due(said):
-            await asyncio.to_thread(
-                copies.export, self._settings, target, site.copied(said, self._settings)
-            )
-            self._copied.note(said)
+            try:
+                await asyncio.to_thread(
+                    copies.export, self._settings, target, site.copied(said, self._settings)
+                )
+            except OperatorError as error:
+                log.error("the status page was not copied", error=str(error))
+            else:
+                self._copied.note(said)
 
 
 class _Copied:

@@ -153,7 +153,10 @@ def _content(said: Snapshot, settings: Settings, *, is_copy: bool) -> Iterator[t
                     for one in said.components
                 ],
                 incidents=[one for one in entries if not one.is_maintenance],
-                maintenances=[one for one in entries if one.is_maintenance and not one.is_over],
+                # The next one first.
+                maintenances=[
+                    one for one in reversed(entries) if one.is_maintenance and not one.is_over
+                ],
                 history=entries,
                 days=bars.DAYS,
                 names=list(COMPONENTS),

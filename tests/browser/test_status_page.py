@@ -1,0 +1,65 @@
+"""The status page as members see it, in both languages, on a telephone and on paper, without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.statuspage import site, snapshot
+from chitlaq.web.console.status.words import LANGUAGES
+from tests.browser.conftest import visiting
+from tests.lone_edge import Edge
+from tests.ops.statuspage.full_page import SETTINGS, fill
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+PAGES = {"page": "", "history": "/history", "subscribe": "/subscribe"}
+
+
+@pytest.fixture
+async def page(lone_edge: Edge, tmp_path: Path) -> AsyncIterator[str]:
+    with OpsDatabase(Home(tmp_path)) as database:
+        await fill(database)
+        said = await snapshot.taken(database, SETTINGS)
+        site.put(lone_edge.home.status_page, site.content(said, SETTINGS))
+        yield f"http://localhost:{lone_edge.port}"
+
+
+async def test_page_is_accessible_in_each_language(browser: Browser, page: str) -> None:
+    for language in LANGUAGES:
+        async with visiting(browser, page, java_script_enabled=True) as visit:
+            for name, path in PAGES.items():
+                await visit.open(f"/status/{language}{path}")
+                await visit.page.set_viewport_size({"width": 360, "height": 740})
+                await visit.page.emulate_media(color_scheme="dark")
+                await visit.require_accessible()
+                await visit.keep(f"status-{name}-{language}-360-dark")
+                await visit.page.set_viewport_size({"width": 1400, "height": 900})
+                await visit.page.emulate_media(color_scheme="light")
+                await visit.require_accessible("color-contrast", "target-size")
+                await visit.keep(f"status-{name}-{language}-1400-light")
+            await visit.page.emulate_media(media="print")
+            await visit.open(f"/status/{language}")
+            await visit.keep(f"status-page-{language}-print")
+
+
+async def test_page_is_read_and_turned_without_javascript(browser: Browser, page: str) -> None:
+    async with visiting(browser, page, java_script_enabled=False, locale="tr-TR") as visit:
+        await visit.open("/status")
+        await visit.page.get_by_role("heading", name="Bazı bölümler çalışmıyor").wait_for()
+        await visit.page.get_by_role("link", name="English").click()
+        await visit.page.get_by_role("heading", name="Some parts do not work").wait_for()
+        await visit.page.get_by_text("Days with problems").first.click()
+        await visit.page.get_by_role("cell", name="Degraded performance").first.wait_for()
+        await visit.page.get_by_role("link", name="Refresh every minute").click()
+        await visit.page.get_by_role("link", name="Stop refreshing").wait_for()
+        await visit.page.get_by_role("link", name="Get updates by mail").click()
+        address = visit.page.get_by_label("Mail address")
+        await address.fill("ada@example.edu")
+        assert await visit.page.get_by_role("checkbox").count() == 5
