@@ -106,6 +106,19 @@ async def test_outage_is_handled_from_a_telephone(public_stack: Stack, browser: 
                 await page.get_by_label("What you saw or did").fill("search hung; a restart helped")
                 await page.get_by_role("button", name="Add the note").click()
                 await expect(page.locator(".timeline")).to_contain_text("a restart helped")
+                await page.get_by_role("link", name="Tell members").click()
+                await page.get_by_label("Where we are").select_option("monitoring")
+                await page.get_by_label("What members should know").first.fill(
+                    "Search answers again."
+                )
+                await page.get_by_role("button", name="Publish…").click()
+                await page.get_by_role("button", name="Yes, publish").click()
+                told = page.locator("section", has_text="What members were told")
+                await expect(told.get_by_text("Search answers again.")).to_be_visible()
+                await visit.require_accessible()
+                await visit.keep("outage-told")
+                assert "Search answers again." in (await members.get("/status")).text
+
                 await visit.open("/ops/audit")
                 for done in (
                     "restart search-service",

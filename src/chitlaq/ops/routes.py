@@ -93,6 +93,7 @@ SERVICE = Service(
         "console.acting",
         "console.incidents",
         "console.oncall",
+        "console.statuspage",
         "console.screens",
         "console.dashboards",
         "console.system",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import TypeVar, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import structs
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
 from chitlaq.ops.console.access.sessions import Session
 from chitlaq.ops.console.pages import ConsoleRequest
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 MOST_BYTES = 65_536
@@ -22,6 +25,20 @@ MOST_BYTES = 65_536
 
 class Nothing(msgspec.Struct):
     """A form that is only a button."""
+
+
+def moment(text: str) -> datetime:
+    """Read what a browser's field for a date and a time has, in this machine's time.
+
+    Raises:
+        OperatorError: it is no moment.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise OperatorError(
+            f"{text!r} is not a moment: write it as 2026-01-31T09:00. Nothing was changed."
+        ) from None
 
 
 async def read(request: ConsoleRequest, kind: type[T]) -> T:
@@ -40,11 +57,14 @@ async def read(request: ConsoleRequest, kind: type[T]) -> T:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"This form takes at most {MOST_BYTES:,} bytes."
         )
     # Browsers send line breaks as CR LF.
-    pairs = parse_qsl(body.decode(), keep_blank_values=True)
-    fields = {name: value.replace("\r\n", "\n") for name, value in pairs}
+    fields: dict[str, str | list[str]] = {}
+    lists = {one.name for one in structs.fields(kind) if get_origin(one.type) is list}
+    for name, value in parse_qsl(body.decode(), keep_blank_values=True):
+        text = value.replace("\r\n", "\n")
+        fields[name] = [*fields.get(name, ()), text] if name in lists else text
     session = request.scope.get("user")
     if isinstance(session, Session):
-        given = fields.pop("form_token", "")
+        given = str(fields.pop("form_token", ""))
         if not hmac.compare_digest(given.encode(), session.form_token.encode()):
             raise problems.forbidden("This form is of another session: open the page again.")
     try:

@@ -10,7 +10,6 @@ import msgspec
 from litestar import Response
 from litestar.response import Redirect
 
-from chitlaq.core.errors import OperatorError
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.oncall import duty
 from chitlaq.ops.console.pages import ConsoleRequest, Unknown, form, looked, page, screen
@@ -68,7 +67,7 @@ async def on_call(request: ConsoleRequest, state: OpsState) -> Response[str]:
 async def stand_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, StandIn)
     roster = (await duty.now(state)).current.roster
-    period = (_moment(given.starts_at), _moment(given.ends_at))
+    period = (forms.moment(given.starts_at), forms.moment(given.ends_at))
     await overrides.add(
         state.operations,
         roster,
@@ -101,12 +100,3 @@ def _plans(found: duty.Duty, notes: Mapping[str, str], now: datetime) -> list[Pl
         )
         for name in roster.rotations
     ]
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise OperatorError(
-            f"{text!r} is not a moment: write it as 2026-01-31T09:00. Nothing was changed."
-        ) from None
