@@ -136,3 +136,28 @@ async def test_merged_incident_gets_the_later_alerts_of_both(database: OpsDataba
         database, alert("CacheDown", at=600), alert("BackupTooOld", at=600), at=610
     )
     assert (found.id, found.alert_count) == (2, 2)
+
+
+async def test_incident_whose_alerts_fire_is_not_resolved_without_a_reason(
+    database: OpsDatabase,
+) -> None:
+    (found,) = await report(database, alert("CacheDown"))
+    with pytest.raises(OperatorError, match="1 alert of incident 1 may still be firing"):
+        await incidents.resolve(database, found.id, "ada")
+    over = await incidents.resolve(database, found.id, "ada", reason="a test of ours")
+    assert over.status == "resolved"
+    (still,) = await report(database, alert("CacheDown"), at=600)
+    assert still.status == "resolved", "the same episode is reported again"
+
+
+async def test_what_a_person_raises_is_acknowledged_for_a_shorter_time(
+    database: OpsDatabase,
+) -> None:
+    (found,) = await report(database, alert("CacheDown"))
+    taken = await incidents.acknowledge(database, found.id, "ada")
+    raised = await incidents.change_severity(
+        database, found.id, "ada", severity="P0", reason="nobody can sign in"
+    )
+    assert taken.acknowledged_until is not None
+    assert raised.acknowledged_until is not None
+    assert raised.acknowledged_until < taken.acknowledged_until

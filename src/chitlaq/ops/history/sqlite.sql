@@ -7,7 +7,7 @@ SET ended_at = coalesce(excluded.ended_at, ended_at), summary = excluded.summary
 
 -- name: end_earlier_episodes
 -- End the earlier episodes of an alert that started again, in any order of reports.
-UPDATE alerts AS earlier
+UPDATE alerts AS earlier INDEXED BY alerts_firing
 SET ended_at = (SELECT min(started_at) FROM alerts AS later
                 WHERE later.fingerprint = earlier.fingerprint AND later.started_at > earlier.started_at)
 WHERE fingerprint = ?1 AND ended_at IS NULL

@@ -134,6 +134,14 @@ def ended(now: State, at: datetime, by: str) -> State:
     )
 
 
+def with_severity(now: State, severity: Severity, at: datetime) -> State:
+    """Return an incident of another severity; what is worse is acknowledged for a shorter time."""
+    until = now.acknowledged_until
+    if until is not None:
+        until = min(until, at + ACKNOWLEDGED_FOR[severity])
+    return msgspec.structs.replace(now, severity=severity, acknowledged_until=until)
+
+
 def open_again(now: State) -> State:
     """Return an incident that nobody takes care of."""
     return msgspec.structs.replace(

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import count
 from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, Statement, Transaction, statement
 from chitlaq.ops.incidents import changes, timeline
@@ -164,16 +165,26 @@ async def resolve(
     """End an incident.
 
     Raises:
-        OperatorError: it is resolved already.
+        OperatorError: it is resolved already, or its alerts fire and no reason is given.
     """
 
-    def resolved(now: State, at: datetime) -> tuple[State, list[Statement]]:
+    def resolved(transaction: Transaction) -> None:
+        at = datetime.now(UTC)
+        now = changes.current(transaction, number, version)
         changes.require_unresolved(now)
-        return changes.ended(now, at, operator), [
-            timeline.add(number, "resolved", operator, reason.strip(), at=at)
-        ]
+        (row,) = transaction.rows("firing_of_incident", number)
+        if row["firing"] and not reason.strip():
+            raise OperatorError(
+                f"{count(row['firing'], 'alert')} of incident {number} may still be firing, and nobody is"
+                " told again: say why it is over nevertheless."
+            )
+        transaction.write(
+            changes.store(changes.ended(now, at, operator)),
+            timeline.add(number, "resolved", operator, reason.strip(), at=at),
+        )
 
-    return await _changed(database, number, version, resolved)
+    await database.transact(resolved)
+    return await shown(database, number)
 
 
 async def reopen(
@@ -226,7 +237,7 @@ async def change_severity(
         if now.severity == severity:
             raise OperatorError(f"Incident {number} is {severity} already.")
         text = f"{now.severity} → {severity}: {reason.strip()}"
-        return msgspec.structs.replace(now, severity=severity), [
+        return changes.with_severity(now, severity, at), [
             timeline.add(number, "severity", operator, text, at=at)
         ]
 
@@ -281,8 +292,7 @@ async def merge(
         changes.require_unresolved(source)
         changes.require_unresolved(target)
         together = msgspec.structs.replace(
-            target,
-            severity=min(source.severity, target.severity),
+            changes.with_severity(target, min(source.severity, target.severity), at),
             resolves_itself=source.resolves_itself and target.resolves_itself,
         )
         transaction.write(changes.store(together))
@@ -309,36 +319,38 @@ async def split(
     Raises:
         OperatorError: none of its alerts has such a name, or nothing would be left of it.
     """
-    before = await shown(database, number)
-    chosen = [one for one in before.alerts if {one.name, one.fingerprint} & set(alerts)]
-    unknown = set(alerts) - {word for one in chosen for word in (one.name, one.fingerprint)}
-    if unknown or not alerts:
-        names = ", ".join(sorted({one.name for one in before.alerts})) or "none"
-        raise OperatorError(
-            f"Incident {number} has no alert {', '.join(sorted(unknown)) or '(none was named)'};"
-            f" its alerts are: {names}."
-        )
-    if len(chosen) == before.alert_count:
-        raise OperatorError(f"These are all alerts of incident {number}: nothing would be left.")
-    lead = min(chosen, key=lambda one: (one.severity, one.started_at, one.fingerprint))
-    named = timeline.title(title or lead.summary or lead.name)
+    if not alerts:
+        raise OperatorError("Name the alerts that have another cause.")
 
     def done(transaction: Transaction) -> int:
         at = datetime.now(UTC)
-        now = changes.current(transaction, number, before.version if version is None else version)
+        now = changes.current(transaction, number, version)
         changes.require_unresolved(now)
-        severity = msgspec.convert(lead.severity, Severity)
+        rows = transaction.rows("alerts_of_incident", number)
+        chosen = [row for row in rows if {row["name"], row["fingerprint"]} & set(alerts)]
+        known = {word for row in chosen for word in (row["name"], row["fingerprint"])}
+        if unknown := sorted(set(alerts) - known):
+            names = ", ".join(sorted({row["name"] for row in rows})[:MAX_ALERTS]) or "none"
+            raise OperatorError(
+                f"Incident {number} has no alert {', '.join(unknown)}; its alerts are: {names}."
+            )
+        if len(chosen) == len(rows):
+            raise OperatorError(
+                f"These are all alerts of incident {number}: nothing would be left."
+            )
+        lead = chosen[0]
+        named = timeline.title(title or lead["summary"] or lead["name"])
         made = changes.insert(
             transaction,
             named,
-            severity,
+            lead["severity"],
             now.subject,
             at,
             operator,
             resolves_itself=now.resolves_itself,
             is_apart=True,
         )
-        fingerprints = msgspec.json.encode([one.fingerprint for one in chosen]).decode()
+        fingerprints = msgspec.json.encode([row["fingerprint"] for row in chosen]).decode()
         transaction.write(
             changes.store(msgspec.structs.replace(now, is_apart=True)),
             statement("move_some_alerts", number, made, fingerprints),

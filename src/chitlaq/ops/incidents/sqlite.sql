@@ -224,3 +224,14 @@ SELECT id, severity, title, opened_at FROM incidents WHERE status = 'open' ORDER
 -- name: open_action_items
 -- What is still to be done, the most urgent first.
 SELECT id, incident_id, text, owner, due_on FROM action_items WHERE done_at IS NULL ORDER BY due_on, id;
+
+-- name: alerts_of_incident
+-- Each alert of an incident, the most severe first.
+SELECT fingerprint, name, severity, summary, min(started_at) AS started_at
+FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+WHERE incident_id = ?1 GROUP BY fingerprint ORDER BY severity, min(started_at), fingerprint;
+
+-- name: firing_of_incident
+-- How many alerts of an incident fire.
+SELECT count(*) AS firing FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+WHERE incident_id = ?1 AND ended_at IS NULL;

@@ -78,3 +78,6 @@ CREATE TABLE components_seen (
     component text PRIMARY KEY,
     state text NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- For what ends the earlier episodes of an alert, however many it has had.
+CREATE INDEX alerts_firing ON alerts (fingerprint) WHERE ended_at IS NULL;
