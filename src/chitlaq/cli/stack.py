@@ -378,6 +378,7 @@ def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
     typer.echo(f"  Web        {settings.base_url}/")
     typer.echo(f"  API        {settings.base_url}/api/docs")
     typer.echo(f"  Gateway    http://localhost:{settings.port_of('api-gateway')}/health")
+    typer.echo(f"  Operations http://localhost:{_console_port(home, settings)}/")
     if settings.embeds("prometheus"):
         typer.echo(f"  Metrics    http://localhost:{settings.port_of('prometheus')}/")
     typer.echo(f"  Data       {home.root}")
@@ -389,6 +390,14 @@ def _print_welcome(home: Home, settings: Settings, seconds: float) -> None:
             f"\n  Demo accounts: {names}, …\n  Password of all of them: {document['password']}"
         )
     typer.echo("")
+
+
+def _console_port(home: Home, settings: Settings) -> int:
+    """The optional port if ops-service got it, as it may not have when it has just been replaced."""
+    from chitlaq.stack.supervisor import control
+
+    found = [status.optional_port for status in control.ask(home, control.Ps())]
+    return next(filter(None, found), settings.port_of("ops-service"))
 
 
 # --- tables

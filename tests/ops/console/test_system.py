@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -120,6 +122,25 @@ async def test_logs_are_text_and_followed_from_where_the_page_ended(
     for wrong in ("[]", "{", '{"feed-service.log": {"x": -1}}'):
         refused = await ada.client.get("/ops/logs/lines", params={"positions": wrong})
         assert refused.status_code == 422, wrong
+
+
+async def test_log_that_hangs_holds_up_neither_other_screens_nor_the_end_of_the_process(
+    alone: Stack, ada: Visitor
+) -> None:
+    """A pipe that nobody writes to is like a file on a dead file system."""
+    log = alone.home / "logs" / "auth-service.log"
+    log.parent.mkdir(exist_ok=True)
+    os.mkfifo(log)
+    try:
+        hanging = asyncio.gather(
+            *(ada.client.get("/ops/logs") for _ in range(3)), ada.client.get("/ops/logs/lines")
+        )
+        assert "There are no backups in" in await text_of(ada, "/ops/backups")
+        *pages, lines = await hanging
+        assert all("no answer within 3 s" in page.text for page in pages)
+        assert lines.json()["unknown"] == "no answer within 3 s"
+    finally:
+        log.unlink()
 
 
 async def test_catalogue_of_backups_shows_what_was_proven(alone: Stack, ada: Visitor) -> None:

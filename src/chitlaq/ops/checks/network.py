@@ -167,8 +167,16 @@ async def sockets(system: SystemView) -> CheckOutcome:
     open_to_all = sorted(
         {ours[port] for address, port, _ in listening if port in ours and not _is_loopback(address)}
     )
+    # Listening to all, an optional port is another program's: ours listen on loopback only.
+    also = {system.settings.optional_port_of(name): name for name in PRIVATE}
     rows = [
-        ["tcp", f"{address}:{port}", ours.get(port, ""), name] for address, port, name in listening
+        [
+            "tcp",
+            f"{address}:{port}",
+            (ours | also if _is_loopback(address) else ours).get(port, ""),
+            name,
+        ]
+        for address, port, name in listening
     ]
     rows += [["udp", f"{address}:{port}", "", name] for address, port, name in datagrams]
     return outcome(

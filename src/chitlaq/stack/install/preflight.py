@@ -160,7 +160,9 @@ def _grafana() -> Finding:
     found = shutil.which("grafana-server") or shutil.which("grafana")
     if found is None and not GRAFANA_PROVISIONING.is_dir():
         return Finding(
-            "grafana", "ok", "not installed; `chitlaq config grafana FOLDER` provisions one"
+            "grafana",
+            "ok",
+            "not installed: the console has the dashboards; `chitlaq config grafana FOLDER` provisions one",
         )
     where = found or str(GRAFANA_PROVISIONING)
     if (GRAFANA_PROVISIONING / "dashboards" / "chitlaq").is_dir():

@@ -11,12 +11,12 @@ import importlib
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
+from chitlaq.core.daemon_threads import DaemonThreads
 from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
@@ -30,7 +30,6 @@ from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.stack.supervisor import control
 from chitlaq.stack.supervisor.control import Status
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # Shorter than a check's timeout, so that the check can say what did not answer.
@@ -40,24 +39,6 @@ PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
 # What the WebSocket check imports only when it connects.
 LIBRARIES = ("websockets.asyncio.client",)
-
-
-class _DaemonThreads(ThreadPoolExecutor):
-    """Runs each call, such as a DNS look-up, in a thread that does not delay the end of the process."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        return future
 
 
 class NotRunning(UnknownResult):
@@ -88,7 +69,7 @@ class SystemView:
             return
         self._is_prepared = True
         # Without a name server, a look-up takes longer than any check may.
-        asyncio.get_running_loop().set_default_executor(_DaemonThreads())
+        asyncio.get_running_loop().set_default_executor(DaemonThreads())
         for name in LIBRARIES:
             importlib.import_module(name)
 
