@@ -20,6 +20,7 @@ from chitlaq.monitoring.alerts import inhibition
 from chitlaq.ops.database.database import Transaction, statement
 from chitlaq.ops.incidents import changes, subjects, timeline
 from chitlaq.ops.incidents.changes import CHITLAQ, Severity, State
+from chitlaq.ops.statuspage import maintenance
 
 RETURNS = timedelta(minutes=30)
 """What comes back so soon after its incident was resolved reopens it."""
@@ -90,18 +91,26 @@ class _Group:
 
 
 def join(transaction: Transaction, now: datetime) -> int:
-    """Let alerts that are in no incident open one or join one, `MAX_AT_ONCE` at most; return how many."""
+    """Let alerts that are in no incident open one or join one, `MAX_AT_ONCE` at most; return how many.
+
+    What announced work explains does neither, unless it outlasts the work.
+    """
     rows = transaction.rows("alerts_in_no_incident", now - RETURNS, MAX_AT_ONCE)
-    if not rows:
+    works = maintenance.covering(transaction, now - RETURNS) if rows else []
+    alerts = [
+        alert
+        for alert in map(_alert, rows)
+        if not maintenance.is_explained(works, alert.labels, alert.ended_at or now)
+    ]
+    if not alerts:
         return 0
-    alerts = [_alert(row) for row in rows]
     groups = _Groups(_stored(transaction, now, alerts))
     for alert in alerts:
         groups.add(alert)
     groups.merge_storm()
     for group in groups.touched():
         _write(transaction, group, now)
-    return len(rows)
+    return len(alerts)
 
 
 def _alert(row: object) -> Alert:

@@ -1,17 +1,20 @@
-"""Announced work: shown in advance, silences what it explains, and opens no incident."""
+"""Announced work: shown in advance, silences what it explains, and opens no incident.
+
+What it explains it explains for some minutes longer, in which alerts end that it has caused.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.visible import one_line
 from chitlaq.ops.actions import silences
-from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.database.database import OpsDatabase, Transaction
 from chitlaq.ops.statuspage import told
 from chitlaq.ops.statuspage.components import (
     AT_EDGE,
@@ -21,6 +24,9 @@ from chitlaq.ops.statuspage.components import (
     about,
     selected,
 )
+
+ENDING = timedelta(minutes=5)
+"""How long after the work its alerts may still take to end."""
 
 
 class Maintenance(msgspec.Struct, frozen=True):
@@ -49,6 +55,10 @@ class Maintenance(msgspec.Struct, frozen=True):
 
     def is_on(self, at: datetime) -> bool:
         return self.starts_at <= at < self.over_at
+
+    def covers(self, at: datetime) -> bool:
+        """Whether the work is the reason for what alerts say at a moment."""
+        return not self.is_withdrawn and self.starts_at <= at < self.over_at + ENDING
 
     def status(self, at: datetime) -> str:
         """Statuspage's word: ``scheduled``, ``in_progress`` or ``completed``."""
@@ -143,18 +153,19 @@ async def end(database: OpsDatabase, number: int) -> Maintenance:
     return found
 
 
-async def explaining(
-    database: OpsDatabase, labels: Mapping[str, str], at: datetime | None = None
-) -> Maintenance | None:
-    """Return the work in progress that explains an alert, for which nobody is called.
+def is_explained(works: Iterable[Maintenance], labels: Mapping[str, str], until: datetime) -> bool:
+    """Whether announced work explains an alert, so that nobody is called for it.
 
-    Raises:
-        OpsDatabaseUnavailableError: it cannot be read.
+    Args:
+        works: that which `covering` has given, or more.
+        until: when the alert ended, or now.
     """
-    at = at or datetime.now(UTC)
-    return next(
-        (one for one in await listed(database, at) if one.is_on(at) and one.explains(labels)), None
-    )
+    return any(one.covers(until) and one.explains(labels) for one in works)
+
+
+def covering(transaction: Transaction, since: datetime) -> list[Maintenance]:
+    """Return the work that may explain what alerts have said since a moment."""
+    return _read(transaction.rows("maintenances", since - ENDING))
 
 
 def silenced(names: Iterable[str]) -> list[str]:

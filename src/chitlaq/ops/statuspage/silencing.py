@@ -44,14 +44,14 @@ async def silence(database: OpsDatabase, home: Home, settings: Settings, now: da
         (row["maintenance_id"], row["target"]): row["silence_id"]
         for row in await database.rows("maintenance_silences")
     }
-    for work in await maintenance.listed(database, now):
-        if work.is_on(now):
+    for work in await maintenance.listed(database, now - maintenance.ENDING):
+        if work.covers(now):
             for target in maintenance.silenced(work.components):
                 if (work.id, target) not in made:
                     await _begin(database, home, settings, work, target)
     for (number, target), identifier in made.items():
         work = await maintenance.shown(database, number)
-        if not work.is_on(now):
+        if not work.covers(now):
             await _end(database, home, settings, work, target, identifier)
 
 
@@ -60,9 +60,10 @@ async def _begin(
 ) -> None:
     context = _context(home, settings, work)
     begun = record.begun("silence", target, context.operator, context.reason)
-    identifier = await silences.create(context, [silences.condition(target)], work.ends_at)
+    ends_at = work.over_at + maintenance.ENDING
+    identifier = await silences.create(context, [silences.condition(target)], ends_at)
     await database.write(statement("keep_maintenance_silence", work.id, target, identifier))
-    until = f"silenced until {work.ends_at.astimezone():%Y-%m-%d %H:%M}: {identifier}"
+    until = f"silenced until {ends_at.astimezone():%Y-%m-%d %H:%M}: {identifier}"
     await record.store(database, record.ended(begun, until, succeeded=True))
 
 
