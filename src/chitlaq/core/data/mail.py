@@ -191,6 +191,7 @@ async def send_at_once(
         "subject": mail.subject,
         "text": mail.text,
         "html": mail.html,
+        "unsubscribe": mail.unsubscribe,
         "created_at": created_at,
     }
     try:
