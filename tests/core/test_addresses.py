@@ -5,13 +5,12 @@ from __future__ import annotations
 import string
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chitlaq.core import addresses
+from chitlaq.core import addresses, ids
 from chitlaq.core.data import mail
 
 # Each passes some check of addresses and is read as another address by some library or server.
@@ -70,9 +69,9 @@ def test_usual_address_is_accepted(text: str) -> None:
     assert addresses.checked(text.title()) == text
 
 
-def row(address: str) -> dict[str, Any]:
+def row(address: str) -> mail.OutgoingMail:
     return {
-        "id": "x", "to_address": address, "subject": "Hello", "text": "x", "html": "x",
+        "id": ids.new(), "unsubscribe": "", "to_address": address, "subject": "Hello", "text": "x", "html": "x",
         "created_at": datetime.now(UTC),
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
-from chitlaq.ops.escalation import metrics
+from chitlaq.ops.escalation import daily_list, metrics
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
@@ -53,6 +53,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(postgres_import.move, context.home, context.database, operations),
             scheduler.run_forever,
             engine.run_forever,
+            partial(daily_list.send_forever, context.home, context.settings, operations),
             partial(
                 probing.watch_forever,
                 probing.probes_of(context),

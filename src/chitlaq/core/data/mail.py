@@ -15,7 +15,7 @@ from datetime import datetime
 from email import message_from_bytes, policy
 from email.headerregistry import Address
 from email.message import EmailMessage
-from typing import Any
+from typing import TypedDict, cast
 from uuid import UUID
 
 import aiosmtplib
@@ -170,7 +170,7 @@ def sender(database: Database, smtp: Smtp) -> Handler[SendMail]:
         row = await database.row("mail_to_send", payload.message_id)
         if row is None:
             return
-        await _send(smtp, row)
+        await _send(smtp, cast(OutgoingMail, row))
         async with job.completing() as session:
             await session.execute("forget_sent_mail", payload.message_id)
 
@@ -185,7 +185,7 @@ async def send_at_once(
     Raises:
         MailRefusedError: the server did not take it, or not in time.
     """
-    row = {
+    row: OutgoingMail = {
         "id": message_id,
         "to_address": mail.to_address,
         "subject": mail.subject,
@@ -203,7 +203,19 @@ async def send_at_once(
         raise MailRefusedError(str(error)) from None
 
 
-async def _send(smtp: Smtp, row: Any) -> None:
+class OutgoingMail(TypedDict):
+    """A row of `mail_to_send`."""
+
+    id: UUID
+    to_address: str
+    subject: str
+    text: str
+    html: str
+    unsubscribe: str
+    created_at: datetime
+
+
+async def _send(smtp: Smtp, row: OutgoingMail) -> None:
     """Send one mail to the address in its row, and to no other.
 
     Raises:
@@ -257,7 +269,7 @@ def _without(address: str, said: str) -> str:
     return said
 
 
-def _message(row: Any, sender_name: str, from_address: str) -> EmailMessage:
+def _message(row: OutgoingMail, sender_name: str, from_address: str) -> EmailMessage:
     message = EmailMessage(policy.SMTP)
     message["From"] = Address(sender_name, addr_spec=from_address)
     message["To"] = Address(addr_spec=row["to_address"])

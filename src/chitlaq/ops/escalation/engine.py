@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from chitlaq.ops.escalation.messages import PagedIncident
 from chitlaq.ops.escalation.planning import ACTOR, Plan
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import timeline
-from chitlaq.ops.oncall import channels, current, rotations
+from chitlaq.ops.oncall import channels, current, deliveries, rotations
 from chitlaq.ops.oncall.roster import ON_CALL, Channel, Roster
 
 WATCH_SECONDS = 0.5
@@ -84,6 +84,8 @@ class Engine:
         self._changed = changed
         self._clock = clock or SystemClock()
         self._known: tuple[object, Roster] | None = None
+        # Each service of Apprise takes 60 MB while it lasts.
+        self._slots = asyncio.Semaphore(deliveries.AT_ONCE)
         self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._blind_since: float | None = None
         self._told_blind_at: float | None = None
@@ -237,14 +239,15 @@ class Engine:
         if channel is None:
             raise OperatorError("oncall.toml no longer has this channel")
         name = "{incident_id}:{run}:{step}".format(**dict(page))
-        return await channels.send(
-            channel,
-            self._settings.smtp,
-            subject,
-            text,
-            timeout_seconds=self.send_seconds,
-            message_id=uuid5(_PAGE_IDS, name),
-        )
+        async with nullcontext() if channel.is_mail else self._slots:
+            return await channels.send(
+                channel,
+                self._settings.smtp,
+                subject,
+                text,
+                timeout_seconds=self.send_seconds,
+                message_id=uuid5(_PAGE_IDS, name),
+            )
 
     def _claim(
         self, roster: Roster, pages: Sequence[sqlite3.Row], transaction: Transaction

@@ -127,6 +127,10 @@ WHERE next_at IS NOT NULL OR resumes_at IS NOT NULL;
 -- Move when pages are due.
 UPDATE pages SET due_at = strftime('%Y-%m-%dT%H:%M:%f', due_at, ?1) || '000Z' WHERE ended_at IS NULL;
 
+-- name: open_of_severity
+-- Incidents of a severity that are not resolved, oldest first.
+SELECT id, title, opened_at FROM incidents WHERE status <> 'resolved' AND severity = ?1 ORDER BY id;
+
 -- name: page_figures
 -- How many pages were not accepted since ?1, and for how many seconds the oldest has been due at ?2.
 SELECT (SELECT count(*) FROM pages WHERE outcome = 'failed' AND claimed_at > ?1) AS failed,

@@ -39,8 +39,18 @@ FLAGS = frozenset({"--yes", "-y", "--"})
 """Options that may stand within these commands and take no value."""
 
 OURS = frozenset(
-    {"chitlaq.toml", "logs", "packages", "postgres", "redis", "nginx", "run", "secrets", "backups"}
-    | {"backup", "ops"}
+    {
+        "chitlaq.toml",
+        "oncall.toml",
+        "logs",
+        "packages",
+        "postgres",
+        "redis",
+        "nginx",
+        "run",
+        "secrets",
+    }
+    | {"backup", "backups", "ops"}
 )
 """What a home has some of before it is started as root for the first time. Each alone is common: `/var`
 has `run` and `backups`. So a folder is ours if it has nothing else, or has a whole sign."""
