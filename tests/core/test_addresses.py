@@ -71,7 +71,8 @@ def test_usual_address_is_accepted(text: str) -> None:
 
 def row(address: str) -> mail.OutgoingMail:
     return {
-        "id": ids.new(), "unsubscribe": "", "to_address": address, "subject": "Hello", "text": "x", "html": "x",
+        "id": ids.new(), "unsubscribe": "",
+        "to_address": address, "subject": "Hello", "text": "x", "html": "x",
         "created_at": datetime.now(UTC),
     }  # fmt: skip
 
