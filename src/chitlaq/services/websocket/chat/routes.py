@@ -29,6 +29,10 @@ Number = Annotated[
     int | None, Parameter(ge=1, le=2**62, description="The number of a message (`seq`).")
 ]
 
+After = Annotated[
+    int | None, Parameter(ge=0, le=2**62, description="As `before`; 0: from the first.")
+]
+
 
 def _or_known(kind: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
     """What a route answers beside 201: that it did so before."""
@@ -68,7 +72,7 @@ async def history(
     member: Identity,
     state: WebsocketState,
     before: Number = None,
-    after: Number = None,
+    after: After = None,
     limit: PageLimit = 50,
 ) -> MessagePage:
     return await messages.history(

@@ -1,0 +1,41 @@
+"""The SDK: an asynchronous client of a ChitLaq installation (docs/client.md).
+
+It knows the public API and nothing of how it is served.
+"""
+
+from __future__ import annotations
+
+from chitlaq.client.chat import Chat
+from chitlaq.client.errors import ApiError, ClientError, SignedOutError, UnreachableError
+from chitlaq.client.outbox import Acknowledged, RefusedError
+from chitlaq.client.session import Session, Tokens
+from chitlaq.client.shapes import (
+    Conversation,
+    Message,
+    MessagePage,
+    Page,
+    Participant,
+    Person,
+    Post,
+    User,
+)
+
+__all__ = [
+    "Acknowledged",
+    "ApiError",
+    "Chat",
+    "ClientError",
+    "Conversation",
+    "Message",
+    "MessagePage",
+    "Page",
+    "Participant",
+    "Person",
+    "Post",
+    "RefusedError",
+    "Session",
+    "SignedOutError",
+    "Tokens",
+    "UnreachableError",
+    "User",
+]

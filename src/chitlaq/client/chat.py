@@ -1,0 +1,371 @@
+"""Chat: one device, connected for as long as it runs.
+
+Messages arrive in order and once, whatever dies in between; what is sent is sent until it is acknowledged or
+refused. Conversations need not be listed: those that begin while the device is away are found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.exceptions import WebSocketException
+
+from chitlaq.client.errors import ApiError, UnreachableError
+from chitlaq.client.outbox import Acknowledged, Outbox, Outgoing
+from chitlaq.client.session import Session
+from chitlaq.client.shapes import (
+    Ack,
+    Failure,
+    Frame,
+    Gap,
+    Message,
+    Person,
+    Reconnect,
+    SignedInFrame,
+)
+from chitlaq.client.streams import Deliver, Stream
+
+CONNECT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 15.0
+# A new access token is fetched so long before the old one expires.
+EARLY_SECONDS = 60.0
+RESUMED_AT_ONCE = 1000
+PAGE = 100
+
+
+class _EndedError(Exception):
+    """This connection is of no more use: make another."""
+
+
+_LOST = (OSError, TimeoutError, WebSocketException, UnreachableError, _EndedError)
+
+
+class Chat:
+    """One device in all conversations of its member.
+
+    Args:
+        session: the member's.
+        deliver: called with each message in order, once; one's own, too. What it raises ends the chat.
+        seen: the number of the last message seen of each conversation, as `seen` said when this device was
+            last connected. Without it, messages are delivered from now on.
+        on_frame: called with the type and the JSON of every other frame, such as ``post``.
+        socket: the Unix socket to connect to, instead of the session's host and port.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        deliver: Deliver,
+        *,
+        seen: Mapping[UUID, int] | None = None,
+        on_frame: Callable[[str, bytes], None] | None = None,
+        socket: Path | None = None,
+    ) -> None:
+        self._session = session
+        self._deliver = deliver
+        self._on_frame = on_frame
+        self._path = socket
+        self._is_new = seen is None
+        self._streams = {one: Stream(seq, deliver) for one, seq in (seen or {}).items()}
+        self._filling: dict[UUID, asyncio.Task[None]] = {}
+        self._outbox = Outbox()
+        self._me: Person | None = None
+        self._unresumed = 0
+        self._is_online = asyncio.Event()
+
+    @property
+    def seen(self) -> dict[UUID, int]:
+        """The number of the last message that was delivered, for each conversation."""
+        return {one: stream.seen for one, stream in self._streams.items()}
+
+    @property
+    def is_online(self) -> bool:
+        """Whether what was missed has been asked for and answered, and what follows arrives as it is sent."""
+        return self._is_online.is_set()
+
+    async def online(self) -> None:
+        """Wait until `is_online`."""
+        await self._is_online.wait()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Self]:
+        """Stay connected while the block runs; what ends the chat for good ends the block."""
+        with _first_of_group():
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(self.run())
+                try:
+                    yield self
+                finally:
+                    running.cancel()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled.
+
+        Raises:
+            SignedOutError: the session ended.
+        """
+        try:
+            with _first_of_group():
+                async with asyncio.TaskGroup() as self._tasks:
+                    await self._stay_connected()
+        finally:
+            self._is_online.clear()
+            self._outbox.give_up()
+
+    async def send(
+        self,
+        conversation_id: UUID,
+        text: str,
+        *,
+        reply_to: int | None = None,
+        client_id: str | None = None,
+    ) -> Acknowledged:
+        """Send a message, again and again until it is acknowledged.
+
+        Messages of one conversation are stored in the order in which they were sent from here. Whoever stops
+        waiting does not take back a message: it may be on its way.
+
+        Args:
+            client_id: by which it is recognised if an earlier run of the application sent it already.
+
+        Raises:
+            RefusedError: it is not stored, and will not be.
+        """
+        one = Outgoing(conversation_id, text, client_id or str(uuid4()), reply_to)
+        self._outbox.add(one)
+        return await asyncio.shield(one.answer)
+
+    # Connections, one after the other.
+
+    async def _stay_connected(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._prepare()
+                await self._converse()
+            except _LOST:
+                pass
+            except ApiError as error:
+                await asyncio.sleep(error.retry_after_seconds)
+            if self._is_online.is_set():
+                pause = FIRST_PAUSE_SECONDS
+            self._is_online.clear()
+            # All clients of a server that restarts come back, but not at once.
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _prepare(self) -> None:
+        """Find who one is, and the conversations that began since the last connection."""
+        if self._me is None:
+            with suppress(
+                UnreachableError, ApiError
+            ):  # Chat does not need the service that knows it.
+                self._me = await self._session.me()
+        async for one in self._session.conversations():
+            stream = self._streams.get(one.id)
+            if stream is None:
+                self._add(one.id, one.last_seq if self._is_new else 0)
+            elif one.last_seq <= stream.seen:
+                break  # The rest was there before this one's last message.
+        self._is_new = False
+
+    async def _converse(self) -> None:
+        address = urlsplit(self._session.url)
+        scheme = "wss" if address.scheme == "https" else "ws"
+        url = address._replace(scheme=scheme, path=f"{address.path}/ws").geturl()
+        options: dict[str, Any] = {
+            "open_timeout": CONNECT_SECONDS,
+            "ping_interval": HEARTBEAT_SECONDS,
+            "ping_timeout": HEARTBEAT_SECONDS,
+            "close_timeout": 1,
+            "compression": None,
+        }
+        opening = (
+            connect(url, proxy=None, **options)
+            if self._path is None
+            else unix_connect(str(self._path), url, **options)
+        )
+        async with opening as socket:
+            beside = _Beside()
+            try:
+                await self._listen(socket, beside)
+            finally:
+                beside.end()
+        raise _EndedError
+
+    async def _listen(self, socket: ClientConnection, beside: _Beside) -> None:
+        token = self._session.tokens.access
+        await socket.send(_frame(type="auth", token=token))
+        known = list(self.seen.items())
+        starts = range(0, len(known), RESUMED_AT_ONCE) or (0,)
+        self._unresumed = len(starts)
+        for start in starts:
+            part = {str(one): seq for one, seq in known[start : start + RESUMED_AT_ONCE]}
+            await socket.send(_frame(type="resume", conversations=part))
+        async for text in socket:
+            raw = text.encode() if isinstance(text, str) else text
+            match kind := msgspec.json.decode(raw, type=Frame).type:
+                case "message":
+                    self._receive(msgspec.json.decode(raw, type=Message))
+                case "ack":
+                    self._acknowledge(msgspec.json.decode(raw, type=Ack))
+                case "error":
+                    await self._fail(msgspec.json.decode(raw, type=Failure), token)
+                case "gap":
+                    gap = msgspec.json.decode(raw, type=Gap)
+                    stream = self._stream(gap.conversation_id)
+                    stream.target = max(stream.target, gap.to_seq)
+                case "resumed":
+                    self._unresumed -= 1
+                    if self._unresumed == 0:
+                        self._go_online()
+                        beside.start(self._send_forever(socket))
+                case "signed_in":
+                    signed_in = msgspec.json.decode(raw, type=SignedInFrame)
+                    beside.start(self._renew(socket, signed_in.expires_at))
+                case "reconnect":
+                    reconnect = msgspec.json.decode(raw, type=Reconnect)
+                    beside.start(_close_within(socket, reconnect.within_seconds))
+                case _:
+                    if self._on_frame is not None:
+                        self._on_frame(kind, raw)
+
+    def _go_online(self) -> None:
+        self._is_online.set()
+        self._outbox.restart()
+        for conversation_id, stream in self._streams.items():
+            self._fill_hole(conversation_id, stream)
+
+    async def _send_forever(self, socket: ClientConnection) -> None:
+        while True:
+            await socket.send(await self._outbox.next())
+
+    async def _renew(self, socket: ClientConnection, expires_at: int) -> None:
+        """Sign in anew before the token expires, so that nothing is missed."""
+        if not self._session.tokens.refresh:
+            return
+        used = self._session.tokens.access
+        left = expires_at - datetime.now(UTC).timestamp() - EARLY_SECONDS
+        # Not in a loop if this machine's clock is wrong.
+        await asyncio.sleep(max(left, EARLY_SECONDS / 2))
+        await self._session.refresh(used)
+        await socket.send(_frame(type="auth", token=self._session.tokens.access))
+
+    # Frames.
+
+    def _receive(self, message: Message) -> None:
+        stream = self._stream(message.conversation_id)
+        stream.receive(message)
+        # Before everything was replayed, what is missing is still to come.
+        if self.is_online:
+            self._fill_hole(message.conversation_id, stream)
+
+    def _acknowledge(self, ack: Ack) -> None:
+        one = self._outbox.acknowledge(ack)
+        if one is None:
+            return
+        self._receive(
+            Message(
+                conversation_id=ack.conversation_id,
+                id=ack.id,
+                seq=ack.seq,
+                sender=self._me,
+                text=one.text,
+                sent_at=_moment(ack.id),
+                reply_to=one.reply_to,
+                client_id=one.client_id,
+            )
+        )
+
+    async def _fail(self, failure: Failure, token: str) -> None:
+        if failure.status == 401:
+            await self._session.refresh(token)
+            raise _EndedError
+        if failure.client_id is None:
+            raise _EndedError
+        self._outbox.refuse(failure)
+
+    # Streams.
+
+    def _stream(self, conversation_id: UUID) -> Stream:
+        """Return a conversation's stream; one that is unknown began just now."""
+        return self._streams.get(conversation_id) or self._add(conversation_id, 0)
+
+    def _add(self, conversation_id: UUID, seen: int) -> Stream:
+        stream = self._streams[conversation_id] = Stream(seen, self._deliver)
+        return stream
+
+    def _fill_hole(self, conversation_id: UUID, stream: Stream) -> None:
+        if stream.has_hole and conversation_id not in self._filling:
+            task = self._tasks.create_task(self._fill(conversation_id, stream))
+            self._filling[conversation_id] = task
+            task.add_done_callback(lambda _: self._filling.pop(conversation_id))
+
+    async def _fill(self, conversation_id: UUID, stream: Stream) -> None:
+        """Read over HTTP what lies between what was seen and what has arrived."""
+        pause = FIRST_PAUSE_SECONDS
+        while stream.has_hole:
+            target = stream.target
+            try:
+                page = await self._session.messages(conversation_id, after=stream.seen, limit=PAGE)
+            except (UnreachableError, ApiError) as error:
+                if isinstance(error, ApiError) and error.status == 404:
+                    stream.fill((), target)  # One takes no part any more.
+                    continue
+                await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - no secret
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                stream.fill(page.items, None if page.has_later else target)
+
+
+class _Beside:
+    """Tasks beside a connection; what they fail in, the connection fails in, too."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
+            with suppress(*_LOST, ApiError):
+                await work
+
+        self._tasks.add(asyncio.create_task(run()))
+
+    def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _close_within(socket: ClientConnection, seconds: float) -> None:
+    await asyncio.sleep(random.uniform(0, seconds))  # noqa: S311 - no secret
+    await socket.close()
+
+
+def _frame(**fields: object) -> str:
+    return msgspec.json.encode(fields).decode()
+
+
+def _moment(message_id: UUID) -> datetime:
+    """The time in an id (UUIDv7, RFC 9562): an acknowledgement has no other."""
+    return datetime.fromtimestamp((message_id.int >> 80) / 1000, UTC)
+
+
+@contextmanager
+def _first_of_group() -> Iterator[None]:
+    """Raise what a group of tasks failed in, instead of the group."""
+    try:
+        yield
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None

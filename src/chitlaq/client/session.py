@@ -1,0 +1,246 @@
+"""A signed-in member at the API over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID, uuid4
+
+import msgspec
+
+from chitlaq.client.errors import ApiError, ClientError, Problem, SignedOutError, UnreachableError
+from chitlaq.client.shapes import (
+    Conversation,
+    Message,
+    MessagePage,
+    Page,
+    Parameters,
+    Person,
+    Post,
+    SignedIn,
+    User,
+)
+from chitlaq.core.host import http_client
+from chitlaq.core.host.http_client import NoAnswerError, Response
+
+TIMEOUT_SECONDS = 20.0
+
+T = TypeVar("T")
+
+
+class Tokens(NamedTuple):
+    """What signs in: ``access`` for minutes, ``refresh`` once, for a new pair."""
+
+    access: str
+    refresh: str = ""
+
+
+class Session:
+    """A member's session.
+
+    An access token that has expired is renewed by the refresh token, whichever request notices it.
+
+    Args:
+        url: of the installation, such as ``https://chitlaq.example.edu``.
+        tokens: of an earlier sign-in. `tokens` are the present ones, to be kept by the application.
+    """
+
+    def __init__(self, url: str, tokens: Tokens) -> None:
+        self.url = url.rstrip("/")
+        self.tokens = tokens
+        self._refreshing = asyncio.Lock()
+
+    @classmethod
+    async def sign_in(cls, url: str, login: str, password: str, code: str | None = None) -> Self:
+        """Sign in with an e-mail address or a username.
+
+        Args:
+            code: of the second factor, if the account has one.
+
+        Raises:
+            ApiError: refused: 401 for a wrong password, or a missing code.
+            UnreachableError: no answer.
+        """
+        session = cls(url, Tokens(""))
+        body = {"login": login, "password": password} | ({"code": code} if code else {})
+        session._keep(await session._send("POST", "/auth/login", SignedIn, body=body))
+        return session
+
+    async def refresh(self, used: str | None = None) -> None:
+        """Renew the tokens, unless ``used``, the access token that failed, has been renewed meanwhile.
+
+        Raises:
+            SignedOutError: there is no refresh token, or it is not valid any more.
+            UnreachableError, ApiError: it could not be tried; the tokens stay as they are.
+        """
+        async with self._refreshing:
+            if used is not None and used != self.tokens.access:
+                return
+            if not self.tokens.refresh:
+                raise SignedOutError("The access token is not valid any more: sign in again.")
+            body = {"refresh_token": self.tokens.refresh}
+            try:
+                self._keep(await self._send("POST", "/auth/refresh", SignedIn, body=body))
+            except ApiError as error:
+                if error.status in {401, 403}:
+                    raise SignedOutError(str(error)) from None
+                raise
+
+    # Posts and people.
+
+    async def me(self) -> Person:
+        """Return who is signed in."""
+        return await self.request("GET", "/users/me", Person)
+
+    async def post(
+        self, text: str, visibility: str = "public", reply_to: UUID | None = None
+    ) -> Post:
+        """Write a post; if there was no answer, writing it again may write it twice."""
+        body = {"text": text, "visibility": visibility, "reply_to": reply_to}
+        return await self.request("POST", "/posts", Post, body=body)
+
+    async def home(self, limit: int = 20, cursor: str | None = None) -> Page[Post]:
+        """Return a page of the home feed."""
+        return await self.request(
+            "GET", "/feed/home", Page[Post], {"limit": limit, "cursor": cursor}
+        )
+
+    async def search(self, query: str, limit: int = 20) -> Page[User]:
+        """Return members whose names match."""
+        return await self.request("GET", "/search/users", Page[User], {"q": query, "limit": limit})
+
+    # Conversations.
+
+    async def direct(self, username: str) -> Conversation:
+        """Return the conversation with another member; begin it if there is none."""
+        return await self._begin({"kind": "direct", "members": [username]})
+
+    async def group(self, name: str | None, usernames: Sequence[str]) -> Conversation:
+        """Begin a group."""
+        return await self._begin({"kind": "group", "members": list(usernames), "name": name})
+
+    async def conversations(self) -> AsyncIterator[Conversation]:
+        """Yield all conversations, the one with the latest message first."""
+        cursor: str | None = None
+        while True:
+            page = await self.request(
+                "GET", "/conversations", Page[Conversation], {"limit": 100, "cursor": cursor}
+            )
+            for conversation in page.items:
+                yield conversation
+            if (cursor := page.next_cursor) is None:
+                return
+
+    async def messages(
+        self,
+        conversation_id: UUID,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 50,
+    ) -> MessagePage:
+        """Return messages in order: the latest, or those next to a number."""
+        return await self.request(
+            "GET",
+            f"/conversations/{conversation_id}/messages",
+            MessagePage,
+            {"before": before, "after": after, "limit": limit},
+        )
+
+    async def send(self, conversation_id: UUID, text: str, client_id: str | None = None) -> Message:
+        """Send one message over HTTP. With the same ``client_id`` it is stored once, however often sent."""
+        return await self.request(
+            "POST",
+            f"/conversations/{conversation_id}/messages",
+            Message,
+            body={"text": text, "client_id": client_id or str(uuid4())},
+        )
+
+    async def mark_read(self, conversation_id: UUID, seq: int) -> None:
+        """Mark what was said up to a number as read."""
+        await self.request(
+            "POST", f"/conversations/{conversation_id}/read", None, body={"seq": seq}
+        )
+
+    # Requests.
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        kind: type[T] | None,
+        parameters: Parameters | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Send a request to any route of the API, and return its answer as ``kind``.
+
+        Raises:
+            ApiError: it was refused.
+            SignedOutError: the session ended.
+            UnreachableError: no complete answer.
+        """
+        used = self.tokens.access
+        try:
+            return await self._send(method, path, kind, parameters, body)
+        except ApiError as error:
+            if error.status != 401:
+                raise
+        await self.refresh(used)
+        return await self._send(method, path, kind, parameters, body)
+
+    async def _begin(self, body: Mapping[str, Any]) -> Conversation:
+        return await self.request("POST", "/conversations", Conversation, body=body)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        kind: type[T] | None,
+        parameters: Parameters | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> T:
+        given = {key: value for key, value in (parameters or {}).items() if value is not None}
+        query = f"?{urlencode(given)}" if given else ""
+        headers = {"Accept": "application/json"}
+        if self.tokens.access:
+            headers["Authorization"] = f"Bearer {self.tokens.access}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = await http_client.request(
+                method,
+                f"{self.url}/api{path}{query}",
+                timeout_seconds=TIMEOUT_SECONDS,
+                headers=headers,
+                body=msgspec.json.encode(body) if body is not None else b"",
+            )
+        except NoAnswerError as error:
+            raise UnreachableError(str(error)) from None
+        if answer.status >= 400:
+            raise _refused(answer)
+        if kind is None:
+            return None  # type: ignore[return-value]
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.DecodeError as error:
+            raise ClientError(f"{method} {path} answered with something else: {error}") from None
+
+    def _keep(self, found: SignedIn) -> None:
+        self.tokens = Tokens(found.access_token, found.refresh_token)
+
+
+def _refused(answer: Response) -> ApiError:
+    try:
+        problem = msgspec.json.decode(answer.body, type=Problem)
+    except msgspec.DecodeError:
+        problem = Problem()
+    after = answer.headers.get("retry-after", "")
+    return ApiError(
+        answer.status,
+        problem.detail or f"The answer is {answer.status}.",
+        problem.errors,
+        float(after) if after.isdecimal() else 0.0,
+        problem.request_id,
+    )

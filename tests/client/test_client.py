@@ -1,0 +1,194 @@
+"""The SDK against a real installation: sessions, posts, and chat that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from chitlaq.client import (
+    ApiError,
+    Chat,
+    Message,
+    RefusedError,
+    Session,
+    SignedOutError,
+    Tokens,
+    UnreachableError,
+)
+from tests.conftest import PASSWORD, Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+ROOT = Path(__file__).parents[2]
+
+
+def session_of(stack: Stack, member: Member, access: str = "") -> Session:
+    return Session(stack.gateway, Tokens(access or member.token, member.refresh_token))
+
+
+async def plant(stack: Stack, conversation: UUID, sender: Member, count: int) -> None:
+    """Messages of a day ago, as if they had been sent then."""
+    await stack.sql(
+        "WITH told AS (UPDATE websocket.conversations SET last_seq = $3,"
+        " last_at = now() - interval '1 day' WHERE id = $1)"
+        " INSERT INTO websocket.messages (conversation_id, seq, sender_id, client_id, text, sent_at)"
+        " SELECT $1, n, $2, n, n, now() - interval '1 day' FROM generate_series(1, $3::int) n",
+        conversation,
+        UUID(sender.id),
+        count,
+    )
+
+
+async def test_session_reads_and_writes_and_renews_itself(stack: Stack, join: Join) -> None:
+    ada = await join()
+    session = await Session.sign_in(stack.gateway, ada.username, PASSWORD)
+    session.tokens = session.tokens._replace(access="expired")
+    written = await asyncio.gather(*(session.post(f"hello {number}") for number in range(3)))
+    assert session.tokens.access != "expired"
+    home = await session.home()
+    assert {one.id for one in written} <= {one.id for one in home.items}
+    assert [one.username for one in (await session.search(ada.username)).items] == [ada.username]
+    assert (await session.me()).username == ada.username
+
+
+async def test_errors_say_what_happened(stack: Stack, join: Join) -> None:
+    ada = await join()
+    with pytest.raises(ApiError) as wrong:
+        await Session.sign_in(stack.gateway, ada.username, "not it at all")
+    assert wrong.value.status == 401
+    session = session_of(stack, ada)
+    with pytest.raises(ApiError) as invalid:
+        await session.post(" ")
+    assert (invalid.value.status, "text" in invalid.value.errors) == (422, True)
+    assert invalid.value.request_id
+    with pytest.raises(SignedOutError):
+        await Session(stack.gateway, Tokens("no", "no")).conversations().__anext__()
+    with pytest.raises(UnreachableError):
+        await Session("http://127.0.0.1:1", Tokens("no")).home()
+
+
+async def test_chat_delivers_to_every_device_in_order_and_once(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    sender = session_of(stack, ada)
+    seen: dict[str, list[Message]] = {"phone": [], "laptop": [], "ben": []}
+    async with (
+        Chat(sender, seen["phone"].append).connected() as phone,
+        Chat(session_of(stack, ada), seen["laptop"].append).connected() as laptop,
+        Chat(session_of(stack, ben), seen["ben"].append).connected() as other,
+    ):
+        for one in (phone, laptop, other):
+            await one.online()
+        # Nobody knew of it when they connected.
+        conversation = (await sender.direct(ben.username)).id
+        sent = await asyncio.gather(*(phone.send(conversation, str(n)) for n in range(20)))
+        assert [one.seq for one in sent] == list(range(1, 21))
+        await eventually(lambda: all(len(one) == 20 for one in seen.values()))
+    for messages in seen.values():
+        assert [one.text for one in messages] == list(map(str, range(20)))
+        assert {one.sender and one.sender.username for one in messages} == {ada.username}
+    stored = (await sender.messages(conversation)).items
+    assert abs(seen["phone"][0].sent_at - stored[0].sent_at).total_seconds() < 5
+
+
+async def test_device_that_was_away_for_a_day_gets_all_it_missed(stack: Stack, join: Join) -> None:
+    """More than is replayed on the socket: the rest is read over HTTP, and what is new waits for it."""
+    ada, ben = await join(), await join()
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+    await plant(stack, conversation, ben, 1234)
+    messages: list[int] = []
+    device = Chat(session, lambda one: messages.append(one.seq), seen={conversation: 3})
+    async with device.connected():
+        await device.online()
+        assert (await device.send(conversation, "back")).seq == 1235
+        await eventually(lambda: len(messages) == 1235 - 3)
+    assert messages == list(range(4, 1236))
+    assert device.seen == {conversation: 1235}
+
+
+async def test_two_devices_that_send_the_same_at_once_send_it_once(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben = await join(), await join()
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+    phone: list[str] = []
+    laptop: list[str] = []
+    async with (
+        Chat(session, lambda one: phone.append(one.text), seen={}).connected() as first,
+        Chat(session, lambda one: laptop.append(one.text), seen={}).connected() as second,
+    ):
+        sent = await asyncio.gather(
+            *(
+                device.send(conversation, f"draft {n}", client_id=f"draft-{n}")
+                for n in range(10)
+                for device in (first, second)
+            )
+        )
+        await eventually(lambda: len(phone) == len(laptop) == 10)
+    assert [one.seq for one in sent] == sorted(2 * list(range(1, 11)))
+    assert phone == laptop == [f"draft {n}" for n in range(10)]
+
+
+async def test_refused_message_is_told_and_those_after_it_are_sent(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben = await join(), await join()
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+    async with Chat(session, lambda _: None).connected() as chat:
+        with pytest.raises(RefusedError, match="characters"):
+            await chat.send(conversation, " ")
+        results = await asyncio.gather(
+            chat.send(conversation, "to nothing", reply_to=5),
+            chat.send(conversation, "after it"),
+            return_exceptions=True,
+        )
+    assert isinstance(results[0], RefusedError)
+    assert results[0].status == 422
+    assert not isinstance(results[1], BaseException)
+    assert results[1].seq == 1
+
+
+async def test_end_of_the_session_ends_the_chat(stack: Stack, join: Join) -> None:
+    ada = await join()
+    with pytest.raises(SignedOutError):
+        async with Chat(Session(stack.gateway, Tokens("expired")), print).connected() as chat:
+            await chat.online()
+    # One's own faults end it, too, as they are.
+    ben = await join()
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+
+    def fail(message: Message) -> None:
+        raise ZeroDivisionError(message.text)
+
+    async def chat_for_ever() -> None:
+        async with Chat(session, fail).connected() as chat:
+            await chat.send(conversation, "hello")
+            await asyncio.Event().wait()
+
+    with pytest.raises(ZeroDivisionError, match="hello"):
+        await asyncio.wait_for(chat_for_ever(), 60)
+
+
+async def test_example_of_the_documentation_runs(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    code = (ROOT / "docs/client.md").read_text().partition("```python\n")[2].partition("```")[0]
+    environment = os.environ | {
+        "CHITLAQ_URL": stack.gateway,
+        "CHITLAQ_LOGIN": ada.username,
+        "CHITLAQ_PASSWORD": PASSWORD,
+    }
+    run = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, ben.username],
+        env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[1:] == ["stored as 1", "1 Are you coming tonight?"]
