@@ -26,6 +26,7 @@ from chitlaq.ops.incidents import impact, keeping, system_changes
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 from chitlaq.ops.statuspage import keeper, silencing
+from chitlaq.ops.statuspage.copies import Copier
 from chitlaq.ops.statuspage.keeper import Keeper
 from chitlaq.ops.statuspage.subscriptions import Subscriptions
 from chitlaq.ops.watchdog import heartbeat_sender, probing
@@ -70,6 +71,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(system_changes.watch_forever, operations, context.home),
             partial(impact.store_forever, operations, context.home, context.settings),
             Keeper(context.home, context.settings, operations).run_forever,
+            Copier(context.settings, operations).copy_forever,
             partial(keeper.send_forever, subscriptions),
             partial(silencing.silence_forever, operations, context.home, context.settings),
         ):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import bars
 from chitlaq.ops.statuspage.bars import LONGEST_PAUSE, Counter, Day
@@ -39,20 +42,17 @@ async def seconds(database: OpsDatabase, today: date) -> float:
     pauses=st.lists(st.integers(min_value=-100, max_value=200), min_size=1, max_size=40),
     start=st.integers(min_value=0, max_value=86_400),
 )
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
-)
+@settings(deadline=None, max_examples=30)
 async def test_watched_time_is_counted_once_and_a_pause_not_at_all(
-    database: OpsDatabase, pauses: list[int], start: int
+    pauses: list[int], start: int
 ) -> None:
-    await database.write(("forget_component_days", ["9999"]))
-    at = LONG_DAY + timedelta(seconds=start)
-    turns = [at]
+    turns = [LONG_DAY + timedelta(seconds=start)]
     for pause in pauses:
         turns.append(turns[-1] + timedelta(seconds=pause))
-    await count(database, [(one, list(State)[number % 5]) for number, one in enumerate(turns)])
-    watched = sum(one for one in pauses if 0 < one <= LONGEST_PAUSE.total_seconds())
-    assert await seconds(database, date(2026, 11, 20)) == pytest.approx(watched)
+    with TemporaryDirectory() as folder, OpsDatabase(Home(Path(folder))) as database:
+        await count(database, [(one, list(State)[number % 5]) for number, one in enumerate(turns)])
+        watched = sum(one for one in pauses if 0 < one <= LONGEST_PAUSE.total_seconds())
+        assert await seconds(database, date(2026, 11, 20)) == pytest.approx(watched)
 
 
 @pytest.mark.parametrize(("day", "hours"), [(date(2026, 10, 25), 25), (date(2026, 3, 29), 23)])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from chitlaq.core.installation.home import Home
-from chitlaq.core.installation.settings import Ports, Settings, StatusPage
+from chitlaq.core.installation.settings import Ports, Settings
 from chitlaq.ops.database import database as operations
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.statuspage import hysteresis, measuring
@@ -60,36 +60,6 @@ async def test_new_process_goes_on_with_what_was_shown(home: Home, database: Ops
     )
     await Keeper(home, nothing_listens(), database).turn()
     assert {one["status"] for one in summary(home.status_page)["components"]} == {"partial_outage"}
-
-
-async def test_copy_is_written_when_something_changes(
-    home: Home, database: OpsDatabase, tmp_path: Path
-) -> None:
-    copy = tmp_path / "copy"
-    ports = nothing_listens().ports
-    settings = Settings(ports=ports, statuspage=StatusPage(copy_to=str(copy)))
-    kept = Keeper(home, settings, database)
-
-    async def written() -> str:
-        await kept.turn()
-        return str(summary(copy)["page"]["updated_at"])
-
-    first = await written()
-    assert await written() == first, "nothing has changed"
-    await database.write(
-        statement("set_component", "chat", State.DEGRADED_PERFORMANCE, "ada", datetime.now(UTC))
-    )
-    assert await written() > first
-
-
-async def test_copy_that_cannot_be_made_leaves_the_page(
-    home: Home, database: OpsDatabase, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    page = StatusPage(copy_to=str(tmp_path / "file" / "copy"))
-    kept = Keeper(home, Settings(ports=nothing_listens().ports, statuspage=page), database)
-    await kept.turn()
-    assert summary(home.status_page)["components"]
 
 
 async def test_database_that_cannot_be_read_leaves_the_page_to_grow_old(

@@ -158,6 +158,7 @@ def _require_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
     for dotted, value in (
         ("smtp.sender", settings.smtp.sender),
         *(("operations.report_to", address) for address in settings.operations.report_to),
+        *([("statuspage.contact", contact)] if (contact := settings.statuspage.contact) else []),
     ):
         try:
             if dotted == "smtp.sender":

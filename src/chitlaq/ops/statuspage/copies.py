@@ -2,13 +2,67 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
+
+import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.settings import Settings
-from chitlaq.ops.statuspage import site
+from chitlaq.core.telemetry import logs
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.statuspage import site, snapshot
+from chitlaq.ops.statuspage.snapshot import Snapshot
 from chitlaq.web.console.status import pages
+
+LOOK_SECONDS = 10.0
+
+log = logs.get("statuspage")
+
+
+class Copier:
+    """Keeps a copy where the setting ``statuspage.copy_to`` says; whatever that takes delays nothing else."""
+
+    def __init__(self, settings: Settings, database: OpsDatabase) -> None:
+        self._settings = settings
+        self._database = database
+        self._digest = b""
+        self._copied_at: datetime | None = None
+
+    async def copy_forever(self) -> None:
+        """Write a copy when something has changed, and now and then in any case."""
+        while self._settings.statuspage.copy_to:
+            try:
+                await self.turn()
+            except OperatorError as error:
+                log.error("the status page was not copied", error=str(error))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def turn(self) -> None:
+        """Write a copy if it is due.
+
+        Raises:
+            OperatorError: it could not be written.
+        """
+        said = await snapshot.taken(self._database, self._settings)
+        digest = _digest(said)
+        if digest != self._digest or self._is_old(said.at):
+            target, found = self._settings.statuspage.copy_to, site.copied(said, self._settings)
+            await asyncio.to_thread(export, self._settings, target, found)
+            self._digest, self._copied_at = digest, said.at
+
+    def _is_old(self, now: datetime) -> bool:
+        age = timedelta(minutes=site.COPIED_MINUTES)
+        return self._copied_at is None or not timedelta() <= now - self._copied_at < age
+
+
+def _digest(said: Snapshot) -> bytes:
+    """Return what differs when something other than the time has changed."""
+    lasting = (said.components, said.incidents, said.maintenances)
+    return hashlib.sha256(msgspec.json.encode(lasting)).digest()
 
 
 def export(settings: Settings, target: str, found: Mapping[str, bytes]) -> None:

@@ -1,11 +1,10 @@
-"""What ops-service does for the status page: it measures, counts, writes, copies and sends."""
+"""What ops-service does for the status page: it measures, counts, writes and sends."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -14,7 +13,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, statement
-from chitlaq.ops.statuspage import automatic, bars, copies, current, measuring, site, snapshot
+from chitlaq.ops.statuspage import automatic, bars, current, measuring, site, snapshot
 from chitlaq.ops.statuspage.components import COMPONENTS, State
 from chitlaq.ops.statuspage.hysteresis import Hysteresis
 from chitlaq.ops.statuspage.snapshot import Snapshot
@@ -35,7 +34,6 @@ class Keeper:
         self._database = database
         self._held: dict[str, Hysteresis] = {}
         self._counter = bars.Counter(snapshot.zone(settings))
-        self._copied = _Copied()
 
     async def run_forever(self) -> None:
         """Measure and write the page every half minute."""
@@ -66,9 +64,7 @@ class Keeper:
         await self._database.keep(*await self._counter.count(self._database, states, now))
         if self._settings.statuspage.automatic:
             await automatic.publish(self._database, shown)
-        said = await site.write(self._home, self._settings, self._database)
-        await self._copy(said)
-        return said
+        return await site.write(self._home, self._settings, self._database)
 
     async def _remember(self, found: Mapping[str, State], now: datetime) -> None:
         """Pass what is measured through hysteresis, and keep what comes out."""
@@ -84,43 +80,6 @@ class Keeper:
                 for name, state in found.items()
             )
         )
-
-    async def _copy(self, said: Snapshot) -> None:
-        target = self._settings.statuspage.copy_to
-        if target and self._copied.is_due(said):
-            try:
-                await asyncio.to_thread(
-                    copies.export, self._settings, target, site.copied(said, self._settings)
-                )
-            except OperatorError as error:
-                log.error("the status page was not copied", error=str(error))
-            else:
-                self._copied.note(said)
-
-
-class _Copied:
-    """What the last copy said, and when it was made."""
-
-    def __init__(self) -> None:
-        self._digest = b""
-        self._at: datetime | None = None
-
-    def is_due(self, said: Snapshot) -> bool:
-        age = timedelta(minutes=site.COPIED_MINUTES)
-        return (
-            self._at is None
-            or not timedelta() <= said.at - self._at < age
-            or (_digest(said) != self._digest)
-        )
-
-    def note(self, said: Snapshot) -> None:
-        self._digest, self._at = _digest(said), said.at
-
-
-def _digest(said: Snapshot) -> bytes:
-    """Return what differs when something has changed, other than the time."""
-    lasting = (said.components, said.incidents, said.maintenances)
-    return hashlib.sha256(msgspec.json.encode(lasting)).digest()
 
 
 async def send_forever(subscriptions: Subscriptions) -> None:

@@ -34,10 +34,6 @@ SELECT component, day, state, seconds FROM component_days WHERE day >= ?1;
 INSERT INTO component_days (component, day, state, seconds) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT (component, day, state) DO UPDATE SET seconds = max(seconds, excluded.seconds);
 
--- name: forget_component_days
--- Drop what no page shows any more.
-DELETE FROM component_days WHERE day < ?1;
-
 -- name: add_maintenance
 -- Announce work; the answer is its number.
 INSERT INTO maintenances (title, title_tr, text, text_tr, components, starts_at, ends_at, made_at, made_by)
