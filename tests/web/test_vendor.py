@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
+from flit_core.wheel import WheelBuilder
 
 from chitlaq.web import vendor
 from chitlaq.web.vendor import PACKAGES, Package
@@ -40,6 +42,16 @@ def test_vendored_package_has_its_licence(package: Package) -> None:
     texts = [(ROOT / package.folder / name).read_text() for name in licences]
     named = {"MIT": "Permission is hereby granted", "MPL-2.0": "Mozilla Public License"}
     assert any(named[package.licence] in text for text in texts)
+
+
+def test_wheel_has_what_browsers_get() -> None:
+    wheel = io.BytesIO()
+    WheelBuilder.from_ini_path(ROOT / "pyproject.toml", wheel).build()
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    web = ROOT / "src" / "chitlaq" / "web"
+    files = [one for one in web.rglob("*") if one.is_file() and one.suffix != ".pyc"]
+    assert {f"chitlaq/web/{one.relative_to(web)}" for one in files} <= packed
+    assert "chitlaq/web/console/static/vendor/uplot.js" in packed
 
 
 def test_fetched_file_loses_its_source_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from chitlaq.core.errors import UnknownResult
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.checks import disks, host
 from chitlaq.ops.checks.model import Table, Verdict
-from tests.conftest import free_ports
+from tests.conftest import PORTS, free_ports
 from tests.ops.checks.prometheus_history import serving
 from tests.ops.checks.run_check import run_check
 
@@ -448,6 +448,24 @@ async def test_private_port_on_the_network_is_critical(
         found = await run_check(home, "host.sockets", CHITLAQ_PORTS_POSTGRES=port, **others)
     assert found.verdict == verdict
     assert ("postgres" in found.summary) == (verdict == Verdict.CRITICAL)
+
+
+async def test_optional_port_is_ours_on_loopback_and_another_program_s_elsewhere(
+    home: Home,
+) -> None:
+    ports = {
+        f"CHITLAQ_PORTS_{one.upper()}": str(free)
+        for one, free in zip(PORTS, free_ports(len(PORTS)), strict=True)
+    }
+    for address, component in (("127.0.0.1", "ops-service"), ("0.0.0.0", "")):
+        with socket.create_server((address, 0)) as listener:
+            port = listener.getsockname()[1]
+            found = await run_check(
+                home, "host.sockets", **ports | {"CHITLAQ_PORTS_CONSOLE": str(port)}
+            )
+        assert found.verdict == Verdict.OK
+        (table,) = [one for one in found.evidence if isinstance(one, Table)]
+        assert ["tcp", f"{address}:{port}", component] in [list(row[:3]) for row in table.rows]
 
 
 async def test_required_hosts_are_tried(home: Home) -> None:

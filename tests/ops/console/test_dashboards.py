@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -127,6 +128,20 @@ async def test_prometheus_that_is_down_or_refuses_is_unknown_with_the_reason(
     secrets.ensure(Home(tmp_path))
     with pytest.raises(UnknownResult, match="no answer from https://"):
         await Drawing(Home(tmp_path), Settings(), 3600).panel(panel)
+
+
+async def test_prometheus_that_hangs_is_unknown_in_time(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        panels = [model.number(str(one), "up") for one in range(drawing.TOGETHER)]
+        hanging = drawn_from(url, tmp_path)
+        found = await asyncio.gather(
+            *(hanging.panel(one) for one in panels), return_exceptions=True
+        )
+    reason = (
+        f"Prometheus gives no answer from {url}/api/v1/query within {drawing.QUERY_SECONDS:g} s"
+    )
+    assert [str(one) for one in found] == [reason] * len(panels)
 
 
 def test_every_threshold_that_a_panel_names_is_a_setting_in_its_unit() -> None:

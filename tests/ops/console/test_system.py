@@ -83,6 +83,16 @@ async def test_everything_down_is_said_on_each_screen(ada: Visitor) -> None:
     assert data["unknown"].startswith("there is no prometheus")
 
 
+async def test_console_answers_on_the_second_port_while_nothing_else_runs(
+    alone: Stack, visitor: Visitors
+) -> None:
+    one = visitor()
+    one.client.base_url = f"http://localhost:{alone.ports['console']}"
+    assert (await one.get("/")).headers["location"] == "/ops/"
+    await one.use_link(alone)
+    assert "Overview" in await text_of(one, "/ops/dashboards")
+
+
 async def test_nine_dashboards_are_listed_and_each_draws_all_its_panels(ada: Visitor) -> None:
     listed = (await ada.get("/ops/dashboards")).text
     assert len(DASHBOARDS) == 9
@@ -143,6 +153,13 @@ async def test_log_that_hangs_holds_up_neither_other_screens_nor_the_end_of_the_
         log.unlink()
 
 
+async def test_first_run_of_a_routine_has_none_to_compare_with(alone: Stack, ada: Visitor) -> None:
+    run = alone.json("ops", "midday")
+    shown = await text_of(ada, f"/ops/routines/runs/{run['id']}")
+    assert "no earlier run of midday is recorded" in shown
+    assert run["results"][0]["summary"] in shown
+
+
 async def test_catalogue_of_backups_shows_what_was_proven(alone: Stack, ada: Visitor) -> None:
     at = datetime.now(UTC)
     good = ProofResult(at, is_good=True, detail="", seconds=1.0)
@@ -201,4 +218,5 @@ async def test_routine_is_run_through_a_plan_and_its_run_is_shown_and_compared(
     for check in ROUTINES["midday"].checks:
         assert check in shown
     assert "Changes since the run before" in shown
+    assert "no earlier run" not in shown
     assert (await on_stack.get(f"/ops/routines/runs/{ids.new()}")).status_code == 404

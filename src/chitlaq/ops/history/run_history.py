@@ -86,6 +86,12 @@ async def find(database: OpsDatabase, beginning: str) -> Run | None:
     return await _with_results(database, found[0]) if found else None
 
 
+async def before(database: OpsDatabase, run: Run) -> Run | None:
+    """Return the run of the same routine before this one."""
+    found = await database.rows("run_before", run.routine, run.started_at)
+    return await _with_results(database, found[0]) if found else None
+
+
 async def beginning(database: OpsDatabase, days: int, now: datetime) -> datetime:
     """Return since when records are kept; days without any record do not count."""
     rows = await database.rows("recorded_days", now, days + 1)

@@ -69,6 +69,10 @@ ORDER BY started_at DESC LIMIT ?2;
 -- The newest run whose ID starts with ?1.
 SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 ORDER BY started_at DESC LIMIT 1;
 
+-- name: run_before
+-- The newest run of a routine before a moment.
+SELECT * FROM runs WHERE routine = ?1 AND started_at < ?2 ORDER BY started_at DESC LIMIT 1;
+
 -- name: results
 -- The results of a run, in its order.
 SELECT record FROM results WHERE run_id = ?1 ORDER BY position;

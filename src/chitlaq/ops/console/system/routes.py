@@ -114,10 +114,14 @@ async def routine_run(request: ConsoleRequest, state: OpsState, identifier: UUID
 
 
 async def _changes(state: OpsState, run: Run) -> list[run_diff.VerdictChange]:
-    """What changed since the run of the same routine before this one."""
-    newest = await run_history.listed(state.operations, run.routine, 100)
-    earlier = [one for one in newest if one.started_at < run.started_at]
-    before = await run_history.find(state.operations, str(earlier[0].id)) if earlier else None
+    """What changed since the run of the same routine before this one.
+
+    Raises:
+        OperatorError: there is none.
+    """
+    before = await run_history.before(state.operations, run)
+    if before is None:
+        raise OperatorError(f"no earlier run of {run.routine} is recorded")
     return run_diff.compare(before, run)
 
 
