@@ -18,6 +18,7 @@ class Console:
 
     def __init__(self, home: Home, settings: Settings, database: OpsDatabase) -> None:
         self.is_public = settings.operations.public
+        self.has_tls = settings.base_url.startswith("https:")
         self.sessions = Sessions(database)
         self.operators = Operators(home)
         self.links = Links()

@@ -33,8 +33,11 @@ def is_through_edge(connection: Connection) -> bool:
 
 
 def is_https(connection: Connection) -> bool:
-    """Whether the browser uses TLS, as far as nginx or the proxy before it says so."""
-    return is_through_edge(connection) and connection.headers.get("x-forwarded-proto") == "https"
+    """Whether the browser uses TLS: nginx or the proxy before it says so, or the address that is public."""
+    console: Console = connection.app.state.console
+    return is_through_edge(connection) and (
+        console.has_tls or connection.headers.get("x-forwarded-proto") == "https"
+    )
 
 
 async def reachable(connection: Connection, _: BaseRouteHandler) -> None:

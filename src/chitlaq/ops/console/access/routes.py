@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -95,10 +96,10 @@ async def _step_of_right(console: Console, given: SignIn) -> int | None:
         operator.password_hash if operator else None,
         _permit,
     )
-    if operator is None or not is_right:
-        return None
-    used = await console.sessions.last_step(given.name, operator.changed_at)
-    return operators.step_of(operator, given.code, used)
+    since = operator.changed_at if operator else datetime.now(UTC)
+    used = await console.sessions.last_step(given.name, since)
+    step = operators.step_of(operator, given.code, used) if operator else None
+    return step if is_right else None
 
 
 @open_page("/ops/link", sync_to_thread=False)

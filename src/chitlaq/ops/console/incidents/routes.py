@@ -17,7 +17,7 @@ from chitlaq.ops.console import forms
 from chitlaq.ops.console.incidents import steps
 from chitlaq.ops.console.pages import ConsoleRequest, Unknown, form, looked, page, screen
 from chitlaq.ops.escalation.escalation import next_steps
-from chitlaq.ops.incidents import impact, incidents, timeline
+from chitlaq.ops.incidents import impact, incidents, postmortem, timeline
 from chitlaq.ops.incidents.changes import IncidentChangedError, Severity
 from chitlaq.ops.incidents.impact import Impact
 from chitlaq.ops.incidents.incidents import Incident
@@ -114,6 +114,15 @@ async def note(request: ConsoleRequest, state: OpsState, number: Number) -> Resp
         state.operations, number, request.user.operator, text=given.text, kind=given.kind
     )
     return await _done(request, state, number, work)
+
+
+@screen(f"{LISTS}/{{number:int}}/postmortem", media_type="text/markdown")
+async def download(state: OpsState, number: Number) -> Response[str]:
+    """Give the postmortem's draft as a file."""
+    context = state.context
+    text = await postmortem.markdown(state.operations, context.home, context.settings, number)
+    named = {"Content-Disposition": f'attachment; filename="incident-{number}.md"'}
+    return Response(text, media_type="text/markdown", headers=named)
 
 
 @screen(f"{LISTS}/{{number:int}}/{{step:str}}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.console.now import experience, remedies
 from chitlaq.ops.console.now.experience import Experience
 from chitlaq.ops.console.now.remedies import Remedy
@@ -42,6 +43,7 @@ class Situation:
         others: how many more there are.
         cause: the alert of the incident that began first.
         remedy: what the runbook says to do about that.
+        are_alerts_silent: the Watchdog should arrive from Alertmanager, and does not.
         ailing: components that are not well, as the supervisor sees them.
         change: what changed last, and when; None if nothing is known.
         duty: who is on call.
@@ -53,6 +55,7 @@ class Situation:
     others: int
     cause: IncidentAlert | None
     remedy: Remedy | None
+    are_alerts_silent: bool
     felt: Experience | Unknown
     ailing: Sequence[Status] | Unknown
     change: Change | Unknown | None
@@ -105,6 +108,7 @@ async def now(state: OpsState) -> Situation:
         others,
         cause,
         remedies.remedy(cause) if cause else None,
+        _has_alertmanager(state.context.settings) and not state.alert_path.works,
         felt,
         statuses if isinstance(statuses, Unknown) else [one for one in statuses if not one.is_well],
         change,
@@ -123,6 +127,10 @@ def _cause(incident: Incident | Unknown | None) -> IncidentAlert | None:
     return min(
         firing, key=lambda one: (not one.name.endswith("Down"), one.started_at), default=None
     )
+
+
+def _has_alertmanager(settings: Settings) -> bool:
+    return bool(settings.alertmanager_url) or settings.embeds("alertmanager")
 
 
 async def _last_change(database: OpsDatabase) -> Change | None:

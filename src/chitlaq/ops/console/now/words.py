@@ -38,6 +38,11 @@ def sentence(now: Situation) -> Sentence:
     if now.ailing:
         names = ", ".join(one.name for one in now.ailing)
         return Sentence("warning", f"No incident, but not everything is well: {names}")
+    if now.are_alerts_silent:
+        return Sentence(
+            "warning",
+            "No incident, but no alert could arrive: Prometheus or Alertmanager is silent",
+        )
     return Sentence("ok", "No incident: everything runs")
 
 
