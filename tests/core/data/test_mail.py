@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from aiosmtpd.controller import Controller
 from chitlaq.core.data import mail, postgres
 from chitlaq.core.data.mail import Mail, TooManyMailsError, safe_name
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.settings import Smtp
 from tests.conftest import PASSWORD, Stack, eventually, free_ports
 
 
@@ -28,6 +31,7 @@ class Mailbox:
         self.refused: set[str] = set()
         self.recipients: set[str] = set()
         self.messages: list[EmailMessage] = []
+        self.raw: list[bytes] = []
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
         (address,) = envelope.rcpt_tos
@@ -35,6 +39,7 @@ class Mailbox:
         if address not in self.refused:
             self.refused.add(address)
             return f"451 {address} and {address.title()}: come back later"
+        self.raw.append(envelope.content)
         self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 taken"
 
@@ -275,3 +280,29 @@ async def test_name_of_several_lines_is_refused(client: httpx.AsyncClient) -> No
         answer = await client.post("/api/auth/register", json=body | {"display_name": bad})
         assert answer.status_code == 422, answer.text
         assert set(answer.json()["errors"]) == {"display_name"}
+
+
+async def test_mail_names_where_one_click_ends_it(mailbox: tuple[Mailbox, int]) -> None:
+    """RFC 8058, 3.1: both headers, and the URL as it is, however long it is."""
+    box, port = mailbox
+    box.refused.add("reader@example.edu")
+    end = "https://chat.example.edu/status/unsubscribe?token=" + "aB3-_" * 40
+    sent = Mail("reader@example.edu", "Çözüldü", "text", "<p>page", [], end)
+    smtp = Smtp(host="127.0.0.1", port=port, start_tls=False)
+    await mail.send_at_once(smtp, sent, uuid4(), datetime.now(UTC), 30)
+    (raw,) = box.raw
+    lines = raw.split(b"\r\n")
+    assert f"List-Unsubscribe: <{end}>".encode() in lines
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
+    assert max(map(len, lines)) <= 998
+    assert box.messages[0]["Subject"] == "Çözüldü"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mailto:x@example.edu", "https://a\r\nBcc: b", "https://a b", "https://a>", "https://é",
+     f"https://{'a' * 950}"],
+)  # fmt: skip
+def test_address_that_ends_a_subscription_is_one_url(url: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        Mail("reader@example.edu", "x", "x", "x", [], url)

@@ -31,6 +31,8 @@ from chitlaq.core.visible import is_one_line
 
 LONGEST_NAME = 50
 LONGEST_NAME_WORDS = 4
+LONGEST_URL = 900
+UNSUBSCRIBE = "List-Unsubscribe"
 
 STEP_SECONDS = 30.0
 # A server that is given up while it still examines a mail delivers it, and gets it again
@@ -78,8 +80,8 @@ class Mail:
             raise ValueError("the address of a mail must be checked first")
         if not is_one_line(self.subject):
             raise ValueError("the subject of a mail must be one line")
-        if not re.fullmatch(r"(https?://[!-;=?-~]+)?", self.unsubscribe):
-            raise ValueError("the address that ends a subscription must be a URL")
+        if not re.fullmatch(rf"(https?://[!-;=?-~]{{1,{LONGEST_URL}}})?", self.unsubscribe):
+            raise ValueError("the address that ends a subscription must be a URL of one line")
 
 
 class MailRefusedError(Exception):
@@ -269,15 +271,31 @@ def _without(address: str, said: str) -> str:
     return said
 
 
+class _Unfolded(policy.EmailPolicy):
+    """As `policy.SMTP`, which would write a long URL as encoded words, and no program would find it there.
+
+    A line may have 998 characters (RFC 5322, 2.1.1).
+    """
+
+    def fold(self, name: str, value: str) -> str:
+        return (
+            f"{name}: {value}{self.linesep}" if name == UNSUBSCRIBE else super().fold(name, value)
+        )
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        is_url = name == UNSUBSCRIBE
+        return self.fold(name, value).encode() if is_url else super().fold_binary(name, value)
+
+
 def _message(row: OutgoingMail, sender_name: str, from_address: str) -> EmailMessage:
-    message = EmailMessage(policy.SMTP)
+    message = EmailMessage(_Unfolded(linesep=policy.SMTP.linesep))
     message["From"] = Address(sender_name, addr_spec=from_address)
     message["To"] = Address(addr_spec=row["to_address"])
     message["Subject"] = row["subject"]
     message["Date"] = row["created_at"]
     message["Message-ID"] = f"<{row['id']}@chitlaq>"
     if row["unsubscribe"]:
-        message["List-Unsubscribe"] = f"<{row['unsubscribe']}>"
+        message[UNSUBSCRIBE] = f"<{row['unsubscribe']}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message["Auto-Submitted"] = "auto-generated"
     message.set_content(row["text"])
