@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -142,4 +143,7 @@ async def test_outage_of_a_service_names_its_routes_members_and_restart(
     found = await eventually(shown)
     routes = {one["route"]: one for one in found["impact"]["routes"]}
     assert routes["/api/search/users"]["failed"] >= 1
+    page = await asyncio.to_thread(stack.command, "incidents", "postmortem", str(opened["id"]))
+    assert re.search(r"\| /api/search/users \| \d+ \| \d+ \(", page.stdout)
+    assert re.search(r"Members with a failed request: [1-9]", page.stdout)
     await eventually(lambda: asyncio.to_thread(stack.is_healthy))

@@ -20,12 +20,14 @@ class Matcher:
     """A condition on a label; one that is missing is empty."""
 
     label: str
-    pattern: re.Pattern[str]
+    value: str
+    pattern: re.Pattern[str] | None
     is_negated: bool
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        is_found = self.pattern.fullmatch(labels.get(self.label, "")) is not None
-        return is_found != self.is_negated
+        found = labels.get(self.label, "")
+        is_found = found == self.value if self.pattern is None else self.pattern.fullmatch(found)
+        return bool(is_found) != self.is_negated
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ def _matcher(text: str) -> Matcher:
     if found is None:
         raise ValueError(f"{text!r} is no matcher")
     label, operator, value = found.groups()
-    pattern = value if operator.endswith("~") else re.escape(value)
-    return Matcher(label, re.compile(pattern), operator.startswith("!"))
+    pattern = re.compile(value) if operator.endswith("~") else None
+    return Matcher(label, value, pattern, operator.startswith("!"))
 
 
 def inhibits(labels: Mapping[str, str]) -> frozenset[Explanation]:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chitlaq.monitoring.alerts import inhibition
+from chitlaq.monitoring.alerts.inhibition import Explanation
 from chitlaq.ops.database.database import Transaction, statement
 from chitlaq.ops.incidents import changes, subjects, timeline
 from chitlaq.ops.incidents.changes import CHITLAQ, Severity, State
@@ -47,6 +48,11 @@ class Alert(msgspec.Struct, frozen=True):
     labels: dict[str, str]
     started_at: datetime
     ended_at: datetime | None
+
+    # Computed once: each alert is compared with all others.
+    subject: str = ""
+    explains: frozenset[Explanation] = frozenset()
+    explained_by: frozenset[Explanation] = frozenset()
 
 
 @dataclass(eq=False)
@@ -115,7 +121,13 @@ def join(transaction: Transaction, now: datetime) -> int:
 
 def _alert(row: object) -> Alert:
     values = dict(row)  # type: ignore[call-overload]
-    return msgspec.convert({**values, "labels": msgspec.json.decode(values["labels"])}, Alert)
+    labels = msgspec.json.decode(values["labels"], type=dict[str, str])
+    return msgspec.structs.replace(
+        msgspec.convert({**values, "labels": labels}, Alert),
+        subject=subjects.subject(labels),
+        explains=inhibition.inhibits(labels),
+        explained_by=inhibition.inhibited(labels),
+    )
 
 
 def _stored(transaction: Transaction, now: datetime, alerts: Sequence[Alert]) -> Iterable[_Group]:
@@ -231,29 +243,29 @@ def _keys(alert: Alert) -> set[_Key]:
     """Return under which keys others find an alert."""
     return {
         ("alert", alert.fingerprint),
-        ("subject", subjects.subject(alert.labels)),
-        *(("inhibits", one) for one in inhibition.inhibits(alert.labels)),
-        *(("inhibited", one) for one in inhibition.inhibited(alert.labels)),
+        ("subject", alert.subject),
+        *(("explains", one) for one in alert.explains),
+        *(("explained", one) for one in alert.explained_by),
     }
 
 
 def _counterparts(alert: Alert) -> set[_Key]:
     """Return under which keys an alert finds others."""
     return {
-        ("subject", subjects.subject(alert.labels)),
-        *(("inhibited", one) for one in inhibition.inhibits(alert.labels)),
-        *(("inhibits", one) for one in inhibition.inhibited(alert.labels)),
+        ("subject", alert.subject),
+        *(("explained", one) for one in alert.explains),
+        *(("explains", one) for one in alert.explained_by),
     }
 
 
 def _lead(group: _Group) -> Alert:
     """Return the alert that gives an incident its title: the most severe, and a cause before its effects."""
-    causes = {key for one in group.alerts.values() for key in inhibition.inhibits(one.labels)}
+    causes = {one for alert in group.alerts.values() for one in alert.explains}
     return min(
         group.alerts.values(),
         key=lambda one: (
             one.severity,
-            bool(inhibition.inhibited(one.labels) & causes),
+            not causes.isdisjoint(one.explained_by),
             one.started_at,
             one.fingerprint,
         ),
@@ -263,7 +275,7 @@ def _lead(group: _Group) -> Alert:
 def _write(transaction: Transaction, group: _Group, now: datetime) -> None:
     lead = _lead(group)
     title = timeline.title(lead.summary or lead.name)
-    subject = subjects.subject(lead.labels)
+    subject = lead.subject
     if group.is_storm:
         title, subject = timeline.title(f"Alert storm: {title}"), STORM_SUBJECT
     if (state := group.state) is None:

@@ -100,7 +100,7 @@ def _helped(lines: Iterable[Entry]) -> Iterator[str]:
 def _hindered(found: Incident, lines: Sequence[Entry]) -> Iterator[str]:
     for one in lines:
         if one.kind in {"hindered", "expired"} or (
-            one.kind == "action" and " failed: " in one.text
+            one.kind in {"action", "message"} and " failed: " in one.text
         ):
             yield _said(one)
     if found.acknowledged_at is None:

@@ -76,9 +76,10 @@ ORDER BY at, id;
 -- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1; at most ?2, the oldest first.
 SELECT fingerprint, name, severity, summary, labels, started_at, ended_at
 FROM (SELECT * FROM alerts WHERE ended_at IS NULL
-      UNION ALL SELECT * FROM alerts WHERE ended_at > ?1)
-WHERE severity IN ('P0', 'P1', 'P2')
-  AND (fingerprint, started_at) NOT IN (SELECT fingerprint, started_at FROM incident_alerts)
+      UNION ALL SELECT * FROM alerts WHERE ended_at > ?1) AS recent
+WHERE severity IN ('P0', 'P1', 'P2') AND NOT EXISTS (
+    SELECT 1 FROM incident_alerts AS known
+    WHERE known.fingerprint = recent.fingerprint AND known.started_at = recent.started_at)
 ORDER BY started_at, fingerprint LIMIT ?2;
 
 -- name: incidents_to_join
