@@ -45,14 +45,6 @@ async def report(
     return await incidents.listed(database, limit=100)
 
 
-async def partition(database: OpsDatabase) -> set[frozenset[str]]:
-    """The names of the alerts of each incident."""
-    return {
-        frozenset(alert.fingerprint for alert in one.alerts)
-        for one in await incidents.listed(database, limit=1000)
-    }
-
-
 def names(found: Iterable[incidents.Incident]) -> list[set[str]]:
     return [{alert.name for alert in one.alerts} for one in found]
 

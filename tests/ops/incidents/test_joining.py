@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.history import alert_history
+from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from chitlaq.ops.incidents import incidents, timeline
-from tests.ops.incidents.alerts import alert, names, report
+from tests.ops.incidents.alerts import NOW, alert, names, report
 
 
 async def test_alert_opens_an_incident_with_its_severity_and_summary(database: OpsDatabase) -> None:
@@ -41,3 +44,15 @@ async def test_fifty_alerts_are_one_incident(database: OpsDatabase) -> None:
     (found,) = await incidents.listed(database, limit=100)
     assert found.alert_count == 50
     assert found.title.startswith("Alert storm: ")
+
+
+async def test_alert_that_nobody_can_read_or_name_keeps_no_other_from_opening_an_incident(
+    database: OpsDatabase,
+) -> None:
+    nameless = replace(alert(" \n", severity="P1"), annotations={"summary": " "})
+    await alert_history.store(database, AlertmanagerPayload([nameless]))
+    labels = '{"component": ["of", "another", "form"]}'
+    broken = ("broken", "Broken", "P0", labels, "", "", NOW, None)
+    await database.write(statement("keep_alert", *broken))
+    found = await report(database, alert("CacheDown"))
+    assert {one.title for one in found} == {"CacheDown is bad.", "An alert without a name"}

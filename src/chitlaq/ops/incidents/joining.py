@@ -10,12 +10,14 @@ here, again and again, so a kill or a full disk in between loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.alerts import inhibition
 from chitlaq.monitoring.alerts.inhibition import Explanation
 from chitlaq.ops.database.database import Transaction, statement
@@ -34,6 +36,8 @@ MAX_AT_ONCE = 1000
 """Alerts that join in one transaction."""
 MAX_CONSIDERED = 1000
 """Alerts of an incident that others are compared with, the oldest ones."""
+
+log = logs.get("incidents")
 
 _Key = tuple[str, object]
 
@@ -97,17 +101,11 @@ class _Group:
 
 
 def join(transaction: Transaction, now: datetime) -> int:
-    """Let alerts that are in no incident open one or join one, `MAX_AT_ONCE` at most; return how many.
+    """Let alerts that are in no incident open one or join one, about `MAX_AT_ONCE` at most; return how many.
 
     What announced work explains does neither, unless it outlasts the work.
     """
-    rows = transaction.rows("alerts_in_no_incident", now - RETURNS, MAX_AT_ONCE)
-    works = maintenance.covering(transaction, now - RETURNS) if rows else []
-    alerts = [
-        alert
-        for alert in map(_alert, rows)
-        if not maintenance.is_explained(works, alert.labels, alert.ended_at or now)
-    ]
+    alerts = _waiting(transaction, now)
     if not alerts:
         return 0
     groups = _Groups(_stored(transaction, now, alerts))
@@ -119,8 +117,35 @@ def join(transaction: Transaction, now: datetime) -> int:
     return len(alerts)
 
 
-def _alert(row: object) -> Alert:
-    values = dict(row)  # type: ignore[call-overload]
+def _waiting(transaction: Transaction, now: datetime) -> list[Alert]:
+    """Return the oldest alerts that are in no incident and must be."""
+    found: list[Alert] = []
+    works = maintenance.covering(transaction, now - RETURNS)
+    passed = 0
+    while len(found) < MAX_AT_ONCE:
+        rows = transaction.rows("alerts_in_no_incident", now - RETURNS, MAX_AT_ONCE, passed)
+        found += (
+            alert
+            for alert in _readable(rows)
+            if not maintenance.is_explained(works, alert.labels, alert.ended_at or now)
+        )
+        passed += len(rows)
+        if len(rows) < MAX_AT_ONCE:
+            break
+    return found
+
+
+def _readable(rows: Iterable[sqlite3.Row]) -> Iterator[Alert]:
+    """Return the alerts; one that nobody can read must not keep the others from opening incidents."""
+    for row in rows:
+        try:
+            yield _alert(row)
+        except msgspec.MsgspecError as error:
+            log.error("alert not read", fingerprint=row["fingerprint"], error=str(error))
+
+
+def _alert(row: sqlite3.Row) -> Alert:
+    values = dict(row)
     labels = msgspec.json.decode(values["labels"], type=dict[str, str])
     return msgspec.structs.replace(
         msgspec.convert({**values, "labels": labels}, Alert),
@@ -140,8 +165,8 @@ def _stored(transaction: Transaction, now: datetime, alerts: Sequence[Alert]) ->
             groups[state.id].last_started_at = datetime.fromisoformat(row["last_started_at"])
     numbers = msgspec.json.encode(list(groups)).decode()
     for row in transaction.rows("first_episodes", numbers, MAX_CONSIDERED):
-        alert = _alert(row)
-        groups[row["incident_id"]].alerts[alert.fingerprint] = alert
+        for alert in _readable([row]):
+            groups[row["incident_id"]].alerts[alert.fingerprint] = alert
     fingerprints = msgspec.json.encode([one.fingerprint for one in alerts]).decode()
     for row in transaction.rows("incidents_of_alerts", fingerprints, numbers):
         groups[row["incident_id"]].known.add(row["fingerprint"])
@@ -274,7 +299,7 @@ def _lead(group: _Group) -> Alert:
 
 def _write(transaction: Transaction, group: _Group, now: datetime) -> None:
     lead = _lead(group)
-    title = timeline.title(lead.summary or lead.name)
+    title = timeline.title(lead.summary) or timeline.title(lead.name) or "An alert without a name"
     subject = lead.subject
     if group.is_storm:
         title, subject = timeline.title(f"Alert storm: {title}"), STORM_SUBJECT

@@ -31,7 +31,7 @@ async def keep_forever(
             joined, is_changed = await keep(database, datetime.now(UTC))
             if is_changed:
                 changed.set()
-            if joined == joining.MAX_AT_ONCE:
+            if joined >= joining.MAX_AT_ONCE:
                 arrived.set()
         except OpsDatabaseUnavailableError as error:
             log.error("incidents not updated", error=str(error))

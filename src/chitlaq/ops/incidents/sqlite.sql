@@ -73,14 +73,15 @@ WHERE incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_
 ORDER BY at, id;
 
 -- name: alerts_in_no_incident
--- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1; at most ?2, the oldest first.
+-- Alerts of P0 to P2 that are in no incident, and are firing or ended after ?1; the ?2 oldest after
+-- the first ?3.
 SELECT fingerprint, name, severity, summary, labels, started_at, ended_at
 FROM (SELECT * FROM alerts WHERE ended_at IS NULL
       UNION ALL SELECT * FROM alerts WHERE ended_at > ?1) AS recent
 WHERE severity IN ('P0', 'P1', 'P2') AND NOT EXISTS (
     SELECT 1 FROM incident_alerts AS known
     WHERE known.fingerprint = recent.fingerprint AND known.started_at = recent.started_at)
-ORDER BY started_at, fingerprint LIMIT ?2;
+ORDER BY started_at, fingerprint LIMIT ?2 OFFSET ?3;
 
 -- name: incidents_to_join
 -- Incidents that an alert may join, with when their last alert began: those not resolved, and those resolved
