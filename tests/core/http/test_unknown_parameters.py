@@ -22,9 +22,27 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::litestar.exceptions.base_exceptions.LitestarDeprecationWarning"
 )
 
-PAGES = {"/", "/verify", "/static/{name}"}
+PAGES = {
+    "/",
+    "/verify",
+    "/static/{name}",
+    "/status/confirm",
+    "/status/subscribe",
+    "/status/unsubscribe",
+}
 """Pages that people reach by links, to which mail programs and others add parameters."""
 ID = "00000000-0000-0000-0000-000000000000"
+VALUES = {
+    "post_id": ID,
+    "session_id": ID,
+    "conversation_id": ID,
+    "identifier": ID,
+    "number": "0",
+    "step": "resolve",
+    "uid": "chitlaq-overview",
+    "name": "console.css",
+}
+"""Of parameters of paths; others are sent as they are named."""
 SERVICES: dict[str, Service] = {
     row.name: import_module(f"{row.package}.routes").SERVICE for row in inventory.SERVICES
 }
@@ -54,9 +72,14 @@ async def ask(stack: Stack, service: str, method: str, target: str) -> httpx.Res
 async def test_unknown_parameter_is_refused_by_name(
     stack: Stack, service: str, method: str, path: str
 ) -> None:
-    target = path.replace("{post_id}", ID).replace("{session_id}", ID)
+    target = path
+    for name, value in VALUES.items():
+        target = target.replace(f"{{{name}}}", value)
     answer = await ask(stack, service, method, f"{target}?limit=1&unheard_of=1&q=x&page=1")
-    if path in PAGES:
+    if service == "ops-service" and path.startswith("/ops"):
+        # A page of the console: nginx reaches none of them, unless the settings say so.
+        assert answer.status_code == 404, answer.text
+    elif path in PAGES:
         assert answer.status_code != 422, answer.text
     else:
         assert answer.status_code == 422, answer.text
