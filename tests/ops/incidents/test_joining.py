@@ -49,7 +49,7 @@ async def test_fifty_alerts_are_one_incident(database: OpsDatabase) -> None:
 async def test_alert_that_nobody_can_read_or_name_keeps_no_other_from_opening_an_incident(
     database: OpsDatabase,
 ) -> None:
-    nameless = replace(alert(" \n", severity="P1"), annotations={"summary": " "})
+    nameless = replace(alert(" ", severity="P1"), annotations={"summary": " "})
     await alert_history.store(database, AlertmanagerPayload([nameless]))
     labels = '{"component": ["of", "another", "form"]}'
     broken = ("broken", "Broken", "P0", labels, "", "", NOW, None)
