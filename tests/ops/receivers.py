@@ -92,7 +92,7 @@ class MailServer:
         text = message.get_body(("plain",))
         assert text is not None
         for address in envelope.rcpt_tos:
-            self.mails.append((address, message["Subject"], text.get_content()))
+            self.mails.append((address, str(message["Subject"]).strip(), text.get_content()))
         while self.holds_back:
             await asyncio.sleep(0.01)
         return self.answers.get(envelope.rcpt_tos[0], "250 taken")

@@ -13,7 +13,7 @@ from typing import Any
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase
-from chitlaq.ops.escalation import engine, planning
+from chitlaq.ops.escalation import pages, planning
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.oncall import channels
 
@@ -59,7 +59,7 @@ STEPS: dict[str, Callable[[], None]] = {
     ),
     "after the claim": lambda: setattr(channels, "send", before(channels.send)),
     "after sending": lambda: setattr(channels, "send", after(channels.send)),
-    "before the end is committed": lambda: setattr(engine, "_ends", within_commit(engine._ends)),
+    "before the end is committed": lambda: setattr(pages, "ends", within_commit(pages.ends)),
     "after the end": lambda: setattr(Engine, "_end", after(Engine._end)),
 }
 

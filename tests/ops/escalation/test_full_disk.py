@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chitlaq.ops.database import overflow
-from chitlaq.ops.escalation import engine
+from chitlaq.ops.escalation import last_resort
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from chitlaq.ops.incidents import incidents
@@ -19,7 +19,7 @@ from tests.ops.incidents.alerts import alert
 async def test_alerts_that_wait_in_memory_are_told_and_open_incidents_when_there_is_room(
     escalation: Escalation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BLIND_SECONDS", 0.0)
+    monkeypatch.setattr(last_resort, "PATIENCE_SECONDS", 0.0)
     escalation.write_people("ada")
     reports = (
         [alert("DiskAlmostFull"), alert("DeadlocksOften"), alert("CacheDown")],

@@ -18,8 +18,6 @@ from pathlib import Path
 from time import monotonic
 from uuid import UUID, uuid5
 
-import msgspec
-
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
@@ -28,18 +26,16 @@ from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import (
     OpsDatabase,
     OpsDatabaseUnavailableError,
-    Statement,
     Transaction,
-    statement,
 )
-from chitlaq.ops.escalation import messages, planning
+from chitlaq.ops.escalation import messages, pages, planning
 from chitlaq.ops.escalation.clock import Clock, SystemClock
+from chitlaq.ops.escalation.last_resort import LastResort
 from chitlaq.ops.escalation.messages import PagedIncident
-from chitlaq.ops.escalation.planning import ACTOR, Plan
-from chitlaq.ops.history import alert_history
-from chitlaq.ops.incidents import timeline
-from chitlaq.ops.oncall import channels, current, deliveries, rotations
-from chitlaq.ops.oncall.roster import ON_CALL, Channel, Roster
+from chitlaq.ops.escalation.pages import moment_of
+from chitlaq.ops.escalation.planning import Plan
+from chitlaq.ops.oncall import channels, current, deliveries
+from chitlaq.ops.oncall.roster import Channel, Roster
 
 WATCH_SECONDS = 0.5
 """How often the database's file is looked at: commands change incidents in other processes."""
@@ -49,9 +45,6 @@ STOP_SECONDS = 5.0
 BURST = 5
 BURST_WITHIN = timedelta(minutes=10)
 GATHERED_FOR = timedelta(minutes=2)
-# Without the database there is no escalation, so somebody is told that, without it.
-BLIND_SECONDS = 30.0
-BLIND_AGAIN_SECONDS = 3600.0
 
 _PAGE_IDS = UUID("0b5cf3b0-6f0f-4a53-9d8e-4f5b7c1f9c11")
 
@@ -87,8 +80,9 @@ class Engine:
         # Each service of Apprise takes 60 MB while it lasts.
         self._slots = asyncio.Semaphore(deliveries.AT_ONCE)
         self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._blind_since: float | None = None
-        self._told_blind_at: float | None = None
+        self._last_resort = LastResort(home, settings)
+        self._unwritten: set[tuple[int, int, int]] = set()
+        """Pages that were sent while the database could not be written."""
 
     async def run_forever(self) -> None:
         """Send what is due, until cancelled."""
@@ -116,9 +110,17 @@ class Engine:
             partial(planning.advance, roster=roster, clock=self._clock, recent_within=BURST_WITHIN)
         )
         looks = [plan.next_at] if plan.next_at is not None else []
-        for place, pages in _by_channel(plan.waiting).items():
-            due = [page for page in pages if _at(page["due_at"]) <= plan.now]
-            looks += [_at(page["due_at"]) for page in pages if _at(page["due_at"]) > plan.now]
+        for place, planned in _by_channel(plan.waiting).items():
+            due = [
+                page
+                for page in planned
+                if moment_of(page["due_at"]) <= plan.now and pages.key(page) not in self._unwritten
+            ]
+            looks += [
+                moment_of(page["due_at"])
+                for page in planned
+                if moment_of(page["due_at"]) > plan.now
+            ]
             if not due or place in self._sending:
                 continue
             if (held_until := _held_until(place, plan)) > plan.now:
@@ -164,17 +166,10 @@ class Engine:
             seconds = await self.tick()
         except OpsDatabaseUnavailableError as error:
             log.error("escalation is blind", error=str(error))
-            await self._tell_blind(str(error))
+            await self._last_resort.look(self._roster(), str(error))
             return WATCH_SECONDS
-        if waiting := alert_history.waiting(self._home):
-            # A full disk can still be read, so nothing above has failed.
-            said = "\n".join(waiting)
-            await self._tell_blind(
-                f"The disk takes no more. These alerts open no incident:\n{said}"
-            )
-            return WATCH_SECONDS
-        self._blind_since = None
-        return seconds
+        is_whole = await self._last_resort.look(self._roster())
+        return seconds if is_whole else WATCH_SECONDS
 
     async def _wait(self, seconds: float, seen: object) -> None:
         """Wait until something is due, or has changed since."""
@@ -202,23 +197,25 @@ class Engine:
         def given_back(transaction: Transaction) -> None:
             for page in transaction.rows("abandoned_pages"):
                 log.warning("page may be sent twice", incident=page["incident_id"])
-                text = (
-                    f"{_words(page)}: may have been sent twice: ops-service stopped while sending"
-                )
-                transaction.write(_line(page, text, key="repeated"))
+                text = f"{pages.words(page)}: may have been sent twice: ops-service stopped while sending"
+                transaction.write(pages.line(page, text, key="repeated"))
 
         while True:
             try:
                 return await self._database.transact(given_back)
             except OpsDatabaseUnavailableError as error:
-                await self._tell_blind(str(error))
+                await self._last_resort.look(self._roster(), str(error))
                 await asyncio.sleep(WATCH_SECONDS)
 
     async def _send(
-        self, roster: Roster, place: tuple[str, str], pages: Sequence[sqlite3.Row]
+        self, roster: Roster, place: tuple[str, str], planned: Sequence[sqlite3.Row]
     ) -> None:
         """Send one message for all pages that are due to one person by one channel."""
-        claimed = await self._database.transact(partial(self._claim, roster, pages))
+        try:
+            claimed = await self._database.transact(partial(self._claim, roster, planned))
+        except OpsDatabaseUnavailableError as error:
+            log.error("pages are sent without a claim", error=str(error))
+            claimed = await self._without_claim(roster, planned)
         if not claimed:
             return
         rows = [row for row, _ in claimed]
@@ -232,6 +229,22 @@ class Engine:
         except OperatorError as error:
             said, is_sent = str(error), False
         await self._end(roster, rows, said, is_sent=is_sent)
+
+    async def _without_claim(
+        self, roster: Roster, planned: Sequence[sqlite3.Row]
+    ) -> list[tuple[sqlite3.Row, PagedIncident]]:
+        """Return the pages that this process has not sent yet: a full disk must silence nobody."""
+        found = []
+        since, now = self._clock.wall() - planning.FLAPPING_WITHIN, self._clock.wall()
+        for page in planned:
+            if pages.key(page) in self._unwritten:
+                continue
+            self._unwritten.add(pages.key(page))
+            number = page["incident_id"]
+            (incident,) = await self._database.rows("paged_incident", number)
+            (clock,) = await self._database.rows("clock_of_page", number, since, now)
+            found.append((page, pages.paged(roster, page, incident, clock)))
+        return found
 
     async def _pass_on(
         self, channel: Channel | None, page: sqlite3.Row, subject: str, text: str
@@ -250,64 +263,42 @@ class Engine:
             )
 
     def _claim(
-        self, roster: Roster, pages: Sequence[sqlite3.Row], transaction: Transaction
+        self, roster: Roster, planned: Sequence[sqlite3.Row], transaction: Transaction
     ) -> list[tuple[sqlite3.Row, PagedIncident]]:
         """Claim the pages that still wait, and return them with what to say."""
         now = self._clock.wall()
         found = []
-        for page in pages:
-            rows = transaction.rows("claim_page", *_key(page), now)
+        for page in planned:
+            rows = transaction.rows("claim_page", *pages.key(page), now)
             if rows:
-                transaction.write(_line(page, f"{_words(page)}: being sent"))
-                found.append((rows[0], _paged(transaction, roster, rows[0], now)))
+                transaction.write(pages.line(page, f"{pages.words(page)}: being sent"))
+                (incident,) = transaction.rows("paged_incident", page["incident_id"])
+                since = now - planning.FLAPPING_WITHIN
+                (clock,) = transaction.rows("clock_of_page", page["incident_id"], since, now)
+                found.append((rows[0], pages.paged(roster, rows[0], incident, clock)))
         return found
 
     async def _end(
-        self, roster: Roster, pages: Sequence[sqlite3.Row], said: str, *, is_sent: bool
+        self, roster: Roster, planned: Sequence[sqlite3.Row], said: str, *, is_sent: bool
     ) -> None:
         """Note how it went; where it failed, the next channel is due at once."""
         now = self._clock.wall()
         if not is_sent:
             log.error(
-                "page failed", person=pages[0]["person"], channel=pages[0]["channel"], said=said
+                "page failed", person=planned[0]["person"], channel=planned[0]["channel"], said=said
             )
 
         def ended(transaction: Transaction) -> None:
-            for page in pages:
-                transaction.write(*_ends(page, said, now, is_sent=is_sent))
+            for page in planned:
+                transaction.write(*pages.ends(page, said, now, is_sent=is_sent))
                 if not is_sent:
-                    _hurry(transaction, roster, page, said, now)
+                    pages.hurry(transaction, roster, page, said, now)
 
         try:
             await self._database.transact(ended)
         except OpsDatabaseUnavailableError:
-            for page in pages:
-                await self._database.keep(*_ends(page, said, now, is_sent=is_sent))
-
-    async def _tell_blind(self, reason: str) -> None:
-        """Tell who is on call that nothing is escalated, which needs no database."""
-        now = monotonic()
-        self._blind_since = self._blind_since or now
-        if now - self._blind_since < BLIND_SECONDS or (
-            self._told_blind_at is not None and now - self._told_blind_at < BLIND_AGAIN_SECONDS
-        ):
-            return
-        self._told_blind_at = now
-        roster = current.read(self._home, self._settings.operations).roster
-        people = rotations.told(roster, [], ON_CALL, self._clock.wall())
-        subject = "P0: incidents are not escalated: the operations database does not work"
-        text = (
-            f"{reason}\n\nNobody is told of incidents until it works again. Look at the disk"
-            " (`df -h`), and at `chitlaq alerts --active`. This is repeated each hour."
-        )
-        for person in people:
-            for channel in person.channels:
-                try:
-                    await channels.send(channel, self._settings.smtp, subject, text)
-                except OperatorError as error:
-                    log.error(
-                        "page failed", person=person.id, channel=channel.name, said=str(error)
-                    )
+            for page in planned:
+                await self._database.keep(*pages.ends(page, said, now, is_sent=is_sent))
 
     @property
     def _console(self) -> str:
@@ -336,9 +327,9 @@ def _state_of(path: Path) -> object:
     return None
 
 
-def _by_channel(pages: Sequence[sqlite3.Row]) -> dict[tuple[str, str], list[sqlite3.Row]]:
+def _by_channel(planned: Sequence[sqlite3.Row]) -> dict[tuple[str, str], list[sqlite3.Row]]:
     found: dict[tuple[str, str], list[sqlite3.Row]] = {}
-    for page in pages:
+    for page in planned:
         found.setdefault((page["person"], page["channel"]), []).append(page)
     return found
 
@@ -347,93 +338,5 @@ def _held_until(place: tuple[str, str], plan: Plan) -> datetime:
     """Return from when on a channel may be used, after many messages within a short time."""
     for row in plan.recent:
         if (row["person"], row["channel"]) == place and row["messages"] >= BURST:
-            return _at(row["last"]) + GATHERED_FOR
+            return moment_of(row["last"]) + GATHERED_FOR
     return plan.now
-
-
-def _paged(
-    transaction: Transaction, roster: Roster, page: sqlite3.Row, now: datetime
-) -> PagedIncident:
-    (incident,) = transaction.rows("paged_incident", page["incident_id"])
-    (clock,) = transaction.rows(
-        "clock_of_page", page["incident_id"], now - planning.FLAPPING_WITHIN, now
-    )
-    found = dict(incident)
-    return msgspec.convert(
-        {
-            **found,
-            "procedures": msgspec.json.decode(found["procedures"]),
-            "role": page["role"],
-            "due_at": page["due_at"],
-            "may_be_repeated": bool(page["may_be_repeated"]),
-            "runs": clock["begun"],
-            "then": _then(roster, found["severity"], clock),
-        },
-        PagedIncident,
-    )
-
-
-def _then(roster: Roster, severity: str, clock: sqlite3.Row) -> str:
-    """Return who is told next, unless somebody acknowledges."""
-    policy = roster.policies[severity]
-    levels = planning.levels_of(policy, roster)
-    if (
-        not levels
-        or clock["next_at"] is None
-        or (clock["level"] >= len(levels) and not policy.repeats)
-    ):
-        return ""
-    role = levels[clock["level"] % len(levels)]
-    return f"{role} is told at {_at(clock['next_at']).astimezone():%H:%M}"
-
-
-def _hurry(
-    transaction: Transaction, roster: Roster, page: sqlite3.Row, said: str, now: datetime
-) -> None:
-    of_level = (page["incident_id"], page["run"], page["level"])
-    following = transaction.rows("hurry_channel", *of_level, page["person"], now)
-    if following:
-        then = f"{following[0]['channel']} is next"
-    else:
-        (so_far,) = transaction.rows("level_outcomes", *of_level)
-        then = "no channel of this person is left"
-        levels = planning.levels_of(roster.policies[page["severity"]], roster)
-        is_last = not levels or (page["level"] + 1) % len(levels) == 0
-        if not so_far["open"] and not so_far["sent"]:
-            then = "nobody of this level could be told"
-            if not is_last:
-                transaction.rows("hurry_level", *of_level, now)
-                then += ": the next level is told at once"
-    transaction.write(_line(page, f"{_words(page)}: failed: {said}; {then}"))
-
-
-def _ends(page: sqlite3.Row, said: str, now: datetime, *, is_sent: bool) -> list[Statement]:
-    outcome = "sent" if is_sent else "failed"
-    again = "; may have been sent twice" if page["may_be_repeated"] else ""
-    return [
-        statement("end_page", *_key(page), now, outcome, said),
-        statement("keep_delivery", page["person"], page["channel"], now, outcome, said),
-        _line(page, f"{_words(page)}: {outcome}: {said}{again}"),
-    ]
-
-
-def _line(page: sqlite3.Row, text: str, key: str = "page") -> Statement:
-    return timeline.add(
-        page["incident_id"],
-        "message",
-        ACTOR,
-        text,
-        key=f"{key}:{page['run']}:{page['step']}",
-    )
-
-
-def _words(page: sqlite3.Row) -> str:
-    return f"to {page['person']} ({page['role']}) by {page['channel']}"
-
-
-def _key(page: sqlite3.Row) -> tuple[int, int, int]:
-    return page["incident_id"], page["run"], page["step"]
-
-
-def _at(stored: str) -> datetime:
-    return datetime.fromisoformat(stored)
