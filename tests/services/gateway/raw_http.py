@@ -25,13 +25,14 @@ async def ask(
     host: str = "localhost",
     source: str = "127.0.0.1",
     method: str = "GET",
+    version: str = "HTTP/1.1",
     body: str = "",
 ) -> Answer:
     """Send a request with exactly this target from one of this machine's addresses."""
     async with asyncio.timeout(30):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
         try:
-            lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
+            lines = [f"{method} {target} {version}", f"Host: {host}", "Connection: close", *headers]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body.encode())
             text = (await reader.read()).decode()
         finally:

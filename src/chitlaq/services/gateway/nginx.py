@@ -27,6 +27,10 @@ CONSOLE = "ops-service"
 RETRY_AFTER_SECONDS = 2
 EDGE_STATUSES = (400, 413, 414, 429, 431, 503)
 """What nginx itself answers for a service's route: the problems of the template."""
+OTHER_STATUSES = tuple(
+    HTTPStatus(status) for status in (401, 402, *range(406, 413), 415, 416, 421, 500, 501, 505, 507)
+)
+"""What else nginx has a page for. All but 500, 501 and 505 take modules that are not used, or TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ def render(
         methods=_methods(routes),
         user=f"{user} {group}" if user else None,
         retry_after=RETRY_AFTER_SECONDS,
+        other_statuses=OTHER_STATUSES,
     )
 
 
