@@ -1,7 +1,9 @@
-"""A worker takes over from its predecessor once it serves; one that cannot start takes nothing away."""
+"""A worker takes over from its predecessor once it is ready; one that never is takes nothing away."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +14,9 @@ from tests.conftest import Stack, eventually, free_ports
 from tests.lone_service import lone_service
 
 
-async def answering(stack: Stack) -> int:
+async def answering(stack: Stack, suffix: object = "sock") -> int:
     """The process that answers where nginx asks."""
-    path = stack.home / "run" / "search-service.0.sock"
+    path = stack.home / "run" / f"search-service.0.{suffix}"
     transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with httpx.AsyncClient(transport=transport, base_url="http://search") as client:
         return int((await client.get("/live")).json()["pid"])
@@ -40,13 +42,27 @@ async def test_successor_that_cannot_start_takes_nothing_from_its_predecessor() 
             assert failing.wait(60)
         assert await answering(stack) == predecessor
         assert not list((stack.home / "run").glob(f"*.{failing.pid}"))
-        working = successor(stack)
+
+
+async def test_successor_that_is_not_ready_takes_nothing_from_its_predecessor() -> None:
+    """Without PostgreSQL none is ready. The supervisor would end it, and nobody would reach the other."""
+    with lone_service("search-service", "search") as stack:
+        predecessor = await answering(stack)
+        waiting = successor(stack)
         try:
 
+            async def runs() -> bool:
+                return await answering(stack, waiting.pid) == waiting.pid
+
+            await eventually(runs)
+            assert await answering(stack) == predecessor
+            os.kill(predecessor, signal.SIGKILL)
+
             async def took_over() -> bool:
-                return await answering(stack) == working.pid
+                return await answering(stack) == waiting.pid
 
             await eventually(took_over)
+            assert not list((stack.home / "run").glob(f"*.{waiting.pid}"))
         finally:
-            working.terminate()
-            working.wait(60)
+            waiting.terminate()
+            waiting.wait(60)

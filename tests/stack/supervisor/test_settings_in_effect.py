@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 
@@ -92,15 +93,19 @@ async def test_restart_applies_the_number_of_workers_without_losing_a_request(
 ) -> None:
     member = await join()
     statuses: list[int] = []
+    # A connection that nginx closes between two requests, since it reloads, loses none.
+    headers = member.headers | {"Connection": "close"}
 
     async def read() -> None:
         while True:
-            statuses.append((await member.get("/api/feed/home")).status_code)
+            answer = await member.client.get("/api/feed/home", headers=headers)
+            statuses.append(answer.status_code)
             await asyncio.sleep(0.05)  # Below the limit of an account.
 
     async def twenty_more() -> None:
         wanted = len(statuses) + 20
-        await eventually(lambda: len(statuses) > wanted)
+        await eventually(lambda: reading.done() or len(statuses) > wanted)
+        assert not reading.done(), reading.exception()
 
     def workers() -> list[str]:
         return [row["state"] for row in stack.json("ps") if row["service"] == "feed-service"]
@@ -152,6 +157,26 @@ async def test_workers_that_nginx_could_not_be_told_about_are_told_by_the_next_r
     await eventually(is_served)
     assert known() == 1
     assert {(await member.get("/api/feed/home")).status_code for _ in range(20)} == {200}
+
+
+async def test_reload_that_nginx_refuses_is_said_and_leaves_nothing_half(
+    stack: Stack, configure: Callable[[str], None]
+) -> None:
+    """A valid configuration may not take effect: nginx cannot listen on all addresses beside on one."""
+    before = (await asyncio.to_thread(stack.ps))["nginx"]["pid"]
+    configure('host = "0.0.0.0"\n')
+    answer = await asyncio.to_thread(stack.command, "restart", "nginx")
+    assert answer.returncode == 1
+    assert "nginx did not take its new configuration" in answer.stderr
+    assert "in use" in answer.stderr
+    configure("")
+    async with httpx.AsyncClient(base_url=stack.edge) as client:
+        assert (await client.get("/api/feed/explore")).status_code == 200
+        answer = await asyncio.to_thread(stack.command, "restart", "nginx")
+        assert answer.returncode == 0, answer.stderr
+        assert (await client.get("/api/feed/explore")).status_code == 200
+    now = (await asyncio.to_thread(stack.ps))["nginx"]
+    assert (now["pid"], now["state"]) == (before, "healthy")
 
 
 @contextmanager

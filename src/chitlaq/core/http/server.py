@@ -6,16 +6,16 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 import uvicorn
 from litestar.types import ASGIApp
 
 from chitlaq import inventory
-from chitlaq.core.host import files
+from chitlaq.core.host import files, http_client, unix_sockets
 from chitlaq.core.http import upgrades
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
@@ -26,6 +26,8 @@ BACKLOG = 1024
 GRACE_SECONDS = 20
 KEEP_ALIVE_SECONDS = 75
 RETRY_SECONDS = 1.0
+READY_POLL_SECONDS = 0.05
+READY_SECONDS = 5.0
 
 
 def prepare(service: str, settings: Settings, home: Home) -> None:
@@ -77,7 +79,8 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
     try:
         _Server(
             config,
-            partial(draft.rename, path),
+            draft,
+            path,
             settings.optional_port_of(service),
             home.optional_port(service),
         ).run(sockets=sockets)
@@ -88,7 +91,7 @@ def serve(service: str, worker: int, settings: Settings, home: Home, application
 
 
 class _Server(uvicorn.Server):
-    """Takes over from its predecessor once it has started: one that cannot start takes nothing away.
+    """Takes over from its predecessor once it is ready: one that never is takes nothing away.
 
     It also listens on an optional port, as soon and as long as no other program does.
 
@@ -96,24 +99,39 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, take_over: Callable[[], object], port: int | None, note: Path
+        self, config: uvicorn.Config, draft: Path, path: Path, port: int | None, note: Path
     ) -> None:
         super().__init__(config)
-        self._take_over = take_over
+        self._draft, self._path = draft, path
         self._port, self._note = port, note
-        self._listening: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._take_over()
+            self._tasks.append(asyncio.create_task(self._take_over()))
         if self._port is not None:
-            self._listening = asyncio.create_task(self._listen(self._port))
+            self._tasks.append(asyncio.create_task(self._listen(self._port)))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
+        for task in self._tasks:
+            task.cancel()
         await super().shutdown(sockets)
+
+    async def _take_over(self) -> None:
+        """Replace the predecessor's socket by ours: at once if nobody serves there."""
+        while unix_sockets.is_served(self._path):
+            if await self._is_ready():
+                break
+            await asyncio.sleep(READY_POLL_SECONDS)
+        self._draft.rename(self._path)
+
+    async def _is_ready(self) -> bool:
+        with suppress(OSError):
+            url = "http://localhost/ready"
+            answer = await http_client.get(url, socket=self._draft, timeout_seconds=READY_SECONDS)
+            return answer.status == HTTPStatus.OK
+        return False
 
     async def _listen(self, port: int) -> None:
         connection = partial(

@@ -8,14 +8,15 @@ the package is there: the fetch never delays a start.
 from __future__ import annotations
 
 import shutil
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from chitlaq.core.errors import MissingProgramError, OperatorError
-from chitlaq.core.host import files, programs
+from chitlaq.core.host import files, programs, unix_sockets
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import apt_unpack, bundled_binaries, server_programs
@@ -139,20 +140,15 @@ def prepare(home: Home) -> None:
     folder = home.nginx_sockets
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in folder.glob("*.sock"):
-        if not _is_served(path):
+        if not unix_sockets.is_served(path):
             path.unlink(missing_ok=True)
 
 
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        # A full backlog (EAGAIN) is served.
-        with suppress(BlockingIOError):
-            try:
-                probe.connect(str(path))
-            except (ConnectionRefusedError, FileNotFoundError):
-                return False
-    return True
+def newest_worker(pid: int) -> float:
+    """When a master's youngest worker began: a configuration in effect has workers of its own."""
+    with suppress(psutil.NoSuchProcess):
+        return max((one.create_time() for one in psutil.Process(pid).children()), default=0.0)
+    return 0.0
 
 
 def _on_path() -> Path | None:

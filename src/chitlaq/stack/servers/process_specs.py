@@ -36,6 +36,7 @@ class ProcessSpec:
         starts_at_once: starts together with what it waits for, to save time.
         once: it exits on its own and is then done.
         is_replaceable: a second process can take over before the first one stops.
+        reloads: returns what changes once a reload of the process with this ID has taken effect.
         port: its TCP port, if it has one.
         optional_port: returns the second port that the process with this ID listens on.
         folder: its working directory; by default the supervisor's.
@@ -56,6 +57,7 @@ class ProcessSpec:
     is_replaceable: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     reload_signal: signal.Signals | None = None
+    reloads: Callable[[int], object] | None = None
     grace_seconds: float = 30.0
     port: int | None = None
     optional_port: Callable[[int], int | None] | None = None
@@ -163,6 +165,7 @@ def _nginx(home: Home, settings: Settings) -> ProcessSpec:
         fetch=partial(nginx.fetch, home, settings),
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
+        reloads=nginx.newest_worker,
         grace_seconds=10,
         port=settings.port_of("nginx"),
     )
@@ -195,6 +198,7 @@ def _monitoring_proxy(home: Home, settings: Settings) -> ProcessSpec:
         prepare_command=chitlaq("config", "monitoring-proxy", "--write"),
         stop_signal=signal.SIGQUIT,
         reload_signal=signal.SIGHUP,
+        reloads=nginx.newest_worker,
         grace_seconds=10,
     )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from chitlaq.core.errors import MissingProgramError
@@ -25,6 +28,9 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 15.0
 CALM_SECONDS = 30.0
 PREPARE_SECONDS = 60.0
+RELOAD_SECONDS = 60.0
+# A reload that has said what is wrong may still come right; after this it does not.
+RELOAD_FAULT_SECONDS = 5.0
 
 
 def pause_after(failures: int) -> float:
@@ -136,6 +142,38 @@ class Lifecycle:
             if code != 0:
                 raise OSError(f"its preparation failed: {describe_exit(code)}")
 
+    async def reload(self, instance: Instance) -> None:
+        """Have a running process load its configuration, which is rewritten and checked first.
+
+        Raises:
+            OSError: it goes on with the one that it had.
+        """
+        spec, process = instance.spec, instance.process
+        assert process is not None
+        assert spec.reload_signal is not None
+        await self.prepare(instance)
+        if spec.reloads is None:
+            process.send(spec.reload_signal)
+        else:
+            before = await asyncio.to_thread(spec.reloads, process.pid)
+            log, start = instance.log.path, _size(instance.log.path)
+            process.send(spec.reload_signal)
+            deadline = time.monotonic() + RELOAD_SECONDS
+            while await asyncio.to_thread(spec.reloads, process.pid) == before:
+                faults = _faults(log, start)
+                if process.exited.done() or time.monotonic() > deadline:
+                    reason = f" ({faults[0]})" if faults else ""
+                    raise OSError(
+                        f"{spec.name} did not take its new configuration and keeps the one before{reason}."
+                        f" See `chitlaq logs {spec.service}`."
+                    )
+                if faults:
+                    # It tries a few times to listen on a port that is taken.
+                    deadline = min(deadline, time.monotonic() + RELOAD_FAULT_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
+        instance.restarts += 1
+        self._note(f"{spec.name} was reloaded")
+
     async def spawn(
         self, instance: Instance, command: list[str] | Callable[[], list[str]]
     ) -> Process:
@@ -211,7 +249,7 @@ class Lifecycle:
             if instance.state == "stopping" or instance.spec.alive is None:
                 continue
             if instance.is_being_replaced:
-                missed = 0  # its successor has taken over the socket
+                missed = 0  # its successor takes over the socket
                 continue
             missed = 0 if await instance.spec.alive(process.pid) else missed + 1
             if instance.process is process and not process.exited.done():
@@ -237,3 +275,16 @@ class Lifecycle:
         self._note(f"{name} exited ({reason}); next start in {seconds:g} s")
         instance.change("backoff", f"{reason}; next start in {seconds:g} s")
         await asyncio.sleep(seconds)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _faults(log: Path, start: int) -> list[str]:
+    """What nginx has said from a position of its log on that keeps it from starting or reloading."""
+    with suppress(FileNotFoundError), log.open("rb") as file:
+        file.seek(start if start <= _size(log) else 0)
+        text = file.read().decode(errors="replace")
+        return re.findall(r"\[emerg\] \d+#\d+: (.+)", text)
+    return []

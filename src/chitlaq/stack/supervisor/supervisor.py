@@ -198,8 +198,7 @@ class Supervisor:
             if not before:
                 raise OSError(f"With its settings this stack has no {service} of its own.")
             for name in sorted(before & mine.keys()):
-                running[name].spec = mine[name]
-                await self._restart_instance(running[name])
+                await self._apply(running[name], mine[name])
             self._is_edge_behind |= before != mine.keys()
             try:
                 for name in sorted(mine.keys() - before):
@@ -241,6 +240,17 @@ class Supervisor:
         logs.hide(settings_loading.secrets_of(self._home, self._settings))
         return process_specs.declare(self._home, self._settings)
 
+    async def _apply(self, instance: Instance, spec: ProcessSpec) -> None:
+        """Restart with what the settings say now; the old specification stays if the old process does."""
+        before, process = instance.spec, instance.process
+        instance.spec = spec
+        try:
+            await self._restart_instance(instance)
+        except OSError:
+            if process is instance.process and process is not None and not process.exited.done():
+                instance.spec = before
+            raise
+
     async def _restart_instance(self, instance: Instance) -> None:
         spec, process = instance.spec, instance.process
         if process is None or process.exited.done():
@@ -248,7 +258,7 @@ class Supervisor:
         elif spec.is_replaceable:
             await self._replace(instance)
         elif spec.reload_signal is not None and not await self._has_other_command(instance):
-            await self._reload(instance)
+            await self._lifecycle.reload(instance)
         else:
             await self._stop_and_start(instance)
 
@@ -319,16 +329,6 @@ class Supervisor:
                     f" old one keeps running. See `chitlaq logs {spec.service}`."
                 )
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _reload(self, instance: Instance) -> None:
-        """Have a running process load its configuration, which is rewritten and checked first."""
-        spec, process = instance.spec, instance.process
-        assert process is not None
-        assert spec.reload_signal is not None
-        await self._lifecycle.prepare(instance)
-        process.send(spec.reload_signal)
-        instance.restarts += 1
-        self._note(f"{spec.name} was reloaded")
 
     async def _stop_and_start(self, instance: Instance) -> None:
         spec, process = instance.spec, instance.process
