@@ -8,14 +8,17 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
 from chitlaq.backups.context import BackupContext
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import scratch
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
+from chitlaq.core.data import migrations
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import landlock
 from chitlaq.core.installation import secrets, settings_loading
@@ -206,6 +209,25 @@ def freeze(data: Path) -> bool:
     if running is not None:
         os.kill(running.pid, signal.SIGSTOP)
     return False
+
+
+@pytest.mark.parametrize("frozen", ["server", "backend"])
+def test_migrations_do_not_wait_for_a_frozen_server(
+    made: ScratchFolder, monkeypatch: pytest.MonkeyPatch, frozen: str
+) -> None:
+    """The libraries that run them wait in a way of their own."""
+    real = psycopg.Connection.execute
+
+    def freezing(self: psycopg.Connection, *arguments: Any, **options: Any) -> Any:
+        os.kill(server.process.pid if frozen == "server" else self.info.backend_pid, signal.SIGSTOP)
+        return real(self, *arguments, **options)
+
+    with started(made) as server:
+        monkeypatch.setattr(scratch, "STALL_SECONDS", 1)
+        monkeypatch.setattr(psycopg.Connection, "execute", freezing)
+        with pytest.raises(InconclusiveError, match="has done nothing for 1 s"), server.watched():
+            migrations.provision(server.settings, server.home)
+    (made.data / "postmaster.pid").unlink()
 
 
 def test_server_that_makes_progress_is_waited_for(

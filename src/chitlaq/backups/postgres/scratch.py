@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ import psycopg
 
 from chitlaq.backups import waiting
 from chitlaq.backups.context import BackupContext, chown_to_postgres
+from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.wal import archive
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
@@ -183,6 +185,15 @@ def _kill(process: psutil.Process) -> None:
         process.wait(STOP_SECONDS)
 
 
+def _kill_at_once(server: programs.RunningProgram) -> None:
+    """Kill a server with its backends, which have sessions of their own; one may be frozen."""
+    with contextlib.suppress(psutil.Error):
+        postmaster = psutil.Process(server.pid)
+        for one in (*postmaster.children(recursive=True), postmaster):
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+
 @dataclass(frozen=True, slots=True)
 class ScratchServer:
     """A temporary server that only this user can connect to."""
@@ -196,6 +207,42 @@ class ScratchServer:
     def work_done(self) -> tuple[int, int]:
         """What changes while the server works."""
         return _work_done(self.process)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """End the server if it does nothing for a while, so that a block does not wait for it without end.
+
+        For what does not connect through `connect`: libpq does not notice a server that is frozen.
+
+        Raises:
+            InconclusiveError: it was ended.
+        """
+        is_over, has_stalled = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            done, since = self.work_done(), time.monotonic()
+            while not is_over.wait(POLL_SECONDS):
+                if (now := self.work_done()) != done:
+                    done, since = now, time.monotonic()
+                elif time.monotonic() > since + STALL_SECONDS:
+                    has_stalled.set()
+                    _kill_at_once(self.process)
+                    return
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        try:
+            yield
+        except (OperatorError, psycopg.Error):
+            if has_stalled.is_set():
+                raise InconclusiveError(
+                    f"The restored server has done nothing for {STALL_SECONDS:g} s and was ended: it was"
+                    " stopped, or a disk is dead."
+                ) from None
+            raise
+        finally:
+            is_over.set()
+            watching.join()
 
     def url(self, database: str = "") -> str:
         """The superuser's URL, over the private socket."""

@@ -116,7 +116,8 @@ def load_dump(context: BackupContext, server: ScratchServer, record: Record, dat
         )
         for role in record.roles:
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
-    migrations.provision(server.settings, server.home)
+    with server.watched():
+        migrations.provision(server.settings, server.home)
     dump.restore(context, record, server.url(), data, server.work_done)
 
 
@@ -280,8 +281,9 @@ def _query_feed_service(context: BackupContext, made: ScratchFolder, server: Scr
         OperatorError: the service does not answer as it should.
     """
     context.report_progress("ask", 0, 1)
-    migrations.provision(server.settings, server.home)
-    migrations.apply(server.settings, server.home)
+    with server.watched():
+        migrations.provision(server.settings, server.home)
+        migrations.apply(server.settings, server.home)
     (port,) = free_ports(1)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("CHITLAQ_")
