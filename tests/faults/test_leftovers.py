@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -117,6 +118,34 @@ async def test_receiver_does_not_outlive_barman_and_the_supervisor(own: Stack) -
     answer = await asyncio.to_thread(own.command, "down")
     assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
     await eventually(lambda: not receiver.is_running())
+
+
+async def test_base_backup_does_not_outlive_its_command_and_down(own: Stack) -> None:
+    command = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "backup", "run", "full"],
+        env=own.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def copying() -> list[psutil.Process]:
+        assert command.poll() is None
+        every = psutil.Process(command.pid).children(recursive=True)
+        return [one for one in every if one.name() == "pg_basebackup"]
+
+    try:
+        (copy,) = await eventually(copying)
+        copy.suspend()
+        barman = copy.parent()
+        assert barman is not None
+    finally:
+        command.kill()
+        command.wait()
+    await eventually(lambda: not barman.is_running())
+    assert copy.is_running()
+    answer = await asyncio.to_thread(own.command, "down")
+    assert (answer.returncode, answer.stdout) == (0, "Stopped.\n"), answer.stderr
+    await eventually(lambda: not copy.is_running())
 
 
 def supervisor_children(pid: int) -> list[psutil.Process]:

@@ -67,7 +67,7 @@ class Options(TypedDict, total=False):
         user: who runs it, where we are root; by default this process's user.
         cpus: the CPUs that it may use, with all that it starts; by default this process's.
         niceness: its priority, with all that it starts; by default this process's.
-        stdin: what it reads from standard input; by default nothing.
+        stdin: what it reads from standard input, or a descriptor of that; by default nothing.
         max_bytes: the limit of standard output (16 MB); of standard error, the end is kept.
         grace_seconds: from SIGTERM to SIGKILL (5 s); 0 kills at once.
         death_signal: what it gets when we die (SIGKILL); None lets it run on.
@@ -81,7 +81,7 @@ class Options(TypedDict, total=False):
     user: pwd.struct_passwd | None
     cpus: Sequence[int] | None
     niceness: int | None
-    stdin: bytes
+    stdin: bytes | int
     max_bytes: int
     grace_seconds: float
     death_signal: signal.Signals | None
@@ -303,10 +303,13 @@ def _run(
 ) -> CommandResult:
     environment = options.get("environment")
     with ExitStack() as stack:
-        stdin: int | IO[bytes] = subprocess.DEVNULL
-        if "stdin" in options:
+        given = options.get("stdin", subprocess.DEVNULL)
+        stdin: int | IO[bytes]
+        if isinstance(given, int):
+            stdin = given
+        else:
             stdin = stack.enter_context(tempfile.TemporaryFile())
-            stdin.write(options["stdin"])
+            stdin.write(given)
             stdin.seek(0)
         process = start(
             command,

@@ -67,12 +67,16 @@ CAPABILITY_VERSION_3 = 0x20080522
 PR_SET_KEEPCAPS = 8
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
 AT_EMPTY_PATH = 0x1000
 
 AGAIN = (
     "import runpy, sys; sys.argv[0] = 'chitlaq'; runpy.run_module('chitlaq', run_name='__main__')"
 )
 """As the script of the package: messages say `chitlaq`."""
+_CLEAR = (PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+KEEP_RIGHTS = f"import ctypes; ctypes.CDLL(None).prctl(*map(ctypes.c_ulong, {_CLEAR})); "
+"""What a command starts gets no right of it: the supervisor, which has none, could not see its mark."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,7 +116,8 @@ def leave_root(words: Sequence[str]) -> None:
     given = [_handed_in(word, owner) for word in words]
     python, environment = reachable_code.launch(owner, is_refreshed=starts)
     _become(owner, keeps_low_ports=keeps_low_ports)
-    arguments = [python, "-P", "-c", AGAIN, *given]
+    script = AGAIN if starts else KEEP_RIGHTS + AGAIN
+    arguments = [python, "-P", "-c", script, *given]
     os.execve(python, arguments, environment_of(owner, home, os.environ) | environment)  # noqa: S606
 
 

@@ -20,19 +20,22 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import BACKUP, Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.servers import postgres
+from chitlaq.stack.supervisor import leftovers
 
 SERVER = "chitlaq"
 # How long Barman may run without adding to its folder; a checkpoint comes first.
 STALL_SECONDS = 600.0
 _WRITES = {"backup": "base", "archive-wal": "wals"}
 
-# The default of ten seconds would make the archive seem far behind under heavy writes. Barman gives it an
-# empty standard input; with Barman's own, it bears the same mark as Barman (stack/supervisor/leftovers.py).
-RECEIVER = """\
+# Barman gives its programs an empty standard input; with Barman's own, they bear the same mark as Barman
+# (stack/supervisor/leftovers.py).
+WRAPPER = """\
 #!/bin/sh
-# Written by ChitLaq: the receiver reports its position to the server every second.
-exec {program} "$@" --status-interval=1 </proc/$PPID/fd/0
+# Written by ChitLaq.
+exec {program} "$@" {options}</proc/$PPID/fd/0
 """
+# The default of ten seconds would make the archive seem far behind under heavy writes.
+WRAPPED = {"pg_receivewal": "--status-interval=1 ", "pg_basebackup": ""}
 
 CONFIGURATION = """\
 ; Written by ChitLaq before each use.
@@ -109,8 +112,9 @@ def prepare(home: Home, settings: Settings) -> None:
     passwords = home.backup / "pgpass"
     _write(passwords, f"*:*:*:{BACKUP}:{Secrets(home.secrets).postgres_password(BACKUP)}\n")
     installed = postgres.programs(settings)
-    receiver = _wrapped(home) / "pg_receivewal"
-    _write(receiver, RECEIVER.format(program=shlex.quote(str(installed / receiver.name))), 0o700)
+    for name, options in WRAPPED.items():
+        text = WRAPPER.format(program=shlex.quote(str(installed / name)), options=options)
+        _write(_wrapped(home) / name, text, 0o700)
     connection = (
         f"host={home.postgres_socket} port={settings.port_of('postgres')} user={BACKUP}"
         f" dbname=postgres passfile={passwords}"
@@ -143,6 +147,7 @@ def run(home: Home, settings: Settings, *words: str) -> str:
     prepare(home, settings)
     # Only what this command writes: the receiver goes on writing, whatever has stopped.
     place = folder(home, settings) / _WRITES[words[0]]
+    mark = leftovers.mark(home, "backup")
     try:
         done = programs.run(
             command(home, *words),
@@ -150,12 +155,15 @@ def run(home: Home, settings: Settings, *words: str) -> str:
             progress=lambda: _written(place),
             folder=home.root,
             variables={"LC_ALL": "C.UTF-8"},
+            stdin=mark,
         )
     except programs.ProgramTimeoutError:
         raise OperatorError(
             f"barman {words[0]} has made no progress for {STALL_SECONDS:g} s and was stopped. See"
             " `chitlaq logs postgres`: it does not end a base backup while an archive_command of yours fails."
         ) from None
+    finally:
+        os.close(mark)
     if done.code != 0:
         said = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise OperatorError(f"barman {words[0]} failed: {' '.join(said[:3]) or done.reason}")
@@ -204,7 +212,7 @@ def _configuration(home: Home) -> Path:
 
 
 def _wrapped(home: Home) -> Path:
-    """The folder of wrappers for programs that need options Barman cannot pass."""
+    """The folder of wrappers for programs that need what Barman cannot pass."""
     return home.backup / "programs"
 
 
