@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import itertools
 import json
 import os
@@ -68,6 +69,7 @@ _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 _is_green = False
 _given: set[int] = set()
+_reservations = -1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,17 +98,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports that nobody else of this run gets: no other worker, and no later call."""
+    """Free ports that nobody else gets: no other worker, no later call, and no other run beside this one."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     size = (ports.LAST - ports.FIRST) // 8
     first = ports.FIRST + worker * size
     found: list[int] = []
     while len(found) < count:
         (port,) = ports.free_ports(1, first, first + size - 1)
-        if port not in _given:
+        if port not in _given and _is_reserved(port):
             _given.add(port)
             found.append(port)
     return found
+
+
+def _is_reserved(port: int) -> bool:
+    """Reserve a port until this process ends; false if another run has it and may not listen yet."""
+    global _reservations  # noqa: PLW0603 - one descriptor: closing another would release all
+    if _reservations < 0:
+        file = Path(tempfile.gettempdir(), f"chitlaq-test-ports-{os.getuid()}")
+        _reservations = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(_reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 @overload
