@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
+    "--disable-sync", "--in-process-gpu", "--renderer-process-limit=1",
 )  # fmt: skip
 SCREENS = Path(__file__).parents[2] / ".screens"
 """Where screenshots are kept, to be looked at."""
@@ -51,6 +51,11 @@ class Visit:
         await self.page.goto(link)
         await self.page.get_by_role("button", name="Sign in").click()
         await self.page.wait_for_url("**/ops/")
+
+    async def look(self, theme: Theme, width: Width) -> None:
+        """Go on with another screen and other colours."""
+        await self.page.set_viewport_size({"width": width, "height": HEIGHTS[width]})
+        await self.page.emulate_media(color_scheme=theme)
 
     async def keep(self, name: str) -> None:
         """Keep a screenshot."""

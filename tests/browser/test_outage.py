@@ -152,3 +152,20 @@ async def test_console_restarts_the_service_that_serves_it(public_stack: Stack) 
         await eventually(is_done)
     assert stack.ps()["ops-service"]["pid"] != before
     assert stack.json("ops", "actions")[0]["succeeded"]
+
+
+async def test_cookie_behind_tls_is_never_sent_without(public_stack: Stack) -> None:
+    stack = public_stack
+    token = stack.command("console").stdout.split()[0].partition("token=")[2]
+    socket = str(stack.home / "run" / "ops-service.0.sock")
+    # As nginx passes on what a trusted proxy with TLS sends.
+    async with httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=socket), base_url="http://chitlaq.example.edu"
+    ) as nginx:
+        entered = await nginx.post(
+            "/ops/link",
+            data={"link": token},
+            headers={"Origin": "https://chitlaq.example.edu", "X-Forwarded-Proto": "https"},
+        )
+    assert entered.status_code == 303
+    assert "Secure" in entered.headers["set-cookie"]
