@@ -66,6 +66,13 @@ async def test_day_on_which_clocks_change_has_its_own_length(
     assert sum(found[-2].seconds.values()) == hours * 3600
 
 
+def test_time_over_a_change_of_clocks_is_split_as_it_passed() -> None:
+    since, until = (datetime(2026, 3, day, 12, tzinfo=UTC) for day in (28, 30))
+    parts = list(bars.split(since, until, VIENNA))
+    assert [seconds / 3600 for _, seconds in parts] == [11, 23, 14]
+    assert [day.day for day, _ in parts] == [28, 29, 30]
+
+
 async def test_restart_goes_on_counting(database: OpsDatabase) -> None:
     minute = timedelta(minutes=1)
     for begin in (LONG_DAY, LONG_DAY + 30 * minute):

@@ -19,6 +19,7 @@ from chitlaq.ops.statuspage import hysteresis, measuring
 from chitlaq.ops.statuspage.components import COMPONENTS, State
 from chitlaq.ops.statuspage.keeper import Keeper
 from tests.conftest import PORTS, Stack, eventually, free_ports
+from tests.lone_service import lone_service
 
 
 def nothing_listens() -> Settings:
@@ -77,6 +78,18 @@ async def test_database_that_cannot_be_read_leaves_the_page_to_grow_old(
     with pytest.raises(operations.OpsDatabaseUnavailableError):
         await kept.turn()
     assert (home.status_page / "status.json").read_bytes() == before
+
+
+@pytest.mark.long
+async def test_copy_elsewhere_tells_when_everything_is_down(tmp_path: Path) -> None:
+    """ops-service alone, for the minute that it takes: the short form is the first test."""
+    copy = tmp_path / "copy"
+    with lone_service("ops-service", "ops", CHITLAQ_STATUSPAGE_COPY_TO=str(copy)):
+
+        def is_told() -> bool:
+            return bool(summary(copy)["status"]["indicator"] == "critical")
+
+        await eventually(is_told, seconds=120)
 
 
 async def test_frozen_service_is_an_outage_of_its_component_only(stack: Stack) -> None:

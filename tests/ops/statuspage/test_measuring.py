@@ -67,6 +67,10 @@ def test_check_is_of_its_component_only(found: Result, state: State) -> None:
             {"feed": State.DEGRADED_PERFORMANCE},
         ),
         ({"alertname": "MailsStuck"}, {"mail": State.PARTIAL_OUTAGE}),
+        (
+            {"alertname": "MailsStuck", "service": "auth-service"},
+            {"mail": State.PARTIAL_OUTAGE},
+        ),
         ({"alertname": "DatabaseDown"}, dict.fromkeys(COMPONENTS, State.MAJOR_OUTAGE)),
         ({"alertname": "ServiceDown", "service": "ops-service"}, {}),
         ({"alertname": "BackupTooOld"}, {}),
@@ -75,6 +79,11 @@ def test_check_is_of_its_component_only(found: Result, state: State) -> None:
 )
 def test_alert_says_what_members_feel(alert: dict[str, str], wanted: dict[str, State]) -> None:
     assert shown(alert) == wanted
+
+
+def test_alert_with_a_part_of_its_own_is_about_no_other() -> None:
+    assert components.about({"alertname": "MailsStuck", "service": "auth-service"}) == ["mail"]
+    assert components.about({"service": "auth-service"}) == ["sign-in", "mail"]
 
 
 def test_objective_of_all_requests_counts_where_nothing_says_which_part() -> None:

@@ -72,9 +72,11 @@ async def put(mails: Database, message: Mail, message_id: UUID) -> bool:
             await mail.put_for_operator(session, message, message_id)
     except asyncpg.UniqueViolationError:
         return True
-    except (PostgresUnavailableError, asyncpg.PostgresError) as error:
+    except PostgresUnavailableError:
+        return False
+    except asyncpg.PostgresError as error:
         # Not the address: no log may contain a member's.
-        log.warning("mail waits for the queue", mail=message_id, error=str(error))
+        log.error("mail not queued", mail=message_id, error=str(error))
         return False
     return True
 
@@ -88,6 +90,7 @@ async def queue(database: OpsDatabase, mails: Database, message: Mail) -> bool:
     message_id = ids.new()
     if await put(mails, message, message_id):
         return True
+    log.warning("mail waits for the queue", mail=message_id)
     record = msgspec.json.encode(message).decode()
     await database.keep(statement("keep_mail", message_id, record))
     return False
