@@ -75,9 +75,12 @@ def test_incident_that_is_merged_is_part_of_the_other_one(ada: Operator) -> None
     for title in ("Feeds are slow", "The database is slow"):
         ada.types("open", title, "--severity", "P2")
     ada.types("note", "1", "it began with the deploy")
+    ada.types("item", "1", "deploy by day", "--owner", "bob", "--due", "2999-01-01")
     assert "part of incident 2" in ada.types("merge", "1", "--into", "2")
     assert [one["id"] for one in ada.json()] == [2]
-    assert "it began with the deploy" in ada.types("show", "2")
+    shown = ada.types("show", "2")
+    assert "it began with the deploy" in shown
+    assert "deploy by day" in shown
     assert "merged into 2" in ada.is_refused("resolve", "1")
     assert "has no alert Nothing" in ada.is_refused("split", "2", "Nothing")
 

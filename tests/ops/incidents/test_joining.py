@@ -37,6 +37,23 @@ async def test_cause_and_effects_are_one_incident_that_is_called_after_the_cause
     assert (found[1].title, found[1].severity) == ("DatabaseDown is bad.", "P0")
 
 
+async def test_effect_joins_the_cause_that_was_there_before(database: OpsDatabase) -> None:
+    await report(database, alert("DatabaseDown"))
+    (found,) = await report(database, alert("ServiceAvailabilityBurnsFast", at=30))
+    assert found.title == "DatabaseDown is bad."
+    assert found.alert_count == 2
+
+
+async def test_incident_is_called_after_what_began_first_though_it_is_reported_last(
+    database: OpsDatabase,
+) -> None:
+    await report(database, alert("BackupTooOld", at=60))
+    (found,) = await report(database, alert("BackupBad", at=30))
+    assert found.title == "BackupBad is bad."
+    (found,) = await report(database, alert("BackupTooOld", at=0))
+    assert found.title == "BackupTooOld is bad."
+
+
 async def test_fifty_alerts_are_one_incident(database: OpsDatabase) -> None:
     storm = [alert("ErrorsLogged", at=n, service=f"service-{n}") for n in range(50)]
     for one in storm:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -15,7 +15,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.database.database import OpsDatabase, Statement, statement
 from chitlaq.ops.history import alert_history, run_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
-from chitlaq.ops.incidents import incidents, timeline
+from chitlaq.ops.incidents import action_items, incidents, timeline
 from tests.ops.incidents.alerts import NOW, alert, later, report
 
 MANY = 10_000
@@ -92,6 +92,10 @@ async def test_ten_thousand_incidents_slow_nothing_down(tmp_path: Path) -> None:
 async def test_incidents_leave_with_the_rest_of_the_history(database: OpsDatabase) -> None:
     await database.write(*history(5))
     await report(database, alert("DatabaseDown"))
+    await action_items.add(database, 2, "ada", text="see", owner="ada", due_on=date(2026, 1, 31))
+    await run_history.prune(database, NOW - timedelta(hours=3))
+    assert [one.id for one in await incidents.listed(database, limit=9)] == [6, 5, 4, 2]
+    await action_items.finish(database, 1, "ada")
     await run_history.prune(database, NOW - timedelta(hours=3))
     assert [one.id for one in await incidents.listed(database, limit=9)] == [6, 5, 4]
     assert await timeline.of(database, 1) == []

@@ -203,16 +203,18 @@ INSERT INTO action_items (incident_id, text, owner, due_on, made_at) VALUES (?1,
 UPDATE action_items SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL RETURNING *;
 
 -- name: action_items
--- Action items of incident ?1, or (null) of all; only open (?2 is 1) or done (0) ones, or (null) all.
+-- Action items of incident ?1 and of those that were merged into it, or (null) of all; only open (?2 is 1) or
+-- done (0) ones, or (null) all.
 SELECT * FROM action_items
-WHERE (?1 IS NULL OR incident_id = ?1) AND (?2 IS NULL OR (done_at IS NULL) = ?2)
+WHERE (?1 IS NULL OR incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_into = ?1)) AND (?2 IS NULL OR (done_at IS NULL) = ?2)
 ORDER BY done_at IS NOT NULL, due_on, id LIMIT ?3;
 
 -- name: prune_incidents
 -- Delete incidents that were resolved before ?1, unless something is still to be done for them.
 DELETE FROM incidents
 WHERE status = 'resolved' AND resolved_at < ?1
-  AND NOT EXISTS (SELECT 1 FROM action_items WHERE incident_id = incidents.id AND done_at IS NULL)
+  AND NOT EXISTS (SELECT 1 FROM action_items JOIN incidents AS its ON its.id = incident_id
+                  WHERE incidents.id IN (its.id, its.merged_into) AND done_at IS NULL)
   AND NOT EXISTS (SELECT 1 FROM incidents AS into_it WHERE into_it.id = incidents.merged_into);
 
 -- name: prune_changes
