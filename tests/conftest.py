@@ -270,8 +270,8 @@ class Member:
     async def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
         return await self.client.post(path, json=body, headers=self.headers | headers)
 
-    async def put(self, path: str) -> httpx.Response:
-        return await self.client.put(path, headers=self.headers)
+    async def put(self, path: str, body: object = None) -> httpx.Response:
+        return await self.client.put(path, json=body, headers=self.headers)
 
     async def patch(self, path: str, body: object) -> httpx.Response:
         return await self.client.patch(path, json=body, headers=self.headers)

@@ -44,7 +44,11 @@ def pair_of_processes() -> Iterator[Stack]:
 @pytest.fixture
 async def members(pair_of_processes: Stack, name: Callable[[], str]) -> AsyncIterator[list[Member]]:
     async with httpx.AsyncClient(base_url=pair_of_processes.gateway, timeout=20) as client:
-        yield [await become_member(pair_of_processes, client, name()) for _ in range(4)]
+        found = [await become_member(pair_of_processes, client, name()) for _ in range(4)]
+        for other in found[1:]:
+            # Else the conversation would be a request.
+            await other.put(f"/api/users/{found[0].username}/follow")
+        yield found
 
 
 def processes(stack: Stack) -> list[int]:

@@ -16,11 +16,16 @@ CREATE TABLE websocket.conversations (
     last_seq bigint NOT NULL DEFAULT 0 CHECK (last_seq >= 0),
     last_at timestamptz NOT NULL DEFAULT now(),
     participants_version bigint NOT NULL DEFAULT 1,
+    -- The latest change of who takes part, of the name or of a setting: what a repair looks for.
+    changed_at timestamptz NOT NULL DEFAULT now(),
+    -- Whether who joins may read what was said before.
+    is_history_visible boolean NOT NULL DEFAULT false,
     UNIQUE (lower_id, upper_id),
     CHECK ((kind = 'direct') = (lower_id IS NOT NULL AND upper_id IS NOT NULL)),
     CHECK (lower_id < upper_id),
     CHECK (kind = 'group' OR name IS NULL)
 ) WITH (fillfactor = 70);
+CREATE INDEX conversations_changed ON websocket.conversations (changed_at);
 
 CREATE TABLE websocket.participants (
     conversation_id uuid NOT NULL REFERENCES websocket.conversations ON DELETE CASCADE,
@@ -48,8 +53,11 @@ CREATE TABLE websocket.messages (
     -- Null when the account no longer exists.
     sender_id uuid REFERENCES auth.accounts ON DELETE SET NULL,
     -- The sender's own name for it, by which sending it again is recognised for ever.
-    client_id text NOT NULL CHECK (octet_length(client_id) BETWEEN 1 AND 64),
+    client_id text CHECK (octet_length(client_id) BETWEEN 1 AND 64),
     text text NOT NULL CHECK (char_length(text) <= 16000),
+    -- A line of the conversation's own history: what the sender did, and to whom. The text is a new name.
+    event text CHECK (event IN ('renamed', 'added', 'invited', 'joined', 'removed', 'left', 'promoted')),
+    subject_id uuid REFERENCES auth.accounts ON DELETE SET NULL,
     reply_to bigint,
     sent_at timestamptz NOT NULL,
     edited_at timestamptz,
@@ -57,19 +65,132 @@ CREATE TABLE websocket.messages (
     -- The latest edit, deletion or reaction: what a client that was away must hear of again.
     changed_at timestamptz,
     PRIMARY KEY (conversation_id, seq),
-    UNIQUE (conversation_id, sender_id, client_id)
+    UNIQUE (conversation_id, sender_id, client_id),
+    CHECK ((client_id IS NULL) = (event IS NOT NULL))
 );
+CREATE INDEX messages_changed_lately ON websocket.messages (changed_at) WHERE changed_at IS NOT NULL;
+CREATE INDEX messages_by_subject ON websocket.messages (subject_id) WHERE subject_id IS NOT NULL;
 CREATE INDEX messages_changed ON websocket.messages (conversation_id, changed_at) WHERE changed_at IS NOT NULL;
 -- What was sent lately, for repairs: costs next to nothing to keep, since messages only grow at the end.
 CREATE INDEX messages_by_time ON websocket.messages USING brin (sent_at) WITH (pages_per_range = 16, autosummarize = on);
 CREATE INDEX messages_by_sender ON websocket.messages (sender_id);
+
+-- What an edited message said before.
+CREATE TABLE websocket.message_edits (
+    conversation_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    replaced_at timestamptz NOT NULL,
+    text text NOT NULL,
+    PRIMARY KEY (conversation_id, seq, replaced_at),
+    FOREIGN KEY (conversation_id, seq) REFERENCES websocket.messages ON DELETE CASCADE
+);
+
+CREATE TABLE websocket.reactions (
+    conversation_id uuid NOT NULL,
+    seq bigint NOT NULL,
+    account_id uuid NOT NULL REFERENCES auth.accounts ON DELETE CASCADE,
+    emoji text NOT NULL CHECK (octet_length(emoji) BETWEEN 1 AND 64),
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (conversation_id, seq, account_id, emoji),
+    FOREIGN KEY (conversation_id, seq) REFERENCES websocket.messages ON DELETE CASCADE
+);
+CREATE INDEX reactions_by_account ON websocket.reactions (account_id);
+
+-- What members allow others to do and to see. Who has no row has the defaults.
+CREATE TABLE websocket.privacy (
+    account_id uuid PRIMARY KEY REFERENCES auth.accounts ON DELETE CASCADE,
+    may_message text NOT NULL DEFAULT 'everyone' CHECK (may_message IN ('everyone', 'university', 'followed')),
+    shares_read boolean NOT NULL DEFAULT true,
+    shares_presence boolean NOT NULL DEFAULT true
+);
+
+-- What chat needs to know of the graph.
+CREATE VIEW feed.follow_pairs AS SELECT follower_id, followed_id FROM feed.follows;
+GRANT SELECT ON feed.follow_pairs, feed.block_pairs TO chitlaq_websocket;
+
+-- Of a group, those who block an account: its messages are folded for them.
+CREATE FUNCTION websocket.folded_for(conversation uuid, sender uuid) RETURNS uuid[]
+LANGUAGE sql STABLE
+RETURN (
+    SELECT array_agg(b.blocker_id)
+    FROM feed.block_pairs b
+    JOIN websocket.participants p ON p.conversation_id = conversation AND p.account_id = b.blocker_id
+    WHERE b.blocked_id = sender
+);
+
+-- Messages with what everybody sees of them: their sender, and who reacted how.
+CREATE VIEW websocket.complete_messages AS
+SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at,
+       m.deleted_at IS NOT NULL AS deleted, m.reply_to, m.event,
+       CASE WHEN m.subject_id IS NOT NULL
+            THEN (SELECT s.username FROM feed.member_cards s WHERE s.id = m.subject_id) END AS subject,
+       c.username, c.display_name, c.avatar_url,
+       CASE WHEN m.changed_at IS NOT NULL THEN (
+           SELECT json_object_agg(r.emoji, r.accounts)
+           FROM (SELECT r.emoji, array_agg(r.account_id ORDER BY r.at) AS accounts
+                 FROM websocket.reactions r WHERE r.conversation_id = m.conversation_id AND r.seq = m.seq
+                 GROUP BY r.emoji ORDER BY min(r.at), r.emoji) r
+       ) END AS reactions,
+       websocket.folded_for(m.conversation_id, m.sender_id) AS folded_for,
+       m.changed_at
+FROM websocket.messages m
+LEFT JOIN feed.member_cards c ON c.id = m.sender_id;
+
+-- What others wrote after the read marker, of the latest 200 messages: so far people count, and no further.
+CREATE FUNCTION websocket.unread(conversation uuid, account uuid, read_seq bigint, last_seq bigint)
+RETURNS bigint
+LANGUAGE sql STABLE
+RETURN (
+    SELECT count(*)
+    FROM websocket.messages m
+    WHERE m.conversation_id = conversation AND m.seq > greatest(read_seq, last_seq - 200) AND m.seq <= last_seq
+      AND m.sender_id IS DISTINCT FROM account AND m.deleted_at IS NULL AND m.event IS NULL
+      AND NOT EXISTS (SELECT FROM feed.block_pairs b WHERE b.blocker_id = account AND b.blocked_id = m.sender_id)
+);
+
+-- The first message at or after a moment, of those after `lower` and up to `upper`; upper + 1 if there is none.
+-- Numbers have no gaps and times grow with them, so halving finds it without an index on times.
+CREATE FUNCTION websocket.seq_at(conversation uuid, moment timestamptz, lower_seq bigint, upper_seq bigint)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+    low bigint := lower_seq + 1;
+    high bigint := upper_seq + 1;
+    middle bigint;
+BEGIN
+    WHILE low < high LOOP
+        middle := (low + high) / 2;
+        IF (SELECT m.sent_at FROM websocket.messages m
+            WHERE m.conversation_id = conversation AND m.seq = middle) >= moment THEN
+            high := middle;
+        ELSE
+            low := middle + 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+
+-- Whether one of two accounts blocks the other.
+CREATE FUNCTION websocket.is_blocked(one uuid, other uuid) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN EXISTS (SELECT FROM feed.block_pairs b WHERE b.blocker_id = one AND b.blocked_id = other)
+    OR EXISTS (SELECT FROM feed.block_pairs b WHERE b.blocker_id = other AND b.blocked_id = one);
+
+-- Sessions that ended early: their sockets are closed. Tokens outlive them by minutes.
+CREATE INDEX sessions_by_end ON auth.sessions (ended_at) WHERE ended_at IS NOT NULL;
+CREATE VIEW auth.ended_sessions AS SELECT id, ended_at FROM auth.sessions WHERE ended_at IS NOT NULL;
+GRANT SELECT ON auth.ended_sessions TO chitlaq_websocket;
+
 -- Store messages in the order given, all or none. Answers each with its number, or with why not:
--- 'absent' (the sender takes no part), 'unavailable' (blocked, or the other account is gone), 'unanswerable'
+-- 'absent' (the sender takes no part), 'requested' (the sender has not accepted this request yet), 'unavailable' (blocked, or the other account is gone), 'unanswerable'
 -- (no such message to reply to). A message that was stored before is answered as it was then.
 CREATE FUNCTION websocket.store_messages(
     conversations uuid[], senders uuid[], client_ids text[], texts text[], replies bigint[]
 )
-RETURNS TABLE (place bigint, refused text, is_new boolean, id uuid, seq bigint, sent_at timestamptz, version bigint)
+RETURNS TABLE (place bigint, refused text, is_new boolean, id uuid, seq bigint, sent_at timestamptz, version bigint,
+               folded_for uuid[])
 LANGUAGE plpgsql
 AS $$
 #variable_conflict use_column
@@ -87,6 +208,7 @@ BEGIN
                m.id AS known_id, m.seq AS known_seq, m.sent_at AS known_at,
                CASE
                    WHEN p.account_id IS NULL THEN 'absent'
+                   WHEN p.state = 'requested' THEN 'requested'
                    WHEN m.id IS NOT NULL THEN NULL
                    WHEN c.kind = 'direct' AND EXISTS (
                        SELECT FROM feed.block_pairs b
@@ -120,11 +242,10 @@ BEGIN
         WHERE c.id = s.conversation_id
     )
     SELECT j.place, j.refused, s.id IS NOT NULL AND j.is_first, coalesce(s.id, j.known_id), coalesce(s.seq, j.known_seq),
-           coalesce(s.sent_at, j.known_at), j.version
+           coalesce(s.sent_at, j.known_at), j.version,
+           CASE WHEN s.id IS NOT NULL THEN websocket.folded_for(j.conversation_id, j.sender_id) END
     FROM judged j
     LEFT JOIN stored s USING (conversation_id, sender_id, client_id)
     ORDER BY j.place;
 END
 $$;
-
-GRANT SELECT ON feed.block_pairs TO chitlaq_websocket;

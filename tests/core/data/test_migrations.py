@@ -72,7 +72,12 @@ STORED = {
             SELECT begun.id, accounts.id, 'joined' FROM begun, auth.accounts
         )
         INSERT INTO websocket.messages (conversation_id, seq, sender_id, client_id, text, sent_at)
-        SELECT begun.id, 1, accounts.id, 'x', 'hello', now() FROM begun, auth.accounts LIMIT 1
+        SELECT begun.id, 1, accounts.id, 'x', 'hello', now() FROM begun, auth.accounts LIMIT 1;
+        INSERT INTO websocket.message_edits
+        SELECT conversation_id, seq, now(), 'helo' FROM websocket.messages;
+        INSERT INTO websocket.reactions (conversation_id, seq, account_id, emoji)
+        SELECT conversation_id, seq, sender_id, '👍' FROM websocket.messages;
+        INSERT INTO websocket.privacy (account_id) SELECT id FROM auth.accounts
         """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""

@@ -9,7 +9,10 @@ from functools import partial
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.service import Context, Service
+from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import Exchange
+from chitlaq.services.websocket.chat.groups import Groups
+from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.on_socket import ChatOnSocket
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
@@ -25,18 +28,26 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     hub = Hub()
     listener = Listener(context.database, context.valkey, hub)
     streams = Streams(context.database, hub)
-    exchange = Exchange(context.valkey, streams)
+    changes = Changes(context.database, hub, streams)
+    exchange = Exchange(context.valkey, streams, changes)
     people = People(context.database)
-    sending = Sending(context.database, people, streams)
+    groups = Groups(context.database, people, streams, changes)
+    sending = Sending(context.database, people, streams, groups)
     chat = ChatOnSocket(context.database, sending)
     async with tasks.running(
-        listener.listen_forever, exchange.listen_forever, exchange.beat_forever
+        listener.listen_forever,
+        exchange.listen_forever,
+        exchange.beat_forever,
+        changes.send_forever,
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),
             database=context.database,
             sending=sending,
             people=people,
+            changes=changes,
+            groups=groups,
+            messages=Messages(context.database, streams, changes),
         )
 
 

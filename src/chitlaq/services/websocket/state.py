@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
+from chitlaq.services.websocket.chat.changes import Changes
+from chitlaq.services.websocket.chat.groups import Groups
+from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -17,3 +20,6 @@ class WebsocketState(ServiceState):
     database: Database
     sending: Sending
     people: People
+    changes: Changes
+    groups: Groups
+    messages: Messages

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
+
+import msgspec
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
-from chitlaq.services.websocket.chat.schemas import Conversation, NewConversation, Participant
+from chitlaq.services.websocket.chat.frames import Read
+from chitlaq.services.websocket.chat.groups import Groups
+from chitlaq.services.websocket.chat.schemas import (
+    Conversation,
+    Folder,
+    NewConversation,
+    Participant,
+    Privacy,
+)
+
+if TYPE_CHECKING:
+    from chitlaq.services.websocket.state import WebsocketState
+
+MAX_RECEIPTS = 31
+"""Others who hear live how far somebody has read; where more take part, they ask for the conversation."""
 
 
 async def begin(
-    database: Database, member: UUID, new: NewConversation
+    database: Database, groups: Groups, member: UUID, new: NewConversation
 ) -> tuple[Conversation, bool]:
     """Begin a conversation, or return the direct one that the two have; and whether it is new.
 
+    Who follows the member takes part at once. For everybody else it is a request, or an invitation.
+
     Raises:
-        Problem: 422 for people whom the member cannot write to, without saying why.
+        Problem: 422 for people whom the member may not write to, without saying why.
     """
     names = sorted({name.lower() for name in new.members})
     rows = await database.rows("reachable", member, names)
@@ -25,22 +44,38 @@ async def begin(
         missing = ", ".join(sorted(set(names) - {row["username"] for row in rows}))
         raise problems.invalid({"members": f"not available: {missing}"})
     others = [row["id"] for row in rows if row["id"] != member]
+    known = [row["id"] for row in rows if row["id"] != member and row["is_follower"]]
+    strangers = sorted(set(others) - set(known))
     if new.kind == "group":
         async with database.transaction() as session:
-            conversation_id = await session.value("insert_group", member, new.name)
-            await session.execute("add_participants", conversation_id, member, "owner", [member])
-            await session.execute("add_participants", conversation_id, member, "member", others)
+            conversation_id = await session.value(
+                "insert_group", member, new.name, new.is_history_visible
+            )
+            await session.execute("add_participants", conversation_id, "owner", [member], "joined")
+            await session.execute("add_participants", conversation_id, "member", known, "joined")
+            await session.execute(
+                "add_participants", conversation_id, "member", strangers, "invited"
+            )
+        await groups.announce(conversation_id)
         return await shown(database, member, conversation_id), True
-    if len(others) != 1 or new.name is not None:
+    if len(others) != 1 or new.name is not None or new.is_history_visible:
         raise problems.invalid(
-            {"members": "a direct conversation is with one other person, without a name"}
+            {
+                "members": "a direct conversation is with one other person, without a name or settings"
+            }
         )
-    pair = sorted((member, others[0]))
+    low, high = sorted((member, others[0]))
     async with database.transaction() as session:
-        row = await session.row("begin_direct", *pair, member)
+        row = await session.row("begin_direct", low, high, member)
         assert row is not None
         if row["is_new"]:
-            await session.execute("add_participants", row["id"], member, "member", pair)
+            await session.execute(
+                "add_participants", row["id"], "member", [member, *known], "joined"
+            )
+            await session.execute("add_participants", row["id"], "member", strangers, "requested")
+        else:
+            # Who declined it, or was asked, wants it now.
+            await session.execute("rejoin_direct", row["id"], member)
     return await shown(database, member, row["id"]), row["is_new"]
 
 
@@ -53,30 +88,57 @@ async def shown(database: Database, member: UUID, conversation_id: UUID) -> Conv
     row = await database.row("conversation", member, conversation_id)
     if row is None:
         raise problems.not_found("conversation")
-    return (await _complete(database, [row]))[0]
+    return (await _complete(database, member, [row]))[0]
 
 
-async def listed(database: Database, member: UUID, paging: Paging) -> Page[Conversation]:
-    """Return a page of the member's conversations, the one with the latest message first."""
-    rows = await database.rows("conversations_of_member", member, *paging.window)
+async def listed(
+    database: Database, member: UUID, folder: Folder, paging: Paging
+) -> Page[Conversation]:
+    """Return a page of a folder: pinned ones first, then the one with the latest message."""
+    rows = await database.rows("conversations_of_member", member, *paging.window, folder)
     page = paging.page_of(rows, lambda row: row)
-    return Page(await _complete(database, page.items), page.page, page.limit, page.next_cursor)
+    items = await _complete(database, member, page.items)
+    return Page(items, page.page, page.limit, page.next_cursor)
 
 
-async def read_until(database: Database, member: UUID, conversation_id: UUID, seq: int) -> None:
-    """Mark what was said up to a number as read; a lower number than before changes nothing.
+async def read_until(state: WebsocketState, member: UUID, conversation_id: UUID, seq: int) -> None:
+    """Mark what was said up to a number as read, on all devices; a lower number than before changes nothing.
+
+    Others who take part hear of it, if both show how far they read.
 
     Raises:
         Problem: 404 if the member takes no part in the conversation.
     """
+    async with state.database.session() as session:
+        row = await session.row("mark_read", member, conversation_id, seq, MAX_RECEIPTS + 1)
+    if row is None:
+        raise problems.not_found("conversation")
+    read_seq, unread, audience = row
+    person = await state.people.person(member)
+    if person is not None:
+        own = Read(conversation_id, person.username, read_seq, unread)
+        state.changes.tell(conversation_id, [member], own)
+        if len(audience) <= MAX_RECEIPTS:
+            state.changes.tell(
+                conversation_id, audience, Read(conversation_id, person.username, read_seq)
+            )
+
+
+async def privacy(database: Database, member: UUID) -> Privacy:
+    """Return what a member allows others."""
+    row = await database.row("privacy", member)
+    return Privacy(*row) if row is not None else Privacy()
+
+
+async def set_privacy(database: Database, member: UUID, wanted: Privacy) -> None:
+    """Change what a member allows others."""
     async with database.session() as session:
-        if not await session.execute("mark_read", member, conversation_id, seq):
-            raise problems.not_found("conversation")
+        await session.execute("set_privacy", member, *msgspec.structs.astuple(wanted))
 
 
-async def _complete(database: Database, rows: Sequence[object]) -> list[Conversation]:
+async def _complete(database: Database, member: UUID, rows: Sequence[object]) -> list[Conversation]:
     found: dict[UUID, list[Participant]] = {row["id"]: [] for row in rows}  # type: ignore[index]
-    for row in await database.rows("participants", list(found)):
+    for row in await database.rows("participants", list(found), member):
         conversation_id, *columns = row
         found[conversation_id].append(Participant(*columns))
     return [

@@ -19,7 +19,8 @@ from chitlaq.core import ids
 from chitlaq.core.data import valkey
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
-from chitlaq.services.websocket.chat.schemas import Message
+from chitlaq.services.websocket.chat.changes import Changes, Signal
+from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 
 CHANNELS = tuple(f"chitlaq:chat:{{{number}}}" for number in range(16))
@@ -31,18 +32,23 @@ log = logs.get("exchange")
 
 
 class _Item(msgspec.Struct, frozen=True, array_like=True):
-    message: Message
-    sender_id: UUID
+    stored: Stored
     version: int
     arrived_at: float
 
 
 class _Envelope(msgspec.Struct, frozen=True, array_like=True):
-    """What is published in a channel: its publisher, how much that has published there, and the latest."""
+    """What is published in a channel: its publisher, how much that has published there, and the latest.
+
+    ``is_numbered``: it has the next number; otherwise it repeats that of the latest one.
+    """
 
     publisher: UUID
     number: int
+    is_numbered: bool = False
     items: Sequence[_Item] = ()
+    changed: Sequence[tuple[UUID, int]] = ()
+    signals: Sequence[Signal] = ()
     is_goodbye: bool = False
     is_warning: bool = False
 
@@ -60,9 +66,10 @@ _decoder = msgspec.msgpack.Decoder(_Envelope)
 
 
 class Exchange:
-    def __init__(self, client: Valkey, streams: Streams) -> None:
+    def __init__(self, client: Valkey, streams: Streams, changes: Changes) -> None:
         self._client = client
         self._streams = streams
+        self._changes = changes
         self._id = ids.new()
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
@@ -71,19 +78,32 @@ class Exchange:
         self._is_deaf = False
         streams.publish = self.publish
         streams.warn = self.warn
+        changes.publish = self.publish_changes
 
     def publish(self, deliveries: Sequence[Delivery]) -> None:
         """Publish without waiting; what gets lost is noticed by the subscribers."""
         by_channel: defaultdict[int, list[_Item]] = defaultdict(list)
         for one in deliveries:
-            channel = one.message.conversation_id.int % len(CHANNELS)
-            assert one.sender_id is not None
-            by_channel[channel].append(
-                _Item(one.message, one.sender_id, one.version, one.arrived_at)
-            )
+            channel = one.stored.message.conversation_id.int % len(CHANNELS)
+            by_channel[channel].append(_Item(one.stored, one.version, one.arrived_at))
         for channel, items in by_channel.items():
             self._numbers[channel] += 1
-            self._put(channel, _Envelope(self._id, self._numbers[channel], items))
+            self._put(
+                channel, _Envelope(self._id, self._numbers[channel], is_numbered=True, items=items)
+            )
+
+    def publish_changes(
+        self, about: UUID, changed: Sequence[tuple[UUID, int]], signals: Sequence[Signal]
+    ) -> None:
+        """Publish changes; only the loss of what can be repaired is to be noticed."""
+        channel = about.int % len(CHANNELS)
+        is_numbered = bool(changed) or any(signal.is_repaired for signal in signals)
+        self._numbers[channel] += is_numbered
+        number = self._numbers[channel]
+        self._put(
+            channel,
+            _Envelope(self._id, number, is_numbered=is_numbered, changed=changed, signals=signals),
+        )
 
     def warn(self) -> None:
         """Let the others look at what they have missed."""
@@ -133,16 +153,18 @@ class Exchange:
         heard = self._heard[envelope.publisher]
         heard.at = time.monotonic()
         # A beat repeats the number of the latest publication; a publication has the next one.
-        expected = heard.numbers.get(channel, 0) + bool(envelope.items)
+        expected = heard.numbers.get(channel, 0) + envelope.is_numbered
         heard.numbers[channel] = envelope.number
         if envelope.number != expected or envelope.is_warning:
             self._streams.repair()
         else:
             self._streams.is_complete()
         self._streams.receive(
-            Delivery(one.message, one.sender_id, one.version, None, one.arrived_at)
-            for one in envelope.items
+            Delivery(one.stored, one.version, None, one.arrived_at) for one in envelope.items
         )
+        self._changes.receive(envelope.changed)
+        for signal in envelope.signals:
+            self._changes.hear(signal)
 
     def _notice_silence(self) -> None:
         limit = time.monotonic() - SILENT_SECONDS

@@ -43,6 +43,29 @@ class MessageFrame(Message, tag="message", frozen=True, kw_only=True):
     """A new message in a conversation that the reader takes part in."""
 
 
+class MessageChanged(Message, tag="message_changed", frozen=True, kw_only=True):
+    """A message was edited or deleted, or somebody reacted: this is how it is now."""
+
+
+class ConversationChanged(msgspec.Struct, tag="conversation_changed", frozen=True):
+    """Somebody came, went or wrote first, or a setting changed: ask for the conversation.
+
+    If it is not there any more, the reader takes part no longer.
+    """
+
+    conversation_id: UUID
+    version: int
+
+
+class Read(msgspec.Struct, tag="read", frozen=True):
+    """Somebody has read up to a number; ``unread`` is what remains, for their own devices only."""
+
+    conversation_id: UUID
+    username: str
+    seq: int
+    unread: int | msgspec.UnsetType = msgspec.UNSET
+
+
 class Gap(msgspec.Struct, tag="gap", frozen=True):
     """Too much was missed to replay: read these messages over HTTP."""
 
@@ -56,4 +79,4 @@ class Resumed(msgspec.Struct, tag="resumed", frozen=True):
 
 
 Incoming = Send | Resume
-Outgoing = Ack | MessageFrame | Gap | Resumed
+Outgoing = Ack | MessageFrame | MessageChanged | ConversationChanged | Read | Gap | Resumed

@@ -1,12 +1,25 @@
-"""Messages as they were: history."""
+"""Messages after they were sent: history, edits, deletion, reactions."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
-from chitlaq.services.websocket.chat.schemas import Message, MessagePage
+from chitlaq.services.websocket.chat import texts
+from chitlaq.services.websocket.chat.changes import Changes
+from chitlaq.services.websocket.chat.groups import UNAVAILABLE
+from chitlaq.services.websocket.chat.schemas import Edit, Message, MessagePage
+from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.streams import Streams
+
+EDITABLE_HOURS = 24
+MAX_EMOJIS = 20
+"""Kinds of reactions that a message may have."""
 
 
 async def history(
@@ -14,29 +27,164 @@ async def history(
     member: UUID,
     conversation_id: UUID,
     *,
-    before: int | None,
-    after: int | None,
+    before: int | None = None,
+    after: int | None = None,
+    around: int | None = None,
+    at: datetime | None = None,
+    cursor: str | None = None,
     limit: int,
 ) -> MessagePage:
-    """Return messages that the member may read, in order: the latest, or those next to a number.
+    """Return messages that the member may read, in order: the latest, or those at one place.
+
+    Args:
+        database: the service's.
+        member: who reads.
+        conversation_id: what they read.
+        before: those that end before this number.
+        after: those that begin after this number.
+        around: this number in their middle.
+        at: those that begin at this moment.
+        cursor: ``next_cursor`` of the page before, instead of the others.
+        limit: how many.
 
     Raises:
-        Problem: 404 if the member takes no part in the conversation.
+        Problem: 404 if the member takes no part in the conversation, 422 for more than one place.
     """
+    if sum(place is not None for place in (before, after, around, at, cursor)) > 1:
+        raise problems.invalid({"before": "name one place: before, after, around, at or cursor"})
+    if cursor is not None:
+        before, after = _place(cursor)
     window = await database.row("window", member, conversation_id)
     if window is None:
         raise problems.not_found("conversation")
-    lower, upper = window
+    first, last, left_at = window
+    is_forwards = after is not None or at is not None
+    if at is not None:
+        after = await database.value("seq_at", conversation_id, at, first, last) - 1
+    if around is not None:
+        after = around - limit // 2 - 1
+        # At the end there is less behind it, so more before it.
+        after = max(min(after, last - limit), 0)
     if after is not None:
-        lower = max(lower, after)
-        upper = min(upper, lower + limit)
+        lower = max(first, after)
+        upper = min(last, lower + limit)
     else:
-        upper = min(upper, before - 1 if before is not None else upper)
-        lower = max(lower, upper - limit)
-    rows = await database.rows("messages_between", conversation_id, lower, upper, limit)
-    items = [_own(Message.of(row), is_own=row["sender_id"] == member) for row in rows]
-    return MessagePage(items, has_earlier=lower > window[0], has_later=upper < window[1])
+        upper = min(last, before - 1 if before is not None else last)
+        lower = max(first, upper - limit)
+    rows = await database.rows("messages_between", conversation_id, lower, upper, limit, left_at)
+    items = [Stored.of(row).seen_by(member) for row in rows]
+    has_earlier, has_later = lower > first, upper < last
+    cursor = None
+    if is_forwards and has_later:
+        cursor = f"after-{upper}"
+    elif not is_forwards and has_earlier:
+        cursor = f"before-{lower + 1}"
+    return MessagePage(items, 1, limit, cursor, has_earlier, has_later)
 
 
-def _own(message: Message, *, is_own: bool) -> Message:
-    return message if is_own else message.without_client_id()
+class Messages:
+    def __init__(self, database: Database, streams: Streams, changes: Changes) -> None:
+        self._database = database
+        self._streams = streams
+        self._changes = changes
+
+    async def edit(self, member: UUID, conversation_id: UUID, seq: int, text: str) -> Message:
+        """Give one's own message another text, and keep what it said.
+
+        Raises:
+            Problem: 404, 403 for others' messages, or 409 if it is too old or deleted.
+        """
+        texts.require_text(text)
+        async with self._changing(member, conversation_id, seq) as (session, row):
+            if row["sender_id"] != member or row["event"] is not None:
+                raise problems.forbidden("Only its sender edits a message.")
+            if not row["is_editable"]:
+                raise problems.conflict(
+                    f"A message may be edited for {EDITABLE_HOURS} hours; this one is older."
+                )
+            if text != row["text"]:
+                await session.execute("keep_edit", conversation_id, seq)
+                await session.execute("edit_message", conversation_id, seq, text)
+        return await self._shown(member, conversation_id, seq)
+
+    async def delete(self, member: UUID, conversation_id: UUID, seq: int) -> None:
+        """Leave only a tombstone of a message: its sender may, and in a group its owner and admins.
+
+        Raises:
+            Problem: 404, or 403 for others' messages.
+        """
+        async with self._changing(member, conversation_id, seq, is_deletion=True) as (session, row):
+            is_admin = row["kind"] == "group" and row["role"] != "member"
+            if (row["sender_id"] != member and not is_admin) or row["event"] is not None:
+                raise problems.forbidden(
+                    "Only its sender deletes a message, or an admin of the group."
+                )
+            if not row["deleted"]:
+                await session.execute("delete_message", conversation_id, seq)
+
+    async def react(
+        self, member: UUID, conversation_id: UUID, seq: int, emoji: str, *, is_there: bool
+    ) -> None:
+        """React to a message, or take a reaction back; repeating it changes nothing.
+
+        Raises:
+            Problem: 404, 409 for a deleted message or one with too many kinds of reactions, or 422.
+        """
+        texts.require_emoji(emoji)
+        async with self._changing(member, conversation_id, seq) as (session, row):
+            if row["event"] is not None:
+                raise problems.conflict(
+                    "Nobody reacts to a line of the conversation's own history."
+                )
+            if not is_there:
+                await session.execute("take_reaction_back", member, conversation_id, seq, emoji)
+                return
+            if await session.value("count_emojis", conversation_id, seq, emoji) >= MAX_EMOJIS:
+                raise problems.conflict(f"A message may have {MAX_EMOJIS} kinds of reactions.")
+            await session.execute("react", member, conversation_id, seq, emoji)
+
+    async def edits(self, member: UUID, conversation_id: UUID, seq: int) -> Sequence[Edit]:
+        """Return what a message said before, oldest first.
+
+        Raises:
+            Problem: 404.
+        """
+        await self._shown(member, conversation_id, seq)
+        rows = await self._database.rows("edits", member, conversation_id, seq)
+        return [Edit(*row) for row in rows]
+
+    async def _shown(self, member: UUID, conversation_id: UUID, seq: int) -> Message:
+        page = await history(self._database, member, conversation_id, around=seq, limit=1)
+        if not page.items or page.items[0].seq != seq:
+            raise problems.not_found("message")
+        return page.items[0]
+
+    @asynccontextmanager
+    async def _changing(
+        self, member: UUID, conversation_id: UUID, seq: int, *, is_deletion: bool = False
+    ) -> AsyncIterator[tuple[Session, Any]]:
+        """Lock a message that the member may change; send how it is when that is committed."""
+        try:
+            async with self._database.transaction() as session:
+                row = await session.row(
+                    "lock_message", member, conversation_id, seq, EDITABLE_HOURS
+                )
+                if row is None:
+                    raise problems.not_found("message")
+                if row["deleted"] and not is_deletion:
+                    raise problems.conflict("This message was deleted.")
+                if row["is_blocked"] and not is_deletion:
+                    raise problems.forbidden(UNAVAILABLE)
+                yield session, row
+                await session.execute("touch_message", conversation_id, seq)
+        except PostgresUnavailableError:
+            self._streams.suspect()
+            raise
+        self._changes.changed(conversation_id, seq)
+
+
+def _place(cursor: str) -> tuple[int | None, int | None]:
+    direction, _, number = cursor.partition("-")
+    if direction in {"before", "after"} and number.isdecimal() and len(number) < 19:
+        return (int(number), None) if direction == "before" else (None, int(number))
+    raise problems.invalid({"cursor": "not a cursor; use the `next_cursor` of a page unchanged"})

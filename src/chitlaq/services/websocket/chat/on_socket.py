@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.identity import Identity
-from chitlaq.services.websocket import metrics, protocol
+from chitlaq.services.websocket import protocol
 from chitlaq.services.websocket.chat import frames
-from chitlaq.services.websocket.chat.schemas import Message
+from chitlaq.services.websocket.chat.changes import encoded_change
 from chitlaq.services.websocket.chat.sending import Sending
-from chitlaq.services.websocket.chat.streams import acknowledgement, encoded_message
+from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.streams import (
+    COMMIT_SECONDS,
+    acknowledgement,
+    encoded_message,
+)
 from chitlaq.services.websocket.sockets.socket import Socket
 
 MAX_REPLAYED = 500
@@ -45,19 +52,39 @@ class ChatOnSocket:
             missed = await self._database.rows(
                 "missed", member.account_id, list(replayed), list(replayed.values())
             )
-            for conversation_id, seen, last_seq in missed:
+            for conversation_id, seen, last_seq, left_at in missed:
                 replayed[conversation_id] = last_seq
                 if last_seq - seen > MAX_REPLAYED:
                     socket.put(frames.Gap(conversation_id, seen + 1, last_seq))
                     continue
                 rows = await self._database.rows(
-                    "messages_between", conversation_id, seen, last_seq, MAX_REPLAYED
+                    "messages_between", conversation_id, seen, last_seq, MAX_REPLAYED, left_at
                 )
                 for row in rows:
-                    is_own = row["sender_id"] == member.account_id
                     await socket.drained()
-                    socket.write(encoded_message(Message.of(row), is_own=is_own))
-                    metrics.sent("message")
+                    encoded = encoded_message(Stored.of(row), member.account_id)
+                    socket.put_encoded("message", encoded)
+            await self._replay_changes(socket, member.account_id, frame.conversations)
             socket.put(frames.Resumed())
         finally:
             socket.release(replayed)
+
+    async def _replay_changes(self, socket: Socket, member: UUID, seen: Mapping[UUID, int]) -> None:
+        """Send what happened to messages that were seen, since the last of them was sent."""
+        rows = await self._database.rows(
+            "missed_changes", member, list(seen), list(seen.values()),
+            COMMIT_SECONDS, MAX_REPLAYED + 1,
+        )  # fmt: skip
+        for conversation_id, numbers in rows:
+            if len(numbers) > MAX_REPLAYED:
+                socket.put(frames.Gap(conversation_id, min(numbers), seen[conversation_id]))
+                continue
+            changed = await self._database.rows(
+                "messages_named", [conversation_id] * len(numbers), numbers, 0
+            )
+            for row in changed:
+                await socket.drained()
+                encoded = encoded_change(Stored.of(row), member)
+                socket.put_encoded("message_changed", encoded)
+        for row in await self._database.rows("own_markers", member, list(seen)):
+            socket.put(frames.Read(*row))

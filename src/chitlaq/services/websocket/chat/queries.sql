@@ -1,25 +1,39 @@
 -- name: store_messages (prepared)
 -- Store messages that arrived in the same moment; the answers are in their order.
-SELECT refused, is_new, id, seq, sent_at, version FROM websocket.store_messages($1, $2, $3, $4, $5);
+SELECT refused, is_new, id, seq, sent_at, version, folded_for FROM websocket.store_messages($1, $2, $3, $4, $5);
 
 -- name: people
 -- Names and faces of these accounts.
 SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ($1::uuid[]);
 
 -- name: readers
--- Who may read which messages of a conversation, and the version of that.
+-- Who may read which messages of a conversation, and the version of that. Requests are read over HTTP only.
 SELECT c.participants_version AS version, p.account_id, p.after_seq, p.until_seq
 FROM websocket.conversations c
-LEFT JOIN websocket.participants p ON p.conversation_id = c.id AND p.state <> 'invited'
+LEFT JOIN websocket.participants p ON p.conversation_id = c.id AND p.state IN ('joined', 'left')
 WHERE c.id = $1;
 
 -- name: messages_between
--- The messages of a conversation after $2 and up to $3, in order.
-SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at,
-       m.deleted_at IS NOT NULL AS deleted, m.reply_to, s.username, s.display_name, s.avatar_url
-FROM websocket.messages m LEFT JOIN feed.member_cards s ON s.id = m.sender_id
+-- The messages of a conversation after $2 and up to $3, in order; $5 is when the reader left, if they did.
+SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id,
+       CASE WHEN m.edited_at > $5
+            THEN (SELECT e.text FROM websocket.message_edits e
+                  WHERE e.conversation_id = m.conversation_id AND e.seq = m.seq AND e.replaced_at > $5
+                  ORDER BY e.replaced_at LIMIT 1)
+            ELSE m.text END AS text,
+       m.sent_at, m.edited_at, m.deleted, m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url,
+       CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for
+FROM websocket.complete_messages m
 WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
+
+-- name: messages_named
+-- Messages by conversation and number, and whether each was sent in the last seconds ($3).
+SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
+       m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for,
+       m.changed_at, m.sent_at > clock_timestamp() - make_interval(secs => $3) AS is_recent
+FROM unnest($1::uuid[], $2::bigint[]) AS a (conversation_id, seq)
+JOIN websocket.complete_messages m USING (conversation_id, seq);
 
 -- name: first_lately
 -- The lowest number of a message of the last seconds ($2), among the latest thousand of a conversation.
@@ -32,85 +46,323 @@ WHERE c.id = $1 AND m.seq > c.last_seq - 1000 AND m.sent_at > clock_timestamp() 
 SELECT conversation_id, min(seq) AS first_seq, max(seq) AS last_seq
 FROM websocket.messages WHERE sent_at >= $1 GROUP BY conversation_id;
 
+-- name: recently_changed_messages
+-- Messages that were changed since $1. Index: messages_changed_lately.
+SELECT conversation_id, seq, changed_at FROM websocket.messages WHERE changed_at >= $1 ORDER BY changed_at;
+
+-- name: recently_changed_conversations
+-- Conversations of which somebody came or went, or a setting changed, since $1, and whom that concerns.
+SELECT c.id, c.participants_version AS version,
+       ARRAY(SELECT p.account_id FROM websocket.participants p
+             WHERE p.conversation_id = c.id AND (p.state <> 'left' OR p.since >= $1)
+               AND (p.state <> 'requested' OR c.last_seq > 0)) AS audience
+FROM websocket.conversations c WHERE c.changed_at >= $1;
+
 -- name: missed
 -- What a member has missed: for each conversation ($2) after the number seen ($3), the last readable one.
-SELECT a.conversation_id, greatest(a.seen, p.after_seq) AS seen, least(p.until_seq, c.last_seq) AS last_seq
+SELECT a.conversation_id, greatest(a.seen, p.after_seq) AS seen, least(p.until_seq, c.last_seq) AS last_seq,
+       CASE WHEN p.state = 'left' THEN p.since END AS left_at
 FROM unnest($2::uuid[], $3::bigint[]) AS a (conversation_id, seen)
-JOIN websocket.participants p ON p.conversation_id = a.conversation_id AND p.account_id = $1 AND p.state <> 'invited'
+JOIN websocket.participants p
+    ON p.conversation_id = a.conversation_id AND p.account_id = $1 AND p.state IN ('joined', 'left')
 JOIN websocket.conversations c ON c.id = a.conversation_id
 WHERE least(p.until_seq, c.last_seq) > greatest(a.seen, p.after_seq);
 
+-- name: missed_changes
+-- Of each conversation ($2), the messages up to the number seen ($3) that were changed since that one was sent.
+-- $4 seconds earlier, too: what was committed before it may have arrived after it. Index: messages_changed.
+SELECT a.conversation_id, array_agg(m.seq ORDER BY m.changed_at) AS numbers
+FROM unnest($2::uuid[], $3::bigint[]) AS a (conversation_id, seen)
+JOIN websocket.participants p
+    ON p.conversation_id = a.conversation_id AND p.account_id = $1 AND p.state = 'joined'
+JOIN websocket.messages s ON s.conversation_id = a.conversation_id AND s.seq = a.seen
+CROSS JOIN LATERAL (
+    SELECT m.seq, m.changed_at FROM websocket.messages m
+    WHERE m.conversation_id = a.conversation_id AND m.changed_at >= s.sent_at - make_interval(secs => $4)
+      AND m.seq <= a.seen AND m.seq > p.after_seq
+    ORDER BY m.changed_at DESC LIMIT $5
+) m
+GROUP BY a.conversation_id;
+
+-- name: own_markers
+-- How far a member has read in these conversations, and what remains.
+SELECT p.conversation_id, s.username, p.read_seq,
+       websocket.unread(c.id, p.account_id, p.read_seq, coalesce(p.until_seq, c.last_seq)) AS unread
+FROM websocket.participants p
+JOIN websocket.conversations c ON c.id = p.conversation_id
+JOIN feed.member_cards s ON s.id = p.account_id
+WHERE p.account_id = $1 AND p.conversation_id = ANY ($2::uuid[]) AND p.state = 'joined';
+
 -- name: reachable
--- Of these usernames, who exists and neither blocks the member $1 nor is blocked by them.
-SELECT s.id, s.username
+-- Of these usernames, whom the member $1 may write to, and whether they follow that member.
+SELECT s.id, s.username, f.follower_id IS NOT NULL AS is_follower
 FROM feed.member_cards s
-WHERE s.username = ANY ($2::text[])
-  AND NOT EXISTS (SELECT FROM feed.block_pairs b
-                  WHERE (b.blocker_id, b.blocked_id) IN ((s.id, $1), ($1, s.id)));
+LEFT JOIN feed.follow_pairs f ON f.follower_id = s.id AND f.followed_id = $1
+LEFT JOIN websocket.privacy y ON y.account_id = s.id
+WHERE s.username = ANY ($2::text[]) AND NOT websocket.is_blocked(s.id, $1)
+  AND (s.id = $1 OR f.follower_id IS NOT NULL
+       OR CASE coalesce(y.may_message, 'everyone')
+          WHEN 'everyone' THEN true
+          WHEN 'university' THEN s.university_id = (SELECT o.university_id FROM feed.member_cards o WHERE o.id = $1)
+          ELSE false END
+       OR EXISTS (SELECT FROM websocket.conversations c
+                  JOIN websocket.participants p ON p.conversation_id = c.id AND p.account_id = s.id
+                  WHERE c.lower_id = least(s.id, $1) AND c.upper_id = greatest(s.id, $1) AND p.state = 'joined'));
 
 -- name: insert_group
 -- A new group.
-INSERT INTO websocket.conversations (kind, name, created_by) VALUES ('group', $2, $1) RETURNING id;
+INSERT INTO websocket.conversations (kind, name, is_history_visible, created_by) VALUES ('group', $2, $3, $1)
+RETURNING id;
 
 -- name: begin_direct
 -- The direct conversation of two accounts ($1 < $2), begun by $3 if there was none.
-WITH begun AS (
-    INSERT INTO websocket.conversations (kind, lower_id, upper_id, created_by) VALUES ('direct', $1, $2, $3)
-    ON CONFLICT (lower_id, upper_id) DO NOTHING RETURNING id
-)
-SELECT id, true AS is_new FROM begun
-UNION ALL
-SELECT id, false FROM websocket.conversations WHERE lower_id = $1 AND upper_id = $2
-LIMIT 1;
+-- The update changes nothing: it waits for who is just beginning it, and locks the row as every change does.
+INSERT INTO websocket.conversations AS c (kind, lower_id, upper_id, created_by) VALUES ('direct', $1, $2, $3)
+ON CONFLICT (lower_id, upper_id) DO UPDATE SET kind = c.kind
+RETURNING c.id, c.xmax = 0 AS is_new;
 
 -- name: add_participants
--- Let accounts $4 take part in a conversation with a role; $2 does it.
-WITH changed AS (
-    UPDATE websocket.conversations SET participants_version = participants_version + 1 WHERE id = $1
-    RETURNING id, last_seq
+-- Let accounts $3 begin in a new conversation with a role ($2) and a state ($4).
+INSERT INTO websocket.participants (conversation_id, account_id, role, state)
+SELECT $1, a.account_id, $2, $4 FROM unnest($3::uuid[]) AS a (account_id);
+
+-- name: lock_conversation
+-- Lock a conversation: nobody numbers a message or changes who takes part until the transaction ends.
+SELECT kind, name, is_history_visible, last_seq FROM websocket.conversations WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: participant
+-- How an account takes part in a conversation. Ask after `lock_conversation`, to see what that waited for.
+SELECT role, state FROM websocket.participants WHERE conversation_id = $1 AND account_id = $2;
+
+-- name: participant_named
+-- How the member of this name takes part in a conversation, if they do.
+SELECT s.id, p.role, p.state
+FROM feed.member_cards s
+LEFT JOIN websocket.participants p ON p.conversation_id = $1 AND p.account_id = s.id
+WHERE s.username = $2;
+
+-- name: other_of_direct
+-- The other one of a direct conversation, and whether one of the two blocks the other.
+SELECT o.id, websocket.is_blocked(o.id, $2) AS is_blocked
+FROM websocket.conversations c
+CROSS JOIN LATERAL (SELECT CASE c.lower_id WHEN $2 THEN c.upper_id ELSE c.lower_id END AS id) o
+WHERE c.id = $1 AND c.kind = 'direct';
+
+-- name: count_participants
+-- How many take part in a group, or are invited.
+SELECT count(*) FROM websocket.participants WHERE conversation_id = $1 AND state <> 'left';
+
+-- name: heir
+-- Who becomes the owner of a group when the owner ($2) leaves: the longest-serving admin, or else member.
+SELECT account_id FROM websocket.participants
+WHERE conversation_id = $1 AND account_id <> $2 AND state = 'joined'
+ORDER BY role = 'admin' DESC, since, account_id LIMIT 1;
+
+-- name: set_participant
+-- Let an account ($2) take part with a role and a state, reading what follows number $5.
+INSERT INTO websocket.participants AS p (conversation_id, account_id, role, state, after_seq, read_seq)
+VALUES ($1, $2, $3, $4, $5, $5)
+ON CONFLICT (conversation_id, account_id) DO UPDATE
+SET role = excluded.role, state = excluded.state, since = clock_timestamp(), after_seq = excluded.after_seq,
+    read_seq = greatest(p.read_seq, excluded.read_seq), until_seq = NULL,
+    muted_until = NULL, archived_at = NULL, pinned_at = NULL;
+
+-- name: accept_request
+-- Accept a message request: all of it stays readable.
+UPDATE websocket.participants SET state = 'joined', since = clock_timestamp(), until_seq = NULL
+WHERE conversation_id = $1 AND account_id = $2;
+
+-- name: rejoin_direct
+-- Take part in a direct conversation again, or at last; all of it is readable.
+UPDATE websocket.participants SET state = 'joined', since = clock_timestamp(), until_seq = NULL
+WHERE conversation_id = $1 AND account_id = $2 AND state <> 'joined';
+
+-- name: set_role
+-- Give a participant another role.
+UPDATE websocket.participants SET role = $3 WHERE conversation_id = $1 AND account_id = $2;
+
+-- name: end_participation
+-- Let an account take part no longer: it reads what it could, up to number $3, and nothing after.
+UPDATE websocket.participants
+SET state = 'left', role = 'member', since = clock_timestamp(),
+    until_seq = CASE state WHEN 'joined' THEN $3 ELSE after_seq END
+WHERE conversation_id = $1 AND account_id = $2;
+
+-- name: touch_conversation
+-- Note that a conversation's participants or settings changed.
+UPDATE websocket.conversations
+SET participants_version = participants_version + 1, changed_at = clock_timestamp()
+WHERE id = $1 RETURNING participants_version;
+
+-- name: write_line
+-- Write into a conversation's history what a member ($2) did ($3), and to whom ($4); $5 is a new name.
+WITH counted AS (
+    UPDATE websocket.conversations SET last_seq = last_seq + 1, last_at = clock_timestamp()
+    WHERE id = $1 RETURNING id, last_seq, last_at, participants_version
+), written AS (
+    INSERT INTO websocket.messages (conversation_id, seq, sender_id, text, event, subject_id, sent_at)
+    SELECT c.id, c.last_seq, $2, $5, $3, $4, c.last_at FROM counted c
+    RETURNING id, seq, sent_at, conversation_id, sender_id
 )
-INSERT INTO websocket.participants (conversation_id, account_id, role, state, after_seq, read_seq)
-SELECT c.id, a.account_id, $3, 'joined', c.last_seq, c.last_seq
-FROM changed c, unnest($4::uuid[]) AS a (account_id)
-WHERE $2::uuid IS NOT NULL
-ON CONFLICT DO NOTHING;
+SELECT w.id, w.seq, w.sent_at, c.participants_version AS version,
+       websocket.folded_for(w.conversation_id, w.sender_id) AS folded_for
+FROM written w CROSS JOIN counted c;
+
+-- name: concerned
+-- Whom a change of a conversation concerns, and its version; also the one who has left ($2).
+SELECT c.participants_version AS version,
+       ARRAY(SELECT p.account_id FROM websocket.participants p
+             WHERE p.conversation_id = c.id AND (p.state <> 'left' OR p.account_id = $2)
+               AND (p.state <> 'requested' OR c.last_seq > 0)) AS audience
+FROM websocket.conversations c WHERE c.id = $1;
+
+-- name: change_conversation
+-- Rename a group, or change whether who joins may read what was said before.
+UPDATE websocket.conversations SET name = $2, is_history_visible = $3 WHERE id = $1;
+
+-- name: change_own_settings
+-- Mute, archive or pin a conversation, for one member; null changes nothing.
+UPDATE websocket.participants
+SET muted_until = CASE WHEN $3 THEN $4 ELSE muted_until END,
+    archived_at = CASE $5::boolean WHEN true THEN coalesce(archived_at, now()) WHEN false THEN NULL ELSE archived_at END,
+    pinned_at = CASE $6::boolean WHEN true THEN coalesce(pinned_at, now()) WHEN false THEN NULL ELSE pinned_at END
+WHERE conversation_id = $1 AND account_id = $2 AND state <> 'left';
 
 -- name: conversation
 -- A conversation as one who takes part sees it.
-SELECT c.id, c.kind, c.name, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at, p.read_seq,
-       (SELECT count(*) FROM websocket.messages m
-        WHERE m.conversation_id = c.id AND m.seq > p.read_seq AND m.seq <= coalesce(p.until_seq, c.last_seq)
-          AND m.sender_id IS DISTINCT FROM p.account_id AND m.deleted_at IS NULL) AS unread
+SELECT c.id, c.kind, c.name, c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
+       c.participants_version AS version, p.role, p.state, p.read_seq, p.muted_until, p.archived_at IS NOT NULL AS archived,
+       p.pinned_at IS NOT NULL AS pinned,
+       CASE p.state WHEN 'invited' THEN 0
+            ELSE websocket.unread(c.id, p.account_id, p.read_seq, coalesce(p.until_seq, c.last_seq)) END AS unread
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE p.account_id = $1 AND c.id = $2 AND p.state <> 'left';
 
 -- name: conversations_of_member
--- Conversations of a member, the one with the latest message first.
-SELECT c.id, c.kind, c.name, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at, p.read_seq,
-       (SELECT count(*) FROM websocket.messages m
-        WHERE m.conversation_id = c.id AND m.seq > p.read_seq AND m.seq <= coalesce(p.until_seq, c.last_seq)
-          AND m.sender_id IS DISTINCT FROM p.account_id AND m.deleted_at IS NULL) AS unread
-FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
-WHERE p.account_id = $1 AND p.state <> 'left'
-  AND ($2::uuid IS NULL OR (c.last_at, c.id) < (SELECT b.last_at, b.id FROM websocket.conversations b WHERE b.id = $2))
-ORDER BY c.last_at DESC, c.id DESC
+-- Conversations in a folder ($5) of a member, pinned ones first, then the one with the latest message.
+WITH listed AS (
+    SELECT p.*, (p.pinned_at IS NOT NULL) AS pinned, c.last_at
+    FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+    WHERE p.account_id = $1
+      AND CASE $5
+          WHEN 'requests' THEN p.state = 'invited' OR (p.state = 'requested' AND c.last_seq > 0)
+          WHEN 'archived' THEN p.state = 'joined' AND p.archived_at IS NOT NULL
+          ELSE p.state = 'joined' AND p.archived_at IS NULL END
+)
+SELECT c.id, c.kind, c.name, c.is_history_visible, c.created_at, least(c.last_seq, p.until_seq) AS last_seq, c.last_at,
+       c.participants_version AS version, p.role, p.state, p.read_seq, p.muted_until, p.archived_at IS NOT NULL AS archived,
+       p.pinned,
+       CASE p.state WHEN 'invited' THEN 0
+            ELSE websocket.unread(c.id, p.account_id, p.read_seq, coalesce(p.until_seq, c.last_seq)) END AS unread
+FROM listed p JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE $2::uuid IS NULL
+   OR (p.pinned, p.last_at, c.id) < (SELECT b.pinned, b.last_at, b.conversation_id FROM listed b WHERE b.conversation_id = $2)
+ORDER BY p.pinned DESC, p.last_at DESC, c.id DESC
 OFFSET $3 LIMIT $4;
 
 -- name: participants
--- Who takes part in these conversations, in the order in which they came.
-SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role, p.state
-FROM websocket.participants p JOIN feed.member_cards s ON s.id = p.account_id
+-- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far
+-- somebody has read is seen by who shows it, too.
+SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role, p.state,
+       CASE WHEN p.account_id = $2 OR (p.state = 'joined' AND coalesce(y.shares_read, true) AND coalesce(o.shares_read, true))
+            THEN p.read_seq END AS read_seq
+FROM websocket.participants p
+JOIN feed.member_cards s ON s.id = p.account_id
+LEFT JOIN websocket.privacy y ON y.account_id = p.account_id
+LEFT JOIN websocket.privacy o ON o.account_id = $2
 WHERE p.conversation_id = ANY ($1::uuid[]) AND p.state <> 'left'
 ORDER BY p.conversation_id, p.since, s.username;
 
 -- name: window
--- Which messages of a conversation a member may read: after the first number, up to the second.
-SELECT p.after_seq, least(p.until_seq, c.last_seq)
+-- Which messages of a conversation a member may read: after the first number, up to the second; when they left.
+SELECT p.after_seq, least(p.until_seq, c.last_seq) AS until_seq, CASE WHEN p.state = 'left' THEN p.since END AS left_at
 FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE p.account_id = $1 AND c.id = $2 AND p.state <> 'invited';
 
+-- name: seq_at
+-- The first message at or after a moment ($2), of those after $3 and up to $4.
+SELECT websocket.seq_at($1, $2, $3, $4);
+
 -- name: mark_read
--- Move a member's read marker forward, to no more than there is.
-UPDATE websocket.participants p SET read_seq = greatest(p.read_seq, least($3, c.last_seq))
-FROM websocket.conversations c
-WHERE p.account_id = $1 AND p.conversation_id = $2 AND c.id = $2 AND p.state <> 'left';
+-- Move a member's read marker forward, to no more than there is; what remains unread, and who may know.
+WITH marked AS (
+    UPDATE websocket.participants p
+    SET read_seq = greatest(p.read_seq, least($3, coalesce(p.until_seq, c.last_seq)))
+    FROM websocket.conversations c
+    WHERE p.account_id = $1 AND p.conversation_id = $2 AND c.id = $2 AND p.state IN ('joined', 'requested')
+    RETURNING p.read_seq, p.state, c.last_seq
+)
+SELECT m.read_seq, websocket.unread($2, $1, m.read_seq, m.last_seq) AS unread,
+       ARRAY(SELECT o.account_id FROM websocket.participants o
+             LEFT JOIN websocket.privacy y ON y.account_id = o.account_id
+             WHERE m.state = 'joined' AND o.conversation_id = $2 AND o.account_id <> $1 AND o.state = 'joined'
+               AND coalesce(y.shares_read, true) AND NOT websocket.is_blocked(o.account_id, $1)
+               AND coalesce((SELECT s.shares_read FROM websocket.privacy s WHERE s.account_id = $1), true)
+             LIMIT $4) AS audience
+FROM marked m;
+
+-- name: lock_message
+-- Lock a message that the member $1 takes part in the conversation of.
+SELECT m.sender_id, m.text, m.event, m.deleted_at IS NOT NULL AS deleted, p.role, c.kind,
+       m.sent_at > now() - make_interval(hours => $4) AS is_editable,
+       c.kind = 'direct' AND websocket.is_blocked(c.lower_id, c.upper_id) AS is_blocked
+FROM websocket.messages m
+JOIN websocket.conversations c ON c.id = m.conversation_id
+JOIN websocket.participants p ON p.conversation_id = c.id AND p.account_id = $1
+WHERE m.conversation_id = $2 AND m.seq = $3 AND p.state = 'joined' AND m.seq > p.after_seq
+FOR NO KEY UPDATE OF m;
+
+-- name: keep_edit
+-- Keep what a message says before it is edited.
+INSERT INTO websocket.message_edits (conversation_id, seq, replaced_at, text)
+SELECT conversation_id, seq, clock_timestamp(), text FROM websocket.messages WHERE conversation_id = $1 AND seq = $2;
+
+-- name: edit_message
+-- Give a message another text.
+UPDATE websocket.messages SET text = $3, edited_at = clock_timestamp() WHERE conversation_id = $1 AND seq = $2;
+
+-- name: touch_message
+-- Note that a message has changed; later than before, whatever the clock says.
+UPDATE websocket.messages SET changed_at = greatest(clock_timestamp(), changed_at + interval '1 microsecond')
+WHERE conversation_id = $1 AND seq = $2;
+
+-- name: delete_message
+-- Leave only a tombstone of a message.
+WITH edits AS (DELETE FROM websocket.message_edits WHERE conversation_id = $1 AND seq = $2),
+reactions AS (DELETE FROM websocket.reactions WHERE conversation_id = $1 AND seq = $2)
+UPDATE websocket.messages SET text = '', deleted_at = clock_timestamp() WHERE conversation_id = $1 AND seq = $2;
+
+-- name: edits
+-- What a message said before, oldest first, as far as the member $1 may read it.
+SELECT e.text, e.replaced_at
+FROM websocket.message_edits e
+JOIN websocket.participants p ON p.conversation_id = e.conversation_id AND p.account_id = $1
+WHERE e.conversation_id = $2 AND e.seq = $3 AND p.state = 'joined' AND e.seq > p.after_seq
+ORDER BY e.replaced_at;
+
+-- name: count_emojis
+-- How many kinds of reactions others than $3 a message has.
+SELECT count(DISTINCT emoji) FROM websocket.reactions WHERE conversation_id = $1 AND seq = $2 AND emoji <> $3;
+
+-- name: react
+-- React to a message, once with each emoji.
+INSERT INTO websocket.reactions (conversation_id, seq, account_id, emoji) VALUES ($2, $3, $1, $4) ON CONFLICT DO NOTHING;
+
+-- name: take_reaction_back
+-- Take a reaction back.
+DELETE FROM websocket.reactions WHERE account_id = $1 AND conversation_id = $2 AND seq = $3 AND emoji = $4;
+
+-- name: privacy
+-- What a member allows others.
+SELECT may_message, shares_read, shares_presence FROM websocket.privacy WHERE account_id = $1;
+
+-- name: set_privacy
+-- Change what a member allows others.
+INSERT INTO websocket.privacy (account_id, may_message, shares_read, shares_presence) VALUES ($1, $2, $3, $4)
+ON CONFLICT (account_id) DO UPDATE
+SET may_message = excluded.may_message, shares_read = excluded.shares_read, shares_presence = excluded.shares_presence;
+
+-- name: joined
+-- Who takes part in these conversations, and after which number each may read.
+SELECT conversation_id, account_id, after_seq FROM websocket.participants
+WHERE conversation_id = ANY ($1::uuid[]) AND state = 'joined';

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, delete, get, patch, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
+from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Page, PageLimit, Paging
 from chitlaq.services.websocket.chat import conversations, messages
 from chitlaq.services.websocket.chat.schemas import (
+    MAX_SEQ,
     Conversation,
+    ConversationChange,
+    Edit,
+    Folder,
+    Membership,
     Message,
     MessagePage,
     NewConversation,
     NewMessage,
+    NewText,
+    Privacy,
     ReadUntil,
 )
 from chitlaq.services.websocket.state import WebsocketState
@@ -32,6 +42,10 @@ Number = Annotated[
 After = Annotated[
     int | None, Parameter(ge=0, le=2**62, description="As `before`; 0: from the first.")
 ]
+Moment = Annotated[
+    datetime | None, Parameter(description="Messages from this moment on (RFC 3339).")
+]
+MessageCursor = Annotated[str | None, Parameter(description="`next_cursor` of the previous page.")]
 
 
 def _or_known(kind: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
@@ -47,20 +61,70 @@ def _or_known(kind: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
 async def begin(
     data: NewConversation, member: Identity, state: WebsocketState
 ) -> Response[Conversation]:
-    found, is_new = await conversations.begin(state.database, member.account_id, data)
+    found, is_new = await conversations.begin(state.database, state.groups, member.account_id, data)
     return Response(found, status_code=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-@get("/conversations", summary="One's conversations, the latest first")
+@get("/conversations", summary="One's conversations, pinned ones and the latest first")
 async def list_conversations(
-    member: Identity, state: WebsocketState, paging: Paging
+    member: Identity, state: WebsocketState, paging: Paging, folder: Folder = "inbox"
 ) -> Page[Conversation]:
-    return await conversations.listed(state.database, member.account_id, paging)
+    return await conversations.listed(state.database, member.account_id, folder, paging)
+
+
+@get("/conversations/privacy", summary="Who may write to one, and what one shows")
+async def show_privacy(member: Identity, state: WebsocketState) -> Privacy:
+    return await conversations.privacy(state.database, member.account_id)
+
+
+@put("/conversations/privacy", status_code=204, summary="Say who may write, and what to show")
+async def set_privacy(data: Privacy, member: Identity, state: WebsocketState) -> None:
+    await conversations.set_privacy(state.database, member.account_id, data)
 
 
 @get("/conversations/{conversation_id:uuid}", summary="One conversation")
 async def show(conversation_id: UUID, member: Identity, state: WebsocketState) -> Conversation:
     return await conversations.shown(state.database, member.account_id, conversation_id)
+
+
+@patch(
+    "/conversations/{conversation_id:uuid}",
+    summary="Change a group's name or setting; mute, archive or pin for oneself",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def change(
+    conversation_id: UUID, data: ConversationChange, member: Identity, state: WebsocketState
+) -> Conversation:
+    await state.groups.change(member.account_id, conversation_id, data)
+    return await conversations.shown(state.database, member.account_id, conversation_id)
+
+
+@put(
+    "/conversations/{conversation_id:uuid}/members/{username:str}",
+    status_code=204,
+    summary="Add or invite a member, accept for oneself, or give a role",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def put_member(
+    conversation_id: UUID,
+    username: str,
+    member: Identity,
+    state: WebsocketState,
+    data: Membership | None = None,
+) -> None:
+    role = data.role if data is not None else None
+    await state.groups.put(member.account_id, conversation_id, username.lower(), role)
+
+
+@delete(
+    "/conversations/{conversation_id:uuid}/members/{username:str}",
+    summary="Leave, decline, or remove a member",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def remove_member(
+    conversation_id: UUID, username: str, member: Identity, state: WebsocketState
+) -> None:
+    await state.groups.remove(member.account_id, conversation_id, username.lower())
 
 
 @get(
@@ -73,10 +137,73 @@ async def history(
     state: WebsocketState,
     before: Number = None,
     after: After = None,
+    around: Number = None,
+    at: Moment = None,
+    cursor: MessageCursor = None,
     limit: PageLimit = 50,
 ) -> MessagePage:
     return await messages.history(
-        state.database, member.account_id, conversation_id, before=before, after=after, limit=limit
+        state.database, member.account_id, conversation_id,
+        before=before, after=after, around=around, at=at, cursor=cursor, limit=limit,
+    )  # fmt: skip
+
+
+@patch(
+    "/conversations/{conversation_id:uuid}/messages/{seq:int}",
+    summary="Edit one's own message, for 24 hours",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def edit(
+    conversation_id: UUID, seq: int, data: NewText, member: Identity, state: WebsocketState
+) -> Message:
+    return await state.messages.edit(member.account_id, conversation_id, _number(seq), data.text)
+
+
+@delete(
+    "/conversations/{conversation_id:uuid}/messages/{seq:int}",
+    summary="Delete a message: a tombstone stays",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def remove_message(
+    conversation_id: UUID, seq: int, member: Identity, state: WebsocketState
+) -> None:
+    await state.messages.delete(member.account_id, conversation_id, _number(seq))
+
+
+@get(
+    "/conversations/{conversation_id:uuid}/messages/{seq:int}/history",
+    summary="What a message said before it was edited",
+)
+async def edits(
+    conversation_id: UUID, seq: int, member: Identity, state: WebsocketState
+) -> Sequence[Edit]:
+    return await state.messages.edits(member.account_id, conversation_id, _number(seq))
+
+
+@put(
+    "/conversations/{conversation_id:uuid}/messages/{seq:int}/reactions/{emoji:str}",
+    status_code=204,
+    summary="React with an emoji",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def react(
+    conversation_id: UUID, seq: int, emoji: str, member: Identity, state: WebsocketState
+) -> None:
+    await state.messages.react(
+        member.account_id, conversation_id, _number(seq), emoji, is_there=True
+    )
+
+
+@delete(
+    "/conversations/{conversation_id:uuid}/messages/{seq:int}/reactions/{emoji:str}",
+    summary="Take a reaction back",
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+)
+async def take_reaction_back(
+    conversation_id: UUID, seq: int, emoji: str, member: Identity, state: WebsocketState
+) -> None:
+    await state.messages.react(
+        member.account_id, conversation_id, _number(seq), emoji, is_there=False
     )
 
 
@@ -102,4 +229,15 @@ async def send(
 async def mark_read(
     conversation_id: UUID, data: ReadUntil, member: Identity, state: WebsocketState
 ) -> None:
-    await conversations.read_until(state.database, member.account_id, conversation_id, data.seq)
+    await conversations.read_until(state, member.account_id, conversation_id, data.seq)
+
+
+def _number(seq: int) -> int:
+    """Return a message's number from a path.
+
+    Raises:
+        Problem: 404 for a number that no message can have.
+    """
+    if not 1 <= seq <= MAX_SEQ:
+        raise problems.not_found("message")
+    return seq

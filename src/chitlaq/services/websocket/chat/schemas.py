@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
-MAX_CHARACTERS = 4000
+from chitlaq.core.http.schemas import Incoming, require_one_line
+
+MAX_GRAPHEMES = 4000
+MAX_CHARACTERS = 16_000
+"""Code points: what `MAX_GRAPHEMES` are in writing that combines several into each."""
 MAX_PARTICIPANTS = 500
+MAX_SEQ = 2**62
 
 ClientId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 """The sender's own name for a message, such as a UUID: sending it again does not send it twice."""
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
-Seq = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+"""At most `MAX_GRAPHEMES`, counted by `texts.require_text`."""
+Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -29,8 +35,16 @@ class Reaction(msgspec.Struct, frozen=True):
     mine: bool
 
 
+Event = Literal["renamed", "added", "invited", "joined", "removed", "left", "promoted"]
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message. ``sender`` is null when that account is gone; ``client_id`` is for the sender only."""
+    """A message. ``sender`` is null when that account is gone; ``client_id`` is for the sender only.
+
+    With ``event`` it is a line of the conversation's own history: what the sender did, and to whom
+    (``subject``, a username); the text is then a new name, or empty. ``folded`` messages are from somebody
+    whom the reader blocks. ``mentions`` are the usernames that the text names.
+    """
 
     conversation_id: UUID
     id: UUID
@@ -41,71 +55,128 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     edited_at: datetime | None = None
     deleted: bool = False
     reply_to: int | None = None
+    event: Event | None = None
+    subject: str | None = None
+    mentions: Sequence[str] = ()
     reactions: Mapping[str, Reaction] = {}
     media: Sequence[msgspec.Raw] = ()
+    folded: bool = False
     client_id: str | msgspec.UnsetType = msgspec.UNSET
-
-    @classmethod
-    def of(cls, row: Any) -> Message:
-        """Make a message from a row of ``messages_between``."""
-        (conversation_id, id_, seq, _, client_id, text, sent_at, edited_at, is_deleted, reply_to,
-         *person) = row  # fmt: skip
-        return Message(
-            conversation_id=conversation_id,
-            id=id_,
-            seq=seq,
-            sender=Person(*person) if person[0] is not None else None,
-            text="" if is_deleted else text,
-            sent_at=sent_at,
-            edited_at=edited_at,
-            deleted=is_deleted,
-            reply_to=reply_to,
-            client_id=client_id,
-        )
-
-    def without_client_id(self) -> Self:
-        """Return the message as all but its sender see it."""
-        return msgspec.structs.replace(self, client_id=msgspec.UNSET)
 
 
 class MessagePage(msgspec.Struct, frozen=True):
-    """Messages in order. More come before the first one (``before``), or after the last one (``after``)."""
+    """Messages in order. ``next_cursor`` reads on: later ones with ``after`` or ``at``, else earlier ones."""
 
     items: Sequence[Message]
+    page: int
+    limit: int
+    next_cursor: str | None
     has_earlier: bool
     has_later: bool
 
 
-class NewMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Edit(msgspec.Struct, frozen=True):
+    """What a message said until then."""
+
+    text: str
+    replaced_at: datetime
+
+
+class NewText(Incoming, frozen=True):
+    text: Text
+
+
+class NewMessage(Incoming, frozen=True):
     text: Text
     client_id: ClientId
     reply_to: Seq | None = None
 
 
-class NewConversation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+
+
+class NewConversation(Incoming, frozen=True):
+    """Who is written to. A group has a name, and may show what was said before to those who join later."""
+
     kind: Literal["direct", "group"]
     members: Annotated[Sequence[str], msgspec.Meta(min_length=1, max_length=MAX_PARTICIPANTS - 1)]
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=80)] | None = None
+    name: Name | None = None
+    is_history_visible: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name is not None:
+            require_one_line("name", self.name)
+
+
+class ConversationChange(Incoming, frozen=True):
+    """What changes: ``name`` and ``is_history_visible`` for all, the rest for oneself only."""
+
+    name: Name | msgspec.UnsetType = msgspec.UNSET
+    is_history_visible: bool | msgspec.UnsetType = msgspec.UNSET
+    muted_until: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
+    archived: bool | msgspec.UnsetType = msgspec.UNSET
+    pinned: bool | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.name, str):
+            require_one_line("name", self.name)
+
+
+Role = Literal["owner", "admin", "member"]
+State = Literal["invited", "requested", "joined"]
+Folder = Literal["inbox", "requests", "archived"]
+
+
+class Membership(Incoming, frozen=True):
+    """The role to give; without one, the member is added, or accepts."""
+
+    role: Role | None = None
 
 
 class Participant(Person, frozen=True):
-    role: Literal["owner", "admin", "member"]
-    state: Literal["invited", "requested", "joined"]
+    """``read_seq`` is how far they have read, if both show that."""
+
+    role: Role
+    state: State
+    read_seq: int | None
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as one who takes part sees it; ``unread`` is what others wrote after ``read_seq``."""
+    """A conversation as one who takes part sees it: ``role``, ``state`` and settings are the reader's own.
+
+    ``unread`` is what others wrote after ``read_seq``, among the latest 200 messages. ``version`` grows when
+    somebody comes or goes, or a setting changes.
+    """
 
     id: UUID
     kind: Literal["direct", "group"]
     name: str | None
     members: Sequence[Participant]
+    is_history_visible: bool
     created_at: datetime
     last_seq: int
     last_at: datetime
+    version: int
+    role: Role
+    state: State
     read_seq: int
     unread: int
+    muted_until: datetime | None
+    archived: bool
+    pinned: bool
 
 
-class ReadUntil(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    seq: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+class ReadUntil(Incoming, frozen=True):
+    seq: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+
+
+class Privacy(Incoming, frozen=True):
+    """Who may write first, and what others see. Who does not show it does not see it of others."""
+
+    may_message: Literal["everyone", "university", "followed"] = "everyone"
+    shares_read: bool = True
+    shares_presence: bool = True

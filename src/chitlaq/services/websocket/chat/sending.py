@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import NamedTuple
 from uuid import UUID
 
@@ -16,13 +17,19 @@ from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.websocket.chat import texts
+from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.schemas import Message, Person
+from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 from chitlaq.services.websocket.sockets.socket import Socket
 
 _REFUSALS = {
     "absent": lambda: problems.not_found("conversation"),
+    "requested": lambda: problems.conflict(
+        "This is a message request: accept it before you answer."
+    ),
     "unavailable": lambda: problems.forbidden("This person is not available."),
     "unanswerable": lambda: problems.invalid(
         {"reply_to": "there is no such message in this conversation, or you may not see it"}
@@ -48,21 +55,26 @@ class _Asked(NamedTuple):
     arrived_at: float
 
 
-class _Stored(NamedTuple):
+class _Answer(NamedTuple):
+    is_new: bool
     id: UUID
     seq: int
     sent_at: datetime
-    is_new: bool
+    version: int
+    folded_for: Sequence[UUID] | None
 
 
 class Sending:
     """Stores messages and hands them to the streams."""
 
-    def __init__(self, database: Database, people: People, streams: Streams) -> None:
+    def __init__(
+        self, database: Database, people: People, streams: Streams, groups: Groups
+    ) -> None:
         self._database = database
         self._people = people
         self._streams = streams
-        self._batches: Batcher[_Asked, _Stored | Problem] = Batcher(self._store)
+        self._groups = groups
+        self._batches: Batcher[_Asked, _Answer | Problem] = Batcher(self._store)
 
     async def send(
         self,
@@ -75,7 +87,7 @@ class Sending:
         origin: Socket | None = None,
         arrived_at: float,
     ) -> Sent:
-        """Store a message; when this returns, it is committed.
+        """Store a message; when this returns, it is committed. Answering a message request accepts it.
 
         Args:
             origin: the socket that it came by. If the message is new, the stream acknowledges it there.
@@ -85,20 +97,25 @@ class Sending:
             Problem: refused, and nothing is stored.
             PostgresUnavailableError: perhaps stored; sending it again with the same ``client_id`` is safe.
         """
-        if not text.strip() or "\x00" in text:
-            raise problems.invalid({"text": "must not be empty, and without NUL"})
+        texts.require_text(text)
         sender = await self._people.person(sender_id)
         if sender is None:
             raise problems.not_signed_in("This account no longer exists.")
         asked = _Asked(
             conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at
         )
-        stored = await self._batches.ask(asked)
-        if isinstance(stored, Problem):
-            raise stored
-        return Sent(_message(asked, stored), stored.is_new)
+        answer = await self._batches.ask(asked)
+        if isinstance(answer, Problem) and answer.status is HTTPStatus.CONFLICT:
+            await self._groups.accept(sender_id, conversation_id)
+            answer = await self._batches.ask(asked)
+        if isinstance(answer, Problem):
+            raise answer
+        if answer.is_new and answer.seq == 1:
+            # Whom it is a request to gets no message: only that there is one.
+            await self._groups.announce(conversation_id)
+        return Sent(_message(asked, answer), answer.is_new)
 
-    async def _store(self, batch: Sequence[_Asked]) -> Sequence[_Stored | Problem]:
+    async def _store(self, batch: Sequence[_Asked]) -> Sequence[_Answer | Problem]:
         try:
             answers = await self._stored(batch)
         except asyncpg.PostgresError:
@@ -112,37 +129,34 @@ class Sending:
             raise
         self._streams.deliver(
             [
-                _delivery(asked, answer[0], answer[1])
+                _delivery(asked, answer)
                 for asked, answer in zip(batch, answers, strict=True)
-                if not isinstance(answer, Problem) and answer[0].is_new
+                if not isinstance(answer, Problem) and answer.is_new
             ]
         )
-        return [answer if isinstance(answer, Problem) else answer[0] for answer in answers]
+        return answers
 
-    async def _stored(self, batch: Sequence[_Asked]) -> list[tuple[_Stored, int] | Problem]:
+    async def _stored(self, batch: Sequence[_Asked]) -> list[_Answer | Problem]:
         columns = list(map(list, zip(*(one[:5] for one in batch), strict=True)))
         async with self._database.session() as session:
             rows = await session.rows("store_messages", *columns)
-        return [
-            _REFUSALS[refused]() if refused else (_Stored(id_, seq, sent_at, is_new), version)
-            for refused, is_new, id_, seq, sent_at, version in rows
-        ]
+        return [_REFUSALS[refused]() if refused else _Answer(*answer) for refused, *answer in rows]
 
 
-def _message(asked: _Asked, stored: _Stored) -> Message:
+def _message(asked: _Asked, answer: _Answer) -> Message:
     return Message(
         conversation_id=asked.conversation_id,
-        id=stored.id,
-        seq=stored.seq,
+        id=answer.id,
+        seq=answer.seq,
         sender=asked.sender,
         text=asked.text,
-        sent_at=stored.sent_at,
+        sent_at=answer.sent_at,
         reply_to=asked.reply_to,
+        mentions=texts.mentions(asked.text),
         client_id=asked.client_id,
     )
 
 
-def _delivery(asked: _Asked, stored: _Stored, version: int) -> Delivery:
-    return Delivery(
-        _message(asked, stored), asked.sender_id, version, asked.origin, asked.arrived_at
-    )
+def _delivery(asked: _Asked, answer: _Answer) -> Delivery:
+    stored = Stored(_message(asked, answer), asked.sender_id, answer.folded_for or ())
+    return Delivery(stored, answer.version, asked.origin, asked.arrived_at)

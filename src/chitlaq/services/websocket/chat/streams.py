@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -24,6 +24,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat.frames import Ack, MessageFrame
 from chitlaq.services.websocket.chat.schemas import Message
+from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.sockets import frames
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -42,14 +43,13 @@ class Delivery(NamedTuple):
     """A committed message on its way to those who may read it.
 
     Args:
-        message: with the sender's ``client_id``.
+        stored: the message.
         version: of who takes part, when it was numbered; 0 if older than what the stream knows.
         origin: the socket of this process that sent it, which gets an acknowledgement in its place.
         arrived_at: Unix time at which it arrived from its sender; 0 if it was read from PostgreSQL.
     """
 
-    message: Message
-    sender_id: UUID | None
+    stored: Stored
     version: int
     origin: Socket | None = None
     arrived_at: float = 0.0
@@ -97,6 +97,8 @@ class Streams:
         """Tells other processes; set by the exchange."""
         self.warn: Callable[[], None] = lambda: None
         """Tells other processes that something may have been committed and not published."""
+        self.repair_changes: Callable[[datetime], Awaitable[None]] = _nothing
+        """Sends what else was changed since then; set by the changes."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Deliver what this process has committed, here and to other processes."""
@@ -106,7 +108,7 @@ class Streams:
     def receive(self, deliveries: Iterable[Delivery]) -> None:
         """Deliver what was committed, by any process, to the sockets of this one."""
         for delivery in deliveries:
-            message = delivery.message
+            message = delivery.stored.message
             stream = self._streams.get(message.conversation_id)
             if stream is None:
                 stream = self._streams[message.conversation_id] = _Stream(None)
@@ -116,6 +118,18 @@ class Streams:
             elif message.seq > stream.delivered or not stream.is_begun:
                 stream.waiting[message.seq] = delivery
                 self._read(message.conversation_id, stream, message.seq)
+
+    def has_delivered(self, conversation_id: UUID, seq: int, *, is_recent: bool) -> bool:
+        """Whether a message has left for its readers here; if it was sent lately, see to it that it does."""
+        stream = self._streams.get(conversation_id)
+        if stream is None:
+            if not is_recent:
+                return True
+            stream = self._streams[conversation_id] = _Stream(None)
+        if stream.is_begun and (seq <= stream.delivered):
+            return True
+        self._read(conversation_id, stream, seq)
+        return False
 
     def suspect(self) -> None:
         """Something may have been committed without having been published: look, here and elsewhere."""
@@ -166,6 +180,7 @@ class Streams:
                 stream = self._streams[conversation_id] = _Stream(first_seq - 1)
             if stream.delivered < last_seq:
                 self._read(conversation_id, stream, last_seq)
+        await self.repair_changes(since)
 
     def _read(self, conversation_id: UUID, stream: _Stream, target: int) -> None:
         stream.target = max(stream.target, target)
@@ -203,7 +218,7 @@ class Streams:
             await self._read_missing(conversation_id, stream)
         while (delivery := stream.waiting.pop(stream.delivered + 1, None)) is not None:
             if delivery.version > stream.version:
-                stream.waiting[delivery.message.seq] = delivery
+                stream.waiting[delivery.stored.message.seq] = delivery
                 break
             self._send(stream, delivery)
 
@@ -217,37 +232,38 @@ class Streams:
     async def _read_missing(self, conversation_id: UUID, stream: _Stream) -> None:
         until = min((seq - 1 for seq in stream.waiting), default=stream.target)
         rows = await self._database.rows(
-            "messages_between", conversation_id, stream.delivered, until, READ_AT_ONCE
+            "messages_between", conversation_id, stream.delivered, until, READ_AT_ONCE, None
         )
         # The windows must be at least as new as these messages.
         await self._read_windows(conversation_id, stream)
         for row in rows:
-            message = Message.of(row)
-            stream.waiting[message.seq] = Delivery(message, row["sender_id"], 0)
+            stored = Stored.of(row)
+            stream.waiting[stored.message.seq] = Delivery(stored, 0)
             metrics.MESSAGES_REPAIRED.inc()
         if not rows:
             # The conversation is gone, and its messages with it.
             stream.delivered = until
 
     def _send(self, stream: _Stream, delivery: Delivery) -> None:
-        message = delivery.message
+        stored = delivery.stored
+        message = stored.message
         seq = message.seq
         stream.delivered = seq
         stream.used_at = time.monotonic()
-        others = b""
+        encoded: dict[Hashable, bytes] = {}
         for account, window in stream.windows.items():
             if seq <= window.after or (window.until is not None and seq > window.until):
                 continue
             sockets = self._hub.sockets(account)
             if not sockets:
                 continue
-            if account == delivery.sender_id:
-                encoded = encoded_message(message, is_own=True)
-            else:
-                encoded = others = others or encoded_message(message, is_own=False)
+            variant = stored.variant(account)
+            frame = encoded.get(variant)
+            if frame is None:
+                frame = encoded[variant] = encoded_message(stored, account)
             for socket in sockets:
                 if socket is not delivery.origin:
-                    socket.put_message(message.conversation_id, seq, encoded)
+                    socket.put_message(message.conversation_id, seq, frame)
         if delivery.origin is not None:
             # In its place among the others: all that came before it has been sent to this socket.
             delivery.origin.put(acknowledgement(message))
@@ -257,11 +273,14 @@ class Streams:
             )
 
 
+async def _nothing(_: datetime) -> None:
+    pass
+
+
 def acknowledgement(message: Message) -> Ack:
     return Ack(str(message.client_id), message.id, message.seq, message.conversation_id)
 
 
-def encoded_message(message: Message, *, is_own: bool) -> bytes:
-    """Return the frame of a message; only its sender sees the ``client_id``."""
-    shown = message if is_own else message.without_client_id()
-    return frames.encode(MessageFrame(**msgspec.structs.asdict(shown)))
+def encoded_message(stored: Stored, reader: UUID) -> bytes:
+    """Return the frame of a message, as this reader sees it."""
+    return frames.encode(MessageFrame(**msgspec.structs.asdict(stored.seen_by(reader))))

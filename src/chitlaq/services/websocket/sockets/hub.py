@@ -15,7 +15,7 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.sockets.budget import Budget
 from chitlaq.services.websocket.sockets.connection import BYTES_PER_SECOND, FRAMES_PER_SECOND
-from chitlaq.services.websocket.sockets.frames import Error, encode
+from chitlaq.services.websocket.sockets.frames import Error, encode, type_of
 
 if TYPE_CHECKING:
     from chitlaq.services.websocket.sockets.socket import Socket
@@ -86,11 +86,14 @@ class Hub:
 
     def send(self, members: Iterable[UUID], frame: msgspec.Struct) -> int:
         """Send a frame to every socket of these members; return how many sockets there were."""
-        encoded = encode(frame)
+        return self.send_encoded(members, type_of(frame), encode(frame))
+
+    def send_encoded(self, members: Iterable[UUID], kind: str, encoded: bytes) -> int:
+        """Send an encoded frame of this type to every socket of these members; return how many."""
         count = 0
         for member in members:
             for socket in self.sockets(member):
-                socket.put(frame, encoded)
+                socket.put_encoded(kind, encoded)
                 count += 1
         return count
 

@@ -53,7 +53,7 @@ class Socket(Connection):
         super().__init__()
         self.identity: Identity | None = None
         self._do = handle
-        self._held: list[tuple[UUID, int, bytes]] | None = None
+        self._held: list[tuple[UUID | None, int, bytes]] | None = None
         self._held_bytes = 0
         self._replayed: Mapping[UUID, int] = {}
         self._hub = hub
@@ -68,21 +68,35 @@ class Socket(Connection):
         if self.identity is None and self.unhandled_bytes > MAX_ANONYMOUS_UNHANDLED_BYTES:
             self.close(CloseCode.POLICY_VIOLATION, "wait for the answer to your sign-in")
 
-    def put(self, frame: msgspec.Struct, encoded: bytes | None = None) -> None:
-        """Send a frame; ``encoded`` is the frame if it is already encoded."""
-        self.write(encoded if encoded is not None else frames.encode(frame))
-        metrics.sent(frames.type_of(frame))
+    def put(self, frame: msgspec.Struct) -> None:
+        """Send a frame."""
+        self.put_encoded(frames.type_of(frame), frames.encode(frame))
+
+    def put_encoded(self, kind: str, encoded: bytes) -> None:
+        """Send a frame of this type that is already encoded."""
+        self.write(encoded)
+        metrics.sent(kind)
 
     def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> None:
         """Send a live message unless it was replayed; hold it while what was missed is being sent."""
         if seq <= self._replayed.get(conversation_id, 0):
             return
         if self._held is None:
-            self.write(encoded)
-            metrics.sent("message")
-            return
-        self._held.append((conversation_id, seq, encoded))
-        self._held_bytes += len(encoded)
+            self.put_encoded("message", encoded)
+        else:
+            self._hold((conversation_id, seq, encoded))
+
+    def put_change(self, encoded: bytes) -> None:
+        """Send a live change of a message; it does not overtake messages that are held."""
+        if self._held is None:
+            self.put_encoded("message_changed", encoded)
+        else:
+            self._hold((None, 0, encoded))
+
+    def _hold(self, message: tuple[UUID | None, int, bytes]) -> None:
+        assert self._held is not None
+        self._held.append(message)
+        self._held_bytes += len(message[2])
         if self._held_bytes > self.max_waiting_bytes:
             self.close(
                 CloseCode.TRY_AGAIN_LATER, "more arrived while resuming than fits: resume again"
@@ -96,8 +110,11 @@ class Socket(Connection):
         """Send the live messages that were held, but for those that were replayed, up to these numbers."""
         held, self._held = self._held or [], None
         self._replayed = replayed
-        for message in held:
-            self.put_message(*message)
+        for conversation_id, seq, encoded in held:
+            if conversation_id is None:
+                self.put_change(encoded)
+            else:
+                self.put_message(conversation_id, seq, encoded)
 
     def receive(self, message: bytes | bytearray) -> Coroutine[Any, Any, None] | None:
         started = perf_counter()

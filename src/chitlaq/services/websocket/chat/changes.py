@@ -1,0 +1,196 @@
+"""Changes: what happens to messages and conversations after they were sent, on every device.
+
+A change of a message is published by name only. Each process reads how the message is now and sends that to
+its readers, one after the other: a later state never comes before an earlier one, and what changes many times
+in a moment is sent once. What concerns few people and is small (`Signal`) is published as it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket.chat.frames import ConversationChanged, MessageChanged
+from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.streams import COMMIT_SECONDS, RETRY_SECONDS, Streams
+from chitlaq.services.websocket.sockets import frames
+from chitlaq.services.websocket.sockets.hub import Hub
+
+AT_ONCE = 100
+# How long a change waits for its message, which another process has published and this one not heard yet.
+ORDER_SECONDS = 0.02
+REMEMBERED = 10_000
+
+Name = tuple[UUID, int]
+"""A message: its conversation and its number."""
+
+log = logs.get("changes")
+
+
+class Signal(msgspec.Struct, frozen=True, array_like=True):
+    """A frame for some members, wherever they are connected.
+
+    Args:
+        about: a conversation or an account; signals about the same arrive in order.
+        audience: the members.
+        kind: the frame's type.
+        frame: as it is sent.
+        is_repaired: a lost one must be noticed, and read from PostgreSQL.
+    """
+
+    about: UUID
+    audience: Sequence[UUID]
+    kind: str
+    frame: bytes
+    is_repaired: bool = False
+
+
+class Changes:
+    def __init__(self, database: Database, hub: Hub, streams: Streams) -> None:
+        self._database = database
+        self._hub = hub
+        self._streams = streams
+        self._waiting: dict[Name, None] = {}
+        self._is_waiting = asyncio.Event()
+        self._sent: OrderedDict[Name, datetime] = OrderedDict()
+        self._told: dict[UUID, int] = {}
+        streams.repair_changes = self._repair
+        self.publish: Callable[[UUID, Sequence[Name], Sequence[Signal]], None] = lambda *_: None
+        """Tells other processes; set by the exchange."""
+
+    def changed(self, conversation_id: UUID, seq: int) -> None:
+        """A change of a message was committed: send it, here and in other processes."""
+        name = (conversation_id, seq)
+        self.receive([name])
+        self.publish(conversation_id, [name], ())
+
+    def tell(
+        self,
+        about: UUID,
+        audience: Collection[UUID],
+        frame: msgspec.Struct,
+        *,
+        is_repaired: bool = False,
+    ) -> None:
+        """Send a frame to members, here and in other processes."""
+        if audience:
+            signal = Signal(
+                about, list(audience), frames.type_of(frame), frames.encode(frame), is_repaired
+            )
+            self.hear(signal)
+            self.publish(about, (), [signal])
+
+    async def announce(
+        self, conversation_id: UUID, left: UUID | None = None, only: UUID | None = None
+    ) -> None:
+        """Tell everybody whom it concerns, and who has just left, that a conversation is another now.
+
+        Args:
+            conversation_id: the conversation.
+            left: who takes part no longer.
+            only: the one member whom it concerns.
+        """
+        try:
+            row = await self._database.row("concerned", conversation_id, left)
+        except PostgresUnavailableError:
+            self._streams.suspect()
+            return
+        if row is not None:
+            audience = [only] if only is not None else row["audience"]
+            frame = ConversationChanged(conversation_id, row["version"])
+            self.tell(conversation_id, audience, frame, is_repaired=True)
+
+    def receive(self, names: Iterable[Name]) -> None:
+        """These messages were changed, by any process."""
+        self._waiting |= dict.fromkeys(names)
+        if self._waiting:
+            self._is_waiting.set()
+
+    def hear(self, signal: Signal) -> None:
+        """Send what any process tells members to those who are connected here."""
+        self._hub.send_encoded(signal.audience, signal.kind, signal.frame)
+
+    async def send_forever(self) -> None:
+        """Send changed messages, while the process runs."""
+        while True:
+            await self._is_waiting.wait()
+            names = list(self._waiting)[:AT_ONCE]
+            for name in names:
+                del self._waiting[name]
+            try:
+                early = await self._send(names)
+            except PostgresUnavailableError as error:
+                log.warning("changes wait", error=str(error))
+                self._waiting |= dict.fromkeys(names)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._waiting |= dict.fromkeys(early)
+            if not self._waiting:
+                self._is_waiting.clear()
+            elif early:
+                await asyncio.sleep(ORDER_SECONDS)
+
+    async def _send(self, names: Sequence[Name]) -> list[Name]:
+        """Send how these messages are now; return those of which the message itself was not sent yet."""
+        early = []
+        readers: defaultdict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
+        conversations = list({conversation_id for conversation_id, _ in names})
+        for conversation_id, *reader in await self._database.rows("joined", conversations):
+            readers[conversation_id].append(tuple(reader))
+        rows = await self._database.rows(
+            "messages_named", *map(list, zip(*names, strict=True)), COMMIT_SECONDS
+        )
+        for row in rows:
+            name, changed_at = (row["conversation_id"], row["seq"]), row["changed_at"]
+            known = self._sent.get(name)
+            if changed_at is None or (known is not None and changed_at <= known):
+                continue
+            if not self._streams.has_delivered(*name, is_recent=row["is_recent"]):
+                early.append(name)
+                continue
+            self._put(Stored.of(row), readers[name[0]])
+            self._sent[name] = changed_at
+            self._sent.move_to_end(name)
+            if len(self._sent) > REMEMBERED:
+                self._sent.popitem(last=False)
+        return early
+
+    def _put(self, stored: Stored, readers: Iterable[tuple[UUID, int]]) -> None:
+        seq = stored.message.seq
+        encoded: dict[Hashable, bytes] = {}
+        for account, after in readers:
+            sockets = self._hub.sockets(account) if seq > after else ()
+            if not sockets:
+                continue
+            variant = stored.variant(account)
+            frame = encoded.get(variant)
+            if frame is None:
+                frame = encoded[variant] = encoded_change(stored, account)
+            for socket in sockets:
+                socket.put_change(frame)
+
+    async def _repair(self, since: datetime) -> None:
+        rows = await self._database.rows("recently_changed_messages", since)
+        self.receive(
+            (row["conversation_id"], row["seq"])
+            for row in rows
+            if row["changed_at"] != self._sent.get((row["conversation_id"], row["seq"]))
+        )
+        rows = await self._database.rows("recently_changed_conversations", since)
+        told = {row["id"]: row["version"] for row in rows}
+        for row in rows:
+            if self._told.get(row["id"]) != row["version"]:
+                self._hub.send(row["audience"], ConversationChanged(row["id"], row["version"]))
+        self._told = told
+
+
+def encoded_change(stored: Stored, reader: UUID) -> bytes:
+    """Return the frame of a changed message, as this reader sees it."""
+    return frames.encode(MessageChanged(**msgspec.structs.asdict(stored.seen_by(reader))))

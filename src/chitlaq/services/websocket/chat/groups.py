@@ -1,0 +1,274 @@
+"""Who takes part: adding, inviting, accepting, leaving, removing, roles.
+
+Every change locks the conversation's row, so that each message has exactly the readers of its moment; it is
+written into the conversation's history as a line and announced to everybody whom it concerns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
+from chitlaq.core.http import problems
+from chitlaq.services.websocket.chat.changes import Changes
+from chitlaq.services.websocket.chat.people import People
+from chitlaq.services.websocket.chat.schemas import (
+    MAX_PARTICIPANTS,
+    ConversationChange,
+    Event,
+    Message,
+    Role,
+)
+from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.streams import Delivery, Streams
+
+UNAVAILABLE = "This person is not available."
+_RANKS = {"member": 0, "admin": 1, "owner": 2}
+
+
+class _Change:
+    """A change under way: the locked conversation, who acts, and the lines that it writes."""
+
+    def __init__(self, session: Session, conversation_id: UUID, actor: UUID, row: Any) -> None:
+        self.session = session
+        self.conversation_id = conversation_id
+        self.actor = actor
+        self.kind: str = row["kind"]
+        self.name: str | None = row["name"]
+        self.is_history_visible: bool = row["is_history_visible"]
+        self.last_seq: int = row["last_seq"]
+        self.role = "member"
+        self.state = "left"
+        self.lines: list[tuple[Event, UUID | None, str]] = []
+        self.left: UUID | None = None
+        self.is_change = False
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self.role] if self.state == "joined" else -1
+
+    def require_group(self) -> None:
+        if self.kind != "group":
+            raise problems.conflict("This is a conversation of two: nobody comes or goes.")
+
+    def require_admin(self) -> None:
+        self.require_group()
+        if self.rank < _RANKS["admin"]:
+            raise problems.forbidden("Only the owner and admins of the group may do that.")
+
+    def write(self, event: Event, subject: UUID | None = None, text: str = "") -> None:
+        self.lines.append((event, subject, text))
+        self.is_change = True
+
+    async def execute(self, name: str, *args: object) -> None:
+        await self.session.execute(name, self.conversation_id, *args)
+        self.is_change = True
+
+
+class Groups:
+    def __init__(
+        self, database: Database, people: People, streams: Streams, changes: Changes
+    ) -> None:
+        self._database = database
+        self._people = people
+        self._streams = streams
+        self._changes = changes
+
+    async def put(
+        self, actor: UUID, conversation_id: UUID, username: str, role: Role | None
+    ) -> None:
+        """Add or invite a member, accept an invitation or a request, or give a member another role.
+
+        Raises:
+            Problem: 404, 403, 409 or 422, as the rules say; nothing has changed.
+        """
+        async with self._changing(actor, conversation_id) as change:
+            target = await change.session.row("participant_named", conversation_id, username)
+            if target is not None and target["id"] == actor and change.state != "joined":
+                await self._accept(change)
+            elif target is not None and target["state"] == "joined":
+                if role is not None and role != target["role"]:
+                    await self._promote(change, target["id"], target["role"], role)
+            elif target is None or target["state"] != "invited":
+                await self._add(change, username, role or "member")
+
+    async def remove(self, actor: UUID, conversation_id: UUID, username: str) -> None:
+        """Leave, decline, or remove somebody from a group.
+
+        Raises:
+            Problem: 404, 403 or 409, as the rules say; nothing has changed.
+        """
+        async with self._changing(actor, conversation_id) as change:
+            target = await change.session.row("participant_named", conversation_id, username)
+            if target is not None and target["id"] == actor:
+                await self._leave(change)
+                return
+            change.require_admin()
+            if target is None or target["state"] in {None, "left"}:
+                raise problems.not_found("member")
+            if target["state"] == "joined" and _RANKS[target["role"]] >= change.rank:
+                raise problems.forbidden("Only the owner removes an admin, and nobody the owner.")
+            if target["state"] == "joined":
+                change.write("removed", target["id"])
+                # The line is the last that they read.
+                await change.execute("end_participation", target["id"], change.last_seq + 1)
+            else:
+                await change.execute("end_participation", target["id"], change.last_seq)
+            change.left = target["id"]
+
+    async def accept(self, actor: UUID, conversation_id: UUID) -> None:
+        """Accept a message request or an invitation; nothing changes if that was done before.
+
+        Raises:
+            Problem: 404, or 403 if one of the two blocks the other.
+        """
+        async with self._changing(actor, conversation_id) as change:
+            if change.state != "joined":
+                await self._accept(change)
+
+    async def change(self, actor: UUID, conversation_id: UUID, wanted: ConversationChange) -> None:
+        """Change a group's name or setting, or one's own settings of a conversation.
+
+        Raises:
+            Problem: 404, 403 for members of a group who are no admins, or 409 for a conversation of two.
+        """
+        async with self._changing(actor, conversation_id) as change:
+            name = wanted.name if isinstance(wanted.name, str) else change.name
+            is_visible = wanted.is_history_visible
+            if not isinstance(is_visible, bool):
+                is_visible = change.is_history_visible
+            if (name, is_visible) != (change.name, change.is_history_visible):
+                change.require_admin()
+                await change.execute("change_conversation", name, is_visible)
+                if name != change.name:
+                    change.write("renamed", None, name or "")
+            mute, archived, pinned = (
+                None if value is msgspec.UNSET else value
+                for value in (wanted.muted_until, wanted.archived, wanted.pinned)
+            )
+            is_mute_given = wanted.muted_until is not msgspec.UNSET
+            is_own = is_mute_given or archived is not None or pinned is not None
+            if is_own:
+                await change.session.execute(
+                    "change_own_settings", conversation_id, actor, is_mute_given, mute, archived, pinned
+                )  # fmt: skip
+        if is_own and not change.is_change:
+            await self._changes.announce(conversation_id, only=actor)
+
+    async def announce(self, conversation_id: UUID) -> None:
+        """Tell everybody whom it concerns that there is a conversation."""
+        await self._changes.announce(conversation_id)
+
+    @asynccontextmanager
+    async def _changing(self, actor: UUID, conversation_id: UUID) -> AsyncIterator[_Change]:
+        """Lock a conversation that the actor takes part in; commit, write and announce what changed."""
+        try:
+            async with self._database.transaction() as session:
+                row = await session.row("lock_conversation", conversation_id)
+                own = await session.row("participant", conversation_id, actor) if row else None
+                if row is None or own is None or own["state"] == "left":
+                    raise problems.not_found("conversation")
+                change = _Change(session, conversation_id, actor, row)
+                change.role, change.state = own
+                yield change
+                if change.is_change:
+                    await session.execute("touch_conversation", conversation_id)
+                written = [
+                    await session.row("write_line", conversation_id, actor, *line)
+                    for line in change.lines
+                ]
+            deliveries = [
+                await self._delivery(change, line, row)
+                for line, row in zip(change.lines, written, strict=True)
+            ]
+        except PostgresUnavailableError:
+            # Perhaps committed, and then nobody has published it.
+            self._streams.suspect()
+            raise
+        self._streams.deliver(deliveries)
+        if change.is_change:
+            await self._changes.announce(conversation_id, change.left)
+
+    async def _delivery(
+        self, change: _Change, line: tuple[Event, UUID | None, str], row: Any
+    ) -> Delivery:
+        event, subject, text = line
+        about = await self._people.person(subject) if subject is not None else None
+        message = Message(
+            conversation_id=change.conversation_id,
+            id=row["id"],
+            seq=row["seq"],
+            sender=await self._people.person(change.actor),
+            text=text,
+            sent_at=row["sent_at"],
+            event=event,
+            subject=about.username if about is not None else None,
+        )
+        return Delivery(Stored(message, change.actor, row["folded_for"] or ()), row["version"])
+
+    async def _add(self, change: _Change, username: str, role: Role) -> None:
+        """Add who follows the actor; invite everybody else whom the actor may write to."""
+        change.require_admin()
+        if role == "owner" or (role == "admin" and change.role != "owner"):
+            raise problems.forbidden("Only the owner gives roles, and to those who have joined.")
+        found = await change.session.row("reachable", change.actor, [username])
+        if found is None:
+            raise problems.invalid({"username": f"not available: {username}"})
+        count = await change.session.value("count_participants", change.conversation_id)
+        if count >= MAX_PARTICIPANTS:
+            raise problems.conflict(f"The group is full: it may have {MAX_PARTICIPANTS} members.")
+        state = "joined" if found["is_follower"] else "invited"
+        await change.execute(
+            "set_participant", found["id"], role, state, self._first_readable(change)
+        )
+        change.write("added" if found["is_follower"] else "invited", found["id"])
+
+    async def _accept(self, change: _Change) -> None:
+        if change.kind == "direct":
+            other = await change.session.row(
+                "other_of_direct", change.conversation_id, change.actor
+            )
+            if other is None or other["is_blocked"]:
+                raise problems.forbidden(UNAVAILABLE)
+            await change.execute("accept_request", change.actor)
+            return
+        await change.execute(
+            "set_participant", change.actor, change.role, "joined", self._first_readable(change)
+        )
+        change.write("joined")
+
+    async def _promote(self, change: _Change, target: UUID, role: str, wanted: Role) -> None:
+        change.require_admin()
+        if change.role != "owner" or target == change.actor:
+            raise problems.forbidden(
+                "Only the owner gives roles, and hands the group over by making another its owner."
+            )
+        await change.execute("set_role", target, wanted)
+        if wanted == "owner":
+            await change.execute("set_role", change.actor, "admin")
+        if _RANKS[wanted] > _RANKS[role]:
+            change.write("promoted", target)
+
+    async def _leave(self, change: _Change) -> None:
+        change.left = change.actor
+        if change.state != "joined":
+            # A request that is declined, and an invitation: nobody is told.
+            await change.execute("end_participation", change.actor, change.last_seq)
+            return
+        change.require_group()
+        await change.execute("end_participation", change.actor, change.last_seq + 1)
+        change.write("left")
+        if change.role == "owner":
+            heir = await change.session.value("heir", change.conversation_id, change.actor)
+            if heir is not None:
+                await change.execute("set_role", heir, "owner")
+                change.write("promoted", heir)
+
+    def _first_readable(self, change: _Change) -> int:
+        """After which number who joins now reads: all that was said, unless the group shows it."""
+        return 0 if change.is_history_visible else change.last_seq
