@@ -75,6 +75,7 @@ async def test_errors_say_what_happened(stack: Stack, join: Join) -> None:
 
 async def test_chat_delivers_to_every_device_in_order_and_once(stack: Stack, join: Join) -> None:
     ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
     sender = session_of(stack, ada)
     seen: dict[str, list[Message]] = {"phone": [], "laptop": [], "ben": []}
     async with (
@@ -99,6 +100,7 @@ async def test_chat_delivers_to_every_device_in_order_and_once(stack: Stack, joi
 async def test_device_that_was_away_for_a_day_gets_all_it_missed(stack: Stack, join: Join) -> None:
     """More than is replayed on the socket: the rest is read over HTTP, and what is new waits for it."""
     ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
     session = session_of(stack, ada)
     conversation = (await session.direct(ben.username)).id
     await plant(stack, conversation, ben, 1234)
@@ -116,6 +118,7 @@ async def test_two_devices_that_send_the_same_at_once_send_it_once(
     stack: Stack, join: Join
 ) -> None:
     ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
     session = session_of(stack, ada)
     conversation = (await session.direct(ben.username)).id
     phone: list[str] = []
@@ -140,6 +143,7 @@ async def test_refused_message_is_told_and_those_after_it_are_sent(
     stack: Stack, join: Join
 ) -> None:
     ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
     session = session_of(stack, ada)
     conversation = (await session.direct(ben.username)).id
     async with Chat(session, lambda _: None).connected() as chat:
@@ -180,6 +184,7 @@ async def test_end_of_the_session_ends_the_chat(stack: Stack, join: Join) -> Non
 
 async def test_example_of_the_documentation_runs(stack: Stack, join: Join) -> None:
     ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
     code = (ROOT / "docs/client.md").read_text().partition("```python\n")[2].partition("```")[0]
     environment = os.environ | {
         "CHITLAQ_URL": stack.gateway,
