@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -76,6 +78,17 @@ async def test_alert_opens_an_incident_at_once_and_a_replay_changes_nothing(
     shown = await asyncio.to_thread(stack.json, "incidents", "show", str(first["id"]))
     (alert,) = [one for one in shown["alerts"] if one["name"] == "ReplayedAlert"]
     assert (alert["times"], alert["ended_at"]) == (1, "2026-11-23T10:05:00Z")
+
+
+async def test_alert_that_was_accepted_opens_its_incident_though_ops_service_is_killed(
+    stack: Stack, ops: httpx.Client
+) -> None:
+    pid = (await asyncio.to_thread(stack.ps))["ops-service"]["pid"]
+    assert ops.post("/alerts", json=payload(fires("KilledAlert"))).status_code == 204
+    os.kill(pid, signal.SIGKILL)
+    found = await with_alert(stack, "KilledAlert")
+    assert [one["times"] for one in found["alerts"] if one["name"] == "KilledAlert"] == [1]
+    await eventually(lambda: asyncio.to_thread(stack.is_healthy))
 
 
 async def test_a_megabyte_of_labels_is_cut_and_the_alert_still_opens_an_incident(
