@@ -37,7 +37,8 @@ def planted() -> dict[str, str]:
             scheme = settings_loading.URL_FIELDS[dotted][0]
             found[settings_loading.variable_of(dotted)] = f"{scheme}://u:{MARK}-{dotted}@h:1/x"
         elif field.type in (Secret, tuple[Secret, ...]):
-            found[settings_loading.variable_of(dotted)] = f"{MARK}-{dotted}"
+            before = "https://h/" if dotted.endswith("_url") else ""
+            found[settings_loading.variable_of(dotted)] = f"{before}{MARK}-{dotted}"
     assert len(found) >= 8
     return found
 

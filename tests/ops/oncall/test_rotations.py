@@ -80,7 +80,7 @@ def test_shifts_tile_the_time_and_say_what_holds_at_each_moment(
         assert first.ends_at == second.starts_at
         assert first.person != second.person
     for part in parts:
-        at = begin + (end - begin) * part
+        at = min(begin + (end - begin) * part, end - timedelta(microseconds=1))
         (shift,) = [one for one in found if one.starts_at <= at < one.ends_at]
         person = rotations.on_call(roster, overrides, "primary", at)
         assert shift.person == (person.id if person else None)
