@@ -74,8 +74,9 @@ class Visit:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=LIMIT_MS)
     try:
         program = fetched("chromium", "chromium", "usr/lib/chromium/chromium", "fonts-dejavu-core")
     except MissingProgramError as error:
