@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from collections.abc import Callable
@@ -50,3 +51,11 @@ class DaemonThreads(ThreadPoolExecutor):
 
         threading.Thread(target=run, daemon=True).start()
         return future
+
+
+_threads = DaemonThreads()
+
+
+def use() -> None:
+    """Let the running event loop make blocking calls in such threads, all of this process together."""
+    asyncio.get_running_loop().set_default_executor(_threads)

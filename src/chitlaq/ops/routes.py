@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from chitlaq import inventory
-from chitlaq.core import tasks
-from chitlaq.core.daemon_threads import DaemonThreads
+from chitlaq.core import daemon_threads, tasks
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
@@ -36,7 +35,7 @@ from chitlaq.ops.watchdog.alert_path import AlertPath
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     # What a screen looks at may hang.
-    asyncio.get_running_loop().set_default_executor(DaemonThreads())
+    daemon_threads.use()
     with OpsDatabase(context.home, is_keeper=True) as operations:
         scheduler = Scheduler(
             context.home, context.settings.operations, operations, context.database

@@ -134,19 +134,18 @@ async def test_logs_are_text_and_followed_from_where_the_page_ended(
         assert refused.status_code == 422, wrong
 
 
-async def test_log_that_hangs_holds_up_neither_other_screens_nor_the_end_of_the_process(
-    alone: Stack, ada: Visitor
-) -> None:
+async def test_log_that_hangs_holds_up_no_other_screen(alone: Stack, ada: Visitor) -> None:
     """A pipe that nobody writes to is like a file on a dead file system."""
     log = alone.home / "logs" / "auth-service.log"
     log.parent.mkdir(exist_ok=True)
     os.mkfifo(log)
     try:
-        hanging = asyncio.gather(
-            *(ada.client.get("/ops/logs") for _ in range(3)), ada.client.get("/ops/logs/lines")
+        # More than a pool of threads has places.
+        *pages, lines = await asyncio.gather(
+            *(ada.client.get("/ops/logs") for _ in range(40)), ada.client.get("/ops/logs/lines")
         )
+        # They still hang.
         assert "There are no backups in" in await text_of(ada, "/ops/backups")
-        *pages, lines = await hanging
         assert all("no answer within 3 s" in page.text for page in pages)
         assert lines.json()["unknown"] == "no answer within 3 s"
     finally:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from chitlaq.core.daemon_threads import DaemonThreads
+from chitlaq.core import daemon_threads
 from chitlaq.core.errors import NotApplicable, OperatorError, UnknownResult
 from chitlaq.core.host import http_client, programs
 from chitlaq.core.host.http_client import Response
@@ -69,7 +69,7 @@ class SystemView:
             return
         self._is_prepared = True
         # Without a name server, a look-up takes longer than any check may.
-        asyncio.get_running_loop().set_default_executor(DaemonThreads())
+        daemon_threads.use()
         for name in LIBRARIES:
             importlib.import_module(name)
 
