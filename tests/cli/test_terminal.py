@@ -12,18 +12,25 @@ import sys
 import unicodedata
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from chitlaq.backups.catalog import records
+from chitlaq.backups.catalog.records import ProofResult, Record
 from chitlaq.cli import terminal
+from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from chitlaq.core.visible import is_visible, one_line, visible
 from chitlaq.logs import parsing
+from chitlaq.ops import routines
+from chitlaq.ops.checks import registry
 from chitlaq.ops.checks.model import Evidence, Lines, Section, Table, Verdict
 from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.history import run_history
+from chitlaq.ops.report import publish
 from tests.cli.test_commands import COMMANDS, Words
 from tests.conftest import Stack
 
@@ -47,6 +54,7 @@ SHOWN: dict[str, Words] = {
     "ops history": (),
     "ops show": (str(RUN), "--details"),
     "logs": ("--grep", "pwned"),
+    "backup list": (),
 }
 """Commands that print what is planted, and the arguments with which they do."""
 
@@ -91,7 +99,19 @@ async def planted(stack: Stack) -> AsyncIterator[Stack]:
         with (stack.home / "logs" / f"{service}.log").open("a", newline="") as log:
             fields = {"level": "error", "event": HOSTILE, HOSTILE: HOSTILE, "exception": HOSTILE}
             log.write(json.dumps(fields, ensure_ascii=False) + "\n" + HOSTILE + "\n")
+    backups = Home(stack.home).root / "backups"
+    failed = ProofResult(now, False, HOSTILE, 1)
+    # A file's name has no slashes.
+    name = HOSTILE.replace("/", "|")
+    records.write(backups, Record(name, "dump", now, 1, HOSTILE, 1, "", verified=failed))
+    unusable = backups / "records" / f"damaged{name}.json"
+    unusable.write_text("")
+    for path in (backups, unusable.parent, unusable, unusable.with_name(f"{name}.json")):
+        # Commands of root run as the home's owner.
+        os.chown(path, stack.home.stat().st_uid, -1)
     yield stack
+    unusable.unlink()
+    unusable.with_name(f"{name}.json").unlink()
     await stack.sql("DELETE FROM mail.messages WHERE subject = $1", HOSTILE)
     await stack.sql("DELETE FROM jobs.jobs WHERE id = $1", ID)
     await stack.sql("DELETE FROM auth.universities WHERE name = $1", HOSTILE)
@@ -147,6 +167,20 @@ def on_a_terminal(stack: Stack, *words: str) -> str:
     os.close(ours)
     process.wait(60)
     return said.decode().replace("\r\n", "\n")
+
+
+async def test_report_that_quotes_strangers_acts_nowhere(
+    planted: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Read in a terminal, in a mail program or in a browser."""
+    monkeypatch.setattr(routines, "checks_of", lambda _: registry.select(["feed.log"]))
+    home = Home(planted.home)
+    settings = settings_loading.load(home, planted.environment)
+    _, lines = await publish.publish(home, settings, HOSTILE, tmp_path, is_to_send=False)
+    assert len(lines) == 2
+    texts = [file.read_text() for file in tmp_path.iterdir()]
+    assert "pwned" in "".join(texts)
+    assert all(is_visible(text) for text in texts)
 
 
 @pytest.mark.parametrize("command", ["mail show", "jobs list", "ops show", "logs"])

@@ -124,7 +124,7 @@ async def test_vacuum_removes_dead_rows(stack: Stack, reason: str) -> None:
     await eventually(is_vacuumed)
 
 
-def test_only_old_files_without_a_writer_are_deleted(stack: Stack, reason: str) -> None:
+async def test_only_old_files_without_a_writer_are_deleted(stack: Stack, reason: str) -> None:
     logs = stack.home / "logs"
     old, young, draft = logs / "x.log.7.gz", logs / "x.log.1", logs / "x.draft"
     for file in (old, young, draft):
@@ -132,7 +132,7 @@ def test_only_old_files_without_a_writer_are_deleted(stack: Stack, reason: str) 
     before = time.time() - 8 * 86_400
     os.utime(old, (before, before))
     os.utime(draft, (before, before))
-    found = {one.path for one in cleanup.candidates(Home(stack.home))}
+    found = {one.path for one in await cleanup.candidates(Home(stack.home))}
     assert found >= {old, draft}
     assert not {file for file in found if file.suffix == ".log"} | {young} & found
     shown = stack.command("ops", "do", "prune")

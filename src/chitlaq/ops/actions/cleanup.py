@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chitlaq.core.formatting import count, size
@@ -14,9 +13,11 @@ from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.ops.actions.model import Action, ActionContext
 from chitlaq.ops.checks.model import Section
+from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
+from chitlaq.ops.history import run_history
 
 OLD_LOG_DAYS = 7
-DRAFT_SECONDS = 86_400
+OLD_DRAFT_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +29,41 @@ class Candidate:
     reason: str
 
 
-def candidates(home: Home) -> list[Candidate]:
+async def candidates(home: Home) -> list[Candidate]:
     """Return the files that are safe to delete, largest first."""
-    now = time.time()
+    with OpsDatabase(home) as database:
+        logs, drafts = [await _before(database, days) for days in (OLD_LOG_DAYS, OLD_DRAFT_DAYS)]
+    return await asyncio.to_thread(_older, home, logs, drafts)
+
+
+async def _before(database: OpsDatabase, days: int) -> datetime:
+    """Return the moment before which files are old, although the clock may be ahead."""
+    now = datetime.now(UTC)
+    with suppress(OpsDatabaseUnavailableError):
+        return await run_history.beginning(database, days, now)
+    return now - timedelta(days=days)
+
+
+def _older(home: Home, logs: datetime, drafts: datetime) -> list[Candidate]:
     found: list[Candidate] = []
 
-    def consider(path: Path, older_than: float, reason: str) -> None:
+    def consider(path: Path, before: datetime, reason: str) -> None:
         with suppress(OSError):
             state = path.lstat()
-            if path.is_file() and now - state.st_mtime > older_than:
+            if path.is_file() and state.st_mtime < before.timestamp():
                 found.append(Candidate(path, state.st_size, reason))
 
     for path in home.logs.glob("*.log.*"):
         if path.name.rpartition(".log.")[2].removesuffix(".gz").isdecimal():
-            consider(path, OLD_LOG_DAYS * 86_400, f"rotated log, older than {OLD_LOG_DAYS} days")
+            consider(path, logs, f"rotated log, older than {OLD_LOG_DAYS} days")
     for folder in (
         home.logs, home.run, home.nginx, home.ops, home.secrets, home.redis_data,
         home.prometheus, home.alertmanager,
     ):  # fmt: skip
         for path in folder.rglob(f"*{files.DRAFT}"):
-            consider(path, DRAFT_SECONDS, "draft that its writer never finished")
+            consider(path, drafts, "draft that its writer never finished")
     for path in (home.packages / "apt").rglob("*.deb"):
-        consider(path, DRAFT_SECONDS, "archive of a package that is unpacked")
+        consider(path, drafts, "archive of a package that is unpacked")
     return sorted(found, key=lambda one: -one.bytes)
 
 
@@ -79,12 +93,12 @@ def remove(found: list[Candidate]) -> int:
 
 
 async def _plan(context: ActionContext, _target: str) -> list[str]:
-    found = await asyncio.to_thread(candidates, context.home)
+    found = await candidates(context.home)
     return [f"remove {one.path} ({size(one.bytes)}): {one.reason}" for one in found]
 
 
 async def _prune(context: ActionContext, _target: str) -> str:
-    found = await asyncio.to_thread(candidates, context.home)
+    found = await candidates(context.home)
     freed = await asyncio.to_thread(remove, found)
     return f"removed {count(len(found), 'file')}, {size(freed)}"
 

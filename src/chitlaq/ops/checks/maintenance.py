@@ -196,7 +196,7 @@ async def server_programs(system: SystemView) -> CheckOutcome:
     is_heavy=True,
 )
 async def candidates(system: SystemView) -> CheckOutcome:
-    found = await system.blocking(lambda: cleanup.candidates(system.home))
+    found = await cleanup.candidates(system.home)
     total = sum(one.bytes for one in found)
     return outcome(
         f"{count(len(found), 'file')}, {size(total)} in total",
