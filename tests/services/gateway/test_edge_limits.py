@@ -199,6 +199,16 @@ async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
     (found,) = (await asyncio.to_thread(stack.json, "ops", "check", "nginx.limits"))["results"]
     assert re.search(r"to \d+ members? \([\d.]+ % of those active that day\)", found["summary"])
 
+    async def counted() -> bool:
+        async with httpx.AsyncClient(base_url=stack.gateway) as client:
+            text = (await client.get("/metrics")).text
+        series = 'rate_limited_members{limit="account",service="nginx"}'
+        return any(
+            line.startswith(series) and float(line.split()[-1]) >= 1 for line in text.splitlines()
+        )
+
+    await eventually(counted)
+
 
 async def test_failed_sign_ins_of_one_address_are_bounded_and_right_ones_are_free(
     stack: Stack, join: Join

@@ -79,6 +79,12 @@ RATE_LIMITED = Counter(
     "Requests refused because an account or address asked too often.",
     ["service", "limit"],
 )
+RATE_LIMITED_MEMBERS = Gauge(
+    "rate_limited_members",
+    "Accounts that a limit refused within ten minutes, by nginx's access log.",
+    ["service", "limit"],
+    multiprocess_mode="livesum",
+)
 RATE_LIMIT_FAIL_OPEN = Counter(
     "rate_limit_fail_open_total",
     "Requests let through uncounted because Valkey did not answer.",

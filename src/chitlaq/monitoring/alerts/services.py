@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from chitlaq.monitoring.alerts.alert import Alert, InputSeries, above, absent, fires, rising, silent
+from chitlaq.monitoring.alerts.alert import (
+    Alert,
+    InputSeries,
+    above,
+    absent,
+    fires,
+    rising,
+    silent,
+    steady,
+)
 
 _SERVICE = "feed-service"
 
@@ -18,12 +27,18 @@ def _logins(failed: float, succeeded: float) -> tuple[InputSeries, ...]:
     )
 
 
-def _refusals(refused: float, answered: float) -> tuple[InputSeries, ...]:
-    """Refused requests and others per minute."""
+def _refusals(refused: float, answered: float, members: float = 150) -> tuple[InputSeries, ...]:
+    """Refused requests and others per minute, and how many of 500 members are refused."""
     return (
-        rising('rate_limited_total{service="nginx",limit="signed-out"}', refused),
+        rising('rate_limited_total{service="nginx",limit="account"}', refused),
         rising('http_requests_total{service="api-gateway",status="429"}', refused),
         rising('http_requests_total{service="api-gateway",status="200"}', answered),
+        steady('members_active{window="1d"}', 500),
+        *(
+            [steady('rate_limited_members{service="nginx",limit="account"}', members)]
+            if members
+            else []
+        ),
     )
 
 
@@ -42,6 +57,11 @@ _REFUSED = "sum by (service, limit) (increase(rate_limited_total[10m]))"
 _ASKED = (
     '(sum(increase(http_requests_total{service="api-gateway"}[10m]))'
     ' + (sum(increase(rate_limited_total{limit="connections"}[10m])) or vector(0)))'
+)
+# More were refused than were active if PostgreSQL was asked before. NaN: it has not told.
+_REFUSED_MEMBERS = (
+    f"clamp_max((sum by (service, limit) (rate_limited_members) or {_REFUSED} * 0)"
+    ' / on () group_left () clamp_min(max(members_active{window="1d"}), 1), 1)'
 )
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
@@ -76,15 +96,19 @@ ALERTS = (
     ),
     Alert(
         name="LimitReached",
-        expr=f"{_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 50",
+        expr=f"({_REFUSED_MEMBERS} or {_REFUSED} * NaN)"
+        f" and {_REFUSED} / on () group_left () {_ASKED} > 0.01 and {_REFUSED} > 50",
         for_="5m",
         severity="P2",
-        summary="The limit {{ $labels.limit }} of {{ $labels.service }} refused"
-        " {{ $value | humanizePercentage }} of requests within ten minutes: members behind one address,"
-        " or one client that asks too often.",
+        summary="The limit {{ $labels.limit }} of {{ $labels.service }} refused more than 1% of requests"
+        " within ten minutes, and {{ $value | humanizePercentage }} of the members who were active today:"
+        " many people behind one address, or one client that asks too often.",
         procedure="API Performance Monitoring",
         cases=(
-            fires(*_refusals(20, 180), value="10%", service="nginx", limit="signed-out"),
+            fires(*_refusals(20, 180), value="30%", service="nginx", limit="account"),
+            # Nobody was signed in, or nobody knows how many members there are.
+            fires(*_refusals(20, 180, members=0), value="0%", service="nginx", limit="account"),
+            fires(*_refusals(20, 180)[:3], value="NaN%", service="nginx", limit="account"),
             silent(*_refusals(4, 180)),
             silent(*_refusals(20, 2_100)),
         ),

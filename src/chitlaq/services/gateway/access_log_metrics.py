@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+from collections import defaultdict
 from contextlib import suppress
+from time import monotonic
 from typing import IO
 
 import msgspec
@@ -15,6 +17,7 @@ from chitlaq.core.telemetry import logs, metrics
 from chitlaq.logs.follow import Follower
 
 POLL_SECONDS = 0.25
+MEMBERS_SECONDS = 600.0
 SERVICE = "api-gateway"
 EDGE = "nginx"
 NGINX_LIMITS = ("account", "signed-out", "files", "connections")
@@ -26,15 +29,18 @@ log = logs.get("access_log")
 class _Line(msgspec.Struct):
     """The fields of an access log line that are counted; ``request_time`` in seconds.
 
-    A refused connection has no method. ``limit`` is the limit that refused it, or the request.
+    A refused connection has no method. ``limit`` is the limit that refused it, or the request, and
+    ``refused_account`` whose request it was.
     """
 
     method: str
     route: str
     status: int
     request_time: float
+    service: str = ""
     limit: str = ""
     upstream_time: str = ""
+    refused_account: str = ""
 
 
 class AccessLog:
@@ -51,6 +57,7 @@ class AccessLog:
         self._lock_path = home.run / "access-log.lock"
         self._expected_path = home.expected_requests
         self._expected_at = 0
+        self._refused = _RefusedMembers()
         self._follower: Follower | None = None
         self._lock: IO[bytes] | None = None
 
@@ -68,8 +75,9 @@ class AccessLog:
             self._follower = Follower(self._path, positions=self._stored_positions())
         is_new = False
         for line in self._follower.new_lines():
-            _count(line)
+            _count(line, self._refused)
             is_new = True
+        self._refused.publish()
         if is_new:
             # Not durable: written several times a second; a power failure resets the counters anyway.
             positions = msgspec.json.encode(self._follower.positions)
@@ -117,14 +125,35 @@ _counter = metrics.RequestCounter(SERVICE)
 metrics.initialize(metrics.RATE_LIMITED, *((EDGE, limit) for limit in NGINX_LIMITS))
 
 
-def _count(line: bytes) -> None:
+class _RefusedMembers:
+    """The accounts that each limit has refused lately."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+
+    def add(self, service: str, limit: str, account: str) -> None:
+        self._seen[service, limit][account] = monotonic()
+
+    def publish(self) -> None:
+        """Forget those of long ago, and say how many there are."""
+        since = monotonic() - MEMBERS_SECONDS
+        for labels, accounts in self._seen.items():
+            for account in [one for one, at in accounts.items() if at < since]:
+                del accounts[account]
+            metrics.RATE_LIMITED_MEMBERS.labels(*labels).set(len(accounts))
+
+
+def _count(line: bytes, refused: _RefusedMembers) -> None:
     try:
         entry = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeError) as error:
         log.warning("access log line not understood", error=str(error))
         return
+    is_own = entry.limit in NGINX_LIMITS and not entry.upstream_time
     # A service counts itself what it refused.
-    if entry.limit in NGINX_LIMITS and not entry.upstream_time:
+    if is_own:
         metrics.RATE_LIMITED.labels(EDGE, entry.limit).inc()
+    if entry.refused_account:
+        refused.add(EDGE if is_own else entry.service, entry.limit, entry.refused_account)
     if entry.method:
         _counter.count(entry.method, entry.route, entry.status, entry.request_time)
