@@ -90,8 +90,14 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     _is_green = exitstatus == 0
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# More than that are not flaky: they are broken, or pytest found none of those that failed and runs all.
+MOST_TO_REPEAT = 20
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that start stacks of their own: a long one that came last would run alone."""
+    if config.getoption("lf") and len(items) > MOST_TO_REPEAT:
+        pytest.exit(f"{len(items)} tests are too many to repeat.", returncode=1)
     files = {item.path for item in items}
     long = {path for path in files if OWN_STACK.search(path.read_text())}
     items.sort(key=lambda item: item.path not in long)

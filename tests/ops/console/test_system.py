@@ -25,7 +25,7 @@ SCREENS = (
     "/ops/services",
     "/ops/services/programs",
     "/ops/routines",
-    f"/ops/routines/runs/{ids.new()}",
+    "/ops/routines/runs/01a216b3-3fde-74d9-86da-915a17037628",
     "/ops/backups",
     "/ops/capacity",
     "/ops/dashboards",
