@@ -275,6 +275,7 @@ def test_home_with_a_long_path_is_named(empty: Stack) -> None:
         ("PROMETHEUS_URL", "localhost:9090", "prometheus_url"),
         ("ALERTMANAGER_URL", "http://u:secret@h:port", "alertmanager_url"),
         ("CHITLAQ_BACKUPS_COPY_TO", "s3://key:secret@bucket/p", "backups.copy_to"),
+        ("CHITLAQ_OPERATIONS_HEARTBEAT_URL", "ftp://h/secret", "operations.heartbeat_url"),
     ],
 )
 def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sentence: str) -> None:
