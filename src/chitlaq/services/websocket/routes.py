@@ -18,6 +18,8 @@ from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.listener import Listener
+from chitlaq.services.websocket.presence.presence import Presences
+from chitlaq.services.websocket.sockets.endings import Endings
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
 from chitlaq.services.websocket.state import WebsocketState
@@ -29,16 +31,20 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     listener = Listener(context.database, context.valkey, hub)
     streams = Streams(context.database, hub)
     changes = Changes(context.database, hub, streams)
-    exchange = Exchange(context.valkey, streams, changes)
+    presences = Presences(context.database, hub, changes)
+    exchange = Exchange(context.valkey, streams, changes, presences)
+    endings = Endings(context.database, hub, context.settings.tokens.access_seconds)
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
-    chat = ChatOnSocket(context.database, sending)
+    chat = ChatOnSocket(context.database, sending, presences)
     async with tasks.running(
         listener.listen_forever,
         exchange.listen_forever,
         exchange.beat_forever,
         changes.send_forever,
+        presences.ask_forever,
+        endings.watch_forever,
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),
@@ -46,9 +52,15 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             sending=sending,
             people=people,
             changes=changes,
+            presences=presences,
             groups=groups,
             messages=Messages(context.database, streams, changes),
         )
 
 
-SERVICE = Service(inventory.COMPONENTS["websocket"], slices=("sockets", "chat"), run=run)
+SERVICE = Service(
+    inventory.COMPONENTS["websocket"],
+    slices=("sockets", "chat"),
+    run=run,
+    query_packages=("chitlaq.services.websocket.presence",),
+)

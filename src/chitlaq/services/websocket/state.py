@@ -11,6 +11,7 @@ from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
+from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.socket import Socket
 
 
@@ -21,5 +22,6 @@ class WebsocketState(ServiceState):
     sending: Sending
     people: People
     changes: Changes
+    presences: Presences
     groups: Groups
     messages: Messages

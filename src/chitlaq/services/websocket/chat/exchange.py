@@ -22,6 +22,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat.changes import Changes, Signal
 from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
+from chitlaq.services.websocket.presence.presence import Note, Presences
 
 CHANNELS = tuple(f"chitlaq:chat:{{{number}}}" for number in range(16))
 BEAT_SECONDS = 0.5
@@ -49,6 +50,7 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
     items: Sequence[_Item] = ()
     changed: Sequence[tuple[UUID, int]] = ()
     signals: Sequence[Signal] = ()
+    note: Note | None = None
     is_goodbye: bool = False
     is_warning: bool = False
 
@@ -66,10 +68,14 @@ _decoder = msgspec.msgpack.Decoder(_Envelope)
 
 
 class Exchange:
-    def __init__(self, client: Valkey, streams: Streams, changes: Changes) -> None:
+    def __init__(
+        self, client: Valkey, streams: Streams, changes: Changes, presences: Presences
+    ) -> None:
         self._client = client
         self._streams = streams
         self._changes = changes
+        self._presences = presences
+        presences.publish = self.publish_note
         self._id = ids.new()
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
@@ -104,6 +110,10 @@ class Exchange:
             channel,
             _Envelope(self._id, number, is_numbered=is_numbered, changed=changed, signals=signals),
         )
+
+    def publish_note(self, note: Note) -> None:
+        """Publish who is there; what gets lost is asked again."""
+        self._put(0, _Envelope(self._id, self._numbers[0], note=note))
 
     def warn(self) -> None:
         """Let the others look at what they have missed."""
@@ -165,6 +175,8 @@ class Exchange:
         self._changes.receive(envelope.changed)
         for signal in envelope.signals:
             self._changes.hear(signal)
+        if envelope.note is not None:
+            self._presences.hear(envelope.note)
 
     def _notice_silence(self) -> None:
         limit = time.monotonic() - SILENT_SECONDS

@@ -18,6 +18,8 @@ from chitlaq.services.websocket.chat.streams import (
     acknowledgement,
     encoded_message,
 )
+from chitlaq.services.websocket.presence.frames import Typing, Watch
+from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.socket import Socket
 
 MAX_REPLAYED = 500
@@ -25,9 +27,10 @@ MAX_REPLAYED = 500
 
 
 class ChatOnSocket:
-    def __init__(self, database: Database, sending: Sending) -> None:
+    def __init__(self, database: Database, sending: Sending, presences: Presences) -> None:
         self._database = database
         self._sending = sending
+        self._presences = presences
 
     async def handle(self, socket: Socket, member: Identity, frame: protocol.ForMembers) -> None:
         match frame:
@@ -35,6 +38,10 @@ class ChatOnSocket:
                 await self._send(socket, member, frame)
             case frames.Resume():
                 await self._resume(socket, member, frame)
+            case Typing():
+                await self._presences.typing(member.account_id, frame.conversation_id)
+            case Watch():
+                await self._presences.watch(socket, member.account_id, frame.usernames)
 
     async def _send(self, socket: Socket, member: Identity, frame: frames.Send) -> None:
         sent = await self._sending.send(

@@ -80,6 +80,8 @@ async def show_privacy(member: Identity, state: WebsocketState) -> Privacy:
 @put("/conversations/privacy", status_code=204, summary="Say who may write, and what to show")
 async def set_privacy(data: Privacy, member: Identity, state: WebsocketState) -> None:
     await conversations.set_privacy(state.database, member.account_id, data)
+    if not data.shares_presence:
+        state.presences.hide(member.account_id)
 
 
 @get("/conversations/{conversation_id:uuid}", summary="One conversation")

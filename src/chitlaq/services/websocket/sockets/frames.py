@@ -31,6 +31,12 @@ class SignedIn(msgspec.Struct, tag="signed_in", frozen=True):
     expires_at: int
 
 
+class Reconnect(msgspec.Struct, tag="reconnect", frozen=True):
+    """The service restarts, and closes: connect again at a random moment within so many seconds."""
+
+    within_seconds: int
+
+
 class Error(msgspec.Struct, tag="error", frozen=True):
     """A frame was invalid or refused; the socket stays open. ``client_id`` names the message refused."""
 
@@ -40,7 +46,7 @@ class Error(msgspec.Struct, tag="error", frozen=True):
 
 
 Incoming = Ping | Auth
-Outgoing = Pong | SignedIn | Error
+Outgoing = Pong | SignedIn | Reconnect | Error
 
 
 def encode(frame: msgspec.Struct) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -44,6 +45,11 @@ class Hub:
         self._anonymous: set[Socket] = set()
         self._strangers = Budget(STRANGERS_FRAMES_PER_SECOND, STRANGERS_BYTES_PER_SECOND)
         self._members: defaultdict[UUID, _Account] = defaultdict(_Account)
+        self._ended: dict[UUID, datetime] = {}
+        self.arrived: Callable[[UUID], None] = lambda _: None
+        """Called with an account whose first socket is signed in; set by presence, as the next one."""
+        self.departed: Callable[[UUID], None] = lambda _: None
+        """Called with an account whose last socket is gone."""
 
     def add(self, socket: Socket) -> None:
         self._anonymous.add(socket)
@@ -65,6 +71,27 @@ class Hub:
         socket.identity = identity
         socket.shared_budget = account.budget
         account.sockets[socket] = None
+        if len(account.sockets) == 1:
+            self.arrived(identity.account_id)
+
+    def has_ended(self, session_id: UUID) -> bool:
+        """Whether a session is known to have ended; its tokens are valid for some minutes more."""
+        return session_id in self._ended
+
+    def end_sessions(self, sessions: Mapping[UUID, datetime]) -> None:
+        """Close the sockets of these sessions, and let them sign in no more."""
+        new = sessions.keys() - self._ended.keys()
+        self._ended |= sessions
+        if not new:
+            return
+        for account in tuple(self._members.values()):
+            for socket in tuple(account.sockets):
+                if socket.identity is not None and socket.identity.session_id in new:
+                    socket.close(CloseCode.POLICY_VIOLATION, "the session has ended: sign in again")
+
+    def forget_ended(self, before: datetime) -> None:
+        """Forget sessions that ended so long ago that no token of theirs is valid."""
+        self._ended = {one: at for one, at in self._ended.items() if at >= before}
 
     def members(self) -> list[UUID]:
         """The members with an open socket in this process."""
@@ -112,4 +139,5 @@ class Hub:
                 account.sockets.pop(socket, None)
                 if not account.sockets:
                     del self._members[socket.identity.account_id]
+                    self.departed(socket.identity.account_id)
             socket.identity = None

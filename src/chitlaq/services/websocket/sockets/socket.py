@@ -35,6 +35,9 @@ MAX_ANONYMOUS_UNHANDLED_BYTES = 32 * 1024
 # Verifying a forged token costs as much as answering many pings.
 SIGN_IN_FRAMES = 10
 
+# All clients of a process that stops come again: spread over so long, others do not notice them.
+RECONNECT_SECONDS = 5
+
 Handler = Callable[["Socket", Identity, protocol.ForMembers], Awaitable[None]]
 """Does what a frame of a signed-in member asks.
 
@@ -116,6 +119,10 @@ class Socket(Connection):
             else:
                 self.put_message(conversation_id, seq, encoded)
 
+    def shutdown(self) -> None:
+        self.put(frames.Reconnect(RECONNECT_SECONDS))
+        super().shutdown()
+
     def receive(self, message: bytes | bytearray) -> Coroutine[Any, Any, None] | None:
         started = perf_counter()
         try:
@@ -156,6 +163,8 @@ class Socket(Connection):
         logs.begin_request(self._request_id)
         try:
             identity = await self._verifier.verify(token)
+            if self._hub.has_ended(identity.session_id):
+                raise problems.not_signed_in("This session has ended: sign in again.")
         except Problem as problem:
             self.put(frames.Error(problem.detail, int(problem.status)))
         except PostgresUnavailableError:

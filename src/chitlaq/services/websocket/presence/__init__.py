@@ -1,0 +1,1 @@
+"""Presence: who is typing and who is there, never stored."""
