@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from chitlaq.web.console.pages import CONSOLE
+from chitlaq.web.site.pages import SITE
 from tests.browser.alerts import report
 from tests.conftest import Stack, eventually
 from tests.ops.console.conftest import Visitor
@@ -80,3 +82,9 @@ async def test_what_strangers_wrote_is_text(alone: Stack, visitor: Visitors) -> 
         assert "\x1b" not in text
         assert "49" not in text.partition("gnp.exe")[2][:40]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; \\u202egnp.exe" in text
+
+
+def test_pages_hide_and_reorder_nothing_whoever_wrote_it() -> None:
+    for pages in (CONSOLE, SITE):
+        shown = pages.environment.from_string("{{ text }}").render(text="a\u202eb\x1b[0m<i>")
+        assert shown == "a\\u202eb\\u001b[0m&lt;i&gt;"
