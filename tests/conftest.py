@@ -96,7 +96,7 @@ MOST_TO_REPEAT = 20
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that start stacks of their own: a long one that came last would run alone."""
-    if config.getoption("lf") and len(items) > MOST_TO_REPEAT:
+    if config.getoption("lf", False) and len(items) > MOST_TO_REPEAT:
         pytest.exit(f"{len(items)} tests are too many to repeat.", returncode=1)
     files = {item.path for item in items}
     long = {path for path in files if OWN_STACK.search(path.read_text())}
