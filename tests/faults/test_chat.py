@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import UUID
 
 import httpx
+import psutil
 import pytest
-import websockets
-from websockets.asyncio.client import ClientConnection
 
+from chitlaq.client import Chat, Message, RefusedError, Session, Tokens
 from tests.conftest import (
     Member,
     Stack,
@@ -44,11 +45,7 @@ def pair_of_processes() -> Iterator[Stack]:
 @pytest.fixture
 async def members(pair_of_processes: Stack, name: Callable[[], str]) -> AsyncIterator[list[Member]]:
     async with httpx.AsyncClient(base_url=pair_of_processes.gateway, timeout=20) as client:
-        found = [await become_member(pair_of_processes, client, name()) for _ in range(4)]
-        for other in found[1:]:
-            # Else the conversation would be a request.
-            await other.put(f"/api/users/{found[0].username}/follow")
-        yield found
+        yield [await become_member(pair_of_processes, client, name()) for _ in range(4)]
 
 
 def processes(stack: Stack) -> list[int]:
@@ -57,106 +54,71 @@ def processes(stack: Stack) -> list[int]:
 
 
 class Client:
-    """A device: it connects to one process, sends, and resumes after whatever happens."""
+    """A device that writes down what it did and saw; it reaches one process, or any through nginx."""
 
-    def __init__(self, stack: Stack, member: Member, worker: int, record: Record) -> None:
-        self.name = f"{member.username}@{worker}"
-        self._member = member
-        self._path = stack.home / "run" / f"{SERVICE}.{worker}.sock"
-        self._record = record
-        self._socket: ClientConnection | None = None
-        self._acks: dict[str, asyncio.Future[None]] = {}
+    def __init__(self, stack: Stack, member: Member, worker: int | None, record: Record) -> None:
+        self.name = f"{member.username}@{'nginx' if worker is None else worker}"
+        self.username = member.username
         self.conversations: list[str] = []
+        self._record = record
+        path = stack.home / "run" / f"{SERVICE}.{worker}.sock"
+        self.chat = Chat(
+            Session(stack.gateway, Tokens(member.token, member.refresh_token)),
+            self._see,
+            seen={},
+            socket=None if worker is None else path,
+        )
 
-    @property
-    def is_connected(self) -> bool:
-        return self._socket is not None
-
-    async def run(self) -> None:
-        """Stay connected until cancelled."""
-        while True:
-            with suppress(OSError, websockets.WebSocketException, TimeoutError):
-                async with asyncio.timeout(5):
-                    socket = await websockets.unix_connect(str(self._path), "ws://localhost/ws")
-                async with socket:
-                    await self._listen(socket)
-            self._socket = None
-            await asyncio.sleep(0.1)
-
-    async def _listen(self, socket: ClientConnection) -> None:
-        await socket.send(json.dumps({"type": "auth", "token": self._member.token}))
-        seen = {one: len(self._seen(one)) for one in self.conversations}
-        await socket.send(json.dumps({"type": "resume", "conversations": seen}))
-        async for text in socket:
-            frame = json.loads(text)
-            match frame["type"]:
-                case "resumed":
-                    self._socket = socket
-                case "message":
-                    self._see(frame["conversation_id"], frame["seq"], frame["text"])
-                case "ack":
-                    place = frame["conversation_id"], frame["seq"]
-                    self._see(*place, frame["client_id"])
-                    self._acknowledge(frame["client_id"], *place)
-                case "error" if "client_id" not in frame:
-                    return
-                case "error" if frame["status"] < 500:
-                    self._record.refused.add(frame["client_id"])
-                    self._finish(frame["client_id"])
-
-    def _finish(self, text: str) -> None:
-        if (waiting := self._acks.pop(text, None)) is not None and not waiting.done():
-            waiting.set_result(None)
-
-    def _seen(self, conversation: str) -> list[tuple[int, str]]:
-        return self._record.seen[self.name, conversation]
-
-    def _see(self, conversation: str, seq: int, text: str) -> None:
-        seen = self._seen(conversation)
-        # What comes before the answer to `resume` is repeated by it.
-        if seq > len(seen) and (self._socket is not None or seq == len(seen) + 1):
-            seen.append((seq, text))
-
-    def _acknowledge(self, text: str, conversation: str, seq: int) -> None:
-        self._record.acknowledged[text] = (conversation, seq)
-        if (waiting := self._acks.pop(text, None)) is not None and not waiting.done():
-            waiting.set_result(None)
+    def _see(self, message: Message) -> None:
+        seen = self._record.seen[self.name, str(message.conversation_id)]
+        seen.append((message.seq, message.text))
 
     async def send(self, conversation: str, number: int) -> None:
-        """Send until it is acknowledged or refused; the text is the client's own name for it, too."""
+        """Send until it is acknowledged or refused."""
         text = f"{self.name}/{number}"
-        done = self._acks[text] = asyncio.get_running_loop().create_future()
-        frame = {"type": "send", "conversation_id": conversation, "text": text, "client_id": text}
-        while not done.done():
-            if (socket := self._socket) is not None:
-                with suppress(websockets.ConnectionClosed):
-                    await socket.send(json.dumps(frame))
-            await asyncio.wait({done}, timeout=1)
+        try:
+            stored = await self.chat.send(UUID(conversation), text)
+        except RefusedError:
+            self._record.refused.add(text)
+        else:
+            self._record.acknowledged[text] = (conversation, stored.seq)
+
+
+async def begun(members: Sequence[Member]) -> str:
+    """A conversation of these members."""
+    for other in members[1:]:
+        # Else the conversation would be a request.
+        await other.put(f"/api/users/{members[0].username}/follow")
+    kind = {"kind": "direct"} if len(members) == 2 else {"kind": "group", "name": "all"}
+    body = kind | {"members": [member.username for member in members[1:]]}
+    answer = await members[0].post("/api/conversations", body)
+    assert answer.status_code == 201, answer.text
+    found: str = answer.json()["id"]
+    return found
 
 
 @asynccontextmanager
 async def load(
-    stack: Stack, members: list[Member], pause_seconds: float = 0.05
+    stack: Stack,
+    groups: Sequence[Sequence[Member]],
+    devices: Sequence[int | None] = (*range(WORKERS), None),
+    pause_seconds: float = 0.05,
 ) -> AsyncIterator[tuple[Record, list[Client]]]:
-    """Everybody writes to everybody, from devices at both processes, until the block ends.
+    """Everybody writes to all their conversations, from several devices, until the block ends.
 
     Then all messages are sent to their end, and everybody has seen what was acknowledged.
     """
     record = Record()
-    names = [member.username for member in members[1:]]
-    body = {"kind": "group", "members": names, "name": "all"}
-    group = (await members[0].post("/api/conversations", body)).json()["id"]
-    body = {"kind": "direct", "members": names[:1]}
-    pair = (await members[0].post("/api/conversations", body)).json()["id"]
+    everybody = {member.username: member for group in groups for member in group}
     clients = [
-        Client(stack, member, worker, record) for member in members for worker in range(WORKERS)
+        Client(stack, member, worker, record) for member in everybody.values() for worker in devices
     ]
-    for client in clients:
-        client.conversations = (
-            [group, pair]
-            if client.name.startswith(tuple(one.username for one in members[:2]))
-            else [group]
-        )
+    for group in groups:
+        conversation = await begun(group)
+        names = {member.username for member in group}
+        for client in clients:
+            if client.username in names:
+                client.conversations.append(conversation)
     is_over = asyncio.Event()
 
     async def write(client: Client) -> None:
@@ -167,12 +129,13 @@ async def load(
             await asyncio.sleep(pause_seconds)
 
     async with asyncio.TaskGroup() as group_of_tasks:
-        running = [group_of_tasks.create_task(client.run()) for client in clients]
+        running = [group_of_tasks.create_task(client.chat.run()) for client in clients]
         writing = [group_of_tasks.create_task(write(client)) for client in clients]
         await eventually(lambda: len(record.acknowledged) > 3 * len(clients))
         yield record, clients
         is_over.set()
-        await asyncio.wait_for(asyncio.gather(*writing), 60)
+        # Some may wait for the longest pause before they connect again.
+        await asyncio.wait_for(asyncio.gather(*writing), 90)
 
         def have_all_seen_all() -> bool:
             latest: dict[str, int] = {}
@@ -185,52 +148,73 @@ async def load(
             )
 
         with suppress(TimeoutError):
-            await asyncio.wait_for(eventually(have_all_seen_all), 20)
+            await asyncio.wait_for(eventually(have_all_seen_all), 60)
         for task in running:
             task.cancel()
 
 
-def kill_process(stack: Stack) -> None:
-    os.kill(processes(stack)[0], signal.SIGKILL)
-
-
 def pid_of(stack: Stack, component: str) -> int:
-    pid: int = stack.ps()[component]["pid"]
+    pid: int = processes(stack)[0] if component == SERVICE else stack.ps()[component]["pid"]
     return pid
 
 
-def kill_valkey(stack: Stack) -> None:
-    os.kill(pid_of(stack, "redis"), signal.SIGKILL)
+def kill(component: str) -> Callable[[Stack], Any]:
+    return lambda stack: os.kill(pid_of(stack, component), signal.SIGKILL)
 
 
-def kill_postgres(stack: Stack) -> None:
-    os.kill(pid_of(stack, "postgres"), signal.SIGKILL)
+def freeze(component: str) -> Callable[[Stack], Any]:
+    async def frozen(stack: Stack) -> None:
+        process = psutil.Process(pid_of(stack, component))
+        stopped = [process, *process.children(recursive=True)]
+        for one in stopped:
+            with suppress(psutil.NoSuchProcess):
+                one.suspend()
+        try:
+            await asyncio.sleep(2)  # how long it stands still, not a wait for anything
+        finally:
+            for one in stopped:
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
+
+    return frozen
 
 
 def restart_service(stack: Stack) -> None:
     stack.command("restart", SERVICE)
 
 
-def freeze(component: str) -> Callable[[Stack], Any]:
-    async def frozen(stack: Stack) -> None:
-        pid = pid_of(stack, component) if component != SERVICE else processes(stack)[0]
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(2)  # how long it stands still, not a wait for anything
-        finally:
-            os.kill(pid, signal.SIGCONT)
+def cut_off_valkey(stack: Stack) -> None:
+    for kind in ("normal", "pubsub"):
+        stack.redis("CLIENT", "KILL", "TYPE", kind)
 
-    return frozen
+
+async def cut_off_postgres(stack: Stack) -> None:
+    await stack.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE usename = 'chitlaq_websocket' AND backend_type = 'client backend'"
+    )
 
 
 DISTURBANCES = {
-    "kill a process": kill_process,
+    "kill a process": kill(SERVICE),
     "freeze a process": freeze(SERVICE),
-    "kill Valkey": kill_valkey,
+    "kill Valkey": kill("redis"),
     "freeze Valkey": freeze("redis"),
-    "kill PostgreSQL": kill_postgres,
+    "cut off Valkey": cut_off_valkey,
+    "kill PostgreSQL": kill("postgres"),
+    "freeze PostgreSQL": freeze("postgres"),
+    "cut off PostgreSQL": cut_off_postgres,
+    "kill nginx": kill("nginx"),
+    "freeze nginx": freeze("nginx"),
     "restart the service": restart_service,
 }
+
+
+async def disturb(stack: Stack, what: str) -> None:
+    if asyncio.iscoroutinefunction(disturbance := DISTURBANCES[what]):
+        await disturbance(stack)
+    else:
+        await asyncio.to_thread(disturbance, stack)
 
 
 def stop_valkey(stack: Stack) -> int:
@@ -252,8 +236,8 @@ async def test_message_reaches_other_processes_while_valkey_stands_still(
     async with asyncio.TaskGroup() as group:
         for client in clients:
             client.conversations = [conversation]
-        running = [group.create_task(client.run()) for client in clients]
-        await eventually(lambda: all(client.is_connected for client in clients))
+        running = [group.create_task(client.chat.run()) for client in clients]
+        await eventually(lambda: all(client.chat.is_online for client in clients))
         seen = record.seen[clients[1].name, conversation]
         await clients[0].send(conversation, 1)
         await eventually(lambda: len(seen) == 1)
@@ -270,18 +254,40 @@ async def test_message_reaches_other_processes_while_valkey_stands_still(
 
 
 @pytest.mark.parametrize(
-    "what", short_form(DISTURBANCES, "kill a process", "kill Valkey", "kill PostgreSQL")
+    "what",
+    short_form(DISTURBANCES, "kill a process", "kill Valkey", "kill PostgreSQL", "kill nginx"),
 )
 async def test_acknowledged_messages_survive(
     pair_of_processes: Stack, members: list[Member], what: str
 ) -> None:
-    async with load(pair_of_processes, members) as (record, _):
-        disturb = DISTURBANCES[what]
-        if asyncio.iscoroutinefunction(disturb):
-            await disturb(pair_of_processes)
-        else:
-            await asyncio.to_thread(disturb, pair_of_processes)
+    async with load(pair_of_processes, [members, members[:2]]) as (record, _):
+        await disturb(pair_of_processes, what)
         before = len(record.acknowledged)
         await eventually(lambda: len(record.acknowledged) > before + 50)
     assert list(faults(record))[:5] == []
     await eventually(pair_of_processes.is_healthy)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+async def test_history_is_sound_after_two_minutes_of_everything(
+    pair_of_processes: Stack, name: Callable[[], str]
+) -> None:
+    """200 clients in 50 conversations, while one thing after the other fails."""
+    stack = pair_of_processes
+    async with httpx.AsyncClient(base_url=stack.gateway, timeout=60) as client:
+        everybody = [await become_member(stack, client, name()) for _ in range(100)]
+        # Everybody is in two of them, with others in each.
+        groups = [everybody[n::25] for n in range(25)]
+        groups += [everybody[4 * n : 4 * n + 4] for n in range(25)]
+        async with load(stack, groups, (0, None), pause_seconds=1) as (record, clients):
+            assert len(clients) == 200
+            end = time.monotonic() + 120
+            for what in itertools.cycle(DISTURBANCES):
+                if time.monotonic() > end:
+                    break
+                await disturb(stack, what)
+                before = len(record.acknowledged)
+                await eventually(lambda: len(record.acknowledged) > before + 100)  # noqa: B023
+        assert list(faults(record))[:5] == []
+    await eventually(stack.is_healthy)

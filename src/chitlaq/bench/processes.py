@@ -17,7 +17,7 @@ READY_SECONDS = 15.0
 @asynccontextmanager
 async def running(
     commands: Sequence[Sequence[str]],
-    socket: Path,
+    socket: Path | None,
     port: int,
     log: Path,
     environment: Mapping[str, str] | None = None,
@@ -39,17 +39,18 @@ async def running(
             await asyncio.to_thread(programs.stop, process)
 
 
-async def _answering(socket: Path, port: int, log: Path) -> None:
+async def _answering(socket: Path | None, port: int, log: Path) -> None:
     try:
         async with asyncio.timeout(READY_SECONDS):
             while True:
                 with suppress(OSError):
-                    _, writer = await asyncio.open_unix_connection(str(socket))
-                    writer.close()
+                    if socket is not None:
+                        _, writer = await asyncio.open_unix_connection(str(socket))
+                        writer.close()
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
                     writer.close()
                     return
                 await asyncio.sleep(0.02)
     except TimeoutError:
         said = " | ".join(last_lines(log, 3))
-        raise OperatorError(f"{socket.stem} did not start: {said}") from None
+        raise OperatorError(f"{log.stem} did not start: {said}") from None

@@ -74,9 +74,7 @@ async def measure(
     }
     rates = []
     for number, (name, (count, statements)) in enumerate(scripts.items()):
-        per_second, latency = await _pgbench(
-            installation, f"{number}", statements, clients, seconds
-        )
+        per_second, latency = await pgbench(installation, f"{number}", statements, clients, seconds)
         rates.append(QueryRate(name, count * per_second, latency))
     return rates
 
@@ -100,8 +98,13 @@ def _hydration(sql: str, pages: Sequence[tuple[UUID, Sequence[str]]]) -> str:
     return _filled(sql, *("'{" + ",".join(map(str, array)) + "}'" for array in arrays))
 
 
-async def _pgbench(
-    installation: Installation, name: str, statements: Sequence[str], clients: int, seconds: int
+async def pgbench(
+    installation: Installation,
+    name: str,
+    statements: Sequence[str],
+    clients: int,
+    seconds: int,
+    role: str = ROLE,
 ) -> tuple[float, float]:
     """Run pgbench, which picks one of the statements each time; each client prepares each once.
 
@@ -114,12 +117,12 @@ async def _pgbench(
         file = folder / f"pgbench-{name}-{number}.sql"
         file.write_text(f"{statement};\n")
         files += ["-f", str(file)]
-    password = Secrets(installation.home.secrets).postgres_password(ROLE)
+    password = Secrets(installation.home.secrets).postgres_password(role)
     result = await programs.arun(
         [
             server.programs(installation.settings) / "pgbench",
             *("--no-vacuum", "-M", "prepared", "-c", str(clients), "-j", "1", "-T", str(seconds)),
-            *("-h", str(installation.home.postgres_socket), "-U", ROLE),
+            *("-h", str(installation.home.postgres_socket), "-U", role),
             *("-p", str(installation.settings.port_of("postgres"))),
             *files,
             postgres.DATABASE,

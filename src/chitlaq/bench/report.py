@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chitlaq.bench.backups import Report as BackupsReport
 from chitlaq.bench.benchmark import Report
+from chitlaq.bench.chat import Report as ChatReport
 
 AIM_RATIO = 0.5
 AIM_FIRST_START = 20.0
@@ -16,6 +17,12 @@ AIM_COST_RATIO = 0.95
 AIM_SCRAPE = 50.0
 AIM_MORNING_SECONDS = 5.0
 AIM_NOTICED_RATIO = 1.1
+AIM_DURABLE_RATIO = 0.5
+AIM_FAN_OUT_RATIO = 0.6
+AIM_MESSAGE_MICROSECONDS = 150.0
+AIM_DELIVERY = 30.0
+AIM_IDLE_KILOBYTES = 20.0
+AIM_PING = 10.0
 AIM_BACKUP_RATIO = 1.15
 AIM_BACKUP_NOTICED = 2.0
 AIM_COMPONENT = 90.0
@@ -157,6 +164,52 @@ def backups(report: BackupsReport) -> RenderableType:
         ),
         table,
     )
+
+
+def chat(report: ChatReport) -> RenderableType:
+    """Return the table of what chat costs."""
+    table = _table("chat", "per second", "beside it", "per second", "ratio")
+    for name, own, beside, other, ratio, aim in (
+        (
+            "durable messages, 1,000 connections", report.messages_per_second,
+            "pgbench, bare inserts", report.inserts_per_second, report.ratio, AIM_DURABLE_RATIO,
+        ),
+        (
+            "deliveries to a group of 500", report.fan_out_per_second,
+            "bare server", report.bare_fan_out_per_second, report.fan_out_ratio, AIM_FAN_OUT_RATIO,
+        ),
+        (
+            "history, ten messages", report.history_per_second,
+            "home feed", report.feed_per_second, report.history_ratio, None,
+        ),
+    ):  # fmt: skip
+        said = f"{ratio:.2f}" if aim is None else f"{_verdict(ratio >= aim)} {ratio:.2f} of {aim:g}"
+        table.add_row(name, f"{own:,.0f}", beside, f"{other:,.0f}", said)
+    more = _table("", "", "aim")
+    ours = sum(report.cpu_microseconds[name] for name in ("websocket", "postgres"))
+    more.add_row(
+        "CPU of a message: "
+        + ", ".join(f"{k} {v:.0f}" for k, v in report.cpu_microseconds.items()),
+        f"{ours:.0f} µs",
+        f"{_verdict(ours <= AIM_MESSAGE_MICROSECONDS)} {AIM_MESSAGE_MICROSECONDS:g} server and PostgreSQL",
+    )
+    more.add_row(
+        f"send to delivery at {report.half_rate:,.0f}/s, p50 {report.half_rate_p50:.1f} ms, p95",
+        f"{report.half_rate_p95:.1f} ms",
+        f"{_verdict(report.half_rate_p95 < AIM_DELIVERY)} under {AIM_DELIVERY:g}",
+    )
+    more.add_row(
+        f"{report.idle:,} idle connections, each",
+        f"{report.idle_kilobytes:.1f} KB",
+        f"{_verdict(report.idle_kilobytes < AIM_IDLE_KILOBYTES)} under {AIM_IDLE_KILOBYTES:g}",
+    )
+    more.add_row(
+        "p95 of a ping meanwhile",
+        f"{report.idle_ping_p95:.1f} ms",
+        f"{_verdict(report.idle_ping_p95 < AIM_PING)} under {AIM_PING:g}",
+    )
+    said = f"Not answered as expected: {report.errors}" if report.errors else ""
+    return Group(table, more, Text(said))
 
 
 def _table(first: str, *columns: str) -> Table:

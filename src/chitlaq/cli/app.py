@@ -13,6 +13,7 @@ from chitlaq.cli import (
     alerts,
     backup,
     bench,
+    chat,
     config,
     console,
     data,
@@ -28,6 +29,7 @@ from chitlaq.cli import (
     serve,
     stack,
     statuspage,
+    ws,
 )
 
 app = typer.Typer(
@@ -73,6 +75,8 @@ for _module in (
     exec,
     data,
     jobs,
+    ws,
+    chat,
     config,
     doctor,
     bench,

@@ -41,6 +41,9 @@ def bench(
     backups: Annotated[
         bool, typer.Option("--backups", help="Measure backups beside PostgreSQL's bare tools.")
     ] = False,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="Measure messages beside PostgreSQL's bare inserts.")
+    ] = False,
     members: Annotated[
         int, typer.Option(min=10, max=1_000_000, help="With --backups: the number of members.")
     ] = 100_000,
@@ -53,13 +56,17 @@ def bench(
     measures the running system for 15 seconds and stores the figures: the runbook's monthly
     benchmark. Exit code 3 if it became slower.
 
-    Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups
+    Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups ·
+    chitlaq bench --chat
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
         return
     if backups:
         _backups(members, as_json=as_json)
+        return
+    if chat:
+        _chat(as_json=as_json)
         return
     from chitlaq.bench import benchmark, report
 
@@ -78,6 +85,16 @@ def _backups(members: int, *, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(report.backups(result))
+
+
+def _chat(*, as_json: bool) -> None:
+    from chitlaq.bench import chat, report
+
+    result = asyncio.run(chat.run(_say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(report.chat(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:

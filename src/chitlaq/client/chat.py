@@ -60,7 +60,8 @@ class Chat:
         deliver: called with each message in order, once; one's own, too. What it raises ends the chat.
         seen: the number of the last message seen of each conversation, as `seen` said when this device was
             last connected. Without it, messages are delivered from now on.
-        on_frame: called with the type and the JSON of every other frame, such as ``post``.
+        on_frame: called with the type and the JSON of every other frame, such as ``message_changed``; with
+            a ``gap`` if more messages changed than were replayed.
         socket: the Unix socket to connect to, instead of the session's host and port.
     """
 
@@ -226,6 +227,8 @@ class Chat:
                 case "gap":
                     gap = msgspec.json.decode(raw, type=Gap)
                     stream = self._stream(gap.conversation_id)
+                    if gap.to_seq <= stream.seen:
+                        self._pass_on(kind, raw)  # Of changes: the messages are known.
                     stream.target = max(stream.target, gap.to_seq)
                 case "resumed":
                     self._unresumed -= 1
@@ -239,8 +242,7 @@ class Chat:
                     reconnect = msgspec.json.decode(raw, type=Reconnect)
                     beside.start(_close_within(socket, reconnect.within_seconds))
                 case _:
-                    if self._on_frame is not None:
-                        self._on_frame(kind, raw)
+                    self._pass_on(kind, raw)
 
     def _go_online(self) -> None:
         self._is_online.set()
@@ -296,6 +298,10 @@ class Chat:
         if failure.client_id is None:
             raise _EndedError
         self._outbox.refuse(failure)
+
+    def _pass_on(self, kind: str, raw: bytes) -> None:
+        if self._on_frame is not None:
+            self._on_frame(kind, raw)
 
     # Streams.
 

@@ -62,7 +62,10 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message. ``sender`` is None if that account is gone; ``client_id`` is only in one's own."""
+    """A message. ``sender`` is None if that account is gone; ``client_id`` is only in one's own.
+
+    With ``event`` it is a line of a group's own history: what the sender did, and to whom (``subject``).
+    """
 
     conversation_id: UUID
     id: UUID
@@ -73,6 +76,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     edited_at: datetime | None = None
     deleted: bool = False
     reply_to: int | None = None
+    event: str | None = None
+    subject: str | None = None
+    folded: bool = False
     client_id: str | None = None
 
 

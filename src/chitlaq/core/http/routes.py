@@ -62,17 +62,22 @@ def declared(service: Service) -> Sequence[Route]:
 def for_members(service: Service) -> Sequence[Route]:
     """Return the routes that members reach through nginx.
 
-    Of a service that is not for members, these are the paths of the handlers that say so themselves
-    (``is_public=True``).
+    Of a service that is for members, these are all but those for operators (``is_for_operators=True``);
+    of any other, the paths of the handlers that say so themselves (``is_public=True``).
 
     Raises:
         ValueError: a path of those has a handler that does not say so: nginx forwards a path, not a method.
     """
-    if service.component.is_for_members:
-        return declared(service)
     handlers = list(collect(service))
-    public = {path for one in handlers if "is_public" in one.opt for path in one.paths}
-    hidden = {path for one in handlers if "is_public" not in one.opt for path in one.paths}
+    is_for_members = service.component.is_for_members
+
+    def is_public(handler: HTTPRouteHandler) -> bool:
+        return (
+            "is_for_operators" not in handler.opt if is_for_members else "is_public" in handler.opt
+        )
+
+    public = {path for one in handlers if is_public(one) for path in one.paths}
+    hidden = {path for one in handlers if not is_public(one) for path in one.paths}
     if public & hidden:
         raise ValueError(f"{service.name}: {sorted(public & hidden)} is public and is not")
     templates = {_PARAMETER.sub(r"{\1}", path) for path in public}

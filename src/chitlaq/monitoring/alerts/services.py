@@ -51,6 +51,15 @@ def _lag(short: float, long: float) -> tuple[InputSeries, ...]:
     )
 
 
+def _deliveries(short: float, long: float) -> tuple[InputSeries, ...]:
+    """Messages per minute that take below 0.1 s, and between 1 and 2.5 s."""
+    bounds = {"0.1": short, "1.0": short, "2.5": short + long, "+Inf": short + long}
+    return tuple(
+        rising(f'websocket_message_duration_seconds_bucket{{type="message",le="{bound}"}}', number)
+        for bound, number in bounds.items()
+    )
+
+
 _DAMAGED = "operations_database_damaged"
 # A refused connection made no request.
 _REFUSED = "sum by (service, limit) (increase(rate_limited_total[10m]))"
@@ -63,6 +72,7 @@ _REFUSED_MEMBERS = (
     f"clamp_max((sum by (service, limit) (rate_limited_members) or {_REFUSED} * 0)"
     ' / on () group_left () clamp_min(max(members_active{window="1d"}), 1), 1)'
 )
+_REPAIRED = "sum(increase(websocket_messages_repaired_total[10m]))"
 _FAILED = 'sum(increase(auth_attempts_total{result=~"failure|limited"}[10m]))'
 _WAITING = f'postgresql_pool_waiting{{service="{_SERVICE}"}}'
 
@@ -169,6 +179,47 @@ ALERTS = (
         " PostgreSQL connection.",
         procedure="Database Performance Monitoring",
         cases=above(_WAITING, 1, "1.1", service=_SERVICE),
+    ),
+    Alert(
+        name="MessagesSlow",
+        expr=(
+            "histogram_quantile(0.95, sum by (le)"
+            ' (rate(websocket_message_duration_seconds_bucket{type="message"}[5m]))) > 1'
+        ),
+        for_="5m",
+        severity="P2",
+        summary="Messages of chat take {{ $value | humanizeDuration }} from their sender to their"
+        " receivers: see the event loop of websocket, and the database's latency.",
+        procedure="WebSocket Performance Monitoring",
+        cases=(
+            fires(*_deliveries(0, 60), value="2.425s"),
+            silent(*_deliveries(60, 1)),
+            silent(*_deliveries(0, 0)),
+        ),
+    ),
+    Alert(
+        name="WebsocketDeaf",
+        expr="websocket_processes_deaf > 0",
+        for_="2m",
+        severity="P2",
+        summary="{{ $value | humanize }} processes of websocket do not hear the others over Valkey:"
+        " messages reach members half a second late, from PostgreSQL.",
+        procedure="WebSocket Performance Monitoring",
+        cases=above("websocket_processes_deaf", 0, "1"),
+    ),
+    Alert(
+        name="MessagesRepaired",
+        # A process that starts reads a few; these are many, again and again.
+        expr=f"{_REPAIRED} > 100",
+        for_="10m",
+        severity="P3",
+        summary="{{ $value | humanize }} messages within ten minutes reached a process of websocket"
+        " late, because what the others published was lost: see Valkey's log and its output buffers.",
+        procedure="WebSocket Performance Monitoring",
+        cases=(
+            fires(rising("websocket_messages_repaired_total", 20), value="200"),
+            silent(rising("websocket_messages_repaired_total", 5)),
+        ),
     ),
     Alert(
         name="EventLoopLags",

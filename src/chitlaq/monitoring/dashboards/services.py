@@ -168,5 +168,14 @@ WEBSOCKET = dashboard(
             "type",
             threshold="websocket_p95_seconds",
         ),
+        graph("Messages that wait to be stored", "sum(websocket_messages_waiting)", "waiting"),
+        graph(
+            "Messages repaired",
+            f"sum(rate(websocket_messages_repaired_total{RATE}))",
+            "repaired",
+            "eps",
+        ),
+        rates("Resumptions", "websocket_resumes_total", "result", "eps"),
+        rates("Connections closed", "websocket_closed_total", "code", "eps"),
     ),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 
@@ -286,31 +285,25 @@ websocket_metrics = _metrics(
     "WebSocket ping",
     section=Section.SERVICES,
     looks_at="a new connection to /ws",
-    commands=('wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',),
+    commands=(
+        "chitlaq ws ping",
+        'wscat -c ws://localhost:{port:websocket}/ws -x \'{"type":"ping"}\'',
+    ),
     remedy="`chitlaq logs websocket --tail 50`, then `chitlaq restart websocket`: clients reconnect.",
 )
 async def ping(system: SystemView) -> CheckOutcome:
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import WebSocketException
+    from chitlaq.client import pinging
+    from chitlaq.client.errors import UnreachableError
 
     url = f"ws://127.0.0.1:{system.settings.port_of('websocket')}/ws"
-    started = time.perf_counter()
     try:
-        async with asyncio.timeout(PING_SECONDS):
-            async with connect(url, proxy=None, close_timeout=0.5) as socket:
-                asked = time.perf_counter()
-                await socket.send('{"type":"ping"}')
-                answer = json.loads(await socket.recv())
-                answered = time.perf_counter()
-    except (OSError, TimeoutError, ValueError, WebSocketException) as error:
-        reason = str(error) or f"no answer within {PING_SECONDS:g} s"
-        return outcome(f"no pong: {reason}", least=Verdict.CRITICAL)
-    is_pong = isinstance(answer, dict) and answer.get("type") == "pong"
+        pong = await pinging.ping(url, PING_SECONDS)
+    except UnreachableError as error:
+        return outcome(f"no pong: {error}", least=Verdict.CRITICAL)
     return outcome(
-        f"pong after {duration(answered - asked)}" if is_pong else f"not a pong: {answer}",
+        f"pong after {duration(pong.answer_seconds)}",
         {
-            "connect": Value(asked - started, "seconds", *system.thresholds.answer_seconds),
-            "pong": Value(answered - asked, "seconds", *system.thresholds.answer_seconds),
+            "connect": Value(pong.connect_seconds, "seconds", *system.thresholds.answer_seconds),
+            "pong": Value(pong.answer_seconds, "seconds", *system.thresholds.answer_seconds),
         },
-        least=Verdict.OK if is_pong else Verdict.CRITICAL,
     )

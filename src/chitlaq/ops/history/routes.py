@@ -8,8 +8,8 @@ from litestar import get, post
 from litestar.params import Parameter
 
 from chitlaq.core.http import openapi
+from chitlaq.core.http.operators import operator
 from chitlaq.core.http.paging import PageLimit
-from chitlaq.ops.access import operator
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, AlertRecord
 from chitlaq.ops.state import OpsState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
+from websockets.frames import CloseCode
 
 from chitlaq.core.telemetry import metrics
 from chitlaq.services.websocket import protocol
@@ -25,11 +26,40 @@ MESSAGES_REPAIRED = Counter(
     "Messages read from PostgreSQL because another process's publication was missed.",
 )
 
+MESSAGES_WAITING = Gauge(
+    "websocket_messages_waiting",
+    "Messages that wait for the group commit that stores them.",
+    multiprocess_mode="livesum",
+)
+RESUMES = Counter(
+    "websocket_resumes_total",
+    "Resumptions after a connection was lost, by whether a part was left to HTTP.",
+    ["result"],
+)
+PROCESSES_DEAF = Gauge(
+    "websocket_processes_deaf",
+    "Processes that do not hear the others over Valkey, and read messages from PostgreSQL.",
+    multiprocess_mode="livesum",
+)
+CLOSED = Counter(
+    "websocket_closed_total",
+    "WebSocket connections closed, by code; 1013: the client read too slowly.",
+    ["code"],
+)
+
 # The series of each type, looked up once.
 _RECEIVED = {
     kind: (WEBSOCKET_MESSAGES.labels("in", kind), WEBSOCKET_MESSAGE_DURATION.labels(kind))
     for kind in (*protocol.INCOMING, "invalid")
 }
+_OWN_CODES = frozenset(
+    {
+        CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.PROTOCOL_ERROR,
+        CloseCode.NO_STATUS_RCVD, CloseCode.ABNORMAL_CLOSURE, CloseCode.INVALID_DATA,
+        CloseCode.POLICY_VIOLATION, CloseCode.MESSAGE_TOO_BIG, CloseCode.INTERNAL_ERROR,
+        CloseCode.SERVICE_RESTART, CloseCode.TRY_AGAIN_LATER,
+    }
+)  # fmt: skip
 _SENT = {kind: WEBSOCKET_MESSAGES.labels("out", kind) for kind in protocol.OUTGOING}
 
 
@@ -38,6 +68,11 @@ def received(kind: str, seconds: float) -> None:
     counter, duration = _RECEIVED[kind]
     counter.inc()
     duration.observe(seconds)
+
+
+def closed(code: int) -> None:
+    """Count a connection that is over; a code that is not one of ours came from the client."""
+    CLOSED.labels(str(int(code)) if code in _OWN_CODES else "other").inc()
 
 
 def sent(kind: str) -> None:

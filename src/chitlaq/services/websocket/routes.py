@@ -48,6 +48,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),
+            hub=hub,
             database=context.database,
             sending=sending,
             people=people,

@@ -12,12 +12,14 @@ from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.presence.presence import Presences
+from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
 
 
 class WebsocketState(ServiceState):
     open_socket: Callable[[str], Socket]
     """Makes the socket of a request with this id."""
+    hub: Hub
     database: Database
     sending: Sending
     people: People

@@ -38,7 +38,7 @@ HTTP_SECONDS = 3.0
 PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
 # What the WebSocket check imports only when it connects.
-LIBRARIES = ("websockets.asyncio.client",)
+LIBRARIES = ("chitlaq.client.chat", "chitlaq.client.pinging")
 
 
 class NotRunning(UnknownResult):

@@ -13,7 +13,7 @@ from litestar.response import Redirect
 
 from chitlaq.core import passwords
 from chitlaq.core.http import client_address, openapi, problems
-from chitlaq.ops import access
+from chitlaq.core.http.operators import operator
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.access import guards, operators
 from chitlaq.ops.console.access.links import Link, LinkWish
@@ -126,7 +126,7 @@ async def use_link(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     "/console-links",
     status_code=201,
     summary="Make a link that signs in to the console once",
-    guards=[access.operator],
+    guards=[operator],
     security=openapi.SIGNED_IN,
 )
 async def make_link(data: LinkWish, state: OpsState) -> Link:

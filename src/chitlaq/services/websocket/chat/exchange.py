@@ -19,6 +19,7 @@ from chitlaq.core import ids
 from chitlaq.core.data import valkey
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat.changes import Changes, Signal
 from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
@@ -184,6 +185,7 @@ class Exchange:
         if is_deaf != self._is_deaf:
             log.warning("deaf: messages are read from PostgreSQL" if is_deaf else "hearing again")
         self._is_deaf = is_deaf
+        metrics.PROCESSES_DEAF.set(is_deaf)
         silent = [who for who, heard in self._heard.items() if heard.at < limit]
         for who in silent:
             del self._heard[who]

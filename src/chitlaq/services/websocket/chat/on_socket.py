@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.identity import Identity
-from chitlaq.services.websocket import protocol
+from chitlaq.services.websocket import metrics, protocol
 from chitlaq.services.websocket.chat import frames
 from chitlaq.services.websocket.chat.changes import encoded_change
 from chitlaq.services.websocket.chat.sending import Sending
@@ -55,6 +55,7 @@ class ChatOnSocket:
         """Replay what was missed; what arrives meanwhile follows it."""
         socket.hold()
         replayed = dict(frame.conversations)
+        result = "complete"
         try:
             missed = await self._database.rows(
                 "missed", member.account_id, list(replayed), list(replayed.values())
@@ -63,6 +64,7 @@ class ChatOnSocket:
                 replayed[conversation_id] = last_seq
                 if last_seq - seen > MAX_REPLAYED:
                     socket.put(frames.Gap(conversation_id, seen + 1, last_seq))
+                    result = "gap"
                     continue
                 rows = await self._database.rows(
                     "messages_between", conversation_id, seen, last_seq, MAX_REPLAYED, left_at
@@ -73,6 +75,7 @@ class ChatOnSocket:
                     socket.put_encoded("message", encoded)
             await self._replay_changes(socket, member.account_id, frame.conversations)
             socket.put(frames.Resumed())
+            metrics.RESUMES.labels(result).inc()
         finally:
             socket.release(replayed)
 

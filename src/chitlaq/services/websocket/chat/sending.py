@@ -17,6 +17,7 @@ from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.people import People
@@ -104,16 +105,23 @@ class Sending:
         asked = _Asked(
             conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at
         )
-        answer = await self._batches.ask(asked)
+        answer = await self._answer(asked)
         if isinstance(answer, Problem) and answer.status is HTTPStatus.CONFLICT:
             await self._groups.accept(sender_id, conversation_id)
-            answer = await self._batches.ask(asked)
+            answer = await self._answer(asked)
         if isinstance(answer, Problem):
             raise answer
         if answer.is_new and answer.seq == 1:
             # Whom it is a request to gets no message: only that there is one.
             await self._groups.announce(conversation_id)
         return Sent(_message(asked, answer), answer.is_new)
+
+    async def _answer(self, asked: _Asked) -> _Answer | Problem:
+        metrics.MESSAGES_WAITING.inc()
+        try:
+            return await self._batches.ask(asked)
+        finally:
+            metrics.MESSAGES_WAITING.dec()
 
     async def _store(self, batch: Sequence[_Asked]) -> Sequence[_Answer | Problem]:
         try:

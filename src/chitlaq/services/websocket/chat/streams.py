@@ -251,6 +251,7 @@ class Streams:
         stream.delivered = seq
         stream.used_at = time.monotonic()
         encoded: dict[Hashable, bytes] = {}
+        count = 0
         for account, window in stream.windows.items():
             if seq <= window.after or (window.until is not None and seq > window.until):
                 continue
@@ -263,11 +264,12 @@ class Streams:
                 frame = encoded[variant] = encoded_message(stored, account)
             for socket in sockets:
                 if socket is not delivery.origin:
+                    count += 1
                     socket.put_message(message.conversation_id, seq, frame)
         if delivery.origin is not None:
             # In its place among the others: all that came before it has been sent to this socket.
             delivery.origin.put(acknowledgement(message))
-        if delivery.arrived_at:
+        if delivery.arrived_at and count:
             metrics.WEBSOCKET_MESSAGE_DURATION.labels("message").observe(
                 max(time.time() - delivery.arrived_at, 0)
             )

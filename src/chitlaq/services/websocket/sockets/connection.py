@@ -70,7 +70,7 @@ class Connection(Upgraded, ABC):
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
         self._discarded = 0
-        self._heard_at = self._loop.time()
+        self._opened_at = self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(HEARTBEAT_SECONDS, self._beat)
 
     @abstractmethod
@@ -135,7 +135,7 @@ class Connection(Upgraded, ABC):
         if self._is_closing:
             return
         self._transport.write(frames)
-        if self._transport.get_write_buffer_size() > self.max_waiting_bytes:
+        if self.unread_bytes > self.max_waiting_bytes:
             self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
 
     def spend(self, frames: float, size: int = 0) -> None:
@@ -155,6 +155,20 @@ class Connection(Upgraded, ABC):
     def unhandled_bytes(self) -> int:
         """What has arrived and is not handled yet."""
         return len(self._reader.buffer)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the client has not read yet, beyond what its kernel and ours keep."""
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def open_seconds(self) -> float:
+        return self._loop.time() - self._opened_at
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the client was heard."""
+        return self._loop.time() - self._heard_at
 
     def close(self, code: int, reason: str) -> None:
         """Say why, send what is waiting, and close; the client has `CLOSE_SECONDS` to read it."""
@@ -289,7 +303,7 @@ class Connection(Upgraded, ABC):
             self._advance()
 
     def _beat(self) -> None:
-        silent = self._loop.time() - self._heard_at
+        silent = self.silent_seconds
         if silent >= 2 * HEARTBEAT_SECONDS:
             if self._is_writing_paused:
                 self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")

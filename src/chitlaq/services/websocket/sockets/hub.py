@@ -111,6 +111,11 @@ class Hub:
                 found.append(socket)
         return found
 
+    def all(self) -> list[Socket]:
+        """Every open socket of this process, those of members first."""
+        own = [socket for account in self._members.values() for socket in account.sockets]
+        return own + list(self._anonymous)
+
     def send(self, members: Iterable[UUID], frame: msgspec.Struct) -> int:
         """Send a frame to every socket of these members; return how many sockets there were."""
         return self.send_encoded(members, type_of(frame), encode(frame))

@@ -1,13 +1,17 @@
-"""The address of the WebSocket."""
+"""The address of the WebSocket, and who is connected there."""
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 
 from litestar import get
 
 from chitlaq.core.http import upgrades
+from chitlaq.core.http.operators import operator
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.websocket.sockets.schemas import OpenSocket, OpenSockets
+from chitlaq.services.websocket.state import WebsocketState
 
 
 @get(
@@ -25,3 +29,27 @@ async def refuse() -> None:
         "`Sec-WebSocket-Version: 13` and a `Sec-WebSocket-Key` of 16 bytes in base64.",
         headers={"Upgrade": "websocket", "Sec-WebSocket-Version": upgrades.VERSION},
     )
+
+
+@get(
+    "/sockets",
+    summary="The connections of this process, for operators",
+    guards=[operator],
+    include_in_schema=False,
+    is_for_operators=True,
+)
+async def list_sockets(state: WebsocketState) -> OpenSockets:
+    found = []
+    for socket in state.hub.all():
+        member = socket.identity
+        person = await state.people.person(member.account_id) if member else None
+        found.append(
+            OpenSocket(
+                person.username if person else None,
+                round(socket.open_seconds, 1),
+                round(socket.silent_seconds, 1),
+                socket.unread_bytes,
+                socket.held_messages,
+            )
+        )
+    return OpenSockets(os.getpid(), found)

@@ -105,6 +105,11 @@ class Socket(Connection):
                 CloseCode.TRY_AGAIN_LATER, "more arrived while resuming than fits: resume again"
             )
 
+    @property
+    def held_messages(self) -> int:
+        """Live messages that wait until what was missed has been sent."""
+        return len(self._held or ())
+
     def hold(self) -> None:
         """Hold live messages, until `release`."""
         self._held, self._held_bytes = [], 0
@@ -142,6 +147,7 @@ class Socket(Connection):
 
     def closing(self, code: int, reason: str) -> None:
         self._hub.remove(self)
+        metrics.closed(code)
         with logs.request_context(self._request_id):
             log.info("connection closed", code=int(code), reason=reason)
 

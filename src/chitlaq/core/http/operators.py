@@ -1,4 +1,4 @@
-"""Who may ask ops-service: programs of this installation, with its token."""
+"""Who may ask what is for operators only: programs of this installation, with its token."""
 
 from __future__ import annotations
 

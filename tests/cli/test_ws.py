@@ -1,0 +1,78 @@
+"""``chitlaq ws`` and ``chitlaq chat``: what operators see and do at the WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from chitlaq.client import Chat, Session, Tokens
+from tests.conftest import Member, Stack, eventually
+from tests.services.websocket.chat.talking import connected, conversation
+
+Join = Callable[[], Awaitable[Member]]
+
+
+def test_ping_answers_or_says_why_not(stack: Stack) -> None:
+    answer = stack.command("ws", "ping", "--count", "2")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("pong from ws://127.0.0.1:") == 2
+    answer = stack.command("ws", "ping", "ws://127.0.0.1:1/ws")
+    assert answer.returncode == 1
+    assert "No pong from ws://127.0.0.1:1/ws" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+async def test_sockets_are_those_that_the_processes_have(stack: Stack, join: Join) -> None:
+    ada = await join()
+    async with connected(stack, ada):
+        (one,) = [row for row in stack.json("ws", "sockets") if row["username"] == ada.username]
+        assert (one["unread_bytes"], one["held_messages"]) == (0, 0)
+        assert one["pid"] in {row["pid"] for row in stack.json("ps")}
+        assert ada.username in stack.command("ws", "sockets").stdout
+    await eventually(lambda: ada.username not in stack.command("ws", "sockets").stdout)
+
+
+async def test_who_is_connected_is_for_operators_only(stack: Stack, join: Join) -> None:
+    ada = await join()
+    assert (await ada.get("/api/sockets")).status_code == 404
+    async with httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{stack.ports['websocket']}/sockets"
+        answers = [await client.get(url), await client.get(url, headers=ada.headers)]
+    assert [answer.status_code for answer in answers] == [401, 401]
+
+
+async def test_message_is_sent_and_read_as_a_member(stack: Stack, join: Join) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    found = await conversation(ada, ben)
+    text = "tonight\x07?"
+    answer = stack.command("chat", "send", ben.username, text, "--token", "-", input=ada.token)
+    assert answer.returncode == 0, answer.stderr
+    assert f"stored as message 1 of conversation {found['id']}" in answer.stdout
+    seen: list[str] = []
+    session = Session(stack.gateway, Tokens(ben.token))
+    async with Chat(session, lambda one: seen.append(one.text), seen={}).connected():
+        await eventually(lambda: seen == [text])
+    tailing = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "chat", "tail", "--token", "-", "--lines", "5"],
+        env=stack.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert tailing.stdin is not None
+    assert tailing.stdout is not None
+    try:
+        tailing.stdin.write(ben.token)
+        tailing.stdin.close()
+        line = await asyncio.wait_for(asyncio.to_thread(tailing.stdout.readline), 60)
+    finally:
+        tailing.kill()
+        tailing.wait()
+        tailing.stdout.close()
+    assert "\x07" not in line
+    assert f"{ada.username}: tonight\\u0007?" in line
+    # Whoever takes no part sees nothing of it.
+    answer = stack.command("chat", "send", ben.username, "x")
+    assert (answer.returncode, "--as MEMBER" in answer.stderr) == (1, True)
+    assert [one.id async for one in Session(stack.gateway, Tokens(eve.token)).conversations()] == []
