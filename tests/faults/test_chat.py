@@ -228,8 +228,7 @@ async def test_message_reaches_other_processes_while_valkey_stands_still(
 ) -> None:
     """Nothing follows it that would show that it was missed."""
     record = Record()
-    body = {"kind": "direct", "members": [members[1].username]}
-    conversation = (await members[0].post("/api/conversations", body)).json()["id"]
+    conversation = await begun(members[:2])
     clients = [
         Client(pair_of_processes, members[worker], worker, record) for worker in range(WORKERS)
     ]

@@ -29,6 +29,9 @@ CHECKSUMS = {
     "feed.posts": "*",
     "feed.post_tags": "*",
     "feed.likes": "*",
+    "websocket.conversations": "*",
+    "websocket.participants": "*",
+    "websocket.messages": "*",
 }
 
 SCHEMA = """
@@ -328,3 +331,22 @@ def _owner(settings: Settings, home: Home) -> str:
     from chitlaq.core.data import postgres
 
     return postgres.dsn(settings, home, postgres.OWNER)
+
+
+async def test_conversations_are_as_the_service_leaves_them(
+    connection: asyncpg.Connection[Any],
+) -> None:
+    """Numbered without gaps, by those who take part, and counted."""
+    faults = await connection.fetch(
+        "SELECT c.id FROM websocket.conversations c"
+        " LEFT JOIN websocket.messages m ON m.conversation_id = c.id"
+        " LEFT JOIN websocket.participants p ON p.conversation_id = c.id AND p.account_id = m.sender_id"
+        " GROUP BY c.id HAVING count(m.seq) <> c.last_seq OR max(m.seq) <> c.last_seq"
+        " OR max(m.sent_at) <> c.last_at OR count(p.account_id) <> c.last_seq"
+    )
+    assert faults == []
+    numbers = await connection.fetch(
+        "SELECT a.username, count(*) FROM auth.accounts a"
+        " JOIN websocket.participants p ON p.account_id = a.id GROUP BY 1"
+    )
+    assert dict(map(tuple, numbers))["ada"] == 10

@@ -91,6 +91,7 @@ def described(report: SeedReport) -> str:
     return (
         f"{report.members:,} members of {report.universities} universities with"
         f" {report.follows:,} follows, {report.posts:,} posts ({report.replies:,} of them replies),"
-        f" {report.likes:,} likes and {report.tags:,} tags, in {report.seconds:g} s.\n"
+        f" {report.likes:,} likes and {report.tags:,} tags, {report.messages:,} messages in"
+        f" {report.conversations:,} conversations, in {report.seconds:g} s.\n"
         f"Log in as {names}; the password is in the secrets' file demo-password."
     )

@@ -19,6 +19,7 @@ from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
 from chitlaq.seed import names
 from chitlaq.seed.clock import chance, moment, time_of, uuid7
+from chitlaq.seed.conversations import Conversations
 from chitlaq.seed.copying import Connection, Progress, copy_rows, without_indexes
 from chitlaq.seed.graph import Graph
 from chitlaq.seed.people import DEPARTMENTS, People, email, people
@@ -36,6 +37,7 @@ _TABLES = (
     "feed.post_tags",
     "feed.likes",
 )
+_ANALYZED = (*_TABLES, "websocket.conversations", "websocket.participants", "websocket.messages")
 
 
 class DemoAccount(msgspec.Struct, frozen=True):
@@ -55,6 +57,9 @@ class SeedReport(msgspec.Struct, frozen=True):
     tags: int
     seconds: float
     accounts: list[DemoAccount]
+    # Not in reports of versions without chat.
+    conversations: int = 0
+    messages: int = 0
 
 
 async def seed(
@@ -105,10 +110,10 @@ async def seed(
             )
         # VACUUM cannot run in a transaction. It gives the first queries statistics and a visibility map,
         # instead of leaving both to autovacuum.
-        for done, table in enumerate(_TABLES):
-            progress("statistics", done, len(_TABLES))
+        for done, table in enumerate(_ANALYZED):
+            progress("statistics", done, len(_ANALYZED))
             await connection.execute(f"VACUUM (ANALYZE) {table}")
-        progress("statistics", len(_TABLES), len(_TABLES))
+        progress("statistics", len(_ANALYZED), len(_ANALYZED))
     return report
 
 
@@ -172,6 +177,8 @@ async def _write(
             lambda done: progress("tags", done, len(written.tagged)),
         )
         await _write_people(connection, who, graph, written, universities, seed, password, progress)
+    talk = Conversations(who, until, chance(seed, "conversations"))
+    await talk.write(connection)
     return SeedReport(
         universities=len(universities),
         members=members,
@@ -180,6 +187,8 @@ async def _write(
         replies=written.replies,
         likes=likes,
         tags=tags,
+        conversations=len(talk.conversations),
+        messages=len(talk.messages),
         seconds=round(monotonic() - started, 2),
         accounts=[DemoAccount(demo.username, email(demo.username, 0)) for demo in names.DEMO],
     )
