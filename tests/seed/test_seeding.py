@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 
+from chitlaq.backups.catalog.records import TableFingerprint
+from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -350,3 +353,20 @@ async def test_conversations_are_as_the_service_leaves_them(
         " JOIN websocket.participants p ON p.account_id = a.id GROUP BY 1"
     )
     assert dict(map(tuple, numbers))["ada"] == 10
+
+
+async def test_backups_compare_every_message(new_database: NewDatabase) -> None:
+    dsn = await new_database()
+    await seeded(dsn, members=20, posts=20)
+
+    def taken() -> dict[str, TableFingerprint]:
+        with psycopg.connect(dsn) as connection:
+            return fingerprint.take(connection)
+
+    before = taken()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE websocket.messages SET text = text || '!' WHERE seq = 2")
+    await connection.execute("DELETE FROM websocket.messages WHERE seq = 1")
+    await connection.close()
+    (said,) = fingerprint.differences(before, taken())
+    assert said.startswith("websocket.messages has ")
