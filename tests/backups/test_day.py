@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import psutil
+import psycopg
 import pytest
 
 from chitlaq.backups import daily
@@ -385,6 +387,14 @@ async def test_receiver_that_is_far_behind_is_a_warning(backed_up_stack: Stack) 
             process.resume()
     assert "WARNING  backup.archive" in said.stdout
     assert "WAL is received" in said.stdout
+
+
+def test_replication_connection_of_barman_needs_no_rare_codec(backed_up_stack: Stack) -> None:
+    """It has no database and so no encoding, and Python would load the codec of SQL_ASCII for it."""
+    text = (backed_up_stack.home / "backup" / "barman.conf").read_text()
+    (words,) = re.findall(r"^streaming_conninfo = (.+)$", text, re.MULTILINE)
+    with psycopg.connect(f"{words} replication=true", autocommit=True) as connection:
+        assert connection.info.parameter_status("client_encoding") == "UTF8"
 
 
 async def test_killed_receiver_restarts_and_misses_nothing(

@@ -56,9 +56,9 @@ def outside(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def started(made: ScratchFolder) -> Iterator[ScratchServer]:
+def started(made: ScratchFolder, *, is_scratch: bool = True) -> Iterator[ScratchServer]:
     with scratch.running_server(
-        made.context, made.data, made.sockets, database="postgres"
+        made.context, made.data, made.sockets, database="postgres", is_scratch=is_scratch
     ) as server:
         yield server
 
@@ -67,7 +67,7 @@ def started(made: ScratchFolder) -> Iterator[ScratchServer]:
 HAZARDS = (
     "include = '{outside}/more.conf'",
     "include_dir = '{outside}'",
-    "archive_mode = on\narchive_command = 'touch {outside}/archived'\narchive_timeout = 1",
+    "archive_mode = on\narchive_command = 'touch {outside}/archived; false'\narchive_timeout = 1",
     "restore_command = 'touch {outside}/restored; false'",
     "archive_cleanup_command = 'touch {outside}/cleaned'",
     "recovery_end_command = 'touch {outside}/ended'",
@@ -92,28 +92,31 @@ HAZARDS = (
 
 
 @pytest.mark.usefixtures("without_landlock")
+@pytest.mark.parametrize("is_scratch", [True, False])
 def test_no_setting_of_a_backup_acts_in_its_scratch_server(
-    made: ScratchFolder, outside: Path
+    made: ScratchFolder, outside: Path, is_scratch: bool
 ) -> None:
-    """In each file that PostgreSQL could read them from."""
+    """In each file that PostgreSQL could read them from; the server that stays finds them as they were."""
     text = "\n".join(HAZARDS).format(outside=outside) + "\n"
     files = [made.data / name for name in ("postgresql.conf", "postgresql.auto.conf", "local.conf")]
     before = {path: path.read_bytes() for path in files if path.exists()}
     try:
         for path in files:
             path.write_text(text)
-        with started(made) as server, server.connect() as connection:
+        with started(made, is_scratch=is_scratch) as server, server.connect() as connection:
             written = connection.execute(
                 "SELECT DISTINCT sourcefile FROM pg_settings WHERE sourcefile IS NOT NULL"
             ).fetchall()
             connection.execute("SELECT pg_switch_wal()")
             connection.execute("CHECKPOINT")
+        kept = [path.read_text() for path in files]
     finally:
         for path in files:
             path.unlink()
         for path, content in before.items():
             path.write_bytes(content)
     assert written == [(str(made.sockets / "postgresql.conf"),)]
+    assert kept == [text] * len(files)
     assert list(outside.iterdir()) == []
 
 

@@ -49,7 +49,9 @@ log_level = WARNING
 [{server}]
 description = ChitLaq's PostgreSQL
 conninfo = {connection}
-streaming_conninfo = {connection}
+; A replication connection has no database, so its encoding is SQL_ASCII unless one is asked for. Python loads
+; its codec for that only then, and while it could not, every command failed: "unknown encoding: ascii".
+streaming_conninfo = {connection} client_encoding=UTF8
 backup_method = postgres
 streaming_archiver = on
 slot_name = {slot}
