@@ -50,6 +50,8 @@ RULES = {
             "stack/supervisor/fork_server.py": "answers the supervisor through a pipe",
             "core/telemetry/logs.py": "writes JSON, escaped, in one write per line",
             "bench/load.py": "answers the process that started it",
+            "bench/chat_load.py": "answers the process that started it",
+            "ops/oncall/apprise_child.py": "answers the process that started it",
         },
     ),
 }  # fmt: skip

@@ -85,8 +85,8 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
             f"The setting operations.heartbeat_url from {sources['operations.heartbeat_url']} is invalid:"
             " expected a URL with http:// or https://."
         )
-    _require_addresses(settings, sources)
     _refuse_credentials(settings, sources)
+    _require_addresses(settings, sources)
     return settings
 
 

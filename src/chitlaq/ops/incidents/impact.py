@@ -97,8 +97,8 @@ async def of(database: OpsDatabase, home: Home, settings: Settings, number: int)
 
 def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool) -> Impact:
     """Return the impact of a period."""
-    requests, failed = _by_minute(found.requests), _by_minute(found.failed)
-    bad = [one for one in failed if failed[one] >= FAILED_RATIO * requests[one]]
+    all_of_them, failed = _by_minute(found.requests), _by_minute(found.failed)
+    bad = [one for one in failed if failed[one] >= FAILED_RATIO * all_of_them[one]]
     reach = ""
     if found.is_cut and (found.first is None or found.first > since):
         reach = "earlier lines of the access log are deleted or were too many to count"
@@ -112,7 +112,7 @@ def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool
     return Impact(
         began_at=moment_of(first),
         ended_at=None if is_going_on else moment_of(last + 1),
-        requests=sum(times for minute, times in requests.items() if first <= minute <= last),
+        requests=sum(times for minute, times in all_of_them.items() if first <= minute <= last),
         failed=sum(times for minute, times in failed.items() if first <= minute <= last),
         members=len({account for minute, account in found.accounts if first <= minute <= last}),
         routes=_routes(found, first, last),
