@@ -188,6 +188,8 @@ async def _accounts(installation: Installation) -> list[UUID]:
     async with postgres.connection(_dsn(installation)) as connection:
         rows = await connection.fetch("SELECT id FROM feed.members ORDER BY id")
         await connection.execute(
+            # The demo's own, which may have the same pairs.
+            "TRUNCATE websocket.conversations CASCADE;"
             "CREATE TABLE websocket.bench_messages (LIKE websocket.messages INCLUDING ALL);"
             f"GRANT INSERT ON websocket.bench_messages TO {ROLE}"
         )
