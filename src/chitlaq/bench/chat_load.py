@@ -168,7 +168,7 @@ class _Client(asyncio.Protocol):
             self._tally.latencies.append(perf_counter() - self._sent_at)
         elif kind == b"sign":
             self.ready.set_result(None)
-        else:
+        elif kind == b"erro":
             self._tally.fail(text[:120].decode(errors="replace"))
 
     def answered(self) -> None:

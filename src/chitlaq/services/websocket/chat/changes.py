@@ -193,4 +193,4 @@ class Changes:
 
 def encoded_change(stored: Stored, reader: UUID) -> bytes:
     """Return the frame of a changed message, as this reader sees it."""
-    return frames.encode(MessageChanged(**msgspec.structs.asdict(stored.seen_by(reader))))
+    return frames.encode_as(MessageChanged, stored.seen_by(reader))

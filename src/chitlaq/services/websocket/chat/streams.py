@@ -17,8 +17,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
@@ -285,4 +283,4 @@ def acknowledgement(message: Message) -> Ack:
 
 def encoded_message(stored: Stored, reader: UUID) -> bytes:
     """Return the frame of a message, as this reader sees it."""
-    return frames.encode(MessageFrame(**msgspec.structs.asdict(stored.seen_by(reader))))
+    return frames.encode_as(MessageFrame, stored.seen_by(reader))
