@@ -499,6 +499,20 @@ async def test_fault_of_a_handler_is_counted_whatever_it_is(
     await client.close()
 
 
+async def test_kind_that_cannot_be_claimed_holds_up_no_other(
+    stack: Stack, database: Database
+) -> None:
+    """Such as one whose declaration is wrong: the others of the process are claimed in the same turn."""
+    broken, other = kind_named("a-unclaimable", limit="many"), kind_named("b-claimable")
+    await enqueue(database, broken, 1)
+    await enqueue(database, other, 2)
+    async with Runner(database, Handler(broken, note), Handler(other, note)).running():
+        await eventually(lambda: is_gone(stack, other))
+    assert await effects(stack) == Counter([2])
+    assert [row["state"] for row in await rows(stack, broken)] == ["waiting"]
+    await stack.sql("DELETE FROM jobs.jobs WHERE kind = $1", broken.name)
+
+
 async def test_job_that_kills_its_process_becomes_dead(stack: Stack, database: Database) -> None:
     kind = kind_named("deadly", max_attempts=2)
     (job_id,) = await enqueue(database, kind, 1)
