@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chitlaq.cli import output
+from chitlaq.cli import history_db, output
 
 if TYPE_CHECKING:
     from chitlaq.ops.console.access.operators import Operator, Operators
@@ -64,7 +64,11 @@ def remove(name: Name) -> None:
 
     Example: chitlaq operators remove ada
     """
+    from chitlaq.ops.console.access.sessions import Sessions
+
     _file().remove(name)
+    # The file says nothing any more of who was signed in by a link.
+    history_db.ask(lambda database: Sessions(database).end_all(name))
     typer.echo(f"{name} can no longer sign in.")
 
 

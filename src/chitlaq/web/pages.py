@@ -19,6 +19,7 @@ MEDIA_TYPES = {
     "js": "text/javascript",
     "svg": "image/svg+xml",
 }
+_LONGEST_NAME = 200
 _STATIC_NAME = re.compile(r"(?:[\w-]+/)*[\w-][\w.-]*", re.ASCII)
 
 
@@ -68,8 +69,11 @@ class Pages:
             Problem: 404 if there is no such file.
         """
         media_type = MEDIA_TYPES.get(name.rpartition(".")[2])
+        # A longer name than file systems have is a fault to them.
+        if media_type is None or len(name) > _LONGEST_NAME or not _STATIC_NAME.fullmatch(name):
+            raise problems.not_found("file")
         file = resources.files(self._package).joinpath("static", name)
-        if media_type is None or not _STATIC_NAME.fullmatch(name) or not file.is_file():
+        if not file.is_file():
             raise problems.not_found("file")
         return Response(
             file.read_bytes(),

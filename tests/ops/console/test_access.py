@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
+from chitlaq.core.installation.home import Home
 from chitlaq.ops.console.access import attempts as limits
 from chitlaq.ops.console.access import links
 from chitlaq.ops.console.access.attempts import Attempts
 from chitlaq.ops.console.access.links import Links
-from chitlaq.ops.console.access.sessions import IDLE, LASTS
-from chitlaq.ops.database.database import moment
+from chitlaq.ops.console.access.sessions import IDLE, LASTS, Sessions
+from chitlaq.ops.database.database import OpsDatabase, moment
 from tests.conftest import Stack
 from tests.ops.console.conftest import PASSWORD, Authenticator, Visitor
 
@@ -52,6 +55,23 @@ async def test_operator_signs_in_with_password_and_code_and_each_code_counts_onc
     assert (await second.sign_in(operator.name, operator.code(steps=1))).status_code == 303
 
 
+async def test_code_that_several_send_at_once_lets_one_in(
+    visitor: Visitors, operator: Authenticator, tmp_path: Path
+) -> None:
+    code = operator.code()
+    together = await asyncio.gather(
+        *(visitor().sign_in(operator.name, code) for _ in range(limits.FREE))
+    )
+    assert sorted(answer.status_code for answer in together) == [303, 403, 403, 403, 403]
+
+    # Whatever the order: each has read the same last code before one of them is in.
+    with OpsDatabase(Home(tmp_path)) as database:
+        sessions, since = Sessions(database), datetime.now(UTC)
+        assert await sessions.last_step("ada", since) is None
+        assert [sessions.claim_step("ada", 7, since) for _ in range(2)] == [True, False]
+        assert await sessions.last_step("ada", since) == 7
+
+
 async def test_session_ends_when_it_is_idle_too_old_or_signed_out(
     alone: Stack, visitor: Visitors
 ) -> None:
@@ -81,8 +101,12 @@ async def test_new_password_new_code_key_and_removal_end_sessions(
     alone: Stack, visitor: Visitors, operator: Authenticator
 ) -> None:
     passwords = {"password": PASSWORD, "totp": f"{PASSWORD} new", "remove": f"{PASSWORD} new"}
+    other = visitor()
+    await other.use_link(alone, "nobody-with-an-account")
     for word, password in passwords.items():
-        one = visitor()
+        one, by_link = visitor(), visitor()
+        await by_link.use_link(alone, operator.name)
+        assert await by_link.is_signed_in()
         # Of a new key or password, the code of this half minute counts anew.
         code = Authenticator(alone, operator.name).code()
         assert (await one.sign_in(operator.name, code, password)).status_code == 303
@@ -90,6 +114,8 @@ async def test_new_password_new_code_key_and_removal_end_sessions(
         done = alone.command("operators", word, operator.name, input=f"{PASSWORD} new\n")
         assert done.returncode == 0, done.stderr
         assert not await one.is_signed_in()
+        assert not await by_link.is_signed_in()
+    assert await other.is_signed_in()
     assert (await visitor().sign_in(operator.name, "123456")).status_code == 403
 
 
@@ -230,6 +256,33 @@ async def test_pages_allow_no_script_but_their_own_and_no_frame(visitor: Visitor
     assert policy["trusted-types"] == "'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
+
+
+async def test_nothing_that_an_operator_saw_is_kept_by_the_browser(
+    alone: Stack, visitor: Visitors
+) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    opened = await one.send("/ops/incidents/open", title="Feed is slow", severity="P2")
+    postmortem = f"{opened.headers['location']}/postmortem"
+    for path in ("/ops/", "/ops/now.json", "/ops/logs/lines", postmortem):
+        headers = (await one.get(path)).headers
+        assert headers.get_list("cache-control") == ["no-store"], path
+        assert headers.get_list("x-content-type-options") == ["nosniff"], path
+
+
+async def test_names_and_numbers_without_bounds_are_no_faults(
+    alone: Stack, visitor: Visitors
+) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    opened = await one.send("/ops/incidents/open", title="Feed is slow", severity="P2")
+    merge = f"{opened.headers['location']}/merge"
+    for number in (2**63, -(2**64)):
+        refused = await one.send(merge, version="1", why="the same", into=str(number))
+        assert refused.status_code == 409
+        assert "too large" in refused.text
+    assert (await one.get(f"/ops/static/{'a' * 5000}.css")).status_code == 404
 
 
 async def test_console_is_not_reached_through_the_edge_unless_it_is_public(stack: Stack) -> None:

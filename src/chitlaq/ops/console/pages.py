@@ -129,10 +129,14 @@ _ERRORS: Any = {
     HTTPException: _refused_by_framework,
 }
 
+# Also of what is no page: numbers for the browser, an action's output, a postmortem.
+_NOT_KEPT = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
 screen = partial(
     get,
     guards=[guards.reachable, guards.signed_in],
     exception_handlers=_ERRORS,
+    response_headers=_NOT_KEPT,
     include_in_schema=False,
     media_type="text/html",
     is_page=True,

@@ -56,7 +56,11 @@ class OpsDatabaseUnavailableError(OperatorError):
 
 
 def statement(name: str, *args: object) -> Statement:
-    """Return a query with its arguments: moments as RFC 3339 in UTC, and ids as text."""
+    """Return a query with its arguments: moments as RFC 3339 in UTC, and ids as text.
+
+    Raises:
+        OperatorError: a number has more than 64 bits.
+    """
     return name, [_stored(one) for one in args]
 
 
@@ -71,6 +75,10 @@ def _stored(value: object) -> Argument:
             return moment(value)
         case UUID():
             return str(value)
+        case int() if not -(2**63) <= value < 2**63:
+            raise OperatorError(
+                "This number is too large: the operations database has 64 bits for it."
+            )
         case str() | int() | float() | None:
             return value
         case _:

@@ -71,14 +71,18 @@ class Operators:
         return next((one for one in self.listed() if one.name == name), None)
 
     def allows(self, session: Session) -> bool:
-        """Whether a session still counts: its operator was neither removed nor given a new password."""
-        if session.is_by_link:
-            return True
+        """Whether a session still counts: its operator was neither removed nor given a new password.
+
+        A link also signs in who has no account, and while the file is damaged; `Sessions.end_all` ends
+        such sessions, too.
+        """
         try:
             found = self.find(session.operator)
         except OperatorError:
-            return False
-        return found is not None and found.changed_at <= session.started_at
+            return session.is_by_link
+        if found is None:
+            return session.is_by_link
+        return found.changed_at <= session.started_at
 
     async def add(self, name: str, password: str) -> Operator:
         """Add an operator with a new TOTP secret.

@@ -24,6 +24,8 @@ from chitlaq.ops.state import OpsState
 from chitlaq.web.console.pages import CONSOLE
 
 HOME = "/ops/"
+MOST_NAME_CHARACTERS = 64
+"""Of a name that somebody tries, so much is remembered."""
 _WRONG = "Name, password or code is wrong, or the code was used already: wait for the next one."
 
 
@@ -64,7 +66,7 @@ def sign_in_page(request: ConsoleRequest) -> Response[str]:
 @open_form("/ops/sign-in")
 async def sign_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, SignIn)
-    subjects = [f"operator {given.name}"]
+    subjects = [f"operator {given.name[:MOST_NAME_CHARACTERS]}"]
     if network := client_address.limited_address(request):
         subjects.append(f"address {network}")
     if wait := state.console.attempts.wait_seconds(subjects):
@@ -99,7 +101,9 @@ async def _step_of_right(console: Console, given: SignIn) -> int | None:
     since = operator.changed_at if operator else datetime.now(UTC)
     used = await console.sessions.last_step(given.name, since)
     step = operators.step_of(operator, given.code, used) if operator else None
-    return step if is_right else None
+    # Of requests at the same time with the same code, all have come here: one of them gets in.
+    is_in = is_right and step and console.sessions.claim_step(given.name, step, since)
+    return step if is_in else None
 
 
 @open_page("/ops/link", sync_to_thread=False)

@@ -76,11 +76,17 @@ class Sessions:
             )
         )
         self._known[made.key] = made
-        if totp_step is not None:
-            self._last_steps[operator] = (totp_step, now)
         if reason:
             self._unstored.add(made.key)
         return made
+
+    def claim_step(self, operator: str, step: int, since: datetime) -> bool:
+        """Use up the one-time code of a time step; False if another request has done so meanwhile."""
+        last, at = self._last_steps.get(operator, (0, since))
+        if at >= since and step <= last:
+            return False
+        self._last_steps[operator] = (step, datetime.now(UTC))
+        return True
 
     async def last_step(self, operator: str, since: datetime) -> int | None:
         """Return the time step of an operator's last one-time code since a moment, as far as it is known."""
