@@ -17,8 +17,10 @@ from chitlaq.client.shapes import Ack, Failure
 MAX_CHARACTERS = 4000
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
-# Below what the server takes from one connection: 50 frames a second, and those of two seconds after a rest.
+# Below what the server takes from one connection: a budget of 50 frames or 256 KiB a second, and that of two
+# seconds after a rest.
 FRAMES_PER_SECOND = 40.0
+BYTES_PER_SECOND = 200_000.0
 BURST_SECONDS = 1.0
 # A message without an answer is sent again: it is stored once all the same.
 ANSWER_SECONDS = 10.0
@@ -90,7 +92,8 @@ class Outbox:
         while (one := await self._due.get()).answer.done():
             pass
         now = time.monotonic()
-        self._paid_until = max(self._paid_until, now - BURST_SECONDS) + 1 / FRAMES_PER_SECOND
+        cost = 1 / FRAMES_PER_SECOND + len(one.frame.encode()) / BYTES_PER_SECOND
+        self._paid_until = max(self._paid_until, now - BURST_SECONDS) + cost
         await asyncio.sleep(self._paid_until - now)
         self._postpone(one, ANSWER_SECONDS)
         return one.frame
