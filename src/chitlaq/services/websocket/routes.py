@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
+
+from litestar import Response, get
 
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.http.service import Context, Service
+from chitlaq.services.websocket import asyncapi
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import Exchange
 from chitlaq.services.websocket.chat.groups import Groups
@@ -23,6 +27,17 @@ from chitlaq.services.websocket.sockets.endings import Endings
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
 from chitlaq.services.websocket.state import WebsocketState
+from chitlaq.web.site.pages import SITE
+
+
+@get("/ws/asyncapi.json", summary="The WebSocket's frames as an AsyncAPI 3 document")
+async def asyncapi_document() -> dict[str, Any]:
+    return asyncapi.document()
+
+
+@get("/ws/docs", is_page=True, sync_to_thread=False, summary="The WebSocket's frames, for people")
+def page() -> Response[str]:
+    return SITE.html("websocket.html", api=asyncapi.document())
 
 
 @asynccontextmanager
