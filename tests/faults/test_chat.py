@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import time
@@ -15,6 +16,8 @@ from uuid import UUID
 import httpx
 import psutil
 import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
 
 from chitlaq.client import Chat, Message, RefusedError, Session, Tokens
 from tests.conftest import (
@@ -27,6 +30,7 @@ from tests.conftest import (
     stop_stack,
 )
 from tests.services.websocket.chat.history import Record, faults
+from tests.services.websocket.chat.talking import received
 
 WORKERS = 2
 SERVICE = "websocket"
@@ -250,6 +254,64 @@ async def test_message_reaches_other_processes_while_valkey_stands_still(
             for task in running:
                 task.cancel()
     assert list(faults(record))[:5] == []
+
+
+@asynccontextmanager
+async def at_process(stack: Stack, worker: int, member: Member) -> AsyncIterator[ClientConnection]:
+    path = stack.home / "run" / f"{SERVICE}.{worker}.sock"
+    async with websockets.unix_connect(str(path), "ws://localhost/ws") as socket:
+        await socket.send(json.dumps({"type": "auth", "token": member.token}))
+        assert (await received(socket, "signed_in"))["account_id"] == member.id
+        yield socket
+
+
+async def test_what_is_not_stored_reaches_other_processes(
+    pair_of_processes: Stack, members: list[Member]
+) -> None:
+    ada, ben = members[:2]
+    await ben.put(f"/api/users/{ada.username}/follow")
+    body = {"kind": "direct", "members": [ben.username]}
+    conversation = (await ada.post("/api/conversations", body)).json()["id"]
+    async with at_process(pair_of_processes, 0, ada) as first:
+        await first.send(json.dumps({"type": "watch", "usernames": [ben.username]}))
+        assert not (await received(first, "presence"))["online"]
+        async with at_process(pair_of_processes, 1, ben) as second:
+            assert (await received(first, "presence"))["online"]
+            await first.send(json.dumps({"type": "typing", "conversation_id": conversation}))
+            assert (await received(second, "typing"))["username"] == ada.username
+        assert not (await received(first, "presence"))["online"]
+
+
+async def test_changes_and_ends_of_sessions_arrive_while_valkey_stands_still(
+    pair_of_processes: Stack, members: list[Member]
+) -> None:
+    ada, ben = members[:2]
+    await ben.put(f"/api/users/{ada.username}/follow")
+    body = {"kind": "group", "members": [ben.username], "name": "before"}
+    conversation = (await ada.post("/api/conversations", body)).json()["id"]
+    path = f"/api/conversations/{conversation}"
+    await ada.post(f"{path}/messages", {"text": "one", "client_id": "one"})
+    async with (
+        at_process(pair_of_processes, 0, ben) as first,
+        at_process(pair_of_processes, 1, ben) as second,
+    ):
+        frozen = stop_valkey(pair_of_processes)
+        try:
+            assert (await ada.patch(f"{path}/messages/1", {"text": "two"})).status_code == 200
+            for socket in (first, second):
+                assert (await received(socket, "message_changed"))["text"] == "two"
+            assert (await ada.patch(path, {"name": "after"})).status_code == 200
+            for socket in (first, second):
+                await received(socket, "conversation_changed")
+            await pair_of_processes.sql(
+                "UPDATE auth.sessions SET ended_at = now() WHERE account_id = $1", ben.id
+            )
+            async with asyncio.timeout(60):
+                for socket in (first, second):
+                    await socket.wait_closed()
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+    assert (first.close_code, second.close_code) == (1008, 1008)
 
 
 @pytest.mark.parametrize(

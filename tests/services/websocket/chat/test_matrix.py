@@ -143,16 +143,20 @@ async def test_each_frame_answers_each_role_as_the_rules_say(
         for kind, (answers, reaches) in FRAMES.items():
             for role, expected, is_heard in zip(ROLES, answers, reaches, strict=True):
                 who, conversation_id, _ = places[role]
-                sent = {
+                frame: dict[str, dict[str, Any]] = {
                     "typing": {"conversation_id": conversation_id},
                     "watch": {"usernames": [owner.username]},
                     "resume": {"conversations": {conversation_id: 0}},
-                    "send": {"conversation_id": conversation_id, "text": role, "client_id": role},
-                }[kind]
+                    "send": {
+                        "conversation_id": conversation_id,
+                        "text": role,
+                        "client_id": role.replace(" ", "-"),
+                    },
+                }
                 async with websockets.connect(url(stack)) as socket:
                     if who is not None:
                         await signed_in(socket, who)
-                    await socket.send(json.dumps({"type": kind, **sent}))
+                    await socket.send(json.dumps({"type": kind, **frame[kind]}))
                     # An acknowledgement takes its place among the messages: a ping may be answered before it.
                     acknowledged = [await received(socket, "ack")] if expected == ("ack",) else []
                     frames = acknowledged or await quiet(socket)
@@ -168,7 +172,7 @@ async def test_each_frame_answers_each_role_as_the_rules_say(
                     assert not heard & {"message", "typing"}, (kind, role)
 
 
-NONSENSE = (
+NONSENSE: tuple[Any, ...] = (
     None, True, -1, 2**70, 1.5, "", "\x00", "x" * 5000, "00000000-0000-0000-0000-000000000000",
     [], [None], ["\x00"], {}, {"a": 1}, {"00000000-0000-0000-0000-000000000000": -1}, [[]],
 )  # fmt: skip
