@@ -159,6 +159,7 @@ async def load(
 
 def pid_of(stack: Stack, component: str) -> int:
     pid: int = processes(stack)[0] if component == SERVICE else stack.ps()[component]["pid"]
+    assert pid is not None
     return pid
 
 
@@ -215,6 +216,8 @@ DISTURBANCES = {
 
 
 async def disturb(stack: Stack, what: str) -> None:
+    # What is down has no process, and psutil takes none for the caller's own.
+    await eventually(stack.is_healthy)
     if asyncio.iscoroutinefunction(disturbance := DISTURBANCES[what]):
         await disturbance(stack)
     else:
