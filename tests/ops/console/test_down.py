@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from chitlaq.core.host import files
-from tests.conftest import Stack
+from chitlaq.core.installation.home import Home
+from tests.browser.alerts import report
+from tests.conftest import Stack, eventually
 from tests.lone_service import lone_service
+from tests.ops.checks.planted_logs import access, plant
 from tests.ops.console.conftest import Visitor
 
 Visitors = Callable[[], Visitor]
@@ -35,6 +39,39 @@ async def test_what_hangs_is_unknown_with_the_reason(alone: Stack, visitor: Visi
     assert "What runs is unknown" in text
     assert "no answer within 0.6 s" in text
     assert "What members feel is unknown</b>: the access log cannot be read" in text
+
+
+async def test_figures_from_before_nginx_died_are_not_what_members_feel(
+    alone: Stack, visitor: Visitors
+) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    now = datetime.now(UTC)
+    home = Home(alone.home)
+    home.logs.mkdir(exist_ok=True)
+    plant(
+        home, "nginx-access.log", access("10.0.0.1", time=(now - timedelta(minutes=2)).isoformat())
+    )
+    try:
+        text = (await one.get("/ops/")).text
+        assert "1 request since" in text
+        assert ", none since" in text
+        await report(alone, "EdgeDown", "P0", "nginx is not responding.", component="nginx")
+
+        async def is_unknown() -> bool:
+            return "nginx does not answer, so no request arrives" in (await one.get("/ops/")).text
+
+        await eventually(is_unknown)
+        await report(
+            alone, "EdgeDown", "P0", "nginx is not responding.", component="nginx", is_over=True
+        )
+        await eventually(lambda: _has_figures(one))
+    finally:
+        home.access_log.unlink()
+
+
+async def _has_figures(one: Visitor) -> bool:
+    return "1 request since" in (await one.get("/ops/")).text
 
 
 async def test_operator_signs_in_and_looks_while_the_database_is_gone(

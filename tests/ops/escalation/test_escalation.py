@@ -8,6 +8,7 @@ from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.escalation import escalation as steps
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.incidents.changes import Severity
+from chitlaq.ops.oncall import roster
 from tests.ops.escalation.conftest import Escalation
 
 # Minutes after its beginning at which each level is told: the runbook's deadlines.
@@ -34,6 +35,24 @@ async def test_each_level_is_told_in_time_until_somebody_acknowledges(
         escalation.clock.pass_(minutes=1)
     assert told == RUNBOOK[severity]
     assert not any("late" in text for _, _, text in escalation.smtp.mails)
+
+
+async def test_whoever_looks_reads_which_level_is_told_next_and_whom(
+    escalation: Escalation,
+) -> None:
+    escalation.write_people("ada", "grace")
+
+    async def after(minutes: float, severity: Severity) -> str:
+        incident = await escalation.opened(severity)
+        await escalation.run()
+        escalation.clock.pass_(minutes=minutes)
+        await escalation.run()
+        found = roster.load(escalation.home)
+        return (await steps.next_steps(escalation.database, incident.id, found))[0].what
+
+    assert await after(0, "P0") == "lead is told (grace)"
+    assert await after(8, "P0") == "on-call is told (ada)"
+    assert await after(30, "P1") == "nobody else is told"
 
 
 async def test_page_says_what_is_wrong_what_to_do_and_how_to_acknowledge(

@@ -83,6 +83,18 @@ async def test_nginx_that_was_down_is_a_silence(
     assert "nothing arrived at all for 10 min" in impact.said(found)
 
 
+async def test_where_nobody_gets_through_nobody_is_called_unharmed(
+    home: Home, database: OpsDatabase, minutes_ago: Ago
+) -> None:
+    plant(home, "nginx-access.log", line(minutes_ago(4)), line(minutes_ago(2)))
+    number = await opened(database)
+    said = impact.said(await impact.of(database, home, Settings(), number))
+    assert said.startswith("not known, because no request has arrived since")
+    plant(home, "nginx-access.log", line(minutes_ago(4)), line(minutes_ago(0)))
+    said = impact.said(await impact.of(database, home, Settings(), number))
+    assert said.startswith("no request failed")
+
+
 async def test_impact_that_cannot_be_seen_is_not_called_none(
     home: Home, database: OpsDatabase
 ) -> None:
@@ -107,7 +119,7 @@ async def test_impact_is_kept_once_it_is_over_and_the_log_is_gone(
 async def test_rotated_files_are_counted_too(
     home: Home, database: OpsDatabase, minutes_ago: Ago
 ) -> None:
-    for name, number in (("nginx-access.log", 1), ("nginx-access.log.1", 2)):
+    for name, number in (("nginx-access.log", 0), ("nginx-access.log.1", 2)):
         plant(home, name, line(minutes_ago(number), 500))
     packed = home.logs / "nginx-access.log.2.gz"
     packed.write_bytes(gzip.compress(f"{line(minutes_ago(3), 500)}\n".encode()))

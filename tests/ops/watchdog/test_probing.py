@@ -17,7 +17,7 @@ from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, ReportedAlert
-from chitlaq.ops.incidents import incidents, keeping
+from chitlaq.ops.incidents import incidents, keeping, timeline
 from chitlaq.ops.watchdog import probing
 from chitlaq.ops.watchdog.alert_path import AlertPath
 from chitlaq.ops.watchdog.probing import ALERTS, MISSES, PATIENCE_SECONDS, Watch
@@ -101,6 +101,8 @@ async def test_everything_stopped_at_once_is_one_incident_and_one_page(
         (incident,) = await incidents.listed(database, limit=10)
         assert incident.severity == "P0"
         assert {one.name for one in incident.alerts} == {one.name for one in ALERTS.values()}
+        fired = [one for one in await timeline.of(database, incident.id) if one.kind == "alert"]
+        assert {one.actor for one in fired} == {"ops-service"}, "nobody else was there to tell"
         ((address, subject, _),) = smtp.mails
         assert address == "ops@example.edu"
         assert subject.startswith("P0 incident 1: ")

@@ -36,15 +36,9 @@ def paged(
 
 def _then(roster: Roster, severity: str, clock: sqlite3.Row) -> str:
     """Return who is told next, unless somebody acknowledges."""
-    policy = roster.policies[severity]
-    levels = planning.levels_of(policy, roster)
-    if (
-        not levels
-        or clock["next_at"] is None
-        or (clock["level"] >= len(levels) and not policy.repeats)
-    ):
+    role = planning.next_level(roster, severity, clock["level"])
+    if not role or clock["next_at"] is None:
         return ""
-    role = levels[clock["level"] % len(levels)]
     return f"{role} is told at {moment_of(clock['next_at']).astimezone():%H:%M}"
 
 

@@ -90,6 +90,15 @@ def levels_of(policy: Policy, roster: Roster) -> tuple[str, ...]:
     return tuple(one for one in policy.levels if one in roster.levels)
 
 
+def next_level(roster: Roster, severity: str, levels_told: int) -> str:
+    """Return the level that is told next, or an empty string if no other is."""
+    policy = roster.policies[severity]
+    levels = levels_of(policy, roster)
+    if not levels or (levels_told >= len(levels) and not policy.repeats):
+        return ""
+    return levels[levels_told % len(levels)]
+
+
 class _Mover:
     """Moves the clock of one incident."""
 

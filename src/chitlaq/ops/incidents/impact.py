@@ -105,6 +105,11 @@ def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool
     # Before its first line there was no log to be silent.
     known_since = max(since, found.first or since)
     silence = _silence(found.minutes, minute_of(known_since), minute_of(until))
+    newest = max(found.minutes, default=0)
+    if not is_over and newest < minute_of(until) - 1:
+        # ops-service itself asks twice a minute, so nobody gets through.
+        since_when = f" since {_local(moment_of(newest))}" if newest else ""
+        reach = "; ".join(filter(None, (f"no request has arrived{since_when}", reach)))
     if not bad:
         return Impact(silence_seconds=silence, reach=reach)
     first, last = min(bad), max(bad)
@@ -151,8 +156,8 @@ def _silence(minutes: Iterable[int], first: int, last: int) -> float:
 def said(impact: Impact) -> str:
     """Return the impact in a sentence."""
     if impact.began_at is None and impact.reach:
-        return f"not known, because {impact.reach}"
-    if impact.began_at is None:
+        text = f"not known, because {impact.reach}"
+    elif impact.began_at is None:
         text = "no request failed"
     else:
         until = f"to {_local(impact.ended_at)}" if impact.ended_at else "until now"
@@ -163,7 +168,7 @@ def said(impact: Impact) -> str:
         )
     if impact.silence_seconds >= SILENT_SECONDS:
         text += f"; nothing arrived at all for {duration(impact.silence_seconds)}"
-    return text + (f" ({impact.reach})" if impact.reach else "")
+    return text + (f" ({impact.reach})" if impact.reach and impact.began_at else "")
 
 
 def _local(at: datetime) -> str:

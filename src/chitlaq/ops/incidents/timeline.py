@@ -10,13 +10,14 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.visible import one_line, visible
 from chitlaq.ops.database.database import OpsDatabase, Statement, statement
+from chitlaq.ops.history.alert_history import OWN
 
 MAX_CHARACTERS = 5000
 MAX_TITLE = 300
@@ -31,6 +32,8 @@ MAX_LINES = 100
 """Of each: actions, runs, changes of the system."""
 MAX_EPISODES = 5000
 ALERTMANAGER = "Alertmanager"
+OPS_SERVICE = "ops-service"
+"""Which raises alerts itself where Prometheus or Alertmanager cannot."""
 
 Kind = Literal[
     "opened", "acknowledged", "expired", "severity", "merged", "split", "resolved", "reopened",
@@ -118,42 +121,47 @@ class _Episode(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
 
+_AlertLine: TypeAlias = tuple[datetime, str, str, str]
+"""When, which alert, what it did, and who said so."""
+
+
 def _of_alerts(episodes: Sequence[_Episode]) -> list[Entry]:
     """Say when alerts began and ended: what flaps and what comes in a crowd is one line."""
-    found: list[tuple[datetime, str, str]] = []
+    found: list[_AlertLine] = []
     for _, group in groupby(episodes, key=lambda one: one.fingerprint):
         times = list(group)
         first, last = times[0], times[-1]
+        actor = OPS_SERVICE if first.fingerprint.startswith(OWN) else ALERTMANAGER
         called = f"{first.severity} {one_line(first.name)}"
         summary = one_line(first.summary)
         if len(times) >= FLAPPING:
             state = "is firing" if last.ended_at is None else f"ended last {clock(last.ended_at)}"
             text = f"flaps: it began {len(times)} times until {clock(last.started_at)}, and {state}"
-            found.append((first.started_at, called, f"{text}. {summary}"))
+            found.append((first.started_at, called, f"{text}. {summary}", actor))
             continue
         for one in times:
-            found.append((one.started_at, called, f"fires: {summary}"))
+            found.append((one.started_at, called, f"fires: {summary}", actor))
             if one.ended_at is not None:
-                found.append((one.ended_at, called, "is over"))
+                found.append((one.ended_at, called, "is over", actor))
     found.sort()
     if len(found) <= CROWD:
-        return [Entry(at, "alert", ALERTMANAGER, f"{name} {text}") for at, name, text in found]
+        return [Entry(at, "alert", actor, f"{name} {text}") for at, name, text, actor in found]
     return [_crowd(list(group)) for _, group in groupby(found, key=_minute_and_kind)]
 
 
-def _minute_and_kind(line: tuple[datetime, str, str]) -> tuple[datetime, bool]:
-    at, _, text = line
-    return at.replace(second=0, microsecond=0), text == "is over"
+def _minute_and_kind(line: _AlertLine) -> tuple[datetime, bool, str]:
+    at, _, text, actor = line
+    return at.replace(second=0, microsecond=0), text == "is over", actor
 
 
-def _crowd(lines: Sequence[tuple[datetime, str, str]]) -> Entry:
-    at, name, text = lines[0]
+def _crowd(lines: Sequence[_AlertLine]) -> Entry:
+    at, name, text, actor = lines[0]
     if len(lines) == 1:
-        return Entry(at, "alert", ALERTMANAGER, f"{name} {text}")
-    names = list(dict.fromkeys(name for _, name, _ in lines))
+        return Entry(at, "alert", actor, f"{name} {text}")
+    names = list(dict.fromkeys(name for _, name, _, _ in lines))
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     said = f"{len(lines)} alerts {'are over' if text == 'is over' else 'fire'}"
-    return Entry(at, "alert", ALERTMANAGER, f"{said}: {', '.join(names[:NAMED])}{more}")
+    return Entry(at, "alert", actor, f"{said}: {', '.join(names[:NAMED])}{more}")
 
 
 def clock(at: datetime) -> str:

@@ -15,8 +15,9 @@ from litestar.response import Redirect
 from chitlaq.core.http import problems
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.incidents import steps
+from chitlaq.ops.console.oncall import duty
 from chitlaq.ops.console.pages import ConsoleRequest, Unknown, form, looked, page, screen
-from chitlaq.ops.escalation.escalation import next_steps
+from chitlaq.ops.escalation.escalation import NextStep
 from chitlaq.ops.incidents import impact, incidents, postmortem, timeline
 from chitlaq.ops.incidents.changes import IncidentChangedError, Severity
 from chitlaq.ops.incidents.impact import Impact
@@ -172,6 +173,11 @@ async def _done(
     return Redirect(then or f"{LISTS}/{changed.id}", status_code=303)
 
 
+async def _next_steps(state: OpsState, number: Number) -> list[NextStep]:
+    on_call = await duty.now(state)
+    return await on_call.next_steps(state.operations, number)
+
+
 async def _shown(
     request: ConsoleRequest, state: OpsState, number: Number, error: str = ""
 ) -> Response[str]:
@@ -180,7 +186,7 @@ async def _shown(
     lines, felt, calls = await asyncio.gather(
         looked(timeline.of(state.operations, number)),
         looked(impact.of(state.operations, context.home, context.settings, number), IMPACT_SECONDS),
-        looked(next_steps(state.operations, number)),
+        looked(_next_steps(state, number)),
     )
     return page(
         request,

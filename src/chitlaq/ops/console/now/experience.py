@@ -35,6 +35,7 @@ class Experience(msgspec.Struct, frozen=True):
 
     Args:
         since: at most `SPAN` ago; later where there were very many.
+        last: when the newest arrived.
         failed: answered with a fault of ours (5xx).
         p95_seconds: of all.
         people: different addresses and browsers.
@@ -42,6 +43,7 @@ class Experience(msgspec.Struct, frozen=True):
     """
 
     since: datetime
+    last: datetime
     requests: int
     failed: int
     p95_seconds: float
@@ -69,6 +71,7 @@ async def felt(home: Home) -> Experience:
     times = sorted(one.request_time for one in lines)
     return Experience(
         lines[0].time,
+        lines[-1].time,
         len(lines),
         len(failed),
         times[min(len(times) - 1, len(times) * 95 // 100)],

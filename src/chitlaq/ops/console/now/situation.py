@@ -16,7 +16,8 @@ from chitlaq.ops.console.oncall import duty
 from chitlaq.ops.console.oncall.duty import Duty
 from chitlaq.ops.console.pages import Unknown, looked
 from chitlaq.ops.database.database import OpsDatabase
-from chitlaq.ops.escalation.escalation import NextStep, next_steps
+from chitlaq.ops.escalation import escalation
+from chitlaq.ops.escalation.escalation import NextStep
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.incidents.incidents import Incident, IncidentAlert
 from chitlaq.ops.state import OpsState
@@ -102,6 +103,9 @@ async def now(state: OpsState) -> Situation:
         incident = pending[0] if pending else None
         others = max(0, len(pending) - 1)
     cause = _cause(incident)
+    if _is_edge_down(incident):
+        # What arrived before says nothing about those who get no answer now.
+        felt = Unknown("nginx does not answer, so no request arrives")
     return Situation(
         datetime.now(UTC),
         incident,
@@ -113,9 +117,23 @@ async def now(state: OpsState) -> Situation:
         statuses if isinstance(statuses, Unknown) else [one for one in statuses if not one.is_well],
         change,
         on_call,
-        await looked(next_steps(state.operations, incident.id))
+        await looked(_next_steps(state.operations, incident.id, on_call))
         if isinstance(incident, Incident)
         else (),
+    )
+
+
+async def _next_steps(
+    database: OpsDatabase, number: int, on_call: Duty | Unknown
+) -> Sequence[NextStep]:
+    if isinstance(on_call, Unknown):
+        return await escalation.next_steps(database, number)
+    return await on_call.next_steps(database, number)
+
+
+def _is_edge_down(incident: Incident | Unknown | None) -> bool:
+    return isinstance(incident, Incident) and any(
+        one.name == "EdgeDown" and one.ended_at is None for one in incident.alerts
     )
 
 

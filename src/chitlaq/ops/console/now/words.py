@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.ops.console.now.situation import Situation
 from chitlaq.ops.console.pages import Unknown
 from chitlaq.ops.incidents.incidents import Incident
+
+QUIET = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,15 @@ def fields(now: Situation) -> dict[str, str]:
             "failed": share(felt.failed / felt.requests),
             "p95": duration(felt.p95_seconds),
             "affected": share(felt.affected / felt.people),
-            "felt": f"{count(felt.requests, 'request')} since {_clock(felt.since)}",
+            "felt": f"{count(felt.requests, 'request')} since {_clock(felt.since)}{_quiet(felt.last)}",
         }
     return found
+
+
+def _quiet(last: datetime) -> str:
+    """Say that nothing has arrived for a while: what is shown is from before."""
+    is_quiet = datetime.now(UTC) - last >= QUIET
+    return f", none since {_clock(last)}" if is_quiet else ""
 
 
 def _since(at: datetime) -> str:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from chitlaq.ops.database.database import OpsDatabaseUnavailableError
+from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
+from chitlaq.ops.escalation import escalation
+from chitlaq.ops.escalation.escalation import NextStep
 from chitlaq.ops.oncall import current, overrides, rotations
 from chitlaq.ops.oncall.current import Current
 from chitlaq.ops.oncall.roster import ON_CALL, Person
@@ -31,6 +33,12 @@ class Duty(msgspec.Struct, frozen=True):
     def on_call(self) -> Sequence[Person]:
         """Who is told first."""
         return self.told.get(ON_CALL, ())
+
+    async def next_steps(self, database: OpsDatabase, number: int) -> list[NextStep]:
+        """Return what the escalation of an incident does next, and whom it tells."""
+        return await escalation.next_steps(
+            database, number, self.current.roster, self.overrides or ()
+        )
 
     @property
     def is_configured(self) -> bool:
