@@ -131,6 +131,33 @@ async def test_operator_signs_in_and_acts_without_javascript(
         await expect(page.locator("h1")).to_have_text("Sign in")
 
 
+async def test_enter_in_a_field_does_not_confirm(alone: Stack, browser: Browser) -> None:
+    from playwright.async_api import expect
+
+    async with visiting(browser, console_of(alone)) as visit:
+        page = visit.page
+        await visit.sign_in(alone)
+        await visit.open("/ops/incidents/open")
+        await page.get_by_label("What is wrong").fill("Posts are late")
+        await page.get_by_role("button", name="Open the incident").click()
+        await expect(page.locator("h1")).to_contain_text("Posts are late")
+
+        await visit.open("/ops/status")
+        await page.get_by_text("and a title of your own").click()
+        await page.get_by_label("Title instead of").fill("Late posts")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Publish…").click()
+        await expect(page.get_by_text("Publish this update?")).to_be_visible()
+
+        await visit.open("/ops/actions")
+        await page.get_by_label("A routine").fill("morning")
+        await page.get_by_role("button", name="Plan run").click()
+        await page.get_by_label("Why").fill("to see")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Run morning…").click()
+        await expect(page.get_by_text("Yes, do it")).to_be_visible()
+
+
 async def test_age_of_what_is_shown_turns_red_when_nothing_new_comes(
     alone: Stack, browser: Browser
 ) -> None:
