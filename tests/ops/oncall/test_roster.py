@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from chitlaq.ops.oncall import roster
+from chitlaq.core.installation import settings_loading, toml_files
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Operations, Settings
+from chitlaq.ops.oncall import current, roster
+from chitlaq.ops.oncall.current import Current
 from chitlaq.ops.oncall.example import EXAMPLE
 from chitlaq.ops.oncall.roster import RosterError
 
@@ -75,6 +82,52 @@ def test_mistake_is_named_with_its_line_and_what_to_write(right: str) -> None:
         roster.parse(VALID.replace(right, wrong))
     assert said in str(error.value)
     assert "Token" not in str(error.value)
+
+
+NOT_TOML = {
+    "nested arrays": "a = " + "[" * 5000,
+    "nested tables": "a = " + "{a = " * 3000,
+    "long key": ".".join(["people"] * 3000) + " = 1",
+    "digits": "a = " + "9" * 5000,
+    "first turn after the last day": VALID.replace("2026-11-30", "9999-12-31"),
+    "first turn before the first day": VALID.replace("2026-11-30", "0001-01-01"),
+}
+
+
+@pytest.mark.parametrize("text", NOT_TOML.values(), ids=list(NOT_TOML))
+def test_whatever_a_file_contains_the_last_valid_version_stays_in_effect(
+    tmp_path: Path, text: str
+) -> None:
+    assert found_after(tmp_path, lambda file: file.write_text(text)).fault
+
+
+def test_pipe_folder_and_huge_file_are_no_roster(tmp_path: Path) -> None:
+    for make in (
+        os.mkfifo,
+        Path.mkdir,
+        lambda file: file.write_bytes(b"#" * (toml_files.MAX_BYTES + 1)),
+        lambda file: file.write_bytes(b"\xff"),
+    ):
+        assert "cannot be read" in found_after(tmp_path, make).fault
+
+
+def found_after(folder: Path, make: Callable[[Path], object]) -> Current:
+    """Replace a valid file while it is in effect, and return what is in effect then."""
+    home, operations = Home(folder), Operations()
+    home.ops.mkdir(exist_ok=True)
+    home.oncall_file.write_text(VALID)
+    assert not current.read(home, operations, is_keeper=True).fault
+    home.oncall_file.unlink()
+    make(home.oncall_file)
+    found = current.read(home, operations, is_keeper=True)
+    # Every process hides the URLs of both files from its start on.
+    assert settings_loading.secrets_of(home, Settings())
+    if home.oncall_file.is_dir():
+        home.oncall_file.rmdir()
+    else:
+        home.oncall_file.unlink()
+    assert sorted(found.roster.people) == ["ada", "grace"]
+    return found
 
 
 def test_example_is_valid_also_with_everything_that_it_only_shows() -> None:

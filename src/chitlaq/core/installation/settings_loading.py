@@ -12,7 +12,6 @@ import ipaddress
 import math
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +23,7 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation import toml_files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret, SecretUrl, from_text
 from chitlaq.core.installation.secrets import Secrets
@@ -261,15 +261,14 @@ def from_file(path: Path) -> Iterator[tuple[str, Any]]:
         OperatorError: it cannot be read, or has an unknown setting.
     """
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
+        document = toml_files.parsed(toml_files.text_of(path))
     except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError:
         raise OperatorError(
             f"{path} cannot be read by this user: check its owner and mode."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise OperatorError(f"{path} is not valid TOML: {error}.") from None
     known = dict(fields())
     for key, value in document.items():
@@ -333,7 +332,7 @@ def _channel_urls(home: Home) -> list[str]:
     found: list[str] = []
     for path in (home.oncall_file, home.last_roster):
         with suppress(OSError, ValueError):
-            found += _urls_in(tomllib.loads(path.read_text()))
+            found += _urls_in(toml_files.parsed(toml_files.text_of(path)))
     return [part for url in found if "://" in url for part in _tokens(url)]
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
+from chitlaq.core.installation import toml_files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret
 from chitlaq.core.installation.settings import Operations
@@ -25,7 +26,6 @@ from chitlaq.ops.oncall.roster import (
     Policy,
     Roster,
     RosterError,
-    load,
     parse,
 )
 
@@ -50,28 +50,31 @@ def read(home: Home, operations: Operations, *, is_keeper: bool = False) -> Curr
         is_keeper: whether this is ops-service, which keeps the file as the last valid version.
     """
     last = home.last_roster
-    if not home.oncall_file.exists():
+    try:
+        text = toml_files.text_of(home.oncall_file)
+        valid = parse(text)
+    except (FileNotFoundError, NotADirectoryError):
         if not last.exists():
             return Current(_or_report_to(Roster(), operations))
         fault = (
             f"{home.oncall_file} is missing: the last valid version stays in effect. Put it back, or write"
             " an empty file to have nobody on call."
         )
+    except RosterError as error:
+        fault = str(error)
+    except (OSError, ValueError) as error:
+        fault = f"{home.oncall_file} cannot be read: {error}."
     else:
-        try:
-            valid = load(home)
-        except RosterError as error:
-            fault = str(error)
-        else:
-            if is_keeper:
-                try:
-                    files.ensure(last, home.oncall_file.read_bytes(), mode=0o600)
-                except OSError as error:
-                    log.warning("valid roster not kept", error=str(error))
-            return Current(_or_report_to(valid, operations))
+        if is_keeper:
+            try:
+                # What was checked: the file may have been replaced since.
+                files.ensure(last, text.encode(), mode=0o600)
+            except OSError as error:
+                log.warning("valid roster not kept", error=str(error))
+        return Current(_or_report_to(valid, operations))
     try:
-        kept = parse(last.read_text())
-    except (OSError, UnicodeDecodeError, OperatorError):
+        kept = parse(toml_files.text_of(last))
+    except (OSError, ValueError, OperatorError):
         kept = Roster()
     return Current(_or_report_to(kept, operations), fault)
 

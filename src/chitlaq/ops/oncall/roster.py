@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,7 +18,7 @@ import msgspec
 
 from chitlaq.core import addresses
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.installation.home import Home
+from chitlaq.core.installation import toml_files
 from chitlaq.core.installation.secret_values import Secret, from_text
 from chitlaq.core.visible import is_one_line
 from chitlaq.ops.oncall.toml_lines import Path, line_of, lines
@@ -204,21 +203,6 @@ class RosterError(OperatorError):
     """``oncall.toml`` is not valid; the message says which line, why, and what to write."""
 
 
-def load(home: Home) -> Roster:
-    """Read and check ``oncall.toml``; an installation without one has an empty roster.
-
-    Raises:
-        RosterError: it is not valid, or cannot be read.
-    """
-    try:
-        text = home.oncall_file.read_text()
-    except FileNotFoundError:
-        return Roster()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RosterError(f"{home.oncall_file} cannot be read: {error}.") from None
-    return parse(text)
-
-
 def parse(text: str) -> Roster:
     """Return what the text of an ``oncall.toml`` says.
 
@@ -226,8 +210,8 @@ def parse(text: str) -> Roster:
         RosterError: it is not valid.
     """
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = toml_files.parsed(text)
+    except ValueError as error:
         raise RosterError(f"oncall.toml is not valid TOML: {error}.") from None
     return _Reader(document, lines(text)).roster()
 
@@ -335,6 +319,10 @@ class _Reader:
         return Rotation(read.layers, zone)
 
     def _check_layer(self, path: Path, layer: Layer, people: Mapping[str, Person]) -> None:
+        if not 1970 <= layer.first_day.year < 2200:
+            raise self._error(
+                (*path, "first_day"), f"{layer.first_day} is no day on which a turn can begin"
+            )
         if not layer.people:
             raise self._error((*path, "people"), "it has nobody: write at least one person")
         self._require_people((*path, "people"), layer.people, people)
