@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chitlaq.core.installation.secret_values import Secret
+from chitlaq.core.installation.settings import Smtp
+from chitlaq.ops.oncall import channels
+from chitlaq.ops.oncall.roster import Channel
 from tests.conftest import Stack, start_stack
 from tests.ops.receivers import MailServer, WebService, mail_server, web_service
 
@@ -63,6 +68,22 @@ def test_test_sends_to_every_channel_and_says_what_came_back(
     assert listed["ada", "slakc"]["outcome"] == "failed"
     assert listed["grace", "mail"]["outcome"] == "sent"
     assert "s3cretToken" not in answer.stdout + answer.stderr + str(listed)
+
+
+STRANGE = "@everyone @channel <@123> <users/all> @**all** [Acknowledge](http://evil) ada@example.edu x@here"
+
+
+async def test_what_strangers_write_calls_nobody_in_a_room(
+    receivers: tuple[WebService, MailServer],
+) -> None:
+    web, _ = receivers
+    # Takes a text as it is, and reads Markdown and mentions in it, as Discord does.
+    room = Channel(Secret(f"mmost://127.0.0.1:{web.port}/3ccdd113474722377935511fc85d3dd4"))
+    await channels.send(room, Smtp(), STRANGE, STRANGE)
+    (said,) = [body["text"] for word, body in web.came if word == "hooks"]
+    assert re.findall("@.", said) == ["@e", "@e"], "only mail addresses"
+    assert "](" not in said
+    assert "<users" not in said
 
 
 def test_override_stands_in_until_it_is_removed(home: Stack) -> None:

@@ -8,6 +8,7 @@ also ends what hangs.
 from __future__ import annotations
 
 import html
+import re
 import sys
 from datetime import UTC, datetime
 from uuid import UUID
@@ -28,6 +29,9 @@ from chitlaq.ops.oncall.roster import Channel
 SEND_SECONDS = 15.0
 """For one message by one channel."""
 LONGEST_SUBJECT = 200
+# A mail address stays as it is, unless a service would find such a word within it.
+_CALLING = re.compile(r"@(?=everyone|here|channel|all|room|\*)|(?<![\w.+-])@(?=\S)|<(?=users/)")
+_LOOKS_LIKE = {"@": "\uff20", "<": "\uff1c"}
 PROGRAM = ("-m", "chitlaq.ops.oncall.apprise_child")
 
 
@@ -76,6 +80,10 @@ async def notify(
     Raises:
         NotSentError: it was not accepted, or not in time; the message names no part of the URL.
     """
+    subject, text = _calling_nobody(subject), _calling_nobody(text)
+    if not is_markdown:
+        # Some read Markdown in every text: a link must show where it goes.
+        subject, text = subject.replace("](", "] ("), text.replace("](", "] (")
     message = Message(url.reveal(), subject, text, is_markdown)
     try:
         result = await programs.arun(
@@ -94,6 +102,15 @@ async def notify(
     if not answer.is_sent:
         raise NotSentError(answer.said)
     return answer.said
+
+
+def _calling_nobody(text: str) -> str:
+    """Return a text that addresses nobody: what strangers wrote in labels goes to rooms with many people.
+
+    Slack's are escaped by Apprise; Discord, Mattermost, Zulip and Google Chat take a text as it is. The
+    sign that stands in for the other one is seen, and looks the same.
+    """
+    return _CALLING.sub(lambda found: _LOOKS_LIKE[found[0]], text)
 
 
 async def _mail(
