@@ -18,7 +18,7 @@ from chitlaq.monitoring.exporter.exporter import Exporter
 from chitlaq.ops.console.console import Console
 from chitlaq.ops.database import postgres_import
 from chitlaq.ops.database.database import OpsDatabase
-from chitlaq.ops.escalation import daily_list, metrics
+from chitlaq.ops.escalation import clock, daily_list, metrics
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
@@ -66,7 +66,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             exporter.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
-            partial(keeping.keep_forever, operations, alerts_arrived, incidents_changed),
+            partial(keeping.keep_forever, operations, clock.now, alerts_arrived, incidents_changed),
             partial(system_changes.watch_forever, operations, context.home),
             partial(impact.store_forever, operations, context.home, context.settings),
             Keeper(context.home, context.settings, operations).run_forever,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.escalation.clock import corrected
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.incidents import incidents, keeping, timeline
 from chitlaq.ops.incidents.changes import Severity
@@ -112,7 +114,7 @@ class Escalation:
 
     async def settle(self) -> None:
         """Let acknowledgements expire, as ops-service does periodically."""
-        await keeping.keep(self.database, self.clock.wall())
+        await keeping.keep(self.database, partial(corrected, clock=self.clock))
 
     async def pause(self) -> None:
         await asyncio.sleep(0.02)

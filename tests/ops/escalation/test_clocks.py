@@ -44,9 +44,10 @@ async def test_deadlines_hold_when_the_clock_is_set(
     assert not any("late" in text for _, _, text in escalation.smtp.mails)
 
 
+@pytest.mark.parametrize("settles_first", [False, True], ids=["escalated first", "settled first"])
 @pytest.mark.parametrize("step", STEPS.values(), ids=list(STEPS))
 async def test_acknowledgement_lasts_as_long_when_the_clock_is_set(
-    escalation: Escalation, step: Step
+    escalation: Escalation, step: Step, settles_first: bool
 ) -> None:
     escalation.write_people("ada")
     incident = await escalation.opened()
@@ -54,6 +55,8 @@ async def test_acknowledgement_lasts_as_long_when_the_clock_is_set(
     await incidents.acknowledge(escalation.database, incident.id, "ada")
     await escalation.run()
     step(escalation)
+    if settles_first:
+        await escalation.settle()
     await escalation.run()
     for minutes, told in ((50, ["ada"]), (11, ["ada", "ada"])):
         escalation.clock.pass_(minutes=minutes)

@@ -41,7 +41,7 @@ async def report(
 ) -> list[incidents.Incident]:
     """Report alerts, let them join some seconds after `NOW`, and return all incidents."""
     await alert_history.store(database, AlertmanagerPayload(list(alerts)))
-    await keeping.keep(database, NOW + timedelta(seconds=at))
+    await keeping.keep(database, lambda _: NOW + timedelta(seconds=at))
     return await incidents.listed(database, limit=100)
 
 
@@ -51,4 +51,5 @@ def names(found: Iterable[incidents.Incident]) -> list[set[str]]:
 
 async def later(database: OpsDatabase, at: float | datetime) -> None:
     """Let time pass until some seconds after `NOW`, or until a moment."""
-    await keeping.keep(database, at if isinstance(at, datetime) else NOW + timedelta(seconds=at))
+    now = at if isinstance(at, datetime) else NOW + timedelta(seconds=at)
+    await keeping.keep(database, lambda _: now)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
-from chitlaq.ops.incidents import incidents, timeline
+from chitlaq.ops.incidents import incidents, joining, timeline
 from tests.ops.incidents.alerts import NOW, alert, names, report
 
 
@@ -73,3 +73,16 @@ async def test_alert_that_nobody_can_read_or_name_keeps_no_other_from_opening_an
     await database.write(statement("keep_alert", *broken))
     found = await report(database, alert("CacheDown"))
     assert {one.title for one in found} == {"CacheDown is bad.", "An alert without a name"}
+
+
+async def test_incidents_that_are_too_many_are_one_whenever_their_alerts_began(
+    database: OpsDatabase,
+) -> None:
+    hours = range(0, 3600 * 3 * joining.MAX_OPEN, 3600)
+    alerts = [alert("ErrorsLogged", at=-at, service=f"service-{at}") for at in hours]
+    assert len(await report(database, *alerts[: joining.MAX_OPEN])) == joining.MAX_OPEN
+    for first in range(joining.MAX_OPEN, len(alerts), joining.MAX_OPEN):
+        found = await report(database, *alerts[first : first + joining.MAX_OPEN])
+    assert len(found) <= joining.MAX_OPEN
+    assert sum(one.alert_count for one in found) == len(alerts)
+    assert found[-1].title.startswith("Alert storm: ")

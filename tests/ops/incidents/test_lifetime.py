@@ -31,6 +31,17 @@ async def test_incident_resolves_itself_five_minutes_after_its_last_alert(
     assert "resolved" in await kinds(database, over.id)
 
 
+async def test_incident_resolves_itself_though_a_clock_was_ahead_for_a_while(
+    database: OpsDatabase,
+) -> None:
+    for years in (1, 7000):
+        ahead = years * 365 * 86_400
+        await report(database, alert("CacheDown", at=ahead))
+        await report(database, alert("CacheDown", at=ahead, until=ahead), at=400)
+        (found,) = await incidents.listed(database, limit=9)
+        assert found.status == "resolved"
+
+
 async def test_incident_opened_by_hand_is_ended_by_hand(database: OpsDatabase) -> None:
     await incidents.open_by_hand(database, "Slow", "P2", "ada", subject="component:postgres")
     (found,) = await report(database, alert("DatabaseDown"))

@@ -15,6 +15,7 @@ from chitlaq.core import tasks
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.escalation import clock
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history.alert_history import AlertmanagerPayload, ReportedAlert
 from chitlaq.ops.incidents import incidents, keeping, timeline
@@ -86,7 +87,7 @@ async def ops_service(home: Home, smtp: MailServer) -> AsyncIterator[OpsDatabase
             await database.write(statement("component_answered", name, "2026-01-01T00:00:00Z"))
         async with tasks.running(
             partial(probing.watch_forever, found, database, AlertPath(), arrived),
-            partial(keeping.keep_forever, database, arrived, changed),
+            partial(keeping.keep_forever, database, clock.now, arrived, changed),
             Engine(home, settings, database, changed).run_forever,
         ):
             yield database
@@ -148,3 +149,9 @@ def test_alert_path_works_while_the_watchdog_arrives(monkeypatch: pytest.MonkeyP
     for seconds, still_works in ((149, True), (2, False)):
         now[0] += seconds
         assert path.works == still_works
+    # Prometheus is down: Alertmanager ends the Watchdog after some minutes, and nothing else is heard.
+    path.look(reported("Watchdog", "firing"))
+    path.look(reported("DiskFull", "resolved"))
+    assert path.works
+    path.look(reported("Watchdog", "resolved"))
+    assert not path.works

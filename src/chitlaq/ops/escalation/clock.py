@@ -61,3 +61,8 @@ def corrected(transaction: Transaction, clock: Clock) -> datetime:
         transaction.rows("move_acknowledgements", f"{seconds:+.3f} seconds")
         transaction.rows("anchor_clock", boot_id, elapsed, wall)
     return wall
+
+
+def now(transaction: Transaction) -> datetime:
+    """Return what time it is by the clocks of this machine, after deadlines have moved if it was set."""
+    return corrected(transaction, SystemClock())

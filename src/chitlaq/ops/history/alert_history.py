@@ -36,6 +36,8 @@ MAX_LABELS = 32
 """Of an alert, beside those that it is known by."""
 MAX_CHARACTERS = 500
 MAX_WAITING = 20
+MAX_TOGETHER = 1000
+"""Alerts that are stored in one transaction."""
 OPENING = ("P0", "P1", "P2")
 """The severities that open an incident."""
 IDENTIFYING = ("alertname", "severity", "seen_through")
@@ -85,16 +87,20 @@ class AlertRecord(msgspec.Struct, frozen=True):
 async def store(database: OpsDatabase, report: AlertmanagerPayload) -> None:
     """Store all alerts of a notification, or keep them in memory until the disk has room.
 
+    Many are stored in parts, between which others can write.
+
     Raises:
-        OSError: neither was possible.
+        OSError: neither was possible; Alertmanager reports all of them again.
     """
-    await database.keep(*statements(report))
+    for first in range(0, len(report.alerts), MAX_TOGETHER):
+        part = report.alerts[first : first + MAX_TOGETHER]
+        await database.keep(*statements(AlertmanagerPayload(part)))
 
 
 async def store_together(
     database: OpsDatabase, reports: Sequence[AlertmanagerPayload]
 ) -> list[None]:
-    """Store several notifications in one transaction."""
+    """Store several notifications together."""
     together = AlertmanagerPayload([alert for report in reports for alert in report.alerts])
     await store(database, together)
     return [None] * len(reports)

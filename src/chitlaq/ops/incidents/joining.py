@@ -31,6 +31,8 @@ STORM = 5
 STORM_WINDOW = timedelta(minutes=5)
 """So many incidents that begin within so short a time are one."""
 STORM_SUBJECT = "storm"
+MAX_OPEN = 50
+"""More incidents of alerts than these nobody can tell apart, and each look takes longer: they are a storm."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 MAX_AT_ONCE = 1000
 """Alerts that join in one transaction."""
@@ -202,11 +204,14 @@ class _Groups:
         self._index(group, _keys(alert))
 
     def merge_storm(self) -> None:
-        """Make one incident of those that began together, if they are many."""
+        """Make one incident of those that began together, or are too many, whenever they began."""
         fresh = sorted(
             (one for one in self._all if one.is_open and one.can_merge and one.alerts),
             key=lambda one: one.began_at,
         )
+        if len(fresh) > MAX_OPEN:
+            self._merged(fresh).is_storm = True
+            return
         for first in range(len(fresh) - STORM + 1):
             start = fresh[first].began_at
             if fresh[first + STORM - 1].began_at - start <= STORM_WINDOW:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import (
@@ -18,17 +19,19 @@ POLL_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
 """What arrives within this time after a look is looked at together: a storm takes a look a second."""
 
+Time = Callable[[Transaction], datetime]
+
 log = logs.get("incidents")
 
 
 async def keep_forever(
-    database: OpsDatabase, arrived: asyncio.Event, changed: asyncio.Event
+    database: OpsDatabase, time: Time, arrived: asyncio.Event, changed: asyncio.Event
 ) -> None:
     """Look at once when alerts have arrived, and every few seconds for what a kill has left over."""
     while True:
         arrived.clear()
         try:
-            joined, is_changed = await keep(database, datetime.now(UTC))
+            joined, is_changed = await keep(database, time)
             if is_changed:
                 changed.set()
             if joined >= joining.MAX_AT_ONCE:
@@ -41,14 +44,18 @@ async def keep_forever(
                 await arrived.wait()
 
 
-async def keep(database: OpsDatabase, now: datetime) -> tuple[int, bool]:
+async def keep(database: OpsDatabase, time: Time) -> tuple[int, bool]:
     """Let alerts join, and end what is over, in one transaction.
+
+    Args:
+        time: returns what time it is, after deadlines have moved with a clock that was set.
 
     Returns:
         How many alerts joined, and whether anything changed.
     """
 
     def kept(transaction: Transaction) -> tuple[int, bool]:
+        now = time(transaction)
         joined = joining.join(transaction, now)
         return joined, settling.settle(transaction, now) or joined > 0
 

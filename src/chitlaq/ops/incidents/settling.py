@@ -27,12 +27,16 @@ def settle(transaction: Transaction, now: datetime) -> bool:
             timeline.add(state.id, "expired", CHITLAQ, text, at=now),
         )
     over = transaction.rows(
-        "incidents_that_are_over", now - QUIET, now - QUIET_AFTER_FLAPPING, timeline.FLAPPING
+        "incidents_that_are_over",
+        now - QUIET,
+        now - QUIET_AFTER_FLAPPING,
+        timeline.FLAPPING,
+        now + QUIET,
     )
     for row in over:
         state = _state(row)
         quiet = now - datetime.fromisoformat(row["last_ended"])
-        text = f"its last alert ended {duration(quiet.total_seconds())} ago"
+        text = f"its last alert ended {duration(max(0.0, quiet.total_seconds()))} ago"
         transaction.write(
             changes.store(changes.ended(state, now, CHITLAQ)),
             timeline.add(state.id, "resolved", CHITLAQ, text, at=now),

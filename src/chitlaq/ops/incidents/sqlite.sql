@@ -116,7 +116,8 @@ ON CONFLICT DO NOTHING;
 SELECT * FROM incidents WHERE status = 'acknowledged' AND acknowledged_until <= ?1;
 
 -- name: incidents_that_are_over
--- Incidents of alerts that ended before ?1, or before ?2 if one of them began at least ?3 times.
+-- Incidents of alerts that ended before ?1, or before ?2 if one of them began at least ?3 times. An end after ?4 is
+-- that of a clock that was ahead: waiting for it could take years.
 SELECT incidents.*, max(last_ended) AS last_ended
 FROM incidents JOIN (
     SELECT incident_id, fingerprint, count(*) AS times, max(ended_at) AS last_ended,
@@ -126,7 +127,8 @@ FROM incidents JOIN (
     GROUP BY incident_id, fingerprint
 ) ON incident_id = id
 GROUP BY id
-HAVING sum(firing) = 0 AND max(last_ended) <= iif(max(times) >= ?3, ?2, ?1);
+HAVING sum(firing) = 0
+   AND (max(last_ended) <= iif(max(times) >= ?3, ?2, ?1) OR max(last_ended) > ?4);
 
 -- name: move_acknowledgements
 -- Move when acknowledgements expire by a modifier of strftime: the clock was set.

@@ -18,12 +18,10 @@ class AlertPath:
         self._heard_at: float | None = None
 
     def look(self, report: AlertmanagerPayload) -> None:
-        """Take note of a Watchdog in a notification."""
-        if any(
-            one.labels.get("alertname") == WATCHDOG and one.status == "firing"
-            for one in report.alerts
-        ):
-            self._heard_at = monotonic()
+        """Take note of a Watchdog in a notification; one that has ended no longer comes from Prometheus."""
+        statuses = {one.status for one in report.alerts if one.labels.get("alertname") == WATCHDOG}
+        if statuses:
+            self._heard_at = monotonic() if "firing" in statuses else None
 
     @property
     def works(self) -> bool:

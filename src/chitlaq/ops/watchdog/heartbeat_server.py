@@ -19,6 +19,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError
+from chitlaq.ops.escalation import clock
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.incidents import keeping
 from chitlaq.ops.watchdog import heartbeats
@@ -58,7 +59,7 @@ async def serve(home: Home, settings: Settings, host: str, port: int) -> None:
         )
         async with tasks.running(
             partial(heartbeats.look_forever, listener, arrived.set),
-            partial(keeping.keep_forever, database, arrived, changed),
+            partial(keeping.keep_forever, database, clock.now, arrived, changed),
             engine.run_forever,
         ):
             await uvicorn.Server(config).serve()
