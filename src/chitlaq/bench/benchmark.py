@@ -14,9 +14,10 @@ from time import perf_counter
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.bench import baseline, queries, routines, without_telemetry
+from chitlaq.bench import baseline, pages, queries, routines, without_telemetry
 from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
+from chitlaq.bench.pages import Paged
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
 from chitlaq.core.errors import OperatorError
@@ -71,6 +72,7 @@ class Report(msgspec.Struct, frozen=True):
     """How long each service took to serve ``/metrics``."""
     routines: list[RoutineCost]
     noticed: Noticed
+    paged: Paged
     first_start_seconds: float
     later_start_seconds: float
     memory: list[Memory]
@@ -110,6 +112,8 @@ async def run(say: Callable[[str], None]) -> Report:
         say("routines")
         costs = await routines.costs(installation)
         noticed = await routines.noticed(installation, requests, say)
+        say("pages")
+        paged = await pages.paged(installation)
         say("pgbench")
         rates = await queries.measure(
             installation, [member for member, _ in members], PGBENCH_CLIENTS, PGBENCH_SECONDS
@@ -128,6 +132,7 @@ async def run(say: Callable[[str], None]) -> Report:
         scrape_milliseconds=scrapes,
         routines=costs,
         noticed=noticed,
+        paged=paged,
         first_start_seconds=round(first, 2),
         later_start_seconds=round(median(later), 2),
         memory=memory,

@@ -23,6 +23,7 @@ AIM_MESSAGE_MICROSECONDS = 150.0
 AIM_DELIVERY = 30.0
 AIM_IDLE_KILOBYTES = 20.0
 AIM_PING = 10.0
+AIM_PAGE_SECONDS = 2.0
 AIM_BACKUP_RATIO = 1.15
 AIM_BACKUP_NOTICED = 2.0
 AIM_COMPONENT = 90.0
@@ -40,6 +41,7 @@ def rendered(report: Report) -> RenderableType:
         _rates(report),
         _cost(report),
         _routines(report),
+        _pages(report),
         _starts(report),
         _memory(report),
     )
@@ -104,6 +106,21 @@ def _routines(report: Report) -> Table:
         f"{noticed.beside:.1f}",
         f"alone {noticed.alone:.1f}",
         f"{_verdict(noticed.ratio <= AIM_NOTICED_RATIO)} {noticed.ratio:.2f} of {AIM_NOTICED_RATIO:g}",
+    )
+    return table
+
+
+def _pages(report: Report) -> Table:
+    table = _table(
+        "page, after Alertmanager's report", "alerts", "p50 s", "p95 s", "ratio to group wait"
+    )
+    paged = report.paged
+    table.add_row(
+        "at the receiver, through Apprise",
+        str(paged.alerts),
+        f"{paged.p50:.2f}",
+        f"{paged.p95:.2f} {_verdict(paged.p95 < AIM_PAGE_SECONDS)} under {AIM_PAGE_SECONDS:g}",
+        f"{paged.ratio:.2f}",
     )
     return table
 

@@ -15,6 +15,7 @@ from chitlaq.monitoring.alerts.alert import EXPORTED_BY_OPS
 RECEIVER = "ops-service"
 """Receives what no route matches. Each route has its own receiver, so that amtool can tell them apart."""
 WATCHDOG = "watchdog"
+GROUP_WAIT_SECONDS = 10
 REPEAT = {"P0": "1h", "P1": "1h", "P2": "4h", "P3": "24h"}
 
 # Labels that must be equal for two alerts to be about the same thing; two absent labels are equal.
@@ -48,7 +49,7 @@ def alertmanager_config(webhook_url: str, bearer_token_file: str) -> bytes:
         "route": {
             "receiver": RECEIVER,
             "group_by": ["alertname", "service"],
-            "group_wait": "10s",
+            "group_wait": f"{GROUP_WAIT_SECONDS}s",
             "group_interval": "1m",
             "repeat_interval": REPEAT["P2"],
             "routes": [
