@@ -8,7 +8,7 @@ from chitlaq.core.installation.settings import Operations
 from chitlaq.ops.escalation import escalation as steps
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.incidents.changes import Severity
-from chitlaq.ops.oncall import roster
+from chitlaq.ops.oncall import current
 from tests.ops.escalation.conftest import Escalation
 
 # Minutes after its beginning at which each level is told: the runbook's deadlines.
@@ -47,7 +47,7 @@ async def test_whoever_looks_reads_which_level_is_told_next_and_whom(
         await escalation.run()
         escalation.clock.pass_(minutes=minutes)
         await escalation.run()
-        found = roster.load(escalation.home)
+        found = current.read(escalation.home, escalation.operations).roster
         return (await steps.next_steps(escalation.database, incident.id, found))[0].what
 
     assert await after(0, "P0") == "lead is told (grace)"
