@@ -9,7 +9,7 @@ from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from chitlaq.ops.incidents import incidents, joining, timeline
-from tests.ops.incidents.alerts import NOW, alert, names, report
+from tests.ops.incidents.alerts import NOW, alert, later, names, report
 
 
 async def test_alert_opens_an_incident_with_its_severity_and_summary(database: OpsDatabase) -> None:
@@ -61,6 +61,20 @@ async def test_fifty_alerts_are_one_incident(database: OpsDatabase) -> None:
     (found,) = await incidents.listed(database, limit=100)
     assert found.alert_count == 50
     assert found.title.startswith("Alert storm: ")
+
+
+async def test_storm_does_not_go_on_because_its_messages_fail(database: OpsDatabase) -> None:
+    down = [alert("ErrorsLogged", at=n, until=60, service=f"service-{n}") for n in range(5)]
+    await report(database, alert("PagesFail", at=2), *down)
+    found = await report(database, alert("PagesStuck", at=50))
+    assert {frozenset(one) for one in names(found)} == {
+        frozenset({"ErrorsLogged"}), frozenset({"PagesFail", "PagesStuck"}),
+    }  # fmt: skip
+    await later(database, 500)
+    storm, pages = sorted(
+        await incidents.listed(database, limit=9), key=lambda one: -one.alert_count
+    )
+    assert (storm.status, pages.status) == ("resolved", "open")
 
 
 async def test_alert_that_nobody_can_read_or_name_keeps_no_other_from_opening_an_incident(

@@ -93,6 +93,10 @@ class _Group:
         return self.state is None or (self.state.resolves_itself and not self.state.is_apart)
 
     @property
+    def may_be_of_storm(self) -> bool:
+        return any(one.subject != subjects.PAGES for one in self.alerts.values())
+
+    @property
     def began_at(self) -> datetime:
         return min(one.started_at for one in self.alerts.values())
 
@@ -206,7 +210,7 @@ class _Groups:
     def merge_storm(self) -> None:
         """Make one incident of those that began together, or are too many, whenever they began."""
         fresh = sorted(
-            (one for one in self._all if one.is_open and one.can_merge and one.alerts),
+            (one for one in self._all if one.is_open and one.can_merge and one.may_be_of_storm),
             key=lambda one: one.began_at,
         )
         if len(fresh) > MAX_OPEN:
@@ -237,6 +241,8 @@ class _Groups:
         return self._merged([one for one in found if one.can_merge]) if first.can_merge else first
 
     def _storms(self, alert: Alert) -> list[_Group]:
+        if alert.subject == subjects.PAGES:
+            return []
         return [
             one
             for one in self._all

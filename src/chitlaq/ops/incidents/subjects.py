@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from chitlaq import inventory
 
+PAGES = "family:Pages"
+"""What alerts on messages about incidents are about. They are no part of a storm: it would not end while its
+own messages fail, and would send more of them."""
+
 _HOSTS = inventory.COMPONENTS["node-exporter"].job
 
 
