@@ -12,6 +12,7 @@ import pytest
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.logs import tail
+from chitlaq.logs.analysis import pattern_of
 from chitlaq.logs.tail import Lines, Wanted
 
 START = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
@@ -147,6 +148,22 @@ def test_what_others_wrote_is_visible_short_and_on_its_row(
     assert "<script>" in first
     assert not {"\x1b", "\u202e"} & set(first)
     assert len(second) <= tail.LINE_CHARACTERS + 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a":' * 20_000, json.dumps({"remote_addr": "192.0.2.1", "msg": "not of the access log"})],
+    ids=["nested", "like-the-access-log"],
+)
+def test_line_that_only_looks_like_one_of_ours_is_shown_as_it_is(
+    home: Home, write: Callable[..., None], text: str
+) -> None:
+    write(0, "before")
+    with (home.logs / "feed-service.log").open("a") as file:
+        file.write(f"{text}\n")
+    shown = texts(tail.newest(home, Wanted(), 10, 5))[-1]
+    assert shown[:100] == text[:100]
+    assert pattern_of(text)
 
 
 def test_unreadable_log_is_named_and_the_others_are_shown(

@@ -354,7 +354,7 @@ def pattern_of(text: str) -> str:
     if text.startswith("{"):
         try:
             line = msgspec.json.decode(text, type=_Line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return _generalised(text)
         fault = line.exception.strip().rpartition("\n")[2]
         request = f"{line.status} {line.method} {line.route}" if line.route else ""

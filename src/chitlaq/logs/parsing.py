@@ -154,7 +154,10 @@ def readable(text: str, *, is_coloured: bool) -> str:
     exception = visible(str(fields.pop("exception", "")))
     fields = {one_line(name): _on_one_line(value) for name, value in fields.items()}
     if "remote_addr" in fields:
-        return _combined(fields)
+        try:
+            return _combined(fields)
+        except (LookupError, TypeError, ValueError):
+            return visible(text)  # Not our access log's.
     if "level" in fields and "event" not in fields and ("ts" in fields or "time" in fields):
         # Prometheus, Alertmanager, node-exporter: ts and caller, or with slog time and source. Some
         # lines have no message.
@@ -198,7 +201,7 @@ def _combined(fields: dict[str, Any]) -> str:
 def _fields(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -230,6 +231,10 @@ async def test_nothing_is_shown_or_done_without_a_session(visitor: Visitors) -> 
         assert answer.headers["location"].startswith("/ops/sign-in")
     acted = await stranger.send("/ops/incidents/open", title="forged", severity="P0")
     assert acted.headers["location"] == "/ops/sign-in"
+    asked = await stranger.get("/ops/status?incident=3&a=%26")
+    assert parse_qs(urlsplit(asked.headers["location"]).query) == {
+        "next": ["/ops/status?incident=3&a=%26"]
+    }
     entered = await stranger.get("/ops/sign-in?next=//evil.example/ops/")
     assert "evil" not in entered.text
     assert (await stranger.client.get("/")).headers["location"] == "/ops/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 from chitlaq.web.console.pages import CONSOLE
@@ -88,3 +89,21 @@ def test_pages_hide_and_reorder_nothing_whoever_wrote_it() -> None:
     for pages in (CONSOLE, SITE):
         shown = pages.environment.from_string("{{ text }}").render(text="a\u202eb\x1b[0m<i>")
         assert shown == "a\\u202eb\\u001b[0m&lt;i&gt;"
+
+
+async def test_what_members_were_told_is_in_the_audit(alone: Stack, visitor: Visitors) -> None:
+    one = visitor()
+    await one.use_link(alone, "grace")
+    number = (await opened(one, "Feed is slow")).rpartition("/")[2]
+    told = {"incident": number, "status": "investigating", "component": "feed", "text": "We look."}
+    assert (await one.send("/ops/status/publish", **told)).status_code == 303
+    work = {"starts_at": "2098-02-01T02:00", "ends_at": "2098-02-01T03:00", "component": "chat"}
+    assert (await one.send("/ops/status/maintenance", title="Disks", **work)).status_code == 303
+    word = {"component": "search", "state": "partial_outage"}
+    assert (await one.send("/ops/status/components", **word)).status_code == 303
+    audit = (await one.get("/ops/audit")).text
+    for deed in (
+        f"told members of incident {number}: investigating", "announced maintenance 1",
+        "said that search is partial outage",
+    ):  # fmt: skip
+        assert re.search(rf"<b>grace</b> · <a href=\"/ops/status\">{deed}</a>", audit), deed

@@ -86,5 +86,6 @@ def to_sign_in(request: Request[Any, Any, State], _: NotSignedIn) -> Response[An
         return CONSOLE.html("again.html")
     query = ""
     if request.method == "GET" and request.url.path != "/ops":
-        query = "?" + urlencode({"next": request.url.path})
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = "?" + urlencode({"next": asked})
     return Redirect(f"/ops/sign-in{query}", status_code=303)
