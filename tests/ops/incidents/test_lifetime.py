@@ -63,6 +63,17 @@ async def test_what_comes_back_within_half_an_hour_reopens_its_incident(
     assert len(await report(database, alert("CacheDown", at=4500), at=4510)) == 2, "that is another"
 
 
+async def test_reopened_incident_is_called_after_what_is_wrong_now(database: OpsDatabase) -> None:
+    for name in ("EdgeDown", "EdgeAvailabilityBurnsFast"):
+        await report(database, alert(name, until=60), at=400)
+    # It explains what came of the other one, so it is the same incident.
+    for name, at in (("DatabaseDown", 900), ("ServiceAvailabilityBurnsFast", 910)):
+        (found,) = await report(database, alert(name, at=at), at=at + 5)
+        assert (found.status, found.title) == ("open", "DatabaseDown is bad.")
+    (found,) = await report(database, alert("EdgeDown", at=920), at=930)
+    assert found.title == "EdgeDown is bad.", "it began first, and is wrong again"
+
+
 async def test_alert_that_flaps_for_an_hour_is_one_incident_that_names_it(
     database: OpsDatabase,
 ) -> None:

@@ -21,7 +21,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.alerts import inhibition
 from chitlaq.monitoring.alerts.inhibition import Explanation
 from chitlaq.ops.database.database import Transaction, statement
-from chitlaq.ops.incidents import changes, subjects, timeline
+from chitlaq.ops.incidents import changes, settling, subjects, timeline
 from chitlaq.ops.incidents.changes import CHITLAQ, Severity, State
 from chitlaq.ops.statuspage import maintenance
 
@@ -67,7 +67,7 @@ class _Group:
 
     state: State | None
     alerts: dict[str, Alert] = field(default_factory=dict)
-    """The first episode of each, as far as they are considered."""
+    """The first episode of each, with the end of its last, as far as they are considered."""
     known: set[str] = field(default_factory=set)
     """Fingerprints of new episodes of alerts that it has."""
     new: list[Alert] = field(default_factory=list)
@@ -78,10 +78,13 @@ class _Group:
     is_storm: bool = False
 
     def consider(self, alert: Alert) -> None:
-        """Remember the first episode of an alert."""
-        known = self.alerts.setdefault(alert.fingerprint, alert)
-        if alert.started_at < known.started_at:
-            self.alerts[alert.fingerprint] = alert
+        """Remember the first episode of an alert, and when its last ended."""
+        known = self.alerts.get(alert.fingerprint, alert)
+        ends = [one.ended_at for one in (known, alert) if one.ended_at is not None]
+        self.alerts[alert.fingerprint] = msgspec.structs.replace(
+            min(known, alert, key=lambda one: one.started_at),
+            ended_at=max(ends) if len(ends) == 2 else None,
+        )
 
     @property
     def is_open(self) -> bool:
@@ -295,10 +298,17 @@ def _counterparts(alert: Alert) -> set[_Key]:
 
 
 def _lead(group: _Group) -> Alert:
-    """Return the alert that gives an incident its title: the most severe, and a cause before its effects."""
-    causes = {one for alert in group.alerts.values() for one in alert.explains}
+    """Return the alert that gives an incident its title: the most severe, and a cause before its effects.
+
+    What was over long before the last alert began is not what is wrong now: the incident was reopened.
+    """
+    since = group.last_started_at - settling.QUIET
+    alerts = [
+        one for one in group.alerts.values() if one.ended_at is None or one.ended_at > since
+    ] or group.alerts.values()
+    causes = {one for alert in alerts for one in alert.explains}
     return min(
-        group.alerts.values(),
+        alerts,
         key=lambda one: (
             one.severity,
             not causes.isdisjoint(one.explained_by),

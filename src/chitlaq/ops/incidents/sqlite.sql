@@ -92,12 +92,14 @@ FROM (SELECT * FROM incidents WHERE status <> 'resolved'
       SELECT * FROM incidents WHERE status = 'resolved' AND resolved_at > ?1 AND merged_into IS NULL);
 
 -- name: first_episodes
--- The first episodes of the ?2 oldest alerts of each of these incidents (a JSON array).
-SELECT incident_id, fingerprint, name, severity, summary, labels, started_at, ended_at
+-- The first episodes of the ?2 oldest alerts of each of these incidents (a JSON array), with when the last ended.
+SELECT incident_id, fingerprint, name, severity, summary, labels, started_at, last.ended_at
 FROM (SELECT incident_id, fingerprint, min(started_at) AS started_at,
+             iif(count(*) = count(ended_at), max(ended_at), NULL) AS ended_at,
              row_number() OVER (PARTITION BY incident_id ORDER BY min(started_at), fingerprint) AS position
-      FROM incident_alerts WHERE incident_id IN (SELECT value FROM json_each(?1))
-      GROUP BY incident_id, fingerprint)
+      FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+      WHERE incident_id IN (SELECT value FROM json_each(?1))
+      GROUP BY incident_id, fingerprint) AS last
 JOIN alerts USING (fingerprint, started_at)
 WHERE position <= ?2;
 
