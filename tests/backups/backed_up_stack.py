@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -40,6 +41,11 @@ def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
 
 def context_of(stack: Stack) -> BackupContext:
     home = Home(stack.home)
+    # The tests' process may be root, and commands give root up: both make their copies there.
+    owner = home.run.stat()
+    for folder in (home.backup, home.backup / "scratch"):
+        folder.mkdir(exist_ok=True, mode=0o700)
+        os.chown(folder, owner.st_uid, owner.st_gid)
     return BackupContext(home, settings_loading.load(home, stack.environment))
 
 
