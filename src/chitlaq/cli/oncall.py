@@ -45,8 +45,9 @@ def init() -> None:
     home.root.mkdir(parents=True, exist_ok=True)
     files.write_once(home.oncall_file, EXAMPLE)
     typer.echo(
-        f"{home.oncall_file} is written. Edit it, check it with `chitlaq oncall show`, and send a message to"
-        " everybody with `chitlaq oncall test`. It is in effect as soon as it is valid."
+        f"{home.oncall_file} is written, and in effect: until you edit it, ada@example.edu is told of"
+        " incidents. Check it with `chitlaq oncall show`, and send a message to everybody with"
+        " `chitlaq oncall test`."
     )
 
 
@@ -102,6 +103,11 @@ def show(
     ]
     if as_json:
         output.print_json(found)
+    elif not roster.rotations:
+        typer.echo(
+            "There are no rotations: `chitlaq oncall init` writes an example, and `chitlaq oncall now` says"
+            " who is told meanwhile."
+        )
     else:
         output.print_table(
             ("rotation", "from", "until", "who"),

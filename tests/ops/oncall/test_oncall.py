@@ -131,9 +131,13 @@ def test_example_is_written_once_and_for_its_owner_only(home: Stack) -> None:
     path = home.home / "oncall.toml"
     assert "exists already" in home.command("oncall", "init").stderr
     path.unlink()
+    assert "chitlaq oncall init" in home.command("oncall", "show").stdout
     assert home.command("oncall", "init").returncode == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert home.command("oncall", "show").returncode == 0
+    shown = home.command("oncall", "show")
+    assert shown.returncode == 0
+    # It is in effect at once.
+    assert "a gap" not in shown.stdout
 
 
 def test_calendar_is_served_to_whoever_has_its_address(stack: Stack) -> None:

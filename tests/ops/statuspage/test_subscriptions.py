@@ -170,8 +170,15 @@ async def test_mailbox_gets_few_confirmations_whoever_asks(
 
 
 async def test_network_asks_for_few_addresses(away: Database, made: Make, address: str) -> None:
-    for number in range(subscriptions.MOST_PER_NETWORK):
-        await made(away).ask(f"{number}.{address}", "en", FEED, "192.0.2.1")
+    together = await asyncio.gather(
+        *(
+            made(away).ask(f"{number}.{address}", "en", FEED, "192.0.2.1")
+            for number in range(subscriptions.MOST_PER_NETWORK + 10)
+        ),
+        return_exceptions=True,
+    )
+    assert together.count(None) == subscriptions.MOST_PER_NETWORK
+    assert sum(isinstance(one, TooOftenError) for one in together) == 10
     with pytest.raises(TooOftenError):
         await made(away).ask(address, "en", FEED, "192.0.2.1")
     await made(away).ask(address, "en", FEED, "192.0.2.2")

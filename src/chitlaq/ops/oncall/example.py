@@ -28,13 +28,13 @@ channels = [{ url = "grace@example.edu" }]
 people = ["ada", "grace"]
 every = "week"              # or "day"
 handover = "mon 09:00"      # for days: "09:00"
-first_day = 2026-11-30      # when the first turn begins
+first_day = 2026-01-05      # when the first turn begins
 
 # [[rotations.primary.layers]]
 # people = ["grace"]
 # every = "day"
 # handover = "20:00"
-# first_day = 2026-11-30
+# first_day = 2026-01-05
 # hours = "20:00-08:00"     # only at night
 # days = ["fri", "sat"]     # only in nights that begin on these days
 

@@ -25,7 +25,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
-from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.database.database import OpsDatabase, Transaction, statement
 from chitlaq.ops.report import delivery
 from chitlaq.ops.statuspage.components import selected
 from chitlaq.web.console.status import pages
@@ -108,20 +108,18 @@ class Subscriptions:
             int(now.timestamp()) + CONFIRM_HOURS * 3600,
         )
         asker = self._hidden(network) if network is not None else ""
-        if asker:
-            (row,) = await self._database.rows("requests_of_network", asker, now - HOUR)
-            if row["requests"] >= MOST_PER_NETWORK:
-                raise TooOftenError
-        noted = await self._database.rows(
-            "note_subscription_request",
-            ids.new(),
-            self._hidden(_mailbox(wanted.address)),
-            asker,
-            now,
-            now - HOUR,
-            MOST_PER_MAILBOX,
-        )
-        if noted:
+        mailbox = self._hidden(_mailbox(wanted.address))
+
+        def noted(transaction: Transaction) -> bool:
+            if asker:
+                (row,) = transaction.rows("requests_of_network", asker, now - HOUR)
+                if row["requests"] >= MOST_PER_NETWORK:
+                    raise TooOftenError
+            since = now - HOUR
+            made = (ids.new(), mailbox, asker, now, since, MOST_PER_MAILBOX)
+            return bool(transaction.rows("note_subscription_request", *made))
+
+        if await self._database.transact(noted):
             await delivery.queue(self._database, self._mails, self._confirmation(wanted))
 
     async def confirm(self, token: str) -> Wish:
