@@ -52,6 +52,24 @@ async def test_screen_is_accessible_on_a_phone_and_on_a_desk(signed_in: Visit, n
     assert not visit.complaints
 
 
+async def test_first_screen_is_read_in_the_order_in_which_one_needs_it(signed_in: Visit) -> None:
+    from playwright.async_api import expect
+
+    await signed_in.open("/ops/")
+    await expect(signed_in.page.locator("main")).to_match_aria_snapshot(
+        """
+        - heading /search-service is not responding, since/ [level=1]
+        - region "What members feel"
+        - paragraph: /Probable cause/
+        - paragraph: /Last change/
+        - button "Acknowledge"
+        - paragraph: /On call/
+        - region /Runbook/:
+          - 'button "Do it: restart search-service"'
+        """
+    )
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("theme", get_args(Theme))
 @pytest.mark.parametrize("width", get_args(Width))

@@ -14,6 +14,8 @@ from click import Command
 from typer.testing import CliRunner
 
 from chitlaq.cli.app import app, named
+from chitlaq.monitoring.alerts import registry
+from chitlaq.ops.console.now import remedies
 
 Words = tuple[str, ...]
 
@@ -85,6 +87,14 @@ def test_example_is_understood(words: Words, example: str) -> None:
         root.main(given, prog_name="chitlaq")
     assert ended.value.code == 0
     assert len(called) == 1
+
+
+def test_console_names_commands_that_there_are() -> None:
+    shown = {one for alert in registry.alerts() for one in remedies.commands(alert.procedure)}
+    assert "chitlaq ops do restart" in shown
+    for one in shown:
+        words = tuple(one.split())[1:]
+        assert any(words[:count] in COMMANDS for count in (1, 2, 3)), one
 
 
 def files_that_name(words: Words) -> list[str]:

@@ -38,7 +38,7 @@ def remedy(alert: IncidentAlert) -> Remedy:
     """Return the step for an alert."""
     action, target = _action(alert)
     procedure = _procedures().get(alert.name, "")
-    return Remedy(procedure, _checks(procedure), action, target)
+    return Remedy(procedure, commands(procedure), action, target)
 
 
 @cache
@@ -60,13 +60,19 @@ def _action(alert: IncidentAlert) -> tuple[str, str]:
     return "", ""
 
 
-def _checks(procedure: str) -> tuple[str, ...]:
+def _command(name: str) -> str:
+    """What one types for a name of `original.Replacement.by`."""
+    if "." in name:
+        return f"chitlaq ops check {name}"
+    return f"chitlaq ops {name}" if name.startswith("do ") else f"chitlaq {name}"
+
+
+def commands(procedure: str) -> tuple[str, ...]:
     """The commands below a heading of the runbook, as they are today."""
     found: dict[str, None] = {}
     for section in original.sections():
         if section.title == procedure:
             for command in section.commands:
                 for name in original.replacement(command).by:
-                    is_check = "." in name
-                    found[f"chitlaq ops check {name}" if is_check else f"chitlaq {name}"] = None
+                    found[_command(name)] = None
     return tuple(found)
