@@ -21,7 +21,7 @@ from chitlaq.monitoring.alerts import routing
 
 ALERTS = 10
 WAIT_SECONDS = 30.0
-# ops-service looks at alerts every five seconds and pauses for one: each alert comes at another moment.
+# Much that ops-service does is periodic: each alert comes at another moment.
 PHASE_SECONDS = 0.5
 
 Came = asyncio.Queue[tuple[float, str]]

@@ -17,7 +17,7 @@ from chitlaq.ops.incidents import joining, settling
 
 POLL_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
-"""What arrives within this time after a look is looked at together: a storm takes a look a second."""
+"""What arrives so soon after a look at what arrived is looked at together: a storm takes a look a second."""
 
 Time = Callable[[Transaction], datetime]
 
@@ -29,6 +29,7 @@ async def keep_forever(
 ) -> None:
     """Look at once when alerts have arrived, and every few seconds for what a kill has left over."""
     while True:
+        is_asked = arrived.is_set()
         arrived.clear()
         try:
             joined, is_changed = await keep(database, time)
@@ -38,9 +39,10 @@ async def keep_forever(
                 arrived.set()
         except OpsDatabaseUnavailableError as error:
             log.error("incidents not updated", error=str(error))
-        await asyncio.sleep(PAUSE_SECONDS)
+        if is_asked:
+            await asyncio.sleep(PAUSE_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS - PAUSE_SECONDS):
+            async with asyncio.timeout(POLL_SECONDS):
                 await arrived.wait()
 
 
