@@ -9,6 +9,7 @@ import msgspec
 
 from chitlaq.core.formatting import count, duration
 from chitlaq.core.visible import one_line
+from chitlaq.ops.incidents import timeline
 
 LATE = timedelta(seconds=10)
 LISTED = 8
@@ -19,6 +20,7 @@ class PagedIncident(msgspec.Struct, frozen=True, kw_only=True):
     """An incident as a page tells of it.
 
     Args:
+        times: how often that of its alerts began that began most often.
         due_at: when the page was to be sent.
         may_be_repeated: it may have been sent before by a process that died.
         runs: how often it came within the hour; from the third time on it is flapping.
@@ -30,6 +32,7 @@ class PagedIncident(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     opened_at: datetime
     alert_count: int
+    times: int = 0
     procedures: list[str]
     role: str
     due_at: datetime
@@ -84,6 +87,8 @@ def _lines(one: PagedIncident, now: datetime) -> list[str]:
             f"It came back {count(one.runs - 1, 'time')} within an hour: it is flapping. You are not told"
             " of each time."
         )
+    elif one.times >= timeline.FLAPPING:
+        lines.append(f"An alert of it began {count(one.times, 'time')}: it is flapping.")
     if one.procedures:
         named = "; ".join(map(one_line, one.procedures[:3]))
         lines += ["", f"What to do: {named} (docs/runbook.md; `chitlaq ops runbook`)"]

@@ -86,6 +86,8 @@ FROM pages WHERE claimed_at > ?1 AND claimed_at <= ?2 GROUP BY person, channel;
 -- What a page says of an incident.
 SELECT incidents.id, title, incidents.severity, opened_at,
        (SELECT count(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = incidents.id) AS alert_count,
+       coalesce((SELECT max(times) FROM (SELECT count(*) AS times FROM incident_alerts
+                                         WHERE incident_id = incidents.id GROUP BY fingerprint)), 0) AS times,
        (SELECT json_group_array(DISTINCT procedure) FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
         WHERE incident_id = incidents.id AND procedure <> '') AS procedures
 FROM incidents WHERE id = ?1;
