@@ -107,3 +107,16 @@ async def test_what_members_were_told_is_in_the_audit(alone: Stack, visitor: Vis
         "said that search is partial outage",
     ):  # fmt: skip
         assert re.search(rf"<b>grace</b> · <a href=\"/ops/status\">{deed}</a>", audit), deed
+
+
+async def test_refusal_gives_back_what_was_written(alone: Stack, visitor: Visitors) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    number = (await opened(one, "Pictures are missing")).rpartition("/")[2]
+    told = {"incident": number, "status": "resolved", "text": "We <look> into it."}
+    refused = await one.send("/ops/status/publish", **told)
+    assert refused.status_code == 409
+    assert "Members were never told" in refused.text
+    assert "We &lt;look&gt; into it." in refused.text
+    assert '<a href="/ops/status">Back to Status page</a>' in refused.text
+    assert one.form_token not in re.sub(r'name="form_token" value="[^"]+"', "", refused.text)

@@ -76,7 +76,7 @@ async def test_members_hear_of_an_end_only_after_a_begin_and_once(database: OpsD
 
 async def test_nothing_is_guessed(database: OpsDatabase) -> None:
     number = await opened(database, subject="")
-    with pytest.raises(OperatorError, match="name what they notice"):
+    with pytest.raises(OperatorError, match="choose what they notice"):
         await published.publish(database, number, INVESTIGATING, "ada")
     with pytest.raises(OperatorError, match="no incident 99"):
         await published.publish(database, 99, INVESTIGATING, "ada")

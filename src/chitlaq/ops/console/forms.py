@@ -21,6 +21,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 MOST_BYTES = 65_536
+# What somebody wrote in words: a refusal gives it back, because browsers forget it.
+_PROSE = ("title", "title_tr", "text", "text_tr", "why", "note")
 
 
 class Nothing(msgspec.Struct):
@@ -67,6 +69,7 @@ async def read(request: ConsoleRequest, kind: type[T]) -> T:
         given = str(fields.pop("form_token", ""))
         if not hmac.compare_digest(given.encode(), session.form_token.encode()):
             raise problems.forbidden("This form is of another session: open the page again.")
+        request.state["written"] = [fields[name] for name in _PROSE if fields.get(name)]
     try:
         return msgspec.convert(fields, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -119,7 +119,8 @@ def _refused_by_framework(request: ConsoleRequest, error: HTTPException) -> Resp
 
 def _told(request: ConsoleRequest, status: HTTPStatus, detail: str) -> Response[str]:
     title = "Not found" if status is HTTPStatus.NOT_FOUND else "Not done"
-    return page(request, "problem.html", int(status), title=title, detail=detail)
+    written = request.state.get("written", ())
+    return page(request, "problem.html", int(status), title=title, detail=detail, written=written)
 
 
 _ERRORS: Any = {

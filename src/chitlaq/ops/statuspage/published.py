@@ -123,8 +123,8 @@ async def publish(
         chosen = selected(names) or (before.components if before else affected)
         if not chosen:
             raise OperatorError(
-                f"Nothing says what incident {number} means to members: name what they notice, as in"
-                f" `--component feed` ({', '.join(COMPONENTS)}, or `all`)."
+                f"Nothing says what incident {number} means to members: choose what they notice:"
+                f" {', '.join(COMPONENTS)}, or `all` (on the command line, `--component feed`)."
             )
         now, update = datetime.now(UTC), ids.new()
         transaction.write(
