@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secret_values import Secret
 from chitlaq.core.installation.settings import Operations, Settings
 from chitlaq.ops.database.database import OpsDatabase, statement
-from chitlaq.ops.watchdog import heartbeat_sender, heartbeats
+from chitlaq.ops.watchdog import heartbeat_sender, heartbeat_server, heartbeats
 from chitlaq.ops.watchdog.alert_path import AlertPath
 from chitlaq.ops.watchdog.heartbeats import Listener
 from tests.conftest import Stack, eventually, free_ports, start_stack
@@ -165,3 +166,18 @@ async def test_clock_that_was_set_while_it_was_down_raises_nothing_at_the_start(
             )
         )
         assert not await Listener(database).look()
+
+
+async def test_connections_that_say_nothing_keep_out_no_heartbeat(other: Stack) -> None:
+    (port,) = free_ports(1)
+    with serving(other, port), ExitStack() as opened:
+
+        async def answers() -> bool:
+            return httpx.get(f"http://127.0.0.1:{port}").status_code == 404
+
+        await eventually(answers)
+        for _ in range(2 * heartbeat_server.MOST_AT_ONCE):
+            silent = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+            silent.sendall(b"GET /heartbeat/x HTTP/1.1\r\n")
+        # Those that were open are closed, and those that waited behind them.
+        await eventually(answers, 3 * heartbeat_server.CONNECTION_SECONDS)

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chitlaq.core import tasks
 from chitlaq.core.installation.home import Home
@@ -29,6 +30,8 @@ PATH = "/heartbeat/"
 MOST_AT_ONCE = 100
 # A token has 32 characters.
 LONGEST_TOKEN = 100
+CONNECTION_SECONDS = 10.0
+"""For one connection, whatever it does: connections that say nothing must keep out no heartbeat."""
 
 log = logs.get("heartbeat")
 
@@ -47,6 +50,7 @@ async def serve(home: Home, settings: Settings, host: str, port: int) -> None:
             partial(application, listener),
             host=host,
             port=port,
+            http=_Brief,
             interface="asgi3",
             lifespan="off",
             ws="none",
@@ -63,6 +67,18 @@ async def serve(home: Home, settings: Settings, host: str, port: int) -> None:
             engine.run_forever,
         ):
             await uvicorn.Server(config).serve()
+
+
+class _Brief(H11Protocol):
+    """A connection that ends in time; uvicorn waits for a request for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._end = self.loop.call_later(CONNECTION_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
 
 
 async def application(listener: Listener, scope: Message, _receive: Receive, send: Send) -> None:
