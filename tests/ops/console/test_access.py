@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,9 @@ async def test_failures_make_who_guesses_wait_and_a_link_still_gets_in(
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
     assert "chitlaq console" in refused.text
+    log = alone.home.with_suffix(".log").read_text()
+    assert re.search(r'"event":"sign-in refused".*"address":"127\.0\.0\.1"', log)
+    assert operator.name not in log
     assert (await one.use_link(alone, operator.name)).status_code == 303
     assert await one.is_signed_in()
 

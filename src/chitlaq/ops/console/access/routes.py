@@ -14,6 +14,7 @@ from litestar.response import Redirect
 from chitlaq.core import passwords
 from chitlaq.core.http import client_address, openapi, problems
 from chitlaq.core.http.operators import operator
+from chitlaq.core.telemetry import logs
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.access import guards, operators
 from chitlaq.ops.console.access.links import Link, LinkWish
@@ -22,6 +23,8 @@ from chitlaq.ops.console.console import Console
 from chitlaq.ops.console.pages import ConsoleRequest, form, open_form, open_page, page
 from chitlaq.ops.state import OpsState
 from chitlaq.web.console.pages import CONSOLE
+
+log = logs.get("console")
 
 HOME = "/ops/"
 MOST_NAME_CHARACTERS = 64
@@ -78,6 +81,8 @@ async def sign_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     state.console.attempts.begin(subjects)
     step = await _step_of_right(state.console, given)
     if step is None:
+        # Not the name: people also type their password there.
+        log.warning("sign-in refused", address=_address(request))
         return page(request, "sign_in.html", 403, next=_own_path(given.next), error=_WRONG)
     state.console.attempts.succeed(subjects)
     session = await state.console.sessions.begin(
