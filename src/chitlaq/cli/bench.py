@@ -56,8 +56,7 @@ def bench(
     measures the running system for 15 seconds and stores the figures: the runbook's monthly
     benchmark. Exit code 3 if it became slower.
 
-    Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups ·
-    chitlaq bench --chat
+    Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
