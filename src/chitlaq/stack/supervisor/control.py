@@ -94,11 +94,24 @@ class Stop(msgspec.Struct, tag="stop", frozen=True):
     """Stop everything; answered once it has exited."""
 
 
+class Pause(msgspec.Struct, tag="pause", frozen=True):
+    """Stop what works with the database, until `Continue`; answered once it has exited.
+
+    What shows that, and why, goes on: ops-service, nginx and the observers.
+    """
+
+    reason: str
+
+
+class Continue(msgspec.Struct, tag="continue", frozen=True):
+    """Start what `Pause` has stopped; answered once it is ready."""
+
+
 class InEffect(msgspec.Struct, tag="in_effect", frozen=True):
     """Ask for the settings that the stack runs with."""
 
 
-Command = Ps | Attach | Restart | Rotate | Stop | InEffect
+Command = Ps | Attach | Restart | Rotate | Stop | Pause | Continue | InEffect
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):

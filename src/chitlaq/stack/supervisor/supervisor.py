@@ -44,6 +44,12 @@ FETCH_SECONDS = 86_400.0
 HANDOVER_SECONDS = 0.3
 # A command waits no longer for a component to be ready; the supervisor does.
 READY_SECONDS = 60.0
+# ops-service, nginx and the observers show what is paused, and why.
+PAUSABLE = frozenset(
+    row.name
+    for row in inventory.COMPONENTS.values()
+    if row.kind in {"server", "task", "service", "archive"}
+) - {"ops-service", "nginx"}
 
 
 class Supervisor:
@@ -71,6 +77,7 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_edge_behind = False
+        self._paused_for = ""
         self._commands: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -155,6 +162,10 @@ class Supervisor:
                 await self._restart(command.service)
             elif isinstance(command, control.Rotate):
                 await self._logs.rotate(moved=command.moved)
+            elif isinstance(command, control.Pause):
+                await self._pause(command.reason)
+            elif isinstance(command, control.Continue):
+                await self._continue()
             elif isinstance(command, control.Stop):
                 self._begin_stop()
                 assert self._stopping is not None
@@ -186,6 +197,10 @@ class Supervisor:
         if service not in known:
             raise OSError(f"There is no component {service}; there are {', '.join(known)}.")
         async with self._busy:
+            if self._paused_for and service in PAUSABLE:
+                raise OSError(
+                    f"{service} is stopped for {self._paused_for}: wait until that is over."
+                )
             declared = await asyncio.to_thread(self._read_settings)
             mine = {spec.name: spec for spec in declared if spec.service == service}
             running = {one.spec.name: one for one in self._instances.values()}
@@ -209,6 +224,58 @@ class Supervisor:
                     await self._tell_edge()
             for name in sorted(before - mine.keys()):
                 await self._remove(running[name])
+
+    async def _pause(self, reason: str) -> None:
+        """Stop what works with the database, and keep it stopped. Can be repeated.
+
+        Raises:
+            OSError: something cannot be ended; what is stopped stays so.
+        """
+        async with self._busy:
+            self._paused_for = reason
+            self._note(f"paused for {reason}")
+            chosen = self._pausable()
+            for instance in chosen:
+                await self._cancel_keeper(instance.spec.name)
+                instance.became_ready.clear()
+            await self._stop_in_order(chosen)
+            for instance in chosen:
+                instance.change("stopped", f"for {reason}")
+            if left := await asyncio.to_thread(self._left_of, chosen):
+                raise OSError(f"These processes cannot be ended: {leftovers.listed(left)}.")
+
+    async def _continue(self) -> None:
+        """Start what is paused.
+
+        Raises:
+            OSError: something is not ready in time; the supervisor goes on.
+        """
+        async with self._busy:
+            if not self._paused_for:
+                return
+            self._note(f"{self._paused_for} is over")
+            self._paused_for = ""
+            chosen = self._pausable()
+            for instance in chosen:
+                self._begin_to_keep(instance)
+            needed = [one for one in chosen if one.spec.is_needed]
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    await asyncio.gather(*(one.became_ready.wait() for one in needed))
+            except TimeoutError:
+                late = ", ".join(one.spec.name for one in needed if not one.became_ready.is_set())
+                raise OSError(
+                    f"Not ready after {READY_SECONDS:g} s: {late}. The supervisor goes on: see `chitlaq ps`."
+                ) from None
+
+    def _pausable(self) -> list[Instance]:
+        return [one for one in self._instances.values() if one.spec.service in PAUSABLE]
+
+    def _left_of(self, chosen: Sequence[Instance]) -> dict[int, str]:
+        """End what these have left running; return what cannot be ended."""
+        names = {one.spec.name for one in chosen}
+        left = [pid for pid, name in leftovers.marked(self._home).items() if name in names]
+        return leftovers.end(self._home, left, is_graceful=True)
 
     async def _tell_edge(self) -> None:
         """Have nginx learn which workers there are; one that does not run learns it when it starts.
@@ -379,12 +446,7 @@ class Supervisor:
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
         # What is frozen holds up what waits for it, on the way to its end as well.
         leftovers.resume(await asyncio.to_thread(leftovers.marked, self._home))
-        remaining = list(self._instances.values())
-        while remaining:
-            needed = {need for instance in remaining for need in instance.spec.waits_for}
-            layer = [i for i in remaining if i.spec.service not in needed]
-            await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
-            remaining = [instance for instance in remaining if instance not in layer]
+        await self._stop_in_order(list(self._instances.values()))
         self._fork_server.close()
         left = await asyncio.to_thread(_end_all, self._home)
         if left:
@@ -392,6 +454,14 @@ class Supervisor:
         self._logs.close()
         asyncio.get_running_loop().call_later(0.1, self._ended.set)
         return left
+
+    async def _stop_in_order(self, remaining: list[Instance]) -> None:
+        """Stop these, dependents before their dependencies."""
+        while remaining:
+            needed = {need for instance in remaining for need in instance.spec.waits_for}
+            layer = [i for i in remaining if i.spec.service not in needed]
+            await asyncio.gather(*(self._stop_instance(instance) for instance in layer))
+            remaining = [instance for instance in remaining if instance not in layer]
 
     async def _stop_instance(self, instance: Instance) -> None:
         if instance.process is not None and not instance.process.exited.done():
