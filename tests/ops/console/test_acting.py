@@ -161,5 +161,6 @@ def test_what_cannot_be_undone_asks_for_the_name_of_what_it_is_done_to() -> None
     assert {name for name, one in ACTIONS.items() if one.is_destructive} == {
         "kill",
         "prune",
+        "restore",
         "vacuum",
     }

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from dataclasses import replace
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -19,6 +20,9 @@ def do(
     yes: output.Yes = False,
     why: Annotated[str | None, typer.Option("--why", help="The reason, for the record.")] = None,
     operator: history_db.Operator = None,
+    recorded_as: Annotated[
+        UUID | None, typer.Option(hidden=True, help="The record that the console has begun.")
+    ] = None,
 ) -> None:
     """Carry out an action: it is shown first, confirmed, and recorded.
 
@@ -46,9 +50,12 @@ def do(
         why = typer.prompt("Why")
     if not why:
         raise OperatorError("Give the reason, for the record: --why TEXT.")
-    begun = record.begun(name, target, history_db.operator(operator), why)
+    begun = record.begun(name, target, history_db.operator(operator), why, recorded_as)
     told = replace(context, say=lambda text: typer.echo(text, err=True))
     done = history_db.ask(lambda database: record.carry_out(action, told, begun, database))
+    if recorded_as is not None:
+        # The console shows the record.
+        raise typer.Exit(0 if done.succeeded else 1)
     typer.echo(done.output)
     if not done.succeeded:
         raise OperatorError(f"{name} failed; its output is above and in the record.")

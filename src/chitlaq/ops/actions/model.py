@@ -42,6 +42,8 @@ class Action:
         do: does it, and returns what happened.
         is_destructive: what it does cannot be undone by doing something else: a browser lets nobody do it
             who has not typed the target.
+        is_detached: it goes on when ops-service ends: the console has a process of its own carry it out.
+        needs_fresh_sign_in: the console asks to sign in again, unless that was minutes ago.
         has_figures: the lines of its plan after the first are figures, which change all the time.
     """
 
@@ -53,6 +55,8 @@ class Action:
     plan: Callable[[ActionContext, str], Coroutine[Any, Any, list[str]]]
     do: Callable[[ActionContext, str], Coroutine[Any, Any, str]]
     is_destructive: bool = False
+    is_detached: bool = False
+    needs_fresh_sign_in: bool = False
     has_figures: bool = False
 
     def is_same(self, plan: Sequence[str], later: Sequence[str]) -> bool:

@@ -41,10 +41,12 @@ async def carry_out(
     return done
 
 
-def begun(action: str, target: str, operator: str, reason: str) -> ActionRecord:
+def begun(
+    action: str, target: str, operator: str, reason: str, identifier: UUID | None = None
+) -> ActionRecord:
     """Return the record of something that begins now."""
     return ActionRecord(
-        ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, ""
+        identifier or ids.new(), action, target, operator, reason, datetime.now(UTC), None, None, ""
     )
 
 

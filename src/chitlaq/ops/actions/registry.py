@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.actions import cleanup, machine, postgres, routine, silences
+from chitlaq.ops.actions import backup, cleanup, machine, postgres, routine, silences
 from chitlaq.ops.actions.model import Action
 
 ACTIONS: Mapping[str, Action] = {
@@ -20,6 +20,8 @@ ACTIONS: Mapping[str, Action] = {
         postgres.VACUUM,
         machine.UPDATES,
         routine.RUN,
+        backup.BACKUP,
+        backup.RESTORE,
     )
 }
 

@@ -29,6 +29,7 @@ log = logs.get("console")
 HOME = "/ops/"
 MOST_NAME_CHARACTERS = 64
 """Of a name that somebody tries, so much is remembered."""
+_AGAIN = "Sign in again: this takes a sign-in of the last five minutes. Nothing was done."
 _WRONG = "Name, password or code is wrong, or the code was used already: wait for the next one."
 
 
@@ -61,8 +62,9 @@ def static(name: str) -> Response[bytes]:
 
 @open_page("/ops/sign-in", sync_to_thread=False)
 def sign_in_page(request: ConsoleRequest) -> Response[str]:
+    error = _AGAIN if "again" in request.query_params else ""
     return page(
-        request, "sign_in.html", next=_own_path(request.query_params.get("next", "")), error=""
+        request, "sign_in.html", next=_own_path(request.query_params.get("next", "")), error=error
     )
 
 
@@ -85,10 +87,18 @@ async def sign_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
         log.warning("sign-in refused", address=_address(request))
         return page(request, "sign_in.html", 403, next=_own_path(given.next), error=_WRONG)
     state.console.attempts.succeed(subjects)
+    await _end_present(request, state.console)
     session = await state.console.sessions.begin(
         given.name, is_by_link=False, address=_address(request), totp_step=step
     )
     return _entering(request, session, _own_path(given.next))
+
+
+async def _end_present(request: ConsoleRequest, console: Console) -> None:
+    """End the session that the browser has: it gets another one."""
+    token = request.cookies.get(guards.COOKIE, "")
+    if token and (present := await console.sessions.find(token)):
+        await console.sessions.end(present)
 
 
 async def _permit() -> None:
@@ -125,6 +135,7 @@ async def use_link(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     operator = state.console.links.use(given.link)
     if operator is None:
         return page(request, "link.html", 410, token="", is_open=False)
+    await _end_present(request, state.console)
     session = await state.console.sessions.begin(
         operator, is_by_link=True, address=_address(request)
     )

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from chitlaq.ops.database.database import OpsDatabase, OpsDatabaseUnavailableError, statement
 
 IDLE = timedelta(hours=2)
+FRESH = timedelta(minutes=5)
 LASTS = timedelta(hours=12)
 SEEN_EVERY = timedelta(minutes=1)
 TOKEN_BYTES = 32
@@ -39,6 +40,10 @@ class Session:
     def key(self) -> str:
         """What stands for the session where the token must not be."""
         return hashlib.sha256(self.token.encode()).hexdigest()
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether the operator has just signed in; signing in again begins another session."""
+        return now - self.started_at <= FRESH
 
     def is_over(self, now: datetime) -> bool:
         return now - self.started_at > LASTS or now - self.seen_at > IDLE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -14,7 +16,7 @@ from litestar.response import Redirect, Stream
 from chitlaq import inventory
 from chitlaq.core.http import problems
 from chitlaq.ops.actions import record, registry
-from chitlaq.ops.actions.model import ActionContext, ActionRecord
+from chitlaq.ops.actions.model import Action, ActionContext, ActionRecord
 from chitlaq.ops.console import forms
 from chitlaq.ops.console.acting.plans import PlanChangedError
 from chitlaq.ops.console.acting.runs import Run
@@ -45,6 +47,16 @@ def _context(state: OpsState) -> ActionContext:
     return ActionContext(state.context.home, state.context.settings)
 
 
+def _must_sign_in_again(request: ConsoleRequest, action: Action) -> bool:
+    return action.needs_fresh_sign_in and not request.user.is_fresh(datetime.now(UTC))
+
+
+def _to_sign_in_again(action: Action, target: str) -> Redirect:
+    """Send the browser to sign in again, and back to where it plans the same."""
+    back = f"/ops/actions?{urlencode({'action': action.name, 'target': target})}"
+    return Redirect(f"/ops/sign-in?{urlencode({'again': 1, 'next': back})}", status_code=303)
+
+
 @screen("/ops/actions")
 async def actions(request: ConsoleRequest, state: OpsState) -> Response[str]:
     return page(
@@ -63,6 +75,8 @@ async def plan(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     wish = await forms.read(request, Wish)
     target = wish.target.strip()
     action = registry.select(wish.action, target)
+    if _must_sign_in_again(request, action):
+        return _to_sign_in_again(action, target)
     made = await state.console.plans.make(request.user, action, target, _context(state))
     return Redirect(f"/ops/actions/plans/{made.id}", status_code=303)
 
@@ -77,6 +91,8 @@ def planned(request: ConsoleRequest, state: OpsState, identifier: UUID) -> Respo
 async def confirm(request: ConsoleRequest, state: OpsState, identifier: UUID) -> Response[Any]:
     given = await forms.read(request, Confirmation)
     found = state.console.plans.find(request.user, identifier)
+    if _must_sign_in_again(request, found.action):
+        return _to_sign_in_again(found.action, found.target)
     why, error = given.why.strip(), ""
     if not why:
         error = "Say why, for the record."

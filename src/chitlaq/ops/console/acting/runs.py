@@ -11,6 +11,7 @@ from uuid import UUID
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.actions import record
 from chitlaq.ops.actions.model import ActionContext, ActionRecord
+from chitlaq.ops.console.acting import detached
 from chitlaq.ops.console.acting.plans import Plan
 from chitlaq.ops.database.database import OpsDatabase
 
@@ -70,7 +71,12 @@ class Runs:
         if plan.target == OWN_NAME:
             action = replace(action, do=self._told_before_the_end(action.do))
         try:
-            run.record = await record.carry_out(action, context, run.record, self._database)
+            if action.is_detached:
+                run.record = await detached.carry_out(
+                    context.home, run.record, run.say, self._database
+                )
+            else:
+                run.record = await record.carry_out(action, context, run.record, self._database)
         except Exception as error:
             log.error("action failed", action=action.name, fault=error)
             run.record = record.ended(run.record, f"interrupted: {error!r}", succeeded=False)
@@ -106,7 +112,7 @@ class Runs:
         yield run.record.output.rstrip("\n") + "\n"
 
     async def close(self) -> None:
-        """Interrupt what goes on: the process ends."""
+        """Interrupt what goes on, but for what has a process of its own: this one ends."""
         self._ending.set()
         if self._tasks:
             _, interrupted = await asyncio.wait(self._tasks, timeout=END_SECONDS)
