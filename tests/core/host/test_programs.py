@@ -292,3 +292,18 @@ def test_time_limit_starts_again_with_each_progress(tmp_path: Path) -> None:
     stuck = shell('echo x >> "$0"; sleep 60', str(file))
     with pytest.raises(ProgramTimeoutError, match=r"made no progress for 0\.6 s"):
         programs.run(stuck, timeout_seconds=0.6, progress=size)
+
+
+def test_signal_that_comes_while_a_program_is_started_is_not_lost() -> None:
+    """Python ignores exceptions of a fork's callbacks."""
+    script = """
+import os, signal, time
+from chitlaq.core.host import programs
+signal.signal(signal.SIGTERM, programs.exit_on_signal)
+sent = []
+os.register_at_fork(before=lambda: sent or sent.append(1) or signal.raise_signal(signal.SIGTERM))
+programs.run(["true"], timeout_seconds=10)
+time.sleep(30)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert ended.returncode == 128 + signal.SIGTERM

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, installation, output
+from chitlaq.core.host import programs
 
 if TYPE_CHECKING:
     from chitlaq.backups.catalog.records import Catalog, Record
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # Exit code when a backup could not be examined, and none was found bad.
 INCONCLUSIVE = 4
-TERMINATED = 128 + signal.SIGTERM
 
 Names = Annotated[
     list[str] | None, typer.Argument(help="Backups, as listed by `chitlaq backup list`.")
@@ -43,8 +42,7 @@ def session(
     """Hold the backup lock, show progress, and record the action and the operator."""
     from chitlaq.backups.context import BackupContext, exclusive_session
 
-    # Exit rather than die, so that the programs this process has started end too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    signal.signal(signal.SIGTERM, programs.exit_on_signal)
     home, settings = installation.current()
     with (
         exclusive_session(home, purpose, is_urgent=is_urgent),

@@ -17,6 +17,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import FrameType
 from typing import IO, TypedDict, Unpack
 
 from chitlaq.core.errors import OperatorError
@@ -35,6 +37,8 @@ GRACE_SECONDS = 5.0
 # A process that the kernel holds in uninterruptible sleep cannot be killed: it is left behind.
 KILL_SECONDS = 2.0
 READ_BYTES = 1 << 16
+AGAIN_SECONDS = 0.05
+_EXECUTE_CHILD = subprocess.Popen._execute_child.__code__  # type: ignore[attr-defined]
 # An ordinary user's PATH leaves them out.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 PR_SET_PDEATHSIG = 1
@@ -268,6 +272,20 @@ def find(program: str) -> Path | None:
 def die_with_parent(signal_number: signal.Signals) -> None:
     """Ask the kernel for a signal when the thread that started us ends; also when it is killed."""
     _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def exit_on_signal(number: int, frame: FrameType | None) -> None:
+    """Handle a signal by exiting in order, so that the programs that this process has started end too.
+
+    While one is being started, Python would swallow the exception in a callback of the fork: the signal
+    is sent again a moment later.
+    """
+    while frame is not None:
+        if frame.f_code is _EXECUTE_CHILD:
+            threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+            return
+        frame = frame.f_back
+    sys.exit(128 + number)
 
 
 def last_lines(text: str, count: int = 3) -> str:

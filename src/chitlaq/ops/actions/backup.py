@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400.0
 # An interrupted backup removes what it has begun.
 GRACE_SECONDS = 30.0
-TERMINATED = 128 + signal.SIGTERM
 _BACKUP = re.compile(r"(?:full|incremental|chitlaq|config)_\S*")
 _AGO = re.compile(r"\d+[smhd]")
 
@@ -132,8 +131,8 @@ async def _restore(context: ActionContext, target: str) -> str:
 def _interruptible() -> Iterator[None]:
     """Let signals interrupt at once, rather than when the event loop has its turn."""
     before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED)),
+        number: signal.signal(number, programs.exit_on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield
