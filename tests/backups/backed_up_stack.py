@@ -42,7 +42,7 @@ def start_backed_up_stack(file: str = "", **settings: str) -> Stack:
 def context_of(stack: Stack) -> BackupContext:
     home = Home(stack.home)
     # The tests' process may be root, and commands give root up: both make their copies there.
-    owner = home.run.stat()
+    owner = (home.run if home.run.exists() else home.root).stat()
     for folder in (home.backup, home.backup / "scratch"):
         folder.mkdir(exist_ok=True, mode=0o700)
         os.chown(folder, owner.st_uid, owner.st_gid)

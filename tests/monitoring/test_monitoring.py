@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -170,6 +172,9 @@ WITHOUT_SAMPLES = {
     "postgresql_archive_age_seconds": "nothing is archived",
     "postgresql_replication_lag_bytes": "there is no standby",
     "backup_log_receiving": "tests keep no archive of the log",
+    "heartbeat_sent_timestamp_seconds": "nobody expects a heartbeat",
+    "oncall_people_on_call": "nobody is configured",
+    "rate_limited_members": "no limit refused anybody",
 }
 """Metrics that a system under light load need not have, and why."""
 
@@ -223,11 +228,18 @@ async def test_every_panel_has_samples_and_every_rule_its_series(monitored: Stac
     async with (
         httpx.AsyncClient(base_url=monitored.gateway, timeout=10) as members,
         httpx.AsyncClient(timeout=10) as client,
-        connect(f"ws://127.0.0.1:{monitored.ports['gateway']}/ws"),
+        connect(f"ws://127.0.0.1:{monitored.ports['gateway']}/ws") as socket,
     ):
         ada = await become_member(monitored, members, "ada")
+        ben = await become_member(monitored, members, "ben")
+        await ada.put(f"/api/users/{ben.username}/follow")
+        talk = await ben.post("/api/conversations", {"kind": "direct", "members": [ada.username]})
+        await socket.send(json.dumps({"type": "auth", "token": ada.token}))
 
         async def missing() -> list[str]:
+            await socket.send(json.dumps({"type": "resume", "conversations": {}}))
+            said = {"text": "hello", "client_id": str(uuid4())}
+            await ben.post(f"/api/conversations/{talk.json()['id']}/messages", said)
             await ada.home()
             await ada.write("good morning")
             await members.get("/api/search/users?q=ada")

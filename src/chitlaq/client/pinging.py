@@ -37,10 +37,17 @@ async def ping(url: str, timeout_seconds: float) -> Pong:
             await socket.send('{"type":"ping"}')
             answer = await socket.recv(decode=False)
             answered = time.perf_counter()
-        if msgspec.json.decode(answer, type=Frame).type != "pong":
-            raise UnreachableError(f"not a pong: {answer[:200].decode(errors='replace')}")
+        if not _is_pong(answer):
+            raise UnreachableError(f"the answer is {answer[:200].decode(errors='replace')}")
     except TimeoutError:
         raise UnreachableError(f"no answer within {timeout_seconds:g} s") from None
     except (OSError, ValueError, WebSocketException) as error:
         raise UnreachableError(str(error) or type(error).__name__) from None
     return Pong(asked - started, answered - asked)
+
+
+def _is_pong(answer: bytes) -> bool:
+    try:
+        return msgspec.json.decode(answer, type=Frame).type == "pong"
+    except ValueError:
+        return False

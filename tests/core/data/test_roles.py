@@ -29,7 +29,9 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     "chitlaq_search": {**IDENTITY, "feed.block_pairs": READ, "feed.listed_members": READ},
     "chitlaq_websocket": {
         **IDENTITY,
+        "auth.ended_sessions": READ,
         "feed.block_pairs": READ,
+        "feed.follow_pairs": READ,
         "feed.member_cards": READ,
         "websocket.*": USE,
     },

@@ -29,6 +29,7 @@ PAGES = {
     "/status/confirm",
     "/status/subscribe",
     "/status/unsubscribe",
+    "/ws/docs",
 }
 """Pages that people reach by links, to which mail programs and others add parameters."""
 ID = "00000000-0000-0000-0000-000000000000"
@@ -38,6 +39,7 @@ VALUES = {
     "conversation_id": ID,
     "identifier": ID,
     "number": "0",
+    "seq": "1",
     "step": "resolve",
     "uid": "chitlaq-overview",
     "name": "console.css",
@@ -61,7 +63,7 @@ async def ask(stack: Stack, service: str, method: str, target: str) -> httpx.Res
     """Send a request to a service as nginx does, signed in as whom the route is for."""
     secrets = Secrets(stack.home / "secrets")
     token = Signer(secrets.signing_key, secrets.edge_key).sign(uuid4(), uuid4(), 900)
-    if service == "ops-service":
+    if service == "ops-service" or target.startswith("/sockets?"):
         token = secrets.ops_token
     transport = httpx.AsyncHTTPTransport(uds=str(stack.home / "run" / f"{service}.0.sock"))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -31,7 +31,7 @@ KNOWN = {
     ),
     *(rule["record"] for rule in slos.recording_rules()),
 }
-_WORDS = {"and", "or", "unless", "offset", "bool"}
+_WORDS = {"and", "or", "unless", "offset", "bool", "NaN"}
 
 PANELS = [
     pytest.param(panel, id=f"{dashboard.uid}: {panel.title}")

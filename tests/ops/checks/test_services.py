@@ -265,13 +265,8 @@ async def test_web_server_without_websockets_is_critical(run_on_stack: RunOnStac
     assert result.summary.startswith("no pong: ")
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [('{"type": "gong"}', "not a pong: "), ("[]", "not a pong: "), ("Hello!", "no pong: ")],
-)
-async def test_response_other_than_pong_is_critical(
-    run_on_stack: RunOnStack, answer: str, said: str
-) -> None:
+@pytest.mark.parametrize("answer", ['{"type": "gong"}', "[]", "Hello!"])
+async def test_response_other_than_pong_is_critical(run_on_stack: RunOnStack, answer: str) -> None:
     async def greet(connection: ServerConnection) -> None:
         await connection.send(answer)
         await connection.wait_closed()
@@ -280,7 +275,7 @@ async def test_response_other_than_pong_is_critical(
         port = str(server.sockets[0].getsockname()[1])
         result = await run_on_stack("websocket.ping", CHITLAQ_PORTS_WEBSOCKET=port)
     assert result.verdict is Verdict.CRITICAL
-    assert result.summary.startswith(said)
+    assert result.summary == f"no pong: the answer is {answer}"
 
 
 async def test_silence_is_critical_within_the_checks_timeout(stack: Stack) -> None:

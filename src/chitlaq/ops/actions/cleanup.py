@@ -31,16 +31,17 @@ class Candidate:
 
 async def candidates(home: Home) -> list[Candidate]:
     """Return the files that are safe to delete, largest first."""
-    with OpsDatabase(home) as database:
-        logs, drafts = [await _before(database, days) for days in (OLD_LOG_DAYS, OLD_DRAFT_DAYS)]
+    logs, drafts = [await _before(home, days) for days in (OLD_LOG_DAYS, OLD_DRAFT_DAYS)]
     return await asyncio.to_thread(_older, home, logs, drafts)
 
 
-async def _before(database: OpsDatabase, days: int) -> datetime:
+async def _before(home: Home, days: int) -> datetime:
     """Return the moment before which files are old, although the clock may be ahead."""
     now = datetime.now(UTC)
-    with suppress(OpsDatabaseUnavailableError):
-        return await run_history.beginning(database, days, now)
+    # To open it would make one, and who only looks leaves nothing behind.
+    if home.ops_database.exists():
+        with suppress(OpsDatabaseUnavailableError), OpsDatabase(home) as database:
+            return await run_history.beginning(database, days, now)
     return now - timedelta(days=days)
 
 

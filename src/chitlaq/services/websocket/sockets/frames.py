@@ -21,6 +21,8 @@ class Auth(msgspec.Struct, tag="auth", frozen=True):
 
 
 class Pong(msgspec.Struct, tag="pong", frozen=True):
+    """The answer to `Ping`."""
+
     timestamp: datetime
 
 
