@@ -116,6 +116,9 @@ class Streams:
             elif message.seq > stream.delivered or not stream.is_begun:
                 stream.waiting[message.seq] = delivery
                 self._read(message.conversation_id, stream, message.seq)
+            else:
+                # It was read from PostgreSQL, and delivered, before we were told that it is committed.
+                _acknowledge(delivery)
 
     def has_delivered(self, conversation_id: UUID, seq: int, *, is_recent: bool) -> bool:
         """Whether a message has left for its readers here; if it was sent lately, see to it that it does."""
@@ -196,9 +199,12 @@ class Streams:
                 except PostgresUnavailableError as error:
                     log.warning("delivery waits", conversation_id=conversation_id, error=str(error))
                     await asyncio.sleep(RETRY_SECONDS)
-        except BaseException:
+        except BaseException as fault:
             # What is known is doubtful now: the next message begins anew.
             self._streams.pop(conversation_id, None)
+            log.error("stream failed", conversation_id=conversation_id, fault=fault)
+            for delivery in stream.waiting.values():
+                _acknowledge(delivery)
             raise
         finally:
             stream.reading = None
@@ -236,7 +242,8 @@ class Streams:
         await self._read_windows(conversation_id, stream)
         for row in rows:
             stored = Stored.of(row)
-            stream.waiting[stored.message.seq] = Delivery(stored, 0)
+            # What has arrived meanwhile knows who waits for its acknowledgement.
+            stream.waiting.setdefault(stored.message.seq, Delivery(stored, 0))
             metrics.MESSAGES_REPAIRED.inc()
         if not rows:
             # The conversation is gone, and its messages with it.
@@ -264,9 +271,8 @@ class Streams:
                 if socket is not delivery.origin:
                     count += 1
                     socket.put_message(message.conversation_id, seq, frame)
-        if delivery.origin is not None:
-            # In its place among the others: all that came before it has been sent to this socket.
-            delivery.origin.put(acknowledgement(message))
+        # In its place among the others: all that came before it has been sent to this socket.
+        _acknowledge(delivery)
         if delivery.arrived_at and count:
             metrics.WEBSOCKET_MESSAGE_DURATION.labels("message").observe(
                 max(time.time() - delivery.arrived_at, 0)
@@ -275,6 +281,11 @@ class Streams:
 
 async def _nothing(_: datetime) -> None:
     pass
+
+
+def _acknowledge(delivery: Delivery) -> None:
+    if delivery.origin is not None:
+        delivery.origin.put(acknowledgement(delivery.stored.message))
 
 
 def acknowledgement(message: Message) -> Ack:
