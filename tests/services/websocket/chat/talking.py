@@ -34,6 +34,15 @@ async def received(socket: ClientConnection, kind: str) -> Any:
                 return frame
 
 
+async def until(socket: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    """The frames up to the first of this type."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(30):
+        while not found or found[-1]["type"] != kind:
+            found.append(json.loads(await socket.recv()))
+    return found
+
+
 async def send(socket: ClientConnection, conversation: str, text: str, **more: Any) -> None:
     frame = {
         "type": "send",
@@ -74,7 +83,11 @@ async def say(member: Member, conversation_id: str, text: str, **more: Any) -> d
 
 
 async def quiet(socket: ClientConnection) -> list[dict[str, Any]]:
-    """The frames until the answer to a ping: what was sent before it has arrived."""
+    """The frames until the answer to a ping.
+
+    What this socket asked for before has been answered by then. What others did has not always
+    arrived: they may be connected to another process. Wait for that with `received` or `until`.
+    """
     await socket.send('{"type":"ping"}')
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(30):

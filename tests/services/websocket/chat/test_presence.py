@@ -11,7 +11,14 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from tests.conftest import Stack, eventually
-from tests.services.websocket.chat.talking import Join, connected, conversation, quiet, received
+from tests.services.websocket.chat.talking import (
+    Join,
+    connected,
+    conversation,
+    quiet,
+    received,
+    until,
+)
 from tests.services.websocket.test_websocket import url
 
 
@@ -30,7 +37,7 @@ async def test_typing_is_told_to_others_and_not_too_often(stack: Stack, join: Jo
     ):
         for socket in (at_eve, at_ada, at_ada):
             await types(socket, found["id"])
-        assert await quiet(at_ben) == [
+        assert await until(at_ben, "typing") + await quiet(at_ben) == [
             {
                 "type": "typing", "conversation_id": found["id"],
                 "username": ada.username, "seconds": 6,
