@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chitlaq.services import websocket
 from tests.conftest import Member, Stack
 from tests.services.websocket.chat.talking import (
     Join,
@@ -18,6 +20,8 @@ from tests.services.websocket.chat.talking import (
     send,
     until,
 )
+
+ROOM = Path(websocket.__file__).parent
 
 
 async def folder(member: Member, name: str) -> list[str]:
@@ -121,6 +125,21 @@ async def test_block_makes_a_direct_conversation_read_only_at_once(
         )  # fmt: skip
     assert [one["text"] for one in await history(ben, found["id"])] == ["hello"]
     assert (await ada.delete(f"{path}/{said['seq']}")).status_code == 204, "one's own words"
+
+
+async def test_rule_of_blocks_is_written_once_and_costs_no_call(stack: Stack) -> None:
+    """Who folds messages is a rule of its own: it has one direction."""
+    stated = await stack.sql(
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'websocket'::regnamespace"
+        " AND pg_get_functiondef(oid) ~ 'block_pairs' ORDER BY proname"
+    )
+    assert [row["proname"] for row in stated] == ["blocks_between", "folded_for", "unread"]
+    assert [path for path in ROOM.rglob("*.sql") if "block_pairs" in path.read_text()] == []
+    plan = await stack.sql(
+        "EXPLAIN SELECT EXISTS (SELECT FROM websocket.blocks_between(c.lower_id, c.upper_id))"
+        " FROM websocket.conversations c"
+    )
+    assert "Function Scan" not in "".join(row[0] for row in plan)
 
 
 async def test_blocked_ones_messages_in_groups_are_folded_for_the_blocker_only(

@@ -99,7 +99,7 @@ SELECT s.id, s.username, f.follower_id IS NOT NULL AS is_follower
 FROM feed.member_cards s
 LEFT JOIN feed.follow_pairs f ON f.follower_id = s.id AND f.followed_id = $1
 LEFT JOIN websocket.privacy y ON y.account_id = s.id
-WHERE s.username = ANY ($2::text[]) AND NOT websocket.is_blocked(s.id, $1)
+WHERE s.username = ANY ($2::text[]) AND NOT EXISTS (SELECT FROM websocket.blocks_between(s.id, $1))
   AND (s.id = $1 OR f.follower_id IS NOT NULL
        OR CASE coalesce(y.may_message, 'everyone')
           WHEN 'everyone' THEN true
@@ -143,7 +143,7 @@ WHERE s.username = $2;
 
 -- name: other_of_direct
 -- The other one of a direct conversation, and whether one of the two blocks the other.
-SELECT o.id, websocket.is_blocked(o.id, $2) AS is_blocked
+SELECT o.id, EXISTS (SELECT FROM websocket.blocks_between(o.id, $2)) AS is_blocked
 FROM websocket.conversations c
 CROSS JOIN LATERAL (SELECT CASE c.lower_id WHEN $2 THEN c.upper_id ELSE c.lower_id END AS id) o
 WHERE c.id = $1 AND c.kind = 'direct';
@@ -296,7 +296,7 @@ SELECT m.read_seq, websocket.unread($2, $1, m.read_seq, m.last_seq) AS unread,
        ARRAY(SELECT o.account_id FROM websocket.participants o
              LEFT JOIN websocket.privacy y ON y.account_id = o.account_id
              WHERE m.state = 'joined' AND o.conversation_id = $2 AND o.account_id <> $1 AND o.state = 'joined'
-               AND coalesce(y.shares_read, true) AND NOT websocket.is_blocked(o.account_id, $1)
+               AND coalesce(y.shares_read, true) AND NOT EXISTS (SELECT FROM websocket.blocks_between(o.account_id, $1))
                AND coalesce((SELECT s.shares_read FROM websocket.privacy s WHERE s.account_id = $1), true)
              LIMIT $4) AS audience
 FROM marked m;
@@ -305,7 +305,7 @@ FROM marked m;
 -- Lock a message that the member $1 takes part in the conversation of.
 SELECT m.sender_id, m.text, m.event, m.deleted_at IS NOT NULL AS deleted, p.role, c.kind,
        m.sent_at > now() - make_interval(hours => $4) AS is_editable,
-       c.kind = 'direct' AND websocket.is_blocked(c.lower_id, c.upper_id) AS is_blocked
+       c.kind = 'direct' AND EXISTS (SELECT FROM websocket.blocks_between(c.lower_id, c.upper_id)) AS is_blocked
 FROM websocket.messages m
 JOIN websocket.conversations c ON c.id = m.conversation_id
 JOIN websocket.participants p ON p.conversation_id = c.id AND p.account_id = $1

@@ -4,7 +4,8 @@ SELECT s.username,
        ARRAY(SELECT o.account_id FROM websocket.participants o
              LEFT JOIN websocket.privacy y ON y.account_id = o.account_id
              WHERE o.conversation_id = $2 AND o.account_id <> $1 AND o.state = 'joined'
-               AND coalesce(y.shares_presence, true) AND NOT websocket.is_blocked(o.account_id, $1)) AS audience
+               AND coalesce(y.shares_presence, true)
+               AND NOT EXISTS (SELECT FROM websocket.blocks_between(o.account_id, $1))) AS audience
 FROM websocket.participants p
 JOIN feed.member_cards s ON s.id = p.account_id
 LEFT JOIN websocket.privacy y ON y.account_id = p.account_id
@@ -18,7 +19,7 @@ LEFT JOIN websocket.privacy y ON y.account_id = s.id
 LEFT JOIN websocket.privacy o ON o.account_id = $1
 WHERE s.username = ANY ($2::text[]) AND s.id <> $1
   AND coalesce(y.shares_presence, true) AND coalesce(o.shares_presence, true)
-  AND NOT websocket.is_blocked(s.id, $1)
+  AND NOT EXISTS (SELECT FROM websocket.blocks_between(s.id, $1))
   AND EXISTS (SELECT FROM websocket.participants a
               JOIN websocket.participants b ON b.conversation_id = a.conversation_id
               WHERE a.account_id = $1 AND a.state = 'joined' AND b.account_id = s.id AND b.state = 'joined');
