@@ -188,10 +188,10 @@ GRANT SELECT ON auth.ended_sessions TO chitlaq_websocket;
 
 -- Store messages in the order given, all or none. Answers each with its number, or with why not: 'absent' (the
 -- sender takes no part), 'requested' (the sender has not accepted this request yet), 'unavailable' (one of the two
--- blocks the other), 'unanswerable' (no such message to reply to). A message that was stored before is answered as
--- it was then.
+-- blocks the other), 'unanswerable' (no such message to reply to), 'unanswered' (`max_unanswered` messages wait for
+-- the other one's answer). A message that was stored before is answered as it was then.
 CREATE FUNCTION websocket.store_messages(
-    conversations uuid[], senders uuid[], client_ids text[], texts text[], replies bigint[]
+    conversations uuid[], senders uuid[], client_ids text[], texts text[], replies bigint[], max_unanswered bigint
 )
 RETURNS TABLE (place bigint, refused text, is_new boolean, id uuid, seq bigint, sent_at timestamptz, version bigint,
                folded_for uuid[])
@@ -218,6 +218,11 @@ BEGIN
                    THEN 'unavailable'
                    WHEN a.reply_to NOT BETWEEN p.after_seq + 1 AND c.last_seq THEN 'unanswerable'
                END AS refused,
+               -- Nobody but who asks writes into a request, so the numbers count what they wrote.
+               c.kind = 'direct' AND c.last_seq <= max_unanswered AND NOT EXISTS (
+                   SELECT FROM websocket.participants o
+                   WHERE o.conversation_id = c.id AND o.account_id <> a.sender_id AND o.state = 'joined'
+               ) AS is_request,
                row_number() OVER (PARTITION BY a.conversation_id, a.sender_id, a.client_id ORDER BY a.place) = 1 AS is_first
         FROM asked a
         LEFT JOIN websocket.conversations c ON c.id = a.conversation_id
@@ -233,7 +238,7 @@ BEGIN
     stored AS (
         INSERT INTO websocket.messages AS m (conversation_id, seq, sender_id, client_id, text, reply_to, sent_at)
         SELECT n.conversation_id, n.new_seq, n.sender_id, n.client_id, n.text, n.reply_to, clock_timestamp()
-        FROM numbered n
+        FROM numbered n WHERE NOT n.is_request OR n.new_seq <= max_unanswered
         RETURNING m.conversation_id, m.seq, m.id, m.sent_at, m.sender_id, m.client_id
     ),
     counted AS (
@@ -243,7 +248,8 @@ BEGIN
               FROM stored s GROUP BY s.conversation_id) s
         WHERE c.id = s.conversation_id
     )
-    SELECT j.place, j.refused, s.id IS NOT NULL AND j.is_first, coalesce(s.id, j.known_id), coalesce(s.seq, j.known_seq),
+    SELECT j.place, coalesce(j.refused, CASE WHEN coalesce(s.id, j.known_id) IS NULL THEN 'unanswered' END),
+           s.id IS NOT NULL AND j.is_first, coalesce(s.id, j.known_id), coalesce(s.seq, j.known_seq),
            coalesce(s.sent_at, j.known_at), j.version,
            CASE WHEN s.id IS NOT NULL THEN websocket.folded_for(j.conversation_id, j.sender_id) END
     FROM judged j

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chitlaq.services import websocket
+from chitlaq.services.websocket.chat.sending import MAX_UNANSWERED
 from tests.conftest import Member, Stack
 from tests.services.websocket.chat.talking import (
     Join,
@@ -66,6 +68,33 @@ async def test_request_is_accepted_or_declined_and_the_sender_is_not_told(
     again = await conversation(ben, ada, strangers=True)
     assert (again["id"], again["state"]) == (found["id"], "joined")
     assert len(await history(ben, found["id"])) == 2
+
+
+@pytest.mark.parametrize("is_declined", [False, True])
+async def test_only_few_messages_are_written_into_a_request_until_it_is_accepted(
+    join: Join, is_declined: bool
+) -> None:
+    """Also of those that arrive in the same moment; and whether it was declined cannot be found out."""
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben, strangers=True)
+    if is_declined:
+        await ben.delete(f"/api/conversations/{found['id']}/members/{ben.username}")
+    path = f"/api/conversations/{found['id']}/messages"
+    bodies = [
+        {"text": str(number), "client_id": str(number)} for number in range(2 * MAX_UNANSWERED)
+    ]
+    answers = await asyncio.gather(*(ada.post(path, body) for body in bodies))
+    refused = [answer for answer in answers if answer.status_code != 201]
+    assert len(refused) == MAX_UNANSWERED
+    for answer in refused:
+        assert (answer.status_code, answer.json()["detail"]) == (
+            403, "This person has not answered yet. Until then you may write 3 messages.",
+        )  # fmt: skip
+    again = await asyncio.gather(*(ada.post(path, body) for body in bodies))
+    assert sorted(answer.status_code for answer in again) == [200] * 3 + [403] * 3, "none is lost"
+    await conversation(ben, ada, strangers=True)
+    assert [(await ada.post(path, body)).status_code for body in bodies].count(201) == 3
+    assert [one["seq"] for one in await history(ben, found["id"])] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 -- name: store_messages (prepared)
--- Store messages that arrived in the same moment; the answers are in their order.
-SELECT refused, is_new, id, seq, sent_at, version, folded_for FROM websocket.store_messages($1, $2, $3, $4, $5);
+-- Store messages that arrived in the same moment, of them at most $6 in an unanswered request; the answers are in
+-- their order.
+SELECT refused, is_new, id, seq, sent_at, version, folded_for FROM websocket.store_messages($1, $2, $3, $4, $5, $6);
 
 -- name: people
 -- Names and faces of these accounts.

@@ -26,12 +26,18 @@ from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 from chitlaq.services.websocket.sockets.socket import Socket
 
+MAX_UNANSWERED = 3
+"""Messages that somebody may write to who has not accepted the request, and perhaps never will."""
+
 _REFUSALS = {
     "absent": lambda: problems.not_found("conversation"),
     "requested": lambda: problems.conflict(
         "This is a message request: accept it before you answer."
     ),
     "unavailable": lambda: problems.forbidden("This person is not available."),
+    "unanswered": lambda: problems.forbidden(
+        f"This person has not answered yet. Until then you may write {MAX_UNANSWERED} messages."
+    ),
     "unanswerable": lambda: problems.invalid(
         {"reply_to": "there is no such message in this conversation, or you may not see it"}
     ),
@@ -147,7 +153,7 @@ class Sending:
     async def _stored(self, batch: Sequence[_Asked]) -> list[_Answer | Problem]:
         columns = list(map(list, zip(*(one[:5] for one in batch), strict=True)))
         async with self._database.session() as session:
-            rows = await session.rows("store_messages", *columns)
+            rows = await session.rows("store_messages", *columns, MAX_UNANSWERED)
         return [_REFUSALS[refused]() if refused else _Answer(*answer) for refused, *answer in rows]
 
 
