@@ -17,9 +17,12 @@ from chitlaq.core.installation.settings import Operations, Settings, Smtp
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.escalation.clock import corrected
 from chitlaq.ops.escalation.engine import Engine
+from chitlaq.ops.history import alert_history
+from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from chitlaq.ops.incidents import incidents, keeping, timeline
 from chitlaq.ops.incidents.changes import Severity
 from chitlaq.ops.incidents.incidents import Incident
+from tests.ops.incidents.alerts import NOW, alert
 from tests.ops.receivers import MailServer, WebService, mail_server, web_service
 
 
@@ -115,6 +118,15 @@ class Escalation:
     async def settle(self) -> None:
         """Let acknowledgements expire, as ops-service does periodically."""
         await keeping.keep(self.database, partial(corrected, clock=self.clock))
+
+    async def fires(self, since: datetime, *, is_over: bool = False, severity: str = "P0") -> None:
+        """Let an alert that began at a moment fire, or end now, and ops-service take note."""
+        at = (since - NOW).total_seconds()
+        until = (self.clock.now - NOW).total_seconds() if is_over else None
+        one = alert("CacheDown", at=at, until=until, severity=severity)
+        await alert_history.store(self.database, AlertmanagerPayload([one]))
+        await self.settle()
+        await self.run()
 
     async def pause(self) -> None:
         await asyncio.sleep(0.02)

@@ -97,6 +97,30 @@ async def test_what_became_due_while_ops_service_was_down_goes_out_at_once_and_s
     assert sorted(escalation.told()[2:]) == ["ada", "edsger", "grace"], "one round, not twenty"
 
 
+@pytest.mark.parametrize("seen", ["running", "acknowledged"])
+async def test_incident_that_came_back_while_ops_service_was_down_is_told_from_the_beginning(
+    escalation: Escalation, seen: str
+) -> None:
+    escalation.write_people("ada", "grace")
+    incident = await escalation.opened("P1")
+    for _ in range(2):
+        await escalation.run()
+        escalation.clock.pass_(minutes=30)
+    assert escalation.told() == ["ada", "grace"], "no level is left"
+    escalation.engines.clear()
+    if seen == "running":
+        await incidents.resolve(escalation.database, incident.id, "ada")
+        await incidents.reopen(escalation.database, incident.id, "ada")
+    else:
+        await incidents.acknowledge(escalation.database, incident.id, "ada")
+        escalation.clock.pass_(hours=5)
+        await escalation.settle()
+    for _ in range(2):
+        await escalation.run()
+        escalation.clock.pass_(minutes=30)
+    assert escalation.told() == ["ada", "grace"] * 2
+
+
 async def test_after_a_restart_of_the_machine_the_clock_is_taken_as_it_is(
     escalation: Escalation,
 ) -> None:

@@ -135,6 +135,42 @@ async def test_nobody_is_told_of_what_is_resolved_merged_or_acknowledged(
     assert len(escalation.told()) == told
 
 
+async def test_once_somebody_was_told_nobody_else_is_while_no_alert_fires(
+    escalation: Escalation,
+) -> None:
+    escalation.write_people("ada", "grace", "edsger")
+    begun = escalation.clock.now
+    await escalation.fires(begun)
+    assert escalation.told() == ["ada"]
+    escalation.clock.pass_(minutes=4)
+    await escalation.fires(begun, is_over=True)
+    escalation.clock.pass_(minutes=4)
+    await escalation.run()
+    assert escalation.told() == ["ada"], "what is over calls nobody out of bed"
+    (step,) = await steps.next_steps(escalation.database, 1)
+    assert step.what.endswith("if an alert fires again")
+    assert (await incidents.shown(escalation.database, 1)).next_escalation_at is None
+    await escalation.fires(escalation.clock.now)
+    assert escalation.told() == ["ada", "grace"], "the clock goes on where it stopped"
+    assert "late" not in escalation.smtp.mails[-1][2]
+    escalation.clock.pass_(minutes=4)
+    await escalation.run()
+    assert escalation.told() == ["ada", "grace"]
+    escalation.clock.pass_(minutes=1)
+    await escalation.run()
+    assert escalation.told() == ["ada", "grace", "edsger"]
+
+
+async def test_alert_that_is_over_still_reaches_one_person(escalation: Escalation) -> None:
+    escalation.write_people("ada", "grace")
+    escalation.refuse("ada")
+    begun = escalation.clock.now
+    escalation.clock.pass_(minutes=1)
+    # It came and went while nobody could be told.
+    await escalation.fires(begun, is_over=True)
+    assert escalation.told() == ["ada", "grace"]
+
+
 async def test_incident_that_becomes_more_severe_is_told_anew_and_one_that_becomes_less_is_not(
     escalation: Escalation,
 ) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from chitlaq.ops.history import alert_history
-from chitlaq.ops.history.alert_history import AlertmanagerPayload
 from chitlaq.ops.incidents import incidents
 from tests.ops.escalation.conftest import Escalation
-from tests.ops.incidents.alerts import NOW, alert
 
 
 async def test_many_incidents_are_a_handful_of_messages_that_name_how_many_there_are(
@@ -66,14 +63,9 @@ async def test_alert_that_flaps_within_its_incident_is_named_when_the_next_level
     escalation.write_people("ada", "grace")
     for _ in range(10):
         begun = escalation.clock.now
-        for passed in (0, 20):
-            escalation.clock.pass_(seconds=passed)
-            until = passed or None
-            at = (begun - NOW).total_seconds()
-            one = alert("CacheDown", at=at, until=until and at + until, severity="P0")
-            await alert_history.store(escalation.database, AlertmanagerPayload([one]))
-            await escalation.settle()
-            await escalation.run()
+        await escalation.fires(begun)
+        escalation.clock.pass_(seconds=20)
+        await escalation.fires(begun, is_over=True)
         escalation.clock.pass_(seconds=40)
     first, *rest = [text for _, _, text in escalation.smtp.mails]
     assert "flapping" not in first

@@ -44,6 +44,8 @@ async def next_steps(
         if clock["state"] == "running":
             level = planning.next_level(roster, clock["severity"], clock["level"])
             what = _told(roster, overrides, level, at)
+            if clock["waits"]:
+                what += ", if an alert fires again"
         else:
             what = "the acknowledgement expires"
         steps.append(NextStep(at, what))

@@ -30,7 +30,14 @@ ACTOR = "escalation"
 
 
 class Escalation(msgspec.Struct, frozen=True, kw_only=True):
-    """An incident and its clock; before the first run there is none."""
+    """An incident and its clock; before the first run there is none.
+
+    Args:
+        openings: how often it became one that nobody takes care of.
+        opening: which of these times the clock is about.
+        waits: somebody has been told, and no alert fires.
+        fires_since: when the first of the alerts that fire began.
+    """
 
     id: int
     severity: Severity
@@ -45,6 +52,10 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True):
     next_at: datetime | None
     seen_until: datetime | None
     resumes_at: datetime | None
+    openings: int
+    opening: int | None
+    waits: bool
+    fires_since: datetime | None
     begun: int
 
 
@@ -129,7 +140,7 @@ class _Mover:
             return self._begin(min(one.opened_at, self._now))
         if one.state == "acknowledged" or one.severity < one.run_severity:
             return self._begin(self._now)
-        if one.state == "stopped":
+        if one.opening != one.openings:
             return self._came_back()
         return self._go_on(one.run, one.level or 0, one.next_at)
 
@@ -152,7 +163,9 @@ class _Mover:
             " goes on where it stopped.",
             key=f"flapping:{one.run}",
         )
-        resumes_at = max(one.resumes_at, self._now) if one.resumes_at is not None else None
+        # It may have gone and come back while nothing escalated: then the clock has not stopped.
+        resumes_at = one.resumes_at or one.next_at
+        resumes_at = max(resumes_at, self._now) if resumes_at is not None else None
         return self._go_on(one.run, one.level or 0, resumes_at)
 
     def _begin(self, starts_at: datetime) -> datetime | None:
@@ -163,12 +176,15 @@ class _Mover:
         return self._go_on(run, 0, starts_at)
 
     def _go_on(self, run: int, level: int, next_at: datetime | None) -> datetime | None:
-        """Tell the levels that are due."""
+        """Tell the levels that are due; while the clock waits none is, until an alert fires again."""
         policy = self._roster.policies[self._one.severity]
         levels = levels_of(policy, self._roster)
         pause = timedelta(minutes=policy.within_minutes) / max(1, len(levels))
         told = 0
-        while next_at is not None and next_at <= self._now:
+        waits = self._one.waits and run == self._one.run
+        if next_at is not None and self._one.fires_since is not None:
+            next_at = max(next_at, min(self._one.fires_since, self._now))
+        while not waits and next_at is not None and next_at <= self._now:
             if not levels or (level >= len(levels) and not policy.repeats):
                 self._nobody_is_left(policy, run, is_empty=not levels)
                 next_at = None
@@ -180,7 +196,8 @@ class _Mover:
                 has_anybody = self._tell(run, level, role, next_at, is_first=level < len(levels))
                 level, told = level + 1, told + 1
                 next_at = next_at + pause if has_anybody else next_at
-        return self._set("running", level, next_at, run=run)
+        self._set("running", level, next_at, run=run)
+        return None if waits else next_at
 
     def _tell(self, run: int, level: int, role: str, due: datetime, *, is_first: bool) -> bool:
         people = rotations.told(self._roster, self._overrides, role, self._now)
@@ -228,9 +245,10 @@ class _Mover:
         one = self._one
         run = run or one.run or 0
         until = one.acknowledged_until if state == "acknowledged" else None
-        after = (run, one.severity, state, level, next_at, until, resumes_at)
+        after = (run, one.severity, state, level, next_at, until, resumes_at, one.openings)
         before = (
             one.run, one.run_severity, one.state, one.level, one.next_at, one.seen_until, one.resumes_at,
+            one.opening,
         )  # fmt: skip
         if after != before:
             self._transaction.write(statement("set_clock", one.id, *after))

@@ -1,10 +1,13 @@
 -- name: clocks
 -- Incidents that somebody must handle or whose clock has not stopped, with their clocks, most severe first.
--- `begun` is how many runs began since ?1, until ?2.
+-- `begun` is how many runs began since ?1, until ?2; `fires_since` is when the first of the alerts that fire began.
 SELECT incidents.id, incidents.severity, incidents.status, incidents.opened_at,
        incidents.acknowledged_until, incidents.acknowledged_by,
        run, escalations.severity AS run_severity, state, level, next_at,
-       escalations.acknowledged_until AS seen_until, resumes_at,
+       escalations.acknowledged_until AS seen_until, resumes_at, openings, opening,
+       incidents.id IN (SELECT incident_id FROM waiting_escalations) AS waits,
+       (SELECT min(started_at) FROM incident_alerts JOIN alerts USING (fingerprint, started_at)
+        WHERE incident_alerts.incident_id = incidents.id AND ended_at IS NULL) AS fires_since,
        (SELECT count(DISTINCT pages.run) FROM pages
         WHERE pages.incident_id = incidents.id AND pages.due_at > ?1 AND pages.due_at <= ?2) AS begun
 FROM incidents LEFT JOIN escalations ON escalations.incident_id = incidents.id
@@ -14,12 +17,13 @@ ORDER BY incidents.severity, incidents.id;
 
 -- name: set_clock
 -- Store the clock of an incident.
-INSERT INTO escalations (incident_id, run, severity, state, level, next_at, acknowledged_until, resumes_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO escalations
+    (incident_id, run, severity, state, level, next_at, acknowledged_until, resumes_at, opening)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
 ON CONFLICT DO UPDATE
 SET run = excluded.run, severity = excluded.severity, state = excluded.state, level = excluded.level,
     next_at = excluded.next_at, acknowledged_until = excluded.acknowledged_until,
-    resumes_at = excluded.resumes_at;
+    resumes_at = excluded.resumes_at, opening = excluded.opening;
 
 -- name: plan_page
 -- Add a page to a run.
@@ -33,10 +37,10 @@ UPDATE pages SET ended_at = ?2, outcome = 'dropped', detail = ?3
 WHERE incident_id = ?1 AND ended_at IS NULL AND claimed_at IS NULL;
 
 -- name: planned_pages
--- Pages that wait to be sent, of incidents whose clock runs: most severe first, then by when they are due.
+-- Pages that are to be sent, of incidents whose clock does not wait: most severe first, then by when they are due.
 SELECT pages.*, incidents.severity
 FROM pages JOIN incidents ON incidents.id = pages.incident_id
-WHERE ended_at IS NULL AND claimed_at IS NULL
+WHERE ended_at IS NULL AND claimed_at IS NULL AND incident_id NOT IN (SELECT incident_id FROM waiting_escalations)
 ORDER BY incidents.severity, due_at, incident_id, step;
 
 -- name: claim_page
@@ -105,8 +109,9 @@ SELECT role, person, channel, due_at FROM pages
 WHERE incident_id = ?1 AND ended_at IS NULL ORDER BY due_at, step;
 
 -- name: incident_clock
--- The clock of an incident.
-SELECT * FROM escalations WHERE incident_id = ?1;
+-- The clock of an incident, and whether it waits for an alert to fire again.
+SELECT *, incident_id IN (SELECT incident_id FROM waiting_escalations) AS waits
+FROM escalations WHERE incident_id = ?1;
 
 -- name: clock_anchor
 -- How the clocks belonged together when they were last compared.
@@ -136,4 +141,5 @@ SELECT id, title, opened_at FROM incidents WHERE status <> 'resolved' AND severi
 -- name: page_figures
 -- How many pages were not accepted since ?1, and for how many seconds the oldest has been due at ?2.
 SELECT (SELECT count(*) FROM pages WHERE outcome = 'failed' AND claimed_at > ?1) AS failed,
-       (SELECT (julianday(?2) - julianday(min(due_at))) * 86400 FROM pages WHERE ended_at IS NULL) AS overdue;
+       (SELECT (julianday(?2) - julianday(min(due_at))) * 86400 FROM pages
+        WHERE ended_at IS NULL AND incident_id NOT IN (SELECT incident_id FROM waiting_escalations)) AS overdue;

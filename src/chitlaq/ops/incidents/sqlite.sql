@@ -1,7 +1,8 @@
 -- name: incidents
 -- Incidents with this status, or (?1 null) all; those not resolved first, then the newest. What was merged into
 -- another is left out.
-SELECT incidents.*, level AS escalation_level, next_at AS next_escalation_at,
+SELECT incidents.*, level AS escalation_level,
+       iif(id IN (SELECT incident_id FROM waiting_escalations), NULL, next_at) AS next_escalation_at,
        (SELECT count(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = id) AS alert_count
 FROM (SELECT * FROM incidents WHERE (?1 IS NULL OR status = ?1) AND merged_into IS NULL
       ORDER BY status = 'resolved', id DESC LIMIT ?2) AS incidents
@@ -10,7 +11,8 @@ ORDER BY status = 'resolved', id DESC;
 
 -- name: incident
 -- One incident.
-SELECT incidents.*, level AS escalation_level, next_at AS next_escalation_at,
+SELECT incidents.*, level AS escalation_level,
+       iif(id IN (SELECT incident_id FROM waiting_escalations), NULL, next_at) AS next_escalation_at,
        (SELECT count(DISTINCT fingerprint) FROM incident_alerts WHERE incident_id = id) AS alert_count
 FROM incidents LEFT JOIN escalations ON incident_id = id WHERE id = ?1;
 
@@ -41,11 +43,13 @@ INSERT INTO incidents (title, severity, status, subject, opened_at, opened_by, r
 VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?7) RETURNING id;
 
 -- name: change_incident
--- Store a changed incident. What it did to members is computed again when it is over.
+-- Store a changed incident. What it did to members is computed again when it is over. It is counted how often it
+-- became one that nobody takes care of.
 UPDATE incidents
 SET severity = ?2, status = ?3, title = ?4, subject = ?5, acknowledged_at = ?6, acknowledged_by = ?7,
     acknowledged_until = ?8, resolved_at = ?9, resolved_by = ?10, merged_into = ?11, is_apart = ?12,
-    resolves_itself = ?13, impact = NULL, version = version + ?14
+    resolves_itself = ?13, impact = NULL, version = version + ?14,
+    openings = openings + (status <> 'open' AND ?3 = 'open')
 WHERE id = ?1;
 
 -- name: move_alerts
