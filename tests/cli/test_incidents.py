@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +78,7 @@ def test_incident_that_is_merged_is_part_of_the_other_one(ada: Operator) -> None
         ada.types("open", title, "--severity", "P2")
     ada.types("note", "1", "it began with the deploy")
     ada.types("item", "1", "deploy by day", "--owner", "bob", "--due", "2999-01-01")
-    assert "part of incident 2" in ada.types("merge", "1", "--into", "2")
+    assert "Incident 2 includes incident 1 now" in ada.types("merge", "1", "--into", "2")
     assert [one["id"] for one in ada.json()] == [2]
     shown = ada.types("show", "2")
     assert "it began with the deploy" in shown
@@ -89,8 +91,9 @@ def test_postmortem_has_figures_timeline_and_what_is_to_be_done(ada: Operator) -
     ada.types("open", "Feeds <script>alert(1)</script> | are slow", "--severity", "P1")
     ada.types("note", "1", "the graph showed it at once", "--helped")
     ada.types("note", "1", "nobody knew the password", "--hindered")
-    ada.types("item", "1", "write the password down", "--owner", "bob", "--due", "2026-01-31")
+    ada.types("item", "1", "write the password down", "--owner", "bob", "--due", "2999-01-31")
     assert "is not a date" in ada.is_refused("item", "1", "x", "--owner", "b", "--due", "soon")
+    assert "is over" in ada.is_refused("item", "1", "x", "--owner", "b", "--due", "2026-01-31")
     page = ada.types("postmortem", "1")
     assert "<script>" not in page.replace("\\<script>", "")
     parts = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
@@ -100,7 +103,7 @@ def test_postmortem_has_figures_timeline_and_what_is_to_be_done(ada: Operator) -
     assert "not known, because there is no access log" in parts["Impact"]
     assert "the graph showed it at once" in parts["What helped"]
     assert "nobody knew the password" in parts["What hindered"]
-    assert "| 1 | write the password down | bob | 2026-01-31 |" in parts["Action items"]
+    assert "| 1 | write the password down | bob | 2999-01-31 |" in parts["Action items"]
 
 
 async def test_checks_ask_about_what_nobody_takes_care_of(ada: Operator, tmp_path: Path) -> None:
@@ -116,7 +119,9 @@ async def test_checks_ask_about_what_nobody_takes_care_of(ada: Operator, tmp_pat
     assert await verdict("incidents.action_items") == Verdict.OK
     ada.types("item", "1", "later", "--owner", "bob", "--due", "2999-01-01")
     assert await verdict("incidents.action_items") == Verdict.OK
-    ada.types("item", "1", "measure it", "--owner", "bob", "--due", "2026-01-31")
+    ada.types("item", "1", "measure it", "--owner", "bob", "--due", "2999-01-01")
+    with closing(sqlite3.connect(Home(tmp_path).ops_database)) as opened, opened:
+        opened.execute("UPDATE action_items SET due_on = '2026-01-31' WHERE id = 2")
     assert await verdict("incidents.action_items") == Verdict.WARNING
     assert [one["owner"] for one in ada.json("items")] == ["bob", "bob"]
     assert "Done: measure it" in ada.types("done", "2")

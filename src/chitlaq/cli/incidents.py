@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -112,11 +113,10 @@ def open_(
     from chitlaq.ops.incidents import incidents
 
     who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.open_by_hand(database, title, severity, who, subject=about),
-        "is open",
-        as_json=as_json,
+    made = history_db.ask(
+        lambda database: incidents.open_by_hand(database, title, severity, who, subject=about)
     )
+    _say(made, "is open", as_json=as_json)
 
 
 def ack(
@@ -134,14 +134,8 @@ def ack(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.acknowledge(
-            database, number, who, version, takes_over=take_over
-        ),
-        "is yours",
-        as_json=as_json,
-    )
+    change = partial(incidents.acknowledge, takes_over=take_over)
+    _change(change, number, version, operator, "is yours", as_json=as_json)
 
 
 def note(
@@ -167,12 +161,8 @@ def note(
     kind: Literal["note", "helped", "hindered"] = (
         "helped" if helped else "hindered" if hindered else "note"
     )
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.note(database, number, who, text=text, kind=kind),
-        "has your note",
-        as_json=as_json,
-    )
+    change = partial(incidents.note, text=text, kind=kind)
+    _change(change, number, None, operator, "has your note", as_json=as_json)
 
 
 def resolve(
@@ -188,12 +178,8 @@ def resolve(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.resolve(database, number, who, version, reason=why),
-        "is resolved",
-        as_json=as_json,
-    )
+    change = partial(incidents.resolve, reason=why)
+    _change(change, number, version, operator, "is resolved", as_json=as_json)
 
 
 def reopen(
@@ -209,12 +195,8 @@ def reopen(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.reopen(database, number, who, version, reason=why),
-        "is open again",
-        as_json=as_json,
-    )
+    change = partial(incidents.reopen, reason=why)
+    _change(change, number, version, operator, "is open again", as_json=as_json)
 
 
 def severity(
@@ -231,14 +213,8 @@ def severity(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.change_severity(
-            database, number, who, version, severity=to, reason=why
-        ),
-        f"is {to}",
-        as_json=as_json,
-    )
+    change = partial(incidents.change_severity, severity=to, reason=why)
+    _change(change, number, version, operator, f"is {to}", as_json=as_json)
 
 
 def merge(
@@ -254,12 +230,8 @@ def merge(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.merge(database, number, who, version, into=into),
-        f"has become part of incident {into}, which",
-        as_json=as_json,
-    )
+    change = partial(incidents.merge, into=into)
+    _change(change, number, version, operator, f"includes incident {number} now", as_json=as_json)
 
 
 def split(
@@ -280,14 +252,8 @@ def split(
     """
     from chitlaq.ops.incidents import incidents
 
-    who = history_db.operator(operator)
-    _say(
-        lambda database: incidents.split(
-            database, number, who, version, alerts=alerts, title=title
-        ),
-        "has these alerts now",
-        as_json=as_json,
-    )
+    change = partial(incidents.split, alerts=alerts, title=title)
+    _change(change, number, version, operator, "has these alerts now", as_json=as_json)
 
 
 def postmortem(number: Number) -> None:
@@ -379,8 +345,22 @@ def done(
     typer.echo(f"Done: {over.text}")
 
 
-def _say(work: Callable[[OpsDatabase], Awaitable[Incident]], what: str, *, as_json: bool) -> None:
-    found = history_db.ask(work)
+def _change(
+    change: Callable[[OpsDatabase, int, str, int | None], Awaitable[Incident]],
+    number: int,
+    version: int | None,
+    operator: str | None,
+    what: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Change an incident, and say what became of it."""
+    who = history_db.operator(operator)
+    changed = history_db.ask(lambda database: change(database, number, who, version))
+    _say(changed, what, as_json=as_json)
+
+
+def _say(found: Incident, what: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json(found)
     else:

@@ -107,8 +107,12 @@ def test_override_stands_in_until_it_is_removed(home: Stack) -> None:
     for words, said in (
         (("nobody", "grace"), "there is no rotation 'nobody'"),
         (("primary", "grac"), "Did you mean grace?"),
+        (
+            ("primary", "grace", "--from", "2026-01-01 10:00", "--until", "2026-01-02 10:00"),
+            "future",
+        ),
     ):
-        refused = home.command("oncall", "override", "add", *words, "--until", "2099-01-01 10:00")
+        refused = home.command("oncall", "override", "add", "--until", "2099-01-01 10:00", *words)
         assert refused.returncode == 1
         assert said in refused.stderr
 

@@ -34,13 +34,15 @@ async def add(
     """Add an action item to an incident, resolved or not.
 
     Raises:
-        OperatorError: there is no such incident; the text or the owner is empty or too long.
+        OperatorError: there is no such incident; the text or the owner is empty or too long; the day is over.
     """
     text, owner = one_line(text.strip()), one_line(owner.strip())
     if not 1 <= len(text) <= MAX_CHARACTERS:
         raise OperatorError(f"Say what is to be done, in at most {MAX_CHARACTERS} characters.")
     if not 1 <= len(owner) <= MAX_OWNER:
         raise OperatorError("Say who does it: an action item without an owner is never done.")
+    if due_on < today():
+        raise OperatorError(f"{due_on} is over: say until when it will be done.")
 
     def added(transaction: Transaction) -> ActionItem:
         changes.current(transaction, number)

@@ -130,7 +130,7 @@ async def acknowledge(
         OperatorError: it is resolved, or somebody else has it already.
     """
 
-    def acknowledged(now: State, at: datetime) -> tuple[State, list[Statement]]:
+    def acknowledged(_: Transaction, now: State, at: datetime) -> tuple[State, Statement]:
         changes.require_unresolved(now)
         is_anothers = now.status == "acknowledged" and now.acknowledged_by != operator
         if is_anothers and not takes_over:
@@ -149,7 +149,7 @@ async def acknowledge(
             acknowledged_at=at,
             acknowledged_by=operator,
             acknowledged_until=until,
-        ), [timeline.add(number, "acknowledged", operator, text, at=at)]
+        ), timeline.add(number, "acknowledged", operator, text, at=at)
 
     return await _changed(database, number, version, acknowledged)
 
@@ -168,9 +168,7 @@ async def resolve(
         OperatorError: it is resolved already, or its alerts fire and no reason is given.
     """
 
-    def resolved(transaction: Transaction) -> None:
-        at = datetime.now(UTC)
-        now = changes.current(transaction, number, version)
+    def resolved(transaction: Transaction, now: State, at: datetime) -> tuple[State, Statement]:
         changes.require_unresolved(now)
         (row,) = transaction.rows("firing_of_incident", number)
         if row["firing"] and not reason.strip():
@@ -178,13 +176,10 @@ async def resolve(
                 f"{count(row['firing'], 'alert')} of incident {number} may still be firing, and nobody is"
                 " told again: say why it is over nevertheless."
             )
-        transaction.write(
-            changes.store(changes.ended(now, at, operator)),
-            timeline.add(number, "resolved", operator, reason.strip(), at=at),
-        )
+        said = timeline.add(number, "resolved", operator, reason.strip(), at=at)
+        return changes.ended(now, at, operator), said
 
-    await database.transact(resolved)
-    return await shown(database, number)
+    return await _changed(database, number, version, resolved)
 
 
 async def reopen(
@@ -201,7 +196,7 @@ async def reopen(
         OperatorError: it is not resolved, or was merged into another.
     """
 
-    def reopened(now: State, at: datetime) -> tuple[State, list[Statement]]:
+    def reopened(_: Transaction, now: State, at: datetime) -> tuple[State, Statement]:
         if now.status != "resolved":
             raise OperatorError(f"Incident {number} is not resolved: it is {now.status}.")
         if now.merged_into is not None:
@@ -210,7 +205,7 @@ async def reopen(
             )
         # A person says that it is not over, whatever the alerts say.
         opened = msgspec.structs.replace(changes.open_again(now), resolves_itself=False)
-        return opened, [timeline.add(number, "reopened", operator, reason.strip(), at=at)]
+        return opened, timeline.add(number, "reopened", operator, reason.strip(), at=at)
 
     return await _changed(database, number, version, reopened)
 
@@ -232,14 +227,13 @@ async def change_severity(
     if not reason.strip():
         raise OperatorError("Say why the severity changes.")
 
-    def changed(now: State, at: datetime) -> tuple[State, list[Statement]]:
+    def changed(_: Transaction, now: State, at: datetime) -> tuple[State, Statement]:
         changes.require_unresolved(now)
         if now.severity == severity:
             raise OperatorError(f"Incident {number} is {severity} already.")
         text = f"{now.severity} → {severity}: {reason.strip()}"
-        return changes.with_severity(now, severity, at), [
-            timeline.add(number, "severity", operator, text, at=at)
-        ]
+        said = timeline.add(number, "severity", operator, text, at=at)
+        return changes.with_severity(now, severity, at), said
 
     return await _changed(database, number, version, changed)
 
@@ -366,11 +360,14 @@ async def _changed(
     database: OpsDatabase,
     number: int,
     version: int | None,
-    change: Callable[[State, datetime], tuple[State, list[Statement]]],
+    change: Callable[[Transaction, State, datetime], tuple[State, Statement]],
 ) -> Incident:
+    """Change an incident that is as whoever acts has seen it, with a line in its timeline."""
+
     def done(transaction: Transaction) -> None:
-        changed, said = change(changes.current(transaction, number, version), datetime.now(UTC))
-        transaction.write(changes.store(changed), *said)
+        now = changes.current(transaction, number, version)
+        changed, said = change(transaction, now, datetime.now(UTC))
+        transaction.write(changes.store(changed), said)
 
     await database.transact(done)
     return await shown(database, number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -32,13 +32,13 @@ async def add(
     """Let a person stand in.
 
     Raises:
-        OperatorError: there is no such rotation or person, or it ends before it begins.
+        OperatorError: there is no such rotation or person, or it ends before it begins, or is over.
     """
     roster.rotation(rotation)
     roster.person(person)
     starts_at, ends_at = period
-    if ends_at <= starts_at:
-        raise OperatorError("An override must end after it begins.")
+    if ends_at <= max(starts_at, datetime.now(UTC)):
+        raise OperatorError("An override must end after it begins, and in the future.")
     made = Override(str(ids.new()), rotation, person, starts_at, ends_at, operator, note)
     await database.write(statement("add_override", *msgspec.structs.astuple(made)))
     return made
