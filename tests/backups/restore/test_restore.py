@@ -466,9 +466,11 @@ SWAP = [
 
 
 async def test_restore_killed_during_the_swap_is_finished(
-    backed_up_stack: Stack,
+    backed_up_stack: Stack, context: BackupContext
 ) -> None:
+    """And no other takes its place, not even one that was planned before."""
     expected = await notes(backed_up_stack)
+    planned = plan.choose(context)
     resume: tuple[str, ...] = ()
     for call, part in SWAP:
         await asyncio.to_thread(killed_at, backed_up_stack, call, part, "restore", *resume, "--yes")
@@ -477,6 +479,8 @@ async def test_restore_killed_during_the_swap_is_finished(
     answer = backed_up_stack.command("backup", "restore", "--yes")
     assert answer.returncode == 1
     assert "--resume" in answer.stderr
+    with pytest.raises(OperatorError, match="--resume"):
+        restore.preflight(context, planned)
     said = await asyncio.to_thread(run, backed_up_stack, "restore", "--resume", "--yes")
     assert ": 0 rows" not in said
     assert not (backed_up_stack.home / "postgres" / "restored").exists()

@@ -98,11 +98,25 @@ async def test_restore_to_a_moment_ends_truthfully_though_ops_service_is_killed_
     assert done["output"].split("\n")[0] in (await one.get(page)).text
 
 
-def signalled_when_stopped(stack: Stack, target: str, number: signal.Signals) -> str:
-    """Restore by command, and send it a signal once ChitLaq is stopped; returns what it said."""
-    words = ("ops", "do", "restore", target, "--yes", "--why", "to end it", "--as", "ada")
+def restoring(target: str) -> tuple[str, ...]:
+    return "ops", "do", "restore", target, "--yes", "--why", "to end it", "--as", "ada"
+
+
+# When the plan is stored, and nothing else is done.
+BEFORE_RECOVERY = ("shutil.rmtree", "postgres.restoring")
+
+
+def kill_restore(stack: Stack, call: str, part: str) -> None:
+    """Restore by command, which is killed at a system call after ChitLaq is stopped."""
+    done = stack.command(*restoring(newest(stack, "full").id), killed_at=(call, part))
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    assert "are stopped" in done.stderr
+
+
+def terminated_when_stopped(stack: Stack, target: str, meanwhile: Callable[[], None]) -> str:
+    """Restore by command, and terminate it once ChitLaq is stopped; returns what it said."""
     with subprocess.Popen(
-        [sys.executable, "-m", "chitlaq", *words],
+        [sys.executable, "-m", "chitlaq", *restoring(target)],
         env=stack.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -113,7 +127,12 @@ def signalled_when_stopped(stack: Stack, target: str, number: signal.Signals) ->
         for line in command.stderr:
             said += line
             if "are stopped" in line:
-                command.send_signal(number)
+                command.send_signal(signal.SIGSTOP)
+                try:
+                    meanwhile()
+                finally:
+                    command.terminate()
+                    command.send_signal(signal.SIGCONT)
         assert command.wait(60) != 0, said
     return said
 
@@ -121,10 +140,18 @@ def signalled_when_stopped(stack: Stack, target: str, number: signal.Signals) ->
 async def test_terminated_restore_leaves_chitlaq_running_with_the_present_data(
     stack: Stack,
 ) -> None:
+    """And another one cannot begin meanwhile."""
     await write(stack, "later")
     before = await stack.sql("SELECT text FROM public.notes")
     backup = newest(stack, "full").id
-    said = signalled_when_stopped(stack, backup, signal.SIGTERM)
+
+    def begin_another() -> None:
+        refused = stack.command(*restoring(backup))
+        assert refused.returncode == 1
+        assert f"Another backup job is running (restore {backup}" in refused.stderr
+        assert state(stack, "postgres") == "stopped"
+
+    said = terminated_when_stopped(stack, backup, begin_another)
     assert "ChitLaq runs again, with the previous data." in said
     await eventually(stack.is_healthy)
     assert await stack.sql("SELECT text FROM public.notes") == before
@@ -133,11 +160,39 @@ async def test_terminated_restore_leaves_chitlaq_running_with_the_present_data(
     assert "interrupted" in recorded["output"]
 
 
+async def test_restore_killed_before_its_plan_is_stored_leaves_chitlaq_running(
+    stack: Stack,
+) -> None:
+    """Nobody else knows why ChitLaq is stopped, so the supervisor goes on."""
+    before = await stack.sql("SELECT text FROM public.notes")
+    server = stack.ps()["postgres"]["pid"]
+    await asyncio.to_thread(kill_restore, stack, "os.rename", "backup/restore.json")
+    await eventually(stack.is_healthy)
+    assert stack.ps()["postgres"]["pid"] != server
+    assert not (stack.home / "backup" / "restore.json").exists()
+    assert await stack.sql("SELECT text FROM public.notes") == before
+
+
+async def test_another_restore_takes_over_from_a_killed_one(stack: Stack) -> None:
+    await write(stack, "latest")
+    await asyncio.to_thread(kill_restore, stack, *BEFORE_RECOVERY)
+
+    def says_what_to_do() -> bool:
+        return "--resume" in str(stack.ps()["postgres"]["reason"])
+
+    await eventually(says_what_to_do)
+    done = await asyncio.to_thread(stack.command, *restoring(newest(stack, "full").id))
+    assert done.returncode == 0, done.stdout + done.stderr
+    await eventually(stack.is_healthy)
+    rows = await stack.sql("SELECT text FROM public.notes")
+    assert "latest" in [row["text"] for row in rows]
+
+
 @pytest.mark.long
 async def test_killed_restore_is_resumed(stack: Stack) -> None:
     await write(stack, "latest")
     before = await stack.sql("SELECT text FROM public.notes")
-    signalled_when_stopped(stack, newest(stack, "full").id, signal.SIGKILL)
+    await asyncio.to_thread(kill_restore, stack, *BEFORE_RECOVERY)
     assert state(stack, "postgres") == "stopped"
     run(stack, "restore", "--resume", "--yes")
     await asyncio.to_thread(stack.up)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,13 @@ class Answer:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def _is_whole(received: bytes) -> bool:
+    """Whether an answer is complete by its length: nginx waits five seconds for a body that it refused."""
+    head, end, content = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return bool(end) and length is not None and len(content) >= int(length[1])
 
 
 async def ask(
@@ -34,8 +42,10 @@ async def ask(
         try:
             lines = [f"{method} {target} {version}", f"Host: {host}", "Connection: close", *headers]
             writer.write(("\r\n".join(lines) + "\r\n\r\n").encode() + body.encode())
-            text = (await reader.read()).decode()
+            received = b""
+            while not _is_whole(received) and (more := await reader.read(1 << 16)):
+                received += more
         finally:
             writer.close()
-    head, _, content = text.partition("\r\n\r\n")
+    head, _, content = received.decode().partition("\r\n\r\n")
     return Answer(int(head.split(" ")[1]), head, content)

@@ -59,6 +59,23 @@ def resume(context: BackupContext) -> RestorePlan:
     return found
 
 
+def refuse_another(context: BackupContext) -> None:
+    """Refuse a new restore while one is to be finished.
+
+    Raises:
+        OperatorError: a restore was interrupted after it began to swap data directories.
+    """
+    try:
+        interrupted = load(context)
+    except UnreadablePlanError:
+        return
+    if interrupted is not None and interrupted.is_swapping:
+        raise OperatorError(
+            "A restore was interrupted while swapping data directories:"
+            " finish it with `chitlaq backup restore --resume`."
+        )
+
+
 def begin(
     context: BackupContext,
     name: str | None,
@@ -73,15 +90,7 @@ def begin(
         OperatorError: a restore was interrupted after it began to swap data directories, or there is
             no backup to restore from.
     """
-    try:
-        interrupted = load(context)
-    except UnreadablePlanError:
-        interrupted = None
-    if interrupted is not None and interrupted.is_swapping:
-        raise OperatorError(
-            "A restore was interrupted while swapping data directories:"
-            " finish it with `chitlaq backup restore --resume`."
-        )
+    refuse_another(context)
     with exclusive_lock(context.home, "restore"):
         base_backup.reconcile(context)
     return plan.choose(context, name, to_time, timeline, is_up_to_damage=is_up_to_damage)

@@ -50,6 +50,8 @@ def preflight(context: BackupContext, wanted: RestorePlan) -> None:
     """
     if wanted.is_swapping:
         return
+    # Again, now that the lock is held: another may have been interrupted since this one was planned.
+    pending.refuse_another(context)
     chain = _chain(context, wanted)
     if not chain[-1].is_physical:
         require_free_space(context.home.root, dump.restore_bytes(chain[-1]), "The restore")

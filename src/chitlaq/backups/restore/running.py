@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.restore import pending, restore
@@ -18,43 +19,49 @@ def execute(
 ) -> RestoreResult:
     """Execute a plan; the caller holds the backup lock.
 
-    One that fails before the data directories are swapped leaves ChitLaq running with the previous data.
+    One that fails before the data directories are swapped leaves ChitLaq running with the previous data. One
+    that is killed leaves it paused, until it is resumed or another one is executed; or running, if it was
+    killed before its plan was stored.
 
     Raises:
         OperatorError: it failed, or what was stopped is not ready again; says what runs now.
     """
     say("checking the backup")
     restore.preflight(context, wanted)
-    # Before anything stops: whatever kills this process, `--resume` goes on from there.
-    pending.save(context, wanted)
-    was_running = True
-    try:
-        was_running = _pause(context, say)
-        restored = restore.execute(context, wanted)
-    except (OperatorError, OSError) as error:
-        raise OperatorError(
-            f"{error} {_after_failure(context, say, was_running)}".strip()
-        ) from None
-    except BaseException:
-        say(_after_failure(context, say, was_running))
-        raise
-    say(f"restored from {restored.backup}: {restored.rows:,} rows")
-    if was_running and (fault := _continue(context, say)):
-        raise OperatorError(f"The data is restored, from {restored.backup}, but: {fault}")
+    with _supervisor(context) as supervisor:
+        try:
+            if supervisor is None:
+                restore.stop_stack(context)
+            else:
+                supervisor.ask(
+                    control.Pause(REASON), lambda text: say(f"stopping: waiting for {text}")
+                )
+                say("the services, PostgreSQL and Valkey are stopped")
+            restored = restore.execute(context, wanted)
+        except (OperatorError, OSError) as error:
+            said = _after_failure(context, say, supervisor is not None)
+            raise OperatorError(f"{error} {said}".strip()) from None
+        except BaseException:
+            say(_after_failure(context, say, supervisor is not None))
+            raise
+        say(f"restored from {restored.backup}: {restored.rows:,} rows")
+        if supervisor is not None and (fault := _continue(context, say)):
+            raise OperatorError(f"The data is restored, from {restored.backup}, but: {fault}")
     return restored
 
 
-def _pause(context: BackupContext, say: Callable[[str], None]) -> bool:
-    """Stop what works with the database; returns whether ChitLaq was running."""
+@contextmanager
+def _supervisor(context: BackupContext) -> Iterator[control.Connection | None]:
+    """Yield a connection to the supervisor, which goes on by itself when it ends; None if ChitLaq is down."""
     try:
-        control.ask(
-            context.home, control.Pause(REASON), lambda text: say(f"stopping: waiting for {text}")
-        )
+        connection = control.Connection(context.home)
     except control.NotRunningError:
-        restore.stop_stack(context)
-        return False
-    say("the services, PostgreSQL and Valkey are stopped")
-    return True
+        yield None
+        return
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def _continue(context: BackupContext, say: Callable[[str], None]) -> str:

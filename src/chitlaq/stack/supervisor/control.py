@@ -97,7 +97,8 @@ class Stop(msgspec.Struct, tag="stop", frozen=True):
 class Pause(msgspec.Struct, tag="pause", frozen=True):
     """Stop what works with the database, until `Continue`; answered once it has exited.
 
-    What shows that, and why, goes on: ops-service, nginx and the observers.
+    What shows that, and why, goes on: ops-service, nginx and the observers. If the connection ends first,
+    whoever asked was killed: what is stopped starts again, unless a restore has to be finished before.
     """
 
     reason: str

@@ -65,8 +65,8 @@ class Lifecycle:
 
     async def keep(self, instance: Instance) -> None:
         """Keep one component running: start it, watch it, restart it when it exits."""
-        spec = instance.spec
         while True:
+            spec = instance.spec  # a restart may have brought another
             try:
                 if not spec.is_needed:
                     await self._wait_for_needs(instance)

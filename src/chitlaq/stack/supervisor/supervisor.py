@@ -78,6 +78,7 @@ class Supervisor:
         self._busy = asyncio.Lock()
         self._is_edge_behind = False
         self._paused_for = ""
+        self._paused_by: asyncio.StreamWriter | None = None
         self._commands: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -124,7 +125,7 @@ class Supervisor:
         try:
             while line := await reader.readline():
                 # It goes on if the client leaves.
-                running = asyncio.create_task(self._answer(line))
+                running = asyncio.create_task(self._answer(line, writer))
                 self._commands.add(running)
                 running.add_done_callback(self._commands.discard)
                 while not (await asyncio.wait([running], timeout=control.PROGRESS_SECONDS))[0]:
@@ -141,6 +142,8 @@ class Supervisor:
             pass  # the client disconnected, or its line is too long
         finally:
             writer.close()
+            if self._paused_by is writer:
+                await self._go_on_without(writer)
 
     def _waits_for(self) -> str:
         """What a running command waits for, as far as it is known."""
@@ -152,7 +155,9 @@ class Supervisor:
         ]
         return ", ".join(unfinished) or "it to finish"
 
-    async def _answer(self, line: bytes) -> tuple[control.Answer, bool]:
+    async def _answer(
+        self, line: bytes, client: asyncio.StreamWriter
+    ) -> tuple[control.Answer, bool]:
         try:
             command = control.decode(line)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -163,6 +168,7 @@ class Supervisor:
             elif isinstance(command, control.Rotate):
                 await self._logs.rotate(moved=command.moved)
             elif isinstance(command, control.Pause):
+                self._paused_by = client
                 await self._pause(command.reason)
             elif isinstance(command, control.Continue):
                 await self._continue()
@@ -251,22 +257,43 @@ class Supervisor:
             OSError: something is not ready in time; the supervisor goes on.
         """
         async with self._busy:
-            if not self._paused_for:
+            await self._start_paused()
+
+    async def _start_paused(self) -> None:
+        if not self._paused_for:
+            return
+        self._note(f"{self._paused_for} is over")
+        self._paused_for, self._paused_by = "", None
+        chosen = self._pausable()
+        for instance in chosen:
+            self._begin_to_keep(instance)
+        needed = [one for one in chosen if one.spec.is_needed]
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await asyncio.gather(*(one.became_ready.wait() for one in needed))
+        except TimeoutError:
+            late = ", ".join(one.spec.name for one in needed if not one.became_ready.is_set())
+            raise OSError(
+                f"Not ready after {READY_SECONDS:g} s: {late}. The supervisor goes on: see `chitlaq ps`."
+            ) from None
+
+    async def _go_on_without(self, client: asyncio.StreamWriter) -> None:
+        """Start what is paused, since whoever paused it is gone; or say what has to be finished first."""
+        async with self._busy:
+            if self._paused_by is not client:
                 return
-            self._note(f"{self._paused_for} is over")
-            self._paused_for = ""
-            chosen = self._pausable()
-            for instance in chosen:
-                self._begin_to_keep(instance)
-            needed = [one for one in chosen if one.spec.is_needed]
-            try:
-                async with asyncio.timeout(READY_SECONDS):
-                    await asyncio.gather(*(one.became_ready.wait() for one in needed))
-            except TimeoutError:
-                late = ", ".join(one.spec.name for one in needed if not one.became_ready.is_set())
-                raise OSError(
-                    f"Not ready after {READY_SECONDS:g} s: {late}. The supervisor goes on: see `chitlaq ps`."
-                ) from None
+            if self._home.pending_restore.exists():
+                reason = (
+                    f"for {self._paused_for}, which was interrupted:"
+                    " `chitlaq backup restore --resume` finishes it"
+                )
+                self._note(f"paused {reason}")
+                for instance in self._pausable():
+                    instance.change("stopped", reason)
+                return
+            self._note(f"{self._paused_for} was interrupted before it began")
+            with suppress(OSError):  # what is not ready says so itself
+                await self._start_paused()
 
     def _pausable(self) -> list[Instance]:
         return [one for one in self._instances.values() if one.spec.service in PAUSABLE]
@@ -418,6 +445,13 @@ class Supervisor:
             ) from None
 
     def _begin_to_keep(self, instance: Instance) -> None:
+        """Have a component started, and started again whenever it exits.
+
+        Raises:
+            OSError: everything is being stopped.
+        """
+        if self._stopping is not None:
+            raise OSError("ChitLaq is being stopped.")
         instance.became_ready.clear()
         self._keepers[instance.spec.name] = asyncio.create_task(self._lifecycle.keep(instance))
 
