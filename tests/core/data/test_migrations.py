@@ -79,6 +79,7 @@ STORED = {
         SELECT conversation_id, seq, sender_id, '👍' FROM websocket.messages;
         INSERT INTO websocket.privacy (account_id) SELECT id FROM auth.accounts
         """,
+    "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

@@ -38,4 +38,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         )
 
 
-SERVICE = Service(inventory.COMPONENTS["auth-service"], slices=("accounts", "sessions"), run=run)
+SERVICE = Service(
+    inventory.COMPONENTS["auth-service"], slices=("accounts", "audit", "sessions"), run=run
+)

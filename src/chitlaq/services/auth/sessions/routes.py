@@ -9,9 +9,10 @@ from uuid import UUID
 from litestar import Request, delete, get, post
 from litestar.datastructures import State
 
-from chitlaq.core.http import app, client_address, openapi, problems
+from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth import origin
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, Sessions, SignedIn
 from chitlaq.services.auth.state import AuthState
@@ -24,10 +25,7 @@ from chitlaq.services.auth.state import AuthState
     refuses=(401, 403, 429),
 )
 async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
-    user_agent = request.headers.get("user-agent", "").replace("\x00", "")
-    address = client_address.client_address(request)
-    limited = client_address.limited_address(request)
-    return await sessions.login(state, data, user_agent, address, limited)
+    return await sessions.login(state, data, origin.of(request))
 
 
 @post(

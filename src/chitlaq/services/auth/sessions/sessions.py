@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from uuid import UUID
 
@@ -17,15 +18,15 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
+from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions.schemas import Login, SessionItem, SignedIn
 from chitlaq.services.auth.state import AuthState
 
 log = logs.get("sessions")
 
 
-async def login(
-    state: AuthState, wanted: Login, user_agent: str, address: str | None, limited: str | None
-) -> SignedIn:
+async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
     """Open a session for an account, given its password.
 
     Only failures count towards the limit of the address, which may be a whole campus's.
@@ -33,9 +34,7 @@ async def login(
     Args:
         state: the service's.
         wanted: what was typed.
-        user_agent: of the client, as it is shown in the list of devices.
-        address: the client's, as it is shown there.
-        limited: what the limits count as one address.
+        origin: from where, for limits and for the list of devices.
 
     Raises:
         Problem: 401 for a wrong name or password (without saying which), 403 for an address that is
@@ -43,14 +42,14 @@ async def login(
     """
     name = wanted.login.strip().lower()
     try:
-        await state.address_limit.require(limited, ATTEMPT_UNITS)
+        await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
         await state.login_limit.spend(name)
         row = await state.database.row("account_by_login", name)
         is_right = await passwords.matches(
             wanted.password,
             row["password_hash"] if row else None,
             # Again when it is this attempt's turn: those before it in the queue may all have failed.
-            permit=lambda: state.address_limit.require(limited, ATTEMPT_UNITS),
+            permit=lambda: state.address_limit.require(origin.limited, ATTEMPT_UNITS),
         )
     except Problem as problem:
         if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
@@ -58,9 +57,9 @@ async def login(
         raise
     if not is_right or row is None:
         with suppress(Problem):
-            await state.address_limit.spend(limited, ATTEMPT_UNITS)
+            await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
         metrics.AUTH_ATTEMPTS.labels("failure").inc()
-        log.info("login failed", address=address)
+        log.info("login failed", address=origin.address)
         raise problems.not_signed_in("The name or the password is wrong.")
     if row["verified_at"] is None:
         metrics.AUTH_ATTEMPTS.labels("unverified").inc()
@@ -73,17 +72,18 @@ async def login(
         async with state.database.session() as session:
             await session.execute("set_password_hash", row["id"], rehashed)
     refresh_token = secrets.token_urlsafe(32)
-    async with state.database.session() as session:
+    async with state.database.transaction() as session:
         session_id = await session.value(
             "insert_session",
             row["id"],
             token_hash(refresh_token),
-            user_agent[:300],
-            address,
+            origin.user_agent,
+            origin.address,
             state.settings.tokens.session_days,
         )
+        await audit.write(session, row["id"], "signed_in", replace(origin, session_id=session_id))
     metrics.AUTH_ATTEMPTS.labels("success").inc()
-    log.info("logged in", account_id=row["id"], session_id=session_id, address=address)
+    log.info("logged in", account_id=row["id"], session_id=session_id, address=origin.address)
     return _signed_in(state, user_of(row), session_id, refresh_token)
 
 
