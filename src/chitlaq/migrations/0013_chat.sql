@@ -181,6 +181,51 @@ BEGIN ATOMIC
     SELECT b.* FROM feed.block_pairs b WHERE b.blocker_id = other AND b.blocked_id = one;
 END;
 
+-- Write into a conversation's history what a member did, and to whom; the text is a new name.
+CREATE FUNCTION websocket.write_line(conversation uuid, sender uuid, event text, subject uuid, text text)
+RETURNS SETOF websocket.messages
+LANGUAGE sql
+BEGIN ATOMIC
+    WITH counted AS (
+        UPDATE websocket.conversations c SET last_seq = c.last_seq + 1, last_at = clock_timestamp()
+        WHERE c.id = conversation RETURNING c.last_seq, c.last_at
+    )
+    INSERT INTO websocket.messages AS m (conversation_id, seq, sender_id, text, event, subject_id, sent_at)
+    SELECT conversation, c.last_seq, sender, text, event, subject, c.last_at FROM counted c
+    RETURNING m.*;
+END;
+
+-- A group has an owner, whoever changed who takes part: if none is left, the longest-serving admin, or else member.
+-- Of an account that was deleted nobody else tells the conversation.
+CREATE FUNCTION websocket.keep_owner() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ''
+AS $$
+DECLARE
+    heir uuid;
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        UPDATE websocket.conversations
+        SET participants_version = participants_version + 1, changed_at = clock_timestamp()
+        WHERE id = OLD.conversation_id;
+    END IF;
+    UPDATE websocket.participants SET role = 'owner'
+    WHERE conversation_id = OLD.conversation_id AND account_id = (
+        SELECT p.account_id
+        FROM websocket.conversations c JOIN websocket.participants p ON p.conversation_id = c.id
+        WHERE c.id = OLD.conversation_id AND c.kind = 'group' AND p.state = 'joined'
+          AND NOT EXISTS (SELECT FROM websocket.participants o WHERE o.conversation_id = c.id AND o.role = 'owner')
+        ORDER BY p.role = 'admin' DESC, p.since, p.account_id LIMIT 1
+    )
+    RETURNING account_id INTO heir;
+    IF TG_OP = 'DELETE' AND heir IS NOT NULL THEN
+        PERFORM websocket.write_line(OLD.conversation_id, NULL, 'promoted', heir, '');
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER keep_owner AFTER UPDATE OF role, state OR DELETE ON websocket.participants
+FOR EACH ROW EXECUTE FUNCTION websocket.keep_owner();
+
 -- Sessions that ended early: their sockets are closed. Tokens outlive them by minutes.
 CREATE INDEX sessions_by_end ON auth.sessions (ended_at) WHERE ended_at IS NOT NULL;
 CREATE VIEW auth.ended_sessions AS SELECT id, ended_at FROM auth.sessions WHERE ended_at IS NOT NULL;

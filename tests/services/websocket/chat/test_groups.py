@@ -132,6 +132,37 @@ async def test_roles_bound_what_one_may_do(join: Join) -> None:
     ]  # fmt: skip
 
 
+async def test_group_gets_an_owner_when_the_owners_account_is_deleted(
+    stack: Stack, join: Join
+) -> None:
+    owner, member, admin = [await join() for _ in range(3)]
+    found = await conversation(owner, member, kind="group", name="orphaned")
+    path = f"/api/conversations/{found['id']}/members"
+    await admin.put(f"/api/users/{owner.username}/follow")
+    await owner.put(f"{path}/{admin.username}", {"role": "admin"})
+    before = (await shown(member, found["id"]))["version"]
+    async with connected(stack, member) as socket:
+        await stack.sql("DELETE FROM auth.accounts WHERE id = $1", owner.id, role="chitlaq_auth")
+        group = await shown(member, found["id"])
+        assert members_of(group) == {
+            member.username: ("member", "joined"), admin.username: ("owner", "joined"),
+        }  # fmt: skip
+        assert group["version"] > before
+        await say(admin, found["id"], "so it is me")
+        line, message = [await received(socket, "message") for _ in range(2)]
+    assert (line["event"], line["sender"], line["subject"]) == ("promoted", None, admin.username)
+    assert (message["text"], message["seq"]) == ("so it is me", line["seq"] + 1)
+
+
+async def test_first_to_join_a_group_that_all_have_left_owns_it(join: Join) -> None:
+    owner, guest = await join(), await join()
+    found = await conversation(owner, guest, strangers=True, kind="group", name="left")
+    path = f"/api/conversations/{found['id']}/members"
+    assert (await owner.delete(f"{path}/{owner.username}")).status_code == 204
+    assert (await guest.put(f"{path}/{guest.username}")).status_code == 204
+    assert members_of(await shown(guest, found["id"])) == {guest.username: ("owner", "joined")}
+
+
 async def test_settings_of_one_member_are_their_own(stack: Stack, join: Join) -> None:
     ada, ben = await join(), await join()
     found = await conversation(ada, ben)

@@ -264,9 +264,8 @@ class Groups:
         await change.execute("end_participation", change.actor, change.last_seq + 1)
         change.write("left")
         if change.role == "owner":
-            heir = await change.session.value("heir", change.conversation_id, change.actor)
+            heir = await change.session.value("owner", change.conversation_id)
             if heir is not None:
-                await change.execute("set_role", heir, "owner")
                 change.write("promoted", heir)
 
     def _first_readable(self, change: _Change) -> int:

@@ -153,11 +153,9 @@ WHERE c.id = $1 AND c.kind = 'direct';
 -- How many take part in a group, or are invited.
 SELECT count(*) FROM websocket.participants WHERE conversation_id = $1 AND state <> 'left';
 
--- name: heir
--- Who becomes the owner of a group when the owner ($2) leaves: the longest-serving admin, or else member.
-SELECT account_id FROM websocket.participants
-WHERE conversation_id = $1 AND account_id <> $2 AND state = 'joined'
-ORDER BY role = 'admin' DESC, since, account_id LIMIT 1;
+-- name: owner
+-- Who owns a group; another than before when the owner has just left.
+SELECT account_id FROM websocket.participants WHERE conversation_id = $1 AND role = 'owner';
 
 -- name: set_participant
 -- Let an account ($2) take part with a role and a state, reading what follows number $5.
@@ -197,17 +195,9 @@ WHERE id = $1 RETURNING participants_version;
 
 -- name: write_line
 -- Write into a conversation's history what a member ($2) did ($3), and to whom ($4); $5 is a new name.
-WITH counted AS (
-    UPDATE websocket.conversations SET last_seq = last_seq + 1, last_at = clock_timestamp()
-    WHERE id = $1 RETURNING id, last_seq, last_at, participants_version
-), written AS (
-    INSERT INTO websocket.messages (conversation_id, seq, sender_id, text, event, subject_id, sent_at)
-    SELECT c.id, c.last_seq, $2, $5, $3, $4, c.last_at FROM counted c
-    RETURNING id, seq, sent_at, conversation_id, sender_id
-)
 SELECT w.id, w.seq, w.sent_at, c.participants_version AS version,
        websocket.folded_for(w.conversation_id, w.sender_id) AS folded_for
-FROM written w CROSS JOIN counted c;
+FROM websocket.write_line($1, $2, $3, $4, $5) w JOIN websocket.conversations c ON c.id = w.conversation_id;
 
 -- name: concerned
 -- Whom a change of a conversation concerns, and its version; also the one who has left ($2).
