@@ -12,8 +12,8 @@ from chitlaq.core import point_in_time
 from chitlaq.core.errors import OperatorError
 
 if TYPE_CHECKING:
+    from chitlaq.ops.oncall.current import Current
     from chitlaq.ops.oncall.duties import Duty
-    from chitlaq.ops.oncall.roster import Roster
     from chitlaq.ops.oncall.rotations import Override, Shift
 
 oncall = typer.Typer(no_args_is_help=True, help="Who is told of incidents, and how.")
@@ -59,14 +59,13 @@ def now(as_json: output.AsJson = False) -> None:
     """
     from chitlaq.ops.oncall import duties
 
-    _, roster, known = _read()
-    found = history_db.ask(lambda database: duties.now(database, roster, known, datetime.now(UTC)))
+    current, known = _read()
+    at = datetime.now(UTC)
+    found = history_db.ask(lambda database: duties.now(database, current.roster, known, at))
     if as_json:
         output.print_json(found)
     elif not found:
-        typer.echo(
-            "Nobody is told of incidents: `chitlaq oncall init`, or set operations.report_to."
-        )
+        typer.echo(f"Nobody is told of incidents. {current.why_nobody}")
     else:
         output.print_table(
             ("level", "who", "until", "then", "handover note"),
@@ -94,7 +93,8 @@ def show(
     """
     from chitlaq.ops.oncall import rotations
 
-    fault, roster, known = _read()
+    current, known = _read()
+    roster = current.roster
     begin = datetime.now(UTC)
     found: list[Shift] = [
         shift
@@ -119,8 +119,9 @@ def show(
                 for one in found
             ],
         )  # fmt: skip
-    if fault:
-        raise OperatorError(fault)
+    if current.fault:
+        # Which it has said already.
+        raise typer.Exit(output.UNHEALTHY)
 
 
 @oncall.command()
@@ -131,7 +132,7 @@ def people(as_json: output.AsJson = False) -> None:
     """
     from chitlaq.ops.oncall import deliveries
 
-    _, roster, _ = _read()
+    roster = _read()[0].roster
     found = history_db.ask(lambda database: deliveries.listed(database, roster))
     output.print_rows(
         found,
@@ -165,12 +166,11 @@ def send_test(
     from chitlaq.ops.oncall import deliveries
 
     _, settings = installation.current()
-    _, roster, _ = _read()
+    current, _ = _read()
+    roster = current.roster
     chosen = [roster.person(person)] if person else list(roster.people.values())
     if not chosen:
-        typer.echo(
-            "Nobody is configured: `chitlaq oncall init`, or set operations.report_to.", err=True
-        )
+        typer.echo(current.why_nobody, err=True)
         raise typer.Exit(output.UNHEALTHY)
     who = history_db.operator(operator)
     found = history_db.ask(lambda database: deliveries.test(database, settings.smtp, chosen, who))
@@ -200,7 +200,7 @@ def handover(
     """
     from chitlaq.ops.oncall import duties
 
-    _, roster, _ = _read()
+    roster = _read()[0].roster
     who = history_db.operator(operator)
     history_db.ask(lambda database: duties.hand_over(database, roster, rotation, who, note))
     typer.echo("The note is left.")
@@ -219,7 +219,7 @@ def calendar(
     from chitlaq.ops.oncall import overrides, shift_calendar
 
     home, settings = installation.current()
-    _, roster, _ = _read()
+    roster = _read()[0].roster
     found = roster.person(person)
     if url:
         token = shift_calendar.token(Secrets(home.secrets).ops_token, found.id)
@@ -247,7 +247,7 @@ def override_add(
     """
     from chitlaq.ops.oncall import overrides
 
-    _, roster, _ = _read()
+    roster = _read()[0].roster
     begin = point_in_time.parse(since, "--from", may_be_future=True) if since else datetime.now(UTC)
     end = point_in_time.parse(until, "--until", may_be_future=True)
     who = history_db.operator(operator)
@@ -266,7 +266,7 @@ def override_list(as_json: output.AsJson = False) -> None:
 
     Example: chitlaq oncall override list
     """
-    _, _, known = _read()
+    _, known = _read()
     output.print_rows(
         known,
         {
@@ -296,16 +296,16 @@ def override_remove(
     typer.echo("The override is removed.")
 
 
-def _read() -> tuple[str, Roster, list[Override]]:
-    """Return what is wrong with the file, the roster in effect and the overrides from now on."""
+def _read() -> tuple[Current, list[Override]]:
+    """Return the roster in effect and the overrides from now on, and say what is wrong with the file."""
     from chitlaq.ops.oncall import current, overrides
 
     home, settings = installation.current()
     found = current.read(home, settings.operations)
     if found.fault:
-        typer.echo(f"{found.fault} The last valid version is in effect.", err=True)
+        typer.echo(found.fault, err=True)
     known = history_db.ask(lambda database: overrides.listed(database, datetime.now(UTC)))
-    return found.fault, found.roster, known
+    return found, known
 
 
 def _until(one: Duty) -> str:

@@ -70,11 +70,14 @@ async def test_who_is_on_call_is_named_and_what_is_missing(
     assert (result.verdict, result.summary) == (Verdict.OK, "Ada")
     replace(home, "2026-01-01", "2099-01-01")
     result = await run_check(home, "oncall.now")
-    assert (result.verdict, result.summary) == (Verdict.CRITICAL, "nobody is on call now")
+    assert (result.verdict, result.summary) == (
+        Verdict.CRITICAL,
+        "nobody. The plan has a gap now: `chitlaq oncall override add` fills it.",
+    )
     home.oncall_file.unlink()
     result = await run_check(home, "oncall.now")
     assert result.verdict == Verdict.WARNING
-    assert "Missing: people in oncall.toml, or operations.report_to" in result.summary
+    assert "Neither oncall.toml nor operations.report_to names anybody" in result.summary
     result = await run_check(home, "oncall.now", CHITLAQ_OPERATIONS_REPORT_TO="ops@example.edu")
     assert "only the recipients of reports" in result.summary
 

@@ -103,3 +103,16 @@ async def test_operator_signs_in_and_looks_while_the_database_is_gone(
     # Nor when the database is back, which does not know of it yet.
     assert (await known.client.get("/ops/audit", headers=cookie)).status_code == 303
     assert await new.is_signed_in()
+
+
+async def test_first_screen_says_why_nobody_is_on_call(alone: Stack, visitor: Visitors) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    roster = Home(alone.home).oncall_file
+    roster.write_text("[people.ada")
+    try:
+        text = (await one.get("/ops/")).text
+        assert "nobody</span>. oncall.toml is not valid TOML" in text
+        assert "Nobody is configured" not in (await one.get("/ops/oncall")).text
+    finally:
+        roster.unlink()

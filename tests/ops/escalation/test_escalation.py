@@ -204,7 +204,11 @@ async def test_with_nobody_configured_the_recipients_of_reports_are_told(
 async def test_timeline_says_that_nobody_is_configured(escalation: Escalation) -> None:
     incident = await escalation.opened()
     await escalation.run()
-    assert any("nobody is configured" in line for line in await escalation.lines(incident.id))
+    assert any("Neither oncall.toml nor" in line for line in await escalation.lines(incident.id))
+    escalation.write("[people.ada")
+    broken = await escalation.opened()
+    await escalation.run()
+    assert any("is not valid TOML" in line for line in await escalation.lines(broken.id))
 
 
 async def test_level_with_nobody_is_passed_over_at_once(escalation: Escalation) -> None:

@@ -125,9 +125,13 @@ def test_handover_note_is_shown_to_whoever_has_the_duty(home: Stack) -> None:
 def test_broken_file_is_named_and_shown(home: Stack) -> None:
     (home.home / "oncall.toml").write_text("[people.ada]\nchanels = []")
     answer = home.command("oncall", "show")
-    assert answer.returncode == 1
-    assert (
-        "line 2 (people.ada.chanels): chanels is unknown: did you mean channels?" in answer.stderr
+    assert answer.returncode == 3
+    said = "line 2 (people.ada.chanels): chanels is unknown: did you mean channels?"
+    assert said in answer.stderr
+    now = home.command("oncall", "now").stdout
+    assert now.startswith(f"Nobody is told of incidents. oncall.toml, {said}")
+    assert now.endswith(
+        "There is no earlier version that was valid: nobody is told of incidents.\n"
     )
 
 

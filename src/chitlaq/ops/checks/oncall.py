@@ -61,15 +61,14 @@ async def now(system: SystemView) -> CheckOutcome:
         "levels", ["level", "who"], [[level, ", ".join(who)] for level, who in told.items()]
     )
     if not roster.people:
-        said = "nobody: incidents are told to nobody. Missing: people in oncall.toml, or operations.report_to"
-        return outcome(said, {"told": Value(0)}, least=Verdict.WARNING)
+        return outcome(f"nobody. {found.why_nobody}", {"told": Value(0)}, least=Verdict.WARNING)
     if not current.is_configured(roster):
         said = (
             "only the recipients of reports (operations.report_to). Missing: people in oncall.toml"
         )
         return outcome(said, {"told": Value(1)}, table, least=Verdict.WARNING)
     on_call = told.get(ON_CALL, [])
-    said = ", ".join(on_call) or "nobody is on call now"
+    said = ", ".join(on_call) or f"nobody. {found.why_nobody}"
     return outcome(
         said,
         {"told": Value(len(on_call))},
@@ -89,8 +88,7 @@ async def now(system: SystemView) -> CheckOutcome:
 async def roster(system: SystemView) -> CheckOutcome:
     found, overrides = await _read(system)
     if found.fault:
-        said = f"{found.fault} Until then the last valid version is in effect"
-        return outcome(said, {"valid": Value(0)}, least=Verdict.CRITICAL)
+        return outcome(found.fault, {"valid": Value(0)}, least=Verdict.CRITICAL)
     if not current.is_configured(found.roster):
         raise NotApplicable("there is no plan: `chitlaq oncall init` writes an example")
     at = datetime.now(UTC)

@@ -35,6 +35,7 @@ from chitlaq.ops.escalation.messages import PagedIncident
 from chitlaq.ops.escalation.pages import moment_of
 from chitlaq.ops.escalation.planning import Plan
 from chitlaq.ops.oncall import channels, current, deliveries
+from chitlaq.ops.oncall.current import Current
 from chitlaq.ops.oncall.roster import Channel, Roster
 
 WATCH_SECONDS = 0.5
@@ -76,7 +77,7 @@ class Engine:
         self._database = database
         self._changed = changed
         self._clock = clock or SystemClock()
-        self._known: tuple[object, Roster] | None = None
+        self._known: tuple[object, Current] | None = None
         # Each service of Apprise takes 60 MB while it lasts.
         self._slots = asyncio.Semaphore(deliveries.AT_ONCE)
         self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -105,9 +106,9 @@ class Engine:
         Raises:
             OpsDatabaseUnavailableError: the clocks cannot be read or moved.
         """
-        roster = self._roster()
+        found = self._current()
         plan = await self._database.transact(
-            partial(planning.advance, roster=roster, clock=self._clock, recent_within=BURST_WITHIN)
+            partial(planning.advance, current=found, clock=self._clock, recent_within=BURST_WITHIN)
         )
         looks = [plan.next_at] if plan.next_at is not None else []
         for place, planned in _by_channel(plan.waiting).items():
@@ -126,7 +127,7 @@ class Engine:
             if (held_until := _held_until(place, plan)) > plan.now:
                 looks.append(held_until)
                 continue
-            task = asyncio.create_task(self._send(roster, place, due))
+            task = asyncio.create_task(self._send(found.roster, place, due))
             self._sending[place] = task
             task.add_done_callback(partial(self._sent, place))
         next_at = min(looks, default=None)
@@ -150,15 +151,15 @@ class Engine:
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("page not sent", person=place[0], channel=place[1], fault=fault)
 
-    def _roster(self) -> Roster:
+    def _current(self) -> Current:
         """Return the roster in effect, read again when its file has changed."""
         seen = _state_of(self._home.oncall_file)
         if self._known is None or self._known[0] != seen:
             found = current.read(self._home, self._settings.operations, is_keeper=True)
             logs.hide(settings_loading.secrets_of(self._home, self._settings))
             if found.fault:
-                log.error("roster is not valid: the last valid one is in effect", said=found.fault)
-            self._known = seen, found.roster
+                log.error("roster is not valid", said=found.fault)
+            self._known = seen, found
         return self._known[1]
 
     async def _attempt(self) -> float:
@@ -166,9 +167,9 @@ class Engine:
             seconds = await self.tick()
         except OpsDatabaseUnavailableError as error:
             log.error("escalation is blind", error=str(error))
-            await self._last_resort.look(self._roster(), str(error))
+            await self._last_resort.look(self._current().roster, str(error))
             return WATCH_SECONDS
-        is_whole = await self._last_resort.look(self._roster())
+        is_whole = await self._last_resort.look(self._current().roster)
         return seconds if is_whole else WATCH_SECONDS
 
     async def _wait(self, seconds: float, seen: object) -> None:
@@ -204,7 +205,7 @@ class Engine:
             try:
                 return await self._database.transact(given_back)
             except OpsDatabaseUnavailableError as error:
-                await self._last_resort.look(self._roster(), str(error))
+                await self._last_resort.look(self._current().roster, str(error))
                 await asyncio.sleep(WATCH_SECONDS)
 
     async def _send(

@@ -18,6 +18,7 @@ from chitlaq.ops.escalation.clock import Clock, corrected
 from chitlaq.ops.incidents import timeline
 from chitlaq.ops.incidents.changes import Severity, Status
 from chitlaq.ops.oncall import rotations
+from chitlaq.ops.oncall.current import Current
 from chitlaq.ops.oncall.roster import Policy, Roster
 from chitlaq.ops.oncall.rotations import Override
 
@@ -76,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def advance(
-    transaction: Transaction, roster: Roster, clock: Clock, recent_within: timedelta
+    transaction: Transaction, current: Current, clock: Clock, recent_within: timedelta
 ) -> Plan:
     """Move all clocks to now, and plan the pages that follow from that."""
     now = corrected(transaction, clock)
@@ -87,7 +88,7 @@ def advance(
     nexts = []
     for row in rows:
         one = msgspec.convert(dict(row), Escalation, strict=False)
-        nexts.append(_Mover(transaction, roster, overrides, one, now).move())
+        nexts.append(_Mover(transaction, current, overrides, one, now).move())
     return Plan(
         now,
         transaction.rows("planned_pages"),
@@ -116,13 +117,14 @@ class _Mover:
     def __init__(
         self,
         transaction: Transaction,
-        roster: Roster,
+        current: Current,
         overrides: Sequence[Override],
         one: Escalation,
         now: datetime,
     ) -> None:
         self._transaction = transaction
-        self._roster = roster
+        self._current = current
+        self._roster = current.roster
         self._overrides = overrides
         self._one = one
         self._now = now
@@ -217,7 +219,7 @@ class _Mover:
     def _nobody_is_left(self, policy: Policy, run: int, *, is_empty: bool) -> None:
         within = duration(policy.within_minutes * 60)
         said = (
-            "Nobody is told, because nobody is configured: write oncall.toml, or set operations.report_to."
+            f"Nobody is told. {self._current.why_nobody}"
             if is_empty
             else f"Nobody has acknowledged within {within}; nobody else is told of a"
             f" {self._one.severity}."

@@ -35,10 +35,22 @@ log = logs.get("oncall")
 
 
 class Current(msgspec.Struct, frozen=True):
-    """The roster in effect, and what is wrong with the file, or an empty string."""
+    """The roster in effect; where the file is at fault also why, and what follows from that."""
 
     roster: Roster
     fault: str = ""
+
+    @property
+    def why_nobody(self) -> str:
+        """Why nobody is told, where nobody is."""
+        if self.fault:
+            return self.fault
+        if not self.roster.people:
+            return (
+                "Neither oncall.toml nor operations.report_to names anybody: `chitlaq oncall init` writes an"
+                " example."
+            )
+        return "The plan has a gap now: `chitlaq oncall override add` fills it."
 
 
 def read(home: Home, operations: Operations, *, is_keeper: bool = False) -> Current:
@@ -49,17 +61,13 @@ def read(home: Home, operations: Operations, *, is_keeper: bool = False) -> Curr
         operations: who is told where nobody is configured.
         is_keeper: whether this is ops-service, which keeps the file as the last valid version.
     """
-    last = home.last_roster
+    is_missing = False
     try:
         text = toml_files.text_of(home.oncall_file)
         valid = parse(text)
     except (FileNotFoundError, NotADirectoryError):
-        if not last.exists():
-            return Current(_or_report_to(Roster(), operations))
-        fault = (
-            f"{home.oncall_file} is missing: the last valid version stays in effect. Put it back, or write"
-            " an empty file to have nobody on call."
-        )
+        is_missing = True
+        fault = f"{home.oncall_file} is missing: put it back, or write an empty file to have nobody on call."
     except RosterError as error:
         fault = str(error)
     except (OSError, ValueError) as error:
@@ -68,15 +76,23 @@ def read(home: Home, operations: Operations, *, is_keeper: bool = False) -> Curr
         if is_keeper:
             try:
                 # What was checked: the file may have been replaced since.
-                files.ensure(last, text.encode(), mode=0o600)
+                files.ensure(home.last_roster, text.encode(), mode=0o600)
             except OSError as error:
                 log.warning("valid roster not kept", error=str(error))
         return Current(_or_report_to(valid, operations))
     try:
-        kept = parse(toml_files.text_of(last))
-    except (OSError, ValueError, OperatorError):
-        kept = Roster()
-    return Current(_or_report_to(kept, operations), fault)
+        kept = _or_report_to(parse(toml_files.text_of(home.last_roster)), operations)
+    except (FileNotFoundError, NotADirectoryError):
+        if is_missing:
+            return Current(_or_report_to(Roster(), operations))
+        then = "There is no earlier version that was valid"
+    except (OSError, ValueError, OperatorError) as error:
+        then = f"The last valid version cannot be read either ({error})"
+    else:
+        return Current(kept, f"{fault} The last valid version is in effect.")
+    told = _or_report_to(Roster(), operations)
+    whom = "only operations.report_to is told" if told.people else "nobody is told of incidents"
+    return Current(told, f"{fault} {then}: {whom}.")
 
 
 def _or_report_to(roster: Roster, operations: Operations) -> Roster:
