@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chitlaq.cli import history_db, output
-from chitlaq.core.formatting import duration
+from chitlaq.core.formatting import lasted
 
 if TYPE_CHECKING:
     from chitlaq.ops.history.alert_history import AlertRecord
@@ -52,11 +52,11 @@ def alerts(
 def _row(alert: AlertRecord) -> list[object]:
     from rich.text import Text
 
-    lasted = duration(((alert.ended_at or datetime.now(UTC)) - alert.started_at).total_seconds())
+    length = lasted(((alert.ended_at or datetime.now(UTC)) - alert.started_at).total_seconds())
     return [
         Text(alert.severity, style=COLOURS.get(alert.severity, "")),
         f"{alert.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
-        lasted if alert.ended_at else f"{lasted}, firing",
+        length if alert.ended_at else f"{length}, firing",
         alert.name,
         alert.summary,
         alert.procedure,

@@ -12,7 +12,7 @@ import typer
 from chitlaq.cli import history_db, installation, output
 from chitlaq.cli.alerts import COLOURS
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.formatting import count, duration
+from chitlaq.core.formatting import count, lasted
 
 if TYPE_CHECKING:
     from chitlaq.ops.database.database import OpsDatabase
@@ -417,8 +417,8 @@ def _told(one: Incident) -> str:
 
 
 def _alert(alert: IncidentAlert) -> list[object]:
-    lasted = duration(((alert.ended_at or datetime.now(UTC)) - alert.started_at).total_seconds())
-    state = lasted if alert.ended_at else f"{lasted}, firing"
+    length = lasted(((alert.ended_at or datetime.now(UTC)) - alert.started_at).total_seconds())
+    state = length if alert.ended_at else f"{length}, firing"
     return [
         _coloured(alert.severity),
         alert.name,

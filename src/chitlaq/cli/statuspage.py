@@ -152,9 +152,11 @@ def export(
 
     Examples: chitlaq status export /mnt/web/status · chitlaq status export s3://status-copy/chitlaq
     """
+    from chitlaq.ops.oncall import zone
     from chitlaq.ops.statuspage import copies, site, snapshot
 
-    _, settings = installation.current()
+    home, settings = installation.current()
+    zone.use(home, settings)
     where = target if target.startswith("s3://") else str(Path(target).expanduser().absolute())
     said = history_db.ask(lambda database: snapshot.taken(database, settings))
     found = site.copied(said, settings)
@@ -253,12 +255,14 @@ def end(number: Annotated[int, typer.Argument(help="`chitlaq status maintenance 
 
 def _done(work: Callable[[OpsDatabase], Awaitable[list[str]]], said: str) -> None:
     """Do something, write the page at once, and say what was done."""
+    from chitlaq.ops.oncall import zone
     from chitlaq.ops.statuspage import site
 
     home, settings = installation.current()
 
     async def changed(database: OpsDatabase) -> list[str]:
         words = await work(database)
+        zone.use(home, settings)
         try:
             await site.write(home, settings, database)
         except OSError as error:

@@ -19,6 +19,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
+def lasted(seconds: float) -> str:
+    """How long something lasts or has lasted, in whole seconds: ``1 s`` for what has only begun."""
+    return duration(max(1, round(seconds)))
+
+
 def share(ratio: float) -> str:
     """A ratio: ``93 %``, ``0.2 %``."""
     return f"{ratio * 100:.3g} %"

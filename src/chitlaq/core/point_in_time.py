@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.local_time import local, zone
 
 _FORMAT = re.compile(
     r"(?:(\d{4}-\d\d-\d\d)[ T])?(\d\d:\d\d(?::\d\d(?:[.,]\d{1,6})?)?) ?(Z|[+-]\d\d(?::?\d\d)?)?"
@@ -32,9 +33,9 @@ def parse(text: str, option: str, *, may_be_future: bool = False) -> datetime:
             return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         if found is None:
             raise ValueError
-        day = found[1] or f"{datetime.now().astimezone():%Y-%m-%d}"
+        day = found[1] or f"{local(datetime.now(UTC)):%Y-%m-%d}"
         written = datetime.fromisoformat(f"{day} {found[2]}{found[3] or ''}")
-        moment = written.astimezone() if written.tzinfo else _local(written, f"{option} {text!r}")
+        moment = local(written) if written.tzinfo else _local(written, f"{option} {text!r}")
     except (ValueError, OverflowError):
         # Also a time that is too long ago for a calendar.
         raise OperatorError(
@@ -48,13 +49,14 @@ def parse(text: str, option: str, *, may_be_future: bool = False) -> datetime:
 
 
 def _local(written: datetime, what: str) -> datetime:
-    """The moment at which this machine's clock showed a time.
+    """The moment at which the local clock showed a time.
 
     Raises:
         OperatorError: it never did, or twice, because the clock was changed then.
     """
     first, second = (
-        written.replace(fold=fold).astimezone(UTC).astimezone().replace(fold=0) for fold in (0, 1)
+        local(written.replace(fold=fold, tzinfo=zone()).astimezone(UTC)).replace(fold=0)
+        for fold in (0, 1)
     )
     if first.replace(tzinfo=None) != written:
         raise OperatorError(
@@ -72,4 +74,4 @@ def _local(written: datetime, what: str) -> datetime:
 def shown(moment: datetime) -> str:
     """A point in time in local time with its offset, as `parse` reads it."""
     timespec = "microseconds" if moment.microsecond else "seconds"
-    return moment.astimezone().isoformat(" ", timespec)
+    return local(moment).isoformat(" ", timespec)

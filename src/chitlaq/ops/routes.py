@@ -22,6 +22,7 @@ from chitlaq.ops.escalation import clock, daily_list, metrics
 from chitlaq.ops.escalation.engine import Engine
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.incidents import impact, keeping, system_changes
+from chitlaq.ops.oncall import zone
 from chitlaq.ops.schedule.backup_scheduler import BackupScheduler
 from chitlaq.ops.schedule.scheduler import Scheduler
 from chitlaq.ops.statuspage import keeper, silencing
@@ -36,6 +37,7 @@ from chitlaq.ops.watchdog.alert_path import AlertPath
 async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
     # What a screen looks at may hang.
     daemon_threads.use()
+    zone.use(context.home, context.settings)
     with OpsDatabase(context.home, is_keeper=True) as operations:
         scheduler = Scheduler(
             context.home, context.settings.operations, operations, context.database
@@ -51,6 +53,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
         )
         async with tasks.running(
             partial(postgres_import.move, context.home, context.database, operations),
+            partial(zone.use_forever, context.home, context.settings),
             scheduler.run_forever,
             engine.run_forever,
             partial(daily_list.send_forever, context.home, context.settings, operations),

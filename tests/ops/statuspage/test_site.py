@@ -113,7 +113,7 @@ async def test_page_tells_everything_in_each_language(told: OpsDatabase) -> None
 async def test_times_are_those_of_the_university(told: OpsDatabase) -> None:
     said = await snapshot.taken(told, SETTINGS, NOW)
     body = site.content(said, SETTINGS)
-    assert b"As of 26 November 2026 05:51 +03." in body["en.html"]
+    assert b"As of 26 November 2026 05:51 UTC+3." in body["en.html"]
     assert "26 Kasım 2026 05:51".encode() in body["tr.html"]
     assert b'datetime="2026-11-26T05:51:00+03:00"' in body["en.html"]
 

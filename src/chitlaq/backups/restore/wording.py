@@ -7,6 +7,7 @@ from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.postgres import base_backup
 from chitlaq.backups.restore.plan import RestorePlan, RestoreResult
+from chitlaq.core.local_time import local
 from chitlaq.core.point_in_time import shown
 
 
@@ -69,10 +70,10 @@ def _lost(record: Record, plan: RestorePlan) -> str:
 def _proof(record: Record) -> str:
     """What is known about the chosen backup: bad results first."""
     if failed := record.last_failure:
-        return f"KNOWN TO BE BAD since {failed.at.astimezone():%Y-%m-%d %H:%M}: {failed.detail}"
+        return f"KNOWN TO BE BAD since {local(failed.at):%Y-%m-%d %H:%M}: {failed.detail}"
     if record.drilled is not None:
-        when = f"{record.drilled.at.astimezone():%Y-%m-%d %H:%M}"
+        when = f"{local(record.drilled.at):%Y-%m-%d %H:%M}"
         return f"The restore drill at {when} succeeded in {record.drilled.seconds:.0f} s."
     if record.verified is not None:
-        return f"It was verified at {record.verified.at.astimezone():%Y-%m-%d %H:%M}."
+        return f"It was verified at {local(record.verified.at):%Y-%m-%d %H:%M}."
     return "It was never verified."

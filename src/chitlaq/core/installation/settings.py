@@ -154,7 +154,10 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     scheduled: bool = True
     timezone: str = ""
-    """The time zone of the times below, such as ``Europe/Vienna``. Default: this machine's."""
+    """The time zone of the times below and of the status page, such as ``Europe/Vienna``.
+
+    Default: this machine's; for the status page that of ``oncall.toml``, if it names one.
+    """
     morning: str = "09:00"
     midday: str = "13:00"
     evening: str = "18:00"

@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import structs
 
-from chitlaq.core.errors import OperatorError
+from chitlaq.core import point_in_time
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.local_time import local
 from chitlaq.ops.console.access.sessions import Session
 from chitlaq.ops.console.pages import ConsoleRequest
 
@@ -30,17 +31,17 @@ class Nothing(msgspec.Struct):
 
 
 def moment(text: str) -> datetime:
-    """Read what a browser's field for a date and a time has, in this machine's time.
+    """Read what a browser's field for a date and a time has, in the time zone that the page names.
 
     Raises:
-        OperatorError: it is no moment.
+        OperatorError: it is no moment, or the clock never showed it, or twice.
     """
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise OperatorError(
-            f"{text!r} is not a moment: write it as 2026-01-31T09:00. Nothing was changed."
-        ) from None
+    return point_in_time.parse(text, "Moment", may_be_future=True)
+
+
+def field(at: datetime) -> str:
+    """Return a moment as a browser's field for a date and a time takes it, at the full hour."""
+    return f"{local(at):%Y-%m-%dT%H:00}"
 
 
 async def read(request: ConsoleRequest, kind: type[T]) -> T:

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from litestar.exceptions import HTTPException
 
 from chitlaq.core.errors import OperatorError, UnknownResult
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.local_time import zone_name
 from chitlaq.ops.console.access import guards
 from chitlaq.ops.console.access.sessions import Session
 from chitlaq.web.console.pages import CONSOLE
@@ -93,6 +95,7 @@ def page(
         here=_here(request.url.path),
         session=session,
         form_token=session.form_token if isinstance(session, Session) else "",
+        zone=zone_name(datetime.now(UTC)),
         **values,
     )
 

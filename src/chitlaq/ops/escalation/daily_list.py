@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.formatting import count, duration
+from chitlaq.core.formatting import count, lasted
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -85,7 +85,7 @@ async def _told(settings: Settings, person: Person, subject: str, text: str) -> 
 def _message(rows: Sequence[sqlite3.Row], now: datetime) -> tuple[str, str]:
     lines = [
         f"{row['id']}: {one_line(row['title'])}, for"
-        f" {duration(max(0.0, (now - datetime.fromisoformat(row['opened_at'])).total_seconds()))}"
+        f" {lasted((now - datetime.fromisoformat(row['opened_at'])).total_seconds())}"
         for row in rows[:LISTED]
     ]
     if len(rows) > LISTED:

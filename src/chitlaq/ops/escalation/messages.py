@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from chitlaq.core.formatting import count, duration
+from chitlaq.core.formatting import count, duration, lasted
+from chitlaq.core.local_time import abbreviation, local
 from chitlaq.core.visible import one_line
 from chitlaq.ops.incidents import timeline
 
@@ -70,11 +71,11 @@ def page(incidents: Sequence[PagedIncident], now: datetime, console: str) -> tup
 
 
 def _lines(one: PagedIncident, now: datetime) -> list[str]:
-    lasted = duration(max(0.0, (now - one.opened_at).total_seconds()))
+    length = lasted((now - one.opened_at).total_seconds())
     alerts = count(one.alert_count, "alert")
     lines = [
         f"{one.severity} incident {one.id}: {_title(one)}",
-        f"Since {_clock(one.opened_at)} ({lasted}); {alerts}. You are told as {one.role}.",
+        f"Since {_clock(one.opened_at)} ({length}); {alerts}. You are told as {one.role}.",
     ]
     if (late := now - one.due_at) > LATE:
         lines.append(
@@ -109,4 +110,4 @@ def _title(one: PagedIncident) -> str:
 
 
 def _clock(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M %Z}"
+    return f"{local(at):%Y-%m-%d %H:%M} {abbreviation(local(at))}"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from chitlaq.core.local_time import local
 from chitlaq.ops.database.database import Statement, Transaction, statement
 from chitlaq.ops.escalation import planning
 from chitlaq.ops.escalation.messages import PagedIncident
@@ -39,7 +40,7 @@ def _then(roster: Roster, severity: str, clock: sqlite3.Row) -> str:
     role = planning.next_level(roster, severity, clock["level"])
     if not role or clock["next_at"] is None:
         return ""
-    return f"{role} is told at {moment_of(clock['next_at']).astimezone():%H:%M}"
+    return f"{role} is told at {local(moment_of(clock['next_at'])):%H:%M}"
 
 
 def hurry(

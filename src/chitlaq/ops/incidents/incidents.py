@@ -14,6 +14,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import count
+from chitlaq.core.local_time import local
 from chitlaq.core.visible import one_line
 from chitlaq.ops.database.database import OpsDatabase, Statement, Transaction, statement
 from chitlaq.ops.incidents import changes, timeline
@@ -137,10 +138,10 @@ async def acknowledge(
             until = now.acknowledged_until
             raise changes.IncidentChangedError(
                 f"Incident {number} is already acknowledged by {now.acknowledged_by}"
-                f" until {until and until.astimezone():%H:%M}: add a note, or take it over."
+                f" until {until and local(until):%H:%M}: add a note, or take it over."
             )
         until = at + changes.ACKNOWLEDGED_FOR[now.severity]
-        text = f"until {until.astimezone():%Y-%m-%d %H:%M}"
+        text = f"until {local(until):%Y-%m-%d %H:%M}"
         if is_anothers:
             text += f", instead of {now.acknowledged_by}"
         return msgspec.structs.replace(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.formatting import count, duration, lasted, share
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.local_time import local
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.incidents import details, impact
 from chitlaq.ops.incidents.action_items import ActionItem
@@ -55,11 +56,11 @@ def _summary(found: Incident, did: Impact) -> Iterator[str]:
     yield f"- Severity: {found.severity}"
     yield f"- Opened: {_local(found.opened_at)} by {inline(found.opened_by)}"
     if found.acknowledged_at is not None:
-        took = duration((found.acknowledged_at - found.opened_at).total_seconds())
+        took = lasted((found.acknowledged_at - found.opened_at).total_seconds())
         who = inline(found.acknowledged_by or "")
         yield f"- Acknowledged: {_local(found.acknowledged_at)} by {who}, after {took}"
     if found.resolved_at is not None:
-        took = duration((found.resolved_at - found.opened_at).total_seconds())
+        took = lasted((found.resolved_at - found.opened_at).total_seconds())
         yield f"- Resolved: {_local(found.resolved_at)} by {inline(found.resolved_by or '')}, after {took}"
     else:
         yield "- Not resolved yet"
@@ -132,4 +133,4 @@ def _items(items: Sequence[ActionItem]) -> Iterator[str]:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{local(at):%Y-%m-%d %H:%M:%S}"

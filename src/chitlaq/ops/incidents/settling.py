@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from chitlaq.core.formatting import duration
+from chitlaq.core.formatting import lasted
 from chitlaq.ops.database.database import Transaction
 from chitlaq.ops.incidents import changes, timeline
 from chitlaq.ops.incidents.changes import CHITLAQ, State
@@ -36,7 +36,7 @@ def settle(transaction: Transaction, now: datetime) -> bool:
     for row in over:
         state = _state(row)
         quiet = now - datetime.fromisoformat(row["last_ended"])
-        text = f"its last alert ended {duration(max(0.0, quiet.total_seconds()))} ago"
+        text = f"its last alert ended {lasted(quiet.total_seconds())} ago"
         transaction.write(
             changes.store(changes.ended(state, now, CHITLAQ)),
             timeline.add(state.id, "resolved", CHITLAQ, text, at=now),

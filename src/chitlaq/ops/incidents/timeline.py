@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from chitlaq.core import ids
+from chitlaq.core.local_time import local
 from chitlaq.core.visible import one_line, visible
 from chitlaq.ops.database.database import OpsDatabase, Statement, statement
 from chitlaq.ops.history.alert_history import OWN
@@ -166,4 +167,4 @@ def _crowd(lines: Sequence[_AlertLine]) -> Entry:
 
 def clock(at: datetime) -> str:
     """A moment in local time."""
-    return f"{at.astimezone():%H:%M:%S}"
+    return f"{local(at):%H:%M:%S}"

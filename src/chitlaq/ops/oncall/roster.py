@@ -160,12 +160,14 @@ class Roster(msgspec.Struct, frozen=True):
 
     Args:
         levels: the people of a level, or its rotation.
+        timezone: in which people read times: the file's, else that of all rotations, else empty.
     """
 
     people: Mapping[str, Person] = {}
     rotations: Mapping[str, Rotation] = {}
     levels: Mapping[str, tuple[str, ...] | str] = {}
     policies: Mapping[str, Policy] = msgspec.field(default_factory=lambda: RUNBOOK)
+    timezone: str = ""
 
     @property
     def secrets(self) -> list[str]:
@@ -238,7 +240,23 @@ class _Reader:
         policies = dict(RUNBOOK) | {
             name: self._policy(name, said, levels) for name, said in self._tables("policy")
         }
-        return Roster(people, rotations, levels, policies)
+        zones = {one.timezone for one in rotations.values()}
+        common = zones.pop() if len(zones) == 1 else ""
+        return Roster(people, rotations, levels, policies, self._zone_of_file() or common)
+
+    def _zone_of_file(self) -> str:
+        return self._zone(("timezone",), self._document.get("timezone", ""))
+
+    def _zone(self, path: Path, said: object) -> str:
+        """Return a time zone, or an empty string if none is named."""
+        try:
+            if not isinstance(said, str):
+                raise ValueError
+            return ZoneInfo(said).key if said else ""
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise self._error(
+                path, f"{said!r} is no time zone: write one such as Europe/Istanbul"
+            ) from None
 
     def _tables(self, section: str) -> Iterable[tuple[str, Any]]:
         found = self._document.get(section, {})
@@ -302,16 +320,9 @@ class _Reader:
     def _rotation(self, name: str, said: Any, people: Mapping[str, Person]) -> Rotation:
         path: Path = ("rotations", name)
         read = self._converted(path, said, Rotation)
-        zone = read.timezone or self._document.get("timezone", "")
-        if not isinstance(zone, str) or not zone:
+        zone = self._zone((*path, "timezone"), read.timezone) or self._zone_of_file()
+        if not zone:
             raise self._error(path, 'it has no time zone: write timezone = "Europe/Istanbul"')
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            where = (*path, "timezone") if read.timezone else ("timezone",)
-            raise self._error(
-                where, f"{zone!r} is no time zone: write one such as Europe/Istanbul"
-            ) from None
         if not read.layers:
             raise self._error(path, f"it has no layer: write [[rotations.{name}.layers]]")
         for number, layer in enumerate(read.layers):

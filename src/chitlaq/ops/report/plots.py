@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from chitlaq.core.formatting import quantity
+from chitlaq.core.local_time import local
 from chitlaq.ops.checks.model import TimeSeries
 
 WIDTH, HEIGHT = 320, 96
@@ -37,7 +38,7 @@ def plot(series: TimeSeries) -> Plot | None:
     low, high = min(0.0, *values), max(values)
     low_said, high_said = quantity(min(values), series.unit), quantity(high, series.unit)
     is_long = points[-1][0] - points[0][0] > timedelta(days=2)
-    first, last = points[0][0].astimezone(), points[-1][0].astimezone()
+    first, last = local(points[0][0]), local(points[-1][0])
     # Across midnight, the time alone is ambiguous.
     clock = "%H:%M" if first.date() == last.date() else "%a %H:%M"
     stamp = "%d %b" if is_long else clock

@@ -103,7 +103,7 @@ def recurrences(settings: Operations) -> list[Recurrence]:
     return [parse(name, getattr(settings, name)) for name in names]
 
 
-def zone(settings: Operations) -> tzinfo | None:
+def zone(settings: Operations) -> ZoneInfo | None:
     """Return the time zone of the schedule; None means this machine's.
 
     Raises:

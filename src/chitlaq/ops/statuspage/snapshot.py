@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chitlaq.core import local_time
 from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.schedule import scheduler
@@ -37,12 +38,12 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def zone(settings: Settings) -> tzinfo | None:
-    """Return the time zone of the page; None means this machine's.
+    """Return the time zone of the page: of the settings, else of those on call; None means this machine's.
 
     Raises:
         OperatorError: the settings name one that there is not.
     """
-    return scheduler.zone(settings.operations)
+    return scheduler.zone(settings.operations) or local_time.zone()
 
 
 async def taken(database: OpsDatabase, settings: Settings, at: datetime | None = None) -> Snapshot:
@@ -187,4 +188,4 @@ def _update(identifier: str, incident: str, status: str, text: str, at: datetime
 
 
 def _zone_name(at: datetime, settings: Settings) -> str:
-    return settings.operations.timezone or f"{at.astimezone():%Z}"
+    return settings.operations.timezone or local_time.iana_name(at) or local_time.zone_name(at)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from chitlaq.core.formatting import duration, size
+from chitlaq.core.formatting import duration, lasted, size
+from chitlaq.core.local_time import clock, local
 from chitlaq.web.pages import Pages, policy
 
 CONSOLE = Pages(
@@ -27,21 +28,20 @@ CONSOLE = Pages(
 
 
 def _clock(at: datetime) -> Markup:
-    """A moment on this machine's clock: today only the time, else also the date."""
-    local = at.astimezone()
-    is_today = local.date() == datetime.now(UTC).astimezone().date()
-    words = f"{local:%H:%M}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+    """A moment on people's clocks: today only the time, else also the date."""
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{local:%Y-%m-%d %H:%M:%S %Z}", words
+        f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        f"{local(at):%Y-%m-%d %H:%M:%S}",
+        clock(at),
     )
 
 
 def _clock_seconds(at: datetime) -> str:
-    return f"{at.astimezone():%H:%M:%S}"
+    return f"{local(at):%H:%M:%S}"
 
 
 def _ago(at: datetime) -> str:
-    return duration(max(1, round((datetime.now(UTC) - at).total_seconds())))
+    return lasted((datetime.now(UTC) - at).total_seconds())
 
 
 def _capitalized(text: str) -> str:

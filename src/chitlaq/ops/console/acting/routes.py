@@ -15,6 +15,7 @@ from litestar.response import Redirect, Stream
 
 from chitlaq import inventory
 from chitlaq.core.http import problems
+from chitlaq.core.point_in_time import shown
 from chitlaq.ops.actions import record, registry
 from chitlaq.ops.actions.model import Action, ActionContext, ActionRecord
 from chitlaq.ops.console import forms
@@ -32,8 +33,11 @@ Reason = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 class Wish(msgspec.Struct):
+    """What to plan; ``moment`` is a target as a browser's field for a date and a time has it."""
+
     action: str
     target: str = ""
+    moment: str = ""
 
 
 class Confirmation(msgspec.Struct):
@@ -73,7 +77,7 @@ async def actions(request: ConsoleRequest, state: OpsState) -> Response[str]:
 @form("/ops/actions/plans")
 async def plan(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     wish = await forms.read(request, Wish)
-    target = wish.target.strip()
+    target = shown(forms.moment(wish.moment)) if wish.moment else wish.target.strip()
     action = registry.select(wish.action, target)
     if _must_sign_in_again(request, action):
         return _to_sign_in_again(action, target)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import msgspec
 from litestar import Response
 
 from chitlaq.core.http import problems
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.local_time import iana_name
 from chitlaq.monitoring.dashboards.all_dashboards import DASHBOARDS
 from chitlaq.monitoring.dashboards.model import Dashboard, Panel
 from chitlaq.ops.console.dashboards import drawing
@@ -45,6 +47,7 @@ async def dashboard(request: ConsoleRequest, state: OpsState, uid: str) -> Respo
         span=span,
         spans=SPANS,
         values=values,
+        iana_zone=iana_name(datetime.now(UTC)),
         thresholds={panel: _threshold(state.context.settings, panel) for panel in found.panels},
     )
 

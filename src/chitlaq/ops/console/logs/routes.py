@@ -12,6 +12,7 @@ from litestar import Response
 
 from chitlaq import inventory
 from chitlaq.core.http import problems
+from chitlaq.core.local_time import local
 from chitlaq.logs import tail
 from chitlaq.logs.tail import Level, Line, Lines, Positions, Wanted
 from chitlaq.ops.console.pages import ConsoleRequest, Unknown, looked, page, screen
@@ -39,7 +40,7 @@ def _wanted(request: ConsoleRequest) -> Wanted:
 
 
 class Row(msgspec.Struct):
-    """A line for the browser, with its time on this machine's clock."""
+    """A line for the browser, with its time on people's clocks."""
 
     clock: str
     at: datetime
@@ -49,8 +50,7 @@ class Row(msgspec.Struct):
 
 
 def _row(line: Line) -> Row:
-    local = line.at.astimezone()
-    return Row(f"{local:%H:%M:%S}", line.at, line.service, line.level, line.text)
+    return Row(f"{local(line.at):%H:%M:%S}", line.at, line.service, line.level, line.text)
 
 
 @screen("/ops/logs")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from chitlaq.core.formatting import count, duration, share
+from chitlaq.core.formatting import count, duration, lasted, share
+from chitlaq.core.local_time import clock
 from chitlaq.ops.console.now.situation import Situation
 from chitlaq.ops.console.pages import Unknown
 from chitlaq.ops.incidents.incidents import Incident
@@ -56,7 +57,7 @@ def last_change(now: Situation) -> str:
         case None:
             return "none is known"
         case change:
-            return f"{_clock(change.at)}: {change.text}"
+            return f"{clock(change.at)}: {change.text}"
 
 
 def next_call(now: Situation) -> str:
@@ -67,7 +68,7 @@ def next_call(now: Situation) -> str:
         return ""
     step = now.steps[0]
     whom = f" {step.person} by {step.channel}" if step.person else ""
-    return f"Next at {_clock(step.at)}: {step.what}{whom}"
+    return f"Next at {clock(step.at)}: {step.what}{whom}"
 
 
 def fields(now: Situation) -> dict[str, str]:
@@ -79,7 +80,7 @@ def fields(now: Situation) -> dict[str, str]:
             "failed": share(felt.failed / felt.requests),
             "p95": duration(felt.p95_seconds),
             "affected": share(felt.affected / felt.people),
-            "felt": f"{count(felt.requests, 'request')} since {_clock(felt.since)}{_quiet(felt.last)}",
+            "felt": f"{count(felt.requests, 'request')} since {clock(felt.since)}{_quiet(felt.last)}",
         }
     return found
 
@@ -87,15 +88,8 @@ def fields(now: Situation) -> dict[str, str]:
 def _quiet(last: datetime) -> str:
     """Say that nothing has arrived for a while: what is shown is from before."""
     is_quiet = datetime.now(UTC) - last >= QUIET
-    return f", none since {_clock(last)}" if is_quiet else ""
+    return f", none since {clock(last)}" if is_quiet else ""
 
 
 def _since(at: datetime) -> str:
-    seconds = max(0.0, (datetime.now(UTC) - at).total_seconds())
-    return f"{_clock(at)} ({duration(max(1, round(seconds)))})"
-
-
-def _clock(at: datetime) -> str:
-    local = at.astimezone()
-    is_today = local.date() == datetime.now(UTC).astimezone().date()
-    return f"{local:%H:%M}" if is_today else f"{local:%Y-%m-%d %H:%M}"
+    return f"{clock(at)} ({lasted((datetime.now(UTC) - at).total_seconds())})"

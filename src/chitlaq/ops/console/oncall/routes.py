@@ -25,7 +25,7 @@ Word = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class StandIn(msgspec.Struct):
-    """Who stands in; moments as a browser's field has them, in this machine's time."""
+    """Who stands in; moments as a browser's field has them."""
 
     rotation: Word
     person: Word
@@ -59,7 +59,7 @@ async def on_call(request: ConsoleRequest, state: OpsState) -> Response[str]:
         "oncall.html",
         duty=found,
         plans=plans,
-        begin=f"{now.astimezone():%Y-%m-%dT%H:00}",
+        begin=forms.field(now),
     )
 
 

@@ -13,7 +13,6 @@ from litestar.response import Redirect
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.ops.console import forms
-from chitlaq.ops.console.forms import moment
 from chitlaq.ops.console.pages import ConsoleRequest, form, looked, page, screen
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.state import OpsState
@@ -84,7 +83,7 @@ async def shown(request: ConsoleRequest, state: OpsState) -> Response[str]:
         states=list(State),
         names=list(COMPONENTS),
         now=now,
-        begin=f"{(now + timedelta(hours=1)).astimezone():%Y-%m-%dT%H:00}",
+        begin=forms.field(now + timedelta(hours=1)),
     )
 
 
@@ -127,8 +126,8 @@ async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     work = maintenance.add(
         state.operations,
         given.component,
-        moment(given.starts_at),
-        moment(given.ends_at),
+        forms.moment(given.starts_at),
+        forms.moment(given.ends_at),
         given.title,
         request.user.operator,
         title_tr=given.title_tr,

@@ -9,6 +9,8 @@ from importlib import resources
 
 import msgspec
 
+from chitlaq.core.local_time import abbreviation
+
 LANGUAGES = ("en", "tr")
 """The first is for who prefers none of them."""
 
@@ -40,7 +42,7 @@ class Words:
 
     def moment(self, at: datetime) -> str:
         """Return a moment with its time zone; it is in that of the page already."""
-        return f"{self.day(at)} {at:%H:%M} {at:%Z}"
+        return f"{self.day(at)} {at:%H:%M} {abbreviation(at)}"
 
     def duration(self, seconds: float) -> str:
         """Return a time in whole minutes."""
