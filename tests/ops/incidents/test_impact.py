@@ -16,6 +16,7 @@ import pytest
 
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Logs, Settings
+from chitlaq.logs import failures
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.incidents import impact, incidents
 from tests.conftest import Member, Stack, eventually
@@ -91,8 +92,13 @@ async def test_where_nobody_gets_through_nobody_is_called_unharmed(
     said = impact.said(await impact.of(database, home, Settings(), number))
     assert said.startswith("not known, because no request has arrived since")
     plant(home, "nginx-access.log", line(minutes_ago(4)), line(minutes_ago(0)))
-    said = impact.said(await impact.of(database, home, Settings(), number))
-    assert said.startswith("no request failed")
+    found = await impact.of(database, home, Settings(), number)
+    assert impact.said(found).startswith("not measured yet")
+    since = minutes_ago(2) - impact.BEFORE
+    read = failures.failures(home, since, minutes_ago(0), 1)
+    assert impact.said(impact.measured(read, since, minutes_ago(0), is_over=False)).startswith(
+        "no request failed"
+    )
 
 
 async def test_impact_that_cannot_be_seen_is_not_called_none(

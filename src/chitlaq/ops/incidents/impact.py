@@ -16,6 +16,7 @@ import msgspec
 from chitlaq.core.formatting import count, duration, share
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.local_time import local
 from chitlaq.core.telemetry import logs
 from chitlaq.logs import failures
 from chitlaq.logs.failures import Failures, minute_of, moment_of
@@ -30,6 +31,8 @@ BEFORE = timedelta(minutes=15)
 """An alert fires some time after what it is about has begun."""
 FAILED_RATIO = 0.01
 """A minute in which more of the requests fail is part of the outage."""
+SETTLED = timedelta(minutes=2)
+"""A request that hangs is logged when it ends: nginx waits for at most a minute."""
 SHOWN = 10
 SILENT_SECONDS = 120
 """A shorter silence is nothing to speak of."""
@@ -58,6 +61,7 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
         routes: those with the most failures first.
         silence_seconds: the longest time in which nothing arrived: a network or nginx that was down.
         reach: why the figures do not cover the whole incident, or an empty string.
+        is_early: nothing has failed yet, and the incident is so young that this says nothing.
     """
 
     began_at: datetime | None = None
@@ -68,6 +72,7 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[RouteImpact, ...] = ()
     silence_seconds: float = 0.0
     reach: str = ""
+    is_early: bool = False
 
     @property
     def failed_ratio(self) -> float:
@@ -96,7 +101,7 @@ async def of(database: OpsDatabase, home: Home, settings: Settings, number: int)
 
 
 def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool) -> Impact:
-    """Return the impact of a period."""
+    """Return the impact of a period, which begins `BEFORE` the incident."""
     all_of_them, failed = _by_minute(found.requests), _by_minute(found.failed)
     bad = [one for one in failed if failed[one] >= FAILED_RATIO * all_of_them[one]]
     reach = ""
@@ -111,7 +116,8 @@ def measured(found: Failures, since: datetime, until: datetime, *, is_over: bool
         since_when = f" since {_local(moment_of(newest))}" if newest else ""
         reach = "; ".join(filter(None, (f"no request has arrived{since_when}", reach)))
     if not bad:
-        return Impact(silence_seconds=silence, reach=reach)
+        is_early = not is_over and until - since < BEFORE + SETTLED
+        return Impact(silence_seconds=silence, reach=reach, is_early=is_early)
     first, last = min(bad), max(bad)
     is_going_on = not is_over and last >= minute_of(until) - 1
     return Impact(
@@ -157,6 +163,8 @@ def said(impact: Impact) -> str:
     """Return the impact in a sentence."""
     if impact.began_at is None and impact.reach:
         text = f"not known, because {impact.reach}"
+    elif impact.is_early:
+        text = "not measured yet: it has only begun"
     elif impact.began_at is None:
         text = "no request failed"
     else:
@@ -172,7 +180,7 @@ def said(impact: Impact) -> str:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{local(at):%Y-%m-%d %H:%M}"
 
 
 async def store_forever(database: OpsDatabase, home: Home, settings: Settings) -> None:
