@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -182,6 +183,29 @@ async def test_silences_begin_and_end_with_the_work(
     recorded = [(one.action, one.reason) for one in await record.listed(database, 10)]
     reason = f"maintenance {work.id}: New disks"
     assert sorted(recorded) == [("silence", reason)] * 2 + [("unsilence", reason)] * 2
+
+
+async def test_silence_of_a_process_that_was_killed_is_not_made_twice(
+    home: Home, database: OpsDatabase, alertmanager: httpx.AsyncClient, alertmanager_url: str
+) -> None:
+    settings = Settings(alertmanager_url=SecretUrl(alertmanager_url))
+    now, title = datetime.now(UTC), secrets.token_hex(6)
+    works = [
+        await maintenance.add(database, ["chat"], now, now + HOUR, title, "ada") for _ in range(2)
+    ]
+    await silencing.silence(database, home, settings, now)
+    before = [dict(row) for row in await database.rows("maintenance_silences")]
+    assert len(before) == len(works), "of two maintenances, each has its own"
+    # Killed before the database had the first.
+    (lost, _) = before
+    await database.write(
+        statement("drop_maintenance_silence", lost["maintenance_id"], lost["target"])
+    )
+    await silencing.silence(database, home, settings, now)
+    assert [dict(row) for row in await database.rows("maintenance_silences")] == before
+    found = (await alertmanager.get("/api/v2/silences")).json()
+    made = sorted(one["comment"] for one in found if title in one["comment"])
+    assert made == [f"maintenance {one.id}: {title}" for one in works]
 
 
 async def test_silences_wait_for_an_alertmanager_that_is_down(

@@ -15,6 +15,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import duration
+from chitlaq.core.local_time import local
 from chitlaq.monitoring import alertmanager
 from chitlaq.monitoring.alerts import registry
 from chitlaq.ops.actions.model import Action, ActionContext
@@ -60,6 +61,7 @@ class _Alert(msgspec.Struct):
 
 
 class _Silence(msgspec.Struct, rename="camel"):
+    id: str
     matchers: list[Matcher]
     ends_at: datetime
     created_by: str
@@ -166,6 +168,22 @@ async def create(context: ActionContext, matchers: Sequence[Matcher], ends_at: d
     return _decoded(answer, _Created).silence_id
 
 
+async def find(context: ActionContext, matchers: Sequence[Matcher]) -> str | None:
+    """Return the ID of a silence that this operator made for this reason, and that is not over.
+
+    Raises:
+        OperatorError: Alertmanager does not answer, or refuses.
+    """
+    answer = await alertmanager.ask(context.home, context.settings, "/silences")
+    wanted = (context.operator, context.reason, [*matchers])
+    for one in _decoded(answer, list[_Silence]):
+        if (one.created_by, one.comment, one.matchers) == wanted and one.status[
+            "state"
+        ] != "expired":
+            return one.id
+    return None
+
+
 async def expire(context: ActionContext, identifier: str) -> None:
     """End a silence before its time; one that is over stays so.
 
@@ -184,8 +202,7 @@ async def _silence(context: ActionContext, target: str) -> str:
     ends = datetime.now(UTC) + wish.lasts
     created = await create(context, wish.matchers, ends)
     return (
-        f"silenced until {ends.astimezone():%Y-%m-%d %H:%M};"
-        f" `chitlaq ops do unsilence {created}` ends it"
+        f"silenced until {local(ends):%Y-%m-%d %H:%M}; `chitlaq ops do unsilence {created}` ends it"
     )
 
 
@@ -212,7 +229,7 @@ async def _plan_end(context: ActionContext, identifier: str) -> list[str]:
         return []
     of = ", ".join(map(str, silence.matchers))
     return [
-        f"end the silence of {of} until {silence.ends_at.astimezone():%Y-%m-%d %H:%M}",
+        f"end the silence of {of} until {local(silence.ends_at):%Y-%m-%d %H:%M}",
         f"made by {silence.created_by}: {silence.comment}",
     ]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.local_time import local
 from chitlaq.core.telemetry import logs
 from chitlaq.monitoring import alertmanager
 from chitlaq.ops.actions import record, silences
@@ -61,10 +62,16 @@ async def _begin(
     context = _context(home, settings, work)
     begun = record.begun("silence", target, context.operator, context.reason)
     ends_at = work.over_at + maintenance.ENDING
-    identifier = await silences.create(context, [silences.condition(target)], ends_at)
-    await database.write(statement("keep_maintenance_silence", work.id, target, identifier))
-    until = f"silenced until {ends_at.astimezone():%Y-%m-%d %H:%M}: {identifier}"
-    await record.store(database, record.ended(begun, until, succeeded=True))
+    conditions = [silences.condition(target)]
+    # One that was made before a process was killed, which could not remember it.
+    identifier = await silences.find(context, conditions) or await silences.create(
+        context, conditions, ends_at
+    )
+    until = f"silenced until {local(ends_at):%Y-%m-%d %H:%M}: {identifier}"
+    await database.write(
+        statement("keep_maintenance_silence", work.id, target, identifier),
+        record.storing(record.ended(begun, until, succeeded=True)),
+    )
 
 
 async def _end(
@@ -75,16 +82,16 @@ async def _end(
     target: str,
     identifier: str,
 ) -> None:
+    over = [statement("drop_maintenance_silence", work.id, target)]
     if work.ended_at is not None:
         context = _context(home, settings, work)
         begun = record.begun("unsilence", identifier, context.operator, context.reason)
         # Alertmanager forgets silences some days after their end.
         with suppress(alertmanager.NotThereError):
             await silences.expire(context, identifier)
-        await record.store(
-            database, record.ended(begun, f"{target} is no longer silenced", succeeded=True)
-        )
-    await database.write(statement("drop_maintenance_silence", work.id, target))
+        done = record.ended(begun, f"{target} is no longer silenced", succeeded=True)
+        over.append(record.storing(done))
+    await database.write(*over)
 
 
 def _context(home: Home, settings: Settings, work: Maintenance) -> ActionContext:
