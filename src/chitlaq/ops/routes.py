@@ -74,7 +74,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(impact.store_forever, operations, context.home, context.settings),
             Keeper(context.home, context.settings, operations).run_forever,
             Copier(context.settings, operations).copy_forever,
-            partial(keeper.send_forever, subscriptions),
+            partial(keeper.send_forever, operations, subscriptions),
             partial(silencing.silence_forever, operations, context.home, context.settings),
         ):
             console = Console(context.home, context.settings, operations)

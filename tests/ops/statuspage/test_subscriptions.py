@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -21,7 +22,8 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.incidents import incidents
 from chitlaq.ops.report import delivery
-from chitlaq.ops.statuspage import published, subscriptions
+from chitlaq.ops.statuspage import announcing, maintenance, published, subscriptions
+from chitlaq.ops.statuspage.maintenance import Maintenance
 from chitlaq.ops.statuspage.published import UpdateStatus
 from chitlaq.ops.statuspage.subscriptions import (
     InvalidTokenError,
@@ -32,6 +34,7 @@ from chitlaq.ops.statuspage.subscriptions import (
 from tests.conftest import Stack, eventually, free_ports
 
 FEED = ["feed"]
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -103,6 +106,52 @@ async def test_update_reaches_subscribers_of_its_components_once_in_their_langua
     assert page == "https://chat.example.edu/status/tr"
     assert end == message["unsubscribe"]
     assert end.startswith("https://chat.example.edu/status/unsubscribe?token=")
+
+
+async def test_subscribers_are_told_of_work_when_it_is_announced_and_when_it_is_over(
+    stack: Stack, database: OpsDatabase, mails: Database, made: Make, address: str
+) -> None:
+    subscribing = made(mails)
+    await confirmed(subscribing, stack, address)
+    now = datetime.now(UTC)
+
+    async def work(name: str, begins: timedelta) -> Maintenance:
+        start = now + begins
+        return await maintenance.add(
+            database, [name], start, start + 2 * HOUR, f"Disks of {name}", "ada", text="At night."
+        )
+
+    async def told(at: datetime) -> list[tuple[str, str]]:
+        before = len(await sent_to(stack, address))
+        for _ in range(2):
+            await announcing.announce(database, at)
+            await subscribing.send_waiting()
+        return [
+            (one["subject"], one["text"].partition("\n\nAll updates")[0])
+            for one in (await sent_to(stack, address))[before:]
+        ]
+
+    ahead, going_on = await work("feed", HOUR), await work("feed", -HOUR)
+    withdrawn, other = await work("feed", 30 * HOUR), await work("chat", HOUR)
+    begins = [f"{one.starts_at.astimezone():%H:%M}" for one in (ahead, withdrawn)]
+    said = await told(now)
+    assert [subject for subject, _ in said] == [
+        "Scheduled: Disks of feed", "In progress: Disks of feed", "Scheduled: Disks of feed",
+    ]  # fmt: skip
+    assert said[0][1].startswith("We will work on Feed from ")
+    assert begins[0] in said[0][1]
+    assert said[0][1].endswith("\n\nAt night.")
+    assert await told(now + HOUR) == [
+        ("Completed: Disks of feed", "The work on Feed is done."),
+    ], "that announced work begins was said before"
+    await maintenance.end(database, withdrawn.id)
+    ((subject, text),) = await told(now + 2 * HOUR)
+    assert subject == "Withdrawn: Disks of feed"
+    assert text.endswith("does not take place.")
+    assert begins[1] in text
+    assert len(await told(now + 4 * HOUR)) == 1
+    rows = await database.rows("maintenances_to_tell", now + 4 * HOUR)
+    assert rows == [], f"{going_on.id} and {other.id} are over"
 
 
 async def test_mails_wait_for_postgres(

@@ -13,7 +13,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, statement
-from chitlaq.ops.statuspage import automatic, bars, current, measuring, site, snapshot
+from chitlaq.ops.statuspage import announcing, automatic, bars, current, measuring, site, snapshot
 from chitlaq.ops.statuspage.components import COMPONENTS, State
 from chitlaq.ops.statuspage.hysteresis import Hysteresis
 from chitlaq.ops.statuspage.snapshot import Snapshot
@@ -82,10 +82,11 @@ class Keeper:
         )
 
 
-async def send_forever(subscriptions: Subscriptions) -> None:
-    """Hand mails to subscribers to the mail queue as they come."""
+async def send_forever(database: OpsDatabase, subscriptions: Subscriptions) -> None:
+    """Hand mails to subscribers to the mail queue as they come, those about announced work included."""
     while True:
         try:
+            await announcing.announce(database, datetime.now(UTC))
             if sent := await subscriptions.send_waiting():
                 log.info("mails to subscribers queued", mails=sent)
             await subscriptions.tidy()

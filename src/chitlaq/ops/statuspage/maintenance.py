@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.local_time import local
 from chitlaq.core.visible import one_line
 from chitlaq.ops.actions import silences
 from chitlaq.ops.database.database import OpsDatabase, Transaction
@@ -126,6 +127,15 @@ async def listed(database: OpsDatabase, ends_after: datetime) -> list[Maintenanc
     return _read(await database.rows("maintenances", ends_after))
 
 
+async def to_tell(database: OpsDatabase, now: datetime) -> list[Maintenance]:
+    """Return the work that subscribers have not been told of, or not of its end.
+
+    Raises:
+        OpsDatabaseUnavailableError: it cannot be read.
+    """
+    return _read(await database.rows("maintenances_to_tell", now))
+
+
 async def shown(database: OpsDatabase, number: int) -> Maintenance:
     """Return one announcement.
 
@@ -202,4 +212,4 @@ def _read(rows: Iterable[sqlite3.Row]) -> list[Maintenance]:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{local(at):%Y-%m-%d %H:%M}"

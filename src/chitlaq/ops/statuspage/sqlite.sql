@@ -105,14 +105,42 @@ WHERE EXISTS (
     ON told.value = wanted.value
 );
 
+-- name: maintenances_to_tell
+-- Work that subscribers were told nothing of and that is not over at ?1, or of whose end they were not told.
+SELECT id, title, title_tr, text, text_tr, components, starts_at, ends_at, ended_at, made_at, made_by
+FROM maintenances
+WHERE CASE WHEN EXISTS (SELECT 1 FROM maintenance_updates u WHERE u.maintenance_id = maintenances.id)
+      THEN coalesce(ended_at, ends_at) <= ?1
+           AND NOT EXISTS (SELECT 1 FROM maintenance_updates u
+                           WHERE u.maintenance_id = maintenances.id AND u.status IN ('completed', 'withdrawn'))
+      ELSE coalesce(ended_at, ends_at) > ?1 END;
+
+-- name: tell_of_maintenance
+-- Note that subscribers are told of work, once of each status.
+INSERT INTO maintenance_updates (id, maintenance_id, status, published_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT DO NOTHING;
+
+-- name: queue_maintenance_mails
+-- Let the update ?1 wait for each subscriber of a component that is worked on.
+INSERT INTO subscriber_mails (update_id, subscriber_id)
+SELECT u.id, s.id
+FROM maintenance_updates u JOIN maintenances m ON m.id = u.maintenance_id, subscribers s
+WHERE u.id = ?1 AND EXISTS (
+    SELECT 1 FROM json_each(s.components) wanted JOIN json_each(m.components) told ON told.value = wanted.value
+);
+
 -- name: subscriber_mails
--- Mails that wait, the oldest updates first.
-SELECT m.update_id, m.subscriber_id, s.address, s.language, u.incident_id, u.status, u.text, u.text_tr,
-       p.title, p.title_tr
+-- Mails that wait, the oldest updates first; only those about maintenance have its components and times.
+SELECT m.update_id, m.subscriber_id, s.address, s.language, u.*
 FROM subscriber_mails m
 JOIN subscribers s ON s.id = m.subscriber_id
-JOIN published_updates u ON u.id = m.update_id
-JOIN published_incidents p ON p.incident_id = u.incident_id
+JOIN (SELECT u.id, u.status, p.title, p.title_tr, u.text, u.text_tr,
+             NULL AS components, NULL AS starts_at, NULL AS ends_at
+      FROM published_updates u JOIN published_incidents p ON p.incident_id = u.incident_id
+      UNION ALL
+      SELECT u.id, u.status, w.title, w.title_tr, w.text, w.text_tr, w.components, w.starts_at, w.ends_at
+      FROM maintenance_updates u JOIN maintenances w ON w.id = u.maintenance_id) u
+ON u.id = m.update_id
 ORDER BY m.update_id, m.subscriber_id LIMIT ?1;
 
 -- name: drop_subscriber_mail

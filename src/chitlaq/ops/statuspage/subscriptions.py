@@ -27,9 +27,10 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.database.database import OpsDatabase, Transaction, statement
 from chitlaq.ops.report import delivery
+from chitlaq.ops.statuspage import snapshot
 from chitlaq.ops.statuspage.components import selected
 from chitlaq.web.console.status import pages
-from chitlaq.web.console.status.words import words
+from chitlaq.web.console.status.words import Words, words
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -222,6 +223,8 @@ class Subscriptions:
         link = self._link("unsubscribe", Subscription(UUID(row["subscriber_id"]), language))
         page = f"{self._settings.base_url}/status/{language}"
         told = row["text_tr"] if is_turkish else row["text"]
+        if row["components"]:
+            told = self._of_maintenance(row, spoken, told)
         text = f"{told}\n\n{spoken('mail.update.end', page=page, link=link)}"
         subject = spoken(
             "mail.update.subject",
@@ -231,6 +234,18 @@ class Subscriptions:
         return Mail(
             row["address"], subject, text, pages.mail(language, subject, text), [page, link], link
         )
+
+    def _of_maintenance(self, row: sqlite3.Row, spoken: Words, own: str) -> str:
+        """Return what a mail about announced work says: of its end without the operator's own text."""
+        where = snapshot.zone(self._settings)
+        start, end = (
+            spoken.moment(datetime.fromisoformat(row[name]).astimezone(where))
+            for name in ("starts_at", "ends_at")
+        )
+        names = spoken.components(msgspec.json.decode(row["components"]))
+        sentence = spoken(f"update.{row['status']}", components=names, start=start, end=end)
+        is_ahead = row["status"] in {"scheduled", "in_progress"}
+        return f"{sentence}\n\n{own}" if own and is_ahead else sentence
 
     def _link(self, action: str, carried: Wish | Subscription) -> str:
         query = urlencode({"token": self._token(carried)})
