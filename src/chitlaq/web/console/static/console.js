@@ -64,5 +64,14 @@ function watch(page) {
 for (const output of document.querySelectorAll("[data-stream]")) {
   if (output.dataset.stream) follow(output);
 }
+// A screen's own script may not come.
+for (const script of document.querySelectorAll("script[type=module]")) {
+  script.addEventListener("error", () => {
+    for (const waiting of document.querySelectorAll(".loading")) {
+      waiting.className = "unknown";
+      waiting.textContent = "Unknown: a script of this page did not load. Load the page again.";
+    }
+  });
+}
 const page = document.querySelector("[data-now]");
 if (page) watch(page);

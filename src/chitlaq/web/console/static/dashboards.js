@@ -39,20 +39,21 @@ const FORMATS = {
 const inWords = (value, unit) =>
   value == null ? "–" : (FORMATS[unit] ?? ((number) => `${plain(number)}/s`))(value);
 
-// --- times of the browser's clock, with 24 hours
+// --- times in the zone that the page names, with 24 hours
 
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
-const clockWithSeconds = new Intl.DateTimeFormat("en-GB", {
-  hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const timeZone = root.dataset.zone || undefined;
+const format = (parts) => new Intl.DateTimeFormat("en-GB", { ...parts, timeZone });
+const clock = format({ hour: "2-digit", minute: "2-digit" });
+const clockWithSeconds = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = format({ day: "numeric", month: "short" });
 const moment = (seconds) => {
   const at = new Date(seconds * 1000);
   return `${day.format(at)} ${clock.format(at)}`;
 };
 const tick = (seconds) => {
   const at = new Date(seconds * 1000);
-  return at.getHours() === 0 && at.getMinutes() === 0 ? day.format(at) : clock.format(at);
+  const words = clock.format(at);
+  return words === "00:00" ? day.format(at) : words;
 };
 
 // --- graphs
@@ -91,6 +92,7 @@ function options(panel, names, legend, width) {
     height: HEIGHT,
     padding: [8, 8, 0, 0],
     legend: { show: false },
+    tzDate: (at) => (timeZone ? uPlot.tzDate(new Date(at * 1000), timeZone) : new Date(at * 1000)),
     cursor: { sync: { key: root.dataset.path }, drag: { x: true, y: false } },
     scales: {
       y: {
