@@ -65,6 +65,20 @@ async def test_bad_registration_is_refused_and_stores_nothing(
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [("shares_presence", 0), ("shares_presence", "true"), ("may_message", 1), ("shares_read", 1.0)],
+)
+async def test_value_of_another_type_is_refused_and_not_converted(
+    join: Join, field: str, value: object
+) -> None:
+    member = await join()
+    before = (await member.get("/api/conversations/privacy")).json()
+    answer = await member.put("/api/conversations/privacy", {**before, field: value})
+    assert_is_problem(answer, field)
+    assert (await member.get("/api/conversations/privacy")).json() == before
+
+
+@pytest.mark.parametrize(
     ("query", "field"),
     [
         ("page=99999999999999999999999999", "page"),

@@ -24,6 +24,7 @@ from chitlaq import __version__
 from chitlaq.core import tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.http import (
+    bodies,
     client_address,
     health,
     identity,
@@ -69,6 +70,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         metrics.initialize_requests(service.name, "GET", routes.UNMATCHED)
     app = Litestar(
         route_handlers=[*routes.collect(service), _health, _live, _ready, _metrics],
+        request_class=bodies.StrictRequest,
         lifespan=[lifespan],
         before_request=_check,
         dependencies={
@@ -263,7 +265,7 @@ def _answer_http_exception(
 ) -> Response[bytes]:
     """Translate the framework's errors: 422 names the fields, 400 the position in the text."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        return _answer(problems.invalid(_field_errors(error.extra)))
+        return _answer(problems.invalid(bodies.field_errors(error.extra)))
     missing = re.match(r"Missing required (?:query|header) parameter '([^']+)'", error.detail)
     if missing:
         return _answer(problems.invalid({missing[1]: "is missing"}))
@@ -277,47 +279,6 @@ def _answer_http_exception(
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
-
-
-def _field_errors(extra: list[Any]) -> dict[str, str]:
-    """Turn msgspec's error message into {field: reason}."""
-    errors: dict[str, str] = {}
-    for item in extra:
-        message, field = str(item.get("message", "not valid")), str(item.get("key", ""))
-        reason, _, path = message.partition(" - at `$")
-        if path:
-            field = path.strip(".`") or field
-        if not field or field == "data":
-            # A struct's own check says "field: reason"; a missing field is named in the message.
-            head, colon, tail = reason.partition(": ")
-            named = reason.rpartition("field `")[2].rstrip("`") if "field `" in reason else ""
-            field, reason = (head, tail) if colon else (named or "body", reason)
-        errors[field] = _plain(reason)
-    return errors
-
-
-_PLAIN = (
-    (
-        re.compile(r"Expected `(?:str|array)` of length >= (\d+)"),
-        r"must be at least \1 characters long",
-    ),
-    (
-        re.compile(r"Expected `(?:str|array)` of length <= (\d+)"),
-        r"must be at most \1 characters long",
-    ),
-    (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
-    (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
-    (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
-    (re.compile(r"Object missing required field .*"), "is missing"),
-    (re.compile(r"Object contains unknown field .*"), "is an unknown field"),
-)
-
-
-def _plain(reason: str) -> str:
-    """Translate msgspec's message for the user of a form."""
-    for pattern, words in _PLAIN:
-        reason = pattern.sub(words, reason)
-    return reason
 
 
 def _answer_unreadable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

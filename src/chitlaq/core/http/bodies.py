@@ -1,0 +1,75 @@
+"""Request bodies: JSON that has the declared types, and which field is at fault if it has not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from litestar.exceptions import ValidationException
+
+
+class StrictRequest(Request[Any, Any, State]):
+    """Takes a body's values as they are: the framework would accept ``0`` for false and ``"1"`` for 1.
+
+    That is right for query parameters, which are text, and wrong for JSON: the description of the API
+    says boolean, and a client that sends something else is mistaken about what it means.
+    """
+
+    async def json(self) -> Any:
+        """Return the body as the type of the handler's ``data``.
+
+        Raises:
+            ValidationException: it is JSON, but not of this type.
+        """
+        value = await super().json()
+        declared = self.route_handler.parsed_fn_signature.parameters.get("data")
+        if declared is None:
+            return value
+        try:
+            return msgspec.convert(value, declared.annotation)
+        except msgspec.ValidationError as error:
+            raise ValidationException(extra=[{"message": str(error), "key": "data"}]) from error
+
+
+def field_errors(extra: list[Any]) -> dict[str, str]:
+    """Turn msgspec's error message into {field: reason}."""
+    errors: dict[str, str] = {}
+    for item in extra:
+        message, field = str(item.get("message", "not valid")), str(item.get("key", ""))
+        reason, _, path = message.partition(" - at `$")
+        if path:
+            field = path.strip(".`") or field
+        if not field or field == "data":
+            # A struct's own check says "field: reason"; a missing field is named in the message.
+            head, colon, tail = reason.partition(": ")
+            named = reason.rpartition("field `")[2].rstrip("`") if "field `" in reason else ""
+            field, reason = (head, tail) if colon else (named or "body", reason)
+        errors[field] = _plain(reason)
+    return errors
+
+
+_PLAIN = (
+    (
+        re.compile(r"Expected `(?:str|array)` of length >= (\d+)"),
+        r"must be at least \1 characters long",
+    ),
+    (
+        re.compile(r"Expected `(?:str|array)` of length <= (\d+)"),
+        r"must be at most \1 characters long",
+    ),
+    (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
+    (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
+    (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
+    (re.compile(r"Object missing required field .*"), "is missing"),
+    (re.compile(r"Object contains unknown field .*"), "is an unknown field"),
+)
+
+
+def _plain(reason: str) -> str:
+    """Translate msgspec's message for the user of a form."""
+    for pattern, words in _PLAIN:
+        reason = pattern.sub(words, reason)
+    return reason
