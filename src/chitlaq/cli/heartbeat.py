@@ -53,6 +53,7 @@ def expect(
     url: Annotated[
         str, typer.Option(help="Where the sender reaches this.")
     ] = "http://127.0.0.1:3010",
+    operator: history_db.Operator = None,
 ) -> None:
     """Expect a heartbeat, and print what its sender sets: a URL with a new token, which is shown once.
 
@@ -60,8 +61,9 @@ def expect(
     """
     from chitlaq.ops.watchdog import heartbeats
 
+    who = history_db.operator(operator)
     token = history_db.ask(
-        lambda database: heartbeats.expect(database, name, timedelta(minutes=within))
+        lambda database: heartbeats.expect(database, name, timedelta(minutes=within), who)
     )
     typer.echo(
         f"In {name}'s chitlaq.toml, under [operations]:\n"
@@ -89,12 +91,13 @@ def list_heartbeats(as_json: output.AsJson = False) -> None:
 
 
 @heartbeat.command()
-def forget(name: HeartbeatName) -> None:
+def forget(name: HeartbeatName, operator: history_db.Operator = None) -> None:
     """Expect a heartbeat no longer.
 
     Example: chitlaq heartbeat forget campus
     """
     from chitlaq.ops.watchdog import heartbeats
 
-    history_db.ask(lambda database: heartbeats.forget(database, name))
+    who = history_db.operator(operator)
+    history_db.ask(lambda database: heartbeats.forget(database, name, who))
     typer.echo(f"No heartbeat {name} is expected any more.")

@@ -285,6 +285,7 @@ def override_list(as_json: output.AsJson = False) -> None:
 @override.command("remove")
 def override_remove(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="As listed.")],
+    operator: history_db.Operator = None,
 ) -> None:
     """Remove an override: whoever has the duty by plan has it again.
 
@@ -292,7 +293,8 @@ def override_remove(
     """
     from chitlaq.ops.oncall import overrides
 
-    history_db.ask(lambda database: overrides.remove(database, identifier))
+    who = history_db.operator(operator)
+    history_db.ask(lambda database: overrides.remove(database, identifier, who))
     typer.echo("The override is removed.")
 
 

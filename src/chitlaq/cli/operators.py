@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 @operators.command()
-def add(name: Name) -> None:
+def add(name: Name, operator: history_db.Operator = None) -> None:
     """Add an operator: ask for a password (without a terminal: the first line of standard input).
 
     Prints what the operator's authenticator app needs for the six digits, once.
@@ -31,6 +31,7 @@ def add(name: Name) -> None:
     Example: chitlaq operators add ada
     """
     made = asyncio.run(_file().add(name, _password()))
+    _record("add", name, operator)
     _print_enrolment(made)
 
 
@@ -59,7 +60,7 @@ def list_(as_json: output.AsJson = False) -> None:
 
 
 @operators.command()
-def remove(name: Name) -> None:
+def remove(name: Name, operator: history_db.Operator = None) -> None:
     """Remove an operator; who is signed in as this operator no longer is.
 
     Example: chitlaq operators remove ada
@@ -69,26 +70,38 @@ def remove(name: Name) -> None:
     _file().remove(name)
     # The file says nothing any more of who was signed in by a link.
     history_db.ask(lambda database: Sessions(database).end_all(name))
+    _record("remove", name, operator)
     typer.echo(f"{name} can no longer sign in.")
 
 
 @operators.command()
-def password(name: Name) -> None:
+def password(name: Name, operator: history_db.Operator = None) -> None:
     """Give an operator a new password, and end their sessions.
 
     Example: chitlaq operators password ada
     """
     asyncio.run(_file().change_password(name, _password()))
+    _record("password", name, operator)
     typer.echo(f"{name} has a new password; sessions of {name} have ended.")
 
 
 @operators.command()
-def totp(name: Name) -> None:
+def totp(name: Name, operator: history_db.Operator = None) -> None:
     """Give an operator a new key for the authenticator app, and end their sessions.
 
     Example: chitlaq operators totp ada
     """
-    _print_enrolment(_file().renew_totp(name))
+    made = _file().renew_totp(name)
+    _record("totp", name, operator)
+    _print_enrolment(made)
+
+
+def _record(word: str, name: str, operator: str | None) -> None:
+    """Record what was done; the file of operators is changed also while the database does not work."""
+    from chitlaq.ops.actions import record
+
+    done = record.begun(f"operators {word}", name, history_db.operator(operator), "")
+    history_db.ask(lambda database: record.store(database, record.ended(done, "", succeeded=True)))
 
 
 def _file() -> Operators:

@@ -89,7 +89,7 @@ def set_(
 
     async def work(database: OpsDatabase) -> list[str]:
         if word == "clear":
-            return await current.clear(database, names)
+            return await current.clear(database, names, who)
         return await current.set_by_person(database, names, current.state_of(word), who)
 
     _done(work, "Measured again: {}." if word == "clear" else f"{{}}: shown as {word}.")
@@ -239,15 +239,20 @@ def list_(as_json: output.AsJson = False) -> None:
 
 
 @maintenance.command()
-def end(number: Annotated[int, typer.Argument(help="`chitlaq status maintenance list`.")]) -> None:
+def end(
+    number: Annotated[int, typer.Argument(help="`chitlaq status maintenance list`.")],
+    operator: history_db.Operator = None,
+) -> None:
     """End work early, or withdraw it before it begins.
 
     Example: chitlaq status maintenance end 3
     """
     from chitlaq.ops.statuspage import maintenance as announced
 
+    who = history_db.operator(operator)
+
     async def work(database: OpsDatabase) -> list[str]:
-        ended = await announced.end(database, number)
+        ended = await announced.end(database, number, who)
         return [f"{ended.id} is {'withdrawn' if ended.is_withdrawn else 'over'}"]
 
     _done(work, "Maintenance {}.")

@@ -136,7 +136,7 @@ async def test_person_s_word_overrides_until_it_is_cleared(database: OpsDatabase
         State.MAJOR_OUTAGE,
         "ada",
     )
-    await current.clear(database, ["all"])
+    await current.clear(database, ["all"], "ada")
     feed = (await current.components(database))[1]
     assert (feed.state, feed.set_by) == (State.MAJOR_OUTAGE, None)
 

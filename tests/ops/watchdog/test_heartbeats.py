@@ -158,7 +158,7 @@ async def test_clock_that_was_set_while_it_was_down_raises_nothing_at_the_start(
     tmp_path: Path,
 ) -> None:
     with OpsDatabase(Home(tmp_path)) as database:
-        await heartbeats.expect(database, "campus", timedelta(minutes=5))
+        await heartbeats.expect(database, "campus", timedelta(minutes=5), "ada")
         await database.write(statement("heartbeat_came", heartbeats.hashed("?"), datetime.now(UTC)))
         await database._writer.run(
             lambda opened: (

@@ -1,4 +1,7 @@
-"""Carry out an action, and record it before it begins and after it ends."""
+"""Carry out an action, and record it before it begins and after it ends.
+
+What an operator changes in the operations database itself is recorded by the transaction that changes it.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,19 @@ def ended(begun: ActionRecord, output: str, *, succeeded: bool) -> ActionRecord:
     return msgspec.structs.replace(
         begun, ended_at=datetime.now(UTC), succeeded=succeeded, output=output[:OUTPUT_WIDTH]
     )
+
+
+def done(action: str, target: str, operator: str, reason: str = "", output: str = "") -> Statement:
+    """Return what records something that was done at once, for the transaction that does it.
+
+    Args:
+        action: the command that does it, without ``chitlaq``.
+        target: what it was done to.
+        operator: who did it.
+        reason: why, if that is known.
+        output: what follows from it.
+    """
+    return storing(ended(begun(action, target, operator, reason), output, succeeded=True))
 
 
 async def store(database: OpsDatabase, done: ActionRecord) -> None:

@@ -30,7 +30,8 @@ SELECT max(totp_step) AS step FROM console_sessions WHERE operator = ?1 AND star
 DELETE FROM console_sessions WHERE started_at < ?1;
 
 -- name: deeds
--- What operators did: actions, what people did to incidents and told members, sign-ins; newest first.
+-- What operators did: what is recorded, what people did to incidents, said of checks and told members, sign-ins;
+-- newest first.
 SELECT at, operator, what, why, place FROM (
     SELECT started_at AS at, operator, rtrim(action || ' ' || target) AS what, reason AS why,
            '/ops/actions/' || id AS place
@@ -40,18 +41,15 @@ SELECT at, operator, what, why, place FROM (
     FROM (SELECT * FROM timeline
           WHERE actor NOT IN ('ChitLaq', 'escalation')
             AND kind IN ('opened', 'acknowledged', 'severity', 'merged', 'split', 'resolved', 'reopened', 'note',
-                         'helped', 'hindered')
+                         'helped', 'hindered', 'item')
           ORDER BY at DESC LIMIT ?1)
     UNION ALL
     SELECT published_at, published_by, 'told members of incident ' || incident_id || ': ' || status, text,
            '/ops/status'
     FROM (SELECT * FROM published_updates ORDER BY published_at DESC LIMIT ?1)
     UNION ALL
-    SELECT made_at, made_by, 'announced maintenance ' || id, title, '/ops/status'
-    FROM (SELECT * FROM maintenances ORDER BY made_at DESC LIMIT ?1)
-    UNION ALL
-    SELECT set_at, set_by, 'said that ' || component || ' is ' || replace(state, '_', ' '), '', '/ops/status'
-    FROM component_overrides
+    SELECT created_at, operator, kind || ' on ' || check_id, text, ''
+    FROM (SELECT * FROM notes ORDER BY created_at DESC LIMIT ?1)
     UNION ALL
     SELECT started_at, operator, iif(is_by_link, 'signed in by link', 'signed in'), 'from ' || address, ''
     FROM (SELECT * FROM console_sessions ORDER BY started_at DESC LIMIT ?1)

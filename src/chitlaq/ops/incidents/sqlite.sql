@@ -156,7 +156,7 @@ SELECT opened_at, resolved_at FROM incidents WHERE id = ?1;
 SELECT started_at AS at, 'action' AS kind, operator AS actor,
        trim(action || ' ' || target)
        || CASE succeeded WHEN 1 THEN ' succeeded' WHEN 0 THEN ' failed' ELSE ' began' END
-       || ': ' || reason || iif(output = '', '', ' → ' || substr(output, 1, 500)) AS text
+       || iif(reason = '', '', ': ' || reason) || iif(output = '', '', ' → ' || substr(output, 1, 500)) AS text
 FROM actions WHERE started_at BETWEEN ?1 AND ?2 ORDER BY started_at LIMIT ?3;
 
 -- name: failed_runs_between

@@ -10,6 +10,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.settings import Smtp
+from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.oncall import channels
 from chitlaq.ops.oncall.roster import Channel, Person, Roster
@@ -71,6 +72,12 @@ async def test(
             at=at, outcome=outcome, detail=said,
         )  # fmt: skip
 
-    return await asyncio.gather(
+    found = await asyncio.gather(
         *(tested(person, channel) for person in people for channel in person.channels)
     )
+    taken = sum(one.outcome == "sent" for one in found)
+    names = " ".join(person.id for person in people)
+    await database.write(
+        record.done("oncall test", names, operator, output=f"{taken} of {len(found)} channels")
+    )
+    return found

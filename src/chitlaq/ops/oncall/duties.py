@@ -9,6 +9,7 @@ import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
+from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.oncall import rotations
 from chitlaq.ops.oncall.roster import Roster
@@ -89,7 +90,7 @@ async def hand_over(
     made = statement(
         "add_handover_note", ids.new(), rotation, datetime.now().astimezone(), by, text.strip()
     )
-    await database.write(made)
+    await database.write(made, record.done("oncall handover", rotation, by, output=text.strip()))
 
 
 async def handover_notes(database: OpsDatabase) -> list[HandoverNote]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
-from chitlaq.ops.database.database import OpsDatabase, statement
+from chitlaq.ops.actions import record
+from chitlaq.ops.database.database import OpsDatabase, Transaction, statement
 from chitlaq.ops.oncall.roster import Roster
 from chitlaq.ops.oncall.rotations import Override
 
@@ -40,20 +40,34 @@ async def add(
     if ends_at <= max(starts_at, datetime.now(UTC)):
         raise OperatorError("An override must end after it begins, and in the future.")
     made = Override(str(ids.new()), rotation, person, starts_at, ends_at, operator, note)
-    await database.write(statement("add_override", *msgspec.structs.astuple(made)))
+    until = f"from {_local(starts_at)} until {_local(ends_at)}"
+    await database.write(
+        statement("add_override", *msgspec.structs.astuple(made)),
+        record.done("oncall override add", f"{rotation} {person}", operator, note, until),
+    )
     return made
 
 
-async def remove(database: OpsDatabase, word: str) -> None:
+async def remove(database: OpsDatabase, word: str, operator: str) -> None:
     """Remove the one override whose id begins, or ends, so.
 
     Raises:
         OperatorError: there is none, or several.
     """
-    found: Sequence[str] = [row["id"] for row in await database.rows("override_ids", word)]
-    if len(found) != 1:
-        said = "several overrides have" if found else "no override has"
-        raise OperatorError(
-            f"{said.capitalize()} the id {word}: `chitlaq oncall override list` shows all."
-        )
-    await database.write(statement("remove_override", found[0]))
+
+    def removed(transaction: Transaction) -> None:
+        found = transaction.rows("override_ids", word)
+        if len(found) != 1:
+            said = "Several overrides have" if found else "No override has"
+            raise OperatorError(f"{said} the id {word}: `chitlaq oncall override list` shows all.")
+        (row,) = transaction.rows("remove_override", found[0]["id"])
+        one = msgspec.convert(dict(row), Override, strict=False)
+        target = f"{one.rotation} {one.person}"
+        until = f"it was from {_local(one.starts_at)} until {_local(one.ends_at)}"
+        transaction.write(record.done("oncall override remove", target, operator, output=until))
+
+    await database.transact(removed)
+
+
+def _local(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"

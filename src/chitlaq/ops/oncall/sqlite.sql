@@ -14,8 +14,8 @@ SELECT id FROM overrides
 WHERE substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1 LIMIT 2;
 
 -- name: remove_override
--- Remove an override.
-DELETE FROM overrides WHERE id = ?1;
+-- Remove an override, and return it.
+DELETE FROM overrides WHERE id = ?1 RETURNING *;
 
 -- name: add_handover_note
 -- Store what whoever hands over says.

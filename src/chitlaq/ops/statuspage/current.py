@@ -8,6 +8,7 @@ import msgspec
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.visible import one_line
+from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.statuspage import maintenance
 from chitlaq.ops.statuspage.components import COMPONENTS, State, selected
@@ -95,17 +96,21 @@ async def set_by_person(
     """
     chosen, now = selected(names), datetime.now(UTC)
     await database.write(
-        *(statement("set_component", one, state, one_line(operator), now) for one in chosen)
+        *(statement("set_component", one, state, one_line(operator), now) for one in chosen),
+        record.done("status set", f"{' '.join(chosen)} {state}", operator),
     )
     return chosen
 
 
-async def clear(database: OpsDatabase, names: list[str]) -> list[str]:
+async def clear(database: OpsDatabase, names: list[str], operator: str) -> list[str]:
     """Show what is measured again; return the components.
 
     Raises:
         OperatorError: there is no such component, or it cannot be stored.
     """
     chosen = selected(names)
-    await database.write(*(statement("clear_component", one) for one in chosen))
+    await database.write(
+        *(statement("clear_component", one) for one in chosen),
+        record.done("status set", f"{' '.join(chosen)} clear", operator),
+    )
     return chosen

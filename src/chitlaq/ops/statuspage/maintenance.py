@@ -14,7 +14,7 @@ import msgspec
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.local_time import local
 from chitlaq.core.visible import one_line
-from chitlaq.ops.actions import silences
+from chitlaq.ops.actions import record, silences
 from chitlaq.ops.database.database import OpsDatabase, Transaction
 from chitlaq.ops.statuspage import told
 from chitlaq.ops.statuspage.components import (
@@ -103,8 +103,7 @@ async def add(
             f"Maintenance lasts at most {silences.LONGEST.days} days: it silences what goes wrong."
         )
     title = told.title(title)
-    (row,) = await database.rows(
-        "add_maintenance",
+    stored = (
         title,
         told.title(title_tr or title),
         told.body(text),
@@ -115,7 +114,16 @@ async def add(
         now,
         one_line(operator),
     )
-    return await shown(database, row["id"])
+    until = f"from {_local(starts_at)} until {_local(ends_at)}: {title}"
+
+    def added(transaction: Transaction) -> int:
+        (row,) = transaction.rows("add_maintenance", *stored)
+        transaction.write(
+            record.done("status maintenance add", " ".join(chosen), operator, output=until)
+        )
+        return int(row["id"])
+
+    return await shown(database, await database.transact(added))
 
 
 async def listed(database: OpsDatabase, ends_after: datetime) -> list[Maintenance]:
@@ -150,15 +158,23 @@ async def shown(database: OpsDatabase, number: int) -> Maintenance:
     return found[0]
 
 
-async def end(database: OpsDatabase, number: int) -> Maintenance:
+async def end(database: OpsDatabase, number: int, operator: str) -> Maintenance:
     """End work early, or withdraw it before it begins.
 
     Raises:
         OperatorError: there is no such work, or it is over.
     """
-    rows = await database.rows("end_maintenance", number, datetime.now(UTC))
+
+    def ended(transaction: Transaction) -> bool:
+        rows = transaction.rows("end_maintenance", number, datetime.now(UTC))
+        for row in rows:
+            done = record.done("status maintenance end", str(number), operator, output=row["title"])
+            transaction.write(done)
+        return bool(rows)
+
+    was_on = await database.transact(ended)
     found = await shown(database, number)
-    if not rows:
+    if not was_on:
         raise OperatorError(f"Maintenance {number} ended at {_local(found.over_at)}.")
     return found
 

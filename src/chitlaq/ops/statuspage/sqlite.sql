@@ -51,7 +51,7 @@ FROM maintenances WHERE id = ?1;
 
 -- name: end_maintenance
 -- End work early, or withdraw it before it begins; nothing if it is over.
-UPDATE maintenances SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND ends_at > ?2 RETURNING id;
+UPDATE maintenances SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND ends_at > ?2 RETURNING title;
 
 -- name: maintenance_silences
 -- The silences of all maintenances.

@@ -15,9 +15,11 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import duration
 from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import is_one_line
+from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import (
     OpsDatabase,
     OpsDatabaseUnavailableError,
+    Transaction,
     statement,
 )
 from chitlaq.ops.watchdog import own_alerts
@@ -40,7 +42,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     last_at: datetime | None
 
 
-async def expect(database: OpsDatabase, name: str, within: timedelta) -> str:
+async def expect(database: OpsDatabase, name: str, within: timedelta, operator: str) -> str:
     """Expect a heartbeat, and return the new token of whoever sends it.
 
     Raises:
@@ -51,19 +53,27 @@ async def expect(database: OpsDatabase, name: str, within: timedelta) -> str:
     token = secrets.token_urlsafe(24)
     seconds = round(within.total_seconds())
     await database.write(
-        statement("expect_heartbeat", name, hashed(token), seconds, datetime.now(UTC))
+        statement("expect_heartbeat", name, hashed(token), seconds, datetime.now(UTC)),
+        record.done("heartbeat expect", name, operator, output=f"within {duration(seconds)}"),
     )
     return token
 
 
-async def forget(database: OpsDatabase, name: str) -> None:
+async def forget(database: OpsDatabase, name: str, operator: str) -> None:
     """Expect a heartbeat no longer.
 
     Raises:
         OperatorError: it was not expected.
     """
-    if not await database.write(statement("forget_heartbeat", name)):
-        raise OperatorError(f"No heartbeat {name} is expected: `chitlaq heartbeat list` shows all.")
+
+    def forgotten(transaction: Transaction) -> None:
+        if not transaction.rows("forget_heartbeat", name):
+            raise OperatorError(
+                f"No heartbeat {name} is expected: `chitlaq heartbeat list` shows all."
+            )
+        transaction.write(record.done("heartbeat forget", name, operator))
+
+    await database.transact(forgotten)
 
 
 async def listed(database: OpsDatabase) -> list[Heartbeat]:

@@ -18,8 +18,8 @@ SET token_hash = excluded.token_hash, within_seconds = excluded.within_seconds, 
     last_at = NULL;
 
 -- name: forget_heartbeat
--- Expect a heartbeat no longer.
-DELETE FROM heartbeats WHERE name = ?1;
+-- Expect a heartbeat no longer, and return its name.
+DELETE FROM heartbeats WHERE name = ?1 RETURNING name;
 
 -- name: heartbeat_came
 -- Note a heartbeat with this hash of its token.

@@ -84,7 +84,7 @@ async def stand_in(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 @form(f"{PLACE}/overrides/remove")
 async def remove(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, Removal)
-    await overrides.remove(state.operations, given.id)
+    await overrides.remove(state.operations, given.id, request.user.operator)
     return Redirect(PLACE, status_code=303)
 
 

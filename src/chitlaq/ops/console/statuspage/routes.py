@@ -107,17 +107,11 @@ async def publish(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 @form(f"{PLACE}/components")
 async def say(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, Word)
+    names, who = [given.component], request.user.operator
     if given.state == CLEAR:
-        return await _done(state, current.clear(state.operations, [given.component]))
-    return await _done(
-        state,
-        current.set_by_person(
-            state.operations,
-            [given.component],
-            current.state_of(given.state),
-            request.user.operator,
-        ),
-    )
+        return await _done(state, current.clear(state.operations, names, who))
+    word = current.state_of(given.state)
+    return await _done(state, current.set_by_person(state.operations, names, word, who))
 
 
 @form(f"{PLACE}/maintenance")
@@ -140,7 +134,9 @@ async def announce(request: ConsoleRequest, state: OpsState) -> Response[Any]:
 @form(f"{PLACE}/maintenance/end")
 async def end(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     given = await forms.read(request, Ended)
-    return await _done(state, maintenance.end(state.operations, given.number))
+    return await _done(
+        state, maintenance.end(state.operations, given.number, request.user.operator)
+    )
 
 
 async def _done(state: OpsState, work: Awaitable[T]) -> Response[Any]:
