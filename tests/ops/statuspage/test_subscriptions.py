@@ -144,7 +144,7 @@ async def test_subscribers_are_told_of_work_when_it_is_announced_and_when_it_is_
     assert await told(now + HOUR) == [
         ("Completed: Disks of feed", "The work on Feed is done."),
     ], "that announced work begins was said before"
-    await maintenance.end(database, withdrawn.id)
+    await maintenance.end(database, withdrawn.id, "ada")
     ((subject, text),) = await told(now + 2 * HOUR)
     assert subject == "Withdrawn: Disks of feed"
     assert text.endswith("does not take place.")
