@@ -306,6 +306,10 @@ async def test_changes_and_ends_of_sessions_arrive_while_valkey_stands_still(
             assert (await ada.patch(path, {"name": "after"})).status_code == 200
             for socket in (first, second):
                 await received(socket, "conversation_changed")
+            assert (await ben.post(f"{path}/read", {"seq": 1})).status_code == 204
+            for socket in (first, second):
+                read = await received(socket, "read")
+                assert (read["username"], read["seq"]) == (ben.username, 1)
             await pair_of_processes.sql(
                 "UPDATE auth.sessions SET ended_at = now() WHERE account_id = $1", ben.id
             )

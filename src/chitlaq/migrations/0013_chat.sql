@@ -38,6 +38,8 @@ CREATE TABLE websocket.participants (
     after_seq bigint NOT NULL DEFAULT 0,
     until_seq bigint,
     read_seq bigint NOT NULL DEFAULT 0,
+    -- When the read marker was moved: what a repair looks for.
+    read_at timestamptz,
     muted_until timestamptz,
     archived_at timestamptz,
     pinned_at timestamptz,
@@ -45,6 +47,9 @@ CREATE TABLE websocket.participants (
     CHECK ((state = 'left') = (until_seq IS NOT NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX participants_by_account ON websocket.participants (account_id);
+-- Unlike a B-tree, it lets a marker move without a new entry in any index.
+CREATE INDEX participants_by_read ON websocket.participants USING brin (read_at)
+WITH (pages_per_range = 16, autosummarize = on);
 
 CREATE TABLE websocket.messages (
     conversation_id uuid NOT NULL REFERENCES websocket.conversations ON DELETE CASCADE,
@@ -225,6 +230,24 @@ END
 $$;
 CREATE TRIGGER keep_owner AFTER UPDATE OF role, state OR DELETE ON websocket.participants
 FOR EACH ROW EXECUTE FUNCTION websocket.keep_owner();
+
+-- Who sees live how far an account has read: who takes part, if both show that. Nobody where more than `most` would.
+CREATE FUNCTION websocket.marker_audience(conversation uuid, account uuid, most bigint) RETURNS uuid[]
+LANGUAGE sql STABLE
+RETURN (
+    SELECT CASE WHEN count(*) <= most THEN array_agg(a.account_id) END
+    FROM (
+        SELECT o.account_id
+        FROM websocket.participants p
+        JOIN websocket.participants o ON o.conversation_id = p.conversation_id AND o.account_id <> p.account_id
+        LEFT JOIN websocket.privacy s ON s.account_id = p.account_id
+        LEFT JOIN websocket.privacy y ON y.account_id = o.account_id
+        WHERE p.conversation_id = conversation AND p.account_id = account AND p.state = 'joined' AND o.state = 'joined'
+          AND coalesce(s.shares_read, true) AND coalesce(y.shares_read, true)
+          AND NOT EXISTS (SELECT FROM websocket.blocks_between(o.account_id, p.account_id))
+        LIMIT most + 1
+    ) a
+);
 
 -- Sessions that ended early: their sockets are closed. Tokens outlive them by minutes.
 CREATE INDEX sessions_by_end ON auth.sessions (ended_at) WHERE ended_at IS NOT NULL;

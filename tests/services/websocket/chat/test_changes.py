@@ -236,3 +236,18 @@ async def test_read_marker_moves_on_all_devices_and_others_see_it_if_both_show_i
         positions[member.username] = {one["username"]: one["read_seq"] for one in body["members"]}
     assert positions[ada.username][ben.username] is None
     assert positions[ben.username][ada.username] is None
+
+
+async def test_who_is_blocked_does_not_see_how_far_one_has_read(stack: Stack, join: Join) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    found = await conversation(ada, ben, eve, kind="group", name="three")
+    await say(eve, found["id"], "hello")
+    await ada.put(f"/api/users/{ben.username}/block")
+    async with connected(stack, ben) as at_ben, connected(stack, eve) as at_eve:
+        await ada.post(f"/api/conversations/{found['id']}/read", {"seq": 1})
+        assert (await received(at_eve, "read"))["username"] == ada.username
+        assert await quiet(at_ben) == []
+    for member, seen in ((ben, None), (eve, 1)):
+        body = (await member.get(f"/api/conversations/{found['id']}")).json()
+        positions = {one["username"]: one["read_seq"] for one in body["members"]}
+        assert positions[ada.username] == seen

@@ -65,9 +65,13 @@ async def test_request_is_accepted_or_declined_and_the_sender_is_not_told(
         assert await quiet(at_ben) == []
     assert (await ben.put(path)).status_code == 404
     assert await folder(ben, "requests") == []
-    again = await conversation(ben, ada, strangers=True)
-    assert (again["id"], again["state"]) == (found["id"], "joined")
-    assert len(await history(ben, found["id"])) == 2
+    async with connected(stack, ben) as at_ben:
+        again = await conversation(ben, ada, strangers=True)
+        assert (again["id"], again["state"]) == (found["id"], "joined")
+        assert (await received(at_ben, "conversation_changed"))["version"] == again["version"]
+        await say(ada, found["id"], "there you are")
+        assert (await received(at_ben, "message"))["seq"] == 3
+    assert len(await history(ben, found["id"])) == 3
 
 
 @pytest.mark.parametrize("is_declined", [False, True])

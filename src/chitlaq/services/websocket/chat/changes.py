@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.http import problems
 from chitlaq.core.telemetry import logs
-from chitlaq.services.websocket.chat.frames import ConversationChanged, MessageChanged
+from chitlaq.services.websocket.chat.frames import ConversationChanged, MessageChanged, Read
 from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import COMMIT_SECONDS, RETRY_SECONDS, Streams
 from chitlaq.services.websocket.sockets import frames
@@ -27,6 +29,8 @@ AT_ONCE = 100
 # How long a change waits for its message, which another process has published and this one not heard yet.
 ORDER_SECONDS = 0.02
 REMEMBERED = 10_000
+MAX_RECEIPTS = 31
+"""Others who hear live how far somebody has read; where more take part, they ask for the conversation."""
 
 Name = tuple[UUID, int]
 """A message: its conversation and its number."""
@@ -61,6 +65,7 @@ class Changes:
         self._is_waiting = asyncio.Event()
         self._sent: OrderedDict[Name, datetime] = OrderedDict()
         self._told: dict[UUID, int] = {}
+        self._marked: dict[tuple[UUID, UUID], int] = {}
         streams.repair_changes = self._repair
         self.publish: Callable[[UUID, Sequence[Name], Sequence[Signal]], None] = lambda *_: None
         """Tells other processes; set by the exchange."""
@@ -105,6 +110,25 @@ class Changes:
         if row is not None:
             audience = [only] if only is not None else row["audience"]
             frame = ConversationChanged(conversation_id, row["version"])
+            self.tell(conversation_id, audience, frame, is_repaired=True)
+
+    async def mark_read(self, member: UUID, conversation_id: UUID, seq: int) -> None:
+        """Mark what was said up to a number as read, on all devices, and tell others if both show that.
+
+        A lower number than before changes nothing.
+
+        Raises:
+            Problem: 404 if the member takes no part in the conversation.
+        """
+        try:
+            async with self._database.session() as session:
+                row = await session.row("mark_read", member, conversation_id, seq, MAX_RECEIPTS)
+        except PostgresUnavailableError:
+            self._streams.suspect()
+            raise
+        if row is None:
+            raise problems.not_found("conversation")
+        for audience, frame in _receipts(row):
             self.tell(conversation_id, audience, frame, is_repaired=True)
 
     def receive(self, names: Iterable[Name]) -> None:
@@ -176,19 +200,34 @@ class Changes:
             for socket in sockets:
                 socket.put_change(frame)
 
-    async def _repair(self, since: datetime) -> None:
-        rows = await self._database.rows("recently_changed_messages", since)
+    async def _repair(self, seconds: float) -> None:
+        rows = await self._database.rows("recently_changed_messages", seconds)
         self.receive(
             (row["conversation_id"], row["seq"])
             for row in rows
             if row["changed_at"] != self._sent.get((row["conversation_id"], row["seq"]))
         )
-        rows = await self._database.rows("recently_changed_conversations", since)
+        rows = await self._database.rows("recently_changed_conversations", seconds)
         told = {row["id"]: row["version"] for row in rows}
         for row in rows:
             if self._told.get(row["id"]) != row["version"]:
                 self._hub.send(row["audience"], ConversationChanged(row["id"], row["version"]))
         self._told = told
+        rows = await self._database.rows("recently_moved_markers", seconds)
+        marked = {(conversation_id, account): seq for conversation_id, account, seq in rows}
+        moved = [key for key, seq in marked.items() if self._marked.get(key) != seq]
+        columns = map(list, zip(*moved, strict=True)) if moved else ([], [])
+        for row in await self._database.rows("markers", *columns, MAX_RECEIPTS):
+            for audience, frame in _receipts(row):
+                self._hub.send(audience, frame)
+        self._marked = marked
+
+
+def _receipts(row: Any) -> Iterator[tuple[Sequence[UUID], Read]]:
+    """Yield whom to tell how far somebody has read, and what."""
+    conversation_id, account, username, seq, unread, audience = row
+    yield [account], Read(conversation_id, username, seq, unread)
+    yield audience or (), Read(conversation_id, username, seq)
 
 
 def encoded_change(stored: Stored, reader: UUID) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
@@ -11,7 +10,6 @@ import msgspec
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
-from chitlaq.services.websocket.chat.frames import Read
 from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.schemas import (
     Conversation,
@@ -20,12 +18,6 @@ from chitlaq.services.websocket.chat.schemas import (
     Participant,
     Privacy,
 )
-
-if TYPE_CHECKING:
-    from chitlaq.services.websocket.state import WebsocketState
-
-MAX_RECEIPTS = 31
-"""Others who hear live how far somebody has read; where more take part, they ask for the conversation."""
 
 
 async def begin(
@@ -73,9 +65,8 @@ async def begin(
                 "add_participants", row["id"], "member", [member, *known], "joined"
             )
             await session.execute("add_participants", row["id"], "member", strangers, "requested")
-        else:
-            # Who declined it, or was asked, wants it now.
-            await session.execute("rejoin_direct", row["id"], member)
+    if not row["is_new"]:
+        await groups.rejoin(member, row["id"])
     return await shown(database, member, row["id"]), row["is_new"]
 
 
@@ -99,29 +90,6 @@ async def listed(
     page = paging.page_of(rows, lambda row: row)
     items = await _complete(database, member, page.items)
     return Page(items, page.page, page.limit, page.next_cursor)
-
-
-async def read_until(state: WebsocketState, member: UUID, conversation_id: UUID, seq: int) -> None:
-    """Mark what was said up to a number as read, on all devices; a lower number than before changes nothing.
-
-    Others who take part hear of it, if both show how far they read.
-
-    Raises:
-        Problem: 404 if the member takes no part in the conversation.
-    """
-    async with state.database.session() as session:
-        row = await session.row("mark_read", member, conversation_id, seq, MAX_RECEIPTS + 1)
-    if row is None:
-        raise problems.not_found("conversation")
-    read_seq, unread, audience = row
-    person = await state.people.person(member)
-    if person is not None:
-        own = Read(conversation_id, person.username, read_seq, unread)
-        state.changes.tell(conversation_id, [member], own)
-        if len(audience) <= MAX_RECEIPTS:
-            state.changes.tell(
-                conversation_id, audience, Read(conversation_id, person.username, read_seq)
-            )
 
 
 async def privacy(database: Database, member: UUID) -> Privacy:

@@ -62,6 +62,7 @@ class _Heard:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
         self.at = time.monotonic()
+        self.has_left = False
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -158,12 +159,10 @@ class Exchange:
         if envelope.publisher == self._id:
             self._heard_own_at = time.monotonic()
             return
-        if envelope.is_goodbye:
-            self._heard.pop(envelope.publisher, None)
-            return
         heard = self._heard[envelope.publisher]
         heard.at = time.monotonic()
-        # A beat repeats the number of the latest publication; a publication has the next one.
+        heard.has_left = envelope.is_goodbye
+        # A beat and a goodbye repeat the number of the latest publication; a publication has the next one.
         expected = heard.numbers.get(channel, 0) + envelope.is_numbered
         heard.numbers[channel] = envelope.number
         if envelope.number != expected or envelope.is_warning:
@@ -186,11 +185,13 @@ class Exchange:
             log.warning("deaf: messages are read from PostgreSQL" if is_deaf else "hearing again")
         self._is_deaf = is_deaf
         metrics.PROCESSES_DEAF.set(is_deaf)
-        silent = [who for who, heard in self._heard.items() if heard.at < limit]
-        for who in silent:
-            del self._heard[who]
-            log.warning("a process fell silent", publisher=who)
-        if silent or is_deaf:
+        for who, heard in list(self._heard.items()):
+            if heard.at < limit:
+                del self._heard[who]
+                if not heard.has_left:
+                    log.warning("a process fell silent", publisher=who)
+                    self._streams.repair()
+        if is_deaf:
             self._streams.repair()
 
     def _put(self, channel: int, envelope: _Envelope) -> None:

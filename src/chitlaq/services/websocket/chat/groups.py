@@ -131,6 +131,12 @@ class Groups:
             if change.state != "joined":
                 await self._accept(change)
 
+    async def rejoin(self, actor: UUID, conversation_id: UUID) -> None:
+        """Take part in a direct conversation: who was asked, or declined it, wants it now."""
+        async with self._changing(actor, conversation_id, may_have_left=True) as change:
+            if change.state != "joined":
+                await change.execute("join_direct", actor)
+
     async def change(self, actor: UUID, conversation_id: UUID, wanted: ConversationChange) -> None:
         """Change a group's name or setting, or one's own settings of a conversation.
 
@@ -165,13 +171,15 @@ class Groups:
         await self._changes.announce(conversation_id)
 
     @asynccontextmanager
-    async def _changing(self, actor: UUID, conversation_id: UUID) -> AsyncIterator[_Change]:
+    async def _changing(
+        self, actor: UUID, conversation_id: UUID, *, may_have_left: bool = False
+    ) -> AsyncIterator[_Change]:
         """Lock a conversation that the actor takes part in; commit, write and announce what changed."""
         try:
             async with self._database.transaction() as session:
                 row = await session.row("lock_conversation", conversation_id)
                 own = await session.row("participant", conversation_id, actor) if row else None
-                if row is None or own is None or own["state"] == "left":
+                if row is None or own is None or (own["state"] == "left" and not may_have_left):
                     raise problems.not_found("conversation")
                 change = _Change(session, conversation_id, actor, row)
                 change.role, change.state = own
@@ -235,7 +243,7 @@ class Groups:
             )
             if other is None or other["is_blocked"]:
                 raise problems.forbidden(UNAVAILABLE)
-            await change.execute("accept_request", change.actor)
+            await change.execute("join_direct", change.actor)
             return
         await change.execute(
             "set_participant", change.actor, change.role, "joined", self._first_readable(change)

@@ -43,21 +43,24 @@ FROM websocket.messages m JOIN websocket.conversations c ON c.id = m.conversatio
 WHERE c.id = $1 AND m.seq > c.last_seq - 1000 AND m.sent_at > clock_timestamp() - make_interval(secs => $2);
 
 -- name: recent_conversations
--- Conversations with messages since $1, with the lowest and the highest number of these.
+-- Conversations with messages of the last seconds ($1), with the lowest and the highest number of these.
+-- Index: messages_by_time.
 SELECT conversation_id, min(seq) AS first_seq, max(seq) AS last_seq
-FROM websocket.messages WHERE sent_at >= $1 GROUP BY conversation_id;
+FROM websocket.messages WHERE sent_at >= now() - make_interval(secs => $1) GROUP BY conversation_id;
 
 -- name: recently_changed_messages
--- Messages that were changed since $1. Index: messages_changed_lately.
-SELECT conversation_id, seq, changed_at FROM websocket.messages WHERE changed_at >= $1 ORDER BY changed_at;
+-- Messages that were changed in the last seconds ($1). Index: messages_changed_lately.
+SELECT conversation_id, seq, changed_at FROM websocket.messages
+WHERE changed_at >= now() - make_interval(secs => $1) ORDER BY changed_at;
 
 -- name: recently_changed_conversations
--- Conversations of which somebody came or went, or a setting changed, since $1, and whom that concerns.
+-- Conversations of which somebody came or went, or a setting changed, in the last seconds ($1), and whom that
+-- concerns. Index: conversations_changed.
 SELECT c.id, c.participants_version AS version,
        ARRAY(SELECT p.account_id FROM websocket.participants p
-             WHERE p.conversation_id = c.id AND (p.state <> 'left' OR p.since >= $1)
+             WHERE p.conversation_id = c.id AND (p.state <> 'left' OR p.since >= now() - make_interval(secs => $1))
                AND (p.state <> 'requested' OR c.last_seq > 0)) AS audience
-FROM websocket.conversations c WHERE c.changed_at >= $1;
+FROM websocket.conversations c WHERE c.changed_at >= now() - make_interval(secs => $1);
 
 -- name: missed
 -- What a member has missed: for each conversation ($2) after the number seen ($3), the last readable one.
@@ -166,15 +169,10 @@ SET role = excluded.role, state = excluded.state, since = clock_timestamp(), aft
     read_seq = greatest(p.read_seq, excluded.read_seq), until_seq = NULL,
     muted_until = NULL, archived_at = NULL, pinned_at = NULL;
 
--- name: accept_request
--- Accept a message request: all of it stays readable.
+-- name: join_direct
+-- Take part in a direct conversation at last, or again; all of it is readable.
 UPDATE websocket.participants SET state = 'joined', since = clock_timestamp(), until_seq = NULL
 WHERE conversation_id = $1 AND account_id = $2;
-
--- name: rejoin_direct
--- Take part in a direct conversation again, or at last; all of it is readable.
-UPDATE websocket.participants SET state = 'joined', since = clock_timestamp(), until_seq = NULL
-WHERE conversation_id = $1 AND account_id = $2 AND state <> 'joined';
 
 -- name: set_role
 -- Give a participant another role.
@@ -253,9 +251,11 @@ OFFSET $3 LIMIT $4;
 
 -- name: participants
 -- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far
--- somebody has read is seen by who shows it, too.
+-- somebody has read is seen by who shows it, too, as of `marker_audience`.
 SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role, p.state,
-       CASE WHEN p.account_id = $2 OR (p.state = 'joined' AND coalesce(y.shares_read, true) AND coalesce(o.shares_read, true))
+       CASE WHEN p.account_id = $2
+              OR (p.state = 'joined' AND coalesce(y.shares_read, true) AND coalesce(o.shares_read, true)
+                  AND NOT EXISTS (SELECT FROM websocket.blocks_between(p.account_id, $2)))
             THEN p.read_seq END AS read_seq
 FROM websocket.participants p
 JOIN feed.member_cards s ON s.id = p.account_id
@@ -278,19 +278,32 @@ SELECT websocket.seq_at($1, $2, $3, $4);
 -- Move a member's read marker forward, to no more than there is; what remains unread, and who may know.
 WITH marked AS (
     UPDATE websocket.participants p
-    SET read_seq = greatest(p.read_seq, least($3, coalesce(p.until_seq, c.last_seq)))
+    SET read_seq = greatest(p.read_seq, least($3, c.last_seq)),
+        read_at = CASE WHEN p.read_seq < least($3, c.last_seq) THEN clock_timestamp() ELSE p.read_at END
     FROM websocket.conversations c
     WHERE p.account_id = $1 AND p.conversation_id = $2 AND c.id = $2 AND p.state IN ('joined', 'requested')
-    RETURNING p.read_seq, p.state, c.last_seq
+    RETURNING p.conversation_id, p.account_id, p.read_seq, c.last_seq
 )
-SELECT m.read_seq, websocket.unread($2, $1, m.read_seq, m.last_seq) AS unread,
-       ARRAY(SELECT o.account_id FROM websocket.participants o
-             LEFT JOIN websocket.privacy y ON y.account_id = o.account_id
-             WHERE m.state = 'joined' AND o.conversation_id = $2 AND o.account_id <> $1 AND o.state = 'joined'
-               AND coalesce(y.shares_read, true) AND NOT EXISTS (SELECT FROM websocket.blocks_between(o.account_id, $1))
-               AND coalesce((SELECT s.shares_read FROM websocket.privacy s WHERE s.account_id = $1), true)
-             LIMIT $4) AS audience
-FROM marked m;
+SELECT m.conversation_id, m.account_id, s.username, m.read_seq,
+       websocket.unread(m.conversation_id, m.account_id, m.read_seq, m.last_seq) AS unread,
+       websocket.marker_audience(m.conversation_id, m.account_id, $4) AS audience
+FROM marked m JOIN feed.member_cards s ON s.id = m.account_id;
+
+-- name: recently_moved_markers
+-- Read markers that were moved in the last seconds ($1). Index: participants_by_read.
+SELECT conversation_id, account_id, read_seq FROM websocket.participants
+WHERE read_at >= now() - make_interval(secs => $1);
+
+-- name: markers
+-- How far accounts ($2) have read in conversations ($1), what remains, and who may know.
+SELECT p.conversation_id, p.account_id, s.username, p.read_seq,
+       websocket.unread(p.conversation_id, p.account_id, p.read_seq, c.last_seq) AS unread,
+       websocket.marker_audience(p.conversation_id, p.account_id, $3) AS audience
+FROM unnest($1::uuid[], $2::uuid[]) AS a (conversation_id, account_id)
+JOIN websocket.participants p USING (conversation_id, account_id)
+JOIN websocket.conversations c ON c.id = p.conversation_id
+JOIN feed.member_cards s ON s.id = p.account_id
+WHERE p.state IN ('joined', 'requested');
 
 -- name: lock_message
 -- Lock a message that the member $1 takes part in the conversation of.

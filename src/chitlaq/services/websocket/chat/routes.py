@@ -231,7 +231,7 @@ async def send(
 async def mark_read(
     conversation_id: UUID, data: ReadUntil, member: Identity, state: WebsocketState
 ) -> None:
-    await conversations.read_until(state, member.account_id, conversation_id, data.seq)
+    await state.changes.mark_read(member.account_id, conversation_id, data.seq)
 
 
 def _number(seq: int) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -90,13 +89,14 @@ class Streams:
         self._streams: dict[UUID, _Stream] = {}
         self._repairing: asyncio.Task[None] | None = None
         self._is_suspect = False
-        self._complete_until = datetime.now(UTC)
+        # When everything was heard last. Of this process: PostgreSQL reckons back from its own clock.
+        self._complete_at = time.monotonic()
         self.publish: Callable[[Sequence[Delivery]], None] = lambda _: None
         """Tells other processes; set by the exchange."""
         self.warn: Callable[[], None] = lambda: None
         """Tells other processes that something may have been committed and not published."""
-        self.repair_changes: Callable[[datetime], Awaitable[None]] = _nothing
-        """Sends what else was changed since then; set by the changes."""
+        self.repair_changes: Callable[[float], Awaitable[None]] = _nothing
+        """Sends what else was changed in the last seconds; set by the changes."""
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Deliver what this process has committed, here and to other processes."""
@@ -140,7 +140,7 @@ class Streams:
     def is_complete(self) -> None:
         """Everything that other processes have published until now was heard."""
         if self._repairing is None:
-            self._complete_until = datetime.now(UTC)
+            self._complete_at = time.monotonic()
 
     def repair(self) -> None:
         """Deliver what was missed since everything was heard; one look at a time."""
@@ -159,29 +159,27 @@ class Streams:
         try:
             while self._is_suspect:
                 self._is_suspect = False
-                began = datetime.now(UTC)
+                began = time.monotonic()
                 try:
-                    await self._repair_from(
-                        self._complete_until - timedelta(seconds=COMMIT_SECONDS)
-                    )
+                    await self._repair_last(began - self._complete_at + COMMIT_SECONDS)
                 except PostgresUnavailableError as error:
                     log.warning("repair waits", error=str(error))
                     self._is_suspect = True
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
-                    self._complete_until = began
+                    self._complete_at = began
         finally:
             self._repairing = None
 
-    async def _repair_from(self, since: datetime) -> None:
-        rows = await self._database.rows("recent_conversations", since)
+    async def _repair_last(self, seconds: float) -> None:
+        rows = await self._database.rows("recent_conversations", seconds)
         for conversation_id, first_seq, last_seq in rows:
             stream = self._streams.get(conversation_id)
             if stream is None:
                 stream = self._streams[conversation_id] = _Stream(first_seq - 1)
             if stream.delivered < last_seq:
                 self._read(conversation_id, stream, last_seq)
-        await self.repair_changes(since)
+        await self.repair_changes(seconds)
 
     def _read(self, conversation_id: UUID, stream: _Stream, target: int) -> None:
         stream.target = max(stream.target, target)
@@ -279,7 +277,7 @@ class Streams:
             )
 
 
-async def _nothing(_: datetime) -> None:
+async def _nothing(_: float) -> None:
     pass
 
 

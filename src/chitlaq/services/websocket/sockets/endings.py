@@ -7,15 +7,15 @@ to which nothing that was published can get lost.
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import time
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.sockets.hub import Hub
 
 PAUSE_SECONDS = 1.0
-# A session's end may be committed so much later than its time says, or a clock be wrong by so much.
-OVERLAP = timedelta(seconds=30)
+# A session's end may be committed so much later than its time says.
+OVERLAP_SECONDS = 30.0
 
 log = logs.get("socket")
 
@@ -32,19 +32,21 @@ class Endings:
     def __init__(self, database: Database, hub: Hub, access_seconds: int) -> None:
         self._database = database
         self._hub = hub
-        self._kept = timedelta(seconds=access_seconds) + OVERLAP
-        self._since = datetime.now(UTC) - self._kept
+        self._kept_seconds = access_seconds + OVERLAP_SECONDS
 
     async def watch_forever(self) -> None:
         """Close the sockets of sessions that end, while the process runs."""
+        seen_at = time.monotonic() - self._kept_seconds
         while True:
-            began = datetime.now(UTC)
+            began = time.monotonic()
             try:
-                rows = await self._database.rows("ended_sessions", self._since)
+                rows = await self._database.rows(
+                    "ended_sessions", began - seen_at + OVERLAP_SECONDS
+                )
             except PostgresUnavailableError as error:
                 log.warning("ends of sessions are not seen", error=str(error))
             else:
-                self._since = began - OVERLAP
-                self._hub.end_sessions({row["id"]: row["ended_at"] for row in rows})
-                self._hub.forget_ended(began - self._kept)
+                seen_at = began
+                self._hub.end_sessions({row["id"] for row in rows})
+                self._hub.forget_ended(self._kept_seconds)
             await asyncio.sleep(PAUSE_SECONDS)

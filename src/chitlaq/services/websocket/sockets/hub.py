@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -45,7 +44,7 @@ class Hub:
         self._anonymous: set[Socket] = set()
         self._strangers = Budget(STRANGERS_FRAMES_PER_SECOND, STRANGERS_BYTES_PER_SECOND)
         self._members: defaultdict[UUID, _Account] = defaultdict(_Account)
-        self._ended: dict[UUID, datetime] = {}
+        self._ended: dict[UUID, float] = {}
         self.arrived: Callable[[UUID], None] = lambda _: None
         """Called with an account whose first socket is signed in; set by presence, as the next one."""
         self.departed: Callable[[UUID], None] = lambda _: None
@@ -78,10 +77,10 @@ class Hub:
         """Whether a session is known to have ended; its tokens are valid for some minutes more."""
         return session_id in self._ended
 
-    def end_sessions(self, sessions: Mapping[UUID, datetime]) -> None:
+    def end_sessions(self, sessions: Set[UUID]) -> None:
         """Close the sockets of these sessions, and let them sign in no more."""
-        new = sessions.keys() - self._ended.keys()
-        self._ended |= sessions
+        new = sessions - self._ended.keys()
+        self._ended |= dict.fromkeys(new, time.monotonic())
         if not new:
             return
         for account in tuple(self._members.values()):
@@ -89,9 +88,10 @@ class Hub:
                 if socket.identity is not None and socket.identity.session_id in new:
                     socket.close(CloseCode.POLICY_VIOLATION, "the session has ended: sign in again")
 
-    def forget_ended(self, before: datetime) -> None:
-        """Forget sessions that ended so long ago that no token of theirs is valid."""
-        self._ended = {one: at for one, at in self._ended.items() if at >= before}
+    def forget_ended(self, seconds: float) -> None:
+        """Forget sessions that ended so many seconds ago that no token of theirs is valid."""
+        oldest = time.monotonic() - seconds
+        self._ended = {one: at for one, at in self._ended.items() if at >= oldest}
 
     def members(self) -> list[UUID]:
         """The members with an open socket in this process."""

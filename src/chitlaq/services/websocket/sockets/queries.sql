@@ -1,3 +1,3 @@
 -- name: ended_sessions
--- Sessions that ended since $1. Index: sessions_by_end.
-SELECT id, ended_at FROM auth.ended_sessions WHERE ended_at >= $1;
+-- Sessions that ended in the last seconds ($1). Index: sessions_by_end.
+SELECT id FROM auth.ended_sessions WHERE ended_at >= now() - make_interval(secs => $1);
