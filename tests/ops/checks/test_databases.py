@@ -287,17 +287,20 @@ async def test_dead_rows_are_judged_by_their_share(stack: Stack, run_on_stack: R
     async def delete(upto: int) -> None:
         await stack.sql("DELETE FROM public.much_deleted WHERE n <= $1", upto)
 
+    # Small tables are not judged, however many have more dead rows.
+    small = [f"public.little_deleted_{n}" for n in range(12)]
+    for table in small:
+        await stack.sql(
+            f"CREATE TABLE {table} WITH (autovacuum_enabled = false) AS SELECT 1 FROM generate_series(1, 9)"
+        )
+        await stack.sql(f"DELETE FROM {table}")
     await stack.sql(
         "CREATE TABLE public.much_deleted WITH (autovacuum_enabled = false)"
         " AS SELECT n FROM generate_series(1, 20000) n"
     )
     try:
-        await found(
-            run_on_stack,
-            "database.dead_rows",
-            Verdict.OK,
-            "0 % of the rows of public.much_deleted are dead",
-        )
+        said = "0 % of the rows of public.much_deleted are dead"
+        await found(run_on_stack, "database.dead_rows", Verdict.OK, said)
         await delete(6_000)
         said = "30 % of the rows of public.much_deleted are dead"
         await found(run_on_stack, "database.dead_rows", Verdict.WARNING, said)
@@ -308,7 +311,7 @@ async def test_dead_rows_are_judged_by_their_share(stack: Stack, run_on_stack: R
         await stack.sql("VACUUM public.much_deleted")
         await found(run_on_stack, "database.dead_rows", Verdict.OK, "")
     finally:
-        await stack.sql("DROP TABLE public.much_deleted")
+        await stack.sql(f"DROP TABLE public.much_deleted, {', '.join(small)}")
 
 
 # --- Valkey

@@ -14,6 +14,7 @@ from chitlaq.ops.checks.sources.system import SystemView
 FEW_READS = 10_000
 PATIENCE_SECONDS = 0.3
 FEW_ROWS = 10_000
+SHOWN_TABLES = 10
 QUERY_WIDTH = 100
 
 
@@ -277,7 +278,7 @@ async def dead_rows(system: SystemView) -> CheckOutcome:
                     f"{r['dead']:,}",
                     f"{r['vacuumed']:%Y-%m-%d %H:%M}" if r["vacuumed"] else "never",
                 ]
-                for r in rows
+                for r in rows[:SHOWN_TABLES]
             ],
         ),
     )

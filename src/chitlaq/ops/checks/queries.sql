@@ -66,7 +66,7 @@ SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = current_databas
 -- Tables by dead rows; among those without any, the largest first.
 SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS dead,
        greatest(last_vacuum, last_autovacuum) AS vacuumed
-FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1 LIMIT 10;
+FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1;
 
 -- name: growth
 -- Members and posts, in total and new within 30 days.
