@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -29,6 +30,7 @@ from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import ports
 from chitlaq.core.installation.home import Home
+from chitlaq.ops.database import overflow
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
 from tests import commands
@@ -43,6 +45,10 @@ T = TypeVar("T")
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6e9
 RUN_FOLDER = "ct-"
+RUN = "TESTS_RUN_FOLDER"
+"""Tells the workers the run's folder."""
+KEPT_SECONDS = 3600.0
+"""For how long what a failed run has left may be looked at."""
 
 
 def _quick_folder() -> Path:
@@ -68,21 +74,60 @@ OWN_STACK = re.compile(r"\bstart_(?:backed_up_)?stack\(")
 _numbers = itertools.count(1)
 _run = secrets.token_hex(3)
 _is_green = False
+_locks: list[int] = []
 _given: set[int] = set()
 _reservations = -1
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the run a folder of its own, whose path leaves room for a home's sockets."""
-    if config.option.basetemp is None:
-        folder = tempfile.mkdtemp(prefix=RUN_FOLDER, dir=QUICK_FOLDER)
-        config.option.basetemp = folder
+    if hasattr(config, "workerinput"):
+        return
+    _remove_runs_that_are_over()
+    folder = QUICK_FOLDER / f"{RUN_FOLDER}{secrets.token_hex(3)}"
+    folder.mkdir(mode=0o711)
+    assert _is_locked_by_us(folder)
+    os.environ[RUN] = str(folder)
+    config.option.basetemp = config.option.basetemp or folder / "t"
 
-        def remove() -> None:
-            if _is_green:  # What failed may be looked at.
-                shutil.rmtree(folder, ignore_errors=True)
+    def remove() -> None:
+        if _is_green:
+            _remove_run(folder)
 
-        config.add_cleanup(remove)
+    config.add_cleanup(remove)
+
+
+def _remove_runs_that_are_over() -> None:
+    """Remove what failed runs left a while ago, and killed ones."""
+    for place in {QUICK_FOLDER, Path(tempfile.gettempdir())}:
+        for folder in place.glob(f"{RUN_FOLDER}*"):
+            with suppress(OSError):  # another user's
+                is_old = time.time() - folder.stat().st_mtime > KEPT_SECONDS
+                if is_old and _is_locked_by_us(folder):
+                    _remove_run(folder)
+                    os.close(_locks.pop())
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove a run's folder with what belongs to its homes, and stop what still runs in them."""
+    for home in (folder, *folder.glob("chitlaq-*")):
+        with suppress(OperatorError):
+            control.stop(Home(home))
+    for home in (folder, *folder.glob("*"), *folder.glob("t/*"), *folder.glob("t/*/*")):
+        shutil.rmtree(overflow.folder(Home(home)), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_locked_by_us(folder: Path) -> bool:
+    """Lock a folder until this process ends: whoever removes old ones leaves it alone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return False
+    _locks.append(descriptor)
+    return True
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
@@ -174,9 +219,10 @@ def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPat
         return folder
 
     if os.geteuid() == 0:
+        run = Path(os.environ[RUN])
         for folder in (base := tmp_path_factory.getbasetemp(), *base.parents):
             # A worker's folder lies in that of its run.
-            if folder.name.startswith(("popen-", RUN_FOLDER)):
+            if folder.is_relative_to(run) or folder.name.startswith("popen-"):
                 folder.chmod(0o711)
         tmp_path_factory.mktemp = mktemp  # type: ignore[method-assign]
     return tmp_path_factory
@@ -298,12 +344,25 @@ class Member:
         return items
 
 
-def start_stack(**settings: str) -> Stack:
-    # node-exporter reports no file systems in memory.
-    is_monitored = settings.get("CHITLAQ_MONITORING_EMBEDDED") == "true"
-    folder = tempfile.gettempdir() if is_monitored else QUICK_FOLDER
-    home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir=folder))
+def new_home(*, is_on_disk: bool = False) -> Path:
+    """Make the folder of an installation; node-exporter reports no file systems in memory."""
+    if is_on_disk:
+        home = Path(tempfile.mkdtemp(prefix=RUN_FOLDER))
+        assert _is_locked_by_us(home)
+    else:
+        home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir=os.environ[RUN]))
     home.chmod(0o755)
+    return home
+
+
+def remove_home(home: Path) -> None:
+    """Remove an installation that does not run, with what it keeps in shared memory."""
+    shutil.rmtree(overflow.folder(Home(home)), ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def start_stack(**settings: str) -> Stack:
+    home = new_home(is_on_disk=settings.get("CHITLAQ_MONITORING_EMBEDDED") == "true")
     given = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith("CHITLAQ_")
@@ -327,7 +386,7 @@ def start_stack(**settings: str) -> Stack:
 
 def stop_stack(stack: Stack) -> None:
     stack.command("down")
-    shutil.rmtree(stack.home, ignore_errors=True)
+    remove_home(stack.home)
 
 
 @pytest.fixture(scope="session")

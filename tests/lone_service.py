@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import httpx
 
 from chitlaq.core.installation import secrets
 from chitlaq.core.installation.home import Home
-from tests.conftest import Stack, start_stack
+from tests.conftest import Stack, remove_home, start_stack
 
 
 @contextmanager
@@ -33,7 +32,7 @@ def lone_service(name: str, setting: str, **settings: str) -> Iterator[Stack]:
     finally:
         process.terminate()
         process.wait(60)
-        shutil.rmtree(stack.home, ignore_errors=True)
+        remove_home(stack.home)
         stack.home.with_suffix(".log").unlink()
 
 

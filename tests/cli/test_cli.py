@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -16,7 +15,7 @@ import httpx
 import pytest
 
 from chitlaq import inventory
-from tests.conftest import Member, Stack, eventually, start_stack
+from tests.conftest import Member, Stack, eventually, remove_home, start_stack
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -26,7 +25,7 @@ def empty() -> Iterator[Stack]:
     """An installation that was never started."""
     stack = start_stack()
     yield stack
-    shutil.rmtree(stack.home)
+    remove_home(stack.home)
 
 
 def test_ps_lists_every_component(stack: Stack) -> None:
@@ -353,4 +352,4 @@ async def test_attached_stack_ends_with_its_terminal() -> None:
         process.kill()
         own.command("down")
         await eventually(lambda: not (own.home / "run" / "supervisor.sock").exists())
-        shutil.rmtree(own.home, ignore_errors=True)
+        remove_home(own.home)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
-from pathlib import Path
 
 import asyncpg
 import psycopg
@@ -21,7 +19,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Ports, Settings
 from chitlaq.stack.install import users
 from chitlaq.stack.servers import postgres as server
-from tests.conftest import QUICK_FOLDER, free_ports
+from tests.conftest import free_ports, new_home
 
 START_SECONDS = 30
 
@@ -32,8 +30,7 @@ NewDatabase = Callable[[], Awaitable[str]]
 @pytest.fixture(scope="session")
 def installation() -> Iterator[Installation]:
     """Settings and home of a running, migrated PostgreSQL, removed afterwards."""
-    root = Path(tempfile.mkdtemp(prefix="chitlaq-seed-", dir=QUICK_FOLDER))
-    root.chmod(0o755)
+    root = new_home()
     home, settings = Home(root), Settings(ports=Ports(postgres=free_ports(1)[0]))
     process = None
     try:

@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import stat
@@ -50,8 +51,7 @@ async def noted(database: OpsDatabase) -> set[str]:
 def home(tmp_path: Path) -> Iterator[Home]:
     home = Home(tmp_path)
     yield home
-    for path in overflow.folder(home).glob("*"):
-        path.unlink()
+    shutil.rmtree(overflow.folder(home), ignore_errors=True)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from chitlaq.core.installation.secret_values import Secret
 from chitlaq.core.installation.settings import Smtp
 from chitlaq.ops.oncall import channels
 from chitlaq.ops.oncall.roster import Channel
-from tests.conftest import Stack, start_stack
+from tests.conftest import Stack, remove_home, start_stack
 from tests.ops.receivers import MailServer, WebService, mail_server, web_service
 
 ROSTER = """
@@ -50,7 +49,7 @@ def home(receivers: tuple[WebService, MailServer]) -> Iterator[Stack]:
     )
     (stack.home / "oncall.toml").write_text(ROSTER.format(web=web.url()))
     yield stack
-    shutil.rmtree(stack.home)
+    remove_home(stack.home)
 
 
 def test_test_sends_to_every_channel_and_says_what_came_back(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +24,7 @@ from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.watchdog import heartbeat_sender, heartbeat_server, heartbeats
 from chitlaq.ops.watchdog.alert_path import AlertPath
 from chitlaq.ops.watchdog.heartbeats import Listener
-from tests.conftest import Stack, eventually, free_ports, start_stack
+from tests.conftest import Stack, eventually, free_ports, remove_home, start_stack
 from tests.ops.receivers import MailServer, mail_server
 from tests.ops.watchdog.test_probing import reported
 
@@ -46,7 +45,7 @@ def other(smtp: MailServer) -> Iterator[Stack]:
         CHITLAQ_OPERATIONS_REPORT_TO="outside@example.edu",
     )
     yield stack
-    shutil.rmtree(stack.home)
+    remove_home(stack.home)
 
 
 @contextmanager
