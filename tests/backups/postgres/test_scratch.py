@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import psutil
 import psycopg
 import pytest
 
+from chitlaq.backups import waiting
+from chitlaq.backups.catalog import records
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.errors import InconclusiveError
 from chitlaq.backups.postgres import scratch
 from chitlaq.backups.postgres.scratch import ScratchFolder, ScratchServer
-from chitlaq.core.data import migrations
+from chitlaq.backups.proof import drill
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import landlock
 from chitlaq.core.installation import secrets, settings_loading
@@ -56,9 +59,11 @@ def outside(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def started(made: ScratchFolder, *, is_scratch: bool = True) -> Iterator[ScratchServer]:
+def started(
+    made: ScratchFolder, *, is_scratch: bool = True, database: str = "postgres"
+) -> Iterator[ScratchServer]:
     with scratch.running_server(
-        made.context, made.data, made.sockets, database="postgres", is_scratch=is_scratch
+        made.context, made.data, made.sockets, database=database, is_scratch=is_scratch
     ) as server:
         yield server
 
@@ -214,22 +219,39 @@ def freeze(data: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("frozen", ["server", "backend"])
+def load_dump(made: ScratchFolder, server: ScratchServer) -> None:
+    dump = records.Record("chitlaq_x", "dump", datetime.now(UTC), 1, "chitlaq_x.sql", 1, "")
+    drill.load_dump(made.context, server, dump, made.data)
+
+
+def query_feed_service(made: ScratchFolder, server: ScratchServer) -> None:
+    drill._query_feed_service(made.context, made, server)
+
+
+@pytest.mark.parametrize(
+    ("migrate", "frozen"), [(load_dump, "server"), (query_feed_service, "backend")]
+)
 def test_migrations_do_not_wait_for_a_frozen_server(
-    made: ScratchFolder, monkeypatch: pytest.MonkeyPatch, frozen: str
+    made: ScratchFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    migrate: Callable[[ScratchFolder, ScratchServer], None],
+    frozen: str,
 ) -> None:
     """The libraries that run them wait in a way of their own."""
     real = psycopg.Connection.execute
 
     def freezing(self: psycopg.Connection, *arguments: Any, **options: Any) -> Any:
-        os.kill(server.process.pid if frozen == "server" else self.info.backend_pid, signal.SIGSTOP)
+        if not isinstance(self, waiting.Connection):
+            frozen_pid = server.process.pid if frozen == "server" else self.info.backend_pid
+            os.kill(frozen_pid, signal.SIGSTOP)
         return real(self, *arguments, **options)
 
-    with started(made) as server:
+    database = "copy" if migrate is load_dump else "postgres"
+    with started(made, database=database) as server:
         monkeypatch.setattr(scratch, "STALL_SECONDS", 1)
         monkeypatch.setattr(psycopg.Connection, "execute", freezing)
-        with pytest.raises(InconclusiveError, match="has done nothing for 1 s"), server.watched():
-            migrations.provision(server.settings, server.home)
+        with pytest.raises(InconclusiveError, match="has done nothing for 1 s"):
+            migrate(made, server)
     (made.data / "postmaster.pid").unlink()
 
 
