@@ -219,13 +219,21 @@ def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> pytest.TempPat
         return folder
 
     if os.geteuid() == 0:
-        run = Path(os.environ[RUN])
+        run = run_folder()
         for folder in (base := tmp_path_factory.getbasetemp(), *base.parents):
             # A worker's folder lies in that of its run.
             if folder.is_relative_to(run) or folder.name.startswith("popen-"):
                 folder.chmod(0o711)
         tmp_path_factory.mktemp = mktemp  # type: ignore[method-assign]
     return tmp_path_factory
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder, which may be a home or have some: what these keep in shared memory goes with it."""
+    yield tmp_path
+    for home in (tmp_path, *tmp_path.glob("*")):
+        shutil.rmtree(overflow.folder(Home(home)), ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -344,13 +352,18 @@ class Member:
         return items
 
 
+def run_folder() -> Path:
+    """The folder of this test run, in memory if there is room."""
+    return Path(os.environ[RUN])
+
+
 def new_home(*, is_on_disk: bool = False) -> Path:
     """Make the folder of an installation; node-exporter reports no file systems in memory."""
     if is_on_disk:
         home = Path(tempfile.mkdtemp(prefix=RUN_FOLDER))
         assert _is_locked_by_us(home)
     else:
-        home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir=os.environ[RUN]))
+        home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir=run_folder()))
     home.chmod(0o755)
     return home
 

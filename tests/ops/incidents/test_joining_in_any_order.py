@@ -16,6 +16,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.history.alert_history import ReportedAlert
 from chitlaq.ops.incidents import incidents, joining
+from tests.conftest import run_folder
 from tests.ops.incidents.alerts import NOW, alert, report
 
 # What explains what (a host, a database, the edge, services), families, and what has to do with none.
@@ -52,7 +53,10 @@ def told(draw: st.DrawFn, most: int = 8) -> tuple[Reports, Reports]:
 
 
 async def outcome(batches: Sequence[Sequence[ReportedAlert]], at: float) -> set[object]:
-    with tempfile.TemporaryDirectory() as folder, OpsDatabase(Home(Path(folder))) as database:
+    with (
+        tempfile.TemporaryDirectory(dir=run_folder()) as folder,
+        OpsDatabase(Home(Path(folder))) as database,
+    ):
         for batch in batches:
             await report(database, *batch, at=at)
         return {

@@ -17,6 +17,7 @@ from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import bars
 from chitlaq.ops.statuspage.bars import LONGEST_PAUSE, Counter, Day
 from chitlaq.ops.statuspage.components import COMPONENTS, State
+from tests.conftest import run_folder
 
 VIENNA = ZoneInfo("Europe/Vienna")
 # Summer time ends on this day, which has 25 hours.
@@ -49,7 +50,10 @@ async def test_watched_time_is_counted_once_and_a_pause_not_at_all(
     turns = [LONG_DAY + timedelta(seconds=start)]
     for pause in pauses:
         turns.append(turns[-1] + timedelta(seconds=pause))
-    with TemporaryDirectory() as folder, OpsDatabase(Home(Path(folder))) as database:
+    with (
+        TemporaryDirectory(dir=run_folder()) as folder,
+        OpsDatabase(Home(Path(folder))) as database,
+    ):
         await count(database, [(one, list(State)[number % 5]) for number, one in enumerate(turns)])
         watched = sum(one for one in pauses if 0 < one <= LONGEST_PAUSE.total_seconds())
         assert await seconds(database, date(2026, 11, 20)) == pytest.approx(watched)
