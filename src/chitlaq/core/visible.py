@@ -9,6 +9,7 @@ other format characters show nothing, or hide what follows. All of them are writ
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # Controls but tab and line feed; format characters but the joiners of Persian, Indic and emoji, the
 # signs of numbers (U+0600 and others, which show), and the selectors of variants; surrogates; separators
@@ -20,6 +21,8 @@ _UNSEEN = (
 )
 _ACTING = re.compile(f"[{_UNSEEN}]")
 _ACTING_OR_BREAKING = re.compile(f"[{_UNSEEN}\\t\\n]")
+# A sign of Braille without a dot.
+_BLANK = "\u2800"
 _BREAKS = {"\n": "\\n", "\t": "\\t"}
 
 
@@ -41,6 +44,11 @@ def is_one_line(text: str) -> bool:
 def is_visible(text: str) -> bool:
     """Whether a text of several lines has nothing to escape."""
     return _ACTING.search(text) is None
+
+
+def is_seen(text: str) -> bool:
+    """Whether a text shows something: a letter, a digit, a sign; not only spaces, accents and joiners."""
+    return any(unicodedata.category(one)[0] in "LNPS" and one != _BLANK for one in text)
 
 
 def _escaped(found: re.Match[str]) -> str:

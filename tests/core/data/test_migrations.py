@@ -80,6 +80,12 @@ STORED = {
         INSERT INTO websocket.privacy (account_id) SELECT id FROM auth.accounts
         """,
     "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
+    "0016_registrations": """
+        INSERT INTO auth.registrations
+            (university_id, email, username, display_name, password_hash, expires_at)
+        SELECT id, 'new@example.edu', 'new', 'New', 'x', now() FROM auth.universities;
+        INSERT INTO auth.registration_links SELECT sha256('token'), id FROM auth.registrations
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from chitlaq.core.http import problems
-from chitlaq.core.visible import is_one_line
+from chitlaq.core.visible import is_one_line, is_seen
 
 
 class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -41,3 +41,14 @@ def require_one_line(field: str, value: str) -> None:
     """
     if not is_one_line(value):
         raise ValueError(f"{field}: must be one line, without control or invisible characters")
+
+
+def require_name(field: str, value: str) -> None:
+    """Refuse a name for people that shows nothing, or that `require_one_line` refuses.
+
+    Raises:
+        ValueError: it does, as ``field: reason``.
+    """
+    require_one_line(field, value)
+    if not is_seen(value):
+        raise ValueError(f"{field}: must not be empty")

@@ -9,7 +9,7 @@ from chitlaq.core.telemetry import metrics
 AUTH_ATTEMPTS = Counter("auth_attempts_total", "Login attempts, by result.", ["result"])
 USER_REGISTRATIONS = Counter("user_registrations_total", "Accounts whose address was verified.")
 
-metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("unverified",), ("limited",))
+metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("limited",))
 metrics.initialize(metrics.RATE_LIMITED, ("auth-service", "mails"))
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import mail
-from chitlaq.core.data.jobs import Runner
+from chitlaq.core.data.jobs import Handler, Runner
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
+from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.sessions.signing import Signer, publish_key
 from chitlaq.services.auth.state import AuthState
 
@@ -23,9 +25,16 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
     secrets = Secrets(context.home.secrets)
     signer = Signer(secrets.signing_key, secrets.edge_key)
     attempts = settings.limits.login_attempts_per_minute
-    handlers = [mail.sender(database, settings.smtp)] if settings.smtp.host else []
+    handlers: list[Handler[Any]] = [
+        Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings))
+    ]
+    if settings.smtp.host:
+        handlers.append(mail.sender(database, settings.smtp))
     async with (
-        tasks.running(partial(publish_key, database, signer)),
+        tasks.running(
+            partial(publish_key, database, signer),
+            partial(registrations.forget_forever, database),
+        ),
         Runner(database, *handlers).running(),
     ):
         yield AuthState(
@@ -39,5 +48,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 
 SERVICE = Service(
-    inventory.COMPONENTS["auth-service"], slices=("accounts", "audit", "sessions"), run=run
+    inventory.COMPONENTS["auth-service"],
+    slices=("accounts", "audit", "sessions", "universities"),
+    run=run,
 )

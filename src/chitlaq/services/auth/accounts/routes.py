@@ -9,7 +9,8 @@ from litestar.datastructures import State
 
 from chitlaq.core.http.client_address import limited_address
 from chitlaq.core.http.limits import ATTEMPT_UNITS
-from chitlaq.services.auth.accounts import accounts
+from chitlaq.services.auth import origin
+from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.accounts.schemas import (
     Registered,
     Registration,
@@ -20,17 +21,26 @@ from chitlaq.services.auth.accounts.schemas import (
 from chitlaq.services.auth.state import AuthState
 
 
-@post("/auth/register", summary="Register with a university address", refuses=(409, 429))
+@post("/auth/register", summary="Register with a university address", refuses=(429,))
 async def register(
     data: Registration, request: Request[Any, Any, State], state: AuthState
 ) -> Registered:
     await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
-    return Registered(await accounts.register(state, data), verification="sent")
+    return Registered(await registrations.register(state, data), verification="sent")
 
 
-@post("/auth/verify", status_code=200, summary="Verify an address with the token from the mail")
-async def verify(data: Verification, state: AuthState) -> Verified:
-    return Verified(await accounts.verify(state.database, data.token))
+@post(
+    "/auth/verify",
+    status_code=200,
+    summary="Verify an address with the token from the mail",
+    refuses=(429, 503),
+)
+async def verify(
+    data: Verification, request: Request[Any, Any, State], state: AuthState
+) -> Verified:
+    if data.password is not None:
+        await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
+    return Verified(await registrations.verify(state, data, origin.of(request)))
 
 
 @post(
@@ -43,6 +53,6 @@ async def resend(
     data: Resend, request: Request[Any, Any, State], state: AuthState
 ) -> dict[str, str]:
     await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
-    await state.resend_limit.spend(data.email.lower())
-    await accounts.resend(state, data.email)
+    await state.resend_limit.spend(data.email)
+    await registrations.request_resending(state.database, data.email)
     return {"verification": "sent"}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core import addresses
-from chitlaq.core.http.schemas import Incoming, require_one_line
-
-USERNAME = re.compile(r"[a-z0-9_]{3,30}")
-RESERVED_USERNAMES = frozenset(
-    {"admin", "administrator", "chitlaq", "everyone", "moderator", "root", "support", "system"}
-)
+from chitlaq.core.http.schemas import Incoming, require_name
+from chitlaq.services.auth.accounts import usernames
 
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 DisplayName = Annotated[str, msgspec.Meta(max_length=80)]
+Language = Literal["en", "tr"]
 
 
 class Registration(Incoming, frozen=True):
@@ -28,30 +25,41 @@ class Registration(Incoming, frozen=True):
     password: Password
     username: Annotated[str, msgspec.Meta(max_length=30)]
     display_name: DisplayName
+    language: Language = "en"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            addresses.checked(self.email)
-        except ValueError as error:
-            raise ValueError(f"email: {error}") from None
-        if not USERNAME.fullmatch(self.username.lower()):
-            raise ValueError("username: 3 to 30 letters, digits or underscores")
-        if self.username.lower() in RESERVED_USERNAMES:
-            raise ValueError("username: this name is reserved")
-        if not self.display_name.strip():
-            raise ValueError("display_name: must not be empty")
-        require_one_line("display_name", self.display_name)
-        if self.password.lower() in {self.username.lower(), self.email.lower()}:
+        _normalize(self, "email", addresses.checked)
+        _normalize(self, "username", usernames.checked)
+        require_name("display_name", self.display_name)
+        msgspec.structs.force_setattr(self, "display_name", self.display_name.strip())
+        if self.password.lower() in {self.username, self.email}:
             raise ValueError("password: must not be your name or address")
 
 
 class Verification(Incoming, frozen=True):
+    """The token from the mail.
+
+    ``password`` becomes the account's, and must be sent if the address was registered several times.
+    ``username`` is sent if the wanted one was taken meanwhile.
+    """
+
     token: Short
+    password: Password | None = None
+    username: Annotated[str, msgspec.Meta(max_length=30)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.username is not None:
+            _normalize(self, "username", usernames.checked)
 
 
 class Resend(Incoming, frozen=True):
-    email: Annotated[str, msgspec.Meta(min_length=3, max_length=254)]
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _normalize(self, "email", addresses.checked)
 
 
 class User(msgspec.Struct, frozen=True):
@@ -72,3 +80,11 @@ class Registered(msgspec.Struct, frozen=True):
 
 class Verified(msgspec.Struct, frozen=True):
     user: User
+
+
+def _normalize(body: Incoming, field: str, checked: Callable[[str], str]) -> None:
+    """Replace a field by the form in which it is stored and compared."""
+    try:
+        msgspec.structs.force_setattr(body, field, checked(getattr(body, field)))
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None

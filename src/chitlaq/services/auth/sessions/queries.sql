@@ -1,7 +1,7 @@
 -- name: account_by_login
 -- The account that signs in, by address or username; both are unique.
 SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email,
-       a.password_hash, a.verified_at, u.name AS university
+       a.password_hash, u.name AS university
 FROM auth.accounts a
 JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id

@@ -22,7 +22,7 @@ from chitlaq.services.auth.state import AuthState
     "/auth/login",
     status_code=200,
     summary="Sign in with address or username and password",
-    refuses=(401, 403, 429),
+    refuses=(401, 429),
 )
 async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
     return await sessions.login(state, data, origin.of(request))

@@ -16,7 +16,7 @@ from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
-from chitlaq.services.auth.accounts.accounts import token_hash, user_of
+from chitlaq.services.auth.accounts.accounts import login_name, token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.origin import Origin
@@ -37,10 +37,10 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
         origin: from where, for limits and for the list of devices.
 
     Raises:
-        Problem: 401 for a wrong name or password (without saying which), 403 for an address that is
-            not verified yet, 429 for too many attempts.
+        Problem: 401 for a wrong name or password, or an address that is not verified yet (without
+            saying which), 429 for too many attempts.
     """
-    name = wanted.login.strip().lower()
+    name = login_name(wanted.login)
     try:
         await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
         await state.login_limit.spend(name)
@@ -60,12 +60,9 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
         metrics.AUTH_ATTEMPTS.labels("failure").inc()
         log.info("login failed", address=origin.address)
-        raise problems.not_signed_in("The name or the password is wrong.")
-    if row["verified_at"] is None:
-        metrics.AUTH_ATTEMPTS.labels("unverified").inc()
-        raise problems.forbidden(
-            "This address is not confirmed yet: open the link in the mail that we sent,"
-            " or request a new one at /api/auth/verify/resend."
+        raise problems.not_signed_in(
+            "The name or the password is wrong, or the address is not confirmed yet: then open the link"
+            " in the mail, or request a new one at /api/auth/verify/resend."
         )
     if passwords.needs_rehash(row["password_hash"]):
         rehashed = await passwords.hashed(wanted.password)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming, require_one_line
+from chitlaq.core.http.schemas import Incoming, require_name, require_one_line
 
 
 class ProfileChange(Incoming, frozen=True):
@@ -21,9 +21,8 @@ class ProfileChange(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.display_name is not None and not self.display_name.strip():
-            raise ValueError("display_name: must not be empty")
-        require_one_line("display_name", self.display_name or "")
+        if self.display_name is not None:
+            require_name("display_name", self.display_name)
         require_one_line("department", self.department or "")
 
 

@@ -1,0 +1,1 @@
+"""Universities: which addresses may register, and the department of each."""

@@ -1,0 +1,1 @@
+"""Universities over HTTP, for operators."""
