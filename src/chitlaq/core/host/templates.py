@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 
 import jinja2
@@ -13,6 +14,11 @@ def rendered(package: str, name: str, /, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: the template names a value that is not there.
     """
+    return _template(package, name).render(values)
+
+
+@cache
+def _template(package: str, name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -20,6 +26,4 @@ def rendered(package: str, name: str, /, **values: object) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - not HTML; every value is ours or a setting
     )
-    return environment.from_string(resources.files(package).joinpath(name).read_text()).render(
-        values
-    )
+    return environment.from_string(resources.files(package).joinpath(name).read_text())

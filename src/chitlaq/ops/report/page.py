@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 import jinja2
@@ -107,13 +108,7 @@ def _entry(name: str, result: Result | None) -> _Entry:
 
 def html(report: DailyReport) -> str:
     """Return the page as one self-contained HTML file."""
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["coded"] = _coded
-    environment.filters["note_line"] = note_line
-    text = resources.files(__package__).joinpath("report.html.j2").read_text()
-    return environment.from_string(text).render(
+    return _template().render(
         report=report,
         run=report.run,
         sentence=sentence(report.run.results),
@@ -122,6 +117,18 @@ def html(report: DailyReport) -> str:
         chapters=_chapters(report.run),
         rows=SHOWN_ROWS,
         lines=_lines,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["coded"] = _coded
+    environment.filters["note_line"] = note_line
+    return environment.from_string(
+        resources.files(__package__).joinpath("report.html.j2").read_text()
     )
 
 
