@@ -20,7 +20,7 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket.chat.frames import ConversationChanged, MessageChanged, Read
-from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.stored import Place, Stored
 from chitlaq.services.websocket.chat.streams import COMMIT_SECONDS, RETRY_SECONDS, Streams
 from chitlaq.services.websocket.sockets import frames
 from chitlaq.services.websocket.sockets.hub import Hub
@@ -31,9 +31,6 @@ ORDER_SECONDS = 0.02
 REMEMBERED = 10_000
 MAX_RECEIPTS = 31
 """Others who hear live how far somebody has read; where more take part, they ask for the conversation."""
-
-Name = tuple[UUID, int]
-"""A message: its conversation and its number."""
 
 log = logs.get("changes")
 
@@ -61,20 +58,19 @@ class Changes:
         self._database = database
         self._hub = hub
         self._streams = streams
-        self._waiting: dict[Name, None] = {}
+        self._waiting: dict[Place, None] = {}
         self._is_waiting = asyncio.Event()
-        self._sent: OrderedDict[Name, datetime] = OrderedDict()
+        self._sent: OrderedDict[Place, datetime] = OrderedDict()
         self._told: dict[UUID, int] = {}
         self._marked: dict[tuple[UUID, UUID], int] = {}
         streams.repair_changes = self._repair
-        self.publish: Callable[[UUID, Sequence[Name], Sequence[Signal]], None] = lambda *_: None
+        self.publish: Callable[[UUID, Sequence[Place], Sequence[Signal]], None] = lambda *_: None
         """Tells other processes; set by the exchange."""
 
-    def changed(self, conversation_id: UUID, seq: int) -> None:
+    def changed(self, place: Place) -> None:
         """A change of a message was committed: send it, here and in other processes."""
-        name = (conversation_id, seq)
-        self.receive([name])
-        self.publish(conversation_id, [name], ())
+        self.receive([place])
+        self.publish(place.conversation_id, [place], ())
 
     def tell(
         self,
@@ -131,9 +127,9 @@ class Changes:
         for audience, frame in _receipts(row):
             self.tell(conversation_id, audience, frame, is_repaired=True)
 
-    def receive(self, names: Iterable[Name]) -> None:
+    def receive(self, places: Iterable[Place]) -> None:
         """These messages were changed, by any process."""
-        self._waiting |= dict.fromkeys(names)
+        self._waiting |= dict.fromkeys(places)
         if self._waiting:
             self._is_waiting.set()
 
@@ -145,14 +141,14 @@ class Changes:
         """Send changed messages, while the process runs."""
         while True:
             await self._is_waiting.wait()
-            names = list(self._waiting)[:AT_ONCE]
-            for name in names:
-                del self._waiting[name]
+            places = list(self._waiting)[:AT_ONCE]
+            for place in places:
+                del self._waiting[place]
             try:
-                early = await self._send(names)
+                early = await self._send(places)
             except PostgresUnavailableError as error:
                 log.warning("changes wait", error=str(error))
-                self._waiting |= dict.fromkeys(names)
+                self._waiting |= dict.fromkeys(places)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._waiting |= dict.fromkeys(early)
@@ -161,27 +157,28 @@ class Changes:
             elif early:
                 await asyncio.sleep(ORDER_SECONDS)
 
-    async def _send(self, names: Sequence[Name]) -> list[Name]:
+    async def _send(self, places: Sequence[Place]) -> list[Place]:
         """Send how these messages are now; return those of which the message itself was not sent yet."""
         early = []
         readers: defaultdict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
-        conversations = list({conversation_id for conversation_id, _ in names})
+        rows = await self._database.rows(
+            "messages_named", *map(list, zip(*places, strict=True)), COMMIT_SECONDS
+        )
+        # Asked later: who was removed gets no text from after that.
+        conversations = list({place.conversation_id for place in places})
         for conversation_id, *reader in await self._database.rows("joined", conversations):
             readers[conversation_id].append(tuple(reader))
-        rows = await self._database.rows(
-            "messages_named", *map(list, zip(*names, strict=True)), COMMIT_SECONDS
-        )
         for row in rows:
-            name, changed_at = (row["conversation_id"], row["seq"]), row["changed_at"]
-            known = self._sent.get(name)
+            place, changed_at = Place(row["conversation_id"], row["seq"]), row["changed_at"]
+            known = self._sent.get(place)
             if changed_at is None or (known is not None and changed_at <= known):
                 continue
-            if not self._streams.has_delivered(*name, is_recent=row["is_recent"]):
-                early.append(name)
+            if not self._streams.has_delivered(*place, is_recent=row["is_recent"]):
+                early.append(place)
                 continue
-            self._put(Stored.of(row), readers[name[0]])
-            self._sent[name] = changed_at
-            self._sent.move_to_end(name)
+            self._put(Stored.of(row), readers[place.conversation_id])
+            self._sent[place] = changed_at
+            self._sent.move_to_end(place)
             if len(self._sent) > REMEMBERED:
                 self._sent.popitem(last=False)
         return early
@@ -202,11 +199,8 @@ class Changes:
 
     async def _repair(self, seconds: float) -> None:
         rows = await self._database.rows("recently_changed_messages", seconds)
-        self.receive(
-            (row["conversation_id"], row["seq"])
-            for row in rows
-            if row["changed_at"] != self._sent.get((row["conversation_id"], row["seq"]))
-        )
+        changed = {Place(conversation_id, seq): at for conversation_id, seq, at in rows}
+        self.receive(place for place, at in changed.items() if at != self._sent.get(place))
         rows = await self._database.rows("recently_changed_conversations", seconds)
         told = {row["id"]: row["version"] for row in rows}
         for row in rows:

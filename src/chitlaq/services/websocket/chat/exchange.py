@@ -21,7 +21,7 @@ from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat.changes import Changes, Signal
-from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.stored import Place, Stored
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 from chitlaq.services.websocket.presence.presence import Note, Presences
 
@@ -49,7 +49,7 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
     number: int
     is_numbered: bool = False
     items: Sequence[_Item] = ()
-    changed: Sequence[tuple[UUID, int]] = ()
+    changed: Sequence[Place] = ()
     signals: Sequence[Signal] = ()
     note: Note | None = None
     is_goodbye: bool = False
@@ -101,7 +101,7 @@ class Exchange:
             )
 
     def publish_changes(
-        self, about: UUID, changed: Sequence[tuple[UUID, int]], signals: Sequence[Signal]
+        self, about: UUID, changed: Sequence[Place], signals: Sequence[Signal]
     ) -> None:
         """Publish changes; only the loss of what can be repaired is to be noticed."""
         channel = about.int % len(CHANNELS)

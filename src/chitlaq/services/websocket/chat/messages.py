@@ -14,7 +14,7 @@ from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.groups import UNAVAILABLE
 from chitlaq.services.websocket.chat.schemas import Edit, Message, MessagePage
-from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.stored import Place, Stored
 from chitlaq.services.websocket.chat.streams import Streams
 
 EDITABLE_HOURS = 24
@@ -53,7 +53,7 @@ async def history(
     if sum(place is not None for place in (before, after, around, at, cursor)) > 1:
         raise problems.invalid({"before": "name one place: before, after, around, at or cursor"})
     if cursor is not None:
-        before, after = _place(cursor)
+        before, after = _read_on(cursor)
     window = await database.row("window", member, conversation_id)
     if window is None:
         raise problems.not_found("conversation")
@@ -88,14 +88,14 @@ class Messages:
         self._streams = streams
         self._changes = changes
 
-    async def edit(self, member: UUID, conversation_id: UUID, seq: int, text: str) -> Message:
+    async def edit(self, member: UUID, place: Place, text: str) -> Message:
         """Give one's own message another text, and keep what it said.
 
         Raises:
             Problem: 404, 403 for others' messages, or 409 if it is too old or deleted.
         """
         texts.require_text(text)
-        async with self._changing(member, conversation_id, seq) as (session, row):
+        async with self._changing(member, place) as (session, row):
             if row["sender_id"] != member or row["event"] is not None:
                 raise problems.forbidden("Only its sender edits a message.")
             if not row["is_editable"]:
@@ -103,72 +103,77 @@ class Messages:
                     f"A message may be edited for {EDITABLE_HOURS} hours; this one is older."
                 )
             if text != row["text"]:
-                await session.execute("keep_edit", conversation_id, seq)
-                await session.execute("edit_message", conversation_id, seq, text)
-        return await self._shown(member, conversation_id, seq)
+                await session.execute("keep_edit", *place)
+                await session.execute("edit_message", *place, text)
+        return await self._shown(member, place)
 
-    async def delete(self, member: UUID, conversation_id: UUID, seq: int) -> None:
+    async def delete(self, member: UUID, place: Place) -> None:
         """Leave only a tombstone of a message: its sender may, and in a group its owner and admins.
 
         Raises:
             Problem: 404, or 403 for others' messages.
         """
-        async with self._changing(member, conversation_id, seq, is_deletion=True) as (session, row):
+        async with self._changing(member, place, is_deletion=True) as (session, row):
             is_admin = row["kind"] == "group" and row["role"] != "member"
             if (row["sender_id"] != member and not is_admin) or row["event"] is not None:
                 raise problems.forbidden(
                     "Only its sender deletes a message, or an admin of the group."
                 )
             if not row["deleted"]:
-                await session.execute("delete_message", conversation_id, seq)
+                await session.execute("delete_message", *place)
 
-    async def react(
-        self, member: UUID, conversation_id: UUID, seq: int, emoji: str, *, is_there: bool
-    ) -> None:
-        """React to a message, or take a reaction back; repeating it changes nothing.
+    async def react(self, member: UUID, place: Place, emoji: str) -> None:
+        """React to a message; repeating it changes nothing.
 
         Raises:
             Problem: 404, 409 for a deleted message or one with too many kinds of reactions, or 422.
         """
         texts.require_emoji(emoji)
-        async with self._changing(member, conversation_id, seq) as (session, row):
+        async with self._changing(member, place) as (session, row):
             if row["event"] is not None:
                 raise problems.conflict(
                     "Nobody reacts to a line of the conversation's own history."
                 )
-            if not is_there:
-                await session.execute("take_reaction_back", member, conversation_id, seq, emoji)
-                return
-            if await session.value("count_emojis", conversation_id, seq, emoji) >= MAX_EMOJIS:
+            if await session.value("count_emojis", *place, emoji) >= MAX_EMOJIS:
                 raise problems.conflict(f"A message may have {MAX_EMOJIS} kinds of reactions.")
-            await session.execute("react", member, conversation_id, seq, emoji)
+            await session.execute("react", member, *place, emoji)
 
-    async def edits(self, member: UUID, conversation_id: UUID, seq: int) -> Sequence[Edit]:
+    async def take_reaction_back(self, member: UUID, place: Place, emoji: str) -> None:
+        """Take a reaction back; repeating it changes nothing.
+
+        Raises:
+            Problem: 404, 409 for a deleted message, or 422.
+        """
+        texts.require_emoji(emoji)
+        async with self._changing(member, place) as (session, _):
+            await session.execute("take_reaction_back", member, *place, emoji)
+
+    async def edits(self, member: UUID, place: Place) -> Sequence[Edit]:
         """Return what a message said before, oldest first.
 
         Raises:
             Problem: 404.
         """
-        await self._shown(member, conversation_id, seq)
-        rows = await self._database.rows("edits", member, conversation_id, seq)
+        await self._shown(member, place)
+        rows = await self._database.rows("edits", member, *place)
         return [Edit(*row) for row in rows]
 
-    async def _shown(self, member: UUID, conversation_id: UUID, seq: int) -> Message:
-        page = await history(self._database, member, conversation_id, around=seq, limit=1)
-        if not page.items or page.items[0].seq != seq:
+    async def _shown(self, member: UUID, place: Place) -> Message:
+        page = await history(
+            self._database, member, place.conversation_id, around=place.seq, limit=1
+        )
+        if not page.items or page.items[0].seq != place.seq:
             raise problems.not_found("message")
         return page.items[0]
 
     @asynccontextmanager
     async def _changing(
-        self, member: UUID, conversation_id: UUID, seq: int, *, is_deletion: bool = False
+        self, member: UUID, place: Place, *, is_deletion: bool = False
     ) -> AsyncIterator[tuple[Session, Any]]:
         """Lock a message that the member may change; send how it is when that is committed."""
         try:
             async with self._database.transaction() as session:
-                row = await session.row(
-                    "lock_message", member, conversation_id, seq, EDITABLE_HOURS
-                )
+                row = await session.row("lock_message", member, *place, EDITABLE_HOURS)
                 if row is None:
                     raise problems.not_found("message")
                 if row["deleted"] and not is_deletion:
@@ -176,14 +181,14 @@ class Messages:
                 if row["is_blocked"] and not is_deletion:
                     raise problems.forbidden(UNAVAILABLE)
                 yield session, row
-                await session.execute("touch_message", conversation_id, seq)
+                await session.execute("touch_message", *place)
         except PostgresUnavailableError:
             self._streams.suspect()
             raise
-        self._changes.changed(conversation_id, seq)
+        self._changes.changed(place)
 
 
-def _place(cursor: str) -> tuple[int | None, int | None]:
+def _read_on(cursor: str) -> tuple[int | None, int | None]:
     direction, _, number = cursor.partition("-")
     if direction in {"before", "after"} and number.isdecimal() and len(number) < 19:
         return (int(number), None) if direction == "before" else (None, int(number))

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response, delete, get, patch, post, put
+from litestar.di import Provide
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Parameter
 
@@ -33,6 +34,7 @@ from chitlaq.services.websocket.chat.schemas import (
     Privacy,
     ReadUntil,
 )
+from chitlaq.services.websocket.chat.stored import Place
 from chitlaq.services.websocket.state import WebsocketState
 
 Number = Annotated[
@@ -46,6 +48,23 @@ Moment = Annotated[
     datetime | None, Parameter(description="Messages from this moment on (RFC 3339).")
 ]
 MessageCursor = Annotated[str | None, Parameter(description="`next_cursor` of the previous page.")]
+
+MESSAGE = "/conversations/{conversation_id:uuid}/messages/{seq:int}"
+REACTION = f"{MESSAGE}/reactions/{{emoji:str}}"
+
+
+def _place(conversation_id: UUID, seq: int) -> Place:
+    """Return the message that a path names.
+
+    Raises:
+        Problem: 404 for a number that no message can have.
+    """
+    if not 1 <= seq <= MAX_SEQ:
+        raise problems.not_found("message")
+    return Place(conversation_id, seq)
+
+
+AT_PLACE = {"place": Provide(_place, sync_to_thread=False)}
 
 
 def _or_known(kind: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
@@ -151,62 +170,55 @@ async def history(
 
 
 @patch(
-    "/conversations/{conversation_id:uuid}/messages/{seq:int}",
+    MESSAGE,
     summary="Edit one's own message, for 24 hours",
+    dependencies=AT_PLACE,
     refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
 )
-async def edit(
-    conversation_id: UUID, seq: int, data: NewText, member: Identity, state: WebsocketState
-) -> Message:
-    return await state.messages.edit(member.account_id, conversation_id, _number(seq), data.text)
+async def edit(place: Place, data: NewText, member: Identity, state: WebsocketState) -> Message:
+    return await state.messages.edit(member.account_id, place, data.text)
 
 
 @delete(
-    "/conversations/{conversation_id:uuid}/messages/{seq:int}",
+    MESSAGE,
     summary="Delete a message: a tombstone stays",
-    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
+    dependencies=AT_PLACE,
+    refuses=(HTTPStatus.FORBIDDEN,),
 )
-async def remove_message(
-    conversation_id: UUID, seq: int, member: Identity, state: WebsocketState
-) -> None:
-    await state.messages.delete(member.account_id, conversation_id, _number(seq))
+async def remove_message(place: Place, member: Identity, state: WebsocketState) -> None:
+    await state.messages.delete(member.account_id, place)
 
 
 @get(
-    "/conversations/{conversation_id:uuid}/messages/{seq:int}/history",
+    f"{MESSAGE}/history",
     summary="What a message said before it was edited",
+    dependencies=AT_PLACE,
 )
-async def edits(
-    conversation_id: UUID, seq: int, member: Identity, state: WebsocketState
-) -> Sequence[Edit]:
-    return await state.messages.edits(member.account_id, conversation_id, _number(seq))
+async def edits(place: Place, member: Identity, state: WebsocketState) -> Sequence[Edit]:
+    return await state.messages.edits(member.account_id, place)
 
 
 @put(
-    "/conversations/{conversation_id:uuid}/messages/{seq:int}/reactions/{emoji:str}",
+    REACTION,
     status_code=204,
     summary="React with an emoji",
+    dependencies=AT_PLACE,
     refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
 )
-async def react(
-    conversation_id: UUID, seq: int, emoji: str, member: Identity, state: WebsocketState
-) -> None:
-    await state.messages.react(
-        member.account_id, conversation_id, _number(seq), emoji, is_there=True
-    )
+async def react(place: Place, emoji: str, member: Identity, state: WebsocketState) -> None:
+    await state.messages.react(member.account_id, place, emoji)
 
 
 @delete(
-    "/conversations/{conversation_id:uuid}/messages/{seq:int}/reactions/{emoji:str}",
+    REACTION,
     summary="Take a reaction back",
+    dependencies=AT_PLACE,
     refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT),
 )
 async def take_reaction_back(
-    conversation_id: UUID, seq: int, emoji: str, member: Identity, state: WebsocketState
+    place: Place, emoji: str, member: Identity, state: WebsocketState
 ) -> None:
-    await state.messages.react(
-        member.account_id, conversation_id, _number(seq), emoji, is_there=False
-    )
+    await state.messages.take_reaction_back(member.account_id, place, emoji)
 
 
 @post(
@@ -232,14 +244,3 @@ async def mark_read(
     conversation_id: UUID, data: ReadUntil, member: Identity, state: WebsocketState
 ) -> None:
     await state.changes.mark_read(member.account_id, conversation_id, data.seq)
-
-
-def _number(seq: int) -> int:
-    """Return a message's number from a path.
-
-    Raises:
-        Problem: 404 for a number that no message can have.
-    """
-    if not 1 <= seq <= MAX_SEQ:
-        raise problems.not_found("message")
-    return seq

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,13 @@ from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
+
+
+class Place(NamedTuple):
+    """Which message: its conversation and its number."""
+
+    conversation_id: UUID
+    seq: int
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
