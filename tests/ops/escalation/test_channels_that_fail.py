@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from tests.conftest import free_ports, short_form
@@ -114,3 +118,30 @@ async def test_hanging_channel_holds_up_nobody_else(escalation: Escalation) -> N
         await escalation.pause()
     assert escalation.engine.is_sending, "the hanging one is still tried"
     await escalation.engine.idle()
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process can open nothing: no program starts, and no connection is made."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_fault_of_our_own_while_sending_tells_whoever_is_next(escalation: Escalation) -> None:
+    channels = (
+        f'{{ url = "{escalation.web.url()}" }}, {{ url = "ada@example.edu", after_minutes = 3 }}'
+    )
+    escalation.write(f'[people.ada]\nchannels = [{channels}]\n[levels]\non-call = ["ada"]\n')
+    await escalation.run()
+    incident = await escalation.opened("P2")
+    with no_more_files():
+        await escalation.engine.tick()
+        await escalation.engine.idle()
+    await escalation.run()
+    assert escalation.told() == ["ada"]
+    lines = await escalation.lines(incident.id)
+    assert any("by json: failed: a fault of ChitLaq" in line for line in lines)

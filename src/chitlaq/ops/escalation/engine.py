@@ -240,11 +240,12 @@ class Engine:
         for page in planned:
             if pages.key(page) in self._unwritten:
                 continue
-            self._unwritten.add(pages.key(page))
             number = page["incident_id"]
             (incident,) = await self._database.rows("paged_incident", number)
             (clock,) = await self._database.rows("clock_of_page", number, since, now)
             found.append((page, pages.paged(roster, page, incident, clock)))
+        # When nothing can fail any more: what is here is not sent again.
+        self._unwritten.update(pages.key(page) for page, _ in found)
         return found
 
     async def _pass_on(
