@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -15,7 +17,15 @@ import pytest
 from chitlaq.client import (
     ApiError,
     Chat,
+    ConversationChanged,
+    Event,
+    IsTyping,
     Message,
+    MessageChanged,
+    Presence,
+    Privacy,
+    Reaction,
+    Read,
     RefusedError,
     Session,
     SignedOutError,
@@ -182,18 +192,120 @@ async def test_end_of_the_session_ends_the_chat(stack: Stack, join: Join) -> Non
         await asyncio.wait_for(chat_for_ever(), 60)
 
 
-async def test_example_of_the_documentation_runs(stack: Stack, join: Join) -> None:
+async def test_member_does_with_the_sdk_what_they_do_in_a_group(stack: Stack, join: Join) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")
+    owner, admin, guest = [session_of(stack, one) for one in (ada, ben, eve)]
+    group = await owner.group("three", [ben.username, eve.username], is_history_visible=True)
+    states = {one.username: (one.role, one.state) for one in group.members}
+    assert states == {
+        ada.username: ("owner", "joined"),
+        ben.username: ("member", "joined"),
+        eve.username: ("member", "invited"),
+    }
+    await owner.set_role(group.id, ben.username, "admin")
+    await admin.remove(group.id, eve.username)
+    await admin.add(group.id, eve.username)
+    assert [one.id async for one in guest.conversations("requests")] == [group.id]
+    await guest.accept(group.id)
+    assert (await guest.conversation(group.id)).role == "member"
+    said = await guest.send(group.id, "hello")
+    assert (await guest.edit(group.id, said.seq, f"hello @{ada.username}")).mentions == [
+        ada.username
+    ]
+    assert [one.text for one in await admin.edits(group.id, said.seq)] == ["hello"]
+    await owner.react(group.id, said.seq, "👍")
+    (message,) = (await owner.messages(group.id, around=said.seq, limit=1)).items
+    assert message.reactions == {"👍": Reaction(1, mine=True)}
+    await owner.take_reaction_back(group.id, said.seq, "👍")
+    await admin.delete(group.id, said.seq)
+    later = (await owner.messages(group.id, at=said.sent_at)).items
+    assert [(one.seq, one.deleted, one.reactions) for one in later] == [(said.seq, True, {})]
+    until = datetime(2099, 1, 1, tzinfo=UTC)
+    changed = await guest.change(group.id, muted_until=until, archived=True, pinned=True)
+    assert (changed.muted_until, changed.archived, changed.pinned) == (until, True, True)
+    assert [one.id async for one in guest.conversations("archived")] == [group.id]
+    assert (await guest.change(group.id, muted_until=None)).muted_until is None
+    assert (await admin.change(group.id, name="ours")).name == "ours"
+    await guest.set_privacy(Privacy("followed", shares_read=False))
+    assert await guest.privacy() == Privacy("followed", shares_read=False)
+    await guest.leave(group.id)
+    with pytest.raises(ApiError) as gone:
+        await guest.conversation(group.id)
+    assert gone.value.status == 404
+
+
+async def test_events_say_what_others_do(stack: Stack, join: Join) -> None:
     ada, ben = await join(), await join()
-    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
-    code = (ROOT / "docs/client.md").read_text().partition("```python\n")[2].partition("```")[0]
+    await ben.put(f"/api/users/{ada.username}/follow")
+    events: list[Event] = []
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+
+    def has(kind: type[Event]) -> bool:
+        return any(isinstance(one, kind) for one in events)
+
+    async with Chat(session, lambda _: None, on_event=events.append).connected() as chat:
+        await chat.online()
+        said = await chat.send(conversation, "hello")
+        with pytest.raises(ValueError, match="100 people"):
+            chat.watch(["no name"])
+        chat.watch([ben.username])
+        await eventually(lambda: has(Presence))
+        other = session_of(stack, ben)
+        async with Chat(other, lambda _: None).connected() as at_ben:
+            await at_ben.online()
+            at_ben.typing(conversation)
+            await eventually(lambda: has(IsTyping))
+        await other.mark_read(conversation, said.seq)
+        await other.react(conversation, said.seq, "👍")
+        await other.change(conversation, pinned=True)
+        await session.change(conversation, pinned=True)
+        await eventually(lambda: has(MessageChanged) and has(ConversationChanged) and has(Read))
+    presences = [one.online for one in events if isinstance(one, Presence)]
+    assert presences[:2] == [False, True]
+    assert Read(conversation, ben.username, said.seq) in events
+
+
+async def test_length_of_a_text_is_the_servers_to_judge(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    session = session_of(stack, ada)
+    conversation = (await session.direct(ben.username)).id
+    async with Chat(session, lambda _: None).connected() as chat:
+        assert (await chat.send(conversation, "e\N{COMBINING ACUTE ACCENT}" * 4000)).seq == 1
+        for text in ("e\N{COMBINING ACUTE ACCENT}" * 4001, "\x01" * 15_000, "x" * 16_001):
+            with pytest.raises(RefusedError) as refused:
+                await chat.send(conversation, text)
+            assert refused.value.status == 422
+        assert (await chat.send(conversation, "the connection lasts")).seq == 2
+
+
+EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
+
+
+async def run_example(stack: Stack, code: str, ada: Member, *others: Member) -> list[str]:
     environment = os.environ | {
         "CHITLAQ_URL": stack.gateway,
         "CHITLAQ_LOGIN": ada.username,
         "CHITLAQ_PASSWORD": PASSWORD,
     }
     run = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", code, ben.username],
+        subprocess.run, [sys.executable, "-c", code, *(one.username for one in others)],
         env=environment, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[1:] == ["stored as 1", "1 Are you coming tonight?"]
+    return run.stdout.splitlines()
+
+
+async def test_examples_of_the_documentation_run(stack: Stack, join: Join) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")  # else it is a request
+    first, second = EXAMPLES
+    printed = await run_example(stack, first, ada, ben)
+    assert printed[1:] == ["stored as 1", "1 Are you coming tonight?"]
+    assert await run_example(stack, second, ada, ben, eve) == [
+        "Tomorrow at nine? {'👍': Reaction(count=1, mine=True)}",
+        f"{ada.username} owner joined",
+        f"{ben.username} admin joined",
+        f"{eve.username} member invited",
+    ]

@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from chitlaq.client.chat import Chat
 from chitlaq.client.errors import ApiError, ClientError, SignedOutError, UnreachableError
+from chitlaq.client.frames import (
+    ConversationChanged,
+    Event,
+    Gap,
+    IsTyping,
+    MessageChanged,
+    PostWritten,
+    Presence,
+    Read,
+)
 from chitlaq.client.outbox import Acknowledged, RefusedError
 from chitlaq.client.session import Session, Tokens
 from chitlaq.client.shapes import (
     Conversation,
+    Edit,
     Message,
     MessagePage,
     Page,
     Participant,
     Person,
     Post,
+    Privacy,
+    Reaction,
     User,
 )
 
@@ -26,12 +39,23 @@ __all__ = [
     "Chat",
     "ClientError",
     "Conversation",
+    "ConversationChanged",
+    "Edit",
+    "Event",
+    "Gap",
+    "IsTyping",
     "Message",
+    "MessageChanged",
     "MessagePage",
     "Page",
     "Participant",
     "Person",
     "Post",
+    "PostWritten",
+    "Presence",
+    "Privacy",
+    "Reaction",
+    "Read",
     "RefusedError",
     "Session",
     "SignedOutError",

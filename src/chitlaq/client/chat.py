@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,19 +21,23 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import WebSocketException
 
+from chitlaq.client import frames
 from chitlaq.client.errors import ApiError, UnreachableError
+from chitlaq.client.frames import (
+    Ack,
+    ConversationChanged,
+    Event,
+    Failure,
+    Gap,
+    IsTyping,
+    MessageChanged,
+    PostWritten,
+    Presence,
+    Read,
+)
 from chitlaq.client.outbox import Acknowledged, Outbox, Outgoing
 from chitlaq.client.session import Session
-from chitlaq.client.shapes import (
-    Ack,
-    Failure,
-    Frame,
-    Gap,
-    Message,
-    Person,
-    Reconnect,
-    SignedInFrame,
-)
+from chitlaq.client.shapes import Message, Person
 from chitlaq.client.streams import Deliver, Stream
 
 CONNECT_SECONDS = 10.0
@@ -43,6 +48,10 @@ LONGEST_PAUSE_SECONDS = 15.0
 EARLY_SECONDS = 60.0
 RESUMED_AT_ONCE = 1000
 PAGE = 100
+# What is not asked again for two minutes is told no longer.
+WATCH_SECONDS = 60.0
+MAX_WATCHED = 100
+_USERNAME = re.compile(r"[A-Za-z0-9_]{1,30}")
 
 
 class _EndedError(Exception):
@@ -60,8 +69,7 @@ class Chat:
         deliver: called with each message in order, once; one's own, too. What it raises ends the chat.
         seen: the number of the last message seen of each conversation, as `seen` said when this device was
             last connected. Without it, messages are delivered from now on.
-        on_frame: called with the type and the JSON of every other frame, such as ``message_changed``; with
-            a ``gap`` if more messages changed than were replayed.
+        on_event: called with all else that happens, such as a `MessageChanged`.
         socket: the Unix socket to connect to, instead of the session's host and port.
     """
 
@@ -71,12 +79,12 @@ class Chat:
         deliver: Deliver,
         *,
         seen: Mapping[UUID, int] | None = None,
-        on_frame: Callable[[str, bytes], None] | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
         socket: Path | None = None,
     ) -> None:
         self._session = session
         self._deliver = deliver
-        self._on_frame = on_frame
+        self._on_event = on_event
         self._path = socket
         self._is_new = seen is None
         self._streams = {one: Stream(seq, deliver) for one, seq in (seen or {}).items()}
@@ -85,6 +93,7 @@ class Chat:
         self._me: Person | None = None
         self._unresumed = 0
         self._is_online = asyncio.Event()
+        self._watched: Collection[str] = ()
 
     @property
     def seen(self) -> dict[UUID, int]:
@@ -147,6 +156,23 @@ class Chat:
         one = Outgoing(conversation_id, text, client_id or str(uuid4()), reply_to)
         self._outbox.add(one)
         return await asyncio.shield(one.answer)
+
+    def typing(self, conversation_id: UUID) -> None:
+        """Say that one is typing: every three seconds while it is so. Nothing is said while offline."""
+        if self.is_online:
+            self._outbox.say(_frame(type="typing", conversation_id=conversation_id))
+
+    def watch(self, usernames: Collection[str]) -> None:
+        """Ask who of these is there, now and on each connection; replaces whom one watched before.
+
+        Raises:
+            ValueError: they are more than `MAX_WATCHED`, or one is no username.
+        """
+        if len(usernames) > MAX_WATCHED or not all(map(_USERNAME.fullmatch, usernames)):
+            raise ValueError(f"name at most {MAX_WATCHED} people by their usernames")
+        self._watched = usernames
+        if self.is_online:
+            self._outbox.say(_frame(type="watch", usernames=usernames))
 
     # Connections, one after the other.
 
@@ -217,32 +243,35 @@ class Chat:
             await socket.send(_frame(type="resume", conversations=part))
         async for text in socket:
             raw = text.encode() if isinstance(text, str) else text
-            match kind := msgspec.json.decode(raw, type=Frame).type:
-                case "message":
-                    self._receive(msgspec.json.decode(raw, type=Message))
-                case "ack":
-                    self._acknowledge(msgspec.json.decode(raw, type=Ack))
-                case "error":
-                    await self._fail(msgspec.json.decode(raw, type=Failure), token)
-                case "gap":
-                    gap = msgspec.json.decode(raw, type=Gap)
-                    stream = self._stream(gap.conversation_id)
-                    if gap.to_seq <= stream.seen:
-                        self._pass_on(kind, raw)  # Of changes: the messages are known.
-                    stream.target = max(stream.target, gap.to_seq)
-                case "resumed":
+            kind = frames.KINDS.get(msgspec.json.decode(raw, type=frames.Frame).type)
+            match frame := msgspec.json.decode(raw, type=kind) if kind is not None else None:
+                case Ack():
+                    self._acknowledge(frame)
+                case Failure():
+                    await self._fail(frame, token)
+                case Gap():
+                    self._skip(frame)
+                case frames.Resumed():
                     self._unresumed -= 1
                     if self._unresumed == 0:
                         self._go_online()
                         beside.start(self._send_forever(socket))
-                case "signed_in":
-                    signed_in = msgspec.json.decode(raw, type=SignedInFrame)
-                    beside.start(self._renew(socket, signed_in.expires_at))
-                case "reconnect":
-                    reconnect = msgspec.json.decode(raw, type=Reconnect)
-                    beside.start(_close_within(socket, reconnect.within_seconds))
-                case _:
-                    self._pass_on(kind, raw)
+                        beside.start(self._watch_forever())
+                case frames.SignedIn():
+                    beside.start(self._renew(socket, frame.expires_at))
+                case frames.Reconnect():
+                    beside.start(_close_within(socket, frame.within_seconds))
+                case (
+                    MessageChanged()
+                    | ConversationChanged()
+                    | Read()
+                    | IsTyping()
+                    | Presence()
+                    | PostWritten()
+                ):
+                    self._on_event(frame)
+                case Message():
+                    self._receive(frame)
 
     def _go_online(self) -> None:
         self._is_online.set()
@@ -253,6 +282,12 @@ class Chat:
     async def _send_forever(self, socket: ClientConnection) -> None:
         while True:
             await socket.send(await self._outbox.next())
+
+    async def _watch_forever(self) -> None:
+        while True:
+            if self._watched:
+                self.watch(self._watched)
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def _renew(self, socket: ClientConnection, expires_at: int) -> None:
         """Sign in anew before the token expires, so that nothing is missed."""
@@ -299,9 +334,11 @@ class Chat:
             raise _EndedError
         self._outbox.refuse(failure)
 
-    def _pass_on(self, kind: str, raw: bytes) -> None:
-        if self._on_frame is not None:
-            self._on_frame(kind, raw)
+    def _skip(self, gap: Gap) -> None:
+        stream = self._stream(gap.conversation_id)
+        if gap.to_seq <= stream.seen:
+            self._on_event(gap)  # Of changes: the messages are known.
+        stream.target = max(stream.target, gap.to_seq)
 
     # Streams.
 

@@ -12,9 +12,12 @@ from uuid import UUID
 import msgspec
 
 from chitlaq.client.errors import ClientError
-from chitlaq.client.shapes import Ack, Failure
+from chitlaq.client.frames import Ack, Failure
 
-MAX_CHARACTERS = 4000
+# The server counts 4,000 characters as people see them, which may be several code points each. To what is
+# longer than this it cannot even say no.
+MAX_CHARACTERS = 16_000
+MAX_FRAME_BYTES = 64 * 1024
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,64}")
 
 # Below what the server takes from one connection: a budget of 50 frames or 256 KiB a second, and that of two
@@ -49,7 +52,7 @@ class Outgoing:
         self, conversation_id: UUID, text: str, client_id: str, reply_to: int | None
     ) -> None:
         if not text.strip() or len(text) > MAX_CHARACTERS or "\x00" in text:
-            raise RefusedError(422, f"A message has 1 to {MAX_CHARACTERS:,} characters, not NUL.")
+            raise RefusedError(422, "A message has 1 to 4,000 characters, not NUL.")
         if not _CLIENT_ID.fullmatch(client_id):
             raise RefusedError(422, "A client_id has 1 to 64 visible ASCII characters.")
         self.conversation_id = conversation_id
@@ -65,6 +68,8 @@ class Outgoing:
                 "reply_to": reply_to,
             }
         ).decode()
+        if len(self.frame.encode()) > MAX_FRAME_BYTES:
+            raise RefusedError(422, f"A message has at most {MAX_FRAME_BYTES:,} bytes as JSON.")
         self.answer: asyncio.Future[Acknowledged] = asyncio.get_running_loop().create_future()
         self.again: asyncio.TimerHandle | None = None
 
@@ -72,7 +77,7 @@ class Outgoing:
 class Outbox:
     def __init__(self) -> None:
         self._waiting: dict[UUID, deque[Outgoing]] = {}
-        self._due: asyncio.Queue[Outgoing] = asyncio.Queue()
+        self._due: asyncio.Queue[Outgoing | str] = asyncio.Queue()
         self._paid_until = 0.0
 
     def add(self, one: Outgoing) -> None:
@@ -80,6 +85,10 @@ class Outbox:
         waiting.append(one)
         if waiting[0] is one:
             self._due.put_nowait(one)
+
+    def say(self, frame: str) -> None:
+        """Send a frame once, if this connection lasts."""
+        self._due.put_nowait(frame)
 
     def restart(self) -> None:
         """Let the first of each conversation be due: what was on its way is lost or not."""
@@ -89,14 +98,16 @@ class Outbox:
 
     async def next(self) -> str:
         """Return the next frame to send, as fast as the server takes them."""
-        while (one := await self._due.get()).answer.done():
+        while isinstance(one := await self._due.get(), Outgoing) and one.answer.done():
             pass
+        frame = one.frame if isinstance(one, Outgoing) else one
         now = time.monotonic()
-        cost = 1 / FRAMES_PER_SECOND + len(one.frame.encode()) / BYTES_PER_SECOND
+        cost = 1 / FRAMES_PER_SECOND + len(frame.encode()) / BYTES_PER_SECOND
         self._paid_until = max(self._paid_until, now - BURST_SECONDS) + cost
         await asyncio.sleep(self._paid_until - now)
-        self._postpone(one, ANSWER_SECONDS)
-        return one.frame
+        if isinstance(one, Outgoing):
+            self._postpone(one, ANSWER_SECONDS)
+        return frame
 
     def acknowledge(self, ack: Ack) -> Outgoing | None:
         """Take what is stored out; None for an answer to what was answered already."""

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from chitlaq.client.errors import UnreachableError
-from chitlaq.client.shapes import Frame
+from chitlaq.client.frames import Frame
 
 CLOSE_SECONDS = 0.5
 

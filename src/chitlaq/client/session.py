@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from chitlaq.client.errors import ApiError, ClientError, Problem, SignedOutError, UnreachableError
 from chitlaq.client.shapes import (
     Conversation,
+    Edit,
     Message,
     MessagePage,
     Page,
     Parameters,
     Person,
     Post,
+    Privacy,
     SignedIn,
     User,
 )
@@ -51,6 +55,7 @@ class Session:
         self.url = url.rstrip("/")
         self.tokens = tokens
         self._refreshing = asyncio.Lock()
+        self._username = ""
 
     @classmethod
     async def sign_in(cls, url: str, login: str, password: str, code: str | None = None) -> Self:
@@ -117,17 +122,40 @@ class Session:
         """Return the conversation with another member; begin it if there is none."""
         return await self._begin({"kind": "direct", "members": [username]})
 
-    async def group(self, name: str | None, usernames: Sequence[str]) -> Conversation:
-        """Begin a group."""
-        return await self._begin({"kind": "group", "members": list(usernames), "name": name})
+    async def group(
+        self, name: str | None, usernames: Sequence[str], *, is_history_visible: bool = False
+    ) -> Conversation:
+        """Begin a group. Who follows one takes part at once; others are invited.
 
-    async def conversations(self) -> AsyncIterator[Conversation]:
-        """Yield all conversations, the one with the latest message first."""
+        Args:
+            is_history_visible: whether those who join later may read what was said before.
+        """
+        members = list(usernames)
+        return await self._begin(
+            {
+                "kind": "group",
+                "members": members,
+                "name": name,
+                "is_history_visible": is_history_visible,
+            }
+        )
+
+    async def conversation(self, conversation_id: UUID) -> Conversation:
+        """Return a conversation as it is now."""
+        return await self.request("GET", _path(conversation_id), Conversation)
+
+    async def conversations(self, folder: str = "inbox") -> AsyncIterator[Conversation]:
+        """Yield all conversations of a folder: pinned ones, then the one with the latest message.
+
+        Args:
+            folder: ``inbox``, ``requests`` (with invitations) or ``archived``.
+        """
         cursor: str | None = None
         while True:
             page = await self.request(
-                "GET", "/conversations", Page[Conversation], {"limit": 100, "cursor": cursor}
-            )
+                "GET", "/conversations", Page[Conversation],
+                {"limit": 100, "cursor": cursor, "folder": folder},
+            )  # fmt: skip
             for conversation in page.items:
                 yield conversation
             if (cursor := page.next_cursor) is None:
@@ -139,30 +167,112 @@ class Session:
         *,
         before: int | None = None,
         after: int | None = None,
+        around: int | None = None,
+        at: datetime | None = None,
         limit: int = 50,
     ) -> MessagePage:
-        """Return messages in order: the latest, or those next to a number."""
+        """Return messages in order: the latest, or those next to a number, or from a moment on."""
         return await self.request(
-            "GET",
-            f"/conversations/{conversation_id}/messages",
-            MessagePage,
-            {"before": before, "after": after, "limit": limit},
-        )
+            "GET", _path(conversation_id, "messages"), MessagePage,
+            {
+                "before": before, "after": after, "around": around,
+                "at": at.isoformat() if at is not None else None, "limit": limit,
+            },
+        )  # fmt: skip
 
     async def send(self, conversation_id: UUID, text: str, client_id: str | None = None) -> Message:
         """Send one message over HTTP. With the same ``client_id`` it is stored once, however often sent."""
         return await self.request(
             "POST",
-            f"/conversations/{conversation_id}/messages",
+            _path(conversation_id, "messages"),
             Message,
             body={"text": text, "client_id": client_id or str(uuid4())},
         )
 
     async def mark_read(self, conversation_id: UUID, seq: int) -> None:
         """Mark what was said up to a number as read."""
+        await self.request("POST", _path(conversation_id, "read"), None, body={"seq": seq})
+
+    async def edit(self, conversation_id: UUID, seq: int, text: str) -> Message:
+        """Give one's own message another text, within a day."""
+        path = _path(conversation_id, "messages", seq)
+        return await self.request("PATCH", path, Message, body={"text": text})
+
+    async def edits(self, conversation_id: UUID, seq: int) -> Sequence[Edit]:
+        """Return what a message said before, oldest first."""
+        path = _path(conversation_id, "messages", seq, "history")
+        return await self.request("GET", path, list[Edit])
+
+    async def delete(self, conversation_id: UUID, seq: int) -> None:
+        """Leave only a tombstone of a message."""
+        await self.request("DELETE", _path(conversation_id, "messages", seq), None)
+
+    async def react(self, conversation_id: UUID, seq: int, emoji: str) -> None:
+        """React to a message."""
+        await self.request("PUT", _path(conversation_id, "messages", seq, "reactions", emoji), None)
+
+    async def take_reaction_back(self, conversation_id: UUID, seq: int, emoji: str) -> None:
+        """Take a reaction back."""
         await self.request(
-            "POST", f"/conversations/{conversation_id}/read", None, body={"seq": seq}
+            "DELETE", _path(conversation_id, "messages", seq, "reactions", emoji), None
         )
+
+    # Who takes part, and settings.
+
+    async def add(self, conversation_id: UUID, username: str) -> None:
+        """Add somebody who follows one to a group, or invite them."""
+        await self.request("PUT", _path(conversation_id, "members", username), None)
+
+    async def set_role(self, conversation_id: UUID, username: str, role: str) -> None:
+        """Make a member ``admin`` or ``member``, or the ``owner`` in one's own place."""
+        path = _path(conversation_id, "members", username)
+        await self.request("PUT", path, None, body={"role": role})
+
+    async def remove(self, conversation_id: UUID, username: str) -> None:
+        """Remove a member from a group, or an invitation."""
+        await self.request("DELETE", _path(conversation_id, "members", username), None)
+
+    async def accept(self, conversation_id: UUID) -> None:
+        """Accept an invitation or a message request; to answer it does that, too."""
+        await self.add(conversation_id, await self._own_name())
+
+    async def leave(self, conversation_id: UUID) -> None:
+        """Leave a group, or decline an invitation or a message request."""
+        await self.remove(conversation_id, await self._own_name())
+
+    async def change(
+        self,
+        conversation_id: UUID,
+        *,
+        name: str | UnsetType = UNSET,
+        is_history_visible: bool | UnsetType = UNSET,
+        muted_until: datetime | UnsetType | None = UNSET,
+        archived: bool | UnsetType = UNSET,
+        pinned: bool | UnsetType = UNSET,
+    ) -> Conversation:
+        """Change a group's name and whether it shows its history, or one's own settings of a conversation.
+
+        Args:
+            muted_until: None ends it.
+        """
+        given = {
+            "name": name,
+            "is_history_visible": is_history_visible,
+            "muted_until": muted_until,
+            "archived": archived,
+            "pinned": pinned,
+        }
+        body = {key: value for key, value in given.items() if value is not UNSET}
+        return await self.request("PATCH", _path(conversation_id), Conversation, body=body)
+
+    async def privacy(self) -> Privacy:
+        """Return who may write to one, and what others see."""
+        return await self.request("GET", "/conversations/privacy", Privacy)
+
+    async def set_privacy(self, wanted: Privacy) -> None:
+        """Say who may write to one, and what others see."""
+        body = msgspec.structs.asdict(wanted)
+        await self.request("PUT", "/conversations/privacy", None, body=body)
 
     # Requests.
 
@@ -189,6 +299,11 @@ class Session:
                 raise
         await self.refresh(used)
         return await self._send(method, path, kind, parameters, body)
+
+    async def _own_name(self) -> str:
+        if not self._username:
+            self._username = (await self.me()).username
+        return self._username
 
     async def _begin(self, body: Mapping[str, Any]) -> Conversation:
         return await self.request("POST", "/conversations", Conversation, body=body)
@@ -229,6 +344,13 @@ class Session:
 
     def _keep(self, found: SignedIn) -> None:
         self.tokens = Tokens(found.access_token, found.refresh_token)
+        self._username = found.user.username
+
+
+def _path(conversation_id: UUID, *parts: object) -> str:
+    return "/".join(
+        ["/conversations", str(conversation_id), *(quote(str(part), safe="") for part in parts)]
+    )
 
 
 def _refused(answer: Response) -> ApiError:

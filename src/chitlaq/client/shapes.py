@@ -45,26 +45,47 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Participant(Person, frozen=True, kw_only=True):
+    """``read_seq`` is how far they have read, if both show that."""
+
     role: str
     state: str
+    read_seq: int | None
 
 
-class Conversation(msgspec.Struct, frozen=True):
-    """A conversation; ``unread`` is what others wrote after ``read_seq``."""
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation; ``role``, ``state`` and settings are one's own.
+
+    ``unread`` is what others wrote after ``read_seq``, of the latest 200 messages.
+    """
 
     id: UUID
     kind: str
     name: str | None
     members: Sequence[Participant]
+    is_history_visible: bool
+    created_at: datetime
     last_seq: int
+    last_at: datetime
+    version: int
+    role: str
+    state: str
     read_seq: int
     unread: int
+    muted_until: datetime | None
+    archived: bool
+    pinned: bool
+
+
+class Reaction(msgspec.Struct, frozen=True):
+    count: int
+    mine: bool
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message. ``sender`` is None if that account is gone; ``client_id`` is only in one's own.
 
     With ``event`` it is a line of a group's own history: what the sender did, and to whom (``subject``).
+    ``folded`` messages are from somebody whom one blocks; ``mentions`` are usernames.
     """
 
     conversation_id: UUID
@@ -78,6 +99,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: int | None = None
     event: str | None = None
     subject: str | None = None
+    mentions: Sequence[str] = ()
+    reactions: Mapping[str, Reaction] = {}
     folded: bool = False
     client_id: str | None = None
 
@@ -90,44 +113,25 @@ class MessagePage(msgspec.Struct, frozen=True):
     has_later: bool
 
 
+class Edit(msgspec.Struct, frozen=True):
+    """What a message said until then."""
+
+    text: str
+    replaced_at: datetime
+
+
+class Privacy(msgspec.Struct, frozen=True):
+    """Who may write first (``everyone``, ``university`` or ``followed``), and what others see of one."""
+
+    may_message: str = "everyone"
+    shares_read: bool = True
+    shares_presence: bool = True
+
+
 class SignedIn(msgspec.Struct, frozen=True):
     access_token: str
     refresh_token: str
     user: User
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A frame that says what was refused."""
-
-    detail: str
-    status: int
-    client_id: str | None = None
-
-
-class Frame(msgspec.Struct, frozen=True):
-    """The part of a frame that says how to read the rest."""
-
-    type: str
-
-
-class Ack(msgspec.Struct, frozen=True):
-    client_id: str
-    id: UUID
-    seq: int
-    conversation_id: UUID
-
-
-class Gap(msgspec.Struct, frozen=True):
-    conversation_id: UUID
-    to_seq: int
-
-
-class Reconnect(msgspec.Struct, frozen=True):
-    within_seconds: float
-
-
-class SignedInFrame(msgspec.Struct, frozen=True):
-    expires_at: int
 
 
 Parameters = Mapping[str, str | int | None]
