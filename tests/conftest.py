@@ -261,6 +261,11 @@ class Stack:
     def edge(self) -> str:
         return f"http://127.0.0.1:{self.ports['edge']}"
 
+    @property
+    def issuer(self) -> str:
+        """What its access tokens say whose they are."""
+        return f"http://localhost:{self.ports['edge']}"
+
     def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``chitlaq WORDS`` for this installation."""
         return commands.run(words, self.environment | options.pop("env", {}), **options)

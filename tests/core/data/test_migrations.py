@@ -79,6 +79,10 @@ STORED = {
         SELECT conversation_id, seq, sender_id, '👍' FROM websocket.messages;
         INSERT INTO websocket.privacy (account_id) SELECT id FROM auth.accounts
         """,
+    "0017_sessions": """
+        INSERT INTO auth.used_refresh_tokens SELECT sha256(id::text::bytea), id FROM auth.sessions;
+        UPDATE auth.sessions SET ended_at = now();
+        """,
     "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
     "0016_registrations": """
         INSERT INTO auth.registrations

@@ -13,13 +13,14 @@ from tests.conftest import Stack
 
 READ, ADD, USE, OWN = "r", "a", "rawd", "rawdD"
 """SELECT, INSERT, UPDATE, DELETE and TRUNCATE, by PostgreSQL's own letters."""
-IDENTITY = {"auth.public_keys": READ, "auth.university_names": READ}
+IDENTITY = {"auth.public_keys": READ, "auth.revocations": READ, "auth.university_names": READ}
 
 GRANTED: Mapping[str, Mapping[str, str]] = {
     SUPERUSER: {"*": OWN},
     OWNER: {"*": OWN},
     BACKUP: {},
     "chitlaq_auth": {
+        "auth.audit": "ra",
         "auth.*": USE,
         "feed.member_cards": READ,
         "jobs.jobs": USE,
@@ -40,6 +41,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "auth.account_counts": READ,
         "auth.active_members": READ,
         "auth.public_keys": READ,
+        "auth.revocations": READ,
         "feed.delivery_backlog": READ,
         "feed.growth": READ,
         "jobs.backlog": READ,

@@ -29,7 +29,7 @@ class CountingDatabase(Database):
 def forged() -> str:
     """A token with a key of its own, as each of another installation is."""
     pem = OKPKey.generate_key("Ed25519").as_pem(private=True).decode()
-    return Signer(pem, "another seal").sign(uuid4(), uuid4(), 900)
+    return Signer(pem, "another seal", "http://localhost").sign(uuid4(), uuid4(), 900)
 
 
 async def outcomes(verifier: Verifier, tokens: list[str]) -> list[type]:
@@ -40,11 +40,13 @@ async def outcomes(verifier: Verifier, tokens: list[str]) -> list[type]:
 @pytest.mark.parametrize("is_up", [True, False])
 async def test_forged_tokens_at_once_cost_one_query(stack: Stack, is_up: bool) -> None:
     secrets, account = Secrets(stack.home / "secrets"), uuid4()
-    genuine = Signer(secrets.signing_key, secrets.edge_key).sign(account, uuid4(), 900)
+    genuine = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(
+        account, uuid4(), 900
+    )
     dsn = stack.dsn("chitlaq_feed") if is_up else "postgresql://nobody@127.0.0.1:1/nothing"
     database = CountingDatabase(dsn, "test", postgres.load_queries("chitlaq.core.data", "test"))
     try:
-        verifier = Verifier(database)
+        verifier = Verifier(database, stack.issuer)
         tokens = [forged() for _ in range(100)]
         found = await outcomes(verifier, tokens)
         assert set(found) == {Problem if is_up else PostgresUnavailableError}
@@ -62,7 +64,7 @@ async def test_who_gives_up_does_not_end_the_reading_for_others(stack: Stack) ->
         stack.dsn("chitlaq_feed"), "test", postgres.load_queries("chitlaq.core.data", "test")
     )
     try:
-        verifier = Verifier(database)
+        verifier = Verifier(database, stack.issuer)
         first = asyncio.create_task(verifier.verify(forged()))
         second = asyncio.create_task(verifier.verify(forged()))
         await asyncio.sleep(0)

@@ -62,7 +62,7 @@ def every_route() -> Iterator[tuple[str, str, str]]:
 async def ask(stack: Stack, service: str, method: str, target: str) -> httpx.Response:
     """Send a request to a service as nginx does, signed in as whom the route is for."""
     secrets = Secrets(stack.home / "secrets")
-    token = Signer(secrets.signing_key, secrets.edge_key).sign(uuid4(), uuid4(), 900)
+    token = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(uuid4(), uuid4(), 900)
     if service == "ops-service" or target.startswith("/sockets?"):
         token = secrets.ops_token
     transport = httpx.AsyncHTTPTransport(uds=str(stack.home / "run" / f"{service}.0.sock"))

@@ -52,7 +52,7 @@ def server(tmp_path: Path, hub: Hub) -> Iterator[Server]:
 
 
 async def sign_in(server: Server, hub: Hub, client: Client, account: UUID) -> None:
-    who = Identity(account, uuid4(), int(time.time()) + 60)
+    who = Identity(account, uuid4(), time.time(), int(time.time()) + 60, "key")
     server.call(lambda: hub.sign_in(client.server, who))
     await eventually(lambda: client.server.identity is not None)
 
@@ -60,7 +60,7 @@ async def sign_in(server: Server, hub: Hub, client: Client, account: UUID) -> No
 async def expire(server: Server, hub: Hub, client: Client) -> None:
     """The token of a signed-in client expires: the next event tells it so."""
     who = client.server.identity
-    client.server.identity = Identity(who.account_id, who.session_id, 0)
+    client.server.identity = Identity(who.account_id, who.session_id, 0.0, 0, "key")
     server.call(lambda: cast(None, hub.send([who.account_id], Pong(datetime.now(UTC)))))
     assert b"expired" in bytes((await client.next_frame()).data)
 

@@ -1,8 +1,14 @@
 -- Queries that several services share.
 
--- name: public_keys
--- The public keys that verify access tokens; a handful of rows.
-SELECT id, public_jwk FROM auth.public_keys;
+-- name: keys_and_revocations (prepared)
+-- The public keys that verify access tokens, a handful; and what was revoked by transactions from $1 on, with the
+-- time. Each key comes with the oldest transaction that may still be going on. Index: revoked_by_transaction.
+SELECT id AS key_id, public_jwk, pg_snapshot_xmin(pg_current_snapshot())::text AS open_transaction,
+       NULL::uuid AS revoked, NULL::float8 AS revoked_at
+FROM auth.public_keys
+UNION ALL
+SELECT NULL, NULL, NULL, id, extract(epoch FROM revoked_at)::float8
+FROM auth.revocations WHERE transaction_id >= $1::text::xid8;
 
 -- name: enqueue_job
 -- A job that is due after a delay.

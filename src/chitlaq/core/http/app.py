@@ -54,6 +54,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         async with (
             open_context(service, settings, home) as context,
             service.run(context) as made,
+            tasks.running(context.verifier.watch_forever),
             tasks.running(lambda: runtime_metrics.watch(context)),
         ):
             app.state.context = context
@@ -118,7 +119,7 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
         "address",
         settings.limits.address_attempts_per_minute * limits.ATTEMPT_UNITS,
     )
-    verifier = identity.Verifier(database)
+    verifier = identity.Verifier(database, settings.base_url)
     try:
         yield Context(
             service.name, settings, home, database, client, verifier, account_limit, address_limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,22 +14,37 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import edge, problems
+from chitlaq.core.telemetry import logs
 
-ISSUER = "chitlaq"
 ALGORITHM = "Ed25519"
 REMEMBERED_TOKENS = 10_000
 UNKNOWN_KEY_SECONDS = 5.0
+READ_SECONDS = 1.0
+REVOKED_SECONDS = 86_400
+"""How long what was revoked is remembered: the settings let no access token live longer."""
+
+log = logs.get("identity")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The account and session that a valid token names, and when it ends (Unix seconds)."""
+    """What a valid token says.
+
+    Args:
+        account_id: who asks.
+        session_id: with which sign-in.
+        issued_at: Unix seconds by PostgreSQL's clock, with fractions.
+        expires_at: Unix seconds.
+        key_id: the key that signed it.
+    """
 
     account_id: UUID
     session_id: UUID
+    issued_at: float
     expires_at: int
+    key_id: str
 
 
 def account_id(viewer: Identity | None) -> UUID | None:
@@ -36,24 +52,55 @@ def account_id(viewer: Identity | None) -> UUID | None:
     return viewer.account_id if viewer else None
 
 
-class Verifier:
-    """Verifies tokens against the published keys, and caches valid ones.
+def audience(issuer: str) -> str:
+    """Whom the tokens of an installation are for: its API."""
+    return f"{issuer}/api"
 
-    Verifying a signature takes 100 µs and a token comes hundreds of times, so each is verified once.
+
+class Verifier:
+    """Verifies tokens against the published keys, and against what was revoked.
+
+    Verifying a signature takes 100 µs and a token comes hundreds of times, so each is verified once. What is
+    revoked is read every second. PostgreSQL is asked and not Valkey, so nothing that was published can get
+    lost. While PostgreSQL is down, nothing can be revoked, and what was read last holds.
+
+    Args:
+        database: with the views that auth-service publishes.
+        issuer: the installation's URL; tokens of another are refused, whatever key signed them.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, issuer: str) -> None:
         self._database = database
+        self._issuer = issuer
         self._keys: dict[str, OKPKey] = {}
-        self._keys_read_at = 0.0
+        self._jwks: dict[str, str] = {}
+        self._revoked: dict[UUID, float] = {}
+        self._open_transaction = 0
+        self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
         self._known: OrderedDict[str, Identity] = OrderedDict()
+        self.revoked: Callable[[], None] = lambda: None
+        """Called after something was revoked; set by who keeps identities for long."""
+
+    async def watch_forever(self) -> None:
+        """Read what is revoked, while the process runs."""
+        is_read = True
+        while True:
+            try:
+                await self._read()
+            except PostgresUnavailableError as error:
+                if is_read:
+                    log.warning("what is revoked is not seen", error=str(error))
+                is_read = False
+            else:
+                is_read = True
+            await asyncio.sleep(READ_SECONDS)
 
     async def verify(self, token: str) -> Identity:
         """Return the identity in a token.
 
         Raises:
-            Problem: 401 for a token that is malformed, forged or expired.
+            Problem: 401 for a token that is malformed, forged, expired or revoked.
         """
         token = edge.unsealed(token)
         identity = self._known.get(token)
@@ -65,38 +112,76 @@ class Verifier:
         if identity.expires_at <= time.time():
             self._known.pop(token, None)
             raise problems.not_signed_in("The access token has expired: refresh it.")
+        if self.is_revoked(identity):
+            self._known.pop(token, None)
+            raise problems.not_signed_in(
+                "The access token is no longer valid: refresh it, or sign in again."
+            )
         return identity
+
+    def is_revoked(self, identity: Identity) -> bool:
+        """Whether the session has ended, the account's tokens were revoked, or the key was removed."""
+        return (
+            identity.session_id in self._revoked
+            or self._revoked.get(identity.account_id, 0.0) > identity.issued_at
+            or identity.key_id not in self._keys
+        )
 
     async def _check(self, token: str) -> Identity:
         try:
-            key = await self._key(_key_id(token))
+            key_id = _key_id(token)
+            key = await self._key(key_id)
             claims = jwt.decode(token, key, algorithms=[ALGORITHM]).claims
-            if claims["iss"] != ISSUER:
-                raise ValueError("foreign issuer")
-            return Identity(UUID(claims["sub"]), UUID(claims["sid"]), int(claims["exp"]))
+            if (claims["iss"], claims["aud"]) != (self._issuer, audience(self._issuer)):
+                raise ValueError("a token of another installation")
+            return Identity(
+                UUID(claims["sub"]),
+                UUID(claims["sid"]),
+                float(claims["iat"]),
+                int(claims["exp"]),
+                key_id,
+            )
         except (JoseError, ValueError, KeyError, TypeError):
             raise problems.not_signed_in("The access token is not valid: sign in again.") from None
 
     async def _key(self, key_id: str) -> OKPKey:
-        """Return a published key; reload the keys for an unknown id, but not for each forged token."""
-        if key_id not in self._keys:
-            is_due = time.monotonic() - self._keys_read_at > UNKNOWN_KEY_SECONDS
-            if self._reading is None and is_due:
-                self._reading = asyncio.create_task(self._read_keys())
-            if self._reading is not None:
-                # Shared: who gives up waiting ends it for nobody else.
-                await asyncio.shield(self._reading)
+        """Return a published key; read the keys for an unknown id, but not for each forged token."""
+        if key_id not in self._keys and time.monotonic() - self._read_at > UNKNOWN_KEY_SECONDS:
+            await self._read()
         return self._keys[key_id]
 
-    async def _read_keys(self) -> None:
+    async def _read(self) -> None:
+        """Read once for all who wait for it: who gives up waiting ends it for nobody else."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_views())
+        await asyncio.shield(self._reading)
+
+    async def _read_views(self) -> None:
         try:
-            rows = await self._database.rows("public_keys")
-            self._keys = {
-                row["id"]: OKPKey.import_key(msgspec.json.decode(row["public_jwk"])) for row in rows
-            }
-            self._keys_read_at = time.monotonic()
+            rows = await self._database.rows("keys_and_revocations", str(self._open_transaction))
         finally:
             self._reading = None
+        self._read_at = time.monotonic()
+        keys = [row for row in rows if row["key_id"] is not None]
+        news = {row["revoked"]: row["revoked_at"] for row in rows if row["key_id"] is None}
+        for row in keys:
+            reached = int(row["open_transaction"])
+            # Less than before: a server that was restored, and counts from another number.
+            self._open_transaction = reached if reached >= self._open_transaction else 0
+        jwks = {row["key_id"]: row["public_jwk"] for row in keys}
+        has_lost_keys = bool(self._jwks.keys() - jwks.keys())
+        if jwks != self._jwks:
+            self._jwks = jwks
+            self._keys = {
+                key_id: OKPKey.import_key(msgspec.json.decode(jwk)) for key_id, jwk in jwks.items()
+            }
+        is_news = any(self._revoked.get(one) != at for one, at in news.items())
+        if is_news:
+            self._revoked |= news
+            oldest = max(self._revoked.values()) - REVOKED_SECONDS
+            self._revoked = {one: at for one, at in self._revoked.items() if at >= oldest}
+        if is_news or has_lost_keys:
+            self.revoked()
 
 
 class _Header(msgspec.Struct):

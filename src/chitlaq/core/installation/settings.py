@@ -98,8 +98,11 @@ class Smtp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    access_seconds: Positive = 900
+    access_seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 900
     session_days: Positive = 30
+    """A session ends when it has not been used for so long."""
+    longest_session_days: Positive = 90
+    """A session ends after so long, however much it is used."""
     verification_hours: Positive = 24
 
 

@@ -23,7 +23,7 @@ from chitlaq.services.auth.state import AuthState
 async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
     secrets = Secrets(context.home.secrets)
-    signer = Signer(secrets.signing_key, secrets.edge_key)
+    signer = Signer(secrets.signing_key, secrets.edge_key, settings.base_url)
     attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings))

@@ -23,7 +23,6 @@ from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.listener import Listener
 from chitlaq.services.websocket.presence.presence import Presences
-from chitlaq.services.websocket.sockets.endings import Endings
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
 from chitlaq.services.websocket.state import WebsocketState
@@ -48,7 +47,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     changes = Changes(context.database, hub, streams)
     presences = Presences(context.database, hub, changes)
     exchange = Exchange(context.valkey, streams, changes, presences)
-    endings = Endings(context.database, hub, context.settings.tokens.access_seconds)
+    context.verifier.revoked = lambda: hub.close_those(context.verifier.is_revoked)
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
@@ -59,7 +58,6 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
         exchange.beat_forever,
         changes.send_forever,
         presences.ask_forever,
-        endings.watch_forever,
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),

@@ -14,7 +14,11 @@ from chitlaq.services.auth.origin import Origin
 
 Action = Literal[
     "registered",
+    "session_ended",
+    "sessions_ended",
     "signed_in",
+    "signed_out",
+    "token_reused",
 ]
 """What an entry says. In the past tense; a new one is a line here."""
 

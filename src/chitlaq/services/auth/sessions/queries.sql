@@ -12,33 +12,69 @@ WHERE a.email = $1 OR a.username = $1;
 UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
 
 -- name: insert_session
--- Open a session.
-INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, expires_at)
-VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
+-- Begin a session: for $6 days unless it is used, and for no more than $7 days. Who revokes the account's
+-- tokens waits, or is waited for.
+INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, methods, expires_at)
+SELECT id, $2, $3, $4, $5, now() + make_interval(days => least($6::integer, $7::integer))
+FROM auth.accounts WHERE id = $1
+FOR SHARE
 RETURNING id;
 
--- name: session_by_refresh
--- The session of a refresh token, current or previous, locked until the transaction ends.
-SELECT s.id, s.account_id, s.refresh_hash = $1 AS is_current,
-       s.last_used_at > now() - interval '60 seconds' AS is_recent,
-       a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, u.name AS university
+-- name: lock_session
+-- The session that a refresh token is or was of, held until the transaction ends, with its account: who
+-- revokes the account's tokens waits, or is waited for. Index: sessions' and used tokens' unique hashes.
+SELECT s.id, s.account_id, s.refresh_hash, s.successor_key,
+       s.last_used_at > now() - make_interval(secs => $3) AS is_recent
+FROM auth.sessions s
+JOIN auth.accounts a ON a.id = s.account_id
+WHERE s.id = (SELECT id FROM auth.sessions WHERE refresh_hash = $1
+              UNION ALL
+              SELECT session_id FROM auth.used_refresh_tokens WHERE token_hash = $1
+              LIMIT 1)
+  AND s.ended_at IS NULL AND s.expires_at > now() AND s.created_at > now() - make_interval(days => $2)
+FOR UPDATE OF s FOR SHARE OF a;
+
+-- name: rotate_session
+-- Give a session its next refresh token, remember the one that was used, and extend the session.
+WITH used AS (
+    INSERT INTO auth.used_refresh_tokens (token_hash, session_id)
+    SELECT refresh_hash, id FROM auth.sessions WHERE id = $1
+)
+UPDATE auth.sessions
+SET refresh_hash = $2, successor_key = $3, last_used_at = now(),
+    expires_at = least(now() + make_interval(days => $4), created_at + make_interval(days => $5))
+WHERE id = $1;
+
+-- name: signed_in_account
+-- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
+-- is read after the session was locked: tokens are revoked by their time.
+SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
+       u.name AS university,
+       extract(epoch FROM clock_timestamp())::float8 AS issued_at,
+       extract(epoch FROM s.expires_at)::float8 AS session_expires_at
 FROM auth.sessions s
 JOIN auth.accounts a ON a.id = s.account_id
 JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id
-WHERE (s.refresh_hash = $1 OR s.previous_hash = $1) AND s.ended_at IS NULL AND s.expires_at > now()
-FOR UPDATE OF s;
-
--- name: rotate_session
--- Give a session its next refresh token and extend it.
-UPDATE auth.sessions
-SET previous_hash = refresh_hash, refresh_hash = $2, last_used_at = now(),
-    expires_at = now() + make_interval(days => $3)
-WHERE id = $1;
+WHERE s.id = $1;
 
 -- name: end_session
--- End a session that is not over yet.
-UPDATE auth.sessions SET ended_at = now() WHERE id = $1 AND account_id = $2 AND ended_at IS NULL;
+-- End a session of an account that is not over yet.
+UPDATE auth.sessions SET ended_at = now()
+WHERE id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > now();
+
+-- name: end_sessions
+-- End all sessions of an account but one, if any. Index: sessions_by_account.
+UPDATE auth.sessions SET ended_at = now()
+WHERE account_id = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $2;
+
+-- name: lock_account
+-- Wait for tokens that are being issued to an account, and let those that follow wait.
+SELECT FROM auth.accounts WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: revoke_tokens
+-- Refuse the access tokens that an account has got so far.
+SELECT auth.revoke($1);
 
 -- name: session_account
 -- The account behind a live session, for GET /auth/status.

@@ -13,6 +13,7 @@ from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.sessions import login as signing_in
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, Sessions, SignedIn
 from chitlaq.services.auth.state import AuthState
@@ -25,7 +26,7 @@ from chitlaq.services.auth.state import AuthState
     refuses=(401, 429),
 )
 async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
-    return await sessions.login(state, data, origin.of(request))
+    return await signing_in.login(state, data, origin.of(request))
 
 
 @post(
@@ -34,13 +35,14 @@ async def login(data: Login, request: Request[Any, Any, State], state: AuthState
     summary="Exchange a refresh token for new tokens",
     refuses=(401,),
 )
-async def refresh(data: Refresh, state: AuthState) -> SignedIn:
-    return await sessions.refresh(state, data.refresh_token)
+async def refresh(data: Refresh, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
+    return await sessions.refresh(state, data.refresh_token, origin.of(request))
 
 
 @post("/auth/logout", status_code=204, summary="Sign this device out")
-async def logout(member: Identity, state: AuthState) -> None:
-    await sessions.end(state.database, member.account_id, member.session_id)
+async def logout(member: Identity, request: Request[Any, Any, State], state: AuthState) -> None:
+    asking = origin.of(request, member.session_id)
+    await sessions.end(state.database, member, member.session_id, asking)
 
 
 @get(
@@ -70,8 +72,11 @@ async def list_sessions(member: Identity, state: AuthState) -> Sessions:
 
 
 @delete("/auth/sessions/{session_id:uuid}", summary="Sign a device out")
-async def end_session(session_id: UUID, member: Identity, state: AuthState) -> None:
-    if not await sessions.end(state.database, member.account_id, session_id):
+async def end_session(
+    session_id: UUID, member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> None:
+    asking = origin.of(request, member.session_id)
+    if not await sessions.end(state.database, member, session_id, asking):
         raise problems.not_found("session")
 
 

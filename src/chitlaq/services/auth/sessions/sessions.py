@@ -1,123 +1,139 @@
-"""Sessions: sign in, stay signed in, sign out."""
+"""Sessions: a family of refresh tokens each, from signing in to signing out."""
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from http import HTTPStatus
 from uuid import UUID
 
-from chitlaq.core import passwords
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.mail import TooManyMailsError
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
-from chitlaq.core.http.limits import ATTEMPT_UNITS
-from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics
-from chitlaq.services.auth.accounts.accounts import login_name, token_hash, user_of
+from chitlaq.services.auth import mails
+from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
 from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
-from chitlaq.services.auth.sessions.schemas import Login, SessionItem, SignedIn
+from chitlaq.services.auth.sessions.schemas import SessionItem, SignedIn
 from chitlaq.services.auth.state import AuthState
+
+GRACE_SECONDS = 10
+"""So long after its use a refresh token may come again: from another tab, or after a lost answer."""
 
 log = logs.get("sessions")
 
 
-async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
-    """Open a session for an account, given its password.
-
-    Only failures count towards the limit of the address, which may be a whole campus's.
+async def begin(
+    state: AuthState,
+    session: Session,
+    account_id: UUID,
+    origin: Origin,
+    methods: Sequence[str] = ("password",),
+) -> SignedIn:
+    """Begin a session in the caller's transaction, for somebody who has proved who they are.
 
     Args:
         state: the service's.
-        wanted: what was typed.
-        origin: from where, for limits and for the list of devices.
-
-    Raises:
-        Problem: 401 for a wrong name or password, or an address that is not verified yet (without
-            saying which), 429 for too many attempts.
+        session: the transaction; what is returned is good once it has been committed.
+        account_id: whose session it is.
+        origin: from where.
+        methods: how they proved it: ``password``, and what `factors` and `sso` add.
     """
-    name = login_name(wanted.login)
-    try:
-        await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
-        await state.login_limit.spend(name)
-        row = await state.database.row("account_by_login", name)
-        is_right = await passwords.matches(
-            wanted.password,
-            row["password_hash"] if row else None,
-            # Again when it is this attempt's turn: those before it in the queue may all have failed.
-            permit=lambda: state.address_limit.require(origin.limited, ATTEMPT_UNITS),
-        )
-    except Problem as problem:
-        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
-            metrics.AUTH_ATTEMPTS.labels("limited").inc()
-        raise
-    if not is_right or row is None:
-        with suppress(Problem):
-            await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
-        metrics.AUTH_ATTEMPTS.labels("failure").inc()
-        log.info("login failed", address=origin.address)
-        raise problems.not_signed_in(
-            "The name or the password is wrong, or the address is not confirmed yet: then open the link"
-            " in the mail, or request a new one at /api/auth/verify/resend."
-        )
-    if passwords.needs_rehash(row["password_hash"]):
-        rehashed = await passwords.hashed(wanted.password)
-        async with state.database.session() as session:
-            await session.execute("set_password_hash", row["id"], rehashed)
     refresh_token = secrets.token_urlsafe(32)
-    async with state.database.transaction() as session:
-        session_id = await session.value(
-            "insert_session",
-            row["id"],
-            token_hash(refresh_token),
-            origin.user_agent,
-            origin.address,
-            state.settings.tokens.session_days,
-        )
-        await audit.write(session, row["id"], "signed_in", replace(origin, session_id=session_id))
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
-    log.info("logged in", account_id=row["id"], session_id=session_id, address=origin.address)
-    return _signed_in(state, user_of(row), session_id, refresh_token)
+    tokens = state.settings.tokens
+    session_id = await session.value(
+        "insert_session",
+        account_id,
+        token_hash(refresh_token),
+        origin.user_agent,
+        origin.address,
+        list(methods),
+        tokens.session_days,
+        tokens.longest_session_days,
+    )
+    await audit.write(
+        session,
+        account_id,
+        "signed_in",
+        replace(origin, session_id=session_id),
+        methods=" ".join(methods),
+    )
+    return await _signed_in(state, session, session_id, refresh_token)
 
 
-async def refresh(state: AuthState, refresh_token: str) -> SignedIn:
+async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> SignedIn:
     """Exchange a refresh token, which works once, for new tokens.
 
-    A second use means that the token was stolen and ends the session, unless it comes within a
-    minute: two tabs, or a response that got lost.
+    A token that comes again within `GRACE_SECONDS`, before its successor was used, gets the same successor.
+    Otherwise it was stolen, from whoever used it first or by them: the session ends, and its owner is told.
 
     Raises:
-        Problem: 401 for a token that is unknown, used or expired.
+        Problem: 401 for a token that is unknown, used or expired, or whose session is over.
     """
-    fresh = secrets.token_urlsafe(32)
+    presented = token_hash(refresh_token)
+    tokens = state.settings.tokens
     async with state.database.transaction() as session:
-        row = await session.row("session_by_refresh", token_hash(refresh_token))
-        is_stolen = row is not None and not row["is_current"] and not row["is_recent"]
-        if row is not None and is_stolen:
-            await session.execute("end_session", row["id"], row["account_id"])
-        elif row is not None:
+        row = await session.row(
+            "lock_session", presented, tokens.longest_session_days, float(GRACE_SECONDS)
+        )
+        if row is None:
+            raise _refused()
+        if row["refresh_hash"] == presented:
+            key = secrets.token_bytes(32)
+            fresh = _successor(key, refresh_token)
             await session.execute(
-                "rotate_session", row["id"], token_hash(fresh), state.settings.tokens.session_days
+                "rotate_session",
+                row["id"],
+                token_hash(fresh),
+                key,
+                tokens.session_days,
+                tokens.longest_session_days,
             )
-    if row is None or is_stolen:
-        if row is not None:
-            log.warning("refresh token used twice", session_id=row["id"])
-        raise problems.not_signed_in("The refresh token is not valid: sign in again.")
-    user = User(
-        row["account_id"], row["username"], row["display_name"], row["email"],
-        row["university"], verified=True,
-    )  # fmt: skip
-    return _signed_in(state, user, row["id"], fresh)
+            return await _signed_in(state, session, row["id"], fresh)
+        if row["is_recent"] and row["successor_key"] is not None:
+            fresh = _successor(row["successor_key"], refresh_token)
+            if token_hash(fresh) == row["refresh_hash"]:
+                return await _signed_in(state, session, row["id"], fresh)
+        await _end_stolen(state, session, row["id"], row["account_id"], origin)
+    log.warning("refresh token used again", session_id=row["id"], account_id=row["account_id"])
+    raise _refused()
 
 
-async def end(database: Database, account_id: UUID, session_id: UUID) -> bool:
+async def end(database: Database, who: Identity, session_id: UUID, origin: Origin) -> bool:
     """Sign a device out; return whether it was signed in."""
-    async with database.session() as session:
-        return await session.execute("end_session", session_id, account_id) > 0
+    async with database.transaction() as session:
+        has_ended = await session.execute("end_session", session_id, who.account_id) > 0
+        if has_ended:
+            action: audit.Action = "signed_out" if session_id == who.session_id else "session_ended"
+            await audit.write(session, who.account_id, action, origin, ended=str(session_id))
+    return has_ended
+
+
+async def end_all(session: Session, account_id: UUID, but: UUID | None = None) -> int:
+    """End the sessions of an account in the caller's transaction; return how many.
+
+    Args:
+        session: the transaction.
+        account_id: whose sessions end.
+        but: the session that goes on: the one that asks.
+    """
+    return await session.execute("end_sessions", account_id, but)
+
+
+async def revoke_account(session: Session, account_id: UUID) -> None:
+    """Refuse the access tokens that an account has so far, in the caller's transaction; sessions go on.
+
+    Clients refresh them, and get tokens that say what is true now.
+    """
+    await session.execute("lock_account", account_id)
+    await session.execute("revoke_tokens", account_id)
 
 
 async def user(database: Database, identity: Identity) -> User | None:
@@ -132,7 +148,34 @@ async def listed(database: Database, identity: Identity) -> list[SessionItem]:
     return [SessionItem(**row, current=row["id"] == identity.session_id) for row in rows]
 
 
-def _signed_in(state: AuthState, user: User, session_id: UUID, refresh_token: str) -> SignedIn:
-    lifetime = state.settings.tokens.access_seconds
-    token = state.signer.sign(user.id, session_id, lifetime)
-    return SignedIn(token, "Bearer", lifetime, refresh_token, user)
+def _successor(key: bytes, refresh_token: str) -> str:
+    """The token that follows one: always the same, and unknown to whoever has only one of the two."""
+    digest = hmac.digest(key, refresh_token.encode(), "sha256")
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+async def _signed_in(
+    state: AuthState, session: Session, session_id: UUID, refresh_token: str
+) -> SignedIn:
+    row = await session.row("signed_in_account", session_id)
+    assert row is not None
+    left = row["session_expires_at"] - row["issued_at"]
+    lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
+    token = state.signer.sign(row["id"], session_id, lifetime, row["issued_at"])
+    return SignedIn(token, "Bearer", lifetime, refresh_token, user_of(row))
+
+
+async def _end_stolen(
+    state: AuthState, session: Session, session_id: UUID, account_id: UUID, origin: Origin
+) -> None:
+    await session.execute("end_session", session_id, account_id)
+    await audit.write(session, account_id, "token_reused", replace(origin, session_id=session_id))
+    row = await session.row("signed_in_account", session_id)
+    assert row is not None
+    to = Recipient(row["email"], row["display_name"], row["language"])
+    with suppress(TooManyMailsError):
+        await mails.put(session, state.settings, to, "session_stolen", "/settings/sessions")
+
+
+def _refused() -> problems.Problem:
+    return problems.not_signed_in("The refresh token is not valid: sign in again.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -44,7 +44,6 @@ class Hub:
         self._anonymous: set[Socket] = set()
         self._strangers = Budget(STRANGERS_FRAMES_PER_SECOND, STRANGERS_BYTES_PER_SECOND)
         self._members: defaultdict[UUID, _Account] = defaultdict(_Account)
-        self._ended: dict[UUID, float] = {}
         self.arrived: Callable[[UUID], None] = lambda _: None
         """Called with an account whose first socket is signed in; set by presence, as the next one."""
         self.departed: Callable[[UUID], None] = lambda _: None
@@ -73,25 +72,15 @@ class Hub:
         if len(account.sockets) == 1:
             self.arrived(identity.account_id)
 
-    def has_ended(self, session_id: UUID) -> bool:
-        """Whether a session is known to have ended; its tokens are valid for some minutes more."""
-        return session_id in self._ended
-
-    def end_sessions(self, sessions: Set[UUID]) -> None:
-        """Close the sockets of these sessions, and let them sign in no more."""
-        new = sessions - self._ended.keys()
-        self._ended |= dict.fromkeys(new, time.monotonic())
-        if not new:
-            return
+    def close_those(self, is_revoked: Callable[[Identity], bool]) -> None:
+        """Close the sockets of identities that are no longer valid."""
         for account in tuple(self._members.values()):
             for socket in tuple(account.sockets):
-                if socket.identity is not None and socket.identity.session_id in new:
-                    socket.close(CloseCode.POLICY_VIOLATION, "the session has ended: sign in again")
-
-    def forget_ended(self, seconds: float) -> None:
-        """Forget sessions that ended so many seconds ago that no token of theirs is valid."""
-        oldest = time.monotonic() - seconds
-        self._ended = {one: at for one, at in self._ended.items() if at >= oldest}
+                if socket.identity is not None and is_revoked(socket.identity):
+                    socket.close(
+                        CloseCode.POLICY_VIOLATION,
+                        "the session has ended, or its token was revoked: refresh it, or sign in again",
+                    )
 
     def members(self) -> list[UUID]:
         """The members with an open socket in this process."""

@@ -169,8 +169,6 @@ class Socket(Connection):
         logs.begin_request(self._request_id)
         try:
             identity = await self._verifier.verify(token)
-            if self._hub.has_ended(identity.session_id):
-                raise problems.not_signed_in("This session has ended: sign in again.")
         except Problem as problem:
             self.put(frames.Error(problem.detail, int(problem.status)))
         except PostgresUnavailableError:

@@ -1,0 +1,69 @@
+"""Signing in with a password."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+
+from chitlaq.core import passwords
+from chitlaq.core.http import problems
+from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.telemetry import logs
+from chitlaq.services.auth import metrics
+from chitlaq.services.auth.accounts.accounts import login_name
+from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sessions import sessions
+from chitlaq.services.auth.sessions.schemas import Login, SignedIn
+from chitlaq.services.auth.state import AuthState
+
+log = logs.get("sessions")
+
+
+async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
+    """Open a session for an account, given its password.
+
+    Only failures count towards the limit of the address, which may be a whole campus's.
+
+    Args:
+        state: the service's.
+        wanted: what was typed.
+        origin: from where, for limits and for the list of devices.
+
+    Raises:
+        Problem: 401 for a wrong name or password, or an address that is not verified yet (without
+            saying which), 429 for too many attempts.
+    """
+    name = login_name(wanted.login)
+    try:
+        await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
+        await state.login_limit.spend(name)
+        row = await state.database.row("account_by_login", name)
+        is_right = await passwords.matches(
+            wanted.password,
+            row["password_hash"] if row else None,
+            # Again when it is this attempt's turn: those before it in the queue may all have failed.
+            permit=lambda: state.address_limit.require(origin.limited, ATTEMPT_UNITS),
+        )
+    except Problem as problem:
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            metrics.AUTH_ATTEMPTS.labels("limited").inc()
+        raise
+    if not is_right or row is None:
+        with suppress(Problem):
+            await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
+        metrics.AUTH_ATTEMPTS.labels("failure").inc()
+        log.info("login failed", address=origin.address)
+        raise problems.not_signed_in(
+            "The name or the password is wrong, or the address is not confirmed yet: then open the link"
+            " in the mail, or request a new one at /api/auth/verify/resend."
+        )
+    if passwords.needs_rehash(row["password_hash"]):
+        rehashed = await passwords.hashed(wanted.password)
+        async with state.database.session() as session:
+            await session.execute("set_password_hash", row["id"], rehashed)
+    async with state.database.transaction() as session:
+        signed_in = await sessions.begin(state, session, row["id"], origin)
+    metrics.AUTH_ATTEMPTS.labels("success").inc()
+    log.info("logged in", account_id=row["id"], address=origin.address)
+    return signed_in
