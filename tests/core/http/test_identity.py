@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
@@ -15,7 +16,7 @@ from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.sessions.signing import Signer
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
 
 
 class CountingDatabase(Database):
@@ -75,3 +76,56 @@ async def test_who_gives_up_does_not_end_the_reading_for_others(stack: Stack) ->
         assert database.reads == 1
     finally:
         await database.close()
+
+
+@pytest.fixture
+async def verifier(stack: Stack) -> AsyncIterator[Verifier]:
+    """One that reads what is revoked, as each service's does."""
+    database = Database(
+        stack.dsn("chitlaq_feed"), "test", postgres.load_queries("chitlaq.core.data", "test")
+    )
+    verifier = Verifier(database, stack.issuer)
+    watching = asyncio.create_task(verifier.watch_forever())
+    yield verifier
+    watching.cancel()
+    await database.close()
+
+
+async def test_what_a_long_transaction_revokes_is_seen(stack: Stack, verifier: Verifier) -> None:
+    """However long before its commit it says that it happened, and whatever commits meanwhile."""
+    secrets, account = Secrets(stack.home / "secrets"), uuid4()
+    token = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(account, uuid4(), 900)
+    late = await asyncpg.connect(stack.dsn("chitlaq_auth"))
+    try:
+        async with late.transaction():
+            await late.execute("SELECT auth.revoke($1)", account)
+            other = await verifier.verify(
+                Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(
+                    uuid4(), uuid4(), 900
+                )
+            )
+            await stack.sql("SELECT auth.revoke($1)", other.session_id)
+            await eventually(lambda: verifier.is_revoked(other))
+            assert (await verifier.verify(token)).account_id == account
+        await eventually(lambda: refused(verifier, token))
+    finally:
+        await late.close()
+
+
+async def test_tokens_from_after_their_account_was_revoked_are_good(
+    stack: Stack, verifier: Verifier
+) -> None:
+    secrets, account = Secrets(stack.home / "secrets"), uuid4()
+    signer = Signer(secrets.signing_key, secrets.edge_key, stack.issuer)
+    old = signer.sign(account, uuid4(), 900)
+    await stack.sql("SELECT auth.revoke($1)", account)
+    await eventually(lambda: refused(verifier, old))
+    assert (await verifier.verify(signer.sign(account, uuid4(), 900))).account_id == account
+
+
+async def refused(verifier: Verifier, token: str) -> bool:
+    try:
+        await verifier.verify(token)
+    except Problem as problem:
+        return problem.status == 401
+    return False
