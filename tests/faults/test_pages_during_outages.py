@@ -23,7 +23,8 @@ from tests.ops.receivers import MailServer, mail_server
 PAGES_WITHIN = 60
 EVERYTHING_WITHIN = 120
 
-pytestmark = pytest.mark.long
+# Observers must have seen everything work before anything may break.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from chitlaq.core.errors import OperatorError
 if TYPE_CHECKING:
     from chitlaq.ops.oncall.current import Current
     from chitlaq.ops.oncall.duties import Duty
+    from chitlaq.ops.oncall.roster import Roster
     from chitlaq.ops.oncall.rotations import Override, Shift
 
 oncall = typer.Typer(no_args_is_help=True, help="Who is told of incidents, and how.")
@@ -132,7 +133,7 @@ def people(as_json: output.AsJson = False) -> None:
     """
     from chitlaq.ops.oncall import deliveries
 
-    roster = _read()[0].roster
+    roster = _roster()
     found = history_db.ask(lambda database: deliveries.listed(database, roster))
     output.print_rows(
         found,
@@ -200,7 +201,7 @@ def handover(
     """
     from chitlaq.ops.oncall import duties
 
-    roster = _read()[0].roster
+    roster = _roster()
     who = history_db.operator(operator)
     history_db.ask(lambda database: duties.hand_over(database, roster, rotation, who, note))
     typer.echo("The note is left.")
@@ -219,7 +220,7 @@ def calendar(
     from chitlaq.ops.oncall import overrides, shift_calendar
 
     home, settings = installation.current()
-    roster = _read()[0].roster
+    roster = _roster()
     found = roster.person(person)
     if url:
         token = shift_calendar.token(Secrets(home.secrets).ops_token, found.id)
@@ -247,7 +248,7 @@ def override_add(
     """
     from chitlaq.ops.oncall import overrides
 
-    roster = _read()[0].roster
+    roster = _roster()
     begin = point_in_time.parse(since, "--from", may_be_future=True) if since else datetime.now(UTC)
     end = point_in_time.parse(until, "--until", may_be_future=True)
     who = history_db.operator(operator)
@@ -308,6 +309,10 @@ def _read() -> tuple[Current, list[Override]]:
         typer.echo(found.fault, err=True)
     known = history_db.ask(lambda database: overrides.listed(database, datetime.now(UTC)))
     return found, known
+
+
+def _roster() -> Roster:
+    return _read()[0].roster
 
 
 def _until(one: Duty) -> str:
