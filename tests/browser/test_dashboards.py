@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from tests.lone_service import lone_service
 from tests.ops.checks.prometheus_history import serving
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
 POSTGRESQL = "/ops/dashboards/chitlaq-postgresql?span=1h"
 HAS_LINES = """panel => {
@@ -131,6 +132,35 @@ async def test_prometheus_that_is_down_is_said_in_each_panel(
         await expect(visit.page.locator(".unknown").first).to_contain_text("there is no prometheus")
         await visit.page.get_by_role("button", name="Now").click()
         await expect(visit.page.locator("#updated")).to_contain_text("Updated")
+
+
+async def test_panel_says_that_it_is_loading_and_when_it_cannot(
+    watched: Stack, browser: Browser, signed_in: Any
+) -> None:
+    from playwright.async_api import expect
+
+    async with visiting(browser, console_of(watched), storage_state=signed_in) as visit:
+        answered = asyncio.Event()
+
+        async def answer_later(route: Route) -> None:
+            await answered.wait()
+            await route.continue_()
+
+        await visit.page.route("**/panels/*", answer_later)
+        await visit.open(POSTGRESQL)
+        sessions = panel(visit.page, "Sessions")
+        await expect(sessions).to_contain_text("Loading…")
+        await expect(sessions).to_have_attribute("aria-busy", "true")
+        await visit.keep("dashboard-loading-360-dark")
+        answered.set()
+        await expect(sessions).to_contain_text("12,345")
+        await expect(sessions).not_to_contain_text("Loading…")
+
+        await visit.page.unroute_all()
+        await visit.page.route("**/vendor/uplot.js", lambda route: route.abort())
+        await visit.page.reload()
+        await expect(sessions).to_contain_text("Unknown: a script of this page did not load")
+        visit.complaints.clear()  # of the script
 
 
 async def test_logs_are_followed_until_one_scrolls_up_and_stay_few(

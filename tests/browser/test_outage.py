@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 
+from tests.browser import outlines
 from tests.browser.alerts import report
 from tests.browser.conftest import HEIGHTS, visiting
 from tests.conftest import Stack, eventually, start_stack, stop_stack
@@ -177,3 +178,46 @@ async def test_cookie_behind_tls_is_never_sent_without(public_stack: Stack) -> N
         )
     assert entered.status_code == 303
     assert "Secure" in entered.headers["set-cookie"]
+
+
+async def test_backup_is_taken_and_restored_from_a_telephone(
+    public_stack: Stack, browser: Browser
+) -> None:
+    from playwright.async_api import expect
+
+    stack = public_stack
+    async with visiting(browser, f"http://localhost:{stack.ports['edge']}") as visit:
+        page = visit.page
+        _here, link = stack.command("console", "--as", "ada").stdout.split()
+        await page.goto(link)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url("**/ops/")
+        await visit.open("/ops/backups")
+        await page.get_by_role("button", name="Back up now…").click()
+        await page.get_by_label("Why").fill("before a change")
+        await page.get_by_role("button", name="Backup").click()
+        await page.get_by_role("button", name="Yes, do it").click()
+        await expect(page.locator(".state", has_text="done")).to_be_visible(timeout=90_000)
+
+        # The change, which goes wrong.
+        await stack.sql("CREATE TABLE public.mistake ()")
+        await visit.open("/ops/backups")
+        await outlines.require(page.locator("main"), "backups-of-a-stack")
+        await page.get_by_role("button", name="Restore chitlaq_").click()
+        await expect(page.get_by_text("Lost: all changes after")).to_be_visible()
+        await visit.require_accessible()
+        await outlines.require(page.locator("main"), "plan")
+        backup = await page.locator("label code").inner_text()
+        await page.get_by_label("Why").fill("the change was wrong")
+        await page.get_by_label(f"Type {backup} to confirm").fill(backup)
+        await page.get_by_role("button", name=f"Restore {backup}").click()
+        await expect(page.locator("h1")).to_have_text(f"restore {backup}")
+        await visit.keep("restore-goes-on-360-dark")
+        await expect(page.locator(".state", has_text="done")).to_be_visible(timeout=90_000)
+        await expect(page.locator("pre")).to_contain_text(f"Restored from {backup}")
+        await visit.require_accessible()
+        await outlines.require(page.locator("main"), "action")
+        visit.complaints.clear()  # of requests while services were stopped
+    await eventually(stack.is_healthy)
+    (row,) = await stack.sql("SELECT to_regclass('public.mistake') AS found")
+    assert row["found"] is None

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, get_args
+from uuid import UUID
 
 import pytest
 
+from chitlaq.core.installation.home import Home
+from chitlaq.ops.checks.model import Section, Verdict
+from chitlaq.ops.checks.runner import Result, Run
 from chitlaq.ops.console.pages import SCREENS
+from chitlaq.ops.database.database import OpsDatabase
+from chitlaq.ops.history import run_history
+from chitlaq.ops.incidents import incidents
+from chitlaq.ops.statuspage import maintenance, published
+from chitlaq.ops.statuspage.published import UpdateStatus
+from tests.browser import outlines
 from tests.browser.alerts import report
 from tests.browser.conftest import Theme, Visit, Width, console_of, visiting
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
+from tests.lone_service import lone_service
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
+RUN = UUID("01a216b3-3fde-74d9-86da-915a17037628")
 PAGES = {
     **{one.title.lower().replace(" ", "-"): one.path for one in SCREENS},
     "incident": "/ops/incidents/1",
@@ -25,15 +38,56 @@ PAGES = {
     "dashboard-table": "/ops/dashboards/chitlaq-postgresql?view=table",
     "programs": "/ops/services/programs",
     "incident-merge": "/ops/incidents/1/merge",
+    "routine-run": f"/ops/routines/runs/{RUN}",
 }
+ROSTER = """
+timezone = "Asia/Kathmandu"
+[people.ada]
+name = "Ada"
+channels = [{ url = "ada@example.edu" }]
+[rotations.primary]
+[[rotations.primary.layers]]
+people = ["ada"]
+first_day = 2026-01-01
+handover = "mon 09:00"
+[levels]
+on-call = "primary"
+"""
+
+
+@pytest.fixture(scope="module")
+async def alone() -> AsyncIterator[Stack]:
+    """ops-service alone, with somebody on call, a run, a published incident, and announced work."""
+    with lone_service("ops-service", "ops", CHITLAQ_OPERATIONS_TIMEZONE="Asia/Kathmandu") as stack:
+        home, now = Home(stack.home), datetime.now(UTC)
+        home.oncall_file.write_text(ROSTER)
+        await report(
+            stack,
+            "ServiceDown",
+            "P1",
+            "search-service is not responding.",
+            service="search-service",
+        )
+        await report(stack, "Watchdog", "none", "Alerts travel.")
+        result = Result(
+            "feed.health", "Feed answers", Section.SERVICES, Verdict.OK, "in 12 ms", {}, [], "", 0.1
+        )
+        with OpsDatabase(home) as database:
+            await run_history.store(
+                database, Run(RUN, "morning", now, 1.5, Verdict.OK, "ada", "vm", [result])
+            )
+            await eventually(lambda: incidents.listed(database, limit=1))
+            await published.publish(database, 1, UpdateStatus.INVESTIGATING, "ada")
+            begin = now + timedelta(days=1)
+            await maintenance.add(
+                database, ["chat"], begin, begin + timedelta(hours=1), "New disks", "ada"
+            )
+        yield stack
 
 
 @pytest.fixture(scope="module")
 async def signed_in(alone: Stack, browser: Browser) -> AsyncIterator[Visit]:
-    """A visit that has signed in, to a console with an incident. Others would cost twice as much."""
-    await report(
-        alone, "ServiceDown", "P1", "search-service is not responding.", service="search-service"
-    )
+    """A visit that has signed in. Others would cost twice as much."""
     async with visiting(browser, console_of(alone)) as visit:
         await visit.sign_in(alone)
         yield visit
@@ -50,6 +104,23 @@ async def test_screen_is_accessible_on_a_phone_and_on_a_desk(signed_in: Visit, n
     await visit.require_accessible("color-contrast", "target-size")
     await visit.keep(f"{name}-1400-light")
     assert not visit.complaints
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_screen_says_to_assistive_technology_what_it_has(signed_in: Visit, name: str) -> None:
+    from playwright.async_api import expect
+
+    await signed_in.look("dark", 360)
+    await signed_in.open(PAGES[name])
+    main = signed_in.page.locator("main")
+    await expect(main).to_contain_text("Times: Asia/Kathmandu (UTC+0545)")
+    await outlines.require(main, name)
+
+
+async def test_menu_names_all_screens(signed_in: Visit) -> None:
+    await signed_in.look("light", 1400)
+    await signed_in.open("/ops/")
+    await outlines.require(signed_in.page.get_by_role("navigation"), "menu")
 
 
 async def test_first_screen_is_read_in_the_order_in_which_one_needs_it(signed_in: Visit) -> None:
@@ -89,3 +160,4 @@ async def test_sign_in_is_accessible(alone: Stack, browser: Browser) -> None:
         await visit.open("/ops/sign-in")
         await visit.require_accessible()
         await visit.keep("sign-in-360-dark")
+        await outlines.require(visit.page.locator("body"), "sign-in")

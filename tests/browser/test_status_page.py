@@ -12,6 +12,7 @@ from chitlaq.core.installation.home import Home
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import site, snapshot
 from chitlaq.web.console.status.words import LANGUAGES
+from tests.browser import outlines
 from tests.browser.conftest import visiting
 from tests.lone_edge import Edge
 from tests.ops.statuspage.full_page import SETTINGS, fill
@@ -40,6 +41,7 @@ async def test_page_is_accessible_in_each_language(browser: Browser, page: str) 
                 await visit.page.emulate_media(color_scheme="dark")
                 await visit.require_accessible()
                 await visit.keep(f"status-{name}-{language}-360-dark")
+                await outlines.require(visit.page.locator("body"), f"status-{name}-{language}")
                 await visit.page.set_viewport_size({"width": 1400, "height": 900})
                 await visit.page.emulate_media(color_scheme="light")
                 await visit.require_accessible("color-contrast", "target-size")

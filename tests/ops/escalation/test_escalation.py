@@ -52,7 +52,7 @@ async def test_whoever_looks_reads_which_level_is_told_next_and_whom(
 
     assert await after(0, "P0") == "lead is told (grace)"
     assert await after(8, "P0") == "on-call is told (ada)"
-    assert await after(30, "P1") == "nobody else is told"
+    assert await after(30, "P1") == "the deadline passes, and nobody else is told"
 
 
 async def test_page_says_what_is_wrong_what_to_do_and_how_to_acknowledge(

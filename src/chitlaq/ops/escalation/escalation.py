@@ -55,7 +55,11 @@ async def next_steps(
 def _told(roster: Roster, overrides: Sequence[Override], level: str, at: datetime) -> str:
     """Say whom a level is at a moment."""
     if not level:
-        return "the next level is told" if roster is NOBODY else "nobody else is told"
+        return (
+            "the next level is told"
+            if roster is NOBODY
+            else "the deadline passes, and nobody else is told"
+        )
     people = rotations.told(roster, overrides, level, at)
     names = ", ".join(one.name or one.id for one in people) or "nobody"
     return f"{level} is told ({names})"

@@ -34,7 +34,11 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     @property
     def overall(self) -> State:
-        return worst(one.state for one in self.components)
+        """The worst state; an outage of half of the components or less is one of parts."""
+        found = worst(one.state for one in self.components)
+        failed = sum(one.state is State.MAJOR_OUTAGE for one in self.components)
+        is_partial = found is State.MAJOR_OUTAGE and 2 * failed <= len(self.components)
+        return State.PARTIAL_OUTAGE if is_partial else found
 
 
 def zone(settings: Settings) -> tzinfo | None:
@@ -97,8 +101,7 @@ def _indicator(snapshot: Snapshot) -> str:
     """Return Statuspage's word for the whole."""
     match snapshot.overall:
         case State.MAJOR_OUTAGE:
-            failed = sum(one.state is State.MAJOR_OUTAGE for one in snapshot.components)
-            return "critical" if 2 * failed > len(snapshot.components) else "major"
+            return "critical"
         case State.PARTIAL_OUTAGE:
             return "major"
         case State.DEGRADED_PERFORMANCE:

@@ -53,12 +53,15 @@ async def on_call(request: ConsoleRequest, state: OpsState) -> Response[str]:
     found = await looked(duty.now(state))
     notes = await looked(duties.handover_notes(state.operations))
     said = {} if isinstance(notes, Unknown) else {one.rotation: one.text for one in notes}
-    plans = [] if isinstance(found, Unknown) else _plans(found, said, now)
+    until = now + timedelta(days=SHOWN_DAYS)
+    plans = [] if isinstance(found, Unknown) else _plans(found, said, now, until)
     return page(
         request,
         "oncall.html",
         duty=found,
         plans=plans,
+        now=now,
+        until=until,
         begin=forms.field(now),
     )
 
@@ -88,8 +91,9 @@ async def remove(request: ConsoleRequest, state: OpsState) -> Response[Any]:
     return Redirect(PLACE, status_code=303)
 
 
-def _plans(found: duty.Duty, notes: Mapping[str, str], now: datetime) -> list[Plan]:
-    until = now + timedelta(days=SHOWN_DAYS)
+def _plans(
+    found: duty.Duty, notes: Mapping[str, str], now: datetime, until: datetime
+) -> list[Plan]:
     roster, known = found.current.roster, found.overrides or ()
     return [
         Plan(

@@ -6,7 +6,7 @@ import asyncio
 
 from litestar import Response
 
-from chitlaq.ops.console.pages import ConsoleRequest, looked, page, screen
+from chitlaq.ops.console.pages import ConsoleRequest, Unknown, looked, page, screen
 from chitlaq.ops.console.screens import audit
 from chitlaq.ops.history import alert_history
 from chitlaq.ops.state import OpsState
@@ -20,6 +20,9 @@ async def alerts(request: ConsoleRequest, state: OpsState) -> Response[str]:
         looked(alert_history.alerts(state.operations, is_active=True, limit=LISTED)),
         looked(alert_history.alerts(state.operations, is_active=False, limit=LISTED)),
     )
+    if not isinstance(firing, Unknown):
+        # P0 to P3, then those without a severity; the newest first within each.
+        firing.sort(key=lambda one: one.severity)
     return page(request, "alerts.html", firing=firing, resolved=resolved, limit=LISTED)
 
 
