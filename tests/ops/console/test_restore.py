@@ -285,3 +285,15 @@ async def test_what_cannot_be_restored_is_refused_when_it_is_planned(
     answer = await someone.send("/ops/actions/plans", action="restore", target=target)
     assert answer.status_code == 409
     assert said in answer.text
+
+
+async def test_moment_of_the_form_has_the_zone_that_the_page_names(
+    alone: Stack, visitor: Visitors
+) -> None:
+    someone = visitor()
+    await someone.use_link(alone)
+    wish = {"action": "restore", "moment": "2999-01-01T00:00:00"}
+    answer = await someone.send("/ops/actions/plans", **wish)
+    assert answer.status_code == 409
+    assert f"{shown(datetime(2999, 1, 1).astimezone())}" in answer.text
+    assert "in the future" in answer.text

@@ -59,12 +59,16 @@ async def read(request: ConsoleRequest, kind: type[T]) -> T:
         raise Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"This form takes at most {MOST_BYTES:,} bytes."
         )
-    # Browsers send line breaks as CR LF.
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise problems.invalid({"form": "it is not UTF-8"}) from None
     fields: dict[str, str | list[str]] = {}
     lists = {one.name for one in structs.fields(kind) if get_origin(one.type) is list}
-    for name, value in parse_qsl(body.decode(), keep_blank_values=True):
-        text = value.replace("\r\n", "\n")
-        fields[name] = [*fields.get(name, ()), text] if name in lists else text
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        # Browsers send line breaks as CR LF.
+        line = value.replace("\r\n", "\n")
+        fields[name] = [*fields.get(name, ()), line] if name in lists else line
     session = request.scope.get("user")
     if isinstance(session, Session):
         given = str(fields.pop("form_token", ""))

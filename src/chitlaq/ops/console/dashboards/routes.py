@@ -77,8 +77,10 @@ async def panel_data(
 
 
 def _found(uid: str) -> Dashboard:
-    """Raises:
-    Problem: 404.
+    """Return the dashboard with an ID.
+
+    Raises:
+        Problem: 404.
     """
     for one in DASHBOARDS:
         if one.uid == uid:

@@ -58,13 +58,13 @@ async def logs(request: ConsoleRequest, state: OpsState) -> Response[str]:
     wanted = _wanted(request)
     read = partial(tail.newest, state.context.home, wanted, SHOWN, READ_SECONDS)
     found = await looked(asyncio.to_thread(read), LOOK_SECONDS)
-    is_known = isinstance(found, Lines)
+    known = Lines([]) if isinstance(found, Unknown) else found
     return page(
         request,
         "logs.html",
         found=found,
-        rows=[_row(line) for line in found.lines] if isinstance(found, Lines) else [],
-        positions=msgspec.json.encode(found.positions if is_known else {}).decode(),  # type: ignore[union-attr]
+        rows=[_row(line) for line in known.lines],
+        positions=msgspec.json.encode(known.positions).decode(),
         wanted=wanted,
         services=SERVICES,
         most=MOST,
