@@ -114,6 +114,21 @@ async def test_what_members_were_told_is_in_the_audit(alone: Stack, visitor: Vis
         assert re.search(rf"<b>grace</b> · <a href=\"/ops/[^\"]+\">{deed}</a>", audit), deed
 
 
+async def test_bytes_that_are_no_text_are_refused(alone: Stack, visitor: Visitors) -> None:
+    one = visitor()
+    await one.use_link(alone)
+    answer = await one.client.post(
+        "/ops/incidents/open",
+        content=b"title=\xff",
+        headers={
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Origin": str(one.client.base_url).rstrip("/"),
+        },
+    )
+    assert answer.status_code == 422
+    assert "UTF-8" in answer.text
+
+
 async def test_refusal_gives_back_what_was_written(alone: Stack, visitor: Visitors) -> None:
     one = visitor()
     await one.use_link(alone)
