@@ -16,7 +16,7 @@ from chitlaq.core.data.mail import Mail, MailRefusedError, SendMail
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.installation.secret_values import Secret
 from chitlaq.core.installation.settings import Smtp
-from tests.conftest import Stack
+from tests.conftest import Stack, eventually
 
 PASSWORD = "secret of the mail server"
 STEPS = {
@@ -195,13 +195,18 @@ async def test_server_may_examine_a_mail_longer_than_any_other_step_takes(
     assert mail.SEND_MAIL.timeout_seconds > mail.VERDICT_SECONDS >= 600
 
 
-async def test_attempt_that_is_cancelled_waits_for_no_server(waiting: Attempts) -> None:
+async def test_attempt_that_is_cancelled_waits_for_no_server(
+    waiting: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else a process that stops, or an attempt that is out of time, would wait for the answer to QUIT."""
-    async with Server("RCPT", None).running() as port:
+    for name in ("STEP_SECONDS", "QUIT_SECONDS"):
+        monkeypatch.setattr(mail, name, 60.0)
+    server = Server("RCPT", None)
+    async with server.running() as port:
         attempt = asyncio.create_task(waiting.send(port))
-        await asyncio.sleep(0.2)
+        await eventually(lambda: "RCPT" in server.said)
         attempt.cancel()
-        done, _ = await asyncio.wait({attempt}, timeout=mail.STEP_SECONDS / 2)
+        done, _ = await asyncio.wait({attempt}, timeout=20)
     assert done
     assert not await waiting.is_sent()
 
