@@ -155,7 +155,14 @@ async def test_changes_after_damage_are_never_dropped_silently(
     streaming = barman.streaming(context.home, context.settings)
     (partial,) = streaming.glob("*.partial")
     await backed_up_stack.sql("SELECT pg_logical_emit_message(true, 'test', repeat('x', 20000))")
-    await asyncio.sleep(1)
+
+    async def is_received() -> bool:
+        (row,) = await backed_up_stack.sql(
+            "SELECT write_lsn >= pg_current_wal_flush_lsn() AS is_received FROM pg_stat_replication"
+        )
+        return bool(row["is_received"])
+
+    await eventually(is_received)
     backed_up_stack.command("down")
     live, away = context.home.postgres_data, context.home.root / "away"
     live.rename(away)

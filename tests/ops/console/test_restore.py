@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,9 +17,12 @@ import httpx
 import msgspec
 import pytest
 
+from chitlaq.core.errors import OperatorError
+from chitlaq.core.installation.home import Home
 from chitlaq.core.point_in_time import shown
 from chitlaq.ops.console.access.sessions import FRESH
 from chitlaq.ops.database.database import moment
+from chitlaq.stack.supervisor import control, leftovers
 from tests.backups.backed_up_stack import newest, run, start_backed_up_stack
 from tests.conftest import Stack, eventually, stop_stack
 from tests.ops.console.conftest import Authenticator, Visitor
@@ -297,3 +301,18 @@ async def test_moment_of_the_form_has_the_zone_that_the_page_names(
     assert answer.status_code == 409
     assert f"{shown(datetime(2999, 1, 1).astimezone())}" in answer.text
     assert "in the future" in answer.text
+
+
+async def test_restore_that_is_over_while_chitlaq_is_stopped_starts_nothing(stack: Stack) -> None:
+    home = Home(stack.home)
+    pausing = control.Connection(home)
+    await asyncio.to_thread(pausing.ask, control.Pause("a restore"))
+    with socket.socket(socket.AF_UNIX) as stopping:
+        stopping.connect(str(home.control_socket))
+        stopping.sendall(msgspec.json.encode(control.Stop()) + b"\n")
+        stack.ps()  # it is served in turn
+        with pytest.raises(OperatorError, match="ChitLaq is being stopped"):
+            await asyncio.to_thread(pausing.ask, control.Continue())
+        pausing.close()
+        await eventually(lambda: control.supervisor_pid(home) is None)
+    assert leftovers.marked(home) == {}
