@@ -33,19 +33,18 @@ async def next_steps(
     overrides: Sequence[Override] = (),
 ) -> list[NextStep]:
     """Return what happens to an incident unless somebody acknowledges it, soonest first."""
-    steps = [
-        NextStep(datetime.fromisoformat(row["due_at"]), row["role"], row["person"], row["channel"])
-        for row in await database.rows("incident_pages", number)
-    ]
+    steps = []
     for clock in await database.rows("incident_clock", number):
+        condition = "if an alert fires again, " if clock["waits"] else ""
+        for row in await database.rows("incident_pages", number):
+            at = datetime.fromisoformat(row["due_at"])
+            steps.append(NextStep(at, condition + row["role"], row["person"], row["channel"]))
         if clock["next_at"] is None:
             continue
         at = datetime.fromisoformat(clock["next_at"])
         if clock["state"] == "running":
             level = planning.next_level(roster, clock["severity"], clock["level"])
-            what = _told(roster, overrides, level, at)
-            if clock["waits"]:
-                what += ", if an alert fires again"
+            what = condition + _told(roster, overrides, level, at)
         else:
             what = "the acknowledgement expires"
         steps.append(NextStep(at, what))
