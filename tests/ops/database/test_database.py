@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from time import monotonic
 from uuid import UUID
@@ -409,3 +410,10 @@ async def test_acknowledged_records_survive_kill_9_of_several_writers(home: Home
     with OpsDatabase(home, is_keeper=True) as keeper:
         assert acknowledged <= await noted(keeper)
     assert not list(home.ops.glob("*.damaged-*"))
+
+
+def test_migrations_are_numbered_one_by_one() -> None:
+    """A file remembers how many it has seen: of two with one number, it might miss the first by name."""
+    folder = resources.files("chitlaq.ops.database").joinpath("migrations")
+    numbers = sorted(int(one.name[:4]) for one in folder.iterdir())
+    assert numbers == list(range(1, len(numbers) + 1))

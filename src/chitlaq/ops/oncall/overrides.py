@@ -8,6 +8,7 @@ import msgspec
 
 from chitlaq.core import ids
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.local_time import local
 from chitlaq.ops.actions import record
 from chitlaq.ops.database.database import OpsDatabase, Transaction, statement
 from chitlaq.ops.oncall.roster import Roster
@@ -70,4 +71,4 @@ async def remove(database: OpsDatabase, word: str, operator: str) -> None:
 
 
 def _local(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{local(at):%Y-%m-%d %H:%M}"
