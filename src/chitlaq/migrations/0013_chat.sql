@@ -228,6 +228,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION websocket.keep_owner FROM public;
 CREATE TRIGGER keep_owner AFTER UPDATE OF role, state OR DELETE ON websocket.participants
 FOR EACH ROW EXECUTE FUNCTION websocket.keep_owner();
 
