@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
+from uuid import UUID
 
 import httpx
 
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext
+from chitlaq.client import Chat, Session, Tokens
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from tests.conftest import Member, Stack, become_member, start_stack
@@ -82,7 +86,7 @@ class Writers:
         self._count = count
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> Writers:
+    async def __aenter__(self) -> Self:
         self._tasks = [asyncio.create_task(self._write()) for _ in range(self._count)]
         return self
 
@@ -102,6 +106,31 @@ class Writers:
                 self.acknowledged.append(answer.json()["id"])
             else:
                 await asyncio.sleep(0.02)
+
+
+class Talkers(Writers):
+    """Write messages over a WebSocket as fast as they are acknowledged, and remember them by their number."""
+
+    def __init__(self, stack: Stack, member: Member, conversation_id: str) -> None:
+        super().__init__(member, count=1)
+        self.said: dict[int, str] = {}
+        self._session = Session(stack.gateway, Tokens(member.token, member.refresh_token))
+        self._conversation_id = UUID(conversation_id)
+
+    async def _write(self) -> None:
+        async with Chat(self._session, lambda _: None).connected() as chat:
+            for number in itertools.count():
+                text = f"message {number}"
+                self.said[(await chat.send(self._conversation_id, text)).seq] = text
+
+
+async def said_in(stack: Stack, conversation_id: str) -> dict[int, str]:
+    """The messages of a conversation; all conversations are whole."""
+    assert await stack.sql("SELECT * FROM websocket.numbering_faults('-infinity')") == []
+    rows = await stack.sql(
+        "SELECT seq, text FROM websocket.messages WHERE conversation_id = $1", conversation_id
+    )
+    return {row["seq"]: row["text"] for row in rows}
 
 
 async def posts_in(stack: Stack) -> set[str]:

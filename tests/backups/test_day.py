@@ -35,10 +35,12 @@ from tests.backups.backed_up_stack import (
     newest,
     posts_in,
     run,
+    said_in,
     servers_in,
     start_backed_up_stack,
 )
 from tests.conftest import PASSWORD, PORTS, Stack, eventually, free_ports, stop_stack
+from tests.services.websocket.chat.talking import conversation, say
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +83,10 @@ copy_to = "{elsewhere}"
         async with author(stack) as ada:
             for number in range(20):
                 await ada.write(f"post {number}, of the first day")
+            async with author(stack, "emmy") as emmy:
+                begun = await conversation(ada, emmy)
+                for number in range(20):
+                    await say(ada, begun["id"], f"message {number}")
             await asyncio.to_thread(run, stack, "run", "--daily")
             yield stack
     finally:
@@ -198,6 +204,7 @@ def test_scripts_of_the_runbook_work_as_it_calls_them(backed_up_stack: Stack) ->
         assert f"ok  {'verify' if 'verify' in script else 'drill'} chitlaq_" in done.stdout
         # The runbook's next line counts the users in chitlaq_test, which is gone by then.
         assert ("chitlaq_test held" in done.stdout) == (script == "test-restore.sh")
+        assert ("2 users, 20 posts, 20 messages" in done.stdout) == (script == "test-restore.sh")
         usage = subprocess.run([ROOT / "backup-scripts" / script], capture_output=True, check=False)
         assert usage.returncode == 2
 
@@ -240,28 +247,36 @@ def test_drill_leaves_nothing_and_does_not_touch_the_live_server(backed_up_stack
 
 
 @pytest.mark.parametrize(
-    ("table", "complaint"),
+    ("name", "table", "complaint"),
     [
         (
+            "feed.posts",
             lambda was: TableFingerprint(was.rows + 1, was.content, was.newest),
             "has 20 rows instead of 21",
         ),
         (
+            "feed.posts",
             lambda was: TableFingerprint(was.rows, "1", was.newest),
             "has other content in its 20 rows",
         ),
         (
+            "feed.posts",
             lambda was: TableFingerprint(was.rows, was.content, "2030-01-01"),
             "instead of 2030-01-01",
+        ),
+        (
+            "websocket.messages",
+            lambda was: TableFingerprint(was.rows, "1", was.newest),
+            "websocket.messages has other content in its 20 rows",
         ),
     ],
 )
 def test_drill_finds_changed_content(
-    backed_up_stack: Stack, restored: Record, table: object, complaint: str
+    backed_up_stack: Stack, restored: Record, name: str, table: object, complaint: str
 ) -> None:
     """An intact dump whose record says something else."""
-    posts = table(restored.tables["feed.posts"])  # type: ignore[operator]
-    other = msgspec.structs.replace(restored, tables={**restored.tables, "feed.posts": posts})
+    said = table(restored.tables[name])  # type: ignore[operator]
+    other = msgspec.structs.replace(restored, tables={**restored.tables, name: said})
     records.write(context_of(backed_up_stack).folder, other)
     answer = backed_up_stack.command("backup", "drill", restored.id)
     assert answer.returncode == 3
@@ -413,12 +428,18 @@ async def test_new_machine_recovers_everything_after_a_disaster(
     backed_up_stack: Stack, elsewhere: Path, disk: Path, key: tuple[Path, str], tmp_path: Path
 ) -> None:
     """Three commands on a machine that has only the program, the off-site copies and the key."""
-    async with author(backed_up_stack, "grace") as grace:
+    async with author(backed_up_stack, "grace") as grace, author(backed_up_stack, "alan") as alan:
         post = await grace.write("written after the last backup")
+        begun = await conversation(grace, alan)
+        for text in ("said after the last backup", "answered"):
+            await say(grace, begun["id"], text)
+        await asyncio.to_thread(backed_up_stack.command, "ops", "check", "websocket.round_trip")
     await asyncio.to_thread(run, backed_up_stack, "run", "dump", "configuration")
     await asyncio.to_thread(run, backed_up_stack, "archive", "--send")
     expected = await posts_in(backed_up_stack)
     assert post["id"] in expected
+    talk = await said_in(backed_up_stack, begun["id"])
+    assert len(talk) == 2
     backed_up_stack.command("down")
     shutil.rmtree(backed_up_stack.home)
     shutil.rmtree(disk)
@@ -451,6 +472,10 @@ async def test_new_machine_recovers_everything_after_a_disaster(
         assert "Restored from" in said
         new.up()
         assert await posts_in(new) == expected
+        assert await said_in(new, begun["id"]) == talk
+        # Neither are the synthetic members lost, nor made twice.
+        assert new.command("ops", "check", "websocket.round_trip").returncode == 0
+        assert len(await new.sql("SELECT FROM auth.synthetic_accounts")) == 2
         async with httpx.AsyncClient(base_url=new.gateway, timeout=20) as client:
             body = {"login": "grace", "password": PASSWORD}
             answer_ = await client.post("/api/auth/login", json=body)

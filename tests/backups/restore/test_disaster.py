@@ -28,6 +28,7 @@ from chitlaq.backups.postgres import dump
 from chitlaq.backups.restore import pending, plan
 from chitlaq.core.installation.secret_values import SecretUrl
 from tests.backups.backed_up_stack import (
+    Talkers,
     Writers,
     author,
     backups_of,
@@ -35,11 +36,13 @@ from tests.backups.backed_up_stack import (
     newest,
     posts_in,
     run,
+    said_in,
     servers_in,
     start_backed_up_stack,
     up,
 )
 from tests.conftest import Stack, eventually, short_form, stop_stack
+from tests.services.websocket.chat.talking import conversation
 
 MIGRATIONS = Path(__file__).parents[3] / "src" / "chitlaq" / "migrations"
 
@@ -79,13 +82,20 @@ def lose_the_disk(stack: Stack) -> None:
 
 async def test_acknowledged_writes_survive_loss_of_the_disk(synchronous: Stack) -> None:
     stack = synchronous
-    async with author(stack) as ada, Writers(ada) as writers:
-        await eventually(lambda: len(writers.acknowledged) > 50)
-        await asyncio.to_thread(run, stack, "run", "full")
-        before = len(writers.acknowledged)
-        await eventually(lambda: len(writers.acknowledged) > before + 200)
-        await asyncio.to_thread(lose_the_disk, stack)
-        acknowledged = list(writers.acknowledged)
+    async with author(stack) as ada, author(stack, "barbara") as barbara:
+        begun = (await conversation(ada, barbara))["id"]
+        async with Writers(ada) as writers, Talkers(stack, barbara, begun) as talkers:
+            await eventually(lambda: len(writers.acknowledged) > 50 and len(talkers.said) > 20)
+            await asyncio.to_thread(run, stack, "run", "full")
+            before, said_before = len(writers.acknowledged), len(talkers.said)
+            await eventually(
+                lambda: (
+                    len(writers.acknowledged) > before + 200
+                    and len(talkers.said) > said_before + 100
+                )
+            )
+            await asyncio.to_thread(lose_the_disk, stack)
+            acknowledged, said = list(writers.acknowledged), dict(talkers.said)
     stack.command("down")
     # No empty database takes the place of the lost one.
     answer = stack.command("up", "--detach")
@@ -93,10 +103,11 @@ async def test_acknowledged_writes_survive_loss_of_the_disk(synchronous: Stack) 
     assert "chitlaq backup restore" in answer.stdout + answer.stderr
     assert not (stack.home / "postgres" / "PG_VERSION").exists()
 
-    said = await asyncio.to_thread(run, stack, "restore", "--yes")
-    assert "Restored from full_" in said
+    answer_ = await asyncio.to_thread(run, stack, "restore", "--yes")
+    assert "Restored from full_" in answer_
     await asyncio.to_thread(up, stack)
     assert set(acknowledged) <= await posts_in(stack)
+    assert said.items() <= (await said_in(stack, begun)).items()
     # The archive continues without a gap: the next backup is taken and drilled on the new timeline.
     await asyncio.to_thread(run, stack, "run", "full")
     await asyncio.to_thread(run, stack, "drill", newest(stack, "full").id)
