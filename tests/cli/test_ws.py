@@ -5,15 +5,36 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 
 import httpx
 
 from chitlaq.client import Chat, Session, Tokens
 from tests.conftest import Member, Stack, eventually
-from tests.services.websocket.chat.talking import connected, conversation
+from tests.services.websocket.chat.talking import connected, conversation, say
 
 Join = Callable[[], Awaitable[Member]]
+
+
+def tailed(stack: Stack, token: str, count: int) -> list[str]:
+    """The first lines of ``chitlaq chat tail``."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "chat", "tail", "--token", "-", "--lines", "5"],
+        env=stack.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as tailing:  # fmt: skip
+        assert tailing.stdin is not None
+        assert tailing.stdout is not None
+        # Whatever it waits for, the lines end.
+        ending = threading.Timer(60, tailing.kill)
+        ending.start()
+        try:
+            tailing.stdin.write(token)
+            tailing.stdin.close()
+            return [tailing.stdout.readline() for _ in range(count)]
+        finally:
+            ending.cancel()
+            tailing.kill()
 
 
 def test_ping_answers_or_says_why_not(stack: Stack) -> None:
@@ -24,6 +45,8 @@ def test_ping_answers_or_says_why_not(stack: Stack) -> None:
     assert answer.returncode == 1
     assert "No pong from ws://127.0.0.1:1/ws" in answer.stderr
     assert "Traceback" not in answer.stderr
+    answer = stack.command("ws", "ping", "http://127.0.0.1:1")
+    assert (answer.returncode, "begins with ws:// or wss://" in answer.stderr) == (1, True)
 
 
 async def test_sockets_are_those_that_the_processes_have(stack: Stack, join: Join) -> None:
@@ -45,6 +68,30 @@ async def test_who_is_connected_is_for_operators_only(stack: Stack, join: Join) 
     assert [answer.status_code for answer in answers] == [401, 401]
 
 
+async def test_earlier_messages_are_in_the_order_of_their_times(stack: Stack, join: Join) -> None:
+    ada, ben, eve = await join(), await join(), await join()
+    first, second = await conversation(ada, ben), await conversation(ada, eve)
+    for number in range(3):
+        await say(ada, first["id"], f"to ben {number}")
+        await say(ada, second["id"], f"to eve {number}")
+    shown = await asyncio.to_thread(tailed, stack, ada.token, 6)
+    assert [line.rpartition(": ")[2].strip() for line in shown] == [
+        f"to {who} {number}" for number in range(3) for who in ("ben", "eve")
+    ]
+
+
+async def test_recipient_who_is_not_there_is_named_with_what_to_do(
+    stack: Stack, join: Join
+) -> None:
+    ada, ben = await join(), await join()
+    answer = stack.command("chat", "send", "nobody_here", "x", "--token", "-", input=ada.token)
+    assert (answer.returncode, "No conversation with nobody_here" in answer.stderr) == (1, True)
+    answer = stack.command("chat", "send", f"@{ben.username}", "x", "--token", "-", input=ada.token)
+    assert answer.returncode == 0, answer.stderr
+    answer = stack.command("chat", "send", ben.username, "x", "--as", ada.username)
+    assert (answer.returncode, "is no demo member" in answer.stderr) == (1, True)
+
+
 async def test_message_is_sent_and_read_as_a_member(stack: Stack, join: Join) -> None:
     ada, ben, eve = await join(), await join(), await join()
     found = await conversation(ada, ben)
@@ -56,20 +103,7 @@ async def test_message_is_sent_and_read_as_a_member(stack: Stack, join: Join) ->
     session = Session(stack.gateway, Tokens(ben.token))
     async with Chat(session, lambda one: seen.append(one.text), seen={}).connected():
         await eventually(lambda: seen == [text])
-    tailing = subprocess.Popen(
-        [sys.executable, "-m", "chitlaq", "chat", "tail", "--token", "-", "--lines", "5"],
-        env=stack.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert tailing.stdin is not None
-    assert tailing.stdout is not None
-    try:
-        tailing.stdin.write(ben.token)
-        tailing.stdin.close()
-        line = await asyncio.wait_for(asyncio.to_thread(tailing.stdout.readline), 60)
-    finally:
-        tailing.kill()
-        tailing.wait()
-        tailing.stdout.close()
+    (line,) = await asyncio.to_thread(tailed, stack, ben.token, 1)
     assert "\x07" not in line
     assert f"{ada.username}: tonight\\u0007?" in line
     # Whoever takes no part sees nothing of it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -68,6 +69,7 @@ def send(
 
 async def _tail(login: str | None, token: TextIO | None, lines: int) -> None:
     from chitlaq.client import Chat
+    from chitlaq.core.formatting import count
 
     session = await _session(login, token)
     known: dict[object, Conversation] = {}
@@ -76,28 +78,43 @@ async def _tail(login: str | None, token: TextIO | None, lines: int) -> None:
         if message.conversation_id not in known:
             known.update({one.id: one async for one in session.conversations()})
         conversation = known.get(message.conversation_id)
-        who = message.sender.username if message.sender else "(gone)"
         where = "" if conversation is None else _title(conversation)
-        typer.echo(f"{output.local_time(message.sent_at)}  {where}  {who}: {message.text}")
+        typer.echo(f"{output.local_time(message.sent_at)}  {where}  {_said(message)}")
 
     arrived: asyncio.Queue[Message] = asyncio.Queue()
     seen = {}
     async for one in session.conversations():
         known[one.id] = one
         seen[one.id] = max(one.last_seq - lines, 0)
-    async with Chat(session, arrived.put_nowait, seen=seen).connected():
+    async with Chat(session, arrived.put_nowait, seen=seen).connected() as chat:
+        await chat.online()
+        # What was replayed came conversation by conversation.
+        earlier = [arrived.get_nowait() for _ in range(arrived.qsize())]
+        for message in sorted(earlier, key=lambda message: message.sent_at):
+            await show(message)
+        typer.echo(f"Following {count(len(known), 'conversation')}; Ctrl-C ends it.", err=True)
         while True:
             await show(await arrived.get())
 
 
 async def _send(login: str | None, token: TextIO | None, to: str, text: str) -> Message:
+    from chitlaq.client import ApiError
+
     session = await _session(login, token)
-    conversation = await session.direct(to)
+    try:
+        conversation = await session.direct(to.removeprefix("@"))
+    except ApiError as error:
+        if "members" not in error.errors:
+            raise
+        raise OperatorError(
+            f"No conversation with {to}: {error.errors['members']}. Take the username of another member who"
+            " may be written to; `ada` and `grace` are in the demo."
+        ) from None
     return await session.send(conversation.id, text)
 
 
 async def _session(login: str | None, token: TextIO | None) -> Session:
-    from chitlaq.client import Session, Tokens
+    from chitlaq.client import ApiError, Session, Tokens
     from chitlaq.core.installation.secrets import Secrets
 
     home, settings = installation.current()
@@ -106,12 +123,27 @@ async def _session(login: str | None, token: TextIO | None) -> Session:
         return Session(address, Tokens(token.read().strip()))
     if login is None:
         raise OperatorError("As whom? `--as MEMBER` for a demo member, `--token FILE` for others.")
-    return await Session.sign_in(address, login, Secrets(home.secrets).demo_password)
+    try:
+        return await Session.sign_in(address, login, Secrets(home.secrets).demo_password)
+    except ApiError as error:
+        if error.status != HTTPStatus.UNAUTHORIZED:
+            raise
+        raise OperatorError(
+            f"{login} is no demo member: the demo password does not sign them in. For others, `--token FILE`."
+        ) from None
 
 
 def _title(conversation: Conversation) -> str:
     names = ", ".join(member.username for member in conversation.members[:4])
     return f"[{conversation.name or names}]"
+
+
+def _said(message: Message) -> str:
+    """What a message says, or what a line of a group's history tells."""
+    who = message.sender.username if message.sender else "(gone)"
+    if message.event is None:
+        return f"{who}: {message.text}"
+    return " ".join(part for part in (who, message.event, message.subject, message.text) if part)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

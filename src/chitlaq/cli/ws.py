@@ -67,6 +67,10 @@ def ping(
     if url is None:
         _, settings = installation.current()
         url = f"ws://127.0.0.1:{settings.port_of('websocket')}/ws"
+    if not url.startswith(("ws://", "wss://")):
+        raise OperatorError(
+            f"{url} is no WebSocket: it begins with ws:// or wss:// and ends with /ws."
+        )
     for _ in range(count):
         try:
             pong = asyncio.run(pinging.ping(url, SECONDS))
@@ -102,6 +106,8 @@ def sockets(as_json: output.AsJson = False) -> None:
         },
         as_json=as_json,
     )
+    if not rows and not silent:
+        typer.echo("Nobody is connected. `chitlaq chat tail --as ada` is, while it runs.", err=True)
     for reason in silent:
         typer.echo(reason, err=True)
     if silent:
