@@ -67,6 +67,7 @@ async def run(context: Context) -> AsyncIterator[dict[str, Any]]:
             partial(heartbeat_sender.send_forever, operations, context.settings, alert_path),
             backup_scheduler.run_forever,
             exporter.measure_forever,
+            exporter.round_trips.measure_forever,
             partial(log_errors.count_forever, context.home, context.settings),
             partial(alert_history.compare_forever, operations, context.home, context.settings),
             partial(keeping.keep_forever, operations, clock.now, alerts_arrived, incidents_changed),

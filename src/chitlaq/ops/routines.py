@@ -66,7 +66,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock",
                 "services.resources", "services.containers", *_HEALTH,
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
-                "feed.home", "search.users", "auth.status",
+                "websocket.round_trip", "feed.home", "search.users", "auth.status",
                 "database.connections", "database.size",
                 "database.slow_statements", "database.locks", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
@@ -84,7 +84,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "api.latency", "api.feed", "api.login", "api.throughput", "api.errors", "api.refusals",
                 "database.latency", "database.transactions", "database.cache", "database.locks",
                 "websocket.connections", "websocket.messages", "websocket.latency", "websocket.ping",
-                "host.load", "host.memory", "host.bandwidth", "alerts.active",
+                "websocket.round_trip", "host.load", "host.memory", "host.bandwidth", "alerts.active",
             ),
         ),
         Routine(
@@ -93,14 +93,14 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 *_GROUND,
                 "api.day", "api.latency", "api.errors", "api.refusals", "api.throughput",
-                "websocket.connections", "growth.members",
+                "websocket.connections", "websocket.repairs", "websocket.numbering", "growth.members",
                 *_LOGS, "nginx.addresses", "nginx.limits", "nginx.statuses", "nginx.errors", "nginx.tls",
                 "system.journal", "alerts.active", "alerts.resolved", "statuspage.fresh",
                 *_BACKUPS,
                 "security.ssh_failed", "security.ssh_accepted", "security.fail2ban", "security.bans",
                 "security.audit", "security.logins", "security.certificates",
                 "host.disk", "host.memory", "capacity.disk", "capacity.memory",
-                "capacity.connections", "capacity.database", "memory.growth",
+                "capacity.connections", "capacity.database", "capacity.tables", "memory.growth",
             ),
         ),
         Routine(
@@ -111,7 +111,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "incidents.unacknowledged", "incidents.action_items",
                 "host.large_files", "database.dead_rows", "database.slow_statements",
                 "security.certificates", *_BACKUPS,
-                "capacity.disk", "capacity.database", "memory.growth",
+                "capacity.disk", "capacity.database", "capacity.tables", "memory.growth",
             ),
         ),
         Routine(
@@ -119,7 +119,8 @@ ROUTINES: Mapping[str, Routine] = {
             "Monthly review: speed, capacity and growth.",
             (
                 "api.month", "growth.members", "capacity.disk", "capacity.memory",
-                "capacity.connections", "capacity.database", "memory.growth", "database.size",
+                "capacity.connections", "capacity.database", "capacity.tables", "memory.growth",
+                "database.size",
                 "updates.all", "updates.security",
             ),
         ),

@@ -48,7 +48,9 @@ async def seed(
 
 async def members_there(settings: Settings, home: Home) -> int:
     async with postgres.connection(postgres.dsn(settings, home, postgres.OWNER)) as connection:
-        count: int = await connection.fetchval("SELECT count(*) FROM auth.accounts")
+        count: int = await connection.fetchval(
+            "SELECT count(*) FROM auth.accounts WHERE NOT is_synthetic"
+        )
         return count
 
 

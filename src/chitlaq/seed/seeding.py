@@ -123,7 +123,7 @@ async def _claim(connection: Connection, *, replace: bool) -> None:
     if replace:
         await connection.execute("TRUNCATE auth.accounts, demo.seedings CASCADE")
         return
-    count = await connection.fetchval("SELECT count(*) FROM auth.accounts")
+    count = await connection.fetchval("SELECT count(*) FROM auth.accounts WHERE NOT is_synthetic")
     if count:
         raise OperatorError(
             f"This database already has {count} members: seed an empty one (a fresh CHITLAQ_HOME),"

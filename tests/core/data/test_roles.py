@@ -31,6 +31,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     "chitlaq_websocket": {
         **IDENTITY,
         "auth.ended_sessions": READ,
+        "auth.synthetic_accounts": READ,
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,
         "feed.member_cards": READ,
@@ -49,9 +50,14 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "mail.backlog": READ,
         "mail.messages": ADD,
         "ops.*": USE,
+        "websocket.message_count": READ,
     },
 }
-BORROWED = {"chitlaq_auth": ["feed.create_member"], "chitlaq_websocket": ["feed.audience"]}
+BORROWED = {
+    "chitlaq_auth": ["feed.create_member", "websocket.synthetic_conversation"],
+    "chitlaq_ops": ["websocket.numbering_faults"],
+    "chitlaq_websocket": ["feed.audience"],
+}
 """Functions that run with their owner's privileges, and who may call them."""
 
 OURS = "n.nspname !~ '^(pg_|information_schema$|public$)'"

@@ -45,6 +45,8 @@ VALUES = {
     "name": "console.css",
 }
 """Of parameters of paths; others are sent as they are named."""
+FOR_OPERATORS = ("/sockets?", "/auth/synthetic?")
+"""Routes of members' services that ask for the operators' token."""
 SERVICES: dict[str, Service] = {
     row.name: import_module(f"{row.package}.routes").SERVICE for row in inventory.SERVICES
 }
@@ -63,7 +65,7 @@ async def ask(stack: Stack, service: str, method: str, target: str) -> httpx.Res
     """Send a request to a service as nginx does, signed in as whom the route is for."""
     secrets = Secrets(stack.home / "secrets")
     token = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(uuid4(), uuid4(), 900)
-    if service == "ops-service" or target.startswith("/sockets?"):
+    if service == "ops-service" or target.startswith(FOR_OPERATORS):
         token = secrets.ops_token
     transport = httpx.AsyncHTTPTransport(uds=str(stack.home / "run" / f"{service}.0.sock"))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

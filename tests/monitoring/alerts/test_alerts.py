@@ -161,6 +161,12 @@ INHIBITIONS = [
     ("ServiceDown", DOWN, f"Edge{BURNS}Fast", {"service": "api-gateway"}, False),
     ("EdgeDown", {"component": "nginx"}, f"Edge{BURNS}Fast", {"service": "api-gateway"}, True),
     ("DatabaseDown", {}, f"Service{BURNS}Fast", {"service": "auth-service"}, True),
+    # What is down explains that messages do not arrive, as far as they need it.
+    ("DatabaseDown", {"component": "postgres"}, "MessagesUndelivered", {}, True),
+    ("EdgeDown", {"component": "nginx"}, "MessagesUndelivered", {}, True),
+    ("ServiceDown", {"job": "websocket", "service": "websocket"}, "MessagesUndelivered", {}, True),
+    ("ServiceDown", DOWN, "MessagesUndelivered", {}, False),
+    ("CacheDown", {"component": "redis"}, "MessagesUndelivered", {}, False),
     # A host takes down what is on it.
     ("HostDown", {"host": "10.0.0.5"}, "ServiceDown", {"host": "10.0.0.5", **DOWN}, True),
     ("HostDown", {"host": "10.0.0.5"}, "DatabaseDown", {"host": "10.0.0.5"}, True),

@@ -22,14 +22,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from chitlaq.cli.metrics import declared_metrics
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.installation.settings_loading import load
 from chitlaq.logs import rotation
 from chitlaq.logs.follow import Follower
 from chitlaq.monitoring.exporter import certificates, exporter, log_errors
 from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.stack.servers.postgres import programs
 from tests.certificates import self_signed
-from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
 
 Join = Callable[[], Awaitable[Member]]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -421,3 +424,39 @@ async def test_bans_come_from_fail2bans_own_database(tmp_path: Path) -> None:
     assert await counted() == {"sshd": 4, "chitlaq": 0}, "also where rows are numbered anew"
     change("DELETE FROM jails WHERE name = 'sshd'")
     assert await counted() == {"sshd": 4, "chitlaq": 0}, "nor when the jail goes"
+
+
+async def test_largest_tables_are_measured(stack: Stack, join: Join) -> None:
+    queries = postgres.load_queries("chitlaq.monitoring.exporter", "test")
+    database = Database(stack.dsn("chitlaq_ops"), "test", queries)
+    try:
+        metrics = {metric.name: metric for metric in await exporter.growing(database)}
+    finally:
+        await database.close()
+    sizes = {
+        sample.labels["table"]: sample.value
+        for sample in metrics["postgresql_table_size_bytes"].samples
+    }
+    (row,) = await stack.sql("SELECT pg_total_relation_size('websocket.messages') AS bytes")
+    assert sizes["websocket.messages"] == pytest.approx(row["bytes"], rel=0.5)
+
+
+async def test_round_trip_of_a_message_is_measured_and_its_failure_told(
+    stack: Stack,
+) -> None:
+    home = Home(stack.home)
+
+    async def measured(**variables: str) -> dict[str, float]:
+        trips = RoundTrips(home, load(home, stack.environment | variables))
+        arrived = await trips.measure()
+        found = {metric.name: metric.samples[0].value for metric in await trips.metrics()}
+        assert arrived == (found.get("chat_round_trip_ok") == 1)
+        return found
+
+    (closed,) = free_ports(1)
+    well = await measured()
+    assert well.pop("chat_round_trip_seconds") > 0
+    assert well == {"chat_round_trip_ok": 1}
+    assert await measured(CHITLAQ_PORTS_EDGE=str(closed)) == {"chat_round_trip_ok": 0}
+    # Whoever cannot be signed in says nothing about messages.
+    assert await measured(CHITLAQ_PORTS_AUTH=str(closed)) == {}

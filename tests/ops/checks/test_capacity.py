@@ -99,6 +99,13 @@ def exposition(days: float, share: Share, now: float) -> Iterator[str]:
     yield from gauge(
         "postgresql_database_size_bytes", {'{database="chitlaq"}': lambda day: 1e12 * share(day)}
     )
+    yield from gauge(
+        "postgresql_table_size_bytes",
+        {
+            '{table="auth.accounts"}': lambda _day: 1e6,
+            '{table="websocket.messages"}': lambda day: 1e12 * share(day),
+        },
+    )
     yield "# EOF"
 
 
@@ -117,7 +124,10 @@ async def forecast(check: str, address: str, tmp_path: Path) -> Result:
     return await run_check(Home(tmp_path), check, PROMETHEUS_URL=address)
 
 
-CAPACITY = ("capacity.disk", "capacity.memory", "capacity.connections", "capacity.database")
+CAPACITY = (
+    "capacity.disk", "capacity.memory", "capacity.connections", "capacity.database",
+    "capacity.tables",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("check", CAPACITY)
@@ -154,6 +164,12 @@ async def test_each_file_system_has_one_row_though_it_is_mounted_twice(
     (table,) = [one for one in found.evidence if isinstance(one, Table)]
     assert len(table.rows) == len(DISKS)
     assert not [row for row in table.rows if row[0] == "/run"]
+
+
+async def test_table_that_grows_is_named(told: Mapping[str, str], tmp_path: Path) -> None:
+    found = await forecast("capacity.tables", told["filling"], tmp_path)
+    assert "websocket.messages: full in 20 days" in found.summary
+    assert list(found.values) == ["days websocket.messages"]
 
 
 @pytest.fixture
@@ -297,6 +313,34 @@ async def test_growth_is_judged_by_the_tested_size(
     # Everything here is younger than 30 days.
     assert found.values[f"{what} within 30 days"].value == row[what]
     assert found.values[f"{what} of tested"].value == pytest.approx(share)
+
+
+async def test_growth_counts_what_members_wrote_to_each_other(
+    join: Join, run_on_stack: RunOnStack
+) -> None:
+    ada, bob = await join(), await join()
+    before = (await run_on_stack("growth.members")).values["messages"].value
+    began = await ada.client.post(
+        "/api/conversations",
+        json={"kind": "direct", "members": [bob.username]},
+        headers=ada.headers,
+    )
+    for number in range(3):
+        sent = await ada.client.post(
+            f"/api/conversations/{began.json()['id']}/messages",
+            json={"text": "hello", "client_id": str(number)},
+            headers=ada.headers,
+        )
+        assert sent.status_code == 201, sent.text
+    assert (await run_on_stack("websocket.round_trip")).verdict == Verdict.OK
+    past = f"# TYPE chat_messages gauge\nchat_messages {before} {time.time() - DAY:.3f}\n# EOF\n"
+    async with serving({"past": past, "nothing": None}) as addresses:
+        found = await run_on_stack("growth.members", PROMETHEUS_URL=addresses["past"])
+        unseen = await run_on_stack("growth.members", PROMETHEUS_URL=addresses["nothing"])
+    assert found.values["messages"].value == before + 3
+    assert found.values["messages within 30 days"].value == 3
+    assert "messages within 30 days" not in unseen.values
+    assert "unknown of them new" in unseen.summary
 
 
 async def test_growth_without_postgresql_is_unknown(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ class Operations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When routines run on their own, and who gets the reports."""
 
     scheduled: bool = True
+    """Whether ops-service runs routines, backups and the round trip of messages on its own."""
     timezone: str = ""
     """The time zone of the times below and of the status page, such as ``Europe/Vienna``.
 
@@ -220,6 +221,10 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     latency_p95_seconds: Threshold = (0.5, 2.0)
     query_p95_seconds: Threshold = (0.1, 1.0)
     websocket_p95_seconds: Threshold = (0.5, 2.0)
+    round_trip_seconds: Threshold = (0.5, 2.0)
+    """From sending a message to its arrival, between the synthetic members."""
+    repaired_ratio: Threshold = (0.01, 0.1)
+    """Messages that reached a process late, relative to those sent within a day."""
     server_errors_ratio: Threshold = (0.01, 0.05)
     refusals_ratio: Threshold = (0.3, 0.8)
     log_errors_a_day: Threshold = (10, 1000)

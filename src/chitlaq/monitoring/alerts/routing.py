@@ -37,6 +37,7 @@ SUBJECT = (
     ),
 )
 _MORE_SEVERE = (("P0", "P1|P2|P3"), ("P1", "P2|P3"), ("P2", "P3"))
+_UNDELIVERED = 'alertname="MessagesUndelivered"'
 _OBJECTIVES = 'family=~"availability|latency"'
 
 
@@ -107,6 +108,8 @@ def inhibit_rules() -> list[dict[str, Any]]:
         # Only a P0 may inhibit a P0.
         _inhibit('family="ComponentDown"', f'{_OBJECTIVES},severity!="P0"', "service"),
         _inhibit('alertname="EdgeDown"', _OBJECTIVES, "service"),
+        _inhibit('alertname=~"DatabaseDown|EdgeDown"', _UNDELIVERED),
+        _inhibit('alertname="ServiceDown",service="websocket"', _UNDELIVERED),
         # Without PostgreSQL every service misses its objectives.
         _inhibit('alertname="DatabaseDown"', _OBJECTIVES),
         *_explained_absence(),

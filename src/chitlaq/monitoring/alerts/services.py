@@ -11,6 +11,7 @@ from chitlaq.monitoring.alerts.alert import (
     rising,
     silent,
     steady,
+    zero,
 )
 
 _SERVICE = "feed-service"
@@ -179,6 +180,17 @@ ALERTS = (
         " PostgreSQL connection.",
         procedure="Database Performance Monitoring",
         cases=above(_WAITING, 1, "1.1", service=_SERVICE),
+    ),
+    Alert(
+        name="MessagesUndelivered",
+        expr="chat_round_trip_ok == 0",
+        for_="2m",
+        severity="P1",
+        summary="Messages do not arrive: the synthetic members cannot write to each other through the"
+        " edge. `chitlaq ops check websocket.round_trip` says where it ends.",
+        procedure="WebSocket Service Health Check",
+        cases=zero("chat_round_trip_ok"),
+        absence=absent("chat_round_trip_ok", through="ops-service"),
     ),
     Alert(
         name="MessagesSlow",

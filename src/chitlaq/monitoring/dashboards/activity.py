@@ -24,9 +24,9 @@ ACTIVITY = dashboard(
             "Messages and posts delivered live, per hour",
             'sum by (type) (increase(websocket_messages_total{direction="out"}[1h]))',
             "{{type}}",
-            description="Outgoing WebSocket frames by type. Messages appear here once there are"
-            " conversations.",
+            description="Outgoing WebSocket frames by type.",
         ),
+        graph("Messages written per day", "delta(chat_messages[1d])", "messages"),
     ),
     row(
         "Delivery",

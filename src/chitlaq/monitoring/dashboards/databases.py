@@ -30,6 +30,7 @@ POSTGRESQL = dashboard(
         rates("Time spent by role", "postgresql_statements_seconds_total", "role", "percentunit"),
         rates("Statements by role", "postgresql_statements_calls_total", "role", "ops"),
         graph("Size", "postgresql_database_size_bytes", "{{database}}", "bytes"),
+        graph("Largest tables", "topk(10, postgresql_table_size_bytes)", "{{table}}", "bytes"),
     ),
     row(
         "Problems",

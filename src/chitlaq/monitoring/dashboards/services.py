@@ -168,6 +168,14 @@ WEBSOCKET = dashboard(
             "type",
             threshold="websocket_p95_seconds",
         ),
+        graph(
+            "Round trip between synthetic members",
+            "chat_round_trip_seconds",
+            "slower direction",
+            "s",
+            threshold="round_trip_seconds",
+        ),
+        graph("Round trips that arrive", "chat_round_trip_ok", "arrived", "bool_on_off"),
         graph("Messages that wait to be stored", "sum(websocket_messages_waiting)", "waiting"),
         graph(
             "Messages repaired",

@@ -43,6 +43,11 @@ FAMILIES = (
     _counter("postgresql_blocks_hit", "Blocks found in PostgreSQL's buffer cache."),
     _counter("postgresql_blocks_read", "Blocks read from disk or the kernel's cache."),
     _gauge("postgresql_database_size_bytes", "Size on disk.", "database"),
+    _gauge(
+        "postgresql_table_size_bytes",
+        "Size on disk with indexes, of the twenty largest tables; measured once a minute.",
+        "table",
+    ),
     _gauge("postgresql_locks_count", "Locks held or awaited, by mode.", "mode"),
     _counter("postgresql_transactions", "Completed transactions, by result.", "result"),
     _counter("postgresql_deadlocks", "Deadlocks detected and resolved."),
@@ -102,6 +107,18 @@ FAMILIES = (
         "members_active",
         "Members who logged in or used a session within the window; counted once a minute.",
         "window",
+    ),
+    _gauge(
+        "chat_messages",
+        "Messages of members' conversations, deleted ones included; counted once a minute.",
+    ),
+    _gauge(
+        "chat_round_trip_ok",
+        "Whether messages between the synthetic members arrived in both directions, once a minute.",
+    ),
+    _gauge(
+        "chat_round_trip_seconds",
+        "Time from sending to arrival, in the slower direction; only if they arrived.",
     ),
     _gauge("accounts", "Accounts, by whether their address is verified.", "state"),
     _gauge(

@@ -30,6 +30,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.monitoring.exporter import certificates
 from chitlaq.monitoring.exporter.exported_metrics import metric
 from chitlaq.monitoring.exporter.fail2ban import Bans
+from chitlaq.monitoring.exporter.round_trips import RoundTrips
 from chitlaq.stack.servers import barman
 from chitlaq.stack.servers.postgres import RECEIVER
 from chitlaq.stack.supervisor import control, probes, resource_usage
@@ -54,6 +55,7 @@ class Exporter:
 
     def __init__(self, context: Context, more: Mapping[str, Source]) -> None:
         database, settings = context.database, context.settings
+        self.round_trips = RoundTrips(context.home, settings)
         self._sources: Mapping[str, Source] = {
             "postgres": lambda: postgres(database, settings),
             "statements": lambda: statements(database),
@@ -63,6 +65,7 @@ class Exporter:
             "components": self._slow_metrics,
             "certificates": lambda: certificates.metrics(settings.monitoring.certificates),
             "backups": lambda: backups(context.home, settings),
+            "round_trips": self.round_trips.metrics,
             "fail2ban": Bans(settings.monitoring.fail2ban_database).metrics,
             "operations": lambda: operations(context.home),
             **more,
@@ -70,7 +73,7 @@ class Exporter:
         self._home = context.home
         self._database = database
         self._memory: list[Metric] = []
-        self._active: list[Metric] = []
+        self._counted: list[Metric] = []
         self._errors: Counter[str] = Counter()
 
     async def exposition(self) -> bytes:
@@ -90,14 +93,17 @@ class Exporter:
                 self._memory = []
                 log.warning("components not measured", error=str(error))
             try:
-                self._active = await active_members(self._database)
+                self._counted = [
+                    *await active_members(self._database),
+                    *await growing(self._database),
+                ]
             except PostgresUnavailableError as error:
-                self._active = []
-                log.warning("active members not counted", error=str(error))
+                self._counted = []
+                log.warning("members and messages not counted", error=str(error))
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _slow_metrics(self) -> list[Metric]:
-        return [*self._memory, *self._active]
+        return [*self._memory, *self._counted]
 
     async def _collect(self, name: str) -> list[Metric]:
         try:
@@ -244,6 +250,19 @@ async def active_members(database: Database) -> list[Metric]:
     if row is None:
         raise PostgresUnavailableError("the active members have no row")
     return [metric("members_active", {"1d": row["day"], "7d": row["week"], "30d": row["month"]})]
+
+
+async def growing(database: Database) -> list[Metric]:
+    """The sizes of tables, and how many messages members have written.
+
+    Raises:
+        PostgresUnavailableError: PostgreSQL is unreachable.
+    """
+    sizes = await database.rows("table_sizes")
+    return [
+        metric("postgresql_table_size_bytes", {row["name"]: row["bytes"] for row in sizes}),
+        metric("chat_messages", await database.value("messages")),
+    ]
 
 
 async def redis(client: Valkey) -> list[Metric]:

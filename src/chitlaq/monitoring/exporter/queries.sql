@@ -74,3 +74,12 @@ SELECT state, accounts FROM auth.account_counts;
 -- name: active_members (prepared)
 -- Members active within a day, a week, a month.
 SELECT day, week, month FROM auth.active_members;
+
+-- name: table_sizes (prepared)
+-- The largest tables, with their indexes.
+SELECT schemaname || '.' || relname AS name, pg_total_relation_size(relid)::float8 AS bytes
+FROM pg_stat_user_tables ORDER BY 2 DESC, 1 LIMIT 20;
+
+-- name: messages (prepared)
+-- Messages of members' conversations.
+SELECT messages FROM websocket.message_count;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -177,6 +178,8 @@ connections = _filling(
     is_bytes=False,
 )
 DATABASE = "sum(postgresql_database_size_bytes)"
+TABLES = "sum by (table) (postgresql_table_size_bytes)"
+SHOWN_TABLES = 3
 
 
 @check(
@@ -189,6 +192,46 @@ DATABASE = "sum(postgresql_database_size_bytes)"
     timeout_seconds=10.0,
 )
 async def database(system: SystemView) -> CheckOutcome:
+    # Its own size, plus the free space.
+    limit = await system.prometheus.number(DATABASE) + await _room(system)
+    return await _fills(system, "the database", DATABASE, limit, is_bytes=True)
+
+
+@check(
+    "capacity.tables",
+    "Days until a single table fills the disk",
+    section=Section.CHECKLIST,
+    looks_at=f"{TABLES}, over 14 days, relative to the free space on the disk of CHITLAQ_HOME/postgres",
+    commands=(promql(TABLES), "df -h $CHITLAQ_HOME/postgres"),
+    remedy="By this the database grows. Messages and posts stay, so grow the disk; other tables should not"
+    " grow: see `database.dead_rows` and `chitlaq jobs list`.",
+    timeout_seconds=10.0,
+)
+async def tables(system: SystemView) -> CheckOutcome:
+    room = await _room(system)
+    found = await system.prometheus.range(TABLES, PAST_SECONDS, STEP_SECONDS)
+    if not found:
+        raise UnknownResult(f"Prometheus has no samples for {TABLES}")
+    rows, series = [], []
+    for one in found:
+        name, points = one.metric["table"], _points(one)
+        forecast = until(points, points[-1][1] + room if points else math.inf)
+        rows.append((name, forecast, size(forecast.per_day)))
+        series.append(TimeSeries(name, "bytes", one.points))
+    rows.sort(key=lambda row: -row[1].per_day)
+    fastest = {name for name, *_ in rows[:SHOWN_TABLES]}
+    return _judge(
+        rows, system.thresholds.days_until_full, [one for one in series if one.title in fastest]
+    )
+
+
+async def _room(system: SystemView) -> float:
+    """Return the free bytes of the disk that has the database.
+
+    Raises:
+        NotApplicable: it is on another machine.
+        UnknownResult: Prometheus cannot tell.
+    """
     if not system.settings.embeds("postgres"):
         raise NotApplicable(
             "the database is on another machine (DATABASE_URL), whose disk is not visible here"
@@ -202,9 +245,7 @@ async def database(system: SystemView) -> CheckOutcome:
         raise UnknownResult(
             f"Prometheus has {mount} of {len(machines)} machines and cannot tell which of them this is"
         )
-    # Its own size, plus the free space.
-    limit = await system.prometheus.number(DATABASE) + free[0].number
-    return await _fills(system, "the database", DATABASE, limit, is_bytes=True)
+    return free[0].number
 
 
 def _mount_of(path: Path) -> str:
@@ -253,32 +294,49 @@ async def growth_of_memory(system: SystemView) -> CheckOutcome:
 
 TESTED = {"members": 100_000, "posts": 1_000_000}
 """Sizes at which ChitLaq was benchmarked (docs/benchmarks.md)."""
+MESSAGES = "chat_messages"
 
 
 @check(
     "growth.members",
     "Growth",
     section=Section.MAINTENANCE,
-    looks_at="members and posts in PostgreSQL, in total and of the last 30 days",
-    commands=(promql("increase(user_registrations_total[30d])"),),
+    looks_at="members, posts and messages in PostgreSQL, in total and of the last 30 days",
+    commands=(promql("increase(user_registrations_total[30d])"), promql(MESSAGES)),
     remedy="Beyond the tested size: run `chitlaq seed` with that size on another machine, and benchmark it.",
 )
 async def growth(system: SystemView) -> CheckOutcome:
     (row,) = await system.postgres.rows("growth")
-    values, rows = {}, []
-    for name, tested in TESTED.items():
-        total, month = float(row[name]), float(row[f"{name}_month"])
+    totals = {name: float(row[name]) for name in ("members", "posts", "messages")}
+    months = {"members": float(row["members_month"]), "posts": float(row["posts_month"])}
+    # To count a month of messages would take PostgreSQL many seconds.
+    with suppress(UnknownResult):
+        before = await system.prometheus.number(f"min(min_over_time({MESSAGES}[30d]))")
+        months["messages"] = max(totals["messages"] - before, 0.0)
+    values, rows, said = {}, [], []
+    for name, total in totals.items():
         values[name] = Value(total)
-        values[f"{name} within 30 days"] = Value(month)
-        values[f"{name} of tested"] = Value(total / tested, "ratio", *(0.8, 1.0))
-        days = (tested - total) / (month / 30) if month else math.inf
-        left = (
-            "beyond" if total >= tested else duration(days * 86_400) if days < 1e5 else "no limit"
-        )
-        rows.append([name, f"{total:,.0f}", f"{month:,.0f}", f"{tested:,}", left])
+        month = months.get(name)
+        if month is not None:
+            values[f"{name} within 30 days"] = Value(month)
+        tested = TESTED.get(name)
+        left = ""
+        if tested is not None:
+            values[f"{name} of tested"] = Value(total / tested, "ratio", *(0.8, 1.0))
+            left = _time_until(tested, total, month or 0.0)
+        new = "unknown" if month is None else f"{month:,.0f}"
+        rows.append([name, f"{total:,.0f}", new, f"{tested:,}" if tested else "", left])
+        said.append(f"{total:,.0f} {name}, {new} of them new within 30 days")
     return outcome(
-        f"{row['members']:,} members, {row['members_month']:,} of them new within 30 days;"
-        f" {row['posts']:,} posts, {row['posts_month']:,} new",
+        "; ".join(said),
         values,
         Table("growth", ["what", "now", "30 days", "tested with", "time until then"], rows),
     )
+
+
+def _time_until(tested: float, total: float, month: float) -> str:
+    """Say how long the growth of a month takes to a size."""
+    if total >= tested:
+        return "beyond"
+    days = (tested - total) / (month / 30) if month else math.inf
+    return duration(days * 86_400) if days < 1e5 else "no limit"

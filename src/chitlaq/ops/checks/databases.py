@@ -8,7 +8,7 @@ import time
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
 from chitlaq.ops.checks.model import CheckOutcome, Section, Table, Value, Verdict, check, outcome
-from chitlaq.ops.checks.sources.datastores import NoConnectionLeft
+from chitlaq.ops.checks.sources.datastores import NoConnectionLeft, psql
 from chitlaq.ops.checks.sources.system import SystemView
 
 FEW_READS = 10_000
@@ -18,16 +18,12 @@ SHOWN_TABLES = 10
 QUERY_WIDTH = 100
 
 
-def _psql(statement: str) -> str:
-    return f'chitlaq exec postgres psql -U postgres -d chitlaq -c "{statement}"'
-
-
 @check(
     "database.ready",
     "PostgreSQL",
     section=Section.HOST,
     looks_at="a connection and a statement",
-    commands=("chitlaq exec postgres pg_isready -U postgres", _psql("SELECT 1;")),
+    commands=("chitlaq exec postgres pg_isready -U postgres", psql("SELECT 1;")),
     remedy="`chitlaq logs postgres --tail 50` shows why; `chitlaq ps` shows whether it is restarting.",
 )
 async def ready(system: SystemView) -> CheckOutcome:
@@ -52,7 +48,7 @@ async def ready(system: SystemView) -> CheckOutcome:
     "Connections to PostgreSQL",
     section=Section.HOST,
     looks_at="pg_stat_activity, relative to max_connections",
-    commands=(_psql("SELECT count(*) FROM pg_stat_activity;"),),
+    commands=(psql("SELECT count(*) FROM pg_stat_activity;"),),
     remedy="See who holds them (--details). If one is idle in a transaction: `chitlaq ops do kill PID`.",
 )
 async def connections(system: SystemView) -> CheckOutcome:
@@ -84,7 +80,7 @@ async def connections(system: SystemView) -> CheckOutcome:
     "Size of the database",
     section=Section.HOST,
     looks_at="pg_database_size and the largest tables",
-    commands=(_psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
+    commands=(psql("SELECT pg_size_pretty(pg_database_size('chitlaq'));"),),
     remedy="Find what is large (--details); `capacity.database` forecasts when the disk is full.",
 )
 async def database_size(system: SystemView) -> CheckOutcome:
@@ -112,7 +108,7 @@ async def database_size(system: SystemView) -> CheckOutcome:
     section=Section.HOST,
     looks_at="pg_stat_statements, by mean time",
     commands=(
-        _psql(
+        psql(
             "SELECT query, mean_exec_time, calls FROM pg_stat_statements"
             " WHERE mean_exec_time > 1000 ORDER BY mean_exec_time DESC LIMIT 10;"
         ),
@@ -152,7 +148,7 @@ async def slow_statements(system: SystemView) -> CheckOutcome:
     section=Section.PERFORMANCE,
     looks_at="pg_locks, pg_blocking_pids",
     commands=(
-        _psql(
+        psql(
             "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
         ),
     ),
@@ -192,7 +188,7 @@ async def locks(system: SystemView) -> CheckOutcome:
     "PostgreSQL activity",
     section=Section.INCIDENTS,
     looks_at="pg_stat_activity: open transactions and running statements",
-    commands=(_psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
+    commands=(psql("SELECT * FROM pg_stat_activity WHERE state = 'active';"),),
     remedy="A forgotten transaction blocks vacuum: `chitlaq ops do kill PID`.",
 )
 async def activity(system: SystemView) -> CheckOutcome:
@@ -228,9 +224,7 @@ async def activity(system: SystemView) -> CheckOutcome:
     "PostgreSQL cache hit ratio",
     section=Section.PERFORMANCE,
     looks_at="pg_stat_database: blocks found in shared_buffers, relative to all blocks read",
-    commands=(
-        _psql("SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = 'chitlaq';"),
-    ),
+    commands=(psql("SELECT blks_hit, blks_read FROM pg_stat_database WHERE datname = 'chitlaq';"),),
     remedy="Raise shared_buffers (to a quarter of memory), or add an index: see `database.slow_statements`.",
 )
 async def cache(system: SystemView) -> CheckOutcome:
@@ -251,7 +245,7 @@ async def cache(system: SystemView) -> CheckOutcome:
     section=Section.MAINTENANCE,
     looks_at="pg_stat_user_tables",
     commands=(
-        _psql(
+        psql(
             "SELECT relname, n_live_tup, n_dead_tup, last_autovacuum FROM pg_stat_user_tables"
             " ORDER BY n_dead_tup DESC LIMIT 10;"
         ),

@@ -69,8 +69,13 @@ SELECT schemaname || '.' || relname AS name, n_live_tup AS live, n_dead_tup AS d
 FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1;
 
 -- name: growth
--- Members and posts, in total and new within 30 days.
-SELECT members, members_month, posts, posts_month FROM feed.growth;
+-- Members and posts, in total and new within 30 days, and messages in total.
+SELECT f.members, f.members_month, f.posts, f.posts_month, w.messages
+FROM feed.growth f CROSS JOIN websocket.message_count w;
+
+-- name: numbering_faults
+-- What is wrong with numbers, markers and participants of conversations since $1.
+SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($1) LIMIT 1000;
 
 -- name: tablespaces
 -- Those besides PostgreSQL's own.

@@ -15,6 +15,7 @@ from chitlaq.ops.checks import (
     alerts,
     backups,
     capacity,
+    chat,
     containers,
     daily_traffic,
     databases,
@@ -35,8 +36,8 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, alerts, incidents, containers, databases, performance, logs, access_log,
-    backups, ssh,
+    host, disks, network, services, chat, alerts, incidents, containers, databases, performance, logs,
+    access_log, backups, ssh,
     fail2ban, security, maintenance, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip
 

@@ -49,6 +49,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["auth-service"],
-    slices=("accounts", "audit", "sessions", "universities"),
+    slices=("accounts", "audit", "sessions", "synthetic", "universities"),
     run=run,
 )

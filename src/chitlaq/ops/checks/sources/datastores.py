@@ -20,6 +20,11 @@ SESSIONS = 4
 ROLE = "chitlaq_ops"
 
 
+def psql(statement: str) -> str:
+    """Return a shell command that does what a check does with PostgreSQL."""
+    return f'chitlaq exec postgres psql -U postgres -d chitlaq -c "{statement}"'
+
+
 class NoConnectionLeft(UnknownResult):
     """PostgreSQL answers, but every connection is taken."""
 

@@ -37,8 +37,8 @@ HTTP_SECONDS = 3.0
 # Longer than any check's timeout; a day of a busy journal.
 PROGRAM_SECONDS = 60.0
 PROGRAM_BYTES = 100_000_000
-# What the WebSocket check imports only when it connects.
-LIBRARIES = ("chitlaq.client.chat", "chitlaq.client.pinging")
+# What the checks of the WebSocket import only when they connect.
+LIBRARIES = ("chitlaq.client.pinging", "chitlaq.client.round_trip")
 
 
 class NotRunning(UnknownResult):

@@ -5,7 +5,7 @@ SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_nam
 FROM auth.accounts a
 JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id
-WHERE a.email = $1 OR a.username = $1;
+WHERE (a.email = $1 OR a.username = $1) AND NOT a.is_synthetic;
 
 -- name: set_password_hash
 -- Store the password rehashed with current parameters.

@@ -4,8 +4,10 @@
 SELECT refused, is_new, id, seq, sent_at, version, folded_for FROM websocket.store_messages($1, $2, $3, $4, $5, $6);
 
 -- name: people
--- Names and faces of these accounts.
-SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ($1::uuid[]);
+-- Names and faces of these accounts. The synthetic members have no profile.
+SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ($1::uuid[])
+UNION ALL
+SELECT id, username, display_name, NULL FROM auth.synthetic_accounts WHERE id = ANY ($1::uuid[]);
 
 -- name: readers
 -- Who may read which messages of a conversation, and the version of that. Requests are read over HTTP only.

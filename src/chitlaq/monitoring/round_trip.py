@@ -1,0 +1,53 @@
+"""Let the synthetic members write to each other, through the edge, as members do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.errors import UnknownResult
+from chitlaq.core.host import http_client
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.installation.settings import Settings
+
+SIGN_IN_SECONDS = 2.0
+DELIVERY_SECONDS = 5.0
+
+
+class _Members(msgspec.Struct):
+    conversation_id: UUID
+    tokens: Sequence[str]
+
+
+async def measure(home: Home, settings: Settings) -> float:
+    """Return the seconds from sending to arrival, in the slower of the two directions.
+
+    Raises:
+        UnknownResult: auth-service did not sign the synthetic members in.
+        ClientError: a message did not arrive.
+        OperatorError: the operators' token cannot be read.
+    """
+    from chitlaq.client.round_trip import round_trip
+
+    members = await _sign_in(home, settings)
+    url = f"ws://127.0.0.1:{settings.port_of('nginx')}/ws"
+    return max(await round_trip(url, members.conversation_id, members.tokens, DELIVERY_SECONDS))
+
+
+async def _sign_in(home: Home, settings: Settings) -> _Members:
+    try:
+        answer = await http_client.request(
+            "POST",
+            f"http://127.0.0.1:{settings.port_of('auth-service')}/auth/synthetic",
+            timeout_seconds=SIGN_IN_SECONDS,
+            headers={"Authorization": f"Bearer {Secrets(home.secrets).ops_token}"},
+        )
+        if answer.status != HTTPStatus.OK:
+            raise UnknownResult(f"auth-service answered {answer.status} to the synthetic members")
+        return msgspec.json.decode(answer.body, type=_Members)
+    except (http_client.NoAnswerError, msgspec.DecodeError) as error:
+        raise UnknownResult(f"the synthetic members are not signed in: {error}") from None

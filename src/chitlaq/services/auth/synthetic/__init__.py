@@ -1,0 +1,1 @@
+"""The synthetic members, by whom operators see that messages arrive."""
