@@ -201,3 +201,31 @@ async def test_mails_speak_the_language_that_was_chosen(address: Address) -> Non
     await address.verify(token)
     await address.register(language="en")
     assert (await address.subjects())[1:] == ["Zaten bir ChitLaq hesabınız var"]
+
+
+async def test_page_of_a_link_asks_for_the_password_and_needs_no_script(address: Address) -> None:
+    """Attacks the only registration of an address by a stranger: the page never confirms their password."""
+    await address.register(THIEFS, display_name="<script>alert(1)</script>")
+    (token,) = await address.tokens()
+    page = await address.client.get("/verify", params={"token": token, "utm_source": "mail"})
+    assert page.status_code == 200
+    assert "<script" not in page.text
+    assert f'value="{address.username}"' in page.text
+    assert (await address.login(THIEFS)).status_code == 401, "programs open links in mails, too"
+    form = {"token": token, "username": address.username, "password": "short"}
+    refused = await address.client.post("/verify", data=form)
+    assert refused.status_code == 422
+    assert 'id="password-refused"' in refused.text
+    assert "short" not in refused.text.partition("<form")[2].replace("too short", "")
+    form["password"] = OWNERS
+    for _ in range(2):
+        done = await address.client.post("/verify", data=form)
+        assert done.status_code == 200, done.text
+        assert "Your address is confirmed" in done.text
+    opened = await address.client.get("/verify", params={"token": token})
+    assert "Your address is confirmed" in opened.text
+    assert (await address.login(OWNERS)).status_code == 200
+    assert (await address.login(THIEFS)).status_code == 401
+    over = await address.client.get("/verify", params={"token": "x"})
+    assert over.status_code == 422
+    assert "does not work any more" in over.text

@@ -98,7 +98,8 @@ async def test_every_declared_route_reaches_its_service(stack: Stack) -> None:
         for handler in routes.collect(service):
             if "is_for_operators" in handler.opt:
                 continue
-            is_api = "is_socket" not in handler.opt and not service.component.is_gateway
+            is_at_root = not {"is_socket", "is_site"}.isdisjoint(handler.opt)
+            is_api = not is_at_root and not service.component.is_gateway
             (template,) = handler.paths
             path = re.sub(r"\{\w+:uuid\}", str(uuid4()), template)
             path = re.sub(r"\{\w+:int\}", "1", path)

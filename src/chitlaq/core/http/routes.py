@@ -27,13 +27,15 @@ class Route:
     """A path template such as ``/posts/{post_id}``, its methods, and its success status.
 
     A WebSocket has no methods; its handler, with ``is_socket`` in its ``opt``, answers what is no upgrade.
-    ``pattern`` is a regular expression of its paths: ``/posts/[^/]+``.
+    ``pattern`` is a regular expression of its paths: ``/posts/[^/]+``. A WebSocket and a page of the web site
+    (``is_site=True``) are at the root: members request them without ``/api``.
     """
 
     template: str
     pattern: str
     methods: frozenset[str]
     status: int
+    is_at_root: bool
 
 
 def collect(service: Service) -> Iterator[HTTPRouteHandler]:
@@ -52,8 +54,9 @@ def declared(service: Service) -> Sequence[Route]:
         methods, status = frozenset[str](), int(HTTPStatus.SWITCHING_PROTOCOLS)
         if "is_socket" not in handler.opt:
             methods, status = frozenset(handler.http_methods), handler.status_code
+        is_at_root = not methods or "is_site" in handler.opt
         routes += [
-            Route(_PARAMETER.sub(r"{\1}", path), _pattern(path), methods, status)
+            Route(_PARAMETER.sub(r"{\1}", path), _pattern(path), methods, status, is_at_root)
             for path in handler.paths
         ]
     return sorted(routes, key=lambda route: (len(route.template), route.template))

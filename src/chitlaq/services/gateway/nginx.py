@@ -38,13 +38,12 @@ class _Upstream:
     """A service as an nginx upstream: its workers' sockets, and the paths forwarded to them.
 
     Args:
-        prefix: what precedes the service's own paths at the edge.
+        patterns: of its paths, by what precedes them at the edge.
     """
 
     name: str
-    prefix: str
     servers: Sequence[str]
-    patterns: Sequence[str]
+    patterns: Mapping[str, Sequence[str]]
     sockets: Sequence[str]
 
 
@@ -126,15 +125,15 @@ def _expected(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str, int
     expected.append(("GET", UNMATCHED, int(HTTPStatus.NOT_FOUND)))
     for name, declared in routes.items():
         for route in declared:
-            template = _path(name, route.template, is_socket=not route.methods)
+            template = _path(name, route.template, is_at_root=route.is_at_root)
             methods = sorted(route.methods) or ["GET"]
             expected += [(method, template, route.status) for method in methods]
     return expected
 
 
-def _path(service: str, template: str, *, is_socket: bool) -> str:
+def _path(service: str, template: str, *, is_at_root: bool) -> str:
     """A service's template as members request it."""
-    return template if is_socket else f"{_prefix(service)}{template}"
+    return template if is_at_root else f"{_prefix(service)}{template}"
 
 
 def _methods(routes: Mapping[str, Sequence[Route]]) -> dict[str, str]:
@@ -145,7 +144,7 @@ def _methods(routes: Mapping[str, Sequence[Route]]) -> dict[str, str]:
     for name, declared in routes.items():
         for route in declared:
             own = set(route.methods) or {"GET"}
-            template = _path(name, route.template, is_socket=not route.methods)
+            template = _path(name, route.template, is_at_root=route.is_at_root)
             methods[template] |= own | ({"HEAD"} if "GET" in own else set())
     return {template: ", ".join(sorted(allowed)) for template, allowed in methods.items()}
 
@@ -154,9 +153,14 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
     servers = [
         f"unix:{home.service_socket(name, worker)}" for worker in range(settings.workers_of(name))
     ]
-    patterns = sorted({route.pattern for route in routes if route.methods})
+    prefix = _prefix(name)
+    patterns: defaultdict[str, set[str]] = defaultdict(set)
+    for route in routes:
+        if route.methods:
+            patterns["" if route.is_at_root else prefix].add(route.pattern)
     sockets = sorted(route.template for route in routes if not route.methods)
-    return _Upstream(name, _prefix(name), servers, patterns, sockets)
+    places = {place: sorted(found) for place, found in sorted(patterns.items())}
+    return _Upstream(name, servers, places, sockets)
 
 
 def _prefix(service: str) -> str:
@@ -181,11 +185,11 @@ def _templates(routes: Mapping[str, Sequence[Route]]) -> list[tuple[str, str]]:
     exact = [(path, path) for path in sorted((*OWN_PATHS, *pages.FILES))]
     patterns: list[tuple[str, str]] = []
     for name, declared in routes.items():
-        for template, pattern in sorted({(route.template, route.pattern) for route in declared}):
-            is_socket = all(not route.methods for route in declared if route.template == template)
-            path = _path(name, template, is_socket=is_socket)
+        places = sorted({(one.template, one.pattern, one.is_at_root) for one in declared})
+        for template, pattern, is_at_root in places:
+            path = _path(name, template, is_at_root=is_at_root)
             if "{" in path:
-                whole = _path(name, pattern, is_socket=is_socket)
+                whole = _path(name, pattern, is_at_root=is_at_root)
                 patterns.append((f"~^{whole}\\z", path))
             else:
                 exact.append((path, path))

@@ -57,16 +57,6 @@ async def landing(state: GatewayState) -> Response[str]:
 
 
 @get(
-    "/verify",
-    is_page=True,
-    sync_to_thread=False,
-    summary="The page that the verification mail links to",
-)
-def verify() -> Response[str]:
-    return SITE.html("verify.html")
-
-
-@get(
     "/static/{name:str}",
     is_page=True,
     sync_to_thread=False,

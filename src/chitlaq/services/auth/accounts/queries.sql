@@ -41,7 +41,7 @@ INSERT INTO auth.registration_links (token_hash, registration_id) VALUES ($1, $2
 -- The registration that a mailed token belongs to; how many of its address are open; the account that the
 -- address has. Nothing if that account has another address by now. Index: registration_links' primary key.
 SELECT r.id, r.university_id, r.email, r.username, r.display_name, r.department, r.language, r.password_hash,
-       a.id AS account_id,
+       a.id AS account_id, a.username AS account_username,
        (SELECT count(*) FROM auth.registrations o
         WHERE o.email = r.email AND o.expires_at > now() AND o.account_id IS NULL) AS open_registrations
 FROM auth.registration_links l

@@ -103,8 +103,7 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
         Problem: 422 for a token that is unknown or expired, for a missing password, or for a name that
             is taken.
     """
-    hashed_token = token_hash(wanted.token)
-    link = await state.database.row("registration_of_link", hashed_token)
+    link = await of_link(state.database, wanted.token)
     chosen = None
     if link is not None and link["account_id"] is None and wanted.password is not None:
         chosen = await passwords.hashed(wanted.password)
@@ -112,7 +111,7 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
         async with state.database.transaction() as session:
             if link is not None:
                 await session.execute("lock_mailbox", link["email"])
-                link = await session.row("registration_of_link", hashed_token)
+                link = await session.row("registration_of_link", token_hash(wanted.token))
             if link is None:
                 raise problems.invalid(
                     {"token": "invalid or expired; register again, or request a new mail"}
@@ -130,6 +129,11 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
         metrics.USER_REGISTRATIONS.inc()
         log.info("account verified", account_id=row["id"])
     return accounts.user_of(row)
+
+
+async def of_link(database: Database, token: str) -> Any:
+    """Return the row of a mailed token, which changes nothing; None if it is unknown or expired."""
+    return await database.row("registration_of_link", token_hash(token))
 
 
 async def _become_account(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
 
-from litestar import Request, post
+import msgspec
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import Parameter
 
+from chitlaq.core.http import bodies
 from chitlaq.core.http.client_address import limited_address
 from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.accounts.schemas import (
@@ -19,6 +25,9 @@ from chitlaq.services.auth.accounts.schemas import (
     Verified,
 )
 from chitlaq.services.auth.state import AuthState
+from chitlaq.web.site.pages import SITE
+
+MOST_BYTES = 16_384
 
 
 @post("/auth/register", summary="Register with a university address", refuses=(429,))
@@ -56,3 +65,61 @@ async def resend(
     await state.resend_limit.spend(data.email)
     await registrations.request_resending(state.database, data.email)
     return {"verification": "sent"}
+
+
+@get("/verify", is_page=True, is_site=True, include_in_schema=False)
+async def verification_page(
+    state: AuthState,
+    token: Annotated[str, Parameter(description="The token in the link of a mail.")] = "",
+) -> Response[str]:
+    """Ask for the password; programs open the links in mails, too, so this confirms nothing."""
+    return await _page(state, token)
+
+
+@post(
+    "/verify",
+    is_page=True,
+    is_site=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=MOST_BYTES,
+)
+async def verify_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    form = await request.form()
+    typed = {name: str(form.get(name, "")) for name in ("token", "username", "password")}
+    try:
+        wanted = msgspec.convert(typed, Verification)
+        await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
+        user = await registrations.verify(state, wanted, origin.of(request))
+    except msgspec.ValidationError as error:
+        errors = bodies.field_errors([{"message": str(error), "key": "data"}])
+        return await _page(state, typed["token"], HTTPStatus.UNPROCESSABLE_ENTITY, errors, typed)
+    except Problem as problem:
+        errors = problem.errors or {"": problem.detail}
+        return await _page(state, typed["token"], problem.status, errors, typed)
+    return SITE.html("verify.html", state="confirmed", username=user.username)
+
+
+async def _page(
+    state: AuthState,
+    token: str,
+    status: HTTPStatus = HTTPStatus.OK,
+    errors: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response[str]:
+    """The page of a link as it is now: to be confirmed, confirmed, or of no use any more."""
+    link = await registrations.of_link(state.database, token)
+    if link is None:
+        return SITE.html("verify.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
+    if link["account_id"] is not None:
+        return SITE.html("verify.html", state="confirmed", username=link["account_username"])
+    return SITE.html(
+        "verify.html",
+        status,
+        state="open",
+        email=link["email"],
+        display_name=link["display_name"],
+        username=(typed or link)["username"],
+        token=token,
+        errors=errors or {},
+    )
