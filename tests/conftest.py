@@ -44,7 +44,8 @@ T = TypeVar("T")
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6e9
-RUN_FOLDER = "ct-"
+RUN_FOLDER = re.compile("ct-[0-9a-f]{6}")
+"""Short, so that the path leaves room for a home's sockets."""
 RUN = "TESTS_RUN_FOLDER"
 """Tells the workers the run's folder."""
 KEPT_SECONDS = 3600.0
@@ -80,13 +81,11 @@ _reservations = -1
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the run a folder of its own, whose path leaves room for a home's sockets."""
+    """Give the run a folder of its own."""
     if hasattr(config, "workerinput"):
         return
     _remove_runs_that_are_over()
-    folder = QUICK_FOLDER / f"{RUN_FOLDER}{secrets.token_hex(3)}"
-    folder.mkdir(mode=0o711)
-    assert _is_locked_by_us(folder)
+    folder = _new_folder(QUICK_FOLDER)
     os.environ[RUN] = str(folder)
     config.option.basetemp = config.option.basetemp or folder / "t"
 
@@ -100,10 +99,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def _remove_runs_that_are_over() -> None:
     """Remove what failed runs left a while ago, and killed ones."""
     for place in {QUICK_FOLDER, Path(tempfile.gettempdir())}:
-        for folder in place.glob(f"{RUN_FOLDER}*"):
-            with suppress(OSError):  # another user's
-                is_old = time.time() - folder.stat().st_mtime > KEPT_SECONDS
-                if is_old and _is_locked_by_us(folder):
+        for folder in filter(lambda one: RUN_FOLDER.fullmatch(one.name), place.iterdir()):
+            with suppress(OSError):  # it has just been removed
+                state = folder.lstat()
+                is_old = time.time() - state.st_mtime > KEPT_SECONDS
+                if state.st_uid == os.getuid() and is_old and _is_locked_by_us(folder):
                     _remove_run(folder)
                     os.close(_locks.pop())
 
@@ -118,9 +118,16 @@ def _remove_run(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _new_folder(place: Path) -> Path:
+    """Make a folder that others leave alone until this process ends."""
+    folder = place / f"ct-{secrets.token_hex(3)}"
+    folder.mkdir(mode=0o711)
+    assert _is_locked_by_us(folder)
+    return folder
+
+
 def _is_locked_by_us(folder: Path) -> bool:
-    """Lock a folder until this process ends: whoever removes old ones leaves it alone."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -365,8 +372,7 @@ def run_folder() -> Path:
 def new_home(*, is_on_disk: bool = False) -> Path:
     """Make the folder of an installation; node-exporter reports no file systems in memory."""
     if is_on_disk:
-        home = Path(tempfile.mkdtemp(prefix=RUN_FOLDER))
-        assert _is_locked_by_us(home)
+        home = _new_folder(Path(tempfile.gettempdir()))
     else:
         home = Path(tempfile.mkdtemp(prefix="chitlaq-", dir=run_folder()))
     home.chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ HOLD = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print(fl
 @pytest.fixture
 def earlier() -> Iterator[Path]:
     """What a run has left that ended long ago: a home, and records of that in shared memory."""
-    folder = conftest.QUICK_FOLDER / f"{conftest.RUN_FOLDER}{os.getpid()}-earlier"
+    folder = conftest.QUICK_FOLDER / f"ct-{secrets.token_hex(3)}"
     home = folder / "t" / "test_something0"
     home.mkdir(parents=True)
     overflow.put(Home(home), [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -96,7 +97,7 @@ async def _measured(
     watched = await _watched(installation)
     # Each conversation has two connections, which are neighbours.
     conversations = [one for one in direct for _ in range(2)]
-    errors: dict[str, int] = {}
+    errors = Counter[str]()
 
     async def chat(conversations: Sequence[str], count: int, rate: float) -> chat_load.Outcome:
         outcome = await chat_load.measure(
