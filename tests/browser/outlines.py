@@ -20,13 +20,14 @@ ROLES = (
     "img", "link", "log", "main", "navigation", "region", "rowheader", "status", "table", "textbox",
 )  # fmt: skip
 _LINE = re.compile(rf"( *)- '?({'|'.join(ROLES)})\b.*")
-_NUMBER = re.compile(r"(?<!level=)\d[\d.,:-]*(?: (?:ms|s|min|h|d|[kMGT]?B)\b)?")
+# One of several, too: a moment of another day has a date.
+_NUMBERS = re.compile(r"(?<!level=)\d[\d.,:-]*(?: (?:ms|s|min|h|d|[kMGT]?B)\b)?(?: \d[\d.,:-]*)*")
 
 
 async def require(part: Locator, name: str) -> None:
     """Compare a part of a page with what is kept; keep a new one by copying it from ``.screens``."""
     lines = [one for one in (await part.aria_snapshot()).splitlines() if _LINE.fullmatch(one)]
-    text = "".join(_NUMBER.sub("#", one) + "\n" for one in lines)
+    text = "".join(_NUMBERS.sub("#", one) + "\n" for one in lines)
     seen, known = SEEN / f"{name}.outline.yaml", KNOWN / f"{name}.outline.yaml"
     SEEN.mkdir(exist_ok=True)
     seen.write_text(text)
