@@ -32,7 +32,7 @@ CLOSE, CONTINUATION = 0x8, 0x0
 
 
 class Echo(Connection):
-    """Returns each message; `slowly` in a task, `fail` with a fault, `burst` a thousand times."""
+    """Returns each message; `slowly` in a task, `later` without, `burst` a thousand times; `fail` fails."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,6 +44,10 @@ class Echo(Connection):
             raise RuntimeError("planted")
         if message == b"slowly":
             return self._slowly(bytes(message))
+        if message == b"later":
+            self.wait()
+            asyncio.get_running_loop().call_later(0.05, self._answer, bytes(message))
+            return None
         for _ in range(1000 if message == b"burst" else 1):
             self.write(connection.text(bytes(message) * (100 if message == b"burst" else 1)))
         return None
@@ -51,6 +55,10 @@ class Echo(Connection):
     async def _slowly(self, message: bytes) -> None:
         await asyncio.sleep(0.05)
         self.write(connection.text(message))
+
+    def _answer(self, message: bytes) -> None:
+        self.write(connection.text(message))
+        self.proceed()
 
     def closing(self, code: int, reason: str) -> None:
         self.ended = (code, reason)
@@ -72,6 +80,9 @@ class Client:
         await eventually(lambda: len(self._server.accepted) > 0)
         self.server = self._server.accepted.pop()
         return self
+
+    def server_call(self, function: Callable[[], object]) -> None:
+        self._server.call(function)
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -123,7 +134,7 @@ class Server:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
 
-    def call(self, function: Callable[[], None]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
 
     def exchange(self, sent: bytes, cuts: list[int]) -> bytes:
@@ -333,14 +344,26 @@ def test_any_bytes_are_answered_with_frames_and_a_close(
     assert close_of(frames)[0] in {1000, 1001, 1002, 1007, 1008, 1009, *range(3000, 5000)}
 
 
-async def test_messages_wait_for_the_work_of_the_one_before(connect: Connect) -> None:
+@pytest.mark.parametrize("first", [b"slowly", b"later"])
+@pytest.mark.parametrize("is_together", [True, False])
+async def test_messages_wait_for_the_work_of_the_one_before(
+    connect: Connect, first: bytes, is_together: bool
+) -> None:
     client = await connect()
-    client.send(frame(TEXT, b"slowly") + frame(TEXT, b"quick") + frame(PING, b"p"))
-    assert [bytes((await client.next_frame()).data) for _ in range(3)] == [
-        b"slowly",
-        b"quick",
-        b"p",
-    ]
+    rest = frame(TEXT, b"quick") + frame(TEXT, first) + frame(PING, b"p")
+    client.send(frame(TEXT, first) + (rest if is_together else b""))
+    if not is_together:
+        await asyncio.sleep(0.02)  # so that it arrives meanwhile
+        client.send(rest)
+    answers = [bytes((await client.next_frame()).data) for _ in range(4)]
+    assert answers == [first, b"quick", first, b"p"]
+
+
+async def test_what_is_written_in_one_turn_is_bounded_and_leaves_in_order(connect: Connect) -> None:
+    client = await connect()
+    many = [b"%06d" % number * 20 for number in range(1500)]
+    client.server_call(lambda: [client.server.write(connection.text(one)) for one in many])
+    assert [bytes((await client.next_frame()).data) for _ in many] == many
 
 
 async def test_slow_reader_is_bounded_in_bytes_and_closed_with_1013(connect: Connect) -> None:

@@ -118,6 +118,14 @@ class Valkey:
         with tracing.command(str(command[0])):
             return await connection.send(command)
 
+    def post(self, *command: Argument) -> bool:
+        """Send one command whose answer nobody waits for, if there is a connection; return whether."""
+        connection = self._connection
+        if connection is None or connection.is_lost:
+            return False
+        connection.send(command).add_done_callback(asyncio.Future.exception)
+        return True
+
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Argument) -> Any:
         """Run a Lua script by its hash; send its text if Valkey does not know it yet."""
         try:

@@ -51,12 +51,13 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
-    chat = ChatOnSocket(context.database, sending, presences)
+    chat = ChatOnSocket(context.database, people, sending, presences)
     async with tasks.running(
         listener.listen_forever,
         exchange.listen_forever,
         exchange.beat_forever,
         changes.send_forever,
+        sending.count_forever,
         presences.ask_forever,
     ):
         yield WebsocketState(

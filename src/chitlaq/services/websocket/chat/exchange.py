@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -79,6 +80,9 @@ class Exchange:
         self._presences = presences
         presences.publish = self.publish_note
         self._id = ids.new()
+        # What each of our own envelopes begins with: we hear them all, and need not decode them.
+        start, own_id, _ = _encoder.encode(_Envelope(self._id, 0)).partition(str(self._id).encode())
+        self._beginning = start + own_id
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
         self._sending: set[asyncio.Future[None]] = set()
@@ -151,13 +155,13 @@ class Exchange:
         self._streams.repair()
 
     def _hear(self, channel: int, data: bytes) -> None:
+        if data.startswith(self._beginning):
+            self._heard_own_at = time.monotonic()
+            return
         try:
             envelope = _decoder.decode(data)
         except msgspec.DecodeError as error:
             log.error("malformed", error=str(error))
-            return
-        if envelope.publisher == self._id:
-            self._heard_own_at = time.monotonic()
             return
         heard = self._heard[envelope.publisher]
         heard.at = time.monotonic()
@@ -195,12 +199,13 @@ class Exchange:
             self._streams.repair()
 
     def _put(self, channel: int, envelope: _Envelope) -> None:
-        task = asyncio.ensure_future(self._send(channel, _encoder.encode(envelope)))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        # Subscribers who miss a number, or hear nothing at all, look what it was.
+        command = ("SPUBLISH", CHANNELS[channel], _encoder.encode(envelope))
+        if not self._client.post(*command):
+            task = asyncio.ensure_future(self._send(command))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
-    async def _send(self, channel: int, data: bytes) -> None:
-        try:
-            await self._client.execute("SPUBLISH", CHANNELS[channel], data)
-        except valkey.UNAVAILABLE:
-            return  # Subscribers miss the number, or hear nothing at all, and look.
+    async def _send(self, command: tuple[str | bytes, ...]) -> None:
+        with suppress(*valkey.UNAVAILABLE):
+            await self._client.execute(*command)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.problems import Problem
 from chitlaq.services.websocket import metrics, protocol
-from chitlaq.services.websocket.chat import frames
+from chitlaq.services.websocket.chat import frames, texts
 from chitlaq.services.websocket.chat.changes import encoded_change
-from chitlaq.services.websocket.chat.sending import Sending
+from chitlaq.services.websocket.chat.people import People
+from chitlaq.services.websocket.chat.sending import Answer, Asked, Sending
 from chitlaq.services.websocket.chat.stored import Stored
 from chitlaq.services.websocket.chat.streams import (
     COMMIT_SECONDS,
@@ -27,27 +30,58 @@ MAX_REPLAYED = 500
 
 
 class ChatOnSocket:
-    def __init__(self, database: Database, sending: Sending, presences: Presences) -> None:
+    def __init__(
+        self, database: Database, people: People, sending: Sending, presences: Presences
+    ) -> None:
         self._database = database
+        self._people = people
         self._sending = sending
         self._presences = presences
 
-    async def handle(self, socket: Socket, member: Identity, frame: protocol.ForMembers) -> None:
+    def handle(
+        self, socket: Socket, member: Identity, frame: protocol.ForMembers, started: float
+    ) -> Coroutine[Any, Any, None] | None:
+        """Do what a frame asks, as a `Handler` of sockets does."""
         match frame:
             case frames.Send():
-                await self._send(socket, member, frame)
+                return self._send(socket, member, frame, started)
             case frames.Resume():
-                await self._resume(socket, member, frame)
+                return self._resume(socket, member, frame)
             case Typing():
-                await self._presences.typing(member.account_id, frame.conversation_id)
+                return self._presences.typing(member.account_id, frame.conversation_id)
             case Watch():
-                await self._presences.watch(socket, member.account_id, frame.usernames)
+                return self._presences.watch(socket, member.account_id, frame.usernames)
 
-    async def _send(self, socket: Socket, member: Identity, frame: frames.Send) -> None:
+    def _send(
+        self, socket: Socket, member: Identity, frame: frames.Send, started: float
+    ) -> Coroutine[Any, Any, None] | None:
+        arrived_at = time.time()
+        sender = self._people.known(member.account_id)
+        if sender is None:
+            return self._send_unknown(socket, member, frame, arrived_at)
+        texts.require_text(frame.text)
+        asked = Asked(
+            frame.conversation_id, member.account_id, frame.client_id, frame.text, frame.reply_to,
+            sender, socket, arrived_at,
+        )  # fmt: skip
+        socket.wait()
+        self._sending.begin(asked, _Sender(self, socket, frame, started, asked))
+        return None
+
+    async def _send_unknown(
+        self, socket: Socket, member: Identity, frame: frames.Send, arrived_at: float
+    ) -> None:
+        """Send for somebody whose name must be read first."""
         sent = await self._sending.send(
             member.account_id, frame.conversation_id, frame.text, frame.client_id, frame.reply_to,
-            origin=socket, arrived_at=time.time(),
+            origin=socket, arrived_at=arrived_at,
         )  # fmt: skip
+        if not sent.is_new:
+            socket.put(acknowledgement(sent.message))
+
+    async def conclude(self, socket: Socket, asked: Asked, answer: Answer | Problem) -> None:
+        """Do what remains to be done about a message."""
+        sent = await self._sending.concluded(asked, answer)
         if not sent.is_new:
             socket.put(acknowledgement(sent.message))
 
@@ -98,3 +132,31 @@ class ChatOnSocket:
                 socket.put_encoded("message_changed", encoded)
         for row in await self._database.rows("own_markers", member, list(seen)):
             socket.put(frames.Read(*row))
+
+
+class _Sender:
+    """The socket that waits until its message is stored. The stream has acknowledged it by then."""
+
+    __slots__ = ("_asked", "_chat", "_frame", "_socket", "_started")
+
+    def __init__(
+        self, chat: ChatOnSocket, socket: Socket, frame: frames.Send, started: float, asked: Asked
+    ) -> None:
+        self._chat = chat
+        self._socket = socket
+        self._frame = frame
+        self._started = started
+        self._asked = asked
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: Answer | Problem, /) -> None:
+        if isinstance(result, Answer) and result.is_new and not result.is_first:
+            self._socket.conclude(self._frame, self._started)
+        else:
+            rest = self._chat.conclude(self._socket, self._asked, result)
+            self._socket.finish(rest, self._frame, self._started)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        self._socket.conclude(self._frame, self._started, exception)

@@ -21,11 +21,16 @@ class People:
         self._kept: OrderedDict[UUID, tuple[float, Person]] = OrderedDict()
         self._asked = Batcher(self._read)
 
+    def known(self, account: UUID) -> Person | None:
+        """Return who an account is, if that was read lately."""
+        kept = self._kept.get(account)
+        return kept[1] if kept is not None and kept[0] > time.monotonic() else None
+
     async def person(self, account: UUID) -> Person | None:
         """Return who an account is; None if it no longer exists."""
-        kept = self._kept.get(account)
-        if kept is not None and kept[0] > time.monotonic():
-            return kept[1]
+        known = self.known(account)
+        if known is not None:
+            return known
         found = await self._asked.ask(account)
         if found is not None:
             self._kept[account] = (time.monotonic() + KEPT_SECONDS, found)

@@ -5,6 +5,7 @@ Group commit: one statement, one transaction and one wait for the disk, for all 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chitlaq.core.data.batching import Batcher
+from chitlaq.core.data.batching import Batcher, Waiter
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
@@ -28,6 +29,11 @@ from chitlaq.services.websocket.sockets.socket import Socket
 
 MAX_UNANSWERED = 3
 """Messages that somebody may write to who has not accepted the request, and perhaps never will."""
+# Most of a statement's cost is its own, and of a commit's, too. More than two at a time wait for each other:
+# for the conversations that both have.
+MAX_TOGETHER = 256
+MAX_UNDER_WAY = 2
+COUNT_SECONDS = 0.5
 
 _REFUSALS = {
     "absent": lambda: problems.not_found("conversation"),
@@ -51,7 +57,9 @@ class Sent(NamedTuple):
     is_new: bool
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
+    """A message to store, and where it came from."""
+
     conversation_id: UUID
     sender_id: UUID
     client_id: str
@@ -62,13 +70,20 @@ class _Asked(NamedTuple):
     arrived_at: float
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
+    """Where a message is stored."""
+
     is_new: bool
     id: UUID
     seq: int
     sent_at: datetime
     version: int
     folded_for: Sequence[UUID] | None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it began its conversation."""
+        return self.is_new and self.seq == 1
 
 
 class Sending:
@@ -81,7 +96,9 @@ class Sending:
         self._people = people
         self._streams = streams
         self._groups = groups
-        self._batches: Batcher[_Asked, _Answer | Problem] = Batcher(self._store)
+        self._batches: Batcher[Asked, Answer | Problem] = Batcher(
+            self._store, together=MAX_TOGETHER, under_way=MAX_UNDER_WAY
+        )
 
     async def send(
         self,
@@ -108,28 +125,41 @@ class Sending:
         sender = await self._people.person(sender_id)
         if sender is None:
             raise problems.not_signed_in("This account no longer exists.")
-        asked = _Asked(
+        asked = Asked(
             conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at
         )
-        answer = await self._answer(asked)
+        return await self.concluded(asked, await self._batches.ask(asked))
+
+    def begin(self, asked: Asked, waiter: Waiter[Answer | Problem]) -> None:
+        """Store a message whose text was checked; `concluded` takes what the waiter gets.
+
+        Without a task, or a future, or anything else that a message in a busy hour need not cost.
+        """
+        self._batches.put(asked, waiter)
+
+    async def concluded(self, asked: Asked, answer: Answer | Problem) -> Sent:
+        """Do what remains to be done about a message that is new and not the first, or was refused.
+
+        Raises:
+            Problem, PostgresUnavailableError: as `send`.
+        """
         if isinstance(answer, Problem) and answer.status is HTTPStatus.CONFLICT:
-            await self._groups.accept(sender_id, conversation_id)
-            answer = await self._answer(asked)
+            await self._groups.accept(asked.sender_id, asked.conversation_id)
+            answer = await self._batches.ask(asked)
         if isinstance(answer, Problem):
             raise answer
-        if answer.is_new and answer.seq == 1:
+        if answer.is_first:
             # Whom it is a request to gets no message: only that there is one.
-            await self._groups.announce(conversation_id)
+            await self._groups.announce(asked.conversation_id)
         return Sent(_message(asked, answer), answer.is_new)
 
-    async def _answer(self, asked: _Asked) -> _Answer | Problem:
-        metrics.MESSAGES_WAITING.inc()
-        try:
-            return await self._batches.ask(asked)
-        finally:
-            metrics.MESSAGES_WAITING.dec()
+    async def count_forever(self) -> None:
+        """Tell the metrics how many messages wait, while the process runs."""
+        while True:
+            metrics.MESSAGES_WAITING.set(self._batches.waiting)
+            await asyncio.sleep(COUNT_SECONDS)
 
-    async def _store(self, batch: Sequence[_Asked]) -> Sequence[_Answer | Problem]:
+    async def _store(self, batch: Sequence[Asked]) -> Sequence[Answer | Problem]:
         try:
             answers = await self._stored(batch)
         except asyncpg.PostgresError:
@@ -150,14 +180,14 @@ class Sending:
         )
         return answers
 
-    async def _stored(self, batch: Sequence[_Asked]) -> list[_Answer | Problem]:
+    async def _stored(self, batch: Sequence[Asked]) -> list[Answer | Problem]:
         columns = list(map(list, zip(*(one[:5] for one in batch), strict=True)))
         async with self._database.session() as session:
             rows = await session.rows("store_messages", *columns, MAX_UNANSWERED)
-        return [_REFUSALS[refused]() if refused else _Answer(*answer) for refused, *answer in rows]
+        return [_REFUSALS[refused]() if refused else Answer(*answer) for refused, *answer in rows]
 
 
-def _message(asked: _Asked, answer: _Answer) -> Message:
+def _message(asked: Asked, answer: Answer) -> Message:
     return Message(
         conversation_id=asked.conversation_id,
         id=answer.id,
@@ -171,6 +201,6 @@ def _message(asked: _Asked, answer: _Answer) -> Message:
     )
 
 
-def _delivery(asked: _Asked, answer: _Answer) -> Delivery:
+def _delivery(asked: Asked, answer: Answer) -> Delivery:
     stored = Stored(_message(asked, answer), asked.sender_id, answer.folded_for or ())
     return Delivery(stored, answer.version, asked.origin, asked.arrived_at)

@@ -259,7 +259,7 @@ class Streams:
             if seq <= window.after or (window.until is not None and seq > window.until):
                 continue
             sockets = self._hub.sockets(account)
-            if not sockets:
+            if not sockets or (len(sockets) == 1 and sockets[0] is delivery.origin):
                 continue
             variant = stored.variant(account)
             frame = encoded.get(variant)

@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, cast
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
-from websockets.frames import Close, CloseCode, Frame, Opcode
+from websockets.frames import (  # type: ignore[attr-defined]
+    Close,
+    CloseCode,
+    Frame,
+    Opcode,
+    apply_mask,
+)
 from websockets.streams import StreamReader
 
 from chitlaq.core.http.upgrades import Upgraded
@@ -44,6 +50,13 @@ EOF_SECONDS = 0.2
 MAX_DISCARDED_BYTES = 64 * 1024
 
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
+# RFC 6455, 5.2: the first bytes of a frame that is not fragmented, and masked.
+_FINAL_TEXT = 0x80 | Opcode.TEXT
+_MASKED = 0x80
+_MASKED_HEAD = 6
+_LENGTH_OF_TWO = 126
+# More is not kept back until the event loop's next turn.
+COALESCED_BYTES = 16 * 1024
 
 log = logs.get("socket")
 
@@ -60,14 +73,17 @@ class Connection(Upgraded, ABC):
         self._transport: asyncio.Transport
         self._reader = StreamReader()
         self._parser = self._parse()
-        next(self._parser)
+        self._is_between_frames = True
         self._message: bytearray | None = None
         self._message_opcode = Opcode.TEXT
         self._budget = Budget(FRAMES_PER_SECOND, BYTES_PER_SECOND)
         self._turn: asyncio.TimerHandle | None = None
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
         self._is_writing_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_waiting = False
         self._is_closing = False
         self._discarded = 0
         self._opened_at = self._heard_at = self._loop.time()
@@ -101,8 +117,20 @@ class Connection(Upgraded, ABC):
                 self._transport.pause_reading()
             return
         self._heard_at = self._loop.time()
-        self._reader.feed_data(data)
-        self._advance()
+        if self._is_held:
+            self._reader.feed_data(data)
+            self._transport.pause_reading()
+        elif (
+            self._is_between_frames
+            and not self._reader.buffer
+            and (message := self._whole(data)) is not None
+        ):
+            self.spend(1, len(message))
+            if not self._is_closing:
+                self._guarded(self._deliver, Opcode.TEXT, message)
+        else:
+            self._reader.feed_data(data)
+            self._advance()
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
@@ -134,9 +162,19 @@ class Connection(Upgraded, ABC):
         """Send encoded frames; a client that leaves too much unread is closed with 1013."""
         if self._is_closing:
             return
-        self._transport.write(frames)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(frames)
+        self._outgoing_bytes += len(frames)
+        if self._outgoing_bytes > COALESCED_BYTES:
+            self._flush()
         if self.unread_bytes > self.max_waiting_bytes:
             self.close(CloseCode.TRY_AGAIN_LATER, "reading too slowly")
+
+    def _flush(self) -> None:
+        frames, self._outgoing, self._outgoing_bytes = self._outgoing, [], 0
+        if frames:
+            self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def spend(self, frames: float, size: int = 0) -> None:
         """Take what frames cost out of the client's budget; close with 1008 when it is exhausted.
@@ -159,7 +197,7 @@ class Connection(Upgraded, ABC):
     @property
     def unread_bytes(self) -> int:
         """What the client has not read yet, beyond what its kernel and ours keep."""
-        return self._transport.get_write_buffer_size()
+        return self._outgoing_bytes + self._transport.get_write_buffer_size()
 
     @property
     def open_seconds(self) -> float:
@@ -174,6 +212,7 @@ class Connection(Upgraded, ABC):
         """Say why, send what is waiting, and close; the client has `CLOSE_SECONDS` to read it."""
         if self._is_closing:
             return
+        self._flush()
         self._end(code, reason)
         self._transport.write(_encoded(Opcode.CLOSE, Close(code, reason).serialize()))
         self._timer.cancel()
@@ -190,6 +229,7 @@ class Connection(Upgraded, ABC):
             self._is_closing = True
             self._reader.buffer.clear()
             self._message = None
+            self._outgoing.clear()
             if self._task is not None:
                 self._task.cancel()
             if self._turn is not None:
@@ -198,9 +238,25 @@ class Connection(Upgraded, ABC):
 
     # Frames.
 
+    def _whole(self, data: bytes) -> bytes | None:
+        """Return the payload of what is exactly one text frame, as most reads are; None of anything else."""
+        if len(data) < _MASKED_HEAD or data[0] != _FINAL_TEXT or self._message is not None:
+            return None
+        length, start = data[1] - _MASKED, _MASKED_HEAD
+        if length == _LENGTH_OF_TWO:
+            length, start = int.from_bytes(data[2:4]), _MASKED_HEAD + 2
+        elif length > _LENGTH_OF_TWO:
+            return None
+        if len(data) != start + length or length > self.max_message_bytes:
+            return None
+        return apply_mask(data[start:], data[start - 4 : start])
+
     def _advance(self) -> None:
+        self._guarded(next, self._parser)
+
+    def _guarded(self, step: Callable[..., object], *arguments: object) -> None:
         try:
-            next(self._parser)
+            step(*arguments)
         except StopIteration:
             pass
         except ProtocolError as error:
@@ -214,18 +270,19 @@ class Connection(Upgraded, ABC):
 
     def _parse(self) -> Generator[None, None, None]:
         """Handle frames as they arrive. Yields while there is none, or while none may be handled."""
-        yield
         while True:
+            while self._is_held or not self._reader.buffer:
+                yield
+            self._is_between_frames = False
             frame = yield from Frame.parse(
                 self._reader.read_exact, mask=True, max_size=self.max_message_bytes
             )
+            self._is_between_frames = True
             self.spend(1, len(frame.data))
             if not self._is_closing:
                 self._handle(frame)
             if self._is_closing:
                 return
-            while self._is_held:
-                yield
 
     def _handle(self, frame: Frame) -> None:
         opcode, data = frame.opcode, cast("bytes | bytearray", frame.data)
@@ -255,11 +312,10 @@ class Connection(Upgraded, ABC):
             message.decode()  # RFC 6455, 8.1: text that is not UTF-8 fails the connection
         work = self.receive(message)
         if work is not None:
-            self._transport.pause_reading()
-            self._task = self._loop.create_task(work)
-            self._task.add_done_callback(self._finished)
+            self.work(work)
 
     def _answer_close(self, said: Close) -> None:
+        self._flush()
         self._end(said.code, said.reason)
         code = CloseCode.NORMAL_CLOSURE if said.code == CloseCode.NO_STATUS_RCVD else said.code
         self._transport.write(_encoded(Opcode.CLOSE, Close(code, "").serialize()))
@@ -273,9 +329,35 @@ class Connection(Upgraded, ABC):
 
     # Waiting.
 
+    def work(self, work: Coroutine[Any, Any, None]) -> None:
+        """Handle no further message until this is done."""
+        if not self._is_closing:
+            self._transport.pause_reading()
+        self._task = self._loop.create_task(work)
+        self._task.add_done_callback(self._finished)
+
+    def wait(self) -> None:
+        """Handle no further message until `proceed`.
+
+        Reading is paused only when more arrives: most clients wait for their answer, and pausing costs as
+        much as handling a message.
+        """
+        self._is_waiting = True
+
+    def proceed(self) -> None:
+        """Handle the next message, if this one waited."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._resume()
+
     @property
     def _is_held(self) -> bool:
-        return self._is_writing_paused or self._task is not None or self._turn is not None
+        return (
+            self._is_waiting
+            or self._is_writing_paused
+            or self._task is not None
+            or self._turn is not None
+        )
 
     def _wait(self, seconds: float) -> None:
         if self._turn is not None:
@@ -300,7 +382,8 @@ class Connection(Upgraded, ABC):
     def _resume(self) -> None:
         if not self._is_held and not self._is_closing:
             self._transport.resume_reading()
-            self._advance()
+            if self._reader.buffer:
+                self._advance()
 
     def _beat(self) -> None:
         silent = self.silent_seconds
@@ -319,6 +402,11 @@ class Connection(Upgraded, ABC):
 
 def text(payload: bytes) -> bytes:
     """Encode one text message as a frame; encode once what goes to many."""
+    length = len(payload)
+    if length < _LENGTH_OF_TWO:
+        return bytes((_FINAL_TEXT, length)) + payload
+    if length < 1 << 16:
+        return b"\x81\x7e" + length.to_bytes(2) + payload
     return _encoded(Opcode.TEXT, payload)
 
 

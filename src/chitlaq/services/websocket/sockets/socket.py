@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -38,8 +38,13 @@ SIGN_IN_FRAMES = 10
 # All clients of a process that stops come again: spread over so long, others do not notice them.
 RECONNECT_SECONDS = 5
 
-Handler = Callable[["Socket", Identity, protocol.ForMembers], Awaitable[None]]
-"""Does what a frame of a signed-in member asks.
+Handler = Callable[
+    ["Socket", Identity, protocol.ForMembers, float], Coroutine[Any, Any, None] | None
+]
+"""Does what a frame of a signed-in member asks, which came at this moment of `perf_counter`.
+
+Returns:
+    What is left to do; or None if the socket waits, and `Socket.conclude` is called with the frame.
 
 Raises:
     Problem, PostgresUnavailableError: it was refused, or failed; the sender is told.
@@ -82,7 +87,7 @@ class Socket(Connection):
 
     def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> None:
         """Send a live message unless it was replayed; hold it while what was missed is being sent."""
-        if seq <= self._replayed.get(conversation_id, 0):
+        if self._replayed and seq <= self._replayed.get(conversation_id, 0):
             return
         if self._held is None:
             self.put_encoded("message", encoded)
@@ -143,7 +148,42 @@ class Socket(Connection):
         if isinstance(frame, frames.Auth):
             self.spend(SIGN_IN_FRAMES)
             return self._sign_in(frame.token, started)
-        return self._answer(frame, started)
+        member = self.identity
+        if member is None or member.expires_at <= time.time():
+            self.conclude(
+                frame, started, problems.not_signed_in("Send auth with an access token first.")
+            )
+            return None
+        try:
+            work = self._do(self, member, frame, started)
+        except (Problem, PostgresUnavailableError) as fault:
+            self.conclude(frame, started, fault)
+            return None
+        return self._answer(work, frame, started) if work is not None else None
+
+    def conclude(
+        self, frame: protocol.ForMembers, started: float, fault: BaseException | None = None
+    ) -> None:
+        """The frame is answered, or refused: handle the next."""
+        if isinstance(fault, Problem):
+            self._refuse(frame, fault.detail, int(fault.status))
+        elif isinstance(fault, PostgresUnavailableError):
+            detail = "The database is not reachable: try again."
+            self._refuse(frame, detail, HTTPStatus.SERVICE_UNAVAILABLE)
+        elif fault is not None:
+            self._fail(fault)
+        metrics.received(frames.type_of(frame), perf_counter() - started)
+        self.proceed()
+
+    def finish(
+        self, work: Coroutine[Any, Any, None], frame: protocol.ForMembers, started: float
+    ) -> None:
+        """This is left to do before `conclude`."""
+        self.work(self._answer(work, frame, started))
+
+    def _refuse(self, frame: protocol.ForMembers, detail: str, status: int) -> None:
+        client_id = getattr(frame, "client_id", msgspec.UNSET)
+        self.put(frames.Error(detail, status, client_id))
 
     def closing(self, code: int, reason: str) -> None:
         self._hub.remove(self)
@@ -151,19 +191,16 @@ class Socket(Connection):
         with logs.request_context(self._request_id):
             log.info("connection closed", code=int(code), reason=reason)
 
-    async def _answer(self, frame: protocol.ForMembers, started: float) -> None:
+    async def _answer(
+        self, work: Coroutine[Any, Any, None], frame: protocol.ForMembers, started: float
+    ) -> None:
         logs.begin_request(self._request_id)
-        client_id = getattr(frame, "client_id", msgspec.UNSET)
         try:
-            if self.identity is None or self.identity.expires_at <= time.time():
-                raise problems.not_signed_in("Send auth with an access token first.")
-            await self._do(self, self.identity, frame)
-        except Problem as problem:
-            self.put(frames.Error(problem.detail, int(problem.status), client_id))
-        except PostgresUnavailableError:
-            detail = "The database is not reachable: try again."
-            self.put(frames.Error(detail, HTTPStatus.SERVICE_UNAVAILABLE, client_id))
-        metrics.received(frames.type_of(frame), perf_counter() - started)
+            await work
+        except (Problem, PostgresUnavailableError) as fault:
+            self.conclude(frame, started, fault)
+        else:
+            self.conclude(frame, started)
 
     async def _sign_in(self, token: str, started: float) -> None:
         logs.begin_request(self._request_id)
