@@ -113,15 +113,15 @@ CREATE TABLE websocket.privacy (
 CREATE VIEW feed.follow_pairs AS SELECT follower_id, followed_id FROM feed.follows;
 GRANT SELECT ON feed.follow_pairs, feed.block_pairs TO chitlaq_websocket;
 
--- Of a group, those who block an account: its messages are folded for them.
-CREATE FUNCTION websocket.folded_for(conversation uuid, sender uuid) RETURNS uuid[]
+-- Of a group, those who block an account: its messages are folded for them. In FROM, PostgreSQL inlines it.
+CREATE FUNCTION websocket.folded_for(conversation uuid, sender uuid) RETURNS SETOF uuid
 LANGUAGE sql STABLE
-RETURN (
-    SELECT array_agg(b.blocker_id)
+BEGIN ATOMIC
+    SELECT b.blocker_id
     FROM feed.block_pairs b
     JOIN websocket.participants p ON p.conversation_id = conversation AND p.account_id = b.blocker_id
-    WHERE b.blocked_id = sender
-);
+    WHERE b.blocked_id = sender;
+END;
 
 -- Messages with what everybody sees of them: their sender, and who reacted how.
 CREATE VIEW websocket.complete_messages AS
@@ -136,7 +136,7 @@ SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_
                  FROM websocket.reactions r WHERE r.conversation_id = m.conversation_id AND r.seq = m.seq
                  GROUP BY r.emoji ORDER BY min(r.at), r.emoji) r
        ) END AS reactions,
-       websocket.folded_for(m.conversation_id, m.sender_id) AS folded_for,
+       ARRAY(SELECT f FROM websocket.folded_for(m.conversation_id, m.sender_id) f) AS folded_for,
        m.changed_at
 FROM websocket.messages m
 LEFT JOIN feed.member_cards c ON c.id = m.sender_id;
@@ -277,7 +277,7 @@ BEGIN
             AS a (conversation_id, sender_id, client_id, text, reply_to, place)
     ),
     judged AS (
-        SELECT a.*, c.last_seq, c.participants_version AS version,
+        SELECT a.*, c.kind, c.last_seq, c.participants_version AS version,
                m.id AS known_id, m.seq AS known_seq, m.sent_at AS known_at,
                CASE
                    WHEN p.account_id IS NULL THEN 'absent'
@@ -320,7 +320,7 @@ BEGIN
     SELECT j.place, coalesce(j.refused, CASE WHEN coalesce(s.id, j.known_id) IS NULL THEN 'unanswered' END),
            s.id IS NOT NULL AND j.is_first, coalesce(s.id, j.known_id), coalesce(s.seq, j.known_seq),
            coalesce(s.sent_at, j.known_at), j.version,
-           CASE WHEN s.id IS NOT NULL THEN websocket.folded_for(j.conversation_id, j.sender_id) END
+           CASE WHEN j.kind = 'group' THEN ARRAY(SELECT f FROM websocket.folded_for(j.conversation_id, j.sender_id) f) END
     FROM judged j
     LEFT JOIN stored s USING (conversation_id, sender_id, client_id)
     ORDER BY j.place;

@@ -52,6 +52,7 @@ _RECEIVED = {
     kind: (WEBSOCKET_MESSAGES.labels("in", kind), WEBSOCKET_MESSAGE_DURATION.labels(kind))
     for kind in (*protocol.INCOMING, "invalid")
 }
+_MESSAGE_DURATION = WEBSOCKET_MESSAGE_DURATION.labels("message")
 _OWN_CODES = frozenset(
     {
         CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.PROTOCOL_ERROR,
@@ -75,6 +76,13 @@ def closed(code: int) -> None:
     CLOSED.labels(str(int(code)) if code in _OWN_CODES else "other").inc()
 
 
-def sent(kind: str) -> None:
-    """Count a frame to a client."""
-    _SENT[kind].inc()
+def sent(kind: str, count: int = 1) -> None:
+    """Count a frame to a client, or to so many."""
+    _SENT[kind].inc(count)
+
+
+def delivered(count: int, seconds: float | None) -> None:
+    """Count a message to so many clients, and the time since it arrived from its sender if that is known."""
+    sent("message", count)
+    if seconds is not None:
+        _MESSAGE_DURATION.observe(seconds)

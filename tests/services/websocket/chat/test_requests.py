@@ -168,11 +168,11 @@ async def test_rule_of_blocks_is_written_once_and_costs_no_call(stack: Stack) ->
     )
     assert [row["proname"] for row in stated] == ["blocks_between", "folded_for", "unread"]
     assert [path for path in ROOM.rglob("*.sql") if "block_pairs" in path.read_text()] == []
-    plan = await stack.sql(
-        "EXPLAIN SELECT EXISTS (SELECT FROM websocket.blocks_between(c.lower_id, c.upper_id))"
-        " FROM websocket.conversations c"
-    )
-    assert "Function Scan" not in "".join(row[0] for row in plan)
+    for called in ("blocks_between(c.lower_id, c.upper_id)", "folded_for(c.id, c.lower_id)"):
+        plan = await stack.sql(
+            f"EXPLAIN SELECT EXISTS (SELECT FROM websocket.{called}) FROM websocket.conversations c"
+        )
+        assert "Function Scan" not in "".join(row[0] for row in plan), called
 
 
 async def test_blocked_ones_messages_in_groups_are_folded_for_the_blocker_only(

@@ -196,7 +196,7 @@ WHERE id = $1 RETURNING participants_version;
 -- name: write_line
 -- Write into a conversation's history what a member ($2) did ($3), and to whom ($4); $5 is a new name.
 SELECT w.id, w.seq, w.sent_at, c.participants_version AS version,
-       websocket.folded_for(w.conversation_id, w.sender_id) AS folded_for
+       ARRAY(SELECT f FROM websocket.folded_for(w.conversation_id, w.sender_id) f) AS folded_for
 FROM websocket.write_line($1, $2, $3, $4, $5) w JOIN websocket.conversations c ON c.id = w.conversation_id;
 
 -- name: concerned

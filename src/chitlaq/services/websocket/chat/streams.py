@@ -267,14 +267,12 @@ class Streams:
                 frame = encoded[variant] = encoded_message(stored, account)
             for socket in sockets:
                 if socket is not delivery.origin:
-                    count += 1
-                    socket.put_message(message.conversation_id, seq, frame)
+                    count += socket.put_message(message.conversation_id, seq, frame)
         # In its place among the others: all that came before it has been sent to this socket.
         _acknowledge(delivery)
-        if delivery.arrived_at and count:
-            metrics.WEBSOCKET_MESSAGE_DURATION.labels("message").observe(
-                max(time.time() - delivery.arrived_at, 0)
-            )
+        if count:
+            arrived_at = delivery.arrived_at
+            metrics.delivered(count, max(time.time() - arrived_at, 0) if arrived_at else None)
 
 
 async def _nothing(_: float) -> None:

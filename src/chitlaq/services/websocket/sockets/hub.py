@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -36,6 +37,8 @@ class _Account:
 
     def __init__(self) -> None:
         self.sockets: dict[Socket, None] = {}
+        self.expires_at = math.inf
+        """When the first of their tokens expires, or before (Unix seconds)."""
         self.budget = Budget(ACCOUNT_FRAMES_PER_SECOND, ACCOUNT_BYTES_PER_SECOND)
 
 
@@ -69,6 +72,7 @@ class Hub:
         socket.identity = identity
         socket.shared_budget = account.budget
         account.sockets[socket] = None
+        account.expires_at = min(account.expires_at, identity.expires_at)
         if len(account.sockets) == 1:
             self.arrived(identity.account_id)
 
@@ -92,13 +96,14 @@ class Hub:
         if account is None:
             return ()
         now = time.time()
-        found = []
-        for socket in tuple(account.sockets):
-            if socket.identity is None or socket.identity.expires_at <= now:
-                self._expire(socket)
-            else:
-                found.append(socket)
-        return found
+        if account.expires_at <= now:
+            account.expires_at = math.inf
+            for socket in tuple(account.sockets):
+                if socket.identity is None or socket.identity.expires_at <= now:
+                    self._expire(socket)
+                else:
+                    account.expires_at = min(account.expires_at, socket.identity.expires_at)
+        return tuple(account.sockets)
 
     def all(self) -> list[Socket]:
         """Every open socket of this process, those of members first."""

@@ -85,14 +85,19 @@ class Socket(Connection):
         self.write(encoded)
         metrics.sent(kind)
 
-    def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> None:
-        """Send a live message unless it was replayed; hold it while what was missed is being sent."""
+    def put_message(self, conversation_id: UUID, seq: int, encoded: bytes) -> bool:
+        """Send a live message unless it was replayed; hold it while what was missed is being sent.
+
+        Returns:
+            Whether it is to be counted (`metrics.sent`): whoever sends it to many does that for all.
+        """
         if self._replayed and seq <= self._replayed.get(conversation_id, 0):
-            return
+            return False
         if self._held is None:
-            self.put_encoded("message", encoded)
+            self.write(encoded)
         else:
             self._hold((conversation_id, seq, encoded))
+        return True
 
     def put_change(self, encoded: bytes) -> None:
         """Send a live change of a message; it does not overtake messages that are held."""
