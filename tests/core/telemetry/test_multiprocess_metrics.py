@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import multiprocess
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
 from chitlaq.core.host import files
@@ -253,6 +254,31 @@ for word in sys.stdin:
     {"count": count, "much": count_much, "settle": metric_files.settle}[word.strip()]()
     print("done", flush=True)
 """
+
+
+COUNTING_IN_A_FORK = """
+import os, sys
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
+from chitlaq.core.telemetry import metric_files
+metric_files.use()
+from prometheus_client import Counter
+counter = Counter("asked_total", "x")
+counter.inc()
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    counter.inc(10)
+"""
+
+
+def test_forked_process_counts_in_a_file_of_its_own(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", COUNTING_IN_A_FORK, str(tmp_path)], check=True)
+    counts = [
+        value
+        for file in tmp_path.glob("counter_*.db")
+        for _, value, _, _ in MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]
+    ]
+    assert sorted(counts) == [1, 10]
 
 
 @pytest.mark.parametrize("is_full_at_the_start", [True, False])

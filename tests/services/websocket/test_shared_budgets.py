@@ -60,8 +60,9 @@ async def sign_in(server: Server, hub: Hub, client: Client, account: UUID) -> No
 async def expire(server: Server, hub: Hub, client: Client) -> None:
     """The token of a signed-in client expires: the next event tells it so."""
     who = client.server.identity
-    client.server.identity = Identity(who.account_id, who.session_id, 0.0, 0, "key")
-    server.call(lambda: cast(None, hub.send([who.account_id], Pong(datetime.now(UTC)))))
+    expired = Identity(who.account_id, who.session_id, 0.0, 0, "key")
+    server.call(lambda: hub.sign_in(client.server, expired))
+    server.call(lambda: hub.send([who.account_id], Pong(datetime.now(UTC))))
     assert b"expired" in bytes((await client.next_frame()).data)
 
 

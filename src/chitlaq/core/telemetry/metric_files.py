@@ -26,6 +26,19 @@ HEADER_BYTES = 8
 _pack_used = struct.Struct("i").pack
 
 
+class _Process:
+    """This process's id. The library asks for it with each count, and the system call costs as much."""
+
+    id = os.getpid()
+
+    @classmethod
+    def renew(cls) -> None:
+        cls.id = os.getpid()
+
+
+os.register_at_fork(after_in_child=_Process.renew)
+
+
 class MetricFile(MmapedDict):
     """The numbers of one kind of metric of one process."""
 
@@ -95,6 +108,7 @@ class MetricFile(MmapedDict):
 def use() -> None:
     """Have the client library keep this process's metrics in such files."""
     values.MmapedDict = MetricFile  # type: ignore[assignment,attr-defined]
+    values.ValueClass = values.MultiProcessValue(lambda: _Process.id)  # type: ignore[no-untyped-call]
 
 
 def settle() -> None:

@@ -7,7 +7,10 @@ reads the folder from ``PROMETHEUS_MULTIPROC_DIR`` at import, so `core.http.serv
 
 from __future__ import annotations
 
+import asyncio
 import os
+from bisect import bisect_left
+from collections import Counter as Tallied
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -139,6 +142,41 @@ def initialize_requests(service: str, method: str, route: str, *statuses: int) -
     for status in {*statuses, *STATUSES}:
         HTTP_REQUESTS.labels(service, method, route, str(status))
     HTTP_REQUEST_DURATION.labels(service, method, route)
+
+
+class Tally:
+    """What is counted in one turn of the event loop, and written together at its end.
+
+    For what happens thousands of times a second: a count takes a microsecond in the shared file.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[Counter, int] = {}
+        self._seconds: dict[Histogram, list[float]] = {}
+
+    def count(self, counter: Counter, count: int = 1) -> None:
+        self._begin()
+        self._counts[counter] = self._counts.get(counter, 0) + count
+
+    def observe(self, histogram: Histogram, seconds: float) -> None:
+        self._begin()
+        self._seconds.setdefault(histogram, []).append(seconds)
+
+    def _begin(self) -> None:
+        if not self._counts and not self._seconds:
+            asyncio.get_running_loop().call_soon(self._write)
+
+    def _write(self) -> None:
+        counts, self._counts = self._counts, {}
+        durations, self._seconds = self._seconds, {}
+        for counter, count in counts.items():
+            counter.inc(count)
+        for histogram, seconds in durations.items():
+            # As `Histogram.observe` does for each.
+            histogram._sum.inc(sum(seconds))
+            buckets = Tallied(bisect_left(histogram._upper_bounds, one) for one in seconds)
+            for bucket, count in buckets.items():
+                histogram._buckets[bucket].inc(count)
 
 
 def line_counter(service: str) -> Callable[[str], None]:

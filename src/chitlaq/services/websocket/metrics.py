@@ -61,14 +61,15 @@ _OWN_CODES = frozenset(
         CloseCode.SERVICE_RESTART, CloseCode.TRY_AGAIN_LATER,
     }
 )  # fmt: skip
+_tally = metrics.Tally()
 _SENT = {kind: WEBSOCKET_MESSAGES.labels("out", kind) for kind in protocol.OUTGOING}
 
 
 def received(kind: str, seconds: float) -> None:
     """Count a frame from a client, and the time until it was answered."""
     counter, duration = _RECEIVED[kind]
-    counter.inc()
-    duration.observe(seconds)
+    _tally.count(counter)
+    _tally.observe(duration, seconds)
 
 
 def closed(code: int) -> None:
@@ -78,11 +79,11 @@ def closed(code: int) -> None:
 
 def sent(kind: str, count: int = 1) -> None:
     """Count a frame to a client, or to so many."""
-    _SENT[kind].inc(count)
+    _tally.count(_SENT[kind], count)
 
 
 def delivered(count: int, seconds: float | None) -> None:
     """Count a message to so many clients, and the time since it arrived from its sender if that is known."""
     sent("message", count)
     if seconds is not None:
-        _MESSAGE_DURATION.observe(seconds)
+        _tally.observe(_MESSAGE_DURATION, seconds)
