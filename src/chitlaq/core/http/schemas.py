@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import MAXYEAR, MINYEAR, datetime
+
 import msgspec
 
 from chitlaq.core.http import problems
@@ -18,7 +20,8 @@ class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, str) and "\x00" in value:
+            texts = value if isinstance(value, list | tuple) else (value,)
+            if any(isinstance(text, str) and "\x00" in text for text in texts):
                 raise ValueError(f"{name}: must not contain NUL characters")
 
 
@@ -31,6 +34,17 @@ def without_nul(field: str, value: str) -> str:
     if "\x00" in value:
         raise problems.invalid({field: "must not contain NUL characters"})
     return value
+
+
+def require_moment(field: str, value: datetime) -> None:
+    """Refuse a moment that is none without a time zone, or that UTC has no year for.
+
+    Raises:
+        ValueError: it is, as ``field: reason``.
+    """
+    # At the edges of the calendar, the zone's offset leads out of it.
+    if value.tzinfo is None or not MINYEAR < value.year < MAXYEAR:
+        raise ValueError(f"{field}: must be a moment with a time zone, in the years 2 to 9998")
 
 
 def require_one_line(field: str, value: str) -> None:

@@ -15,10 +15,12 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from chitlaq.core.http import routes
+from chitlaq.core.http.schemas import Incoming
 from chitlaq.services.websocket import protocol
+from chitlaq.services.websocket.chat import schemas
 from chitlaq.services.websocket.routes import SERVICE
 from chitlaq.services.websocket.sockets.frames import type_of
-from tests.conftest import Member, Stack
+from tests.conftest import Member, Stack, eventually
 from tests.services.websocket.chat.talking import (
     Join,
     conversation,
@@ -27,80 +29,118 @@ from tests.services.websocket.chat.talking import (
     received,
     say,
 )
-from tests.services.websocket.test_websocket import signed_in, url
+from tests.services.websocket.test_websocket import ask, signed_in, url
 
 ONE = "/conversations/{conversation_id}"
 MESSAGE = ONE + "/messages/{seq}"
 REACTION = MESSAGE + "/reactions/{emoji}"
 MEMBER = ONE + "/members/{username}"
-ROLES = ("member", "former", "invited", "stranger", "requested", "blocked", "signed out")
+ROLES = (
+    "member", "muted", "admin", "former", "invited", "stranger", "requested", "blocked", "signed out",
+    "session ended",
+)  # fmt: skip
 # What each of `ROLES` is answered. The message is another's; sending comes last, since it accepts a request.
 ROUTES: dict[tuple[str, str], tuple[int, ...]] = {
-    ("GET", ONE): (200, 404, 200, 404, 200, 200, 401),
-    ("PATCH", ONE): (200, 404, 200, 404, 200, 200, 401),
-    ("PUT", MEMBER): (403, 404, 403, 404, 409, 409, 401),
-    ("DELETE", MEMBER): (403, 404, 403, 404, 409, 409, 401),
-    ("GET", ONE + "/messages"): (200, 200, 404, 404, 200, 200, 401),
-    ("PATCH", MESSAGE): (403, 404, 404, 404, 404, 403, 401),
-    ("DELETE", MESSAGE): (403, 404, 404, 404, 404, 403, 401),
-    ("GET", MESSAGE + "/history"): (200, 200, 404, 404, 200, 200, 401),
-    ("PUT", REACTION): (204, 404, 404, 404, 404, 403, 401),
-    ("DELETE", REACTION): (204, 404, 404, 404, 404, 403, 401),
-    ("POST", ONE + "/read"): (204, 404, 404, 404, 204, 204, 401),
-    ("POST", ONE + "/messages"): (201, 404, 404, 404, 201, 403, 401),
+    ("GET", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 401, 401),
+    ("PATCH", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 401, 401),
+    ("PUT", MEMBER): (403, 403, 204, 404, 403, 404, 409, 409, 401, 401),
+    ("DELETE", MEMBER): (403, 403, 403, 404, 403, 404, 409, 409, 401, 401),
+    ("GET", ONE + "/messages"): (200, 200, 200, 200, 404, 404, 200, 200, 401, 401),
+    ("PATCH", MESSAGE): (403, 403, 403, 404, 404, 404, 404, 403, 401, 401),
+    ("GET", MESSAGE + "/history"): (200, 200, 200, 200, 404, 404, 200, 200, 401, 401),
+    ("PUT", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 401, 401),
+    ("DELETE", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 401, 401),
+    ("DELETE", MESSAGE): (403, 403, 204, 404, 404, 404, 404, 403, 401, 401),
+    ("POST", ONE + "/read"): (204, 204, 204, 404, 404, 404, 204, 204, 401, 401),
+    ("POST", ONE + "/messages"): (201, 201, 201, 404, 404, 404, 201, 403, 401, 401),
 }
+# What is of oneself only, of everybody, or of operators.
+OF_NO_CONVERSATION = {
+    ("GET", "/conversations"), ("POST", "/conversations"),
+    ("GET", "/conversations/privacy"), ("PUT", "/conversations/privacy"),
+    ("GET", "/ws/docs"), ("GET", "/ws/asyncapi.json"), ("GET", "/sockets"),
+}  # fmt: skip
+FOLDERS = ("inbox", "inbox", "inbox", None, "requests", None, "requests", "inbox")
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", ONE): {"pinned": True},
     ("PATCH", MESSAGE): {"text": "changed"},
     ("POST", ONE + "/read"): {"seq": 1},
     ("POST", ONE + "/messages"): {"text": "hello", "client_id": "matrix"},
 }
+REFUSED: tuple[object, ...] = ("error", 401)
 # What each of `ROLES` gets for a frame, and whether another who takes part gets something.
-FRAMES: dict[str, tuple[tuple[object, ...], tuple[bool, ...]]] = {
+FRAMES: dict[str, tuple[tuple[tuple[object, ...], ...], tuple[bool, ...]]] = {
     "typing": (
-        ((), (), (), (), (), (), ("error", 401)),
-        (True, False, False, False, False, False, False),
+        ((), (), (), (), (), (), (), (), REFUSED, REFUSED),
+        (True, True, True, *[False] * 7),
     ),
     "watch": (
-        (("presence",), (), (), (), (), (), ("error", 401)),
-        (False,) * 7,
+        (*[("presence",)] * 3, (), (), (), (), (), REFUSED, REFUSED),
+        (False,) * 10,
     ),
     "resume": (
         (
-            ("message", "message", "message", "read", "resumed"), ("message", "message", "resumed"),
-            ("resumed",), ("resumed",), ("resumed",), ("message", "read", "resumed"), ("error", 401),
+            (*["message"] * 3, "read", "resumed"), (*["message"] * 3, "read", "resumed"),
+            ("message", "message", "read", "resumed"), ("message", "message", "resumed"),
+            ("resumed",), ("resumed",), ("resumed",), ("message", "read", "resumed"), REFUSED, REFUSED,
         ),
-        (False,) * 7,
+        (False,) * 10,
     ),
     "send": (
-        (("ack",), ("error", 404), ("error", 404), ("error", 404), ("ack",), ("error", 403), ("error", 401)),
-        (True, False, False, False, True, False, False),
+        (
+            ("ack",), ("ack",), ("ack",), ("error", 404), ("error", 404), ("error", 404), ("ack",),
+            ("error", 403), REFUSED, REFUSED,
+        ),
+        (True, True, True, False, False, False, True, False, False, False),
     ),
 }  # fmt: skip
+
+
+async def sign_in(socket: ClientConnection, member: Member | None) -> Any:
+    assert member is not None
+    return await ask(socket, json.dumps({"type": "auth", "token": member.token}))
 
 
 @pytest.fixture
 async def places(join: Join) -> dict[str, tuple[Member | None, str, Member]]:
     """Who each role is, in which conversation, and whose it is."""
-    owner, member, former, invited, stranger, requested, blocked = [await join() for _ in range(7)]
-    group = await conversation(owner, member, former, kind="group", name="matrix")
+    owner, member, muted, admin, former = [await join() for _ in range(5)]
+    invited, stranger, requested, blocked, ended = [await join() for _ in range(5)]
+    group = await conversation(
+        owner, member, muted, former, ended, kind="group", name="matrix"
+    )  # fmt: skip
+    path = f"/api/conversations/{group['id']}"
+    await muted.patch(path, {"muted_until": "2099-01-01T00:00:00Z"})
     await say(owner, group["id"], "hello")
-    path = f"/api/conversations/{group['id']}/members"
-    await owner.delete(f"{path}/{former.username}")
-    await owner.put(f"{path}/{invited.username}")
+    await owner.delete(f"{path}/members/{former.username}")
+    await owner.put(f"{path}/members/{invited.username}")
+    # Whoever moderates a group may delete in it, and has one of their own here.
+    moderated = await conversation(owner, admin, kind="group", name="moderated")
+    await say(owner, moderated["id"], "hello")
+    role = {"role": "admin"}
+    await owner.put(f"/api/conversations/{moderated['id']}/members/{admin.username}", role)
     request = await conversation(owner, requested, strangers=True)
     await say(owner, request["id"], "hello")
     direct = await conversation(owner, blocked)
     await say(owner, direct["id"], "hello")
     await owner.put(f"/api/users/{blocked.username}/block")
+    await ended.post("/api/auth/logout", {"refresh_token": ended.refresh_token})
+
+    async def is_known() -> bool:
+        return (await ended.get("/api/conversations")).status_code == 401
+
+    await eventually(is_known)
     found: dict[str, tuple[Member | None, str, Member]] = {
         "member": (member, group["id"], owner),
+        "muted": (muted, group["id"], owner),
+        "admin": (admin, moderated["id"], owner),
         "former": (former, group["id"], owner),
         "invited": (invited, group["id"], owner),
         "stranger": (stranger, group["id"], owner),
         "requested": (requested, request["id"], owner),
         "blocked": (blocked, direct["id"], owner),
         "signed out": (None, group["id"], owner),
+        "session ended": (ended, group["id"], owner),
     }
     return found
 
@@ -109,12 +149,9 @@ async def test_each_route_answers_each_role_as_the_rules_say(
     client: httpx.AsyncClient, places: dict[str, tuple[Member | None, str, Member]]
 ) -> None:
     declared = {
-        (method, route.template)
-        for route in routes.declared(SERVICE)
-        for method in route.methods
-        if "{conversation_id}" in route.template
+        (method, route.template) for route in routes.declared(SERVICE) for method in route.methods
     }
-    assert declared == set(ROUTES), "say in ROUTES who may use a new route"
+    assert declared == ROUTES.keys() | OF_NO_CONVERSATION, "say in ROUTES who may use a new route"
     for key, statuses in ROUTES.items():
         method, template = key
         for role, status in zip(ROLES, statuses, strict=True):
@@ -130,6 +167,19 @@ async def test_each_route_answers_each_role_as_the_rules_say(
                 method, f"/api{path}", json=BODIES.get(key), headers=who.headers if who else {}
             )
             assert answer.status_code == status, (key, role, answer.text)
+
+
+async def test_each_role_finds_the_conversation_in_its_folder(
+    places: dict[str, tuple[Member | None, str, Member]],
+) -> None:
+    for role, expected in zip(ROLES, FOLDERS, strict=False):
+        who, conversation_id, _ = places[role]
+        assert who is not None
+        found = []
+        for folder in ("inbox", "requests", "archived"):
+            items = (await who.get(f"/api/conversations?folder={folder}")).json()["items"]
+            found += [folder for one in items if one["id"] == conversation_id]
+        assert found == ([expected] if expected else []), role
 
 
 async def test_each_frame_answers_each_role_as_the_rules_say(
@@ -154,7 +204,9 @@ async def test_each_frame_answers_each_role_as_the_rules_say(
                     },
                 }
                 async with websockets.connect(url(stack)) as socket:
-                    if who is not None:
+                    if role == "session ended":
+                        assert (await sign_in(socket, who))["status"] == 401
+                    elif who is not None:
                         await signed_in(socket, who)
                     await socket.send(json.dumps({"type": kind, **frame[kind]}))
                     # An acknowledgement takes its place among the messages: a ping may be answered before it.
@@ -175,6 +227,10 @@ async def test_each_frame_answers_each_role_as_the_rules_say(
 NONSENSE: tuple[Any, ...] = (
     None, True, -1, 2**70, 1.5, "", "\x00", "x" * 5000, "00000000-0000-0000-0000-000000000000",
     [], [None], ["\x00"], {}, {"a": 1}, {"00000000-0000-0000-0000-000000000000": -1}, [[]],
+)  # fmt: skip
+
+MOMENTS = (
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00", "2026-13-01",
 )  # fmt: skip
 
 
@@ -200,6 +256,44 @@ async def test_nonsense_in_any_field_is_refused_and_the_socket_stays(
     async with websockets.connect(url(stack)) as socket:
         await signed_in(socket, ada)
         await fuzzed(socket)
+
+
+PATHS: dict[type[Incoming], tuple[str, str, dict[str, Any]]] = {
+    schemas.NewConversation: ("POST", "/conversations", {"kind": "group", "members": ["nobody"]}),
+    schemas.ConversationChange: ("PATCH", ONE, {}),
+    schemas.Membership: ("PUT", MEMBER, {}),
+    schemas.NewMessage: ("POST", ONE + "/messages", {"text": "x", "client_id": "x"}),
+    schemas.NewText: ("PATCH", MESSAGE, {"text": "x"}),
+    schemas.ReadUntil: ("POST", ONE + "/read", {"seq": 1}),
+    schemas.Privacy: ("PUT", "/conversations/privacy", {}),
+}
+PLACES = ("before", "after", "around", "at", "cursor", "limit", "folder")
+
+
+@pytest.mark.parametrize("kind", [None, *PATHS], ids=lambda kind: getattr(kind, "__name__", ""))
+async def test_nonsense_in_any_body_or_parameter_is_refused(
+    join: Join, client: httpx.AsyncClient, kind: type[Incoming] | None
+) -> None:
+    assert set(PATHS) == {
+        one for one in Incoming.__subclasses__() if one.__module__ == schemas.__name__
+    }
+    ada, ben = await join(), await join()
+    found = await conversation(ada, ben)
+    await say(ada, found["id"], "hello")
+    if kind is None:
+        method, path = "GET", ONE + "/messages"
+        body: dict[str, Any] = {}
+        fields: tuple[str, ...] = PLACES
+    else:
+        method, path, body = PATHS[kind]
+        fields = kind.__struct_fields__
+    path = "/api" + path.format(conversation_id=found["id"], username=ben.username, seq=1)
+    for field, value in itertools.product(fields, (*NONSENSE, *MOMENTS)):
+        given: dict[str, Any] = (
+            {"params": {field: str(value)}} if kind is None else {"json": body | {field: value}}
+        )
+        answer = await client.request(method, path, headers=ada.headers, **given)
+        assert answer.status_code < 429, (field, value, answer.text)
 
 
 async def test_unread_is_the_same_everywhere_whatever_happens(stack: Stack, join: Join) -> None:

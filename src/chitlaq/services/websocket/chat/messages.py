@@ -10,6 +10,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.schemas import require_moment
 from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.groups import UNAVAILABLE
@@ -60,6 +61,10 @@ async def history(
     first, last, left_at = window
     is_forwards = after is not None or at is not None
     if at is not None:
+        try:
+            require_moment("at", at)
+        except ValueError as error:
+            raise problems.invalid({"at": str(error).removeprefix("at: ")}) from None
         after = await database.value("seq_at", conversation_id, at, first, last) - 1
     if around is not None:
         after = around - limit // 2 - 1

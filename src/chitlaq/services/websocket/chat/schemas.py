@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming, require_one_line
+from chitlaq.core.http.schemas import Incoming, require_moment, require_one_line
 
 MAX_GRAPHEMES = 4000
 MAX_CHARACTERS = 16_000
@@ -22,6 +22,7 @@ ClientId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
 """At most `MAX_GRAPHEMES`, counted by `texts.require_text`."""
 Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
+Username = Annotated[str, msgspec.Meta(max_length=30)]
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -99,7 +100,9 @@ class NewConversation(Incoming, frozen=True):
     """Who is written to. A group has a name, and may show what was said before to those who join later."""
 
     kind: Literal["direct", "group"]
-    members: Annotated[Sequence[str], msgspec.Meta(min_length=1, max_length=MAX_PARTICIPANTS - 1)]
+    members: Annotated[
+        Sequence[Username], msgspec.Meta(min_length=1, max_length=MAX_PARTICIPANTS - 1)
+    ]
     name: Name | None = None
     is_history_visible: bool = False
 
@@ -114,9 +117,7 @@ class ConversationChange(Incoming, frozen=True):
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     is_history_visible: bool | msgspec.UnsetType = msgspec.UNSET
-    muted_until: Annotated[datetime, msgspec.Meta(tz=True)] | msgspec.UnsetType | None = (
-        msgspec.UNSET
-    )
+    muted_until: datetime | msgspec.UnsetType | None = msgspec.UNSET
     archived: bool | msgspec.UnsetType = msgspec.UNSET
     pinned: bool | msgspec.UnsetType = msgspec.UNSET
 
@@ -124,6 +125,8 @@ class ConversationChange(Incoming, frozen=True):
         super().__post_init__()
         if isinstance(self.name, str):
             require_one_line("name", self.name)
+        if isinstance(self.muted_until, datetime):
+            require_moment("muted_until", self.muted_until)
 
 
 Role = Literal["owner", "admin", "member"]

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.services.websocket.chat.schemas import Username
+
 MAX_WATCHED = 100
 TYPING_SECONDS = 6
 
@@ -24,9 +26,7 @@ class Watch(msgspec.Struct, tag="watch", frozen=True):
     Answered for people with whom one shares a conversation, if both show their presence.
     """
 
-    usernames: Annotated[
-        Sequence[Annotated[str, msgspec.Meta(max_length=30)]], msgspec.Meta(max_length=MAX_WATCHED)
-    ]
+    usernames: Annotated[Sequence[Username], msgspec.Meta(max_length=MAX_WATCHED)]
 
 
 class IsTyping(msgspec.Struct, tag="typing", frozen=True):
