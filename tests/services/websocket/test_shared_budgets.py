@@ -30,7 +30,7 @@ PER_SECOND = 20
 class AbortableSocket(Socket):
     def __init__(self, hub: Hub) -> None:
         # Who is signed in, the test says.
-        super().__init__(hub, cast(Any, None), cast(Any, None), "0" * 32)
+        super().__init__(hub, cast(Any, None), cast(Any, None), "0" * 32, None)
         self.connections = set()
 
     def abort(self) -> None:

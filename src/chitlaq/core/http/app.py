@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, cast
 
 from litestar import Litestar, Request, Response, get
-from litestar.datastructures import State
+from litestar.datastructures import Headers, State
 from litestar.di import Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, ValidationException
@@ -26,6 +26,7 @@ from chitlaq.core.data import postgres, valkey
 from chitlaq.core.http import (
     bodies,
     client_address,
+    cookies,
     health,
     identity,
     limits,
@@ -97,7 +98,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         logging_config=None,
     )
     _note_parameters(app)
-    return _Observed(app, service, OwnPagesOnly(app, settings.host_names))
+    return _Observed(app, service, OwnPagesOnly(app, settings.host_names), settings.base_url)
 
 
 @asynccontextmanager
@@ -135,20 +136,35 @@ async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
     Without a token, an expensive route (``is_expensive=True``) counts towards the address's.
 
     Raises:
-        Problem: 401 for a token that is not valid, 429 for too many requests.
+        Problem: 401 for a token that is not valid, 403 for another site's page, 429 for too many requests.
     """
     context: Context = request.app.state.context
-    header = request.headers.get("authorization")
-    if header is None:
+    token = _token(request, context.settings.base_url)
+    if token is None:
         if "is_expensive" in request.route_handler.opt:
             await context.address_limit.spend(client_address.limited_address(request))
         return None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise problems.not_signed_in("The Authorization header must read `Bearer TOKEN`.")
     who = await context.verifier.verify(token)
     await context.account_limit.spend(who.account_id.hex)
     return who
+
+
+def _token(request: Request[Any, Any, State], public_url: str) -> str | None:
+    """The access token of the header ``Authorization``, or else of the web application's cookie.
+
+    Raises:
+        Problem: 401 for a header of another form, 403 for what another site's page would change.
+    """
+    header = request.headers.get("authorization")
+    if header is None:
+        token = cookies.value(request.headers, cookies.ACCESS)
+        if token is not None and request.method not in cookies.SAFE_METHODS:
+            cookies.require_own_page(request.headers, public_url)
+        return token
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise problems.not_signed_in("The Authorization header must read `Bearer TOKEN`.")
+    return token
 
 
 def _viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
@@ -258,6 +274,7 @@ def _answer(problem: Problem) -> Response[bytes]:
         status_code=problem.status,
         media_type=problems.MEDIA_TYPE,
         headers=problem.headers(),
+        cookies=problem.cookies,
     )
 
 
@@ -312,8 +329,11 @@ class _Observed:
     access log, with the same request id.
     """
 
-    def __init__(self, app: Litestar, service: Service, guarded: OwnPagesOnly) -> None:
+    def __init__(
+        self, app: Litestar, service: Service, guarded: OwnPagesOnly, public_url: str
+    ) -> None:
         self._app = guarded
+        self._public_url = public_url
         self._state = app.state
         self._methods = defaultdict[str, set[str]](set)
         for route in app.routes:
@@ -325,11 +345,19 @@ class _Observed:
 
     def has_socket(self, path: str, scope: HTTPScope) -> bool:
         """Whether a WebSocket is declared at this path, and open to this request."""
-        return path in self._sockets and self._app.lets_in(scope)
+        return path in self._sockets and self._app.lets_in(scope) and self._lets_sign_in(scope)
+
+    def _lets_sign_in(self, scope: HTTPScope) -> bool:
+        """Whether the request has no cookie that signs in, or comes from our own page."""
+        headers = Headers.from_scope(scope)
+        return cookies.value(headers, cookies.ACCESS) is None or cookies.is_own_page(
+            headers, self._public_url
+        )
 
     def open_socket(self, headers: list[tuple[bytes, bytes]]) -> Upgraded:
         """Return what takes a connection over after its handshake: the state's ``open_socket`` makes it."""
-        made: Upgraded = self._state.open_socket(_request_id(headers))
+        token = cookies.value(Headers(headers), cookies.ACCESS)
+        made: Upgraded = self._state.open_socket(_request_id(headers), token)
         return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

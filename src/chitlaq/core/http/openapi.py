@@ -18,6 +18,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
 from chitlaq.core.http import problems
+from chitlaq.core.http.cookies import SAFE_METHODS
 from chitlaq.core.http.routes import OWN_PATHS
 
 Requirement = dict[str, list[str]]
@@ -108,6 +109,8 @@ def _statuses(route: HTTPRoute, handler: HTTPRouteHandler, security: list[Requir
         statuses.add(HTTPStatus.UNAUTHORIZED)
     if _GUARDS.keys() & parameters.keys():
         statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
+        if not handler.http_methods <= SAFE_METHODS:
+            statuses.add(HTTPStatus.FORBIDDEN)  # another site's page, with our cookie
     if route.path not in OWN_PATHS:
         statuses.add(HTTPStatus.SERVICE_UNAVAILABLE)
     return {int(status) for status in statuses} - set(handler.responses or ())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from chitlaq.core.http import edge
 from chitlaq.core.telemetry import logs
+
+if TYPE_CHECKING:
+    from litestar.datastructures import Cookie
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -34,6 +38,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         retry_after_seconds: for 429 and 503: when to retry.
         headers: what the status demands: for 426, what to upgrade to.
         limit: for 429: the limit that was reached.
+        cookies: what the client shall keep, or forget.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         retry_after_seconds: int | None = None,
         headers: Mapping[str, str] | None = None,
         limit: str = "",
+        cookies: Sequence[Cookie] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -53,6 +59,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         self.retry_after_seconds = retry_after_seconds
         self._headers = headers or {}
         self.limit = limit
+        self.cookies = cookies
 
     def body(self) -> bytes:
         return msgspec.json.encode(

@@ -15,7 +15,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.host import files, templates
-from chitlaq.core.http import edge
+from chitlaq.core.http import cookies, edge
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -99,6 +99,7 @@ def render(
         templates=_templates(routes),
         methods=_methods(routes),
         user=f"{user} {group}" if user else None,
+        token_cookie=cookies.ACCESS,
         retry_after=RETRY_AFTER_SECONDS,
         other_statuses=OTHER_STATUSES,
     )

@@ -17,8 +17,8 @@ from chitlaq.services.websocket.sockets.socket import Socket
 
 
 class WebsocketState(ServiceState):
-    open_socket: Callable[[str], Socket]
-    """Makes the socket of a request with this id."""
+    open_socket: Callable[[str, str | None], Socket]
+    """Makes the socket of a request with this id, and the access token of its cookie."""
     hub: Hub
     database: Database
     sending: Sending

@@ -6,15 +6,16 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from litestar import Request, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 
 from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.sessions import cookies, sessions
 from chitlaq.services.auth.sessions import login as signing_in
-from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, Sessions, SignedIn
 from chitlaq.services.auth.state import AuthState
 
@@ -23,26 +24,49 @@ from chitlaq.services.auth.state import AuthState
     "/auth/login",
     status_code=200,
     summary="Sign in with address or username and password",
-    refuses=(401, 429),
+    refuses=(401, 403, 429),
 )
-async def login(data: Login, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
-    return await signing_in.login(state, data, origin.of(request))
+async def login(
+    data: Login, request: Request[Any, Any, State], state: AuthState
+) -> Response[SignedIn]:
+    if data.cookies:
+        cookies.require_own_page(request, state)
+    signed_in = await signing_in.login(state, data, origin.of(request))
+    return cookies.answered(state, signed_in) if data.cookies else Response(signed_in)
 
 
 @post(
     "/auth/refresh",
     status_code=200,
     summary="Exchange a refresh token for new tokens",
-    refuses=(401,),
+    refuses=(401, 403),
 )
-async def refresh(data: Refresh, request: Request[Any, Any, State], state: AuthState) -> SignedIn:
-    return await sessions.refresh(state, data.refresh_token, origin.of(request))
+async def refresh(
+    data: Refresh, request: Request[Any, Any, State], state: AuthState
+) -> Response[SignedIn]:
+    asking = origin.of(request)
+    if data.refresh_token is not None:
+        return Response(await sessions.refresh(state, data.refresh_token, asking))
+    token = cookies.refresh_token(request, state)
+    try:
+        return cookies.answered(state, await sessions.refresh(state, token, asking))
+    except Problem as problem:
+        raise cookies.forgetting(problem) from None
 
 
-@post("/auth/logout", status_code=204, summary="Sign this device out")
-async def logout(member: Identity, request: Request[Any, Any, State], state: AuthState) -> None:
+@post(
+    "/auth/logout",
+    status_code=204,
+    summary="Sign this device out",
+    responses={204: ResponseSpec(None, description="Signed out", generate_examples=False)},
+)
+async def logout(
+    member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> Response[None]:
     asking = origin.of(request, member.session_id)
     await sessions.end(state.database, member, member.session_id, asking)
+    is_by_cookie = "authorization" not in request.headers
+    return Response(None, cookies=cookies.forgotten() if is_by_cookie else None)
 
 
 @get(

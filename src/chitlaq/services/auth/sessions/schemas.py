@@ -13,24 +13,28 @@ from chitlaq.services.auth.accounts.schemas import Short, User
 
 
 class Login(Incoming, frozen=True):
-    """``login`` is the e-mail address or the username."""
+    """``login`` is the e-mail address or the username. ``cookies``: for the web application, whose tokens
+    are in cookies that no script reads."""
 
     login: Short
     password: Annotated[str, msgspec.Meta(max_length=256)]
+    cookies: bool = False
 
 
 class Refresh(Incoming, frozen=True):
-    refresh_token: Short
+    """Without ``refresh_token``, the one in the cookie is meant."""
+
+    refresh_token: Short | None = None
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1)."""
+    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1). The tokens may be in cookies."""
 
-    access_token: str
     token_type: str
     expires_in: int
-    refresh_token: str
     user: User
+    access_token: str | msgspec.UnsetType = msgspec.UNSET
+    refresh_token: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class AuthStatus(msgspec.Struct, frozen=True):

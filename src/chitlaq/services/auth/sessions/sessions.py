@@ -162,7 +162,7 @@ async def _signed_in(
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
     token = state.signer.sign(row["id"], session_id, lifetime, row["issued_at"])
-    return SignedIn(token, "Bearer", lifetime, refresh_token, user_of(row))
+    return SignedIn("Bearer", lifetime, user_of(row), token, refresh_token)
 
 
 async def _end_stolen(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from http import HTTPStatus
+from typing import Any
 
-from litestar import get
+from litestar import Request, get
+from litestar.datastructures import State
 
-from chitlaq.core.http import upgrades
+from chitlaq.core.http import cookies, upgrades
 from chitlaq.core.http.operators import operator
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context
 from chitlaq.services.websocket.sockets.schemas import OpenSocket, OpenSockets
 from chitlaq.services.websocket.state import WebsocketState
 
@@ -19,10 +22,13 @@ from chitlaq.services.websocket.state import WebsocketState
     status_code=HTTPStatus.SWITCHING_PROTOCOLS,
     summary="A WebSocket for frames in JSON, in both directions",
     is_socket=True,
-    refuses=(HTTPStatus.UPGRADE_REQUIRED,),
+    refuses=(HTTPStatus.FORBIDDEN, HTTPStatus.UPGRADE_REQUIRED),
 )
-async def refuse() -> None:
+async def refuse(request: Request[Any, Any, State]) -> None:
     """Refuse a request that is no valid upgrade; `core.http.upgrades` hands the valid ones over."""
+    if cookies.value(request.headers, cookies.ACCESS) is not None:
+        context: Context = request.app.state.context
+        cookies.require_own_page(request.headers, context.settings.base_url)
     raise Problem(
         HTTPStatus.UPGRADE_REQUIRED,
         "This is a WebSocket: open it as RFC 6455 says, with `Upgrade: websocket`, "

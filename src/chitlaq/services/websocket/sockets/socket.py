@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
@@ -57,7 +58,9 @@ class Socket(Connection):
     max_message_bytes = MAX_ANONYMOUS_BYTES
     max_waiting_bytes = MAX_ANONYMOUS_WAITING_BYTES
 
-    def __init__(self, hub: Hub, verifier: Verifier, handle: Handler, request_id: str) -> None:
+    def __init__(
+        self, hub: Hub, verifier: Verifier, handle: Handler, request_id: str, token: str | None
+    ) -> None:
         super().__init__()
         self.identity: Identity | None = None
         self._do = handle
@@ -67,9 +70,16 @@ class Socket(Connection):
         self._hub = hub
         self._verifier = verifier
         self._request_id = request_id
+        self._cookie_token = token
         hub.add(self)
         with logs.request_context(request_id):
             log.info("connection opened")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._cookie_token is not None:
+            self.spend(SIGN_IN_FRAMES)
+            self.work(self._sign_in(self._cookie_token, perf_counter()))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

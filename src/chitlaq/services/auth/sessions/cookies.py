@@ -1,0 +1,91 @@
+"""Sessions of the web application: both tokens in cookies, none in a body that a script could read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import Cookie, State
+
+from chitlaq.core.http import cookies, problems
+from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth.sessions.schemas import SignedIn
+from chitlaq.services.auth.state import AuthState
+
+SECONDS_PER_DAY = 86_400
+
+
+def require_own_page(request: Request[Any, Any, State], state: AuthState) -> None:
+    """Refuse what another site's page causes: signing somebody in, refreshing.
+
+    Raises:
+        Problem: 403.
+    """
+    cookies.require_own_page(request.headers, state.settings.base_url)
+
+
+def refresh_token(request: Request[Any, Any, State], state: AuthState) -> str:
+    """Return the refresh token of our own page's cookie.
+
+    Raises:
+        Problem: 401 if there is none, 403 for another site's page.
+    """
+    require_own_page(request, state)
+    token = cookies.value(request.headers, cookies.REFRESH)
+    if not token:
+        raise forgetting(problems.not_signed_in("No refresh token was sent: sign in."))
+    return token
+
+
+def answered(state: AuthState, signed_in: SignedIn) -> Response[SignedIn]:
+    """Answer somebody who has signed in, with the tokens in cookies."""
+    body = msgspec.structs.replace(
+        signed_in, access_token=msgspec.UNSET, refresh_token=msgspec.UNSET
+    )
+    return Response(body, cookies=kept(state, signed_in))
+
+
+def kept(state: AuthState, signed_in: SignedIn) -> list[Cookie]:
+    """Return both cookies of a session, which last as long as it may.
+
+    An access token that has expired still tells the edge whose limit counts, and the page that it must
+    be refreshed.
+    """
+    lifetime = state.settings.tokens.session_days * SECONDS_PER_DAY
+    return _both(str(signed_in.access_token), str(signed_in.refresh_token), lifetime)
+
+
+def forgotten() -> list[Cookie]:
+    """Return what makes a browser forget both cookies."""
+    return _both("", "", 0)
+
+
+def forgetting(problem: Problem) -> Problem:
+    """Let a refusal make a browser forget both cookies, which are good for nothing any more."""
+    problem.cookies = forgotten()
+    return problem
+
+
+def _both(access_token: str, refresh_token: str, lifetime_seconds: int) -> list[Cookie]:
+    return [
+        # Links from elsewhere open signed in; what changes something is checked by `require_own_page`.
+        Cookie(
+            cookies.ACCESS,
+            path="/",
+            value=access_token,
+            max_age=lifetime_seconds,
+            secure=True,
+            httponly=True,
+            samesite="lax",
+        ),
+        Cookie(
+            cookies.REFRESH,
+            path=cookies.REFRESH_PATH,
+            value=refresh_token,
+            max_age=lifetime_seconds,
+            secure=True,
+            httponly=True,
+            samesite="strict",
+        ),
+    ]
