@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from chitlaq.client import Chat, Session, Tokens
-from tests.conftest import Member, Stack, eventually
+from tests.conftest import Member, Stack, eventually, free_ports
 from tests.services.websocket.chat.talking import connected, conversation, say
 
 Join = Callable[[], Awaitable[Member]]
@@ -90,6 +90,15 @@ async def test_recipient_who_is_not_there_is_named_with_what_to_do(
     assert answer.returncode == 0, answer.stderr
     answer = stack.command("chat", "send", ben.username, "x", "--as", ada.username)
     assert (answer.returncode, "is no demo member" in answer.stderr) == (1, True)
+
+
+def test_installation_that_is_down_is_said_with_the_command_that_shows_it(stack: Stack) -> None:
+    (closed,) = free_ports(1)
+    answer = stack.command(
+        "chat", "send", "ada", "x", "--token", "-", input="x",
+        env={"CHITLAQ_PORTS_GATEWAY": str(closed)},
+    )  # fmt: skip
+    assert (answer.returncode, "`chitlaq ps` shows" in answer.stderr) == (1, True)
 
 
 async def test_message_is_sent_and_read_as_a_member(stack: Stack, join: Join) -> None:

@@ -147,9 +147,11 @@ def _said(message: Message) -> str:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    from chitlaq.client import ClientError
+    from chitlaq.client import ClientError, UnreachableError
 
     try:
         return asyncio.run(work)
+    except UnreachableError as error:
+        raise OperatorError(f"{error}. `chitlaq ps` shows what runs.") from None
     except ClientError as error:
         raise OperatorError(str(error)) from None

@@ -267,6 +267,12 @@ async def test_other_server_in_place_of_prometheus_is_unknown(tmp_path: Path, ch
     assert (result.verdict, "does not answer like Prometheus" in result.summary) == (UNKNOWN, True)
 
 
+async def test_prometheus_that_starts_is_not_taken_for_another_server(tmp_path: Path) -> None:
+    with answering(b"Service Unavailable", status=503) as port:
+        result = await run_against("api.latency", f"http://127.0.0.1:{port}", tmp_path)
+    assert (result.verdict, "Prometheus is starting" in result.summary) == (UNKNOWN, True)
+
+
 async def test_failing_route_is_named_with_its_ratio(
     told: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TypeVar
 
 import msgspec
@@ -118,6 +119,8 @@ class PrometheusView:
                 raise UnknownResult(f"Prometheus refuses {params['query']}: {body.error}")
             return msgspec.json.decode(body.data, type=kind)
         except msgspec.DecodeError as error:
+            if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise UnknownResult("Prometheus is starting: it reads what it has stored") from None
             raise UnknownResult(f"{access.url} does not answer like Prometheus: {error}") from None
 
 
