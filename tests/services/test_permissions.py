@@ -142,7 +142,7 @@ async def test_private_profile_is_for_its_followers(
         ("chitlaq_feed", "SELECT password_hash FROM auth.accounts"),
         ("chitlaq_search", "SELECT * FROM auth.accounts"),
         ("chitlaq_websocket", "SELECT * FROM auth.sessions"),
-        ("chitlaq_gateway", "SELECT * FROM auth.mail_tokens"),
+        ("chitlaq_gateway", "SELECT * FROM auth.registration_links"),
         ("chitlaq_feed", "SELECT * FROM mail.messages"),
         ("chitlaq_search", "SELECT * FROM feed.members"),
         ("chitlaq_search", "SELECT * FROM feed.posts"),
