@@ -311,6 +311,16 @@ class Stack:
         finally:
             await connection.close()
 
+    async def add_university(self, name: str, domain: str) -> None:
+        """Let a university's addresses register, if they may not yet."""
+        await self.sql(
+            "WITH u AS (INSERT INTO auth.universities (name) SELECT $1 WHERE NOT EXISTS"
+            " (SELECT FROM auth.university_domains WHERE domain = $2) RETURNING id)"
+            " INSERT INTO auth.university_domains SELECT $2, id FROM u",
+            name,
+            domain,
+        )
+
     def redis(self, *words: str) -> str:
         return self.command("exec", "redis", "redis-cli", *words).stdout.strip()
 

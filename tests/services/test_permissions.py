@@ -35,12 +35,7 @@ PLACES: dict[str, tuple[str, Callable[[str, str], bool]]] = {
 
 @pytest.fixture
 async def readers(stack: Stack, join: Join) -> dict[str, Member]:
-    await stack.sql(
-        "WITH u AS (INSERT INTO auth.universities (name) VALUES ('Elsewhere College')"
-        " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
-        " INSERT INTO auth.university_domains SELECT 'elsewhere.example', id FROM u"
-        " ON CONFLICT DO NOTHING"
-    )
+    await stack.add_university("Elsewhere College", "elsewhere.example")
     people = {name: await join() for name in READERS if name not in {"elsewhere", "nobody"}}
     people["elsewhere"] = await join("elsewhere.example")
     author = people["author"]

@@ -29,6 +29,7 @@ from chitlaq.cli import (
     serve,
     stack,
     statuspage,
+    universities,
     ws,
 )
 
@@ -71,6 +72,7 @@ for _module in (
     console,
     operators,
     statuspage,
+    universities,
     metrics,
     exec,
     data,

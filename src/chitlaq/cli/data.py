@@ -1,13 +1,11 @@
-"""Commands on data: migrate, seed, mail, universities."""
+"""Commands on data: migrate, seed, mail."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -27,14 +25,12 @@ T = TypeVar("T")
 DEMO_MEMBERS = 2000
 
 mail = typer.Typer(no_args_is_help=True, help="Read the mailbox of the embedded stack.")
-universities = typer.Typer(no_args_is_help=True, help="Universities whose addresses may register.")
 
 
 def register(app: typer.Typer) -> None:
     app.command()(migrate)
     app.command()(seed)
     app.add_typer(mail, name="mail")
-    app.add_typer(universities, name="universities")
 
 
 def migrate(
@@ -143,72 +139,6 @@ def show_mail(
     else:
         to_address, subject = one_line(rows[0]["to"]), one_line(rows[0]["subject"])
         typer.echo(f"To: {to_address}\nSubject: {subject}\n\n{rows[0]['text']}")
-
-
-@universities.command("list")
-def list_universities(as_json: output.AsJson = False) -> None:
-    """List the universities and the domains of their addresses.
-
-    Example: chitlaq universities list
-    """
-    rows = fetch(
-        "SELECT u.name, array_agg(d.domain ORDER BY d.domain) AS domains FROM auth.universities u"
-        " JOIN auth.university_domains d ON d.university_id = u.id GROUP BY u.name ORDER BY u.name"
-    )
-    output.print_rows(
-        rows,
-        {"university": itemgetter("name"), "domains": lambda row: ", ".join(row["domains"])},
-        as_json=as_json,
-    )
-
-
-@universities.command("import")
-def import_universities(
-    file: Annotated[Path, typer.Argument(help="CSV with the columns name and domain.")],
-) -> None:
-    """Add universities and domains; existing ones are kept.
-
-    Example: chitlaq universities import universities.csv
-    """
-    rows = _read_universities(file)
-    _run(_import(*installation.current(), rows))
-    typer.echo(f"{len(rows)} domains are now known.")
-
-
-def _read_universities(file: Path) -> list[tuple[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            if not {"name", "domain"} <= set(reader.fieldnames or ()):
-                raise OperatorError(
-                    f"{file} must begin with a line naming the columns name,domain."
-                )
-            rows = [(row["name"] or "", row["domain"] or "") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise OperatorError(f"{file} cannot be read: {error}.") from None
-    return [(name.strip(), domain.strip().lower().removeprefix("@")) for name, domain in rows]
-
-
-async def _import(home: Home, settings: Settings, rows: list[tuple[str, str]]) -> None:
-    import asyncpg
-
-    async with _connection(home, settings) as connection, connection.transaction():
-        for number, (name, domain) in enumerate(rows, start=2):
-            try:
-                await connection.execute(
-                    "WITH u AS (INSERT INTO auth.universities (name) VALUES ($1)"
-                    " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
-                    " INSERT INTO auth.university_domains (domain, university_id)"
-                    " SELECT $2, id FROM u"
-                    " ON CONFLICT (domain) DO UPDATE SET university_id = excluded.university_id",
-                    name,
-                    domain,
-                )
-            except asyncpg.CheckViolationError:
-                raise OperatorError(
-                    f"Line {number} does not name a university and its domain"
-                    f" ({name!r}, {domain!r}); nothing was imported."
-                ) from None
 
 
 def fetch(statement: str, *args: object) -> list[dict[str, Any]]:

@@ -3,6 +3,9 @@
 A mail must go to the address that was checked and to no other, so everything is refused that a mail
 library or a mail server could read as something else: encoded words (RFC 2047), quoted and
 non-ASCII local parts, routes of old servers (``user%host@relay``, ``host!user``).
+
+Addresses are compared in one form: lower case, and the domain as DNS has it (A-labels, RFC 5891), whatever
+form of Unicode it was typed in.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ LONGEST = 254
 
 
 def checked(text: str) -> str:
-    """Return an address in the form that is stored and written to: in lower case.
+    """Return an address in the form that is stored, compared and written to.
 
     Raises:
         ValueError: it is not an address that we write to; the message says why.
@@ -33,11 +36,33 @@ def checked(text: str) -> str:
             "the part before the @ may have English letters, digits, single dots between them,"
             " and _ + - ' & ~ # $ * / ^ { } `"
         )
-    if not _DOMAIN.fullmatch(domain):
-        raise ValueError("the part after the @ must be a domain such as example.edu, in ASCII")
-    if len(local_part) > LONGEST_LOCAL_PART or len(text) > LONGEST:
+    try:
+        address = f"{local_part.lower()}@{checked_domain(domain)}"
+    except ValueError as error:
+        raise ValueError(f"the part after the @ {error}") from None
+    if len(local_part) > LONGEST_LOCAL_PART or len(address) > LONGEST:
         raise ValueError(f"may be {LONGEST} characters long, and {LONGEST_LOCAL_PART} before the @")
-    return text.lower()
+    return address
+
+
+def checked_domain(text: str) -> str:
+    """Return a domain as DNS has it: ``Bücher.Example`` is ``xn--bcher-kva.example`` (UTS 46).
+
+    Raises:
+        ValueError: it is no domain; the message says why.
+    """
+    domain = text
+    if not text.isascii() or "xn--" in text.lower():
+        # Its tables are large, and most domains need none.
+        import idna
+
+        try:
+            domain = idna.encode(text, uts46=True, std3_rules=True).decode()
+        except idna.IDNAError as error:
+            raise ValueError(f"must be a domain such as example.edu ({error})") from None
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError("must be a domain such as example.edu")
+    return domain.lower()
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -58,6 +58,27 @@ SELECT 'unverified', count(DISTINCT email)
 FROM auth.registrations
 WHERE account_id IS NULL AND expires_at > now();
 
+-- A university is known by its own id: two of one name are two.
+ALTER TABLE auth.universities
+    DROP CONSTRAINT universities_name_key,
+    -- What the operator's own lists call it.
+    ADD COLUMN code text UNIQUE CHECK (code ~ '^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$'),
+    ADD COLUMN country text NOT NULL DEFAULT '' CHECK (country ~ '^([A-Z]{2})?$');
+CREATE INDEX universities_by_name ON auth.universities (name, country);
+
+-- Which of a university's addresses may register, and what some of them say about their owners. A pattern is
+-- a whole address with * and ?.
+CREATE TABLE auth.address_rules (
+    university_id uuid NOT NULL REFERENCES auth.universities ON DELETE CASCADE,
+    position integer NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('allow', 'refuse', 'department')),
+    pattern text NOT NULL CHECK (pattern = lower(pattern) AND char_length(pattern) BETWEEN 1 AND 254),
+    department text NOT NULL DEFAULT '' CHECK (
+        (kind = 'department') = (department <> '') AND char_length(department) <= 100
+    ),
+    PRIMARY KEY (university_id, position)
+);
+
 -- Two names with the same skeleton are taken for each other (UTS 39, 4). Names are ASCII and have no case,
 -- so of its table these remain, read in either case: 0 and O; 1, I and l; m and rn; w and vv. Underscores
 -- that nobody counts are left out.

@@ -198,22 +198,20 @@ async def _universities(connection: Connection, until: int, rng: Random) -> list
     """Return the ids of the demo's universities; create the missing ones."""
     ids = []
     for university in names.UNIVERSITIES:
-        await connection.execute(
-            "INSERT INTO auth.universities (id, name) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-            UUID(bytes=uuid7(until, rng)),
-            university.name,
+        fresh = UUID(bytes=uuid7(until, rng))
+        known = await connection.fetchval(
+            "SELECT university_id FROM auth.university_domains WHERE domain = $1", university.domain
         )
-        ids.append(
-            await connection.fetchval(
-                "SELECT id FROM auth.universities WHERE name = $1", university.name
+        ids.append(known or fresh)
+        if known is None:
+            await connection.execute(
+                "INSERT INTO auth.universities (id, name) VALUES ($1, $2)", fresh, university.name
             )
-        )
-        await connection.execute(
-            "INSERT INTO auth.university_domains (domain, university_id) VALUES ($1, $2)"
-            " ON CONFLICT (domain) DO NOTHING",
-            university.domain,
-            ids[-1],
-        )
+            await connection.execute(
+                "INSERT INTO auth.university_domains (domain, university_id) VALUES ($1, $2)",
+                university.domain,
+                fresh,
+            )
     return ids
 
 

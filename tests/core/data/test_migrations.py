@@ -88,7 +88,9 @@ STORED = {
         INSERT INTO auth.registrations
             (university_id, email, username, display_name, password_hash, expires_at)
         SELECT id, 'new@example.edu', 'new', 'New', 'x', now() FROM auth.universities;
-        INSERT INTO auth.registration_links SELECT sha256('token'), id FROM auth.registrations
+        INSERT INTO auth.registration_links SELECT sha256('token'), id FROM auth.registrations;
+        INSERT INTO auth.address_rules (university_id, position, kind, pattern)
+        SELECT id, 0, 'refuse', 'x@example.edu' FROM auth.universities
         """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
@@ -145,6 +147,41 @@ async def test_each_migration_applies_to_what_was_stored_before_it(
             ("of_another_version", "x", 0, None),
             ("send_mail", "of the mail", 3, "come back later"),
         ]
+    finally:
+        await connection.close()
+
+
+async def test_account_that_was_never_verified_becomes_a_registration(
+    stack: Stack, database: str
+) -> None:
+    """Its link still works, and it holds its address and name no longer."""
+    older = NAMES.index("0016_registrations")
+    await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), older)
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(
+            """
+            INSERT INTO auth.accounts
+                (university_id, email, username, display_name, password_hash, verified_at)
+            SELECT id, who || '@example.edu', who, who, 'hash', at
+            FROM auth.universities, (VALUES ('waiting', NULL), ('verified', now())) AS a (who, at);
+            INSERT INTO auth.mail_tokens SELECT sha256(username::bytea), id, now() + interval '1 hour'
+            FROM auth.accounts
+            """
+        )
+        await asyncio.to_thread(apply_first, stack.dsn("chitlaq", "forwards"), older + 1)
+        found = await connection.fetch(
+            "SELECT r.email, r.password_hash, l.token_hash = sha256(r.username::bytea) AS works, a.username"
+            " FROM auth.registrations r JOIN auth.registration_links l ON l.registration_id = r.id"
+            " LEFT JOIN auth.accounts a ON a.id = r.account_id WHERE r.expires_at > now() ORDER BY 1"
+        )
+        assert [tuple(row) for row in found] == [
+            ("verified@example.edu", "hash", True, "verified"),
+            ("waiting@example.edu", "hash", True, None),
+        ]
+        assert await connection.fetchval("SELECT count(*) FROM auth.accounts") == 1
+        counts = await connection.fetch("SELECT * FROM auth.account_counts ORDER BY state")
+        assert [tuple(row) for row in counts] == [("unverified", 1), ("verified", 1)]
     finally:
         await connection.close()
 

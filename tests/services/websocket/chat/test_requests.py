@@ -112,12 +112,7 @@ async def test_only_few_messages_are_written_into_a_request_until_it_is_accepted
 async def test_privacy_says_who_may_write(
     stack: Stack, join: Any, who: str, allowed: set[str]
 ) -> None:
-    await stack.sql(
-        "WITH u AS (INSERT INTO auth.universities (name) VALUES ('Elsewhere College')"
-        " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id)"
-        " INSERT INTO auth.university_domains SELECT 'elsewhere.example', id FROM u"
-        " ON CONFLICT DO NOTHING"
-    )
+    await stack.add_university("Elsewhere College", "elsewhere.example")
     ben = await join()
     writers = {
         "stranger": await join(),
