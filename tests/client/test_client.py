@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 from uuid import UUID
 
 import pytest
@@ -32,6 +33,8 @@ from chitlaq.client import (
     Tokens,
     UnreachableError,
 )
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -168,6 +171,40 @@ async def test_refused_message_is_told_and_those_after_it_are_sent(
     assert results[0].status == 422
     assert not isinstance(results[1], BaseException)
     assert results[1].seq == 1
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_device_whose_clock_is_wrong_stays_signed_in_and_misses_nothing(
+    stack: Stack, join: Join, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Its token expires soon: too late or too early by its clock, it gets another."""
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=hours)
+
+    monkeypatch.setattr("chitlaq.client.chat.datetime", Skewed)
+    monkeypatch.setattr("chitlaq.client.chat.EARLY_SECONDS", 1.0)
+    ada, ben = await join(), await join()
+    await ben.put(f"/api/users/{ada.username}/follow")
+    secrets = Secrets(stack.home / "secrets")
+    signer = Signer(secrets.signing_key, secrets.edge_key, stack.issuer)
+    (row,) = await stack.sql("SELECT id FROM auth.sessions WHERE account_id = $1", UUID(ada.id))
+    token = signer.sign(UUID(ada.id), row["id"], 2)
+    session = session_of(stack, ada, token)
+    conversation = (await session.direct(ben.username)).id
+    seen: list[Message] = []
+    async with Chat(session, seen.append).connected() as chat:
+        await chat.online()
+        number = 0
+        while session.tokens.access == token or number < 20:
+            number += 1
+            await chat.send(conversation, str(number))
+        await eventually(lambda: len(seen) == number)
+    assert [one.text for one in seen] == [str(one) for one in range(1, number + 1)]
+    stored = (await session.messages(conversation)).items
+    assert abs(seen[-1].sent_at - stored[-1].sent_at) < timedelta(seconds=5)
 
 
 async def test_end_of_the_session_ends_the_chat(stack: Stack, join: Join) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -195,9 +196,12 @@ async def connect(server: Server) -> AsyncIterator[Connect]:
         client.writer.close()
 
 
+BOMB = zlib.compress(bytes(1_000_000), wbits=-15)[:-4]
 VIOLATIONS: dict[str, tuple[bytes, int]] = {
     "no mask": (b"\x81\x01x", 1002),
     "reserved bit": (b"\xc1\x80\0\0\0\0", 1002),
+    # A kilobyte that deflate makes a megabyte of: it was not agreed on, and is not inflated.
+    "compressed bomb": (bytes([0xC1]) + frame(TEXT, BOMB)[1:], 1002),
     "unknown type": (b"\x83\x80\0\0\0\0", 1002),
     "unknown control type": (b"\x8b\x80\0\0\0\0", 1002),
     "fragmented ping": (frame(PING, is_final=False), 1002),

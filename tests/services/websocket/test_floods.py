@@ -7,7 +7,9 @@ program that is as busy and sends nothing, in the same run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +22,7 @@ import pytest
 import websockets
 
 from tests.conftest import Member, Stack, eventually, short_form
-from tests.services.websocket.flood import FLOODS, QUIET
+from tests.services.websocket.flood import FLOODS, HANDSHAKE, QUIET
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -61,12 +63,12 @@ async def flooding(kind: str, port: int, token: str) -> AsyncIterator[Callable[[
 async def answer_seconds(port: int) -> float:
     """The 95th percentile of somebody else's pings for as long as the flood lasts."""
     seconds = []
-    async with websockets.connect(f"ws://127.0.0.1:{port}/ws", open_timeout=60) as socket:
+    async with websockets.connect(f"ws://127.0.0.1:{port}/ws", open_timeout=60) as client:
         end = perf_counter() + SECONDS - 0.3
         while perf_counter() < end:
             started = perf_counter()
-            await socket.send('{"type":"ping"}')
-            await asyncio.wait_for(socket.recv(), 60)
+            await client.send('{"type":"ping"}')
+            await asyncio.wait_for(client.recv(), 60)
             seconds.append(perf_counter() - started)
             await asyncio.sleep(0.03)
     return statistics.quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
@@ -94,12 +96,33 @@ async def test_flood_of_any_frame_stops_nobody_else(
     assert meanwhile < MAX_RATIO * max(usual, NOTHING_SECONDS), (meanwhile, usual, attack)
     assert growth < MAX_GROWTH_BYTES, attack
     assert attack.keys() <= {"bytes", "closed"}, "each socket was opened"
+    await eventually(lambda: nothing_is_left(stack))
 
-    async def nothing_is_left() -> bool:
-        lines = (await metrics(stack)).splitlines()
-        return "websocket_connections_active 0.0" in lines
 
-    await eventually(nothing_is_left)
+IDLE = 2_000
+MAX_BYTES_OF_ONE = 20_000
+
+
+async def test_thousands_of_idle_sockets_from_one_address_cost_little_and_stop_nobody(
+    stack: Stack,
+) -> None:
+    port = stack.ports["websocket"]
+    before = memory(stack)
+    usual = await answer_seconds(port)
+    with contextlib.ExitStack() as opened:
+        for _ in range(IDLE):
+            one = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            one.sendall(HANDSHAKE)
+            assert b" 101 " in one.recv(4096)
+        meanwhile = await answer_seconds(port)
+        growth = memory(stack) - before
+    assert meanwhile < 1.5 * max(usual, NOTHING_SECONDS), (meanwhile, usual)
+    assert growth < IDLE * MAX_BYTES_OF_ONE
+    await eventually(lambda: nothing_is_left(stack))
+
+
+async def nothing_is_left(stack: Stack) -> bool:
+    return "websocket_connections_active 0.0" in (await metrics(stack)).splitlines()
 
 
 async def metrics(stack: Stack) -> str:

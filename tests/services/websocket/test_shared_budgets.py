@@ -1,4 +1,4 @@
-"""Who shares a budget: all strangers, the sockets of an account, and nobody else."""
+"""Sockets of a process: who shares a budget (strangers, those of an account), and how all are sent away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
+from websockets.frames import CloseCode
 
 from chitlaq.core.http.identity import Identity
 from chitlaq.services.websocket.sockets import hub as hub_module
@@ -20,7 +21,7 @@ from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
 from tests.conftest import eventually
 from tests.services.websocket.flood import TEXT, frame
-from tests.services.websocket.test_connection import Client, Server
+from tests.services.websocket.test_connection import Client, Server, close_of
 
 # Of its own, each socket may send more than twice as many at once.
 AT_ONCE = 40
@@ -64,6 +65,15 @@ async def expire(server: Server, hub: Hub, client: Client) -> None:
     server.call(lambda: hub.sign_in(client.server, expired))
     server.call(lambda: hub.send([who.account_id], Pong(datetime.now(UTC))))
     assert b"expired" in bytes((await client.next_frame()).data)
+
+
+async def test_client_is_told_over_how_many_seconds_to_come_again(server: Server, hub: Hub) -> None:
+    client = await Client(server).connect()
+    server.call(client.server.shutdown)
+    told, said = await client.frames()
+    assert bytes(told.data) == b'{"type":"reconnect","within_seconds":5}'
+    assert close_of([said])[0] == CloseCode.SERVICE_RESTART
+    client.writer.close()
 
 
 ADA, BOB = uuid4(), uuid4()

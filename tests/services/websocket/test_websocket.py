@@ -47,6 +47,12 @@ async def test_invalid_frame_leaves_the_socket_open(stack: Stack, sent: str | by
         assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
 
 
+async def test_compression_is_offered_in_vain(stack: Stack) -> None:
+    async with websockets.connect(url(stack), compression="deflate") as socket:
+        assert socket.protocol.extensions == []
+        assert (await ask(socket, '{"type":"ping"}'))["type"] == "pong"
+
+
 async def test_wrong_token_is_refused_and_the_socket_stays(stack: Stack) -> None:
     async with websockets.connect(url(stack)) as socket:
         answer = await ask(socket, '{"type":"auth","token":"wrong"}')
