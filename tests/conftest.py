@@ -30,7 +30,9 @@ from chitlaq import inventory
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import ports
 from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.ops.database import overflow
+from chitlaq.services.auth.sessions.signing import Signer
 from chitlaq.stack.servers import nginx
 from chitlaq.stack.supervisor import control
 from tests import commands
@@ -272,6 +274,12 @@ class Stack:
     def issuer(self) -> str:
         """What its access tokens say whose they are."""
         return f"http://localhost:{self.ports['edge']}"
+
+    @property
+    def signer(self) -> Signer:
+        """One that signs as auth-service does."""
+        secrets = Secrets(self.home / "secrets")
+        return Signer(next(iter(secrets.signing_keys.values())), secrets.edge_key, self.issuer)
 
     def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run ``chitlaq WORDS`` for this installation."""

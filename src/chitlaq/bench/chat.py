@@ -200,7 +200,8 @@ async def _accounts(installation: Installation) -> list[UUID]:
 async def _tokens(installation: Installation, accounts: Sequence[UUID]) -> list[str]:
     """Sign all in without their password, whose hash alone would take a minute for a thousand."""
     secrets = Secrets(installation.home.secrets)
-    signer = Signer(secrets.signing_key, secrets.edge_key, installation.settings.base_url)
+    (key,) = secrets.signing_keys.values()
+    signer = Signer(key, secrets.edge_key, installation.settings.base_url)
     sessions = [ids.new() for _ in accounts]
     until = datetime.now(UTC) + timedelta(days=1)
     async with postgres.connection(_dsn(installation)) as connection:

@@ -19,6 +19,15 @@ CREATE INDEX used_refresh_tokens_by_session ON auth.used_refresh_tokens (session
 INSERT INTO auth.used_refresh_tokens (token_hash, session_id)
 SELECT previous_hash, id FROM auth.sessions WHERE previous_hash IS NOT NULL;
 
+-- A key is published before it signs, and goes when nobody has signed with it for longer than its tokens live.
+-- One that was removed stays as such: a process that still has its private half must not publish it again.
+ALTER TABLE auth.signing_keys
+    ADD COLUMN signs_from timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN last_signed_at timestamptz,
+    ADD COLUMN removed_at timestamptz;
+UPDATE auth.signing_keys SET signs_from = created_at, last_signed_at = now();
+CREATE OR REPLACE VIEW auth.public_keys AS SELECT id, public_jwk FROM auth.signing_keys WHERE removed_at IS NULL;
+
 -- Sessions that ended, and accounts whose access tokens from before this moment are refused. Each service reads
 -- every second what the transactions since its last read have revoked: by their numbers, since a transaction
 -- may commit long after the time that it states. Replaces auth.ended_sessions.

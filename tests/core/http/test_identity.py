@@ -14,7 +14,6 @@ from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.problems import Problem
-from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import Stack, eventually
 
@@ -40,10 +39,8 @@ async def outcomes(verifier: Verifier, tokens: list[str]) -> list[type]:
 
 @pytest.mark.parametrize("is_up", [True, False])
 async def test_forged_tokens_at_once_cost_one_query(stack: Stack, is_up: bool) -> None:
-    secrets, account = Secrets(stack.home / "secrets"), uuid4()
-    genuine = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(
-        account, uuid4(), 900
-    )
+    account = uuid4()
+    genuine = stack.signer.sign(account, uuid4(), 900)
     dsn = stack.dsn("chitlaq_feed") if is_up else "postgresql://nobody@127.0.0.1:1/nothing"
     database = CountingDatabase(dsn, "test", postgres.load_queries("chitlaq.core.data", "test"))
     try:
@@ -93,17 +90,13 @@ async def verifier(stack: Stack) -> AsyncIterator[Verifier]:
 
 async def test_what_a_long_transaction_revokes_is_seen(stack: Stack, verifier: Verifier) -> None:
     """However long before its commit it says that it happened, and whatever commits meanwhile."""
-    secrets, account = Secrets(stack.home / "secrets"), uuid4()
-    token = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(account, uuid4(), 900)
+    account = uuid4()
+    token = stack.signer.sign(account, uuid4(), 900)
     late = await asyncpg.connect(stack.dsn("chitlaq_auth"))
     try:
         async with late.transaction():
             await late.execute("SELECT auth.revoke($1)", account)
-            other = await verifier.verify(
-                Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(
-                    uuid4(), uuid4(), 900
-                )
-            )
+            other = await verifier.verify(stack.signer.sign(uuid4(), uuid4(), 900))
             await stack.sql("SELECT auth.revoke($1)", other.session_id)
             await eventually(lambda: verifier.is_revoked(other))
             assert (await verifier.verify(token)).account_id == account
@@ -115,8 +108,8 @@ async def test_what_a_long_transaction_revokes_is_seen(stack: Stack, verifier: V
 async def test_tokens_from_after_their_account_was_revoked_are_good(
     stack: Stack, verifier: Verifier
 ) -> None:
-    secrets, account = Secrets(stack.home / "secrets"), uuid4()
-    signer = Signer(secrets.signing_key, secrets.edge_key, stack.issuer)
+    account = uuid4()
+    signer = stack.signer
     old = signer.sign(account, uuid4(), 900)
     await stack.sql("SELECT auth.revoke($1)", account)
     await eventually(lambda: refused(verifier, old))

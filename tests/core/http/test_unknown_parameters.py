@@ -13,7 +13,6 @@ from chitlaq import inventory
 from chitlaq.core.http import routes
 from chitlaq.core.http.service import Service
 from chitlaq.core.installation.secrets import Secrets
-from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import Stack
 from tests.services.test_bad_input import assert_is_problem
 
@@ -45,7 +44,7 @@ VALUES = {
     "name": "console.css",
 }
 """Of parameters of paths; others are sent as they are named."""
-FOR_OPERATORS = ("/sockets?", "/auth/synthetic?")
+FOR_OPERATORS = ("/sockets?", "/auth/synthetic?", "/auth/keys")
 """Routes of members' services that ask for the operators' token."""
 SERVICES: dict[str, Service] = {
     row.name: import_module(f"{row.package}.routes").SERVICE for row in inventory.SERVICES
@@ -64,7 +63,7 @@ def every_route() -> Iterator[tuple[str, str, str]]:
 async def ask(stack: Stack, service: str, method: str, target: str) -> httpx.Response:
     """Send a request to a service as nginx does, signed in as whom the route is for."""
     secrets = Secrets(stack.home / "secrets")
-    token = Signer(secrets.signing_key, secrets.edge_key, stack.issuer).sign(uuid4(), uuid4(), 900)
+    token = stack.signer.sign(uuid4(), uuid4(), 900)
     if service == "ops-service" or target.startswith(FOR_OPERATORS):
         token = secrets.ops_token
     transport = httpx.AsyncHTTPTransport(uds=str(stack.home / "run" / f"{service}.0.sock"))

@@ -166,8 +166,7 @@ async def test_genuine_token_is_limited_by_itself_and_refreshed_in_a_flood(
 
 async def test_all_tokens_of_an_account_have_one_limit(stack: Stack) -> None:
     """A refresh gives a new token, as often as one asks: neither those nor spellings of one add anything."""
-    secrets = Secrets(stack.home / "secrets")
-    signer, account = Signer(secrets.signing_key, secrets.edge_key, stack.issuer), uuid4()
+    signer, account = stack.signer, uuid4()
     tokens = [signer.sign(account, uuid4(), 900) for _ in range(16)]
     # The last of 22 characters stands for four bits more than the hash has.
     tokens.append(tokens[0][:-1] + chr(ord(tokens[0][-1]) + 1))

@@ -22,6 +22,7 @@ POSTGRES_ROLES = (SUPERUSER, "chitlaq", *(row.role for row in inventory.SERVICES
 OBSERVERS_KEY = "observers.pem"
 OPERATOR, OPERATOR_PASSWORD = "operator", "operator-password"
 """Who may write at monitoring-proxy, and the file with the password."""
+_SIGNING_KEYS = "token-signing-key*.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,19 @@ class Secrets:
         return self._read("subscription-key")
 
     @property
-    def signing_key(self) -> str:
-        """The Ed25519 private key (PEM) that signs access tokens; only auth-service reads it."""
-        return self._read("token-signing-key.pem")
+    def signing_keys(self) -> dict[str, str]:
+        """The Ed25519 private keys (PEM) that sign access tokens, by the files' names; only auth-service
+        reads them."""
+        return {path.name: self._read(path.name) for path in self.folder.glob(_SIGNING_KEYS)}
+
+    def add_signing_key(self) -> None:
+        """Make another key that signs access tokens."""
+        path = self.folder / _SIGNING_KEYS.replace("*", f"-{random.token_hex(8)}")
+        files.write_once(path, _new_signing_key() + "\n")
+
+    def forget_signing_key(self, name: str) -> None:
+        """Delete the file of a key that signs no more; another process may have done so."""
+        (self.folder / name).unlink(missing_ok=True)
 
     def values(self) -> list[str]:
         """Return the lines of all secrets that this user may read, without a key's frame."""
@@ -111,7 +122,8 @@ def ensure(home: Home) -> Secrets:
     _write_new(home.secrets / "subscription-key", _new_password)
     demo_password = f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
     _write_new(home.secrets / "demo-password", lambda: demo_password)
-    _write_new(home.secrets / "token-signing-key.pem", _new_signing_key)
+    if not any(home.secrets.glob(_SIGNING_KEYS)):
+        _write_new(home.secrets / _SIGNING_KEYS.replace("*", ""), _new_signing_key)
     _write_new(home.secrets / OPERATOR_PASSWORD, _new_password)
     _write_new(home.secrets / OBSERVERS_KEY, _new_observers_key)
     return Secrets(home.secrets)

@@ -15,15 +15,19 @@ from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
-from chitlaq.services.auth.sessions.signing import Signer, publish_key
+from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.state import AuthState
 
 
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
-    secrets = Secrets(context.home.secrets)
-    signer = Signer(secrets.signing_key, secrets.edge_key, settings.base_url)
+    keys = Keys(
+        database,
+        Secrets(context.home.secrets),
+        settings.base_url,
+        settings.tokens.access_seconds,
+    )
     attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings))
@@ -32,7 +36,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         handlers.append(mail.sender(database, settings.smtp))
     async with (
         tasks.running(
-            partial(publish_key, database, signer),
+            keys.follow_forever,
             partial(registrations.forget_forever, database),
         ),
         Runner(database, *handlers).running(),
@@ -40,7 +44,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         yield AuthState(
             database=database,
             settings=settings,
-            signer=signer,
+            signing_keys=keys,
             login_limit=Limiter(context.valkey, context.service, "login", attempts, lease=1),
             resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
             address_limit=context.address_limit,

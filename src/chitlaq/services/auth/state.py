@@ -6,13 +6,13 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import ServiceState
 from chitlaq.core.installation.settings import Settings
-from chitlaq.services.auth.sessions.signing import Signer
+from chitlaq.services.auth.sessions.keys import Keys
 
 
 class AuthState(ServiceState):
     database: Database
     settings: Settings
-    signer: Signer
+    signing_keys: Keys
     login_limit: Limiter
     resend_limit: Limiter
     address_limit: Limiter

@@ -93,6 +93,36 @@ WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
 ORDER BY last_used_at DESC
 LIMIT 100;
 
+-- name: lock_keys
+-- Change the signing keys alone until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended('signing keys', 0));
+
+-- name: signing_keys
+-- All signing keys, in the order in which they sign. "is_over": nobody has signed with it for longer than an access
+-- token lives ($1 seconds), and the two minutes within which use is noted.
+SELECT id, public_jwk, created_at, signs_from, last_signed_at, removed_at,
+       signs_from <= now() AS has_begun,
+       coalesce(last_signed_at < now() - interval '1 minute', true) AS is_unnoted,
+       greatest(signs_from, last_signed_at) < now() - make_interval(secs => $1) - interval '2 minutes' AS is_over
+FROM auth.signing_keys
+ORDER BY signs_from, id;
+
+-- name: published_keys
+-- The keys that others may trust.
+SELECT public_jwk FROM auth.public_keys ORDER BY id;
+
 -- name: publish_key
--- Publish the public half of the signing key.
-INSERT INTO auth.signing_keys (id, public_jwk) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING;
+-- Publish the public half of a key that signs in so many seconds.
+INSERT INTO auth.signing_keys (id, public_jwk, signs_from) VALUES ($1, $2, now() + make_interval(secs => $3));
+
+-- name: hasten_key
+-- Let a published key sign within so many seconds.
+UPDATE auth.signing_keys SET signs_from = least(signs_from, now() + make_interval(secs => $2)) WHERE id = $1;
+
+-- name: note_signing
+-- Note that a key is used.
+UPDATE auth.signing_keys SET last_signed_at = now() WHERE id = $1;
+
+-- name: remove_keys
+-- Let nobody trust these keys any more.
+UPDATE auth.signing_keys SET removed_at = now() WHERE id = ANY($1) AND removed_at IS NULL;

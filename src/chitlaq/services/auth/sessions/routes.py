@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 
 from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.operators import operator
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.sessions import cookies, sessions
 from chitlaq.services.auth.sessions import login as signing_in
-from chitlaq.services.auth.sessions.schemas import AuthStatus, Login, Refresh, Sessions, SignedIn
+from chitlaq.services.auth.sessions.keys import JWKS_SECONDS
+from chitlaq.services.auth.sessions.schemas import (
+    AuthStatus,
+    Login,
+    Refresh,
+    Sessions,
+    SignedIn,
+    SigningKey,
+    SigningKeys,
+)
 from chitlaq.services.auth.state import AuthState
+
+FOR_OPERATORS: Final[dict[str, Any]] = {
+    "guards": [operator],
+    "include_in_schema": False,
+    "is_for_operators": True,
+}
 
 
 @post(
@@ -104,6 +122,23 @@ async def end_session(
         raise problems.not_found("session")
 
 
-@get("/auth/jwks.json", sync_to_thread=False, summary="The public keys that verify access tokens")
-def jwks(state: AuthState) -> dict[str, list[dict[str, Any]]]:
-    return {"keys": [state.signer.public_jwk]}
+@get("/auth/jwks.json", summary="The public keys that verify access tokens")
+async def jwks(state: AuthState) -> Response[dict[str, list[dict[str, Any]]]]:
+    rows = await state.database.rows("published_keys")
+    found = [msgspec.json.decode(row["public_jwk"]) for row in rows]
+    return Response({"keys": found}, headers={"Cache-Control": f"max-age={JWKS_SECONDS}"})
+
+
+@get("/auth/keys", summary="The signing keys, for operators", **FOR_OPERATORS)
+async def list_keys(state: AuthState) -> SigningKeys:
+    return SigningKeys(await state.signing_keys.listed())
+
+
+@post("/auth/keys", summary="Publish a signing key that will sign, for operators", **FOR_OPERATORS)
+async def rotate_keys(state: AuthState) -> SigningKey:
+    return await state.signing_keys.rotate()
+
+
+@delete("/auth/keys/{key_id:str}", summary="Remove a signing key, for operators", **FOR_OPERATORS)
+async def remove_key(key_id: str, state: AuthState) -> None:
+    await state.signing_keys.remove(without_nul("key_id", key_id))

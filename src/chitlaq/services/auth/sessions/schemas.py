@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -35,6 +35,24 @@ class SignedIn(msgspec.Struct, frozen=True):
     user: User
     access_token: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+KeyState = Literal["waiting", "signing", "retired"]
+"""``waiting``: published, and not signing yet. ``retired``: its last tokens are still trusted."""
+
+
+class SigningKey(msgspec.Struct, frozen=True):
+    """A key that signs access tokens, for operators."""
+
+    id: str
+    state: KeyState
+    created_at: datetime
+    signs_from: datetime
+    last_signed_at: datetime | None
+
+
+class SigningKeys(msgspec.Struct, frozen=True):
+    items: list[SigningKey]
 
 
 class AuthStatus(msgspec.Struct, frozen=True):

@@ -161,7 +161,7 @@ async def _signed_in(
     assert row is not None
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
-    token = state.signer.sign(row["id"], session_id, lifetime, row["issued_at"])
+    token = state.signing_keys.signer.sign(row["id"], session_id, lifetime, row["issued_at"])
     return SignedIn("Bearer", lifetime, user_of(row), token, refresh_token)
 
 

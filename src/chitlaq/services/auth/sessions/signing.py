@@ -1,21 +1,15 @@
-"""Access tokens: signed with the installation's private key; the public key is published."""
+"""Access tokens: signed with a private key, and sealed for nginx."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from uuid import UUID
 
-import msgspec
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import edge
 from chitlaq.core.http.identity import ALGORITHM, audience
-from chitlaq.core.telemetry import logs
-
-log = logs.get("auth")
 
 
 class Signer:
@@ -32,7 +26,12 @@ class Signer:
         self._issuer = issuer
         self._key = OKPKey.import_key(private_key_pem)
         self.key_id: str = self._key.thumbprint()
-        self.public_jwk = {**self._key.as_dict(private=False), "kid": self.key_id, "use": "sig"}
+        self.public_jwk = {
+            **self._key.as_dict(private=False),
+            "kid": self.key_id,
+            "use": "sig",
+            "alg": ALGORITHM,
+        }
 
     def sign(
         self, account: UUID, session: UUID, lifetime_seconds: int, issued_at: float | None = None
@@ -52,17 +51,3 @@ class Signer:
         header = {"alg": ALGORITHM, "kid": self.key_id}
         signed = jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
         return edge.sealed(signed, account, expires_at, self._edge_key)
-
-
-async def publish_key(database: Database, signer: Signer) -> None:
-    """Publish the public key to the other services once the database is reachable."""
-    jwk = msgspec.json.encode(signer.public_jwk).decode()
-    while True:
-        try:
-            async with database.session() as session:
-                await session.execute("publish_key", signer.key_id, jwk)
-        except PostgresUnavailableError as error:
-            log.warning("signing key not published yet", error=str(error))
-            await asyncio.sleep(1)
-        else:
-            return

@@ -21,5 +21,5 @@ async def sign_in(state: AuthState) -> SyntheticMembers:
             await session.execute("insert_synthetic_accounts")
             accounts = await session.rows("synthetic_accounts")
         conversation_id = await session.value("synthetic_conversation")
-    tokens = [state.signer.sign(row["id"], uuid4(), TOKEN_SECONDS) for row in accounts]
+    tokens = [state.signing_keys.signer.sign(row["id"], uuid4(), TOKEN_SECONDS) for row in accounts]
     return SyntheticMembers(conversation_id, tokens)
