@@ -89,11 +89,7 @@ class Secrets:
         with suppress(OSError):
             for path in self.folder.iterdir():
                 with suppress(OSError, UnicodeDecodeError):
-                    found += [
-                        line
-                        for line in path.read_text().splitlines()
-                        if line and not line.startswith("-----")
-                    ]
+                    found += lines_of(path.read_text())
         return found
 
     def _read(self, name: str) -> str:
@@ -108,6 +104,11 @@ class Secrets:
             raise OperatorError(
                 f"The secret {path} belongs to another user: run as the user that started ChitLaq."
             ) from None
+
+
+def lines_of(secret: str) -> list[str]:
+    """Return the lines of a secret that hold it: without a key's frame."""
+    return [line for line in secret.splitlines() if line and not line.startswith("-----")]
 
 
 def ensure(home: Home) -> Secrets:

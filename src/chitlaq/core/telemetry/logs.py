@@ -83,7 +83,18 @@ def hide(secrets: Iterable[str]) -> None:
     As written, and as they stand in URLs, in Python's texts, in JSON of all these, and in base64, in which
     mail and web servers get passwords and some repeat them.
     """
-    global _hidden  # noqa: PLW0603 - set once, before anything is logged
+    global _hidden  # noqa: PLW0603 - one for the process, as its log is
+    _hidden = _forms_of(secrets)
+
+
+def hide_also(secrets: Iterable[str]) -> None:
+    """Hide these secrets besides those that are hidden."""
+    global _hidden  # noqa: PLW0603
+    _hidden = tuple(sorted({*_hidden, *_forms_of(secrets)}, key=len, reverse=True))
+
+
+def _forms_of(secrets: Iterable[str]) -> tuple[bytes, ...]:
+    """Return all forms of secrets, longest first."""
     forms: set[str] = set()
     for secret in secrets:
         if len(secret) >= SHORTEST_HIDDEN:
@@ -96,7 +107,7 @@ def hide(secrets: Iterable[str]) -> None:
             }
             forms |= set(_in_base64(secret.encode(errors="surrogateescape")))
     encoded = (form.encode(errors="surrogateescape") for form in forms)
-    _hidden = tuple(sorted(encoded, key=len, reverse=True))
+    return tuple(sorted(encoded, key=len, reverse=True))
 
 
 def _in_base64(secret: bytes) -> Iterator[str]:

@@ -511,10 +511,15 @@ class Supervisor:
             nginx.send(signal.SIGUSR1)
 
     async def _tend(self) -> None:
-        """See to the logs, and reap orphans."""
+        """See to the logs, learn which secrets are new, and reap orphans."""
         reaper = leftovers.Reaper(is_waited_for)
+        known = set(self._home.secrets.glob("*"))
         while True:
             await asyncio.sleep(TEND_SECONDS)
+            found = set(self._home.secrets.glob("*"))
+            if found - known:
+                logs.hide(settings_loading.secrets_of(self._home, self._settings))
+            known = found
             await self._logs.tend()
             await asyncio.to_thread(reaper.reap)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
-from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.installation.secrets import Secrets, lines_of
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.sessions.schemas import KeyState, SigningKey
 from chitlaq.services.auth.sessions.signing import Signer
@@ -188,6 +188,7 @@ class Keys:
         names = {name for name, _ in self._held.values()}
         for name, pem in self._secrets.signing_keys.items():
             if name not in names:
+                logs.hide_also(lines_of(pem))
                 signer = Signer(pem, self._secrets.edge_key, self._issuer)
                 self._held[signer.key_id] = (name, signer)
 
