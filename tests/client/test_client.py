@@ -33,8 +33,6 @@ from chitlaq.client import (
     Tokens,
     UnreachableError,
 )
-from chitlaq.core.installation.secrets import Secrets
-from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -188,10 +186,8 @@ async def test_device_whose_clock_is_wrong_stays_signed_in_and_misses_nothing(
     monkeypatch.setattr("chitlaq.client.chat.EARLY_SECONDS", 1.0)
     ada, ben = await join(), await join()
     await ben.put(f"/api/users/{ada.username}/follow")
-    secrets = Secrets(stack.home / "secrets")
-    signer = Signer(secrets.signing_key, secrets.edge_key, stack.issuer)
     (row,) = await stack.sql("SELECT id FROM auth.sessions WHERE account_id = $1", UUID(ada.id))
-    token = signer.sign(UUID(ada.id), row["id"], 2)
+    token = stack.signer.sign(UUID(ada.id), row["id"], 2)
     session = session_of(stack, ada, token)
     conversation = (await session.direct(ben.username)).id
     seen: list[Message] = []
