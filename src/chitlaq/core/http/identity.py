@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from chitlaq.core.telemetry import logs
 
 ALGORITHM = "Ed25519"
 REMEMBERED_TOKENS = 10_000
-UNKNOWN_KEY_SECONDS = 5.0
+# Between the reads that unknown keys cause: a key may sign at once, and be unknown here until the next look.
+UNKNOWN_KEY_SECONDS = 0.5
 READ_SECONDS = 1.0
 REVOKED_SECONDS = 86_400
 """How long what was revoked is remembered: the settings let no access token live longer."""
@@ -76,7 +78,7 @@ class Verifier:
         self._jwks: dict[str, str] = {}
         self._revoked: dict[UUID, float] = {}
         self._open_transaction = 0
-        self._read_at = 0.0
+        self._read_at = -math.inf
         self._reading: asyncio.Task[None] | None = None
         self._known: OrderedDict[str, Identity] = OrderedDict()
         self.revoked: Callable[[], None] = lambda: None
@@ -145,8 +147,13 @@ class Verifier:
             raise problems.not_signed_in("The access token is not valid: sign in again.") from None
 
     async def _key(self, key_id: str) -> OKPKey:
-        """Return a published key; read the keys for an unknown id, but not for each forged token."""
-        if key_id not in self._keys and time.monotonic() - self._read_at > UNKNOWN_KEY_SECONDS:
+        """Return a published key; an unknown one waits for a look at the keys that begins after it came.
+
+        Forged tokens wait for the same look, so they cause two a second at most.
+        """
+        came_at = time.monotonic()
+        while key_id not in self._keys and self._read_at < came_at:
+            await asyncio.sleep(max(self._read_at + UNKNOWN_KEY_SECONDS - time.monotonic(), 0))
             await self._read()
         return self._keys[key_id]
 
@@ -157,11 +164,12 @@ class Verifier:
         await asyncio.shield(self._reading)
 
     async def _read_views(self) -> None:
+        began_at = time.monotonic()
         try:
             rows = await self._database.rows("keys_and_revocations", str(self._open_transaction))
         finally:
             self._reading = None
-        self._read_at = time.monotonic()
+        self._read_at = began_at
         keys = [row for row in rows if row["key_id"] is not None]
         news = {row["revoked"]: row["revoked_at"] for row in rows if row["key_id"] is None}
         for row in keys:
