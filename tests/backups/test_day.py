@@ -450,6 +450,8 @@ async def test_new_machine_recovers_everything_after_a_disaster(
         dict(zip(PORTS, free_ports(len(PORTS)), strict=True)),
     )
     new.environment |= {f"CHITLAQ_PORTS_{n.upper()}": str(port) for n, port in new.ports.items()}
+    # Members reach it at the same address as before.
+    new.environment["CHITLAQ_PUBLIC_URL"] = backed_up_stack.issuer
     try:
         wrong = tmp_path / "wrong.key"
         wrong.write_text(encryption.generate_keys()[0])
