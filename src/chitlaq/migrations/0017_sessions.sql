@@ -9,6 +9,8 @@ ALTER TABLE auth.sessions
     ADD COLUMN authenticated_at timestamptz NOT NULL DEFAULT now(),
     ADD COLUMN methods text[] NOT NULL DEFAULT '{password}' CHECK (cardinality(methods) > 0);
 UPDATE auth.sessions SET authenticated_at = created_at;
+-- None goes on for more than 90 days.
+UPDATE auth.sessions SET expires_at = created_at + interval '90 days' WHERE expires_at > created_at + interval '90 days';
 
 -- Replaces sessions.previous_hash, which only processes of the version before still write.
 CREATE TABLE auth.used_refresh_tokens (

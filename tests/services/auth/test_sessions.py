@@ -11,7 +11,10 @@ import httpx
 import pytest
 import websockets
 
-from tests.conftest import Member, Stack, eventually
+from chitlaq.core.data import postgres
+from chitlaq.core.data.postgres import Database
+from chitlaq.services.auth.sessions import devices, sessions
+from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -35,8 +38,6 @@ async def actions(member: Member, token: str) -> list[str]:
 
 
 async def sign_in(member: Member) -> dict[str, Any]:
-    from tests.conftest import PASSWORD
-
     body = {"login": member.username, "password": PASSWORD}
     answer = await member.client.post("/api/auth/login", json=body)
     assert answer.status_code == 200, answer.text
@@ -171,3 +172,131 @@ async def test_sockets_of_a_session_that_ended_are_closed_and_others_stay(
         assert ended.close_code == 1008
         await kept.send(json.dumps({"type": "ping"}))
         assert json.loads(await kept.recv())["type"] == "pong"
+
+
+async def test_list_of_devices_begins_with_the_one_that_asks_however_many_there_are(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    await stack.sql(
+        "INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, expires_at)"
+        " SELECT $1, sha256(uuidv4()::text::bytea), $2, '192.0.2.7', now() + interval '1 day'"
+        " FROM generate_series(1, 150)",
+        member.id,
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    )
+    seen: list[dict[str, Any]] = []
+    cursor = None
+    while cursor or not seen:
+        params = {"limit": 60} | ({"cursor": cursor} if cursor else {})
+        page = (await member.get("/api/auth/sessions", params=params)).json()
+        seen += page["items"]
+        cursor = page["next_cursor"]
+    assert len({one["id"] for one in seen}) == len(seen) == 151
+    assert [one["current"] for one in seen] == [True] + [False] * 150
+    assert seen[0]["device"] == "python-httpx"
+    assert {(one["device"], one["address"]) for one in seen[1:]} == {
+        ("Firefox on Linux", "192.0.2.7")
+    }
+
+
+async def test_member_ends_one_device_or_all_others(join: Join) -> None:
+    member = await join()
+    first, second, third = [await sign_in(member) for _ in range(3)]
+    asking = {"Authorization": f"Bearer {first['access_token']}"}
+    client = member.client
+
+    async def devices() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (
+            await client.get("/api/auth/sessions", headers=asking)
+        ).json()["items"]
+        return items
+
+    current, newest, *_ = await devices()
+    ended = f"/api/auth/sessions/{newest['id']}"
+    assert (await client.delete(ended, headers=asking)).status_code == 204
+    assert (await client.delete(ended, headers=asking)).status_code == 404
+    assert (await refreshed(member, third["refresh_token"])).status_code == 401
+    assert (await client.delete("/api/auth/sessions", headers=asking)).status_code == 204
+    assert [one["id"] for one in await devices()] == [current["id"]]
+    for token in (member.refresh_token, second["refresh_token"]):
+        assert (await refreshed(member, token)).status_code == 401
+    assert (await refreshed(member, first["refresh_token"])).status_code == 200
+    found = await actions(member, first["access_token"])
+    assert found[:2] == ["sessions_ended", "session_ended"]
+
+
+async def test_session_that_has_just_ended_ends_no_other(stack: Stack, join: Join) -> None:
+    """Before any process has read that it is over."""
+    member = await join()
+    other = await sign_in(member)
+    (row,) = await stack.sql(
+        "SELECT id FROM auth.sessions WHERE account_id = $1 ORDER BY id DESC LIMIT 1", member.id
+    )
+    await stack.sql(
+        "UPDATE auth.sessions SET ended_at = now() WHERE account_id = $1 AND id <> $2",
+        member.id,
+        row["id"],
+    )
+    for path in (f"/api/auth/sessions/{row['id']}", "/api/auth/sessions"):
+        assert (await member.delete(path)).status_code == 401
+    assert (await refreshed(member, other["refresh_token"])).status_code == 200
+
+
+async def test_sessions_of_others_can_not_be_ended(join: Join) -> None:
+    ada, ben = await join(), await join()
+    (found,) = (await ada.get("/api/auth/sessions")).json()["items"]
+    assert (await ben.delete(f"/api/auth/sessions/{found['id']}")).status_code == 404
+    assert (await refreshed(ada, ada.refresh_token)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "device"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36", "Chrome on Windows"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge on Windows"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Version/18 Safari/605", "Safari on Mac"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) FxiOS/140 Safari", "Firefox on iPhone"),
+        ("Mozilla/5.0 (Android 15) SamsungBrowser/28 Chrome/130 Safari", "Samsung Internet on Android"),
+        ("Mozilla/5.0 (X11; CrOS x86_64) Chrome/140 Safari", "Chrome on ChromeOS"),
+        ("Mozilla/5.0 (compatible)", "Unknown device"),
+        ("curl/8.5.0", "curl"),
+        ("\u202eevil", "Unknown device"),
+        ("", "Unknown device"),
+    ],
+)  # fmt: skip
+def test_device_is_named_by_what_it_says(user_agent: str, device: str) -> None:
+    assert devices.named(user_agent) == device
+
+
+async def test_what_is_over_is_forgotten_and_nothing_else(stack: Stack, join: Join) -> None:
+    member = await join()
+    token = await next_token(member, member.refresh_token)
+    over, lately = await sign_in(member), await sign_in(member)
+    for one in (over, lately):
+        headers = {"Authorization": f"Bearer {one['access_token']}"}
+        await member.client.post("/api/auth/logout", headers=headers)
+    ids = "SELECT id FROM auth.sessions WHERE account_id = $1 ORDER BY id"
+    kept, forgotten, counted = [row["id"] for row in await stack.sql(ids, member.id)]
+    await stack.sql(
+        "UPDATE auth.sessions SET last_used_at = now() - interval '40 days' WHERE id = ANY($1)",
+        [kept, forgotten],
+    )
+    await stack.sql(
+        "UPDATE auth.revoked SET revoked_at = now() - interval '2 days' WHERE id = $1", forgotten
+    )
+    queries = postgres.load_queries("chitlaq.services.auth.sessions", "test")
+    database = Database(stack.dsn("chitlaq_auth"), "test", queries)
+    forgetting = asyncio.create_task(sessions.forget_forever(database))
+
+    async def is_forgotten() -> bool:
+        left = [row["id"] for row in await stack.sql(ids, member.id)]
+        revoked = await stack.sql("SELECT id FROM auth.revoked WHERE id = $1", forgotten)
+        return left == [kept, counted] and not revoked
+
+    try:
+        await eventually(is_forgotten)
+    finally:
+        forgetting.cancel()
+        await database.close()
+    assert (await refreshed(member, token)).status_code == 200

@@ -15,6 +15,7 @@ from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.state import AuthState
 
@@ -38,6 +39,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         tasks.running(
             keys.follow_forever,
             partial(registrations.forget_forever, database),
+            partial(sessions.forget_forever, database),
         ),
         Runner(database, *handlers).running(),
     ):

@@ -86,12 +86,32 @@ LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > now();
 
 -- name: sessions_of_account
--- Signed-in devices, most recently used first. Index: sessions_by_account.
-SELECT id, user_agent, host(address) AS address, created_at, last_used_at, expires_at
+-- Signed-in devices: the one that asks ($5) first, then those that signed in last. Index: sessions_by_account.
+SELECT id, id = $5 AS current, user_agent, host(address) AS address, methods, created_at, last_used_at, expires_at
 FROM auth.sessions
 WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
-ORDER BY last_used_at DESC
-LIMIT 100;
+  AND ($2::uuid IS NULL OR (id = $5, id) < ($2 = $5, $2))
+ORDER BY id = $5 DESC, id DESC
+OFFSET $3
+LIMIT $4;
+
+-- name: lock_live_session
+-- Whether a session still goes on; if so, it does until the transaction ends.
+SELECT true FROM auth.sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > now() FOR SHARE;
+
+-- name: forget_sessions
+-- Delete some sessions that are over, with all their tokens, once they count for no statistics of a month.
+-- Index: sessions_by_use.
+DELETE FROM auth.sessions
+WHERE id = ANY (ARRAY(
+    SELECT id FROM auth.sessions
+    WHERE last_used_at < now() - interval '31 days' AND (ended_at IS NOT NULL OR expires_at < now())
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED));
+
+-- name: forget_revocations
+-- Delete what was revoked so long ago that no access token is left. Index: revoked_by_time.
+DELETE FROM auth.revoked WHERE revoked_at < now() - interval '25 hours';
 
 -- name: lock_keys
 -- Change the signing keys alone until the transaction ends.

@@ -14,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.operators import operator
+from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
@@ -24,7 +25,7 @@ from chitlaq.services.auth.sessions.schemas import (
     AuthStatus,
     Login,
     Refresh,
-    Sessions,
+    SessionItem,
     SignedIn,
     SigningKey,
     SigningKeys,
@@ -108,9 +109,16 @@ async def status(request: Request[Any, Any, State], state: AuthState) -> AuthSta
     return AuthStatus(authenticated=True, user=user, detail="Signed in.")
 
 
-@get("/auth/sessions", summary="List the signed-in devices")
-async def list_sessions(member: Identity, state: AuthState) -> Sessions:
-    return Sessions(await sessions.listed(state.database, member))
+@get("/auth/sessions", summary="The signed-in devices, this one first")
+async def list_sessions(member: Identity, state: AuthState, paging: Paging) -> Page[SessionItem]:
+    return await sessions.listed(state.database, member, paging)
+
+
+@delete("/auth/sessions", summary="Sign all devices out but this one")
+async def end_other_sessions(
+    member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> None:
+    await sessions.end_others(state.database, member, origin.of(request, member.session_id))
 
 
 @delete("/auth/sessions/{session_id:uuid}", summary="Sign a device out")

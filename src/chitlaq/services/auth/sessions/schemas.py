@@ -64,16 +64,14 @@ class AuthStatus(msgspec.Struct, frozen=True):
 
 
 class SessionItem(msgspec.Struct, frozen=True):
-    """A signed-in device."""
+    """A signed-in device; ``methods`` are those by which its member proved who they are."""
 
     id: UUID
+    device: str
     user_agent: str
     address: str | None
+    methods: list[str]
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
     current: bool
-
-
-class Sessions(msgspec.Struct, frozen=True):
-    items: list[SessionItem]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
@@ -14,6 +15,7 @@ from chitlaq.core.data.mail import TooManyMailsError
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts.accounts import token_hash, user_of
@@ -21,11 +23,13 @@ from chitlaq.services.auth.accounts.schemas import User
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sessions import devices
 from chitlaq.services.auth.sessions.schemas import SessionItem, SignedIn
 from chitlaq.services.auth.state import AuthState
 
 GRACE_SECONDS = 10
 """So long after its use a refresh token may come again: from another tab, or after a lost answer."""
+FORGET_SECONDS = 3600.0
 
 log = logs.get("sessions")
 
@@ -106,14 +110,44 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
     raise _refused()
 
 
+async def require_live(session: Session, who: Identity) -> None:
+    """Refuse what a session asks that has ended a moment ago, which not every process knows yet.
+
+    In the transaction of what must not be done then: before it ends, the session does not.
+
+    Raises:
+        Problem: 401.
+    """
+    if not await session.value("lock_live_session", who.session_id):
+        raise problems.not_signed_in("This session has ended: sign in again.")
+
+
 async def end(database: Database, who: Identity, session_id: UUID, origin: Origin) -> bool:
-    """Sign a device out; return whether it was signed in."""
+    """Sign a device out; return whether it was signed in.
+
+    Raises:
+        Problem: 401 if the session that asks has ended.
+    """
     async with database.transaction() as session:
+        await require_live(session, who)
         has_ended = await session.execute("end_session", session_id, who.account_id) > 0
         if has_ended:
             action: audit.Action = "signed_out" if session_id == who.session_id else "session_ended"
             await audit.write(session, who.account_id, action, origin, ended=str(session_id))
     return has_ended
+
+
+async def end_others(database: Database, who: Identity, origin: Origin) -> None:
+    """Sign all devices out but the one that asks.
+
+    Raises:
+        Problem: 401 if the session that asks has ended.
+    """
+    async with database.transaction() as session:
+        await require_live(session, who)
+        ended = await end_all(session, who.account_id, but=who.session_id)
+        if ended:
+            await audit.write(session, who.account_id, "sessions_ended", origin, count=ended)
 
 
 async def end_all(session: Session, account_id: UUID, but: UUID | None = None) -> int:
@@ -142,10 +176,24 @@ async def user(database: Database, identity: Identity) -> User | None:
     return user_of(row) if row else None
 
 
-async def listed(database: Database, identity: Identity) -> list[SessionItem]:
-    """Return the signed-in devices, most recently used first."""
-    rows = await database.rows("sessions_of_account", identity.account_id)
-    return [SessionItem(**row, current=row["id"] == identity.session_id) for row in rows]
+async def listed(database: Database, who: Identity, paging: Paging) -> Page[SessionItem]:
+    """Return a page of the signed-in devices: the one that asks, then those that signed in last."""
+    rows = await database.rows(
+        "sessions_of_account", who.account_id, *paging.window, who.session_id
+    )
+    return paging.page_of(
+        rows, lambda row: SessionItem(**row, device=devices.named(row["user_agent"]))
+    )
+
+
+async def forget_forever(database: Database) -> None:
+    """Delete sessions that were over long ago, and what was revoked, again and again."""
+    while True:
+        async with database.session() as session:
+            while await session.execute("forget_sessions"):
+                pass
+            await session.execute("forget_revocations")
+        await asyncio.sleep(FORGET_SECONDS)
 
 
 def _successor(key: bytes, refresh_token: str) -> str:
