@@ -45,7 +45,8 @@ def entries(modules: Mapping[str, ModuleType]) -> list[MetricEntry]:
     ]
     for keeper, module in modules.items():
         for declared in vars(module).values():
-            if isinstance(declared, MetricWrapperBase):
+            # A series of a metric, kept so that it is not looked up, is no metric of its own.
+            if isinstance(declared, MetricWrapperBase) and not declared._labelvalues:
                 (described,) = declared.describe()
                 found.append(
                     _entry(
