@@ -119,6 +119,7 @@ async def test_roles_bound_what_one_may_do(join: Join) -> None:
     assert await put(member, other) == 403
     assert (await member.patch(base, {"name": "mine"})).status_code == 403
     assert (await admin.patch(base, {"name": "ours"})).json()["name"] == "ours"
+    assert (await admin.patch(base, {"name": " \u00a0"})).status_code == 422
     assert await put(owner, admin, "owner") == 204
     assert members_of(await shown(member, found["id"]))[owner.username] == ("admin", "joined")
     assert await remove(admin, admin) == 204

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming, require_moment, require_one_line
+from chitlaq.core.http.schemas import Incoming, require_moment, require_name
 
 MAX_GRAPHEMES = 4000
 MAX_CHARACTERS = 16_000
@@ -109,7 +109,7 @@ class NewConversation(Incoming, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.name is not None:
-            require_one_line("name", self.name)
+            require_name("name", self.name)
 
 
 class ConversationChange(Incoming, frozen=True):
@@ -124,7 +124,7 @@ class ConversationChange(Incoming, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.name, str):
-            require_one_line("name", self.name)
+            require_name("name", self.name)
         if isinstance(self.muted_until, datetime):
             require_moment("muted_until", self.muted_until)
 
