@@ -1,0 +1,67 @@
+"""The exchange between processes notices what got lost, also from a process that says goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chitlaq.core.data import postgres, valkey
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.services.websocket.chat.changes import Changes
+from chitlaq.services.websocket.chat.exchange import CHANNELS, Exchange
+from chitlaq.services.websocket.chat.streams import Streams
+from chitlaq.services.websocket.presence.presence import Presences
+from chitlaq.services.websocket.sockets.hub import Hub
+from tests.conftest import Stack, eventually
+
+CHAT = "chitlaq.services.websocket.chat"
+
+
+class WatchedStreams(Streams):
+    """Counts the repairs."""
+
+    repairs = 0
+
+    def repair(self) -> None:
+        self.repairs += 1
+        super().repair()
+
+
+@asynccontextmanager
+async def process(stack: Stack) -> AsyncIterator[tuple[Exchange, WatchedStreams]]:
+    """What a websocket process has of the exchange."""
+    database = Database(stack.dsn("chitlaq_websocket"), "test", postgres.load_queries(CHAT, "test"))
+    client = valkey.connect(Settings(), Home(stack.home))
+    hub = Hub()
+    streams = WatchedStreams(database, hub)
+    changes = Changes(database, hub, streams)
+    exchange = Exchange(client, streams, changes, Presences(database, hub, changes))
+    try:
+        yield exchange, streams
+    finally:
+        await client.close()
+        await database.close()
+
+
+async def test_publication_lost_before_a_goodbye_is_noticed(stack: Stack) -> None:
+    async with process(stack) as (subscriber, streams), process(stack) as (publisher, _):
+        listening = asyncio.create_task(subscriber.listen_forever())
+        beating = asyncio.create_task(publisher.beat_forever())
+        try:
+            known = subscriber._heard
+            await eventually(
+                lambda: (
+                    publisher._id in known
+                    and all(len(one.numbers) == len(CHANNELS) for one in known.values())
+                )
+            )
+            before = streams.repairs
+            publisher._numbers[7] += 1  # published, and never heard
+            beating.cancel()
+            await eventually(lambda: streams.repairs > before)
+        finally:
+            beating.cancel()
+            listening.cancel()
