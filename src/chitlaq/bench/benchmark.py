@@ -14,12 +14,13 @@ from time import perf_counter
 import msgspec
 
 from chitlaq import inventory
-from chitlaq.bench import baseline, pages, queries, routines, without_telemetry
+from chitlaq.bench import baseline, pages, queries, routines, tokens, without_telemetry
 from chitlaq.bench.installation import Installation, Memory, installed
 from chitlaq.bench.load import Load, Outcome, get, measure
 from chitlaq.bench.pages import Paged
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
+from chitlaq.bench.tokens import TokenCost
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import http_client
 from chitlaq.core.installation.ports import free_ports
@@ -68,6 +69,7 @@ class Report(msgspec.Struct, frozen=True):
     """The feed without metrics and logs."""
     with_telemetry: Row
     """The same feed with them, alternating; its ratio is to ``without``, not to the baseline."""
+    tokens: TokenCost
     scrape_milliseconds: dict[str, float]
     """How long each service took to serve ``/metrics``."""
     routines: list[RoutineCost]
@@ -103,9 +105,14 @@ async def run(say: Callable[[str], None]) -> Report:
         await installation.command("seed", "--members", str(MEMBERS), "--json")
         members = await queries.some_members(installation, SIGNED_IN)
         say(f"signing in {len(members)} of them")
-        tokens = await sign_in(installation, [username for _, username in members])
-        feed, best, size = await _feed_and_baseline(installation, tokens, say)
-        requests = [get(baseline.TARGET, token) for token in tokens]
+        signed_in = await sign_in(installation, [username for _, username in members])
+        feed, best, size = await _feed_and_baseline(installation, signed_in, say)
+        requests = [get(baseline.TARGET, token) for token in signed_in]
+        say("tokens")
+        gateway = installation.settings.port_of("api-gateway")
+        token_cost = await tokens.cost(
+            installation, signed_in, lambda: _loaded(gateway, requests, COST_SECONDS)
+        )
         with_it, without = await _with_and_without_telemetry(installation, requests, say)
         say("scrapes")
         scrapes = await _scrapes(installation)
@@ -129,6 +136,7 @@ async def run(say: Callable[[str], None]) -> Report:
         queries=rates,
         without_telemetry=_row("without metrics and logs", without, without),
         with_telemetry=_row("with them", with_it, without),
+        tokens=token_cost,
         scrape_milliseconds=scrapes,
         routines=costs,
         noticed=noticed,

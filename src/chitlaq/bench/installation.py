@@ -74,19 +74,23 @@ class Installation:
 
     async def memory(self) -> list[Memory]:
         """Measure each component, the supervisor and the fork server."""
-        rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
         families: dict[str, list[psutil.Process]] = {}
-        for row in rows:
-            if row.pid is not None:
-                parent = psutil.Process(row.pid)
-                families.setdefault(row.service, []).extend(
-                    [parent, *parent.children(recursive=True)]
-                )
+        for service, pid in await self._processes():
+            parent = psutil.Process(pid)
+            families.setdefault(service, []).extend([parent, *parent.children(recursive=True)])
         supervisor = _supervisor(families)
         counted = {process.pid for family in families.values() for process in family}
         rest = [supervisor, *supervisor.children(recursive=True)]
         families["supervisor"] = [process for process in rest if process.pid not in counted]
         return [_memory(name, family) for name, family in families.items()]
+
+    async def pids(self, service: str) -> list[int]:
+        """The processes of a component."""
+        return [pid for name, pid in await self._processes() if name == service]
+
+    async def _processes(self) -> list[tuple[str, int]]:
+        rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
+        return [(row.service, row.pid) for row in rows if row.pid is not None]
 
 
 class _Status(msgspec.Struct):

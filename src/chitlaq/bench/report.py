@@ -15,6 +15,7 @@ AIM_FIRST_START = 20.0
 AIM_LATER_START = 6.0
 AIM_COST_RATIO = 0.95
 AIM_SCRAPE = 50.0
+AIM_TOKEN_RATIO = 0.05
 AIM_MORNING_SECONDS = 5.0
 AIM_NOTICED_RATIO = 1.1
 AIM_DURABLE_RATIO = 0.5
@@ -40,6 +41,7 @@ def rendered(report: Report) -> RenderableType:
         ),
         _rates(report),
         _cost(report),
+        _tokens(report),
         _routines(report),
         _pages(report),
         _starts(report),
@@ -86,6 +88,20 @@ def _cost(report: Report) -> Table:
         f"{slowest:.1f} ms",
         f"{_verdict(slowest < AIM_SCRAPE)} under {AIM_SCRAPE:g}",
     )
+    return table
+
+
+def _tokens(report: Report) -> Table:
+    cost = report.tokens
+    table = _table("cost of tokens", "CPU", "of a home feed", "aim")
+    table.add_row(
+        f"check of a token, {cost.revoked:,} sessions ended",
+        f"{cost.check_microseconds:.1f} µs",
+        f"{cost.ratio:.1%}",
+        f"{_verdict(cost.ratio < AIM_TOKEN_RATIO)} under {AIM_TOKEN_RATIO:.0%}",
+    )
+    table.add_row("its signature, once", f"{cost.first_microseconds:.0f} µs", "", "")
+    table.add_row("reading what ended, each second", f"{cost.read_milliseconds:.1f} ms", "", "")
     return table
 
 

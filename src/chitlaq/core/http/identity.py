@@ -89,7 +89,7 @@ class Verifier:
         is_read = True
         while True:
             try:
-                await self._read()
+                await self.read()
             except PostgresUnavailableError as error:
                 if is_read:
                     log.warning("what is revoked is not seen", error=str(error))
@@ -154,11 +154,17 @@ class Verifier:
         came_at = time.monotonic()
         while key_id not in self._keys and self._read_at < came_at:
             await asyncio.sleep(max(self._read_at + UNKNOWN_KEY_SECONDS - time.monotonic(), 0))
-            await self._read()
+            await self.read()
         return self._keys[key_id]
 
-    async def _read(self) -> None:
-        """Read once for all who wait for it: who gives up waiting ends it for nobody else."""
+    async def read(self) -> None:
+        """Read the keys and what is revoked, once for all who wait for it.
+
+        Who gives up waiting ends it for nobody else.
+
+        Raises:
+            PostgresUnavailableError: what was read before holds.
+        """
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_views())
         await asyncio.shield(self._reading)
