@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+MAX_SQL_LINE = 125
 
 HANGS = """
     import asyncio
@@ -49,6 +50,17 @@ def test_make_docs_writes_the_pages_that_are_committed(tmp_path: Path) -> None:
     assert [page.name for page in written] == ["alerts.md", "metrics.md", "runbook.md"]
     for page in written:
         assert page.read_text() == (ROOT / "docs" / page.name).read_text(), "run `make docs`"
+
+
+def test_sql_has_lines_that_can_be_read() -> None:
+    """Nothing formats SQL; Python's lines are held by ruff."""
+    long = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "src").rglob("*.sql")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > MAX_SQL_LINE
+    ]
+    assert long == []
 
 
 def test_hanging_test_fails_and_the_next_one_runs(tmp_path: Path) -> None:

@@ -214,7 +214,8 @@ UPDATE action_items SET done_at = ?2 WHERE id = ?1 AND done_at IS NULL RETURNING
 -- Action items of incident ?1 and of those that were merged into it, or (null) of all; only open (?2 is 1) or
 -- done (0) ones, or (null) all.
 SELECT * FROM action_items
-WHERE (?1 IS NULL OR incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_into = ?1)) AND (?2 IS NULL OR (done_at IS NULL) = ?2)
+WHERE (?1 IS NULL OR incident_id = ?1 OR incident_id IN (SELECT id FROM incidents WHERE merged_into = ?1))
+  AND (?2 IS NULL OR (done_at IS NULL) = ?2)
 ORDER BY done_at IS NOT NULL, due_on, id LIMIT ?3;
 
 -- name: prune_incidents

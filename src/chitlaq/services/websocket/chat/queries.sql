@@ -247,7 +247,8 @@ SELECT c.id, c.kind, c.name, c.is_history_visible, c.created_at, least(c.last_se
             ELSE websocket.unread(c.id, p.account_id, p.read_seq, coalesce(p.until_seq, c.last_seq)) END AS unread
 FROM listed p JOIN websocket.conversations c ON c.id = p.conversation_id
 WHERE $2::uuid IS NULL
-   OR (p.pinned, p.last_at, c.id) < (SELECT b.pinned, b.last_at, b.conversation_id FROM listed b WHERE b.conversation_id = $2)
+   OR (p.pinned, p.last_at, c.id) <
+      (SELECT b.pinned, b.last_at, b.conversation_id FROM listed b WHERE b.conversation_id = $2)
 ORDER BY p.pinned DESC, p.last_at DESC, c.id DESC
 OFFSET $3 LIMIT $4;
 
