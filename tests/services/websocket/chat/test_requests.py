@@ -59,7 +59,12 @@ async def test_request_is_accepted_or_declined_and_the_sender_is_not_told(
     found = await conversation(ada, ben, strangers=True)
     await say(ada, found["id"], "hello")
     path = f"/api/conversations/{found['id']}/members/{ben.username}"
-    assert (await ben.delete(path)).status_code == 204
+    before = (await ada.get(f"/api/conversations/{found['id']}")).json()
+    async with connected(stack, ada) as at_ada, connected(stack, ben) as other_device:
+        assert (await ben.delete(path)).status_code == 204
+        await received(other_device, "conversation_changed")
+        assert await quiet(at_ada) == []
+    assert (await ada.get(f"/api/conversations/{found['id']}")).json() == before
     async with connected(stack, ben) as at_ben:
         await say(ada, found["id"], "are you there?")
         assert await quiet(at_ben) == []

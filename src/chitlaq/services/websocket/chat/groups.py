@@ -47,6 +47,7 @@ class _Change:
         self.lines: list[tuple[Event, UUID | None, str]] = []
         self.left: UUID | None = None
         self.is_change = False
+        self.is_secret = False
 
     @property
     def rank(self) -> int:
@@ -184,7 +185,7 @@ class Groups:
                 change = _Change(session, conversation_id, actor, row)
                 change.role, change.state = own
                 yield change
-                if change.is_change:
+                if change.is_change and not change.is_secret:
                     await session.execute("touch_conversation", conversation_id)
                 written = [
                     await session.row("write_line", conversation_id, actor, *line)
@@ -200,7 +201,8 @@ class Groups:
             raise
         self._streams.deliver(deliveries)
         if change.is_change:
-            await self._changes.announce(conversation_id, change.left)
+            only = actor if change.is_secret else None
+            await self._changes.announce(conversation_id, change.left, only)
 
     async def _delivery(
         self, change: _Change, line: tuple[Event, UUID | None, str], row: Any
@@ -265,7 +267,8 @@ class Groups:
     async def _leave(self, change: _Change) -> None:
         change.left = change.actor
         if change.state != "joined":
-            # A request that is declined, and an invitation: nobody is told.
+            # Who asked must not find out that they were declined.
+            change.is_secret = change.kind == "direct"
             await change.execute("end_participation", change.actor, change.last_seq)
             return
         change.require_group()

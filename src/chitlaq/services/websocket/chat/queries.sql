@@ -254,18 +254,21 @@ OFFSET $3 LIMIT $4;
 
 -- name: participants
 -- Who takes part in these conversations, in the order in which they came, as the member $2 sees it. How far
--- somebody has read is seen by who shows it, too, as of `marker_audience`.
-SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role, p.state,
+-- somebody has read is seen by who shows it, too, as of `marker_audience`. A request that was declined looks like one
+-- that was not answered.
+SELECT p.conversation_id, s.username, s.display_name, s.avatar_url, p.role,
+       CASE p.state WHEN 'left' THEN 'requested' ELSE p.state END AS state,
        CASE WHEN p.account_id = $2
               OR (p.state = 'joined' AND coalesce(y.shares_read, true) AND coalesce(o.shares_read, true)
                   AND NOT EXISTS (SELECT FROM websocket.blocks_between(p.account_id, $2)))
             THEN p.read_seq END AS read_seq
 FROM websocket.participants p
+JOIN websocket.conversations c ON c.id = p.conversation_id
 JOIN feed.member_cards s ON s.id = p.account_id
 LEFT JOIN websocket.privacy y ON y.account_id = p.account_id
 LEFT JOIN websocket.privacy o ON o.account_id = $2
-WHERE p.conversation_id = ANY ($1::uuid[]) AND p.state <> 'left'
-ORDER BY p.conversation_id, p.since, s.username;
+WHERE p.conversation_id = ANY ($1::uuid[]) AND (p.state <> 'left' OR c.kind = 'direct')
+ORDER BY p.conversation_id, CASE c.kind WHEN 'group' THEN p.since END, s.username;
 
 -- name: window
 -- Which messages of a conversation a member may read: after the first number, up to the second; when they left.
