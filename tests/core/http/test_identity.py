@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from joserfc.jwk import OKPKey
+from joserfc import jwt
+from joserfc.jwk import OctKey, OKPKey
 
 from chitlaq.core.data import postgres
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
-from chitlaq.core.http.identity import Verifier
+from chitlaq.core.http.identity import ALGORITHM, Verifier
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.sessions.signing import Signer
 from tests.conftest import Stack, eventually
 
@@ -146,3 +151,48 @@ async def refused(verifier: Verifier, token: str) -> bool:
     except Problem as problem:
         return problem.status == 401
     return False
+
+
+async def test_tokens_that_this_installation_has_not_made_are_refused(
+    stack: Stack, verifier: Verifier
+) -> None:
+    secrets = Secrets(stack.home / "secrets")
+    pem = next(iter(secrets.signing_keys.values()))
+    key, public = OKPKey.import_key(pem), stack.signer.public_jwk
+    now = int(time.time())
+    claims = {
+        "iss": stack.issuer, "aud": f"{stack.issuer}/api", "sub": str(uuid4()), "sid": str(uuid4()),
+        "iat": now, "exp": now + 900,
+    }  # fmt: skip
+    head = {"alg": ALGORITHM, "kid": public["kid"]}
+
+    def made(changed: dict[str, object], header: Any = head, by: Any = key) -> str:
+        said = {name: value for name, value in (claims | changed).items() if value is not None}
+        return jwt.encode(header, said, by, algorithms=[str(header["alg"])])
+
+    assert (await verifier.verify(made({}))).account_id == UUID(str(claims["sub"]))
+    other = "https://social.example.org"
+    of_the_same_key = Signer(pem, secrets.edge_key, other).sign(uuid4(), uuid4(), 900)
+    unsigned = made({}).rpartition(".")[0]
+    none = urlsafe_b64encode(json.dumps(head | {"alg": "none"}).encode()).decode().rstrip("=")
+    refused_ones = {
+        "another installation, which has our key": of_the_same_key,
+        "another issuer": made({"iss": other}),
+        "another audience": made({"aud": other}),
+        "several audiences": made({"aud": [f"{stack.issuer}/api", other]}),
+        "no audience": made({"aud": None}),
+        "no issuer": made({"iss": None}),
+        "no expiry": made({"exp": None}),
+        "no moment": made({"iat": None}),
+        "no session": made({"sid": None}),
+        "expired": made({"exp": now - 1}),
+        "another key of the same name": made({}, by=OKPKey.generate_key("Ed25519")),
+        "an unknown key": made({}, head | {"kid": "unknown"}),
+        "the public key as a secret": made(
+            {}, head | {"alg": "HS256"}, OctKey.import_key(str(public["x"]))
+        ),
+        "no signature": f"{unsigned}.",
+        "no algorithm": f"{none}.{unsigned.partition('.')[2]}.",
+    }
+    for what, token in refused_ones.items():
+        assert await refused(verifier, token), what

@@ -55,8 +55,10 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
         async with (
             open_context(service, settings, home) as context,
             service.run(context) as made,
-            tasks.running(context.verifier.watch_forever),
-            tasks.running(lambda: runtime_metrics.watch(context)),
+            tasks.running(
+                lambda: runtime_metrics.watch(context),
+                *([context.verifier.watch_forever] if _asks_who(app) else []),
+            ),
         ):
             app.state.context = context
             for name, thing in made.items():
@@ -165,6 +167,16 @@ def _token(request: Request[Any, Any, State], public_url: str) -> str | None:
     if scheme.lower() != "bearer" or not token:
         raise problems.not_signed_in("The Authorization header must read `Bearer TOKEN`.")
     return token
+
+
+def _asks_who(app: Litestar) -> bool:
+    """Whether a route wants to know the caller: what nobody asks is not looked up every second."""
+    return any(
+        {"member", "viewer"} & handler.parsed_fn_signature.parameters.keys()
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+    )
 
 
 def _viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
