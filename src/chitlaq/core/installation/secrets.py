@@ -69,6 +69,11 @@ class Secrets:
         return self._read("subscription-key")
 
     @property
+    def sealing_key(self) -> str:
+        """The key by which auth-service encrypts what it must read again; no other process reads it."""
+        return self._read("sealing-key")
+
+    @property
     def signing_keys(self) -> dict[str, str]:
         """The Ed25519 private keys (PEM) that sign access tokens, by the files' names; only auth-service
         reads them."""
@@ -121,6 +126,7 @@ def ensure(home: Home) -> Secrets:
     _write_new(home.secrets / "ops-token", _new_password)
     _write_new(home.secrets / "edge-key", _new_password)
     _write_new(home.secrets / "subscription-key", _new_password)
+    _write_new(home.secrets / "sealing-key", _new_password)
     demo_password = f"demo-{random.token_hex(4)}-{random.token_hex(4)}"
     _write_new(home.secrets / "demo-password", lambda: demo_password)
     if not any(home.secrets.glob(_SIGNING_KEYS)):
