@@ -29,7 +29,7 @@ SLOWER, MUCH_SLOWER = 1.5, 3.0
 
 TARGETS = {
     "bench.feed": ("The public home feed", "/api/feed/home?page=1&limit=10"),
-    "bench.search": ("A search for members", "/api/search/users?q=a&page=1&limit=10"),
+    "bench.search": ("A search for members", "/api/search/users?q=ada&page=1&limit=10"),
     "bench.status": ("The sign-in status", "/api/auth/status"),
 }
 REMEDY = "Find what changed: `chitlaq ops check host database api`, and `chitlaq ops history`."

@@ -104,3 +104,25 @@ REVOKE ALL ON FUNCTION feed.create_member FROM public;
 GRANT EXECUTE ON FUNCTION feed.create_member TO chitlaq_auth;
 
 CREATE POLICY resend_verification ON jobs.jobs TO chitlaq_auth USING (kind = 'resend_verification');
+
+-- Members choose whether people who are not signed in find them in lists and by search. Private ones are not
+-- found in any case.
+ALTER TABLE feed.members ADD COLUMN is_found_from_outside boolean NOT NULL DEFAULT true;
+CREATE OR REPLACE VIEW feed.listed_members AS
+SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, u.name AS university,
+       m.is_private, m.followers_count, m.search_text,
+       m.is_found_from_outside AND NOT m.is_private AS is_found_from_outside
+FROM feed.members m
+JOIN auth.university_names u ON u.id = m.university_id;
+
+CREATE OR REPLACE FUNCTION feed.findable_members(viewer uuid)
+RETURNS SETOF feed.listed_members
+LANGUAGE sql STABLE
+AS $$
+    SELECT m.*
+    FROM feed.listed_members m
+    WHERE (viewer IS NOT NULL OR m.is_found_from_outside)
+      AND NOT EXISTS (SELECT FROM feed.block_pairs b
+                      WHERE (b.blocker_id = m.id AND b.blocked_id = viewer)
+                         OR (b.blocker_id = viewer AND b.blocked_id = m.id))
+$$;

@@ -39,17 +39,17 @@ async def people(join: Join) -> list[Member]:
 
 @pytest.mark.parametrize("direction", ["followers", "following"])
 async def test_list_of_members_is_complete_and_in_order(
-    client: httpx.AsyncClient, people: list[Member], direction: str
+    people: list[Member], direction: str
 ) -> None:
     first, *others = people
     path = f"/api/users/{first.username}/{direction}"
     in_order = [member.username for member in sorted(others, key=lambda member: member.id)]
 
-    by_cursor = await pages(client, path, 3)
+    by_cursor = await pages(first, path, 3)
     assert [len(page) for page in by_cursor] == [3, 3, 1]
     assert [item["username"] for page in by_cursor for item in page] == in_order
 
-    by_number = [(await client.get(f"{path}?limit=3&page={page}")).json() for page in (1, 2, 3, 4)]
+    by_number = [(await first.get(f"{path}?limit=3&page={page}")).json() for page in (1, 2, 3, 4)]
     assert [item["username"] for page in by_number for item in page["items"]] == in_order
     assert by_number[2]["next_cursor"] is None
 
@@ -61,16 +61,14 @@ async def test_list_of_members_is_complete_and_in_order(
         "university": "Example University",
         "avatar_url": None,
     }
-    profile = (await client.get(f"/api/users/{first.username}")).json()
+    profile = (await first.get(f"/api/users/{first.username}")).json()
     assert profile[direction] == len(others)
 
 
 @pytest.mark.parametrize("direction", ["followers", "following"])
-async def test_last_page_has_no_next_cursor(
-    client: httpx.AsyncClient, people: list[Member], direction: str
-) -> None:
+async def test_last_page_has_no_next_cursor(people: list[Member], direction: str) -> None:
     path = f"/api/users/{people[0].username}/{direction}"
-    assert [len(page) for page in await pages(client, path, 7)] == [7]
+    assert [len(page) for page in await pages(people[0], path, 7)] == [7]
 
 
 async def test_unfollowed_and_blocked_members_are_in_no_list(

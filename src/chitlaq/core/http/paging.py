@@ -7,7 +7,7 @@ import functools
 import inspect
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 from uuid import UUID
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000
+SEEN_BY_ANYBODY = 20
+"""How deep lists of members are for those who are not signed in."""
 
 PageNumber = Annotated[int, Parameter(ge=1, description="Page number, from 1.")]
 PageLimit = Annotated[int, Parameter(ge=1, le=MAX_LIMIT, description="Items per page.")]
@@ -39,11 +41,16 @@ class Page(msgspec.Struct, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """The requested part of a list: the items after ``before``, or else those of the page."""
+    """The requested part of a list: the items after ``before``, or else those of the page.
+
+    Args:
+        goes_on: whether the reader gets a cursor, where there is more.
+    """
 
     page: int
     limit: int
     before: UUID | None
+    goes_on: bool = True
 
     @classmethod
     def of(cls, page: PageNumber = 1, limit: PageLimit = 20, cursor: Cursor = None) -> Paging:
@@ -59,6 +66,22 @@ class Paging:
             )
         return wanted
 
+    def of_members(self, viewer: UUID | None) -> Paging:
+        """Return what the viewer may see of a list of members: only its beginning if not signed in.
+
+        Else anybody could list all members, page by page.
+
+        Raises:
+            Problem: 401 beyond that.
+        """
+        if viewer is not None:
+            return self
+        if self.before or self.offset >= SEEN_BY_ANYBODY:
+            raise problems.not_signed_in(
+                f"Sign in to see more than the first {SEEN_BY_ANYBODY} members of a list."
+            )
+        return replace(self, limit=min(self.limit, SEEN_BY_ANYBODY - self.offset), goes_on=False)
+
     @property
     def offset(self) -> int:
         return 0 if self.before else (self.page - 1) * self.limit
@@ -72,7 +95,7 @@ class Paging:
         """Make a page from the rows of a `window`; their first column is the id they are sorted by."""
         items = [make(row) for row in rows[: self.limit]]
         has_more = len(rows) > self.limit
-        after = cursor_after(rows[self.limit - 1][0]) if has_more else None
+        after = cursor_after(rows[self.limit - 1][0]) if has_more and self.goes_on else None
         return Page(items, self.page, self.limit, after)
 
 

@@ -24,12 +24,14 @@ async def listed(
     """Return a page of a member's followers, or of the members they follow.
 
     Raises:
-        Problem: 404 as for the profile, 403 for a private one that the viewer does not follow.
+        Problem: 404 as for the profile, 403 for a private one that the viewer does not follow, 401 for a
+            page beyond what is shown to those who are not signed in.
     """
+    paging = paging.of_members(viewer)
     profile = await members.profile(database, viewer, username)
     if profile.is_private and not profile.is_followed and profile.id != viewer:
         raise problems.forbidden("This profile is private: only its followers can see that.")
-    rows = await database.rows(direction, profile.id, *paging.window)
+    rows = await database.rows(direction, profile.id, *paging.window, viewer is None)
     return paging.page_of(rows, MemberCard.of)
 
 

@@ -1,18 +1,20 @@
 -- name: followers
--- A member's followers, by id. Index: follows_by_followed.
+-- A member's followers, by id; for $5, those who are found from outside. Index: follows_by_followed.
 SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
 FROM feed.follows f
 JOIN feed.member_cards c ON c.id = f.follower_id
 WHERE f.followed_id = $1 AND ($2::uuid IS NULL OR f.follower_id > $2)
+  AND (NOT $5::boolean OR EXISTS (SELECT FROM feed.listed_members l WHERE l.id = c.id AND l.is_found_from_outside))
 ORDER BY f.follower_id
 OFFSET $3 LIMIT $4;
 
 -- name: following
--- Members whom a member follows, by id. Index: follows' primary key.
+-- Members whom a member follows, by id; for $5, those who are found from outside. Index: follows' primary key.
 SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
 FROM feed.follows f
 JOIN feed.member_cards c ON c.id = f.followed_id
 WHERE f.follower_id = $1 AND ($2::uuid IS NULL OR f.followed_id > $2)
+  AND (NOT $5::boolean OR EXISTS (SELECT FROM feed.listed_members l WHERE l.id = c.id AND l.is_found_from_outside))
 ORDER BY f.followed_id
 OFFSET $3 LIMIT $4;
 

@@ -11,14 +11,14 @@ from chitlaq.services.feed.schemas import MemberCard
 from chitlaq.services.feed.state import FeedState
 
 
-@get("/users/{username:str}/followers", summary="A member's followers", refuses=(403,))
+@get("/users/{username:str}/followers", summary="A member's followers", refuses=(401, 403))
 async def followers(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:
     return await graph.listed(state.database, "followers", account_id(viewer), username, paging)
 
 
-@get("/users/{username:str}/following", summary="Members whom a member follows", refuses=(403,))
+@get("/users/{username:str}/following", summary="Members whom a member follows", refuses=(401, 403))
 async def following(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[MemberCard]:

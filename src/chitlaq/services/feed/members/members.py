@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
-from chitlaq.services.feed.members.schemas import Profile, ProfileChange
+from chitlaq.services.feed.members.schemas import Profile, ProfileChange, ProfilePrivacy
 
 
 async def profile(database: Database, viewer: UUID | None, username: str) -> Profile:
@@ -39,3 +39,15 @@ async def change_profile(database: Database, member: UUID, change: ProfileChange
             change.is_private,
         )
     return await own_profile(database, member)
+
+
+async def privacy(database: Database, member: UUID) -> ProfilePrivacy:
+    row = await database.row("privacy", member)
+    if row is None:
+        raise problems.not_signed_in("This account no longer exists.")
+    return ProfilePrivacy(**row)
+
+
+async def set_privacy(database: Database, member: UUID, wanted: ProfilePrivacy) -> None:
+    async with database.session() as session:
+        await session.execute("set_privacy", member, wanted.is_found_from_outside)

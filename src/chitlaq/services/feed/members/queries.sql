@@ -19,3 +19,11 @@ UPDATE feed.members
 SET display_name = coalesce($2, display_name), bio = coalesce($3, bio),
     department = coalesce($4, department), is_private = coalesce($5, is_private)
 WHERE id = $1;
+
+-- name: privacy
+-- What a member chose about being found.
+SELECT is_found_from_outside FROM feed.members WHERE id = $1;
+
+-- name: set_privacy
+-- Store what a member chose about being found.
+UPDATE feed.members SET is_found_from_outside = $2 WHERE id = $1;

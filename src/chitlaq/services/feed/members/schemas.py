@@ -26,6 +26,15 @@ class ProfileChange(Incoming, frozen=True):
         require_one_line("department", self.department or "")
 
 
+class ProfilePrivacy(Incoming, frozen=True):
+    """Whether people who are not signed in find a member in lists and by search.
+
+    A private profile is not found by them in any case; a public one is still shown to who knows its name.
+    """
+
+    is_found_from_outside: bool
+
+
 class Profile(msgspec.Struct, frozen=True):
     """A member as one viewer sees them; ``is_followed`` is about the viewer."""
 

@@ -16,10 +16,17 @@ async def find(
 ) -> Page[FoundMember]:
     """Return the members that the viewer may find by this text, the best match first.
 
-    Matches are ranked, so a list has pages but no cursor.
+    Matches are ranked, so a list has pages but no cursor. Who is not signed in finds nobody by one or two
+    letters: a few hundred such texts would list all members.
+
+    Raises:
+        Problem: 401 for a page beyond what is shown to those who are not signed in.
     """
+    paging = paging.of_members(viewer)
     text = text.strip().removeprefix("@")
     query = "members_containing" if len(text) >= TRIGRAM else "members_beginning"
+    if viewer is None and len(text) < TRIGRAM:
+        return Page([], paging.page, paging.limit, None)
     rows = await database.rows(query, viewer, _escaped(text), text, paging.offset, paging.limit)
     return Page([FoundMember(**row) for row in rows], paging.page, paging.limit, None)
 

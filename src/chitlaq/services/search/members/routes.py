@@ -21,7 +21,8 @@ SearchText = Annotated[
 @get(
     "/search/users",
     is_expensive=True,
-    summary="Members by name; public profiles for those not signed in",
+    summary="Members by name; for those not signed in, the first public profiles by three letters or more",
+    refuses=(401,),
 )
 async def users(
     q: SearchText,
