@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import websockets
@@ -241,6 +242,55 @@ async def test_session_that_has_just_ended_ends_no_other(stack: Stack, join: Joi
     for path in (f"/api/auth/sessions/{row['id']}", "/api/auth/sessions"):
         assert (await member.delete(path)).status_code == 401
     assert (await refreshed(member, other["refresh_token"])).status_code == 200
+
+
+async def test_of_two_sessions_that_end_each_other_one_stays(join: Join) -> None:
+    member = await join()
+    for _ in range(3):
+        pair = [await sign_in(member) for _ in range(2)]
+        asking = [{"Authorization": f"Bearer {one['access_token']}"} for one in pair]
+        found = [
+            (await member.client.get("/api/auth/sessions", headers=one)).json()["items"][0]["id"]
+            for one in asking
+        ]
+        answers = await asyncio.gather(
+            *(
+                member.client.delete(f"/api/auth/sessions/{other}", headers=one)
+                for one, other in zip(asking, reversed(found), strict=True)
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [204, 401]
+
+
+async def test_token_that_is_refreshed_while_the_account_s_are_revoked_is_good(
+    stack: Stack, join: Join
+) -> None:
+    """Whatever it says of the account, it says as it is after that; older ones are refused."""
+    member = await join()
+    revoking = await asyncpg.connect(stack.dsn("chitlaq_auth"))
+    try:
+        async with revoking.transaction():
+            await revoking.execute(
+                "SELECT FROM auth.accounts WHERE id = $1 FOR NO KEY UPDATE", member.id
+            )
+            refreshing = asyncio.create_task(refreshed(member, member.refresh_token))
+            await eventually(lambda: waits_for_a_lock(stack))
+            await revoking.execute("SELECT auth.revoke($1)", member.id)
+        answer = await refreshing
+    finally:
+        await revoking.close()
+
+    async def is_refused() -> bool:
+        return (await member.get("/api/users/me")).status_code == 401
+
+    await eventually(is_refused)
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert (await member.client.get("/api/users/me", headers=headers)).status_code == 200
+
+
+async def waits_for_a_lock(stack: Stack) -> bool:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%lock_session%'"
+    return bool(await stack.sql(waiting))
 
 
 async def test_sessions_of_others_can_not_be_ended(join: Join) -> None:

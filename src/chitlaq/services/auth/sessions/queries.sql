@@ -21,18 +21,25 @@ FOR SHARE
 RETURNING id;
 
 -- name: lock_session
--- The session that a refresh token is or was of, held until the transaction ends, with its account: who
--- revokes the account's tokens waits, or is waited for. Index: sessions' and used tokens' unique hashes.
+-- The session that a refresh token is or was of, held until the transaction ends; before it its account, as
+-- everybody does who ends sessions or revokes tokens. Index: sessions' and used tokens' unique hashes.
+WITH found AS MATERIALIZED (
+    SELECT id, account_id FROM auth.sessions
+    WHERE id = (SELECT id FROM auth.sessions WHERE refresh_hash = $1
+                UNION ALL
+                SELECT session_id FROM auth.used_refresh_tokens WHERE token_hash = $1
+                LIMIT 1)
+),
+account AS MATERIALIZED (
+    SELECT a.id FROM auth.accounts a JOIN found ON found.account_id = a.id FOR SHARE OF a
+)
 SELECT s.id, s.account_id, s.refresh_hash, s.successor_key,
        s.last_used_at > now() - make_interval(secs => $3) AS is_recent
-FROM auth.sessions s
-JOIN auth.accounts a ON a.id = s.account_id
-WHERE s.id = (SELECT id FROM auth.sessions WHERE refresh_hash = $1
-              UNION ALL
-              SELECT session_id FROM auth.used_refresh_tokens WHERE token_hash = $1
-              LIMIT 1)
-  AND s.ended_at IS NULL AND s.expires_at > now() AND s.created_at > now() - make_interval(days => $2)
-FOR UPDATE OF s FOR SHARE OF a;
+FROM found
+JOIN account ON account.id = found.account_id
+JOIN auth.sessions s ON s.id = found.id
+WHERE s.ended_at IS NULL AND s.expires_at > now() AND s.created_at > now() - make_interval(days => $2)
+FOR UPDATE OF s;
 
 -- name: rotate_session
 -- Give a session its next refresh token, remember the one that was used, and extend the session.
@@ -41,7 +48,7 @@ WITH used AS (
     SELECT refresh_hash, id FROM auth.sessions WHERE id = $1
 )
 UPDATE auth.sessions
-SET refresh_hash = $2, successor_key = $3, last_used_at = now(),
+SET refresh_hash = $2, successor_key = $3, last_used_at = now(), address = $6,
     expires_at = least(now() + make_interval(days => $4), created_at + make_interval(days => $5))
 WHERE id = $1;
 
@@ -69,7 +76,7 @@ UPDATE auth.sessions SET ended_at = now()
 WHERE account_id = $1 AND ended_at IS NULL AND id IS DISTINCT FROM $2;
 
 -- name: lock_account
--- Wait for tokens that are being issued to an account, and let those that follow wait.
+-- Hold an account until the transaction ends: nobody else gets tokens of it, or ends its sessions.
 SELECT FROM auth.accounts WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: revoke_tokens
@@ -95,9 +102,9 @@ ORDER BY id = $5 DESC, id DESC
 OFFSET $3
 LIMIT $4;
 
--- name: lock_live_session
--- Whether a session still goes on; if so, it does until the transaction ends.
-SELECT true FROM auth.sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > now() FOR SHARE;
+-- name: is_live_session
+-- Whether a session goes on.
+SELECT EXISTS (SELECT FROM auth.sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > now());
 
 -- name: forget_sessions
 -- Delete some sessions that are over, with all their tokens, once they count for no statistics of a month.

@@ -99,6 +99,7 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
                 key,
                 tokens.session_days,
                 tokens.longest_session_days,
+                origin.address,
             )
             return await _signed_in(state, session, row["id"], fresh)
         if row["is_recent"] and row["successor_key"] is not None:
@@ -113,12 +114,14 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
 async def require_live(session: Session, who: Identity) -> None:
     """Refuse what a session asks that has ended a moment ago, which not every process knows yet.
 
-    In the transaction of what must not be done then: before it ends, the session does not.
+    In the transaction of what must not be done then: before it ends, the session does not. It also keeps two
+    sessions from waiting for each other, each of which ends the other.
 
     Raises:
         Problem: 401.
     """
-    if not await session.value("lock_live_session", who.session_id):
+    await session.execute("lock_account", who.account_id)
+    if not await session.value("is_live_session", who.session_id):
         raise problems.not_signed_in("This session has ended: sign in again.")
 
 
