@@ -6,6 +6,7 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from uuid import UUID
@@ -13,7 +14,7 @@ from uuid import UUID
 import msgspec
 import psutil
 
-from chitlaq.bench import bare_sockets, baseline, chat_load, load, processes, queries
+from chitlaq.bench import bare_sockets, baseline, chat_load, ejabberd, load, processes, queries
 from chitlaq.bench.chat_load import ChatLoad
 from chitlaq.bench.installation import Installation, installed
 from chitlaq.core import ids
@@ -23,6 +24,9 @@ from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.sessions.signing import Signer
 
 CONNECTIONS = 1000
+# ejabberd lets ten in each second: a thousand would take minutes.
+PEER_CONNECTIONS = 200
+USERS = [f"user{number}" for number in range(PEER_CONNECTIONS)]
 GROUP = 500
 GROUP_SENDERS = 8
 IDLE = 10_000
@@ -64,14 +68,32 @@ class Report(msgspec.Struct, frozen=True):
     feed_per_second: float
     history_ratio: float
     errors: dict[str, int]
+    ejabberd: Peer | None
 
 
-async def run(say: Callable[[str], None]) -> Report:
+class Peer(msgspec.Struct, frozen=True):
+    """Another server, and ours under the same load of fewer connections; medians."""
+
+    messages_per_second: float
+    cpu_microseconds: dict[str, float]
+    our_messages_per_second: float
+    our_cpu_microseconds: dict[str, float]
+    ratio: float
+    """Its CPU of a message, with PostgreSQL's, relative to ours."""
+
+
+async def run(say: Callable[[str], None], *, beside_ejabberd: bool = False) -> Report:
     """Measure everything on a temporary stack, which is always removed.
 
     Args:
         say: called with each step.
+        beside_ejabberd: also measure that server.
+
+    Raises:
+        OperatorError: a component did not start, or ejabberd is not installed.
     """
+    if beside_ejabberd:
+        ejabberd.require()
     async with installed() as installation:
         say("a stack with demo members")
         await installation.start()
@@ -83,7 +105,11 @@ async def run(say: Callable[[str], None]) -> Report:
         pairs = [accounts[at : at + 2] for at in range(0, CONNECTIONS, 2)]
         direct = await _conversations(installation, "direct", pairs)
         (group,) = await _conversations(installation, "group", [accounts[:GROUP]])
-        return await _measured(installation, tokens, direct, group, say)
+        async with AsyncExitStack() as stack:
+            peer = None
+            if beside_ejabberd:
+                peer = await stack.enter_async_context(ejabberd.running(installation, USERS))
+            return await _measured(installation, tokens, direct, group, peer, say)
 
 
 async def _measured(
@@ -91,6 +117,7 @@ async def _measured(
     tokens: Sequence[str],
     direct: Sequence[str],
     group: str,
+    peer: tuple[int, int] | None,
     say: Callable[[str], None],
 ) -> Report:
     port = installation.settings.port_of("websocket")
@@ -107,6 +134,8 @@ async def _measured(
         return outcome
 
     durable, inserts, cpu = [], [], []
+    beside: list[chat_load.Outcome] = []
+    same: list[chat_load.Outcome] = []
     for number in range(ROUNDS):
         say(f"inserts and messages, round {number + 1} of {ROUNDS}")
         rate, _ = await queries.pgbench(
@@ -115,7 +144,11 @@ async def _measured(
         inserts.append(rate)
         outcome = await chat(conversations, CONNECTIONS, 0)
         durable.append(outcome.delivered / outcome.seconds)
-        cpu.append({k: v / outcome.delivered * 1e6 for k, v in outcome.cpu_seconds.items()})
+        cpu.append(_microseconds(outcome))
+        if peer is not None:
+            say("ejabberd, and the same load here")
+            beside.append(await _beside(peer, watched["postgres"]))
+            same.append(await chat(conversations[:PEER_CONNECTIONS], PEER_CONNECTIONS, 0))
     say("half of that rate")
     half = median(durable) / 2
     paced = await chat(conversations, CONNECTIONS, half)
@@ -159,7 +192,7 @@ async def _measured(
         messages_per_second=round(median(durable)),
         inserts_per_second=round(median(inserts)),
         ratio=_ratio(durable, inserts),
-        cpu_microseconds={name: round(median(one[name] for one in cpu)) for name in cpu[0]},
+        cpu_microseconds=_medians(cpu),
         half_rate=round(paced.delivered / paced.seconds),
         half_rate_p50=paced.p50,
         half_rate_p95=paced.p95,
@@ -173,7 +206,44 @@ async def _measured(
         feed_per_second=round(median(feed)),
         history_ratio=_ratio(history, feed),
         errors=errors,
+        ejabberd=_peer(beside, same) if beside else None,
     )
+
+
+async def _beside(peer: tuple[int, int], database: int) -> chat_load.Outcome:
+    """Put the same load on ejabberd: each user writes to their neighbour, who writes to them."""
+    port, process = peer
+    neighbours = [USERS[at ^ 1] for at in range(PEER_CONNECTIONS)]
+    watched = {"ejabberd": process, "postgres": database}
+    return await chat_load.measure(
+        ChatLoad(
+            port, USERS, PEER_CONNECTIONS, neighbours, 0, SECONDS, processes=watched, is_xmpp=True
+        )
+    )
+
+
+def _peer(theirs: Sequence[chat_load.Outcome], ours: Sequence[chat_load.Outcome]) -> Peer:
+    cpu, own_cpu = [list(map(_microseconds, outcomes)) for outcomes in (theirs, ours)]
+    ratios = [
+        (other["ejabberd"] + other["postgres"]) / (own["websocket"] + own["postgres"])
+        for other, own in zip(cpu, own_cpu, strict=True)
+    ]
+    return Peer(
+        round(median(one.delivered / one.seconds for one in theirs)),
+        _medians(cpu),
+        round(median(one.delivered / one.seconds for one in ours)),
+        _medians(own_cpu),
+        round(median(ratios), 1),
+    )
+
+
+def _microseconds(outcome: chat_load.Outcome) -> dict[str, float]:
+    """CPU of a message, by process."""
+    return {name: s / outcome.delivered_in_all * 1e6 for name, s in outcome.cpu_seconds.items()}
+
+
+def _medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: round(median(one[name] for one in rounds)) for name in rounds[0]}
 
 
 def _idle(port: int, tokens: Sequence[str], count: int, watched: dict[str, int]) -> ChatLoad:

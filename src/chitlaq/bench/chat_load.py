@@ -1,8 +1,7 @@
-"""Clients of chat for the benchmark: raw frames, as little work for each as can be.
+"""Load of chat for the benchmark: many clients, what they send and how long that takes to arrive.
 
 It runs as a separate process (``python -m chitlaq.bench.chat_load``, a `ChatLoad` as JSON on stdin, an
-`Outcome` as JSON on stdout), as `load` does. The text of a message begins with the time at which it was due,
-so that whoever gets it knows how long it took: all clients share one clock.
+`Outcome` as JSON on stdout), as `load` does.
 """
 
 from __future__ import annotations
@@ -10,43 +9,35 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from array import array
 from collections.abc import Mapping, Sequence
 from time import perf_counter
-from typing import cast
 
 import msgspec
 import psutil
 import uvloop
 
+from chitlaq.bench.chat_clients import PADDING, Client, Tally, WebsocketClient, XmppClient
 from chitlaq.core.host import programs
 
 HOST = "127.0.0.1"
-HANDSHAKE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-# A mask of zeros leaves the payload as it is (RFC 6455, 5.3 wants a strong one against proxies).
-MASK = b"\0\0\0\0"
-# The server closes a connection that sends more than 50 frames a second.
-FRAMES_PER_SECOND = 45.0
-PADDING = "x" * 60
 OPENED_AT_ONCE = 100
 START_SECONDS = 180.0
-# For what is still on its way at the end.
-REST_SECONDS = 1.0
+# When nothing has arrived for so long at the end, nothing more is on its way.
+REST_SECONDS = 0.5
 
 
 class ChatLoad(msgspec.Struct, frozen=True):
     """What to do.
 
     Args:
-        tokens: one for each connection; empty for a server that knows no sign-in.
-        conversations: of each connection that sends; those beyond only receive.
+        tokens: one for each connection; empty for a server that knows no sign-in. Of XMPP: users.
+        conversations: of each connection that sends; those beyond only receive. Of XMPP: users.
         per_second: messages of all together; 0: each sends as soon as it is answered.
         seconds: how long they send.
         pings: how many of the connections ping instead, once a second; their answers are timed.
         processes: of which the CPU time is measured, with their descendants, by name.
+        padding: what messages say.
+        is_xmpp: whether the clients speak XMPP.
     """
 
     port: int
@@ -57,6 +48,8 @@ class ChatLoad(msgspec.Struct, frozen=True):
     seconds: float
     pings: int = 0
     processes: Mapping[str, int] = {}
+    padding: str = PADDING
+    is_xmpp: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -64,6 +57,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     sent: int
     delivered: int
+    delivered_in_all: int
+    """Also of what was still on its way at the end: so many, ``cpu_seconds`` were spent on."""
     seconds: float
     p50: float
     p95: float
@@ -71,12 +66,6 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu_seconds: dict[str, float]
     memory_bytes: dict[str, int]
     """At the end, while all are connected (PSS)."""
-
-
-def frame(payload: bytes) -> bytes:
-    size = len(payload)
-    head = bytes([0x81, 0x80 | size]) if size < 126 else b"\x81\xfe" + size.to_bytes(2)
-    return head + MASK + payload
 
 
 async def measure(load: ChatLoad) -> Outcome:
@@ -89,139 +78,27 @@ async def measure(load: ChatLoad) -> Outcome:
     return msgspec.json.decode(result.checked(), type=Outcome)
 
 
-class _Tally:
-    def __init__(self) -> None:
-        self.sent = 0
-        self.delivered = 0
-        self.latencies = array("d")
-        self.errors: dict[str, int] = {}
-        self.deadline = 0.0
-
-    def fail(self, what: str) -> None:
-        self.errors[what] = self.errors.get(what, 0) + 1
-
-
-class _Client(asyncio.Protocol):
-    """One connection. ``ready`` is done when it is signed in."""
-
-    def __init__(self, tally: _Tally, token: str, conversation: str | None, load: ChatLoad) -> None:
-        self._tally = tally
-        self._load = load
-        self._token = token
-        self._head = f'{{"type":"send","conversation_id":"{conversation}","client_id":"'.encode()
-        self._sends = conversation is not None
-        self._buffer = b""
-        self._number = 0
-        self._sent_at = 0.0
-        self._transport: asyncio.Transport
-        self._is_open = False
-        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(HANDSHAKE)
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer = data = self._buffer + data if self._buffer else data
-        at = 0
-        if not self._is_open:
-            at = data.find(b"\r\n\r\n") + 4
-            if at < 4:
-                return
-            self._is_open = True
-            if self._token:
-                self._transport.write(
-                    frame(b'{"type":"auth","token":"' + self._token.encode() + b'"}')
-                )
-            else:
-                self.ready.set_result(None)
-        size = len(data)
-        while size - at >= 2:
-            length, start = data[at + 1], at + 2
-            if length == 126:
-                length, start = int.from_bytes(data[at + 2 : at + 4]), at + 4
-            if size < start + length:
-                break
-            if data[at] == 0x81:
-                self._hear(data[start : start + length])
-            at = start + length
-        self._buffer = data[at:]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.ready.done():
-            self.ready.set_result(None)
-        if not self._tally.deadline or perf_counter() < self._tally.deadline:
-            self._tally.fail("closed")
-
-    def _hear(self, text: bytes) -> None:
-        # The type is the first field of every frame.
-        kind = text[9:13]
-        if kind == b"mess":
-            now = perf_counter()
-            at = text.index(b'"text":"') + 8
-            self._tally.delivered += 1
-            self._tally.latencies.append(now - float(text[at : at + 15]))
-        elif kind == b'ack"':
-            if not self._load.per_second:
-                self.answered()
-        elif kind == b"pong":
-            self._tally.latencies.append(perf_counter() - self._sent_at)
-        elif kind == b"sign":
-            self.ready.set_result(None)
-        elif kind == b"erro":
-            self._tally.fail(text[:120].decode(errors="replace"))
-
-    def answered(self) -> None:
-        """Send the next, as soon as the server may take it."""
-        now = perf_counter()
-        if now >= self._tally.deadline:
-            return
-        due = self._sent_at + 1 / FRAMES_PER_SECOND
-        if due > now:
-            asyncio.get_running_loop().call_later(due - now, self.send)
-        else:
-            self.send()
-
-    def send(self) -> None:
-        self.send_due(perf_counter())
-
-    def send_due(self, due: float) -> None:
-        self._number += 1
-        self._sent_at = due
-        self._tally.sent += 1
-        self._transport.write(
-            frame(
-                self._head
-                + f'{id(self)}-{self._number}","text":"{due:015.4f} {PADDING}"}}'.encode()
-            )
-        )
-
-    def ping(self) -> None:
-        self._sent_at = perf_counter()
-        self._transport.write(frame(b'{"type":"ping"}'))
-
-
 async def run(load: ChatLoad) -> Outcome:
     """Connect, say so, send, and wait for the last answers."""
     loop = asyncio.get_running_loop()
-    tally = _Tally()
-    clients: list[_Client] = []
+    tally = Tally()
+    clients: list[Client] = []
     for number in range(load.connections):
-        token = load.tokens[number % len(load.tokens)] if load.tokens else ""
-        sends = number < len(load.conversations)
-        client = _Client(tally, token, load.conversations[number] if sends else None, load)
+        client = _client(load, tally, number)
         await loop.create_connection(lambda client=client: client, HOST, load.port)  # type: ignore[misc]
         clients.append(client)
         if number % OPENED_AT_ONCE == OPENED_AT_ONCE - 1:
             await asyncio.gather(*(one.ready for one in clients))
     await asyncio.gather(*(one.ready for one in clients))
+    pinging = [one for one in clients[: load.pings] if isinstance(one, WebsocketClient)]
+    await _pinged(pinging, tally)
     before = _cpu_seconds(load.processes)
     started = perf_counter()
     tally.deadline = started + load.seconds
     senders = clients[: len(load.conversations)]
     if load.pings:
         while perf_counter() < tally.deadline:
-            for client in clients[-load.pings :]:
+            for client in pinging:
                 client.ping()
                 await asyncio.sleep(1 / load.pings)
     elif load.per_second:
@@ -232,9 +109,9 @@ async def run(load: ChatLoad) -> Outcome:
         await asyncio.sleep(load.seconds)
     seconds = perf_counter() - started
     sent, delivered = tally.sent, tally.delivered
-    after = _cpu_seconds(load.processes)
     memory = {name: _memory(pid) for name, pid in load.processes.items()}
-    await asyncio.sleep(REST_SECONDS)
+    await _settled(tally)
+    after = _cpu_seconds(load.processes)
     latencies = sorted(tally.latencies)
 
     def quantile(share: float) -> float:
@@ -243,6 +120,7 @@ async def run(load: ChatLoad) -> Outcome:
     return Outcome(
         sent,
         delivered,
+        tally.delivered,
         seconds,
         quantile(0.5),
         quantile(0.95),
@@ -250,6 +128,31 @@ async def run(load: ChatLoad) -> Outcome:
         {name: after[name] - before[name] for name in before},
         memory,
     )
+
+
+def _client(load: ChatLoad, tally: Tally, number: int) -> Client:
+    token = load.tokens[number % len(load.tokens)] if load.tokens else ""
+    peer = load.conversations[number] if number < len(load.conversations) else None
+    is_paced = load.per_second > 0
+    if load.is_xmpp:
+        return XmppClient(tally, token, peer or "", is_paced=is_paced, padding=load.padding)
+    return WebsocketClient(tally, token, peer, is_paced=is_paced, padding=load.padding)
+
+
+async def _settled(tally: Tally) -> None:
+    """Wait until nothing more arrives."""
+    before = -1
+    while tally.delivered != before:
+        before = tally.delivered
+        await asyncio.sleep(REST_SECONDS)
+
+
+async def _pinged(clients: Sequence[WebsocketClient], tally: Tally) -> None:
+    """Wait for a first answer: who has signed in among many strangers waits for the turn of that first."""
+    for client in clients:
+        client.ping()
+    await asyncio.gather(*(client.ponged for client in clients))
+    del tally.latencies[:]
 
 
 def _cpu_seconds(processes: Mapping[str, int]) -> dict[str, float]:
@@ -268,7 +171,7 @@ def _family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-async def _at_rate(senders: Sequence[_Client], per_second: float, tally: _Tally) -> None:
+async def _at_rate(senders: Sequence[Client], per_second: float, tally: Tally) -> None:
     """Send whether or not the last is answered: who is slow does not slow the measurement down."""
     started, number = perf_counter(), 0
     while (now := perf_counter()) < tally.deadline:

@@ -11,7 +11,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
 from chitlaq.logs.rotation import last_lines
 
-READY_SECONDS = 15.0
+READY_SECONDS = 60.0
 
 
 @asynccontextmanager
@@ -21,7 +21,7 @@ async def running(
     port: int,
     log: Path,
     environment: Mapping[str, str] | None = None,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[Sequence[programs.RunningProgram]]:
     """Run programs until the block ends; it begins when the socket and the port accept connections.
 
     Raises:
@@ -33,7 +33,7 @@ async def running(
             with log.open("ab") as output:
                 started.append(programs.start(command, output=output, environment=environment))
         await _answering(socket, port, log)
-        yield
+        yield started
     finally:
         for process in reversed(started):
             await asyncio.to_thread(programs.stop, process)

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chitlaq.bench.backups import Report as BackupsReport
 from chitlaq.bench.benchmark import Report
+from chitlaq.bench.chat import PEER_CONNECTIONS
 from chitlaq.bench.chat import Report as ChatReport
 
 AIM_RATIO = 0.5
@@ -20,6 +21,7 @@ AIM_MORNING_SECONDS = 5.0
 AIM_NOTICED_RATIO = 1.1
 AIM_DURABLE_RATIO = 0.5
 AIM_FAN_OUT_RATIO = 0.6
+AIM_PEER_RATIO = 10.0
 AIM_MESSAGE_MICROSECONDS = 150.0
 AIM_DELIVERY = 30.0
 AIM_IDLE_KILOBYTES = 20.0
@@ -226,6 +228,18 @@ def chat(report: ChatReport) -> RenderableType:
         f"{ours:.0f} µs",
         f"{_verdict(ours <= AIM_MESSAGE_MICROSECONDS)} {AIM_MESSAGE_MICROSECONDS:g} server and PostgreSQL",
     )
+    if (peer := report.ejabberd) is not None:
+        for name, rate, cpu in (
+            ("ejabberd", peer.messages_per_second, peer.cpu_microseconds),
+            ("ours beside it", peer.our_messages_per_second, peer.our_cpu_microseconds),
+        ):
+            said = ", ".join(f"{k} {v:.0f}" for k, v in cpu.items())
+            more.add_row(f"{PEER_CONNECTIONS} connections, {name}: {said}", f"{rate:,.0f}/s", "")
+        more.add_row(
+            "CPU of a message at ejabberd, relative to ours",
+            f"{peer.ratio:g}",
+            f"{_verdict(peer.ratio >= AIM_PEER_RATIO)} at least {AIM_PEER_RATIO:g}",
+        )
     more.add_row(
         f"send to delivery at {report.half_rate:,.0f}/s, p50 {report.half_rate_p50:.1f} ms, p95",
         f"{report.half_rate_p95:.1f} ms",

@@ -44,6 +44,10 @@ def bench(
     chat: Annotated[
         bool, typer.Option("--chat", help="Measure messages beside PostgreSQL's bare inserts.")
     ] = False,
+    ejabberd: Annotated[
+        bool,
+        typer.Option("--ejabberd", help="With --chat: beside ejabberd, which must be installed."),
+    ] = False,
     members: Annotated[
         int, typer.Option(min=10, max=1_000_000, help="With --backups: the number of members.")
     ] = 100_000,
@@ -65,7 +69,7 @@ def bench(
         _backups(members, as_json=as_json)
         return
     if chat:
-        _chat(as_json=as_json)
+        _chat(as_json=as_json, beside_ejabberd=ejabberd)
         return
     from chitlaq.bench import benchmark, report
 
@@ -86,10 +90,10 @@ def _backups(members: int, *, as_json: bool) -> None:
         output.console_for_output().print(report.backups(result))
 
 
-def _chat(*, as_json: bool) -> None:
+def _chat(*, as_json: bool, beside_ejabberd: bool) -> None:
     from chitlaq.bench import chat, report
 
-    result = asyncio.run(chat.run(_say))
+    result = asyncio.run(chat.run(_say, beside_ejabberd=beside_ejabberd))
     if as_json:
         output.print_json(result)
     else:
