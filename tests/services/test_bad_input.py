@@ -17,7 +17,7 @@ Join = Callable[[], Awaitable[Member]]
 
 JSON = {"Content-Type": "application/json"}
 GOOD = {
-    "email": "someone@example.edu", "password": "long enough", "username": "someone_new",
+    "email": "someone@example.edu", "password": "four odd words here", "username": "someone_new",
     "display_name": "Someone",
 }  # fmt: skip
 

@@ -83,6 +83,10 @@ STORED = {
         INSERT INTO auth.used_refresh_tokens SELECT sha256(id::text::bytea), id FROM auth.sessions;
         UPDATE auth.sessions SET ended_at = now();
         """,
+    "0018_passwords": """
+        INSERT INTO auth.mailed_tokens (token_hash, account_id, purpose, expires_at)
+        SELECT sha256(id::text::bytea), id, 'password_reset', now() FROM auth.accounts;
+        """,
     "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
     "0016_registrations": """
         INSERT INTO auth.registrations

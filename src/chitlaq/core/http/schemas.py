@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import MAXYEAR, MINYEAR, datetime
 
 import msgspec
@@ -23,6 +24,18 @@ class Incoming(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             texts = value if isinstance(value, list | tuple) else (value,)
             if any(isinstance(text, str) and "\x00" in text for text in texts):
                 raise ValueError(f"{name}: must not contain NUL characters")
+
+
+def normalize(body: Incoming, field: str, checked: Callable[[str], str]) -> None:
+    """Replace a field by the form in which it is stored and compared.
+
+    Raises:
+        ValueError: ``checked`` refuses it, as ``field: reason``.
+    """
+    try:
+        msgspec.structs.force_setattr(body, field, checked(getattr(body, field)))
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def without_nul(field: str, value: str) -> str:

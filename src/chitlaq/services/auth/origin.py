@@ -29,6 +29,11 @@ class Origin:
     user_agent: str
     session_id: UUID | None = None
 
+    @property
+    def client(self) -> str:
+        """Who waits for whom, where there is a queue."""
+        return self.limited or self.address or ""
+
 
 def of(request: Request[Any, Any, Any], session_id: UUID | None = None) -> Origin:
     """Return where a request comes from."""

@@ -15,6 +15,7 @@ from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.passwords import resets
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.state import AuthState
@@ -31,7 +32,8 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
     )
     attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
-        Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings))
+        Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings)),
+        resets.handler(settings),
     ]
     if settings.smtp.host:
         handlers.append(mail.sender(database, settings.smtp))
@@ -55,6 +57,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["auth-service"],
-    slices=("accounts", "audit", "sessions", "synthetic", "universities"),
+    slices=("accounts", "audit", "passwords", "sessions", "synthetic", "universities"),
     run=run,
 )

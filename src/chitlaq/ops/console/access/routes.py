@@ -101,17 +101,12 @@ async def _end_present(request: ConsoleRequest, console: Console) -> None:
         await console.sessions.end(present)
 
 
-async def _permit() -> None:
-    """Who may try was decided before."""
-
-
 async def _step_of_right(console: Console, given: SignIn) -> int | None:
     """Return the time step of the code if name, password and code are right, in the same time for all."""
     operator = console.operators.find(given.name)
     is_right = await passwords.matches(
         given.password[: operators.MOST_CHARACTERS],
         operator.password_hash if operator else None,
-        _permit,
     )
     since = operator.changed_at if operator else datetime.now(UTC)
     used = await console.sessions.last_step(given.name, since)

@@ -16,7 +16,6 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from chitlaq.core import passwords
 from chitlaq.core.data import jobs
 from chitlaq.core.data.jobs import Job, JobKind
 from chitlaq.core.data.mail import TooManyMailsError
@@ -31,6 +30,7 @@ from chitlaq.services.auth.accounts.schemas import Registration, User, Verificat
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.passwords import policy
 from chitlaq.services.auth.state import AuthState
 from chitlaq.services.auth.universities import universities
 
@@ -46,14 +46,16 @@ class ResendVerification(msgspec.Struct, frozen=True):
 RESEND_VERIFICATION = JobKind("resend_verification", ResendVerification)
 
 
-async def register(state: AuthState, wanted: Registration) -> User:
+async def register(state: AuthState, wanted: Registration, origin: Origin) -> User:
     """Keep a registration for a day, and mail the link that makes it an account.
 
     Raises:
-        Problem: 422 for an address of no university here, 429 for one that was registered too often.
+        Problem: 422 for an address of no university here, or a password that may not be chosen; 429 for an
+            address that was registered too often.
     """
     found = await universities.affiliation(state.database, wanted.email)
-    password_hash = await passwords.hashed(wanted.password)
+    known = (wanted.username, wanted.display_name, wanted.email)
+    password_hash = await policy.hashed(wanted.password, known, origin)
     limits, hours = state.settings.limits, state.settings.tokens.verification_hours
     async with state.database.transaction() as session:
         await session.execute("lock_mailbox", wanted.email)
@@ -106,7 +108,8 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
     link = await of_link(state.database, wanted.token)
     chosen = None
     if link is not None and link["account_id"] is None and wanted.password is not None:
-        chosen = await passwords.hashed(wanted.password)
+        known = (wanted.username or link["username"], link["display_name"], link["email"])
+        chosen = await policy.hashed(wanted.password, known, origin)
     try:
         async with state.database.transaction() as session:
             if link is not None:
@@ -174,12 +177,17 @@ async def resend(settings: Settings, job: Job, payload: ResendVerification) -> N
         account = await session.row("account_of_address", payload.email)
         if account is not None:
             await _put_mail(settings, session, account, "")
-            return
-        hours = settings.tokens.verification_hours
-        registration = await session.row("renew_registration", payload.email, hours)
-        if registration is not None:
-            token = await _new_link(session, registration["id"])
-            await _put_mail(settings, session, registration, token)
+        else:
+            await mail_link(settings, session, payload.email)
+
+
+async def mail_link(settings: Settings, session: Session, email: str) -> None:
+    """Mail a new link to an address with an open registration; the transaction has locked its mailbox."""
+    hours = settings.tokens.verification_hours
+    registration = await session.row("renew_registration", email, hours)
+    if registration is not None:
+        token = await _new_link(session, registration["id"])
+        await _put_mail(settings, session, registration, token)
 
 
 async def forget_forever(database: Database) -> None:

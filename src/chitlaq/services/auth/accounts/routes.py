@@ -30,12 +30,14 @@ from chitlaq.web.site.pages import SITE
 MOST_BYTES = 16_384
 
 
-@post("/auth/register", summary="Register with a university address", refuses=(429,))
+@post("/auth/register", summary="Register with a university address", refuses=(429, 503))
 async def register(
     data: Registration, request: Request[Any, Any, State], state: AuthState
 ) -> Registered:
     await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
-    return Registered(await registrations.register(state, data), verification="sent")
+    return Registered(
+        await registrations.register(state, data, origin.of(request)), verification="sent"
+    )
 
 
 @post(

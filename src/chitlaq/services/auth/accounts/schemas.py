@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core import addresses
-from chitlaq.core.http.schemas import Incoming, require_name
+from chitlaq.core.http.schemas import Incoming, normalize, require_name
 from chitlaq.services.auth.accounts import usernames
 
-Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
+Address = Annotated[str, msgspec.Meta(max_length=254)]
+Password = Annotated[str, msgspec.Meta(max_length=256)]
+"""One that somebody chooses; which may be chosen says ``passwords/policy.py``."""
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 DisplayName = Annotated[str, msgspec.Meta(max_length=80)]
 Language = Literal["en", "tr"]
@@ -21,7 +22,7 @@ Language = Literal["en", "tr"]
 class Registration(Incoming, frozen=True):
     """A registration; the address determines the university."""
 
-    email: Annotated[str, msgspec.Meta(max_length=254)]
+    email: Address
     password: Password
     username: Annotated[str, msgspec.Meta(max_length=30)]
     display_name: DisplayName
@@ -29,12 +30,10 @@ class Registration(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _normalize(self, "email", addresses.checked)
-        _normalize(self, "username", usernames.checked)
+        normalize(self, "email", addresses.checked)
+        normalize(self, "username", usernames.checked)
         require_name("display_name", self.display_name)
         msgspec.structs.force_setattr(self, "display_name", self.display_name.strip())
-        if self.password.lower() in {self.username, self.email}:
-            raise ValueError("password: must not be your name or address")
 
 
 class Verification(Incoming, frozen=True):
@@ -51,15 +50,15 @@ class Verification(Incoming, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.username is not None:
-            _normalize(self, "username", usernames.checked)
+            normalize(self, "username", usernames.checked)
 
 
 class Resend(Incoming, frozen=True):
-    email: Annotated[str, msgspec.Meta(max_length=254)]
+    email: Address
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _normalize(self, "email", addresses.checked)
+        normalize(self, "email", addresses.checked)
 
 
 class User(msgspec.Struct, frozen=True):
@@ -80,11 +79,3 @@ class Registered(msgspec.Struct, frozen=True):
 
 class Verified(msgspec.Struct, frozen=True):
     user: User
-
-
-def _normalize(body: Incoming, field: str, checked: Callable[[str], str]) -> None:
-    """Replace a field by the form in which it is stored and compared."""
-    try:
-        msgspec.structs.force_setattr(body, field, checked(getattr(body, field)))
-    except ValueError as error:
-        raise ValueError(f"{field}: {error}") from None

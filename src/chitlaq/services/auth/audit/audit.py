@@ -13,7 +13,13 @@ from chitlaq.services.auth.audit.schemas import AuditItem
 from chitlaq.services.auth.origin import Origin
 
 Action = Literal[
+    "address_change_requested",
+    "address_changed",
+    "address_returned",
+    "password_changed",
+    "password_reset",
     "registered",
+    "reset_requested",
     "session_ended",
     "sessions_ended",
     "signed_in",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 
 from chitlaq.core import passwords
 from chitlaq.core.http import problems
@@ -32,7 +33,7 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
 
     Raises:
         Problem: 401 for a wrong name or password, or an address that is not verified yet (without
-            saying which), 429 for too many attempts.
+            saying which), 429 for too many attempts, 503 if too many wait.
     """
     name = login_name(wanted.login)
     try:
@@ -44,6 +45,7 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             row["password_hash"] if row else None,
             # Again when it is this attempt's turn: those before it in the queue may all have failed.
             permit=lambda: state.address_limit.require(origin.limited, ATTEMPT_UNITS),
+            client=origin.client,
         )
     except Problem as problem:
         if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
@@ -58,12 +60,25 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
             " in the mail, or request a new one at /api/auth/verify/resend."
         )
-    if passwords.needs_rehash(row["password_hash"]):
-        rehashed = await passwords.hashed(wanted.password)
-        async with state.database.session() as session:
-            await session.execute("set_password_hash", row["id"], rehashed)
-    async with state.database.transaction() as session:
-        signed_in = await sessions.begin(state, session, row["id"], origin)
+    signed_in = await _begin(state, row, wanted.password, origin)
     metrics.AUTH_ATTEMPTS.labels("success").inc()
     log.info("logged in", account_id=row["id"], address=origin.address)
     return signed_in
+
+
+async def _begin(state: AuthState, row: Any, password: str, origin: Origin) -> SignedIn:
+    """Begin a session for who typed the right password, hashed anew if the parameters have changed.
+
+    Raises:
+        Problem: 503, it is another hash by now. What changes a password ends all sessions, so this one, too.
+    """
+    account_id, password_hash = row["id"], row["password_hash"]
+    if passwords.needs_rehash(password_hash):
+        rehashed = await passwords.hashed(password, origin.client)
+        async with state.database.session() as session:
+            if await session.execute("replace_password", account_id, password_hash, rehashed):
+                password_hash = rehashed
+    async with state.database.transaction() as session:
+        if await session.value("has_password", account_id, password_hash):
+            return await sessions.begin(state, session, account_id, origin)
+    raise problems.unavailable("The password was changed at this moment: sign in again.")

@@ -7,10 +7,6 @@ JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE (a.email = $1 OR a.username = $1) AND NOT a.is_synthetic;
 
--- name: set_password_hash
--- Store the password rehashed with current parameters.
-UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
-
 -- name: insert_session
 -- Begin a session: for $6 days unless it is used, and for no more than $7 days. Who revokes the account's
 -- tokens waits, or is waited for.

@@ -43,7 +43,7 @@ FOR_OPERATORS: Final[dict[str, Any]] = {
     "/auth/login",
     status_code=200,
     summary="Sign in with address or username and password",
-    refuses=(401, 403, 429),
+    refuses=(401, 403, 429, 503),
 )
 async def login(
     data: Login, request: Request[Any, Any, State], state: AuthState

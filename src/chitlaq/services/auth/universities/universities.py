@@ -24,7 +24,7 @@ class Affiliation:
     department: str
 
 
-async def affiliation(database: Database, email: str) -> Affiliation:
+async def affiliation(database: Database | Session, email: str) -> Affiliation:
     """Return the university and the department of a checked address.
 
     Raises:

@@ -1,0 +1,54 @@
+"""Which passwords may be chosen, wherever one is: at registration, with a reset, by a change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from chitlaq.core import passwords
+from chitlaq.core.http import problems
+from chitlaq.services.auth.origin import Origin
+
+FEWEST_CHARACTERS = 10
+"""Of the normalized password."""
+
+ADVICE = "Four words that do not belong together are hard to guess and easy to remember."
+
+
+async def hashed(
+    password: str, known: Iterable[str], origin: Origin, field: str = "password"
+) -> str:
+    """Return the hash of a password that somebody chose.
+
+    Args:
+        password: as it was typed.
+        known: what others know of its owner: names and addresses.
+        origin: from where; its client waits its turn.
+        field: what a refusal names.
+
+    Raises:
+        Problem: 422, it may not be chosen; 503, too many wait.
+    """
+    if len(passwords.normalized(password)) < FEWEST_CHARACTERS:
+        raise problems.invalid(
+            {field: f"must be at least {FEWEST_CHARACTERS} characters long. {ADVICE}"}
+        )
+    words = [part for text in known for part in (text, *re.split(r"[\W_]+", text)) if part]
+
+    def hashed_if_allowed() -> str:
+        if is_guessable(password, words):
+            raise problems.invalid(
+                {
+                    field: "is easy to guess: it is, or is made of, what programs try first, such as common"
+                    f" passwords, words, dates, and your own name and address. {ADVICE}"
+                }
+            )
+        return passwords.hashed_now(password)
+
+    return await passwords.in_turn(origin.client, hashed_if_allowed)
+
+
+def is_guessable(password: str, words: Iterable[str]) -> bool:
+    """Whether a program that knows these words finds the password soon."""
+    typed = passwords.normalized(password).casefold()
+    return len(set(typed)) < 3 or typed in {word.casefold() for word in words}

@@ -1,0 +1,198 @@
+"""Passwords and addresses that change, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from chitlaq.core.http import bodies
+from chitlaq.core.http.client_address import limited_address
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth import origin
+from chitlaq.services.auth.passwords import address_changes, mailed_tokens, passwords, resets
+from chitlaq.services.auth.passwords.schemas import (
+    AddressChange,
+    AddressConfirmation,
+    Forgotten,
+    PasswordChange,
+    Reset,
+)
+from chitlaq.services.auth.state import AuthState
+from chitlaq.web.site.pages import SITE
+
+MOST_BYTES = 16_384
+
+Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
+
+
+@post(
+    "/auth/password/forgot",
+    status_code=202,
+    summary="Mail a link that lets an account's owner choose a new password",
+    refuses=(429,),
+)
+async def forgot(
+    data: Forgotten, request: Request[Any, Any, State], state: AuthState
+) -> dict[str, str]:
+    await _request_reset(data, request, state)
+    return {"reset": "sent"}
+
+
+@post(
+    "/auth/password/reset",
+    status_code=204,
+    summary="Choose a new password with the token from the mail",
+    refuses=(429, 503),
+)
+async def reset(data: Reset, request: Request[Any, Any, State], state: AuthState) -> None:
+    await _reset(data, request, state)
+
+
+@post(
+    "/auth/password/change",
+    status_code=204,
+    summary="Change one's password, and sign out all other devices",
+    refuses=(403, 429, 503),
+)
+async def change(
+    data: PasswordChange, member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> None:
+    await passwords.change(state, member, data, origin.of(request, member.session_id))
+
+
+@post(
+    "/auth/email/change",
+    status_code=202,
+    summary="Mail a link to a new address that makes it the account's",
+    refuses=(403, 429, 503),
+)
+async def change_address(
+    data: AddressChange, member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> dict[str, str]:
+    asking = origin.of(request, member.session_id)
+    await address_changes.request_change(state, member, data, asking)
+    return {"confirmation": "sent"}
+
+
+@post(
+    "/auth/email/confirm",
+    status_code=204,
+    summary="Confirm a new address with the token from the mail to it",
+)
+async def confirm_address(
+    data: AddressConfirmation, request: Request[Any, Any, State], state: AuthState
+) -> None:
+    await address_changes.confirm(state, data.token, origin.of(request))
+
+
+@get("/reset", is_page=True, is_site=True, include_in_schema=False)
+async def reset_page(state: AuthState, token: Token = "") -> Response[str]:
+    """Ask for the new password, or, without a token, for the address that a link is mailed to."""
+    return await _page(state, token)
+
+
+@post(
+    "/reset",
+    is_page=True,
+    is_site=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=MOST_BYTES,
+)
+async def reset_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    form = await request.form()
+    token = str(form.get("token", ""))
+    names = ("token", "password") if token else ("email",)
+    typed = {name: str(form.get(name, "")) for name in names}
+    try:
+        if not token:
+            await _request_reset(msgspec.convert(typed, Forgotten), request, state)
+            return SITE.html("reset.html", state="sent", email=typed["email"])
+        await _reset(msgspec.convert(typed, Reset), request, state)
+    except msgspec.ValidationError as error:
+        errors = bodies.field_errors([{"message": str(error), "key": "data"}])
+        return await _page(state, token, HTTPStatus.UNPROCESSABLE_ENTITY, errors, typed)
+    except Problem as problem:
+        errors = problem.errors or {"": problem.detail}
+        return await _page(state, token, problem.status, errors, typed)
+    return SITE.html("reset.html", state="done")
+
+
+@get("/confirm-address", is_page=True, is_site=True, include_in_schema=False)
+async def address_page(state: AuthState, token: Token = "") -> Response[str]:
+    """Show a button: programs open the links in mails, too, so this confirms nothing."""
+    row = await mailed_tokens.found(state.database, token, "address_change")
+    if row is None:
+        return SITE.html("address.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
+    return SITE.html(
+        "address.html",
+        state="open",
+        email=row["given_email"],
+        username=row["username"],
+        token=token,
+    )
+
+
+@post(
+    "/confirm-address",
+    is_page=True,
+    is_site=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=MOST_BYTES,
+)
+async def confirm_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
+    form = await request.form()
+    try:
+        await address_changes.confirm(state, str(form.get("token", "")), origin.of(request))
+    except Problem as problem:
+        reasons = list((problem.errors or {"": problem.detail}).values())
+        return SITE.html("address.html", problem.status, state="refused", reasons=reasons)
+    return SITE.html("address.html", state="done")
+
+
+async def _request_reset(
+    wanted: Forgotten, request: Request[Any, Any, State], state: AuthState
+) -> None:
+    await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
+    await state.resend_limit.spend(wanted.email)
+    await resets.request(state.database, wanted.email, origin.of(request))
+
+
+async def _reset(wanted: Reset, request: Request[Any, Any, State], state: AuthState) -> None:
+    await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
+    await resets.reset(state, wanted, origin.of(request))
+
+
+async def _page(
+    state: AuthState,
+    token: str,
+    status: HTTPStatus = HTTPStatus.OK,
+    errors: Mapping[str, str] | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response[str]:
+    """The page as it is now: asking for an address, or for a password, or with a link that is over."""
+    errors = errors or {}
+    if not token:
+        email = typed["email"] if typed else ""
+        return SITE.html("reset.html", status, state="ask", email=email, errors=errors)
+    row = await mailed_tokens.found(state.database, token, "password_reset", "address_return")
+    if row is None:
+        return SITE.html("reset.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
+    return SITE.html(
+        "reset.html",
+        status,
+        state="open",
+        username=row["username"],
+        returned=row["given_email"],
+        token=token,
+        errors=errors,
+    )
