@@ -54,7 +54,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     },
 }
 BORROWED = {
-    "chitlaq_auth": ["feed.create_member", "websocket.synthetic_conversation"],
+    "chitlaq_auth": ["feed.create_member", "feed.move_member", "websocket.synthetic_conversation"],
     "chitlaq_ops": ["websocket.numbering_faults"],
     "chitlaq_websocket": ["feed.audience"],
 }

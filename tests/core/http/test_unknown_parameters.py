@@ -23,6 +23,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/confirm-address",
+    "/reset",
     "/verify",
     "/static/{name}",
     "/status/confirm",
