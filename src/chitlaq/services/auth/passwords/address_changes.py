@@ -43,6 +43,7 @@ async def request_change(
     hours = state.settings.tokens.verification_hours
     async with state.database.transaction() as session:
         await session.execute("lock_mailbox", wanted.email)
+        await sessions.require_live(session, who)
         if not await session.value("has_password", who.account_id, row["password_hash"]):
             raise problems.invalid({"password": "was changed at this moment"})
         await mailed_tokens.forget(session, who.account_id, "address_change")

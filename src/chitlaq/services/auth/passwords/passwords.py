@@ -58,6 +58,7 @@ async def change(state: AuthState, who: Identity, wanted: PasswordChange, origin
     known = [row["username"], row["display_name"], row["email"]]
     password_hash = await policy.hashed(wanted.password, known, origin)
     async with state.database.transaction() as session:
+        await sessions.require_live(session, who)
         if not await session.execute(
             "replace_password", who.account_id, row["password_hash"], password_hash
         ):
