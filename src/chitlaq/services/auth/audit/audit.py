@@ -18,6 +18,8 @@ Action = Literal[
     "address_returned",
     "password_changed",
     "password_reset",
+    "identity_linked",
+    "identity_unlinked",
     "registered",
     "reset_requested",
     "session_ended",
