@@ -23,6 +23,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 PAGES = {
     "/",
+    "/auth/sso/{provider}",
+    "/auth/sso/{provider}/callback",
     "/confirm-address",
     "/reset",
     "/verify",
@@ -32,7 +34,7 @@ PAGES = {
     "/status/unsubscribe",
     "/ws/docs",
 }
-"""Pages that people reach by links, to which mail programs and others add parameters."""
+"""Pages that people reach by links, to which mail programs, identity providers and others add parameters."""
 ID = "00000000-0000-0000-0000-000000000000"
 VALUES = {
     "post_id": ID,
