@@ -28,10 +28,10 @@ from chitlaq.cli import (
     operators,
     ops,
     serve,
-    sso,
     stack,
     statuspage,
     universities,
+    users,
     ws,
 )
 
@@ -75,7 +75,7 @@ for _module in (
     operators,
     statuspage,
     universities,
-    sso,
+    users,
     metrics,
     exec,
     data,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from operator import itemgetter
 from typing import Annotated, Any
@@ -93,10 +92,8 @@ def discard_jobs(
         return
     columns = ("id", "kind", "state", "created_at", "reason")
     output.print_rows(found, {name: itemgetter(name) for name in columns}, as_json=False)
-    is_terminal = sys.stdin.isatty()
     question = f"Delete {count(len(found), 'job')} for good?"
-    if not yes and not (is_terminal and typer.confirm(question)):
-        typer.echo("Nothing was deleted." + ("" if is_terminal else " To delete them, add --yes."))
+    if not output.is_wanted(question, yes=yes, nothing="Nothing was deleted."):
         return
     # Those shown, unless one has been retried meanwhile. The link in a mail must not outlive its job.
     gone = data.fetch(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from types import NoneType
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chitlaq.cli import asking, output
+from chitlaq.cli import output, services
 from chitlaq.core.errors import OperatorError
 
 SERVICE = "auth-service"
@@ -53,7 +52,7 @@ def rotate(as_json: output.AsJson = False) -> None:
 
     Example: chitlaq keys rotate
     """
-    made = asking.ask(SERVICE, "POST", "/auth/keys", _Key)
+    made = services.ask(SERVICE, "POST", "/auth/keys", _Key)
     if as_json:
         output.print_json(made)
     else:
@@ -76,16 +75,14 @@ def remove(
     if not found:
         raise OperatorError(f"No key {key} is trusted: see `chitlaq keys list`.")
     _print(found, as_json=False)
-    is_terminal = sys.stdin.isatty()
-    if not yes and not (is_terminal and typer.confirm("Remove this key?")):
-        typer.echo("Nothing was removed." + ("" if is_terminal else " To remove it, add --yes."))
+    if not output.is_wanted("Remove this key?", yes=yes, nothing="Nothing was removed."):
         return
-    asking.ask(SERVICE, "DELETE", f"/auth/keys/{key}", NoneType)
+    services.ask(SERVICE, "DELETE", f"/auth/keys/{key}", NoneType)
     typer.echo("The key is removed.")
 
 
 def _all() -> list[_Key]:
-    return asking.ask(SERVICE, "GET", "/auth/keys", _Keys).items
+    return services.ask(SERVICE, "GET", "/auth/keys", _Keys).items
 
 
 def _print(found: list[_Key], *, as_json: bool) -> None:

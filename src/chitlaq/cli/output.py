@@ -40,6 +40,21 @@ def exit_now(code: int) -> NoReturn:
     os._exit(code)
 
 
+def is_wanted(question: str, *, yes: bool, nothing: str) -> bool:
+    """Whether to do what cannot be undone: with ``--yes``, or asked on a terminal; otherwise say that not.
+
+    Args:
+        question: what is asked.
+        yes: ``--yes`` was given.
+        nothing: what has not happened otherwise.
+    """
+    is_terminal = sys.stdin.isatty()
+    if yes or (is_terminal and typer.confirm(question, err=True)):
+        return True
+    typer.echo(nothing + ("" if is_terminal else " Add --yes to do it."), err=True)
+    return False
+
+
 def local_time(moment: datetime) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 

@@ -241,7 +241,7 @@ async def test_discarding_shows_asks_and_deletes_only_what_is_dead(
     answer = await asyncio.to_thread(stack.command, *words)
     assert str(dead) in answer.stdout
     assert "broken" in answer.stdout
-    assert "Nothing was deleted" in answer.stdout
+    assert "Nothing was deleted" in answer.stderr
     assert len(await rows(stack, kind)) == 2
     answer = await asyncio.to_thread(stack.command, *words, "--yes")
     assert answer.stdout.endswith("1 job deleted.\n"), answer.stderr

@@ -32,6 +32,7 @@ from chitlaq.core.http import (
     limits,
     openapi,
     problems,
+    roles,
     routes,
 )
 from chitlaq.core.http.own_pages import OwnPagesOnly
@@ -207,13 +208,17 @@ async def _check(request: Request[Any, Any, State]) -> None:
     """Find out who asks before anything else of the request is checked, and before its body is read.
 
     Raises:
-        Problem: as `viewer` and `_refuse_undeclared`, and 401 if the route is for members only.
+        Problem: as `viewer` and `_refuse_undeclared`; 401 if the route is for members only, and 403 if
+            it needs a role (``needs_role="moderator"``) that the member does not have.
     """
     parameters = request.route_handler.parsed_fn_signature.parameters
-    if "member" in parameters or "viewer" in parameters:
+    needed = request.route_handler.opt.get("needs_role")
+    if "member" in parameters or "viewer" in parameters or needed:
         who = await viewer(request)
         if who is None and "member" in parameters:
             raise problems.not_signed_in()
+        if needed:
+            roles.require(who, needed)
         request.scope["user"] = who
     _refuse_undeclared(request)
 

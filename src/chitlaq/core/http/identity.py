@@ -40,6 +40,7 @@ class Identity:
         issued_at: Unix seconds by PostgreSQL's clock, with fractions.
         expires_at: Unix seconds.
         key_id: the key that signed it.
+        roles: as in `core.http.roles`; none in a token of a synthetic member.
     """
 
     account_id: UUID
@@ -47,6 +48,7 @@ class Identity:
     issued_at: float
     expires_at: int
     key_id: str
+    roles: frozenset[str] = frozenset()
 
 
 def account_id(viewer: Identity | None) -> UUID | None:
@@ -142,6 +144,8 @@ class Verifier:
                 float(claims["iat"]),
                 int(claims["exp"]),
                 key_id,
+                # The version before this one issued tokens without roles.
+                frozenset(map(str, claims.get("roles", ()))),
             )
         except (JoseError, ValueError, KeyError, TypeError):
             raise problems.not_signed_in("The access token is not valid: sign in again.") from None

@@ -111,6 +111,8 @@ def _statuses(route: HTTPRoute, handler: HTTPRouteHandler, security: list[Requir
         statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
         if not handler.http_methods <= SAFE_METHODS:
             statuses.add(HTTPStatus.FORBIDDEN)  # another site's page, with our cookie
+    if "needs_role" in handler.opt:
+        statuses.add(HTTPStatus.FORBIDDEN)
     if route.path not in OWN_PATHS:
         statuses.add(HTTPStatus.SERVICE_UNAVAILABLE)
     return {int(status) for status in statuses} - set(handler.responses or ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
+from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
@@ -26,3 +26,11 @@ async def operator(connection: ASGIConnection[Any, Any, Any, State], _: BaseRout
         connection.headers.get("authorization", "").encode(), expected.encode()
     ):
         raise problems.not_signed_in("This is for operators: send the token in secrets/ops-token.")
+
+
+FOR_OPERATORS: Final[dict[str, Any]] = {
+    "guards": [operator],
+    "include_in_schema": False,
+    "is_for_operators": True,
+}
+"""What a handler for operators declares, of a service that is for members."""

@@ -49,6 +49,15 @@ JOIN auth.registrations r ON r.id = l.registration_id
 LEFT JOIN auth.accounts a ON a.email = r.email
 WHERE l.token_hash = $1 AND r.expires_at > now() AND (r.account_id IS NULL OR r.account_id = a.id);
 
+-- name: registration_of_address
+-- The newest open registration of an address, as `registration_of_link`. Index: registrations_by_email.
+SELECT id, university_id, email, username, display_name, department, language, password_hash,
+       count(*) OVER () AS open_registrations
+FROM auth.registrations
+WHERE email = $1 AND expires_at > now() AND account_id IS NULL
+ORDER BY created_at DESC
+LIMIT 1;
+
 -- name: close_registrations
 -- No registration of this address becomes another account. Index: registrations_by_email.
 UPDATE auth.registrations SET account_id = $2 WHERE email = $1;

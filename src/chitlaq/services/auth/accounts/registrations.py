@@ -121,7 +121,7 @@ async def verify(state: AuthState, wanted: Verification, origin: Origin) -> User
                 )
             is_new = link["account_id"] is None
             if is_new:
-                await _become_account(session, link, chosen, wanted.username, origin)
+                await become_account(session, link, chosen, wanted.username, origin)
             row = await session.row("account", link["id"] if is_new else link["account_id"])
     except asyncpg.UniqueViolationError:
         raise problems.unavailable(
@@ -139,9 +139,27 @@ async def of_link(database: Database, token: str) -> Any:
     return await database.row("registration_of_link", token_hash(token))
 
 
-async def _become_account(
-    session: Session, link: Any, chosen: str | None, username: str | None, origin: Origin
+async def become_account(
+    session: Session,
+    link: Any,
+    chosen: str | None = None,
+    username: str | None = None,
+    origin: Origin | None = None,
+    operator: str | None = None,
 ) -> None:
+    """Make a registration an account, in the caller's transaction, which has locked the mailbox.
+
+    Args:
+        session: the transaction.
+        link: the registration, and how many of its address are open.
+        chosen: the hash of the password that replaces the registered one.
+        username: replaces the registered name.
+        origin: from where its owner confirmed it.
+        operator: who confirmed it, if it was not its owner.
+
+    Raises:
+        Problem: 422 for a missing password, or a name that is taken.
+    """
     if chosen is None and link["open_registrations"] > 1:
         raise problems.invalid(
             {
@@ -161,7 +179,7 @@ async def _become_account(
     )
     await accounts.create(session, new)
     await session.execute("close_registrations", new.email, new.id)
-    await audit.write(session, new.id, "registered", origin)
+    await audit.write(session, new.id, "registered", origin, operator=operator)
 
 
 async def request_resending(database: Database, email: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -9,19 +10,23 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http.paging import Page, Paging
-from chitlaq.services.auth.audit.schemas import AuditItem
+from chitlaq.services.auth.audit.schemas import AuditEntry, AuditItem
 from chitlaq.services.auth.origin import Origin
 
 Action = Literal[
     "address_change_requested",
     "address_changed",
     "address_returned",
+    "created",
+    "disabled",
+    "enabled",
+    "moderated",
     "password_changed",
     "password_reset",
-    "identity_linked",
-    "identity_unlinked",
     "registered",
     "reset_requested",
+    "role_granted",
+    "role_revoked",
     "session_ended",
     "sessions_ended",
     "signed_in",
@@ -68,5 +73,17 @@ async def listed(database: Database, account_id: UUID, paging: Paging) -> Page[A
     return paging.page_of(rows, _item)
 
 
+async def entries(
+    database: Database, account_id: UUID | None, since: datetime | None, most: int
+) -> list[AuditEntry]:
+    """Return the newest entries: about one account or all, from a moment on or all."""
+    rows = await database.rows("audit_entries", account_id, since, most)
+    return [AuditEntry(**_fields(row)) for row in rows]
+
+
 def _item(row: Any) -> AuditItem:
-    return AuditItem(**{**row, "detail": msgspec.Raw(row["detail"].encode())})
+    return AuditItem(**_fields(row))
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    return {**row, "detail": msgspec.Raw(row["detail"].encode())}

@@ -19,3 +19,13 @@ class AuditItem(msgspec.Struct, frozen=True):
     address: str | None
     user_agent: str
     detail: msgspec.Raw
+
+
+class AuditEntry(AuditItem, frozen=True):
+    """The same for operators: about whose account."""
+
+    username: str
+
+
+class AuditEntries(msgspec.Struct, frozen=True):
+    items: list[AuditEntry]

@@ -9,10 +9,10 @@ WHERE (a.email = $1 OR a.username = $1) AND NOT a.is_synthetic;
 
 -- name: insert_session
 -- Begin a session: for $6 days unless it is used, and for no more than $7 days. Who revokes the account's
--- tokens waits, or is waited for.
+-- tokens waits, or is waited for. No row: the account is disabled.
 INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, methods, expires_at)
 SELECT id, $2, $3, $4, $5, now() + make_interval(days => least($6::integer, $7::integer))
-FROM auth.accounts WHERE id = $1
+FROM auth.accounts WHERE id = $1 AND disabled_at IS NULL
 FOR SHARE
 RETURNING id;
 
@@ -37,6 +37,17 @@ JOIN auth.sessions s ON s.id = found.id
 WHERE s.ended_at IS NULL AND s.expires_at > now() AND s.created_at > now() - make_interval(days => $2)
 FOR UPDATE OF s;
 
+-- name: is_disabled
+-- Whether a refresh token is or was of a disabled account. Index: sessions' and used tokens' unique hashes.
+SELECT EXISTS (
+    SELECT FROM auth.sessions s
+    JOIN auth.accounts a ON a.id = s.account_id
+    WHERE a.disabled_at IS NOT NULL
+      AND s.id IN (SELECT id FROM auth.sessions WHERE refresh_hash = $1
+                   UNION ALL
+                   SELECT session_id FROM auth.used_refresh_tokens WHERE token_hash = $1)
+);
+
 -- name: rotate_session
 -- Give a session its next refresh token, remember the one that was used, and extend the session.
 WITH used AS (
@@ -52,7 +63,7 @@ WHERE id = $1;
 -- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
 -- is read after the session was locked: tokens are revoked by their time.
 SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
-       u.name AS university,
+       a.roles, u.name AS university,
        extract(epoch FROM clock_timestamp())::float8 AS issued_at,
        extract(epoch FROM s.expires_at)::float8 AS session_expires_at
 FROM auth.sessions s

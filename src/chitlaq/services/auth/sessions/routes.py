@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from chitlaq.core.http import app, openapi, problems
 from chitlaq.core.http.identity import Identity
-from chitlaq.core.http.operators import operator
+from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.schemas import without_nul
@@ -31,12 +31,6 @@ from chitlaq.services.auth.sessions.schemas import (
     SigningKeys,
 )
 from chitlaq.services.auth.state import AuthState
-
-FOR_OPERATORS: Final[dict[str, Any]] = {
-    "guards": [operator],
-    "include_in_schema": False,
-    "is_for_operators": True,
-}
 
 
 @post(
@@ -111,7 +105,7 @@ async def status(request: Request[Any, Any, State], state: AuthState) -> AuthSta
 
 @get("/auth/sessions", summary="The signed-in devices, this one first")
 async def list_sessions(member: Identity, state: AuthState, paging: Paging) -> Page[SessionItem]:
-    return await sessions.listed(state.database, member, paging)
+    return await sessions.listed(state.database, member.account_id, paging, member.session_id)
 
 
 @delete("/auth/sessions", summary="Sign all devices out but this one")

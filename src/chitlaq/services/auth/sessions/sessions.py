@@ -31,6 +31,8 @@ GRACE_SECONDS = 10
 """So long after its use a refresh token may come again: from another tab, or after a lost answer."""
 FORGET_SECONDS = 3600.0
 
+NO_SESSION = UUID(int=0)
+
 log = logs.get("sessions")
 
 
@@ -49,6 +51,9 @@ async def begin(
         account_id: whose session it is.
         origin: from where.
         methods: how they proved it: ``password``, and what `factors` and `sso` add.
+
+    Raises:
+        Problem: 403 if the account is disabled.
     """
     refresh_token = secrets.token_urlsafe(32)
     tokens = state.settings.tokens
@@ -62,6 +67,8 @@ async def begin(
         tokens.session_days,
         tokens.longest_session_days,
     )
+    if session_id is None:
+        raise _disabled()
     await audit.write(
         session,
         account_id,
@@ -79,7 +86,8 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
     Otherwise it was stolen, from whoever used it first or by them: the session ends, and its owner is told.
 
     Raises:
-        Problem: 401 for a token that is unknown, used or expired, or whose session is over.
+        Problem: 401 for a token that is unknown, used or expired, or whose session is over; 403 if its
+            account is disabled.
     """
     presented = token_hash(refresh_token)
     tokens = state.settings.tokens
@@ -88,7 +96,8 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
             "lock_session", presented, tokens.longest_session_days, float(GRACE_SECONDS)
         )
         if row is None:
-            raise _refused()
+            is_disabled = await session.value("is_disabled", presented)
+            raise _disabled() if is_disabled else _refused()
         if row["refresh_hash"] == presented:
             key = secrets.token_bytes(32)
             fresh = _successor(key, refresh_token)
@@ -179,11 +188,11 @@ async def user(database: Database, identity: Identity) -> User | None:
     return user_of(row) if row else None
 
 
-async def listed(database: Database, who: Identity, paging: Paging) -> Page[SessionItem]:
+async def listed(
+    database: Database, account_id: UUID, paging: Paging, asking: UUID = NO_SESSION
+) -> Page[SessionItem]:
     """Return a page of the signed-in devices: the one that asks, then those that signed in last."""
-    rows = await database.rows(
-        "sessions_of_account", who.account_id, *paging.window, who.session_id
-    )
+    rows = await database.rows("sessions_of_account", account_id, *paging.window, asking)
     return paging.page_of(
         rows, lambda row: SessionItem(**row, device=devices.named(row["user_agent"]))
     )
@@ -212,7 +221,9 @@ async def _signed_in(
     assert row is not None
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
-    token = state.signing_keys.signer.sign(row["id"], session_id, lifetime, row["issued_at"])
+    token = state.signing_keys.signer.sign(
+        row["id"], session_id, lifetime, row["issued_at"], ("member", *row["roles"])
+    )
     return SignedIn("Bearer", lifetime, user_of(row), token, refresh_token)
 
 
@@ -226,6 +237,12 @@ async def _end_stolen(
     to = Recipient(row["email"], row["display_name"], row["language"])
     with suppress(TooManyMailsError):
         await mails.put(session, state.settings, to, "session_stolen", "/settings/sessions")
+
+
+def _disabled() -> problems.Problem:
+    return problems.forbidden(
+        "This account is disabled: nobody can sign in to it. Ask whoever runs ChitLaq at your university."
+    )
 
 
 def _refused() -> problems.Problem:

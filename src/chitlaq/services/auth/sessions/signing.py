@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from joserfc import jwt
@@ -34,7 +35,12 @@ class Signer:
         }
 
     def sign(
-        self, account: UUID, session: UUID, lifetime_seconds: int, issued_at: float | None = None
+        self,
+        account: UUID,
+        session: UUID,
+        lifetime_seconds: int,
+        issued_at: float | None = None,
+        roles: Sequence[str] = (),
     ) -> str:
         """Return an access token that is valid from ``issued_at`` (Unix seconds; now by default)."""
         issued_at = time.time() if issued_at is None else issued_at
@@ -47,6 +53,7 @@ class Signer:
             # Not in whole seconds: a token that is issued just after others were revoked is not one of them.
             "iat": round(issued_at, 6),
             "exp": expires_at,
+            "roles": roles,
         }
         header = {"alg": ALGORITHM, "kid": self.key_id}
         signed = jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])

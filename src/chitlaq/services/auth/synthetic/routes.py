@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import post
 
-from chitlaq.core.http.operators import operator
+from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.services.auth.state import AuthState
 from chitlaq.services.auth.synthetic import synthetic
 from chitlaq.services.auth.synthetic.schemas import SyntheticMembers
@@ -14,9 +14,7 @@ from chitlaq.services.auth.synthetic.schemas import SyntheticMembers
     "/auth/synthetic",
     status_code=200,
     summary="Sign the synthetic members in, for operators",
-    guards=[operator],
-    include_in_schema=False,
-    is_for_operators=True,
+    **FOR_OPERATORS,
 )
 async def sign_in_synthetic(state: AuthState) -> SyntheticMembers:
     return await synthetic.sign_in(state)

@@ -10,7 +10,7 @@ from litestar import Request, get
 from litestar.datastructures import State
 
 from chitlaq.core.http import cookies, upgrades
-from chitlaq.core.http.operators import operator
+from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context
 from chitlaq.services.websocket.sockets.schemas import OpenSocket, OpenSockets
@@ -40,9 +40,7 @@ async def refuse(request: Request[Any, Any, State]) -> None:
 @get(
     "/sockets",
     summary="The connections of this process, for operators",
-    guards=[operator],
-    include_in_schema=False,
-    is_for_operators=True,
+    **FOR_OPERATORS,
 )
 async def list_sockets(state: WebsocketState) -> OpenSockets:
     found = []

@@ -1,0 +1,1 @@
+"""Roles, disabled accounts, and what operators do with accounts."""
