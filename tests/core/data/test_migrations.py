@@ -96,6 +96,18 @@ STORED = {
         INSERT INTO auth.address_rules (university_id, position, kind, pattern)
         SELECT id, 0, 'refuse', 'x@example.edu' FROM auth.universities
         """,
+    "0020_single_sign_on": """
+        INSERT INTO auth.identity_providers (name, title, university_id, issuer, client_id, sealed_secret,
+                                             scopes, verified_claim, second_factors)
+        SELECT 'campus', 'Campus', id, 'https://login.example.edu', 'chitlaq', '', '{openid}', '', '{}'
+        FROM auth.universities;
+        INSERT INTO auth.claim_rules
+        SELECT id, 1, 'role', 'groups', 'staff', 'admin' FROM auth.identity_providers;
+        INSERT INTO auth.linked_identities (provider_id, subject, account_id)
+        SELECT p.id, a.username, a.id FROM auth.identity_providers p, auth.accounts a;
+        INSERT INTO auth.provider_sessions
+        SELECT s.id, p.id, '' FROM auth.identity_providers p, auth.sessions s
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

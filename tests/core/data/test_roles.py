@@ -79,6 +79,7 @@ SELECT format('%s.%s', n.nspname, p.proname) AS name
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prosecdef AND {OURS} AND has_function_privilege($1, p.oid, 'EXECUTE')
+ORDER BY 1
 """
 SCHEMAS = f"SELECT FROM pg_namespace n WHERE {OURS} AND has_schema_privilege($1, n.oid, 'CREATE')"
 ATTRIBUTES = """

@@ -136,11 +136,21 @@ async def test_timeout_covers_a_response_that_comes_byte_by_byte() -> None:
                 await http_client.get(url, timeout_seconds=0.5)
 
 
-async def test_endless_response_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "MAX_BYTES", 1_000_000)
+async def test_endless_response_is_an_error() -> None:
     async with server(OK + b"\r\n", *[b"x" * 65_536] * 100) as (url, _):
         with pytest.raises(NoAnswerError, match="more than 1,000,000 bytes"):
-            await http_client.get(url, timeout_seconds=SECONDS)
+            await http_client.request("GET", url, timeout_seconds=SECONDS, max_bytes=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:10.1.2.3]", "10.1.2.3"]
+)
+async def test_private_address_is_connected_to_by_nobody_who_wants_a_public_one(host: str) -> None:
+    async with server(OK + b"\r\n") as (url, seen):
+        target = url.replace("127.0.0.1", host)
+        with pytest.raises(NoAnswerError, match="is a private address"):
+            await http_client.request("GET", target, timeout_seconds=SECONDS, only_public=True)
+    assert not seen
 
 
 async def test_refused_connection_is_reported_without_the_password(tmp_path: Path) -> None:

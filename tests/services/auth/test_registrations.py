@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from chitlaq.core.data import named_queries
 from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -229,3 +232,78 @@ async def test_page_of_a_link_asks_for_the_password_and_needs_no_script(address:
     over = await address.client.get("/verify", params={"token": "x"})
     assert over.status_code == 422
     assert "does not work any more" in over.text
+
+
+STATEMENTS = (
+    *(query.name for query in named_queries.load("chitlaq.services.auth.accounts")),
+    *(query.name for query in named_queries.load("chitlaq.services.auth.universities")),
+    "lock_mailbox", "mails_within_an_hour", "put_mail", "enqueue_job",
+)  # fmt: skip
+
+
+async def statements(stack: Stack) -> Counter[str]:
+    """How often auth-service has run each of these statements."""
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"http://127.0.0.1:{stack.ports['auth']}/metrics")).text
+    return Counter(
+        {
+            sample.labels["query"]: int(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == "postgresql_query_duration_seconds_count"
+            and sample.labels["query"] in STATEMENTS
+        }
+    )
+
+
+async def test_registering_is_the_same_work_whether_the_address_has_an_account(
+    stack: Stack, client: httpx.AsyncClient, join: Join, name: Name
+) -> None:
+    """Attacks the time that it takes: the same statements, a hash, a link and a mail."""
+    member = await join()
+    known, unknown = Address(stack, client, member.username), Address(stack, client, name())
+    done: list[Counter[str]] = []
+    for address in (unknown, known):
+        before, mails = await statements(stack), len(await address.subjects())
+        await address.register(username=name())
+        done.append(await statements(stack) - before)
+        assert len(await address.subjects()) == mails + 1
+        rows = await stack.sql(
+            "SELECT r.password_hash, count(*) OVER () AS links FROM auth.registrations r"
+            " JOIN auth.registration_links l ON l.registration_id = r.id WHERE r.email = $1"
+            " ORDER BY r.created_at DESC",
+            address.email,
+        )
+        assert rows[0]["password_hash"].startswith("$argon2id$")
+        assert rows[0]["links"] == mails + 1
+    assert done[0] == done[1]
+    assert {"insert_registration", "insert_link", "put_mail"} <= done[0].keys()
+    assert set(done[0].values()) <= {1, 2}
+    for address in (unknown, known):
+        body = {"email": address.email}
+        before = await statements(stack)
+        assert (await client.post("/api/auth/verify/resend", json=body)).status_code == 202
+        assert (await statements(stack) - before)["enqueue_job"] >= 1
+
+
+async def test_limit_of_registrations_tells_nothing_of_the_mails_of_an_address(
+    stack: Stack, client: httpx.AsyncClient, join: Join, name: Name
+) -> None:
+    """Attacks the number of tries until 429: whoever has an account gets other mails, too."""
+    member = await join()
+    known, unknown = Address(stack, client, member.username), Address(stack, client, name())
+    await unknown.register(username=name())
+    other = "INSERT INTO mail.messages (to_address, subject, text, html, request_id)"
+    await stack.sql(
+        f"{other} SELECT $1, 'x', 'x', 'x', '-' FROM generate_series(1, 3)", known.email
+    )
+    statuses = []
+    for address in (unknown, known):
+        body = {"email": address.email, "password": PASSWORD, "display_name": "N"}
+        answers = [
+            await client.post("/api/auth/register", json=body | {"username": name()})
+            for _ in range(5)
+        ]
+        statuses.append([one.status_code for one in answers])
+        assert len(await address.subjects()) <= 5
+    assert statuses == [[201] * 4 + [429]] * 2

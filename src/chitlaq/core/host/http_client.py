@@ -18,7 +18,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
+from socket import SOCK_STREAM
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 import h11
@@ -70,6 +72,8 @@ async def request(
     body: bytes = b"",
     socket: Path | None = None,
     tls: ssl.SSLContext | None = None,
+    max_bytes: int = MAX_BYTES,
+    only_public: bool = False,
 ) -> Response:
     """Send a request and return the response.
 
@@ -81,6 +85,8 @@ async def request(
         body: what is sent.
         socket: the Unix socket to connect to, instead of the URL's host and port.
         tls: whom to trust and which key to show, instead of the machine's own store and none.
+        max_bytes: how large a body may be.
+        only_public: connect to no private address: for a URL that no operator wrote.
 
     Raises:
         NoAnswerError: no connection, or the response is not complete in time, too large, or not HTTP.
@@ -89,9 +95,11 @@ async def request(
     where = str(socket) if socket else parts._replace(netloc=_host(parts), query="").geturl()
     try:
         async with asyncio.timeout(timeout_seconds):
-            reader, writer = await _connect(parts, socket, tls)
+            reader, writer = await _connect(parts, socket, tls, only_public)
             try:
-                return await _exchange(reader, writer, method, parts, headers or {}, body)
+                return await _exchange(
+                    reader, writer, method, parts, headers or {}, body, max_bytes
+                )
             finally:
                 writer.close()
     except TimeoutError:
@@ -101,16 +109,35 @@ async def request(
 
 
 async def _connect(
-    parts: SplitResult, socket: Path | None, tls: ssl.SSLContext | None
+    parts: SplitResult, socket: Path | None, tls: ssl.SSLContext | None, only_public: bool
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     if socket is not None:
         return await asyncio.open_unix_connection(str(socket))
     is_tls = parts.scheme == "https"
+    port = parts.port or (443 if is_tls else 80)
+    host = str(parts.hostname)
     return await asyncio.open_connection(
-        parts.hostname,
-        parts.port or (443 if is_tls else 80),
+        await _public_address(host, port) if only_public else host,
+        port,
         ssl=(tls or _trusted()) if is_tls else None,
+        server_hostname=host if is_tls else None,
     )
+
+
+async def _public_address(host: str, port: int) -> str:
+    """Return an address of a host; it is connected to as it is, since the name may mean another next time.
+
+    Raises:
+        ValueError: one of its addresses is private.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=SOCK_STREAM)
+    addresses = [str(one[4][0]) for one in found]
+    for address in addresses:
+        parsed = ip_address(address)
+        if not (getattr(parsed, "ipv4_mapped", None) or parsed).is_global:
+            raise ValueError(f"{address} is a private address")
+    return addresses[0]
 
 
 async def _exchange(
@@ -120,6 +147,7 @@ async def _exchange(
     parts: SplitResult,
     headers: Mapping[str, str],
     body: bytes,
+    max_bytes: int,
 ) -> Response:
     connection = h11.Connection(h11.CLIENT)
     target = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
@@ -149,8 +177,8 @@ async def _exchange(
                 pass
             case h11.Data() as part:
                 received += part.data
-                if len(received) > MAX_BYTES:
-                    raise ValueError(f"more than {MAX_BYTES:,} bytes")
+                if len(received) > max_bytes:
+                    raise ValueError(f"more than {max_bytes:,} bytes")
             case h11.EndOfMessage():
                 assert head is not None
                 named = {name.decode(): value.decode("latin-1") for name, value in head.headers}

@@ -18,15 +18,17 @@ from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.passwords import resets
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.keys import Keys
+from chitlaq.services.auth.sso.state import SingleSignOn
 from chitlaq.services.auth.state import AuthState
 
 
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
+    secrets = Secrets(context.home.secrets)
     keys = Keys(
         database,
-        Secrets(context.home.secrets),
+        secrets,
         settings.base_url,
         settings.tokens.access_seconds,
     )
@@ -49,6 +51,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             database=database,
             settings=settings,
             signing_keys=keys,
+            sso=SingleSignOn.begun(secrets.sealing_key),
             login_limit=Limiter(context.valkey, context.service, "login", attempts, lease=1),
             resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
             address_limit=context.address_limit,
@@ -57,6 +60,15 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["auth-service"],
-    slices=("accounts", "audit", "passwords", "roles", "sessions", "synthetic", "universities"),
+    slices=(
+        "accounts",
+        "audit",
+        "passwords",
+        "roles",
+        "sessions",
+        "sso",
+        "synthetic",
+        "universities",
+    ),
     run=run,
 )

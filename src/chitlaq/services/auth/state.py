@@ -7,12 +7,14 @@ from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import ServiceState
 from chitlaq.core.installation.settings import Settings
 from chitlaq.services.auth.sessions.keys import Keys
+from chitlaq.services.auth.sso.state import SingleSignOn
 
 
 class AuthState(ServiceState):
     database: Database
     settings: Settings
     signing_keys: Keys
+    sso: SingleSignOn
     login_limit: Limiter
     resend_limit: Limiter
     address_limit: Limiter

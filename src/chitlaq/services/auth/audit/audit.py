@@ -23,6 +23,8 @@ Action = Literal[
     "moderated",
     "password_changed",
     "password_reset",
+    "identity_linked",
+    "identity_unlinked",
     "registered",
     "reset_requested",
     "role_granted",

@@ -1,0 +1,1 @@
+"""Single sign-on: identity providers of universities sign their members in (OpenID Connect)."""

@@ -1,0 +1,131 @@
+"""Whose account it is that somebody signs in to at an identity provider."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import UUID
+
+from chitlaq.core import ids
+from chitlaq.core.data.mail import TooManyMailsError
+from chitlaq.core.data.postgres import Session
+from chitlaq.core.http import problems
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.telemetry import logs
+from chitlaq.services.auth import mails, metrics
+from chitlaq.services.auth.accounts import accounts
+from chitlaq.services.auth.accounts.accounts import NewAccount
+from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.mails import Recipient
+from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sso import claims
+from chitlaq.services.auth.sso.claims import Person
+from chitlaq.services.auth.sso.providers import Provider
+from chitlaq.services.auth.state import AuthState
+from chitlaq.services.auth.universities import universities
+from chitlaq.services.auth.universities.universities import Affiliation
+
+log = logs.get("sso")
+
+
+async def account_of(
+    state: AuthState, session: Session, provider: Provider, who: Person, origin: Origin
+) -> UUID:
+    """Return the account of a person, in the caller's transaction: linked before, linked now, or made now.
+
+    Raises:
+        Problem: 403 if the provider may not sign them in.
+    """
+    await session.execute("lock_identity", provider.id, who.subject)
+    known = await session.row("linked_account", provider.id, who.subject)
+    if known is not None:
+        if known["university_id"] != provider.university_id:
+            raise _foreign(provider)
+        account_id: UUID = known["account_id"]
+        return account_id
+    if who.email is None:
+        raise problems.forbidden(
+            f"{provider.title} has not told us a verified mail address of yours, by which we could know you:"
+            " ask your computing centre."
+        )
+    affiliation = await _affiliation(state, provider, who.email)
+    await session.execute("lock_mailbox", who.email)
+    existing = await session.row("account_to_link", who.email)
+    if existing is None:
+        account_id = await _create(session, provider, who, who.email, affiliation, origin)
+    else:
+        account_id = existing["id"]
+        if existing["university_id"] != provider.university_id:
+            raise _foreign(provider)
+        if await session.value("is_linked_otherwise", provider.id, account_id):
+            raise problems.forbidden(
+                f"{provider.title} signs somebody else in to the account with the address {who.email}:"
+                " ask whoever runs ChitLaq at your university."
+            )
+    await session.execute("link_identity", provider.id, who.subject, account_id)
+    if existing is not None:
+        await audit.write(session, account_id, "identity_linked", origin, provider=provider.name)
+        to = Recipient(existing["email"], existing["display_name"], existing["language"])
+        with suppress(TooManyMailsError):
+            await mails.put(
+                session,
+                state.settings,
+                to,
+                "identity_linked",
+                "/settings/sessions",
+                provider=provider.title,
+            )
+    return account_id
+
+
+async def _create(
+    session: Session,
+    provider: Provider,
+    who: Person,
+    email: str,
+    affiliation: Affiliation,
+    origin: Origin,
+) -> UUID:
+    account_id = ids.new()
+    for username in claims.usernames_for(who):
+        new = NewAccount(
+            id=account_id,
+            university_id=provider.university_id,
+            email=email,
+            username=username,
+            display_name=who.display_name or username,
+            department=who.department or affiliation.department,
+            language=who.language,
+            password_hash=None,
+        )
+        try:
+            await accounts.create(session, new)
+        except Problem:
+            continue  # the name is taken
+        break
+    await session.execute("close_registrations", email, account_id)
+    await audit.write(session, account_id, "registered", origin, provider=provider.name)
+    metrics.USER_REGISTRATIONS.inc()
+    log.info("account made", account_id=account_id, provider=provider.name)
+    return account_id
+
+
+async def _affiliation(state: AuthState, provider: Provider, email: str) -> Affiliation:
+    """Return what a university says of its address, if it is the provider's university.
+
+    Raises:
+        Problem: 403.
+    """
+    try:
+        found = await universities.affiliation(state.database, email)
+    except Problem as problem:
+        raise problems.forbidden(f"{email}: {problem.errors or {}}") from None
+    if found.university_id != provider.university_id:
+        raise _foreign(provider)
+    return found
+
+
+def _foreign(provider: Provider) -> Problem:
+    return problems.forbidden(
+        f"{provider.title} signs in people with an address of {provider.university} alone, and yours is of"
+        " another university: sign in as you do there."
+    )

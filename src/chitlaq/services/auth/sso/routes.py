@@ -1,0 +1,131 @@
+"""Single sign-on over HTTP: for browsers, for the sign-in page, and for operators."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, delete, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+from litestar.response import Redirect
+
+from chitlaq.core.http import client_address, openapi
+from chitlaq.core.http import cookies as http_cookies
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.limits import ATTEMPT_UNITS
+from chitlaq.core.http.operators import FOR_OPERATORS
+from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth import origin
+from chitlaq.services.auth.sessions import cookies
+from chitlaq.services.auth.sso import providers, sso
+from chitlaq.services.auth.sso.schemas import (
+    LoggedOut,
+    NewProvider,
+    ProviderChoices,
+    ProviderItem,
+    ProviderItems,
+    ProviderTest,
+    Unlinked,
+)
+from chitlaq.services.auth.state import AuthState
+from chitlaq.web.site.pages import SITE
+
+
+@get("/auth/sso", summary="The identity providers to sign in with", security=openapi.ANYBODY)
+async def list_choices(state: AuthState) -> ProviderChoices:
+    return ProviderChoices(await providers.choices(state.database))
+
+
+@get("/auth/sso/{provider:str}", is_page=True, include_in_schema=False)
+async def begin(
+    provider: str,
+    request: Request[Any, Any, State],
+    state: AuthState,
+    return_to: Annotated[str, Parameter(description="A path of this site to go on at.")] = "/",
+) -> Response[Any]:
+    """Send the browser to an identity provider."""
+    try:
+        await state.address_limit.spend(client_address.limited_address(request))
+        url, cookie = await sso.begin(state, provider, return_to)
+    except Problem as problem:
+        return _page(problem)
+    return Redirect(url, status_code=303, cookies=[cookie], headers=_private())
+
+
+@get("/auth/sso/{provider:str}/callback", is_page=True, include_in_schema=False)
+async def finish(
+    provider: str, request: Request[Any, Any, State], state: AuthState
+) -> Response[Any]:
+    """Take the browser back from an identity provider, signed in."""
+    asking = origin.of(request)
+    answer = {name: str(request.query_params[name]) for name in request.query_params}
+    cookie = http_cookies.value(request.headers, sso.COOKIE)
+    try:
+        await state.address_limit.require(asking.limited, ATTEMPT_UNITS)
+        signed_in, path = await sso.finish(state, provider, answer, cookie, asking)
+    except Problem as problem:
+        if problem.status < 500:
+            await state.address_limit.spend(asking.limited, ATTEMPT_UNITS)
+        return _page(problem)
+    kept = [*cookies.kept(state, signed_in), sso.forgotten()]
+    return Redirect(path, status_code=303, cookies=kept, headers=_private())
+
+
+@post(
+    "/auth/sso/logout",
+    status_code=200,
+    summary="Sign this device out, and say where the identity provider does the same",
+)
+async def log_out(
+    member: Identity, request: Request[Any, Any, State], state: AuthState
+) -> Response[LoggedOut]:
+    location = await sso.log_out(state, member, origin.of(request, member.session_id))
+    is_by_cookie = "authorization" not in request.headers
+    return Response(LoggedOut(location), cookies=cookies.forgotten() if is_by_cookie else None)
+
+
+@get("/sso/providers", **FOR_OPERATORS)
+async def list_providers(state: AuthState) -> ProviderItems:
+    return ProviderItems(await providers.listed(state))
+
+
+@post("/sso/providers", **FOR_OPERATORS)
+async def add_provider(data: NewProvider, state: AuthState) -> ProviderItem:
+    return await providers.add(state, data)
+
+
+@post("/sso/providers/{provider:str}/test", status_code=200, **FOR_OPERATORS)
+async def test_provider(provider: str, state: AuthState) -> ProviderTest:
+    return await providers.test(state, provider)
+
+
+@post("/sso/providers/{provider:str}/enable", status_code=204, **FOR_OPERATORS)
+async def enable_provider(provider: str, state: AuthState) -> None:
+    await providers.set_open(state, provider, is_open=True)
+
+
+@post("/sso/providers/{provider:str}/disable", status_code=204, **FOR_OPERATORS)
+async def disable_provider(provider: str, state: AuthState) -> None:
+    await providers.set_open(state, provider, is_open=False)
+
+
+@delete("/sso/providers/{provider:str}", **FOR_OPERATORS)
+async def remove_provider(provider: str, state: AuthState) -> None:
+    await providers.remove(state, provider)
+
+
+@delete("/sso/providers/{provider:str}/links/{login:str}", status_code=200, **FOR_OPERATORS)
+async def unlink(provider: str, login: str, state: AuthState) -> Unlinked:
+    return Unlinked(await providers.unlink(state, provider, login))
+
+
+def _page(problem: Problem) -> Response[str]:
+    """Say to somebody in front of a browser what happened; their attempt is over."""
+    page = SITE.html("sso.html", problem.status, detail=problem.detail)
+    page.headers.update({**problem.headers(), **_private()})
+    page.cookies.append(sso.forgotten())
+    return page
+
+
+def _private() -> dict[str, str]:
+    return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
