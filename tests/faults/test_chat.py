@@ -157,19 +157,28 @@ async def load(
             task.cancel()
 
 
-def pid_of(stack: Stack, component: str) -> int:
-    pid: int = processes(stack)[0] if component == SERVICE else stack.ps()[component]["pid"]
-    assert pid is not None
-    return pid
+async def pid_of(stack: Stack, component: str) -> int:
+    """Its process: of what was killed a moment ago, as soon as there is another."""
+
+    def pid() -> int | None:
+        found: int | None = (
+            processes(stack)[0] if component == SERVICE else stack.ps()[component]["pid"]
+        )
+        return found
+
+    return await eventually(pid)
 
 
 def kill(component: str) -> Callable[[Stack], Any]:
-    return lambda stack: os.kill(pid_of(stack, component), signal.SIGKILL)
+    async def killed(stack: Stack) -> None:
+        os.kill(await pid_of(stack, component), signal.SIGKILL)
+
+    return killed
 
 
 def freeze(component: str) -> Callable[[Stack], Any]:
     async def frozen(stack: Stack) -> None:
-        process = psutil.Process(pid_of(stack, component))
+        process = psutil.Process(await pid_of(stack, component))
         stopped = [process, *process.children(recursive=True)]
         for one in stopped:
             with suppress(psutil.NoSuchProcess):
@@ -224,8 +233,8 @@ async def disturb(stack: Stack, what: str) -> None:
         await asyncio.to_thread(disturbance, stack)
 
 
-def stop_valkey(stack: Stack) -> int:
-    pid = pid_of(stack, "redis")
+async def stop_valkey(stack: Stack) -> int:
+    pid = await pid_of(stack, "redis")
     os.kill(pid, signal.SIGSTOP)
     return pid
 
@@ -247,7 +256,7 @@ async def test_message_reaches_other_processes_while_valkey_stands_still(
         seen = record.seen[clients[1].name, conversation]
         await clients[0].send(conversation, 1)
         await eventually(lambda: len(seen) == 1)
-        frozen = stop_valkey(pair_of_processes)
+        frozen = await stop_valkey(pair_of_processes)
         try:
             for count in range(2, 5):
                 await clients[0].send(conversation, count)
@@ -298,7 +307,7 @@ async def test_changes_and_ends_of_sessions_arrive_while_valkey_stands_still(
         at_process(pair_of_processes, 0, ben) as first,
         at_process(pair_of_processes, 1, ben) as second,
     ):
-        frozen = stop_valkey(pair_of_processes)
+        frozen = await stop_valkey(pair_of_processes)
         try:
             assert (await ada.patch(f"{path}/messages/1", {"text": "two"})).status_code == 200
             for socket in (first, second):
