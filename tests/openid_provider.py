@@ -79,10 +79,17 @@ class OpenIdProvider:
             self._context.keyjar[name] = fresh
 
     def resigned(self, answer: bytes, header: Mapping[str, Any], **claims: Any) -> bytes:
-        """An answer to a code whose ID token says something else, signed by the provider's own key."""
+        """An answer to a code whose ID token says something else, signed by the provider's own key.
+
+        A claim that is None is left out.
+        """
         (key,) = self._context.keyjar.get_signing_key("RSA", "")
         tokens = json.loads(answer)
-        said = {**part(tokens["id_token"], 0), **header}, {**part(tokens["id_token"], 1), **claims}
+        changed = {**part(tokens["id_token"], 1), **claims}
+        said = (
+            {**part(tokens["id_token"], 0), **header},
+            {name: value for name, value in changed.items() if value is not None},
+        )
         pem = key.private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         tokens["id_token"] = jwt.encode(*said, RSAKey.import_key(pem))
         return json.dumps(tokens).encode()

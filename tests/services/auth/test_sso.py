@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey, RSAKey
 
 from chitlaq.core.http.cookies import ACCESS, REFRESH
-from tests.conftest import Member, Stack, free_ports
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.services.auth.sso.state import SingleSignOn
+from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
 from tests.openid_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
+    DISCOVERY,
+    JWKS,
     OpenIdProvider,
     listening,
+    part,
 )
-from tests.services.auth.test_cookies import said, sent
+from tests.services.auth.test_cookies import OURS, said, sent
 
 Join = Callable[..., Awaitable[Member]]
 Name = Callable[[], str]
@@ -171,3 +182,436 @@ async def test_member_signs_in_at_the_provider_with_the_first_visit_and_later(
     campus.provider.people[login]["email"] = f"new-{email}"
     assert (await browser.signed_in(campus.name)).headers["location"] == "/"
     assert (await browser.me())["id"] == me["id"]
+
+
+async def test_sign_in_page_lists_the_providers_that_sign_in(
+    campus: Campus, stack: Stack, client: httpx.AsyncClient
+) -> None:
+    async def names() -> list[str]:
+        items = (await client.get("/api/auth/sso")).json()["items"]
+        return [one["name"] for one in items]
+
+    assert campus.name in await names()
+    for word, is_listed in (("disable", False), ("enable", True)):
+        assert stack.command("sso", word, campus.name).returncode == 0
+        assert (campus.name in await names()) == is_listed
+        answer = await client.get(f"/api/auth/sso/{campus.name}")
+        assert answer.status_code == (303 if is_listed else 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example/",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/a\\b",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "home",
+        "",
+        "/a\r\nSet-Cookie: x=y",
+        "/\t/evil.example",
+        "/" + "a" * 500,
+    ],
+)
+async def test_nobody_is_redirected_to_another_site(
+    campus: Campus, client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.get(f"/api/auth/sso/{campus.name}", params={"return_to": path})
+    assert answer.status_code == 422, answer.headers
+    assert "location" not in answer.headers
+
+
+async def test_existing_account_is_linked_and_its_owner_is_told(
+    campus: Campus, browser: Browser, join: Join
+) -> None:
+    member = await join(campus.domain)
+    campus.person(member.email.partition("@")[0], preferred_username="another")
+    answer = await browser.signed_in(campus.name)
+    assert answer.status_code == 303, answer.text
+    assert (await browser.me())["id"] == member.id
+    (entry,) = [
+        one
+        for one in (await member.get("/api/auth/audit")).json()["items"]
+        if one["action"] == "identity_linked"
+    ]
+    assert entry["detail"] == {"provider": campus.name}
+    mail = campus.stack.json("mail", "show", "--to", member.email)
+    assert f"Campus {campus.name}" in mail["subject"]
+    await browser.signed_in(campus.name)
+    log = (await member.get("/api/auth/audit")).json()["items"]
+    assert len([one for one in log if one["action"] == "identity_linked"]) == 1
+    signed_in = await browser.web.post(
+        "/api/auth/login", json={"login": member.username, "password": PASSWORD}
+    )
+    assert signed_in.status_code == 200
+
+
+async def test_address_that_was_given_to_somebody_else_opens_nothing(
+    campus: Campus, browser: Browser
+) -> None:
+    email = campus.person()
+    await browser.signed_in(campus.name)
+    first = await browser.me()
+    campus.person(email=email)
+    answer = await browser.signed_in(campus.name)
+    assert answer.status_code == 403
+    assert "somebody else" in answer.text
+    assert campus.stack.command("sso", "unlink", campus.name, email).returncode == 0
+    assert (await browser.signed_in(campus.name)).status_code == 303
+    assert (await browser.me())["id"] == first["id"]
+    again = campus.stack.command("sso", "unlink", campus.name, "nobody@example.edu")
+    assert "nobody" in again.stderr
+
+
+async def test_provider_signs_in_nobody_of_another_university(
+    campus: Campus, browser: Browser, join: Join
+) -> None:
+    other = await join("example.edu")
+    campus.person(email=other.email)
+    for _ in range(2):
+        answer = await browser.signed_in(campus.name)
+        assert answer.status_code == 403
+        assert "another" in answer.text
+    campus.person(email=f"x@{secrets.token_hex(4)}.example")
+    assert (await browser.signed_in(campus.name)).status_code == 403
+    assert not browser.cookies
+
+
+@pytest.mark.parametrize("said", [False, None, "no", 0, [True]])
+async def test_address_that_is_not_verified_is_nobodys(
+    campus: Campus, browser: Browser, said: object
+) -> None:
+    email = campus.person(email_verified=said)
+    answer = await browser.signed_in(campus.name)
+    assert answer.status_code == 403
+    assert not await campus.stack.sql("SELECT FROM auth.accounts WHERE email = $1", email)
+
+
+async def test_first_sign_ins_of_one_person_at_once_make_one_account(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    email = campus.person()
+    browsers = [browser, *(Browser(browser.web, stack) for _ in range(4))]
+    back = [await one.at_provider(await one.begin(campus.name)) for one in browsers]
+    answers = await asyncio.gather(*(one.get(url) for one, url in zip(browsers, back, strict=True)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len({(await one.me())["id"] for one in browsers}) == 1
+    assert len(await stack.sql("SELECT FROM auth.accounts WHERE email = $1", email)) == 1
+
+
+async def test_names_that_are_taken_or_not_allowed_get_another(
+    campus: Campus, browser: Browser
+) -> None:
+    wanted = f"Ünal.{secrets.token_hex(2)}"
+    found = []
+    for name in (wanted, wanted.upper(), "admin", "x", "\u202e\u202e\u202e", ""):
+        campus.person(preferred_username=name, name=f"{name}\u200b")
+        assert (await browser.signed_in(campus.name)).status_code == 303
+        found.append((await browser.me())["username"])
+    plain = wanted.lower().replace("ü", "u").replace(".", "_")
+    assert found[:2] == [plain, f"{plain}_2"]
+    assert all(name.startswith("p") for name in found[2:])
+
+
+def resigned(**claims: Any) -> Callable[[OpenIdProvider, bytes], bytes]:
+    return lambda provider, answer: provider.resigned(answer, {}, **claims)
+
+
+def unsigned(provider: OpenIdProvider, answer: bytes) -> bytes:
+    tokens = json.loads(answer)
+    claims = tokens["id_token"].split(".")[1]
+    tokens["id_token"] = f"eyJhbGciOiJub25lIn0.{claims}."
+    return json.dumps(tokens).encode()
+
+
+def signed_with_the_clients_secret(provider: OpenIdProvider, answer: bytes) -> bytes:
+    tokens = json.loads(answer)
+    key = OctKey.import_key(CLIENT_SECRET)
+    tokens["id_token"] = jwt.encode({"alg": "HS256"}, part(tokens["id_token"], 1), key)
+    return json.dumps(tokens).encode()
+
+
+def signed_by_another(provider: OpenIdProvider, answer: bytes) -> bytes:
+    tokens = json.loads(answer)
+    header, claims = part(tokens["id_token"], 0), part(tokens["id_token"], 1)
+    tokens["id_token"] = jwt.encode(header, claims, RSAKey.generate_key(2048))
+    return json.dumps(tokens).encode()
+
+
+LONG_AGO, SOON = 1_000_000_000, 4_000_000_000
+UNTRUSTED: dict[str, Callable[[OpenIdProvider, bytes], bytes]] = {
+    "nonce of another": resigned(nonce="another"),
+    "no nonce": resigned(nonce=None),
+    "another audience": resigned(aud="another"),
+    "for another party": resigned(aud=[CLIENT_ID, "another"], azp="another"),
+    "another issuer": resigned(iss="https://evil.example"),
+    "expired": resigned(exp=LONG_AGO),
+    "never expires": resigned(exp=None),
+    "from the future": resigned(iat=SOON, exp=SOON),
+    "of nobody": resigned(sub=None),
+    "of nobody's text": resigned(sub=""),
+    "subject that is no text": resigned(sub=7),
+    "alg none": unsigned,
+    "client's secret": signed_with_the_clients_secret,
+    "another key": signed_by_another,
+    "no ID token": lambda _, answer: b'{"access_token": "x"}',
+    "no token": lambda _, answer: b'{"id_token": "x.y.z"}',
+    "garbage": lambda _, answer: b"<html>Please sign in</html>",
+    "deep": lambda _, answer: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("fault", UNTRUSTED)
+async def test_token_that_cannot_be_trusted_signs_nobody_in(
+    campus: Campus, browser: Browser, fault: str
+) -> None:
+    email = campus.person()
+    provider = campus.provider
+    provider.faults["/token"] = lambda answer: UNTRUSTED[fault](provider, answer)
+    answer = await browser.signed_in(campus.name)
+    assert answer.status_code == 502, answer.text
+    assert "cannot be trusted" in answer.text
+    assert not browser.cookies
+    assert not await campus.stack.sql("SELECT FROM auth.accounts WHERE email = $1", email)
+
+
+async def test_answer_works_once_and_in_the_browser_that_began(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    campus.person()
+    back = await browser.at_provider(await browser.begin(campus.name))
+    begun = dict(browser.cookies)
+    thief = Browser(browser.web, stack)
+    assert (await thief.get(back)).status_code == 400
+    await thief.begin(campus.name)
+    assert (await thief.get(back)).status_code == 400
+    assert not thief.cookies
+    for wrong in ("state=another&code=x", "code=x", "state=&code=x", ""):
+        guessed = Browser(browser.web, stack, dict(begun))
+        answer = await guessed.get(f"/api/auth/sso/{campus.name}/callback?{wrong}")
+        assert answer.status_code == 400
+    assert (await browser.get(back)).status_code == 303
+    assert (await browser.get(back)).status_code == 400
+    replayed = Browser(browser.web, stack, begun)
+    assert (await replayed.get(back)).status_code == 400
+    assert not replayed.cookies
+
+
+async def test_sign_in_that_takes_over_ten_minutes_begins_again(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    campus.person()
+    back = await browser.at_provider(await browser.begin(campus.name))
+    attempts = SingleSignOn.begun(Secrets(stack.home / "secrets").sealing_key).attempts
+    ((provider_id,),) = await stack.sql(
+        "SELECT id FROM auth.identity_providers WHERE name = $1", campus.name
+    )
+    sealed = urlsafe_b64decode(browser.cookies[SSO_COOKIE])
+    attempt = json.loads(attempts.opened(sealed, provider_id))
+    attempt["begun_at"] -= 601
+    old = attempts.sealed(json.dumps(attempt), provider_id)
+    browser.cookies[SSO_COOKIE] = urlsafe_b64encode(old).decode()
+    assert (await browser.get(back)).status_code == 400
+
+
+async def test_who_declines_at_the_provider_is_told_so(campus: Campus, browser: Browser) -> None:
+    url = await browser.begin(campus.name)
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    query = f"error=access_denied&error_description=<script>&state={state}"
+    answer = await browser.get(f"/api/auth/sso/{campus.name}/callback?{query}")
+    assert answer.status_code == 403
+    assert "script" not in answer.text
+
+
+async def test_answer_of_another_issuer_is_refused(campus: Campus, browser: Browser) -> None:
+    campus.person()
+    back = await browser.at_provider(await browser.begin(campus.name))
+    mixed = back.replace(quote(campus.provider.issuer, ""), quote("https://evil.example", ""))
+    assert mixed != back
+    assert (await browser.get(mixed)).status_code == 502
+
+
+async def test_rotated_key_is_found(campus: Campus, browser: Browser) -> None:
+    campus.person()
+    assert (await browser.signed_in(campus.name)).status_code == 303
+    campus.provider.rotate_keys()
+
+    async def is_signed_in() -> bool:
+        return (await browser.signed_in(campus.name)).status_code == 303
+
+    await eventually(is_signed_in)
+
+
+async def test_what_is_not_in_the_id_token_is_asked_for(campus: Campus, browser: Browser) -> None:
+    email = campus.person()
+    provider = campus.provider
+    provider.faults["/token"] = lambda answer: provider.resigned(answer, {}, email=None)
+    provider.faults["/userinfo"] = lambda answer: answer.replace(b'"sub": "', b'"sub": "x')
+    assert (await browser.signed_in(campus.name)).status_code == 502
+    del provider.faults["/userinfo"]
+    assert (await browser.signed_in(campus.name)).status_code == 303
+    assert await campus.stack.sql("SELECT FROM auth.accounts WHERE email = $1", email)
+
+
+async def test_second_factor_of_the_provider_counts_as_configured(
+    campus: Campus, browser: Browser
+) -> None:
+    campus.person()
+    provider = campus.provider
+    for methods, kept in ((["pwd"], ["sso"]), (["pwd", "mfa"], ["sso", "mfa"])):
+        provider.faults["/token"] = partial(provider.resigned, header={}, amr=methods)
+        await browser.signed_in(campus.name)
+        answer = await browser.web.get("/api/auth/sessions", headers=sent(browser.cookies, ACCESS))
+        assert answer.json()["items"][0]["methods"] == kept
+
+
+async def test_signing_out_leads_to_the_provider(campus: Campus, browser: Browser) -> None:
+    campus.person()
+    await browser.signed_in(campus.name)
+    headers = sent(browser.cookies, ACCESS) | OURS
+    answer = await browser.web.post("/api/auth/sso/logout", headers=headers)
+    assert answer.status_code == 200, answer.text
+    url = answer.json()["location"]
+    assert url.startswith(f"{campus.provider.issuer}/end_session?")
+    asked = parse_qs(urlsplit(url).query)
+    assert part(asked["id_token_hint"][0], 1)["aud"] == [CLIENT_ID]
+    assert asked["post_logout_redirect_uri"] == [f"{campus.stack.issuer}/"]
+    assert {one["max-age"] for one in said(answer).values()} == {"0"}
+    assert (await browser.web.post("/api/auth/sso/logout", headers=headers)).status_code == 401
+
+    async def has_ended() -> bool:
+        return (await browser.web.get("/api/users/me", headers=headers)).status_code == 401
+
+    await eventually(has_ended)
+
+
+async def test_signing_out_of_a_password_session_stays_here(join: Join) -> None:
+    member = await join()
+    answer = await member.post("/api/auth/sso/logout")
+    assert answer.json() == {"location": "/"}
+    assert (await member.post("/api/auth/sso/logout")).status_code == 401
+
+
+async def test_provider_that_is_down_slow_or_broken_keeps_nobody_waiting(
+    stack: Stack, tmp_path: Path, campus: Campus, browser: Browser
+) -> None:
+    (port,) = free_ports(1)
+    name = f"down-{port}"
+    with listening(port) as provider:
+        add(stack, tmp_path, provider, name, campus.domain)
+        campus = Campus(stack, provider, name, campus.domain)
+        campus.person()
+        url = await browser.begin(name)
+        for path, fault, status in (
+            ("/token", lambda _: b"x" * 2_000_000, 503),
+            (JWKS, lambda _: b'{"keys": []}', 502),
+            (JWKS, lambda answer: answer.replace(b"kty", b"kyt"), 502),
+            ("/token", lambda answer: bytes(provider.is_over.wait(20)) + answer, 503),
+        ):
+            provider.faults = {path: fault}
+            url = await browser.begin(name)
+            answer = await browser.get(await browser.at_provider(url))
+            assert answer.status_code == status, (path, answer.text)
+        provider.faults = {}
+        back = await browser.at_provider(await browser.begin(name))
+    answer = await browser.get(back)
+    assert answer.status_code == 503
+    assert "does not answer" in answer.text
+    assert answer.headers["retry-after"]
+    failed = stack.command("sso", "test", name)
+    assert failed.returncode == 1
+    assert "refused" in failed.stderr.lower()
+
+
+async def test_operator_sees_what_a_provider_publishes_and_what_is_wrong_with_it(
+    stack: Stack, tmp_path: Path, campus: Campus
+) -> None:
+    (port,) = free_ports(1)
+    name = f"odd-{port}"
+    with listening(port) as provider:
+        add(stack, tmp_path, provider, name, campus.domain)
+        found = stack.json("sso", "test", name)
+        assert found["authorization_endpoint"] == f"{provider.issuer}/authorization"
+        assert "code_challenge_method=S256" in found["asks"]
+        assert CLIENT_SECRET not in json.dumps(found)
+        own = provider.issuer.encode()
+        for fault, why in (
+            (lambda answer: answer.replace(b'"issuer": "', b'"issuer": "x'), "another issuer"),
+            (
+                lambda answer: answer.replace(
+                    b'"jwks_uri": "' + own, b'"jwks_uri": "http://localhost:%d' % port
+                ),
+                "private address",
+            ),
+            (
+                lambda answer: answer.replace(
+                    b'"authorization_endpoint": "http:', b'"authorization_endpoint": "javascript:'
+                ),
+                "authorization_endpoint must",
+            ),
+            (lambda answer: answer.replace(b"token_endpoint", b"token_endpunkt"), "token_endpoint"),
+            (lambda answer: b"garbage", "cannot be read"),
+        ):
+            provider.faults[DISCOVERY] = fault
+            failed = stack.command("sso", "test", name)
+            assert failed.returncode == 1
+            assert why in failed.stderr
+
+
+async def test_client_secret_is_encrypted_and_shown_nowhere(campus: Campus, stack: Stack) -> None:
+    ((sealed,),) = await stack.sql(
+        "SELECT sealed_secret FROM auth.identity_providers WHERE name = $1", campus.name
+    )
+    assert CLIENT_SECRET.encode() not in sealed
+    (listed,) = [one for one in stack.json("sso", "list") if one["name"] == campus.name]
+    assert CLIENT_SECRET not in json.dumps(listed)
+    assert [rule["value"] for rule in listed["rules"]] == ["Law", "Computer Science"]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--university", "nowhere.example"), "is not known"),
+        (("--issuer", "http://login.example.edu"), "https://"),
+        (("--issuer", "https://login.example.edu?x=y"), "query"),
+        (("--issuer", "login"), "URL"),
+        (("--role", "groups=x=operator"), "may give the roles"),
+        (("--department", "ou=x"), "no rule"),
+        (("--secret-file", "/nowhere"), "cannot be read"),
+    ],
+)
+async def test_provider_that_cannot_be_right_is_refused(
+    campus: Campus, stack: Stack, tmp_path: Path, options: tuple[str, str], why: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("secret")
+    given = {
+        "--university": campus.domain,
+        "--issuer": "https://login.example.edu",
+        "--client-id": "chitlaq",
+        "--secret-file": str(file),
+    }
+    given[options[0]] = options[1]
+    answer = stack.command("sso", "add", "odd", *(word for pair in given.items() for word in pair))
+    assert answer.returncode != 0
+    assert why in answer.stderr
+    assert not [one for one in stack.json("sso", "list") if one["name"] == "odd"]
+
+
+async def test_removed_provider_leaves_accounts_and_sessions(
+    stack: Stack, tmp_path: Path, campus: Campus, browser: Browser
+) -> None:
+    name = f"gone-{secrets.token_hex(3)}"
+    add(stack, tmp_path, campus.provider, name, campus.domain)
+    campus.person()
+    assert (await browser.signed_in(name)).status_code == 303
+    assert "--yes" in stack.command("sso", "remove", name).stdout
+    assert stack.command("sso", "remove", name, "--yes").returncode == 0
+    assert (await browser.me())["display_name"] == "Ada Lovelace"
+    answer = await browser.get(f"/api/auth/sso/{name}")
+    assert answer.status_code == 404
+    headers = sent(browser.cookies, ACCESS) | OURS
+    answer = await browser.web.post("/api/auth/sso/logout", headers=headers)
+    assert answer.json() == {"location": "/"}

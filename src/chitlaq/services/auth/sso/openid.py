@@ -231,7 +231,7 @@ class _Kept(Generic[T]):
         age = time.monotonic() - self._asked_at
         task = self._task
         if task is not None and task.done() and (task.cancelled() or task.exception()):
-            max_age = RETRY_SECONDS
+            max_age = min(max_age, RETRY_SECONDS)
         if task is None or age > max_age:
             self._asked_at = time.monotonic()
             task = self._task = asyncio.ensure_future(self._read())
