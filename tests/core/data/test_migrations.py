@@ -88,6 +88,14 @@ STORED = {
         SELECT sha256(id::text::bytea), id, 'password_reset', now() FROM auth.accounts;
         """,
     "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
+    "0019_second_factors": """
+        INSERT INTO auth.totp_keys (account_id, sealed_key) SELECT id, sha256('key') FROM auth.accounts;
+        INSERT INTO auth.recovery_codes SELECT id, sha256('code') FROM auth.accounts;
+        INSERT INTO auth.passkeys (account_id, credential_id, public_key, sign_count, transports, name)
+        SELECT id, id::text::bytea, '', 0, '{}', 'Phone' FROM auth.accounts;
+        INSERT INTO auth.passkey_challenges SELECT sha256('x'), id, 'authentication', now()
+        FROM auth.accounts LIMIT 1
+        """,
     "0016_registrations": """
         INSERT INTO auth.registrations
             (university_id, email, username, display_name, password_hash, expires_at)

@@ -209,7 +209,8 @@ async def _check(request: Request[Any, Any, State]) -> None:
 
     Raises:
         Problem: as `viewer` and `_refuse_undeclared`; 401 if the route is for members only, and 403 if
-            it needs a role (``needs_role="moderator"``) that the member does not have.
+            it needs a role (``needs_role="moderator"``) that the member does not have; and what the
+            route's own conditions say (``requires=(CONDITION,)``).
     """
     parameters = request.route_handler.parsed_fn_signature.parameters
     needed = request.route_handler.opt.get("needs_role")
@@ -221,6 +222,8 @@ async def _check(request: Request[Any, Any, State]) -> None:
             roles.require(who, needed)
         request.scope["user"] = who
     _refuse_undeclared(request)
+    for condition in request.route_handler.opt.get("requires", ()):
+        await condition(request)
 
 
 def _refuse_undeclared(request: Request[Any, Any, State]) -> None:

@@ -26,6 +26,7 @@ class Document(msgspec.Struct, frozen=True):
     detail: str
     request_id: str
     errors: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    methods: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's term
@@ -39,6 +40,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         headers: what the status demands: for 426, what to upgrade to.
         limit: for 429: the limit that was reached.
         cookies: what the client shall keep, or forget.
+        kind: for what clients tell apart by more than the status: the last part of its ``type``.
+        methods: if somebody must prove who they are: how they may.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         headers: Mapping[str, str] | None = None,
         limit: str = "",
         cookies: Sequence[Cookie] = (),
+        kind: str = "",
+        methods: Sequence[str] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -60,16 +65,19 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         self._headers = headers or {}
         self.limit = limit
         self.cookies = cookies
+        self.kind = kind
+        self.methods = methods
 
     def body(self) -> bytes:
         return msgspec.json.encode(
             Document(
-                "about:blank",
-                self.status.phrase,
+                f"/problems/{self.kind}" if self.kind else "about:blank",
+                self.kind.replace("-", " ").capitalize() or self.status.phrase,
                 int(self.status),
                 self.detail,
                 logs.request_id(),
                 self.errors or msgspec.UNSET,
+                list(self.methods) or msgspec.UNSET,
             )
         )
 

@@ -7,9 +7,23 @@ from prometheus_client import Counter
 from chitlaq.core.telemetry import metrics
 
 AUTH_ATTEMPTS = Counter("auth_attempts_total", "Login attempts, by result.", ["result"])
+SECOND_FACTORS = Counter(
+    "auth_second_factor_attempts_total",
+    "Second factors that were shown, by method and result.",
+    ["method", "result"],
+)
 USER_REGISTRATIONS = Counter("user_registrations_total", "Accounts whose address was verified.")
 
-metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("limited",))
+metrics.initialize(AUTH_ATTEMPTS, ("success",), ("failure",), ("limited",), ("incomplete",))
+metrics.initialize(
+    SECOND_FACTORS,
+    *(
+        (method, result)
+        for method in ("totp", "recovery_code", "passkey")
+        for result in ("success", "failure")
+    ),
+    ("totp", "limited"),
+)
 metrics.initialize(metrics.RATE_LIMITED, ("auth-service", "mails"))
 
 

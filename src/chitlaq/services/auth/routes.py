@@ -16,6 +16,7 @@ from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.passwords import resets
+from chitlaq.services.auth.sealing import Sealer
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.keys import Keys
 from chitlaq.services.auth.sso.state import SingleSignOn
@@ -26,12 +27,7 @@ from chitlaq.services.auth.state import AuthState
 async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
     secrets = Secrets(context.home.secrets)
-    keys = Keys(
-        database,
-        secrets,
-        settings.base_url,
-        settings.tokens.access_seconds,
-    )
+    keys = Keys(database, secrets, settings.base_url, settings.tokens.access_seconds)
     attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings)),
@@ -52,6 +48,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             settings=settings,
             signing_keys=keys,
             sso=SingleSignOn.begun(secrets.sealing_key),
+            totp_sealer=Sealer(secrets.sealing_key, "totp"),
             login_limit=Limiter(context.valkey, context.service, "login", attempts, lease=1),
             resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
             address_limit=context.address_limit,
@@ -63,6 +60,7 @@ SERVICE = Service(
     slices=(
         "accounts",
         "audit",
+        "factors",
         "passwords",
         "roles",
         "sessions",

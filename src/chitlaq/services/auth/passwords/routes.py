@@ -17,6 +17,7 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.passwords import address_changes, mailed_tokens, passwords, resets
 from chitlaq.services.auth.passwords.schemas import (
     AddressChange,
@@ -72,6 +73,7 @@ async def change(
     "/auth/email/change",
     status_code=202,
     summary="Mail a link to a new address that makes it the account's",
+    requires=(proving.recent,),
     refuses=(403, 429, 503),
 )
 async def change_address(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from chitlaq.core import passwords
 from chitlaq.core.http import problems
@@ -13,6 +15,7 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts.accounts import login_name
+from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import Login, SignedIn
@@ -33,7 +36,8 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
 
     Raises:
         Problem: 401 for a wrong name or password, or an address that is not verified yet (without
-            saying which), 429 for too many attempts, 503 if too many wait.
+            saying which), and for a second factor that is missing or wrong; 429 for too many attempts, 503
+            if too many wait.
     """
     name = login_name(wanted.login)
     try:
@@ -60,13 +64,36 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
             " in the mail, or request a new one at /api/auth/verify/resend."
         )
-    signed_in = await _begin(state, row, wanted.password, origin)
+    proved = await _second_factor(state, row["id"], wanted, origin)
+    signed_in = await _begin(state, row, wanted.password, origin, ("password", *proved))
     metrics.AUTH_ATTEMPTS.labels("success").inc()
     log.info("logged in", account_id=row["id"], address=origin.address)
     return signed_in
 
 
-async def _begin(state: AuthState, row: Any, password: str, origin: Origin) -> SignedIn:
+async def _second_factor(
+    state: AuthState, account_id: UUID, wanted: Login, origin: Origin
+) -> tuple[str, ...]:
+    """Require what the account needs beside its password, which was right."""
+    try:
+        return await proving.require(state, account_id, wanted.code, origin)
+    except Problem as problem:
+        result = "limited" if problem.status is HTTPStatus.TOO_MANY_REQUESTS else "failure"
+        if wanted.code is None:
+            result = "incomplete"
+        else:
+            with suppress(Problem):
+                await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
+        metrics.AUTH_ATTEMPTS.labels(result).inc()
+        log.info(
+            "second factor refused", account_id=account_id, address=origin.address, result=result
+        )
+        raise
+
+
+async def _begin(
+    state: AuthState, row: Any, password: str, origin: Origin, methods: Sequence[str]
+) -> SignedIn:
     """Begin a session for who typed the right password, hashed anew if the parameters have changed.
 
     Raises:
@@ -80,5 +107,5 @@ async def _begin(state: AuthState, row: Any, password: str, origin: Origin) -> S
                 password_hash = rehashed
     async with state.database.transaction() as session:
         if await session.value("has_password", account_id, password_hash):
-            return await sessions.begin(state, session, account_id, origin)
+            return await sessions.begin(state, session, account_id, origin, methods)
     raise problems.unavailable("The password was changed at this moment: sign in again.")

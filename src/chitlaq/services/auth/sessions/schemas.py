@@ -10,14 +10,16 @@ import msgspec
 
 from chitlaq.core.http.schemas import Incoming
 from chitlaq.services.auth.accounts.schemas import Short, User
+from chitlaq.services.auth.factors.schemas import Code
 
 
 class Login(Incoming, frozen=True):
-    """``login`` is the e-mail address or the username. ``cookies``: for the web application, whose tokens
-    are in cookies that no script reads."""
+    """``login`` is the e-mail address or the username, ``code`` of the app or for recovery, if needed.
+    ``cookies``: for the web application, whose tokens are in cookies that no script reads."""
 
     login: Short
     password: Annotated[str, msgspec.Meta(max_length=256)]
+    code: Code | None = None
     cookies: bool = False
 
 

@@ -1,0 +1,37 @@
+"""The second factors of an account as a whole."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from chitlaq.core.data.postgres import Database
+from chitlaq.core.http import problems
+from chitlaq.services.auth.factors import owner, recovery
+from chitlaq.services.auth.factors.schemas import Factors
+from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.state import AuthState
+
+
+async def of(database: Database, account_id: UUID) -> Factors:
+    """Return the second factors of an account."""
+    async with database.session() as session:
+        return Factors(
+            await session.value("totp_of_account", account_id),
+            await session.value("count_recovery_codes", account_id),
+        )
+
+
+async def renew_codes(state: AuthState, account_id: UUID, origin: Origin) -> list[str]:
+    """Return new recovery codes.
+
+    Raises:
+        Problem: 409 if the account has no second factor.
+    """
+    async with state.database.transaction() as session:
+        await session.execute("lock_account", account_id)
+        if not await session.value("second_factors", account_id):
+            raise problems.conflict(
+                "Recovery codes stand in for a second factor, and your account has none: set one up first."
+            )
+        await owner.tell(session, state.settings, account_id, "recovery_codes_renewed", origin)
+        return await recovery.renew(session, account_id)

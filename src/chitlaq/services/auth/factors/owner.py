@@ -1,0 +1,31 @@
+"""The owner of an account whose second factors change: they get a mail, and the audit log an entry."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from chitlaq.core.data.postgres import Session
+from chitlaq.core.installation.settings import Settings
+from chitlaq.services.auth import mails
+from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.mails import Recipient
+from chitlaq.services.auth.origin import Origin
+
+PAGE = "/settings/security"
+
+
+async def tell(
+    session: Session,
+    settings: Settings,
+    account_id: UUID,
+    action: audit.Action,
+    origin: Origin | None,
+    operator: str | None = None,
+    **detail: str | int,
+) -> None:
+    """Write an entry and the mail of the same name, in the caller's transaction."""
+    await audit.write(session, account_id, action, origin, operator=operator, **detail)
+    row = await session.row("account_of_owner", account_id)
+    assert row is not None
+    to = Recipient(row["email"], row["display_name"], row["language"])
+    await mails.tell(session, settings, to, action, PAGE, **detail)

@@ -1,0 +1,125 @@
+"""What proves, beside a password, who somebody is; and proving it again for what is dangerous."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from litestar import Request
+from litestar.datastructures import State
+
+from chitlaq.core.data.postgres import Session
+from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context
+from chitlaq.services.auth import metrics
+from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.factors import owner, recovery, totp
+from chitlaq.services.auth.factors.schemas import Proof
+from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.passwords import passwords
+from chitlaq.services.auth.state import AuthState
+
+RECENT_SECONDS = 600
+
+
+async def has_second_factor(session: Session, account_id: UUID) -> bool:
+    """Whether the account is not opened by a password alone."""
+    return bool(await session.value("second_factors", account_id))
+
+
+async def require(
+    state: AuthState, account_id: UUID, code: str | None, origin: Origin
+) -> tuple[str, ...]:
+    """Require what the account needs beside its password; return by what it was proved.
+
+    Only for somebody whose password was right: the answers say that it was, and what the account has.
+
+    Raises:
+        Problem: 401 if a second factor is needed or wrong, 429 for too many wrong codes.
+    """
+    methods: list[str] = await state.database.value("second_factors", account_id)
+    if not methods:
+        return ()
+    methods.append("recovery_code")
+    if code is None:
+        raise _required(
+            "The password is right. Send a code of your app, or a recovery code, too.", methods
+        )
+    plain = recovery.plain(code)
+    if totp.is_code(plain):
+        if await totp.check(state, account_id, plain, origin):
+            return ("totp",)
+        raise _required(
+            "The password is right, the code is wrong or was used: send the one that the app shows next.",
+            methods,
+        )
+    if await _use_recovery_code(state, account_id, plain, origin):
+        return ("recovery_code",)
+    raise _required("The password is right, the recovery code is wrong or was used.", methods)
+
+
+async def step_up(state: AuthState, member: Identity, given: Proof, origin: Origin) -> None:
+    """Let a member prove again who they are, as at sign-in: dangerous routes are open for a while.
+
+    Raises:
+        Problem: 422 for a missing or wrong password, 401 for a missing or wrong second factor, 429 for too
+            many tries, 409 if the account has nothing to prove it by.
+    """
+    methods: tuple[str, ...] = ()
+    if given.password is not None:
+        await passwords.confirmed(state, member, given.password, origin, "password")
+        methods = ("password",)
+    elif await state.database.value("has_any_password", member.account_id):
+        raise problems.invalid({"password": "is missing"})
+    methods += await require(state, member.account_id, given.code, origin)
+    if not methods:
+        raise problems.conflict(
+            "Your account has no password and no second factor: sign out and in again instead."
+        )
+    async with state.database.transaction() as session:
+        if not await session.execute("prove_session", member.session_id, list(methods)):
+            raise problems.not_signed_in("The session has ended: sign in again.")
+        await audit.write(
+            session, member.account_id, "stepped_up", origin, methods=" ".join(methods)
+        )
+
+
+async def recent(request: Request[Any, Any, State]) -> None:
+    """Require of a dangerous route that its member proved within `RECENT_SECONDS` who they are.
+
+    A route says ``requires=(proving.recent,)``.
+
+    Raises:
+        Problem: 403.
+    """
+    who: Identity = request.user
+    context: Context = request.app.state.context
+    if not await context.database.value("is_session_recent", who.session_id, RECENT_SECONDS):
+        raise Problem(
+            HTTPStatus.FORBIDDEN,
+            "This is dangerous, and you have not proved lately who you are: send your password, and a code"
+            " if your account asks for one, to /api/auth/step-up, and then this again.",
+            kind="step-up-required",
+        )
+
+
+async def _use_recovery_code(
+    state: AuthState, account_id: UUID, plain: str, origin: Origin
+) -> bool:
+    async with state.database.transaction() as session:
+        is_right = await recovery.use(session, account_id, plain)
+        if is_right:
+            left = await session.value("count_recovery_codes", account_id)
+            await owner.tell(
+                session, state.settings, account_id, "recovery_code_used", origin, left=left
+            )
+    result = "success" if is_right else "failure"
+    metrics.SECOND_FACTORS.labels("recovery_code", result).inc()
+    return is_right
+
+
+def _required(detail: str, methods: list[str]) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, kind="second-factor-required", methods=methods)

@@ -1,0 +1,259 @@
+"""Second factors: codes of an app, recovery codes, and what needs a proof that is not old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pyotp
+import pytest
+
+from chitlaq.core.http import routes
+from chitlaq.core.installation.secrets import Secrets
+from chitlaq.services.auth.factors import proving, totp
+from chitlaq.services.auth.routes import SERVICE
+from chitlaq.services.auth.sealing import Sealer, UnreadableError
+from tests.conftest import PASSWORD, Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+
+NEEDED = "/second-factor-required"
+
+
+async def sign_in(
+    member: Member, code: str | None = None, password: str = PASSWORD
+) -> httpx.Response:
+    body = {"login": member.username, "password": password} | ({"code": code} if code else {})
+    return await member.client.post("/api/auth/login", json=body)
+
+
+async def enroll(member: Member) -> tuple[pyotp.TOTP, list[str]]:
+    """Ask for codes; the step of the code that confirmed it is used up."""
+    answer = await member.post("/api/auth/totp/enroll")
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    app = pyotp.parse_uri(made["uri"])
+    assert isinstance(app, pyotp.TOTP)
+    assert (app.secret, app.issuer) == (made["secret"], "ChitLaq")
+    answer = await member.post("/api/auth/totp/confirm", {"code": code_of(app, 0)})
+    assert answer.status_code == 200, answer.text
+    return app, answer.json()["recovery_codes"]
+
+
+def code_of(app: pyotp.TOTP, offset: int = 1) -> str:
+    """What the app shows so many steps from now: by default the next, which is right for a minute."""
+    return app.at(int(time.time()) + 30 * offset)
+
+
+def wrong(app: pyotp.TOTP) -> str:
+    right = {code_of(app, offset) for offset in range(-3, 4)}
+    return next(code for code in map("{:06}".format, range(10)) if code not in right)
+
+
+async def actions(member: Member) -> list[str]:
+    return [entry["action"] for entry in (await member.get("/api/auth/audit")).json()["items"]]
+
+
+def subjects(stack: Stack, member: Member) -> Any:
+    return stack.json("mail", "show", "--to", member.email)["subject"]
+
+
+async def test_password_alone_opens_no_account_that_asks_for_codes(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    app, _ = await enroll(member)
+    assert "asks for a code" in subjects(stack, member)
+    answer = await sign_in(member)
+    assert answer.status_code == 401
+    assert answer.json()["type"].endswith(NEEDED)
+    assert answer.json()["methods"] == ["totp", "recovery_code"]
+    assert (await sign_in(member, wrong(app))).json()["type"].endswith(NEEDED)
+    assert (await sign_in(member, code_of(app))).status_code == 200
+    assert (await actions(member))[:2] == ["signed_in", "totp_enabled"]
+
+
+async def test_wrong_password_says_nothing_of_second_factors(join: Join) -> None:
+    member, other = await join(), await join()
+    app, _ = await enroll(member)
+    answers = [
+        await sign_in(member, code_of(app), "not the password"),
+        await sign_in(member, None, "not the password"),
+        await sign_in(other, None, "not the password"),
+    ]
+    bodies = [answer.json() | {"request_id": ""} for answer in answers]
+    assert [answer.status_code for answer in answers] == [401] * 3
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert (await sign_in(member, code_of(app))).status_code == 200, "the code was used up"
+
+
+async def test_code_works_once_also_for_two_at_once(join: Join) -> None:
+    member = await join()
+    app, _ = await enroll(member)
+    code = code_of(app)
+    answers = await asyncio.gather(*(sign_in(member, code) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 401, 401]
+
+
+@pytest.mark.parametrize(("offset", "is_right"), [(-3, False), (-1, True), (1, True), (3, False)])
+async def test_clock_of_the_phone_may_be_half_a_minute_wrong(
+    stack: Stack, join: Join, offset: int, is_right: bool
+) -> None:
+    member = await join()
+    app, _ = await enroll(member)
+
+    async def is_accepted() -> bool:
+        await stack.sql("UPDATE auth.totp_keys SET last_step = 0 WHERE account_id = $1", member.id)
+        return (await sign_in(member, code_of(app, offset))).status_code == 200
+
+    if is_right:
+        await eventually(is_accepted)  # the step may change in between
+    else:
+        assert not await is_accepted()
+
+
+async def test_codes_cannot_be_guessed_and_the_owner_still_comes_in(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    app, recovery_codes = await enroll(member)
+    await stack.sql(
+        "UPDATE auth.totp_keys SET failures = $2, failing_since = now() WHERE account_id = $1",
+        member.id,
+        totp.MOST_FAILURES - 1,
+    )
+    assert (await sign_in(member, wrong(app))).status_code == 401
+    refused = await sign_in(member, code_of(app))
+    assert refused.status_code == 429
+    assert 3500 < int(refused.headers["retry-after"]) <= 3600
+    assert "guesses codes" in subjects(stack, member)
+    assert (await sign_in(member, recovery_codes[0])).status_code == 200
+    await stack.sql(
+        "UPDATE auth.totp_keys SET failing_since = now() - interval '1 hour' WHERE account_id = $1",
+        member.id,
+    )
+    assert (await sign_in(member, code_of(app))).status_code == 200
+
+
+async def test_recovery_code_works_once_however_it_is_typed(stack: Stack, join: Join) -> None:
+    member = await join()
+    _, codes = await enroll(member)
+    assert len(set(codes)) == 10
+    assert (await sign_in(member, f" {codes[0].upper()} ")).status_code == 200
+    assert (await sign_in(member, codes[0])).status_code == 401
+    assert (await sign_in(member, codes[1].replace("-", ""))).status_code == 200
+    assert "recovery code" in subjects(stack, member)
+    assert (await member.get("/api/auth/factors")).json()["recovery_codes_left"] == 8
+    renewed = await member.post("/api/auth/recovery-codes")
+    assert (await sign_in(member, codes[2])).status_code == 401
+    assert (await sign_in(member, renewed.json()["recovery_codes"][0])).status_code == 200
+
+
+async def test_database_alone_gives_no_codes(stack: Stack, join: Join) -> None:
+    member, other = await join(), await join()
+    app, codes = await enroll(member)
+    ((sealed,),) = await stack.sql(
+        "SELECT sealed_key FROM auth.totp_keys WHERE account_id = $1", member.id
+    )
+    assert app.secret.encode() not in sealed
+    sealer = Sealer(Secrets(stack.home / "secrets").sealing_key, "totp")
+    assert sealer.opened(sealed, UUID(member.id)) == app.secret
+    with pytest.raises(UnreadableError):
+        sealer.opened(sealed, UUID(other.id))
+    dump = str(await stack.sql("SELECT code_hash FROM auth.recovery_codes"))
+    assert codes[0].replace("-", "") not in dump
+
+
+async def test_disabled_codes_are_not_asked_for_and_recovery_codes_end(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    await enroll(member)
+    assert (await member.post("/api/auth/totp/enroll")).status_code == 409
+    assert (await member.post("/api/auth/totp/disable")).status_code == 204
+    assert "no longer asks" in subjects(stack, member)
+    assert (await sign_in(member)).status_code == 200
+    assert (await member.get("/api/auth/factors")).json()["recovery_codes_left"] == 0
+    assert (await member.post("/api/auth/recovery-codes")).status_code == 409
+
+
+async def test_key_that_is_not_confirmed_within_an_hour_counts_for_nothing(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    secret = (await member.post("/api/auth/totp/enroll")).json()["secret"]
+    app = pyotp.TOTP(secret)
+    assert (await sign_in(member)).status_code == 200
+    assert (await member.post("/api/auth/totp/confirm", {"code": wrong(app)})).status_code == 422
+    await stack.sql(
+        "UPDATE auth.totp_keys SET enrolled_at = now() - interval '1 hour' WHERE account_id = $1",
+        member.id,
+    )
+    assert (await member.post("/api/auth/totp/confirm", {"code": code_of(app)})).status_code == 409
+
+
+async def grow_old(stack: Stack, member: Member) -> None:
+    await stack.sql(
+        "UPDATE auth.sessions SET authenticated_at = now() - interval '11 minutes'"
+        " WHERE account_id = $1",
+        member.id,
+    )
+
+
+def dangerous() -> list[tuple[str, str]]:
+    """Method and path of each route that needs a recent proof."""
+    return sorted(
+        (method, path.split("{")[0] + "00000000-0000-0000-0000-000000000000" * ("{" in path))
+        for handler in routes.collect(SERVICE)
+        if proving.recent in handler.opt.get("requires", ())
+        for method in handler.http_methods
+        for path in handler.paths
+    )
+
+
+def test_what_is_dangerous_is_guarded() -> None:
+    assert set(dangerous()) >= {
+        ("POST", "/auth/email/change"),
+        ("POST", "/auth/recovery-codes"),
+        ("POST", "/auth/totp/disable"),
+        ("POST", "/auth/totp/enroll"),
+    }
+
+
+async def test_every_dangerous_route_refuses_a_session_that_is_not_fresh(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    await grow_old(stack, member)
+    for method, path in dangerous():
+        answer = await member.client.request(method, f"/api{path}", headers=member.headers, json={})
+        assert answer.status_code == 403, (path, answer.text)
+        assert answer.json()["type"].endswith("/step-up-required"), path
+
+
+async def test_proving_again_who_one_is_opens_what_is_dangerous(stack: Stack, join: Join) -> None:
+    member = await join()
+    app, _ = await enroll(member)
+    await grow_old(stack, member)
+
+    async def step_up(**given: str) -> int:
+        return (await member.post("/api/auth/step-up", given)).status_code
+
+    assert await step_up(password="not the password", code=code_of(app)) == 422
+    assert await step_up(code=code_of(app)) == 422
+    assert await step_up(password=PASSWORD) == 401
+    assert (await member.post("/api/auth/totp/disable")).status_code == 403
+    assert await step_up(password=PASSWORD, code=code_of(app)) == 204
+    assert (await member.post("/api/auth/totp/disable")).status_code == 204
+    assert "stepped_up" in await actions(member)
+
+
+async def test_one_session_that_is_fresh_does_not_make_another_so(stack: Stack, join: Join) -> None:
+    member = await join()
+    await grow_old(stack, member)
+    assert (await sign_in(member)).status_code == 200
+    assert (await member.post("/api/auth/totp/enroll")).status_code == 403
