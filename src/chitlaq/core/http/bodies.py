@@ -63,6 +63,8 @@ _PLAIN = (
     (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
     (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
     (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),
+    # The framework's words for a body that is not there.
+    (re.compile(r"^'data'$"), "is missing"),
     (re.compile(r"Object missing required field .*"), "is missing"),
     (re.compile(r"Object contains unknown field .*"), "is an unknown field"),
 )
