@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -12,8 +11,9 @@ from urllib.parse import quote
 import msgspec
 import typer
 
-from chitlaq.cli import output, services
+from chitlaq.cli import history_db, output, services
 from chitlaq.core.errors import OperatorError
+from chitlaq.core.formatting import count
 
 SERVICE = "auth-service"
 PATH = "/sso/providers"
@@ -195,6 +195,7 @@ def enable(name: Name) -> None:
 def unlink(
     name: Name,
     login: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its address or username.")],
+    operator: history_db.Operator = None,
 ) -> None:
     """Forget whom a provider means by an account, because it now knows the same person by another subject.
 
@@ -202,8 +203,8 @@ def unlink(
 
     Example: chitlaq sso unlink example ada@example.edu
     """
-    path = f"{_path(name)}/links/{quote(login, safe='')}"
-    if not services.ask(SERVICE, "DELETE", path, _Unlinked).unlinked:
+    body = {"operator": history_db.operator(operator), "login": login}
+    if not services.ask(SERVICE, "POST", f"{_path(name)}/unlink", _Unlinked, body).unlinked:
         raise OperatorError(f"{name} has signed nobody in to an account {login}.")
     typer.echo(f"{login} is linked again when they sign in.")
 
@@ -221,10 +222,8 @@ def remove(name: Name, yes: output.Yes = False) -> None:
     ]
     if not found:
         raise OperatorError(f"No identity provider is called {name}: see `chitlaq sso list`.")
-    is_terminal = sys.stdin.isatty()
-    question = f"Remove {name}, with which {found[0].linked} accounts sign in?"
-    if not yes and not (is_terminal and typer.confirm(question)):
-        typer.echo("Nothing was removed." + ("" if is_terminal else " To remove it, add --yes."))
+    question = f"Remove {name}, with which {count(found[0].linked, 'account')} signed in?"
+    if not output.is_wanted(question, yes=yes, nothing="Nothing was removed."):
         return
     services.ask(SERVICE, "DELETE", _path(name), NoneType)
     typer.echo(f"{name} is removed.")

@@ -139,7 +139,7 @@ async def campus(
     add(
         *(stack, tmp_path_factory.mktemp("sso"), provider, f"c-{mark}", domain),
         *("--department", "ou=law-*=Law", "--department", "ou=cs-*=Computer Science"),
-        *("--second-factor", "mfa"),
+        *("--role", "realm_access.roles=chat-*=moderator", "--second-factor", "mfa"),
     )
     return Campus(stack, provider, f"c-{mark}", domain)
 
@@ -467,6 +467,45 @@ async def test_second_factor_of_the_provider_counts_as_configured(
         assert answer.json()["items"][0]["methods"] == kept
 
 
+async def test_provider_gives_and_takes_the_roles_of_its_rules_alone(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    email = campus.person(realm_access={"roles": ["chat-team", "x"]})
+    await browser.signed_in(campus.name)
+    username = (await browser.me())["username"]
+    assert stack.command("users", "grant", username, "admin").returncode == 0
+
+    async def roles() -> list[str]:
+        await browser.signed_in(campus.name)
+        token = browser.cookies[ACCESS]
+        found: list[str] = part(token, 1)["roles"]
+        return found
+
+    assert await roles() == ["member", "moderator", "admin"]
+    campus.provider.people[email.partition("@")[0]]["realm_access"] = {"roles": "nothing"}
+    assert await roles() == ["member", "admin"]
+    headers = sent(browser.cookies, ACCESS)
+    log = (await browser.web.get("/api/auth/audit", headers=headers)).json()["items"]
+    assert [
+        (one["action"], one["detail"].get("provider"))
+        for one in log
+        if one["action"].startswith("role")
+    ] == [("role_revoked", campus.name), ("role_granted", None), ("role_granted", campus.name)]
+
+
+async def test_disabled_account_is_not_signed_in(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    campus.person()
+    await browser.signed_in(campus.name)
+    username = (await browser.me())["username"]
+    words = ("users", "disable", username, "--reason", "left", "--yes")
+    assert stack.command(*words).returncode == 0
+    answer = await browser.signed_in(campus.name)
+    assert answer.status_code == 403
+    assert "disabled" in answer.text
+
+
 async def test_signing_out_leads_to_the_provider(campus: Campus, browser: Browser) -> None:
     campus.person()
     await browser.signed_in(campus.name)
@@ -567,7 +606,7 @@ async def test_client_secret_is_encrypted_and_shown_nowhere(campus: Campus, stac
     assert CLIENT_SECRET.encode() not in sealed
     (listed,) = [one for one in stack.json("sso", "list") if one["name"] == campus.name]
     assert CLIENT_SECRET not in json.dumps(listed)
-    assert [rule["value"] for rule in listed["rules"]] == ["Law", "Computer Science"]
+    assert [rule["value"] for rule in listed["rules"]] == ["Law", "Computer Science", "moderator"]
 
 
 @pytest.mark.parametrize(
@@ -607,7 +646,7 @@ async def test_removed_provider_leaves_accounts_and_sessions(
     add(stack, tmp_path, campus.provider, name, campus.domain)
     campus.person()
     assert (await browser.signed_in(name)).status_code == 303
-    assert "--yes" in stack.command("sso", "remove", name).stdout
+    assert "--yes" in stack.command("sso", "remove", name).stderr
     assert stack.command("sso", "remove", name, "--yes").returncode == 0
     assert (await browser.me())["display_name"] == "Ada Lovelace"
     answer = await browser.get(f"/api/auth/sso/{name}")

@@ -8,7 +8,7 @@ from uuid import UUID
 from chitlaq.core import ids
 from chitlaq.core.data.mail import TooManyMailsError
 from chitlaq.core.data.postgres import Session
-from chitlaq.core.http import problems
+from chitlaq.core.http import problems, roles
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails, metrics
@@ -37,11 +37,19 @@ async def account_of(
     """
     await session.execute("lock_identity", provider.id, who.subject)
     known = await session.row("linked_account", provider.id, who.subject)
-    if known is not None:
-        if known["university_id"] != provider.university_id:
-            raise _foreign(provider)
-        account_id: UUID = known["account_id"]
-        return account_id
+    if known is None:
+        account_id = await _linked_now(state, session, provider, who, origin)
+    elif known["university_id"] != provider.university_id:
+        raise _foreign(provider)
+    else:
+        account_id = known["account_id"]
+    await _give_roles(session, provider, who, account_id, origin)
+    return account_id
+
+
+async def _linked_now(
+    state: AuthState, session: Session, provider: Provider, who: Person, origin: Origin
+) -> UUID:
     if who.email is None:
         raise problems.forbidden(
             f"{provider.title} has not told us a verified mail address of yours, by which we could know you:"
@@ -51,7 +59,7 @@ async def account_of(
     await session.execute("lock_mailbox", who.email)
     existing = await session.row("account_to_link", who.email)
     if existing is None:
-        account_id = await _create(session, provider, who, who.email, affiliation, origin)
+        account_id: UUID = await _create(session, provider, who, who.email, affiliation, origin)
     else:
         account_id = existing["id"]
         if existing["university_id"] != provider.university_id:
@@ -107,6 +115,24 @@ async def _create(
     metrics.USER_REGISTRATIONS.inc()
     log.info("account made", account_id=account_id, provider=provider.name)
     return account_id
+
+
+async def _give_roles(
+    session: Session, provider: Provider, who: Person, account_id: UUID, origin: Origin
+) -> None:
+    """Give and take the roles that the provider's rules name; others are not its business."""
+    ruled = {rule.value for rule in provider.rules if rule.kind == "role"}
+    if not ruled:
+        return
+    row = await session.row("lock_account_named", account_id, "")
+    assert row is not None
+    has = set(row["roles"])
+    wanted = (has - ruled) | who.roles
+    if wanted != has:
+        await session.execute("set_roles", account_id, sorted(wanted, key=roles.ROLES.index))
+    for role in sorted(wanted ^ has):
+        action: audit.Action = "role_granted" if role in wanted else "role_revoked"
+        await audit.write(session, account_id, action, origin, provider=provider.name, role=role)
 
 
 async def _affiliation(state: AuthState, provider: Provider, email: str) -> Affiliation:

@@ -28,6 +28,7 @@ from chitlaq.services.auth.sso.schemas import (
     ProviderChoice,
     ProviderItem,
     ProviderTest,
+    Unlinking,
 )
 from chitlaq.services.auth.state import AuthState
 
@@ -190,7 +191,7 @@ async def remove(state: AuthState, name: str) -> None:
     log.info("identity provider removed", provider=name)
 
 
-async def unlink(state: AuthState, name: str, login: str) -> int:
+async def unlink(state: AuthState, name: str, wanted: Unlinking) -> int:
     """Forget whom a provider means by an account's address, so that it may mean another; return how many.
 
     Raises:
@@ -198,10 +199,14 @@ async def unlink(state: AuthState, name: str, login: str) -> int:
     """
     provider = await one(state, name, is_open=False)
     async with state.database.transaction() as session:
-        unlinked = await session.rows("unlink_identity", provider.id, login_name(login))
+        unlinked = await session.rows("unlink_identity", provider.id, login_name(wanted.login))
         for row in unlinked:
             await audit.write(
-                session, row["account_id"], "identity_unlinked", operator="operator", provider=name
+                session,
+                row["account_id"],
+                "identity_unlinked",
+                operator=wanted.operator,
+                provider=name,
             )
     return len(unlinked)
 

@@ -26,6 +26,7 @@ from chitlaq.services.auth.sso.schemas import (
     ProviderItems,
     ProviderTest,
     Unlinked,
+    Unlinking,
 )
 from chitlaq.services.auth.state import AuthState
 from chitlaq.web.site.pages import SITE
@@ -114,9 +115,9 @@ async def remove_provider(provider: str, state: AuthState) -> None:
     await providers.remove(state, provider)
 
 
-@delete("/sso/providers/{provider:str}/links/{login:str}", status_code=200, **FOR_OPERATORS)
-async def unlink(provider: str, login: str, state: AuthState) -> Unlinked:
-    return Unlinked(await providers.unlink(state, provider, login))
+@post("/sso/providers/{provider:str}/unlink", status_code=200, **FOR_OPERATORS)
+async def unlink(provider: str, data: Unlinking, state: AuthState) -> Unlinked:
+    return Unlinked(await providers.unlink(state, provider, data))
 
 
 def _page(problem: Problem) -> Response[str]:

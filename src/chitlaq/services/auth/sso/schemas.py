@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from chitlaq.core.http.schemas import Incoming, require_name
+from chitlaq.services.auth.roles.schemas import Work
 from chitlaq.services.auth.sso import openid
 from chitlaq.services.auth.sso.claims import ClaimRule
 
@@ -104,6 +105,12 @@ class ProviderTest(msgspec.Struct, frozen=True):
     keys: int
     asks: str
     warnings: list[str]
+
+
+class Unlinking(Work, frozen=True):
+    """An account, by its address or name, whom a provider is to know by another subject."""
+
+    login: Word
 
 
 class Unlinked(msgspec.Struct, frozen=True):

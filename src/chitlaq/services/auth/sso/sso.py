@@ -92,6 +92,24 @@ async def finish(
             404 for an unknown provider, 502 or 503 if the provider does not answer as it must.
     """
     provider = await providers.one(state, name)
+    try:
+        found = await _finish(state, provider, answer, cookie, origin)
+    except Problem as problem:
+        metrics.AUTH_ATTEMPTS.labels("failure").inc()
+        status = int(problem.status)
+        log.info("login failed", address=origin.address, provider=name, status=status)
+        raise
+    metrics.AUTH_ATTEMPTS.labels("success").inc()
+    return found
+
+
+async def _finish(
+    state: AuthState,
+    provider: Provider,
+    answer: Mapping[str, str],
+    cookie: str | None,
+    origin: Origin,
+) -> tuple[SignedIn, str]:
     attempt = _attempt(state, provider, cookie, answer.get("state", ""))
     try:
         if answer.get("iss", provider.client.issuer) != provider.client.issuer:
@@ -116,7 +134,6 @@ async def finish(
         session_id = await session.value("session_of_token", refresh_hash)
         sealed = state.sso.id_tokens.sealed(found.id_token, session_id)
         await session.execute("insert_provider_session", session_id, provider.id, sealed)
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
     log.info("logged in", account_id=account_id, address=origin.address, provider=provider.name)
     return signed_in, attempt.return_to
 
@@ -198,15 +215,13 @@ def _cookie(value: str, lifetime_seconds: int) -> Cookie:
 
 
 def _begin_again() -> Problem:
-    metrics.AUTH_ATTEMPTS.labels("failure").inc()
     return problems.malformed(
         "This sign-in was begun in another browser or over ten minutes ago, or is finished: begin again."
     )
 
 
 def _refused(provider: Provider, error: str) -> Problem:
-    metrics.AUTH_ATTEMPTS.labels("failure").inc()
-    log.info("login failed", provider=provider.name, error=error[:100])
+    log.info("identity provider declined", provider=provider.name, error=error[:100])
     return problems.forbidden(
         f"{provider.title} has not signed you in: you, or your university, did not agree. Begin again,"
         " or sign in otherwise."
@@ -215,7 +230,6 @@ def _refused(provider: Provider, error: str) -> Problem:
 
 def _unusable(provider: Provider, error: Exception) -> Problem:
     """What a provider's fault looks like; the log says what it is."""
-    metrics.AUTH_ATTEMPTS.labels("failure").inc()
     log.error("identity provider failed", provider=provider.name, error=str(error))
     if isinstance(error, NoAnswerError):
         return problems.unavailable(
