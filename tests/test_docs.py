@@ -52,3 +52,12 @@ def test_first_decision_says_how_large_the_supervisor_became() -> None:
         for module in (ROOT / "src/chitlaq/stack/supervisor").glob("*.py")
     )
     assert int(said[1].replace(",", "")) == pytest.approx(lines, rel=0.15)
+
+
+def test_tests_that_the_standard_is_shown_by_exist() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs/asvs.md").read_text())
+    assert named
+    for file, function in named:
+        assert re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE), (
+            f"{file} has no {function}"
+        )
