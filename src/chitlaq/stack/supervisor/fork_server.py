@@ -51,6 +51,7 @@ LIBRARIES = (
     "uvloop",
     "websockets.frames",
     "websockets.streams",
+    "zxcvbn_rs_py",
 )
 MAX_MESSAGE = 65_536
 SPAWN_SECONDS = 30.0
