@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import httpx
 import pytest
 
 from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.services.auth.mailed import (
+    audited,
+    ended,
+    forget,
+    mails,
+    other_session,
+    reset,
+    sign_in,
+)
 
 Join = Callable[[], Awaitable[Member]]
 Name = Callable[[], str]
@@ -20,46 +30,6 @@ OTHER = "a third one of mine"
 @pytest.fixture
 async def member(join: Join) -> Member:
     return await join()
-
-
-async def sign_in(client: httpx.AsyncClient, login: str, password: str) -> httpx.Response:
-    return await client.post("/api/auth/login", json={"login": login, "password": password})
-
-
-async def mails(stack: Stack, address: str) -> list[tuple[str, str]]:
-    """Subject and token of each mail to an address, oldest first."""
-    rows = await stack.sql(
-        "SELECT subject, links FROM mail.messages WHERE to_address = $1 ORDER BY id",
-        address.lower(),
-    )
-    return [(row["subject"], "".join(row["links"]).partition("?token=")[2]) for row in rows]
-
-
-async def forget(stack: Stack, client: httpx.AsyncClient, address: str) -> str:
-    """Say that one has forgotten a password; return the mailed token."""
-    before = len(await mails(stack, address))
-    answer = await client.post("/api/auth/password/forgot", json={"email": address})
-    assert answer.status_code == 202, answer.text
-
-    async def arrived() -> bool:
-        return len(await mails(stack, address)) > before
-
-    await eventually(arrived)
-    return (await mails(stack, address))[-1][1]
-
-
-async def reset(client: httpx.AsyncClient, token: str, password: str) -> httpx.Response:
-    body = {"token": token, "password": password}
-    return await client.post("/api/auth/password/reset", json=body)
-
-
-async def audited(member: Member) -> list[str]:
-    answer = await member.get("/api/auth/audit")
-    return [item["action"] for item in answer.json()["items"]]
-
-
-async def has_ended(member: Member) -> bool:
-    return (await member.get("/api/users/me")).status_code == 401
 
 
 async def test_forgotten_password_is_chosen_once_and_ends_every_session(
@@ -74,7 +44,7 @@ async def test_forgotten_password_is_chosen_once_and_ends_every_session(
         assert set(again.json()["errors"]) == {"token"}
     assert (await sign_in(client, member.username, PASSWORD)).status_code == 401
     assert (await sign_in(client, member.username, FRESH)).status_code == 200
-    await eventually(lambda: has_ended(member))
+    await ended(client, member.headers)
     subjects = [subject for subject, _ in await mails(stack, member.email)]
     assert subjects[1:] == ["Choose a new ChitLaq password"] * 2 + [
         "Your ChitLaq password was changed"
@@ -110,3 +80,163 @@ async def test_answer_for_an_unknown_address_is_the_same(
     assert [one.status_code for one in answers] == [202] * 2
     assert answers[0].text == answers[1].text
     assert await mails(stack, unknown) == []
+
+
+async def test_forgotten_password_of_an_open_registration_is_chosen_behind_its_link(
+    stack: Stack, client: httpx.AsyncClient, name: Name
+) -> None:
+    username = name()
+    email = f"{username}@example.edu"
+    body = {"email": email, "password": PASSWORD, "username": username, "display_name": "Liv"}
+    assert (await client.post("/api/auth/register", json=body)).status_code == 201
+    token = await forget(stack, client, email)
+    answer = await client.post("/api/auth/verify", json={"token": token, "password": FRESH})
+    assert answer.status_code == 200, answer.text
+    assert (await sign_in(client, username, FRESH)).status_code == 200
+
+
+async def test_expired_link_and_link_for_something_else_choose_no_password(
+    stack: Stack, client: httpx.AsyncClient, member: Member
+) -> None:
+    token = await forget(stack, client, member.email)
+    elsewhere = await client.post("/api/auth/email/confirm", json={"token": token})
+    assert elsewhere.status_code == 422, "a link for a password changes no address"
+    weak = await reset(client, token, member.username)
+    assert set(weak.json()["errors"]) == {"password"}, "a refused password uses up no token"
+    await stack.sql(
+        "UPDATE auth.mailed_tokens SET expires_at = now() WHERE account_id = $1::uuid", member.id
+    )
+    for dead in (token, "x"):
+        refused = await reset(client, dead, FRESH)
+        assert set(refused.json()["errors"]) == {"token"}
+    assert (await member.get("/api/users/me")).status_code == 200
+    await forget(stack, client, member.email)
+    rows = await stack.sql("SELECT FROM auth.mailed_tokens WHERE account_id = $1::uuid", member.id)
+    assert len(rows) == 1, "what is over is forgotten"
+
+
+async def test_changed_password_ends_other_sessions_and_older_links(
+    stack: Stack, client: httpx.AsyncClient, member: Member
+) -> None:
+    other = await other_session(member, PASSWORD)
+    link = await forget(stack, client, member.email)
+    for current, wanted, field in [
+        ("not my password", FRESH, "current_password"),
+        (PASSWORD, "12345678", "password"),
+        (PASSWORD, member.email, "password"),
+    ]:
+        body = {"current_password": current, "password": wanted}
+        refused = await member.post("/api/auth/password/change", body)
+        assert refused.status_code == 422
+        assert set(refused.json()["errors"]) == {field}
+    body = {"current_password": PASSWORD, "password": FRESH}
+    answer = await member.post("/api/auth/password/change", body)
+    assert answer.status_code == 204, answer.text
+    await ended(client, other)
+    assert (await member.get("/api/users/me")).status_code == 200, "who asked stays signed in"
+    assert (await reset(client, link, OTHER)).status_code == 422
+    assert (await sign_in(client, member.email, PASSWORD)).status_code == 401
+    assert (await sign_in(client, member.email, FRESH)).status_code == 200
+    assert (await mails(stack, member.email))[-1][0] == "Your ChitLaq password was changed"
+    assert {"password_changed", "reset_requested"} <= set(await audited(member))
+
+
+async def test_sign_in_with_a_password_that_is_just_being_changed_begins_no_session(
+    stack: Stack, client: httpx.AsyncClient, member: Member
+) -> None:
+    """Attacks a thief's sign-in that is under way while the owner chooses a new password."""
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "UPDATE auth.accounts SET password_hash = 'another' WHERE id = $1::uuid", member.id
+            )
+            signing_in = asyncio.create_task(sign_in(client, member.username, PASSWORD))
+
+            async def waits() -> bool:
+                statement = (
+                    "SELECT FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock' AND query LIKE '%has_password%'"
+                )
+                return bool(await stack.sql(statement))
+
+            await eventually(waits)
+    finally:
+        await connection.close()
+    answer = await signing_in
+    assert answer.status_code == 503, answer.text
+    assert (await sign_in(client, member.username, PASSWORD)).status_code == 401
+
+
+async def test_account_without_a_password_is_told_so(
+    stack: Stack, client: httpx.AsyncClient, member: Member
+) -> None:
+    await stack.sql(
+        "UPDATE auth.accounts SET password_hash = NULL, language = 'tr' WHERE id = $1::uuid",
+        member.id,
+    )
+    assert await forget(stack, client, member.email) == ""
+    assert (await mails(stack, member.email))[-1][0] == "ChitLaq hesabınızın parolası yok"
+    for password in ("", PASSWORD):
+        assert (await sign_in(client, member.username, password)).status_code == 401
+        body = {"current_password": password, "password": FRESH}
+        assert (await member.post("/api/auth/password/change", body)).status_code == 403
+
+
+async def test_page_mails_a_link_and_asks_for_the_password_without_a_script(
+    stack: Stack, client: httpx.AsyncClient, member: Member
+) -> None:
+    page = await client.get("/reset")
+    assert page.status_code == 200
+    assert 'name="email"' in page.text
+    assert (await client.post("/reset", data={"email": "nobody"})).status_code == 422
+    sent = await client.post("/reset", data={"email": member.email})
+    assert sent.status_code == 200
+    assert "Look at your mails" in sent.text
+
+    async def arrived() -> str:
+        return (await mails(stack, member.email))[-1][1] if await is_second() else ""
+
+    async def is_second() -> bool:
+        return len(await mails(stack, member.email)) == 2
+
+    token = await eventually(arrived)
+    for _ in range(2):
+        page = await client.get("/reset", params={"token": token})
+        assert 'name="password"' in page.text, "programs open links in mails, too"
+        assert "<script" not in page.text
+    refused = await client.post("/reset", data={"token": token, "password": "password12"})
+    assert refused.status_code == 422
+    assert "easy to guess" in refused.text
+    assert "password12" not in refused.text
+    done = await client.post("/reset", data={"token": token, "password": FRESH})
+    assert done.status_code == 200
+    assert "Your password is changed" in done.text
+    assert (await sign_in(client, member.username, FRESH)).status_code == 200
+    over = await client.get("/reset", params={"token": token})
+    assert over.status_code == 422
+    assert 'href="/reset"' in over.text
+
+
+async def test_flood_of_sign_ins_is_refused_in_part_and_stalls_nothing_else(
+    stack: Stack, member: Member
+) -> None:
+    base = f"http://127.0.0.1:{stack.ports['auth']}"
+    limits = httpx.Limits(max_connections=600)
+    async with httpx.AsyncClient(base_url=base, timeout=60, limits=limits) as flooding:
+        flood = [
+            asyncio.create_task(
+                flooding.post("/auth/login", json={"login": f"nobody_{number}", "password": FRESH})
+            )
+            for number in range(500)
+        ]
+        answered = 0
+        async with httpx.AsyncClient(base_url=base, timeout=60) as calm:
+            while not all(one.done() for one in flood):
+                status = await calm.get("/auth/status", headers=member.headers)
+                assert status.json()["authenticated"], status.text
+                answered += 1
+        answers = await asyncio.gather(*flood)
+    assert {one.status_code for one in answers} == {401, 503}
+    assert all("retry-after" in one.headers for one in answers if one.status_code == 503)
+    assert answered >= 3, "others are answered while sign-ins wait"

@@ -194,7 +194,7 @@ async def _page(
     return SITE.html(
         "reset.html",
         status,
-        state="open",
+        state="return" if row["given_email"] else "open",
         username=row["username"],
         returned=row["given_email"],
         token=token,
