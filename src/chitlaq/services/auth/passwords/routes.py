@@ -185,9 +185,7 @@ async def _page(
     errors = errors or {}
     if not token:
         email = typed["email"] if typed else ""
-        return SITE.html(
-            "reset.html", status, state="ask", email=email, returned=None, errors=errors
-        )
+        return SITE.html("reset.html", status, state="ask", email=email, errors=errors)
     row = await mailed_tokens.found(state.database, token, "password_reset", "address_return")
     if row is None:
         return SITE.html("reset.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
