@@ -32,6 +32,7 @@ class Component:
         role: a service's role in PostgreSQL.
         title: a service's title in its API documentation.
         workers: the default number of a service's processes; 0: always one, without a setting.
+        keeps_member_data: a service that stores something of members: it exports and erases it.
         is_gateway: nginx listens on this service's port, and its access log has every request.
     """
 
@@ -48,6 +49,7 @@ class Component:
     role: str = ""
     title: str = ""
     workers: int = 0
+    keeps_member_data: bool = False
     is_gateway: bool = False
 
     @property
@@ -72,12 +74,12 @@ _ROWS = (
     Component(
         "auth-service", "service", "auth", 3005, is_for_members=True, workers=1,
         package="chitlaq.services.auth", role="chitlaq_auth",
-        title="ChitLaq accounts",
+        title="ChitLaq accounts", keeps_member_data=True,
     ),
     Component(
         "feed-service", "service", "feed", 3003, is_for_members=True, workers=1,
         package="chitlaq.services.feed", role="chitlaq_feed",
-        title="ChitLaq members, posts and feeds",
+        title="ChitLaq members, posts and feeds", keeps_member_data=True,
     ),
     Component(
         "search-service", "service", "search", 3004, is_for_members=True, workers=1,
@@ -87,7 +89,7 @@ _ROWS = (
     Component(
         "websocket", "service", "websocket", 3002, is_for_members=True, workers=1,
         package="chitlaq.services.websocket", role="chitlaq_websocket",
-        title="ChitLaq in real time",
+        title="ChitLaq in real time", keeps_member_data=True,
     ),
     Component(
         "api-gateway", "service", "gateway", 3001, is_for_members=True, workers=1, is_gateway=True,

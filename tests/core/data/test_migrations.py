@@ -116,6 +116,15 @@ STORED = {
         INSERT INTO auth.provider_sessions
         SELECT s.id, p.id, '' FROM auth.identity_providers p, auth.sessions s
         """,
+    "0023_departures": """
+        INSERT INTO auth.exports (account_id, contributors, expires_at)
+        SELECT id, '{chitlaq_auth}', now() FROM auth.accounts;
+        INSERT INTO auth.export_parts SELECT id, 'chitlaq_auth' FROM auth.exports;
+        INSERT INTO auth.export_files SELECT id, 'auth/account', '', 0, '[]' FROM auth.exports;
+        INSERT INTO auth.export_chunks SELECT id, 0, 'PK' FROM auth.exports;
+        INSERT INTO auth.departures (account_id, erase_at) SELECT id, now() FROM auth.accounts;
+        INSERT INTO auth.retired_usernames VALUES (sha256('gone'))
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

@@ -24,7 +24,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "auth.*": USE,
         "feed.member_cards": READ,
         "jobs.jobs": USE,
-        "mail.messages": "raw",
+        "mail.messages": USE,
     },
     "chitlaq_feed": {**IDENTITY, "feed.*": USE, "jobs.jobs": USE},
     "chitlaq_search": {**IDENTITY, "feed.block_pairs": READ, "feed.listed_members": READ},
@@ -35,6 +35,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,
         "feed.member_cards": READ,
+        "jobs.jobs": USE,
         "websocket.*": USE,
     },
     "chitlaq_gateway": IDENTITY,
@@ -53,10 +54,18 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "websocket.message_count": READ,
     },
 }
+PARTS = ["auth.add_export_file", "auth.complete_erasure_part", "auth.complete_export_part"]
 BORROWED = {
-    "chitlaq_auth": ["feed.create_member", "feed.move_member", "websocket.synthetic_conversation"],
+    "chitlaq_auth": [
+        *PARTS,
+        "feed.create_member",
+        "feed.hide_member",
+        "feed.move_member",
+        "websocket.synthetic_conversation",
+    ],
+    "chitlaq_feed": PARTS,
     "chitlaq_ops": ["websocket.numbering_faults"],
-    "chitlaq_websocket": ["feed.audience"],
+    "chitlaq_websocket": [*PARTS, "feed.audience"],
 }
 """Functions that run with their owner's privileges, and who may call them."""
 

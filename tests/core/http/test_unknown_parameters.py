@@ -38,6 +38,7 @@ PAGES = {
 """Pages that people reach by links, to which mail programs, identity providers and others add parameters."""
 ID = "00000000-0000-0000-0000-000000000000"
 VALUES = {
+    "export_id": ID,
     "post_id": ID,
     "session_id": ID,
     "conversation_id": ID,

@@ -103,3 +103,15 @@ SELECT id, to_address, subject, text, html, unsubscribe, created_at FROM mail.me
 UPDATE mail.messages SET sent_at = now(), text = '', html = '', links = '{}',
     unsubscribe = split_part(unsubscribe, '?', 1)
 WHERE id = $1;
+
+-- name: add_export_file
+-- Store a file of this service's part of an export.
+SELECT auth.add_export_file($1, $2, $3, $4, $5);
+
+-- name: complete_export_part
+-- This service's part of an export is complete.
+SELECT auth.complete_export_part($1, $2);
+
+-- name: complete_erasure_part
+-- This service has erased its part of an account.
+SELECT auth.complete_erasure_part($1, $2);

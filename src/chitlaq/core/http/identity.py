@@ -24,6 +24,7 @@ REMEMBERED_TOKENS = 10_000
 # Between the reads that unknown keys cause: a key may sign at once, and be unknown here until the next look.
 UNKNOWN_KEY_SECONDS = 0.5
 READ_SECONDS = 1.0
+LEAVING = "leaving"
 REVOKED_SECONDS = 86_400
 """How long what was revoked is remembered: the settings let no access token live longer."""
 
@@ -40,7 +41,8 @@ class Identity:
         issued_at: Unix seconds by PostgreSQL's clock, with fractions.
         expires_at: Unix seconds.
         key_id: the key that signed it.
-        roles: as in `core.http.roles`; none in a token of a synthetic member.
+        roles: as in `core.http.roles`; none in a token of a synthetic member. `LEAVING` alone in those of
+            an account that is to be erased.
     """
 
     account_id: UUID
@@ -85,6 +87,8 @@ class Verifier:
         self._known: OrderedDict[str, Identity] = OrderedDict()
         self.revoked: Callable[[], None] = lambda: None
         """Called after something was revoked; set by who keeps identities for long."""
+        self.accepts_leaving = False
+        """Whether who is leaving may ask; set by auth-service, where they may stay after all."""
 
     async def watch_forever(self) -> None:
         """Read what is revoked, while the process runs."""
@@ -104,7 +108,8 @@ class Verifier:
         """Return the identity in a token.
 
         Raises:
-            Problem: 401 for a token that is malformed, forged, expired or revoked.
+            Problem: 401 for a token that is malformed, forged, expired or revoked; 403 for one of an account
+                that is to be erased.
         """
         token = edge.unsealed(token)
         identity = self._known.get(token)
@@ -120,6 +125,11 @@ class Verifier:
             self._known.pop(token, None)
             raise problems.not_signed_in(
                 "The access token is no longer valid: refresh it, or sign in again."
+            )
+        if LEAVING in identity.roles and not self.accepts_leaving:
+            raise problems.forbidden(
+                "Your account is to be deleted, as you asked: to use it, keep it with"
+                " POST /api/auth/account/keep."
             )
         return identity
 

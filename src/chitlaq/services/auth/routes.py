@@ -9,12 +9,14 @@ from typing import Any
 
 from chitlaq import inventory
 from chitlaq.core import tasks
-from chitlaq.core.data import mail
+from chitlaq.core.data import mail, member_data
 from chitlaq.core.data.jobs import Handler, Runner
 from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.departures import departures, exports
+from chitlaq.services.auth.departures.contribution import CONTRIBUTION
 from chitlaq.services.auth.passwords import resets
 from chitlaq.services.auth.sealing import Sealer
 from chitlaq.services.auth.sessions import sessions
@@ -28,10 +30,14 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
     settings, database = context.settings, context.database
     secrets = Secrets(context.home.secrets)
     keys = Keys(database, secrets, settings.base_url, settings.tokens.access_seconds)
+    context.verifier.accepts_leaving = True
     attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings)),
         resets.handler(settings),
+        exports.handler(settings, database),
+        departures.handler(),
+        *member_data.handlers(database, CONTRIBUTION),
     ]
     if settings.smtp.host:
         handlers.append(mail.sender(database, settings.smtp))
@@ -40,6 +46,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             keys.follow_forever,
             partial(registrations.forget_forever, database),
             partial(sessions.forget_forever, database),
+            partial(departures.work_forever, database),
         ),
         Runner(database, *handlers).running(),
     ):
@@ -60,6 +67,7 @@ SERVICE = Service(
     slices=(
         "accounts",
         "audit",
+        "departures",
         "factors",
         "passwords",
         "roles",

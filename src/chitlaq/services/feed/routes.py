@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from chitlaq import inventory
 from chitlaq.core import tasks
+from chitlaq.core.data import member_data
 from chitlaq.core.http.service import Context, Service
+from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.state import FeedState
 from chitlaq.services.feed.timelines.cache import Timelines
 from chitlaq.services.feed.timelines.deliveries import Deliveries
@@ -17,7 +19,8 @@ from chitlaq.services.feed.timelines.home import HomeFeed
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[FeedState]:
     timelines = Timelines(context.database, context.valkey)
-    deliveries = Deliveries(context.database, context.valkey, timelines)
+    parts = member_data.handlers(context.database, contribution(context.database, timelines))
+    deliveries = Deliveries(context.database, context.valkey, timelines, *parts)
     async with tasks.running(timelines.forget_forever), deliveries.runner.running():
         yield FeedState(
             database=context.database,
@@ -28,5 +31,8 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
 
 
 SERVICE = Service(
-    inventory.COMPONENTS["feed-service"], slices=("timelines", "posts", "members", "graph"), run=run
+    inventory.COMPONENTS["feed-service"],
+    slices=("timelines", "posts", "members", "graph"),
+    run=run,
+    query_packages=("chitlaq.services.feed.departures",),
 )

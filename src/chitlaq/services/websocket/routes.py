@@ -11,6 +11,8 @@ from litestar import Response, get
 
 from chitlaq import inventory
 from chitlaq.core import tasks
+from chitlaq.core.data import member_data
+from chitlaq.core.data.jobs import Runner
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.websocket import asyncapi
 from chitlaq.services.websocket.chat.changes import Changes
@@ -21,6 +23,7 @@ from chitlaq.services.websocket.chat.on_socket import ChatOnSocket
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
+from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
@@ -51,14 +54,18 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
+    parts = member_data.handlers(context.database, contribution(context.database))
     chat = ChatOnSocket(context.database, people, sending, presences)
-    async with tasks.running(
-        listener.listen_forever,
-        exchange.listen_forever,
-        exchange.beat_forever,
-        changes.send_forever,
-        sending.count_forever,
-        presences.ask_forever,
+    async with (
+        tasks.running(
+            listener.listen_forever,
+            exchange.listen_forever,
+            exchange.beat_forever,
+            changes.send_forever,
+            sending.count_forever,
+            presences.ask_forever,
+        ),
+        Runner(context.database, *parts).running(),
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),
@@ -77,5 +84,8 @@ SERVICE = Service(
     inventory.COMPONENTS["websocket"],
     slices=("sockets", "chat"),
     run=run,
-    query_packages=("chitlaq.services.websocket.presence",),
+    query_packages=(
+        "chitlaq.services.websocket.departures",
+        "chitlaq.services.websocket.presence",
+    ),
 )

@@ -72,7 +72,8 @@ SELECT pg_advisory_xact_lock(hashtext('username'), hashtext(auth.skeleton($1)));
 
 -- name: is_username_taken
 -- Whether somebody has this name or one that looks like it. Index: accounts_by_username_skeleton.
-SELECT EXISTS (SELECT FROM auth.accounts WHERE username_skeleton = auth.skeleton($1));
+SELECT EXISTS (SELECT FROM auth.accounts WHERE username_skeleton = auth.skeleton($1))
+    OR EXISTS (SELECT FROM auth.retired_usernames WHERE hash = sha256(convert_to(auth.skeleton($1), 'UTF8')));
 
 -- name: insert_account
 -- A new account, verified.

@@ -14,13 +14,18 @@ from chitlaq.services.auth.audit.schemas import AuditEntry, AuditItem
 from chitlaq.services.auth.origin import Origin
 
 Action = Literal[
+    "account_kept",
     "address_change_requested",
     "address_changed",
     "address_returned",
     "codes_limited",
     "created",
+    "deletion_requested",
     "disabled",
     "enabled",
+    "export_fetched",
+    "export_made",
+    "export_requested",
     "factors_reset",
     "identity_linked",
     "identity_unlinked",

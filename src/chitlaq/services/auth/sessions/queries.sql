@@ -62,13 +62,14 @@ WHERE id = $1;
 -- name: signed_in_account
 -- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
 -- is read after the session was locked: tokens are revoked by their time.
-SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
+SELECT d.erase_at, a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
        a.roles, u.name AS university,
        extract(epoch FROM clock_timestamp())::float8 AS issued_at,
        extract(epoch FROM s.expires_at)::float8 AS session_expires_at
 FROM auth.sessions s
 JOIN auth.accounts a ON a.id = s.account_id
 JOIN auth.universities u ON u.id = a.university_id
+LEFT JOIN auth.departures d ON d.account_id = a.id
 LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE s.id = $1;
 

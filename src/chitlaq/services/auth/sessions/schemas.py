@@ -30,13 +30,18 @@ class Refresh(Incoming, frozen=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1). The tokens may be in cookies."""
+    """``expires_in`` is the access token's life in seconds (RFC 6749, 5.1). The tokens may be in cookies.
+
+    ``erase_at``: the account is to be deleted then. Its tokens are good for auth-service alone, where it may
+    be kept.
+    """
 
     token_type: str
     expires_in: int
     user: User
     access_token: str | msgspec.UnsetType = msgspec.UNSET
     refresh_token: str | msgspec.UnsetType = msgspec.UNSET
+    erase_at: datetime | msgspec.UnsetType = msgspec.UNSET
 
 
 KeyState = Literal["waiting", "signing", "retired"]

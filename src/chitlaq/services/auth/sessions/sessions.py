@@ -11,10 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
+import msgspec
+
 from chitlaq.core.data.mail import TooManyMailsError
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
-from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.identity import LEAVING, Identity
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
@@ -221,10 +223,12 @@ async def _signed_in(
     assert row is not None
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
-    token = state.signing_keys.signer.sign(
-        row["id"], session_id, lifetime, row["issued_at"], ("member", *row["roles"])
+    erase_at = row["erase_at"]
+    roles = (LEAVING,) if erase_at else ("member", *row["roles"])
+    token = state.signing_keys.signer.sign(row["id"], session_id, lifetime, row["issued_at"], roles)
+    return SignedIn(
+        "Bearer", lifetime, user_of(row), token, refresh_token, erase_at or msgspec.UNSET
     )
-    return SignedIn("Bearer", lifetime, user_of(row), token, refresh_token)
 
 
 async def _end_stolen(

@@ -1,12 +1,12 @@
 -- name: profile
--- A member by username; hidden from members whom they block.
+-- A member by username; hidden from members whom they block, and from all when they leave.
 SELECT m.id, m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url,
        m.is_private, m.followers_count AS followers, m.following_count AS following,
        m.posts_count AS posts, m.created_at,
        EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = m.id) AS is_followed
 FROM feed.members m
 JOIN auth.university_names u ON u.id = m.university_id
-WHERE m.username = $2
+WHERE m.username = $2 AND m.hidden_at IS NULL
   AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = m.id AND b.blocked_id = $1);
 
 -- name: username_of

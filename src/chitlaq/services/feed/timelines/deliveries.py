@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -27,11 +28,13 @@ DELIVER_POST = JobKind("deliver_post", DeliverPost, longest_pause_seconds=60.0)
 
 
 class Deliveries:
-    def __init__(self, database: Database, client: Valkey, timelines: Timelines) -> None:
+    def __init__(
+        self, database: Database, client: Valkey, timelines: Timelines, *others: Handler[Any]
+    ) -> None:
         self._database = database
         self._client = client
         self._timelines = timelines
-        self.runner = Runner(database, Handler(DELIVER_POST, self._deliver), client=client)
+        self.runner = Runner(database, Handler(DELIVER_POST, self._deliver), *others, client=client)
 
     async def begin(self, job_id: UUID, post_id: UUID) -> None:
         """Deliver a post that was just committed with its job; return when done or after a moment."""

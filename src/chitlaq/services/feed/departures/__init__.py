@@ -1,0 +1,1 @@
+"""What feed-service keeps of a member: its export and its erasure."""

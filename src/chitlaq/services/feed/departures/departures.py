@@ -1,0 +1,44 @@
+"""Profiles, posts and follows: as a member gets them, and how they are erased.
+
+Counters of others stay right: each like and follow that goes is taken off them. An erased post that others
+have answered leaves its place in the thread, without an author or a text.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from uuid import UUID
+
+from chitlaq import inventory
+from chitlaq.core.data.member_data import Contribution, Exported
+from chitlaq.core.data.postgres import Database
+from chitlaq.services.feed.timelines.cache import Timelines
+
+BATCH = 500
+"""Rows that one transaction erases: members who like or follow meanwhile wait no longer for it."""
+
+
+def contribution(database: Database, timelines: Timelines) -> Contribution:
+    """Return feed-service's part in what is kept of a member."""
+    return Contribution(
+        inventory.COMPONENTS["feed-service"].role,
+        (
+            Exported("profile", "Your profile", "export_profile"),
+            Exported("posts", "Your posts and replies", "export_posts"),
+            Exported("likes", "Posts that you like", "export_likes"),
+            Exported("following", "Members whom you follow", "export_following"),
+            Exported("followers", "Members who follow you", "export_followers"),
+            Exported("blocks", "Members whom you block", "export_blocks"),
+        ),
+        erase=partial(_erase, database, timelines),
+    )
+
+
+async def _erase(database: Database, timelines: Timelines, account_id: UUID) -> None:
+    async with database.session() as session:
+        for query in ("erase_likes", "erase_follows", "erase_posts"):
+            while await session.value(query, account_id, BATCH):
+                pass
+        while await session.execute("forget_erased_posts"):
+            pass
+    await timelines.forget(account_id)

@@ -1,0 +1,91 @@
+-- name: export_profile
+-- A member's profile.
+SELECT m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url, m.is_private,
+       m.is_found_from_outside, m.followers_count AS followers, m.following_count AS following,
+       m.posts_count AS posts, m.created_at
+FROM feed.members m JOIN auth.university_names u ON u.id = m.university_id
+WHERE m.id = $1;
+
+-- name: export_posts
+-- What a member wrote, oldest first; deleted posts too, as long as they are kept. Index: posts' unique keys.
+SELECT p.id, p.text, p.visibility, p.reply_to, p.created_at, p.edited_at, p.deleted_at,
+       ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,
+       p.likes_count AS likes, p.replies_count AS replies, p.reposts_count AS reposts
+FROM feed.posts p WHERE p.author_id = $1 ORDER BY p.id;
+
+-- name: export_likes
+-- Posts that a member likes; their texts are others'. Index: likes_by_member.
+SELECT post_id, created_at FROM feed.likes WHERE member_id = $1 ORDER BY created_at, post_id;
+
+-- name: export_following
+-- Whom a member follows. Index: follows' primary key.
+SELECT c.username, f.created_at FROM feed.follows f JOIN feed.member_cards c ON c.id = f.followed_id
+WHERE f.follower_id = $1 ORDER BY f.created_at, c.username;
+
+-- name: export_followers
+-- Who follows a member. Index: follows_by_followed.
+SELECT c.username, f.created_at FROM feed.follows f JOIN feed.member_cards c ON c.id = f.follower_id
+WHERE f.followed_id = $1 ORDER BY f.created_at, c.username;
+
+-- name: export_blocks
+-- Whom a member blocks; who blocks them is those members' own matter. Index: blocks' primary key.
+SELECT c.username, b.created_at FROM feed.blocks b JOIN feed.member_cards c ON c.id = b.blocked_id
+WHERE b.blocker_id = $1 ORDER BY b.created_at, c.username;
+
+-- name: erase_likes
+-- Take some of a member's likes back, and off the posts' counters; how many. Index: likes_by_member.
+WITH gone AS (
+    DELETE FROM feed.likes
+    WHERE member_id = $1 AND post_id IN (SELECT post_id FROM feed.likes WHERE member_id = $1 ORDER BY post_id LIMIT $2)
+    RETURNING post_id
+), counted AS (
+    UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
+)
+SELECT count(*) FROM gone;
+
+-- name: erase_follows
+-- Let a member follow and be followed no more, by some, and take that off the others' counters; how many.
+-- Indexes: follows' primary key, follows_by_followed.
+WITH gone AS (
+    DELETE FROM feed.follows f
+    USING (SELECT follower_id, followed_id FROM feed.follows WHERE $1 IN (follower_id, followed_id)
+           ORDER BY follower_id, followed_id LIMIT $2) AS chosen
+    WHERE (f.follower_id, f.followed_id) = (chosen.follower_id, chosen.followed_id)
+    RETURNING f.follower_id, f.followed_id
+), counted AS (
+    UPDATE feed.members m
+    SET followers_count = greatest(m.followers_count - o.was_followed, 0),
+        following_count = greatest(m.following_count - o.has_followed, 0)
+    FROM (SELECT CASE WHEN follower_id = $1 THEN followed_id ELSE follower_id END AS id,
+                 count(*) FILTER (WHERE follower_id = $1)::integer AS was_followed,
+                 count(*) FILTER (WHERE followed_id = $1)::integer AS has_followed
+          FROM gone GROUP BY 1) o
+    WHERE m.id = o.id
+)
+SELECT count(*) FROM gone;
+
+-- name: erase_posts
+-- Leave of some of a member's posts nothing but their places, and take replies off their parents' counters; how many.
+WITH chosen AS MATERIALIZED (
+    SELECT id, reply_to, deleted_at IS NULL AS counts FROM feed.posts WHERE author_id = $1 ORDER BY id DESC LIMIT $2
+    FOR UPDATE
+), parents AS (
+    UPDATE feed.posts p SET replies_count = greatest(p.replies_count - s.replies, 0)
+    FROM (SELECT reply_to, count(*)::integer AS replies FROM chosen WHERE counts AND reply_to IS NOT NULL GROUP BY 1) s
+    WHERE p.id = s.reply_to AND p.id NOT IN (SELECT id FROM chosen)
+), tags AS (
+    DELETE FROM feed.post_tags WHERE post_id IN (SELECT id FROM chosen)
+), likes AS (
+    DELETE FROM feed.likes WHERE post_id IN (SELECT id FROM chosen)
+), left_over AS (
+    UPDATE feed.posts p
+    SET author_id = NULL, text = '', idempotency_key = NULL, university_id = NULL, edited_at = NULL,
+        visibility = 'public', likes_count = 0, deleted_at = coalesce(p.deleted_at, now())
+    WHERE p.id IN (SELECT id FROM chosen)
+)
+SELECT count(*) FROM chosen;
+
+-- name: forget_erased_posts
+-- Delete the places that nobody has answered; what they answered may then be one. Index: posts_erased.
+DELETE FROM feed.posts p
+WHERE p.author_id IS NULL AND NOT EXISTS (SELECT FROM feed.posts c WHERE c.reply_to = p.id);

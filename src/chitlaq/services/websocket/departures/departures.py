@@ -1,0 +1,59 @@
+"""Conversations: as a member gets them, and how they are erased.
+
+A member gets conversations as they see them, others' messages included: those were sent to them. What they
+wrote is erased for everybody. Its numbers stay, since a conversation's numbers have no gaps; a direct
+conversation goes with either of its two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from uuid import UUID
+
+import msgspec
+
+from chitlaq import inventory
+from chitlaq.core.data.member_data import Contribution, Exported, File
+from chitlaq.core.data.postgres import Database
+from chitlaq.services.websocket.chat.stored import Stored
+
+BATCH = 500
+MESSAGES_IN_A_FILE = 5000
+
+
+def contribution(database: Database) -> Contribution:
+    """Return the websocket service's part in what is kept of a member."""
+    return Contribution(
+        inventory.COMPONENTS["websocket"].role,
+        (
+            Exported("conversations", "Your conversations", "export_conversations"),
+            Exported("edits", "What your edited messages said before", "export_edits"),
+            Exported("privacy", "Who may write to you, and what you show", "export_chat_privacy"),
+            Exported("reactions", "Your reactions to messages", "export_reactions"),
+        ),
+        more_files=_messages,
+        erase=partial(_erase, database),
+    )
+
+
+async def _messages(database: Database, account_id: UUID) -> AsyncIterator[File]:
+    """Yield what a member may read in each conversation, in order."""
+    for row in await database.rows("export_conversations", account_id):
+        after, upper = row["readable_after"], row["readable_to"]
+        while after < upper:
+            last = min(after + MESSAGES_IN_A_FILE, upper)
+            rows = await database.rows(
+                "messages_between", row["id"], after, last, MESSAGES_IN_A_FILE, row["left_at"]
+            )
+            messages = [Stored.of(one).seen_by(account_id) for one in rows]
+            name = f"messages/{row['id']}/{after + 1:09d}"
+            title = f"Messages {after + 1} to {last}: {row['title']}"
+            yield File(name, title, [msgspec.to_builtins(one) for one in messages])
+            after = last
+
+
+async def _erase(database: Database, account_id: UUID) -> None:
+    async with database.session() as session:
+        while await session.value("erase_messages", account_id, BATCH):
+            pass

@@ -1,0 +1,50 @@
+-- name: export_conversations
+-- Conversations that a member takes part in, has left or is invited to, and which of their messages they may read.
+-- Index: participants_by_account.
+SELECT c.id, c.kind,
+       coalesce(c.name, (SELECT s.display_name FROM feed.member_cards s
+                         WHERE s.id = CASE WHEN c.lower_id = $1 THEN c.upper_id ELSE c.lower_id END),
+                'Deleted member') AS title,
+       p.role, p.state, p.since, p.read_seq, p.muted_until, p.archived_at, p.pinned_at,
+       ARRAY(SELECT s.username FROM websocket.participants o JOIN feed.member_cards s ON s.id = o.account_id
+             WHERE o.conversation_id = c.id AND o.state = 'joined' AND p.state = 'joined'
+             ORDER BY s.username) AS participants,
+       p.after_seq AS readable_after,
+       CASE WHEN p.state = 'invited' THEN p.after_seq ELSE least(p.until_seq, c.last_seq) END AS readable_to,
+       CASE WHEN p.state = 'left' THEN p.since END AS left_at
+FROM websocket.participants p
+JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE p.account_id = $1
+ORDER BY c.id;
+
+-- name: export_edits
+-- What a member's messages said before they were edited. Index: messages_by_sender.
+SELECT e.conversation_id, e.seq, e.replaced_at, e.text
+FROM websocket.messages m JOIN websocket.message_edits e USING (conversation_id, seq)
+WHERE m.sender_id = $1 ORDER BY e.conversation_id, e.seq, e.replaced_at;
+
+-- name: export_chat_privacy
+-- What a member allows others to do and to see.
+SELECT may_message, shares_read, shares_presence FROM websocket.privacy WHERE account_id = $1;
+
+-- name: export_reactions
+-- A member's reactions. Index: reactions_by_account.
+SELECT conversation_id, seq, emoji, at FROM websocket.reactions WHERE account_id = $1 ORDER BY at;
+
+-- name: erase_messages
+-- Leave of some of a member's messages nothing but their numbers, for everybody; how many. Index: messages_by_sender.
+WITH chosen AS MATERIALIZED (
+    SELECT conversation_id, seq FROM websocket.messages
+    WHERE sender_id = $1 AND event IS NULL ORDER BY conversation_id, seq LIMIT $2
+    FOR UPDATE
+), edits AS (
+    DELETE FROM websocket.message_edits WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM chosen)
+), reactions AS (
+    DELETE FROM websocket.reactions WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM chosen)
+), left_over AS (
+    UPDATE websocket.messages m
+    SET sender_id = NULL, client_id = 'erased', text = '', changed_at = clock_timestamp(),
+        deleted_at = coalesce(m.deleted_at, clock_timestamp())
+    FROM chosen WHERE (m.conversation_id, m.seq) = (chosen.conversation_id, chosen.seq)
+)
+SELECT count(*) FROM chosen;
