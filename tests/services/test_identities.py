@@ -98,6 +98,7 @@ OPEN = {
     "POST /auth/login",
     "POST /auth/password/forgot",
     "POST /auth/password/reset",
+    "POST /auth/sso/{provider}/code",
     "POST /auth/refresh",
     "POST /auth/register",
     "POST /auth/verify",

@@ -45,11 +45,12 @@ CREATE TABLE auth.linked_identities (
     UNIQUE (account_id, provider_id)
 );
 
--- The sessions that began at a provider, with what ends them there (RP-initiated logout).
+-- The sessions that began at a provider, with what ends them there (RP-initiated logout). Without the ID token, which
+-- is not kept while a second factor is waited for, the provider asks.
 CREATE TABLE auth.provider_sessions (
     session_id uuid PRIMARY KEY REFERENCES auth.sessions ON DELETE CASCADE,
     provider_id uuid NOT NULL REFERENCES auth.identity_providers ON DELETE CASCADE,
-    sealed_id_token bytea NOT NULL
+    sealed_id_token bytea
 );
 CREATE INDEX provider_sessions_by_provider ON auth.provider_sessions (provider_id);
 

@@ -26,6 +26,7 @@ PAGES = {
     "/",
     "/auth/sso/{provider}",
     "/auth/sso/{provider}/callback",
+    "/auth/sso/{provider}/code",
     "/confirm-address",
     "/reset",
     "/verify",

@@ -32,6 +32,7 @@ from tests.openid_provider import (
     part,
 )
 from tests.services.auth.test_cookies import OURS, said, sent
+from tests.services.auth.test_factors import code_of, enroll, wrong
 
 Join = Callable[..., Awaitable[Member]]
 Name = Callable[[], str]
@@ -52,11 +53,14 @@ class Browser:
         parts = urlsplit(url)
         path = parts._replace(scheme="", netloc="").geturl()
         answer = await self.web.get(path, headers=sent(self.cookies, *self.cookies))
+        self._keep(answer)
+        return answer
+
+    def _keep(self, answer: httpx.Response) -> None:
         for name, found in said(answer).items():
             self.cookies[name] = found.value
             if found["max-age"] == "0":
                 del self.cookies[name]
-        return answer
 
     async def begin(self, name: str, query: str = "") -> str:
         """Return where the provider signs in."""
@@ -74,6 +78,14 @@ class Browser:
     async def signed_in(self, name: str, query: str = "") -> httpx.Response:
         """Return our last answer of a whole sign-in."""
         return await self.get(await self.at_provider(await self.begin(name, query)))
+
+    async def send_code(self, name: str, code: str, **headers: str) -> httpx.Response:
+        """Type the code of a second factor into our page."""
+        sending = sent(self.cookies, *self.cookies) | (headers or OURS)
+        path = f"/api/auth/sso/{name}/code"
+        answer = await self.web.post(path, data={"code": code}, headers=sending)
+        self._keep(answer)
+        return answer
 
     async def me(self) -> dict[str, Any]:
         answer = await self.web.get("/api/users/me", headers=sent(self.cookies, ACCESS))
@@ -388,9 +400,9 @@ async def test_answer_works_once_and_in_the_browser_that_began(
     await thief.begin(campus.name)
     assert (await thief.get(back)).status_code == 400
     assert not thief.cookies
-    for wrong in ("state=another&code=x", "code=x", "state=&code=x", ""):
+    for query in ("state=another&code=x", "code=x", "state=&code=x", ""):
         guessed = Browser(browser.web, stack, dict(begun))
-        answer = await guessed.get(f"/api/auth/sso/{campus.name}/callback?{wrong}")
+        answer = await guessed.get(f"/api/auth/sso/{campus.name}/callback?{query}")
         assert answer.status_code == 400
     assert (await browser.get(back)).status_code == 303
     assert (await browser.get(back)).status_code == 400
@@ -465,6 +477,41 @@ async def test_second_factor_of_the_provider_counts_as_configured(
         await browser.signed_in(campus.name)
         answer = await browser.web.get("/api/auth/sessions", headers=sent(browser.cookies, ACCESS))
         assert answer.json()["items"][0]["methods"] == kept
+
+
+async def test_second_factor_of_the_account_is_asked_for_unless_the_provider_had_one(
+    campus: Campus, browser: Browser, join: Join
+) -> None:
+    member = await join(campus.domain)
+    app, recovery_codes = await enroll(member)
+    campus.person(member.email.partition("@")[0])
+    answer = await browser.signed_in(campus.name, "?return_to=/chat")
+    assert answer.status_code == 200
+    assert 'name="code"' in answer.text
+    assert set(browser.cookies) == {SSO_COOKIE}
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        guess = Browser(browser.web, campus.stack, dict(browser.cookies))
+        refused = await guess.send_code(campus.name, code_of(app), **headers)
+        assert refused.status_code == 403
+        assert ACCESS not in guess.cookies
+    for code in (wrong(app), "", "a" * 100, "\x00"):
+        refused = await browser.send_code(campus.name, code)
+        assert refused.status_code == 401, refused.text
+        assert set(browser.cookies) == {SSO_COOKIE}
+    nobody = Browser(browser.web, campus.stack)
+    assert (await nobody.send_code(campus.name, code_of(app))).status_code == 400
+    answer = await browser.send_code(campus.name, recovery_codes[0])
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == "/chat"
+    assert (await browser.me())["id"] == member.id
+    headers = sent(browser.cookies, ACCESS) | OURS
+    answer = await browser.web.get("/api/auth/sessions", headers=headers)
+    assert answer.json()["items"][0]["methods"] == ["sso", "recovery_code"]
+    answer = await browser.web.post("/api/auth/sso/logout", headers=headers)
+    assert answer.json()["location"].startswith(f"{campus.provider.issuer}/end_session?client_id=")
+    provider = campus.provider
+    provider.faults["/token"] = lambda answer: provider.resigned(answer, {}, amr=["mfa"])
+    assert (await browser.signed_in(campus.name)).status_code == 303
 
 
 async def test_provider_gives_and_takes_the_roles_of_its_rules_alone(

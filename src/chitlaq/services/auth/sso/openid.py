@@ -186,8 +186,11 @@ def authorization_url(
     return url
 
 
-def logout_url(client: Client, metadata: Metadata, id_token: str, back: str) -> str | None:
-    """Return the address that ends a session at a provider (RP-Initiated Logout 1.0), if it has one."""
+def logout_url(client: Client, metadata: Metadata, id_token: str | None, back: str) -> str | None:
+    """Return the address that ends a session at a provider (RP-Initiated Logout 1.0), if it has one.
+
+    Without the ID token of the session, the provider asks whether to.
+    """
     from authlib.common.urls import add_params_to_uri
 
     if metadata.end_session_endpoint is None:
@@ -195,7 +198,7 @@ def logout_url(client: Client, metadata: Metadata, id_token: str, back: str) -> 
     url: str = add_params_to_uri(
         metadata.end_session_endpoint,
         [
-            ("id_token_hint", id_token),
+            *([("id_token_hint", id_token)] if id_token else []),
             ("client_id", client.client_id),
             ("post_logout_redirect_uri", back),
         ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post
@@ -16,8 +18,9 @@ from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import cookies
-from chitlaq.services.auth.sso import providers, sso
+from chitlaq.services.auth.sso import attempts, providers, sso
 from chitlaq.services.auth.sso.schemas import (
     LoggedOut,
     NewProvider,
@@ -28,8 +31,12 @@ from chitlaq.services.auth.sso.schemas import (
     Unlinked,
     Unlinking,
 )
+from chitlaq.services.auth.sso.sso import Entered
 from chitlaq.services.auth.state import AuthState
 from chitlaq.web.site.pages import SITE
+
+MOST_BYTES = 16_384
+LONGEST_CODE = 60
 
 
 @get("/auth/sso", summary="The identity providers to sign in with", security=openapi.ANYBODY)
@@ -60,16 +67,40 @@ async def finish(
     """Take the browser back from an identity provider, signed in."""
     asking = origin.of(request)
     answer = {name: str(request.query_params[name]) for name in request.query_params}
-    cookie = http_cookies.value(request.headers, sso.COOKIE)
+    cookie = http_cookies.value(request.headers, attempts.COOKIE)
     try:
         await state.address_limit.require(asking.limited, ATTEMPT_UNITS)
-        signed_in, path = await sso.finish(state, provider, answer, cookie, asking)
+        entered = await sso.finish(state, provider, answer, cookie, asking)
     except Problem as problem:
-        if problem.status < 500:
-            await state.address_limit.spend(asking.limited, ATTEMPT_UNITS)
+        await _spend(state, asking, problem)
         return _page(problem)
-    kept = [*cookies.kept(state, signed_in), sso.forgotten()]
-    return Redirect(path, status_code=303, cookies=kept, headers=_private())
+    return _entered(state, provider, entered)
+
+
+@post(
+    "/auth/sso/{provider:str}/code",
+    is_page=True,
+    include_in_schema=False,
+    status_code=200,
+    request_max_body_size=MOST_BYTES,
+)
+async def finish_with_code(
+    provider: str, request: Request[Any, Any, State], state: AuthState
+) -> Response[Any]:
+    """Take the code of a second factor from our own page."""
+    asking = origin.of(request)
+    cookie = http_cookies.value(request.headers, attempts.COOKIE)
+    try:
+        cookies.require_own_page(request, state)
+        await state.address_limit.require(asking.limited, ATTEMPT_UNITS)
+        code = str((await request.form()).get("code", ""))[:LONGEST_CODE]
+        entered = await sso.finish_with_code(state, provider, code, cookie, asking)
+    except Problem as problem:
+        await _spend(state, asking, problem)
+        if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
+            return _code_page(provider, problem)
+        return _page(problem)
+    return _entered(state, provider, entered)
 
 
 @post(
@@ -120,11 +151,42 @@ async def unlink(provider: str, data: Unlinking, state: AuthState) -> Unlinked:
     return Unlinked(await providers.unlink(state, provider, data))
 
 
+async def _spend(state: AuthState, asking: Origin, problem: Problem) -> None:
+    """Count an attempt that failed, unless it was the provider that did."""
+    if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        with suppress(Problem):
+            await state.address_limit.spend(asking.limited, ATTEMPT_UNITS)
+
+
+def _entered(state: AuthState, provider: str, entered: Entered) -> Response[Any]:
+    if entered.signed_in is None:
+        page = _code_page(provider)
+        page.cookies.append(entered.cookie)
+        return page
+    kept = [*cookies.kept(state, entered.signed_in), entered.cookie]
+    return Redirect(entered.path, status_code=303, cookies=kept, headers=_private())
+
+
+def _code_page(provider: str, problem: Problem | None = None) -> Response[str]:
+    """Ask for the code of a second factor."""
+    refused = ""
+    if problem is not None:
+        refused = (
+            "The code is missing or wrong, or was used: send the one that the app shows next."
+            if problem.status is HTTPStatus.UNAUTHORIZED
+            else problem.detail
+        )
+    status = problem.status if problem else HTTPStatus.OK
+    page = SITE.html("sso.html", status, state="code", provider=provider, refused=refused)
+    page.headers.update({**(problem.headers() if problem else {}), **_private()})
+    return page
+
+
 def _page(problem: Problem) -> Response[str]:
     """Say to somebody in front of a browser what happened; their attempt is over."""
-    page = SITE.html("sso.html", problem.status, detail=problem.detail)
+    page = SITE.html("sso.html", problem.status, state="over", detail=problem.detail)
     page.headers.update({**problem.headers(), **_private()})
-    page.cookies.append(sso.forgotten())
+    page.cookies.append(attempts.forgotten())
     return page
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
+from uuid import UUID
 
-import msgspec
 from litestar.datastructures import Cookie
 
+from chitlaq.core.data.postgres import Session
 from chitlaq.core.host.http_client import NoAnswerError
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
@@ -21,31 +22,35 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts.accounts import token_hash
+from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sealing import UnreadableError
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import SignedIn
-from chitlaq.services.auth.sso import claims, linking, openid, providers
+from chitlaq.services.auth.sso import attempts, claims, linking, openid, providers
+from chitlaq.services.auth.sso.attempts import AtProvider, AtSecondFactor
 from chitlaq.services.auth.sso.openid import CodeRefusedError, ProviderError
 from chitlaq.services.auth.sso.providers import Provider
 from chitlaq.services.auth.state import AuthState
 
-COOKIE = "__Secure-chitlaq-sso"
-COOKIE_PATH = "/api/auth/sso"
-LIFETIME_SECONDS = 600
 LONGEST_PATH = 500
 
 log = logs.get("sso")
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """What a browser that was sent to a provider brings back in its cookie, which only we can read."""
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """Somebody whom a provider has signed in.
 
-    state: str
-    nonce: str
-    code_verifier: str
-    return_to: str
-    begun_at: float
+    Args:
+        path: where they go on.
+        signed_in: None if they need a second factor here.
+        cookie: of the next step, or what makes the browser forget the last one.
+    """
+
+    path: str
+    signed_in: SignedIn | None
+    cookie: Cookie
 
 
 async def begin(state: AuthState, name: str, return_to: str) -> tuple[str, Cookie]:
@@ -61,24 +66,22 @@ async def begin(state: AuthState, name: str, return_to: str) -> tuple[str, Cooki
         metadata = await state.sso.openid.metadata(provider.client.issuer)
     except (NoAnswerError, ProviderError) as error:
         raise _unusable(provider, error) from None
-    attempt = Attempt(
-        secrets.token_urlsafe(32),
-        secrets.token_urlsafe(32),
-        secrets.token_urlsafe(48),
-        path,
-        time.time(),
+    step = AtProvider(
+        return_to=path,
+        state=secrets.token_urlsafe(32),
+        nonce=secrets.token_urlsafe(32),
+        code_verifier=secrets.token_urlsafe(48),
     )
     url = openid.authorization_url(
-        provider.client, metadata, attempt.state, attempt.nonce, attempt.code_verifier
+        provider.client, metadata, step.state, step.nonce, step.code_verifier
     )
-    sealed = state.sso.attempts.sealed(msgspec.json.encode(attempt).decode(), provider.id)
-    return url, _cookie(urlsafe_b64encode(sealed).decode(), LIFETIME_SECONDS)
+    return url, attempts.kept(state.sso.attempts, provider.id, step)
 
 
 async def finish(
     state: AuthState, name: str, answer: Mapping[str, str], cookie: str | None, origin: Origin
-) -> tuple[SignedIn, str]:
-    """Sign somebody in whom a provider has sent back; return the path to go on at.
+) -> Entered:
+    """Sign somebody in whom a provider has sent back, unless they need a second factor here.
 
     Args:
         state: the service's.
@@ -92,15 +95,29 @@ async def finish(
             404 for an unknown provider, 502 or 503 if the provider does not answer as it must.
     """
     provider = await providers.one(state, name)
-    try:
-        found = await _finish(state, provider, answer, cookie, origin)
-    except Problem as problem:
-        metrics.AUTH_ATTEMPTS.labels("failure").inc()
-        status = int(problem.status)
-        log.info("login failed", address=origin.address, provider=name, status=status)
-        raise
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
-    return found
+    with _counted(provider, origin):
+        return await _finish(state, provider, answer, cookie, origin)
+
+
+async def finish_with_code(
+    state: AuthState, name: str, code: str, cookie: str | None, origin: Origin
+) -> Entered:
+    """Sign somebody in who needs a second factor here, given a code of it.
+
+    Raises:
+        Problem: 400 for a sign-in that is not this browser's or over, 401 for a missing or wrong code, 403
+            for a disabled account, 404 for an unknown provider, 429 for too many wrong codes.
+    """
+    provider = await providers.one(state, name)
+    with _counted(provider, origin):
+        step = attempts.opened(state.sso.second_factors, provider.id, cookie, AtSecondFactor)
+        proved = await proving.require(state, step.account_id, code, origin)
+        methods = ("sso", *proved)
+        async with state.database.transaction() as session:
+            signed_in = await _begun(
+                state, session, provider, step.account_id, origin, methods, None
+            )
+    return Entered(step.return_to, signed_in, attempts.forgotten())
 
 
 async def _finish(
@@ -109,33 +126,70 @@ async def _finish(
     answer: Mapping[str, str],
     cookie: str | None,
     origin: Origin,
-) -> tuple[SignedIn, str]:
-    attempt = _attempt(state, provider, cookie, answer.get("state", ""))
+) -> Entered:
+    step = attempts.opened(state.sso.attempts, provider.id, cookie, AtProvider)
+    if not hmac.compare_digest(step.state.encode(), answer.get("state", "").encode()):
+        raise attempts.begin_again()
     try:
         if answer.get("iss", provider.client.issuer) != provider.client.issuer:
             raise ProviderError("the answer is of another issuer")
         if "code" not in answer:
             raise _refused(provider, answer.get("error", ""))
         found = await state.sso.openid.finish(
-            provider.client, answer["code"], attempt.code_verifier, attempt.nonce
+            provider.client, answer["code"], step.code_verifier, step.nonce
         )
         who = claims.person(
             found.claims, provider.rules, provider.verified_claim, provider.second_factors
         )
     except CodeRefusedError:
-        raise _begin_again() from None
+        raise attempts.begin_again() from None
     except (NoAnswerError, ProviderError, ValueError) as error:
         raise _unusable(provider, error) from None
     methods = ("sso", "mfa") if who.has_second_factor else ("sso",)
     async with state.database.transaction() as session:
         account_id = await linking.account_of(state, session, provider, who, origin)
-        signed_in = await sessions.begin(state, session, account_id, origin, methods)
-        refresh_hash = token_hash(str(signed_in.refresh_token))
-        session_id = await session.value("session_of_token", refresh_hash)
-        sealed = state.sso.id_tokens.sealed(found.id_token, session_id)
-        await session.execute("insert_provider_session", session_id, provider.id, sealed)
+        if not who.has_second_factor and await proving.has_second_factor(session, account_id):
+            metrics.AUTH_ATTEMPTS.labels("incomplete").inc()
+            waiting = AtSecondFactor(return_to=step.return_to, account_id=account_id)
+            cookie_of_code = attempts.kept(state.sso.second_factors, provider.id, waiting)
+            return Entered(step.return_to, None, cookie_of_code)
+        signed_in = await _begun(
+            state, session, provider, account_id, origin, methods, found.id_token
+        )
+    return Entered(step.return_to, signed_in, attempts.forgotten())
+
+
+async def _begun(
+    state: AuthState,
+    session: Session,
+    provider: Provider,
+    account_id: UUID,
+    origin: Origin,
+    methods: Sequence[str],
+    id_token: str | None,
+) -> SignedIn:
+    """Begin a session in the caller's transaction, and note what ends it at the provider."""
+    signed_in = await sessions.begin(state, session, account_id, origin, methods)
+    refresh_hash = token_hash(str(signed_in.refresh_token))
+    session_id = await session.value("session_of_token", refresh_hash)
+    sealed = state.sso.id_tokens.sealed(id_token, session_id) if id_token else None
+    await session.execute("insert_provider_session", session_id, provider.id, sealed)
+    metrics.AUTH_ATTEMPTS.labels("success").inc()
     log.info("logged in", account_id=account_id, address=origin.address, provider=provider.name)
-    return signed_in, attempt.return_to
+    return signed_in
+
+
+@contextmanager
+def _counted(provider: Provider, origin: Origin) -> Iterator[None]:
+    """Count and note an attempt that fails."""
+    try:
+        yield
+    except Problem as problem:
+        result = "limited" if problem.status is HTTPStatus.TOO_MANY_REQUESTS else "failure"
+        metrics.AUTH_ATTEMPTS.labels(result).inc()
+        status = int(problem.status)
+        log.info("login failed", address=origin.address, provider=provider.name, status=status)
+        raise
 
 
 async def log_out(state: AuthState, who: Identity, origin: Origin) -> str:
@@ -156,7 +210,8 @@ async def _provider_logout(state: AuthState, who: Identity) -> str | None:
     try:
         provider = await providers.one(state, row["name"], is_open=False)
         metadata = await state.sso.openid.metadata(provider.client.issuer)
-        id_token = state.sso.id_tokens.opened(row["sealed_id_token"], who.session_id)
+        sealed = row["sealed_id_token"]
+        id_token = state.sso.id_tokens.opened(sealed, who.session_id) if sealed else None
     except (Problem, NoAnswerError, ProviderError, UnreadableError) as error:
         log.warning("not signed out at the provider", provider=row["name"], error=str(error))
         return None
@@ -182,42 +237,6 @@ def checked_path(text: str) -> str:
             }
         )
     return text
-
-
-def forgotten() -> Cookie:
-    """Return what makes a browser forget its attempt."""
-    return _cookie("", 0)
-
-
-def _attempt(state: AuthState, provider: Provider, cookie: str | None, given: str) -> Attempt:
-    try:
-        sealed = urlsafe_b64decode((cookie or "").encode())
-        attempt = msgspec.json.decode(state.sso.attempts.opened(sealed, provider.id), type=Attempt)
-    except (ValueError, UnreadableError, msgspec.DecodeError):
-        raise _begin_again() from None
-    is_ours = hmac.compare_digest(attempt.state.encode(), given.encode())
-    if not is_ours or not 0 <= time.time() - attempt.begun_at < LIFETIME_SECONDS:
-        raise _begin_again()
-    return attempt
-
-
-def _cookie(value: str, lifetime_seconds: int) -> Cookie:
-    # Lax: it must come along when the provider sends the browser back.
-    return Cookie(
-        COOKIE,
-        path=COOKIE_PATH,
-        value=value,
-        max_age=lifetime_seconds,
-        secure=True,
-        httponly=True,
-        samesite="lax",
-    )
-
-
-def _begin_again() -> Problem:
-    return problems.malformed(
-        "This sign-in was begun in another browser or over ten minutes ago, or is finished: begin again."
-    )
 
 
 def _refused(provider: Provider, error: str) -> Problem:
