@@ -174,6 +174,28 @@ def reset_password(
         typer.echo(f"A link to choose a new password is on its way to {account.email}.")
 
 
+@users.command("reset-factors")
+def reset_factors(
+    name: Name,
+    operator: history_db.Operator = None,
+    yes: output.Yes = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Remove the codes and passkeys of an account whose owner has lost them: the password alone opens it.
+
+    Make sure that it is the owner who asks. They get a mail. The account is shown first, and you are asked.
+    Without a terminal and without --yes, nothing changes.
+
+    Example: chitlaq users reset-factors ada --yes
+    """
+    account = _account(name)
+    if not yes:
+        _print(account, as_json=False)
+    question = f"Let the password alone open the account {account.username}?"
+    if output.is_wanted(question, yes=yes, nothing="Nothing has changed."):
+        _print(_change(account, "reset-factors", operator), as_json=as_json)
+
+
 @users.command()
 def disable(
     name: Name,

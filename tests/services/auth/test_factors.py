@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from base64 import urlsafe_b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +16,13 @@ import httpx
 import pyotp
 import pytest
 
-from chitlaq.core.http import routes
+from chitlaq.core.http import edge, routes
+from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.factors import proving, totp
 from chitlaq.services.auth.routes import SERVICE
 from chitlaq.services.auth.sealing import Sealer, UnreadableError
-from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -217,7 +222,9 @@ def dangerous() -> list[tuple[str, str]]:
 
 def test_what_is_dangerous_is_guarded() -> None:
     assert set(dangerous()) >= {
+        ("DELETE", "/auth/passkeys/00000000-0000-0000-0000-000000000000"),
         ("POST", "/auth/email/change"),
+        ("POST", "/auth/passkeys"),
         ("POST", "/auth/recovery-codes"),
         ("POST", "/auth/totp/disable"),
         ("POST", "/auth/totp/enroll"),
@@ -257,3 +264,89 @@ async def test_one_session_that_is_fresh_does_not_make_another_so(stack: Stack, 
     await grow_old(stack, member)
     assert (await sign_in(member)).status_code == 200
     assert (await member.post("/api/auth/totp/enroll")).status_code == 403
+
+
+async def test_operator_removes_what_the_owner_has_lost(stack: Stack, join: Join) -> None:
+    member = await join()
+    await enroll(member)
+    asked = stack.command("users", "reset-factors", member.username)
+    assert "Nothing has changed" in asked.stderr
+    stack.json("users", "reset-factors", member.username, "--as", "ada", "--yes")
+    assert (await sign_in(member)).status_code == 200
+    assert "were removed" in subjects(stack, member)
+    entries = (await member.get("/api/auth/audit")).json()["items"]
+    assert [one["operator"] for one in entries if one["action"] == "factors_reset"] == ["ada"]
+
+
+async def test_owner_who_takes_the_account_back_is_rid_of_the_factors_of_the_thief(
+    stack: Stack, join: Join, name: Callable[[], str]
+) -> None:
+    member = await join()
+    body = {"email": f"{name()}@example.edu", "password": PASSWORD}
+    assert (await member.post("/api/auth/email/change", body)).status_code == 202
+    confirmation = {"token": stack.mail_token(body["email"])}
+    assert (await member.post("/api/auth/email/confirm", confirmation)).status_code < 300
+    back = stack.mail_token(member.email)
+    await enroll(member)
+    chosen = {"token": back, "password": f"{PASSWORD} again"}
+    assert (await member.client.post("/api/auth/password/reset", json=chosen)).status_code == 204
+    assert (await sign_in(member, None, chosen["password"])).status_code == 200
+
+
+@pytest.fixture
+async def strict(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """One more process of auth-service, where roles need a second factor."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chitlaq", "serve", "auth-service", "--worker", "8"],
+        env=stack.environment
+        | {
+            "CHITLAQ_PORTS_AUTH": str(free_ports(1)[0]),
+            "CHITLAQ_TOKENS_SECOND_FACTOR_FOR_ROLES": "true",
+        },
+        stdout=subprocess.DEVNULL,
+    )
+    socket = Home(stack.home).service_socket("auth-service", 8)
+    try:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            await eventually(lambda: client.get("/live"))
+            yield client
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def roles_in(answer: httpx.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    claims = edge.unsealed(answer.json()["access_token"]).split(".")[1]
+    return json.loads(urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["roles"]
+
+
+async def test_role_needs_a_second_factor_where_the_setting_says_so(
+    stack: Stack, join: Join, strict: httpx.AsyncClient
+) -> None:
+    member = await join()
+    stack.json("users", "grant", member.username, "moderator")
+    body = {"login": member.username, "password": PASSWORD}
+    first = await strict.post("/auth/login", json=body)
+    assert roles_in(first) == ["member"]
+    assert roles_in(await member.client.post("/api/auth/login", json=body)) == [
+        "member",
+        "moderator",
+    ]
+
+    headers = {"Authorization": f"Bearer {first.json()['access_token']}"}
+    secret = (await strict.post("/auth/totp/enroll", headers=headers)).json()["secret"]
+    app = pyotp.TOTP(secret)
+    confirmation = {"code": code_of(app, 0)}
+    answer = await strict.post("/auth/totp/confirm", json=confirmation, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+    async def is_refused() -> bool:
+        return (await strict.get("/auth/factors", headers=headers)).status_code == 401
+
+    await eventually(is_refused)
+    renewed = {"refresh_token": first.json()["refresh_token"]}
+    assert roles_in(await strict.post("/auth/refresh", json=renewed)) == ["member", "moderator"]
+    answer = await strict.post("/auth/login", json=body | {"code": code_of(app)})
+    assert roles_in(answer) == ["member", "moderator"]

@@ -104,6 +104,8 @@ class Tokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest_session_days: Positive = 90
     """A session ends after so long, however much it is used."""
     verification_hours: Positive = 24
+    second_factor_for_roles: bool = False
+    """Whether moderators, admins and operators must show a second factor to act as such."""
 
 
 class Logs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
-from chitlaq.services.auth.factors import owner, recovery
+from chitlaq.services.auth.factors import owner, passkeys, recovery
 from chitlaq.services.auth.factors.schemas import Factors
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.state import AuthState
@@ -17,6 +18,7 @@ async def of(database: Database, account_id: UUID) -> Factors:
     async with database.session() as session:
         return Factors(
             await session.value("totp_of_account", account_id),
+            await passkeys.listed(session, account_id),
             await session.value("count_recovery_codes", account_id),
         )
 
@@ -35,3 +37,25 @@ async def renew_codes(state: AuthState, account_id: UUID, origin: Origin) -> lis
             )
         await owner.tell(session, state.settings, account_id, "recovery_codes_renewed", origin)
         return await recovery.renew(session, account_id)
+
+
+async def reset(state: AuthState, account_id: UUID, operator: str) -> None:
+    """Let the owner of an account who has lost their second factors sign in with the password alone."""
+    async with state.database.transaction() as session:
+        await session.execute("lock_account", account_id)
+        if await session.value("second_factors", account_id):
+            await session.execute("remove_factors", account_id, None)
+            await owner.tell_of_change(
+                session, state.settings, account_id, "factors_reset", None, operator
+            )
+
+
+async def remove_newer(session: Session, account_id: UUID, than: datetime) -> None:
+    """Remove what a thief added, and all recovery codes, when an owner takes the account back.
+
+    Args:
+        session: the transaction, which has locked the account.
+        account_id: whose factors.
+        than: when the thief took it; factors from before are the owner's.
+    """
+    await session.execute("remove_factors", account_id, than)

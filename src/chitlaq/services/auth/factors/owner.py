@@ -10,6 +10,7 @@ from chitlaq.services.auth import mails
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sessions import sessions
 
 PAGE = "/settings/security"
 
@@ -29,3 +30,21 @@ async def tell(
     assert row is not None
     to = Recipient(row["email"], row["display_name"], row["language"])
     await mails.tell(session, settings, to, action, PAGE, **detail)
+
+
+async def tell_of_change(
+    session: Session,
+    settings: Settings,
+    account_id: UUID,
+    action: audit.Action,
+    origin: Origin | None,
+    operator: str | None = None,
+    **detail: str | int,
+) -> None:
+    """As `tell`, of a factor that came or went, in a transaction that has locked the account.
+
+    Tokens from before may say other roles than the account's factors allow now: clients get new ones.
+    """
+    await tell(session, settings, account_id, action, origin, operator, **detail)
+    if settings.tokens.second_factor_for_roles:
+        await sessions.revoke_account(session, account_id)

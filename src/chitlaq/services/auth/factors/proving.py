@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,18 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context
 from chitlaq.services.auth import metrics
 from chitlaq.services.auth.audit import audit
-from chitlaq.services.auth.factors import owner, recovery, totp
-from chitlaq.services.auth.factors.schemas import Proof
+from chitlaq.services.auth.factors import owner, passkeys, recovery, totp
+from chitlaq.services.auth.factors.schemas import Assertion, Proof
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.passwords import passwords
 from chitlaq.services.auth.state import AuthState
 
 RECENT_SECONDS = 600
+
+PASSKEY_REFUSED = (
+    "The passkey is not accepted: ask for a new challenge at /api/auth/passkeys/options, and let the passkey"
+    " verify you."
+)
 
 
 async def has_second_factor(session: Session, account_id: UUID) -> bool:
@@ -31,11 +37,24 @@ async def has_second_factor(session: Session, account_id: UUID) -> bool:
 
 
 async def require(
-    state: AuthState, account_id: UUID, code: str | None, origin: Origin
+    state: AuthState,
+    account_id: UUID,
+    code: str | None,
+    origin: Origin,
+    passkey: Assertion | None = None,
+    asked: UUID | None = None,
 ) -> tuple[str, ...]:
     """Require what the account needs beside its password; return by what it was proved.
 
     Only for somebody whose password was right: the answers say that it was, and what the account has.
+
+    Args:
+        state: the service's.
+        account_id: the account.
+        code: of an app, or a recovery code.
+        origin: from where.
+        passkey: the answer of one, instead of a code.
+        asked: who was given the passkey's challenge; None for somebody who signs in.
 
     Raises:
         Problem: 401 if a second factor is needed or wrong, 429 for too many wrong codes.
@@ -44,9 +63,14 @@ async def require(
     if not methods:
         return ()
     methods.append("recovery_code")
+    if passkey is not None:
+        if await _is_signed(state, passkey, asked, account_id, origin):
+            return ("passkey",)
+        raise _required(f"The password is right. {PASSKEY_REFUSED}", methods)
     if code is None:
         raise _required(
-            "The password is right. Send a code of your app, or a recovery code, too.", methods
+            "The password is right. Send a code of your app, a recovery code, or a passkey's answer, too.",
+            methods,
         )
     plain = recovery.plain(code)
     if totp.is_code(plain):
@@ -69,12 +93,18 @@ async def step_up(state: AuthState, member: Identity, given: Proof, origin: Orig
             many tries, 409 if the account has nothing to prove it by.
     """
     methods: tuple[str, ...] = ()
-    if given.password is not None:
+    asked = member.account_id
+    if given.passkey is not None and given.password is None:
+        if not await _is_signed(state, given.passkey, asked, asked, origin):
+            raise problems.not_signed_in(PASSKEY_REFUSED)
+        methods = ("passkey",)
+    elif given.password is not None:
         await passwords.confirmed(state, member, given.password, origin, "password")
         methods = ("password",)
     elif await state.database.value("has_any_password", member.account_id):
         raise problems.invalid({"password": "is missing"})
-    methods += await require(state, member.account_id, given.code, origin)
+    if methods != ("passkey",):
+        methods += await require(state, asked, given.code, origin, given.passkey, asked)
     if not methods:
         raise problems.conflict(
             "Your account has no password and no second factor: sign out and in again instead."
@@ -101,9 +131,17 @@ async def recent(request: Request[Any, Any, State]) -> None:
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "This is dangerous, and you have not proved lately who you are: send your password, and a code"
-            " if your account asks for one, to /api/auth/step-up, and then this again.",
+            " if your account asks for one, or a passkey's answer to /api/auth/step-up, and then this again.",
             kind="step-up-required",
         )
+
+
+async def _is_signed(
+    state: AuthState, passkey: Assertion, asked: UUID | None, account_id: UUID, origin: Origin
+) -> bool:
+    with suppress(passkeys.RefusedError):
+        return await passkeys.prove(state, passkey, asked, origin) == account_id
+    return False
 
 
 async def _use_recovery_code(

@@ -73,3 +73,69 @@ SELECT EXISTS (
 UPDATE auth.sessions
 SET authenticated_at = now(), methods = ARRAY(SELECT DISTINCT unnest(methods || $2::text[]) ORDER BY 1)
 WHERE id = $1 AND ended_at IS NULL AND expires_at > now();
+
+-- name: add_method
+-- The member has also proved who they are by this, in a session that is not over.
+UPDATE auth.sessions SET methods = methods || $2::text
+WHERE id = $1 AND ended_at IS NULL AND NOT methods @> ARRAY[$2::text];
+
+-- name: insert_challenge
+-- What a passkey shall sign, for so many seconds. Some that are over go. Index: passkey_challenges_by_expiry.
+WITH over AS (
+    DELETE FROM auth.passkey_challenges WHERE challenge IN (
+        SELECT challenge FROM auth.passkey_challenges WHERE expires_at < now() LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO auth.passkey_challenges (challenge, account_id, purpose, expires_at)
+VALUES ($1, $2, $3, now() + make_interval(secs => $4));
+
+-- name: use_challenge
+-- A challenge works once, for whom and for what it was made. Index: passkey_challenges' primary key.
+DELETE FROM auth.passkey_challenges
+WHERE challenge = $1 AND account_id IS NOT DISTINCT FROM $2 AND purpose = $3 AND expires_at > now();
+
+-- name: passkeys_of_account
+-- The passkeys of an account, oldest first. Index: passkeys_by_account.
+SELECT id, name, created_at, last_used_at, credential_id, transports
+FROM auth.passkeys WHERE account_id = $1 ORDER BY id;
+
+-- name: count_passkeys
+-- How many passkeys an account has. Index: passkeys_by_account.
+SELECT count(*) FROM auth.passkeys WHERE account_id = $1;
+
+-- name: insert_passkey
+-- A passkey that has just been made.
+INSERT INTO auth.passkeys (account_id, credential_id, public_key, sign_count, transports, name)
+VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING id, name, created_at, last_used_at;
+
+-- name: passkey
+-- A passkey, by what its authenticator calls it. Index: passkeys' unique credential_id.
+SELECT id, account_id, public_key, name FROM auth.passkeys WHERE credential_id = $1;
+
+-- name: lock_passkey
+-- How often a passkey had signed, held until the transaction ends.
+SELECT sign_count FROM auth.passkeys WHERE id = $1 FOR UPDATE;
+
+-- name: use_passkey
+-- A passkey has signed, so often by now.
+UPDATE auth.passkeys SET sign_count = $2, last_used_at = now() WHERE id = $1;
+
+-- name: rename_passkey
+-- Call a passkey of an account something else.
+UPDATE auth.passkeys SET name = $3 WHERE account_id = $1 AND id = $2;
+
+-- name: remove_passkey
+-- Remove a passkey of an account.
+DELETE FROM auth.passkeys WHERE account_id = $1 AND id = $2 RETURNING name;
+
+-- name: remove_factors
+-- Remove the second factors of an account that are newer than a moment, or all, and its recovery codes.
+WITH keys AS (
+    DELETE FROM auth.totp_keys
+    WHERE account_id = $1 AND ($2::timestamptz IS NULL OR confirmed_at IS NULL OR confirmed_at > $2)
+),
+passkeys AS (
+    DELETE FROM auth.passkeys WHERE account_id = $1 AND ($2::timestamptz IS NULL OR created_at > $2)
+)
+DELETE FROM auth.recovery_codes WHERE account_id = $1;

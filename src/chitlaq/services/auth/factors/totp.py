@@ -44,6 +44,7 @@ async def enroll(state: AuthState, account_id: UUID) -> Enrollment:
         Problem: 409 if the account has one.
     """
     import pyotp
+    import segno
 
     secret = pyotp.random_base32()
     sealed = state.totp_sealer.sealed(secret, account_id)
@@ -59,7 +60,8 @@ async def enroll(state: AuthState, account_id: UUID) -> Enrollment:
     uri = pyotp.TOTP(secret).provisioning_uri(
         name=f"{row['username']}@{host}", issuer_name="ChitLaq"
     )
-    return Enrollment(secret, uri)
+    image = segno.make(uri, micro=False).svg_inline(scale=4, light="#fff", border=4)
+    return Enrollment(secret, uri, image)
 
 
 async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin) -> list[str]:
@@ -69,6 +71,7 @@ async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin)
         Problem: 409 if there is no key that waits, 422 if the code is wrong, 429 for too many wrong ones.
     """
     async with state.database.transaction() as session:
+        await session.execute("lock_account", account_id)
         row = await session.row("lock_totp", account_id)
         if row is None or not row["is_to_be_confirmed"]:
             raise problems.conflict(
@@ -77,7 +80,9 @@ async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin)
             )
         result = await _judge(state, session, row, account_id, recovery.plain(code), origin)
         if result == "success":
-            await owner.tell(session, state.settings, account_id, "totp_enabled", origin)
+            await owner.tell_of_change(session, state.settings, account_id, "totp_enabled", origin)
+            if origin.session_id is not None:
+                await session.execute("add_method", origin.session_id, "totp")
             return await recovery.renew(session, account_id)
     if result == "limited":
         raise limited(row["seconds_left"])
@@ -87,8 +92,9 @@ async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin)
 async def disable(state: AuthState, account_id: UUID, origin: Origin) -> None:
     """Ask for no more codes, also not for one that waits to be confirmed; repeating it changes nothing."""
     async with state.database.transaction() as session:
+        await session.execute("lock_account", account_id)
         if await session.value("remove_totp", account_id):
-            await owner.tell(session, state.settings, account_id, "totp_disabled", origin)
+            await owner.tell_of_change(session, state.settings, account_id, "totp_disabled", origin)
             await recovery.forget_if_needless(session, account_id)
 
 

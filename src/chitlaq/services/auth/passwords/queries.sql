@@ -11,7 +11,7 @@ VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6));
 
 -- name: mailed_token
 -- What a mailed token is for, if it is for one of these, and whose. Index: mailed_tokens' primary key.
-SELECT t.account_id, t.purpose, t.email AS given_email, t.session_id,
+SELECT t.account_id, t.purpose, t.email AS given_email, t.session_id, t.created_at AS issued_at,
        a.email, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.language
 FROM auth.mailed_tokens t
 JOIN auth.accounts a ON a.id = t.account_id

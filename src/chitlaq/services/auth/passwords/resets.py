@@ -19,6 +19,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.audit import audit
+from chitlaq.services.auth.factors import factors
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.passwords import address_changes, mailed_tokens, policy
@@ -100,7 +101,8 @@ async def mail_link(
 async def reset(state: AuthState, wanted: Reset, origin: Origin) -> None:
     """Give an account the password that its owner chose, and end all its sessions.
 
-    A token for the address from before a change gives that back as well.
+    A token for the address from before a change gives that back as well, and removes the second factors that
+    came since.
 
     Raises:
         Problem: 422 for a token that is none any more, or a password that may not be chosen.
@@ -124,6 +126,7 @@ async def reset(state: AuthState, wanted: Reset, origin: Origin) -> None:
             if returned:
                 await mailed_tokens.forget(session, account_id, "address_return")
                 await address_changes.give(session, account_id, returned)
+                await factors.remove_newer(session, account_id, row["issued_at"])
                 await audit.write(session, account_id, "address_returned", origin, email=returned)
             await sessions.end_all(session, account_id)
             await audit.write(session, account_id, "password_reset", origin)

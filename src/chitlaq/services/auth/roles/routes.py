@@ -16,6 +16,7 @@ from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.audit.schemas import AuditEntries
+from chitlaq.services.auth.factors import factors
 from chitlaq.services.auth.roles import actors, administration, creation
 from chitlaq.services.auth.roles.schemas import (
     AccountItem,
@@ -127,6 +128,13 @@ async def verify_for_operator(which: str, data: Work, state: AuthState) -> Accou
 async def reset_for_operator(which: str, data: Work, state: AuthState) -> AccountItem:
     account = await administration.one(state.database, which)
     await creation.mail_link(state, account.email, data.operator)
+    return account
+
+
+@post("/accounts/{which:str}/reset-factors", **CHANGED)
+async def reset_factors_for_operator(which: str, data: Work, state: AuthState) -> AccountItem:
+    account = await administration.one(state.database, which)
+    await factors.reset(state, account.id, data.operator)
     return account
 
 

@@ -76,10 +76,10 @@ async def _second_factor(
 ) -> tuple[str, ...]:
     """Require what the account needs beside its password, which was right."""
     try:
-        return await proving.require(state, account_id, wanted.code, origin)
+        return await proving.require(state, account_id, wanted.code, origin, wanted.passkey)
     except Problem as problem:
         result = "limited" if problem.status is HTTPStatus.TOO_MANY_REQUESTS else "failure"
-        if wanted.code is None:
+        if wanted.code is None and wanted.passkey is None:
             result = "incomplete"
         else:
             with suppress(Problem):

@@ -61,9 +61,13 @@ WHERE id = $1;
 
 -- name: signed_in_account
 -- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
--- is read after the session was locked: tokens are revoked by their time.
+-- is read after the session was locked: tokens are revoked by their time. If roles need a second factor ($2), the
+-- account has one and the session has shown it, or its identity provider says so.
 SELECT d.erase_at, a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email, a.language,
-       a.roles, u.name AS university,
+       CASE WHEN NOT $2 OR 'mfa' = ANY(s.methods)
+                 OR s.methods && '{totp,recovery_code,passkey}' AND auth.second_factors(a.id) <> '{}'
+            THEN a.roles ELSE '{}' END AS roles,
+       u.name AS university,
        extract(epoch FROM clock_timestamp())::float8 AS issued_at,
        extract(epoch FROM s.expires_at)::float8 AS session_expires_at
 FROM auth.sessions s

@@ -10,16 +10,18 @@ import msgspec
 
 from chitlaq.core.http.schemas import Incoming
 from chitlaq.services.auth.accounts.schemas import Short, User
-from chitlaq.services.auth.factors.schemas import Code
+from chitlaq.services.auth.factors.schemas import Assertion, Code
 
 
 class Login(Incoming, frozen=True):
-    """``login`` is the e-mail address or the username, ``code`` of the app or for recovery, if needed.
+    """``login`` is the e-mail address or the username, ``code`` of the app or for recovery, or the answer
+    of a ``passkey``, if needed.
     ``cookies``: for the web application, whose tokens are in cookies that no script reads."""
 
     login: Short
     password: Annotated[str, msgspec.Meta(max_length=256)]
     code: Code | None = None
+    passkey: Assertion | None = None
     cookies: bool = False
 
 

@@ -219,7 +219,9 @@ def _successor(key: bytes, refresh_token: str) -> str:
 async def _signed_in(
     state: AuthState, session: Session, session_id: UUID, refresh_token: str
 ) -> SignedIn:
-    row = await session.row("signed_in_account", session_id)
+    row = await session.row(
+        "signed_in_account", session_id, state.settings.tokens.second_factor_for_roles
+    )
     assert row is not None
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
@@ -236,7 +238,9 @@ async def _end_stolen(
 ) -> None:
     await session.execute("end_session", session_id, account_id)
     await audit.write(session, account_id, "token_reused", replace(origin, session_id=session_id))
-    row = await session.row("signed_in_account", session_id)
+    row = await session.row(
+        "signed_in_account", session_id, state.settings.tokens.second_factor_for_roles
+    )
     assert row is not None
     to = Recipient(row["email"], row["display_name"], row["language"])
     with suppress(TooManyMailsError):
