@@ -60,6 +60,10 @@ class _Ended(msgspec.Struct):
     ended: int
 
 
+class _Departure(msgspec.Struct):
+    erase_at: datetime
+
+
 class _Entry(msgspec.Struct):
     happened_at: datetime
     username: str
@@ -228,6 +232,35 @@ def enable(
     Example: chitlaq users enable ada
     """
     _print(_change(_account(name), "enable", operator), as_json=as_json)
+
+
+@users.command()
+def delete(
+    name: Name,
+    operator: history_db.Operator = None,
+    yes: output.Yes = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Delete an account: it is signed out and hidden at once, and erased after 14 days.
+
+    Until then its owner, who gets a mail, may sign in and keep it; to prevent that, disable it first. The
+    account is shown first, and you are asked. Without a terminal and without --yes, nothing changes.
+
+    Example: chitlaq users delete ada --yes
+    """
+    account = _account(name)
+    if not yes:
+        _print(account, as_json=False)
+    question = f"Delete {account.username}, and everything of theirs, for everybody?"
+    if output.is_wanted(question, yes=yes, nothing="Nothing has changed."):
+        path = f"{_path(account)}/delete"
+        left = services.ask(SERVICE, "POST", path, _Departure, _work(operator))
+        if as_json:
+            output.print_json(left)
+        else:
+            typer.echo(
+                f"{account.username} is hidden, and erased at {output.local_time(left.erase_at)}."
+            )
 
 
 @users.command()

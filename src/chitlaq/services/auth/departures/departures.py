@@ -56,22 +56,27 @@ async def leave(state: AuthState, who: Identity, password: str | None, origin: O
         raise problems.invalid({"password": "is missing"})
     async with state.database.transaction() as session:
         await sessions.require_live(session, who)
-        erase_at = await begin(session, state.settings, who.account_id, origin)
+        erase_at = await _begin(session, state.settings, who.account_id, origin)
     log.info("account leaves", account_id=who.account_id, address=origin.address)
     return Departure(erase_at)
 
 
-async def begin(
+async def dismiss(state: AuthState, account_id: UUID, operator: str) -> datetime:
+    """Begin the departure of an account as an operator; its owner may keep it as any other."""
+    async with state.database.transaction() as session:
+        erase_at = await _begin(session, state.settings, account_id, None, operator)
+    log.info("account leaves", account_id=account_id, operator=operator)
+    return erase_at
+
+
+async def _begin(
     session: Session,
     settings: Settings,
     account_id: UUID,
     origin: Origin | None,
     operator: str | None = None,
 ) -> datetime:
-    """Begin a departure in the caller's transaction; return when the account is erased.
-
-    Repeating it changes nothing but that all devices are signed out again.
-    """
+    """Sign all devices out, and hide the member, unless that is so already; return when they are erased."""
     await session.execute("lock_account", account_id)
     row = await session.row("insert_departure", account_id, GRACE_DAYS)
     if row is None:

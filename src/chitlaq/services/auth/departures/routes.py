@@ -10,10 +10,13 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from chitlaq.core.http.identity import Identity
+from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.departures import departures, exports
 from chitlaq.services.auth.departures.schemas import Deletion, Departure, Exports
 from chitlaq.services.auth.factors import proving
+from chitlaq.services.auth.roles import administration
+from chitlaq.services.auth.roles.schemas import Work
 from chitlaq.services.auth.state import AuthState
 
 
@@ -72,3 +75,10 @@ async def leave(
 )
 async def keep(member: Identity, request: Request[Any, Any, State], state: AuthState) -> None:
     await departures.keep(state, member, origin.of(request, member.session_id))
+
+
+@post("/accounts/{which:str}/delete", status_code=200, **FOR_OPERATORS)
+async def delete_for_operator(which: str, data: Work, state: AuthState) -> Departure:
+    account = await administration.one(state.database, which)
+    erase_at = await departures.dismiss(state, account.id, data.operator)
+    return Departure(erase_at)
