@@ -57,6 +57,7 @@ check: $(VENV)/.dev  ## format, lint, types, import walls
 bench: $(VENV)/.dev  ## measure: a table of ratios, in about a minute
 	@$(BIN)/chitlaq bench
 	@$(BIN)/chitlaq bench --chat
+	@$(BIN)/chitlaq bench --accounts
 
 bench-backups: $(VENV)/.dev  ## measure backups of a million posts; takes a quarter of an hour
 	@$(BIN)/chitlaq bench --backups

@@ -88,6 +88,11 @@ class Installation:
         """The processes of a component."""
         return [pid for name, pid in await self._processes() if name == service]
 
+    async def cpu_seconds(self, service: str) -> float:
+        """The CPU time that a component's processes have used since their start."""
+        times = [psutil.Process(pid).cpu_times() for pid in await self.pids(service)]
+        return sum(one.user + one.system for one in times)
+
     async def _processes(self) -> list[tuple[str, int]]:
         rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])
         return [(row.service, row.pid) for row in rows if row.pid is not None]
@@ -118,6 +123,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
         "CHITLAQ_HOME": str(root),
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
+        "CHITLAQ_LIMITS_LOGIN_ATTEMPTS_PER_MINUTE": UNLIMITED,
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),

@@ -61,6 +61,15 @@ def get(target: str, token: str | None = None, agent: str = "") -> str:
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{headers}\r\n"
 
 
+def post(target: str, body: object) -> str:
+    """Return a POST request with a JSON body as text, ready to be sent again and again."""
+    text = msgspec.json.encode(body).decode()
+    return (
+        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(text.encode())}\r\n\r\n{text}"
+    )
+
+
 async def measure(load: Load) -> Outcome:
     """Run the load generator in a separate process."""
     result = await programs.arun(

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from chitlaq.bench.accounts import Report as AccountsReport
 from chitlaq.bench.backups import Report as BackupsReport
 from chitlaq.bench.benchmark import Report
 from chitlaq.bench.chat import PEER_CONNECTIONS
@@ -29,6 +30,9 @@ AIM_PING = 10.0
 AIM_PAGE_SECONDS = 2.0
 AIM_BACKUP_RATIO = 1.15
 AIM_BACKUP_NOTICED = 2.0
+AIM_LOGIN_RATIO = 0.85
+AIM_LOGIN_NOTICED = 3.0
+AIM_P = 0.01
 AIM_COMPONENT = 90.0
 AIM_STACK = 700.0
 
@@ -257,6 +261,35 @@ def chat(report: ChatReport) -> RenderableType:
     )
     said = f"Not answered as expected: {report.errors}" if report.errors else ""
     return Group(table, more, Text(said))
+
+
+def accounts(report: AccountsReport) -> RenderableType:
+    """Return the tables of what signing in costs and tells."""
+    table = _table("signing in", "", "beside it", "ratio")
+    table.add_row(
+        "logins per second, and bare Argon2",
+        f"{report.logins_per_second:.1f}",
+        f"{report.hashes_per_second:.1f}",
+        f"{_verdict(report.ratio >= AIM_LOGIN_RATIO)} {report.ratio:.2f} of {AIM_LOGIN_RATIO:g}",
+    )
+    table.add_row(
+        "CPU of a login in auth-service, and of a bare hash, ms",
+        f"{report.login_milliseconds:.1f}",
+        f"{report.hash_milliseconds:.1f}",
+        f"{report.hash_milliseconds / report.login_milliseconds:.2f}",
+    )
+    table.add_row(
+        "p95 of the home feed, ms, beside a flood of logins, and alone",
+        f"{report.feed_beside:.1f}",
+        f"{report.feed_quiet:.1f}",
+        f"{_verdict(report.noticed < AIM_LOGIN_NOTICED)} {report.noticed:.2f} of {AIM_LOGIN_NOTICED:g}",
+    )
+    times = _table("milliseconds to answer, medians", "exists", "does not", "p")
+    for row in report.times:
+        aim = f"{_verdict(row.p > AIM_P)} {row.p:.3f} over {AIM_P:g}"
+        times.add_row(row.route, f"{row.existing:.1f}", f"{row.missing:.1f}", aim)
+    said = f"{report.cores} cores; load average before: {report.load_average:.1f}"
+    return Group(Text(said), table, times)
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import process_time
 
 import msgspec
-import psutil
 
 from chitlaq.bench.installation import Installation
 from chitlaq.bench.load import Outcome
@@ -71,9 +70,9 @@ async def cost(
         read = (process_time() - started) / READS
     finally:
         await database.close()
-    before = await _service_seconds(installation)
+    before = await installation.cpu_seconds(SERVICE)
     outcome = await loaded()
-    spent = await _service_seconds(installation) - before
+    spent = await installation.cpu_seconds(SERVICE) - before
     return TokenCost(
         REVOKED,
         round(check * 1e6, 2),
@@ -89,8 +88,3 @@ async def _spent(verify: Callable[[str], Awaitable[object]], tokens: Sequence[st
     for token in tokens:
         await verify(token)
     return (process_time() - started) / len(tokens)
-
-
-async def _service_seconds(installation: Installation) -> float:
-    times = [psutil.Process(pid).cpu_times() for pid in await installation.pids(SERVICE)]
-    return sum(one.user + one.system for one in times)

@@ -44,6 +44,10 @@ def bench(
     chat: Annotated[
         bool, typer.Option("--chat", help="Measure messages beside PostgreSQL's bare inserts.")
     ] = False,
+    accounts: Annotated[
+        bool,
+        typer.Option("--accounts", help="Measure signing in, and what times tell of accounts."),
+    ] = False,
     ejabberd: Annotated[
         bool,
         typer.Option("--ejabberd", help="With --chat: beside ejabberd, which must be installed."),
@@ -61,6 +65,7 @@ def bench(
     benchmark. Exit code 3 if it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
+    · chitlaq bench --accounts
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -70,6 +75,9 @@ def bench(
         return
     if chat:
         _chat(as_json=as_json, beside_ejabberd=ejabberd)
+        return
+    if accounts:
+        _accounts(as_json=as_json)
         return
     from chitlaq.bench import benchmark, report
 
@@ -98,6 +106,16 @@ def _chat(*, as_json: bool, beside_ejabberd: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(report.chat(result))
+
+
+def _accounts(*, as_json: bool) -> None:
+    from chitlaq.bench import accounts, report
+
+    result = asyncio.run(accounts.run(_say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(report.accounts(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:
