@@ -96,6 +96,7 @@ OPEN = {
     "GET /ws/docs",
     "POST /auth/email/confirm",
     "POST /auth/login",
+    "POST /auth/passkeys/login",
     "POST /auth/password/forgot",
     "POST /auth/password/reset",
     "POST /auth/sso/{provider}/code",
