@@ -61,8 +61,8 @@ class Door(Enum):
 
 
 KNOWS_MEMBERS = {Door.MEMBERS, Door.ANYBODY}
-PAGE = {200, 303, 400, 404, 422}
-"""What pages answer to an empty form or an unknown link."""
+PAGE = {200, 303, 400, 403, 404, 422}
+"""What pages answer to an empty form, to one that no page of ours has sent, or to an unknown link."""
 
 DOORS: dict[frozenset[Any], Door] = {
     frozenset({operator}): Door.OPERATORS,

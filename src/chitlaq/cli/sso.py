@@ -122,8 +122,7 @@ def add(
 
     The provider must know this installation's redirect URI, which is shown. Its secret is kept encrypted.
 
-    Example: chitlaq sso add example --university example.edu --issuer https://login.example.edu/realms/campus
-    --client-id chitlaq --secret-file secret.txt
+    Example: chitlaq sso add campus --university example.edu --issuer https://id.example.edu --client-id web
     """
     rules = [_rule("department", text) for text in department or []]
     rules += [_rule("role", text) for text in role or []]

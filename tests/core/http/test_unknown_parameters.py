@@ -42,6 +42,7 @@ VALUES = {
     "export_id": ID,
     "post_id": ID,
     "session_id": ID,
+    "passkey_id": ID,
     "conversation_id": ID,
     "identifier": ID,
     "number": "0",
