@@ -293,6 +293,24 @@ async def test_owner_who_takes_the_account_back_is_rid_of_the_factors_of_the_thi
     assert (await sign_in(member, None, chosen["password"])).status_code == 200
 
 
+async def test_password_that_was_reset_by_mail_does_not_go_past_the_second_factor(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    app, _ = await enroll(member)
+    asked = await member.client.post("/api/auth/password/forgot", json={"email": member.email})
+    assert asked.status_code == 202
+
+    async def has_link() -> bool:
+        return "new ChitLaq password" in subjects(stack, member)
+
+    await eventually(has_link)
+    chosen = {"token": stack.mail_token(member.email), "password": f"{PASSWORD} again"}
+    assert (await member.client.post("/api/auth/password/reset", json=chosen)).status_code == 204
+    assert (await sign_in(member, None, chosen["password"])).json()["type"].endswith(NEEDED)
+    assert (await sign_in(member, code_of(app), chosen["password"])).status_code == 200
+
+
 @pytest.fixture
 async def strict(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """One more process of auth-service, where roles need a second factor."""

@@ -1,0 +1,62 @@
+"""A passkey made and used by a real browser, on our own page, with cookies."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tests.browser.conftest import visiting
+from tests.conftest import PASSWORD, Member, Stack
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+ASK = """async ([path, body]) => {
+    const headers = {"Content-Type": "application/json"};
+    const answer = await fetch("/api/auth" + path, {method: "POST", headers, body: JSON.stringify(body)});
+    return [answer.status, answer.status === 204 ? null : await answer.json()];
+}"""
+MAKE = """async (options) => {
+    const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+    return (await navigator.credentials.create({publicKey})).toJSON();
+}"""
+SIGN = """async (options) => {
+    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+    return (await navigator.credentials.get({publicKey})).toJSON();
+}"""
+
+
+async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
+    stack: Stack, browser: Browser, join: Callable[[], Awaitable[Member]]
+) -> None:
+    member = await join()
+    async with visiting(browser, stack.issuer) as visit:
+        page = visit.page
+        devtools = await page.context.new_cdp_session(page)
+        await devtools.send("WebAuthn.enable")
+        device = {
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": True,
+            "hasUserVerification": True,
+            "isUserVerified": True,
+        }
+        await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": device})
+        await visit.open("/")
+
+        typed = {"login": member.username, "password": PASSWORD, "cookies": True}
+        status, _ = await page.evaluate(ASK, ["/login", typed])
+        assert status == 200
+        _, asked = await page.evaluate(ASK, ["/passkeys/options", {}])
+        made = await page.evaluate(MAKE, asked["publicKey"])
+        status, added = await page.evaluate(ASK, ["/passkeys", {"name": "Here", "passkey": made}])
+        assert status == 201, added
+
+        await page.context.clear_cookies()
+        _, asked = await page.evaluate(ASK, ["/passkeys/options", {}])
+        signed = await page.evaluate(SIGN, asked["publicKey"])
+        body = {"passkey": signed, "cookies": True}
+        status, answer = await page.evaluate(ASK, ["/passkeys/login", body])
+        assert status == 200, answer
+        assert answer["user"]["username"] == member.username
+        assert "access_token" not in answer
