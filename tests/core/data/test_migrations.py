@@ -20,6 +20,13 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
 STORED = {
+    "0021_attempts": """
+        INSERT INTO auth.attempts VALUES (sha256('name'), '', 1, now(), now());
+        INSERT INTO auth.address_failures VALUES ('192.0.2.1', 1, now());
+        INSERT INTO auth.failed_names VALUES ('192.0.2.0/24', sha256('name'), now());
+        INSERT INTO auth.devices (account_id, key_hash) SELECT id, sha256('key') FROM auth.accounts;
+        INSERT INTO auth.known_addresses (account_id, address) SELECT id, '192.0.2.1' FROM auth.accounts;
+        """,
     "0001_universities_and_accounts": """
         INSERT INTO auth.accounts (university_id, email, username, display_name, password_hash)
         SELECT id, username || '@example.edu', username, username, 'x'

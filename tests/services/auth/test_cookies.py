@@ -11,7 +11,7 @@ import httpx
 import pytest
 import websockets
 
-from chitlaq.core.http.cookies import ACCESS, REFRESH
+from chitlaq.core.http.cookies import ACCESS, DEVICE, REFRESH
 from tests.conftest import PASSWORD, Member, Stack, eventually
 from tests.services.gateway.test_edge_limits import FLOOD, behind, statuses
 
@@ -62,8 +62,12 @@ async def test_tokens_are_in_cookies_that_no_script_reads(
     body = {"login": member.username, "password": PASSWORD, "cookies": True}
     answer = await web.post("/api/auth/login", json=body, headers=OURS)
     cookies = said(answer)
-    assert set(cookies) == {ACCESS, REFRESH}
-    for name, path, same_site in ((ACCESS, "/", "lax"), (REFRESH, "/api/auth", "strict")):
+    assert set(cookies) == {ACCESS, REFRESH, DEVICE}
+    for name, path, same_site in (
+        (ACCESS, "/", "lax"),
+        (REFRESH, "/api/auth", "strict"),
+        (DEVICE, "/", "lax"),
+    ):
         assert cookies[name]["path"] == path
         assert cookies[name]["samesite"].lower() == same_site
         assert cookies[name]["secure"]

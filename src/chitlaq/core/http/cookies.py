@@ -14,6 +14,8 @@ from chitlaq.core.http import problems
 # The prefixes bind them to this host and to HTTPS (RFC 6265bis, 4.1.3); browsers count localhost as such.
 ACCESS = "__Host-chitlaq-access"
 REFRESH = "__Secure-chitlaq-refresh"
+DEVICE = "__Host-chitlaq-device"
+"""Not a token: it signs nobody in. Who has it is let through while strangers must wait."""
 REFRESH_PATH = "/api/auth"
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -31,6 +31,8 @@ OTHER_FILES = 256
 MAX_SLOTS = 32_768
 MOST_FILES = MAX_SLOTS + OTHER_FILES
 IPV6_PREFIX = 64
+WIDE_IPV4_PREFIX = 24
+WIDE_IPV6_PREFIX = 48
 
 
 def sealed(jwt: str, account: UUID, expires_at: int, key: str) -> str:
@@ -67,6 +69,13 @@ def network_of(address: str) -> str:
     if parsed.ipv4_mapped is not None:
         return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, IPV6_PREFIX), strict=False))
+
+
+def wide_network_of(limited: str) -> str:
+    """Return the network around what `network_of` returns: an IPv4 /24, or an IPv6 /48, one site's."""
+    network = ipaddress.ip_network(limited)
+    prefix = WIDE_IPV4_PREFIX if network.version == 4 else WIDE_IPV6_PREFIX
+    return str(network.supernet(new_prefix=prefix))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,6 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes: Positive = 1_048_576
     account_requests_per_minute: Positive = 600
     """Requests of a signed-in account at each service."""
-    login_attempts_per_minute: Positive = 10
-    """Attempts to log in to one account, from anywhere."""
     mails_per_hour: Positive = 5
     """Mails that one address gets because somebody registers it, or asks for a new link."""
     address_requests_per_second: Positive = 50
@@ -74,6 +72,9 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address_attempts_per_minute: Positive = 120
     """Registrations, requested mails and failed sign-ins from one address; five times as many searches by
     people who are not signed in."""
+    network_failed_names_per_hour: Positive = 200
+    """Names for which only wrong passwords come from one network (IPv4: /24, IPv6: /48). Beyond that, its
+    devices must have been signed in before."""
     address_connections: Positive = 4000
     """Open connections from one address, WebSockets included; at most half of all that nginx accepts."""
     unlimited_addresses: tuple[str, ...] = ("127.0.0.1", "::1")

@@ -46,7 +46,7 @@ _SHARE = "sum without (state) (postgresql_connections_active) / postgresql_conne
 _HITS = "rate(postgresql_blocks_hit_total[15m])"
 _READS = "rate(postgresql_blocks_read_total[15m])"
 _ERRORS = 'valkey_errors_total{service="feed-service",purpose="timelines"}'
-_UNCOUNTED = 'rate_limit_fail_open_total{service="auth-service",limit="login"}'
+_UNCOUNTED = 'rate_limit_fail_open_total{service="auth-service",limit="address"}'
 
 ALERTS = (
     Alert(

@@ -15,6 +15,7 @@ from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.departures import departures, exports
 from chitlaq.services.auth.departures.contribution import CONTRIBUTION
 from chitlaq.services.auth.passwords import resets
@@ -31,7 +32,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
     secrets = Secrets(context.home.secrets)
     keys = Keys(database, secrets, settings.base_url, settings.tokens.access_seconds)
     context.verifier.accepts_leaving = True
-    attempts = settings.limits.login_attempts_per_minute
     handlers: list[Handler[Any]] = [
         Handler(registrations.RESEND_VERIFICATION, partial(registrations.resend, settings)),
         resets.handler(settings),
@@ -47,6 +47,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             partial(registrations.forget_forever, database),
             partial(sessions.forget_forever, database),
             partial(departures.work_forever, database),
+            partial(attempts.forget_forever, database),
         ),
         Runner(database, *handlers).running(),
     ):
@@ -56,7 +57,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             signing_keys=keys,
             sso=SingleSignOn.begun(secrets.sealing_key),
             totp_sealer=Sealer(secrets.sealing_key, "totp"),
-            login_limit=Limiter(context.valkey, context.service, "login", attempts, lease=1),
             resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
             address_limit=context.address_limit,
         )
@@ -76,5 +76,6 @@ SERVICE = Service(
         "synthetic",
         "universities",
     ),
+    query_packages=("chitlaq.services.auth.attempts",),
     run=run,
 )

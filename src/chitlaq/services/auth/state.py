@@ -17,6 +17,5 @@ class AuthState(ServiceState):
     signing_keys: Keys
     sso: SingleSignOn
     totp_sealer: Sealer
-    login_limit: Limiter
     resend_limit: Limiter
     address_limit: Limiter

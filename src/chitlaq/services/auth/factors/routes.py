@@ -140,10 +140,12 @@ async def add_passkey(
 async def sign_in(
     data: PasskeySignIn, request: Request[Any, Any, State], state: AuthState
 ) -> Response[SignedIn]:
-    if data.cookies:
-        cookies.require_own_page(request, state)
-    signed_in = await signing_in.sign_in(state, data.passkey, origin.of(request))
-    return cookies.answered(state, signed_in) if data.cookies else Response(signed_in)
+    if not data.cookies:
+        return Response(await signing_in.sign_in(state, data.passkey, origin.of(request)))
+    cookies.require_own_page(request, state)
+    asking, device = cookies.browser(request)
+    signed_in = await signing_in.sign_in(state, data.passkey, asking)
+    return cookies.answered(state, signed_in, device)
 
 
 @patch("/auth/passkeys/{passkey_id:uuid}", status_code=204, summary="Call a passkey something else")

@@ -7,16 +7,13 @@ from contextlib import suppress
 from chitlaq.core.http import problems
 from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
-from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics
+from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.factors import passkeys, proving
 from chitlaq.services.auth.factors.schemas import Assertion
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import SignedIn
 from chitlaq.services.auth.state import AuthState
-
-log = logs.get("sessions")
 
 
 async def sign_in(state: AuthState, passkey: Assertion, origin: Origin) -> SignedIn:
@@ -28,18 +25,16 @@ async def sign_in(state: AuthState, passkey: Assertion, origin: Origin) -> Signe
     try:
         await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
     except Problem:
-        metrics.AUTH_ATTEMPTS.labels("limited").inc()
+        attempts.note("limited", origin, None)
         raise
     try:
         account_id = await passkeys.prove(state, passkey, None, origin)
     except passkeys.RefusedError:
         with suppress(Problem):
             await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
-        metrics.AUTH_ATTEMPTS.labels("failure").inc()
-        log.info("login failed", address=origin.address)
+        attempts.note("failure", origin, None)
         raise problems.not_signed_in(proving.PASSKEY_REFUSED) from None
     async with state.database.transaction() as session:
         signed_in = await sessions.begin(state, session, account_id, origin, ("passkey",))
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
-    log.info("logged in", account_id=account_id, address=origin.address)
+    attempts.note("success", origin, signed_in.user.username)
     return signed_in

@@ -9,6 +9,7 @@ from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
+from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
@@ -35,7 +36,7 @@ async def confirmed(
     Raises:
         Problem: 403, the account has no password; 422, it is another one; 429, too many attempts.
     """
-    await state.login_limit.spend(str(who.account_id))
+    attempt = await attempts.begin(state, str(who.account_id), who.account_id, origin)
     row = await state.database.row("account_of_owner", who.account_id)
     if row is None or row["password_hash"] is None:
         raise problems.forbidden(
@@ -43,7 +44,10 @@ async def confirmed(
             " address."
         )
     if not await passwords.matches(password, row["password_hash"], client=origin.client):
+        await attempts.failed(state, attempt)
         raise problems.invalid({field: "is not your password"})
+    async with state.database.session() as session:
+        await attempts.forgive(session, attempt)
     return row
 
 

@@ -18,6 +18,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts import registrations
+from chitlaq.services.auth.attempts import attempts, known_devices
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.factors import factors
 from chitlaq.services.auth.mails import Recipient
@@ -130,6 +131,9 @@ async def reset(state: AuthState, wanted: Reset, origin: Origin) -> None:
                 await audit.write(session, account_id, "address_returned", origin, email=returned)
             await sessions.end_all(session, account_id)
             await audit.write(session, account_id, "password_reset", origin)
+            # Strangers who guess keep nobody out who has proved who they are.
+            await attempts.forgive_names(session, [row["username"], row["email"], returned or ""])
+            await known_devices.remember(session, account_id, origin)
             to = Recipient(returned or row["email"], row["display_name"], row["language"])
             await mails.tell(session, state.settings, to, "password_changed", "/reset")
     except asyncpg.UniqueViolationError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -10,10 +13,16 @@ from litestar.datastructures import Cookie, State
 
 from chitlaq.core.http import cookies, problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.services.auth import origin
+from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions.schemas import SignedIn
 from chitlaq.services.auth.state import AuthState
 
 SECONDS_PER_DAY = 86_400
+DEVICE_DAYS = 400
+"""Browsers keep no cookie for longer (RFC 6265bis, 5.5)."""
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def require_own_page(request: Request[Any, Any, State], state: AuthState) -> None:
@@ -38,12 +47,32 @@ def refresh_token(request: Request[Any, Any, State], state: AuthState) -> str:
     return token
 
 
-def answered(state: AuthState, signed_in: SignedIn) -> Response[SignedIn]:
+def browser(request: Request[Any, Any, State]) -> tuple[Origin, Cookie]:
+    """Return where a browser signs in from, and the cookie by which it is known as a device.
+
+    The cookie has the secret that the browser has already, or a new one.
+    """
+    secret = cookies.value(request.headers, cookies.DEVICE) or ""
+    if _SECRET.fullmatch(secret) is None:
+        secret = secrets.token_urlsafe(32)
+    kept = Cookie(
+        cookies.DEVICE,
+        path="/",
+        value=secret,
+        max_age=DEVICE_DAYS * SECONDS_PER_DAY,
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
+    return replace(origin.of(request), device=origin.device_hash(secret)), kept
+
+
+def answered(state: AuthState, signed_in: SignedIn, *more: Cookie) -> Response[SignedIn]:
     """Answer somebody who has signed in, with the tokens in cookies."""
     body = msgspec.structs.replace(
         signed_in, access_token=msgspec.UNSET, refresh_token=msgspec.UNSET
     )
-    return Response(body, cookies=kept(state, signed_in))
+    return Response(body, cookies=[*kept(state, signed_in), *more])
 
 
 def kept(state: AuthState, signed_in: SignedIn) -> list[Cookie]:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from chitlaq.core import passwords
 from chitlaq.core.http import problems
-from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.problems import Problem
-from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts.accounts import login_name
+from chitlaq.services.auth.attempts import attempts
+from chitlaq.services.auth.attempts.attempts import Attempt
 from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import Login, SignedIn
 from chitlaq.services.auth.state import AuthState
-
-log = logs.get("sessions")
 
 
 async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
@@ -40,59 +36,76 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
             if too many wait.
     """
     name = login_name(wanted.login)
+    row = await state.database.row("account_by_login", name)
+    account = row["username"] if row else None
     try:
-        await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
-        await state.login_limit.spend(name)
-        row = await state.database.row("account_by_login", name)
-        is_right = await passwords.matches(
-            wanted.password,
-            row["password_hash"] if row else None,
-            # Again when it is this attempt's turn: those before it in the queue may all have failed.
-            permit=lambda: state.address_limit.require(origin.limited, ATTEMPT_UNITS),
-            client=origin.client,
-        )
+        attempt = await attempts.begin(state, name, row["id"] if row else None, origin)
+        is_right = await _is_right(state, row, wanted.password, attempt, origin)
     except Problem as problem:
         if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
-            metrics.AUTH_ATTEMPTS.labels("limited").inc()
+            attempts.note("limited", origin, account)
         raise
     if not is_right or row is None:
-        with suppress(Problem):
-            await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
-        metrics.AUTH_ATTEMPTS.labels("failure").inc()
-        log.info("login failed", address=origin.address)
+        await attempts.failed(state, attempt)
+        attempts.note("failure", origin, account)
         raise problems.not_signed_in(
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
             " in the mail, or request a new one at /api/auth/verify/resend."
         )
-    proved = await _second_factor(state, row["id"], wanted, origin)
-    signed_in = await _begin(state, row, wanted.password, origin, ("password", *proved))
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
-    log.info("logged in", account_id=row["id"], address=origin.address)
+    proved = await _second_factor(state, row, wanted, attempt, origin)
+    methods = ("password", *proved)
+    try:
+        signed_in = await _begin(state, row, wanted.password, methods, attempt, origin)
+    except Problem:
+        attempts.note("failure", origin, account)
+        raise
+    attempts.note("success", origin, account)
     return signed_in
 
 
+async def _is_right(
+    state: AuthState, row: Any, password: str, attempt: Attempt, origin: Origin
+) -> bool:
+    """Compare the password, after as long as it takes for a name that nobody has."""
+    try:
+        return await passwords.matches(
+            password,
+            row["password_hash"] if row else None,
+            # Again when it is this attempt's turn: those before it in the queue may all have failed.
+            permit=partial(attempts.require, state, attempt),
+            client=origin.client,
+        )
+    except Problem:
+        await attempts.uncount(state, attempt)
+        raise
+
+
 async def _second_factor(
-    state: AuthState, account_id: UUID, wanted: Login, origin: Origin
+    state: AuthState, row: Any, wanted: Login, attempt: Attempt, origin: Origin
 ) -> tuple[str, ...]:
     """Require what the account needs beside its password, which was right."""
     try:
-        return await proving.require(state, account_id, wanted.code, origin, wanted.passkey)
+        return await proving.require(state, row["id"], wanted.code, origin, wanted.passkey)
     except Problem as problem:
-        result = "limited" if problem.status is HTTPStatus.TOO_MANY_REQUESTS else "failure"
+        result: attempts.Result = "failure"
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            result = "limited"
         if wanted.code is None and wanted.passkey is None:
             result = "incomplete"
+            await attempts.uncount(state, attempt)
         else:
-            with suppress(Problem):
-                await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
-        metrics.AUTH_ATTEMPTS.labels(result).inc()
-        log.info(
-            "second factor refused", account_id=account_id, address=origin.address, result=result
-        )
+            await attempts.failed(state, attempt)
+        attempts.note(result, origin, row["username"])
         raise
 
 
 async def _begin(
-    state: AuthState, row: Any, password: str, origin: Origin, methods: Sequence[str]
+    state: AuthState,
+    row: Any,
+    password: str,
+    methods: Sequence[str],
+    attempt: Attempt,
+    origin: Origin,
 ) -> SignedIn:
     """Begin a session for who typed the right password, hashed anew if the parameters have changed.
 
@@ -107,5 +120,7 @@ async def _begin(
                 password_hash = rehashed
     async with state.database.transaction() as session:
         if await session.value("has_password", account_id, password_hash):
-            return await sessions.begin(state, session, account_id, origin, methods)
+            signed_in = await sessions.begin(state, session, account_id, origin, methods)
+            await attempts.forgive(session, attempt)
+            return signed_in
     raise problems.unavailable("The password was changed at this moment: sign in again.")

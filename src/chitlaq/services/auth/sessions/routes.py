@@ -42,10 +42,11 @@ from chitlaq.services.auth.state import AuthState
 async def login(
     data: Login, request: Request[Any, Any, State], state: AuthState
 ) -> Response[SignedIn]:
-    if data.cookies:
-        cookies.require_own_page(request, state)
-    signed_in = await signing_in.login(state, data, origin.of(request))
-    return cookies.answered(state, signed_in) if data.cookies else Response(signed_in)
+    if not data.cookies:
+        return Response(await signing_in.login(state, data, origin.of(request)))
+    cookies.require_own_page(request, state)
+    asking, device = cookies.browser(request)
+    return cookies.answered(state, await signing_in.login(state, data, asking), device)
 
 
 @post(

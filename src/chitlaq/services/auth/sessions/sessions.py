@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -22,6 +23,7 @@ from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import mails
 from chitlaq.services.auth.accounts.accounts import token_hash, user_of
 from chitlaq.services.auth.accounts.schemas import User
+from chitlaq.services.auth.attempts import known_devices
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.mails import Recipient
 from chitlaq.services.auth.origin import Origin
@@ -78,7 +80,10 @@ async def begin(
         replace(origin, session_id=session_id),
         methods=" ".join(methods),
     )
-    return await _signed_in(state, session, session_id, refresh_token)
+    row = await _account(state, session, session_id)
+    to = Recipient(row["email"], row["display_name"], row["language"])
+    await known_devices.see(session, state.settings, account_id, to, origin)
+    return _signed_in(state, row, session_id, refresh_token)
 
 
 async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> SignedIn:
@@ -112,11 +117,13 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
                 tokens.longest_session_days,
                 origin.address,
             )
-            return await _signed_in(state, session, row["id"], fresh)
+            account = await _account(state, session, row["id"])
+            return _signed_in(state, account, row["id"], fresh)
         if row["is_recent"] and row["successor_key"] is not None:
             fresh = _successor(row["successor_key"], refresh_token)
             if token_hash(fresh) == row["refresh_hash"]:
-                return await _signed_in(state, session, row["id"], fresh)
+                account = await _account(state, session, row["id"])
+                return _signed_in(state, account, row["id"], fresh)
         await _end_stolen(state, session, row["id"], row["account_id"], origin)
     log.warning("refresh token used again", session_id=row["id"], account_id=row["account_id"])
     raise _refused()
@@ -216,13 +223,15 @@ def _successor(key: bytes, refresh_token: str) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-async def _signed_in(
-    state: AuthState, session: Session, session_id: UUID, refresh_token: str
-) -> SignedIn:
+async def _account(state: AuthState, session: Session, session_id: UUID) -> Any:
     row = await session.row(
         "signed_in_account", session_id, state.settings.tokens.second_factor_for_roles
     )
     assert row is not None
+    return row
+
+
+def _signed_in(state: AuthState, row: Any, session_id: UUID, refresh_token: str) -> SignedIn:
     left = row["session_expires_at"] - row["issued_at"]
     lifetime = max(1, min(state.settings.tokens.access_seconds, int(left)))
     erase_at = row["erase_at"]
@@ -238,10 +247,7 @@ async def _end_stolen(
 ) -> None:
     await session.execute("end_session", session_id, account_id)
     await audit.write(session, account_id, "token_reused", replace(origin, session_id=session_id))
-    row = await session.row(
-        "signed_in_account", session_id, state.settings.tokens.second_factor_for_roles
-    )
-    assert row is not None
+    row = await _account(state, session, session_id)
     to = Recipient(row["email"], row["display_name"], row["language"])
     with suppress(TooManyMailsError):
         await mails.put(session, state.settings, to, "session_stolen", "/settings/sessions")

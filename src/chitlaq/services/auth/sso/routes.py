@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Request, Response, delete, get, post
-from litestar.datastructures import State
+from litestar.datastructures import Cookie, State
 from litestar.params import Parameter
 from litestar.response import Redirect
 
@@ -65,7 +65,7 @@ async def finish(
     provider: str, request: Request[Any, Any, State], state: AuthState
 ) -> Response[Any]:
     """Take the browser back from an identity provider, signed in."""
-    asking = origin.of(request)
+    asking, device = cookies.browser(request)
     answer = {name: str(request.query_params[name]) for name in request.query_params}
     cookie = http_cookies.value(request.headers, attempts.COOKIE)
     try:
@@ -74,7 +74,7 @@ async def finish(
     except Problem as problem:
         await _spend(state, asking, problem)
         return _page(problem)
-    return _entered(state, provider, entered)
+    return _entered(state, provider, entered, device)
 
 
 @post(
@@ -88,7 +88,7 @@ async def finish_with_code(
     provider: str, request: Request[Any, Any, State], state: AuthState
 ) -> Response[Any]:
     """Take the code of a second factor from our own page."""
-    asking = origin.of(request)
+    asking, device = cookies.browser(request)
     cookie = http_cookies.value(request.headers, attempts.COOKIE)
     try:
         cookies.require_own_page(request, state)
@@ -100,7 +100,7 @@ async def finish_with_code(
         if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
             return _code_page(provider, problem)
         return _page(problem)
-    return _entered(state, provider, entered)
+    return _entered(state, provider, entered, device)
 
 
 @post(
@@ -158,12 +158,12 @@ async def _spend(state: AuthState, asking: Origin, problem: Problem) -> None:
             await state.address_limit.spend(asking.limited, ATTEMPT_UNITS)
 
 
-def _entered(state: AuthState, provider: str, entered: Entered) -> Response[Any]:
+def _entered(state: AuthState, provider: str, entered: Entered, device: Cookie) -> Response[Any]:
     if entered.signed_in is None:
         page = _code_page(provider)
         page.cookies.append(entered.cookie)
         return page
-    kept = [*cookies.kept(state, entered.signed_in), entered.cookie]
+    kept = [*cookies.kept(state, entered.signed_in), device, entered.cookie]
     return Redirect(entered.path, status_code=303, cookies=kept, headers=_private())
 
 

@@ -20,8 +20,8 @@ from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
-from chitlaq.services.auth import metrics
 from chitlaq.services.auth.accounts.accounts import token_hash
+from chitlaq.services.auth.attempts.attempts import note
 from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sealing import UnreadableError
@@ -149,7 +149,7 @@ async def _finish(
     async with state.database.transaction() as session:
         account_id = await linking.account_of(state, session, provider, who, origin)
         if not who.has_second_factor and await proving.has_second_factor(session, account_id):
-            metrics.AUTH_ATTEMPTS.labels("incomplete").inc()
+            note("incomplete", origin, None)
             waiting = AtSecondFactor(return_to=step.return_to, account_id=account_id)
             cookie_of_code = attempts.kept(state.sso.second_factors, provider.id, waiting)
             return Entered(step.return_to, None, cookie_of_code)
@@ -174,7 +174,7 @@ async def _begun(
     session_id = await session.value("session_of_token", refresh_hash)
     sealed = state.sso.id_tokens.sealed(id_token, session_id) if id_token else None
     await session.execute("insert_provider_session", session_id, provider.id, sealed)
-    metrics.AUTH_ATTEMPTS.labels("success").inc()
+    note("success", origin, signed_in.user.username)
     log.info("logged in", account_id=account_id, address=origin.address, provider=provider.name)
     return signed_in
 
@@ -185,8 +185,8 @@ def _counted(provider: Provider, origin: Origin) -> Iterator[None]:
     try:
         yield
     except Problem as problem:
-        result = "limited" if problem.status is HTTPStatus.TOO_MANY_REQUESTS else "failure"
-        metrics.AUTH_ATTEMPTS.labels(result).inc()
+        is_limited = problem.status is HTTPStatus.TOO_MANY_REQUESTS
+        note("limited" if is_limited else "failure", origin, None)
         status = int(problem.status)
         log.info("login failed", address=origin.address, provider=provider.name, status=status)
         raise

@@ -1,0 +1,1 @@
+"""Attempts to sign in: limits, growing pauses, and devices that are known."""

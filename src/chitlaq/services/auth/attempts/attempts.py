@@ -1,0 +1,161 @@
+"""Attempts to sign in: which are judged, which must wait, and what is said of each.
+
+They are counted in PostgreSQL, so that limits hold while Valkey is down. A wrong password delays the next
+attempt from the same place: a device that was signed in before, an address from which people have signed in,
+or all others together. So strangers delay each other and nobody who was there before, and an owner whose
+device is new gets in by a link to choose another password (OWASP: device cookies). Names are counted as they
+were typed, so that a pause tells nothing of who has an account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from chitlaq.core.data.postgres import Database, Session
+from chitlaq.core.http import edge, problems
+from chitlaq.core.telemetry import logs, metrics
+from chitlaq.services.auth.metrics import AUTH_ATTEMPTS
+from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.state import AuthState
+
+FORGET_SECONDS = 600.0
+
+LIMITS = ("address", "login", "network")
+
+Result = Literal["success", "failure", "limited", "incomplete"]
+"""``incomplete``: the password was right, and a second factor is needed."""
+
+log = logs.get("attempts")
+
+for _limit in LIMITS:
+    metrics.initialize(metrics.RATE_LIMITED, ("auth-service", _limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that is judged.
+
+    Args:
+        name_hash: of what was typed as a name.
+        place: where it comes from: failures from there count together.
+        address: whose failures are limited; None for a known device, or an exempt address.
+        network: the same, with the addresses around it.
+    """
+
+    name_hash: bytes
+    place: str
+    address: str | None
+    network: str | None
+
+
+async def begin(state: AuthState, name: str, account_id: UUID | None, origin: Origin) -> Attempt:
+    """Count an attempt before it is judged.
+
+    Args:
+        state: the service's.
+        name: as it is stored, whether anybody has it or not.
+        account_id: whose name it is.
+        origin: from where.
+
+    Raises:
+        Problem: 429, with the seconds to wait.
+    """
+    name_hash = hashlib.sha256(name.encode()).digest()
+    row = await state.database.row("place_of_attempt", account_id, origin.device, origin.limited)
+    assert row is not None
+    if origin.device is not None and row["is_device"]:
+        attempt = Attempt(name_hash, f"device {origin.device.hex()}", None, None)
+    else:
+        is_known = row["is_address"] or origin.limited is None
+        place = f"address {origin.limited}" if is_known else ""
+        network = edge.wide_network_of(origin.limited) if origin.limited else None
+        attempt = Attempt(name_hash, place, origin.limited, network)
+    await require(state, attempt)
+    async with state.database.session() as session:
+        if await session.value("count_attempt", attempt.name_hash, attempt.place) is not None:
+            return attempt
+        left = await session.value("pause_left", attempt.name_hash, attempt.place)
+    raise _limited(
+        left or 1,
+        "login",
+        "Too many wrong passwords: a device that was signed in before gets in, and so does a new password",
+    )
+
+
+async def require(state: AuthState, attempt: Attempt) -> None:
+    """Refuse an attempt from where too many have failed: again when it is its turn to be judged.
+
+    Raises:
+        Problem: 429, with the seconds to wait.
+    """
+    if attempt.address is None:
+        return
+    limits = state.settings.limits
+    row = await state.database.row(
+        "limits_reached",
+        attempt.address,
+        float(limits.address_attempts_per_minute),
+        attempt.network,
+        limits.network_failed_names_per_hour,
+    )
+    assert row is not None
+    for limit in ("address", "network"):
+        if row[limit] is not None:
+            raise _limited(row[limit], limit, "Too many wrong names and passwords from here")
+
+
+async def uncount(state: AuthState, attempt: Attempt) -> None:
+    """An attempt was not judged: it was no failure."""
+    async with state.database.session() as session:
+        await session.execute("uncount_attempt", attempt.name_hash, attempt.place)
+
+
+async def failed(state: AuthState, attempt: Attempt) -> None:
+    """Count a wrong password where it came from."""
+    async with state.database.session() as session:
+        await session.execute(
+            "count_failure",
+            attempt.address,
+            float(state.settings.limits.address_attempts_per_minute),
+            attempt.network,
+            attempt.name_hash,
+        )
+
+
+async def forgive(session: Session, attempt: Attempt) -> None:
+    """Forget the failures before an attempt that was right, in the caller's transaction."""
+    await session.execute("forgive_attempt", attempt.name_hash, attempt.place, attempt.network)
+
+
+async def forgive_names(session: Session, names: Iterable[str]) -> None:
+    """Forget all failures of an account's names: its owner has proved who they are by mail."""
+    hashes = [hashlib.sha256(name.encode()).digest() for name in names]
+    await session.execute("forgive_names", hashes)
+
+
+def note(result: Result, origin: Origin, account: str | None) -> None:
+    """Count an attempt, and log it as one line, which ``deploy/fail2ban`` reads.
+
+    The line names no more than the name of an account that there is: people type passwords as names, too.
+    """
+    AUTH_ATTEMPTS.labels(result).inc()
+    log.info("login attempt", result=result, address=origin.address, account=account)
+
+
+async def forget_forever(database: Database) -> None:
+    """Delete what no limit looks at any more, again and again."""
+    while True:
+        async with database.session() as session:
+            await session.execute("forget_attempts")
+        await asyncio.sleep(FORGET_SECONDS)
+
+
+def _limited(seconds: float, limit: str, why: str) -> problems.Problem:
+    metrics.RATE_LIMITED.labels("auth-service", limit).inc()
+    return problems.too_many_requests(max(1, math.ceil(seconds)), limit, why)
