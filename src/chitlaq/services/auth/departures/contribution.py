@@ -12,6 +12,8 @@ CONTRIBUTION = Contribution(
     (
         Exported("account", "Your account", "export_account"),
         Exported("sessions", "Your devices that are or were signed in", "export_sessions"),
+        Exported("devices", "Since when your devices are known", "export_devices"),
+        Exported("addresses", "Where you signed in last", "export_addresses"),
         Exported("audit", "What happened to your account's security", "export_audit"),
         Exported("registrations", "How you registered", "export_registrations"),
         Exported("identities", "Identity providers that sign you in", "export_identities"),

@@ -1,13 +1,21 @@
 -- name: export_account
 -- An account, as it is kept.
 SELECT a.id, a.username, a.display_name, a.email, a.language, u.name AS university, a.created_at, a.verified_at,
-       a.password_hash IS NOT NULL AS has_password
+       a.password_hash IS NOT NULL AS has_password, a.roles, a.disabled_at, a.disabled_reason
 FROM auth.accounts a JOIN auth.universities u ON u.id = a.university_id WHERE a.id = $1;
 
 -- name: export_sessions
 -- Devices that are or were signed in. Index: sessions_by_account, for those that are.
 SELECT user_agent, host(address) AS address, methods, created_at, last_used_at, expires_at, ended_at
 FROM auth.sessions WHERE account_id = $1 ORDER BY id;
+
+-- name: export_devices
+-- Devices by which an account is known. Index: devices' primary key.
+SELECT first_seen_at, last_seen_at FROM auth.devices WHERE account_id = $1 ORDER BY first_seen_at;
+
+-- name: export_addresses
+-- Addresses from which an account signed in last. Index: known_addresses' primary key.
+SELECT address, last_seen_at FROM auth.known_addresses WHERE account_id = $1 ORDER BY last_seen_at;
 
 -- name: export_audit
 -- The audit log of an account. Index: audit_by_account.
