@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie, State
 from litestar.params import Parameter
 from litestar.response import Redirect
 
-from chitlaq.core.http import client_address, openapi
+from chitlaq.core.http import client_address
 from chitlaq.core.http import cookies as http_cookies
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.limits import ATTEMPT_UNITS
@@ -39,7 +39,7 @@ MOST_BYTES = 16_384
 LONGEST_CODE = 60
 
 
-@get("/auth/sso", summary="The identity providers to sign in with", security=openapi.ANYBODY)
+@get("/auth/sso", summary="The identity providers to sign in with")
 async def list_choices(state: AuthState) -> ProviderChoices:
     return ProviderChoices(await providers.choices(state.database))
 
