@@ -70,8 +70,8 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Signed-out requests from one address (IPv6: one /64), in bursts of up to ten times as many. Static
     files and opening WebSockets: ten times as many. Who is signed in is limited by account instead."""
     address_attempts_per_minute: Positive = 120
-    """Registrations, requested mails and failed sign-ins from one address; five times as many searches by
-    people who are not signed in."""
+    """Registrations and requested mails from one address, or five times as many searches by people who are
+    not signed in; and as many failed sign-ins, which PostgreSQL counts."""
     network_failed_names_per_hour: Positive = 200
     """Names for which only wrong passwords come from one network (IPv4: /24, IPv6: /48). Beyond that, its
     devices must have been signed in before."""
