@@ -147,7 +147,7 @@ async def prove(state: AuthState, answer: Assertion, asked: UUID | None, origin:
     return account_id
 
 
-async def rename(database: Database, account_id: UUID, passkey_id: UUID, name: str) -> None:
+async def set_name(database: Database, account_id: UUID, passkey_id: UUID, name: str) -> None:
     """Call a passkey something else.
 
     Raises:

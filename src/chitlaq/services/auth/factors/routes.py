@@ -150,7 +150,7 @@ async def sign_in(
 
 @patch("/auth/passkeys/{passkey_id:uuid}", status_code=204, summary="Call a passkey something else")
 async def rename_passkey(passkey_id: UUID, data: Name, member: Identity, state: AuthState) -> None:
-    await passkeys.rename(state.database, member.account_id, passkey_id, data.name)
+    await passkeys.set_name(state.database, member.account_id, passkey_id, data.name)
 
 
 @delete("/auth/passkeys/{passkey_id:uuid}", summary="Remove a passkey", requires=(proving.recent,))
