@@ -123,7 +123,7 @@ async def installed(archive: str = "off") -> AsyncIterator[Installation]:
         "CHITLAQ_HOME": str(root),
         "CHITLAQ_DEMO": "false",
         "CHITLAQ_LIMITS_ACCOUNT_REQUESTS_PER_MINUTE": UNLIMITED,
-        "CHITLAQ_LIMITS_LOGIN_ATTEMPTS_PER_MINUTE": UNLIMITED,
+        "CHITLAQ_LIMITS_NETWORK_FAILED_NAMES_PER_HOUR": UNLIMITED,
         "CHITLAQ_MONITORING_EMBEDDED": "false",
         "CHITLAQ_OPERATIONS_SCHEDULED": "false",
         "CHITLAQ_BACKUPS_FOLDER": str(root / "backups"),
