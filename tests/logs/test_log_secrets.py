@@ -113,6 +113,7 @@ async def test_nothing_planted_is_ever_logged(stack: Stack, client: httpx.AsyncC
     logged = everything_logged(stack)
     named = [line for line in logged.splitlines() if username.encode() in line]
     assert all(b"login attempt" in line for line in named), "a name is where fail2ban looks"
+    assert f"{username}@".encode() not in logged, "nor are addresses"
     for value in planted:
         assert value.encode() not in logged, f"{value[:18]}… was logged"
     for file in stack.home.joinpath("secrets").iterdir():

@@ -7,14 +7,12 @@ import hmac
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.data.mail import TooManyMailsError
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import LEAVING, Identity
@@ -249,8 +247,7 @@ async def _end_stolen(
     await audit.write(session, account_id, "token_reused", replace(origin, session_id=session_id))
     row = await _account(state, session, session_id)
     to = Recipient(row["email"], row["display_name"], row["language"])
-    with suppress(TooManyMailsError):
-        await mails.put(session, state.settings, to, "session_stolen", "/settings/sessions")
+    await mails.tell(session, state.settings, to, "session_stolen", "/settings/sessions")
 
 
 def _disabled() -> problems.Problem:
