@@ -175,6 +175,70 @@ async def test_spraying_from_one_network_is_limited_and_its_members_are_not(
     assert (await service.sign_in(f"{name}_", "wrong", site)).status_code == 401
 
 
+NOBODYS_PASSKEY = {
+    "id": "AAAA",
+    "rawId": "AAAA",
+    "type": "public-key",
+    "response": {"clientDataJSON": "AAAA", "authenticatorData": "AAAA", "signature": "AAAA"},
+}
+
+
+async def test_passkeys_and_identity_providers_are_limited_as_passwords_are(
+    stack: Stack, service: Service, tmp_path: Path
+) -> None:
+    attacker, client = network(), service.client
+    known = {"X-Limited-Address": attacker, "X-Real-IP": attacker}
+    secret = tmp_path / "secret"
+    secret.write_text("a secret of the client")
+    added = stack.command(
+        *("sso", "add", "nowhere", "--university", "example.edu", "--issuer", "http://127.0.0.1:9"),
+        *("--client-id", "chitlaq", "--secret-file", str(secret), "--title", "Nowhere"),
+    )
+    assert added.returncode == 0, added.stderr
+    passkey = {"passkey": NOBODYS_PASSKEY}
+    ways: list[Callable[[], Awaitable[httpx.Response]]] = [
+        lambda: client.post("/auth/passkeys/login", json=passkey, headers=known),
+        lambda: client.get("/auth/sso/nowhere/callback?code=1", headers=known),
+        lambda: client.post("/auth/sso/nowhere/code", headers=known | OURS, data={"code": "1"}),
+    ]
+    try:
+        assert [(await way()).status_code for way in ways] == [401, 400, 400]
+        assert await stack.sql(
+            "UPDATE auth.address_failures SET level = 120, last_at = clock_timestamp()"
+            " WHERE address = $1 AND level > 2.5 RETURNING 1",
+            f"{attacker}/64",
+        )
+        for way in ways:
+            answer = await way()
+            assert (answer.status_code, answer.headers["x-hit-limit"]) == (429, "address")
+    finally:
+        stack.command("sso", "remove", "nowhere", "--yes")
+    lines = await eventually(
+        lambda: found if len(found := attempts_logged(stack, attacker)) >= 6 else None
+    )
+    results = [json.loads(line)["result"] for line in lines if '"login attempt"' in line]
+    assert results == ["failure"] * 3 + ["limited"] * 3
+
+
+async def test_wrong_password_of_somebody_who_is_signed_in_is_an_attempt_as_well(
+    stack: Stack, service: Service, join: Join
+) -> None:
+    member, attacker = await join(), network()
+    known = {"X-Limited-Address": attacker, "X-Real-IP": attacker, **member.headers}
+    changed = {"current_password": "a wrong guess", "password": "violet granite umbrella"}
+    for path, body in (
+        ("/auth/password/change", changed),
+        ("/auth/step-up", {"password": "a wrong guess"}),
+    ):
+        answer = await service.client.post(path, json=body, headers=known)
+        assert answer.status_code == 422, answer.text
+    lines = await eventually(
+        lambda: found if len(found := attempts_logged(stack, attacker)) >= 2 else None
+    )
+    said = [json.loads(line) for line in lines if '"login attempt"' in line]
+    assert [(one["result"], one["account"]) for one in said] == [("failure", member.username)] * 2
+
+
 async def test_owner_is_told_of_a_new_device_and_not_of_a_known_one(
     stack: Stack, service: Service, join: Join
 ) -> None:

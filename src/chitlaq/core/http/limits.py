@@ -68,24 +68,8 @@ class Limiter:
         Raises:
             Problem: 429, with the seconds until the next minute.
         """
-        if key is not None:
-            (await self._leased(key, units)).left -= units
-
-    async def require(self, key: str | None, units: int = 1) -> None:
-        """Refuse a request for which these units are not left, but do not count it.
-
-        Raises:
-            Problem: 429, with the seconds until the next minute.
-        """
-        if key is not None:
-            await self._leased(key, units)
-
-    async def _leased(self, key: str, units: int) -> _Lease:
-        """Return a lease with at least these units left.
-
-        Raises:
-            Problem: 429, with the seconds until the next minute.
-        """
+        if key is None:
+            return
         now = time.time()
         window = int(now // WINDOW_SECONDS)
         lease = self._leases.get(key)
@@ -103,7 +87,7 @@ class Limiter:
             metrics.RATE_LIMITED.labels(self._service, self._name).inc()
             seconds = int((window + 1) * WINDOW_SECONDS - now) + 1
             raise problems.too_many_requests(seconds, self._name)
-        return lease
+        lease.left -= units
 
     async def _take(self, key: str, window: int, units: int) -> int:
         """Lease some units; returns how many, 0 or less when none are left."""

@@ -12,13 +12,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Literal
 from uuid import UUID
 
+from chitlaq.core import passwords
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import edge, problems
+from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs, metrics
 from chitlaq.services.auth.metrics import AUTH_ATTEMPTS
 from chitlaq.services.auth.origin import Origin
@@ -54,14 +59,62 @@ class Attempt:
     network: str | None
 
 
-async def begin(state: AuthState, name: str, account_id: UUID | None, origin: Origin) -> Attempt:
-    """Count an attempt before it is judged.
+async def by_password(
+    state: AuthState, name: str, account: Any, password: str, origin: Origin
+) -> Attempt | None:
+    """Compare what was typed with the password of a name; return None if it is wrong.
+
+    Without an account it is wrong after the same work. A right one stays counted as a failure until the
+    caller forgives or uncounts it.
 
     Args:
         state: the service's.
         name: as it is stored, whether anybody has it or not.
-        account_id: whose name it is.
+        account: whose name it is: a row with its id, username and password's hash.
+        password: what was typed.
         origin: from where.
+
+    Raises:
+        Problem: 429, with the seconds to wait; 503 if too many wait.
+    """
+    username = account["username"] if account else None
+    try:
+        attempt = await _begin(state, name, account["id"] if account else None, origin)
+        is_right = await _is_right(state, account, password, attempt, origin)
+    except Problem as problem:
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            note("limited", origin, username)
+        raise
+    if is_right:
+        return attempt
+    await failed(state, attempt)
+    note("failure", origin, username)
+    return None
+
+
+@asynccontextmanager
+async def by_address(state: AuthState, origin: Origin) -> AsyncIterator[None]:
+    """Judge in a block what nobody can guess, as a passkey's answer: only its address is limited.
+
+    Raises:
+        Problem: 429, with the seconds to wait; or the block's, which is counted and noted unless it is a
+            fault of another server.
+    """
+    attempt = Attempt(b"", "", origin.limited, None)
+    try:
+        await _require(state, attempt)
+        yield
+    except Problem as problem:
+        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
+            note("limited", origin, None)
+        elif problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            await failed(state, attempt)
+            note("failure", origin, None)
+        raise
+
+
+async def _begin(state: AuthState, name: str, account_id: UUID | None, origin: Origin) -> Attempt:
+    """Count an attempt before it is judged.
 
     Raises:
         Problem: 429, with the seconds to wait.
@@ -76,7 +129,7 @@ async def begin(state: AuthState, name: str, account_id: UUID | None, origin: Or
         place = f"address {origin.limited}" if is_known else ""
         network = edge.wide_network_of(origin.limited) if origin.limited else None
         attempt = Attempt(name_hash, place, origin.limited, network)
-    await require(state, attempt)
+    await _require(state, attempt)
     async with state.database.session() as session:
         if await session.value("count_attempt", attempt.name_hash, attempt.place) is not None:
             return attempt
@@ -88,8 +141,25 @@ async def begin(state: AuthState, name: str, account_id: UUID | None, origin: Or
     )
 
 
-async def require(state: AuthState, attempt: Attempt) -> None:
-    """Refuse an attempt from where too many have failed: again when it is its turn to be judged.
+async def _is_right(
+    state: AuthState, account: Any, password: str, attempt: Attempt, origin: Origin
+) -> bool:
+    """Compare the password, after as long as it takes for a name that nobody has."""
+    try:
+        return await passwords.matches(
+            password,
+            account["password_hash"] if account else None,
+            # Again when it is this attempt's turn: those before it in the queue may all have failed.
+            permit=partial(_require, state, attempt),
+            client=origin.client,
+        )
+    except Problem:
+        await uncount(state, attempt)
+        raise
+
+
+async def _require(state: AuthState, attempt: Attempt) -> None:
+    """Refuse an attempt from where too many have failed.
 
     Raises:
         Problem: 429, with the seconds to wait.
@@ -111,13 +181,13 @@ async def require(state: AuthState, attempt: Attempt) -> None:
 
 
 async def uncount(state: AuthState, attempt: Attempt) -> None:
-    """An attempt was not judged: it was no failure."""
+    """An attempt was not judged, or its password was right: it was no failure."""
     async with state.database.session() as session:
         await session.execute("uncount_attempt", attempt.name_hash, attempt.place)
 
 
 async def failed(state: AuthState, attempt: Attempt) -> None:
-    """Count a wrong password where it came from."""
+    """Count a failure where it came from."""
     async with state.database.session() as session:
         await session.execute(
             "count_failure",
@@ -140,7 +210,7 @@ async def forgive_names(session: Session, names: Iterable[str]) -> None:
 
 
 def note(result: Result, origin: Origin, account: str | None) -> None:
-    """Count an attempt, and log it as one line, which ``deploy/fail2ban`` reads.
+    """Count an attempt to prove who one is, and log it as one line, which ``deploy/fail2ban`` reads.
 
     The line names no more than the name of an account that there is: people type passwords as names, too.
     """
@@ -156,6 +226,6 @@ async def forget_forever(database: Database) -> None:
         await asyncio.sleep(FORGET_SECONDS)
 
 
-def _limited(seconds: float, limit: str, why: str) -> problems.Problem:
+def _limited(seconds: float, limit: str, why: str) -> Problem:
     metrics.RATE_LIMITED.labels("auth-service", limit).inc()
     return problems.too_many_requests(max(1, math.ceil(seconds)), limit, why)

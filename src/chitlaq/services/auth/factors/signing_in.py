@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from chitlaq.core.http import problems
-from chitlaq.core.http.limits import ATTEMPT_UNITS
-from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.factors import passkeys, proving
 from chitlaq.services.auth.factors.schemas import Assertion
@@ -22,19 +18,12 @@ async def sign_in(state: AuthState, passkey: Assertion, origin: Origin) -> Signe
     Raises:
         Problem: 401 if it is not accepted, 403 if the account is disabled, 429 for too many attempts.
     """
-    try:
-        await state.address_limit.require(origin.limited, ATTEMPT_UNITS)
-    except Problem:
-        attempts.note("limited", origin, None)
-        raise
-    try:
-        account_id = await passkeys.prove(state, passkey, None, origin)
-    except passkeys.RefusedError:
-        with suppress(Problem):
-            await state.address_limit.spend(origin.limited, ATTEMPT_UNITS)
-        attempts.note("failure", origin, None)
-        raise problems.not_signed_in(proving.PASSKEY_REFUSED) from None
-    async with state.database.transaction() as session:
-        signed_in = await sessions.begin(state, session, account_id, origin, ("passkey",))
+    async with attempts.by_address(state, origin):
+        try:
+            account_id = await passkeys.prove(state, passkey, None, origin)
+        except passkeys.RefusedError:
+            raise problems.not_signed_in(proving.PASSKEY_REFUSED) from None
+        async with state.database.transaction() as session:
+            signed_in = await sessions.begin(state, session, account_id, origin, ("passkey",))
     attempts.note("success", origin, signed_in.user.username)
     return signed_in

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chitlaq.core import passwords
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.telemetry import logs
@@ -34,17 +33,17 @@ async def confirmed(
         field: what a refusal names.
 
     Raises:
-        Problem: 403, the account has no password; 422, it is another one; 429, too many attempts.
+        Problem: 403, the account has no password; 422, it is another one; 429, too many attempts; 503, too
+            many wait.
     """
-    attempt = await attempts.begin(state, str(who.account_id), who.account_id, origin)
     row = await state.database.row("account_of_owner", who.account_id)
     if row is None or row["password_hash"] is None:
         raise problems.forbidden(
             "Your account has no password: you sign in through your university, which also keeps your"
             " address."
         )
-    if not await passwords.matches(password, row["password_hash"], client=origin.client):
-        await attempts.failed(state, attempt)
+    attempt = await attempts.by_password(state, str(who.account_id), row, password, origin)
+    if attempt is None:
         raise problems.invalid({field: "is not your password"})
     async with state.database.session() as session:
         await attempts.forgive(session, attempt)

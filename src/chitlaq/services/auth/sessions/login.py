@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -37,17 +37,8 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
     """
     name = login_name(wanted.login)
     row = await state.database.row("account_by_login", name)
-    account = row["username"] if row else None
-    try:
-        attempt = await attempts.begin(state, name, row["id"] if row else None, origin)
-        is_right = await _is_right(state, row, wanted.password, attempt, origin)
-    except Problem as problem:
-        if problem.status is HTTPStatus.TOO_MANY_REQUESTS:
-            attempts.note("limited", origin, account)
-        raise
-    if not is_right or row is None:
-        await attempts.failed(state, attempt)
-        attempts.note("failure", origin, account)
+    attempt = await attempts.by_password(state, name, row, wanted.password, origin)
+    if attempt is None or row is None:
         raise problems.not_signed_in(
             "The name or the password is wrong, or the address is not confirmed yet: then open the link"
             " in the mail, or request a new one at /api/auth/verify/resend."
@@ -57,27 +48,11 @@ async def login(state: AuthState, wanted: Login, origin: Origin) -> SignedIn:
     try:
         signed_in = await _begin(state, row, wanted.password, methods, attempt, origin)
     except Problem:
-        attempts.note("failure", origin, account)
-        raise
-    attempts.note("success", origin, account)
-    return signed_in
-
-
-async def _is_right(
-    state: AuthState, row: Any, password: str, attempt: Attempt, origin: Origin
-) -> bool:
-    """Compare the password, after as long as it takes for a name that nobody has."""
-    try:
-        return await passwords.matches(
-            password,
-            row["password_hash"] if row else None,
-            # Again when it is this attempt's turn: those before it in the queue may all have failed.
-            permit=partial(attempts.require, state, attempt),
-            client=origin.client,
-        )
-    except Problem:
         await attempts.uncount(state, attempt)
+        attempts.note("failure", origin, row["username"])
         raise
+    attempts.note("success", origin, row["username"])
+    return signed_in
 
 
 async def _second_factor(
@@ -110,14 +85,16 @@ async def _begin(
     """Begin a session for who typed the right password, hashed anew if the parameters have changed.
 
     Raises:
-        Problem: 503, it is another hash by now. What changes a password ends all sessions, so this one, too.
+        Problem: 403 if the account is disabled; 503, it is another hash by now. What changes a password ends
+            all sessions, so this one, too.
     """
     account_id, password_hash = row["id"], row["password_hash"]
     if passwords.needs_rehash(password_hash):
-        rehashed = await passwords.hashed(password, origin.client)
-        async with state.database.session() as session:
-            if await session.execute("replace_password", account_id, password_hash, rehashed):
-                password_hash = rehashed
+        with suppress(Problem):  # Too many wait: the next sign-in will do it.
+            rehashed = await passwords.hashed(password, origin.client)
+            async with state.database.session() as session:
+                if await session.execute("replace_password", account_id, password_hash, rehashed):
+                    password_hash = rehashed
     async with state.database.transaction() as session:
         if await session.value("has_password", account_id, password_hash):
             signed_in = await sessions.begin(state, session, account_id, origin, methods)

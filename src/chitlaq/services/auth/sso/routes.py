@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -14,11 +13,9 @@ from litestar.response import Redirect
 from chitlaq.core.http import client_address
 from chitlaq.core.http import cookies as http_cookies
 from chitlaq.core.http.identity import Identity
-from chitlaq.core.http.limits import ATTEMPT_UNITS
 from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
-from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions import cookies
 from chitlaq.services.auth.sso import attempts, providers, sso
 from chitlaq.services.auth.sso.schemas import (
@@ -69,10 +66,8 @@ async def finish(
     answer = {name: str(request.query_params[name]) for name in request.query_params}
     cookie = http_cookies.value(request.headers, attempts.COOKIE)
     try:
-        await state.address_limit.require(asking.limited, ATTEMPT_UNITS)
         entered = await sso.finish(state, provider, answer, cookie, asking)
     except Problem as problem:
-        await _spend(state, asking, problem)
         return _page(problem)
     return _entered(state, provider, entered, device)
 
@@ -92,11 +87,9 @@ async def finish_with_code(
     cookie = http_cookies.value(request.headers, attempts.COOKIE)
     try:
         cookies.require_own_page(request, state)
-        await state.address_limit.require(asking.limited, ATTEMPT_UNITS)
         code = str((await request.form()).get("code", ""))[:LONGEST_CODE]
         entered = await sso.finish_with_code(state, provider, code, cookie, asking)
     except Problem as problem:
-        await _spend(state, asking, problem)
         if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
             return _code_page(provider, problem)
         return _page(problem)
@@ -149,13 +142,6 @@ async def remove_provider(provider: str, state: AuthState) -> None:
 @post("/sso/providers/{provider:str}/unlink", status_code=200, **FOR_OPERATORS)
 async def unlink(provider: str, data: Unlinking, state: AuthState) -> Unlinked:
     return Unlinked(await providers.unlink(state, provider, data))
-
-
-async def _spend(state: AuthState, asking: Origin, problem: Problem) -> None:
-    """Count an attempt that failed, unless it was the provider that did."""
-    if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        with suppress(Problem):
-            await state.address_limit.spend(asking.limited, ATTEMPT_UNITS)
 
 
 def _entered(state: AuthState, provider: str, entered: Entered, device: Cookie) -> Response[Any]:

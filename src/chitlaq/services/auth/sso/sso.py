@@ -5,8 +5,8 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.accounts.accounts import token_hash
-from chitlaq.services.auth.attempts.attempts import note
+from chitlaq.services.auth.attempts.attempts import by_address, note
 from chitlaq.services.auth.factors import proving
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sealing import UnreadableError
@@ -92,10 +92,11 @@ async def finish(
 
     Raises:
         Problem: 400 for an attempt that is not this browser's or over, 403 for somebody who may not sign in,
-            404 for an unknown provider, 502 or 503 if the provider does not answer as it must.
+            404 for an unknown provider, 429 for too many failures, 502 or 503 if the provider does not
+            answer as it must.
     """
     provider = await providers.one(state, name)
-    with _counted(provider, origin):
+    async with _judged(state, provider, origin):
         return await _finish(state, provider, answer, cookie, origin)
 
 
@@ -109,7 +110,7 @@ async def finish_with_code(
             for a disabled account, 404 for an unknown provider, 429 for too many wrong codes.
     """
     provider = await providers.one(state, name)
-    with _counted(provider, origin):
+    async with _judged(state, provider, origin):
         step = attempts.opened(state.sso.second_factors, provider.id, cookie, AtSecondFactor)
         proved = await proving.require(state, step.account_id, code, origin)
         methods = ("sso", *proved)
@@ -179,14 +180,13 @@ async def _begun(
     return signed_in
 
 
-@contextmanager
-def _counted(provider: Provider, origin: Origin) -> Iterator[None]:
-    """Count and note an attempt that fails."""
+@asynccontextmanager
+async def _judged(state: AuthState, provider: Provider, origin: Origin) -> AsyncIterator[None]:
+    """Judge an attempt in a block, and log one that fails with its provider."""
     try:
-        yield
+        async with by_address(state, origin):
+            yield
     except Problem as problem:
-        is_limited = problem.status is HTTPStatus.TOO_MANY_REQUESTS
-        note("limited" if is_limited else "failure", origin, None)
         status = int(problem.status)
         log.info("login failed", address=origin.address, provider=provider.name, status=status)
         raise
