@@ -21,6 +21,16 @@ _UNSEEN = (
 )
 _ACTING = re.compile(f"[{_UNSEEN}]")
 _ACTING_OR_BREAKING = re.compile(f"[{_UNSEEN}\\t\\n]")
+# In what members write, what shows nothing is often part of the writing: a soft hyphen, the break between
+# words of Khmer (U+200B), marks of direction, a Mongolian vowel separator, the tags in a flag. What overrides
+# or isolates directions, acts on a terminal, or has no use, is not.
+_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]{1,30}\U000e007f"
+_UNUSED = re.compile(
+    f"({_FLAG})|[\\x00-\\x08\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\\u115f\\u1160\\u17b4\\u17b5\\u202a-\\u202e"
+    "\\u2065-\\u206f\\u3164\\ud800-\\udfff\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3"
+    "\\U0001d173-\\U0001d17a\\U000e0000-\\U000e00ff\\U000e01f0-\\U000e0fff]"
+)
+_LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 # A sign of Braille without a dot.
 _BLANK = "\u2800"
 _BREAKS = {"\n": "\\n", "\t": "\\t"}
@@ -44,6 +54,16 @@ def is_one_line(text: str) -> bool:
 def is_visible(text: str) -> bool:
     """Whether a text of several lines has nothing to escape."""
     return _ACTING.search(text) is None
+
+
+def cleaned(text: str) -> str:
+    """Return a text of several lines, that a member wrote, without what acts or has no use in writing.
+
+    What is part of scripts and emoji stays: joiners, marks of direction, selectors of variants.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNUSED.sub(r"\1", _LINE_BREAK.sub("\n", text))
 
 
 def is_seen(text: str) -> bool:

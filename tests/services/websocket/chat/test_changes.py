@@ -122,19 +122,19 @@ def test_emoji_sequences_are_emoji(emoji: str) -> None:
 
 @given(text=st.text(max_size=20))
 def test_no_text_makes_the_checks_fail_otherwise_than_by_refusal(text: str) -> None:
-    for check in (texts.require_emoji, texts.require_text):
-        with suppress(Problem):
-            check(text)
-    assert all(name in text.lower() for name in texts.mentions(text))
+    with suppress(Problem):
+        texts.require_emoji(text)
+    with suppress(Problem):
+        texts.checked(text)
 
 
 def test_length_is_counted_as_people_count() -> None:
     family = "👨‍👩‍👧"
-    texts.require_text("e\u0301" * 4000)
-    texts.require_text(family * 3000)
+    texts.checked("e\u0301" * 4000)
+    texts.checked(family * 3000)
     for long in ("x" * 4001, "e\u0301" * 4001):
         with pytest.raises(Problem):
-            texts.require_text(long)
+            texts.checked(long)
 
 
 async def test_resume_replays_what_happened_to_messages_that_were_seen(

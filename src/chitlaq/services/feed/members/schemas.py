@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming, require_name, require_one_line
+from chitlaq.core.http.schemas import Incoming, normalize, require_name, require_one_line
+from chitlaq.core.text import written
+
+MAX_BIO = 500
 
 
 class ProfileChange(Incoming, frozen=True):
     """Omitted fields stay unchanged."""
 
     display_name: Annotated[str, msgspec.Meta(max_length=80)] | None = None
-    bio: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    bio: Annotated[str, msgspec.Meta(max_length=MAX_BIO)] | None = None
     department: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     is_private: bool | None = None
 
@@ -23,6 +27,8 @@ class ProfileChange(Incoming, frozen=True):
         super().__post_init__()
         if self.display_name is not None:
             require_name("display_name", self.display_name)
+        if self.bio:
+            normalize(self, "bio", partial(written.checked, max_graphemes=MAX_BIO))
         require_one_line("department", self.department or "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from uuid import UUID
 
 import asyncpg
@@ -11,19 +10,16 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
+from chitlaq.core.text import tokens
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.posts.schemas import NewPost, PostChange
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
-TAG = re.compile(r"#(\w{1,100})")
-MAX_TAGS = 30
-
 
 def tags_of(text: str) -> list[str]:
-    """Return a text's hashtags in lower case, in order, without duplicates."""
-    found = dict.fromkeys(tag.lower() for tag in TAG.findall(text))
-    return [tag for tag in found if not tag.isdecimal()][:MAX_TAGS]
+    """Return a text's hashtags as they are matched, in order, without duplicates."""
+    return [tag.folded for tag in tokens.parsed(text).tags]
 
 
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:

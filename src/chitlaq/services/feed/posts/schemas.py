@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming
+from chitlaq.core.http.schemas import Incoming, normalize
+from chitlaq.core.text import written
 from chitlaq.services.feed.schemas import Visibility
 
-PostText = Annotated[str, msgspec.Meta(max_length=5000)]
+MAX_GRAPHEMES = 1000
+MAX_CHARACTERS = 5000
+"""Code points: what `MAX_GRAPHEMES` are in writing that combines several into each."""
+
+PostText = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
+"""At most `MAX_GRAPHEMES`, stored as `written.checked` returns it."""
+
+_checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 
 
 class NewPost(Incoming, frozen=True):
@@ -20,8 +29,7 @@ class NewPost(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.text.strip():
-            raise ValueError("text: must not be empty")
+        normalize(self, "text", _checked)
 
 
 class PostChange(Incoming, frozen=True):
@@ -32,5 +40,5 @@ class PostChange(Incoming, frozen=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.text is not None and not self.text.strip():
-            raise ValueError("text: must not be empty")
+        if self.text is not None:
+            normalize(self, "text", _checked)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.text import tokens
 from chitlaq.services.feed.schemas import Post
 
 
@@ -17,5 +18,5 @@ async def explore(database: Database, viewer: UUID | None, paging: Paging) -> Pa
 
 async def tagged(database: Database, viewer: UUID | None, tag: str, paging: Paging) -> Page[Post]:
     """Return a page of the public posts with a hashtag, newest first."""
-    rows = await database.rows("tagged_posts", viewer, tag.lower(), *paging.window)
+    rows = await database.rows("tagged_posts", viewer, tokens.folded(tag), *paging.window)
     return paging.page_of(rows, Post.of)

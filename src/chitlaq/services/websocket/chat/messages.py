@@ -99,7 +99,7 @@ class Messages:
         Raises:
             Problem: 404, 403 for others' messages, or 409 if it is too old or deleted.
         """
-        texts.require_text(text)
+        text = texts.checked(text)
         async with self._changing(member, place) as (session, row):
             if row["sender_id"] != member or row["event"] is not None:
                 raise problems.forbidden("Only its sender edits a message.")

@@ -59,9 +59,9 @@ class ChatOnSocket:
         sender = self._people.known(member.account_id)
         if sender is None:
             return self._send_unknown(socket, member, frame, arrived_at)
-        texts.require_text(frame.text)
+        text = texts.checked(frame.text)
         asked = Asked(
-            frame.conversation_id, member.account_id, frame.client_id, frame.text, frame.reply_to,
+            frame.conversation_id, member.account_id, frame.client_id, text, frame.reply_to,
             sender, socket, arrived_at,
         )  # fmt: skip
         socket.wait()

@@ -20,7 +20,7 @@ MAX_SEQ = 2**62
 ClientId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 """The sender's own name for a message, such as a UUID: sending it again does not send it twice."""
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
-"""At most `MAX_GRAPHEMES`, counted by `texts.require_text`."""
+"""At most `MAX_GRAPHEMES`, counted by `texts.checked`."""
 Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
 Username = Annotated[str, msgspec.Meta(max_length=30)]
 

@@ -18,6 +18,7 @@ from chitlaq.core.data.batching import Batcher, Waiter
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.http import problems
 from chitlaq.core.http.problems import Problem
+from chitlaq.core.text import tokens
 from chitlaq.services.websocket import metrics
 from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.groups import Groups
@@ -121,7 +122,7 @@ class Sending:
             Problem: refused, and nothing is stored.
             PostgresUnavailableError: perhaps stored; sending it again with the same ``client_id`` is safe.
         """
-        texts.require_text(text)
+        text = texts.checked(text)
         sender = await self._people.person(sender_id)
         if sender is None:
             raise problems.not_signed_in("This account no longer exists.")
@@ -196,7 +197,7 @@ def _message(asked: Asked, answer: Answer) -> Message:
         text=asked.text,
         sent_at=answer.sent_at,
         reply_to=asked.reply_to,
-        mentions=texts.mentions(asked.text),
+        mentions=tokens.parsed(asked.text).mentions,
         client_id=asked.client_id,
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.services.websocket.chat import texts
+from chitlaq.core.text import tokens
 from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
@@ -52,7 +52,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
             reply_to=reply_to,
             event=event,
             subject=subject,
-            mentions=texts.mentions(text) if event is None else (),
+            mentions=tokens.parsed(text).mentions if event is None else (),
             client_id=client_id if client_id is not None else msgspec.UNSET,
         )
         reactors = _reactors.decode(reactions) if reactions is not None else {}
