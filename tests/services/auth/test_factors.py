@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pyotp
 import pytest
@@ -23,6 +24,7 @@ from chitlaq.services.auth.factors import proving, totp
 from chitlaq.services.auth.routes import SERVICE
 from chitlaq.services.auth.sealing import Sealer, UnreadableError
 from tests.conftest import PASSWORD, Member, Stack, eventually, free_ports
+from tests.services.auth.authenticator import Authenticator
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -257,6 +259,48 @@ async def test_proving_again_who_one_is_opens_what_is_dangerous(stack: Stack, jo
     assert await step_up(password=PASSWORD, code=code_of(app)) == 204
     assert (await member.post("/api/auth/totp/disable")).status_code == 204
     assert "stepped_up" in await actions(member)
+
+
+async def test_session_that_ended_a_moment_ago_changes_no_second_factor(
+    stack: Stack, join: Join
+) -> None:
+    """A thief who is fast must leave nothing in an account that its owner takes back."""
+    member = await join()
+    app, codes = await enroll(member)
+    answer = await member.post("/api/auth/passkeys/options", {"purpose": "registration"})
+    made = Authenticator(stack.issuer).create(answer.json()["publicKey"])
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "UPDATE auth.sessions SET ended_at = now() WHERE account_id = $1", member.id
+            )
+            await connection.execute(
+                "SELECT FROM auth.accounts WHERE id = $1 FOR NO KEY UPDATE", member.id
+            )
+            asked = [
+                asyncio.create_task(one)
+                for one in (
+                    member.post("/api/auth/totp/enroll"),
+                    member.post("/api/auth/totp/confirm", {"code": code_of(app)}),
+                    member.post("/api/auth/totp/disable"),
+                    member.post("/api/auth/recovery-codes"),
+                    member.post("/api/auth/passkeys", {"name": "Mine", "passkey": made}),
+                )
+            ]
+
+            async def all_wait() -> bool:
+                (row,) = await stack.sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                )
+                return bool(row["count"] >= len(asked))
+
+            await eventually(all_wait)
+    finally:
+        await connection.close()
+    assert [(await one).status_code for one in asked] == [401] * len(asked)
+    assert await stack.sql("SELECT FROM auth.passkeys WHERE account_id = $1", member.id) == []
+    assert (await sign_in(member, codes[0])).status_code == 200
 
 
 async def test_one_session_that_is_fresh_does_not_make_another_so(stack: Stack, join: Join) -> None:

@@ -119,6 +119,10 @@ async def test_challenge_is_signed_once_by_whom_it_was_made_for_and_soon(
     answers = await asyncio.gather(*(sign_in(member, one) for one in twice))
     assert sorted(answer.status_code for answer in answers) == [200, 401]
 
+    nested = made.get(asked)
+    nested["response"]["clientDataJSON"] = encoded(b'{"x":' + b"[" * 40_000)
+    assert (await sign_in(member, nested)).status_code == 401
+
     invented = {"challenge": encoded(bytes(32)), "rpId": "localhost"}
     assert (await sign_in(member, made.get(invented))).status_code == 401
     of_a_member = await options(member, signed_in=True)
@@ -170,6 +174,19 @@ async def test_passkey_proves_again_who_one_is(stack: Stack, join: Join) -> None
     own = made.get(await options(member, signed_in=True))
     assert (await member.post("/api/auth/step-up", {"passkey": own})).status_code == 204
     assert (await add(member, Authenticator(stack.issuer))).status_code == 201
+
+
+async def test_way_to_reach_a_passkey_that_is_not_known_yet_is_no_fault(
+    stack: Stack, join: Join
+) -> None:
+    member = await join()
+    asked = await options(member, "registration", signed_in=True)
+    made = Authenticator(stack.issuer).create(asked)
+    made["response"]["transports"] = ["by-carrier-pigeon", "usb"]
+    answer = await member.post("/api/auth/passkeys", {"name": "Bird", "passkey": made})
+    assert answer.status_code == 201, answer.text
+    (known,) = (await options(member, "registration", signed_in=True))["excludeCredentials"]
+    assert known["transports"] == ["usb"]
 
 
 async def test_passkeys_are_listed_named_and_removed_by_their_owner_alone(

@@ -225,5 +225,5 @@ def _key_id(token: str) -> str:
         return msgspec.json.decode(
             urlsafe_b64decode(head + "=" * (-len(head) % 4)), type=_Header
         ).kid
-    except (msgspec.DecodeError, binascii.Error) as error:
+    except (msgspec.DecodeError, binascii.Error, RecursionError) as error:
         raise ValueError("no key id") from error

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity
 from chitlaq.services.auth.factors import owner, passkeys, recovery
 from chitlaq.services.auth.factors.schemas import Factors
 from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.state import AuthState
 
 
@@ -23,14 +25,15 @@ async def of(database: Database, account_id: UUID) -> Factors:
         )
 
 
-async def renew_codes(state: AuthState, account_id: UUID, origin: Origin) -> list[str]:
+async def renew_codes(state: AuthState, who: Identity, origin: Origin) -> list[str]:
     """Return new recovery codes.
 
     Raises:
-        Problem: 409 if the account has no second factor.
+        Problem: 401 if the session that asks has ended; 409 if the account has no second factor.
     """
+    account_id = who.account_id
     async with state.database.transaction() as session:
-        await session.execute("lock_account", account_id)
+        await sessions.require_live(session, who)
         if not await session.value("second_factors", account_id):
             raise problems.conflict(
                 "Recovery codes stand in for a second factor, and your account has none: set one up first."

@@ -18,6 +18,7 @@ import msgspec
 
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
@@ -30,6 +31,7 @@ from chitlaq.services.auth.factors.schemas import (
     PasskeyItem,
 )
 from chitlaq.services.auth.origin import Origin
+from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.state import AuthState
 
 Purpose = Literal["registration", "authentication"]
@@ -81,13 +83,15 @@ async def options(state: AuthState, account_id: UUID | None, purpose: Purpose) -
 
 
 async def add(
-    state: AuthState, account_id: UUID, wanted: NewPasskey, origin: Origin
+    state: AuthState, who: Identity, wanted: NewPasskey, origin: Origin
 ) -> AddedPasskey:
     """Add a passkey to an account; with its first second factor come recovery codes.
 
     Raises:
-        Problem: 422 if the answer is not accepted, 409 if it is known or there are too many.
+        Problem: 401 if the session that asks has ended; 422 if the answer is not accepted, 409 if it is known
+            or there are too many.
     """
+    account_id = who.account_id
     try:
         challenge = await _use_challenge(
             state.database, wanted.passkey.response.client_data_json, account_id, "registration"
@@ -100,7 +104,7 @@ async def add(
         ) from None
     try:
         async with state.database.transaction() as session:
-            await session.execute("lock_account", account_id)
+            await sessions.require_live(session, who)
             has_factor = bool(await session.value("second_factors", account_id))
             if await session.value("count_passkeys", account_id) >= MOST:
                 raise problems.conflict(f"You have {MOST} passkeys: remove one first.")
@@ -117,8 +121,7 @@ async def add(
                 session, state.settings, account_id, "passkey_added", origin, name=wanted.name
             )
             codes = [] if has_factor else await recovery.renew(session, account_id)
-            if origin.session_id is not None:
-                await session.execute("add_method", origin.session_id, "passkey")
+            await session.execute("add_method", who.session_id, "passkey")
     except asyncpg.UniqueViolationError:
         raise problems.conflict("This passkey is known already.", "passkey") from None
     assert row is not None
@@ -158,14 +161,15 @@ async def set_name(database: Database, account_id: UUID, passkey_id: UUID, name:
             raise problems.not_found("passkey")
 
 
-async def remove(state: AuthState, account_id: UUID, passkey_id: UUID, origin: Origin) -> None:
+async def remove(state: AuthState, who: Identity, passkey_id: UUID, origin: Origin) -> None:
     """Remove a passkey; with the last second factor the recovery codes end.
 
     Raises:
-        Problem: 404.
+        Problem: 401 if the session that asks has ended; 404.
     """
+    account_id = who.account_id
     async with state.database.transaction() as session:
-        await session.execute("lock_account", account_id)
+        await sessions.require_live(session, who)
         name = await session.value("remove_passkey", account_id, passkey_id)
         if name is None:
             raise problems.not_found("passkey")
@@ -223,7 +227,7 @@ async def _use_challenge(
     """
     try:
         signed = msgspec.json.decode(_decoded(client_data), type=_ClientData)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RefusedError(f"the client data is no JSON: {error}") from None
     challenge = _decoded(signed.challenge)
     async with database.session() as session:
@@ -287,7 +291,7 @@ def _descriptors(known: list[Any]) -> list[Any]:
     return [
         structs.PublicKeyCredentialDescriptor(
             id=row["credential_id"],
-            transports=[structs.AuthenticatorTransport(one) for one in row["transports"]],
+            transports=[one for one in structs.AuthenticatorTransport if one in row["transports"]],
         )
         for row in known
     ]

@@ -57,7 +57,7 @@ async def step_up(
     refuses=(409,),
 )
 async def enroll_totp(member: Identity, state: AuthState) -> Enrollment:
-    return await totp.enroll(state, member.account_id)
+    return await totp.enroll(state, member)
 
 
 @post(
@@ -70,7 +70,7 @@ async def confirm_totp(
     data: Confirmation, member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> RecoveryCodes:
     asking = origin.of(request, member.session_id)
-    return RecoveryCodes(await totp.confirm(state, member.account_id, data.code, asking))
+    return RecoveryCodes(await totp.confirm(state, member, data.code, asking))
 
 
 @post(
@@ -82,7 +82,7 @@ async def confirm_totp(
 async def disable_totp(
     member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> None:
-    await totp.disable(state, member.account_id, origin.of(request, member.session_id))
+    await totp.disable(state, member, origin.of(request, member.session_id))
 
 
 @post(
@@ -96,7 +96,7 @@ async def renew_recovery_codes(
     member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> RecoveryCodes:
     asking = origin.of(request, member.session_id)
-    return RecoveryCodes(await factors.renew_codes(state, member.account_id, asking))
+    return RecoveryCodes(await factors.renew_codes(state, member, asking))
 
 
 @post(
@@ -128,7 +128,7 @@ async def add_passkey(
     data: NewPasskey, member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> AddedPasskey:
     asking = origin.of(request, member.session_id)
-    return await passkeys.add(state, member.account_id, data, asking)
+    return await passkeys.add(state, member, data, asking)
 
 
 @post(
@@ -158,4 +158,4 @@ async def remove_passkey(
     passkey_id: UUID, member: Identity, request: Request[Any, Any, State], state: AuthState
 ) -> None:
     asking = origin.of(request, member.session_id)
-    await passkeys.remove(state, member.account_id, passkey_id, asking)
+    await passkeys.remove(state, member, passkey_id, asking)

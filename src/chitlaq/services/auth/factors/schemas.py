@@ -16,7 +16,8 @@ AnyPassword = Annotated[str, msgspec.Meta(max_length=256)]
 
 Encoded = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
 """Bytes as base64url."""
-Transport = Literal["usb", "nfc", "ble", "smart-card", "internal", "cable", "hybrid"]
+Transport = Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]
+"""One that is not known yet is kept, too (WebAuthn, Level 3, 5.2.1)."""
 
 
 class AssertionResponse(msgspec.Struct, frozen=True):

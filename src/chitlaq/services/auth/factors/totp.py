@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth import metrics
@@ -15,6 +16,7 @@ from chitlaq.services.auth.factors import owner, recovery
 from chitlaq.services.auth.factors.schemas import Enrollment
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sealing import UnreadableError
+from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.state import AuthState
 
 Result = Literal["success", "failure", "limited"]
@@ -37,24 +39,25 @@ def is_code(plain: str) -> bool:
     return len(plain) == DIGITS and plain.isascii() and plain.isdigit()
 
 
-async def enroll(state: AuthState, account_id: UUID) -> Enrollment:
+async def enroll(state: AuthState, who: Identity) -> Enrollment:
     """Return a new key, which counts once a code of it was sent.
 
     Raises:
-        Problem: 409 if the account has one.
+        Problem: 401 if the session that asks has ended; 409 if the account has a key.
     """
     import pyotp
     import segno
 
     secret = pyotp.random_base32()
-    sealed = state.totp_sealer.sealed(secret, account_id)
+    sealed = state.totp_sealer.sealed(secret, who.account_id)
     async with state.database.transaction() as session:
-        if not await session.execute("enroll_totp", account_id, sealed):
+        await sessions.require_live(session, who)
+        if not await session.execute("enroll_totp", who.account_id, sealed):
             raise problems.conflict(
                 "Your account asks for codes of an app already: disable them first, at"
                 " /api/auth/totp/disable."
             )
-        row = await session.row("account_of_owner", account_id)
+        row = await session.row("account_of_owner", who.account_id)
     assert row is not None
     host = state.settings.base_url.partition("://")[2]
     uri = pyotp.TOTP(secret).provisioning_uri(
@@ -64,14 +67,16 @@ async def enroll(state: AuthState, account_id: UUID) -> Enrollment:
     return Enrollment(secret, uri, image)
 
 
-async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin) -> list[str]:
+async def confirm(state: AuthState, who: Identity, code: str, origin: Origin) -> list[str]:
     """Ask for codes from now on; return recovery codes.
 
     Raises:
-        Problem: 409 if there is no key that waits, 422 if the code is wrong, 429 for too many wrong ones.
+        Problem: 401 if the session that asks has ended; 409 if there is no key that waits, 422 if the code is
+            wrong, 429 for too many wrong ones.
     """
+    account_id = who.account_id
     async with state.database.transaction() as session:
-        await session.execute("lock_account", account_id)
+        await sessions.require_live(session, who)
         row = await session.row("lock_totp", account_id)
         if row is None or not row["is_to_be_confirmed"]:
             raise problems.conflict(
@@ -81,18 +86,22 @@ async def confirm(state: AuthState, account_id: UUID, code: str, origin: Origin)
         result = await _judge(state, session, row, account_id, recovery.plain(code), origin)
         if result == "success":
             await owner.tell_of_change(session, state.settings, account_id, "totp_enabled", origin)
-            if origin.session_id is not None:
-                await session.execute("add_method", origin.session_id, "totp")
+            await session.execute("add_method", who.session_id, "totp")
             return await recovery.renew(session, account_id)
     if result == "limited":
         raise limited(row["seconds_left"])
     raise problems.invalid({"code": "is wrong: send what the app shows now, and check its clock"})
 
 
-async def disable(state: AuthState, account_id: UUID, origin: Origin) -> None:
-    """Ask for no more codes, also not for one that waits to be confirmed; repeating it changes nothing."""
+async def disable(state: AuthState, who: Identity, origin: Origin) -> None:
+    """Ask for no more codes, and forget a key that waits to be confirmed; repeating it changes nothing.
+
+    Raises:
+        Problem: 401 if the session that asks has ended.
+    """
+    account_id = who.account_id
     async with state.database.transaction() as session:
-        await session.execute("lock_account", account_id)
+        await sessions.require_live(session, who)
         if await session.value("remove_totp", account_id):
             await owner.tell_of_change(session, state.settings, account_id, "totp_disabled", origin)
             await recovery.forget_if_needless(session, account_id)
