@@ -17,7 +17,7 @@ import httpx
 import pyotp
 import pytest
 
-from chitlaq.core.http import edge, routes
+from chitlaq.core.http import edge, roles, routes
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.factors import proving, totp
@@ -211,25 +211,28 @@ async def grow_old(stack: Stack, member: Member) -> None:
     )
 
 
-def dangerous() -> list[tuple[str, str]]:
-    """Method and path of each route that needs a recent proof."""
-    return sorted(
-        (method, path.split("{")[0] + "00000000-0000-0000-0000-000000000000" * ("{" in path))
+def dangerous() -> dict[str, roles.Role]:
+    """The routes that need a recent proof, and the roles that they need."""
+    return {
+        f"{method} {path}": handler.opt.get("needs_role", "member")
         for handler in routes.collect(SERVICE)
         if proving.recent in handler.opt.get("requires", ())
         for method in handler.http_methods
         for path in handler.paths
-    )
+    }
 
 
 def test_what_is_dangerous_is_guarded() -> None:
-    assert set(dangerous()) >= {
-        ("DELETE", "/auth/passkeys/00000000-0000-0000-0000-000000000000"),
-        ("POST", "/auth/email/change"),
-        ("POST", "/auth/passkeys"),
-        ("POST", "/auth/recovery-codes"),
-        ("POST", "/auth/totp/disable"),
-        ("POST", "/auth/totp/enroll"),
+    assert dangerous().keys() >= {
+        "DELETE /auth/account",
+        "DELETE /auth/accounts/{username:str}/roles/{role:str}",
+        "DELETE /auth/passkeys/{passkey_id:uuid}",
+        "POST /auth/email/change",
+        "POST /auth/passkeys",
+        "POST /auth/recovery-codes",
+        "POST /auth/totp/disable",
+        "POST /auth/totp/enroll",
+        "PUT /auth/accounts/{username:str}/roles/{role:str}",
     }
 
 
@@ -237,11 +240,21 @@ async def test_every_dangerous_route_refuses_a_session_that_is_not_fresh(
     stack: Stack, join: Join
 ) -> None:
     member = await join()
+    role = max(dangerous().values(), key=roles.ROLES.index)
+    await stack.sql("UPDATE auth.accounts SET roles = $2 WHERE id = $1", member.id, [role])
+    token = (await sign_in(member)).json()["access_token"]
     await grow_old(stack, member)
-    for method, path in dangerous():
-        answer = await member.client.request(method, f"/api{path}", headers=member.headers, json={})
-        assert answer.status_code == 403, (path, answer.text)
-        assert answer.json()["type"].endswith("/step-up-required"), path
+    for route in dangerous():
+        method, path = route.split()
+        path = path.replace("{role:str}", "moderator").replace("{username:str}", "somebody")
+        answer = await member.client.request(
+            method,
+            f"/api{path.replace('{passkey_id:uuid}', str(UUID(int=0)))}",
+            headers={"Authorization": f"Bearer {token}"},
+            json={},
+        )
+        assert answer.status_code == 403, (route, answer.text)
+        assert answer.json()["type"].endswith("/step-up-required"), route
 
 
 async def test_proving_again_who_one_is_opens_what_is_dangerous(stack: Stack, join: Join) -> None:

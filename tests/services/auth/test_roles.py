@@ -65,6 +65,7 @@ async def test_role_is_needed_and_a_higher_one_suffices(stack: Stack, join: Join
         answer = await member.get(path)
         assert answer.status_code == 200, answer.text
         assert "email" not in answer.json()
+        assert (await member.get(f"/api/auth/accounts/{other.email}")).status_code == 404
     assert (await member.put(f"{path}/roles/owner")).status_code in {404, 422}
 
 

@@ -82,9 +82,7 @@ async def options(state: AuthState, account_id: UUID | None, purpose: Purpose) -
     return await asyncio.to_thread(_request, rp_id, challenge, known)
 
 
-async def add(
-    state: AuthState, who: Identity, wanted: NewPasskey, origin: Origin
-) -> AddedPasskey:
+async def add(state: AuthState, who: Identity, wanted: NewPasskey, origin: Origin) -> AddedPasskey:
     """Add a passkey to an account; with its first second factor come recovery codes.
 
     Raises:

@@ -9,6 +9,7 @@ from litestar import Request, delete, get, post, put
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.paging import Page, Paging
@@ -16,7 +17,7 @@ from chitlaq.core.http.schemas import without_nul
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.audit import audit
 from chitlaq.services.auth.audit.schemas import AuditEntries
-from chitlaq.services.auth.factors import factors
+from chitlaq.services.auth.factors import factors, proving
 from chitlaq.services.auth.roles import actors, administration, creation
 from chitlaq.services.auth.roles.schemas import (
     AccountItem,
@@ -44,7 +45,7 @@ MOST = 1000
     "/auth/accounts/{username:str}", summary="See an account as a moderator", needs_role="moderator"
 )
 async def account_state(username: str, member: Identity, state: AuthState) -> AccountState:
-    return _state_of(await administration.one(state.database, username))
+    return _state_of(await administration.one(state.database, _by_name(username)))
 
 
 @put(
@@ -57,7 +58,7 @@ async def disable_account(
     username: str, data: Disabling, member: Identity, request: Asking, state: AuthState
 ) -> None:
     actor = _actor(member, request)
-    await administration.disable(state.database, actor, username, data.reason)
+    await administration.disable(state.database, actor, _by_name(username), data.reason)
 
 
 @delete(
@@ -69,7 +70,7 @@ async def enable_account(
     username: str, member: Identity, request: Asking, state: AuthState
 ) -> None:
     actor = _actor(member, request)
-    await administration.enable(state.database, actor, username)
+    await administration.enable(state.database, actor, _by_name(username))
 
 
 @put(
@@ -77,6 +78,7 @@ async def enable_account(
     summary="Give an account a role, as an admin",
     status_code=204,
     needs_role="admin",
+    requires=(proving.recent,),
 )
 async def grant_role(
     username: str, role: Grantable, member: Identity, request: Asking, state: AuthState
@@ -88,6 +90,7 @@ async def grant_role(
     "/auth/accounts/{username:str}/roles/{role:str}",
     summary="Take a role from an account, as an admin",
     needs_role="admin",
+    requires=(proving.recent,),
 )
 async def revoke_role(
     username: str, role: Grantable, member: Identity, request: Asking, state: AuthState
@@ -192,6 +195,17 @@ def _actor(member: Identity, request: Asking) -> actors.Actor:
     return actors.member(member, origin.of(request, member.session_id))
 
 
+def _by_name(username: str) -> str:
+    """Return a name, or an id: moderators do not find out whose an address is.
+
+    Raises:
+        Problem: 404 for an address.
+    """
+    if "@" in username:
+        raise problems.not_found("account")
+    return username
+
+
 async def _change_role(
     username: str,
     role: Grantable,
@@ -204,7 +218,7 @@ async def _change_role(
     await administration.change_role(
         state.database,
         _actor(member, request),
-        username,
+        _by_name(username),
         role,
         is_granted=is_granted,
     )
