@@ -15,6 +15,7 @@ from chitlaq.backups.postgres import fingerprint
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.text import tokens
 from chitlaq.seed import demo
 from chitlaq.seed.seeding import SeedReport, seed
 
@@ -144,9 +145,20 @@ async def test_report_matches_the_database(new_database: NewDatabase) -> None:
             "feed.members.following_count",
             "SELECT follower_id AS id, count(*) FROM feed.follows GROUP BY 1",
         ),
-        ("feed.members.posts_count", "SELECT author_id AS id, count(*) FROM feed.posts GROUP BY 1"),
+        (
+            "feed.members.posts_count",
+            "SELECT author_id AS id, count(*) FROM feed.posts WHERE visibility = 'public' GROUP BY 1",
+        ),
         ("feed.posts.likes_count", "SELECT post_id AS id, count(*) FROM feed.likes GROUP BY 1"),
-        ("feed.posts.replies_count", "SELECT reply_to AS id, count(*) FROM feed.posts GROUP BY 1"),
+        (
+            "feed.posts.replies_count",
+            "SELECT reply_to AS id, count(*) FROM feed.posts WHERE NOT is_restricted GROUP BY 1",
+        ),
+        (
+            "feed.posts.restricted_replies_count",
+            "SELECT r.reply_to AS id, count(*) FROM feed.posts r, feed.members a"
+             " WHERE a.id = r.author_id AND (r.visibility <> 'public' OR a.is_private) GROUP BY 1",
+        ),
     ],
 )
 async def test_counters_equal_what_they_count(
@@ -190,6 +202,8 @@ async def test_timestamps_are_in_causal_order(connection: asyncpg.Connection[Any
         "a follower and the followed had joined": "SELECT count(*) FROM feed.follows f"
         " JOIN feed.members m ON m.id IN (f.follower_id, f.followed_id)"
         " WHERE f.created_at < m.created_at",
+        "a reply is in the thread of its parent": "SELECT count(*) FROM feed.posts r"
+        " JOIN feed.posts p ON p.id = r.reply_to WHERE r.root_id IS DISTINCT FROM coalesce(p.root_id, p.id)",
         "an id tells the time": "SELECT count(*) FROM feed.posts WHERE"
         " uuid_extract_version(id) <> 7 OR uuid_extract_timestamp(id)"
         " NOT BETWEEN created_at - interval '1 ms' AND created_at",
@@ -219,12 +233,12 @@ async def test_replies_and_likes_are_only_on_readable_posts(
 async def test_tags_are_those_that_the_feed_service_finds_in_the_text(
     connection: asyncpg.Connection[Any],
 ) -> None:
-    from chitlaq.services.feed.posts.posts import tags_of
-
     rows = await connection.fetch(
         "SELECT text, array(SELECT tag FROM feed.post_tags WHERE post_id = id) AS tags FROM feed.posts"
     )
-    assert all(sorted(tags_of(row["text"])) == sorted(row["tags"]) for row in rows)
+    assert all(
+        {tag.folded for tag in tokens.parsed(row["text"]).tags} == set(row["tags"]) for row in rows
+    )
     assert sum(bool(row["tags"]) for row in rows) > len(rows) / 5
 
 

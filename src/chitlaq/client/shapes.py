@@ -38,10 +38,19 @@ class Post(msgspec.Struct, frozen=True):
     author: Person
     text: str
     visibility: str
+    reply_to: UUID | None
     created_at: datetime
     edited_at: datetime | None
+    content_warning: str | None
+    mentions: Sequence[str]
+    tags: Sequence[str]
     likes: int
     replies: int
+    reposts: int
+    liked: bool
+    reposted: bool
+    bookmarked: bool
+    quote: Post | None
 
 
 class Participant(Person, frozen=True, kw_only=True):

@@ -30,13 +30,14 @@ _LIKE = Struct(">hi16si16siq")
 _POST_HEAD = Struct(">hi16si16si")
 _REPLY_TO = Struct(">i16s")
 _NO_REPLY_TO = Struct(">i").pack(-1)
-_POST_TAIL = Struct(">iiiiiq")
+_RESTRICTED = (Struct(">i?").pack(1, False), Struct(">i?").pack(1, True))
+_POST_TAIL = Struct(">iiiiiiiq")
 _LENGTH = Struct(">i")
 _VISIBILITY = tuple(_LENGTH.pack(len(name)) + name.encode() for name in VISIBILITIES)
 
 POST_COLUMNS = (
-    "id", "author_id", "text", "visibility", "reply_to", "likes_count", "replies_count",
-    "created_at",
+    "id", "author_id", "text", "visibility", "reply_to", "root_id", "is_restricted", "likes_count",
+    "replies_count", "restricted_replies_count", "created_at",
 )  # fmt: skip
 
 
@@ -60,14 +61,18 @@ class Posts:
         self.topics = bytearray()
         self.visibilities = bytearray()
         self.likes_counts = array("I", bytes(4 * count))
+        self.replies = 0
+        self.roots = array("i")
+        # Replies that everybody may read who may read the parent, and others.
         self.replies_counts = array("I", bytes(4 * count))
+        self.restricted_counts = array("I", bytes(4 * count))
         self.counts_by_author = array("I", bytes(4 * len(people)))
         self.tagged: dict[str, array[int]] = {}
         self._plan(days, chance(seed, "posts"))
 
-    @property
-    def replies(self) -> int:
-        return sum(self.replies_counts)
+    def is_restricted(self, post: int) -> bool:
+        """Whether not everybody may read it who may read its parent."""
+        return self.visibilities[post] != _PUBLIC or bool(self._people.private[self.authors[post]])
 
     def _plan(self, days: int, rng: Random) -> None:
         """Decide each post's author, time, topic, visibility and parent."""
@@ -93,16 +98,21 @@ class Posts:
                     visibility += 1
             else:
                 topic, visibility = self.topics[parent], self.visibilities[parent]
-                self.replies_counts[parent] += 1
+                self.replies += 1
+                is_restricted = visibility != _PUBLIC or people.private[author]
+                (self.restricted_counts if is_restricted else self.replies_counts)[parent] += 1
                 recent[turn % RECENT] = parent
                 turn += 1
             self.ids += uuid7(written, rng)
             self.authors.append(author)
             self.moments.append(written)
             self.parents.append(parent)
+            self.roots.append(
+                self.roots[parent] if parent != NOBODY and self.roots[parent] != NOBODY else parent
+            )
             self.topics.append(topic)
             self.visibilities.append(visibility)
-            self.counts_by_author[author] += 1
+            self.counts_by_author[author] += visibility == _PUBLIC
             if visibility <= _UNIVERSITY and not people.private[author]:
                 recent[turn % RECENT] = number
                 turn += 1
@@ -177,21 +187,25 @@ class Posts:
                 text, tags = writer.post(topic, department)
                 for tag in tags:
                     self.tagged.setdefault(tag, array("I")).append(post)
-                reply_to = _NO_REPLY_TO
+                reply_to = root = _NO_REPLY_TO
             else:
                 text = writer.reply(topic, department, people.usernames[self.authors[parent]])
+                first = self.roots[post]
                 reply_to = _REPLY_TO.pack(16, ids[16 * parent : 16 * parent + 16])
+                root = _REPLY_TO.pack(16, ids[16 * first : 16 * first + 16])
             encoded = text.encode()
             own = ids[16 * post : 16 * post + 16]
             yield b"".join(
                 (
-                    _POST_HEAD.pack(8, 16, own, 16, member_ids[author], len(encoded)),
+                    _POST_HEAD.pack(len(POST_COLUMNS), 16, own, 16, member_ids[author], len(encoded)),
                     encoded,
                     _VISIBILITY[self.visibilities[post]],
                     reply_to,
+                    root,
+                    _RESTRICTED[self.is_restricted(post)],
                     _POST_TAIL.pack(
-                        4, self.likes_counts[post], 4, self.replies_counts[post], 8,
-                        self.moments[post],
+                        4, self.likes_counts[post], 4, self.replies_counts[post], 4,
+                        self.restricted_counts[post], 8, self.moments[post],
                     ),
                 )
             )  # fmt: skip

@@ -95,6 +95,12 @@ STORED = {
         SELECT sha256(id::text::bytea), id, 'password_reset', now() FROM auth.accounts;
         """,
     "0015_audit": "INSERT INTO auth.audit (account_id, action) SELECT id, 'signed_in' FROM auth.accounts",
+    "0024_posts": """
+        INSERT INTO feed.reposts (post_id, member_id) SELECT p.id, m.id FROM feed.posts p, feed.members m;
+        INSERT INTO feed.bookmarks (post_id, member_id) SELECT p.id, m.id FROM feed.posts p, feed.members m;
+        INSERT INTO feed.post_mentions SELECT p.id, m.id FROM feed.posts p, feed.members m;
+        INSERT INTO feed.post_edits (post_id, text) SELECT id, 'before' FROM feed.posts;
+        """,
     "0019_second_factors": """
         INSERT INTO auth.totp_keys (account_id, sealed_key) SELECT id, sha256('key') FROM auth.accounts;
         INSERT INTO auth.recovery_codes SELECT id, sha256('code') FROM auth.accounts;

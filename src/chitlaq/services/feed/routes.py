@@ -10,6 +10,7 @@ from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
+from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.state import FeedState
 from chitlaq.services.feed.timelines.cache import Timelines
 from chitlaq.services.feed.timelines.deliveries import Deliveries
@@ -20,12 +21,14 @@ from chitlaq.services.feed.timelines.home import HomeFeed
 async def run(context: Context) -> AsyncIterator[FeedState]:
     timelines = Timelines(context.database, context.valkey)
     parts = member_data.handlers(context.database, contribution(context.database, timelines))
-    deliveries = Deliveries(context.database, context.valkey, timelines, *parts)
+    rendering = Rendering(context.database)
+    deliveries = Deliveries(context.database, context.valkey, timelines, rendering, *parts)
     async with tasks.running(timelines.forget_forever), deliveries.runner.running():
         yield FeedState(
             database=context.database,
+            rendering=rendering,
             timelines=timelines,
-            home=HomeFeed(context.database, timelines),
+            home=HomeFeed(context.database, timelines, rendering),
             deliveries=deliveries,
         )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
-Visibility = Literal["public", "university", "followers", "self"]
+Visibility = Literal["public", "university", "followers", "mentioned", "self"]
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -17,53 +18,56 @@ class Author(msgspec.Struct, frozen=True):
     avatar_url: str | None
 
 
-class Post(msgspec.Struct, frozen=True):
-    """A post as one viewer sees it; ``liked`` is about the viewer."""
+class Reposter(Author, frozen=True, kw_only=True):
+    """Who shared a post; ``id`` is the repost's own, which stands for the item in ``after``."""
 
     id: UUID
-    author: Author
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A picture of a post; ``blurhash`` stands for it until it is loaded."""
+
+    id: UUID
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str
+
+
+class PostContent(msgspec.Struct, frozen=True):
+    """What a post says: the same for everybody who may read it, until its version changes."""
+
+    id: UUID
     text: str
     visibility: Visibility
     reply_to: UUID | None
+    quote_of: UUID | None
     created_at: datetime
     edited_at: datetime | None
+    content_warning: str | None
+    mentions: Sequence[str]
+    tags: Sequence[str]
+    media: Sequence[Picture]
+
+
+class Post(PostContent, frozen=True, kw_only=True):
+    """A post as one viewer sees it.
+
+    Counters leave out what the viewer may not see; ``liked``, ``reposted`` and ``bookmarked`` are about the
+    viewer. ``quote`` is the quoted post, or null if the viewer may not read it. Of a quoted post, the post
+    that it quotes itself is only named.
+    """
+
+    author: Author
     likes: int
     replies: int
     reposts: int
     liked: bool
-
-    @classmethod
-    def of(cls, row: Any) -> Post:
-        """Make a post from a row of ``feed.readable_posts``; unpacking is ten times faster than keys."""
-        (
-            id,  # noqa: A001
-            _author_id,
-            username,
-            display_name,
-            avatar_url,
-            text,
-            visibility,
-            reply_to,
-            likes,
-            replies,
-            reposts,
-            created_at,
-            edited_at,
-            liked,
-        ) = row
-        return cls(
-            id,
-            Author(username, display_name, avatar_url),
-            text,
-            visibility,
-            reply_to,
-            created_at,
-            edited_at,
-            likes,
-            replies,
-            reposts,
-            liked,
-        )
+    reposted: bool
+    bookmarked: bool
+    quote: Post | None = None
+    reposted_by: Reposter | msgspec.UnsetType = msgspec.UNSET
 
 
 class MemberCard(msgspec.Struct, frozen=True):

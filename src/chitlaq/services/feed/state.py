@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
+from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.timelines.cache import Timelines
 from chitlaq.services.feed.timelines.deliveries import Deliveries
 from chitlaq.services.feed.timelines.home import HomeFeed
@@ -11,6 +12,7 @@ from chitlaq.services.feed.timelines.home import HomeFeed
 
 class FeedState(ServiceState):
     database: Database
+    rendering: Rendering
     timelines: Timelines
     home: HomeFeed
     deliveries: Deliveries

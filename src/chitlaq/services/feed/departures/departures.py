@@ -25,6 +25,9 @@ def contribution(database: Database, timelines: Timelines) -> Contribution:
         (
             Exported("profile", "Your profile", "export_profile"),
             Exported("posts", "Your posts and replies", "export_posts"),
+            Exported("reposts", "Posts that you shared", "export_reposts"),
+            Exported("bookmarks", "Posts that you keep", "export_bookmarks"),
+            Exported("mentions", "Posts that mention you", "export_mentions"),
             Exported("likes", "Posts that you like", "export_likes"),
             Exported("following", "Members whom you follow", "export_following"),
             Exported("followers", "Members who follow you", "export_followers"),
@@ -36,7 +39,7 @@ def contribution(database: Database, timelines: Timelines) -> Contribution:
 
 async def _erase(database: Database, timelines: Timelines, account_id: UUID) -> None:
     async with database.session() as session:
-        for query in ("erase_likes", "erase_follows", "erase_posts"):
+        for query in ("erase_likes", "erase_reposts", "erase_follows", "erase_posts"):
             while await session.value(query, account_id, BATCH):
                 pass
         while await session.execute("forget_erased_posts"):

@@ -10,8 +10,23 @@ WHERE m.id = $1;
 -- What a member wrote, oldest first; deleted posts too, as long as they are kept. Index: posts' unique keys.
 SELECT p.id, p.text, p.visibility, p.reply_to, p.created_at, p.edited_at, p.deleted_at,
        ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,
-       p.likes_count AS likes, p.replies_count AS replies, p.reposts_count AS reposts
+       p.quote_of, p.content_warning, p.quotable_by, p.likes_count AS likes, p.reposts_count AS reposts,
+       p.replies_count + p.restricted_replies_count AS replies,
+       ARRAY(SELECT json_build_object('until', e.replaced_at, 'text', e.text, 'content_warning', e.content_warning)
+             FROM feed.post_edits e WHERE e.post_id = p.id ORDER BY e.replaced_at) AS earlier
 FROM feed.posts p WHERE p.author_id = $1 ORDER BY p.id;
+
+-- name: export_reposts
+-- Posts that a member shared; their texts are others'. Index: reposts_by_member.
+SELECT post_id, created_at FROM feed.reposts WHERE member_id = $1 ORDER BY id;
+
+-- name: export_bookmarks
+-- Posts that a member keeps; their texts are others'. Index: bookmarks_by_time.
+SELECT post_id, created_at FROM feed.bookmarks WHERE member_id = $1 ORDER BY id;
+
+-- name: export_mentions
+-- Posts that mention a member; their texts are others'. Index: post_mentions_by_member.
+SELECT post_id FROM feed.post_mentions WHERE member_id = $1 ORDER BY post_id;
 
 -- name: export_likes
 -- Posts that a member likes; their texts are others'. Index: likes_by_member.
@@ -43,6 +58,17 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone;
 
+-- name: erase_reposts
+-- Take some of a member's reposts back, and off the posts' counters; how many. Index: reposts_by_member.
+WITH gone AS (
+    DELETE FROM feed.reposts
+    WHERE member_id = $1 AND id IN (SELECT id FROM feed.reposts WHERE member_id = $1 ORDER BY id LIMIT $2)
+    RETURNING post_id
+), counted AS (
+    UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id IN (SELECT post_id FROM gone)
+)
+SELECT count(*) FROM gone;
+
 -- name: erase_follows
 -- Let a member follow and be followed no more, by some, and take that off the others' counters; how many.
 -- Indexes: follows' primary key, follows_by_followed.
@@ -67,20 +93,29 @@ SELECT count(*) FROM gone;
 -- name: erase_posts
 -- Leave of some of a member's posts nothing but their places, and take replies off their parents' counters; how many.
 WITH chosen AS MATERIALIZED (
-    SELECT id, reply_to, deleted_at IS NULL AS counts FROM feed.posts WHERE author_id = $1 ORDER BY id DESC LIMIT $2
+    SELECT id, reply_to, is_restricted, deleted_at IS NULL AS counts
+    FROM feed.posts WHERE author_id = $1 ORDER BY id DESC LIMIT $2
     FOR UPDATE
 ), parents AS (
-    UPDATE feed.posts p SET replies_count = greatest(p.replies_count - s.replies, 0)
-    FROM (SELECT reply_to, count(*)::integer AS replies FROM chosen WHERE counts AND reply_to IS NOT NULL GROUP BY 1) s
-    WHERE p.id = s.reply_to AND p.id NOT IN (SELECT id FROM chosen)
-), tags AS (
-    DELETE FROM feed.post_tags WHERE post_id IN (SELECT id FROM chosen)
-), likes AS (
-    DELETE FROM feed.likes WHERE post_id IN (SELECT id FROM chosen)
-), left_over AS (
     UPDATE feed.posts p
-    SET author_id = NULL, text = '', idempotency_key = NULL, university_id = NULL, edited_at = NULL,
-        visibility = 'public', likes_count = 0, deleted_at = coalesce(p.deleted_at, now())
+    SET replies_count = greatest(p.replies_count - s.open, 0),
+        restricted_replies_count = greatest(p.restricted_replies_count - s.restricted, 0)
+    FROM (SELECT reply_to, count(*) FILTER (WHERE NOT is_restricted)::integer AS open,
+                 count(*) FILTER (WHERE is_restricted)::integer AS restricted
+          FROM chosen WHERE counts AND reply_to IS NOT NULL GROUP BY 1) s
+    WHERE p.id = s.reply_to AND p.id NOT IN (SELECT id FROM chosen)
+), tags AS (DELETE FROM feed.post_tags WHERE post_id IN (SELECT id FROM chosen)),
+mentions AS (DELETE FROM feed.post_mentions WHERE post_id IN (SELECT id FROM chosen)),
+edits AS (DELETE FROM feed.post_edits WHERE post_id IN (SELECT id FROM chosen)),
+likes AS (DELETE FROM feed.likes WHERE post_id IN (SELECT id FROM chosen)),
+reposts AS (DELETE FROM feed.reposts WHERE post_id IN (SELECT id FROM chosen)),
+bookmarks AS (DELETE FROM feed.bookmarks WHERE post_id IN (SELECT id FROM chosen)),
+left_over AS (
+    UPDATE feed.posts p
+    SET author_id = NULL, text = '', content_warning = NULL, quote_of = NULL, quotable_by = 'everyone',
+        has_poll = false, has_media = false, idempotency_key = NULL, request_hash = NULL, university_id = NULL,
+        edited_at = NULL, visibility = 'public', is_restricted = false, likes_count = 0, reposts_count = 0,
+        deleted_at = coalesce(p.deleted_at, now())
     WHERE p.id IN (SELECT id FROM chosen)
 )
 SELECT count(*) FROM chosen;

@@ -2,7 +2,7 @@
 -- A member by username; hidden from members whom they block, and from all when they leave.
 SELECT m.id, m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url,
        m.is_private, m.followers_count AS followers, m.following_count AS following,
-       m.posts_count AS posts, m.created_at,
+       feed.posts_seen($1, m.id) AS posts, m.created_at,
        EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = m.id) AS is_followed
 FROM feed.members m
 JOIN auth.university_names u ON u.id = m.university_id

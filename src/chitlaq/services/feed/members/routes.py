@@ -43,4 +43,4 @@ async def posts_of_member(
     username: str, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[Post]:
     author = await members.profile(state.database, account_id(viewer), username)
-    return await posts.of_member(state.database, account_id(viewer), author.id, paging)
+    return await posts.of_member(state, account_id(viewer), author.id, paging)

@@ -1,11 +1,15 @@
-"""Posts: write, read, change, delete, like."""
+"""Posts: write, read, change, delete, like, repost."""
 
 from __future__ import annotations
 
+import hashlib
+from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-import asyncpg
+import msgspec
 
+from chitlaq.core.data.jobs import enqueue
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
@@ -13,13 +17,15 @@ from chitlaq.core.telemetry import logs
 from chitlaq.core.text import tokens
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.posts.schemas import NewPost, PostChange
-from chitlaq.services.feed.schemas import Post
+from chitlaq.services.feed.rendering import Row
+from chitlaq.services.feed.schemas import Post, PostContent
 from chitlaq.services.feed.state import FeedState
+from chitlaq.services.feed.timelines.deliveries import DELIVER_POST, DeliverPost
 
+T = TypeVar("T")
 
-def tags_of(text: str) -> list[str]:
-    """Return a text's hashtags as they are matched, in order, without duplicates."""
-    return [tag.folded for tag in tokens.parsed(text).tags]
+# What is in no follower's timeline.
+UNDELIVERED = ("self", "mentioned")
 
 
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
@@ -28,57 +34,77 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
     If the author has used the idempotency key before, return that post.
 
     Raises:
-        Problem: 422 for a reply to a post that the author cannot read, 409 for a key that was used
-            with another text.
+        Problem: 422 for a reply to a post that the author cannot read, or a quote of one that they may not
+            quote; 409 for a key that was used for another post, or whose post was deleted.
     """
-    if new.reply_to is not None and not await state.database.row("post", author, new.reply_to):
-        raise problems.invalid({"reply_to": "there is no such post, or you may not see it"})
-    try:
-        async with state.database.session() as session:
-            row = await session.row(
-                "insert_post",
-                author,
-                new.text,
-                new.visibility,
-                new.reply_to,
-                idempotency_key,
-                tags_of(new.text),
-                logs.request_id(),
-            )
-    except asyncpg.ForeignKeyViolationError:
-        raise problems.not_signed_in("This account no longer exists.") from None
+    tags, mentioned = _tokens(new.text)
+    async with state.database.session() as session:
+        row = await session.row(
+            "insert_post",
+            author,
+            new.text,
+            new.visibility,
+            new.reply_to,
+            new.quote_of,
+            new.content_warning,
+            new.quotable_by,
+            idempotency_key,
+            _hash(new) if idempotency_key is not None else None,
+            tags,
+            mentioned,
+            logs.request_id(),
+        )
     if row is None:
-        return await _written_before(state.database, author, new, idempotency_key)
+        return await _written_before(state, author, new, idempotency_key)
+    post_id, created_at, author_version, job_id, mentions = row
     metrics.POSTS_CREATED.inc()
-    await state.deliveries.begin(row["job_id"], row["id"])
-    return await read(state.database, author, row["id"])
+    state.rendering.remember(1, _content(new, post_id, created_at, tags, mentions))
+    await state.deliveries.begin(job_id, post_id)
+    return await state.rendering.post(
+        author,
+        Row(post_id, 1, author, author_version, new.quote_of, False, 0, 0, 0, False, False, False),
+    )
 
 
-async def read(database: Database, viewer: UUID | None, post_id: UUID) -> Post:
+async def read(state: FeedState, viewer: UUID | None, post_id: UUID) -> Post:
     """Return one post.
 
     Raises:
         Problem: 404 if there is no such post, or the viewer may not read it.
     """
-    row = await database.row("post", viewer, post_id)
-    if row is None:
+    rows = await state.database.rows("readable", viewer, [post_id])
+    posts = await state.rendering.posts(viewer, rows)
+    if not posts:
         raise problems.not_found("post")
-    return Post.of(row)
+    return posts[0]
 
 
-async def change(database: Database, author: UUID, post_id: UUID, new: PostChange) -> Post:
-    """Change the author's own post.
+async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange) -> Post:
+    """Change the author's own post; what it said is kept as an edit. Without a change, nothing happens.
 
     Raises:
         Problem: 404 if the author has no such post.
     """
-    async with database.transaction() as session:
-        changed = await session.execute("update_post", post_id, author, new.text, new.visibility)
-        if not changed:
+    async with state.database.transaction() as session:
+        old = await session.row("own_post", post_id, author)
+        if old is None:
             raise problems.not_found("post of yours")
-        if new.text is not None:
-            await session.execute("replace_tags", post_id, tags_of(new.text))
-    return await read(database, author, post_id)
+        text = _or(new.text, old["text"])
+        visibility = _or(new.visibility, old["visibility"])
+        warning = _or(new.content_warning, old["content_warning"])
+        quotable_by = _or(new.quotable_by, old["quotable_by"])
+        is_edited = (text, warning) != (old["text"], old["content_warning"])
+        if is_edited:
+            await session.execute("keep_edit", post_id)
+            tags, mentioned = _tokens(text)
+            await session.execute("replace_tags", post_id, tags, author, mentioned)
+        if is_edited or (visibility, quotable_by) != (old["visibility"], old["quotable_by"]):
+            await session.execute(
+                "update_post", post_id, text, visibility, warning, quotable_by, is_edited
+            )
+        if old["visibility"] in UNDELIVERED and visibility not in UNDELIVERED:
+            await enqueue(session, DELIVER_POST, DeliverPost(post_id))
+    return await read(state, author, post_id)
 
 
 async def delete(database: Database, author: UUID, post_id: UUID) -> None:
@@ -88,42 +114,123 @@ async def delete(database: Database, author: UUID, post_id: UUID) -> None:
         Problem: 404 if the author has no such post.
     """
     async with database.session() as session:
-        if not await session.execute("delete_post", post_id, author):
+        if await session.row("delete_post", post_id, author) is None:
             raise problems.not_found("post of yours")
 
 
-async def like(database: Database, member: UUID, post_id: UUID, *, liked: bool) -> None:
-    """Like or unlike a post that the member may read; repeating it changes nothing."""
-    await read(database, member, post_id)
+async def like(database: Database, member: UUID, post_id: UUID) -> None:
+    """Like a post that the member may read; repeating it changes nothing.
+
+    Raises:
+        Problem: 404 if there is no such post, or the member may not read it.
+    """
     async with database.session() as session:
-        await session.execute("like" if liked else "unlike", post_id, member)
+        if not await session.value("like", post_id, member):
+            raise problems.not_found("post")
+
+
+async def unlike(database: Database, member: UUID, post_id: UUID) -> None:
+    """Take a like back, also of a post that the member may not read any more."""
+    async with database.session() as session:
+        await session.execute("unlike", post_id, member)
+
+
+async def repost(state: FeedState, member: UUID, post_id: UUID) -> None:
+    """Share a post with the member's followers; repeating it changes nothing.
+
+    Raises:
+        Problem: 404 if there is no such post, or the member may not read it; 403 for one that is for few.
+    """
+    async with state.database.session() as session:
+        row = await session.row("repost", post_id, member, logs.request_id())
+    if row is None:
+        raise problems.not_found("post")
+    if not row["may"]:
+        raise problems.forbidden("Only posts that are public or for a university can be reposted.")
+    if row["job_id"] is not None:
+        await state.deliveries.begin_repost(row["job_id"], row["repost_id"], post_id, member)
+
+
+async def unrepost(database: Database, member: UUID, post_id: UUID) -> None:
+    """Take a repost back, also of a post that the member may not read any more."""
+    async with database.session() as session:
+        await session.execute("unrepost", post_id, member)
 
 
 async def replies(
-    database: Database, viewer: UUID | None, post_id: UUID, paging: Paging
+    state: FeedState, viewer: UUID | None, post_id: UUID, paging: Paging
 ) -> Page[Post]:
     """Return a page of the replies to a post that the viewer may read, oldest first."""
-    await read(database, viewer, post_id)
-    rows = await database.rows("replies", viewer, post_id, *paging.window)
-    return paging.page_of(rows, Post.of)
+    if not await state.database.row("readable", viewer, [post_id]):
+        raise problems.not_found("post")
+    rows = await state.database.rows("replies", viewer, post_id, *paging.window)
+    return await state.rendering.page(viewer, rows, paging)
 
 
 async def of_member(
-    database: Database, viewer: UUID | None, member: UUID, paging: Paging
+    state: FeedState, viewer: UUID | None, member: UUID, paging: Paging
 ) -> Page[Post]:
     """Return a page of a member's posts that the viewer may read, newest first."""
-    rows = await database.rows("posts_of_member", viewer, member, *paging.window)
-    return paging.page_of(rows, Post.of)
+    rows = await state.database.rows("posts_of_member", viewer, member, *paging.window)
+    return await state.rendering.page(viewer, rows, paging)
 
 
-async def _written_before(database: Database, author: UUID, new: NewPost, key: str | None) -> Post:
-    row = await database.row("post_by_idempotency_key", author, key)
-    if row is None or (row["text"], row["visibility"], row["reply_to"]) != (
-        new.text,
-        new.visibility,
-        new.reply_to,
-    ):
+async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str | None) -> Post:
+    before = await state.database.row("post_by_idempotency_key", author, key) if key else None
+    if before is None:
+        raise await _reason(state.database, author, new)
+    # Posts of earlier versions have no hash.
+    if before["request_hash"] not in (None, _hash(new)):
         raise problems.conflict(
             "This Idempotency-Key was used for another post; use a new one.", "Idempotency-Key"
         )
-    return await read(database, author, row["id"])
+    if before["deleted_at"] is not None:
+        raise problems.conflict(
+            "The post that was written with this Idempotency-Key is deleted; use a new one.",
+            "Idempotency-Key",
+        )
+    return await read(state, author, before["id"])
+
+
+async def _reason(database: Database, author: UUID, new: NewPost) -> problems.Problem:
+    row = await database.row("why_not_written", author, new.reply_to, new.quote_of)
+    assert row is not None
+    if not row["has_account"]:
+        return problems.not_signed_in("This account no longer exists.")
+    if not row["may_answer"]:
+        return problems.invalid({"reply_to": "there is no such post, or you may not see it"})
+    if not row["may_read_quoted"]:
+        return problems.invalid({"quote_of": "there is no such post, or you may not see it"})
+    return problems.invalid({"quote_of": "its author does not let you quote it"})
+
+
+def _tokens(text: str) -> tuple[list[str], list[str]]:
+    """Return the tags of a text, as they are matched, and the usernames that it mentions."""
+    found = tokens.parsed(text)
+    return [tag.folded for tag in found.tags], list(found.mentions)
+
+
+def _hash(new: NewPost) -> bytes:
+    return hashlib.sha256(msgspec.json.encode(new)).digest()
+
+
+def _content(
+    new: NewPost, post_id: UUID, created_at: datetime, tags: list[str], mentions: list[str]
+) -> PostContent:
+    return PostContent(
+        post_id,
+        new.text,
+        new.visibility,
+        new.reply_to,
+        new.quote_of,
+        created_at,
+        None,
+        new.content_warning,
+        mentions,
+        sorted(tags),
+        (),
+    )
+
+
+def _or(new: T | msgspec.UnsetType, old: T) -> T:
+    return old if new is msgspec.UNSET else new

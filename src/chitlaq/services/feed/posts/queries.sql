@@ -1,83 +1,182 @@
--- name: insert_post
--- Insert a post with its tags, counters and delivery job, which the caller runs at once.
--- No row if the author has used the idempotency key before.
-WITH new AS (
-    INSERT INTO feed.posts (author_id, text, visibility, reply_to, idempotency_key)
-    VALUES ($1, $2, $3, $4, $5)
+-- name: insert_post (prepared)
+-- Insert a post with its tags, mentions, counters and delivery job, which the caller runs at once. No row if the
+-- author has used the idempotency key before, has no account any more, or may not answer or quote that post.
+WITH author AS (
+    SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
+), parent AS (
+    SELECT p.id, coalesce(p.root_id, p.id) AS root_id FROM feed.permitted_posts($1) p WHERE p.id = $4
+), quoted AS (
+    SELECT q.id FROM feed.quotable_posts($1) q WHERE q.id = $5
+), new AS (
+    INSERT INTO feed.posts (author_id, text, visibility, reply_to, root_id, quote_of, content_warning, quotable_by,
+                            is_restricted, idempotency_key, request_hash)
+    SELECT a.id, $2, $3, $4, (SELECT root_id FROM parent), $5, $6, $7, $3 <> 'public' OR a.is_hidden, $8, $9
+    FROM author a
+    WHERE ($4::uuid IS NULL OR EXISTS (SELECT FROM parent)) AND ($5::uuid IS NULL OR EXISTS (SELECT FROM quoted))
     ON CONFLICT (author_id, idempotency_key) DO NOTHING
-    RETURNING id
+    RETURNING id, created_at, is_restricted
 ), tagged AS (
-    INSERT INTO feed.post_tags (tag, post_id)
-    SELECT tag, new.id FROM new, unnest($6::text[]) AS tag
+    INSERT INTO feed.post_tags (tag, post_id) SELECT tag, new.id FROM new, unnest($10::text[]) AS tag
+), mentioned AS (
+    INSERT INTO feed.post_mentions (post_id, member_id)
+    SELECT new.id, m.id FROM new, feed.mentionable_members($1) m WHERE m.username = ANY ($11::text[])
+    RETURNING member_id
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
-    SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $7 FROM new
+    SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $12 FROM new
     RETURNING id
-), author AS (
+), counted AS (
     UPDATE feed.members SET posts_count = posts_count + 1
-    WHERE id = $1 AND EXISTS (SELECT FROM new)
-), parent AS (
-    UPDATE feed.posts SET replies_count = replies_count + 1
-    WHERE id = $4 AND EXISTS (SELECT FROM new)
+    WHERE id = $1 AND $3 = 'public' AND EXISTS (SELECT FROM new)
+), answered AS (
+    UPDATE feed.posts p
+    SET replies_count = p.replies_count + (NOT new.is_restricted)::integer,
+        restricted_replies_count = p.restricted_replies_count + new.is_restricted::integer
+    FROM new WHERE p.id = $4
 )
-SELECT new.id, delivery.id AS job_id FROM new, delivery;
+SELECT new.id, new.created_at, a.version AS author_version, delivery.id AS job_id,
+       ARRAY(SELECT m.username FROM mentioned n JOIN feed.members m ON m.id = n.member_id ORDER BY m.username)
+           AS mentions
+FROM new, delivery, author a;
 
 -- name: post_by_idempotency_key
--- The post that the author wrote under this key. Index: posts' unique index.
-SELECT id, text, visibility, reply_to FROM feed.posts WHERE author_id = $1 AND idempotency_key = $2;
+-- What the author wrote under this key. Index: posts' unique index.
+SELECT id, request_hash, deleted_at FROM feed.posts WHERE author_id = $1 AND idempotency_key = $2;
 
--- name: post
--- One post, if the viewer may read it.
-SELECT * FROM feed.readable_posts($1) WHERE id = $2;
+-- name: why_not_written
+-- What keeps a post from being written: no account, a parent that may not be read, a post that may not be quoted.
+SELECT EXISTS (SELECT FROM feed.members WHERE id = $1) AS has_account,
+       $2::uuid IS NULL OR EXISTS (SELECT FROM feed.permitted_posts($1) p WHERE p.id = $2) AS may_answer,
+       $3::uuid IS NULL OR EXISTS (SELECT FROM feed.permitted_posts($1) p WHERE p.id = $3) AS may_read_quoted,
+       $3::uuid IS NULL OR EXISTS (SELECT FROM feed.quotable_posts($1) q WHERE q.id = $3) AS may_quote;
+
+-- name: own_post
+-- The author's own post, locked to be changed.
+SELECT p.text, p.visibility, p.content_warning, p.quotable_by, p.reply_to
+FROM feed.posts p WHERE p.id = $1 AND p.author_id = $2 AND p.deleted_at IS NULL FOR UPDATE;
+
+-- name: keep_edit
+-- Keep what a post says now, before it is edited.
+INSERT INTO feed.post_edits (post_id, replaced_at, text, content_warning)
+SELECT id, clock_timestamp(), text, content_warning FROM feed.posts WHERE id = $1;
 
 -- name: update_post
--- Change the author's own post; null leaves a column unchanged.
-UPDATE feed.posts
-SET text = coalesce($3, text), visibility = coalesce($4, visibility), edited_at = now()
-WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL;
+-- Change a post, with the counters of its author and its parent; `edited_at` if what it says was changed ($6).
+WITH changed AS (
+    UPDATE feed.posts p
+    SET text = $2, visibility = $3, content_warning = $4, quotable_by = $5, version = p.version + 1,
+        edited_at = CASE WHEN $6 THEN now() ELSE p.edited_at END,
+        is_restricted = $3 <> 'public' OR a.is_private OR a.hidden_at IS NOT NULL
+    FROM feed.posts old JOIN feed.members a ON a.id = old.author_id
+    WHERE p.id = $1 AND old.id = $1
+    RETURNING p.author_id, p.reply_to, p.is_restricted::integer - old.is_restricted::integer AS restricted,
+              (p.visibility = 'public')::integer - (old.visibility = 'public')::integer AS published
+), answered AS (
+    UPDATE feed.posts p
+    SET replies_count = p.replies_count - c.restricted,
+        restricted_replies_count = p.restricted_replies_count + c.restricted
+    FROM changed c WHERE p.id = c.reply_to AND c.restricted <> 0
+)
+UPDATE feed.members m SET posts_count = m.posts_count + c.published
+FROM changed c WHERE m.id = c.author_id AND c.published <> 0;
 
 -- name: replace_tags
--- Replace the tags of an edited post.
-WITH gone AS (DELETE FROM feed.post_tags WHERE post_id = $1 AND tag <> ALL ($2::text[]))
+-- Replace the tags and mentions of an edited post.
+WITH gone AS (DELETE FROM feed.post_tags WHERE post_id = $1 AND tag <> ALL ($2::text[])),
+unmentioned AS (
+    DELETE FROM feed.post_mentions n USING feed.members m
+    WHERE n.post_id = $1 AND m.id = n.member_id AND m.username <> ALL ($4::text[])
+), mentioned AS (
+    INSERT INTO feed.post_mentions (post_id, member_id)
+    SELECT $1, m.id FROM feed.mentionable_members($3) m WHERE m.username = ANY ($4::text[])
+    ON CONFLICT DO NOTHING
+)
 INSERT INTO feed.post_tags (tag, post_id)
 SELECT tag, $1 FROM unnest($2::text[]) AS tag
 ON CONFLICT DO NOTHING;
 
 -- name: delete_post
--- Delete the author's own post; its row stays so that replies keep their place.
-WITH gone AS (
-    UPDATE feed.posts SET deleted_at = now()
-    WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL
-    RETURNING author_id, reply_to
-), parent AS (
-    UPDATE feed.posts SET replies_count = greatest(replies_count - 1, 0)
-    WHERE id = (SELECT reply_to FROM gone)
+-- Delete the author's own post and all that was said in it; its row stays, so that replies keep their place.
+WITH old AS MATERIALIZED (
+    SELECT id, author_id, reply_to, visibility, is_restricted FROM feed.posts
+    WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL FOR UPDATE
+), gone AS (
+    UPDATE feed.posts p
+    SET deleted_at = now(), text = '', content_warning = NULL, quote_of = NULL, edited_at = NULL, has_poll = false,
+        likes_count = 0, reposts_count = 0, version = p.version + 1
+    FROM old WHERE p.id = old.id
+), tags AS (DELETE FROM feed.post_tags USING old WHERE post_id = old.id),
+mentions AS (DELETE FROM feed.post_mentions USING old WHERE post_id = old.id),
+edits AS (DELETE FROM feed.post_edits USING old WHERE post_id = old.id),
+likes AS (DELETE FROM feed.likes USING old WHERE post_id = old.id),
+reposts AS (DELETE FROM feed.reposts USING old WHERE post_id = old.id),
+bookmarks AS (DELETE FROM feed.bookmarks USING old WHERE post_id = old.id),
+answered AS (
+    UPDATE feed.posts p
+    SET replies_count = greatest(p.replies_count - (NOT old.is_restricted)::integer, 0),
+        restricted_replies_count = greatest(p.restricted_replies_count - old.is_restricted::integer, 0)
+    FROM old WHERE p.id = old.reply_to
+), counted AS (
+    UPDATE feed.members m SET posts_count = greatest(m.posts_count - 1, 0)
+    FROM old WHERE m.id = old.author_id AND old.visibility = 'public'
 )
-UPDATE feed.members SET posts_count = greatest(posts_count - 1, 0)
-WHERE id = (SELECT author_id FROM gone);
+SELECT id FROM old;
 
 -- name: replies
 -- Replies to a post, oldest first. Index: posts_by_parent.
-SELECT p.* FROM feed.readable_posts($1) p
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.readable_posts($1) p
 WHERE p.reply_to = $2 AND ($3::uuid IS NULL OR p.id > $3)
 ORDER BY p.id
 OFFSET $4 LIMIT $5;
 
 -- name: posts_of_member
 -- A member's posts that the viewer may read, newest first. Index: posts_by_author.
-SELECT p.* FROM feed.readable_posts($1) p
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.readable_posts($1) p
 WHERE p.author_id = $2 AND ($3::uuid IS NULL OR p.id < $3)
 ORDER BY p.id DESC
 OFFSET $4 LIMIT $5;
 
--- name: like
--- Like a post, once.
-WITH new AS (
-    INSERT INTO feed.likes (post_id, member_id) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING post_id
+-- name: like (prepared)
+-- Like a post that the member may read, once; whether there is one.
+WITH post AS MATERIALIZED (
+    SELECT p.id FROM feed.permitted_posts($2) p WHERE p.id = $1
+), new AS (
+    INSERT INTO feed.likes (post_id, member_id) SELECT post.id, $2 FROM post ON CONFLICT DO NOTHING RETURNING post_id
+), counted AS (
+    UPDATE feed.posts SET likes_count = likes_count + 1 WHERE id = (SELECT post_id FROM new)
 )
-UPDATE feed.posts SET likes_count = likes_count + 1 WHERE id = (SELECT post_id FROM new);
+SELECT EXISTS (SELECT FROM post);
 
--- name: unlike
--- Unlike a post.
+-- name: unlike (prepared)
+-- Take a like back, also of a post that the member may not read any more.
 WITH gone AS (DELETE FROM feed.likes WHERE post_id = $1 AND member_id = $2 RETURNING post_id)
 UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
+
+-- name: repost (prepared)
+-- Repost a public or university post that the member may read, once, with the job that delivers it. Whether there is
+-- such a post, whether it may be reposted, and the job, if it is new.
+WITH post AS MATERIALIZED (
+    SELECT p.id, p.visibility IN ('public', 'university') AS may FROM feed.permitted_posts($2) p WHERE p.id = $1
+), new AS (
+    INSERT INTO feed.reposts (post_id, member_id) SELECT post.id, $2 FROM post WHERE post.may
+    ON CONFLICT DO NOTHING
+    RETURNING id, post_id
+), counted AS (
+    UPDATE feed.posts SET reposts_count = reposts_count + 1 WHERE id = (SELECT post_id FROM new)
+), delivery AS (
+    INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
+    SELECT 'deliver_repost', 'running', 1, jobs.lease(),
+           jsonb_build_object('repost_id', new.id, 'post_id', new.post_id, 'member_id', $2::uuid), $3
+    FROM new
+    RETURNING id
+)
+SELECT post.may, (SELECT id FROM delivery) AS job_id, (SELECT id FROM new) AS repost_id FROM post;
+
+-- name: unrepost (prepared)
+-- Take a repost back, also of a post that the member may not read any more.
+WITH gone AS (DELETE FROM feed.reposts WHERE post_id = $1 AND member_id = $2 RETURNING post_id)
+UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id = (SELECT post_id FROM gone);

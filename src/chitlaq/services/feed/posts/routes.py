@@ -37,12 +37,12 @@ async def write_post(
 
 @get("/posts/{post_id:uuid}", summary="One post")
 async def read_post(post_id: UUID, viewer: Identity | None, state: FeedState) -> Post:
-    return await posts.read(state.database, account_id(viewer), post_id)
+    return await posts.read(state, account_id(viewer), post_id)
 
 
 @patch("/posts/{post_id:uuid}", summary="Edit your own post")
 async def change_post(post_id: UUID, data: PostChange, member: Identity, state: FeedState) -> Post:
-    return await posts.change(state.database, member.account_id, post_id, data)
+    return await posts.change(state, member.account_id, post_id, data)
 
 
 @delete("/posts/{post_id:uuid}", summary="Delete your own post")
@@ -54,14 +54,24 @@ async def delete_post(post_id: UUID, member: Identity, state: FeedState) -> None
 async def replies(
     post_id: UUID, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[Post]:
-    return await posts.replies(state.database, account_id(viewer), post_id, paging)
+    return await posts.replies(state, account_id(viewer), post_id, paging)
 
 
 @put("/posts/{post_id:uuid}/like", status_code=204, summary="Like a post")
 async def like(post_id: UUID, member: Identity, state: FeedState) -> None:
-    await posts.like(state.database, member.account_id, post_id, liked=True)
+    await posts.like(state.database, member.account_id, post_id)
 
 
 @delete("/posts/{post_id:uuid}/like", summary="Unlike a post")
 async def unlike(post_id: UUID, member: Identity, state: FeedState) -> None:
-    await posts.like(state.database, member.account_id, post_id, liked=False)
+    await posts.unlike(state.database, member.account_id, post_id)
+
+
+@put("/posts/{post_id:uuid}/repost", status_code=204, summary="Repost a post", refuses=(403,))
+async def repost(post_id: UUID, member: Identity, state: FeedState) -> None:
+    await posts.repost(state, member.account_id, post_id)
+
+
+@delete("/posts/{post_id:uuid}/repost", summary="Take a repost back")
+async def unrepost(post_id: UUID, member: Identity, state: FeedState) -> None:
+    await posts.unrepost(state.database, member.account_id, post_id)

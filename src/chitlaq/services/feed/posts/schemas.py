@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming, normalize
+from chitlaq.core.http.schemas import Incoming, normalize, require_one_line
 from chitlaq.core.text import written
 from chitlaq.services.feed.schemas import Visibility
 
@@ -19,26 +19,39 @@ MAX_CHARACTERS = 5000
 PostText = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
 """At most `MAX_GRAPHEMES`, stored as `written.checked` returns it."""
 
+ContentWarning = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+QuotableBy = Literal["everyone", "followers", "nobody"]
+
 _checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 
 
 class NewPost(Incoming, frozen=True):
+    """A post, a reply, or a quote; ``quotable_by`` says who may quote it."""
+
     text: PostText
     visibility: Visibility = "public"
     reply_to: UUID | None = None
+    quote_of: UUID | None = None
+    content_warning: ContentWarning | None = None
+    quotable_by: QuotableBy = "everyone"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         normalize(self, "text", _checked)
+        require_one_line("content_warning", self.content_warning or "")
 
 
 class PostChange(Incoming, frozen=True):
-    """Omitted fields stay unchanged."""
+    """Omitted fields stay unchanged; ``content_warning`` may be null."""
 
-    text: PostText | None = None
-    visibility: Visibility | None = None
+    text: PostText | msgspec.UnsetType = msgspec.UNSET
+    visibility: Visibility | msgspec.UnsetType = msgspec.UNSET
+    content_warning: ContentWarning | msgspec.UnsetType | None = msgspec.UNSET
+    quotable_by: QuotableBy | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.text is not None:
+        if self.text is not msgspec.UNSET:
             normalize(self, "text", _checked)
+        if self.content_warning is not msgspec.UNSET:
+            require_one_line("content_warning", self.content_warning or "")

@@ -1,9 +1,9 @@
-"""Home timelines in Valkey: per member the ids of the posts in the home feed, newest first.
+"""Home timelines in Valkey: per member the entries of the home feed, newest first.
 
-A timeline is a sorted set of post ids (16 bytes each), all with score 0: ids are UUIDv7, so byte
-order is time order. It is a cache: built from PostgreSQL when a member without one reads the home
-feed, extended by deliveries while it exists, and gone after a week without a read, when Valkey
-evicts it, or when Valkey is lost.
+An entry is the id of a post (16 bytes), or the id of a repost and that of its post (32 bytes). A timeline
+is a sorted set of entries, all with score 0: ids are UUIDv7, so byte order is time order. It is a cache:
+built from PostgreSQL when a member without one reads the home feed, extended by deliveries while it exists,
+and gone after a week without a read, when Valkey evicts it, or when Valkey is lost.
 
 A build must not miss a post that is delivered meanwhile. It takes three steps: insert a marker of
 this attempt, so that the timeline exists and deliveries reach it; read PostgreSQL; add the result
@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -62,8 +63,22 @@ return 1
 
 # A uuid.UUID implemented in C: each page converts ten or more from bytes.
 _Id = pgproto.UUID
+ID_BYTES = 16
 
 log = logs.get("timelines")
+
+
+class Entry(NamedTuple):
+    """What stands in a home feed: a post, by its own id, or a repost of it."""
+
+    id: UUID
+    post_id: UUID
+
+    @property
+    def member(self) -> bytes:
+        """The entry as a member of the sorted set."""
+        own = self.id.bytes
+        return own if self.id == self.post_id else own + self.post_id.bytes
 
 
 class Timelines:
@@ -72,8 +87,8 @@ class Timelines:
         self._client = client
         self._to_forget: set[UUID] = set()
 
-    async def ids(self, member: UUID, skip: int, take: int) -> list[UUID]:
-        """Return ids from a member's home timeline, newest first.
+    async def entries(self, member: UUID, skip: int, take: int) -> list[Entry]:
+        """Return entries of a member's home timeline, newest first.
 
         Args:
             member: whose home feed it is.
@@ -89,18 +104,18 @@ class Timelines:
         metrics.TIMELINE_READS.labels("valkey").inc()
         return found
 
-    async def ids_before(self, member: UUID, before: UUID, take: int) -> list[UUID]:
-        """Return the ids older than ``before``, from PostgreSQL: few members read that far."""
+    async def entries_before(self, member: UUID, before: UUID, take: int) -> list[Entry]:
+        """Return the entries older than ``before``, from PostgreSQL: few members read that far."""
         return await self._from_postgres(member, before, take)
 
-    async def add(self, members: Sequence[UUID], post: UUID) -> None:
-        """Add a post to those of these members' timelines that exist.
+    async def add(self, members: Sequence[UUID], entry: Entry) -> None:
+        """Add an entry to those of these members' timelines that exist.
 
         Raises:
             ValkeyUnavailableError, ValkeyReplyError: not done; a retry is safe.
         """
         keys = [_key(member) for member in members]
-        await self._client.run(_ADD, keys, post.bytes, MAX_LENGTH)
+        await self._client.run(_ADD, keys, entry.member, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
         """Drop these members' timelines; the next read rebuilds them. Retried while Valkey is down."""
@@ -124,8 +139,8 @@ class Timelines:
         else:
             self._to_forget.difference_update(pending)
 
-    async def _cached(self, member: UUID, skip: int, take: int) -> list[UUID] | None:
-        """Return ids from Valkey, or None if there is no complete timeline."""
+    async def _cached(self, member: UUID, skip: int, take: int) -> list[Entry] | None:
+        """Return entries from Valkey, or None if there is no complete timeline."""
         try:
             found: list[bytes] = await self._client.execute(
                 "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
@@ -135,31 +150,41 @@ class Timelines:
             return None
         if not found or found[0] != COMPLETE:
             return None
-        return [_Id(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
+        return [_entry(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
 
-    async def _rebuilt(self, member: UUID) -> list[UUID]:
+    async def _rebuilt(self, member: UUID) -> list[Entry]:
         key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)
         try:
             await self._client.run(_ATTEMPT, [key], attempt, ATTEMPT_SECONDS)
         except valkey.UNAVAILABLE as error:
             self._note("start timeline", error)
             return await self._from_postgres(member, None, MAX_LENGTH)
-        ids = await self._from_postgres(member, None, MAX_LENGTH)
+        entries = await self._from_postgres(member, None, MAX_LENGTH)
         try:
             await self._client.run(
-                _COMPLETE, [key], attempt, LIFETIME_SECONDS, COMPLETE, *(post.bytes for post in ids)
+                _COMPLETE,
+                [key],
+                attempt,
+                LIFETIME_SECONDS,
+                COMPLETE,
+                *(entry.member for entry in entries),
             )
         except valkey.UNAVAILABLE as error:
             self._note("store timeline", error)
-        return ids
+        return entries
 
-    async def _from_postgres(self, member: UUID, before: UUID | None, take: int) -> list[UUID]:
+    async def _from_postgres(self, member: UUID, before: UUID | None, take: int) -> list[Entry]:
         rows = await self._database.rows("home_timeline", member, before, take)
-        return [row["id"] for row in rows]
+        return [Entry(*row) for row in rows]
 
     def _note(self, purpose: str, error: Exception) -> None:
         VALKEY_ERRORS.labels("feed-service", purpose).inc()
         log.warning("valkey did not answer", purpose=purpose, error=str(error))
+
+
+def _entry(member: bytes) -> Entry:
+    own = _Id(member[:ID_BYTES])
+    return Entry(own, own if len(member) == ID_BYTES else _Id(member[ID_BYTES:]))
 
 
 def _key(member: UUID) -> bytes:

@@ -1,4 +1,4 @@
-"""The home feed: ids from the member's timeline, posts from PostgreSQL."""
+"""The home feed: entries from the member's timeline, and PostgreSQL's decision about each."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from uuid import UUID
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.schemas import Post
-from chitlaq.services.feed.timelines.cache import Timelines
+from chitlaq.services.feed.timelines.cache import Entry, Timelines
 
 # Spare ids per page, for posts that the viewer may not read: a second query would cost as much as
 # the first, and PostgreSQL stops once it has enough.
@@ -18,54 +19,60 @@ SPARE = 10
 
 
 class HomePosts(NamedTuple):
-    """The newest of these posts that belong in a member's home feed."""
+    """The newest of these entries that belong in a member's home feed."""
 
     member: UUID
-    ids: list[UUID]
+    entries: list[Entry]
     wanted: int
 
 
 class HomeFeed:
     """Reads home feeds; one query reads the posts for all concurrent requests."""
 
-    def __init__(self, database: Database, timelines: Timelines) -> None:
+    def __init__(self, database: Database, timelines: Timelines, rendering: Rendering) -> None:
         self._database = database
         self._timelines = timelines
+        self._rendering = rendering
         self._posts = Batcher(self._read_posts)
 
     async def page(self, member: UUID, paging: Paging) -> Page[Post]:
-        """Return a page of a member's home feed, newest first."""
-        wanted = paging.limit + 1
+        """Return a page of a member's home feed, newest first.
+
+        Pages are counted in what the member may read, so that they neither repeat nor skip a post because
+        of others that they may not.
+        """
+        wanted = paging.offset + paging.limit + 1
         rows: list[Any] = []
-        skip, before = paging.offset, paging.before
+        skip, before = 0, paging.before
         while len(rows) < wanted:
-            take = wanted + SPARE
+            take = wanted - len(rows) + SPARE
             if before is None:
-                ids = await self._timelines.ids(member, skip, take)
+                entries = await self._timelines.entries(member, skip, take)
             else:
-                ids = await self._timelines.ids_before(member, before, take)
-            if ids:
-                rows += await self._posts.ask(HomePosts(member, ids, wanted - len(rows)))
-            if len(ids) < take:
+                entries = await self._timelines.entries_before(member, before, take)
+            if entries:
+                rows += await self._posts.ask(HomePosts(member, entries, wanted - len(rows)))
+            if len(entries) < take:
                 break
-            skip, before = skip + take, ids[-1] if before else None
-        return paging.page_of(rows, Post.of)
+            skip, before = skip + take, entries[-1].id if before else None
+        return await self._rendering.page(member, rows[paging.offset :], paging)
 
     async def _read_posts(self, asked: Sequence[HomePosts]) -> list[list[Any]]:
         firsts: list[int] = []
         lasts: list[int] = []
-        ids: list[UUID] = []
+        entries: list[Entry] = []
         for one in asked:
-            firsts.append(len(ids) + 1)
-            ids += one.ids
-            lasts.append(len(ids))
+            firsts.append(len(entries) + 1)
+            entries += one.entries
+            lasts.append(len(entries))
         rows = await self._database.rows(
             "home_posts",
             [one.member for one in asked],
             firsts,
             lasts,
             [one.wanted for one in asked],
-            ids,
+            [entry.id for entry in entries],
+            [entry.post_id for entry in entries],
         )
         found: list[list[Any]] = [[] for _ in asked]
         for row in rows:

@@ -1,60 +1,99 @@
 -- name: home_timeline (prepared)
--- Ids of the latest posts of a member ($1) and of those they follow, newest first: the source of
--- the timeline in Valkey. Indexes: follows' primary key, then posts_by_author for each author.
-SELECT p.id
-FROM (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1 UNION ALL SELECT $1) AS author
-CROSS JOIN LATERAL (
-    SELECT id FROM feed.posts
-    WHERE author_id = author.id AND deleted_at IS NULL AND reply_to IS NULL
-      AND (visibility <> 'self' OR author_id = $1)
-      AND ($2::uuid IS NULL OR id < $2)
-    ORDER BY id DESC
-    LIMIT $3
-) AS p
-ORDER BY p.id DESC
+-- The latest entries of a member's ($1) home feed, before the entry $2: posts of theirs and of those they follow, and
+-- reposts of the latter. The source of the timeline in Valkey. Indexes: follows' primary key, then posts_by_author and
+-- reposts_by_member for each author.
+WITH authors AS MATERIALIZED (SELECT followed_id AS id FROM feed.follows WHERE follower_id = $1)
+SELECT e.id, e.post_id
+FROM (
+    SELECT p.id, p.id AS post_id
+    FROM (SELECT id FROM authors UNION ALL SELECT $1) AS author
+    CROSS JOIN LATERAL (
+        SELECT id FROM feed.posts
+        WHERE author_id = author.id AND deleted_at IS NULL AND reply_to IS NULL
+          AND (visibility NOT IN ('self', 'mentioned') OR author_id = $1)
+          AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+    ) AS p
+    UNION ALL
+    SELECT s.id, s.post_id
+    FROM authors
+    CROSS JOIN LATERAL (
+        SELECT id, post_id FROM feed.reposts
+        WHERE member_id = authors.id AND ($2::uuid IS NULL OR id < $2)
+        ORDER BY id DESC
+        LIMIT $3
+    ) AS s
+) AS e
+ORDER BY e.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- For each member of $1: of the posts at positions $2 to $3 in the ids $5, the newest $4 that belong in
--- the member's home feed and that they may read, with the member's position in $1. Follows are checked
--- again, so that a stale timeline shows nothing wrong. The arrays are subqueries to hide their lengths
--- from the planner, which would otherwise replan for each number of members.
+-- For each member of $1: of the entries at positions $2 to $3 in $5, whose posts are in $6, the newest $4 that belong
+-- in the member's home feed and that they may read, with the member's position in $1. Follows are checked again, so
+-- that a stale timeline shows nothing wrong. A repost is folded into what was there of the post in the week before.
+-- The arrays are subqueries to hide their lengths from the planner, which would otherwise replan for each number of
+-- members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)
 CROSS JOIN LATERAL (
-    SELECT p.* FROM feed.readable_posts(asked.member) p
-    WHERE p.id = ANY (($5::uuid[])[asked.first : asked.last])
-      AND (p.author_id = asked.member
-           OR EXISTS (SELECT FROM feed.follows f
-                      WHERE f.follower_id = asked.member AND f.followed_id = p.author_id))
-    ORDER BY p.id DESC
+    SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+           p.liked, p.reposted, p.bookmarked, e.id AS entry, r.member_id, r.version AS reposter_version
+    FROM unnest(($5::uuid[])[asked.first : asked.last], ($6::uuid[])[asked.first : asked.last]) AS e (id, post_id)
+    JOIN feed.readable_posts(asked.member) p ON p.id = e.post_id
+    LEFT JOIN LATERAL (
+        SELECT s.member_id, s.created_at, m.version
+        FROM feed.reposts s
+        JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = s.member_id
+        JOIN feed.members m ON m.id = s.member_id AND m.hidden_at IS NULL
+        WHERE s.id = e.id
+    ) AS r ON e.id <> e.post_id
+    WHERE CASE WHEN e.id = e.post_id
+          THEN p.author_id = asked.member
+               OR EXISTS (SELECT FROM feed.follows f
+                          WHERE f.follower_id = asked.member AND f.followed_id = p.author_id)
+          ELSE r.member_id IS NOT NULL AND p.author_id <> asked.member
+               AND NOT (p.reply_to IS NULL AND p.created_at > r.created_at - interval '7 days'
+                        AND EXISTS (SELECT FROM feed.follows f
+                                    WHERE f.follower_id = asked.member AND f.followed_id = p.author_id))
+               AND NOT EXISTS (SELECT FROM feed.reposts o
+                               JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = o.member_id
+                               WHERE o.post_id = p.id AND o.id < e.id
+                                 AND o.created_at > r.created_at - interval '7 days')
+          END
+    ORDER BY e.id DESC
     LIMIT asked.wanted
 ) AS home
-ORDER BY asked.number, home.id DESC;
+ORDER BY asked.number, home.entry DESC;
 
 -- name: public_posts (prepared)
 -- The latest public posts, newest first. Index: posts_public.
-SELECT p.* FROM feed.readable_posts($1) p
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.readable_posts($1) p
 WHERE p.visibility = 'public' AND p.reply_to IS NULL AND ($2::uuid IS NULL OR p.id < $2)
 ORDER BY p.id DESC
 OFFSET $3 LIMIT $4;
 
 -- name: tagged_posts
 -- The latest public posts with a tag, newest first. Index: post_tags' primary key.
-SELECT p.* FROM feed.readable_posts($1) p
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.readable_posts($1) p
 JOIN feed.post_tags t ON t.post_id = p.id
 WHERE t.tag = $2 AND p.visibility = 'public' AND ($3::uuid IS NULL OR p.id < $3)
 ORDER BY p.id DESC
 OFFSET $4 LIMIT $5;
 
--- name: delivered_post
--- A post as its author sees it, for delivery; no row if it was deleted meanwhile.
-SELECT r.* FROM feed.posts p
-CROSS JOIN LATERAL feed.readable_posts(p.author_id) r
-WHERE p.id = $1 AND r.id = $1;
+-- name: delivered_post (prepared)
+-- A post that is delivered; no row if it was deleted meanwhile.
+SELECT p.id, p.version, p.author_id, a.version AS author_version, p.quote_of, p.has_poll, p.likes_count,
+       p.replies_count, p.reposts_count, false, false, false, p.visibility, p.reply_to, p.created_at
+FROM feed.posts p JOIN feed.members a ON a.id = p.author_id
+WHERE p.id = $1 AND p.deleted_at IS NULL;
 
--- name: follower_ids
+-- name: follower_ids (prepared)
 -- Followers of an author in batches, by id. Index: follows_by_followed.
 SELECT follower_id FROM feed.follows
 WHERE followed_id = $1 AND ($2::uuid IS NULL OR follower_id > $2)

@@ -15,17 +15,17 @@ from chitlaq.services.feed.timelines import timelines
 @get("/feed/home", summary="The home feed; the latest public posts for those not signed in")
 async def home(viewer: Identity | None, state: FeedState, paging: Paging) -> Page[Post]:
     if viewer is None:
-        return await timelines.explore(state.database, None, paging)
+        return await timelines.explore(state, None, paging)
     return await state.home.page(viewer.account_id, paging)
 
 
 @get("/feed/explore", summary="The latest public posts")
 async def explore(viewer: Identity | None, state: FeedState, paging: Paging) -> Page[Post]:
-    return await timelines.explore(state.database, account_id(viewer), paging)
+    return await timelines.explore(state, account_id(viewer), paging)
 
 
 @get("/feed/tags/{tag:str}", summary="The latest public posts with a hashtag")
 async def tagged(tag: str, viewer: Identity | None, state: FeedState, paging: Paging) -> Page[Post]:
     if "\x00" in tag:
         raise problems.not_found("tag")
-    return await timelines.tagged(state.database, account_id(viewer), tag, paging)
+    return await timelines.tagged(state, account_id(viewer), tag, paging)

@@ -1,0 +1,18 @@
+-- name: readable (prepared)
+-- Those of these posts that a viewer may read, as they see them.
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.readable_posts($1) p WHERE p.id = ANY ($2::uuid[]);
+
+-- name: post_contents (prepared)
+-- What posts say, whoever reads them: the caller knows who may.
+SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.created_at, p.edited_at, p.content_warning,
+       ARRAY(SELECT m.username FROM feed.post_mentions n JOIN feed.members m ON m.id = n.member_id
+             WHERE n.post_id = p.id ORDER BY m.username) AS mentions,
+       ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,
+       '{}'::text[] AS media
+FROM feed.posts p WHERE p.id = ANY ($1::uuid[]) AND p.deleted_at IS NULL;
+
+-- name: post_authors (prepared)
+-- Who wrote posts, by id.
+SELECT id, version, username, display_name, avatar_url FROM feed.members WHERE id = ANY ($1::uuid[]);
