@@ -156,8 +156,10 @@ async def test_report_matches_the_database(new_database: NewDatabase) -> None:
         ),
         (
             "feed.posts.restricted_replies_count",
-            "SELECT r.reply_to AS id, count(*) FROM feed.posts r, feed.members a"
-             " WHERE a.id = r.author_id AND (r.visibility <> 'public' OR a.is_private) GROUP BY 1",
+            """
+            SELECT r.reply_to AS id, count(*) FROM feed.posts r JOIN feed.members a ON a.id = r.author_id
+            WHERE r.visibility <> 'public' OR a.is_private GROUP BY 1
+            """,
         ),
     ],
 )

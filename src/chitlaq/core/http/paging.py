@@ -94,7 +94,7 @@ class Paging:
     def page_of(
         self, rows: Sequence[Any], make: Callable[[Any], T], *, sorted_by: int = 0
     ) -> Page[T]:
-        """Make a page from the rows of a `window`; their column ``sorted_by`` holds the id that sorts them."""
+        """Make a page from the rows of a `window`, sorted by the id in their column ``sorted_by``."""
         items = [make(row) for row in rows[: self.limit]]
         has_more = len(rows) > self.limit
         after = cursor_after(rows[self.limit - 1][sorted_by]) if has_more and self.goes_on else None
