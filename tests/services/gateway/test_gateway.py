@@ -15,7 +15,7 @@ import httpx
 import pytest
 import websockets
 
-from tests.conftest import Member, Stack, eventually
+from tests.conftest import PASSWORD, Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
 
@@ -135,6 +135,22 @@ async def test_stopped_service_gives_503_for_its_own_paths_only(
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
     await eventually(stack.is_healthy)
     assert (await client.get("/api/search/users", params={"q": "anyone"})).status_code == 200
+
+
+async def test_what_is_somebody_s_own_stays_in_no_cache(
+    client: httpx.AsyncClient, join: Join
+) -> None:
+    member = await join()
+    body = {"login": member.username, "password": PASSWORD}
+    for answer in (
+        await client.post("/api/auth/login", json=body),
+        await member.get("/api/users/me"),
+        await client.get("/reset?token=secret"),
+        await client.get("/api/users/me"),
+    ):
+        assert answer.headers.get_list("cache-control") == ["no-store"], answer.request.url
+    keys = await client.get("/api/auth/jwks.json")
+    assert keys.headers.get_list("cache-control") == ["max-age=60"]
 
 
 async def test_request_id_travels_through_service_query_and_event(stack: Stack, join: Join) -> None:

@@ -398,6 +398,9 @@ class _Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = [*message["headers"], (b"x-request-id", encoded)]
+                # What is somebody's own, or signs in, stays in no cache (RFC 6749, 5.1).
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
                 if status == HTTPStatus.METHOD_NOT_ALLOWED or handled["method"] == "OPTIONS":
                     headers = self._allowing(headers, handled.get("path_template"))
                 message["headers"] = headers

@@ -48,7 +48,6 @@ async def fetch_export(
         media_type="application/zip",
         headers={
             "Content-Disposition": f'attachment; filename="chitlaq-{export_id}.zip"',
-            "Cache-Control": "no-store",
         },
     )
 

@@ -35,6 +35,8 @@ from chitlaq.web.site.pages import SITE
 MOST_BYTES = 16_384
 LONGEST_CODE = 60
 
+_NO_REFERRER = {"Referrer-Policy": "no-referrer"}
+
 
 @get("/auth/sso", summary="The identity providers to sign in with")
 async def list_choices(state: AuthState) -> ProviderChoices:
@@ -54,7 +56,7 @@ async def begin(
         url, cookie = await sso.begin(state, provider, return_to)
     except Problem as problem:
         return _page(problem)
-    return Redirect(url, status_code=303, cookies=[cookie], headers=_private())
+    return Redirect(url, status_code=303, cookies=[cookie], headers=_NO_REFERRER)
 
 
 @get("/auth/sso/{provider:str}/callback", is_page=True, include_in_schema=False)
@@ -150,7 +152,7 @@ def _entered(state: AuthState, provider: str, entered: Entered, device: Cookie) 
         page.cookies.append(entered.cookie)
         return page
     kept = [*cookies.kept(state, entered.signed_in), device, entered.cookie]
-    return Redirect(entered.path, status_code=303, cookies=kept, headers=_private())
+    return Redirect(entered.path, status_code=303, cookies=kept, headers=_NO_REFERRER)
 
 
 def _code_page(provider: str, problem: Problem | None = None) -> Response[str]:
@@ -164,17 +166,13 @@ def _code_page(provider: str, problem: Problem | None = None) -> Response[str]:
         )
     status = problem.status if problem else HTTPStatus.OK
     page = SITE.html("sso.html", status, state="code", provider=provider, refused=refused)
-    page.headers.update({**(problem.headers() if problem else {}), **_private()})
+    page.headers.update(problem.headers() if problem else {})
     return page
 
 
 def _page(problem: Problem) -> Response[str]:
     """Say to somebody in front of a browser what happened; their attempt is over."""
     page = SITE.html("sso.html", problem.status, state="over", detail=problem.detail)
-    page.headers.update({**problem.headers(), **_private()})
+    page.headers.update(problem.headers())
     page.cookies.append(attempts.forgotten())
     return page
-
-
-def _private() -> dict[str, str]:
-    return {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
