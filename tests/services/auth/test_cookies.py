@@ -160,6 +160,25 @@ async def test_cookie_is_refreshed_and_forgotten_when_it_is_good_for_nothing(
     await eventually(is_signed_out)
 
 
+async def test_refresh_token_of_another_session_signs_nobody_in(
+    web: httpx.AsyncClient, join: Join
+) -> None:
+    """A host beside ours can set the cookie of the refresh token, but not that of the access token."""
+    member, thief = await join(), await join()
+    own, planted = await sign_in(web, member), await sign_in(web, thief)
+    mixed = {ACCESS: own[ACCESS], REFRESH: planted[REFRESH]}
+    for headers in (
+        sent(mixed, ACCESS, REFRESH),
+        sent(planted, REFRESH),
+        sent(planted | {ACCESS: "e30.e30.e30"}, ACCESS, REFRESH),
+    ):
+        answer = await web.post("/api/auth/refresh", json={}, headers=headers | OURS)
+        assert answer.status_code == 401, answer.text
+    for cookies in (own, planted):
+        headers = sent(cookies, ACCESS, REFRESH, **OURS)
+        assert (await web.post("/api/auth/refresh", json={}, headers=headers)).status_code == 200
+
+
 async def test_socket_is_signed_in_by_cookie_and_closed_when_the_session_ends(
     web: httpx.AsyncClient, stack: Stack, join: Join
 ) -> None:

@@ -6,12 +6,13 @@ import re
 import secrets
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
 from litestar.datastructures import Cookie, State
 
-from chitlaq.core.http import cookies, problems
+from chitlaq.core.http import cookies, identity, problems
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.origin import Origin
@@ -34,17 +35,21 @@ def require_own_page(request: Request[Any, Any, State], state: AuthState) -> Non
     cookies.require_own_page(request.headers, state.settings.base_url)
 
 
-def refresh_token(request: Request[Any, Any, State], state: AuthState) -> str:
-    """Return the refresh token of our own page's cookie.
+def refresh_token(request: Request[Any, Any, State], state: AuthState) -> tuple[str, UUID]:
+    """Return the refresh token of our own page's cookie, and the session that it must be of.
+
+    A host beside ours can set a cookie of the refresh token's name, and so sign somebody in as somebody else;
+    that of the access token, which goes with it, it cannot set (RFC 6265bis, 4.1.3.2).
 
     Raises:
         Problem: 401 if there is none, 403 for another site's page.
     """
     require_own_page(request, state)
     token = cookies.value(request.headers, cookies.REFRESH)
-    if not token:
-        raise forgetting(problems.not_signed_in("No refresh token was sent: sign in."))
-    return token
+    session_id = identity.claimed_session(cookies.value(request.headers, cookies.ACCESS) or "")
+    if not token or session_id is None:
+        raise forgetting(problems.not_signed_in("The cookies of a session were not sent: sign in."))
+    return token, session_id
 
 
 def browser(request: Request[Any, Any, State]) -> tuple[Origin, Cookie]:

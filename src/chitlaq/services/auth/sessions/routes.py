@@ -61,9 +61,9 @@ async def refresh(
     asking = origin.of(request)
     if data.refresh_token is not None:
         return Response(await sessions.refresh(state, data.refresh_token, asking))
-    token = cookies.refresh_token(request, state)
+    token, session_id = cookies.refresh_token(request, state)
     try:
-        return cookies.answered(state, await sessions.refresh(state, token, asking))
+        return cookies.answered(state, await sessions.refresh(state, token, asking, session_id))
     except Problem as problem:
         raise cookies.forgetting(problem) from None
 

@@ -84,15 +84,23 @@ async def begin(
     return _signed_in(state, row, session_id, refresh_token)
 
 
-async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> SignedIn:
+async def refresh(
+    state: AuthState, refresh_token: str, origin: Origin, session_id: UUID | None = None
+) -> SignedIn:
     """Exchange a refresh token, which works once, for new tokens.
 
     A token that comes again within `GRACE_SECONDS`, before its successor was used, gets the same successor.
     Otherwise it was stolen, from whoever used it first or by them: the session ends, and its owner is told.
 
+    Args:
+        state: the service's.
+        refresh_token: as it was presented.
+        origin: from where.
+        session_id: the session that it must be of, if that is known.
+
     Raises:
-        Problem: 401 for a token that is unknown, used or expired, or whose session is over; 403 if its
-            account is disabled.
+        Problem: 401 for a token that is unknown, used or expired, or whose session is over or another; 403 if
+            its account is disabled.
     """
     presented = token_hash(refresh_token)
     tokens = state.settings.tokens
@@ -103,6 +111,8 @@ async def refresh(state: AuthState, refresh_token: str, origin: Origin) -> Signe
         if row is None:
             is_disabled = await session.value("is_disabled", presented)
             raise _disabled() if is_disabled else _refused()
+        if session_id is not None and row["id"] != session_id:
+            raise _refused()
         if row["refresh_hash"] == presented:
             key = secrets.token_bytes(32)
             fresh = _successor(key, refresh_token)
