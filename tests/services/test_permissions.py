@@ -122,7 +122,8 @@ async def test_private_profile_is_for_its_followers(
     assert (await readers["member"].get(path)).status_code == 404
     assert (await client.get(path)).status_code == 404
     follow = await readers["member"].put(f"/api/users/{author.username}/follow")
-    assert follow.status_code == 403
+    assert follow.status_code == 202
+    assert (await readers["member"].get(path)).status_code == 404
     followers = await readers["member"].get(f"/api/users/{author.username}/followers")
     assert followers.status_code == 403
     found = await client.get("/api/search/users", params={"q": author.username})

@@ -138,6 +138,15 @@ STORED = {
         INSERT INTO auth.departures (account_id, erase_at) SELECT id, now() FROM auth.accounts;
         INSERT INTO auth.retired_usernames VALUES (sha256('gone'))
         """,
+    "0025_members_and_graph": """
+        INSERT INTO feed.follow_requests (requester_id, requested_id)
+        SELECT a.id, b.id FROM feed.members a, feed.members b WHERE a.id > b.id;
+        INSERT INTO feed.mutes (member_id, muted_id)
+        SELECT a.id, b.id FROM feed.members a, feed.members b WHERE a.id > b.id;
+        INSERT INTO feed.muted_words (member_id, word) SELECT id, 'Exam' FROM feed.members;
+        INSERT INTO feed.muted_tags (member_id, tag) SELECT id, 'exam' FROM feed.members;
+        INSERT INTO feed.muted_threads SELECT m.id, p.id FROM feed.members m, feed.posts p;
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 

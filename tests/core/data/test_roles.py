@@ -26,8 +26,19 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "jobs.jobs": USE,
         "mail.messages": USE,
     },
-    "chitlaq_feed": {**IDENTITY, "feed.*": USE, "jobs.jobs": USE},
-    "chitlaq_search": {**IDENTITY, "feed.block_pairs": READ, "feed.listed_members": READ},
+    "chitlaq_feed": {
+        **IDENTITY,
+        "feed.*": USE,
+        "jobs.jobs": USE,
+        "websocket.group_members": READ,
+        "websocket.message_audiences": READ,
+    },
+    "chitlaq_search": {
+        **IDENTITY,
+        "feed.block_pairs": READ,
+        "feed.follow_pairs": READ,
+        "feed.listed_members": READ,
+    },
     "chitlaq_websocket": {
         **IDENTITY,
         "auth.ended_sessions": READ,
@@ -63,8 +74,8 @@ BORROWED = {
         "feed.move_member",
         "websocket.synthetic_conversation",
     ],
-    "chitlaq_feed": PARTS,
-    "chitlaq_ops": ["websocket.numbering_faults"],
+    "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
+    "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
     "chitlaq_websocket": [*PARTS, "feed.audience"],
 }
 """Functions that run with their owner's privileges, and who may call them."""

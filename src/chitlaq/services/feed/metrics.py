@@ -7,6 +7,9 @@ from prometheus_client import Counter
 from chitlaq.core.telemetry import metrics
 
 POSTS_CREATED = Counter("posts_created_total", "Posts written.")
+COUNTERS_REPAIRED = Counter(
+    "feed_counters_repaired_total", "Members whose counters were not what they count."
+)
 TIMELINE_READS = Counter(
     "feed_timeline_reads_total", "Home timeline reads, by source of the ids.", ["source"]
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
+from chitlaq.services.feed.graph import acceptances, counters
 from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.state import FeedState
 from chitlaq.services.feed.timelines.cache import Timelines
@@ -22,8 +24,19 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
     timelines = Timelines(context.database, context.valkey)
     parts = member_data.handlers(context.database, contribution(context.database, timelines))
     rendering = Rendering(context.database)
-    deliveries = Deliveries(context.database, context.valkey, timelines, rendering, *parts)
-    async with tasks.running(timelines.forget_forever), deliveries.runner.running():
+    deliveries = Deliveries(
+        context.database,
+        context.valkey,
+        timelines,
+        rendering,
+        acceptances.handler(context.database, timelines),
+        counters.handler(context.database),
+        *parts,
+    )
+    async with (
+        tasks.running(timelines.forget_forever, partial(counters.plan_forever, context.database)),
+        deliveries.runner.running(),
+    ):
         yield FeedState(
             database=context.database,
             rendering=rendering,
@@ -35,7 +48,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
-    slices=("timelines", "posts", "members", "graph"),
+    slices=("timelines", "posts", "members", "graph", "mutes", "suggestions"),
     run=run,
     query_packages=("chitlaq.services.feed.departures",),
 )

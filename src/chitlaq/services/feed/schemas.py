@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 import msgspec
@@ -78,7 +78,7 @@ class MemberCard(msgspec.Struct, frozen=True):
     avatar_url: str | None
 
     @classmethod
-    def of(cls, row: Any) -> MemberCard:
+    def of(cls, row: Any) -> Self:
         """Make a card from a row that begins with the member's id."""
         _id, *columns = row
         return cls(*columns)

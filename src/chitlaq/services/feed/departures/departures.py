@@ -31,7 +31,9 @@ def contribution(database: Database, timelines: Timelines) -> Contribution:
             Exported("likes", "Posts that you like", "export_likes"),
             Exported("following", "Members whom you follow", "export_following"),
             Exported("followers", "Members who follow you", "export_followers"),
+            Exported("follow-requests", "Requests to follow", "export_requests"),
             Exported("blocks", "Members whom you block", "export_blocks"),
+            Exported("mutes", "What you mute", "export_mutes"),
         ),
         erase=partial(_erase, database, timelines),
     )

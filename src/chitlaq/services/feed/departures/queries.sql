@@ -1,7 +1,8 @@
 -- name: export_profile
 -- A member's profile.
-SELECT m.username, m.display_name, m.bio, m.department, u.name AS university, m.avatar_url, m.is_private,
-       m.is_found_from_outside, m.followers_count AS followers, m.following_count AS following,
+SELECT m.username, m.display_name, m.bio, m.pronouns, m.department, m.graduation_year, m.fields, u.name AS university,
+       m.avatar_url, m.banner_url, m.is_private, m.is_found_from_outside, m.may_mention, m.may_find, m.may_see_followers,
+       m.followers_count AS followers, m.following_count AS following,
        m.posts_count AS posts, m.created_at
 FROM feed.members m JOIN auth.university_names u ON u.id = m.university_id
 WHERE m.id = $1;
@@ -46,6 +47,22 @@ WHERE f.followed_id = $1 ORDER BY f.created_at, c.username;
 -- Whom a member blocks; who blocks them is those members' own matter. Index: blocks' primary key.
 SELECT c.username, b.created_at FROM feed.blocks b JOIN feed.member_cards c ON c.id = b.blocked_id
 WHERE b.blocker_id = $1 ORDER BY b.created_at, c.username;
+
+-- name: export_requests
+-- Whom a member asks to let them follow, and who asks the member. Indexes: primary key, follow_requests_by_requested.
+SELECT c.username, uuid_extract_timestamp(r.id) AS requested_at, r.requester_id = $1 AS is_own
+FROM feed.follow_requests r
+JOIN feed.member_cards c ON c.id = CASE WHEN r.requester_id = $1 THEN r.requested_id ELSE r.requester_id END
+WHERE $1 IN (r.requester_id, r.requested_id) ORDER BY r.id;
+
+-- name: export_mutes
+-- Whom and what a member mutes; who mutes them is those members' own matter. Index: primary keys.
+SELECT 'member' AS kind, c.username AS muted, m.until
+FROM feed.mutes m JOIN feed.member_cards c ON c.id = m.muted_id WHERE m.member_id = $1
+UNION ALL SELECT 'word', word, until FROM feed.muted_words WHERE member_id = $1
+UNION ALL SELECT 'tag', tag, until FROM feed.muted_tags WHERE member_id = $1
+UNION ALL SELECT 'thread', post_id::text, NULL FROM feed.muted_threads WHERE member_id = $1
+ORDER BY kind, muted;
 
 -- name: erase_likes
 -- Take some of a member's likes back, and off the posts' counters; how many. Index: likes_by_member.

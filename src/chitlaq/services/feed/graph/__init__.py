@@ -1,1 +1,1 @@
-"""The graph: who follows and who blocks whom."""
+"""The graph: who follows, asks to follow, and blocks whom."""

@@ -1,54 +1,108 @@
 -- name: followers
--- A member's followers, by id; for $5, those who are found from outside. Index: follows_by_followed.
-SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
+-- A member's ($2) followers as a viewer ($1) sees them, by id. Index: follows_by_followed.
+SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
 FROM feed.follows f
-JOIN feed.member_cards c ON c.id = f.follower_id
-WHERE f.followed_id = $1 AND ($2::uuid IS NULL OR f.follower_id > $2)
-  AND (NOT $5::boolean OR EXISTS (SELECT FROM feed.listed_members l WHERE l.id = c.id AND l.is_found_from_outside))
+JOIN feed.visible_members($1) v ON v.id = f.follower_id
+WHERE f.followed_id = $2 AND ($3::uuid IS NULL OR f.follower_id > $3)
 ORDER BY f.follower_id
-OFFSET $3 LIMIT $4;
+OFFSET $4 LIMIT $5;
 
 -- name: following
--- Members whom a member follows, by id; for $5, those who are found from outside. Index: follows' primary key.
-SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
+-- Members whom a member ($2) follows, as a viewer ($1) sees them, by id. Index: follows' primary key.
+SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
 FROM feed.follows f
-JOIN feed.member_cards c ON c.id = f.followed_id
-WHERE f.follower_id = $1 AND ($2::uuid IS NULL OR f.followed_id > $2)
-  AND (NOT $5::boolean OR EXISTS (SELECT FROM feed.listed_members l WHERE l.id = c.id AND l.is_found_from_outside))
+JOIN feed.visible_members($1) v ON v.id = f.followed_id
+WHERE f.follower_id = $2 AND ($3::uuid IS NULL OR f.followed_id > $3)
 ORDER BY f.followed_id
+OFFSET $4 LIMIT $5;
+
+-- name: follow_requests
+-- Who asks to follow a member, the latest first. Index: follow_requests_by_requested.
+SELECT r.id, v.username, v.display_name, v.department, v.university, v.avatar_url
+FROM feed.follow_requests r
+JOIN feed.visible_members($1) v ON v.id = r.requester_id
+WHERE r.requested_id = $1 AND ($2::uuid IS NULL OR r.id < $2)
+ORDER BY r.id DESC
+OFFSET $3 LIMIT $4;
+
+-- name: blocks
+-- Whom a member blocks, by id; also those who block the member. Index: blocks' primary key.
+SELECT c.id, c.username, c.display_name, c.department, c.university, c.avatar_url
+FROM feed.blocks b
+JOIN feed.member_cards c ON c.id = b.blocked_id
+WHERE b.blocker_id = $1 AND ($2::uuid IS NULL OR b.blocked_id > $2)
+ORDER BY b.blocked_id
 OFFSET $3 LIMIT $4;
 
 -- name: lock_members
--- Lock both members' rows in a fixed order, so that concurrent actions on each other do not deadlock.
+-- Lock members' rows in a fixed order, so that concurrent actions on each other do not deadlock.
 SELECT id FROM feed.members WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: follow
--- Follow a member, once, unless one blocks the other.
-WITH new AS (
-    INSERT INTO feed.follows (follower_id, followed_id)
-    SELECT $1, $2
-    WHERE NOT EXISTS (SELECT FROM feed.blocks b
-                      WHERE (b.blocker_id = $2 AND b.blocked_id = $1) OR (b.blocker_id = $1 AND b.blocked_id = $2))
+-- Follow a member, once, or ask a private one, unless one blocks the other; what there was and is between the two.
+WITH other AS (
+    SELECT m.is_private,
+           EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = $2) AS was_followed,
+           EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = $2 AND b.blocked_id = $1) AS is_blocking,
+           EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = $1 AND b.blocked_id = $2) AS is_blocked
+    FROM feed.members m WHERE m.id = $2 AND m.hidden_at IS NULL
+), asked AS (
+    INSERT INTO feed.follow_requests (requester_id, requested_id)
+    SELECT $1, $2 FROM other WHERE is_private AND NOT (was_followed OR is_blocking OR is_blocked)
     ON CONFLICT DO NOTHING
-    RETURNING follower_id
+), new AS (
+    INSERT INTO feed.follows (follower_id, followed_id)
+    SELECT $1, $2 FROM other WHERE NOT (is_private OR was_followed OR is_blocking OR is_blocked)
+    RETURNING followed_id
+), answered AS (
+    DELETE FROM feed.follow_requests WHERE requester_id = $1 AND requested_id = $2 AND EXISTS (SELECT FROM new)
+), counted AS (
+    UPDATE feed.members m
+    SET following_count = following_count + (m.id = $1)::integer,
+        followers_count = followers_count + (m.id = $2)::integer
+    WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM new)
 )
-UPDATE feed.members m
-SET following_count = following_count + (m.id = $1)::integer,
-    followers_count = followers_count + (m.id = $2)::integer
-WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM new);
+SELECT is_blocking, is_blocked, EXISTS (SELECT FROM new) AS is_new, was_followed OR EXISTS (SELECT FROM new) AS is_followed
+FROM other;
 
 -- name: unfollow
--- Unfollow; in both directions when a member is blocked.
+-- End a follow.
 WITH gone AS (
-    DELETE FROM feed.follows
-    WHERE (follower_id = $1 AND followed_id = $2)
-       OR ($3::boolean AND follower_id = $2 AND followed_id = $1)
-    RETURNING follower_id, followed_id
+    DELETE FROM feed.follows WHERE follower_id = $1 AND followed_id = $2 RETURNING followed_id
 )
 UPDATE feed.members m
-SET following_count = greatest(following_count - (SELECT count(*)::integer FROM gone WHERE follower_id = m.id), 0),
-    followers_count = greatest(followers_count - (SELECT count(*)::integer FROM gone WHERE followed_id = m.id), 0)
+SET following_count = greatest(following_count - (m.id = $1)::integer, 0),
+    followers_count = greatest(followers_count - (m.id = $2)::integer, 0)
 WHERE m.id IN ($1, $2) AND EXISTS (SELECT FROM gone);
+
+-- name: forget_request
+-- End the request of one member ($1) to follow another ($2).
+DELETE FROM feed.follow_requests WHERE requester_id = $1 AND requested_id = $2;
+
+-- name: oldest_requests
+-- Some of those who ask to follow a member. Index: follow_requests_by_requested.
+SELECT requester_id FROM feed.follow_requests WHERE requested_id = $1 ORDER BY id LIMIT $2;
+
+-- name: accept_requests
+-- Let these members ($2) follow the member ($1) whom they asked; unless $3, only if that is a public one. Who does now.
+WITH answered AS (
+    DELETE FROM feed.follow_requests
+    WHERE requested_id = $1 AND requester_id = ANY ($2::uuid[])
+      AND ($3::boolean OR NOT (SELECT is_private FROM feed.members WHERE id = $1))
+    RETURNING requester_id
+), new AS (
+    INSERT INTO feed.follows (follower_id, followed_id) SELECT requester_id, $1 FROM answered RETURNING follower_id
+), counted AS (
+    UPDATE feed.members m
+    SET following_count = following_count + (m.id <> $1)::integer,
+        followers_count = followers_count + CASE WHEN m.id = $1 THEN (SELECT count(*) FROM new)::integer ELSE 0 END
+    WHERE m.id IN (SELECT follower_id FROM new UNION ALL SELECT $1)
+)
+SELECT follower_id FROM new;
+
+-- name: is_follower
+-- Whether somebody ($2) follows a member ($1).
+SELECT EXISTS (SELECT FROM feed.follows WHERE follower_id = $2 AND followed_id = $1);
 
 -- name: block
 -- Block a member, once.
@@ -57,3 +111,27 @@ INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO 
 -- name: unblock
 -- Unblock a member.
 DELETE FROM feed.blocks WHERE blocker_id = $1 AND blocked_id = $2;
+
+-- name: plan_repair
+-- Plan a repair of counters for tomorrow, unless there is one.
+INSERT INTO jobs.jobs (kind, due_at, payload, request_id)
+SELECT 'repair_counters', now() + interval '1 day', '{}', $1
+WHERE NOT EXISTS (SELECT FROM jobs.jobs WHERE kind = 'repair_counters');
+
+-- name: members_after
+-- Some members, by id. Index: members' primary key.
+SELECT id FROM feed.members WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2;
+
+-- name: repair_counters
+-- Of these members, which the caller has locked, let the counters be what they count; those that were not.
+WITH counted AS (
+    SELECT m.id,
+           (SELECT count(*)::integer FROM feed.follows f WHERE f.followed_id = m.id) AS followers,
+           (SELECT count(*)::integer FROM feed.follows f WHERE f.follower_id = m.id) AS following
+    FROM feed.members m WHERE m.id = ANY ($1::uuid[])
+)
+UPDATE feed.members m SET followers_count = c.followers, following_count = c.following
+FROM counted c
+WHERE m.id = c.id AND (m.followers_count, m.following_count) <> (c.followers, c.following)
+RETURNING m.id AS member_id, c.followers, c.following, old.followers_count AS followers_before,
+          old.following_count AS following_before;

@@ -7,7 +7,7 @@ from litestar import get, patch, put
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.members import members
-from chitlaq.services.feed.members.schemas import Profile, ProfileChange, ProfilePrivacy
+from chitlaq.services.feed.members.schemas import Privacy, PrivacyChange, Profile, ProfileChange
 from chitlaq.services.feed.posts import posts
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
@@ -20,16 +20,16 @@ async def own_profile(member: Identity, state: FeedState) -> Profile:
 
 @patch("/users/me", summary="Change your own profile")
 async def change_profile(data: ProfileChange, member: Identity, state: FeedState) -> Profile:
-    return await members.change_profile(state.database, member.account_id, data)
+    return await members.change_profile(state, member.account_id, data)
 
 
-@get("/users/me/privacy", summary="Who finds you")
-async def own_privacy(member: Identity, state: FeedState) -> ProfilePrivacy:
+@get("/users/me/privacy", summary="What you let others do")
+async def own_privacy(member: Identity, state: FeedState) -> Privacy:
     return await members.privacy(state.database, member.account_id)
 
 
-@put("/users/me/privacy", status_code=204, summary="Choose who finds you")
-async def set_privacy(data: ProfilePrivacy, member: Identity, state: FeedState) -> None:
+@put("/users/me/privacy", status_code=204, summary="Choose what you let others do")
+async def set_privacy(data: PrivacyChange, member: Identity, state: FeedState) -> None:
     await members.set_privacy(state.database, member.account_id, data)
 
 

@@ -1,0 +1,1 @@
+"""Suggestions: whom a member may want to follow."""
