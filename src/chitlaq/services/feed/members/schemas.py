@@ -80,8 +80,9 @@ class PrivacyChange(Incoming, frozen=True):
 class Profile(msgspec.Struct, frozen=True):
     """A member as one viewer sees them.
 
-    `bio_links` are the addresses in `bio` that are links, as `docs/text.md` finds them. The flags are about the viewer: `is_requested` says that the viewer waits to be let follow a private
-    member, `shows_followers` whether the viewer may list whom the member follows and who follows them.
+    `bio_links` are the addresses in `bio` that are links. The flags are about the viewer: `is_requested` says
+    that the viewer waits to be let follow a private member, `shows_followers` whether the viewer may list
+    whom the member follows and who follows them.
     """
 
     id: UUID

@@ -55,24 +55,15 @@ ON CONFLICT DO NOTHING;
 
 -- name: mute_thread
 -- Mute the thread of a post that the member may read; no row if they may not.
-WITH RECURSIVE above AS (
-    SELECT p.id, p.reply_to FROM feed.readable_posts($1) p WHERE p.id = $2
-    UNION ALL
-    SELECT p.id, p.reply_to FROM feed.posts p JOIN above a ON p.id = a.reply_to
-), muted AS (
-    INSERT INTO feed.muted_threads (member_id, post_id) SELECT $1, id FROM above WHERE reply_to IS NULL
-    ON CONFLICT DO NOTHING
-)
-SELECT id FROM above WHERE reply_to IS NULL;
+INSERT INTO feed.muted_threads (member_id, post_id)
+SELECT $1, coalesce(p.root_id, p.id) FROM feed.permitted_posts($1) p WHERE p.id = $2
+ON CONFLICT (member_id, post_id) DO UPDATE SET post_id = excluded.post_id
+RETURNING post_id;
 
 -- name: unmute_thread
 -- Unmute the thread of a post, readable or not.
-WITH RECURSIVE above AS (
-    SELECT p.id, p.reply_to FROM feed.posts p WHERE p.id = $2
-    UNION ALL
-    SELECT p.id, p.reply_to FROM feed.posts p JOIN above a ON p.id = a.reply_to
-)
-DELETE FROM feed.muted_threads WHERE member_id = $1 AND post_id IN (SELECT id FROM above);
+DELETE FROM feed.muted_threads
+WHERE member_id = $1 AND post_id = (SELECT coalesce(root_id, id) FROM feed.posts WHERE id = $2);
 
 -- name: forget_mutes
 -- Delete the mutes that are over.
