@@ -267,5 +267,6 @@ WHEN ((OLD.is_private OR OLD.hidden_at IS NOT NULL) <> (NEW.is_private OR NEW.hi
 EXECUTE FUNCTION feed.restrict_replies();
 -- What follows changes members through functions of other services' roles too.
 ALTER FUNCTION feed.restrict_replies SECURITY DEFINER SET search_path = '';
+REVOKE ALL ON FUNCTION feed.restrict_replies FROM public;
 
 CREATE POLICY deliver_repost ON jobs.jobs TO chitlaq_feed USING (kind = 'deliver_repost');
