@@ -6,7 +6,8 @@ FROM feed.readable_posts($1) p WHERE p.id = ANY ($2::uuid[]);
 
 -- name: post_contents (prepared)
 -- What posts say, whoever reads them: the caller knows who may.
-SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.created_at, p.edited_at, p.content_warning,
+SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.quote_detached, p.created_at,
+       p.edited_at, p.content_warning,
        ARRAY(SELECT m.username FROM feed.post_mentions n JOIN feed.members m ON m.id = n.member_id
              WHERE n.post_id = p.id ORDER BY m.username) AS mentions,
        ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,

@@ -82,6 +82,19 @@ class Rendering:
             viewer: who sees them, for the posts that they quote.
             rows: as `Row`.
         """
+        return (await self._shown(viewer, rows))[1]
+
+    async def by_id(self, viewer: UUID | None, ids: Sequence[UUID]) -> Mapping[UUID, Post]:
+        """Return those of these posts that the viewer may read, by id, encoded as in `posts`."""
+        rows = await self._database.rows("readable", viewer, ids)
+        shown, posts = await self._shown(viewer, rows)
+        encoded = cast("Sequence[Post]", [msgspec.Raw(each) for each in posts])
+        return {row[0]: post for row, post in zip(shown, encoded, strict=True)}
+
+    async def _shown(
+        self, viewer: UUID | None, rows: Sequence[Any]
+    ) -> tuple[Sequence[Any], list[bytes]]:
+        """Return the rows that can still be shown, and the JSON of each."""
         rows, contents = await self._contents_of(viewer, rows)
         cards = await self._cards_of([(row[2], row[3]) for row in rows])
         quotes = await self._quotes(viewer, rows)
@@ -98,7 +111,7 @@ class Rendering:
                     card[1:-1],
                 )
                 posts[at] = posts[at][:-1] + repost
-        return posts
+        return rows, posts
 
     def remember(self, version: int, content: PostContent) -> None:
         """Keep what a post says, since whoever wrote it knows."""

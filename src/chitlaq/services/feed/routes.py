@@ -48,7 +48,9 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
 
 SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
-    slices=("timelines", "posts", "members", "graph", "mutes", "suggestions"),
+    slices=(
+        "timelines", "posts", "threads", "interactions", "bookmarks", "members", "graph", "mutes", "suggestions",
+    ),  # fmt: skip
     run=run,
     query_packages=("chitlaq.services.feed.departures",),
 )

@@ -36,13 +36,17 @@ class Picture(msgspec.Struct, frozen=True):
 
 
 class PostContent(msgspec.Struct, frozen=True):
-    """What a post says: the same for everybody who may read it, until its version changes."""
+    """What a post says: the same for everybody who may read it, until its version changes.
+
+    ``quote_detached``: it quoted a post whose author did not want that.
+    """
 
     id: UUID
     text: str
     visibility: Visibility
     reply_to: UUID | None
     quote_of: UUID | None
+    quote_detached: bool
     created_at: datetime
     edited_at: datetime | None
     content_warning: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
 from chitlaq.core.text import tokens
 from chitlaq.services.feed import metrics
-from chitlaq.services.feed.posts.schemas import NewPost, PostChange
+from chitlaq.services.feed.posts.schemas import Edit, NewPost, PostChange
 from chitlaq.services.feed.rendering import Row
 from chitlaq.services.feed.schemas import Post, PostContent
 from chitlaq.services.feed.state import FeedState
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 # What is in no follower's timeline.
 UNDELIVERED = ("self", "mentioned")
+MAX_EDITS = 100
+"""How far back a post's history is shown."""
 
 
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
@@ -175,6 +178,20 @@ async def of_member(
     return await state.rendering.page(viewer, rows, paging)
 
 
+async def history(database: Database, viewer: UUID | None, post_id: UUID) -> Sequence[Edit]:
+    """Return what a post said before, the latest first.
+
+    Others than the author see what was said to as many as the post is for now: a text that was for few does
+    not come out when the post is widened.
+
+    Raises:
+        Problem: 404 if there is no such post, or the viewer may not read it.
+    """
+    if not await database.row("readable", viewer, [post_id]):
+        raise problems.not_found("post")
+    return [Edit(*row) for row in await database.rows("edits", post_id, viewer, MAX_EDITS)]
+
+
 async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str | None) -> Post:
     before = await state.database.row("post_by_idempotency_key", author, key) if key else None
     if before is None:
@@ -223,6 +240,7 @@ def _content(
         new.visibility,
         new.reply_to,
         new.quote_of,
+        False,
         created_at,
         None,
         new.content_warning,

@@ -57,8 +57,17 @@ FROM feed.posts p WHERE p.id = $1 AND p.author_id = $2 AND p.deleted_at IS NULL 
 
 -- name: keep_edit
 -- Keep what a post says now, before it is edited.
-INSERT INTO feed.post_edits (post_id, replaced_at, text, content_warning)
-SELECT id, clock_timestamp(), text, content_warning FROM feed.posts WHERE id = $1;
+INSERT INTO feed.post_edits (post_id, replaced_at, text, content_warning, visibility)
+SELECT id, clock_timestamp(), text, content_warning, visibility FROM feed.posts WHERE id = $1;
+
+-- name: edits
+-- What a post said before, the latest first; for others than its author ($2), what was for as many as it is now.
+-- Index: post_edits' primary key.
+SELECT e.text, e.content_warning, e.replaced_at
+FROM feed.post_edits e JOIN feed.posts p ON p.id = e.post_id
+WHERE e.post_id = $1 AND (p.author_id = $2 OR feed.reach(e.visibility) >= feed.reach(p.visibility))
+ORDER BY e.replaced_at DESC
+LIMIT $3;
 
 -- name: update_post
 -- Change a post, with the counters of its author and its parent; `edited_at` if what it says was changed ($6).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.posts import posts
-from chitlaq.services.feed.posts.schemas import NewPost, PostChange
+from chitlaq.services.feed.posts.schemas import Edit, NewPost, PostChange
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
@@ -55,6 +56,11 @@ async def replies(
     post_id: UUID, viewer: Identity | None, state: FeedState, paging: Paging
 ) -> Page[Post]:
     return await posts.replies(state, account_id(viewer), post_id, paging)
+
+
+@get("/posts/{post_id:uuid}/history", summary="What a post said before, the latest first")
+async def history(post_id: UUID, viewer: Identity | None, state: FeedState) -> Sequence[Edit]:
+    return await posts.history(state.database, account_id(viewer), post_id)
 
 
 @put("/posts/{post_id:uuid}/like", status_code=204, summary="Like a post")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
@@ -55,3 +56,11 @@ class PostChange(Incoming, frozen=True):
             normalize(self, "text", _checked)
         if self.content_warning is not msgspec.UNSET:
             require_one_line("content_warning", self.content_warning or "")
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """What a post said until it was edited."""
+
+    text: str
+    content_warning: str | None
+    replaced_at: datetime

@@ -1,0 +1,1 @@
+"""Bookmarks: posts that a member keeps for themselves."""

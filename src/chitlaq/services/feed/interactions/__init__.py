@@ -1,0 +1,1 @@
+"""Interactions: who liked, reposted or quoted a post."""

@@ -1,0 +1,1 @@
+"""Threads: a post between what it answers and what answers it."""
