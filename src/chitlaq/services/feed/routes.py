@@ -49,8 +49,16 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
 SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
     slices=(
-        "timelines", "posts", "threads", "interactions", "bookmarks", "members", "graph", "mutes", "suggestions",
-    ),  # fmt: skip
+        "timelines",
+        "posts",
+        "threads",
+        "interactions",
+        "bookmarks",
+        "members",
+        "graph",
+        "mutes",
+        "suggestions",
+    ),
     run=run,
     query_packages=("chitlaq.services.feed.departures",),
 )
