@@ -91,7 +91,7 @@ async def test_wide_threads_continue_without_gaps(join: Join) -> None:
     for number in range(7):
         await ada.write(f"below {number}", reply_to=first["id"])
     found: list[str] = []
-    cursor = ""
+    cursor: str | None = ""
     while cursor is not None:
         page = await thread(ada, root, f"?limit=2{cursor and '&cursor='}{cursor}")
         found += [branch["post"]["text"] for branch in page["replies"]]
