@@ -290,6 +290,7 @@ def test_invalid_setting_is_named(empty: Stack, variable: str, value: str, sente
     [
         ("REDIS_URL", "redis://:secret@h:1/0", "redis://:********@h:1/0"),
         ("REDIS_URL", "unix://u:se@cret@/a.sock", "unix://u:********@/a.sock"),
+        ("REDIS_URL", "redis-cluster://:s@h?node=b:1", "redis-cluster://:********@h?node=b:1"),
         ("PROMETHEUS_URL", "http://user@h:1/p", "http://user@h:1/p"),
         (
             "DATABASE_URL",

@@ -95,6 +95,7 @@ def _user_in(words: list[str]) -> str | None:
 
 def _exec_redis(words: list[str]) -> None:
     from chitlaq.core.data import valkey
+    from chitlaq.core.data.valkey_connection import ValkeyReplyError, ValkeyUnavailableError
 
     if words[0] not in {"redis-cli", "valkey-cli"}:
         raise OperatorError(f"Valkey's client is redis-cli, not {words[0]}.")
@@ -104,9 +105,9 @@ def _exec_redis(words: list[str]) -> None:
     url = valkey.url(settings, home)
     try:
         reply = asyncio.run(_ask(url, words[1:]))
-    except valkey.ValkeyUnavailableError as error:
+    except ValkeyUnavailableError as error:
         raise OperatorError(f"Valkey does not answer ({error}): see `chitlaq ps`.") from None
-    except valkey.ValkeyReplyError as error:
+    except ValkeyReplyError as error:
         typer.echo(f"(error) {error}")
         raise typer.Exit(1) from None
     typer.echo(shown(reply, raw=not sys.stdout.isatty()))

@@ -75,7 +75,7 @@ async def test_unknown_events_are_skipped_and_counted_and_known_ones_still_come(
     await eventually(is_listening)
     newer = b'{"type":"from_the_future","request_id":"x","what":[1,2]}'
     for data in (newer, newer, b'{"type":"post_created"}', b"no json", b"[]"):
-        await publisher.execute("PUBLISH", events.CHANNEL, data)
+        await publisher.execute("SPUBLISH", events.CHANNEL, data)
     last = event()
     await events.publish(publisher, last)
     await eventually(lambda: heard[-1] == last)
@@ -138,9 +138,9 @@ async def test_event_that_is_malformed_in_any_way_ends_no_subscription(data: byt
     """Attacks the promise that an event which nobody can read is counted and skipped."""
 
     class Client:
-        async def messages(self, _channel: str) -> AsyncIterator[bytes]:
-            yield data
-            yield msgspec.json.encode(sent)
+        async def subscribed(self, channel: str) -> AsyncIterator[tuple[str, bytes]]:
+            yield channel, data
+            yield channel, msgspec.json.encode(sent)
 
     sent = event()
     assert [one async for one in events.listen(cast(Valkey, Client()))] == [sent]

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from chitlaq.core.data import jobs, postgres
 from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
-from chitlaq.core.data.valkey import Valkey, ValkeyReplyError, ValkeyUnavailableError
+from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.data.valkey_connection import ValkeyReplyError, ValkeyUnavailableError
 from chitlaq.core.telemetry import logs
 from tests.conftest import Stack, eventually, free_ports
 

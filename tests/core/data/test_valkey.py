@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import psutil
 import pytest
 
-from chitlaq.core.data import valkey
-from chitlaq.core.data.valkey import Address, parse_url
+from chitlaq.core.data import valkey, valkey_connection
+from chitlaq.core.data.valkey_connection import Address, parse_cluster_url, parse_url
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from tests.conftest import Stack
@@ -31,6 +32,16 @@ def test_url_says_where_the_server_is_and_whether_by_tls(url: str, address: Addr
     assert parse_url(url) == address
 
 
+def test_url_of_a_cluster_names_some_of_its_nodes() -> None:
+    one = Address(None, "one", 6379, "me", "a/b", 0, is_tls=True)
+    url = "rediss-cluster://me:a%2Fb@one?node=two:7000&node=[::1]:7001"
+    two, three = replace(one, host="two", port=7000), replace(one, host="::1", port=7001)
+    assert parse_cluster_url(url) == [one, two, three]
+    assert parse_cluster_url("redis://one") == ()
+    with pytest.raises(ValueError, match="a cluster has no databases but 0"):
+        parse_cluster_url("redis-cluster://one/1")
+
+
 def test_url_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not the URL of a Valkey or Redis server: http"):
         parse_url("http://cache")
@@ -45,23 +56,24 @@ async def test_subscription_that_falls_behind_is_bounded_in_bytes(
 ) -> None:
     """Valkey keeps the rest, up to a bound of its own."""
     # 28 MB pass through a server that all tests share: its usual half second is no promise here.
-    monkeypatch.setattr(valkey, "CONNECT_SECONDS", 30.0)
-    monkeypatch.setattr(valkey, "ANSWER_SECONDS", 30.0)
+    monkeypatch.setattr(valkey_connection, "CONNECT_SECONDS", 30.0)
+    monkeypatch.setattr(valkey_connection, "ANSWER_SECONDS", 30.0)
     client = valkey.connect(Settings(), Home(stack.home))
-    subscription = client.messages("test:slow")
+    subscription = client.subscribed("test:slow")
     first = asyncio.ensure_future(anext(subscription))
     message = b"x" * 256 * 1024
     process = psutil.Process()
     try:
-        while not await client.execute("PUBLISH", "test:slow", message):
+        while not await client.execute("SPUBLISH", "test:slow", message):
             await asyncio.sleep(0.01)
-        assert await asyncio.wait_for(first, 10) == message
+        assert await asyncio.wait_for(first, 10) == ("test:slow", message)
         before = process.memory_info().rss
         for _ in range(COUNT):
-            await client.execute("PUBLISH", "test:slow", message)
-        assert process.memory_info().rss - before < 2 * valkey.MAX_PUSHED_BYTES
+            await client.execute("SPUBLISH", "test:slow", message)
+        assert process.memory_info().rss - before < 2 * valkey_connection.MAX_PUSHED_BYTES
         for _ in range(COUNT):
-            assert await asyncio.wait_for(anext(subscription), 10) == message, "it is read on"
+            _, read = await asyncio.wait_for(anext(subscription), 10)
+            assert read == message, "it is read on"
     finally:
         first.cancel()
         await asyncio.wait({first})

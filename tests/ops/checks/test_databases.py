@@ -320,12 +320,12 @@ async def test_dead_rows_are_judged_by_their_share(stack: Stack, run_on_stack: R
 @asynccontextmanager
 async def configured(system: SystemView, name: str, value: str) -> AsyncIterator[None]:
     """Change a setting of Valkey, and restore it afterwards."""
-    _, before = await system.valkey.execute("CONFIG", "GET", name)
-    await system.valkey.execute("CONFIG", "SET", name, value)
+    ((_, before),) = (await system.valkey.each("CONFIG", "GET", name)).values()
+    await system.valkey.each("CONFIG", "SET", name, value)
     try:
         yield
     finally:
-        await system.valkey.execute("CONFIG", "SET", name, before.decode())
+        await system.valkey.each("CONFIG", "SET", name, before.decode())
 
 
 @pytest.mark.parametrize(
@@ -362,10 +362,10 @@ async def test_clients_of_valkey_are_judged_by_their_thresholds(
 
 
 async def test_connection_refused_by_valkey_is_a_warning(stack: Stack, system: SystemView) -> None:
-    await system.valkey.execute("CONFIG", "RESETSTAT")
+    await system.valkey.each("CONFIG", "RESETSTAT")
     assert (await judge(CHECKS["redis.stats"], system)).verdict is Verdict.OK
-    connected = (await system.valkey.info("clients"))["connected_clients"]
-    async with configured(system, "maxclients", connected):
+    (facts,) = (await system.valkey.info("clients")).values()
+    async with configured(system, "maxclients", facts["connected_clients"]):
         refused = valkey.connect(system.settings, Home(stack.home))
         with pytest.raises(valkey.UNAVAILABLE):
             await refused.execute("PING")
@@ -373,4 +373,4 @@ async def test_connection_refused_by_valkey_is_a_warning(stack: Stack, system: S
     result = await judge(CHECKS["redis.stats"], system)
     assert result.verdict is Verdict.WARNING
     assert " refused since startup" in result.summary
-    await system.valkey.execute("CONFIG", "RESETSTAT")
+    await system.valkey.each("CONFIG", "RESETSTAT")

@@ -63,7 +63,7 @@ async def publish(client: Valkey, event: Event) -> None:
     Raises:
         ValkeyUnavailableError, ValkeyReplyError: not published; a retry is safe.
     """
-    await client.execute("PUBLISH", CHANNEL, _encoder.encode(event))
+    await client.execute("SPUBLISH", CHANNEL, _encoder.encode(event))
     metrics.EVENTS.labels(type_of(event), "published").inc()
 
 
@@ -73,7 +73,7 @@ async def listen(client: Valkey) -> AsyncIterator[Event]:
     Raises:
         ValkeyUnavailableError: the connection could not be made, or was lost.
     """
-    async for data in client.messages(CHANNEL):
+    async for _, data in client.subscribed(CHANNEL):
         event = _decoded(data)
         if event is not None:
             metrics.EVENTS.labels(type_of(event), "received").inc()

@@ -251,7 +251,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database_url: SecretUrl = SecretUrl()
     """An external PostgreSQL (``postgresql://owner:secret@host/chitlaq``) instead of the embedded one."""
     redis_url: SecretUrl = SecretUrl()
-    """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one."""
+    """An external Valkey or Redis (``redis://host:6379/0``) instead of the embedded one; of a cluster,
+    some of its nodes (``redis-cluster://host:6379?node=host2:6379``)."""
     prometheus_url: SecretUrl = SecretUrl()
     """An external Prometheus (``http://host:9090``) instead of the embedded one."""
     alertmanager_url: SecretUrl = SecretUrl()

@@ -33,7 +33,10 @@ _HTTP = ("http", "https")
 # Settings whose variables keep their well-known names, with the schemes that each may have.
 URL_FIELDS: Mapping[str, Sequence[str]] = {
     "database_url": ("postgresql", "postgres"),
-    "redis_url": ("redis", "rediss", "valkey", "valkeys", "unix"),
+    "redis_url": (
+        *("redis", "rediss", "valkey", "valkeys", "unix"),
+        *("redis-cluster", "rediss-cluster", "valkey-cluster", "valkeys-cluster"),
+    ),
     "prometheus_url": _HTTP,
     "alertmanager_url": _HTTP,
     "otel_exporter_otlp_endpoint": _HTTP,

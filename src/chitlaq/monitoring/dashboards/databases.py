@@ -132,19 +132,19 @@ VALKEY = dashboard(
         graphs(
             "Memory",
             "bytes",
-            ("valkey_memory_bytes", "used"),
-            ("valkey_memory_max_bytes > 0", "limit"),
+            ("valkey_memory_bytes", "used {{node}}"),
+            ("valkey_memory_max_bytes > 0", "limit {{node}}"),
         ),
-        graph("Clients", "valkey_clients", "clients"),
-        graph("Commands", f"rate(valkey_commands_total{RATE})", "commands", "ops"),
+        graph("Clients", "sum(valkey_clients)", "clients"),
+        graph("Commands", f"sum(rate(valkey_commands_total{RATE}))", "commands", "ops"),
         graph(
             "Keys found",
-            f"rate(valkey_hits_total{RATE})"
-            f" / (rate(valkey_hits_total{RATE}) + rate(valkey_misses_total{RATE}) > 0)",
+            f"sum(rate(valkey_hits_total{RATE}))"
+            f" / (sum(rate(valkey_hits_total{RATE})) + sum(rate(valkey_misses_total{RATE})) > 0)",
             "found",
             "percentunit",
         ),
-        graph("Keys evicted", f"rate(valkey_evictions_total{RATE})", "evictions", "eps"),
+        graph("Keys evicted", f"sum(rate(valkey_evictions_total{RATE}))", "evictions", "eps"),
         rates("Failed Valkey commands", "valkey_errors_total", "service, purpose", "eps"),
     ),
 )

@@ -40,6 +40,17 @@ MEASURE_SECONDS = 60.0
 # Sources that are components, with a ``component_up`` of their own.
 COMPONENTS = frozenset(row.name for row in inventory.SERVERS)
 
+# Metrics of Valkey, and the fields of INFO that they are.
+_OF_VALKEY: Mapping[str, str] = {
+    "valkey_memory_bytes": "used_memory",
+    "valkey_memory_max_bytes": "maxmemory",
+    "valkey_clients": "connected_clients",
+    "valkey_evictions": "evicted_keys",
+    "valkey_hits": "keyspace_hits",
+    "valkey_misses": "keyspace_misses",
+    "valkey_commands": "total_commands_processed",
+}
+
 log = logs.get("exporter")
 
 Source = Callable[[], Awaitable[list[Metric]]]
@@ -266,20 +277,22 @@ async def growing(database: Database) -> list[Metric]:
 
 
 async def redis(client: Valkey) -> list[Metric]:
-    """Memory, lookups and clients, from INFO."""
-    info: bytes = await client.execute("INFO", "everything")
-    values = dict(
-        line.split(":", 1) for line in info.decode().splitlines() if ":" in line and line[0] != "#"
-    )
+    """Memory, lookups and clients, from INFO; of a cluster by node, all of which must answer."""
+    answers: Mapping[str, bytes] = await client.each("INFO", "everything")
+    nodes = {
+        name if len(answers) > 1 else "": dict(
+            line.split(":", 1)
+            for line in info.decode().splitlines()
+            if ":" in line and line[0] != "#"
+        )
+        for name, info in answers.items()
+    }
     return [
         metric("component_up", {"redis": 1}),
-        metric("valkey_memory_bytes", float(values["used_memory"])),
-        metric("valkey_memory_max_bytes", float(values["maxmemory"])),
-        metric("valkey_clients", float(values["connected_clients"])),
-        metric("valkey_evictions", float(values["evicted_keys"])),
-        metric("valkey_hits", float(values["keyspace_hits"])),
-        metric("valkey_misses", float(values["keyspace_misses"])),
-        metric("valkey_commands", float(values["total_commands_processed"])),
+        *(
+            metric(name, {node: float(values[field]) for node, values in nodes.items()})
+            for name, field in _OF_VALKEY.items()
+        ),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from chitlaq.core.errors import NotApplicable, UnknownResult
 from chitlaq.core.formatting import count, duration, share, size
@@ -290,7 +291,7 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
     for patience in (True, True, False):
         started = time.perf_counter()
         try:
-            await system.valkey.execute("PING")
+            await system.valkey.each("PING")
         except UnknownResult as error:
             # The client gives up after half a second, which a busy machine alone can use up.
             if not patience:
@@ -299,10 +300,13 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
         else:
             break
     seconds = time.perf_counter() - started
-    facts = await system.valkey.info("server")
-    version = facts.get("valkey_version") or facts.get("redis_version", "?")
+    nodes = await system.valkey.info("server")
+    versions = {
+        facts.get("valkey_version") or facts.get("redis_version", "?") for facts in nodes.values()
+    }
+    said = f"version {' and '.join(sorted(versions))}, answered in {duration(seconds)}"
     return outcome(
-        f"version {version}, answered in {duration(seconds)}",
+        said if len(nodes) == 1 else f"{len(nodes)} nodes of a cluster: {said}",
         {"answer": Value(seconds, "seconds", *system.thresholds.answer_seconds)},
     )
 
@@ -316,13 +320,23 @@ async def redis_ready(system: SystemView) -> CheckOutcome:
     remedy="Valkey evicts the oldest keys on its own; a higher `maxmemory` keeps more timelines cached.",
 )
 async def redis_memory(system: SystemView) -> CheckOutcome:
-    facts = await system.valkey.info("memory")
-    used, most = float(facts["used_memory"]), float(facts["maxmemory"])
-    values = {"used": Value(used, "bytes")}
-    if most:
-        values["used_ratio"] = Value(used / most, "ratio", *system.thresholds.valkey_memory_ratio)
+    nodes = await system.valkey.info("memory")
+    pairs = {
+        node: (float(facts["used_memory"]), float(facts["maxmemory"]))
+        for node, facts in nodes.items()
+    }
+    values = {"used": Value(sum(used for used, _ in pairs.values()), "bytes")}
+    if ratios := [used / most for used, most in pairs.values() if most]:
+        # A node evicts its own keys, however much is free on the others.
+        values["used_ratio"] = Value(max(ratios), "ratio", *system.thresholds.valkey_memory_ratio)
     return outcome(
-        f"{size(used)} of {size(most)}" if most else f"{size(used)}, without a limit", values
+        _by_node(
+            {
+                node: f"{size(used)} of {size(most)}" if most else f"{size(used)}, without a limit"
+                for node, (used, most) in pairs.items()
+            }
+        ),
+        values,
     )
 
 
@@ -335,15 +349,23 @@ async def redis_memory(system: SystemView) -> CheckOutcome:
     remedy="`chitlaq exec redis redis-cli client list` lists them.",
 )
 async def redis_clients(system: SystemView) -> CheckOutcome:
-    facts = await system.valkey.info("clients")
-    connected, most = float(facts["connected_clients"]), float(facts.get("maxclients", 10_000))
-    blocked = float(facts.get("blocked_clients", 0))
+    nodes = await system.valkey.info("clients")
+    pairs = {
+        node: (float(facts["connected_clients"]), float(facts.get("maxclients", 10_000)))
+        for node, facts in nodes.items()
+    }
+    used = max(connected / most for connected, most in pairs.values())
     return outcome(
-        f"{connected:.0f} of {most:.0f} connected",
+        _by_node(
+            {
+                node: f"{connected:.0f} of {most:.0f} connected"
+                for node, (connected, most) in pairs.items()
+            }
+        ),
         {
-            "used": Value(connected / most, "ratio", *system.thresholds.connections_ratio),
-            "connected": Value(connected),
-            "blocked": Value(blocked),
+            "used": Value(used, "ratio", *system.thresholds.connections_ratio),
+            "connected": Value(sum(connected for connected, _ in pairs.values())),
+            "blocked": Value(_total(nodes, "blocked_clients")),
         },
     )
 
@@ -357,18 +379,30 @@ async def redis_clients(system: SystemView) -> CheckOutcome:
     remedy="For refused connections, raise maxclients. For evicted keys, raise maxmemory.",
 )
 async def redis_stats(system: SystemView) -> CheckOutcome:
-    facts = await system.valkey.info("stats")
-    hits, misses = float(facts["keyspace_hits"]), float(facts["keyspace_misses"])
-    refused, evicted = float(facts["rejected_connections"]), float(facts["evicted_keys"])
+    nodes = await system.valkey.info("stats")
+    hits, misses = _total(nodes, "keyspace_hits"), _total(nodes, "keyspace_misses")
+    commands = _total(nodes, "instantaneous_ops_per_sec")
+    refused = _total(nodes, "rejected_connections")
     values = {
-        "commands_per_second": Value(float(facts["instantaneous_ops_per_sec"])),
+        "commands_per_second": Value(commands),
         "refused": Value(refused),
-        "evicted": Value(evicted),
+        "evicted": Value(_total(nodes, "evicted_keys")),
     }
-    said = f"{facts['instantaneous_ops_per_sec']} commands/s"
+    said = f"{commands:.0f} commands/s"
     if hits + misses:
         values["hit_ratio"] = Value(hits / (hits + misses), "ratio")
         said += f", {share(hits / (hits + misses))} of look-ups hit"
     if refused:
         said += f"; {count(refused, 'connection')} refused since startup"
     return outcome(said, values, least=Verdict.WARNING if refused else Verdict.OK)
+
+
+def _by_node(said: Mapping[str, str]) -> str:
+    """What is said of the server, or of each node of a cluster."""
+    if len(said) == 1:
+        return next(iter(said.values()))
+    return "; ".join(f"{node}: {one}" for node, one in sorted(said.items()))
+
+
+def _total(nodes: Mapping[str, Mapping[str, str]], field: str) -> float:
+    return sum(float(facts.get(field, 0)) for facts in nodes.values())

@@ -14,8 +14,8 @@ from time import monotonic
 
 import asyncpg
 
+from chitlaq.core.data import valkey
 from chitlaq.core.data.postgres import PostgresUnavailableError
-from chitlaq.core.data.valkey import ValkeyReplyError, ValkeyUnavailableError
 from chitlaq.core.http.service import Context
 from chitlaq.core.installation.settings import Settings
 from chitlaq.core.telemetry import logs
@@ -196,8 +196,8 @@ def probes_of(context: Context) -> dict[str, Probe]:
 
     async def external_valkey(_pid: int) -> bool:
         try:
-            return bool(await context.valkey.execute("PING"))
-        except (ValkeyUnavailableError, ValkeyReplyError):
+            return bool(await context.valkey.each("PING"))
+        except valkey.UNAVAILABLE:
             return False
 
     return {

@@ -257,10 +257,11 @@ def _judged(
 def _urls(_home: Home, settings: Settings) -> str:
     if settings.redis_url:
         try:
-            core_valkey.parse_url(settings.redis_url.reveal())
+            core_valkey.Valkey(settings.redis_url.reveal())
         except ValueError as error:
             raise OperatorError(
-                f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0."
+                f"The setting redis_url (REDIS_URL) is {error}: write redis://HOST:PORT/0, or"
+                " redis-cluster://HOST:PORT for a cluster."
             ) from None
     real = [
         name

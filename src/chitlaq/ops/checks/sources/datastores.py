@@ -92,28 +92,31 @@ class ValkeyView:
         self._settings = settings
         self._client: valkey.Valkey | None = None
 
-    async def execute(self, *command: str) -> Any:
-        """Return the answer to a command.
+    async def each(self, *command: str) -> dict[str, Any]:
+        """Return the answer to a command of the server, or of each node of a cluster, by its name.
 
         Raises:
-            UnknownResult: Valkey is unavailable, or refuses.
+            UnknownResult: Valkey is unavailable, or refuses; of a cluster, a single node.
         """
         try:
             if self._client is None:
                 self._client = valkey.connect(self._settings, self._home)
-            return await self._client.execute(*command)
+            return await self._client.each(*command)
         except valkey.UNAVAILABLE as error:
             raise UnknownResult(f"Valkey: {error}") from None
         except OperatorError as error:
             raise UnknownResult(str(error)) from None
 
-    async def info(self, section: str) -> Mapping[str, str]:
-        """Return ``INFO SECTION`` by field name."""
-        text: bytes = await self.execute("INFO", section)
-        lines = text.decode(errors="replace").splitlines()
-        pairs = (line.partition(":") for line in lines if ":" in line)
-        return {name: value for name, _, value in pairs}
+    async def info(self, section: str) -> Mapping[str, Mapping[str, str]]:
+        """Return ``INFO SECTION`` of each node by field name."""
+        answers = await self.each("INFO", section)
+        return {node: _fields(text.decode(errors="replace")) for node, text in answers.items()}
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+def _fields(info: str) -> Mapping[str, str]:
+    pairs = (line.partition(":") for line in info.splitlines() if ":" in line)
+    return {name: value for name, _, value in pairs}

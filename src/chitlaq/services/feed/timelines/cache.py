@@ -33,6 +33,10 @@ LIFETIME_SECONDS = 7 * 24 * 3600
 ATTEMPT_SECONDS = 60
 FORGET_SECONDS = 1.0
 
+# Timelines with the same hash tag are extended by one command on a Valkey Cluster, too. So many tags spread
+# them evenly over its nodes.
+TAGS = 64
+
 # Sorts above every id; a timeline read from its newest end begins with it.
 COMPLETE = b"\xff"
 # Markers of attempts sort below every id of this millennium.
@@ -52,6 +56,8 @@ for _, key in ipairs(KEYS) do
   end
 end
 """)
+
+_FORGET = Script("for _, key in ipairs(KEYS) do redis.call('DEL', key) end")
 
 _COMPLETE = Script("""
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
@@ -115,7 +121,7 @@ class Timelines:
             ValkeyUnavailableError, ValkeyReplyError: not done; a retry is safe.
         """
         keys = [_key(member) for member in members]
-        await self._client.run(_ADD, keys, entry.member, MAX_LENGTH)
+        await self._client.run_for_each(_ADD, keys, entry.member, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
         """Drop these members' timelines; the next read rebuilds them. Retried while Valkey is down."""
@@ -133,7 +139,7 @@ class Timelines:
         if not pending:
             return
         try:
-            await self._client.execute("DEL", *(_key(member) for member in pending))
+            await self._client.run_for_each(_FORGET, [_key(member) for member in pending])
         except valkey.UNAVAILABLE as error:
             self._note("forget timelines", error)
         else:
@@ -188,4 +194,4 @@ def _entry(member: bytes) -> Entry:
 
 
 def _key(member: UUID) -> bytes:
-    return b"timeline:" + member.bytes
+    return b"timeline:{%d}:%b" % (member.bytes[-1] % TAGS, member.bytes)

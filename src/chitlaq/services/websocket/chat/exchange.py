@@ -1,13 +1,15 @@
 """The exchange of messages between processes, over Valkey's sharded channels.
 
 A publisher numbers what it publishes in each channel and repeats its number twice a second, so that a
-subscriber notices what it did not get, and reads that from PostgreSQL. Who does not even hear itself reads
-from there all the time.
+subscriber notices what it did not get, and reads that from PostgreSQL. Who does not even hear itself, in any
+of the channels, reads from there all the time. Each is in a slot of its own: a Valkey Cluster spreads
+them over its nodes, and one of those may be gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -86,7 +88,7 @@ class Exchange:
         self._numbers = [0] * len(CHANNELS)
         self._heard: defaultdict[UUID, _Heard] = defaultdict(_Heard)
         self._sending: set[asyncio.Future[None]] = set()
-        self._heard_own_at = time.monotonic()
+        self._heard_own_at = [time.monotonic()] * len(CHANNELS)
         self._is_deaf = False
         streams.publish = self.publish
         streams.warn = self.warn
@@ -131,7 +133,9 @@ class Exchange:
             while True:
                 await asyncio.sleep(BEAT_SECONDS)
                 for channel, number in enumerate(self._numbers):
-                    self._put(channel, _Envelope(self._id, number))
+                    # Whom we do not hear may not hear us either.
+                    beat = _Envelope(self._id, number, is_warning=self._is_deaf)
+                    self._put(channel, beat)
                 self._notice_silence()
                 self._streams.forget()
         finally:
@@ -143,11 +147,12 @@ class Exchange:
         while True:
             try:
                 async for channel, data in self._client.subscribed(
-                    "SSUBSCRIBE", *CHANNELS, ready=self._subscribed
+                    *CHANNELS, ready=self._subscribed
                 ):
                     self._hear(CHANNELS.index(channel), data)
             except valkey.UNAVAILABLE as error:
                 log.warning("subscription lost", error=str(error))
+                self._heard_own_at = [-math.inf] * len(CHANNELS)
             await asyncio.sleep(BEAT_SECONDS)
 
     def _subscribed(self) -> None:
@@ -156,7 +161,7 @@ class Exchange:
 
     def _hear(self, channel: int, data: bytes) -> None:
         if data.startswith(self._beginning):
-            self._heard_own_at = time.monotonic()
+            self._heard_own_at[channel] = time.monotonic()
             return
         try:
             envelope = _decoder.decode(data)
@@ -184,7 +189,7 @@ class Exchange:
 
     def _notice_silence(self) -> None:
         limit = time.monotonic() - SILENT_SECONDS
-        is_deaf = self._heard_own_at < limit
+        is_deaf = min(self._heard_own_at) < limit
         if is_deaf != self._is_deaf:
             log.warning("deaf: messages are read from PostgreSQL" if is_deaf else "hearing again")
         self._is_deaf = is_deaf

@@ -1,0 +1,355 @@
+"""One Valkey server: its address, and a connection to it that fails fast and reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any, cast
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+import hiredis
+
+CONNECT_SECONDS = 0.5
+ANSWER_SECONDS = 0.5
+WATCH_SECONDS = 0.1
+# After a failed attempt to connect, commands fail at once for this long instead of trying again.
+PAUSE_SECONDS = 0.2
+# What a subscription may keep for a reader that falls behind. Valkey keeps up to 32 MB more.
+MAX_PUSHED_BYTES = 8 * 1024 * 1024
+PORT = 6379
+
+Argument = str | bytes | int | float | memoryview
+Command = tuple[Argument, ...]
+_Push = tuple[str, bytes]
+"""A channel, and what was published in it."""
+
+_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+_CLUSTER = "-cluster"
+
+
+class ValkeyUnavailableError(Exception):
+    """Valkey is unreachable, or did not answer in time."""
+
+
+class ValkeyReplyError(Exception):
+    """Valkey refused a command; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens: a Unix socket's path, or host and port."""
+
+    path: str | None
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    database: int
+    is_tls: bool
+
+    @property
+    def name(self) -> str:
+        """What operators call it."""
+        return self.path or f"{self.host}:{self.port}"
+
+
+def parse_url(text: str) -> Address:
+    """Read ``redis://``, ``rediss://``, ``valkey://``, ``valkeys://`` and ``unix://`` URLs.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    parts = urlsplit(text)
+    if parts.scheme == "unix":
+        return Address(parts.path, "", 0, *_credentials(parts), 0, is_tls=False)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"not the URL of a Valkey or Redis server: {parts.scheme}://…")
+    return _address(parts)
+
+
+def parse_cluster_url(text: str) -> Sequence[Address]:
+    """Read the URL of a cluster, such as ``valkey-cluster://:secret@one:6379?node=two:6379&node=three:6379``.
+
+    Returns:
+        Some of its nodes, which name the others; empty if it is the URL of one server.
+
+    Raises:
+        ValueError: it names a database, of which a cluster has one.
+    """
+    parts = urlsplit(text)
+    scheme = parts.scheme.removesuffix(_CLUSTER)
+    if scheme == parts.scheme or scheme not in _SCHEMES:
+        return ()
+    first = _address(parts._replace(scheme=scheme))
+    if first.database:
+        raise ValueError("a cluster has no databases but 0")
+    hosts = [urlsplit(f"{scheme}://{node}") for node in parse_qs(parts.query).get("node", ())]
+    return [
+        first,
+        *(replace(first, host=one.hostname or "", port=one.port or PORT) for one in hosts),
+    ]
+
+
+def _address(parts: SplitResult) -> Address:
+    database = int(parts.path.strip("/") or 0)
+    host, port = parts.hostname or "localhost", parts.port or PORT
+    is_tls = parts.scheme in {"rediss", "valkeys"}
+    return Address(None, host, port, *_credentials(parts), database, is_tls)
+
+
+def _credentials(parts: SplitResult) -> tuple[str | None, str | None]:
+    return (
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password) if parts.password else None,
+    )
+
+
+class Server:
+    """One server, and the connection to it that all tasks of this process share."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._failed_at = -PAUSE_SECONDS
+
+    async def execute(self, command: Command) -> Any:
+        """Send a command, and return its answer.
+
+        Raises:
+            ValkeyUnavailableError, ValkeyReplyError: it is not there, or refuses.
+        """
+        return await (self.connection or await self._connect()).send(command)
+
+    async def execute_asking(self, command: Command) -> Any:
+        """Send a command to the node that imports its slot, and need not have said so (``ASK``)."""
+        connection = self.connection or await self._connect()
+        _ignore(connection.send(("ASKING",)))
+        return await connection.send(command)
+
+    def post(self, command: Command) -> bool:
+        """Send a command whose answer nobody waits for, if there is a connection; return whether."""
+        if (connection := self.connection) is None:
+            return False
+        _ignore(connection.send(command))
+        return True
+
+    def together(self, keys: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
+        """Group keys by what one command may have: all."""
+        return [keys]
+
+    async def serving(self, channels: Sequence[str]) -> dict[Server, Sequence[str]]:
+        """Group channels by the server that serves them."""
+        return {self: channels}
+
+    async def servers(self) -> Sequence[Server]:
+        return [self]
+
+    def doubt(self) -> None:
+        """There is no other server."""
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if it is there."""
+        connection = self._connection
+        return None if connection is None or connection.is_lost else connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _connect(self) -> Connection:
+        async with self._connecting:
+            if (connection := self.connection) is not None:
+                return connection
+            if monotonic() - self._failed_at < PAUSE_SECONDS:
+                raise ValkeyUnavailableError("Valkey was not reachable a moment ago")
+            try:
+                self._connection = await open_connection(self.address)
+            except (ValkeyUnavailableError, ValkeyReplyError):
+                self._failed_at = monotonic()
+                raise
+            return self._connection
+
+
+async def open_connection(address: Address) -> Connection:
+    """Open a connection.
+
+    Raises:
+        ValkeyUnavailableError: the server is not reachable, or does not answer.
+        ValkeyReplyError: it refuses the password, or has no such database.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if address.path is not None:
+                _, connection = await loop.create_unix_connection(Connection, address.path)
+            else:
+                context = ssl.create_default_context() if address.is_tls else None
+                _, connection = await loop.create_connection(
+                    Connection, address.host, address.port, ssl=context
+                )
+            if address.password is not None:
+                name = (address.username,) if address.username else ()
+                await connection.send(("AUTH", *name, address.password))
+            if address.database:
+                await connection.send(("SELECT", address.database))
+    except TimeoutError as error:
+        raise ValkeyUnavailableError(f"no answer within {CONNECT_SECONDS:g} s") from error
+    except OSError as error:
+        raise ValkeyUnavailableError(f"not reachable: {error}") from error
+    return connection
+
+
+class Pushed:
+    """The messages of a subscription that wait for their reader, bounded in bytes.
+
+    It has a connection to each server that serves one of its channels, and ends with the first of them.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[Connection] = []
+        self._messages: asyncio.Queue[_Push | None] = asyncio.Queue()
+        self._bytes = 0
+        self._is_paused = False
+
+    def take_from(self, connection: Connection) -> None:
+        self._connections.append(connection)
+        connection.pushed = self
+
+    def put(self, message: _Push | None) -> None:
+        """Add a message, or None for the end; at the bound, stop reading from Valkey."""
+        self._messages.put_nowait(message)
+        self._bytes += _size(message)
+        if self._bytes >= MAX_PUSHED_BYTES and not self._is_paused:
+            self._pause(is_paused=True)
+
+    async def get(self) -> _Push | None:
+        message = await self._messages.get()
+        self._bytes -= _size(message)
+        if self._is_paused and self._bytes <= MAX_PUSHED_BYTES // 2:
+            self._pause(is_paused=False)
+        return message
+
+    def ping(self) -> None:
+        """Ask whether the servers are there: a connection that does not answer is lost."""
+        for connection in self._connections:
+            _ignore(connection.send(("PING",)))
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def _pause(self, *, is_paused: bool) -> None:
+        self._is_paused = is_paused
+        for connection in self._connections:
+            connection.pause(is_paused=is_paused)
+
+
+def _size(message: _Push | None) -> int:
+    """What a waiting message takes, itself and its place in the queue."""
+    return (len(message[1]) if message else 0) + 64
+
+
+def _ignore(answer: asyncio.Future[Any]) -> None:
+    answer.add_done_callback(asyncio.Future.exception)
+
+
+class Connection(asyncio.Protocol):
+    """One connection: commands go out in order, replies come back in the same order."""
+
+    def __init__(self) -> None:
+        self.is_lost = False
+        self.pushed: Pushed | None = None
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(replyError=ValkeyReplyError)
+        self._asked: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._outgoing: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._is_paused = False
+
+    def send(self, command: Command) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        if self.is_lost:
+            answer.set_exception(ValkeyUnavailableError("the connection was lost"))
+            return answer
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        packed = hiredis.pack_command(command)  # type: ignore[arg-type]
+        self._outgoing.append(cast(bytes, packed))
+        self._asked.append((answer, self._loop.time()))
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
+        return answer
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self.connection_lost(None)
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Read nothing more for a while, or again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._is_paused = is_paused
+            (self._transport.pause_reading if is_paused else self._transport.resume_reading)()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while (reply := self._reader.gets()) is not False:
+                self._receive(reply)
+        except hiredis.ProtocolError:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for answer, _ in self._asked:
+            if not answer.done():
+                answer.set_exception(ValkeyUnavailableError(f"the connection was lost: {exc}"))
+        self._asked.clear()
+        if self.pushed is not None:
+            self.pushed.put(None)
+
+    def _receive(self, reply: Any) -> None:
+        if self.pushed is not None and isinstance(reply, list):
+            if reply[0] == b"smessage":
+                self.pushed.put((reply[1].decode(), reply[2]))
+                return
+            if reply[0] == b"sunsubscribe":
+                # The channel's slot has moved to another node of the cluster.
+                self.close()
+                return
+        answer, _ = self._asked.popleft()
+        if answer.done():
+            return
+        if isinstance(reply, ValkeyReplyError):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.is_lost:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def _check_oldest(self) -> None:
+        """Close the connection if its oldest command waits too long; one timer serves them all."""
+        self._watch = None
+        if not self._asked:
+            return
+        if self._is_paused or self._loop.time() - self._asked[0][1] <= ANSWER_SECONDS:
+            self._watch = self._loop.call_later(WATCH_SECONDS, self._check_oldest)
+        else:
+            self.close()
