@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "chitlaq", "a-secret-of-the-client"
@@ -83,15 +83,18 @@ class OpenIdProvider:
 
         A claim that is None is left out.
         """
-        (key,) = self._context.keyjar.get_signing_key("RSA", "")
         tokens = json.loads(answer)
         changed = {**part(tokens["id_token"], 1), **claims}
-        said = (
-            {**part(tokens["id_token"], 0), **header},
-            {name: value for name, value in changed.items() if value is not None},
-        )
+        said = json.dumps({name: value for name, value in changed.items() if value is not None})
+        return self.signed(answer, said.encode(), header)
+
+    def signed(self, answer: bytes, payload: bytes, header: Mapping[str, Any] = {}) -> bytes:
+        """An answer to a code whose ID token has these bytes, signed by the provider's own key."""
+        (key,) = self._context.keyjar.get_signing_key("RSA", "")
         pem = key.private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        tokens["id_token"] = jwt.encode(*said, RSAKey.import_key(pem))
+        tokens = json.loads(answer)
+        named = {**part(tokens["id_token"], 0), **header}
+        tokens["id_token"] = jws.serialize_compact(named, payload, RSAKey.import_key(pem))
         return json.dumps(tokens).encode()
 
     def answered(
@@ -108,6 +111,7 @@ class OpenIdProvider:
         if endpoint is None:
             return 404, {}, b""
         query = dict(parse_qsl(parts.query if method == "GET" else body))
+        query.pop("prompt", None)  # it has no page: whoever is asked again has typed their password
         http_info = {"headers": {key.lower(): value for key, value in headers.items()}}
         with self._lock:
             self._context.authn_broker["anon"]["method"].user = self.user

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser.conftest import visiting
-from tests.conftest import PASSWORD, Member, Stack
+from tests.browser.conftest import Visit, visiting
+from tests.conftest import PASSWORD, Member, Stack, free_ports
+from tests.openid_provider import listening
+from tests.services.auth.test_sso import Campus, add
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
@@ -26,31 +29,36 @@ SIGN = """async (options) => {
 }"""
 
 
+async def make_passkey(visit: Visit, member: Member) -> None:
+    """Let the browser have a passkey of a member, who is signed in there then."""
+    page = visit.page
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("WebAuthn.enable")
+    device = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+    }
+    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": device})
+    await visit.open("/")
+    typed = {"login": member.username, "password": PASSWORD, "cookies": True}
+    status, _ = await page.evaluate(ASK, ["/login", typed])
+    assert status == 200
+    _, asked = await page.evaluate(ASK, ["/passkeys/options", {}])
+    made = await page.evaluate(MAKE, asked["publicKey"])
+    status, added = await page.evaluate(ASK, ["/passkeys", {"name": "Here", "passkey": made}])
+    assert status == 201, added
+
+
 async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
     stack: Stack, browser: Browser, join: Callable[[], Awaitable[Member]]
 ) -> None:
     member = await join()
     async with visiting(browser, stack.issuer) as visit:
         page = visit.page
-        devtools = await page.context.new_cdp_session(page)
-        await devtools.send("WebAuthn.enable")
-        device = {
-            "protocol": "ctap2",
-            "transport": "internal",
-            "hasResidentKey": True,
-            "hasUserVerification": True,
-            "isUserVerified": True,
-        }
-        await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": device})
-        await visit.open("/")
-
-        typed = {"login": member.username, "password": PASSWORD, "cookies": True}
-        status, _ = await page.evaluate(ASK, ["/login", typed])
-        assert status == 200
-        _, asked = await page.evaluate(ASK, ["/passkeys/options", {}])
-        made = await page.evaluate(MAKE, asked["publicKey"])
-        status, added = await page.evaluate(ASK, ["/passkeys", {"name": "Here", "passkey": made}])
-        assert status == 201, added
+        await make_passkey(visit, member)
 
         await page.context.clear_cookies()
         _, asked = await page.evaluate(ASK, ["/passkeys/options", {}])
@@ -60,3 +68,24 @@ async def test_browser_makes_a_passkey_and_signs_in_with_it_alone(
         assert status == 200, answer
         assert answer["user"]["username"] == member.username
         assert "access_token" not in answer
+
+
+async def test_browser_uses_the_passkey_after_the_identity_provider(
+    stack: Stack, browser: Browser, join: Callable[..., Awaitable[Member]], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    name, domain = f"b-{port}", f"b{port}.example"
+    await stack.add_university(f"University {port}", domain)
+    member = await join(domain)
+    with listening(port) as provider:
+        add(stack, tmp_path, provider, name, domain)
+        Campus(stack, provider, name, domain).person(member.username)
+        async with visiting(browser, stack.issuer) as visit:
+            await make_passkey(visit, member)
+            await visit.page.context.clear_cookies()
+            await visit.open(f"/api/auth/sso/{name}?return_to=/api/health")
+            await visit.require_accessible()
+            await visit.page.get_by_role("button", name="Use a passkey").click()
+            await visit.page.wait_for_url("**/api/health")
+            me = await visit.page.evaluate("async () => (await fetch('/api/users/me')).json()")
+            assert me["username"] == member.username

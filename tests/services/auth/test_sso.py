@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
+import re
 import secrets
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +36,7 @@ from tests.openid_provider import (
 )
 from tests.services.auth.test_cookies import OURS, said, sent
 from tests.services.auth.test_factors import code_of, enroll, wrong
+from tests.services.auth.test_passkeys import with_passkey
 
 Join = Callable[..., Awaitable[Member]]
 Name = Callable[[], str]
@@ -365,6 +369,8 @@ UNTRUSTED: dict[str, Callable[[OpenIdProvider, bytes], bytes]] = {
     "of nobody": resigned(sub=None),
     "of nobody's text": resigned(sub=""),
     "subject that is no text": resigned(sub=7),
+    "subject that no text can be": resigned(sub="\ud800"),
+    "nested too deeply": lambda provider, answer: provider.signed(answer, b"[" * 50_000),
     "alg none": unsigned,
     "client's secret": signed_with_the_clients_secret,
     "another key": signed_by_another,
@@ -416,7 +422,7 @@ async def test_sign_in_that_takes_over_ten_minutes_begins_again(
 ) -> None:
     campus.person()
     back = await browser.at_provider(await browser.begin(campus.name))
-    attempts = SingleSignOn.begun(Secrets(stack.home / "secrets").sealing_key).attempts
+    attempts = SingleSignOn.begun(Secrets(stack.home / "secrets").sealing_key).at_provider
     ((provider_id,),) = await stack.sql(
         "SELECT id FROM auth.identity_providers WHERE name = $1", campus.name
     )
@@ -443,6 +449,23 @@ async def test_answer_of_another_issuer_is_refused(campus: Campus, browser: Brow
     mixed = back.replace(quote(campus.provider.issuer, ""), quote("https://evil.example", ""))
     assert mixed != back
     assert (await browser.get(mixed)).status_code == 502
+
+
+async def test_answer_of_no_issuer_is_refused_if_its_provider_always_says_it(
+    campus: Campus, browser: Browser, stack: Stack
+) -> None:
+    async def status() -> int:
+        campus.person()
+        stack.json("sso", "test", campus.name)  # reads what it publishes anew
+        parts = urlsplit(await browser.at_provider(await browser.begin(campus.name)))
+        query = "&".join(one for one in parts.query.split("&") if not one.startswith("iss="))
+        return (await browser.get(parts._replace(query=query).geturl())).status_code
+
+    announced = b'"authorization_response_iss_parameter_supported": true, "issuer": '
+    campus.provider.faults[DISCOVERY] = lambda answer: answer.replace(b'"issuer": ', announced)
+    assert await status() == 502
+    del campus.provider.faults[DISCOVERY]
+    assert await status() == 303
 
 
 async def test_rotated_key_is_found(campus: Campus, browser: Browser) -> None:
@@ -512,6 +535,81 @@ async def test_second_factor_of_the_account_is_asked_for_unless_the_provider_had
     provider = campus.provider
     provider.faults["/token"] = lambda answer: provider.resigned(answer, {}, amr=["mfa"])
     assert (await browser.signed_in(campus.name)).status_code == 303
+
+
+async def test_passkey_is_a_second_factor_after_the_provider(
+    campus: Campus, browser: Browser, join: Join
+) -> None:
+    member, other = await join(campus.domain), await join()
+    made = await with_passkey(campus.stack, member)
+    theirs = await with_passkey(campus.stack, other)
+    campus.person(member.email.partition("@")[0])
+
+    async def send(text: str) -> httpx.Response:
+        headers = sent(browser.cookies, *browser.cookies) | OURS
+        path = f"/api/auth/sso/{campus.name}/code"
+        return await browser.web.post(path, data={"passkey": text}, headers=headers)
+
+    page = await browser.signed_in(campus.name, "?return_to=/chat")
+    for text in ("", "garbage", '{"x":' * 1_100, json.dumps(theirs.get(asked_on(page)))):
+        page = await send(text)
+        assert page.status_code == 401, text
+    signed = json.dumps(made.get(asked_on(page)))
+    answer = await send(signed)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == "/chat"
+    token = said(answer)[ACCESS].value
+    listed = await browser.web.get("/api/auth/sessions", headers={"Cookie": f"{ACCESS}={token}"})
+    assert listed.json()["items"][0]["methods"] == ["sso", "passkey"]
+    assert (await send(signed)).status_code == 401
+
+
+def asked_on(page: httpx.Response) -> Any:
+    """What our page asks a passkey to sign."""
+    found = re.search('data-options="([^"]+)"', page.text)
+    assert found, page.text
+    return json.loads(html.unescape(found[1]))
+
+
+async def test_who_was_unlinked_meanwhile_is_not_signed_in_by_a_code(
+    campus: Campus, browser: Browser, join: Join
+) -> None:
+    member = await join(campus.domain)
+    app, _ = await enroll(member)
+    campus.person(member.email.partition("@")[0])
+    assert (await browser.signed_in(campus.name)).status_code == 200
+    assert campus.stack.command("sso", "unlink", campus.name, member.email).returncode == 0
+    assert (await browser.send_code(campus.name, code_of(app))).status_code == 400
+
+
+async def test_who_signed_in_at_the_provider_long_ago_proves_it_again_for_what_is_dangerous(
+    campus: Campus, browser: Browser
+) -> None:
+    campus.person()
+    provider = campus.provider
+
+    def proved(seconds_ago: float | None) -> None:
+        at = None if seconds_ago is None else int(time.time() - seconds_ago)
+        provider.faults["/token"] = partial(provider.resigned, header={}, auth_time=at)
+
+    async def enrollment() -> int:
+        headers = sent(browser.cookies, ACCESS) | OURS
+        return (await browser.web.post("/api/auth/totp/enroll", headers=headers)).status_code
+
+    proved(3600)
+    assert (await browser.signed_in(campus.name)).status_code == 303
+    assert await enrollment() == 403
+    for seconds_ago in (3600, None):
+        proved(seconds_ago)
+        assert (await browser.signed_in(campus.name, "?prove=true")).status_code == 502
+    assert await enrollment() == 403
+    proved(0)
+    url = await browser.begin(campus.name, "?prove=true&return_to=/settings")
+    asked = parse_qs(urlsplit(url).query)
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
+    answer = await browser.get(await browser.at_provider(url))
+    assert answer.headers["location"] == "/settings"
+    assert await enrollment() == 200
 
 
 async def test_provider_gives_and_takes_the_roles_of_its_rules_alone(
@@ -644,6 +742,8 @@ async def test_operator_sees_what_a_provider_publishes_and_what_is_wrong_with_it
             failed = stack.command("sso", "test", name)
             assert failed.returncode == 1
             assert why in failed.stderr
+        provider.faults = {JWKS: lambda _: b'{"keys": [{"kty": []}, {"kty": "RSA", "n": 5}]}'}
+        assert "no key that signs" in stack.command("sso", "test", name).stderr
 
 
 async def test_client_secret_is_encrypted_and_shown_nowhere(campus: Campus, stack: Stack) -> None:

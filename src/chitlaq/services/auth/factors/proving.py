@@ -10,7 +10,6 @@ from uuid import UUID
 from litestar import Request
 from litestar.datastructures import State
 
-from chitlaq.core.data.postgres import Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.problems import Problem
@@ -29,11 +28,6 @@ PASSKEY_REFUSED = (
     "The passkey is not accepted: ask for a new challenge at /api/auth/passkeys/options, and let the passkey"
     " verify you."
 )
-
-
-async def has_second_factor(session: Session, account_id: UUID) -> bool:
-    """Whether the account is not opened by a password alone."""
-    return bool(await session.value("second_factors", account_id))
 
 
 async def require(
@@ -107,7 +101,8 @@ async def step_up(state: AuthState, member: Identity, given: Proof, origin: Orig
         methods += await require(state, asked, given.code, origin, given.passkey, asked)
     if not methods:
         raise problems.conflict(
-            "Your account has no password and no second factor: sign out and in again instead."
+            "Your account has no password and no second factor: prove at your identity provider who you are,"
+            " at /api/auth/sso/NAME?prove=true."
         )
     async with state.database.transaction() as session:
         if not await session.execute("prove_session", member.session_id, list(methods)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Person:
         email: a checked address that the provider has verified, if there is one.
         username: what may be proposed for the account; it may be empty, or not allowed.
         has_second_factor: they proved who they are by more than a password.
+        proved_at: when they did, in Unix seconds; None if the provider does not say it.
     """
 
     subject: str
@@ -59,6 +61,7 @@ class Person:
     department: str
     roles: frozenset[str]
     has_second_factor: bool
+    proved_at: float | None
 
 
 def person(
@@ -73,7 +76,11 @@ def person(
         ValueError: they name nobody.
     """
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or "\x00" in subject:
+    if (
+        not isinstance(subject, str)
+        or not 0 < len(subject) <= LONGEST_SUBJECT
+        or not subject.isprintable()  # PostgreSQL stores neither NUL nor lone surrogates
+    ):
         raise ValueError("its ID token names nobody: the claim sub")
     wanted = _text(claims, "preferred_username").partition("@")[0]
     departments = [one.value for one in rules if one.kind == "department" and _holds(one, claims)]
@@ -87,6 +94,7 @@ def person(
         departments[0] if departments else "",
         frozenset(one.value for one in rules if one.kind == "role" and _holds(one, claims)),
         not shown.isdisjoint(second_factors),
+        _proved_at(claims),
     )
 
 
@@ -134,6 +142,11 @@ def _display_name(claims: Mapping[str, Any]) -> str:
     except ValueError:
         return ""
     return name
+
+
+def _proved_at(claims: Mapping[str, Any]) -> float | None:
+    moment = claims.get("auth_time")
+    return max(0.0, min(moment, time.time())) if isinstance(moment, int) else None
 
 
 def _holds(rule: ClaimRule, claims: Mapping[str, Any]) -> bool:

@@ -64,7 +64,7 @@ async def _linked_now(
         account_id = existing["id"]
         if existing["university_id"] != provider.university_id:
             raise _foreign(provider)
-        if await session.value("is_linked_otherwise", provider.id, account_id):
+        if await session.value("is_linked", provider.id, account_id):
             raise problems.forbidden(
                 f"{provider.title} signs somebody else in to the account with the address {who.email}:"
                 " ask whoever runs ChitLaq at your university."

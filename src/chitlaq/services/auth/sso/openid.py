@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -160,15 +161,37 @@ class OpenIdProviders:
                 },
             )
             claims.validate(leeway=LEEWAY_SECONDS)
-        except (JoseError, ValueError, TypeError, AttributeError) as error:
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ProviderError(f"its ID token is not valid: {error}") from error
         return dict(claims)
 
 
+def is_answer_of(metadata: Metadata, issuer: str | None) -> bool:
+    """Whether an answer is of this provider, which names itself if it says that it does (RFC 9207, 2.4)."""
+    if issuer is None:
+        return not metadata.authorization_response_iss_parameter_supported
+    return issuer == metadata.issuer
+
+
 def authorization_url(
-    client: Client, metadata: Metadata, state: str, nonce: str, code_verifier: str
+    client: Client,
+    metadata: Metadata,
+    state: str,
+    nonce: str,
+    code_verifier: str,
+    *,
+    is_proof: bool = False,
 ) -> str:
-    """Return the address at which a provider signs somebody in, and sends them back with a code."""
+    """Return the address at which a provider signs somebody in, and sends them back with a code.
+
+    Args:
+        client: we, as it knows us.
+        metadata: the provider's.
+        state: comes back with the answer.
+        nonce: comes back in the ID token.
+        code_verifier: whose hash is sent.
+        is_proof: the provider asks again who they are, also whom it has signed in before.
+    """
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
     from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
@@ -182,6 +205,8 @@ def authorization_url(
         nonce=nonce,
         code_challenge=create_s256_code_challenge(code_verifier),
         code_challenge_method="S256",
+        # The provider then also has to say when they proved it: a browser may leave out what it is sent with.
+        **({"prompt": "login", "max_age": "0"} if is_proof else {}),
     )
     return url
 
@@ -270,11 +295,10 @@ async def _read_keys(metadata: Metadata) -> KeySet:
     found = _decoded(await _asked(metadata.issuer, "GET", metadata.jwks_uri), _Keys, "key set")
     keys = []
     for one in found.keys:
-        if one.get("kty") in {"RSA", "EC", "OKP"} and one.get("use", "sig") == "sig":
-            try:
+        # Those of a kind that we do not know are left out; others may do.
+        with suppress(JoseError, ValueError, TypeError, KeyError):
+            if one.get("kty") in {"RSA", "EC", "OKP"} and one.get("use", "sig") == "sig":
                 keys.append(JWKRegistry.import_key(one))
-            except (JoseError, ValueError, TypeError, KeyError):
-                continue  # of a kind that we do not know; others may do
     if not keys:
         raise ProviderError("its key set has no key that signs")
     return KeySet(keys)

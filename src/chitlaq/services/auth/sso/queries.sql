@@ -69,7 +69,7 @@ WHERE l.provider_id = $1 AND l.subject = $2;
 -- The account of an address. Index: accounts' unique addresses.
 SELECT id, university_id, email, display_name, language FROM auth.accounts WHERE email = $1;
 
--- name: is_linked_otherwise
+-- name: is_linked
 -- Whether the provider has a subject for this account.
 SELECT EXISTS (SELECT FROM auth.linked_identities WHERE account_id = $2 AND provider_id = $1);
 
@@ -89,7 +89,10 @@ RETURNING l.account_id;
 SELECT id FROM auth.sessions WHERE refresh_hash = $1;
 
 -- name: insert_provider_session
--- Note where a session began.
+-- Note where a session began; its member proved who they are when the provider says so ($4), if it does.
+WITH proved AS (
+    UPDATE auth.sessions SET authenticated_at = least(authenticated_at, to_timestamp($4::float8)) WHERE id = $1
+)
 INSERT INTO auth.provider_sessions (session_id, provider_id, sealed_id_token) VALUES ($1, $2, $3);
 
 -- name: provider_session

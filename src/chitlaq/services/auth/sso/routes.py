@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.datastructures import Cookie, State
 from litestar.params import Parameter
@@ -16,8 +17,9 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.factors.schemas import Assertion
 from chitlaq.services.auth.sessions import cookies
-from chitlaq.services.auth.sso import attempts, providers, sso
+from chitlaq.services.auth.sso import providers, sso, steps
 from chitlaq.services.auth.sso.schemas import (
     LoggedOut,
     NewProvider,
@@ -49,11 +51,12 @@ async def begin(
     request: Request[Any, Any, State],
     state: AuthState,
     return_to: Annotated[str, Parameter(description="A path of this site to go on at.")] = "/",
+    prove: Annotated[bool, Parameter(description="Let members prove again who they are.")] = False,
 ) -> Response[Any]:
     """Send the browser to an identity provider."""
     try:
         await state.address_limit.spend(client_address.limited_address(request))
-        url, cookie = await sso.begin(state, provider, return_to)
+        url, cookie = await sso.begin(state, provider, return_to, is_proof=prove)
     except Problem as problem:
         return _page(problem)
     return Redirect(url, status_code=303, cookies=[cookie], headers=_NO_REFERRER)
@@ -66,12 +69,12 @@ async def finish(
     """Take the browser back from an identity provider, signed in."""
     asking, device = cookies.browser(request)
     answer = {name: str(request.query_params[name]) for name in request.query_params}
-    cookie = http_cookies.value(request.headers, attempts.COOKIE)
+    cookie = http_cookies.value(request.headers, steps.COOKIE)
     try:
         entered = await sso.finish(state, provider, answer, cookie, asking)
     except Problem as problem:
         return _page(problem)
-    return _entered(state, provider, entered, device)
+    return await _entered(state, provider, entered, device)
 
 
 @post(
@@ -81,21 +84,25 @@ async def finish(
     status_code=200,
     request_max_body_size=MOST_BYTES,
 )
-async def finish_with_code(
+async def finish_with_second_factor(
     provider: str, request: Request[Any, Any, State], state: AuthState
 ) -> Response[Any]:
-    """Take the code of a second factor from our own page."""
+    """Take a code or a passkey's answer from our own page."""
     asking, device = cookies.browser(request)
-    cookie = http_cookies.value(request.headers, attempts.COOKIE)
+    cookie = http_cookies.value(request.headers, steps.COOKIE)
     try:
         cookies.require_own_page(request, state)
-        code = str((await request.form()).get("code", ""))[:LONGEST_CODE]
-        entered = await sso.finish_with_code(state, provider, code, cookie, asking)
+        form = await request.form()
+        code = str(form.get("code", ""))[:LONGEST_CODE]
+        passkey = _passkey(str(form.get("passkey", "")))
+        entered = await sso.finish_with_second_factor(
+            state, provider, code, passkey, cookie, asking
+        )
     except Problem as problem:
         if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
-            return _code_page(provider, problem)
+            return await _second_factor_page(state, provider, cookie, problem)
         return _page(problem)
-    return _entered(state, provider, entered, device)
+    return await _entered(state, provider, entered, device)
 
 
 @post(
@@ -146,26 +153,50 @@ async def unlink(provider: str, data: Unlinking, state: AuthState) -> Unlinked:
     return Unlinked(await providers.unlink(state, provider, data))
 
 
-def _entered(state: AuthState, provider: str, entered: Entered, device: Cookie) -> Response[Any]:
+def _passkey(text: str) -> Assertion | None:
+    """What a passkey has signed; None for anything else, which is then refused as a missing code."""
+    try:
+        return msgspec.json.decode(text, type=Assertion)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+async def _entered(
+    state: AuthState, provider: str, entered: Entered, device: Cookie
+) -> Response[Any]:
     if entered.signed_in is None:
-        page = _code_page(provider)
+        page = await _second_factor_page(state, provider, entered.cookie.value)
         page.cookies.append(entered.cookie)
         return page
     kept = [*cookies.kept(state, entered.signed_in), device, entered.cookie]
     return Redirect(entered.path, status_code=303, cookies=kept, headers=_NO_REFERRER)
 
 
-def _code_page(provider: str, problem: Problem | None = None) -> Response[str]:
-    """Ask for the code of a second factor."""
+async def _second_factor_page(
+    state: AuthState, provider: str, cookie: str | None, problem: Problem | None = None
+) -> Response[str]:
+    """Ask for a code, or for a passkey if there is one."""
+    try:
+        methods, asked = await sso.second_factors(state, provider, cookie)
+    except Problem as over:
+        return _page(over)
     refused = ""
     if problem is not None:
         refused = (
-            "The code is missing or wrong, or was used: send the one that the app shows next."
+            "It is missing or wrong, or was used: try again, with the next code."
             if problem.status is HTTPStatus.UNAUTHORIZED
             else problem.detail
         )
     status = problem.status if problem else HTTPStatus.OK
-    page = SITE.html("sso.html", status, state="code", provider=provider, refused=refused)
+    page = SITE.html(
+        "sso.html",
+        status,
+        state="code",
+        provider=provider,
+        methods=methods,
+        passkey=msgspec.json.encode(asked).decode(),
+        refused=refused,
+    )
     page.headers.update(problem.headers() if problem else {})
     return page
 
@@ -174,5 +205,5 @@ def _page(problem: Problem) -> Response[str]:
     """Say to somebody in front of a browser what happened; their attempt is over."""
     page = SITE.html("sso.html", problem.status, state="over", detail=problem.detail)
     page.headers.update(problem.headers())
-    page.cookies.append(attempts.forgotten())
+    page.cookies.append(steps.forgotten())
     return page

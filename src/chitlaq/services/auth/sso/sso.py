@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -22,15 +23,16 @@ from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.services.auth.accounts.accounts import token_hash
 from chitlaq.services.auth.attempts.attempts import by_address, note
-from chitlaq.services.auth.factors import proving
+from chitlaq.services.auth.factors import passkeys, proving
+from chitlaq.services.auth.factors.schemas import Assertion
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sealing import UnreadableError
 from chitlaq.services.auth.sessions import sessions
 from chitlaq.services.auth.sessions.schemas import SignedIn
-from chitlaq.services.auth.sso import attempts, claims, linking, openid, providers
-from chitlaq.services.auth.sso.attempts import AtProvider, AtSecondFactor
+from chitlaq.services.auth.sso import claims, linking, openid, providers, steps
 from chitlaq.services.auth.sso.openid import CodeRefusedError, ProviderError
 from chitlaq.services.auth.sso.providers import Provider
+from chitlaq.services.auth.sso.steps import AtProvider, AtSecondFactor
 from chitlaq.services.auth.state import AuthState
 
 LONGEST_PATH = 500
@@ -53,8 +55,16 @@ class Entered:
     cookie: Cookie
 
 
-async def begin(state: AuthState, name: str, return_to: str) -> tuple[str, Cookie]:
+async def begin(
+    state: AuthState, name: str, return_to: str, *, is_proof: bool
+) -> tuple[str, Cookie]:
     """Return where a provider signs somebody in, and the cookie that binds the attempt to their browser.
+
+    Args:
+        state: the service's.
+        name: of the provider.
+        return_to: where they go on afterwards.
+        is_proof: they shall prove again who they are, also whom the provider knows already.
 
     Raises:
         Problem: 404 for an unknown provider, 422 for a path that leads elsewhere, 502 or 503 if the
@@ -71,11 +81,17 @@ async def begin(state: AuthState, name: str, return_to: str) -> tuple[str, Cooki
         state=secrets.token_urlsafe(32),
         nonce=secrets.token_urlsafe(32),
         code_verifier=secrets.token_urlsafe(48),
+        is_proof=is_proof,
     )
     url = openid.authorization_url(
-        provider.client, metadata, step.state, step.nonce, step.code_verifier
+        provider.client,
+        metadata,
+        step.state,
+        step.nonce,
+        step.code_verifier,
+        is_proof=step.is_proof,
     )
-    return url, attempts.kept(state.sso.attempts, provider.id, step)
+    return url, steps.kept(state.sso.at_provider, provider.id, step)
 
 
 async def finish(
@@ -100,25 +116,46 @@ async def finish(
         return await _finish(state, provider, answer, cookie, origin)
 
 
-async def finish_with_code(
-    state: AuthState, name: str, code: str, cookie: str | None, origin: Origin
-) -> Entered:
-    """Sign somebody in who needs a second factor here, given a code of it.
+async def second_factors(
+    state: AuthState, name: str, cookie: str | None
+) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """Return the second factors of who needs one here, and what a passkey is asked to sign.
 
     Raises:
-        Problem: 400 for a sign-in that is not this browser's or over, 401 for a missing or wrong code, 403
-            for a disabled account, 404 for an unknown provider, 429 for too many wrong codes.
+        Problem: 400 for a sign-in that is not this browser's or over, 404 for an unknown provider.
+    """
+    provider = await providers.one(state, name)
+    step = steps.opened(state.sso.at_second_factor, provider.id, cookie, AtSecondFactor)
+    methods: list[str] = await state.database.value("second_factors", step.account_id)
+    asked = await passkeys.options(state, None, "authentication") if "passkey" in methods else {}
+    return methods, asked
+
+
+async def finish_with_second_factor(
+    state: AuthState,
+    name: str,
+    code: str,
+    passkey: Assertion | None,
+    cookie: str | None,
+    origin: Origin,
+) -> Entered:
+    """Sign somebody in who needs a second factor here, given a code, or what a passkey has signed.
+
+    Raises:
+        Problem: 400 for a sign-in that is not this browser's or over, 401 for a missing or wrong second
+            factor, 403 for a disabled account, 404 for an unknown provider, 429 for too many wrong codes.
     """
     provider = await providers.one(state, name)
     async with _judged(state, provider, origin):
-        step = attempts.opened(state.sso.second_factors, provider.id, cookie, AtSecondFactor)
-        proved = await proving.require(state, step.account_id, code, origin)
-        methods = ("sso", *proved)
+        step = steps.opened(state.sso.at_second_factor, provider.id, cookie, AtSecondFactor)
+        proved = await proving.require(state, step.account_id, code, origin, passkey)
         async with state.database.transaction() as session:
+            if not await session.value("is_linked", provider.id, step.account_id):
+                raise steps.begin_again()  # an operator has unlinked it meanwhile
             signed_in = await _begun(
-                state, session, provider, step.account_id, origin, methods, None
+                state, session, provider, step.account_id, origin, ("sso", *proved)
             )
-    return Entered(step.return_to, signed_in, attempts.forgotten())
+    return Entered(step.return_to, signed_in, steps.forgotten())
 
 
 async def _finish(
@@ -128,12 +165,13 @@ async def _finish(
     cookie: str | None,
     origin: Origin,
 ) -> Entered:
-    step = attempts.opened(state.sso.attempts, provider.id, cookie, AtProvider)
+    step = steps.opened(state.sso.at_provider, provider.id, cookie, AtProvider)
     if not hmac.compare_digest(step.state.encode(), answer.get("state", "").encode()):
-        raise attempts.begin_again()
+        raise steps.begin_again()
     try:
-        if answer.get("iss", provider.client.issuer) != provider.client.issuer:
-            raise ProviderError("the answer is of another issuer")
+        metadata = await state.sso.openid.metadata(provider.client.issuer)
+        if not openid.is_answer_of(metadata, answer.get("iss")):
+            raise ProviderError("the answer is of another issuer, or does not say of which")
         if "code" not in answer:
             raise _refused(provider, answer.get("error", ""))
         found = await state.sso.openid.finish(
@@ -142,22 +180,31 @@ async def _finish(
         who = claims.person(
             found.claims, provider.rules, provider.verified_claim, provider.second_factors
         )
+        if step.is_proof and (who.proved_at or 0.0) < step.begun_at - openid.LEEWAY_SECONDS:
+            raise ProviderError("it did not ask again who they are, or does not say so: auth_time")
     except CodeRefusedError:
-        raise attempts.begin_again() from None
+        raise steps.begin_again() from None
     except (NoAnswerError, ProviderError, ValueError) as error:
         raise _unusable(provider, error) from None
     methods = ("sso", "mfa") if who.has_second_factor else ("sso",)
     async with state.database.transaction() as session:
         account_id = await linking.account_of(state, session, provider, who, origin)
-        if not who.has_second_factor and await proving.has_second_factor(session, account_id):
+        if not who.has_second_factor and await session.value("second_factors", account_id):
             note("incomplete", origin, None)
             waiting = AtSecondFactor(return_to=step.return_to, account_id=account_id)
-            cookie_of_code = attempts.kept(state.sso.second_factors, provider.id, waiting)
-            return Entered(step.return_to, None, cookie_of_code)
+            kept = steps.kept(state.sso.at_second_factor, provider.id, waiting)
+            return Entered(step.return_to, None, kept)
         signed_in = await _begun(
-            state, session, provider, account_id, origin, methods, found.id_token
+            state,
+            session,
+            provider,
+            account_id,
+            origin,
+            methods,
+            found.id_token,
+            who.proved_at,
         )
-    return Entered(step.return_to, signed_in, attempts.forgotten())
+    return Entered(step.return_to, signed_in, steps.forgotten())
 
 
 async def _begun(
@@ -167,14 +214,18 @@ async def _begun(
     account_id: UUID,
     origin: Origin,
     methods: Sequence[str],
-    id_token: str | None,
+    id_token: str | None = None,
+    proved_at: float | None = None,
 ) -> SignedIn:
-    """Begin a session in the caller's transaction, and note what ends it at the provider."""
+    """Begin a session in the caller's transaction, and note what ends it at the provider.
+
+    It is as fresh as the proof: the provider may know them from long ago.
+    """
     signed_in = await sessions.begin(state, session, account_id, origin, methods)
     refresh_hash = token_hash(str(signed_in.refresh_token))
     session_id = await session.value("session_of_token", refresh_hash)
     sealed = state.sso.id_tokens.sealed(id_token, session_id) if id_token else None
-    await session.execute("insert_provider_session", session_id, provider.id, sealed)
+    await session.execute("insert_provider_session", session_id, provider.id, sealed, proved_at)
     note("success", origin, signed_in.user.username)
     log.info("logged in", account_id=account_id, address=origin.address, provider=provider.name)
     return signed_in

@@ -15,12 +15,12 @@ class SingleSignOn:
 
     openid: OpenIdProviders
     client_secrets: Sealer
-    attempts: Sealer
+    at_provider: Sealer
+    at_second_factor: Sealer
     id_tokens: Sealer
-    second_factors: Sealer
 
     @classmethod
     def begun(cls, sealing_key: str) -> Self:
         """Return one that knows nothing yet."""
-        purposes = ("client secrets", "sign-in attempts", "ID tokens", "second factors")
+        purposes = ("client secrets", "sign-in attempts", "second factors", "ID tokens")
         return cls(OpenIdProviders(), *(Sealer(sealing_key, purpose) for purpose in purposes))

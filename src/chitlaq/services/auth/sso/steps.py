@@ -27,11 +27,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AtProvider(Step, frozen=True):
-    """What binds the provider's answer to this browser."""
+    """What binds the provider's answer to this browser.
+
+    Args:
+        is_proof: the provider was asked to let them prove again who they are.
+    """
 
     state: str
     nonce: str
     code_verifier: str
+    is_proof: bool = False
 
 
 class AtSecondFactor(Step, frozen=True):
