@@ -41,7 +41,6 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     },
     "chitlaq_websocket": {
         **IDENTITY,
-        "auth.ended_sessions": READ,
         "auth.synthetic_accounts": READ,
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,

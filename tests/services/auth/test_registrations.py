@@ -197,6 +197,24 @@ async def test_new_link_is_mailed_to_who_registered_and_the_answer_tells_nothing
     await eventually(told)
 
 
+async def test_new_link_lets_no_older_one_work_for_longer(address: Address) -> None:
+    await address.register()
+    (older,) = await address.tokens()
+    await address.stack.sql(
+        "UPDATE auth.registration_links l SET expires_at = now()"
+        " FROM auth.registrations r WHERE r.id = l.registration_id AND r.email = $1",
+        address.email,
+    )
+    await address.client.post("/api/auth/verify/resend", json={"email": address.email})
+
+    async def arrived() -> bool:
+        return len(await address.tokens()) == 2
+
+    await eventually(arrived)
+    assert (await address.verify(older)).status_code == 422
+    assert (await address.verify((await address.tokens())[1])).status_code == 200
+
+
 async def test_mails_speak_the_language_that_was_chosen(address: Address) -> None:
     await address.register(language="tr")
     assert await address.subjects() == ["ChitLaq için adresinizi doğrulayın"]

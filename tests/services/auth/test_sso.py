@@ -34,6 +34,7 @@ from tests.openid_provider import (
     listening,
     part,
 )
+from tests.services.auth.mailed import mails, sign_in
 from tests.services.auth.test_cookies import OURS, said, sent
 from tests.services.auth.test_factors import code_of, enroll, wrong
 from tests.services.auth.test_passkeys import with_passkey
@@ -636,6 +637,33 @@ async def test_provider_gives_and_takes_the_roles_of_its_rules_alone(
         for one in log
         if one["action"].startswith("role")
     ] == [("role_revoked", campus.name), ("role_granted", None), ("role_granted", campus.name)]
+
+
+async def test_provider_of_a_university_that_a_member_leaves_takes_its_roles_and_signs_in_no_more(
+    campus: Campus, browser: Browser, stack: Stack, join: Join, name: Name
+) -> None:
+    member = await join(campus.domain)
+    login = member.email.partition("@")[0]
+    campus.person(login, realm_access={"roles": ["chat-team"]})
+    await browser.signed_in(campus.name)
+    assert part(browser.cookies[ACCESS], 1)["roles"] == ["member", "moderator"]
+    assert stack.command("users", "grant", member.username, "admin").returncode == 0
+    answer = await sign_in(member.client, member.username, PASSWORD)
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    elsewhere = f"{name()}@example.edu"
+    body = {"email": elsewhere, "password": PASSWORD}
+    asked = await member.client.post("/api/auth/email/change", json=body, headers=headers)
+    assert asked.status_code == 202, asked.text
+    body = {"token": (await mails(stack, elsewhere))[-1][1]}
+    assert (await member.client.post("/api/auth/email/confirm", json=body)).status_code == 204
+    answer = await sign_in(member.client, member.username, PASSWORD)
+    token = answer.json()["access_token"]
+    assert part(token, 1)["roles"] == ["member", "admin"]
+    log = await member.client.get("/api/auth/audit", headers={"Authorization": f"Bearer {token}"})
+    taken = [one for one in log.json()["items"] if "provider" in one["detail"]]
+    assert [one["action"] for one in taken[:2]] == ["role_revoked", "identity_unlinked"]
+    await browser.signed_in(campus.name)
+    assert (await browser.me())["id"] != member.id, "whoever has the old address now"
 
 
 async def test_disabled_account_is_not_signed_in(

@@ -34,8 +34,9 @@ RETURNING id, email, account_id, display_name, language;
 SELECT id, email, id AS account_id, display_name, language FROM auth.accounts WHERE email = $1;
 
 -- name: insert_link
--- A token that proves an address.
-INSERT INTO auth.registration_links (token_hash, registration_id) VALUES ($1, $2);
+-- A token that proves an address, for so many hours.
+INSERT INTO auth.registration_links (token_hash, registration_id, expires_at)
+VALUES ($1, $2, now() + make_interval(hours => $3));
 
 -- name: registration_of_link
 -- The registration that a mailed token belongs to; how many of its address are open; the account that the
@@ -47,7 +48,7 @@ SELECT r.id, r.university_id, r.email, r.username, r.display_name, r.department,
 FROM auth.registration_links l
 JOIN auth.registrations r ON r.id = l.registration_id
 LEFT JOIN auth.accounts a ON a.email = r.email
-WHERE l.token_hash = $1 AND r.expires_at > now() AND (r.account_id IS NULL OR r.account_id = a.id);
+WHERE l.token_hash = $1 AND l.expires_at > now() AND r.expires_at > now() AND (r.account_id IS NULL OR r.account_id = a.id);
 
 -- name: registration_of_address
 -- The newest open registration of an address, as `registration_of_link`. Index: registrations_by_email.

@@ -82,7 +82,7 @@ async def register(state: AuthState, wanted: Registration, origin: Origin) -> Us
             hours,
         )
         assert registration is not None
-        token = await _new_link(session, registration["id"])
+        token = await _new_link(session, registration["id"], hours)
         await _put_mail(state.settings, session, registration, token)
     log.info("registered", registration_id=registration["id"], university=found.university)
     return User(
@@ -204,7 +204,7 @@ async def mail_link(settings: Settings, session: Session, email: str) -> None:
     hours = settings.tokens.verification_hours
     registration = await session.row("renew_registration", email, hours)
     if registration is not None:
-        token = await _new_link(session, registration["id"])
+        token = await _new_link(session, registration["id"], hours)
         await _put_mail(settings, session, registration, token)
 
 
@@ -216,9 +216,9 @@ async def forget_forever(database: Database) -> None:
         await asyncio.sleep(FORGET_SECONDS)
 
 
-async def _new_link(session: Session, registration_id: UUID) -> str:
+async def _new_link(session: Session, registration_id: UUID, hours: int) -> str:
     token = secrets.token_urlsafe(32)
-    await session.execute("insert_link", token_hash(token), registration_id)
+    await session.execute("insert_link", token_hash(token), registration_id, hours)
     return token
 
 

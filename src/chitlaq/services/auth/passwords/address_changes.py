@@ -19,6 +19,7 @@ from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.passwords import mailed_tokens, passwords
 from chitlaq.services.auth.passwords.schemas import AddressChange
 from chitlaq.services.auth.sessions import sessions
+from chitlaq.services.auth.sso import linking
 from chitlaq.services.auth.state import AuthState
 from chitlaq.services.auth.universities import universities
 
@@ -84,7 +85,7 @@ async def confirm(state: AuthState, token: str, origin: Origin) -> None:
             await mailed_tokens.use(session, token)
             owner = await session.row("account_of_owner", account_id)
             assert owner is not None
-            await give(session, account_id, given)
+            await give(session, account_id, given, origin)
             await mailed_tokens.forget(session, account_id, "password_reset", "address_change")
             back = await mailed_tokens.issue(
                 session, account_id, "address_return", RETURN_DAYS * 86_400, owner["email"]
@@ -100,21 +101,24 @@ async def confirm(state: AuthState, token: str, origin: Origin) -> None:
     log.info("address changed", account_id=account_id, address=origin.address)
 
 
-async def give(session: Session, account_id: UUID, email: str) -> None:
+async def give(session: Session, account_id: UUID, email: str, origin: Origin) -> None:
     """Give an account an address, and its member the university and the department that belong to it.
 
-    No registration of the address becomes an account any more.
+    No registration of the address becomes an account any more. The identity providers of a university that
+    the member leaves sign them in no more, and take the roles that are theirs to give.
 
     Args:
         session: the transaction, which has locked the mailbox and the account.
         account_id: the account.
         email: was proved.
+        origin: from where.
 
     Raises:
         Problem: 422, the address is of no university here any more.
         asyncpg.UniqueViolationError: the address has an account.
     """
     found = await universities.affiliation(session, email)
-    await session.execute("set_address", account_id, email, found.university_id)
+    if await session.value("set_address", account_id, email, found.university_id):
+        await linking.leave(session, account_id, found.university_id, origin)
     await session.execute("close_registrations", email, account_id)
     await session.value("move_member", account_id, found.university_id, found.department)

@@ -47,8 +47,10 @@ UPDATE auth.accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2
 SELECT EXISTS (SELECT FROM auth.accounts WHERE id = $1 AND password_hash = $2 FOR SHARE);
 
 -- name: set_address
--- The account's new address, and its university.
-UPDATE auth.accounts SET email = $2, university_id = $3 WHERE id = $1;
+-- The account's new address, and its university; whether that is another one. The caller has locked the account.
+WITH before AS MATERIALIZED (SELECT id, university_id FROM auth.accounts WHERE id = $1)
+UPDATE auth.accounts a SET email = $2, university_id = $3 FROM before WHERE a.id = before.id
+RETURNING before.university_id <> $3;
 
 -- name: move_member
 -- The member's university and department, through feed's published function.

@@ -126,7 +126,7 @@ async def reset(state: AuthState, wanted: Reset, origin: Origin) -> None:
             await mailed_tokens.forget(session, account_id, "password_reset", "address_change")
             if returned:
                 await mailed_tokens.forget(session, account_id, "address_return")
-                await address_changes.give(session, account_id, returned)
+                await address_changes.give(session, account_id, returned, origin)
                 await factors.remove_newer(session, account_id, row["issued_at"])
                 await audit.write(session, account_id, "address_returned", origin, email=returned)
             await sessions.end_all(session, account_id)

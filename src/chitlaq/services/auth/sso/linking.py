@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from contextlib import suppress
 from uuid import UUID
 
@@ -45,6 +46,16 @@ async def account_of(
         account_id = known["account_id"]
     await _give_roles(session, provider, who, account_id, origin)
     return account_id
+
+
+async def leave(session: Session, account_id: UUID, university_id: UUID, origin: Origin) -> None:
+    """Unlink an account from the providers of other universities, in the transaction that has moved it.
+
+    They take the roles that they give, as if the member signed in there and had none.
+    """
+    for left in await session.rows("leave_providers", account_id, university_id):
+        await audit.write(session, account_id, "identity_unlinked", origin, provider=left["name"])
+        await _set_roles(session, account_id, set(left["roles"]), set(), left["name"], origin)
 
 
 async def _linked_now(
@@ -122,17 +133,29 @@ async def _give_roles(
 ) -> None:
     """Give and take the roles that the provider's rules name; others are not its business."""
     ruled = {rule.value for rule in provider.rules if rule.kind == "role"}
+    await _set_roles(session, account_id, ruled, who.roles, provider.name, origin)
+
+
+async def _set_roles(
+    session: Session,
+    account_id: UUID,
+    ruled: Set[str],
+    given: Set[str],
+    provider: str,
+    origin: Origin,
+) -> None:
+    """Let an account have these of the roles that a provider's rules name, and no others of them."""
     if not ruled:
         return
     row = await session.row("lock_account_named", account_id, "")
     assert row is not None
     has = set(row["roles"])
-    wanted = (has - ruled) | who.roles
+    wanted = (has - ruled) | given
     if wanted != has:
         await session.execute("set_roles", account_id, sorted(wanted, key=roles.ROLES.index))
     for role in sorted(wanted ^ has):
         action: audit.Action = "role_granted" if role in wanted else "role_revoked"
-        await audit.write(session, account_id, action, origin, provider=provider.name, role=role)
+        await audit.write(session, account_id, action, origin, provider=provider, role=role)
 
 
 async def _affiliation(state: AuthState, provider: Provider, email: str) -> Affiliation:

@@ -59,11 +59,13 @@ DELETE FROM auth.identity_providers WHERE name = $1;
 SELECT pg_advisory_xact_lock(hashtextextended('identity ' || $1::uuid || $2::text, 0));
 
 -- name: linked_account
--- The account of a subject. Index: linked_identities' primary key.
+-- The account of a subject; it moves to no other university until the transaction ends. Index: linked_identities'
+-- primary key.
 SELECT l.account_id, a.university_id
 FROM auth.linked_identities l
 JOIN auth.accounts a ON a.id = l.account_id
-WHERE l.provider_id = $1 AND l.subject = $2;
+WHERE l.provider_id = $1 AND l.subject = $2
+FOR NO KEY UPDATE OF a;
 
 -- name: account_to_link
 -- The account of an address. Index: accounts' unique addresses.
@@ -83,6 +85,15 @@ DELETE FROM auth.linked_identities l
 USING auth.accounts a
 WHERE l.provider_id = $1 AND a.id = l.account_id AND (a.email = $2 OR a.username = $2)
 RETURNING l.account_id;
+
+-- name: leave_providers
+-- Let the providers of other universities than this one mean nobody by an account; their names, and the roles that
+-- they give. Index: linked_identities' unique accounts.
+DELETE FROM auth.linked_identities l
+USING auth.identity_providers p
+WHERE l.account_id = $1 AND p.id = l.provider_id AND p.university_id <> $2
+RETURNING p.name, ARRAY(SELECT DISTINCT r.value FROM auth.claim_rules r
+                        WHERE r.provider_id = p.id AND r.kind = 'role') AS roles;
 
 -- name: session_of_token
 -- The session of a current refresh token. Index: sessions' unique hashes.
