@@ -53,6 +53,15 @@ STORED = {
         INSERT INTO feed.likes SELECT p.id, m.id FROM feed.posts p, feed.members m;
         INSERT INTO feed.deliveries (post_id, request_id) SELECT id, 'of the post' FROM feed.posts;
         """,
+    "0026_media": """
+        INSERT INTO feed.media
+            (owner_id, purpose, state, name, alt, width, height, is_animated, bytes, sha256, blurhash)
+        SELECT id, 'post', 'ready', md5(id::text), '', 1, 1, false, 1, sha256('x'), 'LEHV6n'
+        FROM feed.members;
+        INSERT INTO feed.media_files SELECT id, 'large', 'webp', 1, sha256('x') FROM feed.media;
+        INSERT INTO feed.post_media
+        SELECT (SELECT id FROM feed.posts LIMIT 1), 0, id FROM feed.media LIMIT 1;
+        """,
     "0005_demo": "INSERT INTO demo.seedings (members, posts, seed, report) VALUES (1, 0, 1, '{}')",
     "0006_ops": """
         INSERT INTO ops.alerts (fingerprint, name, severity, labels, summary, procedure, started_at)

@@ -34,9 +34,9 @@ from chitlaq.backups.catalog.records import Catalog, OffsiteCopy, Record
 from chitlaq.backups.catalog.retention import RetentionPolicy
 from chitlaq.backups.context import BackupContext, require_free_space
 from chitlaq.backups.offsite import encryption, object_store
-from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.wal import archive, ledger
 from chitlaq.backups.wal.archive import Segment
+from chitlaq.core.data.object_store import ObjectStore
 from chitlaq.core.errors import OperatorError
 
 # The registry's entry for a WAL file whose copying has begun but may not have finished.

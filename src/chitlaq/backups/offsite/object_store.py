@@ -1,4 +1,4 @@
-"""The off-site location: a folder or an S3 bucket, through obstore, and the machine that owns it.
+"""The off-site location, a folder or an S3 bucket, and the machine that owns it.
 
 A location belongs to one machine, named in its object ``owner``: two machines writing under the same
 names would mistake each other's files for their own. Reading needs no ownership.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from pathlib import Path
-from typing import Any
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, S3Store
 
 from chitlaq.backups.catalog import records, status
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import encryption
+from chitlaq.core.data import object_store
+from chitlaq.core.data.object_store import ObjectStore, first_line
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
@@ -26,56 +26,14 @@ from chitlaq.core.installation.settings import Backups
 READ_BYTES = 1 << 20
 OWNER = "owner"
 
-ObjectStore = Any
-"""One of obstore's stores; they have no common class."""
-
 
 class ForeignOwnerError(OperatorError):
     """The location belongs to another machine."""
 
 
 def open_store(settings: Backups, url: str = "", *, is_made: bool = False) -> ObjectStore:
-    """Open an off-site location.
-
-    Args:
-        settings: the S3 settings.
-        url: ``s3://bucket/prefix`` or a folder; by default `backups.copy_to`.
-        is_made: create a folder that does not exist.
-
-    Raises:
-        OperatorError: it is neither, does not exist, or cannot be created.
-    """
-    wanted = url or settings.copy_to
-    if wanted.startswith("s3://"):
-        options: dict[str, Any] = {"region": settings.s3_region}
-        if settings.s3_endpoint:
-            options |= {
-                "endpoint": settings.s3_endpoint,
-                "virtual_hosted_style_request": False,
-                "client_options": {"allow_http": settings.s3_endpoint.startswith("http://")},
-            }
-        if settings.s3_access_key_id:
-            options |= {
-                "access_key_id": settings.s3_access_key_id,
-                "secret_access_key": settings.s3_secret_access_key.reveal(),
-            }
-        try:
-            return S3Store.from_url(wanted, **options)
-        except BaseError as error:
-            raise OperatorError(f"{wanted} cannot be used: {_first_line(error)}") from None
-    path = Path(wanted).expanduser()
-    if not path.is_absolute():
-        raise OperatorError(
-            f"The off-site location {wanted!r} is invalid: write /a/folder or s3://bucket/prefix."
-        )
-    try:
-        if is_made:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        elif not path.is_dir():
-            raise OperatorError(f"There is no folder {path}.")
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be created: {error.strerror}.") from None
-    return LocalStore(str(path))
+    """Open an off-site location, by default `backups.copy_to`; errors as of `core.data.object_store`."""
+    return object_store.open_store(settings, url or settings.copy_to, is_made=is_made)
 
 
 def open_owned(context: BackupContext) -> ObjectStore:
@@ -142,7 +100,7 @@ def list_objects(source: ObjectStore, folder: str) -> dict[str, int]:
         }
     except BaseError as error:
         raise OperatorError(
-            f"The off-site location cannot be listed: {_first_line(error)}"
+            f"The off-site location cannot be listed: {first_line(error)}"
         ) from None
     return dict(sorted(found.items()))
 
@@ -162,7 +120,7 @@ def put(context: BackupContext, target: ObjectStore, name: str, path: Path) -> s
         for chunk in obstore.get(target, name).stream(min_chunk_size=READ_BYTES):
             digest.update(chunk)
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not copied: {_first_line(error)}") from None
+        raise OperatorError(f"{name} was not copied: {first_line(error)}") from None
     if digest.hexdigest() != wanted:
         raise OperatorError(f"{name} was read back with other content than was written.")
     context.report_progress(stage, size, size)
@@ -184,7 +142,7 @@ def fetch_decrypted(source: ObjectStore, name: str, identity: str, target: Path)
         with sealed.open("rb") as file, target.open("wb") as plain:
             encryption.decrypt_stream(file, plain, identity)
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not fetched: {_first_line(error)}") from None
+        raise OperatorError(f"{name} was not fetched: {first_line(error)}") from None
     except OperatorError as error:
         raise OperatorError(f"{name}: {error}") from None
     finally:
@@ -202,7 +160,7 @@ def delete(target: ObjectStore, name: str) -> None:
     except FileNotFoundError:
         return
     except (BaseError, OSError) as error:
-        raise OperatorError(f"{name} was not deleted: {_first_line(error)}") from None
+        raise OperatorError(f"{name} was not deleted: {first_line(error)}") from None
 
 
 def _owner(source: ObjectStore) -> str | None:
@@ -211,9 +169,7 @@ def _owner(source: ObjectStore) -> str | None:
     except FileNotFoundError:
         return None
     except (BaseError, OSError) as error:
-        raise OperatorError(
-            f"The off-site location does not answer: {_first_line(error)}"
-        ) from None
+        raise OperatorError(f"The off-site location does not answer: {first_line(error)}") from None
 
 
 def _write_owner(target: ObjectStore, name: str) -> None:
@@ -221,9 +177,5 @@ def _write_owner(target: ObjectStore, name: str) -> None:
         obstore.put(target, OWNER, name.encode())
     except (BaseError, OSError) as error:
         raise OperatorError(
-            f"The off-site location cannot be written: {_first_line(error)}"
+            f"The off-site location cannot be written: {first_line(error)}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -18,9 +18,9 @@ from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import BackupKind, Catalog, MissingParentError, Record
 from chitlaq.backups.context import BackupContext
 from chitlaq.backups.offsite import copies, object_store
-from chitlaq.backups.offsite.object_store import ObjectStore
 from chitlaq.backups.wal import archive
 from chitlaq.backups.wal.archive import Segment
+from chitlaq.core.data.object_store import ObjectStore
 from chitlaq.core.errors import OperatorError
 from chitlaq.stack.servers import barman
 

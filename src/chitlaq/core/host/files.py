@@ -22,9 +22,11 @@ import os
 import pwd
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 DRAFT = ".draft"
 
@@ -141,6 +143,16 @@ def draft_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
         durable_rename(made, path)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def unnamed(folder: Path) -> IO[bytes]:
+    """An open file without a name on a folder's disk: whatever happens, nothing of it stays.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return tempfile.TemporaryFile(dir=folder)
 
 
 def point_to(link: Path, target: Path) -> None:

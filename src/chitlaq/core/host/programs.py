@@ -77,6 +77,7 @@ class Options(TypedDict, total=False):
         death_signal: what it gets when we die (SIGKILL); None lets it run on.
         on_stderr: called with its standard error, as it comes.
         progress: returns what changes while it works: the time limit is then one without a change.
+        keep_open, writable: as of `start`.
     """
 
     environment: Mapping[str, str] | None
@@ -91,6 +92,8 @@ class Options(TypedDict, total=False):
     death_signal: signal.Signals | None
     on_stderr: Callable[[str], None]
     progress: Callable[[], object]
+    keep_open: Sequence[int]
+    writable: Sequence[Path] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +347,8 @@ def _run(
             cpus=options.get("cpus"),
             niceness=options.get("niceness"),
             death_signal=options.get("death_signal", signal.SIGKILL),
+            keep_open=options.get("keep_open", ()),
+            writable=options.get("writable"),
         )
     reading = _Reading(Path(command[0]).name, process, options)
     try:

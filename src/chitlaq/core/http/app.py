@@ -136,7 +136,8 @@ async def open_context(service: Service, settings: Settings, home: Home) -> Asyn
 async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
     """The caller's identity, or None without a token; counts towards the account's rate limit.
 
-    Without a token, an expensive route (``is_expensive=True``) counts towards the address's.
+    Without a token, an expensive route (``is_expensive=True``) counts towards the address's. Files
+    (``is_file=True``), of which a page has dozens, only nginx counts.
 
     Raises:
         Problem: 401 for a token that is not valid, 403 for another site's page, 429 for too many requests.
@@ -148,7 +149,8 @@ async def viewer(request: Request[Any, Any, State]) -> identity.Identity | None:
             await context.address_limit.spend(client_address.limited_address(request))
         return None
     who = await context.verifier.verify(token)
-    await context.account_limit.spend(who.account_id.hex)
+    if "is_file" not in request.route_handler.opt:
+        await context.account_limit.spend(who.account_id.hex)
     return who
 
 

@@ -19,6 +19,9 @@ LIMITED_ADDRESS = "x-limited-address"
 HIT_LIMIT = "x-hit-limit"
 """The header in which a service tells nginx the limit that refused a request, for the access log."""
 
+PICTURES = "/-/pictures/"
+"""Where nginx has members' pictures: only a service leads there, by the header ``X-Accel-Redirect``."""
+
 SEAL_PARTS = 3
 JWT_PARTS = 3
 

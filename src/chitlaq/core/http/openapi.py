@@ -33,6 +33,21 @@ COMPONENTS = Components(
 )
 
 _GUARDS = {"member": SIGNED_IN, "viewer": ANYBODY}
+_FILE = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "alt": {"type": "string"},
+                },
+                "required": ["file"],
+            }
+        }
+    },
+}
 _RETRIED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -84,6 +99,8 @@ def _completed(app: Litestar, document: dict[str, Any]) -> dict[str, Any]:
                     _statuses(route, handler, security)
                 )
                 operation["security"] = security
+                if "takes_file" in handler.opt:
+                    operation["requestBody"] = _FILE
         if not any("is_page" in handler.opt for handler in route.route_handlers):
             paths[route.path_format] = item
     document["components"]["schemas"] = document["components"].get("schemas", {}) | schemas()
@@ -105,6 +122,8 @@ def _statuses(route: HTTPRoute, handler: HTTPRouteHandler, security: list[Requir
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         }
+    if "takes_file" in handler.opt:
+        statuses |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
     if security:
         statuses.add(HTTPStatus.UNAUTHORIZED)
     if _GUARDS.keys() & parameters.keys():

@@ -28,7 +28,8 @@ class Route:
 
     A WebSocket has no methods; its handler, with ``is_socket`` in its ``opt``, answers what is no upgrade.
     ``pattern`` is a regular expression of its paths: ``/posts/[^/]+``. A WebSocket and a page of the web site
-    (``is_site=True``) are at the root: members request them without ``/api``.
+    (``is_site=True``) are at the root: members request them without ``/api``. A route that receives a file
+    (``takes_file=True``) has a limit of its own for bodies.
     """
 
     template: str
@@ -36,6 +37,7 @@ class Route:
     methods: frozenset[str]
     status: int
     is_at_root: bool
+    takes_file: bool = False
 
 
 def collect(service: Service) -> Iterator[HTTPRouteHandler]:
@@ -55,8 +57,16 @@ def declared(service: Service) -> Sequence[Route]:
         if "is_socket" not in handler.opt:
             methods, status = frozenset(handler.http_methods), handler.status_code
         is_at_root = not methods or "is_site" in handler.opt
+        takes_file = "takes_file" in handler.opt
         routes += [
-            Route(_PARAMETER.sub(r"{\1}", path), _pattern(path), methods, status, is_at_root)
+            Route(
+                _PARAMETER.sub(r"{\1}", path),
+                _pattern(path),
+                methods,
+                status,
+                is_at_root,
+                takes_file,
+            )
             for path in handler.paths
         ]
     return sorted(routes, key=lambda route: (len(route.template), route.template))

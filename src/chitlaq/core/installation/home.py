@@ -78,6 +78,16 @@ class Home:
         return self.run / "redis.sock"
 
     @property
+    def media(self) -> Path:
+        """Members' pictures, unless a setting names another place."""
+        return self.root / "media"
+
+    @property
+    def uploads(self) -> Path:
+        """Where a picture lies, without a name, while it is received and read; nothing stays there."""
+        return self.root / "uploads"
+
+    @property
     def nginx(self) -> Path:
         return self.root / "nginx"
 

@@ -127,6 +127,24 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fail2ban_database: str = "/var/lib/fail2ban/fail2ban.sqlite3"
 
 
+class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Members' pictures: where they are kept, and how many."""
+
+    url: str = ""
+    """Where pictures are kept: a folder, or ``s3://bucket/prefix``. Default: ``media`` in the home."""
+    s3_endpoint: str = ""
+    """The endpoint of an S3 other than Amazon's: ``https://s3.example.edu``."""
+    s3_region: str = "us-east-1"
+    s3_access_key_id: str = ""
+    s3_secret_access_key: Secret = Secret()
+    upload_bytes: Positive = 15_000_000
+    """The size of one picture as it is uploaded."""
+    uploads_per_hour: Positive = 100
+    """Pictures that a member uploads within an hour."""
+    member_bytes: Positive = 2_000_000_000
+    """What the kept pictures of one member take."""
+
+
 class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Backups of the embedded PostgreSQL. For an external one only the daily dump is made."""
 
@@ -277,6 +295,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tokens: Tokens = Tokens()
     logs: Logs = Logs()
     monitoring: Monitoring = Monitoring()
+    media: Media = Media()
     backups: Backups = Backups()
     operations: Operations = Operations()
     statuspage: StatusPage = StatusPage()
@@ -307,6 +326,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return Path(self.backups.folder).expanduser()
         usual = Path("/opt/backups/chitlaq")
         return usual if os.access(usual, os.W_OK) else home.root / "backups"
+
+    def media_folder(self, home: Home) -> Path | None:
+        """The folder of members' pictures; None if a bucket has them."""
+        if self.media.url.startswith("s3://"):
+            return None
+        return Path(self.media.url).expanduser() if self.media.url else home.media
 
     def value_of(self, dotted: str) -> Any:
         """The value of a setting by its dotted name."""

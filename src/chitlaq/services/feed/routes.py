@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,6 +13,8 @@ from chitlaq.core.data import member_data
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.graph import acceptances, counters
+from chitlaq.services.feed.media import collecting, render_job, serving
+from chitlaq.services.feed.media.store import MediaStore
 from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.state import FeedState
 from chitlaq.services.feed.timelines.cache import Timelines
@@ -22,7 +25,8 @@ from chitlaq.services.feed.timelines.home import HomeFeed
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[FeedState]:
     timelines = Timelines(context.database, context.valkey)
-    parts = member_data.handlers(context.database, contribution(context.database, timelines))
+    store = MediaStore(context.home, context.settings)
+    parts = member_data.handlers(context.database, contribution(context.database, timelines, store))
     rendering = Rendering(context.database)
     deliveries = Deliveries(
         context.database,
@@ -31,10 +35,15 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         rendering,
         acceptances.handler(context.database, timelines),
         counters.handler(context.database),
+        render_job.handler(context.database, store, context.home.uploads),
         *parts,
     )
     async with (
-        tasks.running(timelines.forget_forever, partial(counters.plan_forever, context.database)),
+        tasks.running(
+            timelines.forget_forever,
+            partial(counters.plan_forever, context.database),
+            partial(collecting.collect_forever, context.database, store),
+        ),
         deliveries.runner.running(),
     ):
         yield FeedState(
@@ -43,6 +52,12 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
             timelines=timelines,
             home=HomeFeed(context.database, timelines, rendering),
             deliveries=deliveries,
+            pictures=serving.Pictures(
+                store,
+                context.settings.media,
+                context.home.uploads,
+                asyncio.Semaphore(serving.STREAMS_AT_ONCE),
+            ),
         )
 
 
@@ -58,6 +73,7 @@ SERVICE = Service(
         "graph",
         "mutes",
         "suggestions",
+        "media",
     ),
     run=run,
     query_packages=("chitlaq.services.feed.departures",),

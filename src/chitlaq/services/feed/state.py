@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.service import ServiceState
+from chitlaq.services.feed.media.serving import Pictures
 from chitlaq.services.feed.rendering import Rendering
 from chitlaq.services.feed.timelines.cache import Timelines
 from chitlaq.services.feed.timelines.deliveries import Deliveries
@@ -16,3 +17,4 @@ class FeedState(ServiceState):
     timelines: Timelines
     home: HomeFeed
     deliveries: Deliveries
+    pictures: Pictures

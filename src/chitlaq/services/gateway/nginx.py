@@ -15,7 +15,7 @@ import msgspec
 
 from chitlaq import inventory
 from chitlaq.core.host import files, templates
-from chitlaq.core.http import cookies, edge
+from chitlaq.core.http import cookies, edge, uploads
 from chitlaq.core.http.routes import OWN_PATHS, UNMATCHED, Route
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -39,11 +39,13 @@ class _Upstream:
 
     Args:
         patterns: of its paths, by what precedes them at the edge.
+        files: of those to which files are uploaded.
     """
 
     name: str
     servers: Sequence[str]
     patterns: Mapping[str, Sequence[str]]
+    files: Mapping[str, Sequence[str]]
     sockets: Sequence[str]
 
 
@@ -95,6 +97,10 @@ def render(
         sockets=[path for one in services for path in one.sockets],
         page=pages,
         page_policy=pages.POLICY,
+        pictures=edge.PICTURES,
+        pictures_folder=settings.media_folder(home),
+        upload_bytes=settings.media.upload_bytes,
+        body_of_upload_bytes=settings.media.upload_bytes + uploads.OVERHEAD_BYTES,
         own_paths=[re.escape(path) for path in sorted(OWN_PATHS)],
         templates=_templates(routes),
         methods=_methods(routes),
@@ -156,12 +162,22 @@ def _upstream(name: str, routes: Sequence[Route], home: Home, settings: Settings
     ]
     prefix = _prefix(name)
     patterns: defaultdict[str, set[str]] = defaultdict(set)
+    files: defaultdict[str, set[str]] = defaultdict(set)
     for route in routes:
-        if route.methods:
-            patterns["" if route.is_at_root else prefix].add(route.pattern)
+        place = "" if route.is_at_root else prefix
+        if route.takes_file:
+            files[place].add(route.pattern)
+        elif route.methods:
+            patterns[place].add(route.pattern)
+    # Of a path that also takes a file, the larger limit holds.
+    for place in files:
+        patterns[place] -= files[place]
     sockets = sorted(route.template for route in routes if not route.methods)
-    places = {place: sorted(found) for place, found in sorted(patterns.items())}
-    return _Upstream(name, servers, places, sockets)
+    places, for_files = (
+        {place: sorted(found) for place, found in sorted(kind.items()) if found}
+        for kind in (patterns, files)
+    )
+    return _Upstream(name, servers, places, for_files, sockets)
 
 
 def _prefix(service: str) -> str:

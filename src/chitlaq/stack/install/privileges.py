@@ -47,6 +47,8 @@ OURS = frozenset(
         "postgres",
         "redis",
         "nginx",
+        "media",
+        "uploads",
         "run",
         "secrets",
     }

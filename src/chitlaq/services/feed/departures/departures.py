@@ -12,13 +12,15 @@ from uuid import UUID
 from chitlaq import inventory
 from chitlaq.core.data.member_data import Contribution, Exported
 from chitlaq.core.data.postgres import Database
+from chitlaq.services.feed.media import collecting
+from chitlaq.services.feed.media.store import MediaStore
 from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 500
 """Rows that one transaction erases: members who like or follow meanwhile wait no longer for it."""
 
 
-def contribution(database: Database, timelines: Timelines) -> Contribution:
+def contribution(database: Database, timelines: Timelines, store: MediaStore) -> Contribution:
     """Return feed-service's part in what is kept of a member."""
     return Contribution(
         inventory.COMPONENTS["feed-service"].role,
@@ -28,6 +30,7 @@ def contribution(database: Database, timelines: Timelines) -> Contribution:
             Exported("reposts", "Posts that you shared", "export_reposts"),
             Exported("bookmarks", "Posts that you keep", "export_bookmarks"),
             Exported("mentions", "Posts that mention you", "export_mentions"),
+            Exported("pictures", "Your pictures", "export_pictures"),
             Exported("likes", "Posts that you like", "export_likes"),
             Exported("following", "Members whom you follow", "export_following"),
             Exported("followers", "Members who follow you", "export_followers"),
@@ -35,15 +38,18 @@ def contribution(database: Database, timelines: Timelines) -> Contribution:
             Exported("blocks", "Members whom you block", "export_blocks"),
             Exported("mutes", "What you mute", "export_mutes"),
         ),
-        erase=partial(_erase, database, timelines),
+        erase=partial(_erase, database, timelines, store),
     )
 
 
-async def _erase(database: Database, timelines: Timelines, account_id: UUID) -> None:
+async def _erase(
+    database: Database, timelines: Timelines, store: MediaStore, account_id: UUID
+) -> None:
     async with database.session() as session:
         for query in ("erase_likes", "erase_reposts", "erase_follows", "erase_posts"):
             while await session.value(query, account_id, BATCH):
                 pass
         while await session.execute("forget_erased_posts"):
             pass
+    await collecting.erase(database, store, account_id)
     await timelines.forget(account_id)

@@ -29,6 +29,12 @@ SELECT post_id, created_at FROM feed.bookmarks WHERE member_id = $1 ORDER BY id;
 -- Posts that mention a member; their texts are others'. Index: post_mentions_by_member.
 SELECT post_id FROM feed.post_mentions WHERE member_id = $1 ORDER BY post_id;
 
+-- name: export_pictures
+-- What a member uploaded, oldest first, and the posts that show it. Index: media_by_owner.
+SELECT m.id, m.purpose, m.state, m.reason, m.alt, m.width, m.height, m.bytes, m.created_at, o.post_id
+FROM feed.media m LEFT JOIN feed.post_media o ON o.media_id = m.id
+WHERE m.owner_id = $1 AND m.deleted_at IS NULL ORDER BY m.id;
+
 -- name: export_likes
 -- Posts that a member likes; their texts are others'. Index: likes_by_member.
 SELECT post_id, created_at FROM feed.likes WHERE member_id = $1 ORDER BY created_at, post_id;

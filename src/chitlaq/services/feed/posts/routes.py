@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID
 
 from litestar import delete, get, patch, post, put
-from litestar.params import HeaderParameter
 
-from chitlaq.core.http import problems
+from chitlaq.core.http.idempotency import IdempotencyKey, required_valid
 from chitlaq.core.http.identity import Identity, account_id
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.posts import posts
@@ -17,23 +15,12 @@ from chitlaq.services.feed.posts.schemas import Edit, NewPost, PostChange
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        max_length=200,
-        description="Resending a post with the same key does not create a second one.",
-    ),
-]
-
 
 @post("/posts", summary="Write a post or a reply", refuses=(409,))
 async def write_post(
     data: NewPost, member: Identity, state: FeedState, idempotency_key: IdempotencyKey = None
 ) -> Post:
-    if idempotency_key is not None and (not idempotency_key or "\x00" in idempotency_key):
-        raise problems.invalid({"Idempotency-Key": "must be 1 to 200 characters without NUL"})
-    return await posts.write(state, member.account_id, data, idempotency_key)
+    return await posts.write(state, member.account_id, data, required_valid(idempotency_key))
 
 
 @get("/posts/{post_id:uuid}", summary="One post")

@@ -1,0 +1,1 @@
+"""Pictures: uploaded, rendered in a confined process, and served to those who may see them."""

@@ -1,0 +1,66 @@
+"""Pictures, in and out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.http.schemas import Incoming
+
+MOST_ALT = 1500
+
+
+class MediaChange(Incoming, frozen=True):
+    """What the picture shows, for those who do not see it."""
+
+    alt: Annotated[str, msgspec.Meta(max_length=MOST_ALT)]
+
+
+class Media(msgspec.Struct, frozen=True):
+    """A picture, as its owner sees it.
+
+    ``url`` answers when it is ready. In it, ``large`` may be replaced by ``medium`` or ``small``. ``reason``
+    says why it failed.
+    """
+
+    id: UUID
+    state: Literal["processing", "ready", "failed"]
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str | None
+    is_animated: bool
+    reason: str | None
+
+    @classmethod
+    def of(cls, row: Any) -> Media:
+        return cls(
+            row["id"],
+            row["state"],
+            url(row["id"]),
+            row["width"],
+            row["height"],
+            row["alt"],
+            row["blurhash"],
+            row["is_animated"],
+            row["reason"],
+        )
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A picture in a post. Without ``blurhash`` it is not ready yet."""
+
+    id: UUID
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str | None
+
+
+def url(media_id: UUID) -> str:
+    """Where the largest rendition is."""
+    return f"/api/media/{media_id}/large"

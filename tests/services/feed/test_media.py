@@ -1,0 +1,208 @@
+"""Pictures: from the upload to those who may see them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.conftest import Member, Stack, eventually
+from tests.services.feed.pictures import (
+    animation,
+    encoded,
+    picture,
+    seen,
+    upload,
+    uploaded,
+)
+
+Join = Callable[..., Awaitable[Member]]
+
+
+async def attach(stack: Stack, post_id: str, *media_ids: str) -> None:
+    for position, media_id in enumerate(media_ids):
+        await stack.sql(
+            "INSERT INTO feed.post_media VALUES ($1, $2, $3)", post_id, position, media_id
+        )
+
+
+async def test_picture_is_rendered_in_three_widths_and_two_formats(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    ada = await join()
+    made = await uploaded(ada, encoded(picture(1500, 1000)), alt="Coloured blocks")
+    assert made["state"] == "ready"
+    assert (made["width"], made["height"], made["alt"]) == (1500, 1000, "Coloured blocks")
+    assert made["blurhash"]
+    for size, width in (("large", 1500), ("medium", 1080), ("small", 480)):
+        for kind, accepted in (("avif", "image/avif,image/webp,*/*"), ("webp", "*/*")):
+            url = made["url"].replace("large", size)
+            answer = await seen(client, url, ada, Accept=accepted)
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["content-type"] == f"image/{kind}"
+            shown = Image.open(io.BytesIO(answer.content))
+            assert (shown.format, shown.size[0]) == (kind.upper(), width)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "private, no-cache"
+    assert "Accept" in answer.headers["vary"]
+    again = await seen(client, url, ada, **{"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+
+
+async def test_nothing_that_a_camera_writes_is_handed_out(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    """And the picture stands upright."""
+    ada = await join()
+    made = Image.new("RGB", (300, 200), "red")
+    made.paste("blue", (0, 0, 150, 200))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    exif[0x010F] = "SECRET-CAMERA"
+    exif.get_ifd(0x8825)[1] = "SECRET-PLACE"
+    content = encoded(made, exif=exif, comment=b"SECRET-COMMENT", xmp=b"SECRET-XMP")
+    assert content.count(b"SECRET") == 4
+    media = await uploaded(ada, content)
+    assert (media["width"], media["height"]) == (200, 300)
+    for accepted in ("image/avif", "image/webp"):
+        answer = await seen(client, media["url"], ada, Accept=accepted)
+        assert b"SECRET" not in answer.content
+        shown = Image.open(io.BytesIO(answer.content))
+        assert (shown.size, dict(shown.getexif())) == ((200, 300), {})
+        top, bottom = (shown.convert("RGB").getpixel((100, y)) for y in (20, 280))
+        assert isinstance(top, tuple)
+        assert isinstance(bottom, tuple)
+        assert top[2] > 200 > bottom[2]
+    left = await eventually(lambda: originals(stack, media["id"]))
+    assert left == "none"
+
+
+async def originals(stack: Stack, media_id: str) -> str | None:
+    (row,) = await stack.sql("SELECT name, has_original FROM feed.media WHERE id = $1", media_id)
+    is_left = (stack.home / "media/originals" / row["name"]).exists()
+    return None if is_left or row["has_original"] else "none"
+
+
+async def test_picture_of_a_post_is_seen_by_those_who_may_read_the_post(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    author, follower, other = [await join() for _ in range(3)]
+    await follower.put(f"/api/users/{author.username}/follow")
+    media = await uploaded(author, encoded(picture()))
+    url = media["url"]
+
+    async def statuses() -> list[int]:
+        viewers = (author, follower, other, None)
+        return [(await seen(client, url, one)).status_code for one in viewers]
+
+    assert await statuses() == [200, 404, 404, 404]
+    post = await author.write("Look", visibility="followers")
+    await attach(stack, post["id"], media["id"])
+    assert await statuses() == [200, 200, 404, 404]
+    assert (await seen(client, url, follower)).headers["cache-control"].startswith("private")
+    await author.patch(f"/api/posts/{post['id']}", {"visibility": "public"})
+    assert await statuses() == [200, 200, 200, 200]
+    assert (await seen(client, url, other)).headers["cache-control"].startswith("public")
+    await author.put(f"/api/users/{other.username}/block")
+    assert await statuses() == [200, 200, 404, 200]
+    await author.patch("/api/users/me", {"is_private": True})
+    assert await statuses() == [200, 200, 404, 404]
+    await author.delete(f"/api/posts/{post['id']}")
+    assert await statuses() == [404, 404, 404, 404]
+
+
+async def test_only_a_service_leads_to_the_files(stack: Stack, client: httpx.AsyncClient) -> None:
+    for path in ("/-/pictures/", "/-/pictures/originals/x", "/api/media/../../-/pictures/x"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_avatar_is_square_and_public_and_replaces_the_one_before(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    ada = await join()
+    urls = []
+    for seed in (1, 2):
+        await upload(ada, encoded(picture(900, 600, seed=seed)), "/api/users/me/avatar", "PUT")
+
+        async def shown() -> str | None:
+            url: str | None = (await ada.get("/api/users/me")).json()["avatar_url"]
+            return url if url and url not in urls else None
+
+        urls.append(await eventually(shown))
+    answer = await seen(client, urls[1])
+    assert Image.open(io.BytesIO(answer.content)).size == (400, 400)
+    assert answer.headers["cache-control"].startswith("public")
+    small = await seen(client, urls[1].replace("large", "small"))
+    assert Image.open(io.BytesIO(small.content)).size == (96, 96)
+    assert (await seen(client, urls[0])).status_code == 404
+    assert (await ada.delete("/api/users/me/avatar")).status_code == 204
+    assert (await ada.get("/api/users/me")).json()["avatar_url"] is None
+    assert (await seen(client, urls[1])).status_code == 404
+
+
+async def test_banner_is_three_times_as_wide_as_high(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    ada = await join()
+    made = await uploaded(
+        ada, encoded(picture(1200, 900)), path="/api/users/me/banner", method="PUT"
+    )
+    assert (made["width"], made["height"]) == (1200, 400)
+    assert (await seen(client, made["url"])).status_code == 200
+    assert (await ada.delete("/api/users/me/banner")).status_code == 204
+    assert (await seen(client, made["url"])).status_code == 404
+
+
+async def test_same_key_stores_one_picture(stack: Stack, join: Join) -> None:
+    ada = await join()
+    headers = {"Idempotency-Key": "the picture"}
+    content = encoded(picture())
+    first, second = [await upload(ada, content, headers=headers) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["id"] == second.json()["id"]
+    other = await upload(ada, encoded(picture(seed=2)), headers=headers)
+    assert other.status_code == 409
+
+
+async def test_description_is_changed_by_the_owner_alone(stack: Stack, join: Join) -> None:
+    ada, eve = await join(), await join()
+    made = (await upload(ada, encoded(picture()), alt="before")).json()
+    path = f"/api/media/{made['id']}"
+    assert (await ada.patch(path, {"alt": "after"})).json()["alt"] == "after"
+    assert (await eve.patch(path, {"alt": "mine"})).status_code == 404
+    assert (await eve.get(path)).status_code == 404
+    assert (await ada.get(path)).json()["alt"] == "after"
+
+
+async def test_animation_becomes_a_small_one(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    ada = await join()
+    for kind in ("GIF", "WEBP", "AVIF", "PNG"):
+        made = await uploaded(ada, animation(3, kind, 600, 450))
+        assert (made["state"], made["is_animated"], made["width"]) == ("ready", True, 480), kind
+        answer = await seen(client, made["url"], ada, Accept="image/avif")
+        shown: Any = Image.open(io.BytesIO(answer.content))
+        assert (shown.format, shown.n_frames, shown.size) == ("WEBP", 3, (480, 360))
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+async def test_what_is_too_many_is_refused(stack: Stack, join: Join, is_signed_in: bool) -> None:
+    ada = await join()
+    if is_signed_in:
+        await stack.sql(
+            "INSERT INTO feed.media"
+            " (owner_id, purpose, name, alt, width, height, is_animated, bytes, sha256)"
+            " SELECT $1, 'post', md5(n::text || $1::uuid::text), '', 1, 1, false, 1, sha256('')"
+            " FROM generate_series(1, 100) n",
+            ada.id,
+        )
+        answer = await upload(ada, encoded(picture()))
+        assert (answer.status_code, answer.headers["retry-after"].isdecimal()) == (429, True)
+    else:
+        ada.headers = {}
+        assert (await upload(ada, encoded(picture()))).status_code == 401
