@@ -34,6 +34,7 @@ from chitlaq.client import (
     UnreachableError,
 )
 from tests.conftest import PASSWORD, Member, Stack, eventually
+from tests.services.auth.test_factors import enroll
 
 Join = Callable[[], Awaitable[Member]]
 ROOT = Path(__file__).parents[2]
@@ -78,6 +79,11 @@ async def test_errors_say_what_happened(stack: Stack, join: Join) -> None:
         await session.post(" ")
     assert (invalid.value.status, "text" in invalid.value.errors) == (422, True)
     assert invalid.value.request_id
+    await enroll(ada)
+    with pytest.raises(ApiError) as more:
+        await Session.sign_in(stack.gateway, ada.username, PASSWORD)
+    assert (more.value.kind, wrong.value.kind) == ("second-factor-required", "")
+    assert more.value.methods == ["totp", "recovery_code"]
     with pytest.raises(SignedOutError):
         await Session(stack.gateway, Tokens("no", "no")).conversations().__anext__()
     with pytest.raises(UnreachableError):

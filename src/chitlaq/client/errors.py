@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +23,8 @@ class ApiError(ClientError):
         errors: for 422: the error of each field.
         retry_after_seconds: for 429 and 503: when to try again; 0 if it does not say.
         request_id: what an operator finds it by.
+        kind: what it is, where the status says too little: ``second-factor-required``, ``step-up-required``.
+        methods: if somebody must prove who they are: how they may.
     """
 
     def __init__(
@@ -32,12 +34,16 @@ class ApiError(ClientError):
         errors: Mapping[str, str] | None = None,
         retry_after_seconds: float = 0.0,
         request_id: str = "",
+        kind: str = "",
+        methods: Sequence[str] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.errors = errors or {}
         self.retry_after_seconds = retry_after_seconds
         self.request_id = request_id
+        self.kind = kind
+        self.methods = methods
 
 
 class SignedOutError(ClientError):
@@ -47,6 +53,8 @@ class SignedOutError(ClientError):
 class Problem(msgspec.Struct):
     """The body of an error, as it is sent."""
 
+    type: str = ""
     detail: str = ""
     errors: dict[str, str] = {}
+    methods: list[str] = []
     request_id: str = ""

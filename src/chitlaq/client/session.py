@@ -65,7 +65,8 @@ class Session:
             code: of the second factor, if the account has one.
 
         Raises:
-            ApiError: refused: 401 for a wrong password, or a missing code.
+            ApiError: refused: 401 for a wrong password; for a code that is missing or wrong with the kind
+                ``second-factor-required``.
             UnreachableError: no answer.
         """
         session = cls(url, Tokens(""))
@@ -365,4 +366,6 @@ def _refused(answer: Response) -> ApiError:
         problem.errors,
         float(after) if after.isdecimal() else 0.0,
         problem.request_id,
+        problem.type.removeprefix("/problems/") if problem.type != "about:blank" else "",
+        problem.methods,
     )
