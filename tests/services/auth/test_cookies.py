@@ -179,6 +179,27 @@ async def test_refresh_token_of_another_session_signs_nobody_in(
         assert (await web.post("/api/auth/refresh", json={}, headers=headers)).status_code == 200
 
 
+async def test_browser_that_signs_in_again_leaves_the_session_that_it_was_in(
+    web: httpx.AsyncClient, join: Join
+) -> None:
+    member, other = await join(), await join()
+    first, elsewhere = await sign_in(web, member), await sign_in(web, member)
+    for who in (member, other):
+        body = {"login": who.username, "password": PASSWORD, "cookies": True}
+        headers = sent(first, ACCESS, REFRESH, **OURS)
+        answer = await web.post("/api/auth/login", json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        left, first = first, {name: found.value for name, found in said(answer).items()}
+        headers = sent(left, ACCESS, REFRESH, **OURS)
+        assert (await web.post("/api/auth/refresh", json={}, headers=headers)).status_code == 401
+    headers = sent(elsewhere, ACCESS, REFRESH, **OURS)
+    assert (await web.post("/api/auth/refresh", json={}, headers=headers)).status_code == 200
+    listed = (await member.get("/api/auth/sessions")).json()["items"]
+    assert len(listed) == 2, "the one that joined, and the other browser"
+    log = (await member.get("/api/auth/audit")).json()["items"]
+    assert [one["action"] for one in log].count("signed_out") == 2
+
+
 async def test_socket_is_signed_in_by_cookie_and_closed_when_the_session_ends(
     web: httpx.AsyncClient, stack: Stack, join: Join
 ) -> None:

@@ -198,6 +198,13 @@ def test_pattern_matches_whole_addresses(pattern: str, matching: str, other: str
     assert not address_rules.may_register(rules, other)
 
 
+def test_pattern_is_of_a_mailbox_whatever_tag_its_address_has() -> None:
+    rules = [AddressRule("refuse", "guest@example.edu"), AddressRule("allow", "????@example.edu")]
+    assert address_rules.may_register(rules, "ada1+chat@example.edu")
+    assert not address_rules.may_register(rules, "guest+chat@example.edu")
+    assert not address_rules.may_register(rules[:1], "guest+a+b@example.edu")
+
+
 def test_file_with_byte_order_mark_and_quotes_is_read() -> None:
     (found,) = csv_file.read('\ufeffname,domain\r\n" Ada, Grace ", @Example.EDU \r\n\r\n')
     assert (found.name, list(found.domains), found.rules) == ("Ada, Grace", ["example.edu"], None)

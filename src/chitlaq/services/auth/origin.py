@@ -24,6 +24,7 @@ class Origin:
         user_agent: as the client names itself, shortened.
         session_id: the session that asks, if one does.
         device: the hash of the secret that the browser keeps as a device that has signed in.
+        replaced: the hash of the refresh token that a browser has which signs in anew.
     """
 
     address: str | None
@@ -31,6 +32,7 @@ class Origin:
     user_agent: str
     session_id: UUID | None = None
     device: bytes | None = None
+    replaced: bytes | None = None
 
     @property
     def client(self) -> str:

@@ -15,6 +15,7 @@ from litestar.datastructures import Cookie, State
 from chitlaq.core.http import cookies, identity, problems
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
+from chitlaq.services.auth.accounts.accounts import token_hash
 from chitlaq.services.auth.origin import Origin
 from chitlaq.services.auth.sessions.schemas import SignedIn
 from chitlaq.services.auth.state import AuthState
@@ -55,7 +56,8 @@ def refresh_token(request: Request[Any, Any, State], state: AuthState) -> tuple[
 def browser(request: Request[Any, Any, State]) -> tuple[Origin, Cookie]:
     """Return where a browser signs in from, and the cookie by which it is known as a device.
 
-    The cookie has the secret that the browser has already, or a new one.
+    The cookie has the secret that the browser has already, or a new one. The session that the browser is in
+    ends when it signs in.
     """
     secret = cookies.value(request.headers, cookies.DEVICE) or ""
     if _SECRET.fullmatch(secret) is None:
@@ -69,7 +71,13 @@ def browser(request: Request[Any, Any, State]) -> tuple[Origin, Cookie]:
         httponly=True,
         samesite="lax",
     )
-    return replace(origin.of(request), device=origin.device_hash(secret)), kept
+    had = cookies.value(request.headers, cookies.REFRESH)
+    asking = replace(
+        origin.of(request),
+        device=origin.device_hash(secret),
+        replaced=token_hash(had) if had else None,
+    )
+    return asking, kept
 
 
 def answered(state: AuthState, signed_in: SignedIn, *more: Cookie) -> Response[SignedIn]:

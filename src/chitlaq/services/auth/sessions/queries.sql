@@ -82,6 +82,12 @@ WHERE s.id = $1;
 UPDATE auth.sessions SET ended_at = now()
 WHERE id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > now();
 
+-- name: end_replaced_session
+-- End the session of a refresh token that was not used yet. Index: sessions' unique hashes.
+UPDATE auth.sessions SET ended_at = now()
+WHERE refresh_hash = $1 AND ended_at IS NULL AND expires_at > now()
+RETURNING id, account_id;
+
 -- name: end_sessions
 -- End all sessions of an account but one, if any. Index: sessions_by_account.
 UPDATE auth.sessions SET ended_at = now()

@@ -47,6 +47,8 @@ async def begin(
 ) -> SignedIn:
     """Begin a session in the caller's transaction, for somebody who has proved who they are.
 
+    It replaces the one that their browser is in, if any, whoever's that is.
+
     Args:
         state: the service's.
         session: the transaction; what is returned is good once it has been committed.
@@ -78,6 +80,8 @@ async def begin(
         replace(origin, session_id=session_id),
         methods=" ".join(methods),
     )
+    if origin.replaced is not None:
+        await _end_replaced(session, origin.replaced, origin)
     row = await _account(state, session, session_id)
     to = Recipient(row["email"], row["display_name"], row["language"])
     await known_devices.see(session, state.settings, account_id, to, origin)
@@ -248,6 +252,13 @@ def _signed_in(state: AuthState, row: Any, session_id: UUID, refresh_token: str)
     return SignedIn(
         "Bearer", lifetime, user_of(row), token, refresh_token, erase_at or msgspec.UNSET
     )
+
+
+async def _end_replaced(session: Session, refresh_hash: bytes, origin: Origin) -> None:
+    row = await session.row("end_replaced_session", refresh_hash)
+    if row is not None:
+        left = replace(origin, session_id=row["id"])
+        await audit.write(session, row["account_id"], "signed_out", left, ended=str(row["id"]))
 
 
 async def _end_stolen(

@@ -1,6 +1,7 @@
 """Rules of a university: which of its addresses may register, and what they say about their owners.
 
 A pattern is a whole address with ``*`` and ``?``, or a domain: ``cs.example.edu`` is ``*@cs.example.edu``.
+It is said of a mailbox, so it also matches the mailbox's addresses with a tag: ``name+tag@example.edu``.
 """
 
 from __future__ import annotations
@@ -54,17 +55,21 @@ def checked_pattern(text: str) -> str:
 
 def may_register(rules: Sequence[AddressRule], email: str) -> bool:
     """Whether a checked address may register at the university of these rules."""
-    if any(one.kind == "refuse" and fnmatchcase(email, one.pattern) for one in rules):
+    if any(one.kind == "refuse" and _matches(one, email) for one in rules):
         return False
-    allowed = [one.pattern for one in rules if one.kind == "allow"]
-    return not allowed or any(fnmatchcase(email, pattern) for pattern in allowed)
+    allowed = [one for one in rules if one.kind == "allow"]
+    return not allowed or any(_matches(one, email) for one in allowed)
 
 
 def department(rules: Sequence[AddressRule], email: str) -> str:
     """Return the department of a checked address; none if no rule says so."""
     matching = (
-        one.department
-        for one in rules
-        if one.kind == "department" and fnmatchcase(email, one.pattern)
+        one.department for one in rules if one.kind == "department" and _matches(one, email)
     )
     return next(matching, "")
+
+
+def _matches(rule: AddressRule, email: str) -> bool:
+    local_part, _, domain = email.rpartition("@")
+    mailbox = f"{local_part.partition('+')[0]}@{domain}"
+    return any(fnmatchcase(one, rule.pattern) for one in (email, mailbox))
