@@ -211,7 +211,8 @@ class Posts:
             )  # fmt: skip
 
     def tag_rows(self) -> Iterator[bytes]:
-        """Yield each tag's rows of feed.post_tags (tag, post) in binary, sorted by tag."""
+        """Yield each tag's rows of feed.post_tags (tag, post, spelling) in binary, sorted by tag."""
         for tag, posts in sorted(self.tagged.items()):
-            head = b"\x00\x02" + _LENGTH.pack(len(tag)) + tag.encode() + _LENGTH.pack(16)
-            yield b"".join(head + self.ids[16 * post : 16 * post + 16] for post in posts)
+            encoded = _LENGTH.pack(len(tag)) + tag.encode()
+            head = b"\x00\x03" + encoded + _LENGTH.pack(16)
+            yield b"".join(head + self.ids[16 * post : 16 * post + 16] + encoded for post in posts)

@@ -172,7 +172,7 @@ async def _write(
         tags = await copy_rows(
             connection,
             "feed.post_tags",
-            ("tag", "post_id"),
+            ("tag", "post_id", "spelling"),
             written.tag_rows(),
             lambda done: progress("tags", done, len(written.tagged)),
         )

@@ -110,6 +110,11 @@ STORED = {
         INSERT INTO feed.post_mentions SELECT p.id, m.id FROM feed.posts p, feed.members m;
         INSERT INTO feed.post_edits (post_id, text) SELECT id, 'before' FROM feed.posts;
         """,
+    "0027_tags": """
+        INSERT INTO feed.rankings DEFAULT VALUES;
+        INSERT INTO feed.ranked_posts SELECT r.id, 1, p.id FROM feed.rankings r, feed.posts p;
+        INSERT INTO feed.trending_tags VALUES (NULL, 1, 'tag', 'Tag', 1, 1);
+        """,
     "0019_second_factors": """
         INSERT INTO auth.totp_keys (account_id, sealed_key) SELECT id, sha256('key') FROM auth.accounts;
         INSERT INTO auth.recovery_codes SELECT id, sha256('code') FROM auth.accounts;
@@ -210,6 +215,7 @@ async def test_each_migration_applies_to_what_was_stored_before_it(
             ("deliver_post", "of the post", 0, None),
             ("of_another_version", "x", 0, None),
             ("send_mail", "of the mail", 3, "come back later"),
+            ("tag_posts", "0" * 32, 0, None),
         ]
     finally:
         await connection.close()

@@ -12,6 +12,7 @@ from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
+from chitlaq.services.feed.discovery import ranking, retagging
 from chitlaq.services.feed.graph import acceptances, counters
 from chitlaq.services.feed.media import collecting, render_job, serving
 from chitlaq.services.feed.media.store import MediaStore
@@ -36,6 +37,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         acceptances.handler(context.database, timelines),
         counters.handler(context.database),
         render_job.handler(context.database, store, context.home.uploads),
+        retagging.handler(context.database),
         *parts,
     )
     async with (
@@ -43,6 +45,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
             timelines.forget_forever,
             partial(counters.plan_forever, context.database),
             partial(collecting.collect_forever, context.database, store),
+            partial(ranking.rank_forever, context.database),
         ),
         deliveries.runner.running(),
     ):
@@ -65,6 +68,7 @@ SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
     slices=(
         "timelines",
+        "discovery",
         "posts",
         "threads",
         "interactions",

@@ -40,7 +40,8 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
         Problem: 422 for a reply to a post that the author cannot read, or a quote of one that they may not
             quote; 409 for a key that was used for another post, or whose post was deleted.
     """
-    tags, mentioned = _tokens(new.text)
+    found = tokens.parsed(new.text)
+    tags = [tag.folded for tag in found.tags]
     async with state.database.session() as session:
         row = await session.row(
             "insert_post",
@@ -54,8 +55,9 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
             idempotency_key,
             _hash(new) if idempotency_key is not None else None,
             tags,
-            mentioned,
+            found.mentions,
             logs.request_id(),
+            [tag.spelling for tag in found.tags],
         )
     if row is None:
         return await _written_before(state, author, new, idempotency_key)
@@ -99,8 +101,15 @@ async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange)
         is_edited = (text, warning) != (old["text"], old["content_warning"])
         if is_edited:
             await session.execute("keep_edit", post_id)
-            tags, mentioned = _tokens(text)
-            await session.execute("replace_tags", post_id, tags, author, mentioned)
+            found = tokens.parsed(text)
+            await session.execute(
+                "replace_tags",
+                post_id,
+                [tag.folded for tag in found.tags],
+                author,
+                found.mentions,
+                [tag.spelling for tag in found.tags],
+            )
         if is_edited or (visibility, quotable_by) != (old["visibility"], old["quotable_by"]):
             await session.execute(
                 "update_post", post_id, text, visibility, warning, quotable_by, is_edited
@@ -219,12 +228,6 @@ async def _reason(database: Database, author: UUID, new: NewPost) -> problems.Pr
     if not row["may_read_quoted"]:
         return problems.invalid({"quote_of": "there is no such post, or you may not see it"})
     return problems.invalid({"quote_of": "its author does not let you quote it"})
-
-
-def _tokens(text: str) -> tuple[list[str], list[str]]:
-    """Return the tags of a text, as they are matched, and the usernames that it mentions."""
-    found = tokens.parsed(text)
-    return [tag.folded for tag in found.tags], list(found.mentions)
 
 
 def _hash(new: NewPost) -> bytes:

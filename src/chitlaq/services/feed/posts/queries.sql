@@ -16,7 +16,8 @@ WITH author AS (
     ON CONFLICT (author_id, idempotency_key) DO NOTHING
     RETURNING id, created_at, is_restricted
 ), tagged AS (
-    INSERT INTO feed.post_tags (tag, post_id) SELECT tag, new.id FROM new, unnest($10::text[]) AS tag
+    INSERT INTO feed.post_tags (tag, spelling, post_id)
+    SELECT t.tag, t.spelling, new.id FROM new, unnest($10::text[], $13::text[]) AS t (tag, spelling)
 ), mentioned AS (
     INSERT INTO feed.post_mentions (post_id, member_id)
     SELECT new.id, m.id FROM new, feed.mentionable_members($1) m WHERE m.username = ANY ($11::text[])
@@ -100,9 +101,9 @@ unmentioned AS (
     SELECT $1, m.id FROM feed.mentionable_members($3) m WHERE m.username = ANY ($4::text[])
     ON CONFLICT DO NOTHING
 )
-INSERT INTO feed.post_tags (tag, post_id)
-SELECT tag, $1 FROM unnest($2::text[]) AS tag
-ON CONFLICT DO NOTHING;
+INSERT INTO feed.post_tags (tag, spelling, post_id)
+SELECT t.tag, t.spelling, $1 FROM unnest($2::text[], $5::text[]) AS t (tag, spelling)
+ON CONFLICT (tag, post_id) DO UPDATE SET spelling = excluded.spelling;
 
 -- name: delete_post
 -- Delete the author's own post and all that was said in it; its row stays, so that replies keep their place.

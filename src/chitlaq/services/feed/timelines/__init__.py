@@ -1,1 +1,1 @@
-"""Timelines: the home feed, explore and hashtags."""
+"""Timelines: the home feed."""

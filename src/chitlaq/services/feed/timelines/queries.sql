@@ -76,16 +76,6 @@ WHERE p.visibility = 'public' AND p.reply_to IS NULL AND ($2::uuid IS NULL OR p.
 ORDER BY p.id DESC
 OFFSET $3 LIMIT $4;
 
--- name: tagged_posts
--- The latest public posts with a tag, newest first. Index: post_tags' primary key.
-SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
-       p.liked, p.reposted, p.bookmarked
-FROM feed.readable_posts($1) p
-JOIN feed.post_tags t ON t.post_id = p.id
-WHERE t.tag = $2 AND p.visibility = 'public' AND ($3::uuid IS NULL OR p.id < $3)
-ORDER BY p.id DESC
-OFFSET $4 LIMIT $5;
-
 -- name: delivered_post (prepared)
 -- A post that is delivered; no row if it was deleted meanwhile.
 SELECT p.id, p.version, p.author_id, a.version AS author_version, p.quote_of, p.has_poll, p.likes_count,
