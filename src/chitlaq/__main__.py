@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from chitlaq.core.errors import OperatorError
@@ -27,6 +28,7 @@ def main() -> None:
             from chitlaq.stack.install import privileges
 
             privileges.leave_root(sys.argv[1:])
+        _require_text(sys.argv)
         from chitlaq.cli.app import named
 
         named(sys.argv[1:])()
@@ -43,6 +45,18 @@ def main() -> None:
         # The reader of our output has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Refuse what no database, log or terminal can show.
+
+    Raises:
+        OperatorError: a word has bytes that are not UTF-8.
+    """
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise OperatorError("The command line has bytes that are not UTF-8.") from None
 
 
 def _unknown(reason: str) -> NoReturn:

@@ -37,6 +37,23 @@ def ask(work: Callable[[OpsDatabase], Awaitable[T]]) -> T:
     return asyncio.run(asked())
 
 
+def record(words: str, target: str, named: str | None) -> None:
+    """Record what a command has done, for `chitlaq ops actions`.
+
+    Args:
+        words: the command's.
+        target: what it was done to.
+        named: who did it, as `operator` takes it.
+
+    Raises:
+        OperatorError: the history cannot be written.
+    """
+    from chitlaq.ops.actions import record as records
+
+    done = records.begun(words, target, operator(named), "")
+    ask(lambda database: records.store(database, records.ended(done, "", succeeded=True)))
+
+
 def operator(named: str | None) -> str:
     """Return who runs the command, for the record: the given name, else the user, even under sudo."""
     if named:

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chitlaq.cli import output, services
+from chitlaq.cli import history_db, output, services
 from chitlaq.core.errors import OperatorError
 
 SERVICE = "auth-service"
@@ -44,7 +44,7 @@ def list_keys(as_json: output.AsJson = False) -> None:
 
 
 @keys.command()
-def rotate(as_json: output.AsJson = False) -> None:
+def rotate(operator: history_db.Operator = None, as_json: output.AsJson = False) -> None:
     """Publish a new key, which signs in two minutes. Nobody is signed out.
 
     The old key goes when the last of its tokens is over. Where auth-service runs on several machines, copy
@@ -53,6 +53,7 @@ def rotate(as_json: output.AsJson = False) -> None:
     Example: chitlaq keys rotate
     """
     made = services.ask(SERVICE, "POST", "/auth/keys", _Key)
+    history_db.record("keys rotate", made.id, operator)
     if as_json:
         output.print_json(made)
     else:
@@ -62,6 +63,7 @@ def rotate(as_json: output.AsJson = False) -> None:
 @keys.command()
 def remove(
     key: Annotated[str, typer.Argument(metavar="ID", help="As `chitlaq keys list` shows it.")],
+    operator: history_db.Operator = None,
     yes: output.Yes = False,
 ) -> None:
     """Trust a key no more, because somebody else may have it: its tokens stop working within seconds.
@@ -78,6 +80,7 @@ def remove(
     if not output.is_wanted("Remove this key?", yes=yes, nothing="Nothing was removed."):
         return
     services.ask(SERVICE, "DELETE", f"/auth/keys/{key}", NoneType)
+    history_db.record("keys remove", key, operator)
     typer.echo("The key is removed.")
 
 

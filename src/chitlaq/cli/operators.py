@@ -31,7 +31,7 @@ def add(name: Name, operator: history_db.Operator = None) -> None:
     Example: chitlaq operators add ada
     """
     made = asyncio.run(_file().add(name, _password()))
-    _record("add", name, operator)
+    history_db.record("operators add", name, operator)
     _print_enrolment(made)
 
 
@@ -70,7 +70,7 @@ def remove(name: Name, operator: history_db.Operator = None) -> None:
     _file().remove(name)
     # The file says nothing any more of who was signed in by a link.
     history_db.ask(lambda database: Sessions(database).end_all(name))
-    _record("remove", name, operator)
+    history_db.record("operators remove", name, operator)
     typer.echo(f"{name} can no longer sign in.")
 
 
@@ -81,7 +81,7 @@ def password(name: Name, operator: history_db.Operator = None) -> None:
     Example: chitlaq operators password ada
     """
     asyncio.run(_file().change_password(name, _password()))
-    _record("password", name, operator)
+    history_db.record("operators password", name, operator)
     typer.echo(f"{name} has a new password; sessions of {name} have ended.")
 
 
@@ -92,16 +92,8 @@ def totp(name: Name, operator: history_db.Operator = None) -> None:
     Example: chitlaq operators totp ada
     """
     made = _file().renew_totp(name)
-    _record("totp", name, operator)
+    history_db.record("operators totp", name, operator)
     _print_enrolment(made)
-
-
-def _record(word: str, name: str, operator: str | None) -> None:
-    """Record what was done; the file of operators is changed also while the database does not work."""
-    from chitlaq.ops.actions import record
-
-    done = record.begun(f"operators {word}", name, history_db.operator(operator), "")
-    history_db.ask(lambda database: record.store(database, record.ended(done, "", succeeded=True)))
 
 
 def _file() -> Operators:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from types import NoneType
-from typing import Annotated
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from chitlaq.cli import history_db, output, services
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.formatting import count
+
+if TYPE_CHECKING:
+    from chitlaq.services.auth.sso.schemas import ProviderItem
 
 SERVICE = "auth-service"
 PATH = "/sso/providers"
@@ -23,47 +23,6 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As `chitlaq sso list`
 sso = typer.Typer(
     no_args_is_help=True, help="Identity providers that sign members in (OpenID Connect)."
 )
-
-
-class _Rule(msgspec.Struct):
-    kind: str
-    claim: str
-    pattern: str
-    value: str
-
-
-class _Provider(msgspec.Struct):
-    name: str
-    title: str
-    university: str
-    issuer: str
-    client_id: str
-    redirect_uri: str
-    scopes: list[str]
-    verified_claim: str
-    second_factors: list[str]
-    rules: list[_Rule]
-    linked: int
-    disabled_at: datetime | None
-
-
-class _Providers(msgspec.Struct):
-    items: list[_Provider]
-
-
-class _Test(msgspec.Struct):
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
-    userinfo_endpoint: str | None
-    end_session_endpoint: str | None
-    keys: int
-    asks: str
-    warnings: list[str]
-
-
-class _Unlinked(msgspec.Struct):
-    unlinked: int
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +36,7 @@ def list_providers(as_json: output.AsJson = False) -> None:
     Example: chitlaq sso list
     """
     output.print_rows(
-        services.ask(SERVICE, "GET", PATH, _Providers).items,
+        _all(),
         {
             "name": lambda one: one.name,
             "title": lambda one: one.title,
@@ -116,6 +75,7 @@ def add(
     role: Annotated[
         list[str] | None, typer.Option(help="CLAIM=PATTERN=ROLE: moderator or admin.")
     ] = None,
+    operator: history_db.Operator = None,
     as_json: output.AsJson = False,
 ) -> None:
     """Add an identity provider, which signs members in from now on.
@@ -124,6 +84,8 @@ def add(
 
     Example: chitlaq sso add campus --university example.edu --issuer https://id.example.edu --client-id web
     """
+    from chitlaq.services.auth.sso.schemas import ProviderItem
+
     rules = [_rule("department", text) for text in department or []]
     rules += [_rule("role", text) for text in role or []]
     body = {
@@ -138,7 +100,8 @@ def add(
         "second_factors": second_factor or [],
         "rules": rules,
     }
-    added = services.ask(SERVICE, "POST", PATH, _Provider, body)
+    added = services.ask(SERVICE, "POST", PATH, ProviderItem, body)
+    history_db.record("sso add", f"{added.name} {added.issuer}", operator)
     if as_json:
         output.print_json(added)
         return
@@ -153,7 +116,9 @@ def examine(name: Name, as_json: output.AsJson = False) -> None:
 
     Example: chitlaq sso test example
     """
-    found = services.ask(SERVICE, "POST", f"{_path(name)}/test", _Test)
+    from chitlaq.services.auth.sso.schemas import ProviderTest
+
+    found = services.ask(SERVICE, "POST", f"{_path(name)}/test", ProviderTest)
     if as_json:
         output.print_json(found)
         return
@@ -170,24 +135,18 @@ def examine(name: Name, as_json: output.AsJson = False) -> None:
         typer.echo(f"Note: {warning}.")
 
 
-@sso.command()
-def disable(name: Name) -> None:
-    """Let a provider sign nobody in; who is signed in stays so.
+def _opens(word: str, meaning: str, done: str) -> None:
+    def change(name: Name, operator: history_db.Operator = None) -> None:
+        services.ask(SERVICE, "POST", f"{_path(name)}/{word}", NoneType)
+        history_db.record(f"sso {word}", name, operator)
+        typer.echo(f"{name} {done}.")
 
-    Example: chitlaq sso disable example
-    """
-    services.ask(SERVICE, "POST", f"{_path(name)}/disable", NoneType)
-    typer.echo(f"{name} signs nobody in.")
+    change.__doc__ = f"{meaning}\n\nExample: chitlaq sso {word} example"
+    sso.command(word)(change)
 
 
-@sso.command()
-def enable(name: Name) -> None:
-    """Let a disabled provider sign members in again.
-
-    Example: chitlaq sso enable example
-    """
-    services.ask(SERVICE, "POST", f"{_path(name)}/enable", NoneType)
-    typer.echo(f"{name} signs in.")
+_opens("disable", "Let a provider sign nobody in; who is signed in stays so.", "signs nobody in")
+_opens("enable", "Let a disabled provider sign members in again.", "signs in")
 
 
 @sso.command()
@@ -202,34 +161,47 @@ def unlink(
 
     Example: chitlaq sso unlink example ada@example.edu
     """
+    from chitlaq.services.auth.sso.schemas import Unlinked
+
     body = {"operator": history_db.operator(operator), "login": login}
-    if not services.ask(SERVICE, "POST", f"{_path(name)}/unlink", _Unlinked, body).unlinked:
+    if not services.ask(SERVICE, "POST", f"{_path(name)}/unlink", Unlinked, body).unlinked:
         raise OperatorError(f"{name} has signed nobody in to an account {login}.")
     typer.echo(f"{login} is linked again when they sign in.")
 
 
 @sso.command()
-def remove(name: Name, yes: output.Yes = False) -> None:
+def remove(name: Name, operator: history_db.Operator = None, yes: output.Yes = False) -> None:
     """Forget a provider, and whom it means; accounts stay, and have a password if one was ever chosen.
 
     Without a terminal and without --yes, nothing is removed.
 
     Example: chitlaq sso remove example --yes
     """
-    found = [
-        one for one in services.ask(SERVICE, "GET", PATH, _Providers).items if one.name == name
-    ]
-    if not found:
-        raise OperatorError(f"No identity provider is called {name}: see `chitlaq sso list`.")
-    question = f"Remove {name}, with which {count(found[0].linked, 'account')} signed in?"
+    found = _one(name)
+    question = f"Remove {name}, with which {count(found.linked, 'account')} signed in?"
     if not output.is_wanted(question, yes=yes, nothing="Nothing was removed."):
         return
     services.ask(SERVICE, "DELETE", _path(name), NoneType)
+    history_db.record("sso remove", f"{name} {found.issuer}", operator)
     typer.echo(f"{name} is removed.")
 
 
+def _all() -> list[ProviderItem]:
+    from chitlaq.services.auth.sso.schemas import ProviderItems
+
+    return services.ask(SERVICE, "GET", PATH, ProviderItems).items
+
+
+def _one(name: str) -> ProviderItem:
+    for one in _all():
+        if one.name == name:
+            return one
+    raise OperatorError(f"No identity provider is called {name!r}: see `chitlaq sso list`.")
+
+
 def _path(name: str) -> str:
-    return f"{PATH}/{quote(name, safe='')}"
+    """The path of a provider that there is; other names may hold what a path cannot."""
+    return f"{PATH}/{_one(name).name}"
 
 
 def _secret(file: Path | None) -> str:
@@ -242,8 +214,8 @@ def _secret(file: Path | None) -> str:
         raise OperatorError(f"{file} cannot be read: {error}.") from None
 
 
-def _rule(kind: str, text: str) -> _Rule:
+def _rule(kind: str, text: str) -> dict[str, str]:
     parts = [part.strip() for part in text.split("=", 2)]
     if len(parts) != 3 or not all(parts):
         raise OperatorError(f"{text!r} is no rule: write CLAIM=PATTERN={kind.upper()}.")
-    return _Rule(kind, *parts)
+    return {"kind": kind, **dict(zip(("claim", "pattern", "value"), parts, strict=True))}

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from chitlaq.cli import output, services
+from chitlaq.cli import history_db, output, services
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.visible import visible
 
@@ -116,6 +116,7 @@ def import_universities(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would change.")
     ] = False,
+    operator: history_db.Operator = None,
     yes: output.Yes = False,
     as_json: output.AsJson = False,
 ) -> None:
@@ -140,6 +141,7 @@ def import_universities(
         if not yes and any(one.action != "add" for one in found.changes):
             typer.confirm("Change what was known before?", abort=True, err=True)
         found = _asked(text, apply=True)
+        history_db.record("universities import", str(file), operator)
     if as_json:
         output.print_json(found)
         return

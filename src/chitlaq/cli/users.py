@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlencode
 
 import msgspec
 import typer
@@ -13,6 +12,9 @@ import typer
 from chitlaq.cli import history_db, output, services
 from chitlaq.core import point_in_time
 from chitlaq.core.formatting import count
+
+if TYPE_CHECKING:
+    from chitlaq.services.auth.roles.schemas import AccountItem
 
 SERVICE = "auth-service"
 
@@ -22,61 +24,6 @@ RoleName = Annotated[Role, typer.Argument(help="The role.")]
 Reason = Annotated[str, typer.Option(help="Why, for those who look it up.")]
 
 users = typer.Typer(no_args_is_help=True, help="Accounts: roles, devices, and who may not sign in.")
-
-
-class _Account(msgspec.Struct):
-    id: str
-    username: str
-    display_name: str
-    email: str
-    university: str
-    roles: list[str]
-    created_at: datetime
-    sessions: int
-    last_used_at: datetime | None
-    disabled_at: datetime | None
-    disabled_reason: str | None
-
-
-class _Accounts(msgspec.Struct):
-    items: list[_Account]
-
-
-class _Session(msgspec.Struct):
-    id: str
-    device: str
-    user_agent: str
-    address: str | None
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-
-
-class _Sessions(msgspec.Struct):
-    items: list[_Session]
-
-
-class _Ended(msgspec.Struct):
-    ended: int
-
-
-class _Departure(msgspec.Struct):
-    erase_at: datetime
-
-
-class _Entry(msgspec.Struct):
-    happened_at: datetime
-    username: str
-    action: str
-    operator: str | None
-    address: str | None
-    user_agent: str
-    session_id: str | None
-    detail: dict[str, Any]
-
-
-class _Entries(msgspec.Struct):
-    items: list[_Entry]
 
 
 def register(app: typer.Typer) -> None:
@@ -98,8 +45,10 @@ def list_users(
 
     Examples: chitlaq users list --search ada · chitlaq users list --role operator
     """
+    from chitlaq.services.auth.roles.schemas import Accounts
+
     asked = {"search": search, "role": role, "disabled": disabled, "limit": limit}
-    found = services.ask(SERVICE, "GET", f"/accounts?{_query(asked)}", _Accounts).items
+    found = services.ask(SERVICE, "GET", f"/accounts?{_query(asked)}", Accounts).items
     output.print_rows(
         found,
         {
@@ -140,8 +89,7 @@ def create(
     Example: chitlaq users create ada@example.edu ada --name "Ada Lovelace"
     """
     said = {"email": address, "username": username, "display_name": name or username}
-    body = _work(operator, language=language, **said)
-    _print(services.ask(SERVICE, "POST", "/accounts", _Account, body), as_json=as_json)
+    _print(_made("/accounts", operator, language=language, **said), as_json=as_json)
 
 
 @users.command()
@@ -156,9 +104,7 @@ def verify(
 
     Example: chitlaq users verify ada@example.edu
     """
-    path = f"/accounts/{quote(address, safe='')}/verify"
-    made = services.ask(SERVICE, "POST", path, _Account, _work(operator))
-    _print(made, as_json=as_json)
+    _print(_made("/accounts/verify", operator, email=address), as_json=as_json)
 
 
 @users.command("reset-password")
@@ -248,13 +194,15 @@ def delete(
 
     Example: chitlaq users delete ada --yes
     """
+    from chitlaq.services.auth.departures.schemas import Departure
+
     account = _account(name)
     if not yes:
         _print(account, as_json=False)
     question = f"Delete {account.username}, and everything of theirs, for everybody?"
     if output.is_wanted(question, yes=yes, nothing="Nothing has changed."):
         path = f"{_path(account)}/delete"
-        left = services.ask(SERVICE, "POST", path, _Departure, _work(operator))
+        left = services.ask(SERVICE, "POST", path, Departure, _work(operator))
         if as_json:
             output.print_json(left)
         else:
@@ -263,32 +211,27 @@ def delete(
             )
 
 
-@users.command()
-def grant(
-    name: Name,
-    role: RoleName,
-    operator: history_db.Operator = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """Give an account a role; each role may do what those before it may: moderator, admin, operator.
+def _changes_role(word: str, meaning: str) -> None:
+    def change(
+        name: Name,
+        role: RoleName,
+        operator: history_db.Operator = None,
+        as_json: output.AsJson = False,
+    ) -> None:
+        _print(_change(_account(name), word, operator, role=role), as_json=as_json)
 
-    Example: chitlaq users grant ada moderator
-    """
-    _print(_change(_account(name), "grant", operator, role=role), as_json=as_json)
+    change.__doc__ = f"{meaning}\n\nExample: chitlaq users {word} ada moderator"
+    users.command(word)(change)
 
 
-@users.command()
-def revoke(
-    name: Name,
-    role: RoleName,
-    operator: history_db.Operator = None,
-    as_json: output.AsJson = False,
-) -> None:
-    """Take a role from an account; within seconds, its tokens do not have it any more.
-
-    Example: chitlaq users revoke ada moderator
-    """
-    _print(_change(_account(name), "revoke", operator, role=role), as_json=as_json)
+_changes_role(
+    "grant",
+    "Give an account a role; each role may do what those before it may: moderator, admin, operator.",
+)
+_changes_role(
+    "revoke",
+    "Take a role from an account; within seconds, its tokens do not have it any more.",
+)
 
 
 @users.command()
@@ -306,11 +249,14 @@ def sessions(
 
     Examples: chitlaq users sessions ada · chitlaq users sessions ada --end-all --yes
     """
+    from chitlaq.core.http.paging import Page
+    from chitlaq.services.auth.roles.schemas import Ended
+    from chitlaq.services.auth.sessions.schemas import SessionItem
+
     account = _account(name)
     if end is None and not end_all:
-        found = services.ask(
-            SERVICE, "GET", f"{_path(account)}/sessions?limit=100", _Sessions
-        ).items
+        path = f"{_path(account)}/sessions?limit=100"
+        found = services.ask(SERVICE, "GET", path, Page[SessionItem]).items
         output.print_rows(
             found,
             {
@@ -329,7 +275,7 @@ def sessions(
     question = f"Sign {what} of {account.username} out?"
     if output.is_wanted(question, yes=yes, nothing="Nobody was signed out."):
         body = _work(operator, session_id=end)
-        done = services.ask(SERVICE, "POST", f"{_path(account)}/sessions/end", _Ended, body)
+        done = services.ask(SERVICE, "POST", f"{_path(account)}/sessions/end", Ended, body)
         if as_json:
             output.print_json(done)
         else:
@@ -350,9 +296,11 @@ def audit(
 
     Examples: chitlaq audit --since 2h · chitlaq audit --user ada
     """
+    from chitlaq.services.auth.audit.schemas import AuditEntries
+
     moment = point_in_time.parse(since, "--since").isoformat() if since else None
     asked = {"user": user, "since": moment, "limit": limit}
-    found = services.ask(SERVICE, "GET", f"/audit?{_query(asked)}", _Entries).items
+    found = services.ask(SERVICE, "GET", f"/audit?{_query(asked)}", AuditEntries).items
     output.print_rows(
         found,
         {
@@ -362,22 +310,32 @@ def audit(
             "by": lambda one: one.operator,
             "address": lambda one: one.address,
             "device": lambda one: one.user_agent,
-            "detail": lambda one: " ".join(f"{name}={said}" for name, said in one.detail.items()),
+            "detail": lambda one: " ".join(
+                f"{name}={said}" for name, said in msgspec.json.decode(one.detail).items()
+            ),
         },
         as_json=as_json,
     )
 
 
-def _account(name: str) -> _Account:
-    return services.ask(SERVICE, "GET", f"/accounts/{quote(name, safe='')}", _Account)
+def _account(name: str) -> AccountItem:
+    from chitlaq.services.auth.roles.schemas import AccountItem
+
+    return services.ask(SERVICE, "GET", f"/account?{_query({'name': name})}", AccountItem)
 
 
-def _change(account: _Account, action: str, operator: str | None, **said: str) -> _Account:
-    body = _work(operator, **said)
-    return services.ask(SERVICE, "POST", f"{_path(account)}/{action}", _Account, body)
+def _change(account: AccountItem, action: str, operator: str | None, **said: str) -> AccountItem:
+    return _made(f"{_path(account)}/{action}", operator, **said)
 
 
-def _path(account: _Account) -> str:
+def _made(path: str, operator: str | None, **said: str) -> AccountItem:
+    """Let the service do something; return the account as it is then."""
+    from chitlaq.services.auth.roles.schemas import AccountItem
+
+    return services.ask(SERVICE, "POST", path, AccountItem, _work(operator, **said))
+
+
+def _path(account: AccountItem) -> str:
     return f"/accounts/{account.id}"
 
 
@@ -392,7 +350,7 @@ def _query(asked: Mapping[str, object]) -> str:
     return urlencode({name: written(value) for name, value in asked.items() if value is not None})
 
 
-def _print(account: _Account, *, as_json: bool) -> None:
+def _print(account: AccountItem, *, as_json: bool) -> None:
     if as_json:
         output.print_json(account)
         return

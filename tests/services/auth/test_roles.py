@@ -223,6 +223,10 @@ async def test_operator_has_a_link_mailed(stack: Stack, join: Join) -> None:
     ("words", "said"),
     [
         (("show", "nobody-of-this-name"), "There is no such account"),
+        (("show", ""), "There is no such account"),
+        (("show", "a/b@example.edu"), "There is no such account"),
+        (("show", "\udcff"), "not UTF-8"),
+        (("verify", "a/b@example.edu"), "no such open registration"),
         (("grant", "{name}", "owner"), "owner"),
         (("disable", "{name}", "--reason", "\u202e"), "reason"),
         (("enable", "{name}", "--as", "x" * 81), "operator"),

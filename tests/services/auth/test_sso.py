@@ -822,7 +822,11 @@ async def test_removed_provider_leaves_accounts_and_sessions(
     campus.person()
     assert (await browser.signed_in(name)).status_code == 303
     assert "--yes" in stack.command("sso", "remove", name).stderr
-    assert stack.command("sso", "remove", name, "--yes").returncode == 0
+    assert stack.command("sso", "remove", name, "--yes", "--as", "grace").returncode == 0
+    done = stack.json("ops", "actions", "--limit", "1000")
+    recorded = [(one["action"], one["operator"]) for one in done if name in one["target"]]
+    assert recorded[0] == ("sso remove", "grace")
+    assert "sso add" in dict(recorded)
     assert (await browser.me())["display_name"] == "Ada Lovelace"
     answer = await browser.get(f"/api/auth/sso/{name}")
     assert answer.status_code == 404

@@ -25,10 +25,12 @@ from chitlaq.services.auth.roles.schemas import (
     AccountState,
     Disabling,
     DisablingWork,
+    Ended,
     Grantable,
     NewAccountWork,
     RoleWork,
     SessionsWork,
+    VerifyingWork,
     Work,
 )
 from chitlaq.services.auth.sessions.schemas import SessionItem
@@ -110,9 +112,10 @@ async def find_accounts(
     return Accounts(await administration.found(state.database, text, role, disabled, limit))
 
 
-@get("/accounts/{which:str}", **FOR_OPERATORS)
-async def show_account(which: str, state: AuthState) -> AccountItem:
-    return await administration.one(state.database, which)
+@get("/account", **FOR_OPERATORS)
+async def show_account(name: str, state: AuthState) -> AccountItem:
+    """Show who is called so: an address may have what a path cannot."""
+    return await administration.one(state.database, name)
 
 
 @post("/accounts", **FOR_OPERATORS)
@@ -121,10 +124,10 @@ async def create_account(data: NewAccountWork, state: AuthState) -> AccountItem:
     return await administration.one(state.database, data.email)
 
 
-@post("/accounts/{which:str}/verify", **CHANGED)
-async def verify_for_operator(which: str, data: Work, state: AuthState) -> AccountItem:
-    await creation.verify(state.database, which, data.operator)
-    return await administration.one(state.database, which)
+@post("/accounts/verify", **CHANGED)
+async def verify_for_operator(data: VerifyingWork, state: AuthState) -> AccountItem:
+    await creation.verify(state.database, data.email, data.operator)
+    return await administration.one(state.database, data.email)
 
 
 @post("/accounts/{which:str}/reset-password", **CHANGED)
@@ -171,12 +174,10 @@ async def sessions_for_operator(which: str, state: AuthState, paging: Paging) ->
 
 
 @post("/accounts/{which:str}/sessions/end", **CHANGED)
-async def end_sessions_for_operator(
-    which: str, data: SessionsWork, state: AuthState
-) -> dict[str, int]:
+async def end_sessions_for_operator(which: str, data: SessionsWork, state: AuthState) -> Ended:
     actor = actors.operator(data.operator)
     ended = await administration.end_sessions(state.database, actor, which, data.session_id)
-    return {"ended": ended}
+    return Ended(ended)
 
 
 @get("/audit", **FOR_OPERATORS)
@@ -186,7 +187,7 @@ async def audit_for_operators(
     since: datetime | None = None,
     limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100,
 ) -> AuditEntries:
-    account = await administration.one(state.database, user) if user else None
+    account = None if user is None else await administration.one(state.database, user)
     about = account.id if account else None
     return AuditEntries(await audit.entries(state.database, about, since, limit))
 

@@ -80,6 +80,12 @@ class NewAccountWork(Work, frozen=True):
         require_name("display_name", self.display_name)
 
 
+class VerifyingWork(Work, frozen=True):
+    """Whose registration becomes an account."""
+
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+
+
 class DisablingWork(Work, frozen=True):
     reason: Reason
 
@@ -96,3 +102,9 @@ class SessionsWork(Work, frozen=True):
     """Without ``session_id``, all sessions are meant."""
 
     session_id: UUID | None = None
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """So many sessions have ended."""
+
+    ended: int
