@@ -12,7 +12,7 @@ from chitlaq.services.feed.media import metrics, render_job
 from chitlaq.services.feed.media.store import MediaStore, StoreUnavailableError, objects_of
 
 BATCH = 100
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 10.0
 
 log = logs.get("media")
 

@@ -129,35 +129,39 @@ def _looked_at(order: Order, picture: Image.Image) -> Answer:
             f"it has {width} x {height} pixels; {MOST_PIXELS // 1_000_000} million are accepted,"
             f" and {LONGEST_SIDE} on a side"
         )
-    frames = _frames(picture) if order.purpose == "post" else 1
-    is_animated = frames > 1
-    if is_animated and width * height * frames > MOST_PIXELS_OF_FRAMES:
-        raise RefusedError(
-            f"the animation has {frames} pictures of {width} x {height} pixels: make it smaller or shorter"
-        )
-    if is_animated:
+    if order.purpose == "post" and _frames(picture) > 1:
         return _animated(order, picture)
     return _still(order, picture)
 
 
 def _frames(picture: Image.Image) -> int:
-    """Count the pictures of an animation, as far as they are accepted."""
+    """Count the pictures of an animation.
+
+    Raises:
+        RefusedError: it has too many, or too many pixels in all.
+    """
     # Phones put a picture's depth, or a smaller copy, behind it.
     if picture.format == "MPO" or not getattr(picture, "is_animated", False):
         return 1
+    width, height = picture.size
+    most = min(MOST_FRAMES, MOST_PIXELS_OF_FRAMES // (width * height))
     if picture.format != "GIF":
         count = int(getattr(picture, "n_frames", 1))
     else:
+        # A GIF does not say how many there are; each is decoded on the way to the next.
         count = 1
         try:
-            while count <= MOST_FRAMES:
+            while count <= most:
                 picture.seek(count)
                 count += 1
         except EOFError:
             pass
         picture.seek(0)
-    if count > MOST_FRAMES:
-        raise RefusedError(f"the animation has more than {MOST_FRAMES} pictures")
+    if count > most:
+        raise RefusedError(
+            f"the animation has more than {most} pictures of {width} x {height} pixels:"
+            " make it shorter or smaller"
+        )
     return count
 
 

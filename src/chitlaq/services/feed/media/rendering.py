@@ -133,4 +133,5 @@ def _digest(file: IO[bytes]) -> bytes:
     file.seek(0)
     while piece := file.read(READ_BYTES):
         digest.update(piece)
+    file.seek(0)
     return digest.digest()
