@@ -35,6 +35,7 @@ from chitlaq.core.http import (
     roles,
     routes,
 )
+from chitlaq.core.http.hot_pages import HotPages
 from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
@@ -363,6 +364,7 @@ class _Observed:
         self._counter = (
             metrics.RequestCounter(service.name) if service.counts_own_requests else None
         )
+        self._hot = HotPages(service.hot_pages, app.state, guarded)
         self._sockets = {route.template for route in routes.declared(service) if not route.methods}
 
     def has_socket(self, path: str, scope: HTTPScope) -> bool:
@@ -411,7 +413,8 @@ class _Observed:
         logs.begin_request(identifier)
         with tracing.request() as span:
             try:
-                await self._app(handled, receive, observed_send)
+                if not await self._hot.answer(scope, observed_send):
+                    await self._app(handled, receive, observed_send)
             finally:
                 handled["method"] = scope["method"]
                 self._observe(handled, status, perf_counter() - started, span)

@@ -91,13 +91,11 @@ class Paging:
         """Query arguments: the id to start after, OFFSET, and LIMIT plus one row."""
         return self.before, self.offset, self.limit + 1
 
-    def page_of(
-        self, rows: Sequence[Any], make: Callable[[Any], T], *, sorted_by: int = 0
-    ) -> Page[T]:
-        """Make a page from the rows of a `window`, sorted by the id in their column ``sorted_by``."""
+    def page_of(self, rows: Sequence[Any], make: Callable[[Any], T]) -> Page[T]:
+        """Make a page from the rows of a `window`; their first column is the id they are sorted by."""
         items = [make(row) for row in rows[: self.limit]]
         has_more = len(rows) > self.limit
-        after = cursor_after(rows[self.limit - 1][sorted_by]) if has_more and self.goes_on else None
+        after = cursor_after(rows[self.limit - 1][0]) if has_more and self.goes_on else None
         return Page(items, self.page, self.limit, after)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, dataclass_transform
+from uuid import UUID
 
 from litestar.datastructures.state import ImmutableState
 
@@ -13,6 +14,7 @@ from chitlaq.core.data.postgres import Database
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.http.identity import Verifier
 from chitlaq.core.http.limits import Limiter
+from chitlaq.core.http.paging import Paging
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
 from chitlaq.inventory import Component
@@ -47,6 +49,10 @@ class ServiceState(ImmutableState):
         super().__init__(fields if state is None else state, deep_copy=deep_copy)
 
 
+HotPage = Callable[[Any, UUID, Paging], Awaitable[bytes]]
+"""Makes the response of a page from the service's state, the member who asks, and the part of the list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What a service's package declares beside its row in the inventory.
@@ -58,12 +64,14 @@ class Service:
         slices: folders of the package with ``routes.py`` and ``queries.sql`` of their own, beside
             those of the package. The gateway's configuration is generated from the paths of all.
         query_packages: more packages whose ``queries.sql`` its pool loads.
+        hot_pages: by path, what answers the plain requests of members for it (`core.http.hot_pages`).
     """
 
     component: Component
     run: Callable[[Context], AbstractAsyncContextManager[Mapping[str, Any]]]
     slices: Sequence[str] = ()
     query_packages: Sequence[str] = ()
+    hot_pages: Mapping[str, HotPage] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

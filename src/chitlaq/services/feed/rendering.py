@@ -16,7 +16,7 @@ import msgspec
 
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database
-from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.services.feed.fragments import Fragments
 from chitlaq.services.feed.schemas import Author, Post, PostContent
 
@@ -62,9 +62,19 @@ class Rendering:
 
     async def page(self, viewer: UUID | None, rows: Sequence[Any], paging: Paging) -> Page[Post]:
         """Make a page of the rows of a `Paging.window`."""
-        sorted_by = COLUMNS if rows and len(rows[0]) > COLUMNS else 0
-        page = paging.page_of(rows, _same, sorted_by=sorted_by)
-        return Page(await self.posts(viewer, page.items), page.page, page.limit, page.next_cursor)
+        posts = await self.posts(viewer, rows[: paging.limit])
+        return Page(posts, paging.page, paging.limit, _next(rows, paging))
+
+    async def page_json(self, viewer: UUID, rows: Sequence[Any], paging: Paging) -> bytes:
+        """Make the same page as the bytes of its response."""
+        posts = await self.encoded(viewer, rows[: paging.limit])
+        cursor = _next(rows, paging)
+        return b'{"items":[%b],"page":%d,"limit":%d,"next_cursor":%b}' % (
+            b",".join(posts),
+            paging.page,
+            paging.limit,
+            b"null" if cursor is None else b'"%b"' % cursor.encode(),
+        )
 
     async def post(self, viewer: UUID | None, row: Any) -> Post:
         """Return one post."""
@@ -210,5 +220,9 @@ def _together(asked: Sequence[list[UUID]]) -> list[UUID]:
     return list(set(chain.from_iterable(asked)))
 
 
-def _same(row: Any) -> Any:
-    return row
+def _next(rows: Sequence[Any], paging: Paging) -> str | None:
+    """Return the cursor that goes on after a page, whose rows may have an id of their own to be sorted by."""
+    if len(rows) <= paging.limit:
+        return None
+    last = rows[paging.limit - 1]
+    return cursor_after(last[COLUMNS] if len(last) > COLUMNS else last[0])

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from uuid import UUID
 
 from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import member_data
+from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.discovery import ranking, retagging
@@ -64,6 +66,10 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         )
 
 
+async def _home(state: FeedState, member: UUID, paging: Paging) -> bytes:
+    return await state.home.page_json(member, paging)
+
+
 SERVICE = Service(
     inventory.COMPONENTS["feed-service"],
     slices=(
@@ -80,5 +86,6 @@ SERVICE = Service(
         "media",
     ),
     run=run,
+    hot_pages={"/feed/home": _home},
     query_packages=("chitlaq.services.feed.departures",),
 )

@@ -75,7 +75,7 @@ log = logs.get("timelines")
 
 
 class Entry(NamedTuple):
-    """What stands in a home feed: a post, by its own id, or a repost of it."""
+    """What stands in a home feed: a post, by its own id (the same object twice), or a repost of it."""
 
     id: UUID
     post_id: UUID
@@ -181,7 +181,7 @@ class Timelines:
 
     async def _from_postgres(self, member: UUID, before: UUID | None, take: int) -> list[Entry]:
         rows = await self._database.rows("home_timeline", member, before, take)
-        return [Entry(*row) for row in rows]
+        return [Entry(own, own if own == post else post) for own, post in rows]
 
     def _note(self, purpose: str, error: Exception) -> None:
         VALKEY_ERRORS.labels("feed-service", purpose).inc()

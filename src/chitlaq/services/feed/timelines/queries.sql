@@ -29,40 +29,43 @@ ORDER BY e.id DESC
 LIMIT $3;
 
 -- name: home_posts (prepared)
--- For each member of $1: of the entries at positions $2 to $3 in $5, whose posts are in $6, the newest $4 that belong
--- in the member's home feed and that they may read, with the member's position in $1. Follows are checked again, so
--- that a stale timeline shows nothing wrong. A repost is folded into what was there of the post in the week before.
--- The arrays are subqueries to hide their lengths from the planner, which would otherwise replan for each number of
--- members.
+-- For each member of $1: of the entries at positions $2 to $3 of $5, the newest $4 that belong in the member's home
+-- feed and that they may read, with the member's position in $1. $5 are the entries' posts; $6 their reposts, null for
+-- the posts themselves. Follows are checked again, so that a stale timeline shows nothing wrong. A repost is folded
+-- into what was there of the post in the week before. The arrays are subqueries to hide their lengths from the planner,
+-- which would otherwise replan for each number of members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)
 CROSS JOIN LATERAL (
     SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
-           p.liked, p.reposted, p.bookmarked, e.id AS entry, r.member_id, r.version AS reposter_version
-    FROM unnest(($5::uuid[])[asked.first : asked.last], ($6::uuid[])[asked.first : asked.last]) AS e (id, post_id)
+           p.liked, p.reposted, p.bookmarked, coalesce(e.repost_id, e.post_id) AS entry,
+           r.member_id, r.version AS reposter_version
+    FROM unnest(($5::uuid[])[asked.first : asked.last], ($6::uuid[])[asked.first : asked.last])
+         AS e (post_id, repost_id)
     JOIN feed.readable_posts(asked.member) p ON p.id = e.post_id
     LEFT JOIN LATERAL (
         SELECT s.member_id, s.created_at, m.version
         FROM feed.reposts s
         JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = s.member_id
         JOIN feed.members m ON m.id = s.member_id AND m.hidden_at IS NULL
-        WHERE s.id = e.id
-    ) AS r ON e.id <> e.post_id
-    WHERE CASE WHEN e.id = e.post_id
-          THEN p.author_id = asked.member
-               OR EXISTS (SELECT FROM feed.follows f
-                          WHERE f.follower_id = asked.member AND f.followed_id = p.author_id)
+        WHERE s.id = e.repost_id
+    ) AS r ON e.repost_id IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT (SELECT true FROM feed.follows f
+                WHERE f.follower_id = asked.member AND f.followed_id = p.author_id) IS NOT NULL AS is_followed
+    ) AS author
+    WHERE CASE WHEN e.repost_id IS NULL THEN p.author_id = asked.member OR author.is_followed
           ELSE r.member_id IS NOT NULL AND p.author_id <> asked.member
                AND NOT (p.reply_to IS NULL AND p.created_at > r.created_at - interval '7 days'
-                        AND EXISTS (SELECT FROM feed.follows f
-                                    WHERE f.follower_id = asked.member AND f.followed_id = p.author_id))
-               AND NOT EXISTS (SELECT FROM feed.reposts o
-                               JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = o.member_id
-                               WHERE o.post_id = p.id AND o.id < e.id
-                                 AND o.created_at > r.created_at - interval '7 days')
+                        AND author.is_followed)
+               AND (SELECT true FROM feed.reposts o
+                    JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = o.member_id
+                    WHERE o.post_id = p.id AND o.id < e.repost_id
+                      AND o.created_at > r.created_at - interval '7 days'
+                    LIMIT 1) IS NULL
           END
-    ORDER BY e.id DESC
+    ORDER BY entry DESC
     LIMIT asked.wanted
 ) AS home
 ORDER BY asked.number, home.entry DESC;
@@ -73,6 +76,7 @@ SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p
        p.liked, p.reposted, p.bookmarked
 FROM feed.readable_posts($1) p
 WHERE p.visibility = 'public' AND p.reply_to IS NULL AND ($2::uuid IS NULL OR p.id < $2)
+  AND ($5::uuid IS NULL OR p.id > $5)
 ORDER BY p.id DESC
 OFFSET $3 LIMIT $4;
 

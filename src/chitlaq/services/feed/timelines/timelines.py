@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
 
-async def latest(state: FeedState, paging: Paging) -> Page[Post]:
-    """Return a page of all public posts, newest first, for somebody not signed in."""
-    rows = await state.database.rows("public_posts", None, *paging.window)
+async def latest(state: FeedState, paging: Paging, after: UUID | None = None) -> Page[Post]:
+    """Return a page of all public posts, newest first, for who is not signed in; only those after ``after``."""
+    rows = await state.database.rows("public_posts", None, *paging.window, after)
     return await state.rendering.page(None, rows, paging)

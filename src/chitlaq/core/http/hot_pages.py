@@ -1,0 +1,96 @@
+"""Pages of a list that members read so often that the framework's way to a handler is too dear.
+
+Routing, parameters, dependencies and the response's making cost a request more than the page itself. A hot
+page takes the plain request of a signed-in member and returns the response's bytes; it does so beside the
+handler of the same route, which takes every other request, and is what the OpenAPI document and the refusals
+come from. So a hot page can change nothing but the cost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from litestar.datastructures import Headers, State
+from litestar.types import HTTPScope, Send
+
+from chitlaq.core.data.postgres import PostgresUnavailableError
+from chitlaq.core.http import cookies
+from chitlaq.core.http.own_pages import OwnPagesOnly
+from chitlaq.core.http.paging import MAX_LIMIT, Paging
+from chitlaq.core.http.problems import Problem
+from chitlaq.core.http.service import Context, HotPage
+from chitlaq.core.telemetry import logs
+
+_BEARER = b"Bearer "
+_NUMBER = re.compile(rb"[1-9][0-9]{0,3}")
+_CURSOR = re.compile(rb"[A-Za-z0-9_-]{1,100}")
+
+log = logs.get("hot_pages")
+
+
+class HotPages:
+    """Answers plain requests for a service's hot pages."""
+
+    def __init__(self, pages: Mapping[str, HotPage], state: State, guard: OwnPagesOnly) -> None:
+        self._pages = pages
+        self._state = state
+        self._guard = guard
+
+    async def answer(self, scope: HTTPScope, send: Send) -> bool:
+        """Answer a request, or return False: then it is the framework's to answer, or to refuse."""
+        page = self._pages.get(scope["path"])
+        if page is None or scope["method"] != "GET" or not self._guard.lets_in(scope):
+            return False
+        paging = _plain(scope["query_string"])
+        token = _token(scope["headers"])
+        if paging is None or token is None:
+            return False
+        context: Context = self._state.context
+        try:
+            who = await context.verifier.verify(token)
+            await context.account_limit.spend(who.account_id.hex)
+            body = await page(self._state, who.account_id, paging)
+        except (Problem, PostgresUnavailableError):
+            return False
+        scope["path_template"] = scope["path"]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        return True
+
+
+def _plain(query: bytes) -> Paging | None:
+    """Return the part of a list that a query asks for, if it is one that needs no refusal."""
+    asked: dict[bytes, bytes] = {}
+    for part in query.split(b"&") if query else ():
+        name, _, value = part.partition(b"=")
+        is_plain = _CURSOR if name == b"cursor" else _NUMBER
+        if name in asked or name not in _NAMES or is_plain.fullmatch(value) is None:
+            return None
+        asked[name] = value
+    limit = int(asked.get(b"limit", b"20"))
+    if limit > MAX_LIMIT:
+        return None
+    cursor = asked.get(b"cursor")
+    try:
+        return Paging.of(int(asked.get(b"page", b"1")), limit, cursor.decode() if cursor else None)
+    except Problem:
+        return None
+
+
+_NAMES = frozenset((b"page", b"limit", b"cursor"))
+
+
+def _token(headers: Any) -> str | None:
+    """Return the access token of the header ``Authorization``, or else of the web application's cookie."""
+    found = [value for name, value in headers if name == b"authorization"]
+    if not found:
+        return cookies.value(Headers(headers), cookies.ACCESS)
+    if len(found) > 1 or not found[0].startswith(_BEARER) or not found[0].isascii():
+        return None
+    return str(found[0][len(_BEARER) :], "ascii")

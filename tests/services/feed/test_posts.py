@@ -1,0 +1,303 @@
+"""Posts: what is said in them, who is told of them, and what is left when they go."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[..., Awaitable[Member]]
+
+
+@pytest.fixture
+async def author(join: Join) -> Member:
+    return await join()
+
+
+@pytest.fixture
+async def reader(join: Join, author: Member) -> Member:
+    """Follows the author."""
+    member = await join()
+    assert (await member.put(f"/api/users/{author.username}/follow")).status_code == 204
+    return member
+
+
+async def post_of(reader: Member, post: dict[str, Any]) -> dict[str, Any]:
+    answer = await reader.get(f"/api/posts/{post['id']}")
+    assert answer.status_code == 200, answer.text
+    seen: dict[str, Any] = answer.json()
+    return seen
+
+
+async def test_an_empty_change_changes_nothing(stack: Stack, author: Member) -> None:
+    post = await author.write("as it was")
+    for change in ({}, {"text": "as it was"}, {"visibility": "public"}, {"content_warning": None}):
+        answer = await author.patch(f"/api/posts/{post['id']}", change)
+        assert (answer.status_code, answer.json()) == (200, post)
+    (kept,) = await stack.sql(
+        "SELECT version, edited_at, (SELECT count(*) FROM feed.post_edits WHERE post_id = id) AS edits"
+        " FROM feed.posts WHERE id = $1::text::uuid",
+        post["id"],
+    )
+    assert tuple(kept) == (1, None, 0)
+
+
+async def test_an_edit_shows_at_once_and_says_when(author: Member, reader: Member) -> None:
+    post = await author.write("#first words", content_warning="none")
+    assert (await reader.home())[0]["text"] == "#first words"
+    changed = await author.patch(
+        f"/api/posts/{post['id']}", {"text": "#second words", "content_warning": None}
+    )
+    assert changed.status_code == 200
+    (seen,) = await reader.home()
+    assert seen == await post_of(reader, post) == changed.json()
+    assert (seen["text"], seen["tags"], seen["content_warning"]) == (
+        "#second words",
+        ["second"],
+        None,
+    )
+    assert seen["edited_at"] is not None
+
+
+async def test_a_new_name_shows_at_once(author: Member, reader: Member) -> None:
+    await author.write("mine")
+    assert (await reader.home())[0]["author"]["display_name"] != "Anew"
+    assert (await author.patch("/api/users/me", {"display_name": "Anew"})).status_code == 200
+    assert (await reader.home())[0]["author"]["display_name"] == "Anew"
+
+
+async def test_of_a_deleted_post_no_word_is_kept(
+    stack: Stack, author: Member, reader: Member
+) -> None:
+    post = await author.write("#secret for @nobody", content_warning="secret")
+    await author.patch(f"/api/posts/{post['id']}", {"text": "another #secret"})
+    for what in ("like", "repost"):
+        assert (await reader.put(f"/api/posts/{post['id']}/{what}")).status_code == 204
+    assert (await author.delete(f"/api/posts/{post['id']}")).status_code == 204
+    (row,) = await stack.sql(
+        "SELECT text, content_warning, likes_count, reposts_count,"
+        " (SELECT count(*) FROM feed.post_tags WHERE post_id = $1::text::uuid) AS tags,"
+        " (SELECT count(*) FROM feed.post_edits WHERE post_id = $1::text::uuid) AS edits,"
+        " (SELECT count(*) FROM feed.likes WHERE post_id = $1::text::uuid) AS likes,"
+        " (SELECT count(*) FROM feed.reposts WHERE post_id = $1::text::uuid) AS reposts"
+        " FROM feed.posts WHERE id = $1::text::uuid",
+        post["id"],
+    )
+    assert tuple(row) == ("", None, 0, 0, 0, 0, 0, 0)
+    assert await reader.home() == []
+    assert (await reader.get(f"/api/posts/{post['id']}")).status_code == 404
+
+
+async def test_a_key_stands_for_its_post_while_there_is_one(author: Member) -> None:
+    body, key = {"text": "once"}, {"Idempotency-Key": "key"}
+    post = (await author.post("/api/posts", body, **key)).json()
+    await author.patch(f"/api/posts/{post['id']}", {"text": "edited"})
+    again = await author.post("/api/posts", body, **key)
+    assert (again.status_code, again.json()["id"], again.json()["text"]) == (
+        201,
+        post["id"],
+        "edited",
+    )
+    other = await author.post("/api/posts", {"text": "twice"}, **key)
+    assert (other.status_code, list(other.json()["errors"])) == (409, ["Idempotency-Key"])
+    await author.delete(f"/api/posts/{post['id']}")
+    gone = await author.post("/api/posts", body, **key)
+    assert gone.status_code == 409
+    assert "deleted" in gone.json()["errors"]["Idempotency-Key"]
+
+
+async def test_what_one_did_can_be_undone_after_losing_access(
+    author: Member, reader: Member
+) -> None:
+    post = await author.write("for many")
+    for what in ("like", "repost"):
+        assert (await reader.put(f"/api/posts/{post['id']}/{what}")).status_code == 204
+    assert (
+        await author.patch(f"/api/posts/{post['id']}", {"visibility": "self"})
+    ).status_code == 200
+    for what in ("like", "repost"):
+        assert (await reader.put(f"/api/posts/{post['id']}/{what}")).status_code == 404
+        assert (await reader.delete(f"/api/posts/{post['id']}/{what}")).status_code == 204
+    seen = await post_of(author, post)
+    assert (seen["likes"], seen["reposts"]) == (0, 0)
+
+
+async def test_replies_are_counted_for_those_who_may_read_them(
+    join: Join, author: Member, reader: Member
+) -> None:
+    stranger = await join()
+    post = await author.write("a question")
+
+    async def counts() -> list[int]:
+        return [(await post_of(one, post))["replies"] for one in (author, reader, stranger)]
+
+    await stranger.write("for all", reply_to=post["id"])
+    own = await reader.write("for me", reply_to=post["id"], visibility="self")
+    assert await counts() == [1, 2, 1]
+    await author.write("for my followers", reply_to=post["id"], visibility="followers")
+    assert await counts() == [2, 3, 1]
+    # A reply of a private account is for its followers.
+    await reader.patch(f"/api/posts/{own['id']}", {"visibility": "public"})
+    assert await counts() == [3, 3, 2]
+    await reader.patch("/api/users/me", {"is_private": True})
+    assert await counts() == [2, 3, 1]
+    await reader.patch("/api/users/me", {"is_private": False})
+    assert await counts() == [3, 3, 2]
+    # A block hides and uncounts in both directions.
+    await author.put(f"/api/users/{stranger.username}/block")
+    seen = await post_of(reader, post)
+    assert (await post_of(author, post))["replies"] == 2
+    assert seen["replies"] == 3
+    await reader.delete(f"/api/posts/{own['id']}")
+    assert (await post_of(author, post))["replies"] == 1
+
+
+async def test_a_widened_post_reaches_timelines(author: Member, reader: Member) -> None:
+    await author.write("before")
+    post = await author.write("a draft", visibility="self")
+    assert [one["text"] for one in await reader.home()] == ["before"]
+    await author.patch(f"/api/posts/{post['id']}", {"visibility": "followers"})
+
+    async def arrived() -> bool:
+        return [one["text"] for one in await reader.home()] == ["a draft", "before"]
+
+    await eventually(arrived)
+    await author.patch(f"/api/posts/{post['id']}", {"visibility": "self"})
+    assert [one["text"] for one in await reader.home()] == ["before"]
+
+
+async def test_a_repost_reaches_the_followers_of_who_shares_it(
+    join: Join, author: Member, reader: Member
+) -> None:
+    follower = await join()
+    await follower.put(f"/api/users/{reader.username}/follow")
+    assert await follower.home() == []
+    post = await author.write("worth sharing")
+    for _ in range(2):
+        assert (await reader.put(f"/api/posts/{post['id']}/repost")).status_code == 204
+    (seen,) = await follower.home()
+    assert (seen["id"], seen["reposted_by"]["username"]) == (post["id"], reader.username)
+    assert seen["reposts"] == 1
+    assert (await post_of(reader, post))["reposted"] is True
+    # Who follows the author too sees it once, as the author's.
+    await follower.put(f"/api/users/{author.username}/follow")
+    (seen,) = await follower.home()
+    assert "reposted_by" not in seen
+    await follower.delete(f"/api/users/{author.username}/follow")
+    assert (await reader.delete(f"/api/posts/{post['id']}/repost")).status_code == 204
+    assert await follower.home() == []
+
+
+async def test_only_posts_for_many_are_reposted(author: Member, reader: Member) -> None:
+    post = await author.write("between us", visibility="followers")
+    answer = await reader.put(f"/api/posts/{post['id']}/repost")
+    assert (answer.status_code, (await post_of(author, post))["reposts"]) == (403, 0)
+
+
+async def test_a_quote_shows_what_its_reader_may_read(
+    join: Join, author: Member, reader: Member
+) -> None:
+    stranger = await join()
+    quoted = await author.write("the original", quotable_by="followers")
+    refused = await stranger.post("/api/posts", {"text": "see", "quote_of": quoted["id"]})
+    assert (refused.status_code, list(refused.json()["errors"])) == (422, ["quote_of"])
+    quote = await reader.write("see", quote_of=quoted["id"])
+    seen = await post_of(stranger, quote)
+    assert (seen["quote"]["id"], seen["quote"]["text"]) == (quoted["id"], "the original")
+    await author.put(f"/api/users/{stranger.username}/block")
+    seen = await post_of(stranger, quote)
+    assert (seen["quote_of"], seen["quote"]) == (quoted["id"], None)
+    await author.delete(f"/api/posts/{quoted['id']}")
+    assert (await post_of(reader, quote))["quote"] is None
+
+
+async def test_a_post_for_the_mentioned_is_read_by_them_alone(
+    join: Join, author: Member, reader: Member
+) -> None:
+    friend = await join()
+    post = await author.write(f"@{friend.username}, a word", visibility="mentioned")
+    assert post["mentions"] == [friend.username]
+    assert (await post_of(friend, post))["text"] == post["text"]
+    assert (await reader.get(f"/api/posts/{post['id']}")).status_code == 404
+    assert await reader.home() == []
+
+
+async def test_pages_count_what_the_reader_may_read(
+    join: Join, author: Member, reader: Member
+) -> None:
+    other = await join()
+    await reader.put(f"/api/users/{other.username}/follow")
+    texts = []
+    for number in range(6):
+        texts.append((await author.write(f"kept {number}"))["text"])
+        await other.write(f"hidden {number}", visibility="public")
+    await other.put(f"/api/users/{reader.username}/block")
+    by_number = [
+        item["text"] for page in (1, 2, 3) for item in await reader.home(page=page, limit=2)
+    ]
+    assert by_number == texts[::-1]
+
+
+async def test_a_cursor_neither_skips_nor_repeats_while_others_post_and_delete(
+    author: Member, reader: Member
+) -> None:
+    posts = [await author.write(f"number {number}") for number in range(6)]
+    first = (await reader.get("/api/feed/home", params={"limit": 2})).json()
+    await author.delete(f"/api/posts/{posts[5]['id']}")
+    await author.write("newer")
+    second = (
+        await reader.get("/api/feed/home", params={"limit": 2, "cursor": first["next_cursor"]})
+    ).json()
+    assert [item["text"] for item in second["items"]] == ["number 3", "number 2"]
+    third = await reader.get("/api/feed/home", params={"limit": 2, "cursor": second["next_cursor"]})
+    assert [item["text"] for item in third.json()["items"]] == ["number 1", "number 0"]
+    assert third.json()["next_cursor"] is None
+
+
+async def test_after_gives_what_is_new_since(join: Join, author: Member, reader: Member) -> None:
+    sharer = await join()
+    await reader.put(f"/api/users/{sharer.username}/follow")
+    old = await author.write("old")
+    strange = await (await join()).write("a stranger's")
+    await sharer.put(f"/api/posts/{strange['id']}/repost")
+    new = [await author.write(f"new {number}") for number in range(3)]
+    assert [item["id"] for item in await reader.home(after=old["id"])] == [
+        *(post["id"] for post in reversed(new)),
+        strange["id"],
+    ]
+    shared = (await reader.home())[3]
+    since = shared["reposted_by"]["id"]
+    assert [item["id"] for item in await reader.home(after=since, limit=2)] == [
+        new[2]["id"],
+        new[1]["id"],
+    ]
+    assert await reader.home(after=new[2]["id"]) == []
+    assert (await reader.get("/api/feed/home?after=yesterday")).status_code == 422
+
+
+async def test_a_plain_request_is_answered_as_any_other(author: Member, reader: Member) -> None:
+    await author.write("one", visibility="university")
+    await reader.put(f"/api/posts/{(await author.write('two'))['id']}/repost")
+    for query in ("", "limit=1", "limit=1&page=2", "page=3&limit=100"):
+        hot = await reader.get(f"/api/feed/home?{query}")
+        # A percent sign leads to the handler.
+        encoded = query.replace("i", "%69").replace("page", "p%61ge") or "%6cimit=20"
+        framework = await reader.get(f"/api/feed/home?{encoded}")
+        assert (hot.status_code, hot.json()) == (200, framework.json())
+        assert hot.headers["content-type"] == framework.headers["content-type"]
+    for query in (
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "page=0",
+        "cursor=!",
+        "cursor=AAAA",
+        "x=1",
+        "limit=1&limit=2",
+    ):
+        answer = await reader.get(f"/api/feed/home?{query}")
+        assert answer.status_code == 422, query
+        assert answer.headers["content-type"] == "application/problem+json"
