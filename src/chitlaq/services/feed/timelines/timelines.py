@@ -10,6 +10,6 @@ from chitlaq.services.feed.state import FeedState
 
 
 async def latest(state: FeedState, paging: Paging, after: UUID | None = None) -> Page[Post]:
-    """Return a page of all public posts, newest first, for who is not signed in; only those after ``after``."""
+    """Return public posts, newest first, for who is not signed in; only what is newer than ``after``."""
     rows = await state.database.rows("public_posts", None, *paging.window, after)
     return await state.rendering.page(None, rows, paging)
