@@ -21,6 +21,7 @@ from chitlaq.services.websocket.chat import schemas
 from chitlaq.services.websocket.routes import SERVICE
 from chitlaq.services.websocket.sockets.frames import type_of
 from tests.conftest import Member, Stack, eventually
+from tests.services.auth.test_roles import granted
 from tests.services.websocket.chat.talking import (
     Join,
     conversation,
@@ -36,23 +37,23 @@ MESSAGE = ONE + "/messages/{seq}"
 REACTION = MESSAGE + "/reactions/{emoji}"
 MEMBER = ONE + "/members/{username}"
 ROLES = (
-    "member", "muted", "admin", "former", "invited", "stranger", "requested", "blocked", "signed out",
-    "session ended",
+    "member", "muted", "admin", "former", "invited", "stranger", "requested", "blocked", "moderator",
+    "signed out", "session ended",
 )  # fmt: skip
 # What each of `ROLES` is answered. The message is another's; sending comes last, since it accepts a request.
 ROUTES: dict[tuple[str, str], tuple[int, ...]] = {
-    ("GET", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 401, 401),
-    ("PATCH", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 401, 401),
-    ("PUT", MEMBER): (403, 403, 204, 404, 403, 404, 409, 409, 401, 401),
-    ("DELETE", MEMBER): (403, 403, 403, 404, 403, 404, 409, 409, 401, 401),
-    ("GET", ONE + "/messages"): (200, 200, 200, 200, 404, 404, 200, 200, 401, 401),
-    ("PATCH", MESSAGE): (403, 403, 403, 404, 404, 404, 404, 403, 401, 401),
-    ("GET", MESSAGE + "/history"): (200, 200, 200, 200, 404, 404, 200, 200, 401, 401),
-    ("PUT", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 401, 401),
-    ("DELETE", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 401, 401),
-    ("DELETE", MESSAGE): (403, 403, 204, 404, 404, 404, 404, 403, 401, 401),
-    ("POST", ONE + "/read"): (204, 204, 204, 404, 404, 404, 204, 204, 401, 401),
-    ("POST", ONE + "/messages"): (201, 201, 201, 404, 404, 404, 201, 403, 401, 401),
+    ("GET", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 404, 401, 401),
+    ("PATCH", ONE): (200, 200, 200, 404, 200, 404, 200, 200, 404, 401, 401),
+    ("PUT", MEMBER): (403, 403, 204, 404, 403, 404, 409, 409, 404, 401, 401),
+    ("DELETE", MEMBER): (403, 403, 403, 404, 403, 404, 409, 409, 404, 401, 401),
+    ("GET", ONE + "/messages"): (200, 200, 200, 200, 404, 404, 200, 200, 404, 401, 401),
+    ("PATCH", MESSAGE): (403, 403, 403, 404, 404, 404, 404, 403, 404, 401, 401),
+    ("GET", MESSAGE + "/history"): (200, 200, 200, 200, 404, 404, 200, 200, 404, 401, 401),
+    ("PUT", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 404, 401, 401),
+    ("DELETE", REACTION): (204, 204, 204, 404, 404, 404, 404, 403, 404, 401, 401),
+    ("DELETE", MESSAGE): (403, 403, 204, 404, 404, 404, 404, 403, 404, 401, 401),
+    ("POST", ONE + "/read"): (204, 204, 204, 404, 404, 404, 204, 204, 404, 401, 401),
+    ("POST", ONE + "/messages"): (201, 201, 201, 404, 404, 404, 201, 403, 404, 401, 401),
 }
 # What is of oneself only, of everybody, or of operators.
 OF_NO_CONVERSATION = {
@@ -60,7 +61,7 @@ OF_NO_CONVERSATION = {
     ("GET", "/conversations/privacy"), ("PUT", "/conversations/privacy"),
     ("GET", "/ws/docs"), ("GET", "/ws/asyncapi.json"), ("GET", "/sockets"),
 }  # fmt: skip
-FOLDERS = ("inbox", "inbox", "inbox", None, "requests", None, "requests", "inbox")
+FOLDERS = ("inbox", "inbox", "inbox", None, "requests", None, "requests", "inbox", None)
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", ONE): {"pinned": True},
     ("PATCH", MESSAGE): {"text": "changed"},
@@ -71,27 +72,28 @@ REFUSED: tuple[object, ...] = ("error", 401)
 # What each of `ROLES` gets for a frame, and whether another who takes part gets something.
 FRAMES: dict[str, tuple[tuple[tuple[object, ...], ...], tuple[bool, ...]]] = {
     "typing": (
-        ((), (), (), (), (), (), (), (), REFUSED, REFUSED),
-        (True, True, True, *[False] * 7),
+        ((), (), (), (), (), (), (), (), (), REFUSED, REFUSED),
+        (True, True, True, *[False] * 8),
     ),
     "watch": (
-        (*[("presence",)] * 3, (), (), (), (), (), REFUSED, REFUSED),
-        (False,) * 10,
+        (*[("presence",)] * 3, (), (), (), (), (), (), REFUSED, REFUSED),
+        (False,) * 11,
     ),
     "resume": (
         (
             (*["message"] * 3, "read", "resumed"), (*["message"] * 3, "read", "resumed"),
             ("message", "message", "read", "resumed"), ("message", "message", "resumed"),
-            ("resumed",), ("resumed",), ("resumed",), ("message", "read", "resumed"), REFUSED, REFUSED,
+            ("resumed",), ("resumed",), ("resumed",), ("message", "read", "resumed"),
+            ("resumed",), REFUSED, REFUSED,
         ),
-        (False,) * 10,
+        (False,) * 11,
     ),
     "send": (
         (
             ("ack",), ("ack",), ("ack",), ("error", 404), ("error", 404), ("error", 404), ("ack",),
-            ("error", 403), REFUSED, REFUSED,
+            ("error", 403), ("error", 404), REFUSED, REFUSED,
         ),
-        (True, True, True, False, False, False, True, False, False, False),
+        (True, True, True, False, False, False, True, False, False, False, False),
     ),
 }  # fmt: skip
 
@@ -102,10 +104,12 @@ async def sign_in(socket: ClientConnection, member: Member | None) -> Any:
 
 
 @pytest.fixture
-async def places(join: Join) -> dict[str, tuple[Member | None, str, Member]]:
+async def places(stack: Stack, join: Join) -> dict[str, tuple[Member | None, str, Member]]:
     """Who each role is, in which conversation, and whose it is."""
     owner, member, muted, admin, former = [await join() for _ in range(5)]
     invited, stranger, requested, blocked, ended = [await join() for _ in range(5)]
+    # Who moderates the university's posts takes part in no conversation by that.
+    moderator = await granted(stack, await join(), "moderator")
     group = await conversation(
         owner, member, muted, former, ended, kind="group", name="matrix"
     )  # fmt: skip
@@ -139,6 +143,7 @@ async def places(join: Join) -> dict[str, tuple[Member | None, str, Member]]:
         "stranger": (stranger, group["id"], owner),
         "requested": (requested, request["id"], owner),
         "blocked": (blocked, direct["id"], owner),
+        "moderator": (moderator, group["id"], owner),
         "signed out": (None, group["id"], owner),
         "session ended": (ended, group["id"], owner),
     }
