@@ -152,4 +152,4 @@ async def test_event_that_cannot_be_handled_ends_no_subscription() -> None:
             raise ZeroDivisionError
 
     nothing: Any = None
-    await Listener(nothing, nothing, cast(Hub, Members()))._handle(event())
+    await Listener(nothing, nothing, cast(Hub, Members()), nothing)._handle(event())

@@ -265,7 +265,7 @@ async def test_erased_account_leaves_no_trace_and_others_keep_what_is_theirs(
 CONTRIBUTIONS = {
     "auth": CONTRIBUTION,
     "feed": feed.contribution(None, None, None),  # type: ignore[arg-type]
-    "websocket": websocket.contribution(None),  # type: ignore[arg-type]
+    "websocket": websocket.contribution(None, None),  # type: ignore[arg-type]
 }
 
 

@@ -32,7 +32,15 @@ class PostCreated(msgspec.Struct, frozen=True, tag="post_created"):
     post: msgspec.Raw
 
 
-Event: TypeAlias = PostCreated
+class MemberBlocked(msgspec.Struct, frozen=True, tag="member_blocked"):
+    """A member has blocked another: neither sees whether the other is there."""
+
+    request_id: str
+    blocker_id: UUID
+    blocked_id: UUID
+
+
+Event: TypeAlias = PostCreated | MemberBlocked
 
 TYPES = frozenset(str(one.__struct_config__.tag) for one in get_args(Event) or (Event,))
 
@@ -42,7 +50,7 @@ class _Tagged(msgspec.Struct):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 # The latter two for texts that are not UTF-8, or nested too deeply.
 _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

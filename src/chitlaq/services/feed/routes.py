@@ -15,7 +15,7 @@ from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.discovery import ranking, retagging
-from chitlaq.services.feed.graph import acceptances, counters
+from chitlaq.services.feed.graph import acceptances, announcements, counters
 from chitlaq.services.feed.media import collecting, render_job, serving
 from chitlaq.services.feed.media.store import MediaStore
 from chitlaq.services.feed.rendering import Rendering
@@ -37,6 +37,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         timelines,
         rendering,
         acceptances.handler(context.database, timelines),
+        announcements.handler(context.valkey),
         counters.handler(context.database),
         render_job.handler(context.database, store, context.home.uploads),
         retagging.handler(context.database),

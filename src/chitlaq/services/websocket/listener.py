@@ -11,6 +11,7 @@ from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.telemetry import logs, tracing
 from chitlaq.services.websocket import metrics
+from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.protocol import PostFrame
 from chitlaq.services.websocket.sockets.hub import Hub
 
@@ -22,10 +23,11 @@ log = logs.get("listener")
 
 
 class Listener:
-    def __init__(self, database: Database, client: Valkey, hub: Hub) -> None:
+    def __init__(self, database: Database, client: Valkey, hub: Hub, presences: Presences) -> None:
         self._database = database
         self._client = client
         self._hub = hub
+        self._presences = presences
 
     async def listen_forever(self) -> None:
         """Handle events while the process runs; resubscribe after Valkey was down."""
@@ -43,10 +45,12 @@ class Listener:
                 match event:
                     case events.PostCreated():
                         await self._announce(event)
+                    case events.MemberBlocked():
+                        self._presences.part(event.blocker_id, event.blocked_id)
             except PostgresUnavailableError as error:
-                log.warning("event not delivered", post_id=event.post_id, error=str(error))
+                log.warning("event not delivered", error=str(error))
             except Exception as error:  # One event must not end the subscription.
-                log.error("event not delivered", post_id=event.post_id, fault=error)
+                log.error("event not delivered", fault=error)
 
     async def _announce(self, event: events.PostCreated) -> None:
         members = self._hub.members()

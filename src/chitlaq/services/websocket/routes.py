@@ -45,16 +45,16 @@ def page() -> Response[str]:
 @asynccontextmanager
 async def run(context: Context) -> AsyncIterator[WebsocketState]:
     hub = Hub()
-    listener = Listener(context.database, context.valkey, hub)
     streams = Streams(context.database, hub)
     changes = Changes(context.database, hub, streams)
     presences = Presences(context.database, hub, changes)
+    listener = Listener(context.database, context.valkey, hub, presences)
     exchange = Exchange(context.valkey, streams, changes, presences)
     context.verifier.revoked = lambda: hub.close_those(context.verifier.is_revoked)
     people = People(context.database)
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
-    parts = member_data.handlers(context.database, contribution(context.database))
+    parts = member_data.handlers(context.database, contribution(context.database, groups))
     chat = ChatOnSocket(context.database, people, sending, presences)
     async with (
         tasks.running(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from tests.conftest import Member, Stack
@@ -153,6 +154,37 @@ async def test_group_gets_an_owner_when_the_owners_account_is_deleted(
         line, message = [await received(socket, "message") for _ in range(2)]
     assert (line["event"], line["sender"], line["subject"]) == ("promoted", None, admin.username)
     assert (message["text"], message["seq"]) == ("so it is me", line["seq"] + 1)
+
+
+async def test_account_that_is_erased_leaves_its_conversations_before_everybodys_eyes(
+    stack: Stack, join: Join
+) -> None:
+    """Nothing has to be said first for others to see who owns the group now."""
+    owner, heir = await join(), await join()
+    group = await conversation(owner, heir, kind="group", name="left behind")
+    direct = await conversation(owner, heir)
+    await say(owner, direct["id"], "bye")
+    async with connected(stack, heir) as socket:
+        await stack.sql(
+            "INSERT INTO jobs.jobs (kind, payload, request_id)"
+            " VALUES ('erase_from_chitlaq_websocket', jsonb_build_object('account_id', $1::text), '')",
+            owner.id,
+        )
+        lines: list[dict[str, Any]] = []
+        about: set[str] = set()
+        async with asyncio.timeout(30):
+            while len(lines) < 2 or len(about) < 2:
+                frame = json.loads(await socket.recv())
+                if frame["type"] == "message":
+                    lines.append(frame)
+                elif frame["type"] == "conversation_changed":
+                    about.add(frame["conversation_id"])
+    assert [(line["event"], line["subject"]) for line in lines] == [
+        ("left", None), ("promoted", heir.username),
+    ]  # fmt: skip
+    assert about == {group["id"], direct["id"]}
+    assert members_of(await shown(heir, group["id"])) == {heir.username: ("owner", "joined")}
+    assert (await heir.get(f"/api/conversations/{direct['id']}")).status_code == 404
 
 
 async def test_first_to_join_a_group_that_all_have_left_owns_it(join: Join) -> None:

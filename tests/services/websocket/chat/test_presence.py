@@ -86,6 +86,18 @@ async def test_hiding_ends_what_others_see_at_once(stack: Stack, join: Join) -> 
         assert not (await received(at_ben, "presence"))["online"]
 
 
+async def test_block_hides_each_from_the_other_at_once(stack: Stack, join: Join) -> None:
+    ada, ben = await join(), await join()
+    await conversation(ada, ben)
+    async with connected(stack, ben) as at_ben, connected(stack, ada) as at_ada:
+        for socket, other in ((at_ben, ada), (at_ada, ben)):
+            await socket.send(json.dumps({"type": "watch", "usernames": [other.username]}))
+            assert (await received(socket, "presence"))["online"]
+        assert (await ben.put(f"/api/users/{ada.username}/block")).status_code == 204
+        for socket in (at_ben, at_ada):
+            assert not (await received(socket, "presence"))["online"]
+
+
 async def closed(socket: ClientConnection) -> tuple[Any, Any]:
     async with asyncio.timeout(30):
         await socket.wait_closed()

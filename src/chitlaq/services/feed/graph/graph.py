@@ -12,6 +12,8 @@ from uuid import UUID
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.telemetry import logs
+from chitlaq.services.feed.graph import announcements
 from chitlaq.services.feed.members import members
 from chitlaq.services.feed.schemas import MemberCard
 from chitlaq.services.feed.state import FeedState
@@ -114,8 +116,10 @@ async def block(state: FeedState, member: UUID, username: str) -> None:
         for one, two in ((member, other), (other, member)):
             await session.execute("forget_request", one, two)
             await session.execute("unfollow", one, two)
-        await session.execute("block", member, other)
+        job_id = await session.value("block", member, other, logs.request_id())
     await state.timelines.forget(member, other)
+    if job_id is not None:
+        await announcements.begin(state.deliveries.runner, job_id, member, other)
 
 
 async def unblock(state: FeedState, member: UUID, username: str) -> None:

@@ -105,8 +105,14 @@ SELECT follower_id FROM new;
 SELECT EXISTS (SELECT FROM feed.follows WHERE follower_id = $2 AND followed_id = $1);
 
 -- name: block
--- Block a member, once.
-INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+-- Block a member, once, and tell other services; returns the job that does.
+WITH added AS (
+    INSERT INTO feed.blocks (blocker_id, blocked_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+    RETURNING blocker_id, blocked_id
+)
+INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
+SELECT 'announce_block', 'running', 1, jobs.lease(), to_jsonb(added), $3 FROM added
+RETURNING id;
 
 -- name: unblock
 -- Unblock a member.

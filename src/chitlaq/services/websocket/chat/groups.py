@@ -16,6 +16,7 @@ import msgspec
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
 from chitlaq.services.websocket.chat.changes import Changes
+from chitlaq.services.websocket.chat.frames import ConversationChanged
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.schemas import (
     MAX_PARTICIPANTS,
@@ -121,6 +122,20 @@ class Groups:
             else:
                 await change.execute("end_participation", target["id"], change.last_seq)
             change.left = target["id"]
+
+    async def depart(self, account: UUID) -> None:
+        """Take part in nothing any more, since the account goes: others see that at once.
+
+        A direct conversation goes with either of its two. Repeating it changes nothing.
+        """
+        for row in await self._database.rows("groups_of", account):
+            async with self._changing(account, row["conversation_id"]) as change:
+                await self._leave(change)
+        while (deleted := await self._database.row("delete_direct", account)) is not None:
+            conversation_id, version, other = deleted
+            self._changes.tell(
+                conversation_id, [other], ConversationChanged(conversation_id, version)
+            )
 
     async def accept(self, actor: UUID, conversation_id: UUID) -> None:
         """Accept a message request or an invitation; nothing changes if that was done before.

@@ -187,6 +187,20 @@ SET state = 'left', role = 'member', since = clock_timestamp(),
     until_seq = CASE state WHEN 'joined' THEN $3 ELSE after_seq END
 WHERE conversation_id = $1 AND account_id = $2;
 
+-- name: groups_of
+-- The groups that an account takes part in, or is invited to. Index: participants_by_account.
+SELECT p.conversation_id
+FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+WHERE p.account_id = $1 AND p.state <> 'left' AND c.kind = 'group' ORDER BY p.conversation_id;
+
+-- name: delete_direct
+-- Delete one of an account's direct conversations; its id, the next version, and the other of the two.
+DELETE FROM websocket.conversations WHERE id = (
+    SELECT c.id FROM websocket.participants p JOIN websocket.conversations c ON c.id = p.conversation_id
+    WHERE p.account_id = $1 AND c.kind = 'direct' ORDER BY c.id LIMIT 1
+)
+RETURNING id, participants_version + 1, CASE WHEN lower_id = $1 THEN upper_id ELSE lower_id END;
+
 -- name: touch_conversation
 -- Note that a conversation's participants or settings changed.
 UPDATE websocket.conversations

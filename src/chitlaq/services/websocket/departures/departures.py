@@ -1,8 +1,8 @@
 """Conversations: as a member gets them, and how they are erased.
 
 A member gets conversations as they see them, others' messages included: those were sent to them. What they
-wrote is erased for everybody. Its numbers stay, since a conversation's numbers have no gaps; a direct
-conversation goes with either of its two.
+wrote is erased for everybody. Its numbers stay, since a conversation's numbers have no gaps. They leave their
+groups as anybody does, so that others see it at once; a direct conversation goes with either of its two.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.core.data.member_data import Contribution, Exported, File
 from chitlaq.core.data.postgres import Database
+from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.stored import Stored
 
 BATCH = 500
 MESSAGES_IN_A_FILE = 5000
 
 
-def contribution(database: Database) -> Contribution:
+def contribution(database: Database, groups: Groups) -> Contribution:
     """Return the websocket service's part in what is kept of a member."""
     return Contribution(
         inventory.COMPONENTS["websocket"].role,
@@ -33,7 +34,7 @@ def contribution(database: Database) -> Contribution:
             Exported("reactions", "Your reactions to messages", "export_reactions"),
         ),
         more_files=_messages,
-        erase=partial(_erase, database),
+        erase=partial(_erase, database, groups),
     )
 
 
@@ -53,7 +54,8 @@ async def _messages(database: Database, account_id: UUID) -> AsyncIterator[File]
             after = last
 
 
-async def _erase(database: Database, account_id: UUID) -> None:
+async def _erase(database: Database, groups: Groups, account_id: UUID) -> None:
+    await groups.depart(account_id)
     async with database.session() as session:
         while await session.value("erase_messages", account_id, BATCH):
             pass

@@ -84,6 +84,15 @@ class Presences:
         """A member shows their presence no longer: nobody sees it, and they see nobody's."""
         self._say(Note(hidden=[member]))
 
+    def part(self, one: UUID, other: UUID) -> None:
+        """One has blocked the other: neither sees any more whether the other is there."""
+        for watcher, watched in ((one, other), (other, one)):
+            for socket in self._hub.sockets(watcher):
+                _, accounts = self._watches.get(socket, (0.0, {}))
+                username = accounts.pop(watched, None)
+                if username is not None and self._told.pop((socket, watched), False):
+                    socket.put(Presence(username, False))
+
     def hear(self, note: Note) -> None:
         """Take in what any process says."""
         now = time.monotonic()
