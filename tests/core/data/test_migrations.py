@@ -115,6 +115,11 @@ STORED = {
         INSERT INTO feed.ranked_posts SELECT r.id, 1, p.id FROM feed.rankings r, feed.posts p;
         INSERT INTO feed.trending_tags VALUES (NULL, 1, 'tag', 'Tag', 1, 1);
         """,
+    "0028_polls_and_drafts": """
+        INSERT INTO feed.polls SELECT id, '{yes,no}', '{1,0}', 1, now(), false FROM feed.posts;
+        INSERT INTO feed.poll_votes SELECT p.post_id, m.id, '{0}' FROM feed.polls p, feed.members m;
+        INSERT INTO feed.drafts (member_id, post) SELECT id, '{"text": "later"}' FROM feed.members;
+        """,
     "0019_second_factors": """
         INSERT INTO auth.totp_keys (account_id, sealed_key) SELECT id, sha256('key') FROM auth.accounts;
         INSERT INTO auth.recovery_codes SELECT id, sha256('code') FROM auth.accounts;

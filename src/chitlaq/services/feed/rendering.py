@@ -18,7 +18,7 @@ from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.services.feed.fragments import Fragments
-from chitlaq.services.feed.schemas import Author, Post, PostContent
+from chitlaq.services.feed.schemas import Author, Poll, PollOption, Post, PostContent
 
 MAX_CONTENT_BYTES = 64 * 2**20
 MAX_AUTHOR_BYTES = 16 * 2**20
@@ -108,8 +108,9 @@ class Rendering:
         rows, contents = await self._contents_of(viewer, rows)
         cards = await self._cards_of([(row[2], row[3]) for row in rows])
         quotes = await self._quotes(viewer, rows)
+        polls = await self._polls(viewer, rows)
         posts = [
-            _joined(row, content, card, quotes)
+            _joined(row, content, card, quotes, polls)
             for row, content, card in zip(rows, contents, cards, strict=True)
         ]
         reposts = [at for at, row in enumerate(rows) if len(row) > COLUMNS + 1 and row[COLUMNS + 1]]
@@ -172,9 +173,20 @@ class Rendering:
         readable = await self._database.rows("readable", viewer, list(quoted))
         decided, contents = await self._contents_of(viewer, readable)
         cards = await self._cards_of([(row[2], row[3]) for row in decided])
+        polls = await self._polls(viewer, decided)
         return {
-            row[0]: _joined(row, content, card, {})
+            row[0]: _joined(row, content, card, {}, polls)
             for row, content, card in zip(decided, contents, cards, strict=True)
+        }
+
+    async def _polls(self, viewer: UUID | None, rows: Sequence[Any]) -> Mapping[UUID, bytes]:
+        """Return the JSON of the polls of these posts, by the posts' ids."""
+        asked = [row[0] for row in rows if row[5]]
+        if not asked:
+            return {}
+        return {
+            row[0]: msgspec.json.encode(_poll(row))
+            for row in await self._database.rows("polls", viewer, asked)
         }
 
     async def _read_contents(self, asked: Sequence[list[UUID]]) -> list[None]:
@@ -192,13 +204,20 @@ class Rendering:
         return [cards] * len(asked)
 
 
-def _joined(row: Any, content: bytes, card: bytes, quotes: Mapping[UUID, bytes]) -> bytes:
+def _joined(
+    row: Any,
+    content: bytes,
+    card: bytes,
+    quotes: Mapping[UUID, bytes],
+    polls: Mapping[UUID, bytes],
+) -> bytes:
     quote_of, _has_poll, likes, replies, reposts, liked, reposted, bookmarked = row[4:COLUMNS]
     return b"".join(
         (
             b'{"author":', card, b",", content,
             b',"likes":%d,"replies":%d,"reposts":%d' % (likes, replies, reposts),
             _FLAGS[liked, reposted, bookmarked],
+            b',"poll":', polls.get(row[0], b"null"),
             b',"quote":', quotes.get(quote_of, b"null"), b"}",
         )
     )  # fmt: skip
@@ -209,6 +228,14 @@ _FLAGS = {
     % tuple(b"true" if flag else b"false" for flag in flags)
     for flags in product((False, True), repeat=3)
 }
+
+
+def _poll(row: Any) -> Poll:
+    _post_id, options, votes, voters, expires_at, multiple, voted, is_ended, is_own = row
+    is_shown = is_ended or is_own or voted is not None
+    shown = votes if is_shown else [None] * len(options)
+    listed = [PollOption(text, count) for text, count in zip(options, shown, strict=True)]
+    return Poll(listed, voters, expires_at, multiple, voted, is_ended)
 
 
 def _inner(content: PostContent) -> bytes:

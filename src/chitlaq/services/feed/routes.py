@@ -15,6 +15,7 @@ from chitlaq.core.http.paging import Paging
 from chitlaq.core.http.service import Context, Service
 from chitlaq.services.feed.departures.departures import contribution
 from chitlaq.services.feed.discovery import ranking, retagging
+from chitlaq.services.feed.drafts import drafts
 from chitlaq.services.feed.graph import acceptances, announcements, counters
 from chitlaq.services.feed.media import collecting, render_job, serving
 from chitlaq.services.feed.media.store import MediaStore
@@ -41,7 +42,21 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         counters.handler(context.database),
         render_job.handler(context.database, store, context.home.uploads),
         retagging.handler(context.database),
+        drafts.handler(lambda: state),
         *parts,
+    )
+    state = FeedState(
+        database=context.database,
+        rendering=rendering,
+        timelines=timelines,
+        home=HomeFeed(context.database, timelines, rendering),
+        deliveries=deliveries,
+        pictures=serving.Pictures(
+            store,
+            context.settings.media,
+            context.home.uploads,
+            asyncio.Semaphore(serving.STREAMS_AT_ONCE),
+        ),
     )
     async with (
         tasks.running(
@@ -52,19 +67,7 @@ async def run(context: Context) -> AsyncIterator[FeedState]:
         ),
         deliveries.runner.running(),
     ):
-        yield FeedState(
-            database=context.database,
-            rendering=rendering,
-            timelines=timelines,
-            home=HomeFeed(context.database, timelines, rendering),
-            deliveries=deliveries,
-            pictures=serving.Pictures(
-                store,
-                context.settings.media,
-                context.home.uploads,
-                asyncio.Semaphore(serving.STREAMS_AT_ONCE),
-            ),
-        )
+        yield state
 
 
 async def _home(state: FeedState, member: UUID, paging: Paging) -> bytes:
@@ -80,6 +83,8 @@ SERVICE = Service(
         "threads",
         "interactions",
         "bookmarks",
+        "polls",
+        "drafts",
         "members",
         "graph",
         "mutes",

@@ -55,6 +55,24 @@ class PostContent(msgspec.Struct, frozen=True):
     media: Sequence[Picture]
 
 
+class PollOption(msgspec.Struct, frozen=True):
+    """``votes`` is null until the viewer has voted or the poll has ended; its author always sees it."""
+
+    text: str
+    votes: int | None
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """The poll of a post; ``voted`` are the numbers of the options that the viewer chose, from 0, or null."""
+
+    options: Sequence[PollOption]
+    voters: int
+    expires_at: datetime
+    multiple: bool
+    voted: Sequence[int] | None
+    ended: bool
+
+
 class Post(PostContent, frozen=True, kw_only=True):
     """A post as one viewer sees it.
 
@@ -70,6 +88,7 @@ class Post(PostContent, frozen=True, kw_only=True):
     liked: bool
     reposted: bool
     bookmarked: bool
+    poll: Poll | None = None
     quote: Post | None = None
     reposted_by: Reposter | msgspec.UnsetType = msgspec.UNSET
 

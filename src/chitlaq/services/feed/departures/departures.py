@@ -27,8 +27,11 @@ def contribution(database: Database, timelines: Timelines, store: MediaStore) ->
         (
             Exported("profile", "Your profile", "export_profile"),
             Exported("posts", "Your posts and replies", "export_posts"),
+            Exported("edits", "What your posts said before you edited them", "export_edits"),
+            Exported("drafts", "Your drafts and scheduled posts", "export_drafts"),
             Exported("reposts", "Posts that you shared", "export_reposts"),
             Exported("bookmarks", "Posts that you keep", "export_bookmarks"),
+            Exported("votes", "How you voted in polls", "export_votes"),
             Exported("mentions", "Posts that mention you", "export_mentions"),
             Exported("pictures", "Your pictures", "export_pictures"),
             Exported("likes", "Posts that you like", "export_likes"),
@@ -46,7 +49,13 @@ async def _erase(
     database: Database, timelines: Timelines, store: MediaStore, account_id: UUID
 ) -> None:
     async with database.session() as session:
-        for query in ("erase_likes", "erase_reposts", "erase_follows", "erase_posts"):
+        for query in (
+            "erase_likes",
+            "erase_votes",
+            "erase_reposts",
+            "erase_follows",
+            "erase_posts",
+        ):
             while await session.value(query, account_id, BATCH):
                 pass
         while await session.execute("forget_erased_posts"):

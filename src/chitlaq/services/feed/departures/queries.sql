@@ -12,10 +12,16 @@ WHERE m.id = $1;
 SELECT p.id, p.text, p.visibility, p.reply_to, p.created_at, p.edited_at, p.deleted_at,
        ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,
        p.quote_of, p.content_warning, p.quotable_by, p.likes_count AS likes, p.reposts_count AS reposts,
-       p.replies_count + p.restricted_replies_count AS replies,
-       ARRAY(SELECT json_build_object('until', e.replaced_at, 'text', e.text, 'content_warning', e.content_warning)
-             FROM feed.post_edits e WHERE e.post_id = p.id ORDER BY e.replaced_at) AS earlier
-FROM feed.posts p WHERE p.author_id = $1 ORDER BY p.id;
+       p.replies_count + p.restricted_replies_count AS replies, q.options AS poll_options, q.votes AS poll_votes,
+       q.expires_at AS poll_expires_at
+FROM feed.posts p LEFT JOIN feed.polls q ON q.post_id = p.id
+WHERE p.author_id = $1 ORDER BY p.id;
+
+-- name: export_edits
+-- What a member's posts said before they were edited. Index: posts_by_author.
+SELECT e.post_id, e.text, e.content_warning, e.visibility, e.replaced_at
+FROM feed.posts p JOIN feed.post_edits e ON e.post_id = p.id
+WHERE p.author_id = $1 ORDER BY e.post_id, e.replaced_at;
 
 -- name: export_reposts
 -- Posts that a member shared; their texts are others'. Index: reposts_by_member.
@@ -24,6 +30,18 @@ SELECT post_id, created_at FROM feed.reposts WHERE member_id = $1 ORDER BY id;
 -- name: export_bookmarks
 -- Posts that a member keeps; their texts are others'. Index: bookmarks_by_time.
 SELECT post_id, created_at FROM feed.bookmarks WHERE member_id = $1 ORDER BY id;
+
+-- name: export_votes
+-- How a member voted in polls; their texts are others'. Index: poll_votes_by_member.
+SELECT post_id, choices, created_at FROM feed.poll_votes WHERE member_id = $1 ORDER BY created_at, post_id;
+
+-- name: export_drafts
+-- A member's drafts and scheduled posts. Index: drafts_by_member.
+SELECT id, post->>'text' AS text, post->>'visibility' AS visibility, post->>'content_warning' AS content_warning,
+       post->>'reply_to' AS reply_to, post->>'quote_of' AS quote_of, post->>'quotable_by' AS quotable_by,
+       ARRAY(SELECT jsonb_array_elements_text(post #> '{poll,options}')) AS poll_options,
+       scheduled_at, failure, created_at, updated_at
+FROM feed.drafts WHERE member_id = $1 ORDER BY id;
 
 -- name: export_mentions
 -- Posts that mention a member; their texts are others'. Index: post_mentions_by_member.
@@ -81,6 +99,19 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone;
 
+-- name: erase_votes
+-- Take some of a member's votes back, and off the polls' results; how many. Index: poll_votes_by_member.
+WITH gone AS (
+    DELETE FROM feed.poll_votes
+    WHERE member_id = $1
+      AND post_id IN (SELECT post_id FROM feed.poll_votes WHERE member_id = $1 ORDER BY post_id LIMIT $2)
+    RETURNING post_id, choices
+), counted AS (
+    UPDATE feed.polls q SET voters = q.voters - 1, votes = feed.added_votes(q.votes, gone.choices, -1)
+    FROM gone WHERE q.post_id = gone.post_id
+)
+SELECT count(*) FROM gone;
+
 -- name: erase_reposts
 -- Take some of a member's reposts back, and off the posts' counters; how many. Index: reposts_by_member.
 WITH gone AS (
@@ -130,6 +161,7 @@ WITH chosen AS MATERIALIZED (
 ), tags AS (DELETE FROM feed.post_tags WHERE post_id IN (SELECT id FROM chosen)),
 mentions AS (DELETE FROM feed.post_mentions WHERE post_id IN (SELECT id FROM chosen)),
 edits AS (DELETE FROM feed.post_edits WHERE post_id IN (SELECT id FROM chosen)),
+polls AS (DELETE FROM feed.polls WHERE post_id IN (SELECT id FROM chosen)),
 likes AS (DELETE FROM feed.likes WHERE post_id IN (SELECT id FROM chosen)),
 reposts AS (DELETE FROM feed.reposts WHERE post_id IN (SELECT id FROM chosen)),
 bookmarks AS (DELETE FROM feed.bookmarks WHERE post_id IN (SELECT id FROM chosen)),

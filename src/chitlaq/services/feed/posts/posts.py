@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from chitlaq.core.data.jobs import enqueue
-from chitlaq.core.data.postgres import Database
+from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.core.telemetry import logs
@@ -40,35 +39,72 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
         Problem: 422 for a reply to a post that the author cannot read, or a quote of one that they may not
             quote; 409 for a key that was used for another post, or whose post was deleted.
     """
-    found = tokens.parsed(new.text)
-    tags = [tag.folded for tag in found.tags]
     async with state.database.session() as session:
-        row = await session.row(
-            "insert_post",
-            author,
-            new.text,
-            new.visibility,
-            new.reply_to,
-            new.quote_of,
-            new.content_warning,
-            new.quotable_by,
-            idempotency_key,
-            _hash(new) if idempotency_key is not None else None,
-            tags,
-            found.mentions,
-            logs.request_id(),
-            [tag.spelling for tag in found.tags],
-        )
-    if row is None:
+        written = await insert(session, author, new, idempotency_key)
+    if written is None:
         return await _written_before(state, author, new, idempotency_key)
-    post_id, created_at, author_version, job_id, mentions = row
-    metrics.POSTS_CREATED.inc()
-    state.rendering.remember(1, _content(new, post_id, created_at, tags, mentions))
-    await state.deliveries.begin(job_id, post_id)
+    await announce(state, author, new, written)
     return await state.rendering.post(
         author,
-        Row(post_id, 1, author, author_version, new.quote_of, False, 0, 0, 0, False, False, False),
+        Row(
+            written["id"],
+            1,
+            author,
+            written["author_version"],
+            new.quote_of,
+            new.poll is not None,
+            *(0, 0, 0, False, False, False),
+        ),
     )
+
+
+async def insert(
+    session: Session, author: UUID, new: NewPost, idempotency_key: str | None
+) -> Any | None:
+    """Store a post with its delivery, which `announce` begins after the commit.
+
+    Returns:
+        What is known of it then, or None if it may not be written.
+    """
+    found = tokens.parsed(new.text)
+    poll = new.poll
+    return await session.row(
+        "insert_post",
+        author,
+        new.text,
+        new.visibility,
+        new.reply_to,
+        new.quote_of,
+        new.content_warning,
+        new.quotable_by,
+        idempotency_key,
+        _hash(new) if idempotency_key is not None else None,
+        [tag.folded for tag in found.tags],
+        found.mentions,
+        logs.request_id(),
+        [tag.spelling for tag in found.tags],
+        *((poll.options, poll.expires_in_seconds, poll.multiple) if poll else (None, None, None)),
+    )
+
+
+async def reason(session: Session, author: UUID, new: NewPost) -> problems.Problem:
+    """Return why `insert` did not store a post."""
+    row = await session.row("why_not_written", author, new.reply_to, new.quote_of)
+    assert row is not None
+    if not row["has_account"]:
+        return problems.not_signed_in("This account no longer exists.")
+    if not row["may_answer"]:
+        return problems.invalid({"reply_to": "there is no such post, or you may not see it"})
+    if not row["may_read_quoted"]:
+        return problems.invalid({"quote_of": "there is no such post, or you may not see it"})
+    return problems.invalid({"quote_of": "its author does not let you quote it"})
+
+
+async def announce(state: FeedState, author: UUID, new: NewPost, written: Any) -> None:
+    """Deliver a post that was just committed; return when done or after a moment."""
+    metrics.POSTS_CREATED.inc()
+    state.rendering.remember(1, _content(new, written))
+    await state.deliveries.begin(written["job_id"], written["id"])
 
 
 async def read(state: FeedState, viewer: UUID | None, post_id: UUID) -> Post:
@@ -204,7 +240,8 @@ async def history(database: Database, viewer: UUID | None, post_id: UUID) -> Seq
 async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str | None) -> Post:
     before = await state.database.row("post_by_idempotency_key", author, key) if key else None
     if before is None:
-        raise await _reason(state.database, author, new)
+        async with state.database.session() as session:
+            raise await reason(session, author, new)
     # Posts of earlier versions have no hash.
     if before["request_hash"] not in (None, _hash(new)):
         raise problems.conflict(
@@ -218,37 +255,25 @@ async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str
     return await read(state, author, before["id"])
 
 
-async def _reason(database: Database, author: UUID, new: NewPost) -> problems.Problem:
-    row = await database.row("why_not_written", author, new.reply_to, new.quote_of)
-    assert row is not None
-    if not row["has_account"]:
-        return problems.not_signed_in("This account no longer exists.")
-    if not row["may_answer"]:
-        return problems.invalid({"reply_to": "there is no such post, or you may not see it"})
-    if not row["may_read_quoted"]:
-        return problems.invalid({"quote_of": "there is no such post, or you may not see it"})
-    return problems.invalid({"quote_of": "its author does not let you quote it"})
 
 
 def _hash(new: NewPost) -> bytes:
     return hashlib.sha256(msgspec.json.encode(new)).digest()
 
 
-def _content(
-    new: NewPost, post_id: UUID, created_at: datetime, tags: list[str], mentions: list[str]
-) -> PostContent:
+def _content(new: NewPost, written: Any) -> PostContent:
     return PostContent(
-        post_id,
+        written["id"],
         new.text,
         new.visibility,
         new.reply_to,
         new.quote_of,
         False,
-        created_at,
+        written["created_at"],
         None,
         new.content_warning,
-        mentions,
-        sorted(tags),
+        written["mentions"],
+        written["tags"],
         (),
     )
 

@@ -9,8 +9,9 @@ WITH author AS (
     SELECT q.id FROM feed.quotable_posts($1) q WHERE q.id = $5
 ), new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, root_id, quote_of, content_warning, quotable_by,
-                            is_restricted, idempotency_key, request_hash)
-    SELECT a.id, $2, $3, $4, (SELECT root_id FROM parent), $5, $6, $7, $3 <> 'public' OR a.is_hidden, $8, $9
+                            is_restricted, idempotency_key, request_hash, has_poll)
+    SELECT a.id, $2, $3, $4, (SELECT root_id FROM parent), $5, $6, $7, $3 <> 'public' OR a.is_hidden, $8, $9,
+           $14::text[] IS NOT NULL
     FROM author a
     WHERE ($4::uuid IS NULL OR EXISTS (SELECT FROM parent)) AND ($5::uuid IS NULL OR EXISTS (SELECT FROM quoted))
     ON CONFLICT (author_id, idempotency_key) DO NOTHING
@@ -22,6 +23,10 @@ WITH author AS (
     INSERT INTO feed.post_mentions (post_id, member_id)
     SELECT new.id, m.id FROM new, feed.mentionable_members($1) m WHERE m.username = ANY ($11::text[])
     RETURNING member_id
+), polled AS (
+    INSERT INTO feed.polls (post_id, options, votes, expires_at, is_multiple)
+    SELECT new.id, $14, ARRAY(SELECT 0 FROM unnest($14)), now() + make_interval(secs => $15), $16
+    FROM new WHERE $14::text[] IS NOT NULL
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
     SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $12 FROM new
@@ -36,6 +41,7 @@ WITH author AS (
     FROM new WHERE p.id = $4
 )
 SELECT new.id, new.created_at, a.version AS author_version, delivery.id AS job_id,
+       ARRAY(SELECT tag FROM unnest($10::text[]) AS tag ORDER BY tag) AS tags,
        ARRAY(SELECT m.username FROM mentioned n JOIN feed.members m ON m.id = n.member_id ORDER BY m.username)
            AS mentions
 FROM new, delivery, author a;
@@ -118,6 +124,7 @@ WITH old AS MATERIALIZED (
 ), tags AS (DELETE FROM feed.post_tags USING old WHERE post_id = old.id),
 mentions AS (DELETE FROM feed.post_mentions USING old WHERE post_id = old.id),
 edits AS (DELETE FROM feed.post_edits USING old WHERE post_id = old.id),
+polls AS (DELETE FROM feed.polls USING old WHERE post_id = old.id),
 likes AS (DELETE FROM feed.likes USING old WHERE post_id = old.id),
 reposts AS (DELETE FROM feed.reposts USING old WHERE post_id = old.id),
 bookmarks AS (DELETE FROM feed.bookmarks USING old WHERE post_id = old.id),

@@ -11,6 +11,7 @@ import msgspec
 
 from chitlaq.core.http.schemas import Incoming, normalize, require_one_line
 from chitlaq.core.text import written
+from chitlaq.services.feed.polls.schemas import NewPoll
 from chitlaq.services.feed.schemas import Visibility
 
 MAX_GRAPHEMES = 1000
@@ -27,7 +28,7 @@ _checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 
 
 class NewPost(Incoming, frozen=True):
-    """A post, a reply, or a quote; ``quotable_by`` says who may quote it."""
+    """A post, a reply, or a quote; ``quotable_by`` says who may quote it. A poll stays as it is."""
 
     text: PostText
     visibility: Visibility = "public"
@@ -35,6 +36,7 @@ class NewPost(Incoming, frozen=True):
     quote_of: UUID | None = None
     content_warning: ContentWarning | None = None
     quotable_by: QuotableBy = "everyone"
+    poll: NewPoll | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

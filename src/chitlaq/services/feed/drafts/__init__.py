@@ -1,0 +1,1 @@
+"""Drafts: posts that are not published yet, or not before a moment."""

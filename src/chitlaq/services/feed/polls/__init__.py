@@ -1,0 +1,1 @@
+"""Polls: questions that a post asks."""
