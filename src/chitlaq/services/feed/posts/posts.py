@@ -255,8 +255,6 @@ async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str
     return await read(state, author, before["id"])
 
 
-
-
 def _hash(new: NewPost) -> bytes:
     return hashlib.sha256(msgspec.json.encode(new)).digest()
 
