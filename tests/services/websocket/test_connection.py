@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, CloseCode, Frame, Opcode
 from websockets.streams import StreamReader
 
-from chitlaq.services.websocket.sockets import connection
+from chitlaq.services.websocket.sockets import connection, framing
 from chitlaq.services.websocket.sockets.budget import Budget
 from chitlaq.services.websocket.sockets.connection import Connection
 from tests.conftest import eventually
@@ -50,15 +50,15 @@ class Echo(Connection):
             asyncio.get_running_loop().call_later(0.05, self._answer, bytes(message))
             return None
         for _ in range(1000 if message == b"burst" else 1):
-            self.write(connection.text(bytes(message) * (100 if message == b"burst" else 1)))
+            self.write(framing.text(bytes(message) * (100 if message == b"burst" else 1)))
         return None
 
     async def _slowly(self, message: bytes) -> None:
         await asyncio.sleep(0.05)
-        self.write(connection.text(message))
+        self.write(framing.text(message))
 
     def _answer(self, message: bytes) -> None:
-        self.write(connection.text(message))
+        self.write(framing.text(message))
         self.proceed()
 
     def closing(self, code: int, reason: str) -> None:
@@ -366,7 +366,7 @@ async def test_messages_wait_for_the_work_of_the_one_before(
 async def test_what_is_written_in_one_turn_is_bounded_and_leaves_in_order(connect: Connect) -> None:
     client = await connect()
     many = [b"%06d" % number * 20 for number in range(1500)]
-    client.server_call(lambda: [client.server.write(connection.text(one)) for one in many])
+    client.server_call(lambda: [client.server.write(framing.text(one)) for one in many])
     assert [bytes((await client.next_frame()).data) for _ in many] == many
 
 

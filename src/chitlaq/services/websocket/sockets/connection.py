@@ -1,7 +1,7 @@
 """One WebSocket connection (RFC 6455): frames, limits, flow control, heartbeat, closing.
 
-A protocol of our own on uvloop's transport, with the frame parser of `websockets`
-(docs/decisions/0008-websocket-connection.md). It knows nothing of what messages mean.
+A protocol of our own on uvloop's transport (docs/decisions/0008-websocket-connection.md). It knows nothing of
+what messages mean.
 
 What a client can make us keep is bounded: one incomplete message, and `MAX_WAITING_BYTES` that it does
 not read. What it can make us do is bounded by one budget for frames of every type and their bytes. A budget
@@ -12,22 +12,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
-from websockets.frames import (  # type: ignore[attr-defined]
-    Close,
-    CloseCode,
-    Frame,
-    Opcode,
-    apply_mask,
-)
-from websockets.streams import StreamReader
+from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from chitlaq.core.http.upgrades import Upgraded
 from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket.sockets import framing
 from chitlaq.services.websocket.sockets.budget import Budget
+from chitlaq.services.websocket.sockets.framing import Incoming
 
 # The budget refills as time passes: this many frames, or this many bytes, each second.
 FRAMES_PER_SECOND = 50
@@ -49,12 +44,6 @@ EOF_SECONDS = 0.2
 # What a client still sends after it was told to close is read to reach its end, but not for ever.
 MAX_DISCARDED_BYTES = 64 * 1024
 
-_DATA = frozenset({Opcode.TEXT, Opcode.BINARY})
-# RFC 6455, 5.2: the first bytes of a frame that is not fragmented, and masked.
-_FINAL_TEXT = 0x80 | Opcode.TEXT
-_MASKED = 0x80
-_MASKED_HEAD = 6
-_LENGTH_OF_TWO = 126
 # More is not kept back until the event loop's next turn.
 COALESCED_BYTES = 16 * 1024
 
@@ -71,11 +60,7 @@ class Connection(Upgraded, ABC):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._reader = StreamReader()
-        self._parser = self._parse()
-        self._is_between_frames = True
-        self._message: bytearray | None = None
-        self._message_opcode = Opcode.TEXT
+        self._incoming = Incoming()
         self._budget = Budget(FRAMES_PER_SECOND, BYTES_PER_SECOND)
         self._turn: asyncio.TimerHandle | None = None
         self._outgoing: list[bytes] = []
@@ -108,7 +93,6 @@ class Connection(Upgraded, ABC):
         super().connection_lost(exc)
         self._end(CloseCode.ABNORMAL_CLOSURE, "connection lost")
         self._timer.cancel()
-        self._parser.close()  # It refers to this object, which is freed at once without the cycle.
 
     def data_received(self, data: bytes) -> None:
         if self._is_closing:
@@ -118,19 +102,15 @@ class Connection(Upgraded, ABC):
             return
         self._heard_at = self._loop.time()
         if self._is_held:
-            self._reader.feed_data(data)
+            self._incoming.feed(data)
             self._transport.pause_reading()
-        elif (
-            self._is_between_frames
-            and not self._reader.buffer
-            and (message := self._whole(data)) is not None
-        ):
+        elif (message := self._incoming.whole(data, self.max_message_bytes)) is not None:
             self.spend(1, len(message))
             if not self._is_closing:
                 self._guarded(self._deliver, Opcode.TEXT, message)
         else:
-            self._reader.feed_data(data)
-            self._advance()
+            self._incoming.feed(data)
+            self._guarded(self._advance)
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
@@ -192,7 +172,7 @@ class Connection(Upgraded, ABC):
     @property
     def unhandled_bytes(self) -> int:
         """What has arrived and is not handled yet."""
-        return len(self._reader.buffer)
+        return self._incoming.size
 
     @property
     def unread_bytes(self) -> int:
@@ -214,7 +194,7 @@ class Connection(Upgraded, ABC):
             return
         self._flush()
         self._end(code, reason)
-        self._transport.write(_encoded(Opcode.CLOSE, Close(code, reason).serialize()))
+        self._transport.write(framing.encoded(Opcode.CLOSE, Close(code, reason).serialize()))
         self._timer.cancel()
         self._timer = self._loop.call_later(EOF_SECONDS, self._write_eof)
         self._transport.resume_reading()  # so that the client's own end is seen
@@ -227,8 +207,7 @@ class Connection(Upgraded, ABC):
     def _end(self, code: int, reason: str) -> None:
         if not self._is_closing:
             self._is_closing = True
-            self._reader.buffer.clear()
-            self._message = None
+            self._incoming.clear()
             self._outgoing.clear()
             if self._task is not None:
                 self._task.cancel()
@@ -238,74 +217,25 @@ class Connection(Upgraded, ABC):
 
     # Frames.
 
-    def _whole(self, data: bytes) -> bytes | None:
-        """Return the payload of what is exactly one text frame, as most reads are; None of anything else."""
-        if len(data) < _MASKED_HEAD or data[0] != _FINAL_TEXT or self._message is not None:
-            return None
-        length, start = data[1] - _MASKED, _MASKED_HEAD
-        if length == _LENGTH_OF_TWO:
-            length, start = int.from_bytes(data[2:4]), _MASKED_HEAD + 2
-        elif length > _LENGTH_OF_TWO:
-            return None
-        if len(data) != start + length or length > self.max_message_bytes:
-            return None
-        return apply_mask(data[start:], data[start - 4 : start])
-
     def _advance(self) -> None:
-        self._guarded(next, self._parser)
-
-    def _guarded(self, step: Callable[..., object], *arguments: object) -> None:
-        try:
-            step(*arguments)
-        except StopIteration:
-            pass
-        except ProtocolError as error:
-            self.close(CloseCode.PROTOCOL_ERROR, str(error))
-        except PayloadTooBig:
-            self._close_as_too_big()
-        except UnicodeDecodeError:
-            self.close(CloseCode.INVALID_DATA, "not UTF-8")
-        except Exception as error:
-            self._fail(error)
-
-    def _parse(self) -> Generator[None, None, None]:
-        """Handle frames as they arrive. Yields while there is none, or while none may be handled."""
-        while True:
-            while self._is_held or not self._reader.buffer:
-                yield
-            self._is_between_frames = False
-            frame = yield from Frame.parse(
-                self._reader.read_exact, mask=True, max_size=self.max_message_bytes
-            )
-            self._is_between_frames = True
+        """Handle frames as they arrive, while they may be handled."""
+        while not self._is_held and not self._is_closing:
+            frame = self._incoming.frame(self.max_message_bytes)
+            if frame is None:
+                return
             self.spend(1, len(frame.data))
             if not self._is_closing:
                 self._handle(frame)
-            if self._is_closing:
-                return
 
     def _handle(self, frame: Frame) -> None:
-        opcode, data = frame.opcode, cast("bytes | bytearray", frame.data)
-        if opcode is Opcode.TEXT and frame.fin and self._message is None:
-            self._deliver(opcode, data)
-        elif opcode is Opcode.CONT or opcode in _DATA:
-            self._assemble(opcode, data, is_final=frame.fin)
-        elif opcode is Opcode.PING:
-            self.write(_encoded(Opcode.PONG, data))
-        elif opcode is Opcode.CLOSE:
-            self._answer_close(Close.parse(data))
-
-    def _assemble(self, opcode: Opcode, data: bytes | bytearray, *, is_final: bool) -> None:
-        if (opcode is Opcode.CONT) == (self._message is None):
-            raise ProtocolError("unexpected continuation or beginning of a message")
-        if self._message is None:
-            self._message, self._message_opcode = bytearray(), opcode
-        self._message += data
-        if len(self._message) > self.max_message_bytes:
-            self._close_as_too_big()
-        elif is_final:
-            message, self._message = self._message, None
-            self._deliver(self._message_opcode, message)
+        if frame.opcode in framing.DATA:
+            message = self._incoming.message(frame, self.max_message_bytes)
+            if message is not None:
+                self._deliver(*message)
+        elif frame.opcode is Opcode.PING:
+            self.write(framing.encoded(Opcode.PONG, frame.data))
+        elif frame.opcode is Opcode.CLOSE:
+            self._answer_close(Close.parse(frame.data))
 
     def _deliver(self, opcode: Opcode, message: bytes | bytearray) -> None:
         if opcode is Opcode.TEXT:
@@ -314,18 +244,27 @@ class Connection(Upgraded, ABC):
         if work is not None:
             self.work(work)
 
+    def _guarded(self, step: Callable[..., object], *arguments: object) -> None:
+        try:
+            step(*arguments)
+        except ProtocolError as error:
+            self.close(CloseCode.PROTOCOL_ERROR, str(error))
+        except PayloadTooBig:
+            reason = f"a message may have {self.max_message_bytes} bytes"
+            self.close(CloseCode.MESSAGE_TOO_BIG, reason)
+        except UnicodeDecodeError:
+            self.close(CloseCode.INVALID_DATA, "not UTF-8")
+        except Exception as error:
+            self._fail(error)
+
     def _answer_close(self, said: Close) -> None:
         self._flush()
         self._end(said.code, said.reason)
         code = CloseCode.NORMAL_CLOSURE if said.code == CloseCode.NO_STATUS_RCVD else said.code
-        self._transport.write(_encoded(Opcode.CLOSE, Close(code, "").serialize()))
+        self._transport.write(framing.encoded(Opcode.CLOSE, Close(code, "").serialize()))
         self._timer.cancel()
         self._timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
         self._transport.close()
-
-    def _close_as_too_big(self) -> None:
-        reason = f"a message may have {self.max_message_bytes} bytes"
-        self.close(CloseCode.MESSAGE_TOO_BIG, reason)
 
     # Waiting.
 
@@ -382,8 +321,8 @@ class Connection(Upgraded, ABC):
     def _resume(self) -> None:
         if not self._is_held and not self._is_closing:
             self._transport.resume_reading()
-            if self._reader.buffer:
-                self._advance()
+            if self._incoming.size:
+                self._guarded(self._advance)
 
     def _beat(self) -> None:
         silent = self.silent_seconds
@@ -400,18 +339,4 @@ class Connection(Upgraded, ABC):
             self._timer = self._loop.call_later(due, self._beat)
 
 
-def text(payload: bytes) -> bytes:
-    """Encode one text message as a frame; encode once what goes to many."""
-    length = len(payload)
-    if length < _LENGTH_OF_TWO:
-        return bytes((_FINAL_TEXT, length)) + payload
-    if length < 1 << 16:
-        return b"\x81\x7e" + length.to_bytes(2) + payload
-    return _encoded(Opcode.TEXT, payload)
-
-
-def _encoded(opcode: Opcode, payload: bytes | bytearray) -> bytes:
-    return Frame(opcode, payload).serialize(mask=False)
-
-
-_PING = _encoded(Opcode.PING, b"")
+_PING = framing.encoded(Opcode.PING, b"")

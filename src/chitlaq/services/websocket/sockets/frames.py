@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from chitlaq.services.websocket.sockets import connection
+from chitlaq.services.websocket.sockets import framing
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
@@ -53,13 +53,13 @@ Outgoing = Pong | SignedIn | Reconnect | Error
 
 def encode(frame: msgspec.Struct) -> bytes:
     """Return the frame as it is sent: encoded once, however many get it."""
-    return connection.text(msgspec.json.encode(frame))
+    return framing.text(msgspec.json.encode(frame))
 
 
 def encode_as(kind: type[msgspec.Struct], body: msgspec.Struct) -> bytes:
     """Return the frame of this type that has the fields of ``body``, without copying these into one."""
     head = b'{"type":"%b",' % str(kind.__struct_config__.tag).encode()
-    return connection.text(head + msgspec.json.encode(body)[1:])
+    return framing.text(head + msgspec.json.encode(body)[1:])
 
 
 def type_of(frame: msgspec.Struct) -> str:
