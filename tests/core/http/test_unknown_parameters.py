@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from uuid import uuid4
@@ -38,14 +39,19 @@ PAGES = {
 }
 """Pages that people reach by links, to which mail programs, identity providers and others add parameters."""
 ID = "00000000-0000-0000-0000-000000000000"
+SERVICES: dict[str, Service] = {
+    row.name: import_module(f"{row.package}.routes").SERVICE for row in inventory.SERVICES
+}
+IDS = {
+    name
+    for service in SERVICES.values()
+    for handler in routes.collect(service)
+    for path in handler.paths
+    for name in re.findall(r"\{(\w+):uuid\}", path)
+}
+"""The parameters of paths that are ids."""
 VALUES = {
-    "export_id": ID,
-    "post_id": ID,
-    "session_id": ID,
-    "passkey_id": ID,
-    "conversation_id": ID,
-    "identifier": ID,
-    "media_id": ID,
+    **dict.fromkeys(IDS, ID),
     "number": "0",
     "seq": "1",
     "size": "large",
@@ -54,9 +60,6 @@ VALUES = {
     "name": "console.css",
 }
 """Of parameters of paths; others are sent as they are named."""
-SERVICES: dict[str, Service] = {
-    row.name: import_module(f"{row.package}.routes").SERVICE for row in inventory.SERVICES
-}
 FOR_OPERATORS = {
     (name, route.template)
     for name, service in SERVICES.items()
