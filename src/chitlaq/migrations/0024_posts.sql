@@ -50,7 +50,7 @@ UPDATE feed.posts p SET root_id = t.root_id FROM threads t WHERE p.id = t.id;
 UPDATE feed.posts SET text = '', edited_at = NULL WHERE deleted_at IS NOT NULL;
 DELETE FROM feed.post_tags t USING feed.posts p WHERE p.id = t.post_id AND p.deleted_at IS NOT NULL;
 ALTER TABLE feed.posts ADD CONSTRAINT posts_text_check CHECK (
-    CASE WHEN deleted_at IS NULL THEN char_length(text) BETWEEN 1 AND 5000
+    CASE WHEN deleted_at IS NULL THEN char_length(text) <= 5000 AND (text <> '' OR has_media)
     ELSE text = '' AND content_warning IS NULL END
 );
 UPDATE feed.posts p SET is_restricted = true

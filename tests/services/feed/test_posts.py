@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from PIL import Image
 
 from tests.conftest import Member, Stack, eventually
 
@@ -292,3 +295,45 @@ async def test_a_plain_request_is_answered_as_any_other(author: Member, reader: 
         answer = await reader.get(f"/api/feed/home?{query}")
         assert answer.status_code == 422, query
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_post_of_pictures_needs_no_text_and_takes_each_picture_once(
+    author: Member, reader: Member
+) -> None:
+    picture = await _picture(author)
+    for body, field in [
+        ({"media_ids": [picture, picture]}, "media_ids"),
+        ({"media_ids": [str(uuid4())]}, "media_ids"),
+        ({"text": " ", "media_ids": [picture]}, "text"),
+        ({}, "text"),
+    ]:
+        refused = await author.post("/api/posts", body)
+        assert (refused.status_code, list(refused.json()["errors"])) == (422, [field]), body
+    assert (await reader.post("/api/posts", {"media_ids": [picture]})).status_code == 422
+    post = await author.write("", media_ids=[picture])
+
+    async def is_ready() -> bool:
+        (seen,) = await reader.home()
+        (shown,) = seen["media"]
+        assert (seen["text"], shown["id"], shown["alt"]) == ("", picture, "A red square")
+        return shown["blurhash"] is not None
+
+    await eventually(is_ready)
+    url = (await post_of(reader, post))["media"][0]["url"]
+    assert (await reader.get(url)).status_code == 200
+    assert (await author.post("/api/posts", {"media_ids": [picture]})).status_code == 422
+    await author.patch(f"/api/posts/{post['id']}", {"visibility": "self"})
+    assert (await reader.get(url)).status_code == 404
+
+
+async def _picture(author: Member) -> str:
+    png = BytesIO()
+    Image.new("RGB", (40, 30), "red").save(png, "PNG")
+    answer = await author.client.post(
+        "/api/media",
+        files={"file": ("red.png", png.getvalue())},
+        data={"alt": "A red square"},
+        headers=author.headers,
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])

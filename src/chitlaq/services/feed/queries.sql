@@ -11,7 +11,7 @@ SELECT p.version, p.id, p.text, p.visibility, p.reply_to, p.quote_of, p.quote_de
        ARRAY(SELECT m.username FROM feed.post_mentions n JOIN feed.members m ON m.id = n.member_id
              WHERE n.post_id = p.id ORDER BY m.username) AS mentions,
        ARRAY(SELECT t.tag FROM feed.post_tags t WHERE t.post_id = p.id ORDER BY t.tag) AS tags,
-       '{}'::text[] AS media
+       p.has_media
 FROM feed.posts p WHERE p.id = ANY ($1::uuid[]) AND p.deleted_at IS NULL;
 
 -- name: post_authors (prepared)

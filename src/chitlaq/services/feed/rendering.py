@@ -18,7 +18,8 @@ from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.services.feed.fragments import Fragments
-from chitlaq.services.feed.schemas import Author, Poll, PollOption, Post, PostContent
+from chitlaq.services.feed.media.schemas import url
+from chitlaq.services.feed.schemas import Author, Picture, Poll, PollOption, Post, PostContent
 
 MAX_CONTENT_BYTES = 64 * 2**20
 MAX_AUTHOR_BYTES = 16 * 2**20
@@ -190,10 +191,20 @@ class Rendering:
         }
 
     async def _read_contents(self, asked: Sequence[list[UUID]]) -> list[None]:
-        for row in await self._database.rows("post_contents", _together(asked)):
-            version, *columns = row
+        rows = await self._database.rows("post_contents", _together(asked))
+        pictures = await self._pictures([row["id"] for row in rows if row["has_media"]])
+        for row in rows:
+            version, *columns, _ = row
+            columns.append(pictures.get(row["id"], ()))
             self.remember(version, PostContent(*columns))
         return [None] * len(asked)
+
+    async def _pictures(self, posts: list[UUID]) -> Mapping[UUID, Sequence[Picture]]:
+        found: dict[UUID, list[Picture]] = {}
+        for row in await self._database.rows("pictures_of_posts", posts) if posts else ():
+            post_id, media_id, *columns = row
+            found.setdefault(post_id, []).append(Picture(media_id, url(media_id), *columns))
+        return found
 
     async def _read_authors(self, asked: Sequence[list[UUID]]) -> list[Mapping[UUID, bytes]]:
         cards: dict[UUID, bytes] = {}

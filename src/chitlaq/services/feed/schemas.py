@@ -25,14 +25,14 @@ class Reposter(Author, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A picture of a post; ``blurhash`` stands for it until it is loaded."""
+    """A picture of a post; ``blurhash`` stands for it until it is loaded, and is null until it is ready."""
 
     id: UUID
     url: str
     width: int
     height: int
     alt: str
-    blurhash: str
+    blurhash: str | None
 
 
 class PostContent(msgspec.Struct, frozen=True):

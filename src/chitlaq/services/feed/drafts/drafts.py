@@ -14,10 +14,12 @@ from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.http.problems import Problem
 from chitlaq.core.telemetry import logs
 from chitlaq.core.visible import is_seen
 from chitlaq.services.feed.drafts.schemas import Draft, DraftChange, NewDraft
 from chitlaq.services.feed.posts import posts
+from chitlaq.services.feed.posts.posts import Written
 from chitlaq.services.feed.posts.schemas import NewPost
 from chitlaq.services.feed.state import FeedState
 
@@ -103,23 +105,24 @@ def handler(state: Callable[[], FeedState]) -> Handler[PublishDraft]:
                 await session.execute("fail_draft", payload.draft_id, outcome)
                 return
             await session.row("delete_draft", payload.draft_id, member)
-        await posts.announce(state(), member, *outcome)
+        await posts.announce(state(), outcome)
 
     return Handler(PUBLISH_DRAFT, publish)
 
 
-async def _written(session: Session, member: UUID, draft: Any) -> tuple[NewPost, Any] | str:
-    """Write the post of a draft that is due; return it and what `posts.insert` gave, or why not."""
+async def _written(session: Session, member: UUID, draft: Any) -> Written | str:
+    """Write the post of a draft that is due; return it, or why not."""
     if draft["is_closed"]:
         return "Your account was closed at that time."
     try:
         new = msgspec.json.decode(draft["post"], type=NewPost)
     except msgspec.ValidationError as error:
         return f"Not accepted. {error}"
-    written = await posts.insert(session, member, new, None)
-    if written is None:
-        return (await posts.reason(session, member, new)).detail
-    return new, written
+    try:
+        written = await posts.insert(session, member, new, None)
+    except Problem as refusal:
+        return refusal.detail
+    return written or "This account no longer exists."
 
 
 async def _schedule(session: Session, job_id: UUID, draft_id: UUID, at: datetime | None) -> None:

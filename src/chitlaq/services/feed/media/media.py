@@ -6,7 +6,6 @@ A picture's row is there before its file, and goes after it: the store has no fi
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -25,7 +24,7 @@ from chitlaq.services.feed.media import metrics, rendering
 from chitlaq.services.feed.media.orders import Answer, Purpose
 from chitlaq.services.feed.media.render_job import RENDER_PICTURE, RenderPicture
 from chitlaq.services.feed.media.rendering import RenderingError
-from chitlaq.services.feed.media.schemas import MOST_ALT, Media, Picture, url
+from chitlaq.services.feed.media.schemas import MOST_ALT, Media
 from chitlaq.services.feed.media.store import (
     MediaStore,
     StoreUnavailableError,
@@ -229,11 +228,3 @@ async def visible_file(
         raise problems.not_found("picture")
     name = rendition_of(row["name"], f"{size}.{row['format']}")
     return VisibleFile(name, row["format"], row["is_public"])
-
-
-async def of_posts(database: Database, post_ids: Sequence[UUID]) -> dict[UUID, list[Picture]]:
-    """Return what posts show; posts without pictures are left out."""
-    found: dict[UUID, list[Picture]] = {}
-    for post_id, media_id, *rest in await database.rows("pictures_of_posts", post_ids):
-        found.setdefault(post_id, []).append(Picture(media_id, url(media_id), *rest))
-    return found

@@ -50,17 +50,6 @@ class Media(msgspec.Struct, frozen=True):
         )
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """A picture in a post. Without ``blurhash`` it is not ready yet."""
-
-    id: UUID
-    url: str
-    width: int
-    height: int
-    alt: str
-    blurhash: str | None
-
-
 def url(media_id: UUID) -> str:
     """Where the largest rendition is."""
     return f"/api/media/{media_id}/large"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from chitlaq.core.data.jobs import enqueue
@@ -30,27 +31,40 @@ MAX_EDITS = 100
 """How far back a post's history is shown."""
 
 
+class Written(NamedTuple):
+    """A post that was just stored; ``content`` lacks its pictures, if it has any."""
+
+    version: int
+    has_pictures: bool
+    content: PostContent
+    author_version: int
+    job_id: UUID
+
+
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
     """Store a post and deliver it to the author's followers.
 
     If the author has used the idempotency key before, return that post.
 
     Raises:
-        Problem: 422 for a reply to a post that the author cannot read, or a quote of one that they may not
-            quote; 409 for a key that was used for another post, or whose post was deleted.
+        Problem: as `insert`; 409 for a key that was used for another post, or whose post was deleted, and for
+            a picture that another post has got meanwhile.
     """
-    async with state.database.session() as session:
-        written = await insert(session, author, new, idempotency_key)
+    try:
+        async with state.database.session() as session:
+            written = await insert(session, author, new, idempotency_key)
+    except asyncpg.IntegrityConstraintViolationError:
+        raise problems.conflict("One of the pictures is in another post.", "media_ids") from None
     if written is None:
         return await _written_before(state, author, new, idempotency_key)
-    await announce(state, author, new, written)
+    await announce(state, written)
     return await state.rendering.post(
         author,
         Row(
-            written["id"],
-            1,
+            written.content.id,
+            written.version,
             author,
-            written["author_version"],
+            written.author_version,
             new.quote_of,
             new.poll is not None,
             *(0, 0, 0, False, False, False),
@@ -60,51 +74,92 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
 
 async def insert(
     session: Session, author: UUID, new: NewPost, idempotency_key: str | None
-) -> Any | None:
+) -> Written | None:
     """Store a post with its delivery, which `announce` begins after the commit.
 
     Returns:
-        What is known of it then, or None if it may not be written.
+        What is known of it then, or None if the author has used the key before, or has no account any more.
+
+    Raises:
+        Problem: 422 for a reply to a post that the author cannot read, a quote of one that they may not
+            quote, or a picture that they may not attach.
+        asyncpg.IntegrityConstraintViolationError: another post has got one of the pictures.
     """
+    root_id = await _root_of_thread(session, author, new.reply_to)
+    await _require_quotable(session, author, new.quote_of)
+    await _require_attachable(session, author, new.media_ids)
     found = tokens.parsed(new.text)
+    mentioned = await session.rows("mentionable", author, found.mentions) if found.mentions else []
     poll = new.poll
-    return await session.row(
+    row = await session.row(
         "insert_post",
         author,
         new.text,
         new.visibility,
         new.reply_to,
+        root_id,
         new.quote_of,
         new.content_warning,
         new.quotable_by,
         idempotency_key,
         _hash(new) if idempotency_key is not None else None,
         [tag.folded for tag in found.tags],
-        found.mentions,
-        logs.request_id(),
         [tag.spelling for tag in found.tags],
-        *((poll.options, poll.expires_in_seconds, poll.multiple) if poll else (None, None, None)),
+        [one["id"] for one in mentioned],
+        new.media_ids,
+        *((poll.options, poll.expires_in_seconds, poll.multiple) if poll else ((), None, None)),
+        logs.request_id(),
     )
+    if row is None:
+        return None
+    content = PostContent(
+        row["id"],
+        new.text,
+        new.visibility,
+        new.reply_to,
+        new.quote_of,
+        False,
+        row["created_at"],
+        None,
+        new.content_warning,
+        [one["username"] for one in mentioned],
+        sorted(tag.folded for tag in found.tags),
+        (),
+    )
+    return Written(1, bool(new.media_ids), content, row["author_version"], row["job_id"])
 
 
-async def reason(session: Session, author: UUID, new: NewPost) -> problems.Problem:
-    """Return why `insert` did not store a post."""
-    row = await session.row("why_not_written", author, new.reply_to, new.quote_of)
-    assert row is not None
-    if not row["has_account"]:
-        return problems.not_signed_in("This account no longer exists.")
-    if not row["may_answer"]:
-        return problems.invalid({"reply_to": "there is no such post, or you may not see it"})
-    if not row["may_read_quoted"]:
-        return problems.invalid({"quote_of": "there is no such post, or you may not see it"})
-    return problems.invalid({"quote_of": "its author does not let you quote it"})
-
-
-async def announce(state: FeedState, author: UUID, new: NewPost, written: Any) -> None:
+async def announce(state: FeedState, written: Written) -> None:
     """Deliver a post that was just committed; return when done or after a moment."""
     metrics.POSTS_CREATED.inc()
-    state.rendering.remember(1, _content(new, written))
-    await state.deliveries.begin(written["job_id"], written["id"])
+    if not written.has_pictures:
+        state.rendering.remember(written.version, written.content)
+    await state.deliveries.begin(written.job_id, written.content.id)
+
+
+async def _root_of_thread(session: Session, author: UUID, reply_to: UUID | None) -> UUID | None:
+    if reply_to is None:
+        return None
+    root_id: UUID | None = await session.value("answerable", author, reply_to)
+    if root_id is None:
+        raise problems.invalid({"reply_to": "there is no such post, or you may not see it"})
+    return root_id
+
+
+async def _require_quotable(session: Session, author: UUID, quote_of: UUID | None) -> None:
+    if quote_of is None:
+        return
+    may: bool | None = await session.value("quotable", author, quote_of)
+    if may is None:
+        raise problems.invalid({"quote_of": "there is no such post, or you may not see it"})
+    if not may:
+        raise problems.invalid({"quote_of": "its author does not let you quote it"})
+
+
+async def _require_attachable(session: Session, author: UUID, media_ids: Sequence[UUID]) -> None:
+    if media_ids and await session.value("attachable", author, media_ids) < len(media_ids):
+        reason = "each must be a picture of yours that is in no post yet, and has not failed"
+        raise problems.invalid({"media_ids": reason})
 
 
 async def read(state: FeedState, viewer: UUID | None, post_id: UUID) -> Post:
@@ -240,8 +295,7 @@ async def history(database: Database, viewer: UUID | None, post_id: UUID) -> Seq
 async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str | None) -> Post:
     before = await state.database.row("post_by_idempotency_key", author, key) if key else None
     if before is None:
-        async with state.database.session() as session:
-            raise await reason(session, author, new)
+        raise problems.not_signed_in("This account no longer exists.")
     # Posts of earlier versions have no hash.
     if before["request_hash"] not in (None, _hash(new)):
         raise problems.conflict(
@@ -257,23 +311,6 @@ async def _written_before(state: FeedState, author: UUID, new: NewPost, key: str
 
 def _hash(new: NewPost) -> bytes:
     return hashlib.sha256(msgspec.json.encode(new)).digest()
-
-
-def _content(new: NewPost, written: Any) -> PostContent:
-    return PostContent(
-        written["id"],
-        new.text,
-        new.visibility,
-        new.reply_to,
-        new.quote_of,
-        False,
-        written["created_at"],
-        None,
-        new.content_warning,
-        written["mentions"],
-        written["tags"],
-        (),
-    )
 
 
 def _or(new: T | msgspec.UnsetType, old: T) -> T:

@@ -1,35 +1,48 @@
+-- name: answerable (prepared)
+-- The post that began the thread of a post that the member may read, and so answer.
+SELECT coalesce(p.root_id, p.id) FROM feed.permitted_posts($1) p WHERE p.id = $2;
+
+-- name: quotable (prepared)
+-- Whether a member may quote a post; no row if they may not read it.
+SELECT EXISTS (SELECT FROM feed.quotable_posts($1) q WHERE q.id = p.id) FROM feed.permitted_posts($1) p WHERE p.id = $2;
+
+-- name: mentionable
+-- Those of these usernames' members whom the member may mention.
+SELECT m.id, m.username FROM feed.mentionable_members($1) m WHERE m.username = ANY ($2::text[]) ORDER BY m.username;
+
+-- name: attachable
+-- How many of these pictures the member may put into a new post.
+SELECT count(*) FROM feed.attachable_media($1) m WHERE m.id = ANY ($2::uuid[]);
+
 -- name: insert_post (prepared)
--- Insert a post with its tags, mentions, counters and delivery job, which the caller runs at once. No row if the
--- author has used the idempotency key before, has no account any more, or may not answer or quote that post.
+-- Insert a post with its tags, mentions, pictures, poll, counters and delivery job, which the caller runs at once. No
+-- row if the author has used the idempotency key before, or has no account any more. What is asked of other posts and
+-- members was asked before: with it, PostgreSQL would plan the statement anew for each post, for three times its cost.
 WITH author AS (
     SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
-), parent AS (
-    SELECT p.id, coalesce(p.root_id, p.id) AS root_id FROM feed.permitted_posts($1) p WHERE p.id = $4
-), quoted AS (
-    SELECT q.id FROM feed.quotable_posts($1) q WHERE q.id = $5
 ), new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, root_id, quote_of, content_warning, quotable_by,
-                            is_restricted, idempotency_key, request_hash, has_poll)
-    SELECT a.id, $2, $3, $4, (SELECT root_id FROM parent), $5, $6, $7, $3 <> 'public' OR a.is_hidden, $8, $9,
-           $14::text[] IS NOT NULL
+                            is_restricted, idempotency_key, request_hash, has_poll, has_media)
+    SELECT a.id, $2, $3, $4, $5, $6, $7, $8, $3 <> 'public' OR a.is_hidden, $9, $10,
+           cardinality($15::text[]) > 0, cardinality($14::uuid[]) > 0
     FROM author a
-    WHERE ($4::uuid IS NULL OR EXISTS (SELECT FROM parent)) AND ($5::uuid IS NULL OR EXISTS (SELECT FROM quoted))
     ON CONFLICT (author_id, idempotency_key) DO NOTHING
     RETURNING id, created_at, is_restricted
 ), tagged AS (
     INSERT INTO feed.post_tags (tag, spelling, post_id)
-    SELECT t.tag, t.spelling, new.id FROM new, unnest($10::text[], $13::text[]) AS t (tag, spelling)
+    SELECT t.tag, t.spelling, new.id FROM new, unnest($11::text[], $12::text[]) AS t (tag, spelling)
 ), mentioned AS (
-    INSERT INTO feed.post_mentions (post_id, member_id)
-    SELECT new.id, m.id FROM new, feed.mentionable_members($1) m WHERE m.username = ANY ($11::text[])
-    RETURNING member_id
+    INSERT INTO feed.post_mentions (post_id, member_id) SELECT new.id, m FROM new, unnest($13::uuid[]) AS m
+), attached AS (
+    INSERT INTO feed.post_media (post_id, position, media_id)
+    SELECT new.id, u.position - 1, u.id FROM new, unnest($14::uuid[]) WITH ORDINALITY AS u (id, position)
 ), polled AS (
     INSERT INTO feed.polls (post_id, options, votes, expires_at, is_multiple)
-    SELECT new.id, $14, ARRAY(SELECT 0 FROM unnest($14)), now() + make_interval(secs => $15), $16
-    FROM new WHERE $14::text[] IS NOT NULL
+    SELECT new.id, $15, array_fill(0, ARRAY[cardinality($15::text[])]), now() + make_interval(secs => $16), $17
+    FROM new WHERE cardinality($15::text[]) > 0
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
-    SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $12 FROM new
+    SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $18 FROM new
     RETURNING id
 ), counted AS (
     UPDATE feed.members SET posts_count = posts_count + 1
@@ -40,22 +53,11 @@ WITH author AS (
         restricted_replies_count = p.restricted_replies_count + new.is_restricted::integer
     FROM new WHERE p.id = $4
 )
-SELECT new.id, new.created_at, a.version AS author_version, delivery.id AS job_id,
-       ARRAY(SELECT tag FROM unnest($10::text[]) AS tag ORDER BY tag) AS tags,
-       ARRAY(SELECT m.username FROM mentioned n JOIN feed.members m ON m.id = n.member_id ORDER BY m.username)
-           AS mentions
-FROM new, delivery, author a;
+SELECT new.id, new.created_at, a.version AS author_version, delivery.id AS job_id FROM new, delivery, author a;
 
 -- name: post_by_idempotency_key
 -- What the author wrote under this key. Index: posts' unique index.
 SELECT id, request_hash, deleted_at FROM feed.posts WHERE author_id = $1 AND idempotency_key = $2;
-
--- name: why_not_written
--- What keeps a post from being written: no account, a parent that may not be read, a post that may not be quoted.
-SELECT EXISTS (SELECT FROM feed.members WHERE id = $1) AS has_account,
-       $2::uuid IS NULL OR EXISTS (SELECT FROM feed.permitted_posts($1) p WHERE p.id = $2) AS may_answer,
-       $3::uuid IS NULL OR EXISTS (SELECT FROM feed.permitted_posts($1) p WHERE p.id = $3) AS may_read_quoted,
-       $3::uuid IS NULL OR EXISTS (SELECT FROM feed.quotable_posts($1) q WHERE q.id = $3) AS may_quote;
 
 -- name: own_post
 -- The author's own post, locked to be changed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
@@ -24,23 +25,32 @@ PostText = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
 ContentWarning = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 QuotableBy = Literal["everyone", "followers", "nobody"]
 
+MAX_PICTURES = 4
+
 _checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 
 
 class NewPost(Incoming, frozen=True):
-    """A post, a reply, or a quote; ``quotable_by`` says who may quote it. A poll stays as it is."""
+    """A post, a reply, or a quote; ``quotable_by`` says who may quote it. A poll stays as it is.
 
-    text: PostText
+    A post of pictures needs no text.
+    """
+
+    text: PostText = ""
     visibility: Visibility = "public"
     reply_to: UUID | None = None
     quote_of: UUID | None = None
     content_warning: ContentWarning | None = None
     quotable_by: QuotableBy = "everyone"
     poll: NewPoll | None = None
+    media_ids: Annotated[Sequence[UUID], msgspec.Meta(max_length=MAX_PICTURES)] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        normalize(self, "text", _checked)
+        if self.text or not self.media_ids:
+            normalize(self, "text", _checked)
+        if len(set(self.media_ids)) < len(self.media_ids):
+            raise ValueError("media_ids: names a picture twice")
         require_one_line("content_warning", self.content_warning or "")
 
 
