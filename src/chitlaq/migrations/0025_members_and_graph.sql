@@ -49,8 +49,8 @@ CREATE INDEX mutes_by_muted ON feed.mutes (muted_id);
 CREATE FUNCTION feed.words_of(value text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-    SELECT ' ' || regexp_replace(
-        regexp_replace(
+    SELECT regexp_replace(
+        ' ' || regexp_replace(
             replace(replace(
                 casefold(
                     regexp_replace(
@@ -64,9 +64,9 @@ AS $$
             U&'([\0E00-\0FFF\1000-\109F\1780-\17FF\1950-\19DF\1A20-\1AAF\3040-\309F\3400-\4DBF\4E00-\9FFF\A9E0-\A9FF'
             '\AA60-\AADF\F900-\FAFF\+020000-\+03FFFF\2600-\27BF\+01F000-\+01FAFF])',
             ' \1 ', 'g'
-        ),
+        ) || ' ',
         U&'(?:(?![\2600-\27BF\+01F000-\+01FAFF])[[:space:][:punct:][:cntrl:]])+', ' ', 'g'
-    ) || ' '
+    )
 $$;
 
 -- As the member wrote it, and as it is matched: a word or several.
@@ -119,6 +119,17 @@ AS $$
                       CROSS JOIN LATERAL (SELECT feed.words_of(concat_ws(' ', p.content_warning, p.text)) AS words
                                           FROM feed.posts p WHERE p.id = post AND w.muted IS NOT NULL OFFSET 0) t
                       WHERE EXISTS (SELECT FROM unnest(w.muted) AS one WHERE strpos(t.words, one) > 0)))
+$$;
+
+-- The same for a query of many posts: whose posts a viewer mutes, and whether the viewer mutes anything besides, so that
+-- nothing is asked for each post if not.
+CREATE FUNCTION feed.mutes_of(viewer uuid) RETURNS TABLE (authors uuid[], is_more boolean)
+LANGUAGE sql STABLE
+AS $$
+    SELECT ARRAY(SELECT a FROM feed.muted_authors(viewer) a),
+           EXISTS (SELECT FROM feed.muted_words w WHERE w.member_id = viewer)
+           OR EXISTS (SELECT FROM feed.muted_tags t WHERE t.member_id = viewer)
+           OR EXISTS (SELECT FROM feed.muted_threads t WHERE t.member_id = viewer)
 $$;
 
 -- The one place that says whom a viewer may see in lists of people. A viewer of null is someone not signed in.

@@ -77,6 +77,10 @@ FROM feed.growth f CROSS JOIN websocket.message_count w;
 -- What is wrong with numbers, markers and participants of conversations since $1.
 SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($1) LIMIT 1000;
 
+-- name: counter_faults
+-- Counters that are not what they count, of about $1 members, chosen by chance.
+SELECT member_id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
+
 -- name: tablespaces
 -- Those besides PostgreSQL's own.
 SELECT quote_ident(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global');

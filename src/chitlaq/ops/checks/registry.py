@@ -21,6 +21,7 @@ from chitlaq.ops.checks import (
     databases,
     disks,
     fail2ban,
+    feed,
     host,
     incidents,
     logs,
@@ -36,7 +37,7 @@ from chitlaq.ops.checks import (
 from chitlaq.ops.checks.model import Check
 
 _MODULES = (
-    host, disks, network, services, chat, alerts, incidents, containers, databases, performance, logs,
+    host, disks, network, services, chat, feed, alerts, incidents, containers, databases, performance, logs,
     access_log, backups, ssh,
     fail2ban, security, maintenance, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip

@@ -30,13 +30,14 @@ LIMIT $3;
 
 -- name: home_posts (prepared)
 -- For each member of $1: of the entries at positions $2 to $3 of $5, the newest $4 that belong in the member's home
--- feed and that they may read, with the member's position in $1. $5 are the entries' posts; $6 their reposts, null for
--- the posts themselves. Follows are checked again, so that a stale timeline shows nothing wrong. A repost is folded
+-- feed, that they may read and do not mute, with the member's position in $1. $5 are the entries' posts; $6 their
+-- reposts, null for the posts themselves. Follows are checked again, so that a stale timeline shows nothing wrong. A repost is folded
 -- into what was there of the post in the week before. The arrays are subqueries to hide their lengths from the planner,
 -- which would otherwise replan for each number of members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)
+CROSS JOIN LATERAL (SELECT * FROM feed.mutes_of(asked.member) OFFSET 0) AS muted
 CROSS JOIN LATERAL (
     SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
            p.liked, p.reposted, p.bookmarked, coalesce(e.repost_id, e.post_id) AS entry,
@@ -59,12 +60,16 @@ CROSS JOIN LATERAL (
           ELSE r.member_id IS NOT NULL AND p.author_id <> asked.member
                AND NOT (p.reply_to IS NULL AND p.created_at > r.created_at - interval '7 days'
                         AND author.is_followed)
+               AND r.member_id <> ALL (muted.authors)
                AND (SELECT true FROM feed.reposts o
                     JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = o.member_id
-                    WHERE o.post_id = p.id AND o.id < e.repost_id
+                    WHERE o.post_id = p.id AND o.id < e.repost_id AND o.member_id <> ALL (muted.authors)
                       AND o.created_at > r.created_at - interval '7 days'
                     LIMIT 1) IS NULL
           END
+      AND p.author_id <> ALL (muted.authors)
+      AND (NOT muted.is_more
+           OR NOT EXISTS (SELECT FROM feed.mutes_against(asked.member, p.author_id, p.id, coalesce(p.root_id, p.id))))
     ORDER BY entry DESC
     LIMIT asked.wanted
 ) AS home

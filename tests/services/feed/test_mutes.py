@@ -1,0 +1,163 @@
+"""What members mute is in none of their feeds, for as long as they said, and stays readable."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import Member, Stack, eventually
+
+Join = Callable[[], Awaitable[Member]]
+
+MATCHED = [
+    ("art", "Modern ART, in the library"),
+    ("art", "see #Art"),
+    ("exam week", "Exam-week is here"),
+    ("straße", "In der STRASSE"),
+    ("café", "at the cafe\u0301"),
+    ("istanbul", "İSTANBUL'da"),
+    ("ışık", "Işık"),
+    ("don't", "Don\u2019t"),
+    ("spoiler", "sp\u200boi\u00adler!"),
+    ("हिन्दी", "मुझे हिन्दी पसंद है"),
+    ("தமிழ்", "#தமிழ் மொழி"),
+    ("東京", "明日は東京タワーへ"),
+    ("ภาษา", "เรียนภาษาไทย"),
+    ("アニメ", "新しいアニメを見た"),
+    ("시험", "내일 시험 있다"),
+    ("ﬁnal", "the FINAL match"),
+    ("🎃", "boo🎃boo"),
+    ("c++", "C is hard"),
+    ("2026", "in 2026."),
+]
+UNMATCHED = [
+    ("art", "party, start, artist"),
+    ("exam week", "exam this week"),
+    ("हिन", "हिन्दी"),
+    ("தமி", "தமிழ்"),
+    ("アニ", "アニメ"),
+    ("시험", "시험지"),
+    ("東京", "東の京"),
+    ("cafe", "café"),
+    ("🎃", "🎄"),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "is_found"),
+    [(*one, True) for one in MATCHED] + [(*one, False) for one in UNMATCHED],
+)
+async def test_muted_word_is_found_as_a_whole_word_in_any_script(
+    stack: Stack, word: str, text: str, is_found: bool
+) -> None:
+    (row,) = await stack.sql(
+        "SELECT strpos(feed.words_of($2), feed.words_of($1)) > 0 AS found", word, text
+    )
+    assert row["found"] is is_found
+
+
+async def feeds(member: Member) -> dict[str, set[str]]:
+    return {
+        name: {item["id"] for item in (await member.get(path)).json()["items"]}
+        for name, path in (
+            ("home", "/api/feed/home?limit=50"),
+            ("tag", "/api/feed/tags/mutes?limit=100"),
+        )
+    }
+
+
+async def test_muted_people_words_tags_and_threads_are_in_no_feed_and_stay_readable(
+    join: Join,
+) -> None:
+    reader, author, other = await join(), await join(), await join()
+    for one in (author, other):
+        await reader.put(f"/api/users/{one.username}/follow")
+    plain = await other.write("nothing special #mutes")
+    posts = {
+        "member": await author.write("by somebody #mutes"),
+        "word": await other.write("an Exam! #mutes"),
+        "tag": await other.write("#Prüfung #mutes"),
+        "thread": await other.write("a long story #mutes"),
+    }
+    everything = {post["id"] for post in (plain, *posts.values())}
+
+    async def all_there() -> bool:
+        return all(everything <= found for found in (await feeds(reader)).values())
+
+    await eventually(all_there)
+    for path, body in (
+        (f"/api/users/{author.username}/mute", None),
+        ("/api/users/me/muted-words", {"words": [{"word": "exam"}, {"word": "EXAM"}]}),
+        ("/api/users/me/muted-tags", {"tags": [{"tag": "#PRÜFUNG"}]}),
+        (f"/api/posts/{posts['thread']['id']}/mute", None),
+    ):
+        for _ in range(2):
+            assert (await reader.put(path, body)).status_code == 204
+
+    for place, found in (await feeds(reader)).items():
+        assert found & everything == {plain["id"]}, place
+    for place, found in (await feeds(other)).items():
+        assert found >= everything - ({posts["member"]["id"]} if place == "home" else set()), place
+    for post in posts.values():
+        assert (await reader.get(f"/api/posts/{post['id']}")).status_code == 200
+    own = await reader.write("my own exam #mutes")
+    assert own["id"] in (await feeds(reader))["home"]
+    assert (await reader.get("/api/users/me/muted-words")).json()["words"] == [
+        {"word": "exam", "until": None}
+    ]
+    assert (await reader.get("/api/users/me/muted-tags")).json()["tags"] == [
+        {"tag": "prüfung", "until": None}
+    ]
+
+    await reader.delete(f"/api/users/{author.username}/mute")
+    await reader.put("/api/users/me/muted-words", {"words": []})
+    await reader.put("/api/users/me/muted-tags", {"tags": []})
+    await reader.delete(f"/api/posts/{posts['thread']['id']}/mute")
+    assert await all_there()
+
+
+async def test_mute_ends_at_its_time(stack: Stack, join: Join) -> None:
+    reader, author = await join(), await join()
+    await reader.put(f"/api/users/{author.username}/follow")
+    post = await author.write("an exam")
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    path = f"/api/users/{author.username}/mute"
+    assert (await reader.put(path, {"until": soon})).status_code == 204
+    words = {"words": [{"word": "exam", "until": soon}]}
+    assert (await reader.put("/api/users/me/muted-words", words)).status_code == 204
+    assert await reader.home() == []
+    (muted,) = (await reader.get("/api/users/me/mutes")).json()["items"]
+    assert (muted["username"], muted["muted_until"] is None) == (author.username, False)
+    for table in ("mutes", "muted_words"):
+        await stack.sql(
+            f"UPDATE feed.{table} SET until = now() - interval '1 s' WHERE member_id = $1",
+            reader.id,
+        )
+    assert [item["id"] for item in await reader.home()] == [post["id"]]
+    assert (await reader.get("/api/users/me/mutes")).json()["items"] == []
+    assert (await reader.get("/api/users/me/muted-words")).json() == {"words": []}
+    assert (await reader.get(f"/api/users/{author.username}")).json()["is_muted"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/users/me/muted-words", {"words": [{"word": "…!?"}]}, "words"),
+        ("/api/users/me/muted-words", {"words": [{"word": "a\u202eb"}]}, "words"),
+        ("/api/users/me/muted-words", {"words": [{"word": ""}]}, "words"),
+        ("/api/users/me/muted-words", {"words": [{"word": "x"}] * 201}, "words"),
+        ("/api/users/me/muted-tags", {"tags": [{"tag": "#"}]}, "tags"),
+        ("/api/users/{other}/mute", {"until": "2020-01-01T00:00:00Z"}, "until"),
+        ("/api/users/{other}/mute", {"until": "2030-01-01T00:00:00"}, "until"),
+        ("/api/users/{self}/mute", None, "username"),
+    ],
+)
+async def test_mute_that_cannot_be_is_refused_with_the_reason(
+    join: Join, path: str, body: object, field: str
+) -> None:
+    member, other = await join(), await join()
+    answer = await member.put(path.format(other=other.username, self=member.username), body)
+    assert answer.status_code == 422, answer.text
+    assert any(name.startswith(field) for name in answer.json()["errors"])
