@@ -161,3 +161,23 @@ async def test_mute_that_cannot_be_is_refused_with_the_reason(
     answer = await member.put(path.format(other=other.username, self=member.username), body)
     assert answer.status_code == 422, answer.text
     assert any(name.startswith(field) for name in answer.json()["errors"])
+
+
+async def test_repost_by_a_muted_member_neither_shows_nor_hides_that_of_another(join: Join) -> None:
+    reader, muted, other, author = await join(), await join(), await join(), await join()
+    for one in (muted, other):
+        await reader.put(f"/api/users/{one.username}/follow")
+    first, second = await author.write("one"), await author.write("two")
+    await muted.put(f"/api/posts/{first['id']}/repost")
+    await muted.put(f"/api/posts/{second['id']}/repost")
+    await other.put(f"/api/posts/{second['id']}/repost")
+
+    async def shown() -> list[tuple[str, str]]:
+        return [(item["id"], item["reposted_by"]["username"]) for item in await reader.home()]
+
+    async def all_there() -> bool:
+        return {post for post, _ in await shown()} == {first["id"], second["id"]}
+
+    await eventually(all_there)
+    await reader.put(f"/api/users/{muted.username}/mute")
+    assert await shown() == [(second["id"], other.username)]
