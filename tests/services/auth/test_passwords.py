@@ -95,6 +95,18 @@ async def test_forgotten_password_of_an_open_registration_is_chosen_behind_its_l
     assert (await sign_in(client, username, FRESH)).status_code == 200
 
 
+async def test_stranger_who_fills_a_mailbox_keeps_no_new_password_from_its_owner(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    member = await join()
+    body = {"email": member.email, "password": FRESH, "display_name": "A stranger"}
+    for number in range(4):
+        stranger = body | {"username": f"{member.username}{number}"}
+        assert (await client.post("/api/auth/register", json=stranger)).status_code == 201
+    token = await forget(stack, client, member.email)
+    assert (await reset(client, token, FRESH)).status_code == 204
+
+
 async def test_expired_link_and_link_for_something_else_choose_no_password(
     stack: Stack, client: httpx.AsyncClient, member: Member
 ) -> None:

@@ -323,5 +323,5 @@ async def test_limit_of_registrations_tells_nothing_of_the_mails_of_an_address(
             for _ in range(5)
         ]
         statuses.append([one.status_code for one in answers])
-        assert len(await address.subjects()) <= 5
+        assert max(Counter(await address.subjects()).values()) <= 5
     assert statuses == [[201] * 4 + [429]] * 2

@@ -104,13 +104,15 @@ async def put(session: Session, mail: Mail, *, most_per_hour: int) -> None:
     """Write a mail, and the job that sends it, in the caller's transaction.
 
     The limit is what its recipient bears, whatever route, process or stranger causes it. It is counted
-    in PostgreSQL, where the mails are, so it holds without Valkey. ``name+anything@`` is ``name@``.
+    in PostgreSQL, where the mails are, so it holds without Valkey. ``name+anything@`` is ``name@``. Each
+    subject has its own: whoever causes one kind of mail must not keep a new password from anybody.
 
     Raises:
-        TooManyMailsError: with this mail there would be more within an hour; nothing was written.
+        TooManyMailsError: with this mail there would be more of its subject within an hour; nothing was
+            written.
     """
     await session.execute("lock_mailbox", mail.to_address)
-    sent = await session.row("mails_within_an_hour", mail.to_address, most_per_hour)
+    sent = await session.row("mails_within_an_hour", mail.to_address, most_per_hour, mail.subject)
     if sent is not None:
         raise TooManyMailsError(max(1, math.ceil(sent["seconds_left"])))
     await put_for_operator(session, mail)

@@ -77,15 +77,14 @@ WHERE j.id = held.id AND j.attempts = held.attempts AND j.state = 'running';
 SELECT pg_advisory_xact_lock(hashtextextended('mailbox ' || mail.mailbox($1), 0));
 
 -- name: mails_within_an_hour
--- The seconds until fewer than $2 mails to a mailbox are younger than an hour; no row if fewer are now. Mails
--- of more than an hour ahead do not count: a clock that was wrong must not keep a mailbox closed. Nor does
--- what its owner subscribed to: updates on an outage must not keep a new password from anybody.
+-- The seconds until fewer than $2 mails with a subject ($3) to a mailbox are younger than an hour; no row if fewer
+-- are now. Mails of more than an hour ahead do not count: a clock that was wrong must not keep a mailbox closed.
 -- Index: messages_by_mailbox.
 SELECT extract(epoch FROM created_at + interval '1 hour' - now())::float8 AS seconds_left
 FROM mail.messages
 WHERE mail.mailbox(to_address) = mail.mailbox($1)
   AND created_at BETWEEN now() - interval '1 hour' AND now() + interval '1 hour'
-  AND unsubscribe = ''
+  AND subject = $3
 ORDER BY created_at DESC
 OFFSET $2 - 1 LIMIT 1;
 

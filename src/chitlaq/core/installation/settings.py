@@ -65,7 +65,7 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_requests_per_minute: Positive = 600
     """Requests of a signed-in account at each service."""
     mails_per_hour: Positive = 5
-    """Mails that one address gets because somebody registers it, or asks for a new link."""
+    """Mails of one kind that an address gets because somebody registers it, or asks for a new link."""
     address_requests_per_second: Positive = 50
     """Signed-out requests from one address (IPv6: one /64), in bursts of up to ten times as many. Static
     files and opening WebSockets: ten times as many. Who is signed in is limited by account instead."""
