@@ -103,6 +103,8 @@ async def test_stranger_who_fills_a_mailbox_keeps_no_new_password_from_its_owner
     for number in range(4):
         stranger = body | {"username": f"{member.username}{number}"}
         assert (await client.post("/api/auth/register", json=stranger)).status_code == 201
+        again = {"email": member.email}
+        assert (await client.post("/api/auth/verify/resend", json=again)).status_code == 202
     token = await forget(stack, client, member.email)
     assert (await reset(client, token, FRESH)).status_code == 204
 

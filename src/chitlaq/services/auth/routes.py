@@ -11,7 +11,6 @@ from chitlaq import inventory
 from chitlaq.core import tasks
 from chitlaq.core.data import mail, member_data
 from chitlaq.core.data.jobs import Handler, Runner
-from chitlaq.core.http.limits import Limiter
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.auth.accounts import registrations
@@ -57,7 +56,6 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
             signing_keys=keys,
             sso=SingleSignOn.begun(secrets.sealing_key),
             totp_sealer=Sealer(secrets.sealing_key, "totp"),
-            resend_limit=Limiter(context.valkey, context.service, "resend", 3, lease=1),
             address_limit=context.address_limit,
         )
 

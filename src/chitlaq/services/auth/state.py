@@ -17,5 +17,4 @@ class AuthState(ServiceState):
     signing_keys: Keys
     sso: SingleSignOn
     totp_sealer: Sealer
-    resend_limit: Limiter
     address_limit: Limiter

@@ -64,7 +64,6 @@ async def resend(
     data: Resend, request: Request[Any, Any, State], state: AuthState
 ) -> dict[str, str]:
     await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
-    await state.resend_limit.spend(data.email)
     await registrations.request_resending(state.database, data.email)
     return {"verification": "sent"}
 

@@ -34,13 +34,12 @@ async def request_change(
     """Mail a link to the new address; if it has an account, that somebody wanted it.
 
     Raises:
-        Problem: as of `passwords.confirmed`; 422 for an address of no university here; 429.
+        Problem: as of `passwords.confirmed`; 422 for an address of no university here.
     """
     row = await passwords.confirmed(state, who, wanted.password, origin, "password")
     if wanted.email == row["email"]:
         raise problems.invalid({"email": "is your address already"})
     await universities.affiliation(state.database, wanted.email)
-    await state.resend_limit.spend(wanted.email)
     hours = state.settings.tokens.verification_hours
     async with state.database.transaction() as session:
         await session.execute("lock_mailbox", wanted.email)

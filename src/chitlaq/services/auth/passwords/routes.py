@@ -165,7 +165,6 @@ async def _request_reset(
     wanted: Forgotten, request: Request[Any, Any, State], state: AuthState
 ) -> None:
     await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
-    await state.resend_limit.spend(wanted.email)
     await resets.request(state.database, wanted.email, origin.of(request))
 
 
