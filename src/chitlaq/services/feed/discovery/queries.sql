@@ -7,23 +7,31 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('feed.rankings', 0))
 -- Rank the public posts of $1 days by the attention of others than their authors (docs/feed.md#explore): of accounts
 -- older than $2 days, $3 of them at least; what one of them gives to an author is shared by that author's posts.
 -- Each author has $4 posts at most, of $5 in all. Indexes: posts_public, then by each post.
-WITH candidates AS MATERIALIZED (
-    SELECT p.id, p.author_id, p.created_at
+--
+-- Counters choose 20 posts of each author and 5,000 in all that are looked at closely; what counts is counted there.
+WITH recent AS (
+    SELECT p.id, p.author_id, p.created_at,
+           log(1 + p.likes_count + 2 * p.replies_count + 2 * p.reposts_count) / log(2)
+               - extract(epoch FROM now() - p.created_at)::float8 / 43200 AS score
     FROM feed.posts p JOIN feed.members a ON a.id = p.author_id
     WHERE p.visibility = 'public' AND p.reply_to IS NULL AND p.deleted_at IS NULL
       AND p.likes_count + p.replies_count + p.reposts_count >= $3
       AND p.id > (SELECT uuidv7(make_interval(days => -$1::integer))) AND NOT a.is_private AND a.hidden_at IS NULL
-    ORDER BY p.id DESC
-    LIMIT 20000
+), candidates AS MATERIALIZED (
+    SELECT id, author_id, created_at
+    FROM (SELECT *, row_number() OVER (PARTITION BY author_id ORDER BY score DESC, id DESC) AS number FROM recent) r
+    WHERE number <= 20
+    ORDER BY score DESC, id DESC
+    LIMIT 5000
 ), attention AS (
     SELECT c.id, c.author_id, e.member_id, max(e.weight) AS weight
     FROM candidates c
     CROSS JOIN LATERAL (
-        SELECT l.member_id, 1.0 FROM feed.likes l WHERE l.post_id = c.id
+        SELECT l.member_id, 1::float8 FROM feed.likes l WHERE l.post_id = c.id
         UNION ALL
-        SELECT s.member_id, 2.0 FROM feed.reposts s WHERE s.post_id = c.id
+        SELECT s.member_id, 2 FROM feed.reposts s WHERE s.post_id = c.id
         UNION ALL
-        SELECT r.author_id, 2.0 FROM feed.posts r
+        SELECT r.author_id, 2 FROM feed.posts r
         WHERE r.reply_to = c.id AND r.visibility = 'public' AND r.deleted_at IS NULL
     ) AS e (member_id, weight)
     JOIN feed.members m ON m.id = e.member_id
@@ -33,7 +41,7 @@ WITH candidates AS MATERIALIZED (
     SELECT id, weight / count(*) OVER (PARTITION BY author_id, member_id) AS weight FROM attention
 ), scored AS (
     SELECT c.id, c.author_id,
-           log(2, 1 + sum(s.weight)) - extract(epoch FROM now() - c.created_at) / 43200 AS score
+           log(1 + sum(s.weight)) / log(2) - extract(epoch FROM now() - c.created_at)::float8 / 43200 AS score
     FROM shared s JOIN candidates c ON c.id = s.id
     GROUP BY c.id, c.author_id, c.created_at
     HAVING count(*) >= $3
@@ -73,7 +81,7 @@ WITH tagged AS (
 ), counted AS (
     SELECT university_id, tag, count(DISTINCT author_id) FILTER (WHERE days_ago < 1) AS authors,
            count(*) FILTER (WHERE days_ago < 1) AS posts,
-           count(DISTINCT (author_id, days_ago)) FILTER (WHERE days_ago BETWEEN 1 AND 7) / 7.0 AS expected,
+           count(DISTINCT (author_id, days_ago)) FILTER (WHERE days_ago BETWEEN 1 AND 7) / 7::float8 AS expected,
            mode() WITHIN GROUP (ORDER BY spelling) FILTER (WHERE days_ago < 1) AS spelling
     FROM tagged
     GROUP BY GROUPING SETS ((university_id, tag), (tag))
