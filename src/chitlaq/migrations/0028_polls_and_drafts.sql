@@ -56,3 +56,17 @@ CREATE POLICY publish_draft ON jobs.jobs TO chitlaq_feed USING (kind = 'publish_
 -- For whom nothing is published.
 CREATE VIEW auth.disabled_accounts AS SELECT id FROM auth.accounts WHERE disabled_at IS NOT NULL;
 GRANT SELECT ON auth.disabled_accounts TO chitlaq_feed;
+
+-- Of these members, the ones to whom a new post is news: they follow its author, may read it, and do not mute it.
+CREATE OR REPLACE FUNCTION feed.audience(post uuid, candidates uuid[])
+RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT c.id
+    FROM unnest(candidates) AS c (id)
+    CROSS JOIN LATERAL feed.permitted_posts(c.id) AS p
+    WHERE p.id = post
+      AND EXISTS (SELECT FROM feed.follows f
+                  WHERE f.follower_id = c.id AND f.followed_id = p.author_id)
+      AND NOT EXISTS (SELECT FROM feed.mutes_against(c.id, p.author_id, p.id, coalesce(p.root_id, p.id)))
+$$;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -11,21 +10,24 @@ import msgspec
 from chitlaq.services.feed.schemas import Post
 
 
-class Tombstone(msgspec.Struct, frozen=True):
-    """The place of a post that is deleted, or not for the viewer: they are told the same of both."""
+class Place(msgspec.Struct, frozen=True):
+    """The place of a post in its thread. ``deleted``: it is deleted, or not for the viewer; ``post`` is null.
+
+    Nothing tells the one from the other.
+    """
 
     id: UUID
-    deleted: Literal[True] = True
+    deleted: bool
+    post: Post | None
 
 
-class Branch(msgspec.Struct, frozen=True):
+class Branch(Place, frozen=True):
     """A post and what answers it, oldest first.
 
     ``next_cursor`` continues at ``GET /posts/{id}/thread`` of this post; below the last level that is shown,
     ``replies`` is empty and the post's own thread shows them.
     """
 
-    post: Post | Tombstone
     replies: Sequence[Branch]
     next_cursor: str | None
 
@@ -36,5 +38,5 @@ class Thread(Branch, frozen=True, kw_only=True):
     ``has_earlier``: there are more above them.
     """
 
-    ancestors: Sequence[Post | Tombstone]
+    ancestors: Sequence[Place]
     has_earlier: bool

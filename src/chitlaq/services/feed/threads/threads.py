@@ -11,7 +11,7 @@ from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Paging, cursor_after
 from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
-from chitlaq.services.feed.threads.schemas import Branch, Thread, Tombstone
+from chitlaq.services.feed.threads.schemas import Branch, Place, Thread
 
 MAX_ANCESTORS = 50
 LEVELS = 3
@@ -44,10 +44,12 @@ async def thread(state: FeedState, viewer: UUID | None, post_id: UUID, paging: P
     if tree is None:
         raise problems.not_found("post")
     return Thread(
+        tree.id,
+        tree.deleted,
         tree.post,
         tree.replies,
         tree.next_cursor,
-        ancestors=[readable.get(one) or Tombstone(one) for one in ancestors],
+        ancestors=[Place(one, one not in readable, readable.get(one)) for one in ancestors],
         has_earlier=len(above) > MAX_ANCESTORS,
     )
 
@@ -66,4 +68,4 @@ def _branch(
     if post is None and not replies:
         return None
     after = cursor_after(shown[breadth - 1]) if len(shown) > breadth else None
-    return Branch(post or Tombstone(place), replies, after)
+    return Branch(place, post is None, post, replies, after)
