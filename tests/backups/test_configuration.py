@@ -98,14 +98,14 @@ def test_secret_is_found_anywhere_in_a_large_file(tmp_path: Path, key: tuple[str
     context = installed(tmp_path / "one", "", CHITLAQ_BACKUPS_RECIPIENTS=key[1])
     context.home.secrets.mkdir()
     (context.home.secrets / "superuser").write_text("HUNTER2secret")
-    media = context.home.root / "media"
-    media.mkdir()
+    nginx = context.home.root / "nginx"
+    nginx.mkdir(exist_ok=True)
     # Across the boundary of two reads.
     for number, before in enumerate((0, (1 << 20) - 6, 3 << 20)):
-        (media / f"{number}.bin").write_bytes(bytes(before) + b"HUNTER2secret" + bytes(100))
-    (media / "photo.bin").write_bytes(bytes(2 << 20))
+        (nginx / f"{number}.conf").write_bytes(bytes(before) + b"HUNTER2secret" + bytes(100))
+    (nginx / "other.conf").write_bytes(bytes(2 << 20))
     with tarfile.open(archive_of(context)) as archive:
-        assert [name for name in archive.getnames() if "media" in name] == ["media/photo.bin"]
+        assert [name for name in archive.getnames() if "nginx" in name] == ["nginx/other.conf"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Back up configuration, uploads and the operations database; secrets are included only encrypted."""
+"""Back up configuration and the operations database; secrets are included only encrypted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REDACTED = "chitlaq.redacted.toml"
 ONCALL = "oncall.toml"
 OPERATIONS = "ops/database/operations.sqlite"
 # Anything else is regenerated at each start, backed up otherwise, or belongs to one process.
-_FOLDERS = ("nginx", "prometheus", "alertmanager", "media")
+_FOLDERS = ("nginx", "prometheus", "alertmanager")
 _SUFFIXES = frozenset({".conf", ".toml", ".yml", ".yaml", ".json", ".pem", ".crt", ".key", ".tmpl"})
 _READ_BYTES = 1 << 20
 # How long another process may lock the operations database.
@@ -48,7 +48,7 @@ BUSY_SECONDS = 10.0
 
 
 def take(context: BackupContext) -> Record:
-    """Archive settings, generated files, certificates, uploads and the operations database.
+    """Archive settings, generated files, certificates and the operations database.
 
     Files that contain a secret go into an inner archive, encrypted to `backups.recipients`. Without
     recipients they are left out, which the archive's check reports, and settings are included redacted.
@@ -293,8 +293,7 @@ def _files(context: BackupContext) -> Iterator[Path]:
         yield context.home.oncall_file
     for folder in _FOLDERS:
         for path in sorted((context.home.root / folder).rglob("*")):
-            is_kept = folder == "media" or path.suffix in _SUFFIXES
-            if is_kept and path.is_file() and not path.is_symlink():
+            if path.suffix in _SUFFIXES and path.is_file() and not path.is_symlink():
                 yield path
 
 

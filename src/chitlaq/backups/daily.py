@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from chitlaq.backups import configuration
+from chitlaq.backups import configuration, pictures
 from chitlaq.backups.catalog import records, retention, status
 from chitlaq.backups.catalog.records import KINDS, BackupKind, Catalog, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionDecision, RetentionPolicy
@@ -39,6 +39,7 @@ def run(
     kinds = [kind for kind in kinds_due(context, today) if not _is_taken(before, kind, since)]
     steps = Steps(on_outcome)
     steps.outcomes += take_backups(context, kinds, on_outcome)
+    steps.run("pictures", pictures.copy, context, today)
     catalog = records.read(context.folder)
     seen = AlreadyVerified()
     recent = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - REVERIFY_AFTER)

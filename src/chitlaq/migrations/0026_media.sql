@@ -108,3 +108,12 @@ FOR EACH ROW WHEN (NEW.is_used AND (OLD.state, OLD.alt) IS DISTINCT FROM (NEW.st
 EXECUTE FUNCTION feed.renew_post_of_media();
 
 CREATE POLICY render_picture ON jobs.jobs TO chitlaq_feed USING (kind = 'render_picture');
+
+-- Every file that the store must have: for backups, which compare.
+CREATE VIEW feed.media_objects AS
+SELECT format('pictures/%s/%s-%s.%s', left(m.name, 2), m.name, f.size, f.format) AS object, f.bytes, f.sha256
+FROM feed.media m JOIN feed.media_files f ON f.media_id = m.id
+WHERE m.deleted_at IS NULL AND m.owner_id IS NOT NULL
+UNION ALL
+SELECT 'originals/' || m.name, m.bytes, m.sha256
+FROM feed.media m WHERE m.state = 'processing' AND m.deleted_at IS NULL AND m.owner_id IS NOT NULL;

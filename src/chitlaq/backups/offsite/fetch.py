@@ -47,7 +47,7 @@ class Fetched:
 
     Args:
         context: the installation, with the settings that were fetched.
-        files: settings, secrets and uploads that were put back.
+        files: settings and secrets that were put back.
         backups: the backups.
         outcomes: what could not be fetched, and the verification of each backup.
     """
@@ -87,7 +87,7 @@ def fetch(
 
 
 def fetch_settings(context: BackupContext, remote: RemoteCopies) -> list[str]:
-    """Put back settings, secrets and uploads that are missing here, from the newest readable copy.
+    """Put back settings and secrets that are missing here, from the newest readable copy.
 
     Settings come first, since they may set another backup folder.
     """

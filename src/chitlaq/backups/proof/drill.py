@@ -24,7 +24,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from chitlaq.backups import waiting
+from chitlaq.backups import pictures, waiting
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import ProofResult, Record, TableFingerprint
 from chitlaq.backups.context import BackupContext, pin_backend, require_free_space, run_program
@@ -94,10 +94,11 @@ def _drill_dump(context: BackupContext, record: Record, database: str) -> tuple[
             load_dump(context, server, record, made.data)
             seconds = monotonic() - begun
             _compare(context, server, record.tables)
+            present = _compare_pictures(context, server)
             _query_feed_service(context, made, server)
     lost = (datetime.now(UTC) - record.created_at).total_seconds()
     return (
-        f"restored in {seconds:.1f} s, all {rows:,} rows identical, readable by feed-service",
+        f"restored in {seconds:.1f} s, all {rows:,} rows identical, {present}, readable by feed-service",
         lost,
     )
 
@@ -139,6 +140,7 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
             seconds = monotonic() - begun
             server.forget_settings()
             _compare(context, server, moment.tables)
+            present = _compare_pictures(context, server)
             run_program(
                 [context.program("pg_amcheck"), "--host", str(server.sockets), "--port", str(server.port),
                  "--username", "postgres", "--install-missing", server.database],
@@ -148,7 +150,7 @@ def _drill_physical(context: BackupContext, record: Record) -> tuple[str, float]
     rows = sum(table.rows for table in moment.tables.values())
     return (
         f"restored in {seconds:.1f} s with {len(staged.wal.segments)} WAL segments, all {rows:,} rows"
-        " identical, indexes sound, readable by feed-service"
+        f" identical, {present}, indexes sound, readable by feed-service"
     ), moment.lag_seconds
 
 
@@ -272,6 +274,11 @@ def _compare(
     if said:
         more = f", and {len(said) - 5} more" if len(said) > 5 else ""
         raise OperatorError(f"The restored database differs: {'; '.join(said[:5])}{more}.")
+
+
+def _compare_pictures(context: BackupContext, server: ScratchServer) -> str:
+    with server.connect() as connection:
+        return pictures.compare(context, connection)
 
 
 def _query_feed_service(context: BackupContext, made: ScratchFolder, server: ScratchServer) -> None:

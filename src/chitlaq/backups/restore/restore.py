@@ -17,6 +17,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from chitlaq.backups import pictures
 from chitlaq.backups.catalog import records
 from chitlaq.backups.catalog.records import Record
 from chitlaq.backups.context import BackupContext, require_free_space, run_program
@@ -220,6 +221,7 @@ def _inspect(
                 connection, lambda done, all_: context.report_progress("read", done, all_)
             )
             connection.execute("CHECKPOINT")
+            said = pictures.put_back(context, connection)
     except psycopg.Error as error:
         raise OperatorError(
             f"The restored database cannot be read: {programs.last_lines(str(error))}"
@@ -230,7 +232,7 @@ def _inspect(
         len(staged.segments) if staged else 0,
         row[0].astimezone(UTC) if row[0] else None,
         sum(table.rows for table in tables.values()),
-        notes=staged.notes if staged else (),
+        notes=(*(staged.notes if staged else ()), *said),
     )
     return restored, int(row[1] or 0)
 
@@ -273,7 +275,9 @@ def _restore_dump(
         if record.roles
         else ()
     )
-    return msgspec.structs.replace(restored, last_commit=record.created_at, notes=notes)
+    return msgspec.structs.replace(
+        restored, last_commit=record.created_at, notes=(*restored.notes, *notes)
+    )
 
 
 def _swap(
