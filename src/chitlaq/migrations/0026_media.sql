@@ -117,3 +117,30 @@ WHERE m.deleted_at IS NULL AND m.owner_id IS NOT NULL
 UNION ALL
 SELECT 'originals/' || m.name, m.bytes, m.sha256
 FROM feed.media m WHERE m.state = 'processing' AND m.deleted_at IS NULL AND m.owner_id IS NOT NULL;
+
+-- An export has pictures as they are, beside objects that become pages.
+ALTER TABLE auth.export_files ADD COLUMN suffix text NOT NULL DEFAULT '' CHECK (suffix IN ('', 'webp'));
+CREATE FUNCTION auth.add_export_file(
+    export uuid, name text, title text, rows integer, content bytea, suffix text
+) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = ''
+AS $$
+    INSERT INTO auth.export_files (export_id, name, title, rows, content, suffix)
+    SELECT e.id, replace(session_user, 'chitlaq_', '') || '/' || add_export_file.name, title, rows, content, suffix
+    FROM auth.exports e WHERE e.id = export AND session_user = ANY (e.contributors) AND e.ready_at IS NULL
+    ON CONFLICT (export_id, name) DO UPDATE
+    SET title = excluded.title, rows = excluded.rows, content = excluded.content, suffix = excluded.suffix
+$$;
+REVOKE ALL ON FUNCTION auth.add_export_file(uuid, text, text, integer, bytea, text) FROM public;
+GRANT EXECUTE ON FUNCTION auth.add_export_file(uuid, text, text, integer, bytea, text)
+TO chitlaq_auth, chitlaq_feed, chitlaq_websocket;
+
+-- For operators: no picture, and nobody's.
+CREATE VIEW feed.media_totals AS
+SELECT count(*) FILTER (WHERE state = 'ready') AS pictures, coalesce(sum(bytes), 0)::float8 AS bytes,
+       coalesce(sum(bytes) FILTER (WHERE created_at > now() - interval '30 days'), 0)::float8 AS bytes_month,
+       count(*) FILTER (WHERE created_at > now() - interval '1 day') AS uploaded,
+       count(*) FILTER (WHERE state = 'failed' AND created_at > now() - interval '1 day') AS failed,
+       coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'processing')), 0)::float8 AS oldest
+FROM feed.media WHERE deleted_at IS NULL;
+GRANT SELECT ON feed.media_totals TO chitlaq_ops;

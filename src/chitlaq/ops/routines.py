@@ -66,7 +66,7 @@ ROUTINES: Mapping[str, Routine] = {
                 "host.interfaces", "host.sockets", "host.reachability", "host.clock",
                 "services.resources", "services.containers", *_HEALTH,
                 "gateway.metrics", "gateway.api", "websocket.metrics", "websocket.ping",
-                "websocket.round_trip", "feed.home", "search.users", "auth.status",
+                "websocket.round_trip", "feed.home", "media.store", "search.users", "auth.status",
                 "database.connections", "database.size",
                 "database.slow_statements", "database.locks", "database.activity", "database.cache",
                 "redis.memory", "redis.clients", "redis.stats",
@@ -101,7 +101,8 @@ ROUTINES: Mapping[str, Routine] = {
                 "security.ssh_failed", "security.ssh_accepted", "security.fail2ban", "security.bans",
                 "security.audit", "security.logins", "security.certificates",
                 "host.disk", "host.memory", "capacity.disk", "capacity.memory",
-                "capacity.connections", "capacity.database", "capacity.tables", "memory.growth",
+                "capacity.connections", "capacity.database", "capacity.tables", "media.store",
+                "memory.growth",
             ),
         ),
         Routine(
@@ -121,7 +122,7 @@ ROUTINES: Mapping[str, Routine] = {
             (
                 "api.month", "growth.members", "capacity.disk", "capacity.memory",
                 "capacity.connections", "capacity.database", "capacity.tables", "memory.growth",
-                "database.size",
+                "database.size", "media.store",
                 "updates.all", "updates.security",
             ),
         ),

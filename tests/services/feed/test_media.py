@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -206,3 +207,59 @@ async def test_what_is_too_many_is_refused(stack: Stack, join: Join, is_signed_i
     else:
         ada.headers = {}
         assert (await upload(ada, encoded(picture()))).status_code == 401
+
+
+def stored(stack: Stack) -> set[str]:
+    folder = stack.home / "media"
+    return {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+
+
+async def names_of(stack: Stack, member: Member) -> list[str]:
+    rows = await stack.sql("SELECT name FROM feed.media WHERE owner_id = $1", member.id)
+    return [row["name"] for row in rows]
+
+
+async def test_nothing_is_left_of_pictures_that_nobody_may_see(stack: Stack, join: Join) -> None:
+    """In no post within a day, of a deleted post, of an account that is erased or gone."""
+    orphan, deleted, erased, gone = [await join() for _ in range(4)]
+    members = (orphan, deleted, erased, gone)
+    made = {one.id: await uploaded(one, encoded(picture())) for one in members}
+    names = [name for one in members for name in await names_of(stack, one)]
+    assert all(any(name in file for file in stored(stack)) for name in names)
+    await stack.sql(
+        "UPDATE feed.media SET created_at = now() - interval '25 hours' WHERE owner_id = $1",
+        orphan.id,
+    )
+    post = await deleted.write("With a picture")
+    await attach(stack, post["id"], made[deleted.id]["id"])
+    await deleted.delete(f"/api/posts/{post['id']}")
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id)"
+        " VALUES ('erase_from_chitlaq_feed', jsonb_build_object('account_id', $1::text), 'x')",
+        erased.id,
+    )
+    await stack.sql("DELETE FROM auth.accounts WHERE id = $1", gone.id)
+
+    async def nothing_is_left() -> bool:
+        rows = await stack.sql("SELECT FROM feed.media WHERE name = ANY ($1::text[])", names)
+        return not rows and not any(name in file for name in names for file in stored(stack))
+
+    await eventually(nothing_is_left)
+
+
+async def test_export_has_the_pictures_themselves(stack: Stack, join: Join) -> None:
+    ada = await join()
+    made = await uploaded(ada, encoded(picture()), alt="Coloured blocks")
+    assert (await ada.post("/api/auth/export", {})).status_code in {201, 202, 204}
+
+    async def ready() -> dict[str, Any] | None:
+        (found,) = (await ada.get("/api/auth/export")).json()["items"]
+        return found if found["ready_at"] else None
+
+    export = await eventually(ready)
+    answer = await ada.get(f"/api/auth/export/{export['id']}")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        shown = Image.open(archive.open(f"feed/pictures/{made['id']}.webp"))
+        assert shown.size == (64, 48)
+        assert b"Coloured blocks" in archive.read("index.html")
+        assert made["id"].encode() in archive.read("feed/pictures.json")

@@ -40,11 +40,15 @@ class File:
         name: lower-case letters, digits and hyphens, with ``/`` for folders; without a suffix.
         title: what it holds, for the member.
         rows: objects that become JSON.
+        content: the file itself, which stays as it is, instead of rows.
+        suffix: of its name: ``webp``.
     """
 
     name: str
     title: str
-    rows: Sequence[Any]
+    rows: Sequence[Any] = ()
+    content: bytes = b""
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,18 @@ def handlers(database: Database, contribution: Contribution) -> list[Handler[Any
     async def export(job: Job, payload: PartOfExport) -> None:
         async with job.completing() as session:
             async for file in _files(database, contribution, payload.account_id):
+                content = file.content
+                if not file.suffix:
+                    encoded = msgspec.json.encode(file.rows, enc_hook=str)
+                    content = msgspec.json.format(encoded, indent=1)
                 await session.execute(
                     "add_export_file",
                     payload.export_id,
                     file.name,
                     file.title,
-                    len(file.rows),
-                    msgspec.json.format(msgspec.json.encode(file.rows, enc_hook=str), indent=1),
+                    1 if file.suffix else len(file.rows),
+                    content,
+                    file.suffix,
                 )
             await session.execute("complete_export_part", payload.export_id, logs.request_id())
 

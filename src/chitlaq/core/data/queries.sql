@@ -105,7 +105,7 @@ WHERE id = $1;
 
 -- name: add_export_file
 -- Store a file of this service's part of an export.
-SELECT auth.add_export_file($1, $2, $3, $4, $5);
+SELECT auth.add_export_file($1, $2, $3, $4, $5, $6);
 
 -- name: complete_export_part
 -- This service's part of an export is complete.

@@ -259,6 +259,8 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     updates_waiting: Threshold = (50, 500)
     security_updates_waiting: Threshold = (1, 20)
     days_until_full: Threshold = (30, 7)
+    picture_wait_seconds: Threshold = (300, 3600)
+    """Since when an uploaded picture has waited to be rendered."""
     status_page_seconds: Threshold = (120, 600)
     """The age of the status page, which is rewritten every 30 s."""
 

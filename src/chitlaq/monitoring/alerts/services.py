@@ -62,6 +62,7 @@ def _deliveries(short: float, long: float) -> tuple[InputSeries, ...]:
 
 
 _DAMAGED = "operations_database_damaged"
+_STORE_FAILURES = "media_store_failures_total"
 # A refused connection made no request.
 _REFUSED = "sum by (service, limit) (increase(rate_limited_total[10m]))"
 _ASKED = (
@@ -104,6 +105,22 @@ ALERTS = (
         # A service that is up has counted its lines, too. ops-service counts for the components that
         # keep no metrics; nginx is one of them in every installation.
         absence=absent(_lines("nginx"), _lines("ops-service"), through="ops-service"),
+    ),
+    Alert(
+        name="PicturesNotStored",
+        expr=f"sum(increase({_STORE_FAILURES}[10m])) > 5",
+        for_="2m",
+        severity="P2",
+        summary="{{ $value | humanize }} requests to the folder or the bucket of members' pictures failed"
+        " within ten minutes: pictures cannot be uploaded, rendered or shown. `chitlaq ops check media.store`"
+        " says why.",
+        procedure="Application Logs",
+        cases=(
+            fires(
+                rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 1), value="10"
+            ),
+            silent(rising(f'{_STORE_FAILURES}{{service="{_SERVICE}",purpose="upload"}}', 0.4)),
+        ),
     ),
     Alert(
         name="LimitReached",

@@ -73,6 +73,10 @@ FROM pg_stat_user_tables ORDER BY n_dead_tup DESC, n_live_tup DESC, 1;
 SELECT f.members, f.members_month, f.posts, f.posts_month, w.messages
 FROM feed.growth f CROSS JOIN websocket.message_count w;
 
+-- name: pictures
+-- Members' pictures: how many, how large, and what waits.
+SELECT pictures, bytes, bytes_month, uploaded, failed, oldest FROM feed.media_totals;
+
 -- name: numbering_faults
 -- What is wrong with numbers, markers and participants of conversations since $1.
 SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($1) LIMIT 1000;

@@ -26,6 +26,7 @@ from chitlaq.ops.checks import (
     incidents,
     logs,
     maintenance,
+    media,
     network,
     oncall,
     performance,
@@ -39,7 +40,7 @@ from chitlaq.ops.checks.model import Check
 _MODULES = (
     host, disks, network, services, chat, feed, alerts, incidents, containers, databases, performance, logs,
     access_log, backups, ssh,
-    fail2ban, security, maintenance, capacity, daily_traffic, oncall, statuspage,
+    fail2ban, security, maintenance, media, capacity, daily_traffic, oncall, statuspage,
 )  # fmt: skip
 
 CHECKS: Mapping[str, Check] = {

@@ -143,6 +143,9 @@ async def _write_zip(
         await add("index.html", pages.index(username, files))
         for one in files:
             data = await database.value("export_file", export_id, one.name)
+            if one.suffix:
+                await add(f"{one.name}.{one.suffix}", data)
+                continue
             await add(f"{one.name}.json", data)
             await add(f"{one.name}.html", await asyncio.to_thread(pages.table, one, data))
     await target.store(session, export_id, 0)

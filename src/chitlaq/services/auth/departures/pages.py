@@ -23,18 +23,24 @@ class Listed(msgspec.Struct, frozen=True):
     name: str
     title: str
     rows: int
+    suffix: str = ""
+    """Of one that is no list of objects, but a file as it is."""
 
 
 def index(username: str, files: Sequence[Listed]) -> bytes:
     """Return the page that leads to all others."""
     rows = "".join(
-        f'<tr><td><a href="{escape(one.name)}.html">{escape(one.title)}</a></td>'
-        f'<td>{one.rows}</td><td><a href="{escape(one.name)}.json">JSON</a></td></tr>'
+        f'<tr><td><a href="{escape(one.name)}.{one.suffix or "html"}">{escape(one.title)}</a></td>'
+        f"<td>{one.rows}</td><td>{_for_programs(one)}</td></tr>"
         for one in files
     )
     title = f"Everything that ChitLaq keeps of {escape(username)}"
     head = "<table><tr><th>What</th><th>Entries</th><th>For programs</th></tr>"
     return (_HEAD.format(title=title) + head + rows + "</table>" + _TAIL).encode()
+
+
+def _for_programs(file: Listed) -> str:
+    return "" if file.suffix else f'<a href="{escape(file.name)}.json">JSON</a>'
 
 
 def table(file: Listed, data: bytes) -> bytes:

@@ -80,7 +80,7 @@ SELECT content FROM auth.export_chunks WHERE export_id = $1 AND number = $2;
 
 -- name: export_files
 -- The files of an export that is to be packed.
-SELECT name, title, rows FROM auth.export_files WHERE export_id = $1 ORDER BY name;
+SELECT name, title, rows, suffix FROM auth.export_files WHERE export_id = $1 ORDER BY name;
 
 -- name: export_file
 -- One of them.

@@ -6,14 +6,15 @@ have answered leaves its place in the thread, without an author or a text.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 from uuid import UUID
 
 from chitlaq import inventory
-from chitlaq.core.data.member_data import Contribution, Exported
+from chitlaq.core.data.member_data import Contribution, Exported, File
 from chitlaq.core.data.postgres import Database
 from chitlaq.services.feed.media import collecting
-from chitlaq.services.feed.media.store import MediaStore
+from chitlaq.services.feed.media.store import MediaStore, rendition_of
 from chitlaq.services.feed.timelines.cache import Timelines
 
 BATCH = 500
@@ -41,8 +42,18 @@ def contribution(database: Database, timelines: Timelines, store: MediaStore) ->
             Exported("blocks", "Members whom you block", "export_blocks"),
             Exported("mutes", "What you mute", "export_mutes"),
         ),
+        more_files=partial(_pictures, store),
         erase=partial(_erase, database, timelines, store),
     )
+
+
+async def _pictures(store: MediaStore, database: Database, account_id: UUID) -> AsyncIterator[File]:
+    """Yield a member's pictures themselves."""
+    for row in await database.rows("pictures_to_export", account_id):
+        pieces = store.pieces(rendition_of(row["name"], "large.webp"))
+        content = b"".join([piece async for piece in pieces])
+        title = row["alt"] or f"A picture of {row['created_at']:%Y-%m-%d}"
+        yield File(f"pictures/{row['id']}", title, content=content, suffix="webp")
 
 
 async def _erase(

@@ -53,6 +53,11 @@ SELECT m.id, m.purpose, m.state, m.reason, m.alt, m.width, m.height, m.bytes, m.
 FROM feed.media m LEFT JOIN feed.post_media o ON o.media_id = m.id
 WHERE m.owner_id = $1 AND m.deleted_at IS NULL ORDER BY m.id;
 
+-- name: pictures_to_export
+-- The largest file of each picture of a member, oldest first. Index: media_by_owner.
+SELECT m.id, m.alt, m.created_at, m.name
+FROM feed.media m WHERE m.owner_id = $1 AND m.state = 'ready' AND m.deleted_at IS NULL ORDER BY m.id;
+
 -- name: export_likes
 -- Posts that a member likes; their texts are others'. Index: likes_by_member.
 SELECT post_id, created_at FROM feed.likes WHERE member_id = $1 ORDER BY created_at, post_id;
