@@ -18,10 +18,10 @@ from chitlaq.core.telemetry import logs
 from chitlaq.core.text import tokens
 from chitlaq.services.feed import metrics
 from chitlaq.services.feed.posts.schemas import Edit, NewPost, PostChange
-from chitlaq.services.feed.rendering import Row
+from chitlaq.services.feed.rendering import COLUMNS, Row
 from chitlaq.services.feed.schemas import Post, PostContent
 from chitlaq.services.feed.state import FeedState
-from chitlaq.services.feed.timelines.deliveries import DELIVER_POST, DeliverPost
+from chitlaq.services.feed.timelines.deliveries import DELIVER_POST, Delivered, DeliverPost
 
 T = TypeVar("T")
 
@@ -34,11 +34,11 @@ MAX_EDITS = 100
 class Written(NamedTuple):
     """A post that was just stored; ``content`` lacks its pictures, if it has any."""
 
-    version: int
-    has_pictures: bool
+    row: Row
     content: PostContent
-    author_version: int
-    job_id: UUID
+    has_pictures: bool
+    job_id: UUID | None
+    """Of its delivery, if it is delivered."""
 
 
 async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: str | None) -> Post:
@@ -58,18 +58,7 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
     if written is None:
         return await _written_before(state, author, new, idempotency_key)
     await announce(state, written)
-    return await state.rendering.post(
-        author,
-        Row(
-            written.content.id,
-            written.version,
-            author,
-            written.author_version,
-            new.quote_of,
-            new.poll is not None,
-            *(0, 0, 0, False, False, False),
-        ),
-    )
+    return await state.rendering.post(author, written.row)
 
 
 async def insert(
@@ -126,15 +115,27 @@ async def insert(
         sorted(tag.folded for tag in found.tags),
         (),
     )
-    return Written(1, bool(new.media_ids), content, row["author_version"], row["job_id"])
+    decided = Row(
+        row["id"],
+        1,
+        author,
+        row["author_version"],
+        new.quote_of,
+        poll is not None,
+        *(0, 0, 0, False, False, False),
+    )
+    return Written(decided, content, bool(new.media_ids), row["job_id"])
 
 
 async def announce(state: FeedState, written: Written) -> None:
     """Deliver a post that was just committed; return when done or after a moment."""
     metrics.POSTS_CREATED.inc()
+    row, content = written.row, written.content
     if not written.has_pictures:
-        state.rendering.remember(written.version, written.content)
-    await state.deliveries.begin(written.job_id, written.content.id)
+        state.rendering.remember(row.version, content)
+    if written.job_id is not None:
+        post = Delivered(row.author_id, content.visibility, content.created_at, row[:COLUMNS])
+        await state.deliveries.begin(written.job_id, post)
 
 
 async def _root_of_thread(session: Session, author: UUID, reply_to: UUID | None) -> UUID | None:

@@ -15,8 +15,8 @@ SELECT m.id, m.username FROM feed.mentionable_members($1) m WHERE m.username = A
 SELECT count(*) FROM feed.attachable_media($1) m WHERE m.id = ANY ($2::uuid[]);
 
 -- name: insert_post (prepared)
--- Insert a post with its tags, mentions, pictures, poll, counters and delivery job, which the caller runs at once. No
--- row if the author has used the idempotency key before, or has no account any more. What is asked of other posts and
+-- Insert a post with its tags, mentions, pictures, poll, counters and delivery job, which the caller runs at once;
+-- replies are read below their post, and delivered to nobody. No row if the author has used the idempotency key before, or has no account any more. What is asked of other posts and
 -- members was asked before: with it, PostgreSQL would plan the statement anew for each post, for three times its cost.
 WITH author AS (
     SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
@@ -43,6 +43,7 @@ WITH author AS (
 ), delivery AS (
     INSERT INTO jobs.jobs (kind, state, attempts, due_at, payload, request_id)
     SELECT 'deliver_post', 'running', 1, jobs.lease(), jsonb_build_object('post_id', id), $18 FROM new
+    WHERE $4::uuid IS NULL
     RETURNING id
 ), counted AS (
     UPDATE feed.members SET posts_count = posts_count + 1
@@ -53,7 +54,7 @@ WITH author AS (
         restricted_replies_count = p.restricted_replies_count + new.is_restricted::integer
     FROM new WHERE p.id = $4
 )
-SELECT new.id, new.created_at, a.version AS author_version, delivery.id AS job_id FROM new, delivery, author a;
+SELECT new.id, new.created_at, a.version AS author_version, (SELECT id FROM delivery) AS job_id FROM new, author a;
 
 -- name: post_by_idempotency_key
 -- What the author wrote under this key. Index: posts' unique index.

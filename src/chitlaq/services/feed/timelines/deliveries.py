@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -34,6 +36,16 @@ DELIVER_POST = JobKind("deliver_post", DeliverPost, longest_pause_seconds=60.0)
 DELIVER_REPOST = JobKind("deliver_repost", DeliverRepost, longest_pause_seconds=60.0)
 
 
+class Delivered(NamedTuple):
+    """What a delivery needs to know of a post."""
+
+    author_id: UUID
+    visibility: str
+    created_at: datetime
+    row: Sequence[Any]
+    """As `Row`."""
+
+
 class Deliveries:
     def __init__(
         self,
@@ -47,11 +59,14 @@ class Deliveries:
         self._client = client
         self._timelines = timelines
         self._rendering = rendering
+        self._just_written: dict[UUID, Delivered] = {}
         own = Handler(DELIVER_POST, self._deliver), Handler(DELIVER_REPOST, self._deliver_repost)
         self.runner = Runner(database, *own, *others, client=client)
 
-    async def begin(self, job_id: UUID, post_id: UUID) -> None:
+    async def begin(self, job_id: UUID, post: Delivered) -> None:
         """Deliver a post that was just committed with its job; return when done or after a moment."""
+        post_id: UUID = post.row[0]
+        self._just_written[post_id] = post
         await self.runner.run_now(DELIVER_POST, job_id, DeliverPost(post_id), PATIENCE_SECONDS)
 
     async def begin_repost(
@@ -66,30 +81,37 @@ class Deliveries:
         await self._add_to_followers(payload.member_id, entry)
 
     async def _deliver(self, _job: Job, payload: DeliverPost) -> None:
-        post_id = payload.post_id
-        row = await self._database.row("delivered_post", post_id)
-        if row is None or row["reply_to"] is not None:  # replies are read below their post
+        post = self._just_written.pop(payload.post_id, None) or await self._read(payload.post_id)
+        if post is None:
             return
-        author: UUID = row["author_id"]
-        entry = Entry(post_id, post_id)
-        await self._timelines.add([author], entry)
-        if row["visibility"] in ("self", "mentioned"):
+        entry = Entry(payload.post_id, payload.post_id)
+        if post.visibility in ("self", "mentioned"):
+            await self._timelines.add([post.author_id], entry)
             return
-        await self._add_to_followers(author, entry)
-        for post in await self._rendering.encoded(None, [row[:COLUMNS]]):
-            event = events.PostCreated(
-                logs.request_id(), post_id, row["created_at"], msgspec.Raw(post)
-            )
+        await self._add_to_followers(post.author_id, entry, also=(post.author_id,))
+        for encoded in await self._rendering.encoded(None, [post.row]):
+            body = msgspec.Raw(encoded)
+            event = events.PostCreated(logs.request_id(), payload.post_id, post.created_at, body)
             await events.publish(self._client, event)
 
-    async def _add_to_followers(self, author: UUID, entry: Entry) -> None:
+    async def _read(self, post_id: UUID) -> Delivered | None:
+        row = await self._database.row("delivered_post", post_id)
+        if row is None:
+            return None
+        return Delivered(
+            row["author_id"], row["visibility"], row["created_at"], tuple(row)[:COLUMNS]
+        )
+
+    async def _add_to_followers(
+        self, author: UUID, entry: Entry, also: Sequence[UUID] = ()
+    ) -> None:
+        """Add an entry to the timelines of an author's followers, and of others."""
         after: UUID | None = None
         while True:
             rows = await self._database.rows("follower_ids", author, after, BATCH)
-            if not rows:
-                return
             followers = [row["follower_id"] for row in rows]
-            await self._timelines.add(followers, entry)
+            await self._timelines.add([*also, *followers], entry)
+            also = ()
             if len(followers) < BATCH:
                 return
             after = followers[-1]

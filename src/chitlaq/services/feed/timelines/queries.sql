@@ -86,11 +86,11 @@ ORDER BY p.id DESC
 OFFSET $3 LIMIT $4;
 
 -- name: delivered_post (prepared)
--- A post that is delivered; no row if it was deleted meanwhile.
+-- A post that is delivered; no row if it was deleted meanwhile, or is a reply: those are read below their post.
 SELECT p.id, p.version, p.author_id, a.version AS author_version, p.quote_of, p.has_poll, p.likes_count,
        p.replies_count, p.reposts_count, false, false, false, p.visibility, p.reply_to, p.created_at
 FROM feed.posts p JOIN feed.members a ON a.id = p.author_id
-WHERE p.id = $1 AND p.deleted_at IS NULL;
+WHERE p.id = $1 AND p.deleted_at IS NULL AND p.reply_to IS NULL;
 
 -- name: follower_ids (prepared)
 -- Followers of an author in batches, by id. Index: follows_by_followed.
