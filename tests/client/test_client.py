@@ -324,9 +324,9 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_tex
 
 async def run_example(stack: Stack, code: str, ada: Member, *others: Member) -> list[str]:
     environment = os.environ | {
-        "CHITLAQ_URL": stack.gateway,
-        "CHITLAQ_LOGIN": ada.username,
-        "CHITLAQ_PASSWORD": PASSWORD,
+        "SERVER_URL": stack.gateway,
+        "LOGIN": ada.username,
+        "PASSWORD": PASSWORD,
     }
     run = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", code, *(one.username for one in others)],

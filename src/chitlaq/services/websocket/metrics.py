@@ -36,6 +36,7 @@ RESUMES = Counter(
     "Resumptions after a connection was lost, by whether a part was left to HTTP.",
     ["result"],
 )
+metrics.initialize(RESUMES, ("complete",), ("gap",))
 PROCESSES_DEAF = Gauge(
     "websocket_processes_deaf",
     "Processes that do not hear the others over Valkey, and read messages from PostgreSQL.",
