@@ -14,7 +14,9 @@ CREATE TABLE auth.audit (
     detail jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(detail) = 'object')
 );
 CREATE INDEX audit_by_account ON auth.audit (account_id, id DESC);
-REVOKE UPDATE, DELETE ON auth.audit FROM chitlaq_auth;
+REVOKE INSERT, UPDATE, DELETE ON auth.audit FROM chitlaq_auth;
+-- Who writes an entry says neither when nor in which order.
+GRANT INSERT (account_id, operator, action, session_id, address, user_agent, detail) ON auth.audit TO chitlaq_auth;
 
 -- The language of an account's mails.
 ALTER TABLE auth.accounts ADD COLUMN language text NOT NULL DEFAULT 'en' CHECK (language IN ('en', 'tr'));

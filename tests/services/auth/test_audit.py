@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
+from chitlaq import inventory
 from tests.conftest import Member, Stack
 
 
@@ -24,8 +25,17 @@ async def test_member_sees_own_sign_ins_and_nobody_elses(
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE auth.audit SET action = 'other'", "DELETE FROM auth.audit"]
+    "statement",
+    [
+        "UPDATE auth.audit SET action = 'other'",
+        "DELETE FROM auth.audit",
+        "TRUNCATE auth.audit",
+        "INSERT INTO auth.audit (account_id, action, happened_at) VALUES (uuidv7(), 'x', now())",
+    ],
 )
-async def test_entries_are_not_changed_by_the_service(stack: Stack, statement: str) -> None:
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await stack.sql(statement, role="chitlaq_auth")
+async def test_no_role_changes_an_entry_or_says_when_it_happened(
+    stack: Stack, statement: str
+) -> None:
+    for role in {one.role for one in inventory.SERVICES if one.role} | {"chitlaq_backup"}:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await stack.sql(statement, role=role)
