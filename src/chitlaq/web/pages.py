@@ -12,6 +12,7 @@ from litestar import Response
 
 from chitlaq import __version__
 from chitlaq.core.http import problems
+from chitlaq.core.http.problems import Problem
 from chitlaq.core.visible import visible
 
 MEDIA_TYPES = {
@@ -57,10 +58,24 @@ class Pages:
             finalize=_shown,
         )
 
-    def html(self, template: str, status: int = 200, **values: Any) -> Response[str]:
-        """Render a template as a page."""
-        text = self.environment.get_template(template).render(version=__version__, **values)
-        return Response(text, status_code=status, media_type="text/html", headers=self._headers)
+    def html(
+        self, template: str, status: int = 200, *, refused: Problem | None = None, **values: Any
+    ) -> Response[str]:
+        """Render a template as a page.
+
+        Args:
+            template: its name.
+            status: unless something was refused.
+            refused: why the form that was sent was not accepted: the template has it as `errors`, by field.
+            values: what the template names.
+        """
+        headers, errors = self._headers, dict[str, str]()
+        if refused is not None:
+            status, errors = refused.status, refused.errors or {"": refused.detail}
+            headers = {**headers, **refused.headers()}
+        named = {"version": __version__, "errors": errors, **values}
+        text = self.environment.get_template(template).render(named)
+        return Response(text, status_code=status, media_type="text/html", headers=headers)
 
     def static(self, name: str) -> Response[bytes]:
         """Return one of the static files.

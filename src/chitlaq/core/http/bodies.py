@@ -1,14 +1,21 @@
-"""Request bodies: JSON that has the declared types, and which field is at fault if it has not."""
+"""Request bodies: JSON and forms of the declared types, and which field is at fault if they are not."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import ValidationException
+
+from chitlaq.core.http import problems
+
+T = TypeVar("T")
+
+MOST_FORM_BYTES = 16_384
 
 
 class StrictRequest(Request[Any, Any, State]):
@@ -32,6 +39,19 @@ class StrictRequest(Request[Any, Any, State]):
             return msgspec.convert(value, declared.annotation)
         except msgspec.ValidationError as error:
             raise ValidationException(extra=[{"message": str(error), "key": "data"}]) from error
+
+
+def of_form(fields: Mapping[str, str], kind: type[T]) -> T:
+    """Return the fields of a form as the type that a JSON body has.
+
+    Raises:
+        Problem: 422, which names the fields at fault.
+    """
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        message = {"message": str(error), "key": "data"}
+        raise problems.invalid(field_errors([message])) from None
 
 
 def field_errors(extra: list[Any]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from chitlaq.core.errors import OperatorError
-from chitlaq.core.http import client_address
+from chitlaq.core.http import bodies, client_address
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.state import OpsState
@@ -22,8 +22,6 @@ from chitlaq.ops.statuspage.components import COMPONENTS
 from chitlaq.ops.statuspage.subscriptions import InvalidTokenError, Subscriptions, TooOftenError
 from chitlaq.web.console.status import pages
 from chitlaq.web.console.status.words import LANGUAGES, words
-
-MOST_BYTES = 16_384
 
 Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
 
@@ -41,7 +39,7 @@ def _subscriptions(state: OpsState) -> Subscriptions:
     is_public=True,
     is_page=True,
     include_in_schema=False,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def subscribe(request: Request[Any, Any, State], state: OpsState) -> Response[str]:
     form = await request.form()
@@ -113,7 +111,7 @@ def show_end(state: OpsState, token: Token = "") -> Response[str]:
     is_page=True,
     include_in_schema=False,
     status_code=200,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def unsubscribe(state: OpsState, token: Token = "") -> Response[str]:
     """End a subscription: pressed on the page, or sent by a mail program (RFC 8058)."""
@@ -159,7 +157,7 @@ def _unavailable(state: OpsState, language: str, error: Exception) -> Response[s
     return _refusal(state, language, HTTPStatus.SERVICE_UNAVAILABLE, "storage")
 
 
-def _page(state: OpsState, language: str, status: HTTPStatus, **values: str) -> Response[str]:
+def _page(state: OpsState, language: str, status: HTTPStatus, **values: Any) -> Response[str]:
     return pages.STATUS.html(
         "answer.html.j2",
         status,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import Parameter
@@ -26,8 +24,6 @@ from chitlaq.services.auth.accounts.schemas import (
 )
 from chitlaq.services.auth.state import AuthState
 from chitlaq.web.site.pages import SITE
-
-MOST_BYTES = 16_384
 
 
 @post("/auth/register", summary="Register with a university address", refuses=(429, 503))
@@ -83,30 +79,22 @@ async def verification_page(
     is_site=True,
     include_in_schema=False,
     status_code=200,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def verify_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
     form = await request.form()
     typed = {name: str(form.get(name, "")) for name in ("token", "username", "password")}
     try:
-        wanted = msgspec.convert(typed, Verification)
+        wanted = bodies.of_form(typed, Verification)
         await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
         user = await registrations.verify(state, wanted, origin.of(request))
-    except msgspec.ValidationError as error:
-        errors = bodies.field_errors([{"message": str(error), "key": "data"}])
-        return await _page(state, typed["token"], HTTPStatus.UNPROCESSABLE_ENTITY, errors, typed)
     except Problem as problem:
-        errors = problem.errors or {"": problem.detail}
-        return await _page(state, typed["token"], problem.status, errors, typed)
+        return await _page(state, typed["token"], problem, typed["username"])
     return SITE.html("verify.html", state="confirmed", username=user.username)
 
 
 async def _page(
-    state: AuthState,
-    token: str,
-    status: HTTPStatus = HTTPStatus.OK,
-    errors: Mapping[str, str] | None = None,
-    typed: Mapping[str, str] | None = None,
+    state: AuthState, token: str, refused: Problem | None = None, username: str = ""
 ) -> Response[str]:
     """The page of a link as it is now: to be confirmed, confirmed, or of no use any more."""
     link = await registrations.of_link(state.database, token)
@@ -116,11 +104,10 @@ async def _page(
         return SITE.html("verify.html", state="confirmed", username=link["account_username"])
     return SITE.html(
         "verify.html",
-        status,
+        refused=refused,
         state="open",
         email=link["email"],
         display_name=link["display_name"],
-        username=(typed or link)["username"],
+        username=username or link["username"],
         token=token,
-        errors=errors or {},
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import Parameter
@@ -28,8 +26,6 @@ from chitlaq.services.auth.passwords.schemas import (
 )
 from chitlaq.services.auth.state import AuthState
 from chitlaq.web.site.pages import SITE
-
-MOST_BYTES = 16_384
 
 Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
 
@@ -107,7 +103,7 @@ async def reset_page(state: AuthState, token: Token = "") -> Response[str]:
     is_site=True,
     include_in_schema=False,
     status_code=200,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def reset_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
     form = await request.form()
@@ -116,15 +112,11 @@ async def reset_by_page(request: Request[Any, Any, State], state: AuthState) -> 
     typed = {name: str(form.get(name, "")) for name in names}
     try:
         if not token:
-            await _request_reset(msgspec.convert(typed, Forgotten), request, state)
+            await _request_reset(bodies.of_form(typed, Forgotten), request, state)
             return SITE.html("reset.html", state="sent", email=typed["email"])
-        await _reset(msgspec.convert(typed, Reset), request, state)
-    except msgspec.ValidationError as error:
-        errors = bodies.field_errors([{"message": str(error), "key": "data"}])
-        return await _page(state, token, HTTPStatus.UNPROCESSABLE_ENTITY, errors, typed)
+        await _reset(bodies.of_form(typed, Reset), request, state)
     except Problem as problem:
-        errors = problem.errors or {"": problem.detail}
-        return await _page(state, token, problem.status, errors, typed)
+        return await _page(state, token, problem, typed.get("email", ""))
     return SITE.html("reset.html", state="done")
 
 
@@ -149,15 +141,14 @@ async def address_page(state: AuthState, token: Token = "") -> Response[str]:
     is_site=True,
     include_in_schema=False,
     status_code=200,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def confirm_by_page(request: Request[Any, Any, State], state: AuthState) -> Response[str]:
     form = await request.form()
     try:
         await address_changes.confirm(state, str(form.get("token", "")), origin.of(request))
     except Problem as problem:
-        reasons = list((problem.errors or {"": problem.detail}).values())
-        return SITE.html("address.html", problem.status, state="refused", reasons=reasons)
+        return SITE.html("address.html", refused=problem, state="refused")
     return SITE.html("address.html", state="done")
 
 
@@ -174,26 +165,19 @@ async def _reset(wanted: Reset, request: Request[Any, Any, State], state: AuthSt
 
 
 async def _page(
-    state: AuthState,
-    token: str,
-    status: HTTPStatus = HTTPStatus.OK,
-    errors: Mapping[str, str] | None = None,
-    typed: Mapping[str, str] | None = None,
+    state: AuthState, token: str, refused: Problem | None = None, email: str = ""
 ) -> Response[str]:
     """The page as it is now: asking for an address, or for a password, or with a link that is over."""
-    errors = errors or {}
     if not token:
-        email = typed["email"] if typed else ""
-        return SITE.html("reset.html", status, state="ask", email=email, errors=errors)
+        return SITE.html("reset.html", refused=refused, state="ask", email=email)
     row = await mailed_tokens.found(state.database, token, "password_reset", "address_return")
     if row is None:
         return SITE.html("reset.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
     return SITE.html(
         "reset.html",
-        status,
+        refused=refused,
         state="return" if row["given_email"] else "open",
         username=row["username"],
         returned=row["given_email"],
         token=token,
-        errors=errors,
     )

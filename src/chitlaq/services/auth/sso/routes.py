@@ -11,7 +11,7 @@ from litestar.datastructures import Cookie, State
 from litestar.params import Parameter
 from litestar.response import Redirect
 
-from chitlaq.core.http import client_address
+from chitlaq.core.http import bodies, client_address
 from chitlaq.core.http import cookies as http_cookies
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.operators import FOR_OPERATORS
@@ -34,7 +34,6 @@ from chitlaq.services.auth.sso.sso import Entered
 from chitlaq.services.auth.state import AuthState
 from chitlaq.web.site.pages import SITE
 
-MOST_BYTES = 16_384
 LONGEST_CODE = 60
 
 _NO_REFERRER = {"Referrer-Policy": "no-referrer"}
@@ -82,7 +81,7 @@ async def finish(
     is_page=True,
     include_in_schema=False,
     status_code=200,
-    request_max_body_size=MOST_BYTES,
+    request_max_body_size=bodies.MOST_FORM_BYTES,
 )
 async def finish_with_second_factor(
     provider: str, request: Request[Any, Any, State], state: AuthState
@@ -180,30 +179,26 @@ async def _second_factor_page(
         methods, asked = await sso.second_factors(state, provider, cookie)
     except Problem as over:
         return _page(over)
-    refused = ""
+    reason = ""
     if problem is not None:
-        refused = (
+        reason = (
             "It is missing or wrong, or was used: try again, with the next code."
             if problem.status is HTTPStatus.UNAUTHORIZED
             else problem.detail
         )
-    status = problem.status if problem else HTTPStatus.OK
-    page = SITE.html(
+    return SITE.html(
         "sso.html",
-        status,
+        refused=problem,
         state="code",
         provider=provider,
         methods=methods,
         passkey=msgspec.json.encode(asked).decode(),
-        refused=refused,
+        reason=reason,
     )
-    page.headers.update(problem.headers() if problem else {})
-    return page
 
 
 def _page(problem: Problem) -> Response[str]:
     """Say to somebody in front of a browser what happened; their attempt is over."""
-    page = SITE.html("sso.html", problem.status, state="over", detail=problem.detail)
-    page.headers.update(problem.headers())
+    page = SITE.html("sso.html", refused=problem, state="over", detail=problem.detail)
     page.cookies.append(steps.forgotten())
     return page
