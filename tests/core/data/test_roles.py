@@ -28,6 +28,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     },
     "chitlaq_feed": {
         **IDENTITY,
+        "auth.disabled_accounts": READ,
         "feed.*": USE,
         "jobs.jobs": USE,
         "websocket.group_members": READ,
