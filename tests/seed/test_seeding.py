@@ -386,3 +386,16 @@ async def test_backups_compare_every_message(new_database: NewDatabase) -> None:
     await connection.close()
     (said,) = fingerprint.differences(before, taken())
     assert said.startswith("websocket.messages has ")
+
+
+async def test_private_members_are_asked_and_some_members_are_muted(
+    connection: asyncpg.Connection[Any],
+) -> None:
+    requests = await connection.fetch(
+        "SELECT m.is_private, f.follower_id FROM feed.follow_requests r"
+        " JOIN feed.members m ON m.id = r.requested_id"
+        " LEFT JOIN feed.follows f ON f.follower_id = r.requester_id AND f.followed_id = r.requested_id"
+    )
+    assert len(requests) >= 5
+    assert {tuple(row) for row in requests} == {(True, None)}
+    assert await connection.fetchval("SELECT count(*) FROM feed.mutes") >= 5

@@ -17,7 +17,7 @@ from argon2 import PasswordHasher
 
 from chitlaq.core.data import postgres
 from chitlaq.core.errors import OperatorError
-from chitlaq.seed import names
+from chitlaq.seed import names, relations
 from chitlaq.seed.clock import chance, moment, time_of, uuid7
 from chitlaq.seed.conversations import Conversations
 from chitlaq.seed.copying import Connection, Progress, copy_rows, without_indexes
@@ -177,6 +177,7 @@ async def _write(
             lambda done: progress("tags", done, len(written.tagged)),
         )
         await _write_people(connection, who, graph, written, universities, seed, password, progress)
+    await relations.write(connection, who, graph, until, chance(seed, "relations"))
     talk = Conversations(who, until, chance(seed, "conversations"))
     await talk.write(connection)
     return SeedReport(

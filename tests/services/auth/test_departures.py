@@ -226,8 +226,19 @@ async def test_erased_account_leaves_no_trace_and_others_keep_what_is_theirs(
     group_id = group.json()["id"]
     await say(ada, group_id, word)
     await say(eve, group_id, "of eve")
+    await ada.put("/api/users/me/muted-words", {"words": [{"word": word}]})
+    await ada.put("/api/users/me/muted-tags", {"tags": [{"tag": word}]})
+    await ada.put(f"/api/posts/{root['id']}/mute")
+    private = await join()
+    await private.patch("/api/users/me", {"is_private": True})
+    await ada.put(f"/api/users/{private.username}/follow")
+    for one, other in ((ada, private), (private, ada)):
+        await one.put(f"/api/users/{other.username}/mute")
     assert (await ada.get("/api/feed/home")).status_code == 200
-    await exported(ada)
+    archive = await exported(ada)
+    assert [one["username"] for one in read(archive, "feed/follow-requests")] == [private.username]
+    muted = {one["muted"] for one in read(archive, "feed/mutes")}
+    assert muted == {word, private.username, root["id"]}
     before = await traces(stack, ada.id, word)
     assert {"feed.posts", "websocket.messages", "Valkey"} <= {one.split(":")[0] for one in before}
 

@@ -60,14 +60,14 @@ class Crowd:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._client = httpx.AsyncClient(
+        self.client = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{stack.ports['feed']}", timeout=60
         )
 
     async def join(self, count: int) -> list[Someone]:
         names = [f"c{uuid4().hex[:15]}" for _ in range(count)]
         rows = await self._stack.sql(JOINED, names)
-        made = [Someone(self._client, self._stack, row["id"], row["username"]) for row in rows]
+        made = [Someone(self.client, self._stack, row["id"], row["username"]) for row in rows]
         return sorted(made, key=lambda one: one.id)
 
     async def __aenter__(self) -> Self:
@@ -79,4 +79,4 @@ class Crowd:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self.client.aclose()

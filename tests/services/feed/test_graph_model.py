@@ -115,8 +115,7 @@ class Model:
             return 404
         if not self._shows(viewer, other):
             return 403
-        end = 1 if direction == "followers" else 0
-        found = {pair[1 - end] for pair in self.follows if pair[end] == other}
+        found = self._between(other, direction)
         return sorted(one for one in found if self.sees(viewer, one))
 
     def own(self, one: int, what: str) -> list[int]:
@@ -124,6 +123,16 @@ class Model:
             return [pair[0] for pair in reversed(self.requests) if pair[1] == one]
         pairs = self.blocks if what == "blocks" else self.mutes
         return sorted(pair[1] for pair in pairs if pair[0] == one)
+
+    def listed_outside(self, other: int, direction: str) -> list[int] | int:
+        """For those who are not signed in."""
+        if other in self.private:
+            return 403
+        return sorted(self._between(other, direction) - self.private)
+
+    def _between(self, other: int, direction: str) -> set[int]:
+        end = 1 if direction == "followers" else 0
+        return {pair[1 - end] for pair in self.follows if pair[end] == other}
 
     def _shows(self, viewer: int, other: int) -> bool:
         return other not in self.private or viewer == other or (viewer, other) in self.follows
@@ -155,12 +164,23 @@ async def act(who: list[Someone], action: tuple[str, int, int]) -> int:
     return (await who[one].ask(method, path.format(who[other].username), body)).status_code
 
 
-async def compare(who: list[Someone], model: Model) -> None:
+async def compare(crowd: Crowd, who: list[Someone], model: Model) -> None:
     names = [one.username for one in who]
 
     def named(numbers: list[int] | int) -> list[str] | int:
         return numbers if isinstance(numbers, int) else [names[number] for number in numbers]
 
+    for other, name in enumerate(names):
+        for direction in ("followers", "following"):
+            answer = await crowd.client.get(f"/users/{name}/{direction}")
+            outside = (
+                [item["username"] for item in answer.json()["items"]]
+                if answer.status_code == 200
+                else answer.status_code
+            )
+            assert outside == named(model.listed_outside(other, direction)), (
+                f"{direction} of {other}"
+            )
     for viewer, asker in enumerate(who):
         for what in ("follow-requests", "blocks", "mutes"):
             found = await asker.names(f"/users/me/{what}")
@@ -196,7 +216,7 @@ def test_members_see_what_the_model_says_after_any_sequence(stack: Stack, exampl
                     word, one, other = action
                     wanted = getattr(model, word)(one, other)
                     assert await act(who, action) == wanted, f"action {number}"
-                await compare(who, model)
+                await compare(crowd, who, model)
 
         asyncio.run(follow_it())
 
