@@ -11,8 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from chitlaq.core.data import valkey
+from chitlaq.core.data.jobs import Runner
 from chitlaq.core.data.valkey import Script, Valkey
 from chitlaq.core.data.valkey_cluster import slot_of
+from chitlaq.core.data.valkey_connection import ValkeyReplyError
 from chitlaq.core.http.limits import WINDOW_SECONDS, Limiter
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.feed.timelines.cache import MAX_LENGTH, Entry, Timelines
@@ -163,14 +165,18 @@ async def test_dead_node_fails_its_keys_at_once_and_is_named_and_found_again(
     keys = [b"key:%d" % number for number in range(100)]
     await client.run_for_each(INCREASE, keys, 0)
     assert len(await client.each("PING")) == 3
-    cluster.kill(1)
+    jobs = Runner(NoDatabase(), client=client)  # type: ignore[arg-type]
+    fault = ValkeyReplyError("WRONGTYPE")
+    assert not await jobs._is_outage(fault)
+    cluster.kill(2)
+    assert await jobs._is_outage(fault), "a job that needs this node only is not at fault"
     failed = await asyncio.gather(
         *(client.execute("GET", key) for key in keys), return_exceptions=True
     )
     assert any(isinstance(one, valkey.UNAVAILABLE) for one in failed)
-    with pytest.raises(valkey.UNAVAILABLE, match=f"127.0.0.1:{cluster.ports[1]}: "):
+    with pytest.raises(valkey.UNAVAILABLE, match=f"127.0.0.1:{cluster.ports[2]}: "):
         await client.each("PING")
-    cluster.start(1)
+    cluster.start(2)
     await cluster.is_whole()
 
     async def is_back() -> bool:

@@ -25,7 +25,7 @@ from chitlaq.core import ids, tasks
 from chitlaq.core.data import valkey
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
-from chitlaq.core.data.valkey import Valkey
+from chitlaq.core.data.valkey import Script, Valkey
 from chitlaq.core.telemetry import logs, metrics
 
 POLL_SECONDS = 1.0
@@ -41,6 +41,9 @@ RESULTS = ("done", "failed", "postponed", "dead")
 # May be an outage, or a job whose own command fails each time: `Runner._is_outage` asks.
 _UNAVAILABLE = (*valkey.UNAVAILABLE, PostgresUnavailableError)
 PROBE_SECONDS = 1.0
+# Of a cluster, every node is asked: they are spread over all.
+_PROBED = [b"jobs:probe:" + valkey.hash_tag(number) for number in range(valkey.HASH_TAGS)]
+_PROBE = Script("for _, key in ipairs(KEYS) do redis.call('SET', key, '', 'PX', 1000) end")
 
 log = logs.get("jobs")
 
@@ -266,7 +269,7 @@ class Runner:
             if isinstance(error, PostgresUnavailableError):
                 await self._database.ping(PROBE_SECONDS)
             elif self._client is not None:
-                await self._client.execute("SET", "jobs:probe", "", "PX", 1000)
+                await self._client.run_for_each(_PROBE, _PROBED)
         except _UNAVAILABLE:
             return True
         return False

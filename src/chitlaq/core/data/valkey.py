@@ -34,6 +34,9 @@ from chitlaq.core.telemetry import tracing
 PING_SECONDS = 1.0
 """How often a subscription, which may be quiet, asks whether the server is still there."""
 
+HASH_TAGS = 64
+"""So many spread keys evenly over the nodes of a cluster, and let those with the same one share a command."""
+
 UNAVAILABLE = (ValkeyUnavailableError, ValkeyReplyError)
 """The exceptions to catch in order to continue without Valkey."""
 
@@ -48,6 +51,11 @@ def url(settings: Settings, home: Home) -> str:
 def connect(settings: Settings, home: Home) -> Valkey:
     """Return a client; it connects at its first command."""
     return Valkey(url(settings, home))
+
+
+def hash_tag(number: int) -> bytes:
+    """Return what the names of keys contain that are to share a slot of a cluster."""
+    return b"{%d}" % (number % HASH_TAGS)
 
 
 def _ignore() -> None:

@@ -46,6 +46,7 @@ class Cluster:
         self._known = {seed.name: Server(seed) for seed in seeds}
         self._owners: list[Server | None] = [None] * SLOTS
         self._read_at = -PAUSE_SECONDS
+        self._fault: str | None = None
         self._reading = asyncio.Lock()
         self._doubting: asyncio.Task[None] | None = None
 
@@ -171,20 +172,24 @@ class Cluster:
     async def _read(self) -> None:
         """Read who serves which slot, from the first node that answers, at most five times a second."""
         async with self._reading:
-            if monotonic() - self._read_at < PAUSE_SECONDS:
-                return
-            faults = []
-            for name, server in list(self._known.items()):
-                try:
-                    rows = await server.execute(("CLUSTER", "SLOTS"))
-                except (ValkeyUnavailableError, ValkeyReplyError) as error:
-                    faults.append(f"{name}: {error}")
-                else:
-                    self._learn(server, rows)
-                    break
-            self._read_at = monotonic()
-            if len(faults) == len(self._known):
-                raise ValkeyUnavailableError(f"no node answers: {'; '.join(faults)}")
+            if monotonic() - self._read_at >= PAUSE_SECONDS:
+                self._fault = await self._read_from_any()
+                self._read_at = monotonic()
+            if self._fault is not None:
+                raise ValkeyUnavailableError(self._fault)
+
+    async def _read_from_any(self) -> str | None:
+        """Return why no node has answered, if none has."""
+        faults = []
+        for name, server in list(self._known.items()):
+            try:
+                rows = await server.execute(("CLUSTER", "SLOTS"))
+            except (ValkeyUnavailableError, ValkeyReplyError) as error:
+                faults.append(f"{name}: {error}")
+            else:
+                self._learn(server, rows)
+                return None
+        return f"no node answers: {'; '.join(faults)}"
 
     def _learn(self, asked: Server, rows: Sequence[Any]) -> None:
         owners: list[Server | None] = [None] * SLOTS

@@ -33,10 +33,6 @@ LIFETIME_SECONDS = 7 * 24 * 3600
 ATTEMPT_SECONDS = 60
 FORGET_SECONDS = 1.0
 
-# Timelines with the same hash tag are extended by one command on a Valkey Cluster, too. So many tags spread
-# them evenly over its nodes.
-TAGS = 64
-
 # Sorts above every id; a timeline read from its newest end begins with it.
 COMPLETE = b"\xff"
 # Markers of attempts sort below every id of this millennium.
@@ -194,4 +190,4 @@ def _entry(member: bytes) -> Entry:
 
 
 def _key(member: UUID) -> bytes:
-    return b"timeline:{%d}:%b" % (member.bytes[-1] % TAGS, member.bytes)
+    return b"timeline:%b:%b" % (valkey.hash_tag(member.bytes[-1]), member.bytes)
