@@ -96,23 +96,41 @@ class World:
                 assert may_read(viewer, post), f"{viewer} reads in {where}: {post}"
 
 
-async def world(stack: Stack, client: httpx.AsyncClient) -> World:
-    """Set up members in all relations to three authors, and posts of every kind and visibility."""
+async def joined(stack: Stack, client: httpx.AsyncClient, *names: str) -> dict[str, Member]:
+    """Let members join at once, without mails: one of another university, one a moderator, by these names."""
     await stack.add_university("Elsewhere College", "elsewhere.example")
     run = secrets.token_hex(4)
-    people = {name: UUID(str(ids.new())) for name in (*AUTHORS, HOST, SHARER, *VIEWERS)}
-    members = {
-        name: Member(
-            str(one),
-            f"{name[:9]}_{run}",
-            "",
-            stack.signer.sign(
-                one, ids.new(), 900, roles=["moderator"] if name == "moderator" else []
-            ),
-            client,
-        )
-        for name, one in people.items()
-    }
+    members: dict[str, Member] = {}
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        for name in names:
+            domain = "elsewhere.example" if name == "elsewhere" else "example.edu"
+            username = f"{name[:9]}_{run}"
+            one = await connection.fetchval(
+                "INSERT INTO auth.accounts (university_id, email, username, display_name, verified_at)"
+                " SELECT university_id, $1 || '@' || domain, $1, $1, now()"
+                " FROM auth.university_domains WHERE domain = $2 RETURNING id",
+                username, domain,
+            )  # fmt: skip
+            await connection.execute(
+                "SELECT feed.create_member(id, university_id, username, username) FROM auth.accounts"
+                " WHERE id = $1",
+                one,
+            )
+            roles = ["moderator"] if name == "moderator" else []
+            token = stack.signer.sign(one, ids.new(), 900, roles=roles)
+            members[name] = Member(str(one), username, "", token, client)
+    finally:
+        await connection.close()
+    return members
+
+
+async def world(stack: Stack, client: httpx.AsyncClient) -> World:
+    """Set up members in all relations to three authors, and posts of every kind and visibility."""
+    run = secrets.token_hex(4)
+    names = (*AUTHORS, HOST, SHARER, *VIEWERS)
+    members = await joined(stack, client, *names)
+    people = {name: UUID(one.id) for name, one in members.items()}
     posts = [Written(str(ids.new()), HOST, "public", "root")]
     (root,) = posts
     for author in AUTHORS:
@@ -136,25 +154,7 @@ async def world(stack: Stack, client: httpx.AsyncClient) -> World:
 
 
 async def _store(connection: Any, world: World, people: dict[str, UUID]) -> None:
-    await connection.executemany(
-        "INSERT INTO auth.accounts (id, university_id, email, username, display_name, verified_at)"
-        " SELECT $1, university_id, $2 || '@' || $3, $2, $2, now()"
-        " FROM auth.university_domains WHERE domain = $3",
-        [
-            (
-                people[name],
-                one.username,
-                "elsewhere.example" if name == "elsewhere" else "example.edu",
-            )
-            for name, one in world.members.items()
-        ],
-    )
     everybody = list(people.values())
-    await connection.execute(
-        "SELECT feed.create_member(id, university_id, username, username) FROM auth.accounts"
-        " WHERE id = ANY ($1)",
-        everybody,
-    )
     await connection.executemany(
         "INSERT INTO feed.follows (follower_id, followed_id) VALUES ($1, $2)",
         [
