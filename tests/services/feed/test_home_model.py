@@ -304,7 +304,7 @@ class Session:
     ("seed", "rounds"),
     [
         *((seed, 6) for seed in (1, 2)),
-        *(pytest.param(seed, 25, marks=pytest.mark.long) for seed in range(3, 15)),
+        *(pytest.param(seed, 12, marks=pytest.mark.long) for seed in range(3, 19)),
     ],
 )
 async def test_home_is_what_the_model_says_after_any_sequence(

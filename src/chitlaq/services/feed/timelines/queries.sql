@@ -56,7 +56,9 @@ CROSS JOIN LATERAL (
         SELECT (SELECT true FROM feed.follows f
                 WHERE f.follower_id = asked.member AND f.followed_id = p.author_id) IS NOT NULL AS is_followed
     ) AS author
-    WHERE CASE WHEN e.repost_id IS NULL THEN p.author_id = asked.member OR author.is_followed
+    WHERE CASE WHEN e.repost_id IS NULL
+          -- One that was narrowed to whom it mentions may still be in a timeline.
+          THEN p.author_id = asked.member OR author.is_followed AND p.visibility <> 'mentioned'
           ELSE r.member_id IS NOT NULL AND p.author_id <> asked.member
                AND NOT (p.reply_to IS NULL AND p.created_at > r.created_at - interval '7 days'
                         AND author.is_followed)
