@@ -273,6 +273,35 @@ async def test_erased_account_leaves_no_trace_and_others_keep_what_is_theirs(
     assert "username" in refused.json()["errors"]
 
 
+async def test_mails_to_former_addresses_are_erased_unless_somebody_else_has_them(
+    stack: Stack, join: Join, name: Callable[[], str]
+) -> None:
+    ada = await join()
+    addresses = [ada.email]
+    for _ in range(2):
+        body = {"email": f"{name()}@example.edu", "password": PASSWORD}
+        assert (await ada.post("/api/auth/email/change", body)).status_code == 202
+        confirmation = {"token": stack.mail_token(body["email"])}
+        assert (await ada.post("/api/auth/email/confirm", confirmation)).status_code == 204
+        addresses.append(body["email"])
+    # What was mailed long ago leads nowhere any more.
+    await stack.sql("DELETE FROM auth.mailed_tokens WHERE account_id = $1", ada.id)
+    eve = await join()
+    await stack.sql("UPDATE auth.accounts SET email = $2 WHERE id = $1", eve.id, addresses[1])
+    await sign_in(ada)
+    assert (await leave(ada, password=PASSWORD)).status_code == 202
+    await stack.sql("UPDATE auth.departures SET erase_at = now() WHERE account_id = $1", ada.id)
+
+    async def is_gone() -> bool:
+        return not await stack.sql("SELECT FROM auth.accounts WHERE id = $1", ada.id)
+
+    await eventually(is_gone)
+    left = await stack.sql(
+        "SELECT DISTINCT to_address FROM mail.messages WHERE to_address = ANY ($1)", addresses
+    )
+    assert [one["to_address"] for one in left] == [addresses[1]]
+
+
 CONTRIBUTIONS = {
     "auth": CONTRIBUTION,
     "feed": feed.contribution(None, None, None),  # type: ignore[arg-type]

@@ -146,13 +146,18 @@ INSERT INTO auth.retired_usernames (hash) VALUES (sha256(convert_to(auth.skeleto
 ON CONFLICT DO NOTHING;
 
 -- name: erase_mails
--- Delete the mails to an account's addresses: the one that it has, and those of changes under way; and the jobs that
--- would send them. Index: messages_by_address.
-WITH gone AS (
-    DELETE FROM mail.messages
-    WHERE to_address IN (SELECT email FROM auth.accounts WHERE id = $1
-                         UNION SELECT email FROM auth.mailed_tokens WHERE account_id = $1)
-    RETURNING id
+-- Delete the mails to an account's addresses, also former and wanted ones, which the audit log names, unless they are
+-- somebody else's by now; and the jobs that would send them. Index: messages_by_address.
+WITH addresses AS (
+    SELECT email FROM auth.accounts WHERE id = $1
+    UNION SELECT email FROM auth.mailed_tokens WHERE account_id = $1
+    UNION SELECT detail ->> 'email' FROM auth.audit WHERE account_id = $1
+    UNION SELECT detail ->> 'former' FROM auth.audit WHERE account_id = $1
+    EXCEPT SELECT email FROM auth.accounts WHERE id <> $1
+    EXCEPT SELECT email FROM auth.registrations WHERE account_id IS DISTINCT FROM $1 AND expires_at > now()
+),
+gone AS (
+    DELETE FROM mail.messages WHERE to_address IN (SELECT email FROM addresses) RETURNING id
 )
 DELETE FROM jobs.jobs WHERE kind = 'send_mail' AND payload ->> 'message_id' IN (SELECT id::text FROM gone);
 

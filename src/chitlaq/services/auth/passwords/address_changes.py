@@ -94,7 +94,8 @@ async def confirm(state: AuthState, token: str, origin: Origin) -> None:
             path = f"/reset?token={back}"
             await mails.tell(session, state.settings, to, "address_changed", path, **named)
             await sessions.end_all(session, account_id, but=row["session_id"])
-            await audit.write(session, account_id, "address_changed", origin, email=given)
+            changed = {"email": given, "former": owner["email"]}
+            await audit.write(session, account_id, "address_changed", origin, **changed)
     except asyncpg.UniqueViolationError:
         raise problems.invalid({"token": "this address has got another account"}) from None
     log.info("address changed", account_id=account_id, address=origin.address)
