@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import Awaitable, Callable
@@ -22,13 +23,6 @@ from tests.services.feed.pictures import (
 )
 
 Join = Callable[..., Awaitable[Member]]
-
-
-async def attach(stack: Stack, post_id: str, *media_ids: str) -> None:
-    for position, media_id in enumerate(media_ids):
-        await stack.sql(
-            "INSERT INTO feed.post_media VALUES ($1, $2, $3)", post_id, position, media_id
-        )
 
 
 async def test_picture_is_rendered_in_three_widths_and_two_formats(
@@ -101,8 +95,7 @@ async def test_picture_of_a_post_is_seen_by_those_who_may_read_the_post(
         return [(await seen(client, url, one)).status_code for one in viewers]
 
     assert await statuses() == [200, 404, 404, 404]
-    post = await author.write("Look", visibility="followers")
-    await attach(stack, post["id"], media["id"])
+    post = await author.write("Look", visibility="followers", media_ids=[media["id"]])
     assert await statuses() == [200, 200, 404, 404]
     assert (await seen(client, url, follower)).headers["cache-control"].startswith("private")
     await author.patch(f"/api/posts/{post['id']}", {"visibility": "public"})
@@ -114,6 +107,29 @@ async def test_picture_of_a_post_is_seen_by_those_who_may_read_the_post(
     assert await statuses() == [200, 200, 404, 404]
     await author.delete(f"/api/posts/{post['id']}")
     assert await statuses() == [404, 404, 404, 404]
+
+
+async def test_post_shows_what_became_of_its_pictures(stack: Stack, join: Join) -> None:
+    """Although what it says is cached: a new state or description is a new version."""
+    ada = await join()
+    made = (await upload(ada, encoded(picture(1200, 900)), alt="before")).json()
+    post = await ada.write("Look", media_ids=[made["id"]])
+
+    async def shown() -> dict[str, Any]:
+        (found,) = (await ada.get(f"/api/posts/{post['id']}")).json()["media"]
+        return dict(found)
+
+    assert (await shown())["alt"] == "before"
+
+    async def is_ready() -> bool:
+        return (await shown())["blurhash"] is not None
+
+    await eventually(is_ready)
+    await ada.patch(f"/api/media/{made['id']}", {"alt": "after"})
+    found = await shown()
+    assert (found["alt"], found["width"], found["url"]) == ("after", 1200, made["url"])
+    again = await ada.post("/api/posts", {"text": "Again", "media_ids": [made["id"]]})
+    assert again.status_code in {409, 422}
 
 
 async def test_only_a_service_leads_to_the_files(stack: Stack, client: httpx.AsyncClient) -> None:
@@ -183,9 +199,11 @@ async def test_animation_becomes_a_small_one(
     stack: Stack, client: httpx.AsyncClient, join: Join
 ) -> None:
     ada = await join()
-    for kind in ("GIF", "WEBP", "AVIF", "PNG"):
-        made = await uploaded(ada, animation(3, kind, 600, 450))
-        assert (made["state"], made["is_animated"], made["width"]) == ("ready", True, 480), kind
+    kinds = ("GIF", "WEBP", "AVIF", "PNG")
+    for made in await asyncio.gather(
+        *(uploaded(ada, animation(3, kind, 600, 450)) for kind in kinds)
+    ):
+        assert (made["state"], made["is_animated"], made["width"]) == ("ready", True, 480)
         answer = await seen(client, made["url"], ada, Accept="image/avif")
         shown: Any = Image.open(io.BytesIO(answer.content))
         assert (shown.format, shown.n_frames, shown.size) == ("WEBP", 3, (480, 360))
@@ -230,8 +248,7 @@ async def test_nothing_is_left_of_pictures_that_nobody_may_see(stack: Stack, joi
         "UPDATE feed.media SET created_at = now() - interval '25 hours' WHERE owner_id = $1",
         orphan.id,
     )
-    post = await deleted.write("With a picture")
-    await attach(stack, post["id"], made[deleted.id]["id"])
+    post = await deleted.write("With a picture", media_ids=[made[deleted.id]["id"]])
     await deleted.delete(f"/api/posts/{post['id']}")
     await stack.sql(
         "INSERT INTO jobs.jobs (kind, payload, request_id)"
