@@ -14,7 +14,7 @@ from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http import problems
-from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.http.paging import Page, Paging, cursor_after
 from chitlaq.core.text import tokens
 from chitlaq.services.feed.discovery.ranking import MAX_PER_AUTHOR, MAX_POSTS, MAX_TAGS
 from chitlaq.services.feed.discovery.schemas import TrendingTag, TrendingTags
@@ -23,6 +23,8 @@ from chitlaq.services.feed.schemas import Post
 
 LOOKED_AT = 400
 """Latest posts of which a page is chosen, so that it costs the same whoever writes how much."""
+SPARE = 20
+"""Posts of a tag that a page looks at beside those it needs: some may not be read."""
 MAX_TURNS = 3
 """How often a page looks at so many while there is nothing to show; a short page says how to read on."""
 
@@ -90,8 +92,23 @@ async def tagged(
     database: Database, rendering: Rendering, viewer: UUID | None, tag: str, paging: Paging
 ) -> Page[Post]:
     """Return a page of the public posts with a hashtag, newest first."""
-    rows = await database.rows("tagged_posts", viewer, tokens.folded(tag), *paging.window)
-    return await rendering.page(viewer, rows, paging)
+    folded = tokens.folded(tag)
+    until = paging.offset + paging.limit
+    rows: list[Any] = []
+    before, take, is_end = paging.before, until + SPARE, False
+    for _ in range(MAX_TURNS):
+        wanted = until + 1 - len(rows)
+        found = await database.rows("tagged_posts", viewer, folded, before, take, wanted)
+        rows += [row[2:] for row in found if row["id"] is not None]
+        looked_at, oldest = found[0][:2]
+        is_end = looked_at < take
+        if len(rows) > until or is_end:
+            break
+        before, take = oldest, LOOKED_AT
+    items = rows[paging.offset : until]
+    after = items[-1][0] if len(rows) > until else None if is_end else before
+    encoded = await rendering.posts(viewer, items)
+    return Page(encoded, paging.page, paging.limit, cursor_after(after) if after else None)
 
 
 async def trending(database: Database, viewer: UUID | None) -> TrendingTags:

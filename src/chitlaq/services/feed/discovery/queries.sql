@@ -141,20 +141,27 @@ LEFT JOIN (chosen c JOIN feed.readable_posts($1) p ON p.id = c.id) ON true
 ORDER BY p.id DESC;
 
 -- name: tagged_posts (prepared)
--- The latest public posts with a tag that the viewer may read and does not mute, newest first. Index: post_tags'
--- primary key. Were the tag compared by =, a common one would be looked for among the tags of all newer posts.
-WITH chosen AS MATERIALIZED (
-    SELECT t.post_id
-    FROM feed.post_tags t
-    JOIN feed.permitted_posts($1) p ON p.id = t.post_id
-    WHERE t.tag >= $2 AND t.tag <= $2 AND p.visibility = 'public' AND ($3::uuid IS NULL OR t.post_id < $3)
+-- What the viewer may read and does not mute of the $4 posts with a tag before a post, newest first. Always one row, with
+-- how many posts were looked at and the oldest of them, and without a post if there is none. Index: post_tags' primary
+-- key; were the tag compared by =, a common one would be looked for among the tags of all newer posts.
+WITH latest AS MATERIALIZED (
+    SELECT post_id AS id FROM feed.post_tags
+    WHERE tag >= $2 AND tag <= $2 AND ($3::uuid IS NULL OR post_id < $3)
+    ORDER BY tag DESC, post_id DESC
+    LIMIT $4
+), chosen AS MATERIALIZED (
+    SELECT l.id
+    FROM latest l
+    JOIN feed.permitted_posts($1) p ON p.id = l.id
+    WHERE p.visibility = 'public'
       AND NOT EXISTS (SELECT FROM feed.mutes_against($1, p.author_id, p.id, coalesce(p.root_id, p.id)))
-    ORDER BY t.tag DESC, t.post_id DESC
-    OFFSET $4 LIMIT $5
+    ORDER BY l.id DESC
+    LIMIT $5
 )
-SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
-       p.liked, p.reposted, p.bookmarked
-FROM chosen c JOIN feed.readable_posts($1) p ON p.id = c.post_id
+SELECT w.looked_at, w.oldest, p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies,
+       p.reposts, p.liked, p.reposted, p.bookmarked
+FROM (SELECT count(*) AS looked_at, (SELECT id FROM latest ORDER BY id LIMIT 1) AS oldest FROM latest) w
+LEFT JOIN (chosen c JOIN feed.readable_posts($1) p ON p.id = c.id) ON true
 ORDER BY p.id DESC;
 
 -- name: trending_tags (prepared)
