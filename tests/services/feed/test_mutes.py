@@ -118,6 +118,22 @@ async def test_muted_people_words_tags_and_threads_are_in_no_feed_and_stay_reada
     assert await all_there()
 
 
+async def test_muted_threads_are_listed_by_their_beginning_as_long_as_it_can_be_read(
+    join: Join,
+) -> None:
+    reader, author = await join(), await join()
+    begun = await author.write("a long story")
+    reply = await author.write("goes on", reply_to=begun["id"])
+    path = "/api/users/me/muted-threads"
+    assert (await reader.put(f"/api/posts/{reply['id']}/mute")).status_code == 204
+    assert [item["id"] for item in (await reader.get(path)).json()["items"]] == [begun["id"]]
+    await author.patch(f"/api/posts/{begun['id']}", {"visibility": "self"})
+    assert (await reader.get(path)).json()["items"] == []
+    assert (await reader.delete(f"/api/posts/{reply['id']}/mute")).status_code == 204
+    await author.patch(f"/api/posts/{begun['id']}", {"visibility": "public"})
+    assert (await reader.get(path)).json()["items"] == []
+
+
 async def test_mute_ends_at_its_time(stack: Stack, join: Join) -> None:
     reader, author = await join(), await join()
     await reader.put(f"/api/users/{author.username}/follow")

@@ -113,8 +113,9 @@ DOING: dict[tuple[str, str], tuple[int, object]] = {
     ("DELETE", f"{POST}/quotes/{{quote_id}}"): (404, None),
 }
 # Tested elsewhere or below: explore is a ranking, a bookmark is needed for the lists, and a post that is
-# written is one's own.
+# written is one's own. Muted threads: test_mutes.py.
 OTHERS = {
+    ("GET", "/users/me/muted-threads"),
     ("GET", "/feed/explore"),
     ("DELETE", f"{POST}/bookmark"),
     ("POST", "/posts"),

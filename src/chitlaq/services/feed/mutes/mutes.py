@@ -22,6 +22,8 @@ from chitlaq.services.feed.mutes.schemas import (
     MutedWord,
     MutedWords,
 )
+from chitlaq.services.feed.schemas import Post
+from chitlaq.services.feed.state import FeedState
 
 
 async def mute(database: Database, member: UUID, username: str, until: datetime | None) -> None:
@@ -89,6 +91,12 @@ async def set_tags(database: Database, member: UUID, wanted: MutedTags) -> None:
     async with database.transaction() as session:
         await session.execute("forget_muted_tags", member)
         await session.execute("mute_tags", member, names, [one.until for one in wanted.tags])
+
+
+async def threads(state: FeedState, member: UUID, paging: Paging) -> Page[Post]:
+    """Return a page of the posts that the muted threads begin with, the latest post first."""
+    rows = await state.database.rows("muted_threads", member, *paging.window)
+    return await state.rendering.page(member, rows, paging)
 
 
 async def mute_thread(database: Database, member: UUID, post_id: UUID) -> None:

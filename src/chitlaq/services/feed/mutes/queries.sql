@@ -65,6 +65,17 @@ RETURNING post_id;
 DELETE FROM feed.muted_threads
 WHERE member_id = $1 AND post_id = (SELECT coalesce(root_id, id) FROM feed.posts WHERE id = $2);
 
+-- name: muted_threads
+-- The posts that the threads which a member mutes begin with, the latest post first, of those that the member may read.
+-- Index: muted_threads' primary key.
+SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll, p.likes, p.replies, p.reposts,
+       p.liked, p.reposted, p.bookmarked
+FROM feed.muted_threads t
+CROSS JOIN LATERAL feed.readable_posts($1) p
+WHERE t.member_id = $1 AND p.id = t.post_id AND ($2::uuid IS NULL OR t.post_id < $2)
+ORDER BY t.post_id DESC
+OFFSET $3 LIMIT $4;
+
 -- name: forget_mutes
 -- Delete the mutes that are over.
 WITH people AS (DELETE FROM feed.mutes WHERE until < now()), words AS (DELETE FROM feed.muted_words WHERE until < now())

@@ -10,6 +10,7 @@ from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.mutes import mutes
 from chitlaq.services.feed.mutes.schemas import Mute, MutedMember, MutedTags, MutedWords
+from chitlaq.services.feed.schemas import Post
 from chitlaq.services.feed.state import FeedState
 
 
@@ -47,6 +48,11 @@ async def muted_tags(member: Identity, state: FeedState) -> MutedTags:
 @put("/users/me/muted-tags", status_code=204, summary="Mute these hashtags, and no others")
 async def set_muted_tags(data: MutedTags, member: Identity, state: FeedState) -> None:
     await mutes.set_tags(state.database, member.account_id, data)
+
+
+@get("/users/me/muted-threads", summary="Posts whose threads you mute")
+async def muted_threads(member: Identity, state: FeedState, paging: Paging) -> Page[Post]:
+    return await mutes.threads(state, member.account_id, paging)
 
 
 @put("/posts/{post_id:uuid}/mute", status_code=204, summary="Mute a post's thread")
