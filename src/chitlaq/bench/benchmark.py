@@ -16,7 +16,7 @@ import msgspec
 from chitlaq import inventory
 from chitlaq.bench import baseline, pages, queries, routines, tokens, without_telemetry
 from chitlaq.bench.installation import Installation, Memory, installed
-from chitlaq.bench.load import Load, Outcome, get, measure
+from chitlaq.bench.load import Load, Outcome, get, measure, successful
 from chitlaq.bench.pages import Paged
 from chitlaq.bench.queries import QueryRate
 from chitlaq.bench.routines import Noticed, RoutineCost
@@ -162,7 +162,7 @@ async def _feed_and_baseline(
     gateway = installation.settings.port_of("api-gateway")
     requests = [get(baseline.TARGET, token) for token in tokens]
     signed = [{"Authorization": f"Bearer {token}"} for token in tokens]
-    bodies = [await _request(gateway, "GET", baseline.TARGET, headers) for headers in signed]
+    bodies = [await request(gateway, "GET", baseline.TARGET, headers) for headers in signed]
     # The response of median length: the same bytes without the work.
     body = sorted(bodies, key=len)[len(bodies) // 2]
     folder = installation.home.root / "baseline"
@@ -172,13 +172,11 @@ async def _feed_and_baseline(
     async with baseline.running(folder, body, port):
         for name, address in (("feed", gateway), ("baseline", port)):
             say(f"warming up the {name}")
-            _require_success(name, await _loaded(address, requests, WARM_UP_SECONDS))
+            successful(await _loaded(address, requests, WARM_UP_SECONDS))
         for number in range(ROUNDS):
             for name, address in (("feed", gateway), ("baseline", port)):
                 say(f"{name}, round {number + 1} of {ROUNDS}")
-                outcome = await _loaded(address, requests, SECONDS)
-                _require_success(name, outcome)
-                outcomes[name].append(outcome)
+                outcomes[name].append(successful(await _loaded(address, requests, SECONDS)))
     return outcomes["feed"], outcomes["baseline"], len(body)
 
 
@@ -192,14 +190,13 @@ async def _with_and_without_telemetry(
     without: list[Outcome] = []
     async with without_telemetry.running(installation, folder) as port:
         say("warming up the feed without metrics and logs")
-        _require_success("feed without telemetry", await _loaded(port, requests, WARM_UP_SECONDS))
+        successful(await _loaded(port, requests, WARM_UP_SECONDS))
         for number in range(COST_ROUNDS):
             say(f"metrics and logs on and off, round {number + 1} of {COST_ROUNDS}")
             with_it.append(
                 await _loaded(installation.settings.port_of("api-gateway"), requests, COST_SECONDS)
             )
-            without.append(await _loaded(port, requests, COST_SECONDS))
-            _require_success("feed without telemetry", without[-1])
+            without.append(successful(await _loaded(port, requests, COST_SECONDS)))
     return with_it, without
 
 
@@ -208,22 +205,13 @@ async def _scrapes(installation: Installation) -> dict[str, float]:
     taken = {}
     for service in (row.name for row in inventory.SERVICES):
         started = perf_counter()
-        await _request(installation.settings.port_of(service), "GET", "/metrics")
+        await request(installation.settings.port_of(service), "GET", "/metrics")
         taken[service] = round((perf_counter() - started) * 1000, 1)
     return taken
 
 
 async def _loaded(port: int, requests: list[str], seconds: float) -> Outcome:
     return await measure(Load(HOST, port, requests, CONNECTIONS, seconds))
-
-
-def _require_success(name: str, outcome: Outcome) -> None:
-    """Reject errors: a fast error page is no result."""
-    if set(outcome.statuses) != {"200"} or outcome.broken:
-        raise OperatorError(
-            f"The {name} returned {outcome.statuses or 'nothing'}, and {outcome.broken} connections"
-            " broke: there is nothing to compare."
-        )
 
 
 async def sign_in(installation: Installation, usernames: Sequence[str]) -> list[str]:
@@ -236,7 +224,7 @@ async def sign_in(installation: Installation, usernames: Sequence[str]) -> list[
         body = msgspec.json.encode({"login": username, "password": password})
         headers = {"Content-Type": "application/json"}
         async with turns:
-            answer = await _request(port, "POST", "/api/auth/login", headers, body)
+            answer = await request(port, "POST", "/api/auth/login", headers, body)
         return msgspec.json.decode(answer, type=_SignedIn).access_token
 
     return await asyncio.gather(*map(one, usernames))
@@ -246,9 +234,19 @@ class _SignedIn(msgspec.Struct):
     access_token: str
 
 
-async def _request(
-    port: int, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b""
+async def request(
+    port: int,
+    method: str,
+    target: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    status: int = HTTPStatus.OK,
 ) -> bytes:
+    """Return the body of an answer.
+
+    Raises:
+        OperatorError: it has another status.
+    """
     answer = await http_client.request(
         method,
         f"http://{HOST}:{port}{target}",
@@ -256,7 +254,7 @@ async def _request(
         headers=headers,
         body=body,
     )
-    if answer.status != HTTPStatus.OK:
+    if answer.status != status:
         raise OperatorError(f"{method} {target} returned {answer.status}: {answer.text}")
     return answer.body
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -92,6 +92,17 @@ class Installation:
         """The CPU time that a component's processes have used since their start."""
         times = [psutil.Process(pid).cpu_times() for pid in await self.pids(service)]
         return sum(one.user + one.system for one in times)
+
+    async def cpu(self) -> dict[str, float]:
+        """The CPU time that each component has used so far, by all its processes that still run."""
+        seconds: dict[str, float] = {}
+        for name, pid in await self._processes():
+            process = psutil.Process(pid)
+            for each in [process, *process.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    times = each.cpu_times()
+                    seconds[name] = seconds.get(name, 0.0) + times.user + times.system
+        return seconds
 
     async def _processes(self) -> list[tuple[str, int]]:
         rows = msgspec.json.decode(await self.command("ps", "--json"), type=list[_Status])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import random
 import re
 import sys
 from array import array
@@ -20,6 +21,7 @@ from typing import Annotated, cast
 import msgspec
 import uvloop
 
+from chitlaq.core.errors import OperatorError
 from chitlaq.core.host import programs
 
 GRACE_SECONDS = 15.0
@@ -31,13 +33,18 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What to send. Each connection cycles through the requests, starting at a different one."""
+    """What to send. Each connection cycles through the requests, starting at a different one.
+
+    Without ``per_second`` a connection sends as soon as it has its answer; with it, all of them together send
+    so many requests a second, and a request's time counts from when it was due.
+    """
 
     host: str
     port: int
     requests: list[str]
     connections: Annotated[int, msgspec.Meta(ge=1, le=256)]
     seconds: Annotated[float, msgspec.Meta(gt=0, le=120)]
+    per_second: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -61,13 +68,28 @@ def get(target: str, token: str | None = None, agent: str = "") -> str:
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n{headers}\r\n"
 
 
-def post(target: str, body: object) -> str:
+def post(target: str, body: object, token: str | None = None) -> str:
     """Return a POST request with a JSON body as text, ready to be sent again and again."""
     text = msgspec.json.encode(body).decode()
+    headers = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
-        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
         f"Content-Length: {len(text.encode())}\r\n\r\n{text}"
     )
+
+
+def successful(outcome: Outcome, status: str = "200") -> Outcome:
+    """Return an outcome without refusals: a fast error page is no result.
+
+    Raises:
+        OperatorError: there was another status, or a connection broke.
+    """
+    if set(outcome.statuses) != {status} or outcome.broken:
+        raise OperatorError(
+            f"The answers were {outcome.statuses or 'none'}, and {outcome.broken} connections broke:"
+            " there is nothing to compare."
+        )
+    return outcome
 
 
 async def measure(load: Load) -> Outcome:
@@ -94,8 +116,14 @@ class _Connection(asyncio.Protocol):
     """One client that sends the next request as soon as the last response is complete."""
 
     def __init__(
-        self, requests: Sequence[bytes], place: int, tally: _Tally, done: asyncio.Future[None]
+        self,
+        requests: Sequence[bytes],
+        place: int,
+        tally: _Tally,
+        done: asyncio.Future[None],
+        pause: float,
     ) -> None:
+        self._pause = pause
         self._requests = requests
         self._place = place
         self._tally = tally
@@ -108,7 +136,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's in all but ancestry.
         self._transport = cast(asyncio.Transport, transport)
-        self._send()
+        # Spread over the time between two requests, as those of different people are.
+        wait = self._pause * random.random()  # noqa: S311 - no secret
+        asyncio.get_running_loop().call_later(wait, self._send, perf_counter() + wait)
 
     def data_received(self, data: bytes) -> None:
         if self._missing:
@@ -132,23 +162,32 @@ class _Connection(asyncio.Protocol):
         elif self._missing == 0:
             now = perf_counter()
             self._tally.latencies.append(now - self._sent_at)
-            if now < self._tally.deadline:
-                self._send()
+            due = self._sent_at + self._pause if self._pause else now
+            if max(now, due) >= self._tally.deadline:
+                self._finish()
+            elif due <= now:
+                self._send(due)
             else:
-                assert self._transport is not None
-                self._done.set_result(None)
-                self._transport.close()
+                asyncio.get_running_loop().call_later(due - now, self._send, due)
+
+    def _finish(self) -> None:
+        assert self._transport is not None
+        self._done.set_result(None)
+        self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
             self._tally.broken += 1
             self._done.set_result(None)
 
-    def _send(self) -> None:
+    def _send(self, due: float) -> None:
+        """Send the next request, which was due then."""
+        if self._done.done():
+            return
         assert self._transport is not None
         requests = self._requests
         self._place = (self._place + 1) % len(requests)
-        self._sent_at = perf_counter()
+        self._sent_at = due
         self._transport.write(requests[self._place])
 
     def _fail(self) -> None:
@@ -167,6 +206,7 @@ async def run(load: Load) -> Outcome:
         raise ValueError(f"{load.host} is not a loopback address: only this machine is measured")
     loop = asyncio.get_running_loop()
     requests = [request.encode() for request in load.requests]
+    pause = load.connections / load.per_second if load.per_second else 0.0
     started = perf_counter()
     tally = _Tally(started + load.seconds)
     finished = []
@@ -175,7 +215,7 @@ async def run(load: Load) -> Outcome:
         place = number * len(requests) // load.connections
 
         def connection(place: int = place, done: asyncio.Future[None] = done) -> _Connection:
-            return _Connection(requests, place, tally, done)
+            return _Connection(requests, place, tally, done, pause)
 
         await loop.create_connection(connection, load.host, load.port)
         finished.append(done)

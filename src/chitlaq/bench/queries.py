@@ -18,7 +18,7 @@ from chitlaq.stack.servers import postgres as server
 TIMELINES = "chitlaq.services.feed.timelines"
 ROLE = "chitlaq_feed"
 PAGE = 10
-TIMELINE = 400
+TIMELINE = 250
 TOGETHER = 16
 # From the end of the measurement to the end of pgbench.
 GRACE_SECONDS = 60

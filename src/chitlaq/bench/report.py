@@ -11,6 +11,7 @@ from chitlaq.bench.backups import Report as BackupsReport
 from chitlaq.bench.benchmark import Report
 from chitlaq.bench.chat import PEER_CONNECTIONS
 from chitlaq.bench.chat import Report as ChatReport
+from chitlaq.bench.feed import Report as FeedReport
 
 AIM_RATIO = 0.5
 AIM_FIRST_START = 20.0
@@ -33,6 +34,14 @@ AIM_BACKUP_NOTICED = 2.0
 AIM_LOGIN_RATIO = 0.85
 AIM_LOGIN_NOTICED = 3.0
 AIM_P = 0.01
+AIM_FEED_RATIO = 0.45
+AIM_FEED_P95 = 10.0
+AIM_FLAT = 0.15
+AIM_POSTS = 600.0
+AIM_POST_MICROSECONDS = 2000.0
+AIM_ARRIVAL_SECONDS = 5.0
+AIM_NOTICED_POST = 1.5
+AIM_TIMELINE_BYTES = 6000.0
 AIM_COMPONENT = 90.0
 AIM_STACK = 700.0
 
@@ -290,6 +299,78 @@ def accounts(report: AccountsReport) -> RenderableType:
         times.add_row(row.route, f"{row.existing:.1f}", f"{row.missing:.1f}", aim)
     said = f"{report.cores} cores; load average before: {report.load_average:.1f}"
     return Group(Text(said), table, times)
+
+
+def feed(report: FeedReport) -> RenderableType:
+    """Return the tables of what reading and writing the feed cost."""
+    reads = _table(
+        "GET /api/feed/home", "per second", "from memory", "ratio", "CPU, µs", "from memory"
+    )
+    for read in (report.few, report.many):
+        reads.add_row(
+            f"{read.members:,} members, {read.posts:,} posts, {read.follows:,} follows",
+            f"{read.per_second:,.0f}",
+            f"{read.baseline_per_second:,.0f}",
+            f"{_verdict(read.ratio >= AIM_FEED_RATIO)} {read.ratio:.2f} of {AIM_FEED_RATIO:g}",
+            f"{sum(read.microseconds.values()):,}",
+            f"{read.baseline_microseconds:,}",
+        )
+    few, many = (sum(read.microseconds.values()) for read in (report.few, report.many))
+    post_cpu = sum(report.post_microseconds.values())
+    noticed = report.p95_beside / report.half_p95
+    more = _table("", "", "aim")
+    rows = [
+        (
+            "CPU of a request with many members, beside few",
+            f"{many / few:.2f}",
+            abs(many / few - 1) <= AIM_FLAT,
+            f"within {AIM_FLAT:.0%}",
+        ),
+        (
+            f"p95 at {report.half_load:,.0f} a second, half of that load",
+            f"{report.half_p95:.1f} ms",
+            report.half_p95 < AIM_FEED_P95,
+            f"under {AIM_FEED_P95:g} ms",
+        ),
+        (
+            "memory in Valkey of a member who reads the home feed",
+            f"{report.timeline_bytes:,.0f} bytes",
+            report.timeline_bytes < AIM_TIMELINE_BYTES,
+            f"under {AIM_TIMELINE_BYTES:,.0f}",
+        ),
+        (
+            f"posts a second, at p95 {report.post_p95:.0f} ms",
+            f"{report.posts_per_second:.0f}",
+            report.posts_per_second >= AIM_POSTS,
+            f"{AIM_POSTS:g}",
+        ),
+        (
+            "CPU of a post",
+            f"{post_cpu:,} µs",
+            post_cpu < AIM_POST_MICROSECONDS,
+            f"under {AIM_POST_MICROSECONDS:,.0f} µs",
+        ),
+        (
+            f"until a post is in {report.followers:,} timelines",
+            f"{report.arrival_seconds:.1f} s",
+            report.arrival_seconds < AIM_ARRIVAL_SECONDS,
+            f"under {AIM_ARRIVAL_SECONDS:g} s",
+        ),
+        (
+            "p95 of the home feed meanwhile, beside before",
+            f"{noticed:.2f}",
+            noticed <= AIM_NOTICED_POST,
+            f"at most {AIM_NOTICED_POST:g}",
+        ),
+    ]
+    for name, value, is_met, aim in rows:
+        more.add_row(name, value, f"{_verdict(is_met)} {aim}")
+    spent = _table("CPU by component, µs", "a page", "a post")
+    for name in sorted({*report.many.microseconds, *report.post_microseconds}):
+        page, post = report.many.microseconds.get(name, 0), report.post_microseconds.get(name, 0)
+        spent.add_row(name, f"{page}", f"{post}")
+    said = f"{report.cores} cores; load average before: {report.load_average:.1f}"
+    return Group(Text(said), reads, more, spent)
 
 
 def _table(first: str, *columns: str) -> Table:

@@ -48,12 +48,18 @@ def bench(
         bool,
         typer.Option("--accounts", help="Measure signing in, and what times tell of accounts."),
     ] = False,
+    feed: Annotated[
+        bool, typer.Option("--feed", help="Measure reading and writing the feed on many members.")
+    ] = False,
     ejabberd: Annotated[
         bool,
         typer.Option("--ejabberd", help="With --chat: beside ejabberd, which must be installed."),
     ] = False,
     members: Annotated[
-        int, typer.Option(min=10, max=1_000_000, help="With --backups: the number of members.")
+        int,
+        typer.Option(
+            min=10, max=1_000_000, help="With --backups and --feed: the number of members."
+        ),
     ] = 100_000,
     operator: history_db.Operator = None,
     as_json: output.AsJson = False,
@@ -65,7 +71,7 @@ def bench(
     benchmark. Exit code 3 if it became slower.
 
     Examples: chitlaq bench · chitlaq bench --here · chitlaq bench --backups · chitlaq bench --chat
-    · chitlaq bench --accounts
+    · chitlaq bench --accounts · chitlaq bench --feed
     """
     if here:
         _here(history_db.operator(operator), seconds, as_json=as_json, production=production)
@@ -78,6 +84,9 @@ def bench(
         return
     if accounts:
         _accounts(as_json=as_json)
+        return
+    if feed:
+        _feed(members, as_json=as_json)
         return
     from chitlaq.bench import benchmark, report
 
@@ -116,6 +125,16 @@ def _accounts(*, as_json: bool) -> None:
         output.print_json(result)
     else:
         output.console_for_output().print(report.accounts(result))
+
+
+def _feed(members: int, *, as_json: bool) -> None:
+    from chitlaq.bench import feed, report
+
+    result = asyncio.run(feed.run(members, _say))
+    if as_json:
+        output.print_json(result)
+    else:
+        output.console_for_output().print(report.feed(result))
 
 
 def _here(operator: str, seconds: float, *, as_json: bool, production: bool) -> None:

@@ -12,6 +12,7 @@ from chitlaq.core.installation.settings import Settings
 from chitlaq.stack.install import bundled_binaries, server_programs
 from chitlaq.stack.install.server_programs import ServerProgram
 
+PACKED_ENTRIES = 300
 MAX_MEMORY = "256mb"
 # The first that logs times with their zone.
 OLDEST = (8, 1)
@@ -53,6 +54,8 @@ def prepare(home: Home, settings: Settings) -> None:
         f"requirepass {Secrets(home.secrets).redis_password}",
         f"maxmemory {MAX_MEMORY}",
         "maxmemory-policy allkeys-lru",
+        # Home timelines have a few hundred entries: packed they take 5 KB, and a tree of nodes 25.
+        f"zset-max-listpack-entries {PACKED_ENTRIES}",
         'save ""',
         "appendonly no",
         "daemonize no",

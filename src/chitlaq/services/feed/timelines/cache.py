@@ -28,7 +28,8 @@ from chitlaq.core.telemetry import logs
 from chitlaq.core.telemetry.metrics import VALKEY_ERRORS
 from chitlaq.services.feed import metrics
 
-MAX_LENGTH = 400
+# 20 bytes each where Valkey packs sorted sets of that length, as the embedded one does.
+MAX_LENGTH = 250
 LIFETIME_SECONDS = 7 * 24 * 3600
 ATTEMPT_SECONDS = 60
 FORGET_SECONDS = 1.0
@@ -116,7 +117,7 @@ class Timelines:
         Raises:
             ValkeyUnavailableError, ValkeyReplyError: not done; a retry is safe.
         """
-        keys = [_key(member) for member in members]
+        keys = [key_of(member) for member in members]
         await self._client.run_for_each(_ADD, keys, entry.member, MAX_LENGTH)
 
     async def forget(self, *members: UUID) -> None:
@@ -135,7 +136,7 @@ class Timelines:
         if not pending:
             return
         try:
-            await self._client.run_for_each(_FORGET, [_key(member) for member in pending])
+            await self._client.run_for_each(_FORGET, [key_of(member) for member in pending])
         except valkey.UNAVAILABLE as error:
             self._note("forget timelines", error)
         else:
@@ -145,7 +146,7 @@ class Timelines:
         """Return entries from Valkey, or None if there is no complete timeline."""
         try:
             found: list[bytes] = await self._client.execute(
-                "ZRANGE", _key(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
+                "ZRANGE", key_of(member), "+", "-", "BYLEX", "REV", "LIMIT", 0, skip + take + 1
             )
         except valkey.UNAVAILABLE as error:
             self._note("read timeline", error)
@@ -155,7 +156,7 @@ class Timelines:
         return [_entry(value) for value in found[1 + skip :] if value[:1] != ATTEMPT]
 
     async def _rebuilt(self, member: UUID) -> list[Entry]:
-        key, attempt = _key(member), ATTEMPT + secrets.token_bytes(8)
+        key, attempt = key_of(member), ATTEMPT + secrets.token_bytes(8)
         try:
             await self._client.run(_ATTEMPT, [key], attempt, ATTEMPT_SECONDS)
         except valkey.UNAVAILABLE as error:
@@ -189,5 +190,6 @@ def _entry(member: bytes) -> Entry:
     return Entry(own, own if len(member) == ID_BYTES else _Id(member[ID_BYTES:]))
 
 
-def _key(member: UUID) -> bytes:
+def key_of(member: UUID) -> bytes:
+    """Return the key of a member's timeline."""
     return b"timeline:%b:%b" % (valkey.hash_tag(member.bytes[-1]), member.bytes)
