@@ -1,4 +1,4 @@
--- name: profile
+-- name: profile (prepared)
 -- A member ($2) as a viewer ($1) sees them: hidden from members whom they block, and from all when they leave.
 -- Of a private member, those who are not signed in see the name, the picture and the counts.
 SELECT m.id, m.username, m.display_name, coalesce(d.bio, '') AS bio, coalesce(d.pronouns, '') AS pronouns,
