@@ -20,7 +20,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 def rank(roles: Iterable[str]) -> int:
     """Return how much may be done with these roles: 0 for none, or for a member's alone."""
-    return max((ROLES.index(role) for role in ROLES if role in set(roles)), default=0)
+    held = set(roles)
+    return max((rank for rank, role in enumerate(ROLES) if role in held), default=0)
 
 
 def require(who: Identity | None, needed: Role) -> None:

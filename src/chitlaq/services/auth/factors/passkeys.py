@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -298,17 +299,7 @@ def _descriptors(known: list[Any]) -> list[Any]:
 def _registered(settings: Settings, answer: Attestation, challenge: bytes) -> Any:
     import webauthn
 
-    site = _site(settings)
-    try:
-        return webauthn.verify_registration_response(
-            credential=msgspec.to_builtins(answer),
-            expected_challenge=challenge,
-            expected_rp_id=site.rp_id,
-            expected_origin=site.origin,
-            require_user_verification=True,
-        )
-    except Exception as error:  # it stumbles in many ways over what it does not expect
-        raise RefusedError(f"{type(error).__name__}: {error}") from None
+    return _judged(webauthn.verify_registration_response, settings, answer, challenge)
 
 
 def _authenticated(
@@ -316,16 +307,32 @@ def _authenticated(
 ) -> Any:
     import webauthn
 
+    return _judged(
+        webauthn.verify_authentication_response,
+        settings,
+        answer,
+        challenge,
+        credential_public_key=public_key,
+        credential_current_sign_count=0,  # `_proved` compares it, in a transaction
+    )
+
+
+def _judged(
+    verify: Callable[..., Any],
+    settings: Settings,
+    answer: Attestation | Assertion,
+    challenge: bytes,
+    **more: Any,
+) -> Any:
     site = _site(settings)
     try:
-        return webauthn.verify_authentication_response(
+        return verify(
             credential=msgspec.to_builtins(answer),
             expected_challenge=challenge,
             expected_rp_id=site.rp_id,
             expected_origin=site.origin,
-            credential_public_key=public_key,
-            credential_current_sign_count=0,  # `_proved` compares it, in a transaction
             require_user_verification=True,
+            **more,
         )
     except Exception as error:  # it stumbles in many ways over what it does not expect
         raise RefusedError(f"{type(error).__name__}: {error}") from None

@@ -40,7 +40,7 @@ async def require(
 ) -> tuple[str, ...]:
     """Require what the account needs beside its password; return by what it was proved.
 
-    Only for somebody whose password was right: the answers say that it was, and what the account has.
+    Only for somebody who has passed what comes before it, such as the password: answers say what it needs.
 
     Args:
         state: the service's.
@@ -60,10 +60,10 @@ async def require(
     if passkey is not None:
         if await _is_signed(state, passkey, asked, account_id, origin):
             return ("passkey",)
-        raise _required(f"The password is right. {PASSKEY_REFUSED}", methods)
+        raise _required(PASSKEY_REFUSED, methods)
     if code is None:
         raise _required(
-            "The password is right. Send a code of your app, a recovery code, or a passkey's answer, too.",
+            "A second factor is needed: send a code of your app, a recovery code or a passkey's answer, too.",
             methods,
         )
     plain = recovery.plain(code)
@@ -71,12 +71,12 @@ async def require(
         if await totp.check(state, account_id, plain, origin):
             return ("totp",)
         raise _required(
-            "The password is right, the code is wrong or was used: send the one that the app shows next.",
+            "The code is wrong or was used: send the one that the app shows next.",
             methods,
         )
     if await _use_recovery_code(state, account_id, plain, origin):
         return ("recovery_code",)
-    raise _required("The password is right, the recovery code is wrong or was used.", methods)
+    raise _required("The recovery code is wrong or was used: send another.", methods)
 
 
 async def step_up(state: AuthState, member: Identity, given: Proof, origin: Origin) -> None:
@@ -126,7 +126,8 @@ async def recent(request: Request[Any, Any, State]) -> None:
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "This is dangerous, and you have not proved lately who you are: send your password, and a code"
-            " if your account asks for one, or a passkey's answer to /api/auth/step-up, and then this again.",
+            " if your account asks for one, or a passkey's answer to /api/auth/step-up, and then this again."
+            " If you have none of these, sign in again at /api/auth/sso/NAME?prove=true.",
             kind="step-up-required",
         )
 
