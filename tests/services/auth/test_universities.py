@@ -87,6 +87,29 @@ async def test_university_is_known_by_its_own_id(universities: Csv) -> None:
     assert second | {"name": f"New {universities.mark}"} in universities.known()
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("uni-1-~,Split ~,NO,a.~.example", "uni-2-~,Split ~,SE,b.~.example"),
+        ("uni-1-~,Mixed ~,NO,c.~.example", ",Mixed ~,NO,d.~.example"),
+        ("uni-1-~,Mixed ~,NO,c.~.example", ",Mixed ~,,d.~.example"),
+    ],
+    ids=["of one", "with and without id", "with and without country"],
+)
+async def test_lines_that_may_mean_one_university_are_refused(
+    universities: Csv, lines: tuple[str, str]
+) -> None:
+    universities.given("name,domain", "Split ~,a.~.example", "Split ~,b.~.example")
+    assert universities.imported()[0] == 0
+    universities.given("id,name,country,domain", *lines)
+    code, said = universities.imported("--yes")
+    assert (code, "line 2 may mean the same university" in said) == (1, True), said
+    for line in lines:
+        if not line.startswith(","):
+            universities.given("id,name,country,domain", line)
+            assert universities.imported("--yes")[0] == 0, "one after the other"
+
+
 async def test_import_shows_what_it_changes_and_asks_before_it_takes_something_away(
     universities: Csv,
 ) -> None:

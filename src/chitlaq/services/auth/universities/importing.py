@@ -38,8 +38,12 @@ class _Plan:
     """What changes, and the rows that are written for it."""
 
     def __init__(self, known: Sequence[University]) -> None:
-        self._known = known
+        self._by_code: dict[str, University] = {}
+        self._by_name: dict[str, list[University]] = {}
+        for one in known:
+            self._remember(one)
         self._owners = {domain: one for one in known for domain in one.domains}
+        self._lines: dict[UUID, int] = {}
         self.changes: list[Change] = []
         self.errors: dict[str, str] = {}
         self._universities: list[tuple[UUID, str | None, str, str]] = []
@@ -57,22 +61,35 @@ class _Plan:
             return
         known = candidates[0] if candidates else None
         own_id = known.id if known else ids.new()
+        if own_id in self._lines:
+            self.errors[f"Line {wanted.line}"] = (
+                f"line {self._lines[own_id]} may mean the same university: give both the same id, or, if they"
+                " are two, import that line before this one"
+            )
+            return
+        self._lines[own_id] = wanted.line
         self._compare_names(wanted, known, own_id)
         self._compare_domains(wanted, known, own_id)
         if wanted.rules is not None:
             self._compare_rules(wanted.name, wanted.rules, known, own_id)
+        if known is None:
+            self._remember(
+                University(own_id, wanted.code, wanted.name, wanted.country, [*wanted.domains], [])
+            )
+
+    def _remember(self, one: University) -> None:
+        if one.code:
+            self._by_code[one.code] = one
+        self._by_name.setdefault(one.name, []).append(one)
 
     def _candidates(self, wanted: Wanted) -> list[University]:
-        """Those that a file may mean: by its own id, or by name and country, so far as each is known."""
-        if wanted.code:
-            named = [one for one in self._known if one.code == wanted.code]
-            if named:
-                return named
+        """Those that a file may mean, known or added by it: by its own id, or by name and country."""
+        if wanted.code in self._by_code:
+            return [self._by_code[wanted.code]]
         return [
             one
-            for one in self._known
-            if one.name == wanted.name
-            and not (wanted.code and one.code)
+            for one in self._by_name.get(wanted.name, ())
+            if not (wanted.code and one.code)
             and (
                 one.country == wanted.country
                 or not wanted.country
