@@ -96,11 +96,14 @@ async def by_password(
 async def by_address(state: AuthState, origin: Origin) -> AsyncIterator[None]:
     """Judge in a block what nobody can guess, as a passkey's answer: only its address is limited.
 
+    Whose account it is about is not known yet, so a device of anybody's is let through.
+
     Raises:
         Problem: 429, with the seconds to wait; or the block's, which is counted and noted unless it is a
             fault of another server.
     """
-    attempt = Attempt(b"", "", origin.limited, None)
+    is_known = origin.device and await state.database.value("is_known_device", origin.device)
+    attempt = Attempt(b"", "", None if is_known else origin.limited, None)
     try:
         await _require(state, attempt)
         yield

@@ -19,6 +19,10 @@ SELECT EXISTS (SELECT FROM auth.devices WHERE account_id = $1 AND key_hash = $2)
        EXISTS (SELECT FROM auth.known_addresses
                WHERE address = $3 AND last_seen_at > now() - interval '90 days') AS is_address;
 
+-- name: is_known_device
+-- Whether anybody has signed in with a device. Index: devices_by_key.
+SELECT EXISTS (SELECT FROM auth.devices WHERE key_hash = $1);
+
 -- name: count_attempt
 -- Count an attempt as a failure before it is judged, so that attempts at once cannot all pass; no row: it must wait.
 -- Failures are forgotten a day after the last.
