@@ -108,7 +108,7 @@ def test_steps_that_succeeded_since_then_are_skipped(
     done = daily.run(context, date(2026, 11, 24), silent, now - timedelta(minutes=1))
     assert asked == []
     assert not any(one.step.startswith(("verify", "drill")) for one in done)
-    assert sum(one.step.startswith("copy") for one in done) == 4
+    assert sum(one.step.startswith("copy") for one in done) == 5
     daily.run(context, date(2026, 11, 24), silent, now + timedelta(minutes=1))
     assert asked == ["incremental", "dump", "configuration"]
 

@@ -11,7 +11,7 @@ from chitlaq.backups.catalog import records, retention, status
 from chitlaq.backups.catalog.records import KINDS, BackupKind, Catalog, ProofResult, Record
 from chitlaq.backups.catalog.retention import RetentionDecision, RetentionPolicy
 from chitlaq.backups.context import BackupContext, make_private_folder, wal_lock
-from chitlaq.backups.offsite import copies
+from chitlaq.backups.offsite import copies, picture_copies
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import drill, verify
 from chitlaq.backups.proof.verify import AlreadyVerified
@@ -40,6 +40,8 @@ def run(
     steps = Steps(on_outcome)
     steps.outcomes += take_backups(context, kinds, on_outcome)
     steps.run("pictures", pictures.copy, context, today)
+    if context.settings.backups.copy_to:
+        steps.run("copy pictures", picture_copies.copy, context, is_finding=False)
     catalog = records.read(context.folder)
     seen = AlreadyVerified()
     recent = min(since or datetime.max.replace(tzinfo=UTC), datetime.now(UTC) - REVERIFY_AFTER)

@@ -112,6 +112,12 @@ def put_back(context: BackupContext, connection: psycopg.Connection) -> list[str
     return notes
 
 
+def kept(context: BackupContext) -> dict[str, Path]:
+    """The copies of files, also of deleted ones that a backup may still show."""
+    folders = [*sorted((context.folder / REMOVED).glob("*")), context.folder / COPY]
+    return {name: folder / name for folder in folders for name, _ in _files(folder)}
+
+
 def _of_live_database(context: BackupContext) -> Mapping[str, Stored]:
     try:
         with waiting.connect(

@@ -120,8 +120,9 @@ FROM feed.media m WHERE m.state = 'processing' AND m.deleted_at IS NULL AND m.ow
 
 -- An export has pictures as they are, beside objects that become pages.
 ALTER TABLE auth.export_files ADD COLUMN suffix text NOT NULL DEFAULT '' CHECK (suffix IN ('', 'webp'));
+DROP FUNCTION auth.add_export_file;
 CREATE FUNCTION auth.add_export_file(
-    export uuid, name text, title text, rows integer, content bytea, suffix text
+    export uuid, name text, title text, rows integer, content bytea, suffix text DEFAULT ''
 ) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = ''
 AS $$
@@ -131,9 +132,8 @@ AS $$
     ON CONFLICT (export_id, name) DO UPDATE
     SET title = excluded.title, rows = excluded.rows, content = excluded.content, suffix = excluded.suffix
 $$;
-REVOKE ALL ON FUNCTION auth.add_export_file(uuid, text, text, integer, bytea, text) FROM public;
-GRANT EXECUTE ON FUNCTION auth.add_export_file(uuid, text, text, integer, bytea, text)
-TO chitlaq_auth, chitlaq_feed, chitlaq_websocket;
+REVOKE ALL ON FUNCTION auth.add_export_file FROM public;
+GRANT EXECUTE ON FUNCTION auth.add_export_file TO chitlaq_auth, chitlaq_feed, chitlaq_websocket;
 
 -- For operators: no picture, and nobody's.
 CREATE VIEW feed.media_totals AS

@@ -76,7 +76,7 @@ def copy_backup(context: BackupContext, record: Record) -> Record:
             packed = folder / "packed"
             _pack(source, packed)
             source = packed
-        _encrypt(context, source, draft)
+        encrypt(context, source, draft)
         digest = object_store.put(context, target, f"backups/{record.id}.age", draft)
         size = draft.stat().st_size
         copied = msgspec.structs.replace(
@@ -167,7 +167,7 @@ def _copy_wal_file(
     draft, packed = folder / "log.age", folder / "log.zst"
     with packed.open("wb") as plain:
         archive.compress(path, plain)
-    _encrypt(context, packed, draft)
+    encrypt(context, packed, draft)
     object_store.put(context, target, f"log/{name}.age", draft)
     ledger.add(known, {name: digest})
 
@@ -313,7 +313,8 @@ def draft_folder(parent: Path, room: int, purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _encrypt(context: BackupContext, path: Path, target: Path) -> None:
+def encrypt(context: BackupContext, path: Path, target: Path) -> None:
+    """Encrypt a file to all recipients."""
     with path.open("rb") as source, target.open("wb") as sealed:
         encryption.encrypt_stream(source, sealed, context.settings.backups.recipients)
 

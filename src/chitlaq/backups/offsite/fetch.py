@@ -26,7 +26,7 @@ from chitlaq.backups.context import (
     require_free_space,
     run_program,
 )
-from chitlaq.backups.offsite import copies, encryption
+from chitlaq.backups.offsite import copies, encryption, picture_copies
 from chitlaq.backups.offsite.remote_copies import RemoteCopies, open_copies
 from chitlaq.backups.postgres import base_backup, dump
 from chitlaq.backups.proof import verify
@@ -77,6 +77,7 @@ def fetch(
         # They may set another backup folder.
         context = replace(context, settings=settings_loading.load(context.home))
         backups = fetch_backups(context, remote, is_all=is_all)
+        picture_copies.fetch(context, remote)
     steps = Steps(on_outcome)
     for name, reason in remote.failed.items():
         steps.add(StepOutcome(f"fetch {name}", is_good=False, detail=reason, seconds=0.0))

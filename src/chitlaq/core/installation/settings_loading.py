@@ -90,6 +90,7 @@ def load(home: Home, environment: Mapping[str, str] | None = None) -> Settings:
         )
     _refuse_credentials(settings, sources)
     _require_addresses(settings, sources)
+    _check_media(settings, sources)
     return settings
 
 
@@ -172,6 +173,21 @@ def _require_addresses(settings: Settings, sources: Mapping[str, str]) -> None:
             raise OperatorError(
                 f"The setting {dotted} from {sources[dotted]} is invalid: {value!r} {error}."
             ) from None
+
+
+def _check_media(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse a place for pictures that is neither a bucket nor the full path of a folder.
+
+    Raises:
+        OperatorError: says what it may be.
+    """
+    url = settings.media.url
+    is_folder = re.fullmatch(r"[/~][^\x00-\x1f\"'\\$;{}]*", url)
+    if url and not url.startswith("s3://") and not is_folder:
+        raise OperatorError(
+            f"The setting media.url from {sources['media.url']} is invalid: write /a/folder or"
+            " s3://bucket/prefix."
+        )
 
 
 def _refuse_credentials(settings: Settings, sources: Mapping[str, str]) -> None:

@@ -59,6 +59,7 @@ has `run` and `backups`. So a folder is ours if it has nothing else, or has a wh
 OUR_SIGN = frozenset({"run", "secrets", "logs"})
 OUR_BACKUPS = frozenset({"physical", "records", "wals", "configuration"})
 BACKUP_SIGN = frozenset({"physical", "records"})
+OUR_PICTURES = frozenset({"pictures", "originals"})
 NOBODYS = frozenset({"lost+found"})
 """What a file system of its own has from the start."""
 MAX_HANDED_BYTES = 16_000_000
@@ -220,15 +221,17 @@ def _give(home: Home, settings: Settings, owner: pwd.struct_passwd) -> None:
     """
     is_roots = _owner(home) is None
     _give_folder(home.root, owner, OURS, OUR_SIGN, "CHITLAQ_HOME")
-    named = {"backups.folder": settings.backup_folder(home)}
+    named = {"backups.folder": (settings.backup_folder(home), OUR_BACKUPS, BACKUP_SIGN)}
     copies = settings.backups.copy_to
     if copies and "://" not in copies:
-        named["backups.copy_to"] = Path(copies).expanduser()
-    for setting, folder in named.items():
+        named["backups.copy_to"] = (Path(copies).expanduser(), OUR_BACKUPS, BACKUP_SIGN)
+    if (pictures := settings.media_folder(home)) is not None:
+        named["media.url"] = (pictures, OUR_PICTURES, OUR_PICTURES)
+    for setting, (folder, ours, sign) in named.items():
         if folder.resolve().is_relative_to(home.root.resolve()):
             continue
         if is_roots:
-            _give_folder(folder, owner, OUR_BACKUPS, BACKUP_SIGN, setting)
+            _give_folder(folder, owner, ours, sign, setting)
         elif not (folder.is_dir() and users.can_write(folder, owner)):
             place = shlex.quote(str(folder))
             raise OperatorError(
