@@ -26,18 +26,18 @@ OPTIONS = (
 
 
 class ValkeyCluster:
-    """Three primaries without replicas, each with a third of the slots."""
+    """Three primaries, each with a third of the slots, and no replica before `add_replica`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        ports = free_ports(2 * NODES)
-        self.ports, self._bus_ports = ports[:NODES], ports[NODES:]
+        ports = free_ports(2 * NODES + 2)
+        self.ports, self._bus_ports = ports[: NODES + 1], ports[NODES + 1 :]
 
     @property
     def url(self) -> str:
         """It names two nodes; they name the third."""
-        first, second, _ = self.ports
+        first, second, *_ = self.ports
         return f"valkey-cluster://:p%40ss%2Fword@127.0.0.1:{first}?node=127.0.0.1:{second}"
 
     def start(self, node: int) -> None:
@@ -90,6 +90,23 @@ class ValkeyCluster:
             return bool(states) and all(b"cluster_state:ok" in state for state in states)
 
         await eventually(agrees)
+
+    async def add_replica(self, of: int) -> None:
+        """Add a node that takes a primary's place when that is gone."""
+        self.start(NODES)
+        primary = await self.id_of(of)
+
+        async def is_replicating() -> bool:
+            with suppress(*valkey.UNAVAILABLE):
+                # The nodes must have met before.
+                await self.on(
+                    NODES, "CLUSTER", "MEET", "127.0.0.1", self.ports[of], self._bus_ports[of]
+                )
+                await self.on(NODES, "CLUSTER", "REPLICATE", primary)
+                return b"master_link_status:up" in await self.on(NODES, "INFO", "replication")
+            return False
+
+        await eventually(is_replicating)
 
     async def _answer(self, *command: str) -> list[Any]:
         with suppress(*valkey.UNAVAILABLE):

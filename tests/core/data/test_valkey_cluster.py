@@ -187,3 +187,21 @@ async def test_dead_node_fails_its_keys_at_once_and_is_named_and_found_again(
         return len(await client.each("PING")) == 3
 
     await eventually(is_back)
+
+
+async def test_replica_that_takes_a_dead_nodes_place_is_found(
+    cluster: ValkeyCluster, client: Valkey
+) -> None:
+    keys = [b"replicated:%d" % number for number in range(30)]
+    await client.run_for_each(INCREASE, keys, 1)
+    await cluster.add_replica(of=1)
+    cluster.kill(1)
+
+    async def is_served() -> bool:
+        with suppress(*valkey.UNAVAILABLE):
+            await client.run_for_each(INCREASE, keys, 1)
+            return True
+        return False
+
+    await eventually(is_served)
+    assert f"127.0.0.1:{cluster.ports[3]}" in await client.each("PING")
