@@ -33,6 +33,24 @@ class User(msgspec.Struct, frozen=True):
     display_name: str
 
 
+class PollOption(msgspec.Struct, frozen=True):
+    """``votes`` is None until one has voted or the poll has ended."""
+
+    text: str
+    votes: int | None
+
+
+class Poll(msgspec.Struct, frozen=True):
+    """``voted`` are the numbers of the options that one chose, from 0, or None."""
+
+    options: Sequence[PollOption]
+    voters: int
+    expires_at: datetime
+    multiple: bool
+    voted: Sequence[int] | None
+    ended: bool
+
+
 class Post(msgspec.Struct, frozen=True):
     id: UUID
     author: Person
@@ -50,6 +68,7 @@ class Post(msgspec.Struct, frozen=True):
     liked: bool
     reposted: bool
     bookmarked: bool
+    poll: Poll | None
     quote: Post | None
 
 

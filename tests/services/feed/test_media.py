@@ -244,6 +244,9 @@ async def test_nothing_is_left_of_pictures_that_nobody_may_see(stack: Stack, joi
     made = {one.id: await uploaded(one, encoded(picture())) for one in members}
     names = [name for one in members for name in await names_of(stack, one)]
     assert all(any(name in file for file in stored(stack)) for name in names)
+    kept = await uploaded(orphan, encoded(picture()))
+    draft = {"post": {"text": "Later", "media_ids": [kept["id"]]}}
+    assert (await orphan.post("/api/users/me/drafts", draft)).status_code == 201
     await stack.sql(
         "UPDATE feed.media SET created_at = now() - interval '25 hours' WHERE owner_id = $1",
         orphan.id,
@@ -262,6 +265,7 @@ async def test_nothing_is_left_of_pictures_that_nobody_may_see(stack: Stack, joi
         return not rows and not any(name in file for name in names for file in stored(stack))
 
     await eventually(nothing_is_left)
+    assert (await orphan.get(f"/api/media/{kept['id']}")).status_code == 200, "it is in a draft"
 
 
 async def test_export_has_the_pictures_themselves(stack: Stack, join: Join) -> None:

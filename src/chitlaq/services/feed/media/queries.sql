@@ -123,12 +123,15 @@ WHERE o.post_id = ANY ($1::uuid[]) AND m.state <> 'failed'
 ORDER BY o.post_id, o.position;
 
 -- name: media_to_collect
--- Pictures whose files are to be deleted: deleted, of nobody, or in no post within a day. Nobody can put one into a
--- post from now on. Index: media_to_collect.
+-- Pictures whose files are to be deleted: deleted, of nobody, or in no post and no draft within a day. Nobody can put
+-- one into a post from now on. Indexes: media_to_collect, drafts_by_member.
 WITH chosen AS (
-    SELECT id FROM feed.media
-    WHERE deleted_at IS NOT NULL OR owner_id IS NULL OR (NOT is_used AND created_at < now() - interval '1 day')
-    ORDER BY created_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    SELECT m.id FROM feed.media m
+    WHERE m.deleted_at IS NOT NULL OR m.owner_id IS NULL
+       OR (NOT m.is_used AND m.created_at < now() - interval '1 day'
+           AND NOT EXISTS (SELECT FROM feed.drafts d
+                           WHERE d.member_id = m.owner_id AND d.post -> 'media_ids' ? m.id::text))
+    ORDER BY m.created_at LIMIT $1 FOR UPDATE OF m SKIP LOCKED
 )
 UPDATE feed.media m SET deleted_at = coalesce(m.deleted_at, now()) FROM chosen WHERE m.id = chosen.id
 RETURNING m.id, m.name;
