@@ -46,8 +46,12 @@ CREATE TABLE feed.drafts (
     job_id uuid,
     -- Why it was not published when it was due.
     failure text,
+    -- The post gets the key: who sends a draft again after that makes no second one. SHA-256 of the request.
+    idempotency_key text CHECK (char_length(idempotency_key) BETWEEN 1 AND 200),
+    request_hash bytea CHECK (length(request_hash) = 32),
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (member_id, idempotency_key),
     CHECK ((scheduled_at IS NULL) = (job_id IS NULL))
 );
 CREATE INDEX drafts_by_member ON feed.drafts (member_id, id DESC);

@@ -76,6 +76,26 @@ async def test_scheduled_post_is_published_once_and_delivered(stack: Stack, join
     assert (await ada.delete(f"{DRAFTS}/{draft['id']}")).status_code == 404
 
 
+async def test_draft_that_is_sent_again_is_kept_and_published_once(
+    stack: Stack, join: Join
+) -> None:
+    ada = await join()
+    body = {"post": {"text": "once"}, "scheduled_at": later(hours=1)}
+    key = {"Idempotency-Key": "the same"}
+    answers = await asyncio.gather(*(ada.post(DRAFTS, body, **key) for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [201] * 4
+    (draft,) = {answer.json()["id"]: answer.json() for answer in answers}.values()
+    assert (await ada.post(DRAFTS, {"post": {"text": "other"}}, **key)).status_code == 409
+    await make_due(stack, draft)
+
+    async def is_published() -> bool:
+        return await written(ada) == ["once"]
+
+    await eventually(is_published)
+    assert (await ada.post(DRAFTS, body, **key)).status_code == 409
+    assert await pages(ada, DRAFTS, 9) == [[]]
+
+
 async def test_job_that_another_process_repeats_publishes_nothing_again(
     stack: Stack, join: Join
 ) -> None:

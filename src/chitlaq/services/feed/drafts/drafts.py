@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -38,18 +39,37 @@ async def listed(database: Database, member: UUID, paging: Paging) -> Page[Draft
     return paging.page_of(await database.rows("drafts", member, *paging.window), _draft)
 
 
-async def add(database: Database, member: UUID, new: NewDraft) -> Draft:
+async def add(database: Database, member: UUID, new: NewDraft, key: str | None) -> Draft:
     """Keep a draft, to be published if it is scheduled.
 
+    If the member has used the idempotency key before, return that draft.
+
     Raises:
-        Problem: 422 for a scheduled one without a text; 409 if the member has `MAX_DRAFTS`.
+        Problem: 422 for a scheduled one without a text; 409 if the member has `MAX_DRAFTS`, or has used the
+            key for something else, or for a draft that is published.
     """
     _require_text(new.post.text, new.scheduled_at)
     async with database.transaction() as session:
         if not await session.rows("lock_members", [member]):
             raise problems.not_signed_in("This account no longer exists.")
+        request_hash = hashlib.sha256(msgspec.json.encode(new)).digest()
+        if key is not None:
+            row = await session.row("draft_by_idempotency_key", member, key)
+            if row is not None and row["request_hash"] == request_hash:
+                return _draft(row)
+            if row or await session.row("post_by_idempotency_key", member, key):
+                raise problems.conflict(
+                    "This Idempotency-Key was used before; use a new one.", "Idempotency-Key"
+                )
         row = await session.row(
-            "add_draft", member, _json(new.post), new.scheduled_at, ids.new(), MAX_DRAFTS
+            "add_draft",
+            member,
+            _json(new.post),
+            new.scheduled_at,
+            ids.new(),
+            MAX_DRAFTS,
+            key,
+            request_hash if key is not None else None,
         )
         if row is None:
             raise problems.conflict(f"You have {MAX_DRAFTS} drafts; publish or delete one.")
@@ -119,10 +139,10 @@ async def _written(session: Session, member: UUID, draft: Any) -> Written | str:
     except msgspec.ValidationError as error:
         return f"Not accepted. {error}"
     try:
-        written = await posts.insert(session, member, new, None)
+        written = await posts.insert(session, member, new, draft["idempotency_key"])
     except Problem as refusal:
         return refusal.detail
-    return written or "This account no longer exists."
+    return written or "Its Idempotency-Key was used for another post."
 
 
 async def _schedule(session: Session, job_id: UUID, draft_id: UUID, at: datetime | None) -> None:

@@ -7,10 +7,15 @@ OFFSET $3 LIMIT $4;
 
 -- name: add_draft
 -- Add a draft, unless the member, whose row is locked, has $5; $4 is the id of the job if it is scheduled.
-INSERT INTO feed.drafts (member_id, post, scheduled_at, job_id)
-SELECT $1, $2, $3::timestamptz, CASE WHEN $3::timestamptz IS NOT NULL THEN $4::uuid END
+INSERT INTO feed.drafts (member_id, post, scheduled_at, job_id, idempotency_key, request_hash)
+SELECT $1, $2, $3::timestamptz, CASE WHEN $3::timestamptz IS NOT NULL THEN $4::uuid END, $6, $7
 WHERE (SELECT count(*) FROM feed.drafts WHERE member_id = $1) < $5
 RETURNING id, post, scheduled_at, failure, created_at, updated_at, job_id;
+
+-- name: draft_by_idempotency_key
+-- What the member kept under this key. Index: drafts' unique index.
+SELECT id, post, scheduled_at, failure, created_at, updated_at, request_hash
+FROM feed.drafts WHERE member_id = $1 AND idempotency_key = $2;
 
 -- name: own_draft
 -- A member's own draft, locked to be changed.
@@ -39,7 +44,7 @@ DELETE FROM jobs.jobs WHERE id IN (SELECT id FROM jobs.jobs WHERE id = $1 FOR UP
 
 -- name: due_draft
 -- A draft that is due, locked to be published; whether its member's account is closed, for a while or for good.
-SELECT d.member_id, d.post,
+SELECT d.member_id, d.post, d.idempotency_key,
        m.hidden_at IS NOT NULL OR EXISTS (SELECT FROM auth.disabled_accounts a WHERE a.id = m.id) AS is_closed
 FROM feed.drafts d JOIN feed.members m ON m.id = d.member_id
 WHERE d.id = $1 AND d.scheduled_at <= now()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from litestar import delete, get, patch, post
 
+from chitlaq.core.http.idempotency import IdempotencyKey, required_valid
 from chitlaq.core.http.identity import Identity
 from chitlaq.core.http.paging import Page, Paging
 from chitlaq.services.feed.drafts import drafts
@@ -19,8 +20,11 @@ async def own_drafts(member: Identity, state: FeedState, paging: Paging) -> Page
 
 
 @post("/users/me/drafts", summary="Keep a draft, or schedule a post", refuses=(409,))
-async def add_draft(data: NewDraft, member: Identity, state: FeedState) -> Draft:
-    return await drafts.add(state.database, member.account_id, data)
+async def add_draft(
+    data: NewDraft, member: Identity, state: FeedState, idempotency_key: IdempotencyKey = None
+) -> Draft:
+    key = required_valid(idempotency_key)
+    return await drafts.add(state.database, member.account_id, data, key)
 
 
 @patch("/users/me/drafts/{draft_id:uuid}", summary="Change a draft, or when it is published")

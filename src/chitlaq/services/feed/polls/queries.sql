@@ -1,11 +1,12 @@
 -- name: vote
 -- Vote in the poll of a post that the member may read, once, while it goes on: what the poll asks for, what the member
--- had voted before, and whether this vote is counted.
+-- had voted before, and whether this vote is counted. The lock keeps the poll from being deleted meanwhile.
 WITH poll AS MATERIALIZED (
     SELECT q.post_id, cardinality(q.options) AS options, q.is_multiple, q.expires_at > now() AS is_open,
            p.author_id = $2 AS is_own
     FROM feed.polls q CROSS JOIN LATERAL feed.permitted_posts($2) p
     WHERE q.post_id = $1 AND p.id = q.post_id
+    FOR KEY SHARE OF q
 ), new AS (
     INSERT INTO feed.poll_votes (post_id, member_id, choices)
     SELECT post_id, $2, $3::smallint[] FROM poll

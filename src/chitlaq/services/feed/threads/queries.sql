@@ -1,9 +1,9 @@
 -- name: ancestors (prepared)
 -- The places above a post, the nearest first, at most $2. Index: posts' primary key.
-WITH RECURSIVE above (id, reply_to, distance) AS (
-    SELECT p.reply_to, NULL::uuid, 1 FROM feed.posts p WHERE p.id = $1 AND p.reply_to IS NOT NULL
+WITH RECURSIVE above (id, distance) AS (
+    SELECT p.reply_to, 1 FROM feed.posts p WHERE p.id = $1 AND p.reply_to IS NOT NULL
     UNION ALL
-    SELECT p.reply_to, NULL::uuid, a.distance + 1
+    SELECT p.reply_to, a.distance + 1
     FROM above a JOIN feed.posts p ON p.id = a.id
     WHERE p.reply_to IS NOT NULL AND a.distance < $2
 )
