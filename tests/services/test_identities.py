@@ -280,7 +280,13 @@ ELSEWHERE = {
 }
 """Ids that are not asked for here, and where they are, or why not."""
 
-FIELDS: dict[str, Any] = {"name": "Mine", "text": "not mine", "client_id": "1", "seq": 0}
+FIELDS: dict[str, Any] = {
+    "name": "Mine",
+    "text": "not mine",
+    "client_id": "1",
+    "seq": 0,
+    "choices": [0],
+}
 """Of bodies, which some routes look at before they look whose something is."""
 
 
@@ -309,8 +315,10 @@ async def test_what_belongs_to_a_member_is_out_of_reach_for_others(
         " VALUES ($1, '{chitlaq_auth}', now(), now() + interval '1 day', 0) RETURNING id",
         owner.id,
     )
+    draft = await owner.post("/api/users/me/drafts", {"post": {"text": "for nobody yet"}})
     theirs = {
         "post_id": post["id"],
+        "draft_id": draft.json()["id"],
         "quote_id": post["id"],
         "passkey_id": str(passkey["id"]),
         "export_id": str(export["id"]),
