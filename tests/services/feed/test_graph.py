@@ -79,6 +79,25 @@ async def test_going_public_accepts_all_who_wait(stack: Stack, join: Join) -> No
         await _repaired(stack)
 
 
+async def test_going_public_is_completed_after_a_crash(stack: Stack, join: Join) -> None:
+    """As after a kill between the commit and the acceptances: only the job remains."""
+    author, waiting = await join(), await join()
+    await author.patch("/api/users/me", {"is_private": True})
+    assert (await waiting.put(f"/api/users/{author.username}/follow")).status_code == 202
+    await stack.sql("UPDATE feed.members SET is_private = false WHERE id = $1", author.id)
+    await stack.sql(
+        "INSERT INTO jobs.jobs (kind, payload, request_id)"
+        " VALUES ('accept_follow_requests', jsonb_build_object('member_id', $1::uuid), 'x')",
+        author.id,
+    )
+
+    async def is_followed() -> bool:
+        seen = (await waiting.get(f"/api/users/{author.username}")).json()
+        return (seen["is_followed"], seen["is_requested"], seen["followers"]) == (True, False, 1)
+
+    await eventually(is_followed)
+
+
 async def _repaired(stack: Stack) -> None:
     """Let feed-service repair all counters now."""
     await stack.sql(
