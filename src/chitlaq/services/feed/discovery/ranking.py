@@ -39,7 +39,10 @@ async def rank_forever(database: Database) -> None:
 async def rank(database: Database, period_seconds: float) -> None:
     """Rank posts and tags, unless that was done within a period, or is being done."""
     async with database.transaction() as session:
-        if not await session.value("is_ranking_due", period_seconds):
+        if not (
+            await session.value("try_lock_kind", "rank_posts")
+            and await session.value("is_ranking_due", period_seconds)
+        ):
             return
         await session.execute(
             "rank_posts", DAYS, MIN_ACCOUNT_DAYS, MIN_PEOPLE, MAX_PER_AUTHOR, MAX_POSTS
