@@ -181,7 +181,8 @@ def remove(name: Name, operator: history_db.Operator = None, yes: output.Yes = F
     question = f"Remove {name}, with which {count(found.linked, 'account')} signed in?"
     if not output.is_wanted(question, yes=yes, nothing="Nothing was removed."):
         return
-    services.ask(SERVICE, "DELETE", _path(name), NoneType)
+    body = {"operator": history_db.operator(operator)}
+    services.ask(SERVICE, "POST", f"{_path(name)}/remove", NoneType, body)
     history_db.record("sso remove", f"{name} {found.issuer}", operator)
     typer.echo(f"{name} is removed.")
 

@@ -827,7 +827,10 @@ async def test_removed_provider_leaves_accounts_and_sessions(
     recorded = [(one["action"], one["operator"]) for one in done if name in one["target"]]
     assert recorded[0] == ("sso remove", "grace")
     assert "sso add" in dict(recorded)
-    assert (await browser.me())["display_name"] == "Ada Lovelace"
+    me = await browser.me()
+    assert me["display_name"] == "Ada Lovelace"
+    (unlinked, *_) = stack.json("audit", "--user", me["username"])
+    assert (unlinked["action"], unlinked["operator"]) == ("identity_unlinked", "grace")
     answer = await browser.get(f"/api/auth/sso/{name}")
     assert answer.status_code == 404
     headers = sent(browser.cookies, ACCESS) | OURS

@@ -175,19 +175,24 @@ async def set_open(state: AuthState, name: str, *, is_open: bool) -> None:
     Raises:
         Problem: 404.
     """
-    await _changed(state, "set_provider_open", name, is_open)
+    async with state.database.session() as session:
+        if not await session.execute("set_provider_open", name, is_open):
+            raise problems.not_found("identity provider")
     log.info(
         "identity provider enabled" if is_open else "identity provider disabled", provider=name
     )
 
 
-async def remove(state: AuthState, name: str) -> None:
+async def remove(state: AuthState, name: str, operator: str) -> None:
     """Forget a provider, and whom it means by its subjects; accounts and sessions stay.
 
     Raises:
         Problem: 404.
     """
-    await _changed(state, "delete_provider", name)
+    async with state.database.transaction() as session:
+        await session.execute("audit_unlinked", name, operator)
+        if not await session.execute("delete_provider", name):
+            raise problems.not_found("identity provider")
     log.info("identity provider removed", provider=name)
 
 
@@ -209,12 +214,6 @@ async def unlink(state: AuthState, name: str, wanted: Unlinking) -> int:
                 provider=name,
             )
     return len(unlinked)
-
-
-async def _changed(state: AuthState, statement: str, name: str, *more: object) -> None:
-    async with state.database.session() as session:
-        if not await session.execute(statement, name, *more):
-            raise problems.not_found("identity provider")
 
 
 async def _university(session: Session, text: str) -> UUID:

@@ -50,6 +50,13 @@ FROM unnest($2::text[], $3::text[], $4::text[], $5::text[])
 UPDATE auth.identity_providers SET disabled_at = CASE WHEN NOT $2 THEN coalesce(disabled_at, now()) END
 WHERE name = $1;
 
+-- name: audit_unlinked
+-- Note that a provider means none of its accounts any more. Index: linked_identities' primary key.
+INSERT INTO auth.audit (account_id, operator, action, detail)
+SELECT l.account_id, $2, 'identity_unlinked', jsonb_build_object('provider', p.name)
+FROM auth.linked_identities l JOIN auth.identity_providers p ON p.id = l.provider_id
+WHERE p.name = $1;
+
 -- name: delete_provider
 -- Forget a provider and what hangs on it.
 DELETE FROM auth.identity_providers WHERE name = $1;

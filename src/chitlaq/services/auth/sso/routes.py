@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie, State
 from litestar.params import Parameter
 from litestar.response import Redirect
@@ -18,6 +18,7 @@ from chitlaq.core.http.operators import FOR_OPERATORS
 from chitlaq.core.http.problems import Problem
 from chitlaq.services.auth import origin
 from chitlaq.services.auth.factors.schemas import Assertion
+from chitlaq.services.auth.roles.schemas import Work
 from chitlaq.services.auth.sessions import cookies
 from chitlaq.services.auth.sso import providers, sso, steps
 from chitlaq.services.auth.sso.schemas import (
@@ -142,9 +143,9 @@ async def disable_provider(provider: str, state: AuthState) -> None:
     await providers.set_open(state, provider, is_open=False)
 
 
-@delete("/sso/providers/{provider:str}", **FOR_OPERATORS)
-async def remove_provider(provider: str, state: AuthState) -> None:
-    await providers.remove(state, provider)
+@post("/sso/providers/{provider:str}/remove", status_code=204, **FOR_OPERATORS)
+async def remove_provider(provider: str, data: Work, state: AuthState) -> None:
+    await providers.remove(state, provider, data.operator)
 
 
 @post("/sso/providers/{provider:str}/unlink", status_code=200, **FOR_OPERATORS)
