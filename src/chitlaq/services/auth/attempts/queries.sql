@@ -12,7 +12,7 @@ SELECT (SELECT (level + 1 - $2::float8) * 60 / $2::float8 - extract(epoch FROM c
         ORDER BY last_at DESC
         OFFSET $4 - 1 LIMIT 1) AS network;
 
--- name: place_of_attempt
+-- name: place_of_attempt (prepared)
 -- Whether a device ($2) is the account's ($1), and whether people have signed in from an address ($3). Whoever they
 -- are: if it had to be this account, the pauses would tell which names have one.
 SELECT EXISTS (SELECT FROM auth.devices WHERE account_id = $1 AND key_hash = $2) AS is_device,
@@ -23,7 +23,7 @@ SELECT EXISTS (SELECT FROM auth.devices WHERE account_id = $1 AND key_hash = $2)
 -- Whether anybody has signed in with a device. Index: devices_by_key.
 SELECT EXISTS (SELECT FROM auth.devices WHERE key_hash = $1);
 
--- name: count_attempt
+-- name: count_attempt (prepared)
 -- Count an attempt as a failure before it is judged, so that attempts at once cannot all pass; no row: it must wait.
 -- Failures are forgotten a day after the last.
 INSERT INTO auth.attempts AS a (name_hash, place, failures, last_at, next_at)
@@ -58,7 +58,7 @@ INSERT INTO auth.failed_names (network, name_hash, last_at)
 SELECT $3::text, $4::bytea, now() WHERE $3::text IS NOT NULL
 ON CONFLICT (network, name_hash) DO UPDATE SET last_at = now();
 
--- name: forgive_attempt
+-- name: forgive_attempt (prepared)
 -- Whoever made an attempt is who they say: it was no failure, nor were those before it from there.
 WITH forgiven AS (DELETE FROM auth.failed_names WHERE network = $3 AND name_hash = $1)
 DELETE FROM auth.attempts WHERE name_hash = $1 AND place = $2;
@@ -67,7 +67,7 @@ DELETE FROM auth.attempts WHERE name_hash = $1 AND place = $2;
 -- Forget the failures of these names, wherever they came from.
 DELETE FROM auth.attempts WHERE name_hash = ANY ($1);
 
--- name: see_device
+-- name: see_device (prepared)
 -- Remember a device of an account, and its address; whether the device is new, to an account that has others. An
 -- account vouches for the five addresses that it signed in from last.
 WITH seen AS (

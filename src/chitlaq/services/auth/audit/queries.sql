@@ -1,4 +1,4 @@
--- name: insert_audit
+-- name: insert_audit (prepared)
 -- Add an entry to the audit log.
 INSERT INTO auth.audit (account_id, operator, action, session_id, address, user_agent, detail)
 VALUES ($1, $2, $3, $4, $5, $6, $7);

@@ -1,4 +1,4 @@
--- name: second_factors
+-- name: second_factors (prepared)
 -- How an account may prove that it is its owner's, beside its password; nothing without a second factor.
 SELECT auth.second_factors($1);
 

@@ -42,7 +42,7 @@ UPDATE auth.accounts SET password_hash = $2 WHERE id = $1;
 -- The account's new password, if it still has this one.
 UPDATE auth.accounts SET password_hash = $3 WHERE id = $1 AND password_hash = $2;
 
--- name: has_password
+-- name: has_password (prepared)
 -- Whether an account still has this password; what changes it waits until the transaction ends.
 SELECT EXISTS (SELECT FROM auth.accounts WHERE id = $1 AND password_hash = $2 FOR SHARE);
 

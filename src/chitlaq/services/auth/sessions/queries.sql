@@ -1,4 +1,4 @@
--- name: account_by_login
+-- name: account_by_login (prepared)
 -- The account that signs in, by address or username; both are unique.
 SELECT a.id, a.username, coalesce(c.display_name, a.display_name) AS display_name, a.email,
        a.password_hash, u.name AS university
@@ -7,7 +7,7 @@ JOIN auth.universities u ON u.id = a.university_id
 LEFT JOIN feed.member_cards c ON c.id = a.id
 WHERE (a.email = $1 OR a.username = $1) AND NOT a.is_synthetic;
 
--- name: insert_session
+-- name: insert_session (prepared)
 -- Begin a session: for $6 days unless it is used, and for no more than $7 days. Who revokes the account's
 -- tokens waits, or is waited for. No row: the account is disabled.
 INSERT INTO auth.sessions (account_id, refresh_hash, user_agent, address, methods, expires_at)
@@ -59,7 +59,7 @@ SET refresh_hash = $2, successor_key = $3, last_used_at = now(), address = $6,
     expires_at = least(now() + make_interval(days => $4), created_at + make_interval(days => $5))
 WHERE id = $1;
 
--- name: signed_in_account
+-- name: signed_in_account (prepared)
 -- The account of a session, as what it is told when it signs in, and until when a token may be valid. The time
 -- is read after the session was locked: tokens are revoked by their time. If roles need a second factor ($2), the
 -- account has one and the session has shown it, or its identity provider says so.
