@@ -47,10 +47,11 @@ class Model:
     follows: set[tuple[str, str]] = field(default_factory=set)
     blocks: set[tuple[str, str]] = field(default_factory=set)
     mutes: set[tuple[str, str]] = field(default_factory=set)
+    leaving: set[str] = field(default_factory=set)
 
     def may_read(self, viewer: str, post: ModelPost) -> bool:
         pair = (viewer, post.author)
-        if post.is_deleted:
+        if post.is_deleted or post.author in self.leaving:
             return False
         if viewer == post.author:
             return True
@@ -78,7 +79,7 @@ class Model:
         folded: set[int] = set()
         for (member, number), at in sorted(self.reposts.items(), key=lambda item: item[1]):
             post = self.posts[number]
-            if (viewer, member) not in self.follows or (viewer, member) in self.mutes:
+            if (viewer, member) not in self.follows - self.mutes or member in self.leaving:
                 continue
             is_there = number in folded
             folded.add(number)
@@ -106,11 +107,14 @@ class Session:
         doings: dict[Callable[[str], Awaitable[None]], int] = {
             self.follow: 5, self.unfollow: 1, self.block: 1, self.unblock: 2, self.mute: 1, self.unmute: 1,
             self.post: 6, self.edit: 2, self.set_visibility: 5, self.delete: 1, self.repost: 5,
-            self.unrepost: 2,
+            self.unrepost: 2, self.leave_or_return: 1,
         }  # fmt: skip
         (doing,) = self.chance.choices(list(doings), list(doings.values()))
         self.number += 1
-        await doing(self.chance.choice(NAMES))
+        await doing(self.chance.choice(self.present()))
+
+    def present(self) -> list[str]:
+        return [name for name in NAMES if name not in self.model.leaving]
 
     async def ask(self, who: str, method: str, path: str, body: object = None) -> httpx.Response:
         one = self.members[who]
@@ -122,40 +126,56 @@ class Session:
     def other(self, who: str) -> str:
         return self.chance.choice([name for name in NAMES if name != who])
 
+    async def leave_or_return(self, who: str) -> None:
+        """As with `DELETE /auth/account`: one member at a time, who does nothing until they return."""
+        for one in self.model.leaving or {who}:
+            is_leaving = one not in self.model.leaving
+            account = self.members[one].id
+            await self.stack.sql("SELECT feed.hide_member($1, $2)", account, is_leaving)
+            self.log.append(f"{one} {'leaves' if is_leaving else 'returns'}")
+        self.model.leaving = set() if self.model.leaving else {who}
+
     async def follow(self, who: str) -> None:
         whom = self.other(who)
-        await self.ask(who, "PUT", f"/users/{self.members[whom].username}/follow")
-        if not {(who, whom), (whom, who)} & self.model.blocks:
+        answer = await self.ask(who, "PUT", f"/users/{self.members[whom].username}/follow")
+        is_apart = bool({(who, whom), (whom, who)} & self.model.blocks)
+        assert (answer.status_code == 204) == (not is_apart and whom not in self.model.leaving)
+        if answer.status_code == 204:
             self.model.follows.add((who, whom))
 
     async def unfollow(self, who: str) -> None:
         whom = self.other(who)
-        await self.ask(who, "DELETE", f"/users/{self.members[whom].username}/follow")
-        self.model.follows.discard((who, whom))
+        answer = await self.ask(who, "DELETE", f"/users/{self.members[whom].username}/follow")
+        if answer.status_code == 204:
+            self.model.follows.discard((who, whom))
 
     async def block(self, who: str) -> None:
         whom = self.other(who)
-        await self.ask(who, "PUT", f"/users/{self.members[whom].username}/block")
-        self.model.blocks.add((who, whom))
-        self.model.follows -= {(who, whom), (whom, who)}
+        answer = await self.ask(who, "PUT", f"/users/{self.members[whom].username}/block")
+        if answer.status_code == 204:
+            self.model.blocks.add((who, whom))
+            self.model.follows -= {(who, whom), (whom, who)}
 
     async def unblock(self, who: str) -> None:
         for one, whom in sorted(self.model.blocks):
             if one == who:
-                await self.ask(who, "DELETE", f"/users/{self.members[whom].username}/block")
-                self.model.blocks.discard((who, whom))
+                path = f"/users/{self.members[whom].username}/block"
+                if (await self.ask(who, "DELETE", path)).status_code == 204:
+                    self.model.blocks.discard((who, whom))
                 return
 
     async def mute(self, who: str) -> None:
         whom = self.other(who)
-        await self.ask(who, "PUT", f"/users/{self.members[whom].username}/mute")
-        self.model.mutes.add((who, whom))
+        answer = await self.ask(who, "PUT", f"/users/{self.members[whom].username}/mute")
+        if answer.status_code == 204:
+            self.model.mutes.add((who, whom))
 
     async def unmute(self, who: str) -> None:
         for one, whom in sorted(self.model.mutes):
             if one == who:
-                await self.ask(who, "DELETE", f"/users/{self.members[whom].username}/mute")
-                self.model.mutes.discard((who, whom))
+                path = f"/users/{self.members[whom].username}/mute"
+                if (await self.ask(who, "DELETE", path)).status_code == 204:
+                    self.model.mutes.discard((who, whom))
                 return
 
     async def post(self, who: str) -> None:
@@ -249,7 +269,7 @@ class Session:
     async def check(self) -> None:
         """Compare all homes with the model: by number, by cursor, and what is new since each third entry."""
         await self.delivered()
-        for who in NAMES:
+        for who in self.present():
             wanted = self.model.home(who)
             by_number: list[Any] = []
             number, is_more = 1, True
@@ -269,7 +289,7 @@ class Session:
     async def check_while_others_act(self) -> None:
         """A reader who goes on by cursor gets what is left of the older entries, whatever happened."""
         await self.delivered()
-        who = self.chance.choice(NAMES)
+        who = self.chance.choice(self.present())
         first = await self.page(who, limit=2)
         before = self.model.home(who)
         for _ in range(3):
@@ -318,3 +338,19 @@ async def test_home_is_what_the_model_says_after_any_sequence(
             await session.step()
         await session.check()
         await session.check_while_others_act()
+
+
+async def test_repost_of_who_leaves_hides_no_other(stack: Stack, client: httpx.AsyncClient) -> None:
+    members = await joined(stack, client, "ada", "bob", "cyd", "eve")
+    ada, bob, cyd, eve = members.values()
+    post = await ada.write("worth it")
+    for one in (bob, cyd):
+        await eve.put(f"/api/users/{one.username}/follow")
+        await one.put(f"/api/posts/{post['id']}/repost")
+
+    async def reposters() -> list[str]:
+        return [item["reposted_by"]["username"] for item in await eve.home()]
+
+    assert await reposters() == [bob.username]
+    await stack.sql("SELECT feed.hide_member($1, true)", bob.id)
+    assert await reposters() == [cyd.username]

@@ -65,6 +65,7 @@ CROSS JOIN LATERAL (
                AND r.member_id <> ALL (muted.authors)
                AND (SELECT true FROM feed.reposts o
                     JOIN feed.follows f ON f.follower_id = asked.member AND f.followed_id = o.member_id
+                    JOIN feed.members m ON m.id = o.member_id AND m.hidden_at IS NULL
                     WHERE o.post_id = p.id AND o.id < e.repost_id AND o.member_id <> ALL (muted.authors)
                       AND o.created_at > r.created_at - interval '7 days'
                     LIMIT 1) IS NULL
