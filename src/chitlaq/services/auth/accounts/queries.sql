@@ -10,7 +10,10 @@ OFFSET $2 - 1 LIMIT 1;
 
 -- name: insert_registration
 -- A registration, and the account that its address already has. Index: accounts' unique addresses.
-WITH holder AS (SELECT id, display_name, language FROM auth.accounts WHERE email = $2)
+WITH holder AS (
+    SELECT a.id, coalesce(c.display_name, a.display_name) AS display_name, a.language
+    FROM auth.accounts a LEFT JOIN feed.member_cards c ON c.id = a.id WHERE a.email = $2
+)
 INSERT INTO auth.registrations (university_id, email, username, display_name, department, language,
                                 password_hash, account_id, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT id FROM holder), now() + make_interval(hours => $8))
@@ -29,9 +32,13 @@ WHERE id = (
 )
 RETURNING id, email, account_id, display_name, language;
 
--- name: account_of_address
+-- name: account_with_address
 -- The account of an address, as a mail to it needs it. Index: accounts' unique addresses.
-SELECT id, email, id AS account_id, display_name, language FROM auth.accounts WHERE email = $1;
+SELECT a.id, a.id AS account_id, a.university_id, a.email, coalesce(c.display_name, a.display_name) AS display_name,
+       a.language, a.password_hash IS NOT NULL AS has_password
+FROM auth.accounts a
+LEFT JOIN feed.member_cards c ON c.id = a.id
+WHERE a.email = $1 AND NOT a.is_synthetic;
 
 -- name: insert_link
 -- A token that proves an address, for so many hours.

@@ -192,7 +192,7 @@ async def resend(settings: Settings, job: Job, payload: ResendVerification) -> N
     """Mail a new link to an address that was registered; to one that has an account, that it has one."""
     async with job.completing() as session:
         await session.execute("lock_mailbox", payload.email)
-        account = await session.row("account_of_address", payload.email)
+        account = await session.row("account_with_address", payload.email)
         if account is not None:
             await _put_mail(settings, session, account, "")
         else:

@@ -55,11 +55,3 @@ RETURNING before.university_id <> $3;
 -- name: move_member
 -- The member's university and department, through feed's published function.
 SELECT feed.move_member($1, $2, $3);
-
--- name: account_with_address
--- The account of an address, as a mail to it needs it. Index: accounts' unique addresses.
-SELECT a.id, a.email, coalesce(c.display_name, a.display_name) AS display_name, a.language,
-       a.password_hash IS NOT NULL AS has_password
-FROM auth.accounts a
-LEFT JOIN feed.member_cards c ON c.id = a.id
-WHERE a.email = $1 AND NOT a.is_synthetic;

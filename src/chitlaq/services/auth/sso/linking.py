@@ -68,7 +68,7 @@ async def _linked_now(
         )
     affiliation = await _affiliation(state, provider, who.email)
     await session.execute("lock_mailbox", who.email)
-    existing = await session.row("account_to_link", who.email)
+    existing = await session.row("account_with_address", who.email)
     if existing is None:
         account_id: UUID = await _create(session, provider, who, who.email, affiliation, origin)
     else:

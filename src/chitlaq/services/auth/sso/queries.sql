@@ -74,10 +74,6 @@ JOIN auth.accounts a ON a.id = l.account_id
 WHERE l.provider_id = $1 AND l.subject = $2
 FOR NO KEY UPDATE OF a;
 
--- name: account_to_link
--- The account of an address. Index: accounts' unique addresses.
-SELECT id, university_id, email, display_name, language FROM auth.accounts WHERE email = $1;
-
 -- name: is_linked
 -- Whether the provider has a subject for this account.
 SELECT EXISTS (SELECT FROM auth.linked_identities WHERE account_id = $2 AND provider_id = $1);
