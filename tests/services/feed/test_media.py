@@ -46,6 +46,9 @@ async def test_picture_is_rendered_in_three_widths_and_two_formats(
     assert "Accept" in answer.headers["vary"]
     again = await seen(client, url, ada, **{"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
+    head = await client.head(url, headers=ada.headers)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == answer.headers["content-length"]
 
 
 async def test_nothing_that_a_camera_writes_is_handed_out(
@@ -133,7 +136,12 @@ async def test_post_shows_what_became_of_its_pictures(stack: Stack, join: Join) 
 
 
 async def test_only_a_service_leads_to_the_files(stack: Stack, client: httpx.AsyncClient) -> None:
-    for path in ("/-/pictures/", "/-/pictures/originals/x", "/api/media/../../-/pictures/x"):
+    for path in (
+        "/-/pictures/",
+        "/-/pictures/originals/x",
+        "/-/strangers/feed-service/media",
+        "/api/media/../../-/pictures/x",
+    ):
         assert (await client.get(path)).status_code == 404
 
 
@@ -172,6 +180,24 @@ async def test_banner_is_three_times_as_wide_as_high(
     assert (await seen(client, made["url"])).status_code == 200
     assert (await ada.delete("/api/users/me/banner")).status_code == 204
     assert (await seen(client, made["url"])).status_code == 404
+
+
+async def test_strangers_cannot_fill_the_disk_with_bodies(
+    stack: Stack, client: httpx.AsyncClient, join: Join
+) -> None:
+    """Of who is not signed in, nginx takes no more of a body than with any other request."""
+    files = {"file": ("x", bytes(2_000_000))}
+    for headers in ({}, {"Authorization": "Bearer forged"}):
+        answer = await client.post("/api/media", files=files, headers=headers)
+        assert answer.status_code == 413
+        answer = await client.post("/api/media", files={"file": ("x", b"x")}, headers=headers)
+        assert answer.status_code == 401
+    ada = await join()
+    content = encoded(picture(900, 700), "PNG", compress_level=0)
+    assert len(content) > 1_500_000
+    assert (await upload(ada, content)).status_code == 201
+    answer = await upload(ada, bytes(15_100_000))
+    assert (answer.status_code, "15000000 bytes" in answer.json()["detail"]) == (413, True)
 
 
 async def test_same_key_stores_one_picture(stack: Stack, join: Join) -> None:

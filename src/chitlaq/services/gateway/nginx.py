@@ -25,6 +25,8 @@ EDGE = "nginx"
 GATEWAY = "api-gateway"
 CONSOLE = "ops-service"
 RETRY_AFTER_SECONDS = 2
+UPLOADS_AT_ONCE = 8
+"""Files that one account uploads at the same time."""
 EDGE_STATUSES = (400, 413, 414, 429, 431, 503)
 """What nginx itself answers for a service's route: the problems of the template."""
 OTHER_STATUSES = tuple(
@@ -100,6 +102,7 @@ def render(
         pictures=edge.PICTURES,
         pictures_folder=settings.media_folder(home),
         upload_bytes=settings.media.upload_bytes,
+        uploads_at_once=UPLOADS_AT_ONCE,
         body_of_upload_bytes=settings.media.upload_bytes + uploads.OVERHEAD_BYTES,
         own_paths=[re.escape(path) for path in sorted(OWN_PATHS)],
         templates=_templates(routes),

@@ -108,7 +108,8 @@ FROM feed.media m
 JOIN feed.media_files f ON f.media_id = m.id AND f.size = $3 AND (f.format = 'webp' OR $4)
 WHERE m.id = $2 AND m.deleted_at IS NULL AND m.owner_id IS NOT NULL AND m.state = 'ready'
   AND CASE
-      WHEN m.purpose <> 'post' THEN m.is_used
+      WHEN m.purpose <> 'post'
+      THEN m.is_used AND NOT EXISTS (SELECT FROM feed.members w WHERE w.id = m.owner_id AND w.hidden_at IS NOT NULL)
       WHEN NOT m.is_used THEN m.owner_id = $1
       ELSE EXISTS (
           SELECT FROM feed.post_media o JOIN feed.permitted_posts($1) p ON p.id = o.post_id WHERE o.media_id = m.id
