@@ -22,5 +22,7 @@ SELECT id, version, username, display_name, avatar_url FROM feed.members WHERE i
 -- The polls of posts that the viewer may read, as the viewer sees them.
 SELECT q.post_id, q.options, q.votes, q.voters, q.expires_at, q.is_multiple, v.choices,
        q.expires_at <= now() AS is_ended, p.author_id = $1 AS is_own
-FROM feed.polls q JOIN feed.posts p ON p.id = q.post_id LEFT JOIN feed.poll_votes v ON v.post_id = q.post_id AND v.member_id = $1
+FROM feed.polls q
+JOIN feed.posts p ON p.id = q.post_id
+LEFT JOIN feed.poll_votes v ON v.post_id = q.post_id AND v.member_id = $1
 WHERE q.post_id = ANY ($2::uuid[]);

@@ -16,8 +16,9 @@ SELECT count(*) FROM feed.attachable_media($1) m WHERE m.id = ANY ($2::uuid[]);
 
 -- name: insert_post (prepared)
 -- Insert a post with its tags, mentions, pictures, poll, counters and delivery job, which the caller runs at once;
--- replies are read below their post, and delivered to nobody. No row if the author has used the idempotency key before, or has no account any more. What is asked of other posts and
--- members was asked before: with it, PostgreSQL would plan the statement anew for each post, for three times its cost.
+-- replies are read below their post, and delivered to nobody. No row if the author has used the idempotency key before,
+-- or has no account any more. What is asked of other posts and members was asked before: with it, PostgreSQL would plan
+-- the statement anew for each post, for three times its cost.
 WITH author AS (
     SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
 ), new AS (

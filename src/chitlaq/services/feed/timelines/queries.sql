@@ -31,9 +31,9 @@ LIMIT $3;
 -- name: home_posts (prepared)
 -- For each member of $1: of the entries at positions $2 to $3 of $5, the newest $4 that belong in the member's home
 -- feed, that they may read and do not mute, with the member's position in $1. $5 are the entries' posts; $6 their
--- reposts, null for the posts themselves. Follows are checked again, so that a stale timeline shows nothing wrong. A repost is folded
--- into what was there of the post in the week before. The arrays are subqueries to hide their lengths from the planner,
--- which would otherwise replan for each number of members.
+-- reposts, null for the posts themselves. Follows are checked again, so that a stale timeline shows nothing wrong. A
+-- repost is folded into what was there of the post in the week before. The arrays are subqueries to hide their lengths
+-- from the planner, which would otherwise replan for each number of members.
 SELECT asked.number, home.*
 FROM unnest((SELECT $1::uuid[]), (SELECT $2::integer[]), (SELECT $3::integer[]), (SELECT $4::integer[]))
      WITH ORDINALITY AS asked (member, first, last, wanted, number)
