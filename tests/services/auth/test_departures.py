@@ -82,6 +82,12 @@ async def test_export_has_everything_of_a_member_and_only_for_them(
     await ada.put(f"/api/posts/{(await eve.write('of eve'))['id']}/like")
     conversation_id = await talk(ada, eve, "<b>hello eve")
 
+    await stack.sql(
+        "INSERT INTO mail.messages (to_address, subject, text, html, request_id, created_at)"
+        " VALUES ($1, 'to somebody before', '', '', '', now() - interval '2 days')",
+        ada.email,
+    )
+
     archive = await exported(ada)
 
     assert archive.testzip() is None
@@ -98,6 +104,7 @@ async def test_export_has_everything_of_a_member_and_only_for_them(
     )
     everything = b"".join(map(archive.read, archive.namelist()))
     assert eve.email.encode() not in everything
+    assert b"to somebody before" not in everything
     (row,) = await stack.sql("SELECT id FROM auth.exports WHERE account_id = $1", ada.id)
     assert (await eve.get(f"/api/auth/export/{row['id']}")).status_code == 404
     assert (await ada.client.get(f"/api/auth/export/{row['id']}")).status_code == 401

@@ -42,9 +42,12 @@ SELECT name, transports, created_at, last_used_at FROM auth.passkeys WHERE accou
 SELECT enrolled_at, confirmed_at FROM auth.totp_keys WHERE account_id = $1;
 
 -- name: export_mails
--- Mails to the account's address. Index: messages_by_address.
+-- Mails to the account's address, from its registration on: before, it may have been somebody else's.
+-- Index: messages_by_address.
 SELECT m.subject, m.created_at, m.sent_at
-FROM mail.messages m JOIN auth.accounts a ON a.email = m.to_address WHERE a.id = $1 ORDER BY m.id;
+FROM mail.messages m JOIN auth.accounts a ON a.email = m.to_address
+WHERE a.id = $1 AND m.created_at > a.created_at - interval '1 day'
+ORDER BY m.id;
 
 -- name: export_exports
 -- Exports that are kept. Index: exports_by_account.
