@@ -150,6 +150,29 @@ AS $$
       END
 $$;
 
+-- What the counters of a post hold of these members. In PL/pgSQL, and so not part of the queries that ask it for few
+-- posts: each would be planned, and begin, with it.
+CREATE FUNCTION feed.counted_of(members uuid[], post uuid, OUT likes integer, OUT replies integer, OUT reposts integer)
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    likes := (SELECT count(*) FROM feed.likes l WHERE l.post_id = post AND l.member_id = ANY (members));
+    replies := (SELECT count(*) FROM feed.posts r
+                WHERE r.reply_to = post AND r.author_id = ANY (members) AND r.deleted_at IS NULL AND NOT r.is_restricted);
+    reposts := (SELECT count(*) FROM feed.reposts s WHERE s.post_id = post AND s.member_id = ANY (members));
+END
+$$;
+
+-- How many restricted replies to a post a viewer may read.
+CREATE FUNCTION feed.restricted_replies_seen(viewer uuid, post uuid) RETURNS integer
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM feed.posts r CROSS JOIN LATERAL feed.permitted_posts(viewer) one
+            WHERE r.reply_to = post AND r.is_restricted AND one.id = r.id);
+END
+$$;
+
 -- The same with what each viewer sees beside the content: counters without what they may not see, and what they
 -- did themselves. `version` and `author_version` name the content, which is the same for all.
 DROP FUNCTION feed.readable_posts;
@@ -162,21 +185,14 @@ RETURNS TABLE (
 LANGUAGE sql STABLE
 AS $$
     SELECT p.id, p.version, p.author_id, p.author_version, p.quote_of, p.has_poll,
-           CASE WHEN p.likes_count = 0 OR p.strangers = '{}' THEN p.likes_count
-           ELSE p.likes_count - (SELECT count(*)::integer FROM feed.likes l
-                                 WHERE l.post_id = p.id AND l.member_id = ANY (p.strangers)) END,
-           CASE WHEN p.replies_count = 0 OR p.strangers = '{}' THEN p.replies_count
-           ELSE p.replies_count - (SELECT count(*)::integer FROM feed.posts r
-                                   WHERE r.reply_to = p.id AND r.author_id = ANY (p.strangers)
-                                     AND r.deleted_at IS NULL AND NOT r.is_restricted) END
+           p.likes_count - CASE WHEN p.likes_count = 0 OR p.strangers = '{}' THEN 0
+                           ELSE (feed.counted_of(p.strangers, p.id)).likes END,
+           p.replies_count - CASE WHEN p.replies_count = 0 OR p.strangers = '{}' THEN 0
+                             ELSE (feed.counted_of(p.strangers, p.id)).replies END
            + CASE WHEN p.restricted_replies_count = 0 OR viewer IS NULL THEN 0
-             ELSE (SELECT count(*)::integer
-                   FROM feed.posts r
-                   CROSS JOIN LATERAL feed.permitted_posts(viewer) one
-                   WHERE r.reply_to = p.id AND r.is_restricted AND one.id = r.id) END,
-           CASE WHEN p.reposts_count = 0 OR p.strangers = '{}' THEN p.reposts_count
-           ELSE p.reposts_count - (SELECT count(*)::integer FROM feed.reposts s
-                                   WHERE s.post_id = p.id AND s.member_id = ANY (p.strangers)) END,
+             ELSE feed.restricted_replies_seen(viewer, p.id) END,
+           p.reposts_count - CASE WHEN p.reposts_count = 0 OR p.strangers = '{}' THEN 0
+                             ELSE (feed.counted_of(p.strangers, p.id)).reposts END,
            EXISTS (SELECT FROM feed.likes l WHERE l.post_id = p.id AND l.member_id = viewer),
            EXISTS (SELECT FROM feed.reposts s WHERE s.post_id = p.id AND s.member_id = viewer),
            EXISTS (SELECT FROM feed.bookmarks b WHERE b.member_id = viewer AND b.post_id = p.id),

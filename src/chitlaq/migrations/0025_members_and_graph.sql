@@ -121,6 +121,15 @@ AS $$
                       WHERE EXISTS (SELECT FROM unnest(w.muted) AS one WHERE strpos(t.words, one) > 0)))
 $$;
 
+-- The same for who mutes more than people: few do, and a query of pages does not begin with it.
+CREATE FUNCTION feed.is_muted(viewer uuid, author uuid, post uuid, thread uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM feed.mutes_against(viewer, author, post, thread));
+END
+$$;
+
 -- The same for a query of many posts: whose posts a viewer mutes, and whether the viewer mutes anything besides, so that
 -- nothing is asked for each post if not.
 CREATE FUNCTION feed.mutes_of(viewer uuid) RETURNS TABLE (authors uuid[], is_more boolean)

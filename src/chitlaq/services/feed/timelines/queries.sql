@@ -71,8 +71,7 @@ CROSS JOIN LATERAL (
                     LIMIT 1) IS NULL
           END
       AND p.author_id <> ALL (muted.authors)
-      AND (NOT muted.is_more
-           OR NOT EXISTS (SELECT FROM feed.mutes_against(asked.member, p.author_id, p.id, coalesce(p.root_id, p.id))))
+      AND NOT (muted.is_more AND feed.is_muted(asked.member, p.author_id, p.id, coalesce(p.root_id, p.id)))
     ORDER BY entry DESC
     LIMIT asked.wanted
 ) AS home
