@@ -66,12 +66,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "websocket.message_count": READ,
     },
 }
-PARTS = [
-    "auth.add_export_file",
-    "auth.add_export_file",  # with a suffix; older processes call the other one
-    "auth.complete_erasure_part",
-    "auth.complete_export_part",
-]
+PARTS = ["auth.add_export_file", "auth.complete_erasure_part", "auth.complete_export_part"]
 BORROWED = {
     "chitlaq_auth": [
         *PARTS,
