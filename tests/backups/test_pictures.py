@@ -17,6 +17,7 @@ from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation import settings_loading
 from chitlaq.core.installation.home import Home
 from tests.conftest import Member, Stack
+from tests.services.feed.pictures import put_in_store
 
 DAY = date(2026, 11, 26)
 
@@ -42,11 +43,7 @@ async def file(stack: Stack, join: Callable[[], Awaitable[Member]]) -> Path:
         ada.id,
         hashlib.sha256(content).digest(),
     )
-    name: str = row["name"]
-    path = stack.home / "media/pictures" / name[:2] / f"{name}-large.webp"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
+    return put_in_store(stack, row["name"], content)
 
 
 def test_folder_is_copied_once_and_read_back(context: BackupContext, file: Path) -> None:

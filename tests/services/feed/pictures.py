@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import httpx
 from PIL import Image
 
-from tests.conftest import Member, eventually
+from tests.conftest import Member, Stack, eventually
 
 Files = dict[str, Any]
 
@@ -77,3 +79,15 @@ async def seen(
 ) -> httpx.Response:
     """Ask for a picture as a page does."""
     return await client.get(url, headers=(viewer.headers if viewer else {}) | headers)
+
+
+def put_in_store(stack: Stack, name: str, content: bytes) -> Path:
+    """Write the largest file of a picture, as the service would: its user can write beside it."""
+    folder = stack.home / "media/pictures" / name[:2]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-large.webp"
+    path.write_bytes(content)
+    owner = stack.home.stat()
+    for one in (path, folder, folder.parent, folder.parent.parent):
+        os.chown(one, owner.st_uid, owner.st_gid)
+    return path

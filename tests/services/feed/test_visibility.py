@@ -20,6 +20,7 @@ import pytest
 import websockets
 
 from tests.conftest import Stack, eventually
+from tests.services.feed.pictures import put_in_store
 from tests.services.feed.worlds import (
     AUTHORS,
     HOST,
@@ -323,6 +324,36 @@ async def test_what_a_viewer_may_not_see_is_not_counted(at_hand: World) -> None:
                 assert not _ids(own, viewer), (viewer, author)
 
     await _all_at_once(count(viewer) for viewer in READERS)
+
+
+async def test_picture_is_seen_by_those_who_may_read_its_post(stack: Stack, at_hand: World) -> None:
+    posts = at_hand.of("post")
+    rows = await stack.sql(
+        "WITH made AS (INSERT INTO feed.media"
+        "  (owner_id, purpose, state, name, alt, width, height, is_animated, bytes, sha256, blurhash)"
+        "  SELECT author_id, 'post', 'ready', md5(id::text), id, 1, 1, false, 1, sha256('x'), 'LEHV6n'"
+        "  FROM feed.posts WHERE id = ANY ($1::uuid[]) RETURNING id, name, alt),"
+        " files AS (INSERT INTO feed.media_files SELECT id, 'large', 'webp', 1, sha256('x') FROM made),"
+        " shown AS (INSERT INTO feed.post_media SELECT alt::uuid, 0, id FROM made)"
+        " SELECT id, name, alt AS post_id FROM made",
+        [post.id for post in posts],
+    )
+    for row in rows:
+        put_in_store(stack, row["name"], b"x")
+
+    async def see(viewer: str, path: str, post: Written) -> None:
+        answer = await at_hand.ask(viewer, "GET", path)
+        wanted = 200 if may_read(viewer, post) else 404
+        assert answer.status_code == wanted, (viewer, post)
+        if wanted == 200:
+            is_public = may_read(NOBODY, post)
+            assert answer.headers["cache-control"].startswith("public") == is_public, post
+
+    await _all_at_once(
+        see(viewer, f"/media/{row['id']}/large", at_hand.posts[row["post_id"]])
+        for viewer in READERS
+        for row in rows
+    )
 
 
 async def test_new_posts_are_announced_to_those_who_follow_and_may_read_them(
