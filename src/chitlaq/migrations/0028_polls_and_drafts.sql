@@ -2,11 +2,8 @@
 
 ALTER TABLE feed.posts ADD COLUMN quote_detached boolean NOT NULL DEFAULT false;
 
--- For whom the earlier text was. What was for fewer than the post is for now stays the author's own.
+-- For whom the earlier text was. What was for others than the post is for now stays the author's own.
 ALTER TABLE feed.post_edits ADD COLUMN visibility text NOT NULL DEFAULT 'self';
-CREATE FUNCTION feed.reach(visibility text) RETURNS integer
-LANGUAGE sql IMMUTABLE
-RETURN array_position(ARRAY['self', 'mentioned', 'followers', 'university', 'public'], visibility);
 
 -- Of how many votes each option has, the result is kept: it is shown with each post.
 CREATE TABLE feed.polls (

@@ -128,6 +128,24 @@ async def test_history_tells_what_was_told(client: httpx.AsyncClient, join: Join
     assert (await ada.get(f"{path}/history")).status_code == 404
 
 
+async def test_history_keeps_what_was_for_others_than_those_who_read_now(join: Join) -> None:
+    ada, follower, bob, carol = await join(), await join(), await join(), await join()
+    await follower.put(f"/api/users/{ada.username}/follow")
+    post = await ada.write("for followers", visibility="followers")
+    path = f"/api/posts/{post['id']}"
+
+    async def history(reader: Member) -> list[str]:
+        return [one["text"] for one in (await reader.get(f"{path}/history")).json()]
+
+    await ada.patch(path, {"text": "edited"})
+    assert await history(follower) == ["for followers"]
+    await ada.patch(path, {"text": f"@{bob.username}", "visibility": "mentioned"})
+    assert await history(bob) == []
+    await ada.patch(path, {"text": f"@{carol.username}"})
+    assert await history(carol) == []
+    assert len(await history(ada)) == 3
+
+
 async def test_change_of_nothing_changes_nothing(join: Join) -> None:
     ada = await join()
     post = await ada.write("as it was", content_warning="careful")

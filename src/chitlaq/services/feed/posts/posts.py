@@ -282,8 +282,8 @@ async def of_member(
 async def history(database: Database, viewer: UUID | None, post_id: UUID) -> Sequence[Edit]:
     """Return what a post said before, the latest first.
 
-    Others than the author see what was said to as many as the post is for now: a text that was for few does
-    not come out when the post is widened.
+    Others than the author see what was said to everybody, or to the same people as the post is for now: a
+    text that was for some does not come out when the post is for others.
 
     Raises:
         Problem: 404 if there is no such post, or the viewer may not read it.

@@ -72,11 +72,14 @@ INSERT INTO feed.post_edits (post_id, replaced_at, text, content_warning, visibi
 SELECT id, clock_timestamp(), text, content_warning, visibility FROM feed.posts WHERE id = $1;
 
 -- name: edits
--- What a post said before, the latest first; for others than its author ($2), what was for as many as it is now.
--- Index: post_edits' primary key.
+-- What a post said before, the latest first; for others than its author ($2), what was public or for the same people as
+-- it is now. Neither those of a university, nor followers, nor those who are mentioned are all among the others, and
+-- those who are mentioned may have been others. Index: post_edits' primary key.
 SELECT e.text, e.content_warning, e.replaced_at
 FROM feed.post_edits e JOIN feed.posts p ON p.id = e.post_id
-WHERE e.post_id = $1 AND (p.author_id = $2 OR feed.reach(e.visibility) >= feed.reach(p.visibility))
+WHERE e.post_id = $1
+  AND (p.author_id = $2 OR e.visibility = 'public'
+       OR e.visibility = p.visibility AND p.visibility IN ('university', 'followers'))
 ORDER BY e.replaced_at DESC
 LIMIT $3;
 
