@@ -262,19 +262,22 @@ $$;
 CREATE FUNCTION feed.restrict_replies() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    is_restricted_now boolean := NEW.is_private OR NEW.hidden_at IS NOT NULL;
 BEGIN
-    WITH changed AS (
-        UPDATE feed.posts p
-        SET is_restricted = p.visibility <> 'public' OR NEW.is_private OR NEW.hidden_at IS NOT NULL
-        WHERE p.author_id = NEW.id AND p.deleted_at IS NULL AND p.visibility = 'public'
-          AND p.is_restricted <> (NEW.is_private OR NEW.hidden_at IS NOT NULL)
-        RETURNING p.reply_to, p.is_restricted
-    )
+    -- Two statements, since one changes a row once: members answer their own posts. The other counts what this one is
+    -- about to change; whoever writes, changes or deletes a post locks its author, so nothing comes between.
     UPDATE feed.posts p
     SET replies_count = p.replies_count - c.moved, restricted_replies_count = p.restricted_replies_count + c.moved
-    FROM (SELECT reply_to AS id, sum(CASE WHEN is_restricted THEN 1 ELSE -1 END)::integer AS moved
-          FROM changed WHERE reply_to IS NOT NULL GROUP BY 1) c
+    FROM (SELECT r.reply_to AS id, CASE WHEN is_restricted_now THEN 1 ELSE -1 END * count(*)::integer AS moved
+          FROM feed.posts r
+          WHERE r.author_id = NEW.id AND r.deleted_at IS NULL AND r.visibility = 'public' AND r.reply_to IS NOT NULL
+            AND r.is_restricted <> is_restricted_now
+          GROUP BY 1) c
     WHERE p.id = c.id;
+    UPDATE feed.posts p SET is_restricted = is_restricted_now
+    WHERE p.author_id = NEW.id AND p.deleted_at IS NULL AND p.visibility = 'public'
+      AND p.is_restricted <> is_restricted_now;
     RETURN NULL;
 END
 $$;

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from PIL import Image
 
@@ -33,6 +36,25 @@ async def post_of(reader: Member, post: dict[str, Any]) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     seen: dict[str, Any] = answer.json()
     return seen
+
+
+@asynccontextmanager
+async def lasting(stack: Stack) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Connect for several statements."""
+    connection = await asyncpg.connect(stack.dsn("postgres"))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def is_waiting(stack: Stack, query: str) -> bool:
+    return bool(
+        await stack.sql(
+            "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1",
+            f"%{query}%",
+        )
+    )
 
 
 async def test_an_empty_change_changes_nothing(stack: Stack, author: Member) -> None:
@@ -156,6 +178,54 @@ async def test_replies_are_counted_for_those_who_may_read_them(
     assert seen["replies"] == 3
     await reader.delete(f"/api/posts/{own['id']}")
     assert (await post_of(author, post))["replies"] == 1
+
+
+async def test_going_private_moves_the_counts_of_ones_own_threads(
+    join: Join, author: Member, reader: Member
+) -> None:
+    stranger = await join()
+    post = await author.write("one")
+    await author.write("two", reply_to=post["id"])
+    await stranger.write("three", reply_to=post["id"])
+
+    async def count(reader: Member) -> int:
+        return int((await post_of(reader, post))["replies"])
+
+    for is_private in (True, False, True, False):
+        answer = await author.patch("/api/users/me", {"is_private": is_private})
+        assert answer.status_code == 200, answer.text
+        assert await count(author) == await count(reader) == 2
+    assert await count(stranger) == 2
+
+
+async def test_a_reply_that_is_written_while_its_author_goes_private_is_counted_for_followers_only(
+    stack: Stack, join: Join, author: Member, reader: Member
+) -> None:
+    stranger = await join()
+    post = await stranger.write("a question")
+    async with lasting(stack) as other, other.transaction():
+        await other.execute(
+            "UPDATE feed.members SET is_private = true WHERE username = $1", author.username
+        )
+        writing = asyncio.create_task(author.write("an answer", reply_to=post["id"]))
+        await eventually(lambda: is_waiting(stack, "insert_post"))
+    await writing
+    assert [(await post_of(one, post))["replies"] for one in (reader, stranger)] == [1, 0]
+
+
+async def test_who_is_chosen_to_end_a_deadlock_does_what_was_asked(
+    stack: Stack, author: Member, reader: Member
+) -> None:
+    post = await author.write("to be deleted")
+    await reader.put(f"/api/posts/{post['id']}/like")
+    async with lasting(stack) as other, other.transaction():
+        await other.execute("SELECT FROM feed.likes WHERE post_id = $1 FOR UPDATE", post["id"])
+        deleting = asyncio.create_task(author.delete(f"/api/posts/{post['id']}"))
+        await eventually(lambda: is_waiting(stack, "delete_post"))
+        await other.execute(
+            "UPDATE feed.posts SET likes_count = likes_count WHERE id = $1", post["id"]
+        )
+    assert (await deleting).status_code == 204
 
 
 async def test_a_widened_post_reaches_timelines(author: Member, reader: Member) -> None:

@@ -55,6 +55,8 @@ _UNAVAILABLE = (
     asyncpg.CrashShutdownError,
     # Out of connections, memory or disk: nothing was done, and a retry may succeed.
     asyncpg.InsufficientResourcesError,
+    # Ended for another transaction's sake: the same.
+    asyncpg.DeadlockDetectedError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InterfaceError,
     # The server has closed this connection, and the client has not noticed yet: nothing was sent.
@@ -163,12 +165,23 @@ class Session:
         started = perf_counter()
         try:
             with tracing.query(query.label):
-                return await _translated(method(sql, *args))
+                return await _translated(self._done(method, sql, args))
         finally:
             seconds = perf_counter() - started
             query.duration.observe(seconds)
             if logs.is_slow(seconds):
                 log.warning("slow query", query=name, duration_seconds=round(seconds, 4))
+
+    async def _done(
+        self, method: Callable[..., Awaitable[T]], sql: str, args: Sequence[object]
+    ) -> T:
+        """Run a statement, and once more if it was chosen to end a deadlock: nothing of it was done."""
+        try:
+            return await method(sql, *args)
+        except asyncpg.DeadlockDetectedError:
+            if self._connection.is_in_transaction():
+                raise
+            return await method(sql, *args)
 
 
 class Database:

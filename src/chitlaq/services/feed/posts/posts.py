@@ -183,6 +183,7 @@ async def change(state: FeedState, author: UUID, post_id: UUID, new: PostChange)
         Problem: 404 if the author has no such post.
     """
     async with state.database.transaction() as session:
+        await session.rows("lock_members", [author])
         old = await session.row("own_post", post_id, author)
         if old is None:
             raise problems.not_found("post of yours")

@@ -17,10 +17,12 @@ SELECT count(*) FROM feed.attachable_media($1) m WHERE m.id = ANY ($2::uuid[]);
 -- name: insert_post (prepared)
 -- Insert a post with its tags, mentions, pictures, poll, counters and delivery job, which the caller runs at once;
 -- replies are read below their post, and delivered to nobody. No row if the author has used the idempotency key before,
--- or has no account any more. What is asked of other posts and members was asked before: with it, PostgreSQL would plan
--- the statement anew for each post, for three times its cost.
+-- or has no account any more. The lock keeps the author from going private meanwhile, which counts replies otherwise.
+-- What is asked of other posts and members was asked before: with it, PostgreSQL would plan the statement anew for each
+-- post, for three times its cost.
 WITH author AS (
     SELECT m.id, m.version, m.is_private OR m.hidden_at IS NOT NULL AS is_hidden FROM feed.members m WHERE m.id = $1
+    FOR NO KEY UPDATE
 ), new AS (
     INSERT INTO feed.posts (author_id, text, visibility, reply_to, root_id, quote_of, content_warning, quotable_by,
                             is_restricted, idempotency_key, request_hash, has_poll, has_media)
@@ -120,9 +122,12 @@ ON CONFLICT (tag, post_id) DO UPDATE SET spelling = excluded.spelling;
 
 -- name: delete_post
 -- Delete the author's own post and all that was said in it; its row stays, so that replies keep their place.
-WITH old AS MATERIALIZED (
-    SELECT id, author_id, reply_to, visibility, is_restricted FROM feed.posts
-    WHERE id = $1 AND author_id = $2 AND deleted_at IS NULL FOR UPDATE
+WITH author AS MATERIALIZED (
+    SELECT id FROM feed.members WHERE id = $2 FOR NO KEY UPDATE
+), old AS MATERIALIZED (
+    SELECT p.id, p.author_id, p.reply_to, p.visibility, p.is_restricted
+    FROM author a JOIN feed.posts p ON p.author_id = a.id
+    WHERE p.id = $1 AND p.deleted_at IS NULL FOR UPDATE OF p
 ), gone AS (
     UPDATE feed.posts p
     SET deleted_at = now(), text = '', content_warning = NULL, quote_of = NULL, edited_at = NULL, has_poll = false,
@@ -176,8 +181,9 @@ WITH post AS MATERIALIZED (
 SELECT EXISTS (SELECT FROM post);
 
 -- name: unlike (prepared)
--- Take a like back, also of a post that the member may not read any more.
-WITH gone AS (DELETE FROM feed.likes WHERE post_id = $1 AND member_id = $2 RETURNING post_id)
+-- Take a like back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
+WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
+gone AS (DELETE FROM feed.likes USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id)
 UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
 
 -- name: repost (prepared)
@@ -201,6 +207,7 @@ WITH post AS MATERIALIZED (
 SELECT post.may, (SELECT id FROM delivery) AS job_id, (SELECT id FROM new) AS repost_id FROM post;
 
 -- name: unrepost (prepared)
--- Take a repost back, also of a post that the member may not read any more.
-WITH gone AS (DELETE FROM feed.reposts WHERE post_id = $1 AND member_id = $2 RETURNING post_id)
+-- Take a repost back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
+WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
+gone AS (DELETE FROM feed.reposts USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id)
 UPDATE feed.posts SET reposts_count = greatest(reposts_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
