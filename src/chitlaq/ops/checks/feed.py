@@ -8,7 +8,7 @@ from chitlaq.ops.checks.sources.datastores import psql
 from chitlaq.ops.checks.sources.system import SystemView
 
 LOOKED_AT = 1000
-"""Members, chosen by chance. With 70 follows each they take PostgreSQL 20 ms."""
+"""Members, chosen by chance. With 70 follows each they take PostgreSQL 50 ms."""
 SHOWN = 20
 
 
