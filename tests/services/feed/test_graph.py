@@ -170,6 +170,10 @@ async def test_blocker_and_blocked_are_in_no_list_that_the_other_reads(join: Joi
         assert set(await names(third, path)) == {one.username, two.username}
         assert await names(one, path) == [one.username]
         assert await names(two, path) == [two.username]
+    # Nor in what the other is told of the lists' lengths.
+    for reader, count in ((third, 2), (one, 1), (two, 1)):
+        profile = (await reader.get(f"/api/users/{third.username}")).json()
+        assert (profile["followers"], profile["following"]) == (count, count)
 
 
 VIEWERS = ("oneself", "followed", "same university", "elsewhere", "follower")

@@ -1,10 +1,15 @@
 -- name: profile (prepared)
 -- A member ($2) as a viewer ($1) sees them: hidden from members whom they block, and from all when they leave.
--- Of a private member, those who are not signed in see the name, the picture and the counts.
+-- Of a private member, those who are not signed in see the name, the picture and the counts. Whom the viewer blocks, or
+-- is blocked by, is not counted. Index: follows' primary key.
 SELECT m.id, m.username, m.display_name, coalesce(d.bio, '') AS bio, coalesce(d.pronouns, '') AS pronouns,
        coalesce(d.department, '') AS department, d.graduation_year, coalesce(d.fields, '[]') AS fields,
        u.name AS university, m.avatar_url, d.banner_url, m.is_private,
-       m.followers_count AS followers, m.following_count AS following, feed.posts_seen($1, m.id) AS posts, m.created_at,
+       m.followers_count - (SELECT count(*) FROM feed.follows f
+                            WHERE f.followed_id = m.id AND f.follower_id = ANY (strangers.ids))::integer AS followers,
+       m.following_count - (SELECT count(*) FROM feed.follows f
+                            WHERE f.follower_id = m.id AND f.followed_id = ANY (strangers.ids))::integer AS following,
+       feed.posts_seen($1, m.id) AS posts, m.created_at,
        relation.is_followed,
        EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = m.id AND f.followed_id = $1) AS follows_you,
        EXISTS (SELECT FROM feed.follow_requests r WHERE r.requester_id = $1 AND r.requested_id = m.id) AS is_requested,
@@ -17,6 +22,12 @@ JOIN auth.university_names u ON u.id = m.university_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM feed.follows f WHERE f.follower_id = $1 AND f.followed_id = m.id) AS is_followed
 ) relation
+CROSS JOIN (
+    SELECT ARRAY(SELECT b.blocked_id FROM feed.blocks b WHERE b.blocker_id = $1
+                 UNION ALL
+                 SELECT b.blocker_id FROM feed.blocks b WHERE b.blocked_id = $1) AS ids
+    OFFSET 0
+) strangers
 LEFT JOIN feed.members d ON d.id = m.id AND ($1 IS NOT NULL OR NOT m.is_private)
 WHERE m.username = $2 AND m.hidden_at IS NULL
   AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = m.id AND b.blocked_id = $1);
