@@ -213,8 +213,10 @@ async def test_same_key_stores_one_picture(stack: Stack, join: Join) -> None:
 
 async def test_description_is_changed_by_the_owner_alone(stack: Stack, join: Join) -> None:
     ada, eve = await join(), await join()
-    made = (await upload(ada, encoded(picture()), alt="before")).json()
+    made = (await upload(ada, encoded(picture()), alt="\u202ebefore")).json()
+    assert made["alt"] == "before"
     path = f"/api/media/{made['id']}"
+    assert (await ada.patch(path, {"alt": "a\x1bb"})).json()["alt"] == "ab"
     assert (await ada.patch(path, {"alt": "after"})).json()["alt"] == "after"
     assert (await eve.patch(path, {"alt": "mine"})).status_code == 404
     assert (await eve.get(path)).status_code == 404

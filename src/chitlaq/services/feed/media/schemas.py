@@ -7,7 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from chitlaq.core.http.schemas import Incoming
+from chitlaq.core.http.schemas import Incoming, normalize
+from chitlaq.core.visible import cleaned
 
 MOST_ALT = 1500
 
@@ -16,6 +17,10 @@ class MediaChange(Incoming, frozen=True):
     """What the picture shows, for those who do not see it."""
 
     alt: Annotated[str, msgspec.Meta(max_length=MOST_ALT)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        normalize(self, "alt", cleaned)
 
 
 class Media(msgspec.Struct, frozen=True):
