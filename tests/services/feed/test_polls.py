@@ -83,6 +83,7 @@ async def test_votes_that_a_poll_does_not_take_are_refused(join: Join) -> None:
 async def test_polls_that_ask_nothing_are_refused_and_none_is_changed(join: Join) -> None:
     ada = await join()
     for options in (
+        ["\u00e1", "a\u0301"],
         [],
         ["a"],
         ["a", " a"],
@@ -93,6 +94,8 @@ async def test_polls_that_ask_nothing_are_refused_and_none_is_changed(join: Join
     ):
         answer = await ada.post("/api/posts", {"text": "?", "poll": {"options": options}})
         assert answer.status_code == 422, options
+    answer = await ada.post("/api/posts", {"text": "?", "poll": {"options": ["a"]}})
+    assert answer.json()["errors"] == {"poll.options": "must have at least 2 items"}
     for seconds in (0, 299, 10**9):
         body = {"text": "?", "poll": {"options": ["a", "b"], "expires_in_seconds": seconds}}
         assert (await ada.post("/api/posts", body)).status_code == 422

@@ -72,14 +72,10 @@ def field_errors(extra: list[Any]) -> dict[str, str]:
 
 
 _PLAIN = (
-    (
-        re.compile(r"Expected `(?:str|array)` of length >= (\d+)"),
-        r"must be at least \1 characters long",
-    ),
-    (
-        re.compile(r"Expected `(?:str|array)` of length <= (\d+)"),
-        r"must be at most \1 characters long",
-    ),
+    (re.compile(r"Expected `str` of length >= (\d+)"), r"must be at least \1 characters long"),
+    (re.compile(r"Expected `str` of length <= (\d+)"), r"must be at most \1 characters long"),
+    (re.compile(r"Expected `array` of length >= (\d+)"), r"must have at least \1 items"),
+    (re.compile(r"Expected `array` of length <= (\d+)"), r"must have at most \1 items"),
     (re.compile(r"Expected `(?:int|float)` >= (\S+)"), r"must be at least \1"),
     (re.compile(r"Expected `(?:int|float)` <= (\S+)"), r"must be at most \1"),
     (re.compile(r"Expected `(.+?)`, got `(.+?)`"), r"must be of type \1, not \2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -28,7 +29,7 @@ class NewPoll(Incoming, frozen=True):
         super().__post_init__()
         for text in self.options:
             require_name("options", text)
-        options = [text.strip() for text in self.options]
+        options = [unicodedata.normalize("NFC", text.strip()) for text in self.options]
         msgspec.structs.force_setattr(self, "options", options)
         if len(set(options)) < len(options):
             raise ValueError("options: must differ from each other")
