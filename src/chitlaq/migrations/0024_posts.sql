@@ -70,6 +70,8 @@ CREATE INDEX posts_by_quoted ON feed.posts (quote_of, id DESC) WHERE quote_of IS
 -- Threads are rooted in posts that others have answered: what is erased of them keeps its row.
 CREATE INDEX posts_by_root ON feed.posts (root_id) WHERE root_id IS NOT NULL;
 
+CREATE INDEX posts_with_media ON feed.posts (author_id, id DESC) WHERE has_media AND deleted_at IS NULL;
+
 -- posts_count counts public posts; how many others a viewer may read is asked (feed.posts_seen).
 UPDATE feed.members m
 SET posts_count = (SELECT count(*) FROM feed.posts p

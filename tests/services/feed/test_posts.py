@@ -396,6 +396,31 @@ async def test_a_post_of_pictures_needs_no_text_and_takes_each_picture_once(
     assert (await reader.get(url)).status_code == 404
 
 
+async def test_a_members_posts_are_read_without_replies_and_by_pictures(
+    author: Member, reader: Member
+) -> None:
+    first = await author.write("first")
+    await author.write("reply", reply_to=first["id"])
+    await author.write("", media_ids=[await _picture(author)], reply_to=first["id"])
+    await author.write("hidden", media_ids=[await _picture(author)], visibility="self")
+    await author.write("last", media_ids=[await _picture(author)])
+
+    async def texts(reader: Member, **params: Any) -> list[str]:
+        path = f"/api/users/{author.username}/posts"
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = (await reader.get(path, params={**params, "limit": 1, "cursor": cursor})).json()
+            found += [one["text"] for one in page["items"]]
+            cursor = page["next_cursor"]
+        return found
+
+    assert await texts(reader) == ["last", "", "reply", "first"]
+    assert await texts(reader, exclude_replies=True) == ["last", "first"]
+    assert await texts(reader, only_media=True) == ["last", ""]
+    assert await texts(author, only_media=True, exclude_replies=True) == ["last", "hidden"]
+
+
 async def _picture(author: Member) -> str:
     png = BytesIO()
     Image.new("RGB", (40, 30), "red").save(png, "PNG")

@@ -40,7 +40,19 @@ async def profile(username: str, viewer: Identity | None, state: FeedState) -> P
 
 @get("/users/{username:str}/posts", summary="A member's posts, newest first")
 async def posts_of_member(
-    username: str, viewer: Identity | None, state: FeedState, paging: Paging
+    username: str,
+    viewer: Identity | None,
+    state: FeedState,
+    paging: Paging,
+    exclude_replies: bool = False,
+    only_media: bool = False,
 ) -> Page[Post]:
     author = await members.profile(state.database, account_id(viewer), username)
-    return await posts.of_member(state, account_id(viewer), author.id, paging)
+    return await posts.of_member(
+        state,
+        account_id(viewer),
+        author.id,
+        paging,
+        exclude_replies=exclude_replies,
+        only_media=only_media,
+    )

@@ -273,10 +273,18 @@ async def replies(
 
 
 async def of_member(
-    state: FeedState, viewer: UUID | None, member: UUID, paging: Paging
+    state: FeedState,
+    viewer: UUID | None,
+    member: UUID,
+    paging: Paging,
+    *,
+    exclude_replies: bool,
+    only_media: bool,
 ) -> Page[Post]:
     """Return a page of a member's posts that the viewer may read, newest first."""
-    rows = await state.database.rows("posts_of_member", viewer, member, *paging.window)
+    rows = await state.database.rows(
+        "posts_of_member", viewer, member, *paging.window, exclude_replies, only_media
+    )
     return await state.rendering.page(viewer, rows, paging)
 
 
