@@ -116,6 +116,25 @@ async def test_of_a_deleted_post_no_word_is_kept(
     assert (await reader.get(f"/api/posts/{post['id']}")).status_code == 404
 
 
+async def test_nothing_that_others_did_outlives_a_deletion(
+    stack: Stack, author: Member, reader: Member
+) -> None:
+    """Whoever likes, shares or keeps a post in the moment of its deletion."""
+    verbs = ("like", "repost", "bookmark")
+    posts = [(await author.write(f"number {number}"))["id"] for number in range(8)]
+    for post in posts:
+        await asyncio.gather(
+            *(reader.put(f"/api/posts/{post}/{verb}") for verb in verbs),
+            author.delete(f"/api/posts/{post}"),
+            *(author.put(f"/api/posts/{post}/{verb}") for verb in verbs),
+        )
+    for table in ("likes", "reposts", "bookmarks"):
+        (left,) = await stack.sql(
+            f"SELECT count(*) FROM feed.{table} WHERE post_id = ANY ($1::text[]::uuid[])", posts
+        )
+        assert left["count"] == 0, table
+
+
 async def test_a_key_stands_for_its_post_while_there_is_one(author: Member) -> None:
     body, key = {"text": "once"}, {"Idempotency-Key": "key"}
     post = (await author.post("/api/posts", body, **key)).json()

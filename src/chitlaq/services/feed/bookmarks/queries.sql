@@ -1,7 +1,9 @@
 -- name: bookmark (prepared)
 -- Keep a post that the member may read, once; whether there is one.
 WITH post AS MATERIALIZED (
-    SELECT p.id FROM feed.permitted_posts($2) p WHERE p.id = $1
+    SELECT q.id FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
+    WHERE p.id = $1 AND q.deleted_at IS NULL
+    FOR KEY SHARE OF q
 ), new AS (
     INSERT INTO feed.bookmarks (post_id, member_id) SELECT post.id, $2 FROM post ON CONFLICT DO NOTHING
 )

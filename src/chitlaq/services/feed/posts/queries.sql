@@ -172,9 +172,12 @@ ORDER BY p.id DESC
 OFFSET $4 LIMIT $5;
 
 -- name: like (prepared)
--- Like a post that the member may read, once; whether there is one.
+-- Like a post that the member may read, once; whether there is one. Who deletes it at that moment waits, and then deletes
+-- the like, or it is gone.
 WITH post AS MATERIALIZED (
-    SELECT p.id FROM feed.permitted_posts($2) p WHERE p.id = $1
+    SELECT q.id FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
+    WHERE p.id = $1 AND q.deleted_at IS NULL
+    FOR KEY SHARE OF q
 ), new AS (
     INSERT INTO feed.likes (post_id, member_id) SELECT post.id, $2 FROM post ON CONFLICT DO NOTHING RETURNING post_id
 ), counted AS (
@@ -192,7 +195,10 @@ UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SEL
 -- Repost a public or university post that the member may read, once, with the job that delivers it. Whether there is
 -- such a post, whether it may be reposted, and the job, if it is new.
 WITH post AS MATERIALIZED (
-    SELECT p.id, p.visibility IN ('public', 'university') AS may FROM feed.permitted_posts($2) p WHERE p.id = $1
+    SELECT q.id, p.visibility IN ('public', 'university') AS may
+    FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
+    WHERE p.id = $1 AND q.deleted_at IS NULL
+    FOR KEY SHARE OF q
 ), new AS (
     INSERT INTO feed.reposts (post_id, member_id) SELECT post.id, $2 FROM post WHERE post.may
     ON CONFLICT DO NOTHING
