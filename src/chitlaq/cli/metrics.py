@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import typer
@@ -38,8 +41,14 @@ def declared_metrics() -> list[MetricEntry]:
     from chitlaq.core.telemetry import metrics as everywhere
     from chitlaq.ops.reference import metric_reference
 
-    own = {row.name: f"{row.package}.metrics" for row in inventory.SERVICES}
-    return metric_reference.entries(
-        {"every service": everywhere}
-        | {name: import_module(module) for name, module in own.items() if find_spec(module)}
-    )
+    own = {row.name: list(_metrics_of(row.package)) for row in inventory.SERVICES}
+    return metric_reference.entries({"every service": [everywhere]} | own)
+
+
+def _metrics_of(package: str) -> Iterator[ModuleType]:
+    """Yield the modules ``metrics`` of a service's package and of its slices."""
+    paths = import_module(package).__path__
+    slices = sorted(f"{package}.{one.name}" for one in iter_modules(paths) if one.ispkg)
+    for name in (package, *slices):
+        if find_spec(f"{name}.metrics"):
+            yield import_module(f"{name}.metrics")

@@ -131,7 +131,7 @@ async def test_trace_has_the_request_id_and_all_spans(
     inner = [span for (_, name), span in trace.items() if name.startswith("feed-service.")]
     assert inner
     assert {span.kind for span in inner} == {CLIENT}
-    assert trace["feed-service", "PUBLISH"].kind == CLIENT
+    assert trace["feed-service", "SPUBLISH"].kind == CLIENT
     parents = {span.span_id for span in trace.values()}
     assert all(span.parent_span_id in parents for span in inner)
     assert trace["websocket", "post_created"].kind == CONSUMER

@@ -33,7 +33,7 @@ class MetricEntry(msgspec.Struct, frozen=True):
     kept_by: str
 
 
-def entries(modules: Mapping[str, ModuleType]) -> list[MetricEntry]:
+def entries(modules: Mapping[str, Sequence[ModuleType]]) -> list[MetricEntry]:
     """Return all metrics, by name.
 
     Args:
@@ -43,7 +43,7 @@ def entries(modules: Mapping[str, ModuleType]) -> list[MetricEntry]:
         _entry(family.name, family.kind, family.labels, family.help, "ops-service")
         for family in FAMILIES
     ]
-    for keeper, module in modules.items():
+    for keeper, module in ((keeper, one) for keeper, own in modules.items() for one in own):
         for declared in vars(module).values():
             # A series of a metric, kept so that it is not looked up, is no metric of its own.
             if isinstance(declared, MetricWrapperBase) and not declared._labelvalues:
