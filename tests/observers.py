@@ -33,9 +33,9 @@ def tool(name: str) -> str:
     return str(observers.program(fetched(), name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def observed() -> Iterator[Stack]:
-    """A stack with every component."""
+    """A stack with every component; not for the whole run: a scrape a second takes half a core."""
     tools = fetched()
     stack = start_stack(
         CHITLAQ_MONITORING_EMBEDDED="true",

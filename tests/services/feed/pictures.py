@@ -85,6 +85,7 @@ def put_in_store(stack: Stack, name: str, content: bytes) -> Path:
     """Write the largest file of a picture, as the service would: its user can write beside it."""
     folder = stack.home / "media/pictures" / name[:2]
     folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.parent.chmod(0o700)
     path = folder / f"{name}-large.webp"
     path.write_bytes(content)
     owner = stack.home.stat()

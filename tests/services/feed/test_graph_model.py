@@ -99,8 +99,12 @@ class Model:
         if (other, viewer) in self.blocks:
             return 404
         return {
-            "followers": sum(pair[1] == other for pair in self.follows),
-            "following": sum(pair[0] == other for pair in self.follows),
+            "followers": sum(
+                pair[1] == other and self.sees(viewer, pair[0]) for pair in self.follows
+            ),
+            "following": sum(
+                pair[0] == other and self.sees(viewer, pair[1]) for pair in self.follows
+            ),
             "is_private": other in self.private,
             "is_followed": (viewer, other) in self.follows,
             "follows_you": (other, viewer) in self.follows,

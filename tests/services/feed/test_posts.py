@@ -235,16 +235,16 @@ async def test_a_reply_that_is_written_while_its_author_goes_private_is_counted_
 async def test_who_is_chosen_to_end_a_deadlock_does_what_was_asked(
     stack: Stack, author: Member, reader: Member
 ) -> None:
-    post = await author.write("to be deleted")
+    post = await author.write("to be liked no more")
     await reader.put(f"/api/posts/{post['id']}/like")
     async with lasting(stack) as other, other.transaction():
         await other.execute("SELECT FROM feed.likes WHERE post_id = $1 FOR UPDATE", post["id"])
-        deleting = asyncio.create_task(author.delete(f"/api/posts/{post['id']}"))
-        await eventually(lambda: is_waiting(stack, "delete_post"))
+        unliking = asyncio.create_task(reader.delete(f"/api/posts/{post['id']}/like"))
+        await eventually(lambda: is_waiting(stack, "unlike"))
         await other.execute(
             "UPDATE feed.posts SET likes_count = likes_count WHERE id = $1", post["id"]
         )
-    assert (await deleting).status_code == 204
+    assert (await unliking).status_code == 204
 
 
 async def test_a_widened_post_reaches_timelines(author: Member, reader: Member) -> None:

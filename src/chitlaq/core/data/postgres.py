@@ -40,6 +40,7 @@ POOL_SIZE = 10
 ACQUIRE_SECONDS = 3.0
 QUERY_SECONDS = 15.0
 RETRY_SECONDS = 0.1
+DEADLOCK_TRIES = 3
 
 
 class PostgresUnavailableError(Exception):
@@ -175,13 +176,16 @@ class Session:
     async def _done(
         self, method: Callable[..., Awaitable[T]], sql: str, args: Sequence[object]
     ) -> T:
-        """Run a statement, and once more if it was chosen to end a deadlock: nothing of it was done."""
-        try:
-            return await method(sql, *args)
-        except asyncpg.DeadlockDetectedError:
-            if self._connection.is_in_transaction():
-                raise
-            return await method(sql, *args)
+        """Run a statement, and again if it was chosen to end a deadlock: nothing of it was done."""
+        for _ in range(DEADLOCK_TRIES - 1):
+            try:
+                return await method(sql, *args)
+            except asyncpg.DeadlockDetectedError:
+                if self._connection.is_in_transaction():
+                    raise
+            # Or it may have its first lock again before the other one has it.
+            await asyncio.sleep(RETRY_SECONDS)
+        return await method(sql, *args)
 
 
 class Database:

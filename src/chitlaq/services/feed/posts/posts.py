@@ -218,9 +218,12 @@ async def delete(database: Database, author: UUID, post_id: UUID) -> None:
     Raises:
         Problem: 404 if the author has no such post.
     """
-    async with database.session() as session:
-        if await session.row("delete_post", post_id, author) is None:
+    async with database.transaction() as session:
+        # Before the rest: what others did until these locks were had is seen by the next statement only.
+        await session.rows("lock_members", [author])
+        if await session.row("own_post", post_id, author) is None:
             raise problems.not_found("post of yours")
+        await session.execute("delete_post", post_id)
 
 
 async def like(database: Database, member: UUID, post_id: UUID) -> None:

@@ -121,13 +121,9 @@ SELECT t.tag, t.spelling, $1 FROM unnest($2::text[], $5::text[]) AS t (tag, spel
 ON CONFLICT (tag, post_id) DO UPDATE SET spelling = excluded.spelling;
 
 -- name: delete_post
--- Delete the author's own post and all that was said in it; its row stays, so that replies keep their place.
-WITH author AS MATERIALIZED (
-    SELECT id FROM feed.members WHERE id = $2 FOR NO KEY UPDATE
-), old AS MATERIALIZED (
-    SELECT p.id, p.author_id, p.reply_to, p.visibility, p.is_restricted
-    FROM author a JOIN feed.posts p ON p.author_id = a.id
-    WHERE p.id = $1 AND p.deleted_at IS NULL FOR UPDATE OF p
+-- Delete a post that is locked, and all that was said in it; its row stays, so that replies keep their place.
+WITH old AS MATERIALIZED (
+    SELECT id, author_id, reply_to, visibility, is_restricted FROM feed.posts WHERE id = $1
 ), gone AS (
     UPDATE feed.posts p
     SET deleted_at = now(), text = '', content_warning = NULL, quote_of = NULL, edited_at = NULL, has_poll = false,
@@ -145,11 +141,9 @@ answered AS (
     SET replies_count = greatest(p.replies_count - (NOT old.is_restricted)::integer, 0),
         restricted_replies_count = greatest(p.restricted_replies_count - old.is_restricted::integer, 0)
     FROM old WHERE p.id = old.reply_to
-), counted AS (
-    UPDATE feed.members m SET posts_count = greatest(m.posts_count - 1, 0)
-    FROM old WHERE m.id = old.author_id AND old.visibility = 'public'
 )
-SELECT id FROM old;
+UPDATE feed.members m SET posts_count = greatest(m.posts_count - 1, 0)
+FROM old WHERE m.id = old.author_id AND old.visibility = 'public';
 
 -- name: replies
 -- Replies to a post, oldest first. Index: posts_by_parent.
