@@ -370,6 +370,19 @@ async def test_after_gives_what_is_new_since(join: Join, author: Member, reader:
     assert (await reader.get("/api/feed/home?after=yesterday")).status_code == 422
 
 
+async def test_a_plain_request_is_counted_under_its_route(stack: Stack, reader: Member) -> None:
+    async def counted() -> float:
+        text = (await reader.client.get(f"http://127.0.0.1:{stack.ports['feed']}/metrics")).text
+        wanted = 'http_requests_total{method="GET",route="/feed/home",service="feed-service",status="200"} '
+        return sum(
+            float(line[len(wanted) :]) for line in text.splitlines() if line.startswith(wanted)
+        )
+
+    before = await counted()
+    assert (await reader.get("/api/feed/home?limit=5")).status_code == 200
+    assert await counted() == before + 1
+
+
 async def test_a_plain_request_is_answered_as_any_other(author: Member, reader: Member) -> None:
     await author.write("one", visibility="university")
     await reader.put(f"/api/posts/{(await author.write('two'))['id']}/repost")

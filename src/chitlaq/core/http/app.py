@@ -413,7 +413,7 @@ class _Observed:
         logs.begin_request(identifier)
         with tracing.request() as span:
             try:
-                if not await self._hot.answer(scope, observed_send):
+                if not await self._hot.answer(handled, observed_send):
                     await self._app(handled, receive, observed_send)
             finally:
                 handled["method"] = scope["method"]

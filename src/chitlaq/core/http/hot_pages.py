@@ -21,13 +21,10 @@ from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.paging import MAX_LIMIT, Paging
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, HotPage
-from chitlaq.core.telemetry import logs
 
 _BEARER = b"Bearer "
 _NUMBER = re.compile(rb"[1-9][0-9]{0,3}")
 _CURSOR = re.compile(rb"[A-Za-z0-9_-]{1,100}")
-
-log = logs.get("hot_pages")
 
 
 class HotPages:
