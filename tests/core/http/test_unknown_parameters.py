@@ -32,6 +32,7 @@ PAGES = {
     "/reset",
     "/verify",
     "/static/{name}",
+    "/unsubscribe",
     "/status/confirm",
     "/status/subscribe",
     "/status/unsubscribe",

@@ -74,6 +74,12 @@ class Secrets:
         return self._read("sealing-key")
 
     @property
+    def push_key(self) -> str:
+        """The private key (PEM, P-256) by which push services know this installation (VAPID); only the
+        websocket service signs with it. With another one, browsers must subscribe anew."""
+        return self._read("push-key.pem")
+
+    @property
     def signing_keys(self) -> dict[str, str]:
         """The Ed25519 private keys (PEM) that sign access tokens, by the files' names; only auth-service
         reads them."""
@@ -131,6 +137,7 @@ def ensure(home: Home) -> Secrets:
     _write_new(home.secrets / "demo-password", lambda: demo_password)
     if not any(home.secrets.glob(_SIGNING_KEYS)):
         _write_new(home.secrets / _SIGNING_KEYS.replace("*", ""), _new_signing_key)
+    _write_new(home.secrets / "push-key.pem", _new_push_key)
     _write_new(home.secrets / OPERATOR_PASSWORD, _new_password)
     _write_new(home.secrets / OBSERVERS_KEY, _new_observers_key)
     return Secrets(home.secrets)
@@ -146,6 +153,16 @@ def _new_signing_key() -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode()
+
+
+def _new_push_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return pem.decode()

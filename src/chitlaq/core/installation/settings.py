@@ -145,6 +145,18 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the kept pictures of one member take."""
 
 
+class Notifications(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How members are told outside the application."""
+
+    push_delay_seconds: Annotated[float, msgspec.Meta(ge=0)] = 5.0
+    """A push waits so long, and is not sent if its member sees meanwhile what it is about."""
+    push_pause_seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    """Between two pushes to one device."""
+    push_anywhere: bool = False
+    """Whether push services may be without TLS and in private networks: a push service of one's own. Members
+    choose the addresses, so with this they can make this machine send requests to its neighbours."""
+
+
 class Backups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Backups of the embedded PostgreSQL. For an external one only the daily dump is made."""
 
@@ -298,6 +310,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logs: Logs = Logs()
     monitoring: Monitoring = Monitoring()
     media: Media = Media()
+    notifications: Notifications = Notifications()
     backups: Backups = Backups()
     operations: Operations = Operations()
     statuspage: StatusPage = StatusPage()

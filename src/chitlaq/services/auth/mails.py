@@ -107,7 +107,7 @@ def composed(to: Recipient, kind: str, link: str = "", **values: str | int) -> M
     in_html = [
         f'<p><a href="{html.escape(link)}">{html.escape(words.action)}</a></p>'
         if template == LINK
-        else f"<p>{html.escape(paragraph)}</p>"
+        else f"<p>{_in_lines(paragraph)}</p>"
         for template, paragraph in zip(("", *words.paragraphs), paragraphs, strict=True)
     ]
     return Mail(
@@ -117,6 +117,10 @@ def composed(to: Recipient, kind: str, link: str = "", **values: str | int) -> M
         html=f'<html lang="{to.language}"><body>{"".join(in_html)}</body></html>',
         links=[link] if link else [],
     )
+
+
+def _in_lines(paragraph: str) -> str:
+    return html.escape(paragraph).replace("\n", "<br>")
 
 
 def kinds(language: str) -> dict[str, Words]:

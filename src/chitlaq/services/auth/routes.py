@@ -17,6 +17,7 @@ from chitlaq.services.auth.accounts import registrations
 from chitlaq.services.auth.attempts import attempts
 from chitlaq.services.auth.departures import departures, exports
 from chitlaq.services.auth.departures.contribution import CONTRIBUTION
+from chitlaq.services.auth.digests import digests
 from chitlaq.services.auth.passwords import resets
 from chitlaq.services.auth.sealing import Sealer
 from chitlaq.services.auth.sessions import sessions
@@ -36,6 +37,7 @@ async def run(context: Context) -> AsyncIterator[AuthState]:
         resets.handler(settings),
         exports.handler(settings, database),
         departures.handler(),
+        digests.handler(settings),
         *member_data.handlers(database, CONTRIBUTION),
     ]
     if settings.smtp.host:
@@ -74,6 +76,6 @@ SERVICE = Service(
         "synthetic",
         "universities",
     ),
-    query_packages=("chitlaq.services.auth.attempts",),
+    query_packages=("chitlaq.services.auth.attempts", "chitlaq.services.auth.digests"),
     run=run,
 )

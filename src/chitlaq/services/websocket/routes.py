@@ -14,6 +14,7 @@ from chitlaq.core import tasks
 from chitlaq.core.data import member_data
 from chitlaq.core.data.jobs import Runner
 from chitlaq.core.http.service import Context, Service
+from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.websocket import asyncapi
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import Exchange
@@ -25,6 +26,7 @@ from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
+from chitlaq.services.websocket.notifications.channels.channels import Channels
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -55,6 +57,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
     parts = member_data.handlers(context.database, contribution(context.database, groups))
+    channels = Channels.opened(context.settings, Secrets(context.home.secrets))
     chat = ChatOnSocket(context.database, people, sending, presences)
     async with (
         tasks.running(
@@ -77,12 +80,13 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             presences=presences,
             groups=groups,
             messages=Messages(context.database, streams, changes),
+            channels=channels,
         )
 
 
 SERVICE = Service(
     inventory.COMPONENTS["websocket"],
-    slices=("sockets", "chat"),
+    slices=("sockets", "chat", "notifications.channels"),
     run=run,
     query_packages=(
         "chitlaq.services.websocket.departures",

@@ -11,6 +11,7 @@ from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
+from chitlaq.services.websocket.notifications.channels.channels import Channels
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -27,3 +28,4 @@ class WebsocketState(ServiceState):
     presences: Presences
     groups: Groups
     messages: Messages
+    channels: Channels

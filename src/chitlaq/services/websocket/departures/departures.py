@@ -32,6 +32,8 @@ def contribution(database: Database, groups: Groups) -> Contribution:
             Exported("edits", "What your edited messages said before", "export_edits"),
             Exported("privacy", "Who may write to you, and what you show", "export_chat_privacy"),
             Exported("reactions", "Your reactions to messages", "export_reactions"),
+            Exported("notification-settings", "Where you are told", "export_notification_settings"),
+            Exported("pushes", "Your devices that are pushed to", "export_push_subscriptions"),
         ),
         more_files=_messages,
         erase=partial(_erase, database, groups),

@@ -31,6 +31,16 @@ SELECT may_message, shares_read, shares_presence FROM websocket.privacy WHERE ac
 -- A member's reactions. Index: reactions_by_account.
 SELECT conversation_id, seq, emoji, at FROM websocket.reactions WHERE account_id = $1 ORDER BY at;
 
+-- name: export_notification_settings
+-- Where and when a member is told. The token of digests' links is a secret, of use to nobody but the member.
+SELECT kinds, quiet_from, quiet_until, time_zone, digest, filter_strangers, digested_at, digest_due_at
+FROM websocket.notification_settings WHERE account_id = $1;
+
+-- name: export_push_subscriptions
+-- A member's devices that are pushed to, without their keys. Index: push_subscriptions_by_account.
+SELECT session_id, endpoint, created_at, pushed_at, failures
+FROM websocket.push_subscriptions WHERE account_id = $1 ORDER BY created_at;
+
 -- name: erase_messages
 -- Leave of some of a member's messages nothing but their numbers, for everybody; how many. Index: messages_by_sender.
 WITH chosen AS MATERIALIZED (

@@ -1,0 +1,1 @@
+"""The mails that tell members how much is new."""

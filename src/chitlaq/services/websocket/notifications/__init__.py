@@ -1,0 +1,1 @@
+"""Notifications: what happened to members, told once, where they want it."""

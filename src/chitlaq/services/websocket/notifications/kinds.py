@@ -1,0 +1,26 @@
+"""The kinds of notifications."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Kind = Literal[
+    "follow",
+    "follow_request",
+    "follow_accepted",
+    "mention",
+    "reply",
+    "like",
+    "repost",
+    "quote",
+    "poll_ended",
+    "message",
+    "group_invitation",
+    "new_device",
+    "export_ready",
+    "moderation",
+    "announcement",
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+SECURITY: frozenset[Kind] = frozenset({"new_device", "export_ready", "moderation"})
+"""What happens to the account itself: always told in the application, and at once by mail."""
