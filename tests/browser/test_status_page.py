@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chitlaq.core.installation.home import Home
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import site, snapshot
-from chitlaq.web.console.status.words import LANGUAGES
 from tests.browser import outlines
 from tests.browser.conftest import visiting
 from tests.lone_edge import Edge

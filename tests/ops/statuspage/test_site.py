@@ -15,10 +15,11 @@ import pytest
 
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.installation.home import Home
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.ops.database.database import OpsDatabase, statement
 from chitlaq.ops.statuspage import copies, site, snapshot
 from chitlaq.ops.statuspage.components import COMPONENTS, State
-from chitlaq.web.console.status.words import LANGUAGES, words
+from chitlaq.web.console.status.words import words
 from tests.ops.statuspage.full_page import SETTINGS, fill
 
 NOW = datetime(2026, 11, 26, 2, 51, tzinfo=UTC)

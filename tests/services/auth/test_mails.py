@@ -6,8 +6,9 @@ import string
 
 import pytest
 
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.services.auth import mails
-from chitlaq.services.auth.mails import LANGUAGES, Recipient
+from chitlaq.services.auth.mails import Recipient
 
 KINDS = sorted(mails.kinds(LANGUAGES[0]))
 LINK = "https://chitlaq.example.edu/x?token=secret&more=1"

@@ -21,7 +21,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from chitlaq import __version__
-from chitlaq.core import tasks
+from chitlaq.core import languages, tasks
 from chitlaq.core.data import postgres, valkey
 from chitlaq.core.http import (
     bodies,
@@ -39,6 +39,7 @@ from chitlaq.core.http.hot_pages import HotPages
 from chitlaq.core.http.own_pages import OwnPagesOnly
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.http.service import Context, Service
+from chitlaq.core.http.translations import in_language
 from chitlaq.core.http.upgrades import Upgraded
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
@@ -84,7 +85,7 @@ def create_app(service: Service, settings: Settings, home: Home) -> ASGIApp:
             "member": Provide(_member, sync_to_thread=False),
         },
         exception_handlers={
-            Problem: lambda _, problem: _answer(problem),
+            Problem: _answer,
             HTTPException: _answer_http_exception,
             postgres.PostgresUnavailableError: _answer_unavailable,
             RecursionError: _answer_unreadable,
@@ -291,9 +292,10 @@ async def _metrics(state: State) -> Response[bytes]:
     return Response(body, media_type=media_type)
 
 
-def _answer(problem: Problem) -> Response[bytes]:
+def _answer(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+    said = in_language(problem, languages.preferred(request.headers.get("accept-language", "")))
     return Response(
-        problem.body(),
+        said.body(),
         status_code=problem.status,
         media_type=problems.MEDIA_TYPE,
         headers=problem.headers(),
@@ -302,46 +304,48 @@ def _answer(problem: Problem) -> Response[bytes]:
 
 
 def _answer_http_exception(
-    _request: Request[Any, Any, Any], error: HTTPException
+    request: Request[Any, Any, Any], error: HTTPException
 ) -> Response[bytes]:
     """Translate the framework's errors: 422 names the fields, 400 the position in the text."""
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        return _answer(problems.invalid(bodies.field_errors(error.extra)))
+        return _answer(request, problems.invalid(bodies.field_errors(error.extra)))
     missing = re.match(r"Missing required (?:query|header) parameter '([^']+)'", error.detail)
     if missing:
-        return _answer(problems.invalid({missing[1]: "is missing"}))
+        return _answer(request, problems.invalid({missing[1]: "is missing"}))
     status = HTTPStatus(error.status_code)
     details = {
         HTTPStatus.NOT_FOUND: "There is nothing at this address.",
         HTTPStatus.METHOD_NOT_ALLOWED: "This address does not support that method.",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than this service accepts.",
     }
-    answer = _answer(Problem(status, details.get(status, error.detail)))
+    answer = _answer(request, Problem(status, details.get(status, error.detail)))
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
 
 
-def _answer_unreadable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_unreadable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     if isinstance(error, RecursionError):
-        return _answer(problems.malformed("The body is nested too deeply."))
-    return _answer(problems.malformed("The request is not valid UTF-8."))
+        return _answer(request, problems.malformed("The body is nested too deeply."))
+    return _answer(request, problems.malformed("The request is not valid UTF-8."))
 
 
-def _answer_unavailable(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     log.warning("database unavailable", error=str(error))
     return _answer(
-        problems.unavailable("The database is not reachable at the moment; nothing was stored.")
+        request,
+        problems.unavailable("The database is not reachable at the moment; nothing was stored."),
     )
 
 
 def _answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     log.error("request failed", path=request.scope["path"], fault=error)
     return _answer(
+        request,
         Problem(
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "This is an error on our side; it was logged under the request id.",
-        )
+        ),
     )
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
+LISTED = "Not accepted. {}"
+"""The detail of what lists the errors of fields."""
+
 
 class Document(msgspec.Struct, frozen=True):
     """The body of a refusal (RFC 9457)."""
@@ -68,6 +71,20 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's term
         self.kind = kind
         self.methods = methods
 
+    def said(self, detail: str, errors: dict[str, str]) -> Problem:
+        """Return the same refusal in other words."""
+        return Problem(
+            self.status,
+            detail,
+            errors=errors,
+            retry_after_seconds=self.retry_after_seconds,
+            headers=self._headers,
+            limit=self.limit,
+            cookies=self.cookies,
+            kind=self.kind,
+            methods=self.methods,
+        )
+
     def body(self) -> bytes:
         return msgspec.json.encode(
             Document(
@@ -117,7 +134,7 @@ def conflict(detail: str, field: str | None = None) -> Problem:
 def invalid(errors: dict[str, str]) -> Problem:
     """422: invalid fields of the body or query."""
     listed = "; ".join(f"{field}: {reason}" for field, reason in errors.items())
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"Not accepted. {listed}", errors=errors)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, LISTED.format(listed), errors=errors)
 
 
 def too_many_requests(

@@ -16,12 +16,13 @@ from litestar.params import Parameter
 from chitlaq.core.errors import OperatorError
 from chitlaq.core.http import bodies, client_address
 from chitlaq.core.installation.secrets import Secrets
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.core.telemetry import logs
 from chitlaq.ops.state import OpsState
 from chitlaq.ops.statuspage.components import COMPONENTS
 from chitlaq.ops.statuspage.subscriptions import InvalidTokenError, Subscriptions, TooOftenError
 from chitlaq.web.console.status import pages
-from chitlaq.web.console.status.words import LANGUAGES, words
+from chitlaq.web.console.status.words import words
 
 Token = Annotated[str, Parameter(description="The token in the link of a mail.")]
 

@@ -12,6 +12,7 @@ import msgspec
 from chitlaq.core.host import files
 from chitlaq.core.installation.home import Home
 from chitlaq.core.installation.settings import Settings
+from chitlaq.core.languages import LANGUAGES
 from chitlaq.ops.database.database import OpsDatabase
 from chitlaq.ops.statuspage import bars, snapshot
 from chitlaq.ops.statuspage.bars import Day
@@ -21,7 +22,7 @@ from chitlaq.ops.statuspage.maintenance import Maintenance
 from chitlaq.ops.statuspage.published import PublishedIncident
 from chitlaq.ops.statuspage.snapshot import Snapshot
 from chitlaq.web.console.status import pages
-from chitlaq.web.console.status.words import LANGUAGES, Words, words
+from chitlaq.web.console.status.words import StatusWords, words
 
 COPIED_MINUTES = 5
 """A copy is written when something changes, and after this time in any case."""
@@ -173,7 +174,7 @@ def _content(said: Snapshot, settings: Settings, *, is_copy: bool) -> Iterator[t
 
 
 def _component(
-    one: ComponentStatus, days: Sequence[Day], spoken: Words, where: tzinfo | None
+    one: ComponentStatus, days: Sequence[Day], spoken: StatusWords, where: tzinfo | None
 ) -> ShownComponent:
     drawn = [Bar(day.day, day.state or UNKNOWN, day.seconds_down) for day in days]
     problems = [bar for bar in reversed(drawn) if bar.state in FAULTS]

@@ -30,7 +30,7 @@ from chitlaq.ops.report import delivery
 from chitlaq.ops.statuspage import snapshot
 from chitlaq.ops.statuspage.components import selected
 from chitlaq.web.console.status import pages
-from chitlaq.web.console.status.words import Words, words
+from chitlaq.web.console.status.words import StatusWords, words
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -235,7 +235,7 @@ class Subscriptions:
             row["address"], subject, text, pages.mail(language, subject, text), [page, link], link
         )
 
-    def _of_maintenance(self, row: sqlite3.Row, spoken: Words, own: str) -> str:
+    def _of_maintenance(self, row: sqlite3.Row, spoken: StatusWords, own: str) -> str:
         """Return what a mail about announced work says: of its end without the operator's own text."""
         where = snapshot.zone(self._settings)
         start, end = (

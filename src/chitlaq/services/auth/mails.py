@@ -20,8 +20,6 @@ from chitlaq.core.data.postgres import Session
 from chitlaq.core.installation.settings import Settings
 from chitlaq.services.auth import metrics
 
-LANGUAGES = ("en", "tr")
-
 LINK = "{link}"
 
 

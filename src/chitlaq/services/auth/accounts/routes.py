@@ -66,11 +66,12 @@ async def resend(
 
 @get("/verify", is_page=True, is_site=True, include_in_schema=False)
 async def verification_page(
+    request: Request[Any, Any, State],
     state: AuthState,
     token: Annotated[str, Parameter(description="The token in the link of a mail.")] = "",
 ) -> Response[str]:
     """Ask for the password; programs open the links in mails, too, so this confirms nothing."""
-    return await _page(state, token)
+    return await _page(request, state, token)
 
 
 @post(
@@ -89,20 +90,27 @@ async def verify_by_page(request: Request[Any, Any, State], state: AuthState) ->
         await state.address_limit.spend(limited_address(request), ATTEMPT_UNITS)
         user = await registrations.verify(state, wanted, origin.of(request))
     except Problem as problem:
-        return await _page(state, typed["token"], problem, typed["username"])
-    return SITE.html("verify.html", state="confirmed", username=user.username)
+        return await _page(request, state, typed["token"], problem, typed["username"])
+    return SITE.localized(request, "verify.html", state="confirmed", username=user.username)
 
 
 async def _page(
-    state: AuthState, token: str, refused: Problem | None = None, username: str = ""
+    request: Request[Any, Any, State],
+    state: AuthState,
+    token: str,
+    refused: Problem | None = None,
+    username: str = "",
 ) -> Response[str]:
     """The page of a link as it is now: to be confirmed, confirmed, or of no use any more."""
     link = await registrations.of_link(state.database, token)
     if link is None:
-        return SITE.html("verify.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
+        return SITE.localized(request, "verify.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
     if link["account_id"] is not None:
-        return SITE.html("verify.html", state="confirmed", username=link["account_username"])
-    return SITE.html(
+        return SITE.localized(
+            request, "verify.html", state="confirmed", username=link["account_username"]
+        )
+    return SITE.localized(
+        request,
         "verify.html",
         refused=refused,
         state="open",

@@ -92,9 +92,11 @@ async def confirm_address(
 
 
 @get("/reset", is_page=True, is_site=True, include_in_schema=False)
-async def reset_page(state: AuthState, token: Token = "") -> Response[str]:
+async def reset_page(
+    request: Request[Any, Any, State], state: AuthState, token: Token = ""
+) -> Response[str]:
     """Ask for the new password, or, without a token, for the address that a link is mailed to."""
-    return await _page(state, token)
+    return await _page(request, state, token)
 
 
 @post(
@@ -113,20 +115,25 @@ async def reset_by_page(request: Request[Any, Any, State], state: AuthState) -> 
     try:
         if not token:
             await _request_reset(bodies.of_form(typed, Forgotten), request, state)
-            return SITE.html("reset.html", state="sent", email=typed["email"])
+            return SITE.localized(request, "reset.html", state="sent", email=typed["email"])
         await _reset(bodies.of_form(typed, Reset), request, state)
     except Problem as problem:
-        return await _page(state, token, problem, typed.get("email", ""))
-    return SITE.html("reset.html", state="done")
+        return await _page(request, state, token, problem, typed.get("email", ""))
+    return SITE.localized(request, "reset.html", state="done")
 
 
 @get("/confirm-address", is_page=True, is_site=True, include_in_schema=False)
-async def address_page(state: AuthState, token: Token = "") -> Response[str]:
+async def address_page(
+    request: Request[Any, Any, State], state: AuthState, token: Token = ""
+) -> Response[str]:
     """Show a button: programs open the links in mails, too, so this confirms nothing."""
     row = await mailed_tokens.found(state.database, token, "address_change")
     if row is None:
-        return SITE.html("address.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
-    return SITE.html(
+        return SITE.localized(
+            request, "address.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over"
+        )
+    return SITE.localized(
+        request,
         "address.html",
         state="open",
         email=row["given_email"],
@@ -148,8 +155,8 @@ async def confirm_by_page(request: Request[Any, Any, State], state: AuthState) -
     try:
         await address_changes.confirm(state, str(form.get("token", "")), origin.of(request))
     except Problem as problem:
-        return SITE.html("address.html", refused=problem, state="refused")
-    return SITE.html("address.html", state="done")
+        return SITE.localized(request, "address.html", refused=problem, state="refused")
+    return SITE.localized(request, "address.html", state="done")
 
 
 async def _request_reset(
@@ -165,15 +172,20 @@ async def _reset(wanted: Reset, request: Request[Any, Any, State], state: AuthSt
 
 
 async def _page(
-    state: AuthState, token: str, refused: Problem | None = None, email: str = ""
+    request: Request[Any, Any, State],
+    state: AuthState,
+    token: str,
+    refused: Problem | None = None,
+    email: str = "",
 ) -> Response[str]:
     """The page as it is now: asking for an address, or for a password, or with a link that is over."""
     if not token:
-        return SITE.html("reset.html", refused=refused, state="ask", email=email)
+        return SITE.localized(request, "reset.html", refused=refused, state="ask", email=email)
     row = await mailed_tokens.found(state.database, token, "password_reset", "address_return")
     if row is None:
-        return SITE.html("reset.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
-    return SITE.html(
+        return SITE.localized(request, "reset.html", HTTPStatus.UNPROCESSABLE_ENTITY, state="over")
+    return SITE.localized(
+        request,
         "reset.html",
         refused=refused,
         state="return" if row["given_email"] else "open",

@@ -58,7 +58,7 @@ async def begin(
         await state.address_limit.spend(client_address.limited_address(request))
         url, cookie = await sso.begin(state, provider, return_to, is_proof=prove)
     except Problem as problem:
-        return _page(problem)
+        return _page(request, problem)
     return Redirect(url, status_code=303, cookies=[cookie], headers=_NO_REFERRER)
 
 
@@ -73,8 +73,8 @@ async def finish(
     try:
         entered = await sso.finish(state, provider, answer, cookie, asking)
     except Problem as problem:
-        return _page(problem)
-    return await _entered(state, provider, entered, device)
+        return _page(request, problem)
+    return await _entered(request, state, provider, entered, device)
 
 
 @post(
@@ -100,9 +100,9 @@ async def finish_with_second_factor(
         )
     except Problem as problem:
         if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS):
-            return await _second_factor_page(state, provider, cookie, problem)
-        return _page(problem)
-    return await _entered(state, provider, entered, device)
+            return await _second_factor_page(request, state, provider, cookie, problem)
+        return _page(request, problem)
+    return await _entered(request, state, provider, entered, device)
 
 
 @post(
@@ -162,10 +162,14 @@ def _passkey(text: str) -> Assertion | None:
 
 
 async def _entered(
-    state: AuthState, provider: str, entered: Entered, device: Cookie
+    request: Request[Any, Any, State],
+    state: AuthState,
+    provider: str,
+    entered: Entered,
+    device: Cookie,
 ) -> Response[Any]:
     if entered.signed_in is None:
-        page = await _second_factor_page(state, provider, entered.cookie.value)
+        page = await _second_factor_page(request, state, provider, entered.cookie.value)
         page.cookies.append(entered.cookie)
         return page
     kept = [*cookies.kept(state, entered.signed_in), device, entered.cookie]
@@ -173,33 +177,31 @@ async def _entered(
 
 
 async def _second_factor_page(
-    state: AuthState, provider: str, cookie: str | None, problem: Problem | None = None
+    request: Request[Any, Any, State],
+    state: AuthState,
+    provider: str,
+    cookie: str | None,
+    problem: Problem | None = None,
 ) -> Response[str]:
     """Ask for a code, or for a passkey if there is one."""
     try:
         methods, asked = await sso.second_factors(state, provider, cookie)
     except Problem as over:
-        return _page(over)
-    reason = ""
-    if problem is not None:
-        reason = (
-            "It is missing or wrong, or was used: try again, with the next code."
-            if problem.status is HTTPStatus.UNAUTHORIZED
-            else problem.detail
-        )
-    return SITE.html(
+        return _page(request, over)
+    return SITE.localized(
+        request,
         "sso.html",
         refused=problem,
         state="code",
         provider=provider,
         methods=methods,
         passkey=msgspec.json.encode(asked).decode(),
-        reason=reason,
+        is_wrong=problem is not None and problem.status is HTTPStatus.UNAUTHORIZED,
     )
 
 
-def _page(problem: Problem) -> Response[str]:
+def _page(request: Request[Any, Any, State], problem: Problem) -> Response[str]:
     """Say to somebody in front of a browser what happened; their attempt is over."""
-    page = SITE.html("sso.html", refused=problem, state="over", detail=problem.detail)
+    page = SITE.localized(request, "sso.html", refused=problem, state="over")
     page.cookies.append(steps.forgotten())
     return page

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 
-from chitlaq.web.console.status.words import LANGUAGES, words
+from chitlaq.core.languages import LANGUAGES
+from chitlaq.web.console.status.words import words
 from chitlaq.web.pages import Pages, policy
 
 BY_PREFERENCE = "$status_language"

@@ -5,32 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
-from importlib import resources
-
-import msgspec
 
 from chitlaq.core.local_time import abbreviation
-
-LANGUAGES = ("en", "tr")
-"""The first is for who prefers none of them."""
+from chitlaq.web.words import Words, texts
 
 
-class Words:
-    """One language's words, by key; a key that is missing is an error."""
+class StatusWords(Words):
+    """One language's words, with those of dates and numbers."""
 
     def __init__(self, language: str, texts: Mapping[str, str], months: Sequence[str]) -> None:
-        self.language = language
-        self.keys = frozenset(texts)
-        self._texts = texts
+        super().__init__(language, texts)
         self._months = months
-
-    def __call__(self, key: str, /, **values: object) -> str:
-        """Return a text with its values.
-
-        Raises:
-            KeyError: there is no such text, or a value is missing.
-        """
-        return self._texts[key].format_map(values)
 
     def components(self, names: Sequence[str]) -> str:
         """Return components as a list in a sentence."""
@@ -57,8 +42,7 @@ class Words:
 
 
 @cache
-def words(language: str) -> Words:
+def words(language: str) -> StatusWords:
     """Return the words of a language of `LANGUAGES`."""
-    file = resources.files(__package__).joinpath(f"words.{language}.json")
-    texts = msgspec.json.decode(file.read_bytes(), type=dict[str, str])
-    return Words(language, texts, texts.pop("months").split())
+    said = dict(texts(__package__, "words", language))
+    return StatusWords(language, said, said.pop("months").split())
