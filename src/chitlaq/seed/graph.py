@@ -13,6 +13,8 @@ from chitlaq.seed.people import People
 
 # Popular members are drawn repeatedly, so 55 draws give about 40 different ones.
 MEDIAN_DRAWS = 55
+MOST_DRAWS = 11_000_000
+"""Of all members together, at the median: a million members follow fewer each, so that they fit on a disk."""
 MAX_DRAWS = 1000
 DEMO_DRAWS = 200
 
@@ -46,6 +48,7 @@ class Graph:
             place = people.universities[member]
             universities.setdefault(place, []).append(member)
             departments.setdefault((place, people.departments[member]), []).append(member)
+        self._draws = min(MEDIAN_DRAWS, MOST_DRAWS // len(people))
         self._everybody = _tickets(everybody, people.popularity)
         self._universities = {
             key: _tickets(members, people.popularity) for key, members in universities.items()
@@ -75,7 +78,7 @@ class Graph:
         """Return the members whom a member follows, sorted by id, so that indexes grow at one end."""
         people, rng = self._people, self._rng
         most = max(1, min(MAX_DRAWS, (len(people) - 1) // 2))
-        draws = min(int(rng.lognormvariate(0, 0.8) * MEDIAN_DRAWS) + 1, most)
+        draws = min(int(rng.lognormvariate(0, 0.8) * self._draws) + 1, most)
         friends: list[int] = []
         if member < len(names.DEMO):
             draws, friends = min(DEMO_DRAWS, most), list(range(len(names.DEMO)))

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from chitlaq.seed import names
+from chitlaq.seed import names, rare_names
 from chitlaq.seed.clock import DAY, uuid7
 
 JOINED_DAYS = 500
 """Members joined over this many days; the last ones before the first post."""
 
 # Letters that Unicode does not decompose; names are in lower case by then.
-_LETTERS = str.maketrans({"ł": "l", "ø": "o", "ß": "ss", "\N{LATIN SMALL LETTER DOTLESS I}": "i"})
+_LETTERS = str.maketrans(
+    {"ł": "l", "ø": "o", "æ": "ae", "ß": "ss", "\N{LATIN SMALL LETTER DOTLESS I}": "i"}
+)
 _YEAR_DIGITS = 30  # a suffix such as 07 or 23 looks like a year
 
 
@@ -61,7 +63,10 @@ def people(count: int, until: int, days: int, rng: Random) -> People:
     taken: set[str] = set()
     start, span = until - JOINED_DAYS * DAY, (JOINED_DAYS - days - 1) * DAY
     shares = list(accumulate(university.share for university in names.UNIVERSITIES))
-    sources = [tuple(part.split() for part in people) for people in names.PEOPLES]
+    sources = [
+        tuple(part.split() for part in (*people, *rare))
+        for people, rare in zip(names.PEOPLES, rare_names.LAST_NAMES, strict=True)
+    ]
     cap = max(10.0, count / 10)
     for number in range(count):
         joined = start + int(span * (number + rng.random()) / count)
@@ -101,7 +106,10 @@ def _display_name(sources: Sequence[tuple[list[str], ...]], rng: Random) -> str:
     source = sources[int(rng.random() * len(sources))]
     family = source if rng.random() < 0.9 else sources[int(rng.random() * len(sources))]
     first = source[0][int(rng.random() * len(source[0]))]
-    last = family[1][int(rng.random() * len(family[1]))]
+    if rng.random() < rare_names.SHARE:
+        last = "".join(part[int(rng.random() * len(part))] for part in family[2:])
+    else:
+        last = family[1][int(rng.random() * len(family[1]))]
     if rng.random() < 0.08:
         second = source[1][int(rng.random() * len(source[1]))]
         if second != last:
