@@ -9,6 +9,7 @@ import pytest
 from msgspec import inspect
 
 from chitlaq.client import frames, shapes
+from chitlaq.core.http.pictures import Picture
 from chitlaq.services.websocket import protocol
 from chitlaq.services.websocket.chat import frames as chat_frames
 from chitlaq.services.websocket.chat import schemas
@@ -20,15 +21,14 @@ BODIES: dict[type[msgspec.Struct], type[msgspec.Struct]] = {
     shapes.Conversation: schemas.Conversation,
     shapes.Reaction: schemas.Reaction,
     shapes.Message: schemas.Message,
+    shapes.Picture: Picture,
     shapes.MessagePage: schemas.MessagePage,
     shapes.Edit: schemas.Edit,
     shapes.Privacy: schemas.Privacy,
 }
 SENT = {type_of(kind): kind for kind in get_args(protocol.Outgoing)}
-# Of no use to an application, or always empty.
+# Of no use to an application.
 LEFT_OUT = {
-    shapes.Message: {"media"},
-    frames.MessageChanged: {"media"},
     shapes.MessagePage: {"page", "limit", "next_cursor"},
     frames.SignedIn: {"account_id"},
 }

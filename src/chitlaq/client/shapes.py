@@ -33,6 +33,17 @@ class User(msgspec.Struct, frozen=True):
     display_name: str
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """A picture of a post or a message; ``blurhash`` is None until it is ready."""
+
+    id: UUID
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str | None
+
+
 class PollOption(msgspec.Struct, frozen=True):
     """``votes`` is None until one has voted or the poll has ended."""
 
@@ -129,6 +140,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     mentions: Sequence[str] = ()
     reactions: Mapping[str, Reaction] = {}
+    media: Sequence[Picture] = ()
     folded: bool = False
     client_id: str | None = None
 

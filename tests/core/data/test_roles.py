@@ -32,6 +32,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "feed.*": USE,
         "jobs.jobs": USE,
         "websocket.group_members": READ,
+        "websocket.media_readers": READ,
         "websocket.message_audiences": READ,
     },
     "chitlaq_search": {
@@ -77,7 +78,7 @@ BORROWED = {
     ],
     "chitlaq_feed": [*PARTS, "websocket.set_message_audience"],
     "chitlaq_ops": ["feed.counter_faults", "websocket.numbering_faults"],
-    "chitlaq_websocket": [*PARTS, "feed.audience"],
+    "chitlaq_websocket": [*PARTS, "feed.audience", "feed.use_media"],
 }
 """Functions that run with their owner's privileges, and who may call them."""
 

@@ -17,9 +17,9 @@ import msgspec
 from chitlaq.core.data.batching import Batcher
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging, cursor_after
+from chitlaq.core.http.pictures import Picture
 from chitlaq.services.feed.fragments import Fragments
-from chitlaq.services.feed.media.schemas import url
-from chitlaq.services.feed.schemas import Author, Picture, Poll, PollOption, Post, PostContent
+from chitlaq.services.feed.schemas import Author, Poll, PollOption, Post, PostContent
 
 MAX_CONTENT_BYTES = 64 * 2**20
 MAX_AUTHOR_BYTES = 16 * 2**20
@@ -203,7 +203,7 @@ class Rendering:
         found: dict[UUID, list[Picture]] = {}
         for row in await self._database.rows("pictures_of_posts", posts) if posts else ():
             post_id, media_id, *columns = row
-            found.setdefault(post_id, []).append(Picture(media_id, url(media_id), *columns))
+            found.setdefault(post_id, []).append(Picture.of(media_id, *columns))
         return found
 
     async def _read_authors(self, asked: Sequence[list[UUID]]) -> list[Mapping[UUID, bytes]]:

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import Picture
+
 Visibility = Literal["public", "university", "followers", "mentioned", "self"]
 
 
@@ -22,17 +24,6 @@ class Reposter(Author, frozen=True, kw_only=True):
     """Who shared a post; ``id`` is the repost's own, which stands for the item in ``after``."""
 
     id: UUID
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """A picture of a post; ``blurhash`` stands for it until it is loaded, and is null until it is ready."""
-
-    id: UUID
-    url: str
-    width: int
-    height: int
-    alt: str
-    blurhash: str | None
 
 
 class PostContent(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from chitlaq.core.data.jobs import Runner
 from chitlaq.core.http.service import Context, Service
 from chitlaq.core.installation.secrets import Secrets
 from chitlaq.services.websocket import asyncapi
+from chitlaq.services.websocket.chat import renewals
 from chitlaq.services.websocket.chat.changes import Changes
 from chitlaq.services.websocket.chat.exchange import Exchange
 from chitlaq.services.websocket.chat.groups import Groups
@@ -68,7 +69,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             sending.count_forever,
             presences.ask_forever,
         ),
-        Runner(context.database, *parts).running(),
+        Runner(context.database, *parts, renewals.handler(changes)).running(),
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),

@@ -247,7 +247,7 @@ async def test_nonsense_in_any_field_is_refused_and_the_socket_stays(
     found = await conversation(ada, ben)
     good: dict[str, Any] = {
         "conversation_id": found["id"], "text": "hello", "client_id": "x", "reply_to": None,
-        "conversations": {found["id"]: 0}, "usernames": [ben.username],
+        "conversations": {found["id"]: 0}, "usernames": [ben.username], "media_ids": [],
     }  # fmt: skip
     fields = msgspec.structs.fields(kind)
 

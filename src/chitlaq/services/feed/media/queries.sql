@@ -99,8 +99,8 @@ SET avatar_url = CASE WHEN $2 = 'avatar' THEN NULL ELSE avatar_url END,
 WHERE id = $1;
 
 -- name: visible_file (prepared)
--- A file of a picture, if the viewer may see it: those of profiles, one's own that are in no post yet, and those of
--- posts that the viewer may read. Public is what somebody who is not signed in sees, too.
+-- A file of a picture, if the viewer may see it: those of profiles, one's own that are in nothing yet, and those of
+-- posts and messages that the viewer may read. Public is what somebody who is not signed in sees, too.
 SELECT m.name, f.format, m.purpose <> 'post' OR (m.is_used AND EXISTS (
            SELECT FROM feed.post_media o JOIN feed.permitted_posts(NULL) p ON p.id = o.post_id WHERE o.media_id = m.id
        )) AS is_public
@@ -113,19 +113,19 @@ WHERE m.id = $2 AND m.deleted_at IS NULL AND m.owner_id IS NOT NULL AND m.state 
       WHEN NOT m.is_used THEN m.owner_id = $1
       ELSE EXISTS (
           SELECT FROM feed.post_media o JOIN feed.permitted_posts($1) p ON p.id = o.post_id WHERE o.media_id = m.id
-      ) END
+      ) OR EXISTS (SELECT FROM websocket.media_readers r WHERE r.media_id = m.id AND r.account_id = $1) END
 ORDER BY f.format LIMIT 1;
 
 -- name: pictures_of_posts (prepared)
 -- What posts show, in order; what failed is left out. Index: post_media's primary key.
 SELECT o.post_id, m.id, m.width, m.height, m.alt, m.blurhash
-FROM feed.post_media o JOIN feed.media m ON m.id = o.media_id
-WHERE o.post_id = ANY ($1::uuid[]) AND m.state <> 'failed'
+FROM feed.post_media o JOIN feed.picture_cards m ON m.id = o.media_id
+WHERE o.post_id = ANY ($1::uuid[])
 ORDER BY o.post_id, o.position;
 
 -- name: media_to_collect
--- Pictures whose files are to be deleted: deleted, of nobody, or in no post and no draft within a day. Nobody can put
--- one into a post from now on. Indexes: media_to_collect, drafts_by_member.
+-- Pictures whose files are to be deleted: deleted, of nobody, or in no post, message or draft within a day. Nobody can
+-- use one from now on. Indexes: media_to_collect, drafts_by_member.
 WITH chosen AS (
     SELECT m.id FROM feed.media m
     WHERE m.deleted_at IS NOT NULL OR m.owner_id IS NULL

@@ -11,11 +11,11 @@ import msgspec
 
 from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database
+from chitlaq.core.http.pictures import url
 from chitlaq.core.telemetry import logs
 from chitlaq.services.feed.media import metrics, rendering
 from chitlaq.services.feed.media.orders import Answer
 from chitlaq.services.feed.media.rendering import RenderingError, Rendition
-from chitlaq.services.feed.media.schemas import url
 from chitlaq.services.feed.media.store import (
     MediaStore,
     MissingObjectError,

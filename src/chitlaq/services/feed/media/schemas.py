@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import url
 from chitlaq.core.http.schemas import Incoming, normalize
 from chitlaq.core.visible import cleaned
 
@@ -53,8 +54,3 @@ class Media(msgspec.Struct, frozen=True):
             row["is_animated"],
             row["reason"],
         )
-
-
-def url(media_id: UUID) -> str:
-    """Where the largest rendition is."""
-    return f"/api/media/{media_id}/large"

@@ -14,6 +14,7 @@ from chitlaq.core.data.jobs import enqueue
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.http import problems
 from chitlaq.core.http.paging import Page, Paging
+from chitlaq.core.http.pictures import NOT_ATTACHABLE
 from chitlaq.core.telemetry import logs
 from chitlaq.core.text import tokens
 from chitlaq.services.feed import metrics
@@ -54,7 +55,9 @@ async def write(state: FeedState, author: UUID, new: NewPost, idempotency_key: s
         async with state.database.session() as session:
             written = await insert(session, author, new, idempotency_key)
     except asyncpg.IntegrityConstraintViolationError:
-        raise problems.conflict("One of the pictures is in another post.", "media_ids") from None
+        raise problems.conflict(
+            "One of the pictures is in another post or message.", "media_ids"
+        ) from None
     if written is None:
         return await _written_before(state, author, new, idempotency_key)
     await announce(state, written)
@@ -72,7 +75,7 @@ async def insert(
     Raises:
         Problem: 422 for a reply to a post that the author cannot read, a quote of one that they may not
             quote, or a picture that they may not attach.
-        asyncpg.IntegrityConstraintViolationError: another post has got one of the pictures.
+        asyncpg.IntegrityConstraintViolationError: another post or message has got one of the pictures.
     """
     root_id = await _root_of_thread(session, author, new.reply_to)
     await _require_quotable(session, author, new.quote_of)
@@ -159,8 +162,7 @@ async def _require_quotable(session: Session, author: UUID, quote_of: UUID | Non
 
 async def _require_attachable(session: Session, author: UUID, media_ids: Sequence[UUID]) -> None:
     if media_ids and await session.value("attachable", author, media_ids) < len(media_ids):
-        reason = "each must be a picture of yours that is in no post yet, and has not failed"
-        raise problems.invalid({"media_ids": reason})
+        raise problems.invalid({"media_ids": NOT_ATTACHABLE})
 
 
 async def read(state: FeedState, viewer: UUID | None, post_id: UUID) -> Post:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import MediaIds
 from chitlaq.core.http.schemas import Incoming, normalize, require_one_line
 from chitlaq.core.text import written
 from chitlaq.services.feed.polls.schemas import NewPoll
@@ -25,7 +25,6 @@ PostText = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
 ContentWarning = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 QuotableBy = Literal["everyone", "followers", "nobody"]
 
-MAX_PICTURES = 4
 
 _checked = partial(written.checked, max_graphemes=MAX_GRAPHEMES)
 
@@ -43,7 +42,7 @@ class NewPost(Incoming, frozen=True):
     content_warning: ContentWarning | None = None
     quotable_by: QuotableBy = "everyone"
     poll: NewPoll | None = None
-    media_ids: Annotated[Sequence[UUID], msgspec.Meta(max_length=MAX_PICTURES)] = ()
+    media_ids: MediaIds = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,18 +7,23 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import MediaIds
 from chitlaq.services.websocket.chat.schemas import ClientId, Message, Seq, Text
 
 MAX_RESUMED = 1000
 
 
 class Send(msgspec.Struct, tag="send", frozen=True):
-    """Send a message: `Ack` once it is stored, else `Error` with the ``client_id``, and nothing is stored."""
+    """Send a message: `Ack` once it is stored, else `Error` with the ``client_id``, and nothing is stored.
+
+    ``media_ids`` are pictures that were uploaded (``POST /media``); with them the text may be empty.
+    """
 
     conversation_id: UUID
     text: Text
     client_id: ClientId
     reply_to: Seq | None = None
+    media_ids: MediaIds = ()
 
 
 class Resume(msgspec.Struct, tag="resume", frozen=True):
@@ -44,7 +49,7 @@ class MessageFrame(Message, tag="message", frozen=True, kw_only=True):
 
 
 class MessageChanged(Message, tag="message_changed", frozen=True, kw_only=True):
-    """A message was edited or deleted, or somebody reacted: this is how it is now."""
+    """A message was edited or deleted, somebody reacted, or a picture is ready: this is how it is now."""
 
 
 class ConversationChanged(msgspec.Struct, tag="conversation_changed", frozen=True):

@@ -57,8 +57,8 @@ class ChatOnSocket:
     ) -> Coroutine[Any, Any, None] | None:
         arrived_at = time.time()
         sender = self._people.known(member.account_id)
-        if sender is None:
-            return self._send_unknown(socket, member, frame, arrived_at)
+        if sender is None or frame.media_ids:
+            return self._send_slowly(socket, member, frame, arrived_at)
         text = texts.checked(frame.text)
         asked = Asked(
             frame.conversation_id, member.account_id, frame.client_id, text, frame.reply_to,
@@ -68,13 +68,13 @@ class ChatOnSocket:
         self._sending.begin(asked, _Sender(self, socket, frame, started, asked))
         return None
 
-    async def _send_unknown(
+    async def _send_slowly(
         self, socket: Socket, member: Identity, frame: frames.Send, arrived_at: float
     ) -> None:
-        """Send for somebody whose name must be read first."""
+        """Send for somebody whose name must be read first, or with pictures."""
         sent = await self._sending.send(
             member.account_id, frame.conversation_id, frame.text, frame.client_id, frame.reply_to,
-            origin=socket, arrived_at=arrived_at,
+            frame.media_ids, origin=socket, arrived_at=arrived_at,
         )  # fmt: skip
         if not sent.is_new:
             socket.put(acknowledgement(sent.message))

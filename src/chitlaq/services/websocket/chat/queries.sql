@@ -3,6 +3,23 @@
 -- their order.
 SELECT refused, is_new, id, seq, sent_at, version, folded_for FROM websocket.store_messages($1, $2, $3, $4, $5, $6);
 
+-- name: attach_pictures
+-- Put pictures ($4) of the sender ($3) into a new message; how many of them could be.
+WITH attached AS (
+    INSERT INTO websocket.message_media (conversation_id, seq, position, media_id)
+    SELECT $1, $2, a.position - 1, u.id
+    FROM feed.use_media($3, $4::uuid[]) AS u (id)
+    JOIN unnest($4::uuid[]) WITH ORDINALITY AS a (id, position) USING (id)
+    RETURNING position
+), noted AS (
+    UPDATE websocket.messages SET has_media = true WHERE conversation_id = $1 AND seq = $2
+)
+SELECT count(*) FROM attached;
+
+-- name: pictures_of_message
+-- What a message shows beside its text.
+SELECT media FROM websocket.complete_messages WHERE conversation_id = $1 AND seq = $2;
+
 -- name: people
 -- Names and faces of these accounts. The synthetic members have no profile.
 SELECT id, username, display_name, avatar_url FROM feed.member_cards WHERE id = ANY ($1::uuid[])
@@ -25,7 +42,7 @@ SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id,
                   ORDER BY e.replaced_at LIMIT 1)
             ELSE m.text END AS text,
        m.sent_at, m.edited_at, m.deleted, m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url,
-       CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for
+       CASE WHEN $5::timestamptz IS NULL THEN m.reactions END AS reactions, m.folded_for, m.media
 FROM websocket.complete_messages m
 WHERE m.conversation_id = $1 AND m.seq > $2 AND m.seq <= $3
 ORDER BY m.seq LIMIT $4;
@@ -34,7 +51,7 @@ ORDER BY m.seq LIMIT $4;
 -- Messages by conversation and number, and whether each was sent in the last seconds ($3).
 SELECT m.conversation_id, m.id, m.seq, m.sender_id, m.client_id, m.text, m.sent_at, m.edited_at, m.deleted,
        m.reply_to, m.event, m.subject, m.username, m.display_name, m.avatar_url, m.reactions, m.folded_for,
-       m.changed_at, m.sent_at > clock_timestamp() - make_interval(secs => $3) AS is_recent
+       m.media, m.changed_at, m.sent_at > clock_timestamp() - make_interval(secs => $3) AS is_recent
 FROM unnest($1::uuid[], $2::bigint[]) AS a (conversation_id, seq)
 JOIN websocket.complete_messages m USING (conversation_id, seq);
 
@@ -353,8 +370,10 @@ WHERE conversation_id = $1 AND seq = $2;
 -- name: delete_message
 -- Leave only a tombstone of a message.
 WITH edits AS (DELETE FROM websocket.message_edits WHERE conversation_id = $1 AND seq = $2),
-reactions AS (DELETE FROM websocket.reactions WHERE conversation_id = $1 AND seq = $2)
-UPDATE websocket.messages SET text = '', deleted_at = clock_timestamp() WHERE conversation_id = $1 AND seq = $2;
+reactions AS (DELETE FROM websocket.reactions WHERE conversation_id = $1 AND seq = $2),
+pictures AS (DELETE FROM websocket.message_media WHERE conversation_id = $1 AND seq = $2)
+UPDATE websocket.messages SET text = '', has_media = NULL, deleted_at = clock_timestamp()
+WHERE conversation_id = $1 AND seq = $2;
 
 -- name: edits
 -- What a message said before, oldest first, as far as the member $1 may read it.

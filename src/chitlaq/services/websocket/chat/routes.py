@@ -232,7 +232,7 @@ async def send(
 ) -> Response[Message]:
     sent = await state.sending.send(
         member.account_id, conversation_id, data.text, data.client_id, data.reply_to,
-        arrived_at=time.time(),
+        data.media_ids, arrived_at=time.time(),
     )  # fmt: skip
     return Response(sent.message, status_code=HTTPStatus.CREATED if sent.is_new else HTTPStatus.OK)
 

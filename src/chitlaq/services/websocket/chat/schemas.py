@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import MediaIds, Picture
 from chitlaq.core.http.schemas import Incoming, require_moment, require_name
 
 MAX_GRAPHEMES = 4000
@@ -19,8 +20,8 @@ MAX_SEQ = 2**62
 
 ClientId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
 """The sender's own name for a message, such as a UUID: sending it again does not send it twice."""
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHARACTERS)]
-"""At most `MAX_GRAPHEMES`, counted by `texts.checked`."""
+Text = Annotated[str, msgspec.Meta(max_length=MAX_CHARACTERS)]
+"""At most `MAX_GRAPHEMES`, counted by `texts.checked`, and something, unless there are pictures."""
 Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
 Username = Annotated[str, msgspec.Meta(max_length=30)]
 
@@ -60,7 +61,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
     mentions: Sequence[str] = ()
     reactions: Mapping[str, Reaction] = {}
-    media: Sequence[msgspec.Raw] = ()
+    media: Sequence[Picture] = ()
     folded: bool = False
     client_id: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -91,6 +92,7 @@ class NewMessage(Incoming, frozen=True):
     text: Text
     client_id: ClientId
     reply_to: Seq | None = None
+    media_ids: MediaIds = ()
 
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]

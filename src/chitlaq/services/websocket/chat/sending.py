@@ -15,8 +15,9 @@ from uuid import UUID
 import asyncpg
 
 from chitlaq.core.data.batching import Batcher, Waiter
-from chitlaq.core.data.postgres import Database, PostgresUnavailableError
+from chitlaq.core.data.postgres import Database, PostgresUnavailableError, Session
 from chitlaq.core.http import problems
+from chitlaq.core.http.pictures import NOT_ATTACHABLE, Picture
 from chitlaq.core.http.problems import Problem
 from chitlaq.core.text import tokens
 from chitlaq.services.websocket import metrics
@@ -24,7 +25,7 @@ from chitlaq.services.websocket.chat import texts
 from chitlaq.services.websocket.chat.groups import Groups
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.schemas import Message, Person
-from chitlaq.services.websocket.chat.stored import Stored
+from chitlaq.services.websocket.chat.stored import Stored, pictures
 from chitlaq.services.websocket.chat.streams import Delivery, Streams
 from chitlaq.services.websocket.sockets.socket import Socket
 
@@ -69,6 +70,7 @@ class Asked(NamedTuple):
     sender: Person
     origin: Socket | None
     arrived_at: float
+    media_ids: Sequence[UUID] = ()
 
 
 class Answer(NamedTuple):
@@ -80,6 +82,7 @@ class Answer(NamedTuple):
     sent_at: datetime
     version: int
     folded_for: Sequence[UUID] | None
+    media: Sequence[Picture] = ()
 
     @property
     def is_first(self) -> bool:
@@ -108,6 +111,7 @@ class Sending:
         text: str,
         client_id: str,
         reply_to: int | None = None,
+        media_ids: Sequence[UUID] = (),
         *,
         origin: Socket | None = None,
         arrived_at: float,
@@ -122,14 +126,17 @@ class Sending:
             Problem: refused, and nothing is stored.
             PostgresUnavailableError: perhaps stored; sending it again with the same ``client_id`` is safe.
         """
-        text = texts.checked(text)
+        if text or not media_ids:
+            text = texts.checked(text)
+        if len(set(media_ids)) < len(media_ids):
+            raise problems.invalid({"media_ids": "names a picture twice"})
         sender = await self._people.person(sender_id)
         if sender is None:
             raise problems.not_signed_in("This account no longer exists.")
         asked = Asked(
-            conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at
-        )
-        return await self.concluded(asked, await self._batches.ask(asked))
+            conversation_id, sender_id, client_id, text, reply_to, sender, origin, arrived_at, media_ids
+        )  # fmt: skip
+        return await self.concluded(asked, await self._ask(asked))
 
     def begin(self, asked: Asked, waiter: Waiter[Answer | Problem]) -> None:
         """Store a message whose text was checked; `concluded` takes what the waiter gets.
@@ -146,7 +153,7 @@ class Sending:
         """
         if isinstance(answer, Problem) and answer.status is HTTPStatus.CONFLICT:
             await self._groups.accept(asked.sender_id, asked.conversation_id)
-            answer = await self._batches.ask(asked)
+            answer = await self._ask(asked)
         if isinstance(answer, Problem):
             raise answer
         if answer.is_first:
@@ -160,9 +167,38 @@ class Sending:
             metrics.MESSAGES_WAITING.set(self._batches.waiting)
             await asyncio.sleep(COUNT_SECONDS)
 
+    async def _ask(self, asked: Asked) -> Answer | Problem:
+        if asked.media_ids:
+            return await self._store_with_pictures(asked)
+        return await self._batches.ask(asked)
+
+    async def _store_with_pictures(self, asked: Asked) -> Answer | Problem:
+        """Store a message by itself: what a picture takes, no message without one waits for.
+
+        A message that was sent before keeps the pictures that it has.
+        """
+        try:
+            async with self._database.transaction() as session:
+                (answer,) = await self._stored(session, [asked])
+                if isinstance(answer, Problem):
+                    return answer
+                if answer.is_new:
+                    await _attach(session, asked, answer.seq)
+                shown = await session.value(
+                    "pictures_of_message", asked.conversation_id, answer.seq
+                )
+        except PostgresUnavailableError:
+            self._streams.suspect()
+            raise
+        answer = answer._replace(media=pictures(shown))
+        if answer.is_new:
+            self._streams.deliver([_delivery(asked, answer)])
+        return answer
+
     async def _store(self, batch: Sequence[Asked]) -> Sequence[Answer | Problem]:
         try:
-            answers = await self._stored(batch)
+            async with self._database.session() as session:
+                answers = await self._stored(session, batch)
         except asyncpg.PostgresError:
             if len(batch) == 1:
                 raise
@@ -181,11 +217,18 @@ class Sending:
         )
         return answers
 
-    async def _stored(self, batch: Sequence[Asked]) -> list[Answer | Problem]:
+    async def _stored(self, session: Session, batch: Sequence[Asked]) -> list[Answer | Problem]:
         columns = list(map(list, zip(*(one[:5] for one in batch), strict=True)))
-        async with self._database.session() as session:
-            rows = await session.rows("store_messages", *columns, MAX_UNANSWERED)
+        rows = await session.rows("store_messages", *columns, MAX_UNANSWERED)
         return [_REFUSALS[refused]() if refused else Answer(*answer) for refused, *answer in rows]
+
+
+async def _attach(session: Session, asked: Asked, seq: int) -> None:
+    attached = await session.value(
+        "attach_pictures", asked.conversation_id, seq, asked.sender_id, asked.media_ids
+    )
+    if attached < len(asked.media_ids):
+        raise problems.invalid({"media_ids": NOT_ATTACHABLE})
 
 
 def _message(asked: Asked, answer: Answer) -> Message:
@@ -198,6 +241,7 @@ def _message(asked: Asked, answer: Answer) -> Message:
         sent_at=answer.sent_at,
         reply_to=asked.reply_to,
         mentions=tokens.parsed(asked.text).mentions,
+        media=answer.media,
         client_id=asked.client_id,
     )
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from chitlaq.core.http.pictures import Picture
 from chitlaq.core.text import tokens
 from chitlaq.services.websocket.chat.schemas import Message, Person, Reaction
 
 _reactors = msgspec.json.Decoder(dict[str, list[UUID]])
+_pictures = msgspec.json.Decoder(list[tuple[UUID, int, int, str, str | None]])
 
 
 class Place(NamedTuple):
@@ -39,7 +41,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, row: Any) -> Stored:
         """Make one from a row of ``messages_between`` or ``messages_named``."""
         (conversation_id, id_, seq, sender_id, client_id, text, sent_at, edited_at, is_deleted, reply_to,
-         event, subject, username, display_name, avatar_url, reactions, folded_for, *_) = row  # fmt: skip
+         event, subject, username, display_name, avatar_url, reactions, folded_for, media,
+         *_) = row  # fmt: skip
         message = Message(
             conversation_id=conversation_id,
             id=id_,
@@ -53,6 +56,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
             event=event,
             subject=subject,
             mentions=tokens.parsed(text).mentions if event is None else (),
+            media=pictures(media),
             client_id=client_id if client_id is not None else msgspec.UNSET,
         )
         reactors = _reactors.decode(reactions) if reactions is not None else {}
@@ -79,3 +83,8 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
                 for emoji, accounts in self.reactors.items()
             }
         return msgspec.structs.replace(self.message, **changes) if changes else self.message
+
+
+def pictures(encoded: str | None) -> Sequence[Picture]:
+    """Return a message's pictures from the column ``media`` of ``websocket.complete_messages``."""
+    return [Picture.of(*one) for one in _pictures.decode(encoded)] if encoded is not None else ()

@@ -51,9 +51,11 @@ WITH chosen AS MATERIALIZED (
     DELETE FROM websocket.message_edits WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM chosen)
 ), reactions AS (
     DELETE FROM websocket.reactions WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM chosen)
+), pictures AS (
+    DELETE FROM websocket.message_media WHERE (conversation_id, seq) IN (SELECT conversation_id, seq FROM chosen)
 ), left_over AS (
     UPDATE websocket.messages m
-    SET sender_id = NULL, client_id = 'erased', text = '', changed_at = clock_timestamp(),
+    SET sender_id = NULL, client_id = 'erased', text = '', has_media = NULL, changed_at = clock_timestamp(),
         deleted_at = coalesce(m.deleted_at, clock_timestamp())
     FROM chosen WHERE (m.conversation_id, m.seq) = (chosen.conversation_id, chosen.seq)
 )

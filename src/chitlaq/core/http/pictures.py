@@ -1,0 +1,39 @@
+"""Pictures as posts and messages show them; feed-service hands them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+from uuid import UUID
+
+import msgspec
+
+MediaIds = Annotated[Sequence[UUID], msgspec.Meta(max_length=4)]
+"""Pictures of one's own that a new post or message shows, in this order."""
+
+NOT_ATTACHABLE = (
+    "each must be a picture of yours that is in no post or message yet, and has not failed"
+)
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A picture of a post or a message.
+
+    ``blurhash`` stands for it until it is loaded, and is null until it is ready.
+    """
+
+    id: UUID
+    url: str
+    width: int
+    height: int
+    alt: str
+    blurhash: str | None
+
+    @classmethod
+    def of(cls, media_id: UUID, width: int, height: int, alt: str, blurhash: str | None) -> Self:
+        return cls(media_id, url(media_id), width, height, alt, blurhash)
+
+
+def url(media_id: UUID) -> str:
+    """Where the largest rendition of a picture is."""
+    return f"/api/media/{media_id}/large"
