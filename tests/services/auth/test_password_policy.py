@@ -37,6 +37,8 @@ async def test_short_password_is_refused_with_what_to_do(password: str) -> None:
     [
         "1234567890", " " * 12, "passwordpassword", "Password123!", "p4$$w0rd2026", "qwertyuiop[]",
         "1q2w3e4r5t6y", "iloveyou123", "a" * 256, "Chitlaq2026", "ada_k2026!", "Yıldız1234",
+        "!32enidaN123", "Fall2025!!", "Winter#2025#", "!2026.Welcome", "Sonbahar2025", "Besiktas1903!!",
+        "Üniversite.2025",
         "yıldız.kaya", "ada.kaya@cs.example.edu", "example.edu1", FULL_WIDTH,
     ],
 )  # fmt: skip
@@ -55,6 +57,7 @@ async def test_common_patterned_or_own_one_is_refused_with_what_to_do(password: 
         "🐎🔋🖇️🌩️🥖🪑🧦🪴🎈🧊",
         "xK9#mQ2$vL7p",
         "é" * 3 + "w0zp!kfh9",
+        "8!3@9#2$7%4",
     ],
 )
 async def test_password_in_any_script_may_be_chosen(password: str) -> None:
