@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chitlaq.core.data import jobs, postgres
-from chitlaq.core.data.jobs import Handler, Job, JobKind, Runner
+from chitlaq.core.data.jobs import Batch, BatchHandler, Handler, Job, JobKind, Runner
 from chitlaq.core.data.postgres import Database, PostgresUnavailableError
 from chitlaq.core.data.valkey import Valkey
 from chitlaq.core.data.valkey_connection import ValkeyReplyError, ValkeyUnavailableError
@@ -37,6 +37,7 @@ def kind_named(name: str, **options: Any) -> JobKind[Number]:
 
 # Repeated by the processes that `workers` starts.
 SLOW = kind_named("slow")
+SLOW_BATCH = kind_named("slow_batch", batch=20)
 
 
 async def note(job: Job, payload: Number) -> None:
@@ -46,6 +47,20 @@ async def note(job: Job, payload: Number) -> None:
         await session._connection.execute(
             "INSERT INTO test_effects (number) VALUES ($1)", payload.number
         )
+
+
+async def note_all(batch: Batch[Number]) -> None:
+    """The same for jobs that are handled at once; one of them fails."""
+    await asyncio.sleep(0.1)
+    async with batch.completing() as session:
+        for payload in batch.payloads:
+            assert payload.number != FAULTY
+            await session._connection.execute(
+                "INSERT INTO test_effects (number) VALUES ($1)", payload.number
+            )
+
+
+FAULTY = 77
 
 
 def connect(dsn: str) -> Database:
@@ -95,7 +110,7 @@ async def worker(stack: Stack) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def run_worker(dsn: str) -> None:
     database = connect(dsn)
-    async with Runner(database, Handler(SLOW, note)).running():
+    async with Runner(database, Handler(SLOW, note), BatchHandler(SLOW_BATCH, note_all)).running():
         await asyncio.Event().wait()
 
 
@@ -133,6 +148,53 @@ async def test_no_job_is_lost_or_done_twice_when_workers_are_killed(
 
         await eventually(is_done)
     assert await effects(stack) == Counter(range(200))
+
+
+async def test_faulty_job_of_a_batch_is_found_and_the_others_are_done_once_when_workers_are_killed(
+    stack: Stack, database: Database
+) -> None:
+    """Attacks the promise that a batch takes effect as a whole, and that what fails in it fails alone."""
+    async with worker(stack) as first, worker(stack):
+        await enqueue(database, SLOW_BATCH, *range(300))
+
+        async def is_under_way() -> bool:
+            return sum((await effects(stack)).values()) >= 40
+
+        await eventually(is_under_way)
+        first.kill()
+
+        async def only_the_faulty_is_left() -> bool:
+            return [json.loads(row["payload"]) for row in await rows(stack, SLOW_BATCH)] == [
+                {"number": FAULTY}
+            ]
+
+        await eventually(only_the_faulty_is_left)
+    assert await effects(stack) == Counter(set(range(300)) - {FAULTY})
+    (row,) = await rows(stack, SLOW_BATCH)
+    assert (row["state"], row["reason"]) == ("waiting", "AssertionError")
+
+
+async def test_batch_of_which_a_job_was_lost_has_no_effect_but_that_of_the_others(
+    stack: Stack, database: Database
+) -> None:
+    """Attacks the fence between processes: one job of a batch belongs to another process now."""
+    kind = kind_named("lost_of_batch", batch=10)
+    sizes: list[int] = []
+
+    async def work(batch: Batch[Number]) -> None:
+        if not sizes:
+            lost = batch.jobs[0].id
+            await stack.sql("UPDATE jobs.jobs SET attempts = attempts + 1 WHERE id = $1", lost)
+        sizes.append(len(batch.jobs))
+        await note_all(batch)
+
+    await enqueue(database, kind, 0, 1, 2)
+    async with Runner(database, BatchHandler(kind, work)).running():
+        await eventually(lambda: len(sizes) == 4)
+    assert sizes == [3, 1, 1, 1]
+    assert len(await effects(stack)) == 2
+    (row,) = await rows(stack, kind)
+    assert (row["state"], row["attempts"]) == ("running", 2)
 
 
 async def test_job_with_an_expired_lease_has_no_effect(stack: Stack, database: Database) -> None:

@@ -5,6 +5,7 @@ A job is a row of ``jobs.jobs``, written in the caller's transaction. A process 
 ends and another process takes the job. A lease rather than a row lock: no transaction stays open
 while a job runs, and an attempt counts even when it kills its process. PostgreSQL is polled once a
 second; the process that enqueued a job may run it at once, so nothing has to listen for new ones.
+Jobs of a kind with many small ones are taken in batches, which share a transaction.
 Figures: docs/decisions/0005-jobs.md.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
@@ -63,6 +64,7 @@ class JobKind(Generic[P]):
         max_attempts: after this many failures a job is dead.
         first_pause_seconds: before the second attempt; doubles with each one after that.
         longest_pause_seconds: the upper bound of the doubling.
+        batch: how many a `BatchHandler` gets at once; a process handles one batch after the other.
     """
 
     name: str
@@ -73,6 +75,7 @@ class JobKind(Generic[P]):
     max_attempts: int = 20
     first_pause_seconds: float = 1.0
     longest_pause_seconds: float = 3600.0
+    batch: int = 1
 
     def pause_seconds(self, attempts: int, chance: float) -> float:
         """Return the pause after this many attempts, with jitter of ±25 % by ``chance`` (0 to 1)."""
@@ -115,11 +118,49 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Batch(Generic[P]):
+    """Jobs of a kind that are handled at once. Of a batch that fails, each is a batch of its own then."""
+
+    jobs: Sequence[Job]
+    payloads: Sequence[P]
+
+    @asynccontextmanager
+    async def completing(self) -> AsyncIterator[Session]:
+        """Open the transaction that ends all of the jobs: what is written in it happens exactly once.
+
+        Raises:
+            LeaseLostError: another process has one of them; nothing was written.
+        """
+        async with self.jobs[0]._database.transaction() as session:
+            ids_, attempts = [job.id for job in self.jobs], [job.attempts for job in self.jobs]
+            if await session.execute("finish_jobs", ids_, attempts) < len(self.jobs):
+                raise LeaseLostError
+            yield session
+        for job in self.jobs:
+            job.is_done = True
+
+
+@dataclass(frozen=True, slots=True)
 class Handler(Generic[P]):
     """Handles jobs of a kind. It must be idempotent: a crash repeats a job."""
 
     kind: JobKind[P]
     work: Callable[[Job, P], Awaitable[None]]
+
+    async def handle(self, jobs: Sequence[Job], payloads: Sequence[P]) -> None:
+        for job, payload in zip(jobs, payloads, strict=True):
+            await self.work(job, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHandler(Generic[P]):
+    """Handles jobs of a kind many at once. It must write in `Batch.completing` only."""
+
+    kind: JobKind[P]
+    work: Callable[[Batch[P]], Awaitable[None]]
+
+    async def handle(self, jobs: Sequence[Job], payloads: Sequence[P]) -> None:
+        await self.work(Batch(jobs, payloads))
 
 
 async def enqueue(
@@ -148,12 +189,15 @@ class Runner:
     """
 
     def __init__(
-        self, database: Database, *handlers: Handler[Any], client: Valkey | None = None
+        self,
+        database: Database,
+        *handlers: Handler[Any] | BatchHandler[Any],
+        client: Valkey | None = None,
     ) -> None:
         self._database = database
         self._client = client
         self._handlers = {handler.kind.name: handler for handler in handlers}
-        self._under_way: dict[asyncio.Task[None], tuple[JobKind[Any], Job]] = {}
+        self._under_way: dict[asyncio.Task[None], tuple[JobKind[Any], Sequence[Job]]] = {}
         self._finishing = Batcher(self._finish)
         self._paused_until: dict[str, float] = {}
         for name in self._handlers:
@@ -175,7 +219,8 @@ class Runner:
         The caller's statement inserts it with ``state = 'running'``, ``attempts = 1`` and
         ``due_at = jobs.lease()``, which saves the claim.
         """
-        task = self._start(kind, Job(self._database, job_id, 1, 1, logs.request_id()), payload)
+        job = Job(self._database, job_id, 1, 1, logs.request_id())
+        task = self._start(kind, [job], self._run(kind, job, payload))
         await asyncio.wait({task}, timeout=patience_seconds)
 
     async def _poll_forever(self) -> None:
@@ -215,7 +260,8 @@ class Runner:
         return is_more
 
     async def _claim(self, kind: JobKind[Any]) -> bool:
-        free = AT_ONCE - sum(other is kind for other, _ in self._under_way.values())
+        under_way = sum(other is kind for other, _ in self._under_way.values())
+        free = AT_ONCE - under_way if kind.batch == 1 else 0 if under_way else kind.batch
         if free <= 0:
             return True
         open_session = self._database.session if kind.limit is None else self._database.transaction
@@ -228,24 +274,63 @@ class Runner:
             if free <= 0:
                 return False
             rows = await session.rows("claim_jobs", kind.name, kind.version, free)
-        for row in rows:
-            job = Job(self._database, row["id"], row["attempts"], row["counted"], row["request_id"])
+        claimed = [
+            (Job(self._database, each["id"], each["attempts"], each["counted"], each["request_id"]),
+             each["payload"])
+            for each in rows
+        ]  # fmt: skip
+        if kind.batch > 1 and claimed:
+            jobs = [job for job, _ in claimed]
+            with logs.request_context(jobs[0].request_id):
+                self._start(kind, jobs, self._run_together(kind, claimed))
+            return len(rows) == free
+        for job, payload in claimed:
             with logs.request_context(job.request_id):
-                self._start(kind, job, row["payload"])
+                self._start(kind, [job], self._run(kind, job, payload))
         return len(rows) == free
 
     def _start(
-        self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str
+        self, kind: JobKind[Any], jobs: Sequence[Job], running: Coroutine[Any, Any, None]
     ) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._run(kind, job, payload))
-        self._under_way[task] = (kind, job)
+        task = asyncio.create_task(running)
+        self._under_way[task] = (kind, jobs)
         task.add_done_callback(self._under_way.pop)
         return task
+
+    async def _run_together(
+        self, kind: JobKind[Any], claimed: Sequence[tuple[Job, msgspec.Struct | str]]
+    ) -> None:
+        """Run jobs in one transaction, or one by one if that fails: a faulty one delays no other.
+
+        Those that were tried before are run alone: one of them may be why their process exited.
+        """
+        new = [each for each in claimed if each[0].counted == 1]
+        if len(new) > 1:
+            started = perf_counter()
+            try:
+                await self._attempt(kind, new)
+            except Exception as error:
+                if await self._is_outage(error):
+                    self._pause(kind)
+                    log.warning("jobs postponed", kind=kind.name, jobs=len(new), error=_said(error))
+                    await self._release([job for job, _ in claimed])
+                    metrics.JOBS.labels(kind.name, "postponed").inc(len(new))
+                    return
+                log.warning(
+                    "jobs failed together", kind=kind.name, jobs=len(new), error=_said(error)
+                )
+            else:
+                metrics.JOBS.labels(kind.name, "done").inc(len(new))
+                metrics.JOB_DURATION.labels(kind.name).observe(perf_counter() - started)
+        for job, payload in claimed:
+            if not job.is_done:
+                with logs.request_context(job.request_id):
+                    await self._run(kind, job, payload)
 
     async def _run(self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str) -> None:
         result = "done"
         try:
-            await self._attempt(kind, job, payload)
+            await self._attempt(kind, [(job, payload)])
         except LeaseLostError:
             log.warning("job taken over by another process", job_id=job.id, kind=kind.name)
             return
@@ -253,10 +338,13 @@ class Runner:
             result = "failed" if job.counted < kind.max_attempts else "dead"
             if await self._is_outage(error):
                 result = "postponed"
-                self._paused_until[kind.name] = asyncio.get_running_loop().time() + POLL_SECONDS
+                self._pause(kind)
             await self._put_back(kind, job, error, result)
         metrics.JOBS.labels(kind.name, result).inc()
         metrics.JOB_DURATION.labels(kind.name).observe(perf_counter() - job.started)
+
+    def _pause(self, kind: JobKind[Any]) -> None:
+        self._paused_until[kind.name] = asyncio.get_running_loop().time() + POLL_SECONDS
 
     async def _is_outage(self, error: Exception) -> bool:
         """Whether what the attempt needed is down still; otherwise the fault is the job's, and counts.
@@ -274,14 +362,19 @@ class Runner:
             return True
         return False
 
-    async def _attempt(self, kind: JobKind[Any], job: Job, payload: msgspec.Struct | str) -> None:
-        if job.counted > kind.max_attempts:
+    async def _attempt(
+        self, kind: JobKind[Any], claimed: Sequence[tuple[Job, msgspec.Struct | str]]
+    ) -> None:
+        jobs = [job for job, _ in claimed]
+        if any(job.counted > kind.max_attempts for job in jobs):
             raise RuntimeError("each process that ran it exited before the job finished")
-        if isinstance(payload, str):
-            payload = msgspec.json.decode(payload, type=kind.payload)
+        payloads = [
+            msgspec.json.decode(payload, type=kind.payload) if isinstance(payload, str) else payload
+            for _, payload in claimed
+        ]
         try:
             async with asyncio.timeout(kind.timeout_seconds) as limit:
-                await self._handlers[kind.name].work(job, payload)
+                await self._handlers[kind.name].handle(jobs, payloads)
         except TimeoutError as error:
             if limit.expired():
                 raise RuntimeError(f"not done within {kind.timeout_seconds:g} s") from error
@@ -296,8 +389,9 @@ class Runner:
                     raise
                 raise RuntimeError("its handler cancelled itself") from error
             raise RuntimeError(f"its handler raised {type(error).__name__}") from error
-        if not job.is_done:
-            await self._finishing.ask(job)
+        for job in jobs:
+            if not job.is_done:
+                await self._finishing.ask(job)
 
     async def _finish(self, jobs: Sequence[Job]) -> Sequence[None]:
         async with self._database.session() as session:
@@ -332,7 +426,12 @@ class Runner:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             since = perf_counter() - RENEW_SECONDS
-            held = [job for _, job in self._under_way.values() if job.started < since]
+            held = [
+                job
+                for _, jobs in self._under_way.values()
+                for job in jobs
+                if job.started < since and not job.is_done
+            ]
             if not held:
                 continue
             try:
@@ -350,15 +449,18 @@ class Runner:
         _, late = await asyncio.wait(self._under_way, timeout=DRAIN_SECONDS)
         if not late:
             return
-        given_up = [self._under_way[task][1] for task in late if task in self._under_way]
+        given_up = [job for task in late for job in self._under_way.get(task, ((), ()))[1]]
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        # Without PostgreSQL their leases expire.
+        await self._release(given_up)
+
+    async def _release(self, jobs: Sequence[Job]) -> None:
+        """Let any process take these jobs; without PostgreSQL, their leases expire."""
         with suppress(PostgresUnavailableError):
             async with self._database.session() as session:
                 await session.execute(
-                    "release_jobs", [job.id for job in given_up], [job.attempts for job in given_up]
+                    "release_jobs", [job.id for job in jobs], [job.attempts for job in jobs]
                 )
 
 
