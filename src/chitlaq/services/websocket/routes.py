@@ -27,7 +27,10 @@ from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
+from chitlaq.services.websocket.notifications import causes
 from chitlaq.services.websocket.notifications.channels.channels import Channels
+from chitlaq.services.websocket.notifications.notifications import Notifications
+from chitlaq.services.websocket.notifications.telling import Telling
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -60,6 +63,7 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     parts = member_data.handlers(context.database, contribution(context.database, groups))
     channels = Channels.opened(context.settings, Secrets(context.home.secrets))
     chat = ChatOnSocket(context.database, people, sending, presences)
+    telling = Telling()
     async with (
         tasks.running(
             listener.listen_forever,
@@ -69,7 +73,9 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             sending.count_forever,
             presences.ask_forever,
         ),
-        Runner(context.database, *parts, renewals.handler(changes)).running(),
+        Runner(
+            context.database, causes.handler(telling), *parts, renewals.handler(changes)
+        ).running(),
     ):
         yield WebsocketState(
             open_socket=partial(Socket, hub, context.verifier, chat.handle),
@@ -82,12 +88,13 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             groups=groups,
             messages=Messages(context.database, streams, changes),
             channels=channels,
+            notifications=Notifications(context.database, telling),
         )
 
 
 SERVICE = Service(
     inventory.COMPONENTS["websocket"],
-    slices=("sockets", "chat", "notifications.channels"),
+    slices=("sockets", "chat", "notifications", "notifications.channels"),
     run=run,
     query_packages=(
         "chitlaq.services.websocket.departures",

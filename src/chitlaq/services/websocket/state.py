@@ -12,6 +12,7 @@ from chitlaq.services.websocket.chat.messages import Messages
 from chitlaq.services.websocket.chat.people import People
 from chitlaq.services.websocket.chat.sending import Sending
 from chitlaq.services.websocket.notifications.channels.channels import Channels
+from chitlaq.services.websocket.notifications.notifications import Notifications
 from chitlaq.services.websocket.presence.presence import Presences
 from chitlaq.services.websocket.sockets.hub import Hub
 from chitlaq.services.websocket.sockets.socket import Socket
@@ -29,3 +30,4 @@ class WebsocketState(ServiceState):
     groups: Groups
     messages: Messages
     channels: Channels
+    notifications: Notifications

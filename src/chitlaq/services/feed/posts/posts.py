@@ -235,14 +235,14 @@ async def like(database: Database, member: UUID, post_id: UUID) -> None:
         Problem: 404 if there is no such post, or the member may not read it.
     """
     async with database.session() as session:
-        if not await session.value("like", post_id, member):
+        if not await session.value("like", post_id, member, logs.request_id()):
             raise problems.not_found("post")
 
 
 async def unlike(database: Database, member: UUID, post_id: UUID) -> None:
     """Take a like back, also of a post that the member may not read any more."""
     async with database.session() as session:
-        await session.execute("unlike", post_id, member)
+        await session.execute("unlike", post_id, member, logs.request_id())
 
 
 async def repost(state: FeedState, member: UUID, post_id: UUID) -> None:

@@ -169,20 +169,31 @@ OFFSET $4 LIMIT $5;
 -- Like a post that the member may read, once; whether there is one. Who deletes it at that moment waits, and then deletes
 -- the like, or it is gone.
 WITH post AS MATERIALIZED (
-    SELECT q.id FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
+    SELECT q.id, q.author_id FROM feed.permitted_posts($2) p JOIN feed.posts q ON q.id = p.id
     WHERE p.id = $1 AND q.deleted_at IS NULL
     FOR KEY SHARE OF q
 ), new AS (
     INSERT INTO feed.likes (post_id, member_id) SELECT post.id, $2 FROM post ON CONFLICT DO NOTHING RETURNING post_id
 ), counted AS (
     UPDATE feed.posts SET likes_count = likes_count + 1 WHERE id = (SELECT post_id FROM new)
+), told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'like', 'post_id', new.post_id,
+                                        'author_id', post.author_id, 'member_id', $2::uuid), $3
+    FROM new, post WHERE post.author_id <> $2
 )
 SELECT EXISTS (SELECT FROM post);
 
 -- name: unlike (prepared)
 -- Take a like back, also of a post that the member may not read any more. Like who deletes it, lock the post first.
-WITH post AS MATERIALIZED (SELECT id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
-gone AS (DELETE FROM feed.likes USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id)
+WITH post AS MATERIALIZED (SELECT id, author_id FROM feed.posts WHERE id = $1 FOR NO KEY UPDATE),
+gone AS (DELETE FROM feed.likes USING post WHERE post_id = post.id AND member_id = $2 RETURNING post_id),
+told AS (
+    INSERT INTO jobs.jobs (kind, payload, request_id)
+    SELECT 'notify', jsonb_build_object('type', 'reaction', 'kind', 'like', 'post_id', gone.post_id,
+                                        'author_id', post.author_id, 'member_id', $2::uuid), $3
+    FROM gone, post WHERE post.author_id <> $2
+)
 UPDATE feed.posts SET likes_count = greatest(likes_count - 1, 0) WHERE id = (SELECT post_id FROM gone);
 
 -- name: repost (prepared)

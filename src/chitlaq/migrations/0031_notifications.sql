@@ -1,0 +1,153 @@
+-- Notifications: what members are told of, while its cause exists and they may see it (docs/notifications.md).
+
+-- Of each member who was ever told anything: how far they have seen and read, and how many groups are newer. Whoever
+-- changes notifications of members locks these rows first, in the order of their ids. A position is a time that is
+-- unique for a member and grows; `latest` is the last one given.
+CREATE TABLE websocket.notified_accounts (
+    account_id uuid PRIMARY KEY REFERENCES auth.accounts ON DELETE CASCADE,
+    latest timestamptz NOT NULL DEFAULT '-infinity',
+    seen_until timestamptz NOT NULL DEFAULT '-infinity',
+    read_until timestamptz NOT NULL DEFAULT '-infinity',
+    unseen integer NOT NULL DEFAULT 0 CHECK (unseen >= 0),
+    unread integer NOT NULL DEFAULT 0 CHECK (unread >= unseen),
+    CHECK (read_until <= seen_until)
+) WITH (fillfactor = 70);
+
+-- A group: what several did with the same subject, as one notification.
+CREATE TABLE websocket.notifications (
+    id uuid PRIMARY KEY DEFAULT uuidv7(),
+    recipient_id uuid NOT NULL REFERENCES websocket.notified_accounts ON DELETE CASCADE,
+    kind text NOT NULL,
+    -- A post, a conversation, …; the recipient, if it is about them alone, as a follow is.
+    subject_id uuid NOT NULL,
+    position timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    count integer NOT NULL CHECK (count > 0),
+    -- From a stranger whom the recipient's settings keep apart: not counted, and listed apart.
+    is_filtered boolean NOT NULL DEFAULT false,
+    text text,
+    UNIQUE (recipient_id, position)
+) WITH (fillfactor = 70);
+CREATE INDEX notifications_by_subject ON websocket.notifications (recipient_id, kind, subject_id);
+
+-- Who did it; the recipient, if nobody did. Each is told once. No foreign key to the actor's account, which would cost
+-- each like a lock of that row: what is left of an account is erased by a job of this service.
+CREATE TABLE websocket.notification_causes (
+    subject_id uuid NOT NULL,
+    kind text NOT NULL,
+    actor_id uuid NOT NULL,
+    recipient_id uuid NOT NULL,
+    notification_id uuid NOT NULL REFERENCES websocket.notifications ON DELETE CASCADE,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (subject_id, kind, actor_id, recipient_id)
+);
+CREATE INDEX notification_causes_by_group ON websocket.notification_causes (notification_id, at DESC);
+CREATE INDEX notification_causes_by_actor ON websocket.notification_causes (actor_id, recipient_id);
+
+-- The jobs that say where causes may have changed.
+CREATE POLICY notify ON jobs.jobs TO chitlaq_websocket USING (kind = 'notify');
+CREATE POLICY enqueue_notify ON jobs.jobs FOR INSERT TO chitlaq_feed, chitlaq_auth WITH CHECK (kind = 'notify');
+
+CREATE VIEW feed.member_ids AS SELECT id FROM feed.members;
+GRANT SELECT ON feed.member_ids TO chitlaq_websocket;
+
+-- A follow that the followed member has let happen: it is news to who asked, and to nobody else.
+ALTER TABLE feed.follows ADD COLUMN was_requested boolean NOT NULL DEFAULT false;
+
+-- The one place that says of what members are told. Of these causes, by their place in the arrays: those that exist, and
+-- that the recipient may see; since when; and whether the recipient mutes them. A mute keeps from being told, and
+-- takes back nothing. Who is answered is told of the answer, whether it quotes or mentions them, too.
+CREATE FUNCTION feed.causes(recipients uuid[], kinds text[], subjects uuid[], actors uuid[])
+RETURNS TABLE (number bigint, at timestamptz, is_muted boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT a.number, c.at,
+           CASE WHEN a.kind IN ('mention', 'reply', 'quote', 'poll_ended')
+           THEN EXISTS (SELECT FROM feed.mutes_against(a.recipient, a.actor, a.subject, c.thread))
+           ELSE EXISTS (SELECT FROM feed.mutes m WHERE m.member_id = a.recipient AND m.muted_id = a.actor
+                                                   AND (m.until IS NULL OR m.until > now()))
+                OR EXISTS (SELECT FROM feed.muted_threads t WHERE t.member_id = a.recipient AND t.post_id = c.thread)
+           END
+    FROM unnest(recipients, kinds, subjects, actors) WITH ORDINALITY AS a (recipient, kind, subject, actor, number)
+    CROSS JOIN LATERAL (
+        SELECT l.created_at AS at, coalesce(p.root_id, p.id) AS thread
+        FROM feed.likes l JOIN feed.posts p ON p.id = l.post_id
+        WHERE a.kind = 'like' AND l.post_id = a.subject AND l.member_id = a.actor AND p.author_id = a.recipient
+          AND a.actor <> a.recipient
+        UNION ALL
+        SELECT s.created_at, coalesce(p.root_id, p.id)
+        FROM feed.reposts s JOIN feed.posts p ON p.id = s.post_id
+        WHERE a.kind = 'repost' AND s.post_id = a.subject AND s.member_id = a.actor AND p.author_id = a.recipient
+          AND a.actor <> a.recipient
+        UNION ALL
+        SELECT p.created_at, coalesce(p.root_id, p.id)
+        FROM feed.permitted_posts(a.recipient) p
+        WHERE a.kind IN ('mention', 'reply', 'quote')
+          AND p.id = a.subject AND p.author_id = a.actor AND a.actor <> a.recipient
+          AND a.kind = CASE
+              WHEN a.recipient = (SELECT q.author_id FROM feed.posts q WHERE q.id = p.reply_to) THEN 'reply'
+              WHEN a.recipient = (SELECT q.author_id FROM feed.posts q WHERE q.id = p.quote_of) THEN 'quote'
+              WHEN EXISTS (SELECT FROM feed.post_mentions n WHERE n.post_id = p.id AND n.member_id = a.recipient)
+              THEN 'mention' END
+        UNION ALL
+        SELECT q.expires_at, coalesce(p.root_id, p.id)
+        FROM feed.permitted_posts(a.recipient) p JOIN feed.polls q ON q.post_id = p.id
+        WHERE a.kind = 'poll_ended' AND p.id = a.subject AND p.author_id = a.actor AND q.expires_at <= now()
+          AND (a.actor = a.recipient
+               OR EXISTS (SELECT FROM feed.poll_votes v WHERE v.post_id = p.id AND v.member_id = a.recipient))
+        UNION ALL
+        SELECT f.created_at, NULL FROM feed.follows f
+        WHERE a.kind = 'follow' AND f.follower_id = a.actor AND f.followed_id = a.recipient AND NOT f.was_requested
+        UNION ALL
+        SELECT f.created_at, NULL FROM feed.follows f
+        WHERE a.kind = 'follow_accepted' AND f.follower_id = a.recipient AND f.followed_id = a.actor AND f.was_requested
+        UNION ALL
+        SELECT uuid_extract_timestamp(r.id), NULL FROM feed.follow_requests r
+        WHERE a.kind = 'follow_request' AND r.requester_id = a.actor AND r.requested_id = a.recipient
+    ) c
+    WHERE EXISTS (SELECT FROM feed.members m WHERE m.id = a.actor AND m.hidden_at IS NULL)
+      AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = a.actor AND b.blocked_id = a.recipient)
+      AND NOT EXISTS (SELECT FROM feed.blocks b WHERE b.blocker_id = a.recipient AND b.blocked_id = a.actor)
+$$;
+
+-- Whom a post answers, quotes or mentions.
+CREATE FUNCTION feed.addressed(posts uuid[])
+RETURNS TABLE (post_id uuid, author_id uuid, member_id uuid, kind text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT p.id, p.author_id, r.member_id, r.kind
+    FROM feed.posts p
+    CROSS JOIN LATERAL (
+        SELECT q.author_id AS member_id, 'reply' AS kind FROM feed.posts q WHERE q.id = p.reply_to
+        UNION ALL
+        SELECT q.author_id, 'quote' FROM feed.posts q WHERE q.id = p.quote_of
+        UNION ALL
+        SELECT n.member_id, 'mention' FROM feed.post_mentions n WHERE n.post_id = p.id
+    ) r
+    WHERE p.id = ANY (posts) AND p.deleted_at IS NULL AND r.member_id <> p.author_id
+$$;
+
+-- Of these posts, the ones that a viewer may read, as notifications show them.
+CREATE FUNCTION feed.excerpts(viewer uuid, posts uuid[])
+RETURNS TABLE (id uuid, username text, display_name text, avatar_url text, text text, content_warning text,
+               visibility text, reply_to uuid, quote_of uuid, created_at timestamptz, edited_at timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT q.id, m.username, m.display_name, m.avatar_url, q.text, q.content_warning, q.visibility, q.reply_to,
+           q.quote_of, q.created_at, q.edited_at
+    FROM feed.permitted_posts(viewer) p
+    JOIN feed.posts q ON q.id = p.id
+    JOIN feed.members m ON m.id = q.author_id
+    WHERE p.id = ANY (posts)
+$$;
+
+-- Of these members, the ones whom a viewer may see.
+CREATE FUNCTION feed.cards_of(viewer uuid, members uuid[])
+RETURNS TABLE (id uuid, username text, display_name text, department text, university text, avatar_url text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ''
+AS $$
+    SELECT v.id, v.username, v.display_name, v.department, v.university, v.avatar_url
+    FROM feed.visible_members(viewer) v WHERE v.id = ANY (members)
+$$;
+REVOKE ALL ON FUNCTION feed.causes, feed.addressed, feed.excerpts, feed.cards_of FROM public;
+GRANT EXECUTE ON FUNCTION feed.causes, feed.addressed, feed.excerpts, feed.cards_of TO chitlaq_websocket;

@@ -1,0 +1,161 @@
+"""Notifications: as their recipient sees them, and how far they have read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from chitlaq.core.data.postgres import Database, Session
+from chitlaq.core.http import problems
+from chitlaq.core.http.paging import Paging, cursor_after
+from chitlaq.services.websocket.chat.schemas import Person
+from chitlaq.services.websocket.notifications.schemas import (
+    Actor,
+    Excerpt,
+    Notification,
+    NotificationPage,
+    Read,
+    Reading,
+)
+from chitlaq.services.websocket.notifications.telling import Telling
+
+ACTORS = 5
+ABOUT_POSTS = frozenset({"mention", "reply", "quote", "like", "repost", "poll_ended"})
+NOTHING = Reading(None, None, 0, 0)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Notifications:
+    def __init__(self, database: Database, telling: Telling) -> None:
+        self._database = database
+        self._telling = telling
+
+    async def listed(self, member: UUID, paging: Paging) -> NotificationPage:
+        """Return a page of a member's notifications, the latest first.
+
+        What they may not see any more is left out, also before a job has taken it out: the page is
+        shorter then.
+        """
+        before = _position(paging.before) if paging.before else None
+        rows = await self._database.rows(
+            "notifications", member, before, paging.offset, paging.limit + 1, ACTORS
+        )
+        reading = await self.reading(member)
+        has_more = len(rows) > paging.limit
+        after = cursor_after(_as_id(rows[paging.limit - 1]["position"])) if has_more else None
+        items = await self._shown(member, rows[: paging.limit])
+        return NotificationPage(
+            items, paging.page, paging.limit, after, reading.unseen, reading.unread
+        )
+
+    async def by_id(self, member: UUID, ids: Sequence[UUID]) -> Sequence[Notification]:
+        """Return those of these that the member may see, in the order of their positions."""
+        return await self._shown(
+            member, await self._database.rows("notifications_of", member, ids, ACTORS)
+        )
+
+    async def reading(self, member: UUID) -> Reading:
+        """Return how far a member has read, and how much is newer."""
+        row = await self._database.row("reading", member)
+        return NOTHING if row is None else Reading(*row)
+
+    async def mark_read(self, member: UUID, read: Read) -> Reading:
+        """Note how far a member has read or seen, on all devices; a position that is passed changes nothing.
+
+        Raises:
+            Problem: 422 for what is neither a position nor a notification of the member's.
+        """
+        async with self._database.transaction() as session:
+            await session.rows("lock_notified", [member])
+            seen = await _until(session, member, "seen_until", read.seen_until)
+            until = await _until(session, member, "until", read.until)
+            row = await session.row("mark_notifications", member, seen, until)
+        if row is None:
+            return NOTHING
+        reading = Reading(row["seen_until"], row["read_until"], row["unseen"], row["unread"])
+        if row["is_changed"]:
+            await self._telling.after_read(member, reading)
+        return reading
+
+    async def _shown(self, member: UUID, rows: Sequence[Any]) -> Sequence[Notification]:
+        posts = {row["subject_id"] for row in rows if row["kind"] in ABOUT_POSTS}
+        actors = {actor for row in rows for actor in row["actors"]}
+        excerpts = {
+            row["id"]: Excerpt(row["id"], Person(*row[1:4]), *row[4:])
+            for row in (await self._database.rows("excerpts", member, list(posts)) if posts else ())
+        }
+        cards = {
+            row["id"]: Actor(
+                row["username"],
+                row["display_name"],
+                row["avatar_url"],
+                row["department"],
+                row["university"],
+            )
+            for row in await self._database.rows("cards_of", member, list(actors))
+        }
+        return [
+            shown
+            for row in rows
+            if (shown := _notification(member, row, excerpts, cards)) is not None
+        ]
+
+
+def _notification(
+    member: UUID, row: Any, excerpts: dict[UUID, Excerpt], cards: dict[UUID, Actor]
+) -> Notification | None:
+    """Return a notification, or None if the member may see none of it."""
+    others = [actor for actor in row["actors"] if actor != member]
+    actors = [cards[actor] for actor in others if actor in cards]
+    post = excerpts.get(row["subject_id"])
+    if (row["kind"] in ABOUT_POSTS and post is None) or (others and not actors):
+        return None
+    return Notification(
+        id=row["id"],
+        kind=row["kind"],
+        actors=actors,
+        count=row["count"] - len(others) + len(actors),
+        post=post,
+        text=row["text"],
+        created_at=row["created_at"],
+        updated_at=row["position"],
+        seen=row["is_seen"],
+        read=row["is_read"],
+    )
+
+
+async def _until(session: Session, member: UUID, name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return await session.value("position_of", member, UUID(text)) or _unknown(name)
+    except ValueError:
+        pass
+    try:
+        position = msgspec.convert(text, datetime, strict=False)
+    except msgspec.ValidationError:
+        position = None
+    return position if position is not None and position.tzinfo else _unknown(name)
+
+
+def _unknown(name: str) -> datetime:
+    raise problems.invalid({name: "is neither an `updated_at` nor the id of a notification"})
+
+
+def _as_id(position: datetime) -> UUID:
+    """Return a position as what `Paging` reads from a cursor."""
+    return UUID(int=(position - _EPOCH) // _MICROSECOND)
+
+
+def _position(id_: UUID) -> datetime:
+    try:
+        return _EPOCH + id_.int * _MICROSECOND
+    except OverflowError:
+        raise problems.invalid(
+            {"cursor": "not a cursor; use the `next_cursor` of a page unchanged"}
+        ) from None

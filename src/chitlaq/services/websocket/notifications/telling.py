@@ -1,0 +1,135 @@
+"""Telling: what is stored becomes what exists, once for each cause, however often it is looked at.
+
+Everything that adds notifications, or takes some out, does it by `Telling.tell`. States are compared, not
+events counted: docs/notifications.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from chitlaq.core.data.postgres import Session
+from chitlaq.core.telemetry import logs
+from chitlaq.services.websocket.notifications.kinds import Kind
+from chitlaq.services.websocket.notifications.schemas import Reading
+
+log = logs.get("notifications")
+
+
+class Cause(NamedTuple):
+    """What somebody is told of.
+
+    Args:
+        recipient_id: who is told.
+        kind: of the notification.
+        subject_id: what it is about; the recipient, if it is about them alone.
+        actor_id: who did it; the recipient, if nobody did.
+    """
+
+    recipient_id: UUID
+    kind: Kind
+    subject_id: UUID
+    actor_id: UUID
+
+
+class State(NamedTuple):
+    """How a cause is now.
+
+    Args:
+        at: since when it exists; None if it does not, or if the recipient may not see it.
+        is_told: whether it becomes a notification, if it was none yet.
+        text: of an announcement and its like.
+        is_filtered: whether the recipient keeps it apart.
+    """
+
+    at: datetime | None
+    is_told: bool = True
+    text: str | None = None
+    is_filtered: bool = False
+
+
+GONE = State(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed for a recipient.
+
+    Args:
+        recipient_id: the member.
+        told: groups that are new or have grown, in the order of their positions.
+        removed: groups that are gone.
+        unseen: how many are unseen now.
+        unread: how many are unread now.
+    """
+
+    recipient_id: UUID
+    told: Sequence[UUID]
+    removed: Sequence[UUID]
+    unseen: int
+    unread: int
+
+
+class Listener(Protocol):
+    """Hears of changes after their commit, in the process that made them. It must not take long."""
+
+    async def changed(self, changes: Sequence[Change]) -> None: ...
+
+    async def read(self, recipient_id: UUID, reading: Reading) -> None: ...
+
+
+class Telling:
+    """Stores notifications.
+
+    Args:
+        listeners: what hears of changes after the commit.
+    """
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    async def lock(self, session: Session, recipients: set[UUID]) -> set[UUID]:
+        """Lock what these members are told until the transaction ends; return those who still exist.
+
+        Before the state of causes is read: else an older one might be stored after a newer one.
+        """
+        asked = sorted(recipients)
+        await session.execute("begin_notified", asked)
+        return {row["account_id"] for row in await session.rows("lock_notified", asked)}
+
+    async def tell(self, session: Session, states: Mapping[Cause, State]) -> Sequence[Change]:
+        """Store causes as they are now; their recipients are locked. `after_commit` takes the result."""
+        if not states:
+            return []
+        columns = [list(each) for each in zip(*states, strict=True)]
+        columns += [list(each) for each in zip(*states.values(), strict=True)]
+        found: dict[UUID, Change] = {}
+        for row in await session.rows("tell", *columns):
+            recipient = row["recipient_id"]
+            change = found.setdefault(
+                recipient, Change(recipient, [], [], row["unseen"], row["unread"])
+            )
+            (change.removed if row["position"] is None else change.told).append(row["id"])  # type: ignore[attr-defined]
+        return list(found.values())
+
+    async def after_commit(self, changes: Sequence[Change]) -> None:
+        """Let the listeners know what was committed; what one of them raises stops nothing."""
+        if not changes:
+            return
+        for listener in self._listeners:
+            try:
+                await listener.changed(changes)
+            except Exception as error:
+                log.error("change not passed on", fault=error)
+
+    async def after_read(self, recipient_id: UUID, reading: Reading) -> None:
+        """Let the listeners know how far a member has read."""
+        for listener in self._listeners:
+            try:
+                await listener.read(recipient_id, reading)
+            except Exception as error:
+                log.error("reading not passed on", fault=error)
