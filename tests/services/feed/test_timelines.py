@@ -6,9 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 import httpx
 
+from chitlaq.core.data import valkey
+from chitlaq.core.installation.home import Home
+from chitlaq.core.installation.settings import Settings
+from chitlaq.services.feed.timelines.cache import COMPLETE, STEP, Entry, Timelines, key_of
 from tests.conftest import Member, Stack, eventually
 
 Join = Callable[[], Awaitable[Member]]
@@ -142,3 +147,23 @@ async def test_abandoned_delivery_is_completed(stack: Stack, join: Join) -> None
         return len(await follower.home()) == 2
 
     await eventually(arrived)
+
+
+async def test_pages_are_read_between_the_steps_of_a_post_to_many(stack: Stack) -> None:
+    client = valkey.connect(Settings(), Home(stack.home))
+    timelines = Timelines(None, client)  # type: ignore[arg-type]
+    members, post = [uuid4() for _ in range(20 * STEP)], uuid4()
+    try:
+        await asyncio.gather(*(client.execute("ZADD", key_of(one), 0, COMPLETE) for one in members))
+        delivery = asyncio.create_task(timelines.add(members, Entry(post, post)))
+        pages = 0
+        while not delivery.done():
+            await timelines.entries(members[0], 0, 1)
+            pages += 1
+        assert pages > 10
+        await delivery
+        for member in members[::STEP]:
+            assert await timelines.entries(member, 0, 1) == [Entry(post, post)]
+    finally:
+        await timelines.forget(*members)
+        await client.close()
