@@ -438,6 +438,10 @@ def stack() -> Iterator[Stack]:
         # Binds 127.0.0.2 and others, signed out; 127.0.0.1 is not limited by default.
         CHITLAQ_LIMITS_ADDRESS_REQUESTS_PER_SECOND="5",
         CHITLAQ_TRUSTED_PROXIES="127.0.0.9",
+        # The tests' push service is here, and answers at once.
+        CHITLAQ_NOTIFICATIONS_PUSH_ANYWHERE="true",
+        CHITLAQ_NOTIFICATIONS_PUSH_DELAY_SECONDS="0",
+        CHITLAQ_NOTIFICATIONS_PUSH_PAUSE_SECONDS="0",
     )
     try:
         stack.up()

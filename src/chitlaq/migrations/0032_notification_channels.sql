@@ -29,6 +29,13 @@ CREATE FUNCTION websocket.is_told(kinds jsonb, kind text) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN coalesce((kinds -> kind ->> 'in_app')::boolean, true);
 
+-- Whether a member keeps apart what somebody does whom they do not follow. What they asked for themselves is not: the
+-- answer to their request, the poll that they voted in; nor is a request, which they must answer.
+CREATE FUNCTION websocket.is_kept_apart(filters boolean, recipient uuid, kind text, actor uuid) RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(filters, false) AND kind IN ('follow', 'mention', 'reply', 'like', 'repost', 'quote')
+       AND NOT EXISTS (SELECT FROM feed.follow_pairs f WHERE f.follower_id = recipient AND f.followed_id = actor);
+
 -- Devices that are signed in. A subscription to pushes ends with its device's session.
 CREATE VIEW auth.live_sessions AS
 SELECT id, account_id FROM auth.sessions WHERE ended_at IS NULL AND expires_at > now();

@@ -43,6 +43,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
     },
     "chitlaq_websocket": {
         **IDENTITY,
+        "auth.live_sessions": READ,
         "auth.synthetic_accounts": READ,
         "feed.block_pairs": READ,
         "feed.follow_pairs": READ,
@@ -64,6 +65,7 @@ GRANTED: Mapping[str, Mapping[str, str]] = {
         "mail.backlog": READ,
         "mail.messages": ADD,
         "ops.*": USE,
+        "websocket.digest_backlog": READ,
         "websocket.message_count": READ,
     },
 }

@@ -26,7 +26,7 @@ from chitlaq.core.data import jobs
 from chitlaq.core.data.jobs import Handler, Job, JobKind
 from chitlaq.core.data.postgres import Database, Session
 from chitlaq.core.installation.settings import Smtp
-from chitlaq.core.telemetry import logs
+from chitlaq.core.telemetry import logs, metrics
 from chitlaq.core.visible import is_one_line
 
 LONGEST_NAME = 50
@@ -251,10 +251,21 @@ async def _send(smtp: Smtp, row: OutgoingMail) -> None:
         with suppress(aiosmtplib.SMTPException):
             await server.quit(timeout=QUIT_SECONDS)
     except (aiosmtplib.SMTPException, OSError) as error:
+        metrics.MAILS.labels(_result(error)).inc()
         said = _without(row["to_address"], _said(error))
         raise MailRefusedError(f"{type(error).__name__}: {said}") from None
     finally:
         server.close()
+    metrics.MAILS.labels("sent").inc()
+
+
+def _result(error: Exception) -> str:
+    """Why a mail was not sent, as in the metric."""
+    # Of what the client itself found wrong, the code is negative.
+    code = error.code if isinstance(error, aiosmtplib.SMTPResponseException) else 0
+    if code <= 0:
+        return "unreachable"
+    return "deferred" if code < 500 else "refused"
 
 
 def _said(error: Exception) -> str:

@@ -273,6 +273,12 @@ class CheckThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days_until_full: Threshold = (30, 7)
     picture_wait_seconds: Threshold = (300, 3600)
     """Since when an uploaded picture has waited to be rendered."""
+    notification_wait_seconds: Threshold = (60, 600)
+    """Since when it has waited to be found out what members are told."""
+    digest_wait_seconds: Threshold = (1800, 7200)
+    """Since when a digest has been due."""
+    undelivered_ratio: Threshold = (0.1, 0.5)
+    """Attempts at pushes, or at mails, of a day that failed."""
     status_page_seconds: Threshold = (120, 600)
     """The age of the status page, which is rewritten every 30 s."""
 

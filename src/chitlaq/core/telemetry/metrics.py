@@ -106,6 +106,11 @@ JOBS = Counter(
 JOB_DURATION = Histogram(
     "job_duration_seconds", "Time of an attempt at a job.", ["kind"], buckets=LATENCY_BUCKETS
 )
+MAILS = Counter(
+    "mails_total",
+    "Attempts at sending a mail; the server answered 5xx (refused), 4xx (deferred), or not at all.",
+    ["result"],
+)
 
 
 def initialize(counter: Counter, *labels: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from chitlaq.monitoring.alerts import (
     components,
     databases,
     host,
+    notifications,
     oncall,
     services,
     slos,
@@ -26,7 +27,7 @@ def groups() -> Mapping[str, Sequence[Alert]]:
         "components": with_absence_alerts(components.ALERTS),
         "host": with_absence_alerts(host.ALERTS),
         "databases": with_absence_alerts(databases.ALERTS),
-        "work": with_absence_alerts(services.ALERTS),
+        "work": with_absence_alerts([*services.ALERTS, *notifications.ALERTS]),
         "safety": with_absence_alerts([*backups.ALERTS, *certificates.ALERTS]),
         "oncall": with_absence_alerts(oncall.ALERTS),
     }

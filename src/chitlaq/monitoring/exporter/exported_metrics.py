@@ -100,6 +100,8 @@ FAMILIES = (
     _gauge("feed_delivery_oldest_seconds", "Age of the oldest of them."),
     _gauge("mails_waiting", "Mails that failed at least once."),
     _gauge("mail_oldest_seconds", "Age of the oldest of them."),
+    _gauge("digests_due", "Digests that are due and not written yet."),
+    _gauge("digest_oldest_seconds", "For how long the first of them has been due."),
     _gauge("jobs_waiting", "Jobs that are not done, running ones included.", "kind"),
     _gauge("jobs_oldest_seconds", "Age of the oldest of them.", "kind"),
     _gauge("jobs_dead", "Jobs that have failed for the last time.", "kind"),

@@ -244,6 +244,8 @@ async def queues(database: Database) -> list[Metric]:
         metric("feed_delivery_oldest_seconds", waiting["oldest_delivery"]),
         metric("mails_waiting", waiting["mails"]),
         metric("mail_oldest_seconds", waiting["oldest_mail"]),
+        metric("digests_due", waiting["digests"]),
+        metric("digest_oldest_seconds", waiting["oldest_digest"]),
         metric("jobs_waiting", {row["kind"]: row["waiting"] for row in jobs}),
         metric("jobs_dead", {row["kind"]: row["dead"] for row in jobs}),
         metric("jobs_oldest_seconds", {row["kind"]: row["oldest_seconds"] for row in jobs}),

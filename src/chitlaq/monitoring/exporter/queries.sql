@@ -59,9 +59,10 @@ GROUP BY 1;
 SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS is_there;
 
 -- name: backlogs (prepared)
--- Backlogs of post deliveries and mails.
-SELECT d.waiting AS deliveries, d.oldest_seconds AS oldest_delivery, m.waiting AS mails, m.oldest_seconds AS oldest_mail
-FROM feed.delivery_backlog d, mail.backlog m;
+-- Backlogs of post deliveries, mails and digests.
+SELECT d.waiting AS deliveries, d.oldest_seconds AS oldest_delivery, m.waiting AS mails, m.oldest_seconds AS oldest_mail,
+       g.waiting AS digests, g.oldest_seconds AS oldest_digest
+FROM feed.delivery_backlog d, mail.backlog m, websocket.digest_backlog g;
 
 -- name: jobs (prepared)
 -- Jobs that are not done, and dead ones, by kind.

@@ -85,6 +85,12 @@ SELECT conversation_id, fault, expected, found FROM websocket.numbering_faults($
 -- Counters that are not what they count, of about $1 members, chosen by chance.
 SELECT member_id, counter, stored, counted FROM feed.counter_faults($1) LIMIT 1000;
 
+-- name: notification_queues
+-- What waits of notifications, and for how long.
+SELECT coalesce(j.waiting, 0) AS notify, coalesce(j.oldest_seconds, 0)::float8 AS oldest_notify,
+       d.waiting AS digests, d.oldest_seconds AS oldest_digest
+FROM websocket.digest_backlog d LEFT JOIN jobs.backlog j ON j.kind = 'notify';
+
 -- name: tablespaces
 -- Those besides PostgreSQL's own.
 SELECT quote_ident(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global');

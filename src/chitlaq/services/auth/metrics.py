@@ -25,6 +25,7 @@ metrics.initialize(
     ("totp", "limited"),
 )
 metrics.initialize(metrics.RATE_LIMITED, ("auth-service", "mails"))
+metrics.initialize(metrics.MAILS, ("sent",), ("refused",), ("deferred",), ("unreachable",))
 
 
 def count_limited_mail() -> None:

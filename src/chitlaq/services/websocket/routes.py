@@ -28,6 +28,7 @@ from chitlaq.services.websocket.chat.streams import Streams
 from chitlaq.services.websocket.departures.departures import contribution
 from chitlaq.services.websocket.listener import Listener
 from chitlaq.services.websocket.notifications import causes
+from chitlaq.services.websocket.notifications.channels import digests
 from chitlaq.services.websocket.notifications.channels.channels import Channels
 from chitlaq.services.websocket.notifications.notifications import Notifications
 from chitlaq.services.websocket.notifications.telling import Telling
@@ -61,9 +62,9 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
     groups = Groups(context.database, people, streams, changes)
     sending = Sending(context.database, people, streams, groups)
     parts = member_data.handlers(context.database, contribution(context.database, groups))
-    channels = Channels.opened(context.settings, Secrets(context.home.secrets))
+    channels = Channels.opened(context.database, context.settings, Secrets(context.home.secrets))
     chat = ChatOnSocket(context.database, people, sending, presences)
-    telling = Telling()
+    telling = Telling(channels.pushes.enqueue)
     async with (
         tasks.running(
             listener.listen_forever,
@@ -72,9 +73,14 @@ async def run(context: Context) -> AsyncIterator[WebsocketState]:
             changes.send_forever,
             sending.count_forever,
             presences.ask_forever,
+            partial(digests.send_forever, context.database, channels.installation_zone),
         ),
         Runner(
-            context.database, causes.handler(telling), *parts, renewals.handler(changes)
+            context.database,
+            causes.handler(telling),
+            *parts,
+            renewals.handler(changes),
+            channels.pushes.handler,
         ).running(),
     ):
         yield WebsocketState(

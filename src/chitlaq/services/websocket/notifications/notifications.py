@@ -35,7 +35,9 @@ class Notifications:
         self._database = database
         self._telling = telling
 
-    async def listed(self, member: UUID, paging: Paging) -> NotificationPage:
+    async def listed(
+        self, member: UUID, paging: Paging, *, is_filtered: bool = False
+    ) -> NotificationPage:
         """Return a page of a member's notifications, the latest first.
 
         What they may not see any more is left out, also before a job has taken it out: the page is
@@ -43,7 +45,7 @@ class Notifications:
         """
         before = _position(paging.before) if paging.before else None
         rows = await self._database.rows(
-            "notifications", member, before, paging.offset, paging.limit + 1, ACTORS
+            "notifications", member, before, paging.offset, paging.limit + 1, ACTORS, is_filtered
         )
         reading = await self.reading(member)
         has_more = len(rows) > paging.limit

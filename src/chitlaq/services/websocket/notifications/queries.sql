@@ -21,11 +21,14 @@ SELECT number, at, is_muted FROM feed.causes($1, $2, $3, $4);
 -- whether it is told if it was not yet $6, text $7, whether it is kept apart $8. The caller has locked the recipients.
 -- A new cause joins the group of its subject that is unread and younger than a day, or begins one. Groups that changed.
 WITH asked AS MATERIALIZED (
-    SELECT a.*, c.notification_id
+    SELECT a.recipient_id, a.kind, a.subject_id, a.actor_id, a.at, a.text, c.notification_id,
+           a.is_told AND websocket.is_told(s.kinds, a.kind) AS is_told,
+           a.is_filtered OR websocket.is_kept_apart(s.filter_strangers, a.recipient_id, a.kind, a.actor_id) AS is_filtered
     FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[], $6::boolean[], $7::text[],
                 $8::boolean[])
          AS a (recipient_id, kind, subject_id, actor_id, at, is_told, text, is_filtered)
     LEFT JOIN websocket.notification_causes c USING (subject_id, kind, actor_id, recipient_id)
+    LEFT JOIN websocket.notification_settings s ON s.account_id = a.recipient_id
 ), gone AS (
     DELETE FROM websocket.notification_causes c USING asked a
     WHERE a.at IS NULL AND a.notification_id IS NOT NULL
@@ -85,14 +88,15 @@ WITH asked AS MATERIALIZED (
 SELECT recipient_id, id, position, unseen, unread FROM news JOIN counted USING (recipient_id) ORDER BY position;
 
 -- name: notifications
--- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last.
+-- A member's ($1) groups before a position ($2), the latest first, with up to $5 of who did it last: those that are
+-- kept apart ($6), or the others.
 -- Index: notifications' unique index, notification_causes_by_group.
 SELECT n.position, n.id, n.kind, n.subject_id, n.created_at, n.count, n.text, n.position <= a.seen_until AS is_seen,
        n.position <= a.read_until AS is_read,
        ARRAY(SELECT c.actor_id FROM websocket.notification_causes c WHERE c.notification_id = n.id
              ORDER BY c.at DESC, c.actor_id LIMIT $5) AS actors
 FROM websocket.notifications n JOIN websocket.notified_accounts a ON a.account_id = n.recipient_id
-WHERE n.recipient_id = $1 AND ($2::timestamptz IS NULL OR n.position < $2)
+WHERE n.recipient_id = $1 AND ($2::timestamptz IS NULL OR n.position < $2) AND n.is_filtered = $6
 ORDER BY n.position DESC
 OFFSET $3 LIMIT $4;
 

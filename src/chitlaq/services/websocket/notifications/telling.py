@@ -6,7 +6,7 @@ events counted: docs/notifications.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -86,10 +86,14 @@ class Telling:
     """Stores notifications.
 
     Args:
+        push: lets devices of members be pushed to, in the transaction that tells them something.
         listeners: what hears of changes after the commit.
     """
 
-    def __init__(self, *listeners: Listener) -> None:
+    def __init__(
+        self, push: Callable[[Session, Sequence[UUID]], Awaitable[None]], *listeners: Listener
+    ) -> None:
+        self._push = push
         self._listeners = listeners
 
     async def lock(self, session: Session, recipients: set[UUID]) -> set[UUID]:
@@ -114,6 +118,8 @@ class Telling:
                 recipient, Change(recipient, [], [], row["unseen"], row["unread"])
             )
             (change.removed if row["position"] is None else change.told).append(row["id"])  # type: ignore[attr-defined]
+        if told := [recipient for recipient, change in found.items() if change.told]:
+            await self._push(session, told)
         return list(found.values())
 
     async def after_commit(self, changes: Sequence[Change]) -> None:

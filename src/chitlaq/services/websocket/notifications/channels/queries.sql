@@ -39,6 +39,80 @@ DELETE FROM websocket.push_subscriptions WHERE session_id IN (
 -- Push to a device no more.
 DELETE FROM websocket.push_subscriptions WHERE session_id = $1;
 
+-- name: enqueue_pushes (prepared)
+-- Write a job for each device of these accounts that has none waiting, due after $2 seconds. A job that an operator
+-- discarded counts as waiting for an hour. Index: push_subscriptions_by_account.
+WITH waiting AS (
+    UPDATE websocket.push_subscriptions SET job_due_at = now() + make_interval(secs => $2)
+    WHERE account_id = ANY ($1::uuid[]) AND (job_due_at IS NULL OR job_due_at < now() - interval '1 hour')
+    RETURNING session_id
+)
+INSERT INTO jobs.jobs (kind, payload, request_id, due_at)
+SELECT 'push', jsonb_build_object('session_id', session_id), $3, now() + make_interval(secs => $2) FROM waiting;
+
+-- name: begin_push
+-- Where to push to, and when not. From here on, what happens needs another job.
+WITH begun AS (
+    UPDATE websocket.push_subscriptions SET job_due_at = NULL WHERE session_id = $1 RETURNING *
+)
+SELECT b.account_id, b.endpoint, b.public_key, b.secret, b.pushed_until, b.pushed_at,
+       EXISTS (SELECT FROM auth.live_sessions l WHERE l.id = b.session_id) AS is_live,
+       s.kinds, s.quiet_from, s.quiet_until, s.time_zone
+FROM begun b LEFT JOIN websocket.notification_settings s USING (account_id);
+
+-- name: push_later
+-- Write a job that is due at a moment, unless one waits.
+WITH waiting AS (
+    UPDATE websocket.push_subscriptions SET job_due_at = $2
+    WHERE session_id = $1 AND (job_due_at IS NULL OR job_due_at < now() - interval '1 hour')
+    RETURNING session_id
+)
+INSERT INTO jobs.jobs (kind, payload, request_id, due_at)
+SELECT 'push', jsonb_build_object('session_id', session_id), $3, $2 FROM waiting;
+
+-- name: unpushed
+-- The latest notification of these kinds ($3) that a member has not seen, and that was not pushed up to $2.
+SELECT n.id, n.position
+FROM websocket.notified_accounts a
+JOIN websocket.notifications n ON n.recipient_id = a.account_id AND n.position > greatest(a.seen_until, $2)
+WHERE a.account_id = $1 AND n.kind = ANY ($3::text[]) AND NOT n.is_filtered
+ORDER BY n.position DESC LIMIT 1;
+
+-- name: note_push
+-- Note that a device was pushed to, or that it was given up; how often in a row it was.
+UPDATE websocket.push_subscriptions
+SET pushed_until = greatest(pushed_until, $2), pushed_at = clock_timestamp(),
+    failures = CASE WHEN $3 THEN 0 ELSE failures + 1 END
+WHERE session_id = $1
+RETURNING failures;
+
+-- name: due_digests
+-- Members whose digest is due, the longest first, and how much of each kind is unread since the one before. Of
+-- conversations, each counts as one. Index: notification_settings_by_digest.
+SELECT s.account_id, s.kinds, s.time_zone, s.digest, s.unsubscribe_token,
+       (SELECT jsonb_object_agg(c.kind, c.number)
+        FROM (SELECT n.kind, sum(CASE WHEN n.kind = 'message' THEN 1 ELSE n.count END) AS number
+              FROM websocket.notifications n
+              WHERE n.recipient_id = s.account_id AND n.position > greatest(a.read_until, s.digested_at)
+                AND NOT n.is_filtered
+              GROUP BY n.kind) c) AS counts
+FROM websocket.notification_settings s
+LEFT JOIN websocket.notified_accounts a USING (account_id)
+WHERE s.digest_due_at <= now()
+ORDER BY s.digest_due_at
+LIMIT $1
+FOR NO KEY UPDATE OF s SKIP LOCKED;
+
+-- name: plan_digests
+-- Note that digests were asked for, and when the next ones are due.
+UPDATE websocket.notification_settings s SET digested_at = clock_timestamp(), digest_due_at = planned.due_at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS planned (account_id, due_at)
+WHERE s.account_id = planned.account_id;
+
+-- name: enqueue_digests
+-- Write jobs of auth-service.
+INSERT INTO jobs.jobs (kind, payload, request_id) SELECT $1, payload::jsonb, $3 FROM unnest($2::text[]) AS payload;
+
 -- name: end_digests
 -- End the digests that a mail's link belongs to; again changes nothing.
 UPDATE websocket.notification_settings SET digest = 'off', digest_due_at = NULL WHERE unsubscribe_token = $1;

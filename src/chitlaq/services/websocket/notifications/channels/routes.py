@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response, delete, get, post, put
+from litestar import Request, Response, delete, get, post, put
+from litestar.datastructures import State
 from litestar.params import Parameter
 
 from chitlaq.core.http import bodies
@@ -54,9 +55,9 @@ async def unsubscribe(member: Identity, state: WebsocketState) -> None:
 
 
 @get("/unsubscribe", is_page=True, is_site=True, include_in_schema=False, sync_to_thread=False)
-def unsubscribe_page(token: Token = "") -> Response[str]:
+def unsubscribe_page(request: Request[Any, Any, State], token: Token = "") -> Response[str]:
     """Show a button: programs open the links in mails, too, so this ends nothing."""
-    return SITE.html("unsubscribe.html", state="open", token=token)
+    return SITE.localized(request, "unsubscribe.html", state="open", token=token)
 
 
 @post(
@@ -67,8 +68,10 @@ def unsubscribe_page(token: Token = "") -> Response[str]:
     status_code=200,
     request_max_body_size=bodies.MOST_FORM_BYTES,
 )
-async def end_digests(state: WebsocketState, token: Token = "") -> Response[str]:
+async def end_digests(
+    request: Request[Any, Any, State], state: WebsocketState, token: Token = ""
+) -> Response[str]:
     """End digests: pressed on the page, or sent by a mail program (RFC 8058)."""
     if await digests.end(state.database, token):
-        return SITE.html("unsubscribe.html", state="done")
-    return SITE.html("unsubscribe.html", HTTPStatus.NOT_FOUND, state="unknown")
+        return SITE.localized(request, "unsubscribe.html", state="done")
+    return SITE.localized(request, "unsubscribe.html", HTTPStatus.NOT_FOUND, state="unknown")
