@@ -1,14 +1,35 @@
-"""Find members by name."""
+"""Find members by what somebody remembers of them."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from chitlaq.core.data.postgres import Database
 from chitlaq.core.http.paging import Page, Paging
-from chitlaq.services.search.members import FoundMember
+from chitlaq.core.text import folding
+from chitlaq.services.search.members import FoundMember, typed
+from chitlaq.services.search.members.typed import STEPS, Meaning
 
-TRIGRAM = 3
+MIN_LETTERS = 3
+"""Who is not signed in finds nobody by less: a few hundred such texts would list all members."""
+CONSIDERED = 100
+"""Members that are ranked: of more that match, the best known, and those near the viewer."""
+ENOUGH = 5
+"""With fewer members than this, words are also taken for mistyped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Members in their order: those of the page, and how many there are, if not more than are considered."""
+
+    members: Sequence[FoundMember]
+    count: int
+    is_cut: bool
+
+
+NOBODY = Found((), 0, is_cut=False)
 
 
 async def find(
@@ -16,21 +37,129 @@ async def find(
 ) -> Page[FoundMember]:
     """Return the members that the viewer may find by this text, the best match first.
 
-    Matches are ranked, so a list has pages but no cursor. Who is not signed in finds nobody by one or two
-    letters: a few hundred such texts would list all members.
-
     Raises:
         Problem: 401 for a page beyond what is shown to those who are not signed in.
     """
     paging = paging.of_members(viewer)
-    text = text.strip().removeprefix("@")
-    query = "members_containing" if len(text) >= TRIGRAM else "members_beginning"
-    if viewer is None and len(text) < TRIGRAM:
-        return Page([], paging.page, paging.limit, None)
-    rows = await database.rows(query, viewer, _escaped(text), text, paging.offset, paging.limit)
-    return Page([FoundMember(**row) for row in rows], paging.page, paging.limit, None)
+    found = await search(database, viewer, text, paging.offset, paging.limit)
+    return Page(found.members, paging.page, paging.limit, None)
 
 
-def _escaped(text: str) -> str:
-    """The text as a LIKE pattern that matches nothing but itself."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+async def search(
+    database: Database, viewer: UUID | None, text: str, offset: int, limit: int
+) -> Found:
+    """Find members by what is typed; if there are not enough, by what it may have been meant to be."""
+    words = typed.read(text)
+    if not words or (viewer is None and sum(map(len, words)) < MIN_LETTERS):
+        return NOBODY
+    whole = typed.whole(words, text)
+    meanings = await _meanings(database, words, is_guessing=False)
+    found = await _matching(database, viewer, meanings, whole, offset, limit)
+    # One word has many neighbours, of whom one may be meant; several words together have few.
+    if found.is_cut or found.count >= (ENOUGH if len(words) == 1 else 1):
+        return found
+    async for guessed in _guesses(database, words):
+        found = await _matching(database, viewer, guessed, whole, offset, limit)
+        if found.count:
+            break
+    return found
+
+
+async def _guesses(database: Database, words: Sequence[str]) -> AsyncIterator[list[Meaning]]:
+    """Give what the words may mean if they are mistyped, if they are parted elsewhere, or if one is wrong."""
+    guessed = await _meanings(database, words, is_guessing=True)
+    yield guessed
+    for reading in _readings(words):
+        yield await _meanings(database, reading, is_guessing=True)
+    for fewer in _fewer(guessed):
+        yield fewer
+
+
+async def _meanings(
+    database: Database, words: Sequence[str], *, is_guessing: bool
+) -> list[Meaning]:
+    """Return what each word may mean, by the words that members have."""
+    made = [typed.meaning(word) for word in words]
+    asked: list[tuple[Meaning, str]] = []
+    for one in made:
+        if len(one.typed) > 2:
+            asked += [
+                (one, form) for form in dict.fromkeys((one.typed, folding.romanized(one.typed)))
+            ]
+    if not asked:
+        return made
+    forms = [form for _, form in asked]
+    keys = [_array(typed.keys(form)) if len(form) >= typed.MIN_GUESSED else None for form in forms]
+    rows = await database.rows("words_like", forms, keys, is_guessing)
+    for number, word, uses, is_beginning in rows:
+        one, form = asked[number - 1]
+        if is_beginning:
+            one.add(word, uses, is_weak=False)
+        elif typed.edits(form, word) is not None:
+            one.add(word, uses, is_weak=True)
+    if is_guessing:
+        for number, word, uses in await database.rows("words_containing", forms):
+            asked[number - 1][0].add(word, uses, is_weak=True)
+    return made
+
+
+def _readings(words: Sequence[str]) -> list[list[str]]:
+    """Return other ways to part the words: two of them are one, or one is two."""
+    joined = [[*words[:i], words[i] + words[i + 1], *words[i + 2 :]] for i in range(len(words) - 1)]
+    parted = [
+        [*words[:n], word[:i], word[i:], *words[n + 1 :]]
+        for n, word in enumerate(words)
+        if len(words) <= 2 and len(word) <= 20
+        for i in (range(1, len(word)) if folding.is_spaceless(word) else range(3, len(word) - 2))
+    ]
+    return (joined + parted)[:12]
+
+
+def _fewer(meanings: Sequence[Meaning]) -> list[list[Meaning]]:
+    """Return the words without those that nobody has, or else without one of them, the most common first.
+
+    The rarest one is always meant, numbers are meant as they are, and nobody is meant by a letter or two.
+    """
+    known = sorted((one for one in meanings if one.is_known), key=lambda one: -one.uses)
+    if len(known) < len(meanings):
+        fewer = [known]
+    else:
+        fewer = [[one for one in known if one is not left] for left in known[:-1]]
+    numbers = {one.typed for one in meanings if one.has_digits}
+    fewer = [rest for rest in fewer if numbers <= {one.typed for one in rest}]
+    return [rest for rest in fewer if sum(len(one.typed) for one in rest) >= MIN_LETTERS]
+
+
+async def _matching(
+    database: Database,
+    viewer: UUID | None,
+    meanings: Sequence[Meaning],
+    whole: Sequence[int],
+    offset: int,
+    limit: int,
+) -> Found:
+    groups = typed.rarest(meanings)
+    is_many = groups[0].uses > 20 * CONSIDERED
+    steps = range(STEPS - 1, -1, -1) if is_many else (0,)
+    rows = await database.rows(
+        "members_matching",
+        viewer,
+        CONSIDERED,
+        *([_array(one.at(step)) for step in steps] for one in groups),
+        [min(step + 1, STEPS) if is_many else STEPS for step in steps],
+        *(one.at(0) for one in groups),
+        *([typed.hashed(token + "+0") for token in one.exact] for one in groups),
+        *([typed.hashed(token + "+0") for token in one.weak] for one in groups),
+        whole,
+        offset,
+        limit,
+    )
+    if not rows:
+        return NOBODY
+    members = [FoundMember(*row[:7]) for row in rows]
+    return Found(members, rows[0]["found"], rows[0]["is_cut"])
+
+
+def _array(values: Sequence[int]) -> str | None:
+    """Return integers as PostgreSQL writes an array, for arrays of arrays of different lengths."""
+    return "{" + ",".join(map(str, values)) + "}" if values else None

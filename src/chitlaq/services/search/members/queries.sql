@@ -1,20 +1,80 @@
--- name: members_containing
--- Members whose name or username contains the text, ignoring accents and case, best match first.
--- $2 is escaped for LIKE, $3 is the text itself. Index: members_by_search_text (trigrams).
-SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
-FROM feed.findable_members($1) m
-WHERE m.search_text LIKE '%' || feed.folded($2) || '%'
-ORDER BY m.username = feed.folded($3) DESC,
-         m.search_text LIKE feed.folded($2) || '%' DESC,
-         m.followers_count DESC,
-         m.id
-OFFSET $4 LIMIT $5;
+-- name: words_like (prepared)
+-- For each of the typed words $1: words that begin with it; and those that share a key with it ($2, an array as text, or
+-- null), if none begins so, or if $3 asks for them in any case. The most used first.
+SELECT t.number, w.word, w.uses, w.is_beginning
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY t (typed, keys, number)
+CROSS JOIN LATERAL (
+    (SELECT w.word, w.uses, true AS is_beginning
+     FROM search.words w
+     WHERE w.word >= t.typed AND w.word < t.typed || U&'\+10FFFF'
+     ORDER BY w.word = t.typed DESC, w.uses DESC, w.word LIMIT 24)
+    UNION ALL
+    (SELECT w.word, w.uses, false
+     FROM search.words w
+     WHERE w.keys && t.keys::integer[]
+       AND ($3 OR NOT EXISTS (SELECT FROM search.words b
+                              WHERE b.word >= t.typed AND b.word < t.typed || U&'\+10FFFF'))
+     ORDER BY w.uses DESC, w.word LIMIT 60)
+) w;
 
--- name: members_beginning
--- For one or two letters, which have no trigram: members whose username begins with them.
--- Index: members_by_username_prefix.
-SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university
-FROM feed.findable_members($1) m
-WHERE m.username LIKE lower($2) || '%'
-ORDER BY m.username = lower($3) DESC, m.followers_count DESC, m.id
-OFFSET $4 LIMIT $5;
+-- name: words_containing
+-- For each of the typed words $1, escaped for LIKE: words that contain it further in. Index: words_by_part (trigrams).
+SELECT t.number, w.word, w.uses
+FROM unnest($1::text[]) WITH ORDINALITY t (typed, number)
+CROSS JOIN LATERAL (
+    SELECT w.word, w.uses FROM search.words w WHERE w.word LIKE '_%' || t.typed || '%' ORDER BY w.uses DESC, w.word LIMIT 24
+) w;
+
+-- name: members_matching (prepared)
+-- Members that have a token of each of three groups ($3 to $5: for each step of fame, from the best known to all, an array
+-- as text; $6 is the fame that others of a step have found already), at most $2; if there are so many, also those whom the viewer
+-- $1 follows, and some of the same department ($7 to $9: the groups without steps). Of these, whom the viewer may
+-- find, the best match first: for each group, whether it is the word itself ($10 to $12), or something less than a
+-- beginning of it ($13 to $15); the whole name or username ($16); then closeness and fame.
+WITH own AS MATERIALIZED (SELECT s.university, s.place FROM search.members s WHERE s.member_id = $1),
+hits AS MATERIALIZED (
+    SELECT h.*
+    FROM unnest($3::text[], $4::text[], $5::text[], $6::integer[]) step (a, b, c, below)
+    CROSS JOIN LATERAL (
+        SELECT s.*
+        FROM search.members s
+        WHERE s.tokens && step.a::integer[] AND s.tokens && step.b::integer[] AND s.tokens && step.c::integer[]
+          AND s.fame < step.below
+    ) h
+    LIMIT $2
+),
+near AS (
+    (SELECT s.*
+     FROM feed.follow_pairs f JOIN search.members s ON s.member_id = f.followed_id
+     WHERE f.follower_id = $1 AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
+     LIMIT $2)
+    UNION
+    (SELECT s.*
+     FROM search.members s
+     WHERE s.tokens && ARRAY(SELECT o.place FROM own o)
+       AND s.tokens && $7::integer[] AND s.tokens && $8::integer[] AND s.tokens && $9::integer[]
+     LIMIT $2 / 2)
+),
+candidates AS (
+    SELECT * FROM hits
+    UNION ALL
+    SELECT n.* FROM near n
+    WHERE (SELECT count(*) FROM hits) >= $2 AND n.member_id NOT IN (SELECT h.member_id FROM hits h)
+),
+ranked AS (
+    SELECT m.id, m.username, m.display_name, m.department, m.avatar_url, m.bio, m.university,
+           CASE WHEN c.tokens && $10::integer[] THEN 6 WHEN c.tokens && $13::integer[] THEN 2 ELSE 4 END
+           + CASE WHEN c.tokens && $11::integer[] THEN 6 WHEN c.tokens && $14::integer[] THEN 2 ELSE 4 END
+           + CASE WHEN c.tokens && $12::integer[] THEN 6 WHEN c.tokens && $15::integer[] THEN 2 ELSE 4 END
+           + CASE WHEN c.tokens && $16::integer[] THEN 4 ELSE 0 END
+           + CASE WHEN EXISTS (SELECT FROM feed.follow_pairs f WHERE f.follower_id = $1 AND f.followed_id = m.id)
+                  THEN 5 ELSE 0 END
+           + CASE WHEN c.place = (SELECT o.place FROM own o) THEN 2 ELSE 0 END
+           + CASE WHEN c.university = (SELECT o.university FROM own o) THEN 1 ELSE 0 END
+           + c.fame AS score
+    FROM candidates c JOIN feed.findable_members($1) m ON m.id = c.member_id
+)
+SELECT r.*, count(*) OVER () AS found, (SELECT count(*) FROM hits) >= $2 AS is_cut
+FROM ranked r
+ORDER BY r.score DESC, r.id
+OFFSET $17 LIMIT $18;

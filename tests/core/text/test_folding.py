@@ -1,0 +1,84 @@
+"""What search reads in a text, and that PostgreSQL stores words in the same way."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import asyncpg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chitlaq.core.text import folding
+from chitlaq.services.search.members import typed
+from tests.conftest import Stack
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("İĞÜŞÖÇI", "iğüşöçı", "igusoci"),
+        ("Straße", "STRASSE"),
+        ("Søren Ångström", "soren angstrom"),
+        ("Łódź", "lodz"),
+        ("ΑΛΈΞΗΣ", "Αλέξης", "αλεξησ"),
+        ("Ёлкин Й", "елкин и"),
+        ("O’Brien", "O'Brien", "obrien"),
+        ("ＡＢＣ ﬁ", "abc fi"),
+        ("مُحَمَّد", "محمد"),
+    ],
+)
+def test_spellings_of_a_name_fold_alike(spellings: tuple[str, ...]) -> None:
+    assert len({folding.folded(one) for one in spellings}) == 1
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_folding_twice_is_folding_once(text: str) -> None:
+    once = folding.folded(text)
+    assert folding.folded(once) == once
+    words = folding.split(once)
+    assert folding.split(" ".join(words)) == words
+
+
+async def test_postgresql_folds_and_parts_every_character_as_python_does(stack: Stack) -> None:
+    """All that both know; Unicode of PostgreSQL is newer."""
+    known = [
+        chr(point)
+        for point in range(1, 0x110000)
+        if unicodedata.category(chr(point)) not in ("Cn", "Co", "Cs")
+    ]
+    # Han and Hangul are alike.
+    sample = [one for one in known if not 0x3400 <= ord(one) <= 0xD7A3 and ord(one) < 0x20000]
+    connection = await asyncpg.connect(stack.dsn())
+    try:
+        rows = await connection.fetch(
+            "SELECT x, search.folded(x) AS folded, search.split(search.folded('a' || x || 'b')) AS words"
+            " FROM unnest($1::text[]) x",
+            sample,
+        )
+    finally:
+        await connection.close()
+    for one, folded, words in rows:
+        assert folding.folded(one) == folded, hex(ord(one))
+        own = folding.split(folding.folded(f"a{one}b"))
+        assert own == words[: len(own)], hex(ord(one))
+
+
+async def test_postgresql_hears_romanizes_and_cuts_words_as_python_does(stack: Stack) -> None:
+    names = (
+        "Дмитрий Щукин Жуковська Їжакевич Љубица Џорџ Γιώργος Ευάγγελος Μπάμπης Ψαρράς Χρήστος Ξένια"
+        " Müller Mueller Schwarzenegger Chandrasekhar Quixote Wójcik Czesław Zoë Ada 李明 Al99"
+    )
+    words = folding.split(folding.folded(names))
+    rows = await stack.sql(
+        "SELECT w, search.romanized(w) AS roman, search.sound(search.romanized(w)) AS sound,"
+        " search.keys_of(w) AS keys, search.hashed(w) AS hash FROM unnest($1::text[]) w",
+        words,
+    )
+    for word, roman, sound, keys, number in rows:
+        assert folding.romanized(word) == roman
+        assert folding.sound(roman) == sound
+        assert typed.hashed(word) == number
+        assert set(typed.keys(word)) <= set(keys or ())
+    assert len({folding.sound(one) for one in ("muller", "mueller", "muler")}) == 1
