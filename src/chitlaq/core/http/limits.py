@@ -2,8 +2,8 @@
 
 Counting each request in Valkey would cost a round trip. A process therefore leases several
 requests at once and spends them from memory. An account can be stopped early within a minute by up
-to one lease per process, but never exceeds its limit. Without Valkey, requests pass uncounted, and a
-metric says so.
+to one lease per process, but never exceeds its limit. Without Valkey, each process counts for
+itself, and a metric says so: the limit holds in each.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ log = logs.get("limits")
 class _Lease:
     window: int
     left: int
+    counted_here: int = 0
+    """What this process leased while Valkey was away."""
     refill: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One request at a time: a burst that refilled all at once would use up the limit unspent."""
 
@@ -59,7 +61,7 @@ class Limiter:
         self._per_minute = per_minute
         self._lease = lease if lease is not None else max(1, per_minute // 20)
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
-        for counter in (metrics.RATE_LIMITED, metrics.RATE_LIMIT_FAIL_OPEN):
+        for counter in (metrics.RATE_LIMITED, metrics.RATE_LIMIT_LOCAL_LEASES):
             metrics.initialize(counter, (service, name))
 
     async def spend(self, key: str | None, units: int = 1) -> None:
@@ -82,20 +84,21 @@ class Limiter:
         if 0 <= lease.left < units:
             async with lease.refill:
                 if 0 <= lease.left < units:
-                    lease.left += await self._take(key, window, max(self._lease, units))
+                    lease.left += await self._take(key, lease, max(self._lease, units))
         if lease.left < units:
             metrics.RATE_LIMITED.labels(self._service, self._name).inc()
             seconds = int((window + 1) * WINDOW_SECONDS - now) + 1
             raise problems.too_many_requests(seconds, self._name)
         lease.left -= units
 
-    async def _take(self, key: str, window: int, units: int) -> int:
+    async def _take(self, key: str, lease: _Lease, units: int) -> int:
         """Lease some units; returns how many, 0 or less when none are left."""
-        counter = f"limit:{self._service}:{self._name}:{key}:{window}"
+        counter = f"limit:{self._service}:{self._name}:{key}:{lease.window}"
         try:
             taken = await self._client.run(_TAKE, [counter.encode()], units, 2 * WINDOW_SECONDS)
         except valkey.UNAVAILABLE as error:
-            metrics.RATE_LIMIT_FAIL_OPEN.labels(self._service, self._name).inc()
-            log.warning("rate limit not counted", limit=self._name, error=str(error))
-            return units
+            metrics.RATE_LIMIT_LOCAL_LEASES.labels(self._service, self._name).inc()
+            log.warning("rate limit counted alone", limit=self._name, error=str(error))
+            lease.counted_here += units
+            taken = lease.counted_here
         return units - max(0, int(taken) - self._per_minute)

@@ -88,9 +88,9 @@ RATE_LIMITED_MEMBERS = Gauge(
     ["service", "limit"],
     multiprocess_mode="livesum",
 )
-RATE_LIMIT_FAIL_OPEN = Counter(
-    "rate_limit_fail_open_total",
-    "Requests let through uncounted because Valkey did not answer.",
+RATE_LIMIT_LOCAL_LEASES = Counter(
+    "rate_limit_local_leases_total",
+    "Leases of a rate limit that a process counted alone because Valkey did not answer.",
     ["service", "limit"],
 )
 EVENTS = Counter(

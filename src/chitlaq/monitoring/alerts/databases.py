@@ -46,7 +46,7 @@ _SHARE = "sum without (state) (postgresql_connections_active) / postgresql_conne
 _HITS = "rate(postgresql_blocks_hit_total[15m])"
 _READS = "rate(postgresql_blocks_read_total[15m])"
 _ERRORS = 'valkey_errors_total{service="feed-service",purpose="timelines"}'
-_UNCOUNTED = 'rate_limit_fail_open_total{service="auth-service",limit="address"}'
+_UNCOUNTED = 'rate_limit_local_leases_total{service="auth-service",limit="address"}'
 
 ALERTS = (
     Alert(
@@ -216,12 +216,12 @@ ALERTS = (
         ),
     ),
     Alert(
-        name="RequestsUncounted",
-        expr="sum by (service) (increase(rate_limit_fail_open_total[10m])) > 10",
+        name="RateLimitsWithoutValkey",
+        expr="sum by (service) (increase(rate_limit_local_leases_total[10m])) > 10",
         for_="5m",
         severity="P2",
-        summary="{{ $labels.service }} does not enforce its rate limits: passwords can be guessed"
-        " without restriction.",
+        summary="Each process of {{ $labels.service }} counts requests for itself, without Valkey:"
+        " limits are as many times as high as there are processes.",
         procedure="Security Metrics",
         cases=(
             fires(rising(_UNCOUNTED, 1.2), service="auth-service"),

@@ -13,7 +13,7 @@ SECURITY = dashboard(
         rates("Requests rejected by rate limits", "rate_limited_total", "service, limit", "reqps"),
         rates(
             "Requests not rate-limited because Valkey was down",
-            "rate_limit_fail_open_total",
+            "rate_limit_local_leases_total",
             "service, limit",
             "reqps",
         ),
