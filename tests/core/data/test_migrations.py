@@ -166,6 +166,10 @@ STORED = {
         INSERT INTO feed.muted_tags (member_id, tag) SELECT id, 'exam' FROM feed.members;
         INSERT INTO feed.muted_threads SELECT m.id, p.id FROM feed.members m, feed.posts p;
         """,
+    "0036_pictures_in_chat": """
+        INSERT INTO websocket.message_media
+        SELECT conversation_id, seq, 0, (SELECT id FROM feed.media LIMIT 1) FROM websocket.messages LIMIT 1
+        """,
 }
 """What an installation stored in the tables that a migration made, before the next one came."""
 
